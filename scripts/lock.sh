@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Locks what pyproject.toml asks for into requirements files that pip checks by hash. Needs `uv` on the PATH.
+# No registry addresses go into them: whoever installs decides where from.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lock() {
+  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --custom-compile-command scripts/lock.sh "$@"
+}
+lock --upgrade --extra build --output-file requirements.txt
+lock --upgrade --extra build --extra dev --constraint requirements.txt --output-file requirements-dev.txt

