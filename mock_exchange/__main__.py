@@ -1,0 +1,98 @@
+"""`python -m mock_exchange --name exchange1 --port 8081`: one venue of the market, until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvloop
+
+from .server import Exchange, listening
+from .symbols import SymbolsError, open_market
+
+STDIN = 0
+HIGHEST_PORT = 65_535
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one exchange to its end; return 0 when told to end, 1 when it could not start.
+
+    In that case one line on stderr says why and how to mend it.
+    """
+    options = _options(arguments)
+    try:
+        uvloop.run(_run(options))
+    except SymbolsError as error:
+        return _complain(str(error))
+    except OSError as error:
+        why = error.strerror or str(error)
+        return _complain(
+            f"cannot listen on {options.host}:{options.port}: {why}; choose another --port (0 for a free one) or --host"
+        )
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="mock_exchange", description="An invented exchange to test against.")
+    parser.add_argument("--name", type=_name, required=True, help="the venue: exchange1, exchange2, ...")
+    parser.add_argument("--port", type=_port, required=True, help="0 picks a free one")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another market")
+    parser.add_argument("--symbols", type=Path, default=Path("symbols.csv"), help="the pairs, most traded first")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin does: outlive no parent")
+    return parser.parse_args(arguments)
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise argparse.ArgumentTypeError("use letters, digits, _ . -")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > HIGHEST_PORT:
+        raise argparse.ArgumentTypeError("a port is a whole number from 0 to 65535")
+    return int(text)
+
+
+async def _run(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    market = open_market(options.seed, options.symbols)
+    exchange = Exchange(options.name, options.seed, market, time.time)
+    async with listening(exchange, options.host, options.port) as port:
+        print(f"{options.name} listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - for who starts it
+        if options.exit_with_stdin:
+            _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
+        await stop.wait()
+
+
+def _when_stdin_ends(then: Callable[[], object]) -> None:
+    """Call `then` from a thread: a thread can wait on any stdin, an event loop only on some kinds."""
+
+    def drain() -> None:
+        try:
+            while os.read(STDIN, 4096):
+                pass
+        except OSError:
+            pass  # a stdin that is closed has ended as well
+        then()
+
+    threading.Thread(target=drain, name="stdin", daemon=True).start()
+
+
+def _complain(line: str) -> int:
+    sys.stderr.write(f"mock_exchange: {line}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""One venue of the market over HTTP: tickers, faults and health. Errors are `{"msg": ...}`.
+
+It runs on aiohttp's low-level server, without router and access log: a load test asks it for thousands of tickers a
+second, and the processor is meant for what is under test.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+import msgspec
+from aiohttp import web
+
+from .faults import Effect, FaultsError, FaultSwitch, parse
+from .market import Market, draws, to_millisecond
+from .ticker import Ticker, batch_json, scaled
+
+TICKER = "/mock/ticker/"
+MOST_SYMBOLS = 1000
+LONGEST_LINE = 65_536  # bytes; 1000 symbols in one request line take about 10,000
+LONGEST_HANG = 300.0  # seconds
+LONGEST_GOODBYE = 2.0  # seconds for answers under way when the server closes
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Body = Callable[[float], bytes]
+
+
+class Exchange:
+    """Answers requests in the name of one venue; `clock` gives unix seconds.
+
+    The faults' random numbers come from seed and name, so that runs repeat.
+    """
+
+    def __init__(self, name: str, seed: int, market: Market, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._market = market
+        self._clock = clock
+        self._switch = FaultSwitch(draws(seed, name, "faults"))
+        self._closing = asyncio.Event()
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/health": {"GET": _health},
+            "/mock/tickers": {"GET": self._tickers},
+            "/mock/faults": {"GET": self._show_faults, "PUT": self._put_faults},
+        }
+        self._ticker_route: dict[str, Handler] = {"GET": self._ticker}
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer any request."""
+        path = request.path
+        methods = self._ticker_route if path.startswith(TICKER) else self._routes.get(path)
+        if methods is None:
+            return refusal(404, "Not found")
+        handler = methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            return refusal(405, "Method not allowed", Allow=", ".join(methods))
+        return await handler(request)
+
+    def close(self) -> None:
+        """End every call that waits or hangs."""
+        self._closing.set()
+
+    async def _ticker(self, request: web.BaseRequest) -> web.Response:
+        symbol = request.path.removeprefix(TICKER).lower()
+        if symbol not in self._market:
+            return await self._faulty(request, refusal(404, "Asset not found"))
+        return await self._faulty(request, lambda now: self._quote(symbol, now).json().encode())
+
+    async def _tickers(self, request: web.BaseRequest) -> web.Response:
+        wanted = ",".join(request.query.getall("symbols", [])).lower().split(",")
+        symbols = [symbol for symbol in map(str.strip, wanted) if symbol]
+        if not symbols:
+            return await self._faulty(request, refusal(400, "Name the symbols: ?symbols=btcusdt,ethusdt"))
+        if len(symbols) > MOST_SYMBOLS:
+            return await self._faulty(request, refusal(400, f"At most {MOST_SYMBOLS} symbols per call"))
+        return await self._faulty(request, lambda now: self._quotes(dict.fromkeys(symbols), now))
+
+    def _quote(self, symbol: str, now: float) -> Ticker:
+        price, volume = self._market.venue_ticker(self._name, symbol, now)
+        return Ticker(symbol, scaled(price, self._switch.faults.price_factor), volume, to_millisecond(now))
+
+    def _quotes(self, symbols: Iterable[str], now: float) -> bytes:
+        unknown = [symbol for symbol in symbols if symbol not in self._market]
+        return batch_json((self._quote(symbol, now) for symbol in symbols if symbol in self._market), unknown)
+
+    async def _faulty(self, request: web.BaseRequest, sound: Body | web.Response) -> web.Response:
+        """Answer with the faults in force; `sound` is the answer without any, or makes its body."""
+        faults, effect = self._switch.faults, self._switch.effect(self._clock())
+        if effect is Effect.LIMIT:
+            return refusal(429, "Too many requests", **{"Retry-After": "1"})
+        if faults.latency_ms:
+            await self._pause(faults.latency_ms / 1000)
+        if effect is Effect.HANG:
+            await self._pause(LONGEST_HANG)
+        if effect in (Effect.HANG, Effect.DROP):
+            return _cut(request)
+        if effect is Effect.ERROR:
+            return refusal(faults.status, "Fault: error_rate")
+        if effect is Effect.GARBAGE:
+            return _json(b'<html>\xff\x00{"price":')
+        return sound if isinstance(sound, web.Response) else _json(sound(self._switch.clock(self._clock())))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait that long, or until the server closes. A client that goes cancels the call."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    async def _show_faults(self, _request: web.BaseRequest) -> web.Response:
+        return _json(msgspec.json.encode(self._switch.faults))
+
+    async def _put_faults(self, request: web.BaseRequest) -> web.Response:
+        try:
+            faults = parse(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            return refusal(413, "The body is too large")
+        except FaultsError as error:
+            return refusal(400, str(error))
+        self._switch.replace(faults, self._clock())
+        return await self._show_faults(request)
+
+
+@contextlib.asynccontextmanager
+async def listening(exchange: Exchange, host: str, port: int) -> AsyncIterator[int]:
+    """Serve while the block runs and give the port; port 0 picks a free one. Raises OSError when it cannot listen."""
+    # handler_cancellation: a call that hangs ends when its client goes
+    server = web.Server(exchange.handle, handler_cancellation=True, max_line_size=LONGEST_LINE, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=LONGEST_GOODBYE)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        exchange.close()
+        await runner.cleanup()
+
+
+def refusal(status: int, msg: str, **headers: str) -> web.Response:
+    """Make `{"msg": ...}` with a status of 400 or more."""
+    return _json(msgspec.json.encode({"msg": msg}), status, **headers)
+
+
+def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:
+    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})
+
+
+def _cut(request: web.BaseRequest) -> web.Response:
+    """Reset the connection; the response that aiohttp asks for goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _health(_request: web.BaseRequest) -> web.Response:
+    return web.Response(text="OK")

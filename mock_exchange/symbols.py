@@ -1,0 +1,88 @@
+"""Reads the two files a market needs: which pairs are listed, and about what an asset is worth."""
+
+import csv
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from .market import Market, Pair
+
+LEVELS_FILE = Path(__file__).with_name("levels.csv")
+DOLLARS = ("fdusd", "usdt", "usdc", "tusd", "usd1", "usde", "dai", "usd")
+CURRENCIES = ("eur", "gbp", "try", "brl", "jpy", "aud", "cad", "chf", "mxn", "ars", "pln", "ron", "uah", "zar")
+QUOTES = (*DOLLARS, *CURRENCIES, "btc", "eth", "bnb")
+NAME = re.compile(r"[a-z0-9]{1,32}")
+
+
+class SymbolsError(Exception):
+    """A file of symbols that cannot be used; the message is one line that says where, what and how to mend it."""
+
+
+def open_market(seed: int, symbols_file: Path) -> Market:
+    """Make the market over the pairs of a symbols file. Raises SymbolsError."""
+    levels = read_levels()
+    return Market(seed, read_pairs(symbols_file, levels), levels)
+
+
+def read_levels(path: Path = LEVELS_FILE) -> dict[str, float]:
+    """Read US dollars by asset. The file holds plausible examples, not quotes; lines that begin with # say so."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return {row["asset"]: float(row["usd"]) for row in rows}
+
+
+def read_pairs(path: Path, known: Collection[str]) -> list[Pair]:
+    """Read the pairs of a file with the header `symbol,base,quote` or just `symbol`, most traded first.
+
+    `known` are assets that exist, which settles where a symbol without columns for base and quote is cut.
+    Raises SymbolsError.
+    """
+    pairs: dict[str, Pair] = {}
+    for line, row in _rows(path):
+        pair = _pair(f"{path} line {line}", row, known, rank=len(pairs))
+        if pair.symbol in pairs:
+            raise SymbolsError(f"{path} line {line}: {pair.symbol} is listed twice; remove one of the two lines")
+        pairs[pair.symbol] = pair
+    if not pairs:
+        raise SymbolsError(f"{path} lists no symbols; add one symbol per line under the header")
+    return list(pairs.values())
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Read (line number, row) of every line but the header and empty ones; a cell that is missing reads as empty."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            _check_header(path, reader.fieldnames or ())
+            return [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise SymbolsError(f"cannot read {path}: {error.strerror}; name the file with --symbols") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SymbolsError(f"{path} is not CSV in UTF-8 ({error}); name another file with --symbols") from error
+
+
+def _check_header(path: Path, header: Collection[str]) -> None:
+    if "symbol" not in header:
+        raise SymbolsError(f"{path} has no column `symbol`; make its first line `symbol,base,quote` or `symbol`")
+
+
+def _pair(where: str, row: Mapping[str, str], known: Collection[str], rank: int) -> Pair:
+    symbol, base, quote = (str(row.get(column, "")).strip().lower() for column in ("symbol", "base", "quote"))
+    if not NAME.fullmatch(symbol):
+        raise SymbolsError(f"{where}: {symbol!r} is no symbol; use letters a-z and digits only")
+    if not base and not quote:
+        base, quote = split(symbol, known)
+    if not base or not quote or symbol != base + quote:
+        raise SymbolsError(f"{where}: {symbol} is not base + quote ({base!r} + {quote!r}); give both in their columns")
+    return Pair(symbol, base, quote, rank)
+
+
+def split(symbol: str, known: Collection[str]) -> tuple[str, str]:
+    """Cut a symbol into (base, quote); ("", "") when it ends in no quote we know.
+
+    The longest base that is known wins (dotusd is dot + usd, although it ends in tusd), else the longest quote.
+    """
+    cuts = [(symbol.removesuffix(quote), quote) for quote in QUOTES if symbol.endswith(quote) and symbol != quote]
+    longest_base_first = sorted(cuts, reverse=True, key=lambda cut: len(cut[0]))
+    known_first = [cut for cut in longest_base_first if cut[0] in known] + longest_base_first[::-1]
+    return known_first[0] if known_first else ("", "")

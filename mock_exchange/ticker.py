@@ -1,0 +1,34 @@
+"""Tickers as JSON bytes, numbers written out in full (0.0000123, never 1.23e-05)."""
+
+from collections.abc import Iterable
+from decimal import Context, Decimal
+from typing import NamedTuple
+
+import msgspec
+
+MOST_DIGITS = Context(prec=10)
+
+
+class Ticker(NamedTuple):
+    """A venue's answer for one symbol: price in units of the quote, volume in units of the base, unix seconds."""
+
+    symbol: str
+    price: Decimal
+    volume: Decimal
+    timestamp: float
+
+    def json(self) -> str:
+        """Write `{"symbol":...,"price":...,"volume":...,"timestamp":...}`, the time with its milliseconds."""
+        figures = f'"price":{self.price:f},"volume":{self.volume:f},"timestamp":{self.timestamp:.3f}'
+        return f'{{"symbol":"{self.symbol}",{figures}}}'
+
+
+def scaled(price: Decimal, factor: float) -> Decimal:
+    """Multiply a price, to at most 10 significant digits."""
+    return price if factor == 1 else MOST_DIGITS.multiply(price, Decimal(str(factor)))
+
+
+def batch_json(tickers: Iterable[Ticker], unknown: list[str]) -> bytes:
+    """Write `{"tickers":[...],"unknown":[...]}`."""
+    body = ",".join(ticker.json() for ticker in tickers)
+    return f'{{"tickers":[{body}],"unknown":'.encode() + msgspec.json.encode(unknown) + b"}"

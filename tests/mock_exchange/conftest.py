@@ -1,0 +1,114 @@
+"""A mock exchange as a real process on a free port of 127.0.0.1, which ends with the tests of its module."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import aiohttp
+import pytest
+
+from mock_exchange.market import Market
+from mock_exchange.symbols import open_market
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 10.0  # seconds; nothing here takes a tenth of it
+
+Start = Callable[..., "Process"]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running `python -m mock_exchange`; `url` is empty when it ended without listening."""
+
+    child: subprocess.Popen[str]
+    line: str
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.line.rpartition(" ")[2].strip()
+
+    @property
+    def stdin(self) -> IO[str]:
+        """The end of its stdin that we hold."""
+        assert self.child.stdin
+        return self.child.stdin
+
+    def ended(self) -> tuple[int, str, str]:
+        """Wait until it has ended by itself; (exit code, the rest of stdout, stderr)."""
+        code = self.child.wait(DEADLINE)
+        assert self.child.stdout
+        assert self.child.stderr
+        return code, self.child.stdout.read(), self.child.stderr.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """HTTP calls to one exchange."""
+
+    session: aiohttp.ClientSession
+    url: str
+
+    async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any, aiohttp.ClientResponse]:
+        """Make one call: (status, decoded JSON, response)."""
+        async with self.session.request(method, self.url + path, **options) as response:
+            return response.status, await response.json(content_type="application/json"), response
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Make a GET call: (status, decoded JSON)."""
+        status, body, _ = await self.call("GET", path)
+        return status, body
+
+    async def faults(self, **faults: object) -> dict[str, Any]:
+        """Put these faults in place of those in force."""
+        status, body, _ = await self.call("PUT", "/mock/faults", json=faults)
+        assert status == 200
+        assert isinstance(body, dict)
+        return body
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Start]:
+    """Start exchanges: each call waits for one's line, and all are ended afterwards."""
+    started = contextlib.ExitStack()
+
+    def run(*arguments: str) -> Process:
+        command = [sys.executable, "-m", "mock_exchange", "--name", "exchange1", "--exit-with-stdin", *arguments]
+        if "--port" not in arguments:
+            command += ["--port", "0"]
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
+        started.enter_context(child)  # waits for it and closes its pipes
+        started.callback(child.kill)
+        assert child.stdout
+        return Process(child, child.stdout.readline())
+
+    with started:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def exchange(start: Start) -> Process:
+    """Share one exchange among the tests of a module."""
+    return start("--seed", "7")
+
+
+@pytest.fixture
+async def client(exchange: Process) -> AsyncIterator[Client]:
+    """Call the shared exchange, with all faults off before and after."""
+    timeout = aiohttp.ClientTimeout(total=DEADLINE)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        client = Client(session, exchange.url)
+        await client.faults()
+        yield client
+        await client.faults()
+
+
+@pytest.fixture(scope="session")
+def market() -> Market:
+    """Compute what the shared exchange must say."""
+    return open_market(7, ROOT / "symbols.csv")

@@ -1,0 +1,99 @@
+"""Faults: what can be switched on, and the fate of a call."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from mock_exchange.faults import Effect, Faults, FaultsError, FaultSwitch, parse
+from mock_exchange.market import draws
+
+
+def switch(seed: int = 1, **faults: object) -> FaultSwitch:
+    """Switch these faults on at time 100."""
+    new = FaultSwitch(draws(seed))
+    new.replace(parse(json.dumps(faults).encode()), now=100.0)
+    return new
+
+
+def test_an_empty_object_turns_all_off() -> None:
+    """The defaults are a sound exchange."""
+    assert parse(b"{}") == Faults()
+    assert {switch().effect(now) for now in range(100)} == {Effect.NONE}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"error_rate": 1.01},
+        {"error_rate": -0.1},
+        {"hang_rate": "0.1"},
+        {"garbage_rate": True},
+        {"drop_rate": None},
+        {"status": 200},
+        {"status": 600},
+        {"status": 500.0},
+        {"latency_ms": -1},
+        {"latency_ms": 1e9},
+        {"price_factor": -1},
+        {"freeze_clock": 1},
+        {"rate_limit": -1},
+        {"rate_limit": 1.5},
+        {"colour": "red"},
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(fault: dict[str, object]) -> None:
+    """Each field says itself what it may be."""
+    with pytest.raises(FaultsError, match=next(iter(fault))):
+        parse(json.dumps(fault).encode())
+
+
+def test_every_mistake_is_named() -> None:
+    """Not only the first one."""
+    with pytest.raises(FaultsError) as caught:
+        parse(b'{"error_rate":2,"status":1,"colour":3,"latency_ms":5}')
+    assert all(word in str(caught.value) for word in ("error_rate must", "status must", "'colour'"))
+    assert "latency_ms must" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"\xff", b'{"error_rate":NaN}'])
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    """Any body is either faults or a FaultsError."""
+    with pytest.raises(FaultsError):
+        parse(body)
+
+
+def test_a_rate_is_the_share_of_calls() -> None:
+    """A fifth of the calls fail at a rate of a fifth, half the rest at a half."""
+    fates = Counter(run(switch(hang_rate=0.2, garbage_rate=0.5), 10_000))
+    assert 1_800 < fates[Effect.HANG] < 2_200
+    assert 3_700 < fates[Effect.GARBAGE] < 4_300
+    assert fates.keys() == {Effect.HANG, Effect.GARBAGE, Effect.NONE}
+
+
+def test_runs_repeat() -> None:
+    """The same random numbers lead to the same fates."""
+    assert run(switch(error_rate=0.5), 100) == run(switch(error_rate=0.5), 100)
+    assert run(switch(error_rate=0.5), 100) != run(switch(2, error_rate=0.5), 100)
+
+
+def run(faulty: FaultSwitch, calls: int) -> list[Effect]:
+    """Give the fates of so many calls."""
+    return [faulty.effect(now=100.0) for _ in range(calls)]
+
+
+def test_the_limit_counts_anew_each_second() -> None:
+    """Two calls a second: the third is refused, the next second admits two again."""
+    limited = switch(rate_limit=2)
+    fates = [limited.effect(now) for now in (5.0, 5.1, 5.9, 6.0, 6.5, 6.6)]
+    assert fates == [Effect.NONE, Effect.NONE, Effect.LIMIT] * 2
+
+
+def test_a_frozen_clock_stands_where_it_was_switched_on() -> None:
+    """New faults do not move a clock that stands already; without the fault it goes again."""
+    frozen = switch(freeze_clock=True)
+    assert frozen.clock(200.0) == 100.0
+    frozen.replace(Faults(freeze_clock=True, error_rate=1.0), now=300.0)
+    assert frozen.clock(400.0) == 100.0
+    frozen.replace(Faults(), now=500.0)
+    assert frozen.clock(600.0) == 600.0

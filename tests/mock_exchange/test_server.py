@@ -1,0 +1,265 @@
+"""The mock exchange as a process: every endpoint, every fault, and how it begins and ends."""
+
+import asyncio
+import contextlib
+import io
+import json
+import re
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+from yarl import URL
+
+from mock_exchange.market import Market
+from tests.mock_exchange.conftest import Client, Start
+
+pytestmark = pytest.mark.real
+DEADLINE = 10.0
+BTC = "/mock/ticker/btcusdt"
+
+
+async def test_a_ticker_is_what_the_market_says_at_its_time(client: Client, market: Market) -> None:
+    """Digit by digit, in lower case, at the current time."""
+    async with client.session.get(client.url + "/mock/ticker/BtcUsdt") as response:
+        body = json.loads(await response.read(), parse_float=Decimal, parse_int=Decimal)
+        assert response.headers["Content-Type"] == "application/json"
+    assert list(body) == ["symbol", "price", "volume", "timestamp"]
+    assert body["symbol"] == "btcusdt"
+    assert abs(float(body["timestamp"]) - time.time()) < DEADLINE
+    assert market.venue_ticker("exchange1", "btcusdt", float(body["timestamp"])) == (body["price"], body["volume"])
+
+
+async def test_numbers_are_written_out(client: Client, market: Market) -> None:
+    """No exponents in any ticker of the whole list, and at most 10 significant digits."""
+    symbols = ",".join(pair.symbol for pair in market)
+    async with client.session.get(f"{client.url}/mock/tickers?symbols={symbols}") as response:
+        text = await response.text()
+    numbers = re.findall(r'"(?:price|volume)":([^,}]*)', text)
+    assert len(numbers) == 2000
+    assert all(re.fullmatch(r"(0|[1-9]\d*)(\.\d+)?", figure) for figure in numbers)
+    assert all(len(figure.replace(".", "").strip("0")) <= 10 for figure in numbers)
+    assert re.search(r'"symbol":"shibusdt","price":0\.00001', text)
+
+
+async def test_a_bad_symbol_costs_only_itself(client: Client) -> None:
+    """Known symbols are answered once each, at one time, and the others named."""
+    status, body = await client.get("/mock/tickers?symbols=btcusdt,zzz,,ETHUSDT,btcusdt,%22%C3%A9")
+    assert status == 200
+    assert [ticker["symbol"] for ticker in body["tickers"]] == ["btcusdt", "ethusdt"]
+    assert len({ticker["timestamp"] for ticker in body["tickers"]}) == 1
+    assert body["unknown"] == ["zzz", '"é']
+
+
+@pytest.mark.parametrize("query", ["", "?symbols=", "?symbols=,,", "?symbols=" + ",".join(["a"] * 1001)])
+async def test_no_symbols_or_too_many_are_refused(client: Client, query: str) -> None:
+    """400 for an empty list and for more than 1000."""
+    status, body = await client.get("/mock/tickers" + query)
+    assert status == 400
+    assert "symbols" in body["msg"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "msg"),
+    [
+        ("GET", "/mock/ticker/zzz", 404, "Asset not found"),
+        ("GET", "/mock/ticker/", 404, "Asset not found"),
+        ("GET", "/mock/ticker/btc%2Fusdt", 404, "Asset not found"),
+        ("GET", "/mock/ticker/%FF%00", 404, "Asset not found"),
+        ("GET", "/mock/nothing", 404, "Not found"),
+        ("GET", "/", 404, "Not found"),
+        ("POST", BTC, 405, "Method not allowed"),
+        ("DELETE", "/mock/faults", 405, "Method not allowed"),
+        ("PUT", "/health", 405, "Method not allowed"),
+    ],
+)
+async def test_errors_are_json(client: Client, method: str, path: str, status: int, msg: str) -> None:
+    """Every error is `{"msg": ...}`."""
+    answer = await client.call(method, path)
+    assert answer[:2] == (status, {"msg": msg})
+
+
+async def test_health(client: Client) -> None:
+    """200 OK, faults or not."""
+    await client.faults(error_rate=1, drop_rate=1)
+    async with client.session.get(client.url + "/health") as response:
+        assert (response.status, await response.text()) == (200, "OK")
+
+
+async def test_faults_are_replaced_and_shown(client: Client) -> None:
+    """PUT answers with all faults now in force, GET shows the same, and what is shown can be put back."""
+    put = await client.faults(error_rate=0.5, status=503)
+    assert (put["error_rate"], put["status"], put["rate_limit"]) == (0.5, 503, None)
+    assert await client.get("/mock/faults") == (200, put)
+    assert await client.faults(**put) == put
+    assert (await client.faults(latency_ms=1))["error_rate"] == 0
+
+
+async def test_wrong_faults_leave_those_in_force(client: Client) -> None:
+    """400 names every mistake and nothing changes."""
+    before = await client.faults(price_factor=2)
+    status, body, _ = await client.call("PUT", "/mock/faults", json={"error_rate": 2, "colour": 1, "status": 418})
+    assert status == 400
+    assert "error_rate" in body["msg"]
+    assert "colour" in body["msg"]
+    assert await client.get("/mock/faults") == (200, before)
+    assert (await client.call("PUT", "/mock/faults", data=io.BytesIO(b"x" * 2_000_000)))[0] == 413
+
+
+async def test_error_rate(client: Client) -> None:
+    """Calls answer the status given; every second one at a rate of a half."""
+    await client.faults(error_rate=1, status=503)
+    assert (await client.get(BTC))[0] == 503
+    assert (await client.get("/mock/tickers?symbols=btcusdt"))[0] == 503
+    await client.faults(error_rate=0.5)
+    statuses = [(await client.get(BTC))[0] for _ in range(60)]
+    assert set(statuses) == {200, 500}
+
+
+async def test_latency(client: Client) -> None:
+    """An answer takes as long as told, a second one beside it no longer."""
+    await client.faults(latency_ms=300)
+    began = time.monotonic()
+    answers = await asyncio.gather(client.get(BTC), client.get(BTC))
+    assert [status for status, _ in answers] == [200, 200]
+    assert 0.3 <= time.monotonic() - began < 0.6 + DEADLINE / 10
+
+
+async def test_garbage(client: Client) -> None:
+    """200 with bytes that are not JSON."""
+    await client.faults(garbage_rate=1)
+    async with client.session.get(client.url + BTC) as response:
+        assert response.status == 200
+        with pytest.raises(msgspec.DecodeError):
+            msgspec.json.decode(await response.read())
+
+
+async def test_price_factor(client: Client, market: Market) -> None:
+    """The price is that many times the true one."""
+    await client.faults(price_factor=3.0)
+    _, body = await client.get("/mock/tickers?symbols=btcusdt")
+    ticker = body["tickers"][0]
+    assert ticker["price"] == float(market.venue_ticker("exchange1", "btcusdt", ticker["timestamp"]).price * 3)
+
+
+async def test_freeze_clock(client: Client) -> None:
+    """Time and price stand still while it is on, and go on afterwards."""
+    await client.faults(freeze_clock=True)
+    _, first = await client.get(BTC)
+    await client.faults(freeze_clock=True, latency_ms=50)
+    assert await client.get(BTC) == (200, first)
+    await client.faults()
+    assert (await client.get(BTC))[1]["timestamp"] > first["timestamp"]
+
+
+async def test_drop(client: Client) -> None:
+    """The connection is cut without an answer."""
+    await client.faults(drop_rate=1)
+    with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+        await client.get(BTC)
+    assert (await client.get("/mock/faults"))[0] == 200
+
+
+async def test_hang(client: Client) -> None:
+    """A call waits until its client gives up, while others are answered."""
+    await client.faults(hang_rate=1)
+    with pytest.raises(TimeoutError):
+        await client.session.get(client.url + BTC, timeout=aiohttp.ClientTimeout(total=0.2))
+    await client.faults()
+    assert (await client.get(BTC))[0] == 200
+
+
+async def test_rate_limit(client: Client) -> None:
+    """Past the limit calls answer 429 with Retry-After, and other endpoints go on."""
+    await client.faults(rate_limit=0)
+    status, body, response = await client.call("GET", BTC)
+    assert (status, body) == (429, {"msg": "Too many requests"})
+    assert response.headers["Retry-After"] == "1"
+    await client.faults(rate_limit=1000)
+    assert (await client.get(BTC))[0] == 200
+
+
+def test_one_line_on_stdout_then_exit_0_on_sigterm(start: Start) -> None:
+    """It says where it listens, and nothing else."""
+    exchange = start()
+    assert re.fullmatch(r"exchange1 listening on http://127\.0\.0\.1:\d+\n", exchange.line)
+    exchange.child.send_signal(signal.SIGTERM)
+    assert exchange.ended() == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_while_calls_hang(start: Start, number: signal.Signals) -> None:
+    """Hanging calls are cut and slow ones answered at once; neither holds it up."""
+    exchange = start()
+    timeout = aiohttp.ClientTimeout(total=DEADLINE)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        under_way(Client(session, exchange.url), hang_rate=1) as hanging,
+        under_way(Client(session, exchange.url), latency_ms=60_000) as slow,
+    ):
+        began = time.monotonic()
+        exchange.child.send_signal(number)
+        assert await asyncio.to_thread(exchange.ended) == (0, "", "")
+        assert time.monotonic() - began < 2
+        assert await asyncio.wait_for(hanging.read(), DEADLINE) == b""
+        assert b"200 OK" in await asyncio.wait_for(slow.read(), DEADLINE)
+
+
+@contextlib.asynccontextmanager
+async def under_way(client: Client, **faults: object) -> AsyncIterator[asyncio.StreamReader]:
+    """Begin a call for a ticker that the server has read and not answered."""
+    await client.faults(**faults)
+    url = URL(client.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(f"GET {BTC} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
+    await writer.drain()
+    # bytes on the loopback are there at once, so a server that answers later calls has read this one
+    for _ in range(3):
+        assert (await client.get("/mock/faults"))[0] == 200
+    try:
+        yield reader
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_it_ends_when_its_stdin_ends(start: Start) -> None:
+    """With --exit-with-stdin it never outlives the parent that holds the pipe."""
+    exchange = start()
+    exchange.stdin.close()
+    assert exchange.ended() == (0, "", "")
+
+
+def test_a_port_in_use_is_one_line(start: Start) -> None:
+    """It says what and how to mend it, without a traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, _, stderr = start("--port", str(taken.getsockname()[1])).ended()
+    assert code == 1
+    assert re.fullmatch(r"mock_exchange: cannot listen on .*in use; choose another --port .*\n", stderr)
+
+
+def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
+    """Missing or broken, it says which file and how to mend it."""
+    broken = tmp_path / "broken.csv"
+    broken.write_text("symbol\nbtc-usdt\n")
+    for path in (broken, tmp_path / "none.csv"):
+        code, stdout, stderr = start("--symbols", str(path)).ended()
+        assert (code, stdout, stderr.count("\n")) == (1, "", 1)
+        assert stderr.startswith("mock_exchange: ")
+        assert str(path) in stderr
+
+
+@pytest.mark.parametrize("arguments", [("--port", "70000"), ("--port", "x"), ("--name", ""), ("--seed", "1.5")])
+def test_a_wrong_flag_is_refused(start: Start, arguments: tuple[str, str]) -> None:
+    """The flag is named and the exit code is not 0."""
+    code, stdout, stderr = start(*arguments).ended()
+    assert (code, stdout) == (2, "")
+    assert arguments[0] in stderr
