@@ -1,0 +1,93 @@
+"""The command line: `aggregator demo` brings three mock exchanges of its own, `aggregator serve` is the service."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+import uvloop
+
+from aggregator.demo import DemoError, mock_exchanges
+from aggregator.logs import configure
+from aggregator.service import CannotStart, serve
+from aggregator.settings import Settings, SettingsError, load
+
+Run = Callable[[asyncio.Event], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code: 0 told to stop, 1 could not start or crashed, 2 wrong settings."""
+    options = vars(_parser().parse_args(arguments))
+    command, mock_port = options.pop("command"), options.pop("mock_port", 0)
+    try:
+        settings = load({name: value for name, value in options.items() if value is not None})
+    except SettingsError as error:
+        return _complain(2, *error.mistakes)
+    configure(settings.log_format, settings.log_level)
+    if command == "demo":
+        return _run(lambda stop: _demo(settings, mock_port, stop))
+    return _run(lambda stop: serve(settings, stop))
+
+
+async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None:
+    async with mock_exchanges(settings.symbols_file, mock_port) as exchanges:
+        await serve(settings.model_copy(update={"exchanges": exchanges}), stop)
+
+
+def _run(run: Run) -> int:
+    try:
+        uvloop.run(_until_signalled(run))
+    except (CannotStart, DemoError) as error:
+        return _complain(1, str(error))
+    except Exception:
+        log.exception("crashed")
+        return 1
+    return 0
+
+
+async def _until_signalled(run: Run) -> None:
+    """Run with an event that the first SIGTERM or SIGINT sets; the second ends the process on the spot."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop_now(number: signal.Signals) -> None:
+        if stop.is_set():
+            loop.remove_signal_handler(number)
+            signal.raise_signal(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_now, number)
+    await run(stop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve")
+    demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
+    demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
+    for command in (demo, commands.add_parser("serve", help="the service, with the exchanges the settings name")):
+        for name, field in Settings.model_fields.items():
+            command.add_argument(
+                f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
+            )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_533:  # noqa: PLR2004  # the last of three fits
+        raise argparse.ArgumentTypeError("is not a port from 0 to 65533")
+    return int(text)
+
+
+def _complain(code: int, *lines: str) -> int:
+    for line in lines:
+        sys.stderr.write(f"aggregator: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

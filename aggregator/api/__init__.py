@@ -1,0 +1,4 @@
+"""The HTTP contract on Starlette: `app` joins the routes, `prices` answers about prices, `ops` about the service.
+
+Nothing here knows a store or an exchange: it asks `aggregator.ports`.
+"""

@@ -1,0 +1,73 @@
+"""What every route shares: JSON answers, refusals as `{"msg": …}`, and reading what the caller sent."""
+
+import math
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aggregator.models import Asset, encode
+from aggregator.tiers import Catalog, is_symbol
+
+INVALID_SYMBOL = "Invalid asset symbol"
+NOT_FOUND = "Asset not found"
+NO_PRICE_YET = "No price known yet"
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Send any model or mapping as JSON."""
+    return Response(encode(body), status, headers, media_type="application/json")
+
+
+def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> HTTPException:
+    """Return the exception that answers `{"msg": message}` with `status`."""
+    return HTTPException(status, message, dict(headers or {}))
+
+
+def asset_of(request: Request, catalog: Catalog) -> Asset:
+    """Return the asset in the path; raises the answer 400 or 404."""
+    symbol = normal(request.path_params["asset"])
+    if symbol is None:
+        raise refuse(400, INVALID_SYMBOL)
+    asset = catalog.find(symbol)
+    if asset is None:
+        raise refuse(404, NOT_FOUND)
+    return asset
+
+
+def normal(text: str) -> str | None:
+    """Return the symbol in lower case, or None when it is none; only ASCII may change case (Kelvin's K would pass)."""
+    symbol = text.lower() if text.isascii() else text
+    return symbol if is_symbol(symbol) else None
+
+
+def number(request: Request, name: str, default: float) -> float:
+    """Return a finite number from the query; raises the answer 400."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise refuse(400, f"{name} must be a number")
+    return value
+
+
+def whole(request: Request, name: str, default: int, most: int) -> int:
+    """Return a whole number from 1 to `most` from the query; raises the answer 400."""
+    text = request.query_params.get(name, str(default))
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
+    if not 1 <= value <= most:
+        raise refuse(400, f"{name} must be a whole number from 1 to {most}")
+    return value
+
+
+def choice(request: Request, name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """Return one of `allowed` from the query; raises the answer 400."""
+    value = request.query_params.get(name, default)
+    if value not in allowed:
+        raise refuse(400, f"{name} must be one of {', '.join(allowed)}")
+    return value

@@ -1,0 +1,96 @@
+"""The ASGI application: routes, refusals in one form, bounds on what comes in, and a count of every answer."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aggregator.api.answers import answer
+from aggregator.metrics import Metrics
+
+_MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
+_MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
+_ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics")
+
+
+def build(routes: Sequence[BaseRoute], metrics: Metrics) -> ASGIApp:
+    """Return the application."""
+    app = Starlette(
+        routes=list(routes),
+        exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
+    )
+    app.router.redirect_slashes = False
+    return Counted(Bounded(app), metrics)
+
+
+async def _refusal(_: Request, error: HTTPException) -> Response:
+    return answer({"msg": error.detail}, error.status_code, error.headers)
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    """Answer what nobody planned; Starlette raises it again for the server's log."""
+    structlog.get_logger().error("request_crashed", path=request.url.path[:200], error=repr(error))
+    return answer({"msg": "Internal error"}, 500)
+
+
+class Bounded:
+    """Refuses what is too large before anything reads it: 413 for a body, 414 for an address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        refusal = _too_large(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+
+def _too_large(scope: Scope) -> Response | None:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > _MOST_URL:
+        return answer({"msg": f"The address is longer than {_MOST_URL} bytes"}, 414)
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if not length.isdigit() or len(length) > len(str(_MOST_BODY)) or int(length) > _MOST_BODY:
+        return answer({"msg": f"The body is larger than {_MOST_BODY} bytes"}, 413, {"Connection": "close"})
+    return None
+
+
+class Counted:
+    """Counts and times every answer under its true status, by the first part of its path."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._requests = metrics.api_requests
+        self._seconds = {name: metrics.api_seconds.labels(f"/{name}") for name in (*_ENDPOINTS, "other")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500  # what a crash becomes
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            name = _endpoint(scope["path"])
+            self._requests.labels(f"/{name}", str(status)).inc()
+            self._seconds[name].observe(time.perf_counter() - started)
+
+
+def _endpoint(path: str) -> str:
+    """Return the first part of the path if it is one of ours: a label must not be made of what callers send."""
+    first = path[1:].partition("/")[0]
+    return first if first in _ENDPOINTS else "other"

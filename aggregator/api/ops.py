@@ -1,0 +1,91 @@
+"""The service about itself: is it alive, is it of use, what does it know, what has it counted."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from aggregator.api.answers import answer
+from aggregator.errors import StoreError
+from aggregator.freshness import Freshness
+from aggregator.metrics import CONTENT_TYPE, Metrics
+from aggregator.ports import Exchange, Store
+from aggregator.tiers import Catalog
+
+_PING_SECONDS = 1.0
+
+
+class OpsRoutes:
+    """The routes about the service."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        stores: Mapping[str, Store],
+        exchanges: Sequence[Exchange],
+        freshness: Freshness,
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._stores = stores
+        self._exchanges = exchanges
+        self._freshness = freshness
+        self._metrics = metrics
+        self._now = now
+        self._assets = {
+            "assets": [
+                {"symbol": asset.symbol, "tier": asset.tier, "rank": asset.rank} for asset in catalog.assets.values()
+            ]
+        }
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/assets", self.assets),
+            Route("/health", self.health),
+            Route("/ready", self.ready),
+            Route("/metrics", self.metrics),
+        ]
+
+    async def assets(self, _: Request) -> Response:
+        """GET /assets: every listed asset with its tier and rank."""
+        return answer(self._assets)
+
+    async def health(self, _: Request) -> Response:
+        """GET /health: 200 while the process lives."""
+        return PlainTextResponse("OK")
+
+    async def metrics(self, _: Request) -> Response:
+        """GET /metrics: Prometheus' text format."""
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+
+    async def ready(self, _: Request) -> Response:
+        """GET /ready: 200 when prices are fresh and every store answers, else 503 with the reasons."""
+        pings = await asyncio.gather(*(_ping(store) for store in self._stores.values()))
+        stores = dict(zip(self._stores, pings, strict=True))
+        tiers = self._freshness.by_tier(self._now())
+        reasons = [f"{name}: {trouble}" for name, trouble in stores.items() if trouble]
+        reasons += [f"{tier} tier: prices are older than they may be" for tier, one in tiers.items() if not one.fresh]
+        body = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "stores": {name: trouble or "ok" for name, trouble in stores.items()},
+            "exchanges": {exchange.name: {"breaker": exchange.breaker_state} for exchange in self._exchanges},
+            "tiers": tiers,
+        }
+        return answer(body, 503 if reasons else 200)
+
+
+async def _ping(store: Store) -> str:
+    """Return what is wrong with the store, or nothing; one that does not answer in time counts as away."""
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            await store.ping()
+    except StoreError as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer within {_PING_SECONDS:g} s"
+    return ""

@@ -1,0 +1,156 @@
+"""Prices over HTTP: one, many, where one came from, what it was, and a refresh now."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from aggregator.api import answers
+from aggregator.api.answers import answer, asset_of, refuse
+from aggregator.api.keys import Keys
+from aggregator.errors import StoreError
+from aggregator.models import Asset, NoPrice, Price, PriceBody, Tier, price_body
+from aggregator.ports import History, Prices, Refresh
+from aggregator.tiers import Catalog
+
+MOST_ASSETS = 1000
+_MOST_ROWS = 1000
+_RETRY_AFTER = {"Retry-After": "1"}
+
+
+class PriceRoutes:
+    """The routes about prices."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        prices: Prices,
+        history: History,
+        refresher: Refresh,
+        keys: Keys,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalog = catalog
+        self._prices = prices
+        self._history = history
+        self._refresher = refresher
+        self._keys = keys
+        self._now = now
+
+    def routes(self) -> list[Route]:
+        """Return the routes; the last two answer for what no symbol can look like."""
+        return [
+            Route("/prices", self.many),
+            Route("/prices/{asset}", self.one),
+            Route("/prices/{asset}/sources", self.sources),
+            Route("/prices/{asset}/history", self.history),
+            Route("/refresh/{asset}", self.refresh, methods=["POST"]),
+            Route("/prices/{asset:path}", self.one),
+            Route("/refresh/{asset:path}", self.refresh, methods=["POST"]),
+        ]
+
+    async def one(self, request: Request) -> Response:
+        """GET /prices/{asset}."""
+        return answer(self._body(await self._price(request)))
+
+    async def many(self, request: Request) -> Response:
+        """GET /prices?assets=a,b or ?tier=hot: the known ones, and the missing ones each with its reason."""
+        wanted, missing = self._wanted(request)
+        found = await self._prices.get_many(wanted)
+        missing += [_missing(asset.symbol, answers.NO_PRICE_YET) for asset in wanted if asset.symbol not in found]
+        bodies = [self._body(found[asset.symbol]) for asset in wanted if asset.symbol in found]
+        return answer({"prices": bodies, "missing": missing})
+
+    async def sources(self, request: Request) -> Response:
+        """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
+        price = await self._price(request)
+        body = msgspec.structs.asdict(self._body(price))
+        return answer(body | {"sources": price.sources, "left_out": price.left_out})
+
+    async def history(self, request: Request) -> Response:
+        """GET /prices/{asset}/history: stored prices, the newest first unless order=asc."""
+        asset = asset_of(request, self._catalog)
+        start = answers.number(request, "start", 0.0)
+        end = answers.number(request, "end", math.ceil(self._now()) + 3600.0)
+        limit = answers.whole(request, "limit", 100, _MOST_ROWS)
+        order = answers.choice(request, "order", "desc", ("asc", "desc"))
+        if start > end:
+            raise refuse(400, "start must not be after end")
+        try:
+            prices = await self._history.between(asset.symbol, start, end, limit, newest_first=order == "desc")
+        except StoreError as error:
+            raise refuse(503, "History cannot be read now", _RETRY_AFTER) from error
+        return answer({"asset": asset.symbol, "prices": [_row(price) for price in prices]})
+
+    async def refresh(self, request: Request) -> Response:
+        """POST /refresh/{asset}: fetch, aggregate and store now."""
+        self._keys.check(request)
+        asset = asset_of(request, self._catalog)
+        outcome = await self._refresher.refresh(asset, "manual")
+        if isinstance(outcome, NoPrice):
+            why = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
+            return answer(why, 502)
+        body = msgspec.structs.asdict(self._body(outcome))
+        return answer({"message": f"Price for {asset.symbol} refreshed"} | body)
+
+    async def _price(self, request: Request) -> Price:
+        outcome = await self._prices.get(asset_of(request, self._catalog))
+        if isinstance(outcome, NoPrice):
+            raise refuse(503, answers.NO_PRICE_YET, _RETRY_AFTER)
+        return outcome
+
+    def _wanted(self, request: Request) -> tuple[list[Asset], list[dict[str, str]]]:
+        """Return the assets the query names, and what it names that is none."""
+        tier, symbols = request.query_params.get("tier"), request.query_params.get("assets")
+        if (tier is None) == (symbols is None):
+            raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot")
+        if symbols is None:
+            return self._of_tier(answers.choice(request, "tier", "", tuple(Tier))), []
+        names = list(dict.fromkeys(filter(None, symbols.split(","))))
+        _bound(names)
+        return self._sorted_out(names)
+
+    def _of_tier(self, tier: str) -> list[Asset]:
+        assets = self._catalog.of(Tier(tier))
+        _bound(assets)
+        return assets
+
+    def _sorted_out(self, names: Sequence[str]) -> tuple[list[Asset], list[dict[str, str]]]:
+        assets: dict[str, Asset] = {}
+        missing: list[dict[str, str]] = []
+        for name in names:
+            symbol = answers.normal(name)
+            asset = self._catalog.find(symbol) if symbol else None
+            if asset is not None:
+                assets[asset.symbol] = asset
+            else:
+                missing.append(_missing(symbol or name, answers.NOT_FOUND if symbol else answers.INVALID_SYMBOL))
+        return list(assets.values()), missing
+
+    def _body(self, price: Price) -> PriceBody:
+        return price_body(price, self._now(), self._catalog.cadence[price.tier].stale_after)
+
+
+def _bound(asked: Sequence[object]) -> None:
+    if not asked:
+        raise refuse(400, "Name at least one asset")
+    if len(asked) > MOST_ASSETS:
+        raise refuse(400, f"{len(asked)} assets are too many: at most {MOST_ASSETS} in one call")
+
+
+def _missing(asset: str, reason: str) -> dict[str, str]:
+    return {"asset": asset, "reason": reason}
+
+
+def _row(price: Price) -> dict[str, object]:
+    return {
+        "price": price.price,
+        "timestamp": price.timestamp,
+        "sources": len(price.sources),
+        "spread": price.spread,
+        "updated_at": price.updated_at,
+    }

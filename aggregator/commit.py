@@ -1,0 +1,86 @@
+"""Group commit: many writers, one write at a time. What arrives during a write goes out together with the next."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from aggregator.errors import StoreError
+from aggregator.metrics import Metrics
+from aggregator.models import Price
+from aggregator.ports import Sink
+
+_MAX_BATCH = 1000
+
+
+class GroupCommit:
+    """Puts prices into one sink. Alone, a price is written at once; under load, batches grow by themselves.
+
+    Waiting prices are bounded by the writers, each of whom waits for its own. A failure is told to those whose
+    prices were in that write and to nobody else; the log hears of the first failure and of the recovery.
+    """
+
+    def __init__(self, name: str, sink: Sink, metrics: Metrics) -> None:
+        self.name = name
+        self.failing = ""
+        self._sink = sink
+        self._metrics = metrics
+        self._log = structlog.get_logger().bind(store=name)
+        self._waiting: list[tuple[Sequence[Price], asyncio.Future[bool]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def write(self, prices: Sequence[Price]) -> bool:
+        """Write `prices`; return whether the sink took them. A caller who is cancelled does not stop the write."""
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((prices, written))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting())
+        return await written
+
+    async def close(self, patience: float) -> None:
+        """Give the write under way, and those waiting, at most `patience` seconds."""
+        writer = self._writer
+        if writer is None:
+            return
+        _, late = await asyncio.wait([writer], timeout=patience)
+        if late:
+            self._log.error("store_write_abandoned", waiting=len(self._waiting), after_seconds=patience)
+            writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
+                await self._settle(batch)
+        finally:
+            self._writer = None
+
+    async def _settle(self, batch: list[tuple[Sequence[Price], asyncio.Future[bool]]]) -> None:
+        """Write the batch and tell its writers; what nobody planned ends them too, so that none waits for ever."""
+        try:
+            taken = await self._write([price for prices, _ in batch for price in prices])
+        except BaseException as error:
+            for _, written in batch:
+                if not written.done():
+                    written.set_exception(error if isinstance(error, Exception) else RuntimeError("write abandoned"))
+            raise
+        for _, written in batch:
+            if not written.done():
+                written.set_result(taken)
+
+    async def _write(self, prices: Sequence[Price]) -> bool:
+        try:
+            await self._sink.write(prices)
+        except StoreError as error:
+            self._metrics.store_errors.labels(self.name, error.reason).inc()
+            if not self.failing:
+                self._log.warning("store_failing", error=str(error))
+            self.failing = str(error)
+            return False
+        if self.failing:
+            self._log.info("store_recovered")
+            self.failing = ""
+        self._metrics.store_writes.labels(self.name).inc(len(prices))
+        self._metrics.store_batch.labels(self.name).observe(len(prices))
+        return True

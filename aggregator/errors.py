@@ -1,0 +1,79 @@
+"""What can go wrong outside: two small trees, one for exchanges and one for stores.
+
+Adapters raise these instead of the exceptions of the library they wrap. An ExchangeError ends at `Exchange.fetch`,
+which answers with a LeftOut; a StoreError ends where the store was called, and is counted under its `reason`.
+"""
+
+from typing import ClassVar
+
+from aggregator.models import Reason
+
+
+class ExchangeError(Exception):
+    """A call to an exchange brought no ticker. `counts`: whether it speaks against the exchange's health."""
+
+    reason: ClassVar[Reason]
+    counts: ClassVar[bool] = True
+
+
+class ExchangeTimeout(ExchangeError):
+    """No whole answer within the call's timeout."""
+
+    reason = Reason.TIMEOUT
+
+
+class ExchangeUnreachable(ExchangeError):
+    """The connection was refused, reset or cut."""
+
+    reason = Reason.UNREACHABLE
+
+
+class ExchangeHttpError(ExchangeError):
+    """An HTTP status that is no answer: 5xx, or a 4xx that is not about one symbol."""
+
+    reason = Reason.HTTP_ERROR
+
+
+class Undecodable(ExchangeError):
+    """The body is not what the exchange's dialect says it is."""
+
+    reason = Reason.UNDECODABLE
+
+
+class NotListed(ExchangeError):
+    """The exchange does not know the symbol: no fault of the exchange."""
+
+    reason = Reason.NOT_LISTED
+    counts = False
+
+
+class RateLimited(ExchangeError):
+    """We asked too often: our fault, not the exchange's."""
+
+    reason = Reason.RATE_LIMITED
+    counts = False
+
+
+class BreakerOpen(ExchangeError):
+    """Not asked at all: the exchange's breaker is open."""
+
+    reason = Reason.BREAKER_OPEN
+    counts = False
+
+
+class StoreError(Exception):
+    """A store could not do what it was asked."""
+
+    reason: ClassVar[str]
+
+
+class StoreUnavailable(StoreError):
+    """The store is away, hangs or is overloaded; the same call may succeed later."""
+
+    reason = "unavailable"
+
+
+class StoreRefused(StoreError):
+    """The store will never take this, or what it holds cannot be read."""
+
+    reason = "refused"

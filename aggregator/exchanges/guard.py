@@ -1,0 +1,132 @@
+"""A circuit breaker per exchange: stop asking who keeps failing, and find out gently when it is back.
+
+The states and counts are aiobreaker's; what 1.2.0 gets wrong under concurrency is kept away from it. It never wraps a
+call. The guard admits the call, runs it, and only then tells the breaker the outcome, in one synchronous step:
+
+| state     | call may pass                                  | failure     | success                                 |
+| --------- | ---------------------------------------------- | ----------- | --------------------------------------- |
+| closed    | always                                         | fifth: open | the count starts again                  |
+| open      | never; from the 30th second as in half-open    | -           | -                                       |
+| half-open | one at a time                                  | open again  | second: closed                          |
+
+An outcome counts only in the state its call was admitted in, so stragglers neither close nor re-open nor prolong
+anything. Time is the monotonic clock handed in; aiobreaker's own mixture of local and UTC time is never read.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import TypeVar
+
+import aiobreaker
+from aiobreaker.state import CircuitBreakerState
+from aiobreaker.storage.memory import CircuitMemoryStorage
+
+from aggregator.errors import BreakerOpen, ExchangeError
+
+T = TypeVar("T")
+
+_NAMES = {
+    CircuitBreakerState.CLOSED: "closed",
+    CircuitBreakerState.OPEN: "open",
+    CircuitBreakerState.HALF_OPEN: "half-open",
+}
+
+
+class Guard:
+    """Admits calls to one exchange. `on_change` hears every new state by name, after it has taken effect."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        on_change: Callable[[str], None],
+        failures: int = 5,
+        rest: float = 30.0,
+        probes: int = 2,
+    ) -> None:
+        self._clock = clock
+        self._on_change = on_change
+        self._rest = rest
+        self._probes = probes
+        self._breaker = aiobreaker.CircuitBreaker(
+            fail_max=failures,
+            timeout_duration=timedelta(0),  # the guard keeps the time
+            state_storage=CircuitMemoryStorage(CircuitBreakerState.CLOSED),
+        )
+        self._era = 0  # counts changes of state: an outcome from an earlier one is nobody's business any more
+        self._opened_at = 0.0
+        self._good_probes = 0
+        self._probing = False
+
+    @property
+    def state(self) -> str:
+        """One of closed, open and half-open."""
+        return _NAMES[self._breaker.current_state]
+
+    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work` and return its result. Raises BreakerOpen when it may not run, or what `work` raises."""
+        probe = self._admit()
+        era = self._era
+        try:
+            result = await work()
+        except ExchangeError as error:
+            if error.counts:
+                self._note(era, error)
+            raise
+        else:
+            self._note(era, None)
+            return result
+        finally:
+            # also on cancellation; a probe of an earlier era has no slot to give back
+            if probe and era == self._era:
+                self._probing = False
+
+    def check(self) -> None:
+        """Raise BreakerOpen when a call would not be admitted now: for those who would have to queue for it."""
+        if self._breaker.current_state is CircuitBreakerState.OPEN and self._clock() < self._opened_at + self._rest:
+            raise BreakerOpen("resting")
+        if self._probing:
+            raise BreakerOpen("a probe is under way")
+
+    def _admit(self) -> bool:
+        """Let the call pass, telling whether it is a probe, or raise BreakerOpen."""
+        self.check()
+        if self._breaker.current_state is CircuitBreakerState.CLOSED:
+            return False
+        if self._breaker.current_state is CircuitBreakerState.OPEN:
+            self._enter(self._breaker.half_open)
+        self._probing = True
+        return True
+
+    def _note(self, era: int, error: ExchangeError | None) -> None:
+        if era != self._era:
+            return
+        if self._breaker.current_state is CircuitBreakerState.HALF_OPEN and error is None:
+            self._good_probes += 1
+            if self._good_probes < self._probes:
+                return
+        self._enter(lambda: self._tell(error))
+
+    def _tell(self, error: ExchangeError | None) -> None:
+        """Report one outcome to aiobreaker, which raises it again: the error itself, or its own when it trips."""
+
+        def outcome() -> None:
+            if error is not None:
+                raise error
+
+        with suppress(ExchangeError, aiobreaker.CircuitBreakerError):
+            self._breaker.call(outcome)
+
+    def _enter(self, step: Callable[[], None]) -> None:
+        """Take a step that may change the state; if it did, begin a new era and say so."""
+        before = self._breaker.current_state
+        step()
+        after = self._breaker.current_state
+        if after is before:
+            return
+        self._era += 1
+        self._good_probes = 0
+        self._probing = False
+        if after is CircuitBreakerState.OPEN:
+            self._opened_at = self._clock()
+        self._on_change(_NAMES[after])

@@ -1,0 +1,130 @@
+"""One exchange over HTTP: a dialect says what to ask and how to read it, this module does the asking."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import aiohttp
+
+from aggregator.errors import (
+    ExchangeError,
+    ExchangeHttpError,
+    ExchangeTimeout,
+    ExchangeUnreachable,
+    NotListed,
+    RateLimited,
+    Undecodable,
+)
+from aggregator.exchanges.guard import Guard
+from aggregator.metrics import BREAKER_STATES, Metrics
+from aggregator.models import Asset, LeftOut, Ticker
+
+_MAX_BODY = 1 << 20
+_NO_SUCH_SYMBOL = (400, 404)
+_TOO_OFTEN = (418, 429)
+_FIRST_ERROR = 400
+
+
+class Dialect(Protocol):
+    """What is particular to one exchange: two pure functions and where it lives."""
+
+    @property
+    def public_url(self) -> str | None:
+        """The address to use when the settings give only a name; None when there is no public one."""
+
+    def path(self, asset: Asset) -> str:
+        """Return the path and query that ask for the asset's ticker."""
+
+    def parse(self, exchange: str, asset: Asset, body: bytes) -> Ticker:
+        """Read the answer. Raises Undecodable, or NotListed where the exchange says so with a 200."""
+
+
+def session(timeout: float) -> aiohttp.ClientSession:
+    """Return the one session all exchanges share, `timeout` seconds a call; each exchange bounds its own calls."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        headers={"Accept": "application/json", "User-Agent": "price-aggregator"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+class HttpExchange:
+    """`aggregator.ports.Exchange` over one shared session. At most `concurrency` calls are under way at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        dialect: Dialect,
+        http: aiohttp.ClientSession,
+        metrics: Metrics,
+        concurrency: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._base_url = base_url.rstrip("/")
+        self._dialect = dialect
+        self._http = http
+        self._slots = asyncio.Semaphore(concurrency)
+        self._clock = clock
+        self._guard = Guard(clock, self._breaker_changed)
+        self._metrics = metrics
+        self._requests = metrics.exchange_requests.labels(name)
+        self._seconds = metrics.exchange_seconds.labels(name)
+        self._breaker_changed(self._guard.state)
+
+    @property
+    def breaker_state(self) -> str:
+        """One of closed, open and half-open."""
+        return self._guard.state
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """Ask for every asset, side by side, and answer each with its ticker or why there is none."""
+        answers = await asyncio.gather(*(self._fetch_one(asset) for asset in assets))
+        return {asset.symbol: answer for asset, answer in zip(assets, answers, strict=True)}
+
+    async def _fetch_one(self, asset: Asset) -> Ticker | LeftOut:
+        try:
+            self._guard.check()  # before the queue for a slot: a hanging exchange may hold every one of them
+            async with self._slots:
+                return await self._guard.call(lambda: self._call(asset))
+        except ExchangeError as error:
+            self._metrics.exchange_errors.labels(self.name, error.reason.value).inc()
+            return LeftOut(self.name, error.reason, str(error))
+
+    async def _call(self, asset: Asset) -> Ticker:
+        started = self._clock()
+        self._requests.inc()
+        try:
+            body = await self._get(self._base_url + self._dialect.path(asset))
+        except TimeoutError as error:
+            raise ExchangeTimeout("no answer in time") from error
+        except aiohttp.ClientError as error:
+            raise ExchangeUnreachable(type(error).__name__) from error
+        ticker = self._dialect.parse(self.name, asset, body)
+        self._seconds.observe(self._clock() - started)
+        return ticker
+
+    async def _get(self, url: str) -> bytes:
+        async with self._http.get(url, allow_redirects=False) as response:
+            _raise_for(response.status)
+            body = b""
+            while not response.content.at_eof():
+                body += await response.content.readany()
+                if len(body) > _MAX_BODY:
+                    raise Undecodable(f"more than {_MAX_BODY} bytes")
+            return body
+
+    def _breaker_changed(self, state: str) -> None:
+        self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])
+
+
+def _raise_for(status: int) -> None:
+    if status in _NO_SUCH_SYMBOL:
+        raise NotListed(f"HTTP {status}")
+    if status in _TOO_OFTEN:
+        raise RateLimited(f"HTTP {status}")
+    if status != 200:  # noqa: PLR2004  # a redirect or an empty 204 is no ticker either
+        raise ExchangeHttpError(f"HTTP {status}")

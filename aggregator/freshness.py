@@ -1,0 +1,53 @@
+"""How old the prices are that readers get, by tier: what /ready and the freshness metrics speak of."""
+
+import math
+
+import msgspec
+
+from aggregator.metrics import Metrics
+from aggregator.models import Price, Tier
+from aggregator.tiers import Catalog
+
+_ALLOWED_INTERVALS = 3
+
+
+class TierFreshness(msgspec.Struct, frozen=True):
+    """One tier now. Ages in seconds; an asset without a price counts as infinitely old (shown as null)."""
+
+    assets: int
+    priced: int
+    p95_age: float | None
+    allowed_age: float
+    fresh: bool
+
+
+class Freshness:
+    """Remembers the newest exchange time of each asset's stored prices."""
+
+    def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
+        self._catalog = catalog
+        self._ages = {tier: metrics.age_at_replacement.labels(tier.value) for tier in Tier}
+        self._newest: dict[str, float] = {}
+
+    def note(self, price: Price, now: float) -> None:
+        """Take note that `price` was stored at `now`; an older one than is known changes nothing."""
+        known = self._newest.get(price.asset)
+        if known is not None:
+            self._ages[price.tier].observe(max(0.0, now - known))
+        if known is None or price.timestamp > known:
+            self._newest[price.asset] = price.timestamp
+
+    def by_tier(self, now: float) -> dict[Tier, TierFreshness]:
+        """Return each tier that has assets; it is fresh while its p95 age is at most three intervals."""
+        found = {tier: self._of(tier, now) for tier in Tier}
+        return {tier: freshness for tier, freshness in found.items() if freshness is not None}
+
+    def _of(self, tier: Tier, now: float) -> TierFreshness | None:
+        assets = self._catalog.of(tier)
+        if not assets:
+            return None
+        ages = sorted(now - self._newest.get(asset.symbol, -math.inf) for asset in assets)
+        p95 = max(0.0, ages[math.ceil(0.95 * len(ages)) - 1])
+        allowed = _ALLOWED_INTERVALS * self._catalog.cadence[tier].interval
+        priced = sum(age < math.inf for age in ages)
+        return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed, p95 <= allowed)

@@ -1,0 +1,94 @@
+"""The read path: cache -> history -> refresh now. Whatever is away is passed over; who asks at once, asks together."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from aggregator.errors import StoreError
+from aggregator.flight import SingleFlight
+from aggregator.metrics import Metrics
+from aggregator.models import Asset, NoPrice, Price
+from aggregator.ports import Cache, History, Refresh, Store
+from aggregator.tiers import Catalog
+
+RETRY_AFTER = 1.0  # seconds for which an asset that no exchange had a price for is not asked for again
+
+
+class Lookup:
+    """`aggregator.ports.Prices`. A price older than its tier's `gone_after` is not served, wherever it is found."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cache: Cache,
+        history: History,
+        refresher: Refresh,
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._cache = cache
+        self._history = history
+        self._refresher = refresher
+        self._metrics = metrics
+        self._now = now
+        self._clock = clock
+        self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
+        self._not_before: dict[str, tuple[float, NoPrice]] = {}
+
+    async def get(self, asset: Asset) -> Price | NoPrice:
+        """Return the price to serve now, asking the exchanges only when none is known."""
+        self._metrics.accessed(asset)
+        price = (await self._cached([asset])).get(asset.symbol)
+        if price is not None:
+            return price
+        return await self._flights.do(asset.symbol, lambda: self._find(asset))
+
+    async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
+        """Return the known prices by symbol, without asking any exchange."""
+        for asset in assets:
+            self._metrics.accessed(asset)
+        found = await self._cached(assets)
+        missing = [asset for asset in assets if asset.symbol not in found]
+        return found | await self._stored(missing) if missing else found
+
+    async def close(self, patience: float) -> None:
+        """Let searches under way finish for at most `patience` seconds."""
+        await self._flights.close(patience)
+
+    async def _cached(self, assets: Sequence[Asset]) -> dict[str, Price]:
+        found = await self._ask("cache", self._cache, assets)
+        self._metrics.cache_hits.inc(len(found))
+        self._metrics.cache_misses.inc(len(assets) - len(found))
+        return found
+
+    async def _stored(self, assets: Sequence[Asset]) -> dict[str, Price]:
+        return await self._ask("history", self._history, assets)
+
+    async def _ask(self, name: str, store: Store, assets: Sequence[Asset]) -> dict[str, Price]:
+        """Return what the store has and may still be served; a store that is away has nothing, and is counted."""
+        try:
+            found = await store.latest([asset.symbol for asset in assets])
+        except StoreError as error:
+            self._metrics.store_errors.labels(name, error.reason).inc()
+            return {}
+        now = self._now()
+        return {
+            asset.symbol: price
+            for asset in assets
+            if (price := found.get(asset.symbol)) is not None
+            and now - price.timestamp <= self._catalog.cadence[asset.tier].gone_after
+        }
+
+    async def _find(self, asset: Asset) -> Price | NoPrice:
+        """Look beyond the cache; the exchanges are asked at most once a second for what they do not have."""
+        price = (await self._stored([asset])).get(asset.symbol)
+        if price is not None:
+            return price
+        until, refusal = self._not_before.get(asset.symbol, (0.0, None))
+        if refusal is not None and self._clock() < until:
+            return refusal
+        outcome = await self._refresher.refresh(asset, "force")
+        if isinstance(outcome, NoPrice):
+            self._not_before[asset.symbol] = (self._clock() + RETRY_AFTER, outcome)
+        return outcome

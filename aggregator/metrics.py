@@ -1,0 +1,136 @@
+"""Every metric's name, meaning and labels, in one place, on a registry that is passed in.
+
+Labels are bounded: endpoints, tiers, exchanges, stores and reasons come from our own lists, and only hot assets are
+named one by one. The names up to price_dynamodb_* are those of the dashboards people already have.
+"""
+
+import shutil
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from aggregator.models import Asset, Tier
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
+
+_API_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.25, 0.5, 1, 2.5)
+_CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
+_AGE_SECONDS = (0.5, 1, 2, 5, 7.5, 10, 15, 30, 45, 60, 90, 150, 300, 450, 600, 1800)
+
+
+class Metrics:
+    """The service's metrics; `registry` gathers them for GET /metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._api()
+        self._exchanges()
+        self._refresh()
+        self._stores()
+        ProcessCollector(registry=registry)
+        registry.register(_System())
+
+    def _api(self) -> None:
+        self.api_requests = self._counter("price_api_requests_total", "Requests answered.", "endpoint", "status")
+        self.api_seconds = self._histogram(
+            "price_api_request_duration_seconds", "From request to last byte.", _API_SECONDS, "endpoint"
+        )
+        self.cache_hits = self._counter("price_cache_hits_total", "Prices asked for that the cache had.")
+        self.cache_misses = self._counter("price_cache_misses_total", "Prices asked for that the cache had not.")
+        self.asset_access = self._counter(
+            "price_asset_access_total",
+            "Prices asked for; all but hot assets count as 'other'.",
+            "asset",
+            "tier",
+        )
+
+    def _exchanges(self) -> None:
+        self.exchange_requests = self._counter("price_exchange_requests_total", "Calls sent.", "exchange")
+        self.exchange_errors = self._counter(
+            "price_exchange_errors_total", "Calls that brought no ticker, or were not made.", "exchange", "error_type"
+        )
+        self.exchange_seconds = self._histogram(
+            "price_exchange_request_duration_seconds", "From call to decoded ticker.", _CALL_SECONDS, "exchange"
+        )
+        self.breaker_state = self._gauge("price_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", "exchange")
+        self.rejected_tickers = self._counter(
+            "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
+        )
+
+    def _refresh(self) -> None:
+        self.refreshes = self._counter(
+            "price_refresh_total",
+            "Refreshes that brought a price: by schedule (auto), for a read that found none"
+            " (force), by POST /refresh (manual).",
+            "tier",
+            "trigger_type",
+        )
+        self.refresh_errors = self._counter("price_refresh_errors_total", "Refreshes that brought no price.", "tier")
+        self.refresh_missed = self._counter(
+            "price_refresh_missed_total", "Scheduled refreshes left out because the one before was not done.", "tier"
+        )
+        self.refresh_seconds = self._histogram(
+            "price_refresh_duration_seconds",
+            "From asking the exchanges to the last store.",
+            _CALL_SECONDS,
+            "tier",
+        )
+        self.age_at_replacement = self._histogram(
+            "price_age_at_replacement_seconds", "Age of a price when its successor came.", _AGE_SECONDS, "tier"
+        )
+
+    def _stores(self) -> None:
+        self.store_errors = self._counter("price_store_errors_total", "Store calls that failed.", "store", "reason")
+        self.store_writes = self._counter("price_store_written_total", "Prices written.", "store")
+        self.store_batch = self._histogram(
+            "price_store_batch_prices", "Prices per write.", (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000), "store"
+        )
+        self.dynamodb_write_seconds = self._histogram(
+            "price_dynamodb_write_latency_seconds", "One BatchWriteItem.", _CALL_SECONDS
+        )
+        self.dynamodb_read_seconds = self._histogram("price_dynamodb_read_latency_seconds", "One Query.", _CALL_SECONDS)
+        self.dynamodb_write_units = self._counter("price_dynamodb_write_units_total", "Consumed write capacity.")
+        self.dynamodb_read_units = self._counter("price_dynamodb_read_units_total", "Consumed read capacity.")
+        self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after their retries.")
+        self.dynamodb_retries = self._counter("price_dynamodb_unprocessed_total", "Items sent back to be sent again.")
+
+    def accessed(self, asset: Asset) -> None:
+        """Count a read of `asset`."""
+        name = asset.symbol if asset.tier is Tier.HOT else "other"
+        self.asset_access.labels(name, asset.tier.value).inc()
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)
+
+
+class _System(Collector):
+    """The machine's load, read when it is asked for. CPU is the share since the last scrape."""
+
+    def __init__(self) -> None:
+        psutil.cpu_percent()  # the first reading only sets the mark the next one measures from
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return the four gauges as they are now."""
+        disk = GaugeMetricFamily("price_system_disk_usage_percent", "Used, of the whole disk.", labels=["path"])
+        usage = shutil.disk_usage(".")
+        disk.add_metric(["."], 100 * usage.used / usage.total)
+        return [
+            GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=psutil.cpu_percent()),
+            GaugeMetricFamily("price_system_memory_usage_percent", "Of all.", value=psutil.virtual_memory().percent),
+            disk,
+        ]

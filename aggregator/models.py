@@ -1,0 +1,156 @@
+"""The nouns: Asset, Ticker, Price and what was left out of it, and the one mapping between a Price and JSON.
+
+Prices, volumes, spreads and weights are Decimal from the exchange's bytes to the JSON we send; times are unix
+seconds in UTC, as float (a millisecond survives the round trip unharmed).
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Tier(StrEnum):
+    """How often an asset is refreshed; hottest first."""
+
+    HOT = "hot"
+    MEDIUM = "medium"
+    COLD = "cold"
+
+
+class Reason(StrEnum):
+    """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use."""
+
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    HTTP_ERROR = "http_error"
+    UNDECODABLE = "undecodable"
+    NOT_LISTED = "not_listed"
+    RATE_LIMITED = "rate_limited"
+    BREAKER_OPEN = "breaker_open"
+    LATE = "late"
+
+    WRONG_SYMBOL = "wrong_symbol"
+    BAD_PRICE = "bad_price"
+    BAD_VOLUME = "bad_volume"
+    TOO_OLD = "too_old"
+    FROM_THE_FUTURE = "from_the_future"
+    OUTLIER = "outlier"
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """A listed pair. `rank` is its row in the symbols file, from 1; base and quote are empty when the file has none."""
+
+    symbol: str
+    base: str
+    quote: str
+    tier: Tier
+    rank: int
+
+
+class Ticker(msgspec.Struct, frozen=True):
+    """What one exchange said: price in quote units, volume in base units, time by the exchange's own clock."""
+
+    exchange: str
+    symbol: str
+    price: Decimal
+    volume: Decimal
+    timestamp: float
+
+
+class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exchange that has no part in a price, why, and its ticker where it gave one that can be shown."""
+
+    exchange: str
+    reason: Reason
+    detail: str = ""
+    price: Decimal | None = None
+    volume: Decimal | None = None
+    timestamp: float | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """An exchange's ticker as it went into a price, and its share of the volume (0 to 1)."""
+
+    exchange: str
+    price: Decimal
+    volume: Decimal
+    timestamp: float
+    weight: Decimal
+
+
+class Price(msgspec.Struct, frozen=True):
+    """An aggregated price, known by (asset, timestamp).
+
+    `timestamp` is the newest exchange time among the sources, `updated_at` our own time of computing it,
+    `spread` is (highest - lowest) / price of the sources.
+    """
+
+    asset: str
+    price: Decimal
+    timestamp: float
+    tier: Tier
+    spread: Decimal
+    updated_at: float
+    sources: tuple[Source, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class NoPrice(msgspec.Struct, frozen=True):
+    """Why an asset has no price now: one reason per exchange, or none when nobody was asked."""
+
+    asset: str
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class PriceBody(msgspec.Struct, frozen=True):
+    """A price as the HTTP contract shows it."""
+
+    asset: str
+    price: Decimal
+    last_updated: str
+    time_ago: str
+    refresh_tier: Tier
+    timestamp: float
+    sources: int
+    spread: Decimal
+    stale: bool
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_price_decoder = msgspec.json.Decoder(Price)
+
+
+def encode(value: object) -> bytes:
+    """JSON of any model; a Decimal goes out as a number with the digits it has."""
+    return _encoder.encode(value)
+
+
+def decode_price(raw: bytes | str) -> Price:
+    """Read a Price back from `encode(price)`. Raises msgspec.DecodeError for anything else."""
+    return _price_decoder.decode(raw)
+
+
+def price_body(price: Price, now: float, stale_after: float) -> PriceBody:
+    """Show `price` as the contract wants it at `now`; it is stale when older than `stale_after` seconds."""
+    age = max(0.0, now - price.timestamp)
+    return PriceBody(
+        asset=price.asset,
+        price=price.price,
+        last_updated=datetime.fromtimestamp(price.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        time_ago=time_ago(age),
+        refresh_tier=price.tier,
+        timestamp=price.timestamp,
+        sources=len(price.sources),
+        spread=price.spread,
+        stale=age > stale_after,
+    )
+
+
+def time_ago(age: float) -> str:
+    """Whole seconds, minutes, hours or days, rounded down: `5s ago`."""
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
+        if age >= seconds:
+            return f"{int(age // seconds)}{unit} ago"
+    return f"{int(age)}s ago"

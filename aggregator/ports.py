@@ -1,0 +1,71 @@
+"""The seams: what the refresher, the read path and the API ask of everything outside. Adapters depend on these."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker
+
+Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
+
+
+class Exchange(Protocol):
+    """A venue that can be asked for tickers."""
+
+    @property
+    def name(self) -> str:
+        """The name prices and metrics know it by."""
+
+    @property
+    def breaker_state(self) -> str:
+        """Whether it is being asked at all: closed, open or half-open."""
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """Answer every asset asked for, by symbol, with a ticker or the reason why not. Raises nothing expected."""
+
+
+class Sink(Protocol):
+    """Something that takes prices."""
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """Take all of `prices`, or raise StoreError; writing again what is already there does no harm."""
+
+
+class Store(Sink, Protocol):
+    """A sink that also answers."""
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """Return the newest known price of each symbol; one without is left out. Raises StoreError."""
+
+    async def ping(self) -> None:
+        """Raise StoreError unless the store can be reached."""
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+
+
+class Cache(Store, Protocol):
+    """Holds each asset's newest price for its tier's TTL: an older one never replaces a newer one."""
+
+
+class History(Store, Protocol):
+    """Holds every price by (asset, timestamp), for good."""
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError."""
+
+
+class Prices(Protocol):
+    """The read path."""
+
+    async def get(self, asset: Asset) -> Price | NoPrice:
+        """Return the price to serve now, asking the exchanges only when none is known."""
+
+    async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
+        """Return the known prices by symbol, without asking any exchange."""
+
+
+class Refresh(Protocol):
+    """The refresh path."""
+
+    async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
+        """Fetch, aggregate and store now; callers at the same moment share one fetch."""

@@ -1,0 +1,203 @@
+"""Every setting, its default and its check. From the environment (prefix AGGREGATOR_), or a flag of the same name."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from aggregator.models import Tier
+from aggregator.tiers import Cadence
+
+PREFIX = "AGGREGATOR_"
+
+DEFAULT_EXCHANGES = (
+    "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
+)
+DIALECTS = ("mock",)
+_EXCHANGE = re.compile(r"(?P<name>[a-z0-9_-]{1,32})=(?P<dialect>[a-z0-9]+)\+(?P<url>https?://[^\s/?#]+\S*)")
+_DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
+_CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
+_SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class ExchangeTarget(msgspec.Struct, frozen=True):
+    """One exchange to ask: the name prices know it by, its dialect, its address."""
+
+    name: str
+    dialect: str
+    url: str
+
+
+class SqliteTarget(msgspec.Struct, frozen=True):
+    """History in a local file."""
+
+    path: Path
+
+
+class DynamoTarget(msgspec.Struct, frozen=True):
+    """History in a DynamoDB table; `endpoint` is None for Amazon's own."""
+
+    table: str
+    region: str
+    endpoint: str | None
+
+
+class SettingsError(ValueError):
+    """Some settings are wrong; `mistakes` has a line for each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class Settings(BaseSettings):
+    """What the service is told at start. Nothing changes afterwards."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    symbols_file: Path = Field(Path("symbols.csv"), description="CSV with header symbol,base,quote or just symbol.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Only this machine unless told otherwise.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
+    cache_url: str = Field("memory://", description="memory:// or redis://[user:password@]host:6379/0.")
+    history_url: str = Field(
+        "sqlite:///prices.db",
+        description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",
+    )
+    exchanges: str = Field(DEFAULT_EXCHANGES, description="Comma-separated name=dialect+url; dialects: mock.")
+    hot_size: int = Field(20, ge=0, description="The first so many symbols are hot.")
+    medium_size: int = Field(180, ge=0, description="The next so many are medium; the rest is cold.")
+    hot_interval: Seconds = Field(5, description="Seconds between refreshes of a hot asset.")
+    medium_interval: Seconds = Field(30, description="Seconds between refreshes of a medium asset.")
+    cold_interval: Seconds = Field(300, description="Seconds between refreshes of a cold asset.")
+    max_deviation: Decimal = Field(
+        Decimal("0.05"), gt=0, le=1, description="Of three or more tickers, one further than this from the median goes."
+    )
+    min_sources: int = Field(1, ge=1, le=100, description="Fewer tickers than this make no price.")
+    exchange_timeout: Seconds = Field(2, description="Seconds until a call to an exchange is given up.")
+    exchange_concurrency: Annotated[int, Field(ge=4, le=10_000)] = Field(
+        128, description="Calls to one exchange at a time; each tier may use a quarter of it."
+    )
+    grace: Seconds = Field(0.25, description="Seconds the rest gets once a majority of exchanges has answered.")
+    redis_timeout: Seconds = Field(0.25, description="Seconds until a call to Redis is given up.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys; with any, POST /refresh needs one of them."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="console or json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least to be logged.")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("cache_url")
+    @classmethod
+    def _check_cache(cls, url: str) -> str:
+        if not _CACHE.fullmatch(url):
+            raise ValueError("is neither memory:// nor redis://host:6379/0")
+        return url
+
+    @field_validator("history_url")
+    @classmethod
+    def _check_history(cls, url: str) -> str:
+        history_target(url)
+        return url
+
+    @field_validator("exchanges")
+    @classmethod
+    def _check_exchanges(cls, text: str) -> str:
+        exchange_targets(text)
+        return text
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "Settings":
+        if not self.hot_interval <= self.medium_interval <= self.cold_interval:
+            raise ValueError("hot_interval <= medium_interval <= cold_interval must hold")
+        return self
+
+    @property
+    def cadence(self) -> Mapping[Tier, Cadence]:
+        """The tiers' intervals."""
+        intervals = {Tier.HOT: self.hot_interval, Tier.MEDIUM: self.medium_interval, Tier.COLD: self.cold_interval}
+        return {tier: Cadence(interval) for tier, interval in intervals.items()}
+
+
+def load(flags: Mapping[str, str]) -> Settings:
+    """Read the settings; `flags`, by field name, go first. Raises SettingsError naming every mistake."""
+    mistakes = [_unknown(name) for name in os.environ if name.startswith(PREFIX) and not _is_known(name)]
+    try:
+        settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
+    except ValidationError as error:
+        raise SettingsError(mistakes + [_line(one) for one in error.errors()]) from None
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def exchange_targets(text: str) -> list[ExchangeTarget]:
+    """Read `name=dialect+url,…`. Raises ValueError naming every entry that is wrong."""
+    targets: list[ExchangeTarget] = []
+    wrong: list[str] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        match = _EXCHANGE.fullmatch(entry)
+        if match is None:
+            wrong.append(f"{entry!r} is not name=dialect+http://host:port")
+        elif match["dialect"] not in DIALECTS:
+            wrong.append(f"{match['dialect']!r} is no dialect we know ({', '.join(DIALECTS)})")
+        elif match["name"] in {target.name for target in targets}:
+            wrong.append(f"{match['name']!r} is there twice")
+        else:
+            targets.append(ExchangeTarget(match["name"], match["dialect"], match["url"]))
+    if not targets and not wrong:
+        wrong.append("no exchange is named")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return targets
+
+
+def history_target(url: str) -> SqliteTarget | DynamoTarget:
+    """Read a history URL. Raises ValueError."""
+    if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
+        return SqliteTarget(Path(url.removeprefix("sqlite:///")))
+    match = _DYNAMODB.fullmatch(url)
+    if match is None:
+        raise ValueError("is neither sqlite:///file.db nor dynamodb://table?region=us-east-1")
+    query = parse_qs(match["query"] or "")
+    unknown = query.keys() - {"region", "endpoint"}
+    if unknown:
+        raise ValueError(f"dynamodb:// takes region and endpoint, not {', '.join(sorted(unknown))}")
+    endpoint = query.get("endpoint", [None])[0]
+    if endpoint is not None and not (urlsplit(endpoint).scheme in ("http", "https") and urlsplit(endpoint).netloc):
+        raise ValueError("endpoint is not http://host:port")
+    return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
+
+
+def _is_known(name: str) -> bool:
+    return name.removeprefix(PREFIX).lower() in Settings.model_fields
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), Settings.model_fields, n=1)
+    return f"{name}: there is no such setting" + (f"; did you mean {PREFIX}{near[0].upper()}?" if near else "")
+
+
+def _line(error: ErrorDetails) -> str:
+    """Say in one line which setting is wrong, why, and what it was unless that may be a secret."""
+    if not error["loc"]:
+        return error["msg"].removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    message = error["msg"].removeprefix("Value error, ")
+    value = "" if name in _SECRET else f"={error['input']!s:.100}"
+    return f"{PREFIX}{name.upper()}{value}: {message}"

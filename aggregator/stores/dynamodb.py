@@ -1,0 +1,233 @@
+"""`dynamodb://prices?region=us-east-1`: history in DynamoDB. The only user of aioboto3.
+
+Table: asset (S, partition), timestamp (N, sort: exchange time in unix seconds), price (N), updated_at (N, our time),
+tier (S), spread (N), sources and left_out (S, JSON: where the price came from).
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from decimal import Decimal
+from typing import Any
+
+import aioboto3
+import msgspec
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.metrics import Metrics
+from aggregator.models import LeftOut, Price, Source, Tier, encode
+
+Item = dict[str, dict[str, str]]
+
+_BATCH = 25  # DynamoDB's own limit
+_BATCHES_IN_FLIGHT = 8
+_QUERIES_IN_FLIGHT = 32
+_ATTEMPTS = 6
+_BACKOFF = 0.05  # seconds; doubled at each attempt, and a random part of it slept
+_TABLE_WAIT = 30.0  # seconds for a new table to become active
+_KEYS = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
+_TYPES = [
+    {"AttributeName": "asset", "AttributeType": "S"},
+    {"AttributeName": "timestamp", "AttributeType": "N"},
+]
+_FOR_GOOD = {"ValidationException", "AccessDeniedException", "ResourceNotFoundException", "UnrecognizedClientException"}
+
+_sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
+_left_out_decoder = msgspec.json.Decoder(tuple[LeftOut, ...])
+
+
+class DynamoHistory:
+    """`aggregator.ports.History` in one DynamoDB table. Raises StoreUnavailable, or StoreRefused for what is final."""
+
+    def __init__(self, table: str, region: str, endpoint: str | None, metrics: Metrics) -> None:
+        self._table = table
+        self._region = region
+        self._endpoint = endpoint
+        self._metrics = metrics
+        self._stack = AsyncExitStack()
+        self._client: Any = None  # aioboto3 has no types
+        self._writes = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
+        self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
+
+    async def open(self) -> None:
+        """Connect for the life of the process (a client takes 60 ms to make) and create the table when missing."""
+        with self._mapped():
+            session = aioboto3.Session()
+            self._client = await self._stack.enter_async_context(
+                session.client(
+                    "dynamodb",
+                    region_name=self._region,
+                    endpoint_url=self._endpoint,
+                    config=Config(
+                        connect_timeout=1,
+                        read_timeout=3,
+                        max_pool_connections=_BATCHES_IN_FLIGHT + _QUERIES_IN_FLIGHT,
+                        retries={"total_max_attempts": 1},  # this module retries; twice nested would multiply
+                    ),
+                    **await _credentials(session, self._endpoint),
+                )
+            )
+            await self._ensure_table()
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """Put every price, in batches of 25, several in flight. All are tried before the first failure is raised."""
+        items = list({(price.asset, price.timestamp): _item(price) for price in prices}.values())
+        batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+        outcomes = await asyncio.gather(*(self._write_batch(batch) for batch in batches), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """Return the newest price of each symbol that has one."""
+        found = await asyncio.gather(*(self._query(symbol, 0, None, 1, newest_first=True) for symbol in symbols))
+        return {prices[0].asset: prices[0] for prices in found if prices}
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time."""
+        return await self._query(symbol, start, end, limit, newest_first=newest_first)
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the table can be reached."""
+        with self._mapped():
+            await self._client.describe_table(TableName=self._table)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._stack.aclose()
+
+    async def _write_batch(self, items: list[Item]) -> None:
+        """Put up to 25 items; what DynamoDB hands back or throttles is tried again, after a growing random pause."""
+        async with self._writes:
+            for attempt in range(_ATTEMPTS):
+                if attempt:
+                    await asyncio.sleep(random.uniform(0, _BACKOFF * 2**attempt))  # noqa: S311  # jitter, no secret
+                try:
+                    items = await self._put(items)
+                except StoreUnavailable:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                if not items:
+                    return
+                self._metrics.dynamodb_retries.inc(len(items))
+        raise StoreUnavailable(f"DynamoDB: {len(items)} items still unprocessed after {_ATTEMPTS} attempts")
+
+    async def _put(self, items: list[Item]) -> list[Item]:
+        """One BatchWriteItem; return the items DynamoDB did not process."""
+        requests = {self._table: [{"PutRequest": {"Item": item}} for item in items]}
+        with self._mapped(), self._metrics.dynamodb_write_seconds.time():
+            answer = await self._client.batch_write_item(RequestItems=requests, ReturnConsumedCapacity="TOTAL")
+        self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
+        left = answer.get("UnprocessedItems", {}).get(self._table, [])
+        return [request["PutRequest"]["Item"] for request in left]
+
+    async def _query(
+        self, symbol: str, start: float, end: float | None, limit: int, *, newest_first: bool
+    ) -> list[Price]:
+        condition, values = _condition(symbol, start, end)
+        prices: list[Price] = []
+        page: dict[str, Any] = {}
+        while len(prices) < limit:
+            async with self._queries:
+                with self._mapped(), self._metrics.dynamodb_read_seconds.time():
+                    answer = await self._client.query(
+                        TableName=self._table,
+                        KeyConditionExpression=condition,
+                        ExpressionAttributeNames={"#timestamp": "timestamp"},
+                        ExpressionAttributeValues=values,
+                        Limit=limit - len(prices),
+                        ScanIndexForward=not newest_first,
+                        ReturnConsumedCapacity="TOTAL",
+                        **page,
+                    )
+            self._metrics.dynamodb_read_units.inc(_units([answer.get("ConsumedCapacity", {})]))
+            prices += [_price(item) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                break
+            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return prices
+
+    async def _ensure_table(self) -> None:
+        try:
+            found = await self._client.describe_table(TableName=self._table)
+        except self._client.exceptions.ResourceNotFoundException:
+            await self._create_table()
+            found = await self._client.describe_table(TableName=self._table)
+        deadline = time.monotonic() + _TABLE_WAIT
+        while found["Table"]["TableStatus"] == "CREATING" and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+            found = await self._client.describe_table(TableName=self._table)
+        keys = {key["AttributeName"]: key["KeyType"] for key in found["Table"]["KeySchema"]}
+        if keys != {"asset": "HASH", "timestamp": "RANGE"}:
+            raise StoreRefused(f"table {self._table} has other keys than asset (partition) and timestamp (sort)")
+
+    async def _create_table(self) -> None:
+        try:
+            await self._client.create_table(
+                TableName=self._table, KeySchema=_KEYS, AttributeDefinitions=_TYPES, BillingMode="PAY_PER_REQUEST"
+            )
+        except self._client.exceptions.ResourceInUseException:
+            return  # another process was quicker
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Turn what botocore raises into the store's own errors."""
+        try:
+            yield
+        except ClientError as error:
+            self._metrics.dynamodb_errors.inc()
+            code = error.response.get("Error", {}).get("Code", "")
+            kind: type[StoreError] = StoreRefused if code in _FOR_GOOD else StoreUnavailable
+            raise kind(f"DynamoDB: {error}") from error
+        except (BotoCoreError, OSError) as error:
+            self._metrics.dynamodb_errors.inc()
+            raise StoreUnavailable(f"DynamoDB: {error}") from error
+
+
+async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
+    """Return placeholders when an endpoint of one's own (DynamoDB Local) is named and no credentials are set up."""
+    if endpoint is None or await session.get_credentials() is not None:
+        return {}
+    return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+
+
+def _condition(symbol: str, start: float, end: float | None) -> tuple[str, Item]:
+    values = {":asset": {"S": symbol}}
+    if end is None:
+        return "asset = :asset AND #timestamp >= :start", values | {":start": {"N": repr(start)}}
+    between = {":start": {"N": repr(start)}, ":end": {"N": repr(end)}}
+    return "asset = :asset AND #timestamp BETWEEN :start AND :end", values | between
+
+
+def _item(price: Price) -> Item:
+    return {
+        "asset": {"S": price.asset},
+        "timestamp": {"N": repr(price.timestamp)},
+        "price": {"N": str(price.price)},
+        "updated_at": {"N": repr(price.updated_at)},
+        "tier": {"S": price.tier.value},
+        "spread": {"N": str(price.spread)},
+        "sources": {"S": encode(price.sources).decode()},
+        "left_out": {"S": encode(price.left_out).decode()},
+    }
+
+
+def _price(item: Mapping[str, Mapping[str, str]]) -> Price:
+    return Price(
+        asset=item["asset"]["S"],
+        price=Decimal(item["price"]["N"]),
+        timestamp=float(item["timestamp"]["N"]),
+        tier=Tier(item["tier"]["S"]),
+        spread=Decimal(item["spread"]["N"]),
+        updated_at=float(item["updated_at"]["N"]),
+        sources=_sources_decoder.decode(item["sources"]["S"]),
+        left_out=_left_out_decoder.decode(item["left_out"]["S"]),
+    )
+
+
+def _units(consumed: Sequence[Mapping[str, Any]] | None) -> float:
+    return sum(float(one.get("CapacityUnits", 0)) for one in consumed or [])

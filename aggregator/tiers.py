@@ -1,0 +1,177 @@
+"""Who is refreshed, and when: the symbols file to assets and tiers, and the schedule. Pure: times are arguments."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from aggregator.models import Asset, Tier
+
+MAX_SYMBOL = 32
+_COLUMNS = (["symbol"], ["symbol", "base", "quote"])
+_SHOWN_MISTAKES = 20
+
+
+class SymbolsError(ValueError):
+    """The symbols file cannot be used; the message names every offending line."""
+
+
+class Cadence(msgspec.Struct, frozen=True):
+    """A tier's interval in seconds and the four ages that follow from it."""
+
+    interval: float
+
+    @property
+    def stale_after(self) -> float:
+        """Older than this, a price says that it is stale: one refresh was missed."""
+        return 1.5 * self.interval
+
+    @property
+    def ttl(self) -> float:
+        """How long a cache keeps a price: longer than the interval, so that none expires just before its refresh."""
+        return 2 * self.interval
+
+    @property
+    def max_age(self) -> float:
+        """An exchange's ticker older than this does not count."""
+        return 2 * self.interval
+
+    @property
+    def gone_after(self) -> float:
+        """Older than this, a price is no longer served at all."""
+        return 6 * self.interval
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """Every listed asset by symbol (hottest first), and each tier's cadence."""
+
+    assets: Mapping[str, Asset]
+    cadence: Mapping[Tier, Cadence]
+
+    def find(self, symbol: str) -> Asset | None:
+        """Return the asset, or None when it is not listed."""
+        return self.assets.get(symbol)
+
+    def of(self, tier: Tier) -> list[Asset]:
+        """Return the tier's assets by rank."""
+        return [asset for asset in self.assets.values() if asset.tier is tier]
+
+
+def is_symbol(text: str) -> bool:
+    """Whether `text` could be a symbol: 1 to 32 of a-z and 0-9. Look-alikes from other alphabets are not."""
+    return 0 < len(text) <= MAX_SYMBOL and text.isascii() and text.isalnum() and text == text.lower()
+
+
+def read_symbols(text: str) -> list[tuple[str, str, str]]:
+    """Rows (symbol, base, quote) of a symbols file, with header `symbol,base,quote` or just `symbol`.
+
+    Raises SymbolsError naming every line that is blank, doubled or holds anything but a-z and 0-9.
+    """
+    header, *lines = _lines(text)
+    if header[1] not in _COLUMNS:
+        raise SymbolsError("line 1: the header must be symbol,base,quote or symbol")
+    rows: list[tuple[str, str, str]] = []
+    mistakes: list[str] = []
+    first_seen: dict[str, int] = {}
+    for number, line in lines:
+        mistake = _mistake(line, len(header[1]), first_seen)
+        if mistake is not None:
+            mistakes.append(f"line {number}: {mistake}")
+            continue
+        first_seen[line[0]] = number
+        rows.append((line[0], line[1], line[2]) if len(line) > 1 else (line[0], "", ""))
+    if not rows and not mistakes:
+        mistakes.append("line 2: there is no symbol")
+    if mistakes:
+        raise SymbolsError(_summary(mistakes))
+    return rows
+
+
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text))
+    try:
+        return [(reader.line_num, line) for line in reader] or [(1, [])]
+    except csv.Error as error:
+        raise SymbolsError(f"line {reader.line_num}: {error}") from error
+
+
+def _mistake(line: Sequence[str], columns: int, first_seen: Mapping[str, int]) -> str | None:
+    if not any(line):
+        return "blank"
+    if len(line) != columns:
+        return f"{len(line)} columns instead of {columns}"
+    for text in line:
+        if not is_symbol(text):
+            return f"{text[:MAX_SYMBOL]!r} is not 1 to {MAX_SYMBOL} of a-z and 0-9"
+    if line[0] in first_seen:
+        return f"{line[0]} is already on line {first_seen[line[0]]}"
+    return None
+
+
+def _summary(mistakes: Sequence[str]) -> str:
+    shown = "; ".join(mistakes[:_SHOWN_MISTAKES])
+    more = len(mistakes) - _SHOWN_MISTAKES
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def assign(
+    rows: Sequence[tuple[str, str, str]], hot_size: int, medium_size: int, cadence: Mapping[Tier, Cadence]
+) -> Catalog:
+    """Give each row its tier: the first `hot_size` are hot, the next `medium_size` medium, the rest cold."""
+    assets = {}
+    for rank, (symbol, base, quote) in enumerate(rows, start=1):
+        tier = Tier.HOT if rank <= hot_size else Tier.MEDIUM if rank <= hot_size + medium_size else Tier.COLD
+        assets[symbol] = Asset(symbol, base, quote, tier, rank)
+    return Catalog(assets, cadence)
+
+
+class Schedule:
+    """When each of `count` things is due, once per `interval` seconds from `start`, spread evenly over it.
+
+    The things stand on a circle of slots. Slot `n` is thing `n % count` and is due at a time computed from `n`
+    alone, so nothing drifts, however late it is taken. Who comes back after more than a whole interval finds each
+    thing due once, not once for every interval missed; the missed ones are counted.
+    """
+
+    def __init__(self, count: int, interval: float, start: float) -> None:
+        if count < 1 or interval <= 0:
+            raise ValueError("a schedule needs something to do and a positive interval")
+        self._count = count
+        self._interval = interval
+        self._start = start
+        self._slot = 0
+        self._missed = 0
+
+    @property
+    def next_due(self) -> float:
+        """The time at which the next slot is due."""
+        return self._due(self._slot)
+
+    def take(self, now: float) -> list[int]:
+        """Return the things due by `now`, longest due first, each at most once, and move on past them."""
+        end = self._first_after(now)
+        if end <= self._slot:
+            return []
+        begin = max(self._slot, end - self._count)
+        self._missed += begin - self._slot
+        self._slot = end
+        return [slot % self._count for slot in range(begin, end)]
+
+    def pop_missed(self) -> int:
+        """Return how many slots were passed over since the last call."""
+        missed, self._missed = self._missed, 0
+        return missed
+
+    def _due(self, slot: int) -> float:
+        cycle, place = divmod(slot, self._count)
+        return self._start + cycle * self._interval + place * self._interval / self._count
+
+    def _first_after(self, now: float) -> int:
+        """Return the first slot due after `now`: a guess by division, put right by the one definition of due."""
+        slot = max(0, int((now - self._start) / self._interval * self._count))
+        while self._due(slot) <= now:
+            slot += 1
+        while slot > 0 and self._due(slot - 1) > now:
+            slot -= 1
+        return slot
