@@ -12,6 +12,8 @@ from aggregator.ports import Sink
 
 _MAX_BATCH = 1000
 
+_Waiting = tuple[Sequence[Price], asyncio.Future[bool]]
+
 
 class GroupCommit:
     """Puts prices into one sink. Alone, a price is written at once; under load, batches grow by themselves.
@@ -26,7 +28,7 @@ class GroupCommit:
         self._sink = sink
         self._metrics = metrics
         self._log = structlog.get_logger().bind(store=name)
-        self._waiting: list[tuple[Sequence[Price], asyncio.Future[bool]]] = []
+        self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
     async def write(self, prices: Sequence[Price]) -> bool:
@@ -49,22 +51,27 @@ class GroupCommit:
         await asyncio.gather(writer, return_exceptions=True)
 
     async def _write_waiting(self) -> None:
+        batch: list[_Waiting] = []
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
                 await self._settle(batch)
         finally:
             self._writer = None
+            for _, written in [*batch, *self._waiting]:  # there are such only when this task was cancelled
+                if not written.done():
+                    written.set_exception(RuntimeError("the write was abandoned"))
+            self._waiting = []
 
-    async def _settle(self, batch: list[tuple[Sequence[Price], asyncio.Future[bool]]]) -> None:
-        """Write the batch and tell its writers; what nobody planned ends them too, so that none waits for ever."""
+    async def _settle(self, batch: list[_Waiting]) -> None:
+        """Write the batch and tell its writers the outcome, an error that nobody planned included."""
         try:
             taken = await self._write([price for prices, _ in batch for price in prices])
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  # goes on to every writer, who raises it
             for _, written in batch:
                 if not written.done():
-                    written.set_exception(error if isinstance(error, Exception) else RuntimeError("write abandoned"))
-            raise
+                    written.set_exception(error)
+            return
         for _, written in batch:
             if not written.done():
                 written.set_result(taken)

@@ -47,7 +47,6 @@ class SqliteHistory:
         try:
             await self._writer.run(_create)
         except StoreUnavailable as error:
-            await self.close()
             raise StoreRefused(f"cannot keep history in {self._path}: {error}") from error
 
     async def write(self, prices: Sequence[Price]) -> None:

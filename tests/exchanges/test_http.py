@@ -1,0 +1,222 @@
+"""An exchange over HTTP: real mock exchanges with their faults, and a raw socket for what no exchange would send."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.mock import Mock
+from aggregator.metrics import Metrics
+from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
+from tests.parts.examples import BTC, ETH
+from tests.parts.exchanges import Market
+from tests.parts.ports import free_port
+
+pytestmark = pytest.mark.real
+
+UNLISTED = Asset("nosuchcoin", "", "", Tier.COLD, 3)
+MANY = [Asset(symbol, "", "", Tier.COLD, 0) for symbol in ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt")]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return metrics of its own for each test."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session with a short timeout."""
+    async with session(0.5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def exchange(market: Market, http: aiohttp.ClientSession, metrics: Metrics) -> HttpExchange:
+    """Return the first mock exchange as the service sees it."""
+    return HttpExchange("exchange1", market.exchanges["exchange1"].url, Mock(), http, metrics, 4)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    """Return a series' value, 0 when it is not there."""
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def reason(exchange: HttpExchange, asset: Asset = BTC) -> Reason:
+    """Fetch where there is nothing to be had and return why."""
+    answer = (await exchange.fetch([asset]))[asset.symbol]
+    assert isinstance(answer, LeftOut), answer
+    return answer.reason
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]:
+    """Serve these very bytes to every request."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        if close:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics: Metrics) -> None:
+    """A ticker for the listed, a reason for the other; one bad symbol costs only itself."""
+    answers = await exchange.fetch([BTC, UNLISTED, ETH])
+    assert list(answers) == ["btcusdt", "nosuchcoin", "ethusdt"]
+    ticker = answers["btcusdt"]
+    assert isinstance(ticker, Ticker)
+    assert ticker.exchange == "exchange1"
+    assert 10_000 < ticker.price < 100_000
+    assert isinstance(answers["ethusdt"], Ticker)
+    assert answers["nosuchcoin"] == LeftOut("exchange1", Reason.NOT_LISTED, "HTTP 404")
+    assert value(metrics, "price_exchange_requests_total", exchange="exchange1") == 3
+    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="not_listed") == 1
+    assert value(metrics, "price_exchange_request_duration_seconds_count", exchange="exchange1") == 2
+
+
+async def test_symbols_nobody_lists_never_open_the_breaker(exchange: HttpExchange) -> None:
+    """Defect 9 of the system before: an unknown symbol opened the whole exchange."""
+    for _ in range(10):
+        assert await reason(exchange, UNLISTED) is Reason.NOT_LISTED
+    assert exchange.breaker_state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"error_rate": 1}, Reason.HTTP_ERROR),
+        ({"error_rate": 1, "status": 503}, Reason.HTTP_ERROR),
+        ({"error_rate": 1, "status": 403}, Reason.HTTP_ERROR),
+        ({"garbage_rate": 1}, Reason.UNDECODABLE),
+        ({"drop_rate": 1}, Reason.UNREACHABLE),
+        ({"hang_rate": 1}, Reason.TIMEOUT),
+        ({"latency_ms": 5000}, Reason.TIMEOUT),
+    ],
+)
+async def test_what_counts_opens_the_breaker(
+    market: Market, exchange: HttpExchange, metrics: Metrics, fault: dict[str, float], expected: Reason
+) -> None:
+    """Five of a kind, each with its typed reason, and the sixth is not sent."""
+    market.exchanges["exchange1"].faults(**fault)
+    answers = await exchange.fetch(MANY)
+    assert {answer.reason for answer in answers.values() if isinstance(answer, LeftOut)} <= {
+        expected,
+        Reason.BREAKER_OPEN,
+    }
+    while exchange.breaker_state == "closed":
+        assert await reason(exchange) is expected
+    sent = value(metrics, "price_exchange_requests_total", exchange="exchange1")
+    assert await reason(exchange) is Reason.BREAKER_OPEN
+    assert value(metrics, "price_exchange_requests_total", exchange="exchange1") == sent
+    assert value(metrics, "price_circuit_breaker_state", exchange="exchange1") == 1
+    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type=expected.value) >= 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [({"rate_limit": 0}, Reason.RATE_LIMITED), ({"error_rate": 1, "status": 404}, Reason.NOT_LISTED)],
+)
+async def test_what_does_not_count_leaves_it_closed(
+    market: Market, exchange: HttpExchange, fault: dict[str, float], expected: Reason
+) -> None:
+    """Our haste and unknown symbols are no fault of the exchange."""
+    market.exchanges["exchange1"].faults(**fault)
+    for _ in range(8):
+        assert await reason(exchange) is expected
+    assert exchange.breaker_state == "closed"
+
+
+async def test_a_refused_connection_counts(http: aiohttp.ClientSession, metrics: Metrics) -> None:
+    """Nobody listens there."""
+    exchange = HttpExchange("gone", f"http://127.0.0.1:{free_port()}", Mock(), http, metrics, 4)
+    for _ in range(5):
+        assert await reason(exchange) is Reason.UNREACHABLE
+    assert exchange.breaker_state == "open"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", Reason.HTTP_ERROR),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", Reason.HTTP_ERROR),
+        (b"HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n", Reason.RATE_LIMITED),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", Reason.UNREACHABLE),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 4_000_000, Reason.UNDECODABLE),
+        (b"SMTP ready\r\n\r\n", Reason.UNREACHABLE),
+    ],
+    ids=["redirect", "empty", "teapot", "half", "endless", "smtp"],
+)
+async def test_what_no_exchange_should_send(
+    http: aiohttp.ClientSession, metrics: Metrics, answer: bytes, expected: Reason
+) -> None:
+    """Redirects are not followed, bodies are bounded, half an answer is none."""
+    async with raw_server(answer) as url:
+        assert await reason(HttpExchange("odd", url, Mock(), http, metrics, 4)) is expected
+
+
+async def test_connections_are_reused(market: Market, exchange: HttpExchange, http: aiohttp.ClientSession) -> None:
+    """Twenty calls one after the other take one connection."""
+    opened = count_connections(http)
+    for _ in range(20):
+        await exchange.fetch([BTC])
+    assert opened() == 1
+    assert market.exchanges["exchange1"].process.child.poll() is None
+
+
+async def test_no_more_calls_at_once_than_allowed(market: Market, exchange: HttpExchange) -> None:
+    """Of twelve slow ones with four slots, four are under way."""
+    market.exchanges["exchange1"].faults(latency_ms=100)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, 4 - exchange._slots._value)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    answers = await exchange.fetch([Asset(asset.symbol, "", "", Tier.COLD, n) for n in range(12) for asset in MANY[:1]])
+    watching.cancel()
+    assert most == 4
+    assert all(isinstance(answer, Ticker) for answer in answers.values())
+
+
+async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused(
+    market: Market, exchange: HttpExchange
+) -> None:
+    """With every slot hanging and the breaker open, the answer comes at once, not after a timeout each."""
+    market.exchanges["exchange1"].faults(hang_rate=1)
+    await exchange.fetch(MANY)
+    assert await reason(exchange) in (Reason.TIMEOUT, Reason.BREAKER_OPEN)
+    assert exchange.breaker_state == "open"
+    hanging = [asyncio.create_task(exchange._slots.acquire()) for _ in range(4)]
+    await asyncio.gather(*hanging)
+    async with asyncio.timeout(5):
+        assert await reason(exchange) is Reason.BREAKER_OPEN
+    for _ in hanging:
+        exchange._slots.release()
+
+
+def count_connections(http: aiohttp.ClientSession) -> Callable[[], int]:
+    """Return how many connections the session makes from now on."""
+    connector, made = http.connector, 0
+    assert connector is not None
+    create: Callable[..., Awaitable[object]] = connector._create_connection
+
+    async def counting(*arguments: object) -> object:
+        nonlocal made
+        made += 1
+        return await create(*arguments)
+
+    connector._create_connection = counting  # type: ignore[assignment,method-assign]
+    return lambda: made

@@ -1,0 +1,117 @@
+"""Checks a running deployment over HTTP, as an operator would: `./test.sh live http://host:8080`.
+
+Not collected by a plain run, as it needs a deployment to talk to. AGGREGATOR_API_KEY is sent with the refresh when set.
+"""
+
+import os
+from decimal import Context, Decimal
+from typing import Any
+
+import pytest
+
+from tests.parts.process import wait_for
+from tests.parts.service import Answer, call
+
+
+@pytest.fixture(scope="session")
+def url(request: pytest.FixtureRequest) -> str:
+    """Return the address to check."""
+    found = request.config.getoption("--url")
+    if not found:
+        pytest.fail("say which deployment: ./test.sh live http://host:8080")
+    return str(found).rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def asset(url: str) -> str:
+    """Return the first asset of the list."""
+    found: str = call("GET", f"{url}/assets").json["assets"][0]["symbol"]
+    return found
+
+
+def refresh(url: str, asset: str) -> Answer:
+    """POST a refresh."""
+    key = os.environ.get("AGGREGATOR_API_KEY")
+    return call("POST", f"{url}/refresh/{asset}", {"X-API-Key": key} if key else {})
+
+
+def test_it_is_alive(url: str) -> None:
+    """GET /health says OK."""
+    answer = call("GET", f"{url}/health")
+    assert (answer.status, answer.text) == (200, "OK")
+
+
+def test_it_is_ready(url: str) -> None:
+    """GET /ready has nothing to complain of, within the time a start may take."""
+    seen: dict[str, Any] = {}
+
+    def ready() -> bool:
+        seen.update(call("GET", f"{url}/ready").json)
+        return bool(seen["ready"])
+
+    wait_for(ready, 60, f"ready; last said: {seen}")
+    assert seen["reasons"] == []
+
+
+def test_each_exchange_answers(url: str, asset: str) -> None:
+    """Every exchange has a closed breaker and a part in a price just made."""
+    exchanges = call("GET", f"{url}/ready").json["exchanges"]
+    assert exchanges
+    assert {name: state["breaker"] for name, state in exchanges.items()} == dict.fromkeys(exchanges, "closed")
+    assert refresh(url, asset).status == 200
+    sources = call("GET", f"{url}/prices/{asset}/sources").json
+    assert {source["exchange"] for source in sources["sources"]} == set(exchanges), sources["left_out"]
+
+
+def test_a_price_is_that_of_its_sources(url: str, asset: str) -> None:
+    """GET answers a price that its sources account for, to the digit."""
+    answer = call("GET", f"{url}/prices/{asset}")
+    assert answer.status == 200
+    assert answer.json["price"] > 0
+    assert not answer.json["stale"]
+    body = call("GET", f"{url}/prices/{asset}/sources").json
+    exact = Context(prec=100)
+    turnover = sum(exact.multiply(Decimal(one["price"]), Decimal(one["volume"])) for one in body["sources"])
+    volume = sum(Decimal(one["volume"]) for one in body["sources"])
+    assert body["price"] == Context(prec=10).divide(Decimal(turnover), Decimal(volume))
+
+
+def test_a_refresh_brings_a_newer_price(url: str, asset: str) -> None:
+    """POST /refresh, and the GET after it shows a newer time than the GET before."""
+    before = call("GET", f"{url}/prices/{asset}").json["timestamp"]
+    refreshed = refresh(url, asset)
+    assert refreshed.status == 200, refreshed.text
+    after = call("GET", f"{url}/prices/{asset}").json["timestamp"]
+    assert after >= refreshed.json["timestamp"] > before
+
+
+def test_history_holds_the_price(url: str, asset: str) -> None:
+    """The price just refreshed is in the stored history."""
+    refreshed = refresh(url, asset).json
+
+    def stored() -> bool:
+        prices = call("GET", f"{url}/prices/{asset}/history?limit=1000").json["prices"]
+        return (refreshed["timestamp"], refreshed["price"]) in [(one["timestamp"], one["price"]) for one in prices]
+
+    wait_for(stored, 15, "the refreshed price in history")
+
+
+def test_every_tier_is_priced(url: str) -> None:
+    """No asset without a price."""
+    tiers = call("GET", f"{url}/ready").json["tiers"]
+    assert tiers
+    assert {name: tier["priced"] for name, tier in tiers.items()} == {
+        name: tier["assets"] for name, tier in tiers.items()
+    }
+
+
+def test_metrics_are_there(url: str) -> None:
+    """GET /metrics counts what was just asked."""
+    text = call("GET", f"{url}/metrics").text
+    assert 'price_api_requests_total{endpoint="/prices",status="200"}' in text
+
+
+def test_bad_input_is_refused(url: str) -> None:
+    """400 and 404 with the words of the contract."""
+    assert call("GET", f"{url}/prices/no-symbol").json == {"msg": "Invalid asset symbol"}
+    assert call("GET", f"{url}/prices/nosuchasset").json == {"msg": "Asset not found"}

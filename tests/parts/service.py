@@ -1,0 +1,84 @@
+"""The service as its users run it: a process, asked over HTTP."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.parts.process import ROOT, Process
+
+CALL_SECONDS = 10.0
+
+
+class Answer:
+    """One HTTP answer: status, headers (by lower-case name) and body."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        """The decoded body, fractions as Decimal with the digits they have."""
+        return json.loads(self.body, parse_float=Decimal)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+
+def call(method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
+    """Make one call; a refusal is an answer like any other."""
+    request = urllib.request.Request(url, method=method, headers=dict(headers or {}), data=body)
+    try:
+        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as response:
+            return Answer(response.status, dict(response.headers), response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, dict(error.headers), error.read())
+
+
+class Service:
+    """`aggregator serve` (or `demo`) on a port of its own; settings by field name."""
+
+    def __init__(self, folder: Path, /, *command: str, **settings: object) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
+        defaults = {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": f"sqlite:///{folder}/prices.db"}
+        chosen = {f"AGGREGATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}
+        self.process = Process(
+            [sys.executable, "-m", "aggregator", *(command or ("serve",))], cwd=ROOT, environment=environment | chosen
+        )
+        self.url = ""
+
+    def started(self) -> "Service":
+        """Wait until it listens."""
+        self.url = self.process.wait_for_line(r"listening.*(http://127\.0\.0\.1:\d+)")[1]
+        return self
+
+    def filled(self) -> "Service":
+        """Wait until every tier has been refreshed once."""
+        self.started()
+        self.process.wait_for_line("tier_filled.*tier=cold")
+        return self
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET a path."""
+        return call("GET", self.url + path, headers)
+
+    def post(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """POST nothing to a path."""
+        return call("POST", self.url + path, headers)
+
+    def metric(self, name: str) -> float:
+        """Return the value of one series, named as in the text format; 0 when it is not there yet."""
+        for line in self.get("/metrics").text.splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rpartition(" ")[2])
+        return 0.0

@@ -1,0 +1,147 @@
+"""What only Redis has to show: one round trip, TTLs, publishing, and what happens while it is away."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio as redis
+
+from aggregator.errors import StoreUnavailable
+from aggregator.models import Tier, decode_price
+from aggregator.stores.redis import RedisCache
+from tests.parts.examples import NOW, price
+from tests.parts.ports import free_port
+from tests.parts.redis_server import RedisServer, binary
+from tests.stores.conftest import TTL
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+async def client(redis_running: RedisServer) -> AsyncIterator[redis.Redis]:
+    """Open a client of our own to look behind the cache."""
+    client = redis.from_url(redis_running.url)
+    yield client
+    await client.aclose()
+
+
+async def test_each_tier_has_its_ttl(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """10, 60 and 600 s from the write."""
+    await redis_cache.write([price(tier.value, tier=tier) for tier in Tier])
+    for tier in Tier:
+        left = await client.pttl(redis_cache._prefix + tier.value)
+        assert TTL[tier] - 5 < left / 1000 <= TTL[tier]
+
+
+async def test_a_price_expires(redis_running: RedisServer) -> None:
+    """Gone when its time is up, by itself."""
+    cache = RedisCache(redis_running.url, dict.fromkeys(Tier, 0.05), timeout=2, prefix="expiring:")
+    await cache.write([price()])
+    async with asyncio.timeout(10):
+        while await cache.latest(["btcusdt"]):
+            await asyncio.sleep(0.01)
+    await cache.close()
+
+
+async def test_a_batch_is_one_round_trip(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """A thousand prices: one command each, no multi, no second trip; counted by Redis itself."""
+    await redis_cache.write([price()])  # loads the script
+    before = await client.info("all")
+    await redis_cache.write([price(f"asset{number}") for number in range(1000)])
+    after = await client.info("all")
+    assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 1000
+    assert "cmdstat_script|load" not in after or after["cmdstat_script|load"] == before["cmdstat_script|load"]
+    # far fewer reads from sockets than commands: they came in a few packets (Redis >= 7 counts them)
+    reads = after.get("total_reads_processed", 0) - before.get("total_reads_processed", 0)
+    assert reads < 100
+
+
+async def test_what_is_taken_is_published(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """New prices are, older ones and mere repetitions are not."""
+    pubsub = client.pubsub(ignore_subscribe_messages=True)
+    await pubsub.subscribe(redis_cache.channel)
+    await redis_cache.write([price(timestamp=NOW)])
+    await redis_cache.write([price(timestamp=NOW)])
+    await redis_cache.write([price(timestamp=NOW - 1)])
+    await redis_cache.write([price(timestamp=NOW + 1), price("ethusdt", NOW)])
+    heard: list[tuple[str, float]] = []
+    async with asyncio.timeout(10):
+        while len(heard) < 3:
+            message = await pubsub.get_message(timeout=1)
+            if message is not None:
+                one = decode_price(message["data"])
+                heard.append((one.asset, one.timestamp))
+    assert heard == [("btcusdt", NOW), ("btcusdt", NOW + 1), ("ethusdt", NOW)]
+    assert await pubsub.get_message(timeout=0.05) is None
+    await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py forgot this one
+
+
+async def test_somebody_else_s_bytes_are_no_price(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """They are not served, and the next price takes their place."""
+    for bytes_ in (b"null", b"garbage", b'{"timestamp":"x"}', b"\xff"):
+        await client.set(redis_cache._prefix + "btcusdt", bytes_)
+        assert await redis_cache.latest(["btcusdt"]) == {}
+        await redis_cache.write([price()])
+        assert await redis_cache.latest(["btcusdt"]) == {"btcusdt": price()}
+
+
+async def test_a_flushed_redis_learns_the_script_again(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """SCRIPT FLUSH or a restart costs one more round trip, no price."""
+    await redis_cache.write([price()])
+    await client.script_flush()
+    await redis_cache.write([price(timestamp=NOW + 1)])
+    assert (await redis_cache.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
+
+
+async def test_away_is_said_at_once_and_heals_by_itself() -> None:
+    """Refused, then hanging, then back: an error within the timeout, never the client's own retries, then service."""
+    if binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    port = free_port()
+    cache = RedisCache(f"redis://127.0.0.1:{port}/0", TTL, timeout=0.25)
+    with pytest.raises(StoreUnavailable):
+        await cache.ping()
+    server = RedisServer(port)
+    await cache.write([price()])
+    server.process.signal(signal.SIGSTOP)
+    try:
+        for call in (cache.ping(), cache.latest(["btcusdt"]), cache.write([price()])):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await call
+            assert time.monotonic() - started < 5  # a bound, not a measure: unbounded it would hang for ever
+    finally:
+        server.process.signal(signal.SIGCONT)
+    async with asyncio.timeout(10):
+        while not await _has(cache):
+            await asyncio.sleep(0.02)
+    server.stop()
+    with pytest.raises(StoreUnavailable):
+        await cache.latest(["btcusdt"])
+    server = RedisServer(port)
+    await cache.write([price()])
+    assert await _has(cache)
+    server.stop()
+    await cache.close()
+
+
+async def test_a_wrong_password_is_told() -> None:
+    """The error says what Redis said, and never the password."""
+    if binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    server = RedisServer(None, "--requirepass", "right")
+    cache = RedisCache(f"redis://:hunter2@127.0.0.1:{server.port}/0", TTL, timeout=2)
+    with pytest.raises(StoreUnavailable, match=r"AUTH|auth|password") as refusal:
+        await cache.ping()
+    assert "hunter2" not in str(refusal.value)
+    await cache.close()
+    server.stop()
+
+
+async def _has(cache: RedisCache) -> bool:
+    try:
+        return "btcusdt" in await cache.latest(["btcusdt"])
+    except StoreUnavailable:
+        return False

@@ -1,0 +1,57 @@
+"""What only SQLite has to show: files, locks, and a batch that is whole or not there."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from aggregator.errors import StoreRefused, StoreUnavailable
+from aggregator.stores.sqlite import SqliteHistory
+from tests.parts.examples import NOW, price
+
+
+async def test_it_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Opened again, the same file holds the same prices."""
+    for _ in range(2):
+        history = SqliteHistory(tmp_path / "prices.db")
+        await history.open()
+        await history.write([price()])
+        await history.close()
+    history = SqliteHistory(tmp_path / "prices.db")
+    await history.open()
+    assert await history.between("btcusdt", 0, NOW * 2, 10, newest_first=True) == [price()]
+    await history.close()
+
+
+async def test_it_writes_ahead(sqlite: SqliteHistory, tmp_path: Path) -> None:
+    """WAL: readers do not wait for writers."""
+    connection = sqlite3.connect(tmp_path / "prices.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    await sqlite.write([price()])
+
+
+async def test_a_batch_that_fails_leaves_nothing(sqlite: SqliteHistory, tmp_path: Path) -> None:
+    """All or none: the good rows of a failed batch are not there."""
+    connection = sqlite3.connect(tmp_path / "prices.db")
+    connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON prices WHEN new.asset = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    connection.close()
+    with pytest.raises(StoreUnavailable, match="no"):
+        await sqlite.write([price("good"), price("bad")])
+    assert await sqlite.latest(["good", "bad"]) == {}
+    await sqlite.write([price("good")])
+    assert list(await sqlite.latest(["good", "bad"])) == ["good"]
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, None])
+async def test_what_cannot_be_a_database_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    """Another kind of file, or a folder that is not there: told with the path."""
+    path = tmp_path / "prices.db" if content else tmp_path / "nowhere" / "prices.db"
+    if content:
+        path.write_bytes(content)
+    history = SqliteHistory(path)
+    with pytest.raises(StoreRefused, match=r"prices\.db"):
+        await history.open()
+    await history.close()

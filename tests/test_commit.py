@@ -1,0 +1,131 @@
+"""Group commit: one write at a time, batches that grow by themselves, failures told to whom they concern."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.commit import GroupCommit
+from aggregator.errors import StoreUnavailable
+from aggregator.metrics import Metrics
+from aggregator.models import Price
+from tests.parts.examples import NOW, price
+
+
+class Sink:
+    """Takes a batch each time it is let, and can be told to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Price]] = []
+        self.let = asyncio.Semaphore(0)
+        self.error: Exception | None = None
+        self.writing = 0
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """Take a batch, when let."""
+        self.writing += 1
+        assert self.writing == 1, "two writes at a time"
+        await self.let.acquire()
+        self.writing -= 1
+        if self.error is not None:
+            raise self.error
+        self.batches.append(list(prices))
+
+
+@pytest.fixture
+def sink() -> Sink:
+    """Return a sink that waits to be let."""
+    return Sink()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return metrics of its own."""
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def commit(sink: Sink, metrics: Metrics) -> GroupCommit:
+    """Return a group commit to the sink."""
+    return GroupCommit("cache", sink, metrics)
+
+
+async def start(commit: GroupCommit, *numbers: int) -> list[asyncio.Task[bool]]:
+    """Start a writer for each number."""
+    tasks = [asyncio.create_task(commit.write([price(timestamp=NOW + number)])) for number in numbers]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return tasks
+
+
+def numbers(batch: list[Price]) -> list[float]:
+    """Return which prices are in a batch."""
+    return [one.timestamp - NOW for one in batch]
+
+
+async def test_what_comes_during_a_write_goes_with_the_next(commit: GroupCommit, sink: Sink, metrics: Metrics) -> None:
+    """The first goes alone, the other ninety-nine together, in order."""
+    writers = await start(commit, 0) + await start(commit, *range(1, 100))
+    sink.let.release()
+    assert await writers[0]
+    assert not any(writer.done() for writer in writers[1:])
+    sink.let.release()
+    assert all(await asyncio.gather(*writers))
+    assert [numbers(batch) for batch in sink.batches] == [[0], list(range(1, 100))]
+    assert metrics.registry.get_sample_value("price_store_written_total", {"store": "cache"}) == 100
+
+
+async def test_a_failure_is_told_to_those_it_concerns(commit: GroupCommit, sink: Sink, metrics: Metrics) -> None:
+    """The first write fails, the next succeeds; each writer hears about his own."""
+    sink.error = StoreUnavailable("away")
+    first = await start(commit, 1)
+    sink.let.release()
+    assert await asyncio.gather(*first) == [False]
+    assert commit.failing == "away"
+    sink.error = None
+    second = await start(commit, 2)
+    sink.let.release()
+    assert await asyncio.gather(*second) == [True]
+    assert commit.failing == ""
+    errors = metrics.registry.get_sample_value("price_store_errors_total", {"store": "cache", "reason": "unavailable"})
+    assert errors == 1
+
+
+async def test_an_error_nobody_planned_reaches_the_writers(commit: GroupCommit, sink: Sink) -> None:
+    """A bug is not swallowed and leaves nobody waiting; the next write starts anew."""
+    sink.error = ZeroDivisionError()
+    writers = await start(commit, 1, 2) + await start(commit, 3)
+    sink.let.release()
+    outcomes = await asyncio.gather(*writers[:2], return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 2
+    sink.error = None
+    sink.let.release()
+    assert await writers[2]
+
+
+async def test_a_writer_who_goes_away_does_not_stop_the_write(commit: GroupCommit, sink: Sink) -> None:
+    """Its price is written all the same."""
+    writers = await start(commit, 1) + await start(commit, 2)
+    writers[0].cancel()
+    sink.let.release()
+    sink.let.release()
+    assert await writers[1]
+    assert [numbers(batch) for batch in sink.batches] == [[1], [2]]
+
+
+async def test_closing_finishes_what_waits(commit: GroupCommit, sink: Sink) -> None:
+    """Nothing that was handed in is left behind."""
+    writers = await start(commit, 1) + await start(commit, 2, 3)
+    for _ in range(2):
+        sink.let.release()
+    await commit.close(5)
+    assert all(await asyncio.gather(*writers))
+
+
+async def test_closing_does_not_wait_for_ever(commit: GroupCommit) -> None:
+    """A sink that hangs is abandoned, and its writers hear of it."""
+    writers = await start(commit, 1) + await start(commit, 2)
+    await commit.close(0.01)
+    outcomes = await asyncio.gather(*writers, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["the write was abandoned"] * 2

@@ -1,0 +1,95 @@
+"""Single flight: one piece of work per key at a time, shared."""
+
+import asyncio
+
+import pytest
+
+from aggregator.flight import SingleFlight
+
+
+async def test_callers_at_once_share_one_piece_of_work() -> None:
+    """A thousand callers, one run; the next caller starts anew."""
+    flights, runs = SingleFlight[str, int](), 0
+
+    async def work() -> int:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0)
+        return runs
+
+    assert await asyncio.gather(*(flights.do("a", work) for _ in range(1000))) == [1] * 1000
+    assert "a" not in flights
+    assert await flights.do("a", work) == 2
+
+
+async def test_keys_do_not_wait_for_each_other() -> None:
+    """One hangs, the other flies."""
+    flights, forever = SingleFlight[str, int](), asyncio.Event()
+
+    async def hang() -> int:
+        await forever.wait()
+        return 1
+
+    async def fly() -> int:
+        return 2
+
+    hanging = asyncio.create_task(flights.do("a", hang))
+    assert await flights.do("b", fly) == 2
+    forever.set()
+    assert await hanging == 1
+
+
+async def test_an_error_reaches_everyone_and_is_not_kept() -> None:
+    """All who waited see it; who comes later tries again."""
+    flights = SingleFlight[str, int]()
+
+    async def fail() -> int:
+        await asyncio.sleep(0)
+        raise ValueError
+
+    outcomes = await asyncio.gather(*(flights.do("a", fail) for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ValueError] * 3
+
+    async def work() -> int:
+        return 1
+
+    assert await flights.do("a", work) == 1
+
+
+async def test_who_goes_away_does_not_take_the_work_along() -> None:
+    """The first caller is cancelled; the second still gets its answer."""
+    flights, go = SingleFlight[str, int](), asyncio.Event()
+
+    async def work() -> int:
+        await go.wait()
+        return 1
+
+    first = asyncio.create_task(flights.do("a", work))
+    second = asyncio.create_task(flights.do("a", work))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    go.set()
+    assert await second == 1
+
+
+async def test_closing_waits_and_then_cancels() -> None:
+    """What can finish does; what hangs is ended, and whoever waited hears of it."""
+    flights = SingleFlight[str, int]()
+
+    async def hang() -> int:
+        await asyncio.Event().wait()
+        return 1
+
+    async def finish() -> int:
+        await asyncio.sleep(0.01)
+        return 2
+
+    hanging = asyncio.create_task(flights.do("a", hang))
+    finishing = asyncio.create_task(flights.do("b", finish))
+    await asyncio.sleep(0)
+    await flights.close(0.1)
+    assert await finishing == 2
+    with pytest.raises(asyncio.CancelledError):
+        await hanging
+    await flights.close(0)

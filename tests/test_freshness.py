@@ -1,0 +1,51 @@
+"""Freshness: the p95 age of each tier, and when it is too old."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.freshness import Freshness, TierFreshness
+from aggregator.metrics import Metrics
+from aggregator.models import Tier
+from aggregator.tiers import Catalog, assign
+from tests.parts.examples import CADENCE, NOW, price
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """Twenty hot assets and one cold one."""
+    return assign([(f"s{number}", "", "") for number in range(21)], 20, 0, CADENCE)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return metrics of its own."""
+    return Metrics(CollectorRegistry())
+
+
+def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
+    """Infinitely old, shown as null; a tier without assets is not shown."""
+    assert Freshness(catalog, metrics).by_tier(NOW) == {
+        Tier.HOT: TierFreshness(20, 0, None, 15.0, fresh=False),
+        Tier.COLD: TierFreshness(1, 0, None, 900.0, fresh=False),
+    }
+
+
+def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
+    """The 95th percentile of twenty is the nineteenth; two old ones turn it."""
+    freshness = Freshness(catalog, metrics)
+    for number in range(19):
+        freshness.note(price(f"s{number}", NOW), NOW)
+    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0, fresh=True)
+    assert not freshness.by_tier(NOW + 15.1)[Tier.HOT].fresh
+
+
+def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metrics) -> None:
+    """The newest counts; the age at replacement is that of what was replaced."""
+    freshness = Freshness(catalog, metrics)
+    for _ in range(20):
+        freshness.note(price("s0", NOW), NOW)
+    freshness.note(price("s20", NOW, tier=Tier.COLD), NOW)
+    freshness.note(price("s20", NOW - 50, tier=Tier.COLD), NOW + 7)
+    assert freshness.by_tier(NOW)[Tier.COLD].p95_age == 0
+    total = metrics.registry.get_sample_value("price_age_at_replacement_seconds_sum", {"tier": "cold"})
+    assert total == pytest.approx(7)

@@ -1,0 +1,119 @@
+"""The one direction of imports, and the one home of each library, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.parts.process import ROOT
+
+PACKAGE = ROOT / "aggregator"
+
+# Each layer may import the layers above it in this list, and nothing else of ours.
+LAYERS = [
+    ["models"],
+    ["errors"],
+    ["tiers", "pricing", "flight"],
+    ["ports", "settings", "metrics", "logs", "progress"],
+    ["freshness", "commit"],
+    ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
+    ["service"],
+    ["__main__"],
+]
+HOMES = {
+    "aiohttp": ["exchanges/http.py"],
+    "aiobreaker": ["exchanges/guard.py"],
+    "redis": ["stores/redis.py"],
+    "aioboto3": ["stores/dynamodb.py"],
+    "botocore": ["stores/dynamodb.py"],
+    "sqlite3": ["stores/sqlite.py"],
+    "uvicorn": ["service.py"],
+    "uvloop": ["__main__.py"],
+    "pydantic_settings": ["settings.py"],
+    "rich": ["progress.py"],
+    "psutil": ["metrics.py"],
+}
+PURE = ["models", "errors", "tiers", "pricing"]
+PURE_MAY_IMPORT = {
+    "aggregator",
+    "collections",
+    "csv",
+    "datetime",
+    "decimal",
+    "enum",
+    "io",
+    "msgspec",
+    "statistics",
+    "typing",
+}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(file: Path) -> set[str]:
+    """Return the dotted names a file imports, at any depth of its code."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import hides where it goes"
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def place(dotted: str) -> str:
+    """Return which module or subpackage of ours a dotted name is in."""
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def layer(name: str) -> int:
+    """Return a module's layer."""
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_go_one_way(file: Path) -> None:
+    """A module imports only layers above its own; siblings do not know each other, but files of one folder may."""
+    relative = file.relative_to(PACKAGE)
+    own = relative.parts[0].removesuffix(".py")
+    if own == "__init__":
+        assert not imports(file)
+        return
+    known = {name for names in LAYERS for name in names}
+    for dotted in imports(file):
+        target = place(dotted)
+        if dotted.split(".")[0] != "aggregator" or target not in known:
+            continue
+        inside = target == own and len(relative.parts) > 1
+        assert inside or layer(target) < layer(own), f"{relative} imports {dotted}"
+
+
+def test_stores_do_not_know_each_other() -> None:
+    """Adapters depend on the seam, never on each other."""
+    stores = {file.stem for file in (PACKAGE / "stores").glob("*.py")} - {"__init__"}
+    for file in (PACKAGE / "stores").glob("*.py"):
+        others = {f"aggregator.stores.{name}" for name in stores - {file.stem}}
+        assert not imports(file) & others
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_each_library_has_one_home(file: Path) -> None:
+    """An outside library is imported in one place only."""
+    relative = str(file.relative_to(PACKAGE))
+    used = {dotted.split(".")[0] for dotted in imports(file)}
+    for library, homes in HOMES.items():
+        assert library not in used or relative in homes, f"{relative} imports {library}"
+    if "starlette" in used:
+        assert relative.startswith("api/") or relative == "service.py"
+    if "prometheus_client" in used:
+        assert relative in ("metrics.py", "service.py")
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_arithmetic_is_pure(name: str) -> None:
+    """No clock, no event loop, no logging, and no library but msgspec."""
+    used = {dotted.split(".")[0] for dotted in imports(PACKAGE / f"{name}.py")}
+    assert used <= PURE_MAY_IMPORT

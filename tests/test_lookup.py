@@ -1,0 +1,140 @@
+"""The read path: where a price is looked for, in which order, and who may be away."""
+
+import asyncio
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.lookup import RETRY_AFTER, Lookup
+from aggregator.metrics import Metrics
+from aggregator.models import Asset, NoPrice, Price, Tier
+from aggregator.ports import Trigger
+from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
+from tests.parts.scripted import Store
+
+
+class Refresher:
+    """Counts who asks and gives what it is told to give."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.gives: Price | NoPrice = NoPrice("btcusdt")
+
+    async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
+        """Answer after a turn of the loop."""
+        assert trigger == "force"
+        self.asked.append(asset.symbol)
+        await asyncio.sleep(0.01)
+        return self.gives
+
+
+class Parts:
+    """A read path and everything behind it, at a time that goes when told."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.cache, self.history, self.refresher = Store(), Store(), Refresher()
+        self.metrics = Metrics(CollectorRegistry())
+        self.lookup = Lookup(
+            CATALOG, self.cache, self.history, self.refresher, self.metrics, lambda: self.now, lambda: self.now
+        )
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a series' value."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """Return an empty read path."""
+    return Parts()
+
+
+async def test_the_cache_answers_alone(parts: Parts) -> None:
+    """Neither history nor exchanges are asked; it counts as a hit."""
+    await parts.cache.write([price()])
+    assert await parts.lookup.get(BTC) == price()
+    assert parts.history.reads == 0
+    assert parts.refresher.asked == []
+    assert parts.value("price_cache_hits_total") == 1
+    assert parts.value("price_asset_access_total", asset="btcusdt", tier="hot") == 1
+
+
+async def test_history_answers_for_a_cache_that_forgot_or_is_away(parts: Parts) -> None:
+    """Defect 10 of the system before: Redis down was a 500 although the database could answer."""
+    await parts.history.write([price()])
+    assert await parts.lookup.get(BTC) == price()
+    parts.cache.away = True
+    assert await parts.lookup.get(BTC) == price()
+    assert parts.refresher.asked == []
+    assert parts.value("price_cache_misses_total") == 2
+    assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 1
+
+
+async def test_with_nothing_known_the_exchanges_are_asked(parts: Parts) -> None:
+    """Even with both stores away."""
+    parts.refresher.gives = price()
+    assert await parts.lookup.get(BTC) == price()
+    parts.cache.away = parts.history.away = True
+    assert await parts.lookup.get(BTC) == price()
+    assert parts.refresher.asked == ["btcusdt", "btcusdt"]
+
+
+async def test_a_thousand_readers_of_nothing_ask_once(parts: Parts) -> None:
+    """One read of history, one refresh: no stampede."""
+    parts.refresher.gives = price()
+    answers = await asyncio.gather(*(parts.lookup.get(BTC) for _ in range(1000)))
+    assert answers == [price()] * 1000
+    assert parts.history.reads == 1
+    assert parts.refresher.asked == ["btcusdt"]
+
+
+async def test_no_price_is_not_asked_for_again_at_once(parts: Parts) -> None:
+    """For a second the refusal stands; an asset nobody prices must not turn readers into load on the exchanges."""
+    for _ in range(5):
+        assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+    assert parts.refresher.asked == ["btcusdt"]
+    parts.now += RETRY_AFTER
+    parts.refresher.gives = price()
+    assert await parts.lookup.get(BTC) == price()
+
+
+async def test_a_price_that_is_gone_is_not_served_from_anywhere(parts: Parts) -> None:
+    """Six intervals old is stale and served; older is gone, in cache and history alike."""
+    await parts.cache.write([price(timestamp=NOW)])
+    await parts.history.write([price(timestamp=NOW)])
+    parts.now = NOW + 30
+    assert isinstance(await parts.lookup.get(BTC), Price)
+    parts.now = NOW + 30.001
+    assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+    assert await parts.lookup.get_many([BTC]) == {}
+
+
+async def test_many_come_from_cache_and_history_without_asking_anyone(parts: Parts) -> None:
+    """One read of each; the unknown are left out."""
+    await parts.cache.write([price()])
+    await parts.history.write([price("ethusdt", tier=Tier.COLD)])
+    found = await parts.lookup.get_many([BTC, ETH])
+    assert found == {"btcusdt": price(), "ethusdt": price("ethusdt", tier=Tier.COLD)}
+    assert (parts.cache.reads, parts.history.reads) == (1, 1)
+    assert parts.refresher.asked == []
+    assert parts.value("price_cache_hits_total") == 1
+    assert parts.value("price_cache_misses_total") == 1
+
+
+async def test_assets_outside_the_hot_tier_share_a_label(parts: Parts) -> None:
+    """The list may be a hundred thousand long; the metrics may not."""
+    await parts.lookup.get(ETH)
+    assert parts.value("price_asset_access_total", asset="other", tier="cold") == 1
+
+
+async def test_closing_waits_for_a_search(parts: Parts) -> None:
+    """Who asked before still gets his answer."""
+    parts.refresher.gives = price()
+    asking = asyncio.create_task(parts.lookup.get(BTC))
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    await parts.lookup.close(5)
+    assert await asking == price()
+    assert time.monotonic() - started < 5

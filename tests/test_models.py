@@ -1,0 +1,65 @@
+"""The nouns and their one mapping to JSON."""
+
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.models import decode_price, encode, price_body, time_ago
+from tests.parts.examples import NOW, price
+
+
+def test_a_price_survives_its_json() -> None:
+    """Every digit, and who was left out."""
+    assert decode_price(encode(price())) == price()
+
+
+@given(st.decimals(min_value="1e-30", max_value="1e30", allow_nan=False), st.floats(0, 4e9))
+def test_any_price_survives_its_json(amount: Decimal, timestamp: float) -> None:
+    """Decimals and times come back as they went."""
+    one = price(timestamp=timestamp, amount=str(amount))
+    back = decode_price(encode(one))
+    assert (back.price, back.timestamp) == (one.price, one.timestamp)
+
+
+def test_garbage_is_no_price() -> None:
+    """Something else's bytes raise, they never become a zero."""
+    for raw in (b"null", b"{}", b"", b'{"asset":"btcusdt","price":0}'):
+        with pytest.raises(msgspec.DecodeError):
+            decode_price(raw)
+
+
+def test_the_body_is_what_the_contract_shows() -> None:
+    """Names, order, forms: as in the documentation, with UTC."""
+    body = json.loads(encode(price_body(price(timestamp=1696161600.25), 1696161605.5, stale_after=7.5)))
+    assert body == {
+        "asset": "btcusdt",
+        "price": 79450.12,
+        "last_updated": "2023-10-01 12:00:00",
+        "time_ago": "5s ago",
+        "refresh_tier": "hot",
+        "timestamp": 1696161600.25,
+        "sources": 2,
+        "spread": 0.0002019346379,
+        "stale": False,
+    }
+
+
+def test_stale_begins_after_its_age() -> None:
+    """Exactly the age is still fresh; a time ahead of ours is neither negative nor stale."""
+    assert not price_body(price(), NOW + 7.5, 7.5).stale
+    assert price_body(price(), NOW + 7.501, 7.5).stale
+    ahead = price_body(price(), NOW - 4, 7.5)
+    assert (ahead.time_ago, ahead.stale) == ("0s ago", False)
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"),
+    [(0, "0s ago"), (59.9, "59s ago"), (60, "1m ago"), (3599, "59m ago"), (3600, "1h ago"), (86_400 * 3, "3d ago")],
+)
+def test_time_ago(age: float, shown: str) -> None:
+    """Rounded down, in the largest unit that fits."""
+    assert time_ago(age) == shown

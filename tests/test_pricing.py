@@ -1,0 +1,202 @@
+"""Pricing: what counts, what goes, and what the number is. Pure, so every rule is shown on examples and by property."""
+
+import itertools
+import math
+from decimal import Context, Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.models import LeftOut, NoPrice, Price, Reason, Ticker
+from aggregator.pricing import FUTURE_TOLERANCE, Rules, aggregate
+from tests.parts.examples import BTC, NOW, ticker
+
+RULES = Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=1)
+TEN_DIGITS = Context(prec=10)
+
+prices = st.decimals(min_value="0.00000001", max_value="9999999", places=8)
+volumes = st.decimals(min_value="0.0001", max_value="999999999", places=4)
+
+
+@st.composite
+def agreeing_tickers(draw: st.DrawFn) -> list[Ticker]:
+    """One to five exchanges within 2 % of each other, so that none is an outlier."""
+    middle = draw(st.decimals(min_value="0.0001", max_value="999999", places=4))
+    count = draw(st.integers(1, 5))
+    return [
+        Ticker(
+            exchange=f"exchange{number}",
+            symbol="btcusdt",
+            price=middle * (1 + draw(st.decimals(min_value="-0.01", max_value="0.01", places=4))),
+            volume=draw(volumes),
+            timestamp=NOW - draw(st.floats(0, 10)),
+        )
+        for number in range(count)
+    ]
+
+
+def priced(tickers: list[Ticker], rules: Rules = RULES) -> Price:
+    """Aggregate where a price must come of it."""
+    outcome = aggregate(BTC, tickers, rules, NOW)
+    assert isinstance(outcome, Price), outcome
+    return outcome
+
+
+def reasons(tickers: list[Ticker | LeftOut], rules: Rules = RULES) -> dict[str, Reason]:
+    """Return who was left out and why."""
+    return {one.exchange: one.reason for one in aggregate(BTC, tickers, rules, NOW).left_out}
+
+
+def test_the_price_is_weighted_by_base_volume() -> None:
+    """100 x 1 and 102 x 3 make 101.5."""
+    price = priced([ticker("a", "100", "1", NOW - 2), ticker("b", "102", "3", NOW - 1)])
+    assert price.price == Decimal("101.5")
+    assert price.timestamp == NOW - 1
+    assert price.updated_at == NOW
+    assert price.spread == TEN_DIGITS.divide(Decimal(2), Decimal("101.5"))
+    assert [source.weight for source in price.sources] == [Decimal("0.25"), Decimal("0.75")]
+
+
+@given(agreeing_tickers())
+def test_the_price_is_the_exact_quotient_rounded_once(tickers: list[Ticker]) -> None:
+    """It equals sum(p*v)/sum(v), computed in fractions, to the tenth digit."""
+    turnover = sum((Fraction(one.price) * Fraction(one.volume) for one in tickers), Fraction())
+    exact = turnover / sum((Fraction(one.volume) for one in tickers), Fraction())
+    assert priced(tickers).price == TEN_DIGITS.divide(Decimal(exact.numerator), Decimal(exact.denominator))
+
+
+@given(agreeing_tickers())
+def test_the_price_lies_between_the_lowest_and_the_highest(tickers: list[Ticker]) -> None:
+    """Within [min, max] of those used; as the price has ten digits, so have the bounds."""
+    used = [TEN_DIGITS.plus(one.price) for one in tickers]
+    assert min(used) <= priced(tickers).price <= max(used)
+
+
+@given(agreeing_tickers())
+def test_the_order_of_tickers_never_matters(tickers: list[Ticker]) -> None:
+    """Any permutation makes the same price, sources and all."""
+    expected = aggregate(BTC, tickers, RULES, NOW)
+    for order in itertools.islice(itertools.permutations(tickers), 12):
+        assert aggregate(BTC, list(order), RULES, NOW) == expected
+
+
+@given(agreeing_tickers(), st.integers(-6, 6))
+def test_scaling_every_price_scales_the_price(tickers: list[Ticker], power: int) -> None:
+    """A power of ten moves the point and no digit."""
+    factor = Decimal(10) ** power
+    scaled = [Ticker(t.exchange, t.symbol, t.price * factor, t.volume, t.timestamp) for t in tickers]
+    assert priced(scaled).price == priced(tickers).price * factor
+    assert priced(scaled).spread == priced(tickers).spread
+
+
+@given(agreeing_tickers(), st.integers(-6, 6))
+def test_scaling_every_volume_changes_nothing(tickers: list[Ticker], power: int) -> None:
+    """Only shares of the volume count."""
+    factor = Decimal(10) ** power
+    scaled = [Ticker(t.exchange, t.symbol, t.price, t.volume * factor, t.timestamp) for t in tickers]
+    assert priced(scaled).price == priced(tickers).price
+
+
+@given(prices, st.decimals(min_value="0.953", max_value="1.049", places=3), volumes, volumes, volumes, st.data())
+def test_of_three_an_outlier_never_changes_a_digit(
+    first: Decimal, ratio: Decimal, v1: Decimal, v2: Decimal, v3: Decimal, data: st.DataObject
+) -> None:
+    """Further than max_deviation from the median, whatever its volume, it might as well not be there."""
+    second = first * ratio
+    low, high = sorted((first, second))
+    far = data.draw(
+        st.one_of(
+            st.decimals(min_value="0.001", max_value="0.949", places=3).map(lambda share: low * share),
+            st.decimals(min_value="1.051", max_value="1000", places=3).map(lambda share: high * share),
+        )
+    )
+    honest = [Ticker("a", "btcusdt", first, v1, NOW), Ticker("b", "btcusdt", second, v2, NOW)]
+    liar = Ticker("c", "btcusdt", far, v3, NOW)
+    with_liar = priced([*honest, liar])
+    assert with_liar.price == priced(honest).price
+    assert with_liar.sources == priced(honest).sources
+    assert [one.reason for one in with_liar.left_out] == [Reason.OUTLIER]
+
+
+def test_exactly_the_deviation_still_counts() -> None:
+    """Five per cent from the median stays, a hair more goes."""
+    stays = [ticker("a", "100"), ticker("b", "100"), ticker("c", "105")]
+    assert len(priced(stays).sources) == 3
+    goes = [ticker("a", "100"), ticker("b", "100"), ticker("c", "105.0000001")]
+    assert reasons(list(goes)) == {"c": Reason.OUTLIER}
+
+
+def test_of_two_nobody_can_tell_the_outlier() -> None:
+    """Both count, and the spread shows the trouble."""
+    price = priced([ticker("a", "100"), ticker("b", "300")])
+    assert len(price.sources) == 2
+    assert price.spread == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "NaN", "sNaN", "Infinity", "-Infinity", "1E+400", "1E-400"])
+def test_a_number_no_market_has_never_counts(number: str) -> None:
+    """Zero, negative, not finite or absurd, as price or as volume: left out, and not shown as a number."""
+    sound = ticker("sound")
+    bad_price, bad_volume = ticker("p", price=number), ticker("v", volume=number)
+    price = priced([sound, bad_price, bad_volume])
+    assert {one.exchange: (one.reason, one.price) for one in price.left_out} == {
+        "p": (Reason.BAD_PRICE, None),
+        "v": (Reason.BAD_VOLUME, None),
+    }
+    assert price.price == 100
+
+
+def test_too_many_digits_are_refused_before_they_are_multiplied() -> None:
+    """DynamoDB holds 38 digits."""
+    assert reasons([ticker("a", "1." + "0" * 37), ticker("b", "1." + "1" * 38)]) == {"b": Reason.BAD_PRICE}
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [
+        (NOW - 10, None),
+        (NOW - 10.001, Reason.TOO_OLD),
+        (NOW + FUTURE_TOLERANCE, None),
+        (NOW + FUTURE_TOLERANCE + 0.001, Reason.FROM_THE_FUTURE),
+        (math.nan, Reason.TOO_OLD),
+        (0.0, Reason.TOO_OLD),
+        (NOW * 1000, Reason.FROM_THE_FUTURE),
+    ],
+)
+def test_age_is_measured_from_the_exchange_time(timestamp: float, reason: Reason | None) -> None:
+    """Within max age and at most five seconds ahead; milliseconds taken for seconds are far in the future."""
+    assert reasons([ticker("a"), ticker("b", timestamp=timestamp)]).get("b") == reason
+
+
+def test_an_answer_for_another_symbol_never_counts() -> None:
+    """Whoever mixes up its symbols has no part in the price."""
+    assert reasons([ticker("a"), ticker("b", symbol="ethusdt")]) == {"b": Reason.WRONG_SYMBOL}
+
+
+def test_too_few_sources_make_no_price() -> None:
+    """With min_sources 2, one is no price; the reasons of the others are told."""
+    outcome = aggregate(
+        BTC, [ticker("a"), LeftOut("b", Reason.TIMEOUT)], Rules(10, Decimal("0.05"), min_sources=2), NOW
+    )
+    assert outcome == NoPrice("btcusdt", (LeftOut("b", Reason.TIMEOUT),))
+
+
+def test_nobody_answered() -> None:
+    """No tickers, no price, and never a zero."""
+    assert aggregate(BTC, [], RULES, NOW) == NoPrice("btcusdt", ())
+
+
+def test_scattered_prices_of_which_none_is_near_the_median_make_no_price() -> None:
+    """Four exchanges in two camps far apart: the median is nobody's price."""
+    camps = [ticker("a", "100"), ticker("b", "100"), ticker("c", "200"), ticker("d", "200")]
+    assert isinstance(aggregate(BTC, camps, RULES, NOW), NoPrice)
+
+
+@pytest.mark.parametrize(
+    ("price", "shown"), [("80000", "80000"), ("0.0000123", "0.0000123"), ("79450.120", "79450.12")]
+)
+def test_the_number_is_written_plainly(price: str, shown: str) -> None:
+    """No exponent where there need be none, no trailing zeros."""
+    assert str(priced([ticker(price=price)]).price) == shown

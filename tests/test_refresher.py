@@ -1,0 +1,230 @@
+"""The refresh path: who is asked, when a price is made, where it goes, and what cannot hold up what."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.commit import GroupCommit
+from aggregator.freshness import Freshness
+from aggregator.metrics import Metrics
+from aggregator.models import NoPrice, Price, Reason, Tier
+from aggregator.refresher import Policy, Refresher
+from aggregator.tiers import Cadence, assign
+from tests.parts.examples import BTC, CADENCE, CATALOG
+from tests.parts.scripted import ScriptedExchange, Store
+
+GRACE = 0.05
+
+
+class Parts:
+    """A refresher and everything around it."""
+
+    def __init__(self, catalog: object = CATALOG, lane: int = 8, min_sources: int = 1) -> None:
+        self.metrics = Metrics(CollectorRegistry())
+        self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number)) for number in (1, 2, 3)]
+        self.cache, self.history = Store(), Store()
+        self.freshness = Freshness(catalog, self.metrics)  # type: ignore[arg-type]  # a default cannot be typed twice
+        self.refresher = Refresher(
+            catalog,  # type: ignore[arg-type]
+            self.exchanges,
+            [GroupCommit("cache", self.cache, self.metrics), GroupCommit("history", self.history, self.metrics)],
+            self.freshness,
+            self.metrics,
+            Policy(Decimal("0.05"), min_sources, GRACE, lane),
+        )
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a series' value."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+async def parts() -> AsyncIterator[Parts]:
+    """Return a refresher with three sound exchanges."""
+    parts = Parts()
+    yield parts
+    await parts.refresher.close(0.1)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, with a deadline."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def test_a_price_goes_to_every_sink(parts: Parts) -> None:
+    """Three tickers, one price, in cache and history, counted by tier and trigger."""
+    price = await parts.refresher.refresh(BTC, "manual")
+    assert isinstance(price, Price)
+    assert price.price == 101
+    assert parts.cache.written == parts.history.written == [price]
+    assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 1
+
+
+async def test_callers_at_once_share_one_fetch(parts: Parts) -> None:
+    """Defect 7 of the system before: a hundred callers, one call to each exchange."""
+    prices = await asyncio.gather(*(parts.refresher.refresh(BTC, "manual") for _ in range(100)))
+    assert len(set(map(id, prices))) == 1
+    assert [exchange.asked for exchange in parts.exchanges] == [["btcusdt"]] * 3
+
+
+async def test_a_hanging_exchange_costs_no_more_than_the_grace(parts: Parts) -> None:
+    """The others' price comes without it, which is told; its call goes on, so that its own timeout can be counted."""
+    parts.exchanges[2].hang()
+    price = await parts.refresher.refresh(BTC, "manual")
+    assert isinstance(price, Price)
+    assert [source.exchange for source in price.sources] == ["exchange1", "exchange2"]
+    assert [(one.exchange, one.reason) for one in price.left_out] == [("exchange3", Reason.LATE)]
+    assert parts.exchanges[2].under_way == 1
+    assert parts.exchanges[2].cancelled == 0
+    parts.exchanges[2].let_go.set()
+    await until(lambda: parts.exchanges[2].under_way == 0)
+
+
+async def test_refusals_alone_are_no_reason_to_hurry(parts: Parts) -> None:
+    """Two that are down answer at once; the third, slower than the grace, is still waited for."""
+    for exchange in parts.exchanges[:2]:
+        exchange.refuse(Reason.UNREACHABLE)
+    parts.exchanges[2].hang()
+    asyncio.get_running_loop().call_later(4 * GRACE, parts.exchanges[2].let_go.set)
+    price = await parts.refresher.refresh(BTC, "manual")
+    assert isinstance(price, Price)
+    assert [source.exchange for source in price.sources] == ["exchange3"]
+
+
+async def test_min_sources_keeps_waiting_for_the_second() -> None:
+    """One ticker and one refusal are a majority but no price yet."""
+    parts = Parts(min_sources=2)
+    parts.exchanges[0].refuse(Reason.UNREACHABLE)
+    parts.exchanges[2].hang()
+    asyncio.get_running_loop().call_later(4 * GRACE, parts.exchanges[2].let_go.set)
+    price = await parts.refresher.refresh(BTC, "manual")
+    assert isinstance(price, Price)
+    assert len(price.sources) == 2
+    await parts.refresher.close(0.1)
+
+
+async def test_no_price_is_written_when_nobody_has_one(parts: Parts) -> None:
+    """Defect 1 of the system before: nothing is stored, no zero, no null; it counts as an error of the tier."""
+    for exchange in parts.exchanges:
+        exchange.refuse(Reason.TIMEOUT)
+    outcome = await parts.refresher.refresh(BTC, "force")
+    assert isinstance(outcome, NoPrice)
+    assert [one.reason for one in outcome.left_out] == [Reason.TIMEOUT] * 3
+    assert parts.cache.written == parts.history.written == []
+    assert parts.value("price_refresh_errors_total", tier="hot") == 1
+    assert parts.value("price_tickers_rejected_total", exchange="exchange1", reason="timeout") == 1
+
+
+async def test_one_sink_away_does_not_keep_the_price_from_the_other(parts: Parts) -> None:
+    """Failures are kept apart, and counted by store."""
+    parts.history.away = True
+    price = await parts.refresher.refresh(BTC, "manual")
+    assert parts.cache.written == [price]
+    assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 1
+    assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 1
+    assert parts.freshness.by_tier(0)[Tier.HOT].priced == 1
+
+
+async def test_a_price_nobody_stored_is_not_fresh(parts: Parts) -> None:
+    """Readiness speaks of what readers can get."""
+    parts.cache.away = parts.history.away = True
+    await parts.refresher.refresh(BTC, "manual")
+    assert parts.freshness.by_tier(0)[Tier.HOT].priced == 0
+
+
+async def test_a_caller_who_goes_away_does_not_stop_the_refresh(parts: Parts) -> None:
+    """Its price is stored all the same."""
+    parts.exchanges[2].hang()
+    caller = asyncio.create_task(parts.refresher.refresh(BTC, "manual"))
+    await until(lambda: parts.exchanges[2].under_way == 1)
+    caller.cancel()
+    parts.exchanges[2].let_go.set()
+    await until(lambda: len(parts.cache.written) == 1)
+
+
+async def test_start_fills_hot_then_medium_then_cold() -> None:
+    """In this order, with bounded concurrency, and every asset is reported once."""
+    catalog = assign([(f"s{number}", "", "") for number in range(100)], 5, 15, CADENCE)
+    parts, filled = Parts(catalog, lane=4), Counter[Tier]()
+    running = asyncio.create_task(parts.refresher.run(lambda tier: filled.update([tier])))
+    await until(lambda: filled.total() == 100)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await parts.refresher.close(1)
+    first_asked = list(dict.fromkeys(parts.exchanges[0].asked))
+    assert set(first_asked[:5]) == {asset.symbol for asset in catalog.of(Tier.HOT)}
+    cold = {asset.symbol for asset in catalog.of(Tier.COLD)}
+    medium = [symbol for symbol in first_asked if symbol not in cold]
+    assert set(medium) == {f"s{number}" for number in range(20)}
+    assert first_asked.index("s20") > first_asked.index("s19") - 4
+    # four of the tier being filled, and as many of a tier already on its schedule
+    assert parts.exchanges[0].most_under_way <= 4 * 3
+    assert filled == {Tier.HOT: 5, Tier.MEDIUM: 15, Tier.COLD: 80}
+    assert len({price.asset for price in parts.cache.written}) == 100
+
+
+async def test_every_asset_comes_round_and_round() -> None:
+    """By schedule, as auto refreshes, evenly, none of them missed."""
+    cadence = {tier: Cadence(0.2) for tier in Tier}
+    catalog = assign([(f"s{number}", "", "") for number in range(10)], 10, 0, cadence)
+    parts = Parts(catalog)
+    running = asyncio.create_task(parts.refresher.run(lambda _: None))
+    await until(lambda: parts.value("price_refresh_total", tier="hot", trigger_type="auto") >= 50)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await parts.refresher.close(1)
+    counts = Counter(parts.exchanges[0].asked)
+    assert len(counts) == 10
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert parts.value("price_age_at_replacement_seconds_count", tier="hot") >= 40
+
+
+async def test_a_hanging_tier_neither_overlaps_itself_nor_delays_a_hotter_one() -> None:
+    """The cold assets hang; the hot one goes on, each cold one is asked once, and the missed turns are counted."""
+    cadence = {tier: Cadence(0.1) for tier in Tier}
+    catalog = assign([(f"s{number}", "", "") for number in range(5)], 1, 0, cadence)
+    parts = Parts(catalog, lane=2)
+    filled = Counter[Tier]()
+    running = asyncio.create_task(parts.refresher.run(lambda tier: filled.update([tier])))
+    await until(lambda: filled.total() == 5)
+    for exchange in parts.exchanges:
+        exchange.asked.clear()
+        exchange.hang_but_for("s0")
+    await until(lambda: parts.exchanges[0].asked.count("s0") >= 10)
+    cold_asked = [symbol for symbol in parts.exchanges[0].asked if symbol != "s0"]
+    assert len(cold_asked) == len(set(cold_asked)) <= 2  # the lane's two places, each held by one that hangs
+    for exchange in parts.exchanges:
+        exchange.let_go.set()
+    await until(lambda: parts.value("price_refresh_missed_total", tier="cold") > 0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await parts.refresher.close(1)
+
+
+async def test_a_crash_in_a_refresh_ends_the_run(parts: Parts) -> None:
+    """What nobody planned is not logged away."""
+
+    def crash(_: object) -> None:
+        raise ZeroDivisionError
+
+    parts.exchanges[0].script = crash
+    with pytest.raises(ExceptionGroup) as crashed:
+        await asyncio.wait_for(parts.refresher.run(lambda _: None), 10)
+    assert crashed.group_contains(ZeroDivisionError)
+
+
+async def test_closing_lets_what_is_under_way_finish(parts: Parts) -> None:
+    """The refresh begun before is stored before close returns; a call nobody waits for is dropped."""
+    parts.exchanges[2].hang()
+    begun = asyncio.create_task(parts.refresher.refresh(BTC, "manual"))
+    await until(lambda: parts.exchanges[2].under_way == 1)
+    await parts.refresher.close(5)
+    assert isinstance(await begun, Price)
+    assert len(parts.history.written) == 1
+    assert parts.exchanges[2].cancelled == 1

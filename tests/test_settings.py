@@ -1,0 +1,121 @@
+"""Settings: defaults, where they come from, and that every mistake is named at once."""
+
+from pathlib import Path
+
+import pytest
+
+from aggregator.exchanges.http import Dialect
+from aggregator.models import Tier
+from aggregator.service import DIALECTS
+from aggregator.settings import (
+    DIALECTS as NAMES,
+)
+from aggregator.settings import (
+    DynamoTarget,
+    ExchangeTarget,
+    SettingsError,
+    SqliteTarget,
+    exchange_targets,
+    history_target,
+    load,
+)
+
+
+def mistakes(**flags: str) -> list[str]:
+    """Load settings that are wrong and return what is said about them."""
+    with pytest.raises(SettingsError) as refusal:
+        load(flags)
+    return refusal.value.mistakes
+
+
+def test_the_defaults_are_safe_and_need_nothing() -> None:
+    """This machine only, memory and a local file, three mock exchanges, no keys."""
+    settings = load({})
+    assert (settings.host, settings.port) == ("127.0.0.1", 8080)
+    assert (settings.cache_url, settings.history_url) == ("memory://", "sqlite:///prices.db")
+    assert len(exchange_targets(settings.exchanges)) == 3
+    assert [settings.cadence[tier].interval for tier in Tier] == [5, 30, 300]
+    assert settings.api_keys == ()
+
+
+def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the environment before the default; an empty variable is none."""
+    monkeypatch.setenv("AGGREGATOR_PORT", "1234")
+    monkeypatch.setenv("AGGREGATOR_HOT_SIZE", "7")
+    monkeypatch.setenv("AGGREGATOR_MEDIUM_SIZE", "")
+    settings = load({"port": "4321"})
+    assert (settings.port, settings.hot_size, settings.medium_size) == (4321, 7, 180)
+
+
+def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three wrong settings and a misspelt one: four lines, each with the name to mend."""
+    monkeypatch.setenv("AGGREGATOR_HOT_SISE", "5")
+    found = mistakes(port="99999", hot_interval="-1", max_deviation="nan")
+    assert len(found) == 4
+    assert found[0] == "AGGREGATOR_HOT_SISE: there is no such setting; did you mean AGGREGATOR_HOT_SIZE?"
+    assert any(line.startswith("AGGREGATOR_PORT=99999: ") for line in found)
+    assert any(line.startswith("AGGREGATOR_HOT_INTERVAL=-1: ") for line in found)
+    assert any(line.startswith("AGGREGATOR_MAX_DEVIATION=nan: ") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cache_url", "memcached://x"),
+        ("cache_url", "redis://"),
+        ("history_url", "sqlite://prices.db"),
+        ("history_url", "sqlite:///"),
+        ("history_url", "postgres://x"),
+        ("history_url", "dynamodb://"),
+        ("history_url", "dynamodb://prices?zone=x"),
+        ("history_url", "dynamodb://prices?endpoint=nowhere"),
+        ("exchanges", ""),
+        ("exchanges", "exchange1"),
+        ("exchanges", "a=mock+http://127.0.0.1:1,a=mock+http://127.0.0.1:2"),
+        ("exchanges", "a=nosuch+http://127.0.0.1:1"),
+        ("exchanges", "A B=mock+http://127.0.0.1:1"),
+        ("hot_interval", "0"),
+        ("hot_interval", "inf"),
+        ("hot_interval", "60"),
+        ("hot_size", "-1"),
+        ("min_sources", "0"),
+        ("exchange_concurrency", "1"),
+        ("log_format", "xml"),
+    ],
+)
+def test_what_cannot_work_is_refused(name: str, value: str) -> None:
+    """One line, which says what is allowed."""
+    assert len(mistakes(**{name: value})) == 1
+
+
+def test_secrets_are_never_echoed() -> None:
+    """Neither in an error nor in what the settings print of themselves."""
+    assert "hunter2" not in "".join(mistakes(cache_url="rediss//:hunter2@host"))
+    settings = load({"api_keys": "hunter2, hunter3"})
+    assert [key.get_secret_value() for key in settings.api_keys] == ["hunter2", "hunter3"]
+    assert "hunter" not in repr(settings)
+
+
+def test_where_history_goes() -> None:
+    """Relative and absolute files; tables with and without an endpoint of one's own."""
+    assert history_target("sqlite:///prices.db") == SqliteTarget(Path("prices.db"))
+    assert history_target("sqlite:////var/lib/prices.db") == SqliteTarget(Path("/var/lib/prices.db"))
+    assert history_target("dynamodb://prices") == DynamoTarget("prices", "us-east-1", None)
+    assert history_target("dynamodb://prices?region=eu-west-1&endpoint=http://127.0.0.1:8000") == DynamoTarget(
+        "prices", "eu-west-1", "http://127.0.0.1:8000"
+    )
+
+
+def test_which_exchanges_are_asked() -> None:
+    """Spaces and a trailing comma do no harm."""
+    assert exchange_targets(" a=mock+http://127.0.0.1:1 ,b=mock+https://example.test/x,") == [
+        ExchangeTarget("a", "mock", "http://127.0.0.1:1"),
+        ExchangeTarget("b", "mock", "https://example.test/x"),
+    ]
+
+
+def test_every_dialect_the_settings_know_is_there() -> None:
+    """And the other way round; each is a dialect."""
+    assert set(NAMES) == set(DIALECTS)
+    dialects: list[Dialect] = [make() for make in DIALECTS.values()]
+    assert all(dialect.path for dialect in dialects)
