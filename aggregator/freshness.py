@@ -28,6 +28,8 @@ class Freshness:
         self._catalog = catalog
         self._ages = {tier: metrics.age_at_replacement.labels(tier.value) for tier in Tier}
         self._newest: dict[str, float] = {}
+        for tier, cadence in catalog.cadence.items():
+            metrics.refresh_interval.labels(tier.value).set(cadence.interval)
 
     def note(self, price: Price, now: float) -> None:
         """Take note that `price` was stored at `now`; an older one than is known changes nothing."""

@@ -20,7 +20,34 @@ BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
 
 _API_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.25, 0.5, 1, 2.5)
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
-_AGE_SECONDS = (0.5, 1, 2, 5, 7.5, 10, 15, 30, 45, 60, 90, 150, 300, 450, 600, 1800)
+# A healthy tier's prices are replaced at one interval, so the buckets are finest just above 5, 30 and 300 s.
+_AGE_SECONDS = (
+    0.5,
+    1,
+    2,
+    5,
+    5.25,
+    5.5,
+    6,
+    7.5,
+    10,
+    15,
+    30,
+    31,
+    33,
+    36,
+    45,
+    60,
+    90,
+    150,
+    300,
+    303,
+    315,
+    330,
+    450,
+    600,
+    1800,
+)
 
 
 class Metrics:
@@ -71,6 +98,7 @@ class Metrics:
             "trigger_type",
         )
         self.refresh_errors = self._counter("price_refresh_errors_total", "Refreshes that brought no price.", "tier")
+        self.refresh_interval = self._gauge("price_refresh_interval_seconds", "As set.", "tier")
         self.refresh_missed = self._counter(
             "price_refresh_missed_total", "Scheduled refreshes left out because the one before was not done.", "tier"
         )

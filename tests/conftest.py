@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import dynamodb, exchanges, redis_server
+from tests.parts import dynamodb, exchanges, process, redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
@@ -31,6 +31,13 @@ def pytest_report_header() -> list[str]:
 def _version(redis: str) -> str:
     said = subprocess.run([redis, "--version"], capture_output=True, text=True, check=True)
     return said.stdout.split(" sha")[0].strip()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """End, at the end, what tests that failed half-way had started."""
+    yield
+    process.end_all()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGKILL, SIGTERM, Signals
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
@@ -21,6 +21,15 @@ def wait_for(condition: Callable[[], bool], seconds: float = START_SECONDS, what
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what or condition}")
         time.sleep(0.02)
+
+
+_running: set["Process"] = set()
+
+
+def end_all() -> None:
+    """End whatever a failed test has left running."""
+    for process in list(_running):
+        process.stop(SIGKILL)
 
 
 class Process:
@@ -40,6 +49,7 @@ class Process:
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        _running.add(self)
 
     @property
     def output(self) -> str:
@@ -67,6 +77,7 @@ class Process:
         """Wait until it has ended by itself and return its exit code."""
         code = self.child.wait(seconds)
         self._reader.join(seconds)
+        _running.discard(self)
         return code
 
     def stop(self, number: Signals = SIGTERM) -> int:

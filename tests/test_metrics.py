@@ -1,0 +1,79 @@
+"""The metrics' names and labels, which people's dashboards depend on."""
+
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.metrics import BREAKER_STATES, Metrics
+
+# As the dashboards of the system we replace query them: name -> labels.
+EXPECTED = {
+    "price_api_requests_total": {"endpoint", "status"},
+    "price_api_request_duration_seconds": {"endpoint"},
+    "price_cache_hits_total": set(),
+    "price_cache_misses_total": set(),
+    "price_exchange_requests_total": {"exchange"},
+    "price_exchange_errors_total": {"exchange", "error_type"},
+    "price_exchange_request_duration_seconds": {"exchange"},
+    "price_circuit_breaker_state": {"exchange"},
+    "price_refresh_total": {"tier", "trigger_type"},
+    "price_refresh_errors_total": {"tier"},
+    "price_asset_access_total": {"asset", "tier"},
+    "price_system_cpu_usage_percent": set(),
+    "price_system_memory_usage_percent": set(),
+    "price_system_disk_usage_percent": {"path"},
+    "price_dynamodb_read_latency_seconds": set(),
+    "price_dynamodb_write_latency_seconds": set(),
+    "price_dynamodb_read_units_total": set(),
+    "price_dynamodb_write_units_total": set(),
+    "price_dynamodb_errors_total": set(),
+}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Return metrics with one of everything counted."""
+    metrics = Metrics(CollectorRegistry())
+    for name, metric in vars(metrics).items():
+        labels = getattr(metric, "_labelnames", ())
+        if labels and name != "registry":
+            metric.labels(*("x" for _ in labels))
+    return metrics
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_names_and_labels_people_query(metrics: Metrics, name: str) -> None:
+    """Each is there, with the very labels."""
+    found = [
+        sample
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name in (name, f"{name}_count")
+    ]
+    assert found, name
+    assert set(found[0].labels) == EXPECTED[name]
+
+
+def test_two_services_in_one_process_do_not_share_numbers() -> None:
+    """Everything is on the registry passed in; there is no global one."""
+    one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
+    one.cache_hits.inc()
+    assert other.registry.get_sample_value("price_cache_hits_total") == 0
+
+
+def test_the_states_of_a_breaker() -> None:
+    """The numbers of the dashboards."""
+    assert BREAKER_STATES == {"closed": 0, "open": 1, "half-open": 2}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus is not installed; see the header")
+def test_prometheus_finds_nothing_to_complain_of(metrics: Metrics) -> None:
+    """`promtool check metrics` on the text we serve."""
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=metrics.text(), capture_output=True, check=False, timeout=30
+    )
+    complaints = [line for line in checked.stderr.decode().splitlines() if "price_" in line]
+    assert complaints == []
+    assert checked.returncode in (0, 3)
