@@ -17,7 +17,11 @@ from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
-from aggregator.exchanges.http import Dialect, HttpExchange, session
+from aggregator.exchanges.binance import Binance
+from aggregator.exchanges.coinbase import Coinbase
+from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.http import HttpExchange, Session, session
+from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.mock import Mock
 from aggregator.freshness import Freshness
 from aggregator.lookup import Lookup
@@ -25,14 +29,19 @@ from aggregator.metrics import Metrics
 from aggregator.ports import Cache, History
 from aggregator.progress import filling
 from aggregator.refresher import Policy, Refresher
-from aggregator.settings import DynamoTarget, Settings, exchange_targets, history_target
+from aggregator.settings import DynamoTarget, ExchangeTarget, Settings, exchange_targets, history_target
 from aggregator.stores.dynamodb import DynamoHistory
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.redis import RedisCache
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
 
-DIALECTS: dict[str, Callable[[], Dialect]] = {"mock": Mock}
+DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "mock": Mock,
+    "binance": Binance,
+    "coinbase": Coinbase,
+    "kraken": Kraken,
+}
 
 log = structlog.get_logger()
 
@@ -71,9 +80,7 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
         cache, history = await _open_stores(settings, metrics, stack)
         http = await stack.enter_async_context(session(settings.exchange_timeout))
         exchanges = [
-            HttpExchange(
-                target.name, target.url, DIALECTS[target.dialect](), http, metrics, settings.exchange_concurrency
-            )
+            _exchange(target, http, metrics, settings.exchange_concurrency)
             for target in exchange_targets(settings.exchanges)
         ]
         freshness = Freshness(catalog, metrics)
@@ -85,6 +92,11 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
         prices = PriceRoutes(catalog, lookup, history, refresher, Keys(settings.api_keys))
         ops = OpsRoutes(catalog, {"cache": cache, "history": history}, exchanges, freshness, metrics)
         yield build([*prices.routes(), *ops.routes()], metrics), refresher
+
+
+def _exchange(target: ExchangeTarget, http: Session, metrics: Metrics, concurrency: int) -> HttpExchange:
+    dialect = DIALECTS[target.dialect]()
+    return HttpExchange(target.name, target.url or dialect.public_url, dialect, http, metrics, concurrency)
 
 
 async def _open_stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tuple[Cache, History]:

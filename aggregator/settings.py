@@ -22,7 +22,7 @@ PREFIX = "AGGREGATOR_"
 DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
-DIALECTS = ("mock",)
+DIALECTS = ("mock", "binance", "coinbase", "kraken")
 _EXCHANGE = re.compile(r"(?P<name>[a-z0-9_-]{1,32})=(?P<dialect>[a-z0-9]+)\+(?P<url>https?://[^\s/?#]+\S*)")
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
@@ -33,7 +33,7 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class ExchangeTarget(msgspec.Struct, frozen=True):
-    """One exchange to ask: the name prices know it by, its dialect, its address."""
+    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one)."""
 
     name: str
     dialect: str
@@ -75,7 +75,10 @@ class Settings(BaseSettings):
         "sqlite:///prices.db",
         description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",
     )
-    exchanges: str = Field(DEFAULT_EXCHANGES, description="Comma-separated name=dialect+url; dialects: mock.")
+    exchanges: str = Field(
+        DEFAULT_EXCHANGES,
+        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone: its public address.",
+    )
     hot_size: int = Field(20, ge=0, description="The first so many symbols are hot.")
     medium_size: int = Field(180, ge=0, description="The next so many are medium; the rest is cold.")
     hot_interval: Seconds = Field(5, description="Seconds between refreshes of a hot asset.")
@@ -147,24 +150,34 @@ def load(flags: Mapping[str, str]) -> Settings:
 
 
 def exchange_targets(text: str) -> list[ExchangeTarget]:
-    """Read `name=dialect+url,…`. Raises ValueError naming every entry that is wrong."""
+    """Read `name=dialect+url,…` or `binance,…`. Raises ValueError naming every entry that is wrong."""
     targets: list[ExchangeTarget] = []
     wrong: list[str] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
-        match = _EXCHANGE.fullmatch(entry)
-        if match is None:
-            wrong.append(f"{entry!r} is not name=dialect+http://host:port")
-        elif match["dialect"] not in DIALECTS:
-            wrong.append(f"{match['dialect']!r} is no dialect we know ({', '.join(DIALECTS)})")
-        elif match["name"] in {target.name for target in targets}:
-            wrong.append(f"{match['name']!r} is there twice")
+        target = _exchange_target(entry)
+        if isinstance(target, str):
+            wrong.append(target)
+        elif target.name in {known.name for known in targets}:
+            wrong.append(f"{target.name!r} is there twice")
         else:
-            targets.append(ExchangeTarget(match["name"], match["dialect"], match["url"]))
+            targets.append(target)
     if not targets and not wrong:
         wrong.append("no exchange is named")
     if wrong:
         raise ValueError("; ".join(wrong))
     return targets
+
+
+def _exchange_target(entry: str) -> ExchangeTarget | str:
+    """Return one entry's target, or what is wrong with it."""
+    match = _EXCHANGE.fullmatch(entry)
+    if match is None:
+        if entry in DIALECTS and entry != "mock":
+            return ExchangeTarget(entry, entry, "")
+        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}"
+    if match["dialect"] not in DIALECTS:
+        return f"{match['dialect']!r} is no dialect we know ({', '.join(DIALECTS)})"
+    return ExchangeTarget(match["name"], match["dialect"], match["url"])
 
 
 def history_target(url: str) -> SqliteTarget | DynamoTarget:

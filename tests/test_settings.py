@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.exchanges.http import Dialect
+from aggregator.exchanges.dialect import Dialect
 from aggregator.models import Tier
 from aggregator.service import DIALECTS
 from aggregator.settings import (
@@ -71,6 +71,8 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("history_url", "dynamodb://prices?endpoint=nowhere"),
         ("exchanges", ""),
         ("exchanges", "exchange1"),
+        ("exchanges", "mock"),
+        ("exchanges", "binance,binance"),
         ("exchanges", "a=mock+http://127.0.0.1:1,a=mock+http://127.0.0.1:2"),
         ("exchanges", "a=nosuch+http://127.0.0.1:1"),
         ("exchanges", "A B=mock+http://127.0.0.1:1"),
@@ -112,6 +114,14 @@ def test_which_exchanges_are_asked() -> None:
         ExchangeTarget("a", "mock", "http://127.0.0.1:1"),
         ExchangeTarget("b", "mock", "https://example.test/x"),
     ]
+
+
+def test_a_dialect_alone_means_its_public_address() -> None:
+    """Known by its own name, and at an address over TLS."""
+    assert exchange_targets("binance,coinbase,kraken") == [
+        ExchangeTarget(name, name, "") for name in ("binance", "coinbase", "kraken")
+    ]
+    assert all(DIALECTS[name]().public_url.startswith("https://") for name in NAMES if name != "mock")
 
 
 def test_every_dialect_the_settings_know_is_there() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import aiohttp
 
@@ -16,9 +15,12 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
+from aggregator.exchanges.dialect import Answer, Dialect
 from aggregator.exchanges.guard import Guard
 from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Ticker
+
+Session = aiohttp.ClientSession
 
 _MAX_BODY = 1 << 20
 _NO_SUCH_SYMBOL = (400, 404)
@@ -26,21 +28,7 @@ _TOO_OFTEN = (418, 429)
 _FIRST_ERROR = 400
 
 
-class Dialect(Protocol):
-    """What is particular to one exchange: two pure functions and where it lives."""
-
-    @property
-    def public_url(self) -> str | None:
-        """The address to use when the settings give only a name; None when there is no public one."""
-
-    def path(self, asset: Asset) -> str:
-        """Return the path and query that ask for the asset's ticker."""
-
-    def parse(self, exchange: str, asset: Asset, body: bytes) -> Ticker:
-        """Read the answer. Raises Undecodable, or NotListed where the exchange says so with a 200."""
-
-
-def session(timeout: float) -> aiohttp.ClientSession:
+def session(timeout: float) -> Session:
     """Return the one session all exchanges share, `timeout` seconds a call; each exchange bounds its own calls."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
@@ -58,7 +46,7 @@ class HttpExchange:
         name: str,
         base_url: str,
         dialect: Dialect,
-        http: aiohttp.ClientSession,
+        http: Session,
         metrics: Metrics,
         concurrency: int,
         clock: Callable[[], float] = time.monotonic,
@@ -95,19 +83,20 @@ class HttpExchange:
             return LeftOut(self.name, error.reason, str(error))
 
     async def _call(self, asset: Asset) -> Ticker:
+        url = self._base_url + self._dialect.path(asset)
         started = self._clock()
         self._requests.inc()
         try:
-            body = await self._get(self._base_url + self._dialect.path(asset))
+            answer = await self._get(url)
         except TimeoutError as error:
             raise ExchangeTimeout("no answer in time") from error
         except aiohttp.ClientError as error:
             raise ExchangeUnreachable(type(error).__name__) from error
-        ticker = self._dialect.parse(self.name, asset, body)
+        ticker = self._dialect.parse(self.name, asset, answer)
         self._seconds.observe(self._clock() - started)
         return ticker
 
-    async def _get(self, url: str) -> bytes:
+    async def _get(self, url: str) -> Answer:
         async with self._http.get(url, allow_redirects=False) as response:
             _raise_for(response.status)
             body = b""
@@ -115,7 +104,7 @@ class HttpExchange:
                 body += await response.content.readany()
                 if len(body) > _MAX_BODY:
                     raise Undecodable(f"more than {_MAX_BODY} bytes")
-            return body
+            return Answer(body, response.headers.get("Date", ""))
 
     def _breaker_changed(self, state: str) -> None:
         self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])

@@ -1,0 +1,142 @@
+"""The dialects: the path and the parse of each exchange, as tables.
+
+The bodies of Binance, Coinbase and Kraken are made up after their public documentation; none was captured live.
+"""
+
+from decimal import Decimal
+
+import pytest
+
+from aggregator.errors import ExchangeError, ExchangeHttpError, NotListed, RateLimited, Undecodable
+from aggregator.exchanges.binance import Binance
+from aggregator.exchanges.coinbase import Coinbase
+from aggregator.exchanges.dialect import Answer, Dialect
+from aggregator.exchanges.kraken import Kraken
+from aggregator.exchanges.mock import Mock
+from aggregator.models import Asset, Ticker, Tier
+from tests.parts.examples import BTC
+
+DATE = "Sun, 01 Oct 2023 00:00:00 GMT"
+BARE = Asset("btcusdt", "", "", Tier.HOT, 1)  # from a file with only symbols
+DOGE = Asset("dogeusdt", "doge", "usdt", Tier.HOT, 2)
+
+MOCK_BODY = (
+    b'{"symbol":"btcusdt","price":79850.120000000000001,"volume":1234567.89,"timestamp":1696118400.123,"more":1}'
+)
+BINANCE_BODY = (
+    b'{"symbol":"BTCUSDT","priceChange":"-94.99","lastPrice":"26967.10000000","lastQty":"0.1","volume":"8913.30000000",'
+    b'"quoteVolume":"240000000.1","openTime":1696032000123,"closeTime":1696118400123,"count":76}'
+)
+COINBASE_BODY = (
+    b'{"trade_id":86326522,"price":"26967.1","size":"0.00698254","time":"2023-10-01T00:00:00.123456Z",'
+    b'"bid":"26265.15","ask":"26267.81","volume":"53602.03940154"}'
+)
+KRAKEN_BODY = (
+    b'{"error":[],"result":{"XBTUSDT":{"a":["52609.6","1","1.0"],"b":["52609.5","1","1.0"],"c":["26967.10000","0.0008"],'
+    b'"v":["1920.83610601","7954.00219674"],"p":["1","2"],"t":[1,2],"l":["1","2"],"h":["1","2"],"o":"52280.4"}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "asset", "path"),
+    [
+        (Mock(), BTC, "/mock/ticker/btcusdt"),
+        (Binance(), BARE, "/api/v3/ticker/24hr?symbol=BTCUSDT"),
+        (Coinbase(), BTC, "/products/BTC-USDT/ticker"),
+        (Kraken(), BTC, "/0/public/Ticker?pair=XBTUSDT"),
+        (Kraken(), DOGE, "/0/public/Ticker?pair=XDGUSDT"),
+        (Kraken(), BARE, "/0/public/Ticker?pair=BTCUSDT"),
+    ],
+)
+def test_the_path(dialect: Dialect, asset: Asset, path: str) -> None:
+    """One symbol, one path, in the exchange's own spelling."""
+    assert dialect.path(asset) == path
+
+
+def test_coinbase_needs_base_and_quote() -> None:
+    """Where the file has only symbols, it cannot be asked, which is no fault of the exchange."""
+    with pytest.raises(NotListed, match="base"):
+        Coinbase().path(BARE)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "price", "volume", "timestamp"),
+    [
+        (Mock(), MOCK_BODY, "79850.120000000000001", "1234567.89", 1696118400.123),
+        (Binance(), BINANCE_BODY, "26967.1", "8913.3", 1696118400.123),
+        (Coinbase(), COINBASE_BODY, "26967.1", "53602.03940154", 1696118400.123456),
+        (Kraken(), KRAKEN_BODY, "26967.1", "7954.00219674", 1696118400.0),
+    ],
+)
+def test_the_parse(dialect: Dialect, body: bytes, price: str, volume: str, timestamp: float) -> None:
+    """Price in quote units, volume in base units, seconds; every digit kept, as Decimal straight from the bytes."""
+    ticker = dialect.parse("x", BTC, Answer(body, DATE))
+    assert ticker == Ticker("x", "btcusdt", Decimal(price), Decimal(volume), timestamp)
+
+
+@pytest.mark.parametrize("dialect", [Mock(), Binance()])
+def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
+    """Whether it is the one asked for is pricing's business."""
+    body = (MOCK_BODY if isinstance(dialect, Mock) else BINANCE_BODY).replace(b"btc", b"eth").replace(b"BTC", b"ETH")
+    assert dialect.parse("x", BTC, Answer(body)).symbol == "ethusdt"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("EQuery:Unknown asset pair", NotListed),
+        ("EAPI:Rate limit exceeded", RateLimited),
+        ("EGeneral:Too many requests", RateLimited),
+        ("EService:Unavailable", ExchangeHttpError),
+    ],
+)
+def test_kraken_says_its_errors_with_a_200(error: str, expected: type[ExchangeError]) -> None:
+    """Each is what it would be as a status."""
+    with pytest.raises(expected):
+        Kraken().parse("x", BTC, Answer(b'{"error":["%s"]}' % error.encode(), DATE))
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+def test_kraken_without_a_date_has_no_time(date: str) -> None:
+    """A ticker of no time is none: our own clock never stands in."""
+    with pytest.raises(Undecodable, match="Date"):
+        Kraken().parse("x", BTC, Answer(KRAKEN_BODY, date))
+
+
+def test_kraken_must_answer_for_one_pair() -> None:
+    """Two or none: which one was asked for cannot be told."""
+    for body in (
+        b'{"error":[],"result":{}}',
+        KRAKEN_BODY.replace(b'"XBTUSDT":', b'"X":{"c":["1","1"],"v":["1","1"]},"Y":'),
+    ):
+        with pytest.raises(Undecodable, match="pairs"):
+            Kraken().parse("x", BTC, Answer(body, DATE))
+
+
+NUMBERS = [b"null", b"NaN", b"true", b'"much"', b"[]", b"{}"]
+SHAPES = [
+    b"",
+    b"not json",
+    b"\xff\xfe",
+    b"[]",
+    b"null",
+    b"{}",
+    b"[" * 100_000,
+    MOCK_BODY[:-1],
+    MOCK_BODY.replace(b"btcusdt", b"\xff"),
+    MOCK_BODY.replace(b"1696118400.123", b"1e999"),
+    *(MOCK_BODY.replace(b"79850.120000000000001", number) for number in NUMBERS),
+    *(BINANCE_BODY.replace(b'"26967.10000000"', number) for number in NUMBERS),
+    *(COINBASE_BODY.replace(b'"26967.1"', number) for number in NUMBERS),
+    *(KRAKEN_BODY.replace(b'"26967.10000"', number) for number in NUMBERS),
+    COINBASE_BODY.replace(b"Z", b""),
+    BINANCE_BODY.replace(b"1696118400123", b'"now"'),
+]
+
+
+@pytest.mark.parametrize("dialect", [Mock(), Binance(), Coinbase(), Kraken()])
+@pytest.mark.parametrize("body", SHAPES)
+def test_anything_else_is_undecodable(dialect: Dialect, body: bytes) -> None:
+    """Half a body, another shape, another's answer, another encoding: one reason for all."""
+    with pytest.raises(Undecodable):
+        dialect.parse("x", BTC, Answer(body, DATE))
