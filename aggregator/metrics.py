@@ -118,6 +118,14 @@ class Metrics:
         self.store_batch = self._histogram(
             "price_store_batch_prices", "Prices per write.", (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000), "store"
         )
+        self.outbox_rows = self._gauge("price_outbox_rows", "Prices waiting for DynamoDB.")
+        self.outbox_bytes = self._gauge("price_outbox_bytes", "Of the outbox's file that are in use.")
+        self.outbox_oldest = self._gauge("price_outbox_oldest_age_seconds", "How long the oldest has been waiting.")
+        self.outbox_refused = self._counter(
+            "price_outbox_refused_total", "Waiting prices given up because the outbox was full.", "tier"
+        )
+        self.dead_letters = self._counter("price_dead_letters_added_total", "Prices DynamoDB refused for good.")
+        self.dead_letters_held = self._gauge("price_dead_letters", "Dead letters not replayed or deleted yet.")
         self.dynamodb_write_seconds = self._histogram(
             "price_dynamodb_write_latency_seconds", "One BatchWriteItem.", _CALL_SECONDS
         )
@@ -125,7 +133,7 @@ class Metrics:
         self.dynamodb_write_units = self._counter("price_dynamodb_write_units_total", "Consumed write capacity.")
         self.dynamodb_read_units = self._counter("price_dynamodb_read_units_total", "Consumed read capacity.")
         self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after their retries.")
-        self.dynamodb_retries = self._counter("price_dynamodb_unprocessed_total", "Items sent back to be sent again.")
+        self.dynamodb_retries = self._counter("price_dynamodb_retries_total", "Items that had to be sent again.")
 
     def accessed(self, asset: Asset) -> None:
         """Count a read of `asset`."""

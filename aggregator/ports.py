@@ -53,6 +53,12 @@ class History(Store, Protocol):
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError."""
 
+    async def run(self) -> None:
+        """Do what the history does in the background; never returns."""
+
+    async def drain(self, patience: float) -> None:
+        """Finish what `run` has to do, as far as that goes within `patience` seconds."""
+
 
 class Prices(Protocol):
     """The read path."""

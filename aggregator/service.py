@@ -30,8 +30,9 @@ from aggregator.ports import Cache, History
 from aggregator.progress import filling
 from aggregator.refresher import Policy, Refresher
 from aggregator.settings import DynamoTarget, ExchangeTarget, Settings, exchange_targets, history_target
-from aggregator.stores.dynamodb import DynamoHistory
+from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
+from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis import RedisCache
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
@@ -46,6 +47,7 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
 log = structlog.get_logger()
 
 _STOP_SECONDS = 2.0  # for requests in flight, and again for refreshes and writes under way
+_DRAIN_SECONDS = 1.0
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 
 
@@ -83,6 +85,7 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
             _exchange(target, http, metrics, settings.exchange_concurrency)
             for target in exchange_targets(settings.exchanges)
         ]
+        await stack.enter_async_context(_in_background(history))
         freshness = Freshness(catalog, metrics)
         sinks = [GroupCommit("cache", cache, metrics), GroupCommit("history", history, metrics)]
         refresher = Refresher(catalog, exchanges, sinks, freshness, metrics, _policy(settings))
@@ -90,8 +93,18 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
         lookup = Lookup(catalog, cache, history, refresher, metrics)
         stack.push_async_callback(lookup.close, _STOP_SECONDS)
         prices = PriceRoutes(catalog, lookup, history, refresher, Keys(settings.api_keys))
-        ops = OpsRoutes(catalog, {"cache": cache, "history": history}, exchanges, freshness, metrics)
+        ops = OpsRoutes(catalog, {"cache": cache, "history": history}, sinks, exchanges, freshness, metrics)
         yield build([*prices.routes(), *ops.routes()], metrics), refresher
+
+
+@asynccontextmanager
+async def _in_background(history: History) -> AsyncIterator[None]:
+    """Let the history do its work beside us; at the end, give it a moment to finish."""
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(history.run())
+        yield
+        await history.drain(_DRAIN_SECONDS)
+        running.cancel()
 
 
 def _exchange(target: ExchangeTarget, http: Session, metrics: Metrics, concurrency: int) -> HttpExchange:
@@ -109,17 +122,27 @@ async def _open_stores(settings: Settings, metrics: Metrics, stack: AsyncExitSta
         cache = RedisCache(settings.cache_url, ttl, settings.redis_timeout)
     stack.push_async_callback(cache.close)
     await _try(cache.ping(), "AGGREGATOR_CACHE_URL", "start Redis there, or use memory://")
+    return cache, await _open_history(settings, metrics, stack)
+
+
+async def _open_history(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> History:
+    """Open and try the history; it is closed with the stack."""
     target = history_target(settings.history_url)
-    history: SqliteHistory | DynamoHistory
+    retention = None if settings.retention_days is None else settings.retention_days * 86_400
+    file_mend = "name a file in a folder that exists and can be written to"
+    history: SqliteHistory | Outbox
     if isinstance(target, DynamoTarget):
-        history = DynamoHistory(target.table, target.region, target.endpoint, metrics)
-        mend = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
+        table = DynamoTable(target.table, target.region, target.endpoint, metrics, retention)
+        history = Outbox(settings.outbox_path, settings.outbox_max_bytes, table, metrics)
+        stack.push_async_callback(history.close)
+        table_mend = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
+        await _try(table.open(), "AGGREGATOR_HISTORY_URL", table_mend)
+        await _try(history.open(), "AGGREGATOR_OUTBOX_PATH", file_mend)
     else:
-        history = SqliteHistory(target.path)
-        mend = "name a file in a folder that exists and can be written to"
-    stack.push_async_callback(history.close)
-    await _try(history.open(), "AGGREGATOR_HISTORY_URL", mend)
-    return cache, history
+        history = SqliteHistory(target.path, retention)
+        stack.push_async_callback(history.close)
+        await _try(history.open(), "AGGREGATOR_HISTORY_URL", file_mend)
+    return history
 
 
 async def _try(step: Awaitable[None], setting: str, mend: str) -> None:

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         "sqlite:///prices.db",
         description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",
     )
+    outbox_path: Path = Field(Path("outbox.db"), description="File in which prices wait for DynamoDB.")
+    outbox_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Its bound; past it, the oldest cold ones go.")
+    retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
+        None, description="Days after which history forgets a price; none keeps it for good."
+    )
     exchanges: str = Field(
         DEFAULT_EXCHANGES,
         description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone: its public address.",

@@ -26,7 +26,7 @@ HOMES = {
     "redis": ["stores/redis.py"],
     "aioboto3": ["stores/dynamodb.py"],
     "botocore": ["stores/dynamodb.py"],
-    "sqlite3": ["stores/sqlite.py"],
+    "sqlite3": ["stores/database.py"],
     "uvicorn": ["service.py"],
     "uvloop": ["__main__.py"],
     "pydantic_settings": ["settings.py"],
@@ -92,8 +92,8 @@ def test_imports_go_one_way(file: Path) -> None:
 
 
 def test_stores_do_not_know_each_other() -> None:
-    """Adapters depend on the seam, never on each other."""
-    stores = {file.stem for file in (PACKAGE / "stores").glob("*.py")} - {"__init__"}
+    """Adapters depend on the seam, never on each other; the files some of them keep are no adapters."""
+    stores = {file.stem for file in (PACKAGE / "stores").glob("*.py")} - {"__init__", "database", "outbox_file"}
     for file in (PACKAGE / "stores").glob("*.py"):
         others = {f"aggregator.stores.{name}" for name in stores - {file.stem}}
         assert not imports(file) & others

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aggregator.api.answers import answer
+from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.metrics import CONTENT_TYPE, Metrics
@@ -25,12 +26,14 @@ class OpsRoutes:
         self,
         catalog: Catalog,
         stores: Mapping[str, Store],
+        sinks: Sequence[GroupCommit],
         exchanges: Sequence[Exchange],
         freshness: Freshness,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._stores = stores
+        self._sinks = sinks
         self._exchanges = exchanges
         self._freshness = freshness
         self._metrics = metrics
@@ -66,6 +69,8 @@ class OpsRoutes:
         """GET /ready: 200 when prices are fresh and every store answers, else 503 with the reasons."""
         pings = await asyncio.gather(*(_ping(store) for store in self._stores.values()))
         stores = dict(zip(self._stores, pings, strict=True))
+        # A write that has just failed says more than a ping that succeeds, as on a full disk.
+        stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
         tiers = self._freshness.by_tier(self._now())
         reasons = [f"{name}: {trouble}" for name, trouble in stores.items() if trouble]
         reasons += [f"{tier} tier: prices are older than they may be" for tier, one in tiers.items() if not one.fresh]

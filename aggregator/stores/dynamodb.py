@@ -1,11 +1,10 @@
 """`dynamodb://prices?region=us-east-1`: history in DynamoDB. The only user of aioboto3.
 
 Table: asset (S, partition), timestamp (N, sort: exchange time in unix seconds), price (N), updated_at (N, our time),
-tier (S), spread (N), sources and left_out (S, JSON: where the price came from).
+tier (S), spread (N), sources and left_out (S, JSON: where the price came from), expires_at (N, only with a retention).
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -23,34 +22,35 @@ from aggregator.models import LeftOut, Price, Source, Tier, encode
 
 Item = dict[str, dict[str, str]]
 
-_BATCH = 25  # DynamoDB's own limit
-_BATCHES_IN_FLIGHT = 8
 _QUERIES_IN_FLIGHT = 32
-_ATTEMPTS = 6
-_BACKOFF = 0.05  # seconds; doubled at each attempt, and a random part of it slept
 _TABLE_WAIT = 30.0  # seconds for a new table to become active
 _KEYS = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
 _TYPES = [
     {"AttributeName": "asset", "AttributeType": "S"},
     {"AttributeName": "timestamp", "AttributeType": "N"},
 ]
-_FOR_GOOD = {"ValidationException", "AccessDeniedException", "ResourceNotFoundException", "UnrecognizedClientException"}
+_FOR_GOOD = {"ValidationException"}  # the item's fault; missing rights or a missing table are somebody's to mend
 
 _sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
 _left_out_decoder = msgspec.json.Decoder(tuple[LeftOut, ...])
 
 
-class DynamoHistory:
-    """`aggregator.ports.History` in one DynamoDB table. Raises StoreUnavailable, or StoreRefused for what is final."""
+class DynamoTable:
+    """What `stores.outbox` sends to, and reads from. Raises StoreUnavailable, or StoreRefused for what is final.
 
-    def __init__(self, table: str, region: str, endpoint: str | None, metrics: Metrics) -> None:
+    With `retention` (seconds from our time of writing), items expire by DynamoDB's own TTL; without, they never do.
+    """
+
+    def __init__(
+        self, table: str, region: str, endpoint: str | None, metrics: Metrics, retention: float | None = None
+    ) -> None:
         self._table = table
         self._region = region
         self._endpoint = endpoint
         self._metrics = metrics
+        self._retention = retention
         self._stack = AsyncExitStack()
         self._client: Any = None  # aioboto3 has no types
-        self._writes = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
         self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
 
     async def open(self) -> None:
@@ -65,22 +65,26 @@ class DynamoHistory:
                     config=Config(
                         connect_timeout=1,
                         read_timeout=3,
-                        max_pool_connections=_BATCHES_IN_FLIGHT + _QUERIES_IN_FLIGHT,
-                        retries={"total_max_attempts": 1},  # this module retries; twice nested would multiply
+                        max_pool_connections=2 * _QUERIES_IN_FLIGHT,
+                        retries={"total_max_attempts": 1},  # the outbox retries; twice nested would multiply
                     ),
                     **await _credentials(session, self._endpoint),
                 )
             )
             await self._ensure_table()
+            if self._retention is not None:
+                await self._ensure_expiry()
 
-    async def write(self, prices: Sequence[Price]) -> None:
-        """Put every price, in batches of 25, several in flight. All are tried before the first failure is raised."""
-        items = list({(price.asset, price.timestamp): _item(price) for price in prices}.values())
-        batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
-        outcomes = await asyncio.gather(*(self._write_batch(batch) for batch in batches), return_exceptions=True)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+    async def put(self, prices: Sequence[Price]) -> list[Price]:
+        """Put at most 25 prices of different keys in one call; return those DynamoDB did not process."""
+        requests = [{"PutRequest": {"Item": self._item(price)}} for price in prices]
+        with self._mapped(), self._metrics.dynamodb_write_seconds.time():
+            answer = await self._client.batch_write_item(
+                RequestItems={self._table: requests}, ReturnConsumedCapacity="TOTAL"
+            )
+        self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
+        left = answer.get("UnprocessedItems", {}).get(self._table, [])
+        return [_price(request["PutRequest"]["Item"]) for request in left]
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol that has one."""
@@ -91,39 +95,9 @@ class DynamoHistory:
         """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time."""
         return await self._query(symbol, start, end, limit, newest_first=newest_first)
 
-    async def ping(self) -> None:
-        """Raise StoreUnavailable unless the table can be reached."""
-        with self._mapped():
-            await self._client.describe_table(TableName=self._table)
-
     async def close(self) -> None:
         """Close the connections."""
         await self._stack.aclose()
-
-    async def _write_batch(self, items: list[Item]) -> None:
-        """Put up to 25 items; what DynamoDB hands back or throttles is tried again, after a growing random pause."""
-        async with self._writes:
-            for attempt in range(_ATTEMPTS):
-                if attempt:
-                    await asyncio.sleep(random.uniform(0, _BACKOFF * 2**attempt))  # noqa: S311  # jitter, no secret
-                try:
-                    items = await self._put(items)
-                except StoreUnavailable:
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-                if not items:
-                    return
-                self._metrics.dynamodb_retries.inc(len(items))
-        raise StoreUnavailable(f"DynamoDB: {len(items)} items still unprocessed after {_ATTEMPTS} attempts")
-
-    async def _put(self, items: list[Item]) -> list[Item]:
-        """One BatchWriteItem; return the items DynamoDB did not process."""
-        requests = {self._table: [{"PutRequest": {"Item": item}} for item in items]}
-        with self._mapped(), self._metrics.dynamodb_write_seconds.time():
-            answer = await self._client.batch_write_item(RequestItems=requests, ReturnConsumedCapacity="TOTAL")
-        self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
-        left = answer.get("UnprocessedItems", {}).get(self._table, [])
-        return [request["PutRequest"]["Item"] for request in left]
 
     async def _query(
         self, symbol: str, start: float, end: float | None, limit: int, *, newest_first: bool
@@ -172,6 +146,22 @@ class DynamoHistory:
             )
         except self._client.exceptions.ResourceInUseException:
             return  # another process was quicker
+
+    async def _ensure_expiry(self) -> None:
+        """Turn the table's TTL on, by `expires_at`."""
+        found = (await self._client.describe_time_to_live(TableName=self._table))["TimeToLiveDescription"]
+        if found.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
+            if found.get("AttributeName") != "expires_at":
+                raise StoreRefused(f"table {self._table} expires by {found.get('AttributeName')}, not by expires_at")
+            return
+        await self._client.update_time_to_live(
+            TableName=self._table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+        )
+
+    def _item(self, price: Price) -> Item:
+        if self._retention is None:
+            return _item(price)
+        return _item(price) | {"expires_at": {"N": str(int(price.updated_at + self._retention))}}
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

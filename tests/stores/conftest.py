@@ -1,5 +1,6 @@
 """The four stores, opened for one test each: apart from each other by prefix, file or table."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.metrics import Metrics
 from aggregator.ports import Cache, History, Store
-from aggregator.stores.dynamodb import DynamoHistory
+from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
+from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis import RedisCache
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.dynamodb import DynamoServer
@@ -46,18 +48,36 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteHistory]:
 
 
 @pytest.fixture
-async def dynamodb(dynamodb_running: DynamoServer) -> AsyncIterator[DynamoHistory]:
-    """Open dynamodb:// with a new table."""
+async def table(dynamodb_running: DynamoServer) -> AsyncIterator[DynamoTable]:
+    """Open a new table."""
     metrics = Metrics(CollectorRegistry())
-    history = DynamoHistory(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
-    await history.open()
-    yield history
-    await history.close()
+    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    await table.open()
+    yield table
+    await table.close()
+
+
+@pytest.fixture
+async def waiting(table: DynamoTable, tmp_path: Path) -> AsyncIterator[Outbox]:
+    """Open dynamodb:// with a new table, to which nothing is sent: whatever is written stays in the outbox."""
+    outbox = Outbox(tmp_path / "outbox.db", 1 << 30, table, table._metrics)
+    await outbox.open()
+    yield outbox
+    await outbox.close()
+
+
+@pytest.fixture
+async def dynamodb(waiting: Outbox) -> AsyncIterator[Outbox]:
+    """Open dynamodb:// as the service does: what is written is on its way to the table."""
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(waiting.run())
+        yield waiting
+        running.cancel()
 
 
 REAL = pytest.mark.real
 CACHES = ["memory", pytest.param("redis_cache", marks=REAL)]
-HISTORIES = ["sqlite", pytest.param("dynamodb", marks=REAL)]
+HISTORIES = ["sqlite", pytest.param("waiting", marks=REAL), pytest.param("dynamodb", marks=REAL)]
 
 
 @pytest.fixture(params=CACHES)
@@ -76,6 +96,6 @@ def history(request: pytest.FixtureRequest) -> History:
 
 @pytest.fixture(params=CACHES + HISTORIES)
 def store(request: pytest.FixtureRequest) -> Store:
-    """Each of the four in turn."""
+    """Each of them in turn; DynamoDB with an outbox that sends and with one that does not."""
     found: Store = request.getfixturevalue(request.param)
     return found

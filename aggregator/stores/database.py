@@ -1,0 +1,113 @@
+"""A local SQLite file in WAL mode, for the stores that keep one. The only user of sqlite3.
+
+One thread writes and another reads, so neither the event loop nor a reader waits for a writer. A write is one
+transaction; it survives a kill -9, and after a power cut the file is whole but may lack the last moments.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from aggregator.errors import StoreRefused, StoreUnavailable
+
+T = TypeVar("T")
+
+Connection = sqlite3.Connection
+
+_BUSY_SECONDS = 2.0
+_JOURNAL_BYTES = 16 << 20  # a WAL that grew larger is cut back to this
+
+
+class Database:
+    """The file at `path` with `schema`, whose version is `version`. Raises StoreUnavailable for what SQLite raises."""
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        self.path = path
+        self._schema = schema
+        self._version = version
+        self._writer = _Worker(path, "sqlite-write")
+        self._reader = _Worker(path, "sqlite-read")
+
+    async def open(self) -> None:
+        """Create file and tables where missing. Raises StoreRefused when the file cannot be used."""
+        try:
+            found = await self._writer.run(lambda connection: _prepare(connection, self._schema, self._version))
+        except StoreUnavailable as error:
+            raise StoreRefused(f"cannot keep prices in {self.path}: {error}") from error
+        if found != self._version:
+            raise StoreRefused(f"{self.path} has layout {found}, this version needs {self._version}: move it away")
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the writer's thread as one transaction: all of it is kept, or none."""
+        return await self._writer.run(lambda connection: _transaction(connection, work))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the reader's thread."""
+        return await self._reader.run(work)
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the file could be locked for writing."""
+        await self.write(lambda _: None)
+
+    async def close(self) -> None:
+        """Finish what is under way and close the file."""
+        await self._reader.close()
+        await self._writer.close()
+
+
+class _Worker:
+    """One thread with one connection, opened on first use: SQLite blocks, and its connections like to stay put."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._connection: Connection | None = None
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the thread."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self._connected()))
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"SQLite: {error}") from error
+
+    async def close(self) -> None:
+        """Wait for the work under way and close the connection."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _prepare(connection: Connection, schema: str, version: int) -> int:
+    """Create the tables in a new file; return the version of the layout."""
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT;")
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    assert isinstance(found, int)  # noqa: S101  # it is SQLite's own
+    return found
+
+
+def _transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    return result

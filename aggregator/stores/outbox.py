@@ -1,0 +1,274 @@
+"""The outbox: a price is in a local file before it counts as written, and leaves it when DynamoDB has it.
+
+    write -> file (one transaction) ~> batches of 25, several in flight -> DynamoDB -> gone from the file
+                                                       refused for good -> dead letters, in the same file
+
+Nothing is lost while the table is away, throttles, or we are killed: sending again what the table already has does
+no harm. The file is bounded; when it is full, the oldest rows of the coldest tier are given up first, and counted.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import structlog
+
+from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.metrics import Metrics
+from aggregator.models import Price
+from aggregator.stores.outbox_file import OutboxFile, Row
+
+T = TypeVar("T")
+
+_BATCH = 25  # what DynamoDB takes in one call
+_BATCHES_IN_FLIGHT = 8
+_READ_ROWS = 500
+_LINGER = 0.25  # seconds a batch that is not full waits for more
+_LOOK_AGAIN = 1.0  # seconds; another process may have put something into the file
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between attempts: doubled each time, and a random part of it slept
+_MEASURE_SECONDS = 1.0
+
+
+class Table(Protocol):
+    """What the outbox sends to."""
+
+    async def put(self, prices: Sequence[Price]) -> list[Price]:
+        """Put at most 25 prices of different keys; return those not taken. Raises StoreUnavailable or StoreRefused."""
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `History.latest`."""
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """As `History.between`."""
+
+    async def close(self) -> None:
+        """As `Store.close`."""
+
+
+class Backoff:
+    """Pauses that double, of which a random part is slept, so that those who failed together do not return together."""
+
+    def __init__(self) -> None:
+        self._longest = _FIRST_PAUSE
+
+    async def pause(self) -> None:
+        """Sleep."""
+        await asyncio.sleep(random.uniform(0, self._longest))  # noqa: S311  # jitter, no secret
+        self._longest = min(2 * self._longest, _LONGEST_PAUSE)
+
+
+class Outbox:
+    """`aggregator.ports.History`: what is written is on disk at once and in the table soon; reads see both.
+
+    Raises StoreUnavailable where the file cannot be written, or the table is needed for an answer and away.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        most_bytes: int,
+        table: Table,
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = OutboxFile(path, most_bytes)
+        self._table = table
+        self._metrics = metrics
+        self._now = now
+        self._batches: asyncio.Queue[list[Row]] = asyncio.Queue(maxsize=1)
+        self._in_flight: set[tuple[str, float]] = set()
+        self._freed, self._arrived = asyncio.Event(), asyncio.Event()
+        self._hurry = False
+        self._failing = ""
+        self._log = structlog.get_logger().bind(store="dynamodb")
+
+    async def open(self) -> None:
+        """Create the file where missing. Raises StoreRefused when the path cannot hold one."""
+        await self._file.open()
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """Put all of `prices` on disk, or none."""
+        given_up = await self._file.append(prices)
+        self._arrived.set()
+        for tier, rows in given_up.items():
+            self._metrics.outbox_refused.labels(tier.value).inc(rows)
+            self._log.error("outbox_full", given_up=rows, tier=tier.value)
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """Return the newest price of each symbol, waiting or sent; while the table is away, of those that wait."""
+        waiting = await self._file.latest(symbols)
+        try:
+            sent = await self._table.latest(symbols)
+        except StoreError:
+            if not waiting:
+                raise
+            return waiting
+        newer = {asset: price for asset, price in waiting.items() if not _is_older(price, sent.get(asset))}
+        return sent | newer
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time."""
+        # The file first: what moves from there to the table in between is then seen twice, not missed.
+        waiting = await self._file.between(symbol, start, end, limit, newest_first=newest_first)
+        sent = await self._table.between(symbol, start, end, limit, newest_first=newest_first)
+        both = {price.timestamp: price for price in [*sent, *waiting]}
+        return [both[timestamp] for timestamp in sorted(both, reverse=newest_first)[:limit]]
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless prices can be put on disk; the table may be away."""
+        await self._file.ping()
+
+    async def run(self) -> None:
+        """Send what waits, and what comes, for ever; begins with what the last run has left."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed())
+            group.create_task(self._measure())
+            for _ in range(_BATCHES_IN_FLIGHT):
+                group.create_task(self._send())
+
+    async def drain(self, patience: float) -> None:
+        """Give what waits at most `patience` seconds to be sent; the rest stays on disk for the next start."""
+        self._hurry = True
+        self._arrived.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._emptied()
+        if (size := await self._file.size()).rows:
+            self._log.info("left_in_outbox", rows=size.rows)
+
+    async def close(self) -> None:
+        """Close the file and the table."""
+        await self._file.close()
+        await self._table.close()
+
+    async def _feed(self) -> None:
+        """Hand out the waiting rows, oldest first, in batches in which no key is twice or in flight already."""
+        last_id = 0
+        while True:
+            rows = await self._next_rows(last_id)
+            if rows:
+                last_id = rows[-1].id
+                await self._hand_out(rows)
+            elif self._in_flight:
+                await self._wait(self._arrived, _LOOK_AGAIN)
+            else:
+                last_id = 0  # nothing is under way, so whatever there is waits: also rows with ids from an odd clock
+                await self._wait(self._arrived, _LOOK_AGAIN)
+
+    async def _next_rows(self, last_id: int) -> list[Row]:
+        """Return the next waiting rows; fewer than a batch only after having waited for more."""
+        self._arrived.clear()
+        rows = await self._patiently(lambda: self._file.after(last_id, _READ_ROWS))
+        if 0 < len(rows) < _BATCH and not self._hurry:
+            await asyncio.sleep(_LINGER)
+            rows = await self._patiently(lambda: self._file.after(last_id, _READ_ROWS))
+        return rows
+
+    async def _hand_out(self, rows: Sequence[Row]) -> None:
+        batch: list[Row] = []
+        for row in rows:
+            if len(batch) == _BATCH or (batch and _key(row) in self._in_flight):
+                await self._batches.put(batch)
+                batch = []
+            while _key(row) in self._in_flight:  # the later of two with one key must not overtake the earlier
+                self._freed.clear()
+                await self._freed.wait()
+            self._in_flight.add(_key(row))
+            batch.append(row)
+        await self._batches.put(batch)
+
+    async def _emptied(self) -> None:
+        while (await self._file.size()).rows:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _send(self) -> None:
+        while True:
+            await self._send_batch(await self._batches.get())
+
+    async def _send_batch(self, batch: Sequence[Row]) -> None:
+        taken = await self._deliver(batch)
+        await self._patiently(lambda: self._file.remove(taken))
+        self._metrics.store_batch.labels("dynamodb").observe(len(batch))
+        self._metrics.store_writes.labels("dynamodb").inc(len(taken))
+        self._in_flight.difference_update(map(_key, batch))
+        self._freed.set()
+        self._arrived.set()
+
+    async def _deliver(self, batch: Sequence[Row]) -> list[Row]:
+        """Put a batch, however long it takes; return the rows the table has. The others are dead letters by then."""
+        left = {_key(row): row for row in batch}
+        backoff = Backoff()
+        while left:
+            try:
+                not_taken = await self._table.put([row.price for row in left.values()])
+            except StoreRefused as refusal:
+                return await self._deliver_apart(list(left.values()), batch, str(refusal))
+            except StoreUnavailable as error:
+                self._note(str(error))
+                not_taken = [row.price for row in left.values()]
+            else:
+                self._note("")
+            left = {(price.asset, price.timestamp): left[price.asset, price.timestamp] for price in not_taken}
+            if left:
+                self._metrics.dynamodb_retries.inc(len(left))
+                await backoff.pause()
+        return list(batch)
+
+    async def _deliver_apart(self, left: Sequence[Row], batch: Sequence[Row], reason: str) -> list[Row]:
+        """One row spoils a refused batch: find it by sending each alone."""
+        if len(left) == 1:
+            await self._bury(left[0], reason)
+            return [row for row in batch if row is not left[0]]
+        taken = [row for row in batch if row not in left]
+        for row in left:
+            taken += await self._deliver([row])
+        return taken
+
+    async def _bury(self, row: Row, reason: str) -> None:
+        await self._patiently(lambda: self._file.bury(row, reason, self._now()))
+        self._metrics.dead_letters.inc()
+        self._log.error("dead_letter", asset=row.price.asset, timestamp=row.price.timestamp, reason=reason)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something with the file, again and again while it cannot be used: a full disk is no reason to give up."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await work()
+            except StoreUnavailable:
+                await backoff.pause()
+
+    async def _measure(self) -> None:
+        while True:
+            size = await self._patiently(self._file.size)
+            self._metrics.outbox_rows.set(size.rows)
+            self._metrics.outbox_bytes.set(size.bytes)
+            self._metrics.outbox_oldest.set(0 if size.oldest is None else max(0.0, self._now() - size.oldest))
+            self._metrics.dead_letters_held.set(size.dead)
+            await asyncio.sleep(_MEASURE_SECONDS)
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+
+    def _note(self, error: str) -> None:
+        """Tell the log when the table goes away and when it is back, not once for every attempt."""
+        if error and not self._failing:
+            self._log.warning("table_failing", error=error)
+        elif self._failing and not error:
+            self._log.info("table_recovered")
+        self._failing = error
+
+
+def _key(row: Row) -> tuple[str, float]:
+    return (row.price.asset, row.price.timestamp)
+
+
+def _is_older(price: Price, other: Price | None) -> bool:
+    return other is not None and price.timestamp < other.timestamp
