@@ -1,4 +1,4 @@
-"""The command line: `aggregator demo` brings three mock exchanges of its own, `aggregator serve` is the service."""
+"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service, `dead-letters` a tool."""
 
 import argparse
 import asyncio
@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 import uvloop
 
+from aggregator import dead_letters
 from aggregator.demo import DemoError, mock_exchanges
+from aggregator.errors import StoreError
 from aggregator.logs import configure
 from aggregator.service import CannotStart, serve
 from aggregator.settings import Settings, SettingsError, load
@@ -21,21 +23,33 @@ log = structlog.get_logger()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code: 0 told to stop, 1 could not start or crashed, 2 wrong settings."""
-    options = vars(_parser().parse_args(arguments))
-    command, mock_port = options.pop("command"), options.pop("mock_port", 0)
+    options = _parser().parse_args(arguments)
+    flags = {
+        name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
+    }
     try:
-        settings = load({name: value for name, value in options.items() if value is not None})
+        settings = load(flags)
     except SettingsError as error:
         return _complain(2, *error.mistakes)
     configure(settings.log_format, settings.log_level)
-    if command == "demo":
-        return _run(lambda stop: _demo(settings, mock_port, stop))
+    if options.command == "demo":
+        return _run(lambda stop: _demo(settings, options.mock_port, stop))
+    if options.command == "dead-letters":
+        return _dead_letters(settings, options.action, options.ids)
     return _run(lambda stop: serve(settings, stop))
 
 
 async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None:
     async with mock_exchanges(settings.symbols_file, mock_port) as exchanges:
         await serve(settings.model_copy(update={"exchanges": exchanges}), stop)
+
+
+def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
+    try:
+        asyncio.run(dead_letters.command(settings.outbox_path, action, ids))
+    except (StoreError, dead_letters.NoSuchLetter) as error:
+        return _complain(1, str(error))
+    return 0
 
 
 def _run(run: Run) -> int:
@@ -66,15 +80,25 @@ async def _until_signalled(run: Run) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|dead-letters")
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
-    for command in (demo, commands.add_parser("serve", help="the service, with the exchanges the settings name")):
-        for name, field in Settings.model_fields.items():
-            command.add_argument(
-                f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
-            )
+    serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
+    for name in Settings.model_fields:
+        _add_setting(demo, name)
+        _add_setting(serve_, name)
+    letters = commands.add_parser("dead-letters", help="what DynamoDB refused for good, and why")
+    letters.add_argument("action", choices=["list", "show", "replay", "delete"])
+    letters.add_argument("ids", nargs="*", metavar="id", help="as `list` shows them, or `all`")
+    _add_setting(letters, "outbox_path")
     return parser
+
+
+def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
+    field = Settings.model_fields[name]
+    parser.add_argument(
+        f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
+    )
 
 
 def _port(text: str) -> int:

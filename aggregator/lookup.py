@@ -7,7 +7,7 @@ from aggregator.errors import StoreError
 from aggregator.flight import SingleFlight
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price
-from aggregator.ports import Cache, History, Refresh, Store
+from aggregator.ports import Refresh, Store
 from aggregator.tiers import Catalog
 
 RETRY_AFTER = 1.0  # seconds for which an asset that no exchange had a price for is not asked for again
@@ -19,8 +19,8 @@ class Lookup:
     def __init__(
         self,
         catalog: Catalog,
-        cache: Cache,
-        history: History,
+        cache: Store,
+        history: Store,
         refresher: Refresh,
         metrics: Metrics,
         now: Callable[[], float] = time.time,

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
+from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
@@ -92,9 +93,10 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
         stack.push_async_callback(refresher.close, _STOP_SECONDS)
         lookup = Lookup(catalog, cache, history, refresher, metrics)
         stack.push_async_callback(lookup.close, _STOP_SECONDS)
-        prices = PriceRoutes(catalog, lookup, history, refresher, Keys(settings.api_keys))
+        prices = PriceRoutes(catalog, lookup, refresher, Keys(settings.api_keys))
+        stored = HistoryRoutes(catalog, history)
         ops = OpsRoutes(catalog, {"cache": cache, "history": history}, sinks, exchanges, freshness, metrics)
-        yield build([*prices.routes(), *ops.routes()], metrics), refresher
+        yield build([*stored.routes(), *ops.routes(), *prices.routes()], metrics), refresher
 
 
 @asynccontextmanager

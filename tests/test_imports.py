@@ -13,11 +13,11 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models"],
     ["errors"],
-    ["tiers", "pricing", "flight"],
+    ["tiers", "pricing", "candles", "flight"],
     ["ports", "settings", "metrics", "logs", "progress"],
     ["freshness", "commit"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
-    ["service"],
+    ["service", "dead_letters"],
     ["__main__"],
 ]
 HOMES = {
@@ -33,7 +33,7 @@ HOMES = {
     "rich": ["progress.py"],
     "psutil": ["metrics.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing"]
+PURE = ["models", "errors", "tiers", "pricing", "candles"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",

@@ -1,6 +1,5 @@
 """What every route shares: JSON answers, refusals as `{"msg": …}`, and reading what the caller sent."""
 
-import math
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
@@ -40,20 +39,6 @@ def normal(text: str) -> str | None:
     """Return the symbol in lower case, or None when it is none; only ASCII may change case (Kelvin's K would pass)."""
     symbol = text.lower() if text.isascii() else text
     return symbol if is_symbol(symbol) else None
-
-
-def number(request: Request, name: str, default: float) -> float:
-    """Return a finite number from the query; raises the answer 400."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise refuse(400, f"{name} must be a number")
-    return value
 
 
 def whole(request: Request, name: str, default: int, most: int) -> int:

@@ -1,6 +1,5 @@
-"""Prices over HTTP: one, many, where one came from, what it was, and a refresh now."""
+"""Prices over HTTP: one, many, where one came from, and a refresh now."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,13 +11,11 @@ from starlette.routing import Route
 from aggregator.api import answers
 from aggregator.api.answers import answer, asset_of, refuse
 from aggregator.api.keys import Keys
-from aggregator.errors import StoreError
 from aggregator.models import Asset, NoPrice, Price, PriceBody, Tier, price_body
-from aggregator.ports import History, Prices, Refresh
+from aggregator.ports import Prices, Refresh
 from aggregator.tiers import Catalog
 
 MOST_ASSETS = 1000
-_MOST_ROWS = 1000
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -29,25 +26,22 @@ class PriceRoutes:
         self,
         catalog: Catalog,
         prices: Prices,
-        history: History,
         refresher: Refresh,
         keys: Keys,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
         self._prices = prices
-        self._history = history
         self._refresher = refresher
         self._keys = keys
         self._now = now
 
     def routes(self) -> list[Route]:
-        """Return the routes; the last two answer for what no symbol can look like."""
+        """Return the routes; the last two answer for what no symbol can look like, so they go behind all others."""
         return [
             Route("/prices", self.many),
             Route("/prices/{asset}", self.one),
             Route("/prices/{asset}/sources", self.sources),
-            Route("/prices/{asset}/history", self.history),
             Route("/refresh/{asset}", self.refresh, methods=["POST"]),
             Route("/prices/{asset:path}", self.one),
             Route("/refresh/{asset:path}", self.refresh, methods=["POST"]),
@@ -70,21 +64,6 @@ class PriceRoutes:
         price = await self._price(request)
         body = msgspec.structs.asdict(self._body(price))
         return answer(body | {"sources": price.sources, "left_out": price.left_out})
-
-    async def history(self, request: Request) -> Response:
-        """GET /prices/{asset}/history: stored prices, the newest first unless order=asc."""
-        asset = asset_of(request, self._catalog)
-        start = answers.number(request, "start", 0.0)
-        end = answers.number(request, "end", math.ceil(self._now()) + 3600.0)
-        limit = answers.whole(request, "limit", 100, _MOST_ROWS)
-        order = answers.choice(request, "order", "desc", ("asc", "desc"))
-        if start > end:
-            raise refuse(400, "start must not be after end")
-        try:
-            prices = await self._history.between(asset.symbol, start, end, limit, newest_first=order == "desc")
-        except StoreError as error:
-            raise refuse(503, "History cannot be read now", _RETRY_AFTER) from error
-        return answer({"asset": asset.symbol, "prices": [_row(price) for price in prices]})
 
     async def refresh(self, request: Request) -> Response:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
@@ -144,13 +123,3 @@ def _bound(asked: Sequence[object]) -> None:
 
 def _missing(asset: str, reason: str) -> dict[str, str]:
     return {"asset": asset, "reason": reason}
-
-
-def _row(price: Price) -> dict[str, object]:
-    return {
-        "price": price.price,
-        "timestamp": price.timestamp,
-        "sources": len(price.sources),
-        "spread": price.spread,
-        "updated_at": price.updated_at,
-    }

@@ -84,11 +84,6 @@ class Store(MemoryCache):
         self._check()
         return await super().latest(symbols)
 
-    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Answer from what was written."""
-        found = [price for price in self.written if price.asset == symbol and start <= price.timestamp <= end]
-        return sorted(found, key=lambda price: price.timestamp, reverse=newest_first)[:limit]
-
     def _check(self) -> None:
         if self.away:
             raise StoreUnavailable("away")

@@ -1,0 +1,283 @@
+"""Questions about the past: pages, the price at a time, candles; the same answers from SQLite and DynamoDB."""
+
+import asyncio
+import csv
+import io
+import re
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from aggregator.api.app import build
+from aggregator.api.history import HistoryRoutes
+from aggregator.candles import INTERVALS
+from aggregator.errors import StoreUnavailable
+from aggregator.metrics import Metrics
+from aggregator.models import Price
+from aggregator.ports import History
+from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.outbox import Outbox
+from aggregator.stores.sqlite import SqliteHistory
+from aggregator.tiers import assign
+from tests.parts.asgi import get
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.examples import CADENCE, NOW, price
+from tests.test_candles import naive
+
+CATALOG = assign([(f"a{number}", "", "") for number in range(500)], 500, 0, CADENCE)
+
+
+class Parts:
+    """The routes over one history."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.app: ASGIApp = build(HistoryRoutes(CATALOG, history, lambda: NOW).routes(), Metrics(CollectorRegistry()))
+        self._unused = iter(CATALOG.assets)
+
+    def fresh_asset(self) -> str:
+        """Return an asset nobody has written to yet."""
+        return next(self._unused)
+
+    async def get(self, target: str, **headers: str) -> Any:
+        """GET where 200 is expected; return the decoded body."""
+        answer = await get(self.app, target, headers)
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    async def pages(self, target: str) -> list[dict[str, Any]]:
+        """Follow `Link: rel="next"` to the end; return all rows."""
+        rows: list[dict[str, Any]] = []
+        following: str | None = target
+        while following is not None:
+            answer = await get(self.app, following)
+            assert answer.status == 200, answer.text
+            rows += answer.json["prices"]
+            link = re.fullmatch(r'<(/prices/\w+/history\?\S+)>; rel="next"', answer.headers.get("link", ""))
+            assert (link is None) == (answer.json["next"] is None)
+            assert link is None or answer.json["prices"]
+            following = link[1] if link else None
+        return rows
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
+    """Open the routes over SQLite."""
+    history = SqliteHistory(tmp_path_factory.mktemp("sqlite") / "prices.db")
+    await history.open()
+    yield Parts(history)
+    await history.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
+    """Open the routes over the outbox and DynamoDB, with prices moving from one to the other all the while."""
+    metrics = Metrics(CollectorRegistry())
+    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    await table.open()
+    history = Outbox(tmp_path_factory.mktemp("outbox") / "outbox.db", 1 << 30, table, metrics)
+    await history.open()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(history.run())
+        yield Parts(history)
+        running.cancel()
+    await history.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
+def parts(request: pytest.FixtureRequest) -> Parts:
+    """Each history in turn."""
+    found: Parts = request.getfixturevalue(request.param)
+    return found
+
+
+points = st.lists(
+    st.tuples(st.integers(0, 4 * 3600 * 1000), st.integers(1, 10_000)), max_size=60, unique_by=lambda point: point[0]
+)
+
+
+def stored(asset: str, drawn: Sequence[tuple[int, int]]) -> list[Price]:
+    """Make prices of (milliseconds, hundredths), in order of time."""
+    return [price(asset, NOW + at / 1000, str(Decimal(amount) / 100)) for at, amount in sorted(drawn)]
+
+
+def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
+    """Return what rows say: (timestamp, price)."""
+    return [(float(row["timestamp"]), Decimal(row["price"])) for row in rows]
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    drawn=points,
+    limit=st.integers(1, 25),
+    order=st.sampled_from(["asc", "desc"]),
+    cut=st.tuples(st.integers(0, 4 * 3600), st.integers(0, 4 * 3600)).map(sorted),
+    interval=st.sampled_from(sorted(INTERVALS)),
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is drawn
+    parts: Parts, drawn: list[tuple[int, int]], limit: int, order: str, cut: list[int], interval: str
+) -> None:
+    """On random prices, over random ranges, across the borders of pages of any size."""
+    asset = parts.fresh_asset()
+    prices = stored(asset, drawn)
+    await parts.history.write(prices)
+    start, end = NOW + cut[0], NOW + cut[1]
+    inside = [(one.timestamp, one.price) for one in prices if start <= one.timestamp <= end]
+
+    span = f"start={start!r}&end={end!r}"
+    rows = await parts.pages(f"/prices/{asset}/history?{span}&limit={limit}&order={order}")
+    assert pairs(rows) == (inside if order == "asc" else inside[::-1])
+
+    candles = (await parts.get(f"/prices/{asset}/candles?{span}&interval={interval}"))["candles"]
+    expected = naive(inside, INTERVALS[interval])
+    assert [(row["start"], row["open"], row["high"], row["low"], row["close"], row["count"]) for row in candles] == [
+        (one.start, one.open, one.high, one.low, one.close, one.count) for one in expected
+    ]
+
+    for moment in (start, end, *(one.timestamp for one in prices[:3])):
+        before = [(one.timestamp, one.price) for one in prices if one.timestamp <= moment]
+        answer = await get(parts.app, f"/prices/{asset}/at?time={moment!r}")
+        assert (pairs([answer.json]) if answer.status == 200 else []) == before[-1:]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
+    """Unix seconds and RFC 3339; either leads back to it."""
+    asset = parts.fresh_asset()
+    await parts.history.write([price(asset, 1696118400.123)])
+    (row,) = (await parts.get(f"/prices/{asset}/history"))["prices"]
+    assert row == {
+        "asset": asset,
+        "timestamp": Decimal("1696118400.123"),
+        "time": "2023-10-01T00:00:00.123Z",
+        "price": Decimal("79450.12"),
+        "sources": 2,
+        "spread": Decimal("0.0002019346379"),
+        "updated_at": Decimal("1696118400.246456"),
+    }
+    for moment in (row["timestamp"], row["time"], quote("2023-10-01T02:00:00.123+02:00")):
+        assert await parts.get(f"/prices/{asset}/at?time={moment}") == row
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
+    """200 and nothing, from pages and candles; a time before all prices has none, which is 404."""
+    asset = parts.fresh_asset()
+    assert await parts.get(f"/prices/{asset}/history") == {"asset": asset, "prices": [], "next": None}
+    assert await parts.get(f"/prices/{asset}/candles") == {"asset": asset, "interval": "1m", "candles": []}
+    answer = await get(parts.app, f"/prices/{asset}/at?time=2023-10-01")
+    assert answer.status == 404
+    assert "2023-10-01T00:00:00.000Z" in answer.json["msg"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
+    """The same rows under a header, for pages, a time, and candles."""
+    asset = parts.fresh_asset()
+    await parts.history.write([price(asset, NOW + number) for number in range(3)])
+    for target, key in (
+        (f"/prices/{asset}/history?order=asc", "prices"),
+        (f"/prices/{asset}/candles?start={NOW}", "candles"),
+    ):
+        answer = await get(parts.app, target, {"Accept": "text/csv"})
+        assert answer.headers["content-type"].startswith("text/csv")
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        expected = (await parts.get(target))[key]
+        assert [{name: str(value) for name, value in row.items()} for row in expected] == rows
+    answer = await get(parts.app, f"/prices/{asset}/at?time={NOW}", {"Accept": "text/csv"})
+    assert len(list(csv.DictReader(io.StringIO(answer.text)))) == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None:
+    """Never more than a page in hand, and the whole answer is right."""
+    history = SqliteHistory(tmp_path / "long.db")
+    await history.open()
+    for start in range(0, 100_000, 5000):
+        await history.write([price("a0", NOW + number, "100") for number in range(start, start + 5000)])
+    asked: list[int] = []
+    between = history.between
+
+    async def counted(symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        asked.append(limit)
+        return await between(symbol, start, end, limit, newest_first=newest_first)
+
+    history.between = counted  # type: ignore[method-assign]
+    parts = Parts(history)
+    body = await parts.get(f"/prices/a0/candles?start={NOW!r}&end={NOW + 100_000!r}&interval=5m")
+    assert sum(candle["count"] for candle in body["candles"]) == 100_000
+    assert max(asked) == 1000
+    assert len(asked) >= 100
+    await history.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("history?limit=0", "limit must be a whole number from 1 to 1000"),
+        ("history?limit=1000000000", "limit"),
+        ("history?limit=ten", "limit"),
+        ("history?start=2026-02-30", "start must be unix seconds or RFC 3339"),
+        ("history?end=2026-02-30T00:00:00Z", "end must be"),
+        ("history?start=2&end=1", "start must not be after end"),
+        ("history?order=up", "order must be one of asc, desc"),
+        ("history?cursor=xyz", "cursor is not one that was given for a0"),
+        ("history?cursor=", "cursor"),
+        ("at", "time is missing"),
+        ("at?time=", "time must be"),
+        ("at?time=nan", "time must be"),
+        ("candles?interval=2m", "interval must be one of 1m, 5m, 15m, 1h, 4h, 1d"),
+        ("candles?start=2&end=1", "start must not be after end"),
+        ("candles?start=0&end=253402300799", "at most 100000 candles of 1m"),
+        ("candles?start=-1", "start must be"),
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_bad_parameters_are_named(sqlite: Parts, query: str, told: str) -> None:
+    """400, the parameter, and what is allowed."""
+    answer = await get(sqlite.app, f"/prices/a0/{query}")
+    assert answer.status == 400
+    assert told in answer.json["msg"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
+    """Another asset's is refused, and so is one together with a range of its own."""
+    asset, other = sqlite.fresh_asset(), sqlite.fresh_asset()
+    await sqlite.history.write([price(asset, NOW), price(asset, NOW + 1)])
+    following = (await sqlite.get(f"/prices/{asset}/history?limit=1"))["next"]
+    assert len((await sqlite.get(f"/prices/{asset}/history?cursor={following}"))["prices"]) == 1
+    for target in (
+        f"/prices/{other}/history?cursor={following}",
+        f"/prices/{asset}/history?start=1&cursor={following}",
+    ):
+        answer = await get(sqlite.app, target)
+        assert answer.status == 400
+        assert answer.json["msg"].startswith("cursor")
+
+
+async def test_a_history_that_is_away_is_503() -> None:
+    """With Retry-After, on every route; candles too, as their first page is read before the answer begins."""
+
+    class Away:
+        async def between(self, *_: object, **__: object) -> list[Price]:
+            raise StoreUnavailable("away")
+
+    app = build(HistoryRoutes(CATALOG, Away()).routes(), Metrics(CollectorRegistry()))  # type: ignore[arg-type]
+    for target in ("/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"):
+        answer = await get(app, target)
+        assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})
+        assert answer.headers["retry-after"] == "1"

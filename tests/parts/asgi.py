@@ -1,0 +1,41 @@
+"""Calls an ASGI application in this process, for tests that need it to answer from a store they hold."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message
+
+from tests.parts.service import Answer
+
+
+async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """GET a path with its query; what was sent before an exception is lost, as it would be to a caller."""
+    split = urlsplit(target)
+    started: list[Message] = []
+    body = b""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal body
+        if message["type"] == "http.response.start":
+            started.append(message)
+        else:
+            body += message.get("body", b"")
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": split.path,
+        "raw_path": split.path.encode(),
+        "root_path": "",
+        "query_string": split.query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+    }
+    await app(scope, receive, send)
+    names = {name.decode(): value.decode() for name, value in started[0]["headers"]}
+    return Answer(started[0]["status"], names, body)
