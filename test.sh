@@ -3,6 +3,8 @@
 # ./test.sh lint           ruff and mypy
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
+# ./test.sh chaos          outages, kills and throttling at full length (a few minutes; short in ./test.sh)
+# ./test.sh bench          how fast, as ratios within one run; bench.json keeps the figures
 # ./test.sh live URL       checks a running deployment as an operator would
 # More words go to pytest: ./test.sh unit -k guard
 set -euo pipefail
@@ -35,9 +37,11 @@ case "$what" in
   unit) .venv/bin/pytest -m "not real" "$@" ;;
   real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
+  chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
+  bench) dynamodb_local; .venv/bin/python -m tests.bench.history bench.json ;;
   live)
     [ $# -ge 1 ] || { echo "usage: ./test.sh live http://host:8080" >&2; exit 2; }
     url=$1; shift
     .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
-  *) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -45,6 +45,8 @@ async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None
 
 
 def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
+    if not settings.outbox_path.exists():
+        return _complain(1, f"there is no outbox at {settings.outbox_path}; name it with --outbox-path")
     try:
         asyncio.run(dead_letters.command(settings.outbox_path, action, ids))
     except (StoreError, dead_letters.NoSuchLetter) as error:

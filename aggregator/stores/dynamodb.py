@@ -66,6 +66,7 @@ class DynamoTable:
                         connect_timeout=1,
                         read_timeout=3,
                         max_pool_connections=2 * _QUERIES_IN_FLIGHT,
+                        parameter_validation=False,  # this module builds every request; checking takes half the CPU
                         retries={"total_max_attempts": 1},  # the outbox retries; twice nested would multiply
                     ),
                     **await _credentials(session, self._endpoint),

@@ -167,6 +167,22 @@ def test_prometheus_accepts_its_configuration() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@needs_promtool
+def test_alerts_fire_when_they_should() -> None:
+    """Promtool plays each alert's fault, and silence, to it."""
+    checked = run(PROMTOOL or "", "test", "rules", "tests/deploy/alerts_test.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_alerts_read_metrics_that_exist() -> None:
+    """And Prometheus is given the file in its container."""
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    families = Metrics(CollectorRegistry()).registry.collect()
+    known = {family.name + suffix for family in families for suffix in _SUFFIXES[family.type]}
+    assert {name for rule in group["rules"] for name in metric_names(rule["expr"])} <= known
+    assert "./deploy/alerts.yml:/etc/prometheus/alerts.yml:ro" in SERVICES["prometheus"]["volumes"]
+
+
 def test_names_agree_from_service_to_dashboard() -> None:
     """Prometheus scrapes the service's container, Grafana asks Prometheus', and every panel that data source."""
     jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in PROMETHEUS["scrape_configs"]}

@@ -55,3 +55,26 @@ async def test_what_cannot_be_a_database_is_refused(tmp_path: Path, content: byt
     with pytest.raises(StoreRefused, match=r"prices\.db"):
         await history.open()
     await history.close()
+
+
+async def test_what_is_older_than_the_retention_goes(tmp_path: Path) -> None:
+    """By our time of writing, not the exchange's; without a retention nothing ever goes."""
+    for retention, left in ((None, 6000), (3600.0, 1000)):
+        history = SqliteHistory(tmp_path / f"{left}.db", retention, now=lambda: NOW + 10_000)
+        await history.open()
+        await history.write([price(timestamp=NOW + number) for number in range(5000)])
+        await history.write([price(timestamp=NOW + 9000 + number / 10) for number in range(1000)])
+        await history.expire()
+        assert len(await history.between("btcusdt", 0, NOW * 2, 10_000, newest_first=False)) == left
+        await history.close()
+
+
+async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
+    """Before anything is written to it, and with what to do."""
+    other = sqlite3.connect(tmp_path / "prices.db")
+    other.execute("CREATE TABLE prices (asset TEXT)")
+    other.close()
+    history = SqliteHistory(tmp_path / "prices.db")
+    with pytest.raises(StoreRefused, match="move it away"):
+        await history.open()
+    await history.close()

@@ -1,0 +1,190 @@
+"""How fast history is, beside what it stands on, in one run: `./test.sh bench`.
+
+| what                                     | against                                            | at least |
+| ---------------------------------------- | -------------------------------------------------- | -------- |
+| outbox -> DynamoDB Local, prices/s       | bare BatchWriteItem of 25, as many calls in flight | 0.8      |
+| append to the outbox, p99, 5,000/s       |                                                    | < 5 ms   |
+| SQLite history, prices/s                 |                                                    | 20,000   |
+
+Rounds are interleaved, figures are medians; machines are noisy, so the ratio is what counts.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from aggregator.metrics import Metrics
+from aggregator.models import Price, Source, Tier
+from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox
+from aggregator.stores.sqlite import SqliteHistory
+from tests.parts import dynamodb
+from tests.parts.dynamodb import DynamoServer
+
+ROUNDS = 5
+PRICES = 5000
+RATE = 5000  # prices/s
+TICK = 0.01  # seconds between appends at that rate, so 50 prices each, as group commit makes them under load
+TIERS = list(Tier)
+
+
+def prices(count: int, start: float) -> list[Price]:
+    """Return prices as the service makes them: a thousand assets, three sources each."""
+    source = Source("exchange1", Decimal("77907.24"), Decimal("22183.5492"), start, Decimal("0.333333"))
+    return [
+        Price(
+            asset=f"asset{number % 1000}",
+            price=Decimal("77896.49245"),
+            timestamp=start + number / 1000,
+            tier=TIERS[number % 3],
+            spread=Decimal("0.0002019346379"),
+            updated_at=start,
+            sources=(source, source, source),
+        )
+        for number in range(count)
+    ]
+
+
+async def timed(work: Callable[[], Awaitable[object]]) -> float:
+    """Return how many seconds it takes."""
+    started = time.perf_counter()
+    await work()
+    return time.perf_counter() - started
+
+
+class Bench:
+    """What is measured, on one DynamoDB Local and one folder."""
+
+    def __init__(self, endpoint: str, folder: Path) -> None:
+        self.endpoint = endpoint
+        self.folder = folder
+        self.start = 1_760_000_000.0
+
+    def some(self, count: int = PRICES) -> list[Price]:
+        """Return prices no round has had before."""
+        self.start += 100_000
+        return prices(count, self.start)
+
+    async def table(self) -> DynamoTable:
+        """Open a new table."""
+        table = DynamoTable(f"bench-{uuid.uuid4()}", "us-east-1", self.endpoint, Metrics(CollectorRegistry()))
+        await table.open()
+        return table
+
+    async def bare(self, table: DynamoTable) -> float:
+        """Put prices as fast as the table takes them; return prices/s."""
+        waiting = self.some()
+        batches = [waiting[first : first + 25] for first in range(0, len(waiting), 25)]
+
+        async def worker() -> None:
+            while batches:
+                assert await table.put(batches.pop()) == []
+
+        return PRICES / await timed(lambda: asyncio.gather(*(worker() for _ in range(_BATCHES_IN_FLIGHT))))
+
+    async def through_outbox(self, table: DynamoTable, path: Path) -> float:
+        """Put as many into the outbox, 50 at a time, and wait until the table has them; return prices/s."""
+        outbox = Outbox(path, 1 << 30, table, Metrics(CollectorRegistry()))
+        await outbox.open()
+        waiting = self.some()
+
+        async def work() -> None:
+            for first in range(0, PRICES, 50):
+                await outbox.write(waiting[first : first + 50])
+            await outbox.drain(300)
+
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(outbox.run())
+            seconds = await timed(work)
+            running.cancel()
+        await outbox._file.close()
+        return PRICES / seconds
+
+    async def append_seconds(self, table: DynamoTable, path: Path) -> list[float]:
+        """Append at a steady rate while the outbox sends what it can; return how long each append took."""
+        outbox = Outbox(path, 1 << 30, table, Metrics(CollectorRegistry()))
+        await outbox.open()
+        batch, took = round(RATE * TICK), []
+        waiting = self.some(RATE * 10)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(outbox.run())
+            begun = time.perf_counter()
+            for number in range(len(waiting) // batch):
+                await asyncio.sleep(max(0.0, begun + number * TICK - time.perf_counter()))
+                part = waiting[number * batch : (number + 1) * batch]
+                took.append(await timed(lambda part=part: outbox.write(part)))  # type: ignore[misc]
+            running.cancel()
+        await outbox._file.close()
+        return took
+
+    async def sqlite(self, path: Path) -> float:
+        """Write 20,000 prices in batches of 500; return prices/s."""
+        history = SqliteHistory(path)
+        await history.open()
+        waiting = self.some(20_000)
+
+        async def work() -> None:
+            for first in range(0, len(waiting), 500):
+                await history.write(waiting[first : first + 500])
+
+        seconds = await timed(work)
+        await history.close()
+        return len(waiting) / seconds
+
+
+async def measure(endpoint: str, folder: Path) -> dict[str, float]:
+    """Run everything; return the figures."""
+    bench = Bench(endpoint, folder)
+    bare, piped, sqlite = [], [], []
+    table = await bench.table()
+    await bench.bare(table)  # Java warms up
+    for number in range(ROUNDS):
+        bare.append(await bench.bare(table))
+        piped.append(await bench.through_outbox(table, folder / f"outbox{number}.db"))
+        sqlite.append(await bench.sqlite(folder / f"history{number}.db"))
+    appends = sorted(await bench.append_seconds(table, folder / "steady.db"))
+    await table.close()
+    return {
+        "bare_prices_per_second": statistics.median(bare),
+        "outbox_prices_per_second": statistics.median(piped),
+        "outbox_ratio": statistics.median(one / other for one, other in zip(piped, bare, strict=True)),
+        "append_p50_ms": 1000 * appends[len(appends) // 2],
+        "append_p99_ms": 1000 * appends[int(0.99 * len(appends))],
+        "sqlite_prices_per_second": statistics.median(sqlite),
+    }
+
+
+def main() -> int:
+    """Print a table and, with a path as argument, write JSON there."""
+    if dynamodb.jar() is None:
+        sys.stdout.write("bench: DynamoDB Local is needed (npm and Java); moto's speed says nothing\n")
+        return 1
+    server = DynamoServer()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            figures = uvloop.run(measure(server.endpoint, Path(folder)))
+        finally:
+            server.stop()
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    sys.stdout.write(f"history on {machine}; {ROUNDS} rounds of {PRICES} prices\n")
+    for name, figure in figures.items():
+        sys.stdout.write(f"  {name:28} {figure:12,.2f}\n")
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
