@@ -10,10 +10,10 @@ import structlog
 import uvloop
 
 from aggregator import dead_letters
-from aggregator.demo import DemoError, mock_exchanges
+from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.errors import StoreError
 from aggregator.logs import configure
-from aggregator.service import CannotStart, serve
+from aggregator.service import CannotStart, catalog_of, serve
 from aggregator.settings import Settings, SettingsError, load
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None:
+    catalog_of(settings)  # so that a bad symbols file is told in our words, and before anything starts
+    if mock_port and settings.port in range(mock_port, mock_port + len(NAMES)):
+        raise DemoError(f"--mock-port {mock_port} takes three ports, of which one is --port {settings.port}")
     async with mock_exchanges(settings.symbols_file, mock_port) as exchanges:
         await serve(settings.model_copy(update={"exchanges": exchanges}), stop)
 
@@ -87,8 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
     for name in Settings.model_fields:
-        _add_setting(demo, name)
         _add_setting(serve_, name)
+        if name != "exchanges":  # the demo brings its own
+            _add_setting(demo, name)
     letters = commands.add_parser("dead-letters", help="what DynamoDB refused for good, and why")
     letters.add_argument("action", choices=["list", "show", "replay", "delete"])
     letters.add_argument("ids", nargs="*", metavar="id", help="as `list` shows them, or `all`")

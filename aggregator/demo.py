@@ -26,12 +26,11 @@ async def mock_exchanges(symbols: Path, first_port: int) -> AsyncIterator[str]:
     """Run the three exchanges on `first_port` and the next two (0: any free ones); yield the setting EXCHANGES."""
     ports = [first_port + number if first_port else 0 for number in range(len(NAMES))]
     async with AsyncExitStack() as stack:
-        starting = [
-            stack.enter_async_context(_mock_exchange(name, port, symbols))
-            for name, port in zip(NAMES, ports, strict=True)
-        ]
-        addresses = [await start for start in starting]
-        yield ",".join(f"{name}=mock+{address}" for name, address in zip(NAMES, addresses, strict=True))
+        targets = []
+        for name, port in zip(NAMES, ports, strict=True):
+            address = await stack.enter_async_context(_mock_exchange(name, port, symbols))
+            targets.append(f"{name}=mock+{address}")
+        yield ",".join(targets)
 
 
 @asynccontextmanager
@@ -54,12 +53,16 @@ async def _mock_exchange(name: str, port: int, symbols: Path) -> AsyncIterator[s
 async def _address(name: str, process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None  # noqa: S101  # asked for above
     assert process.stderr is not None  # noqa: S101
-    async with asyncio.timeout(_START_SECONDS):
-        said = (await process.stdout.readline()).decode()
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            said = (await process.stdout.readline()).decode()
+    except TimeoutError as error:
+        raise DemoError(f"{name} did not start within {_START_SECONDS:g} s") from error
     match = re.search(r"http://\S+", said)
     if match is None:
-        complaint = (await process.stderr.read()).decode().strip().splitlines()
-        raise DemoError(f"{name} did not start: {complaint[-1] if complaint else 'it said nothing'}")
+        complaint = (await process.stderr.read()).decode().strip().rpartition("\n")[2].partition(";")[0]
+        mend = "choose other ports with --mock-port (0 for any free ones)" if "listen" in complaint else "see above"
+        raise DemoError(f"{name} did not start: {complaint or 'it said nothing'}; {mend}")
     log.info("mock_exchange", name=name, address=match[0])
     return match[0]
 

@@ -18,7 +18,15 @@ class TierFreshness(msgspec.Struct, frozen=True):
     priced: int
     p95_age: float | None
     allowed_age: float
-    fresh: bool
+
+    @property
+    def trouble(self) -> str:
+        """Say what is wrong, or nothing: a tier is fresh while its p95 age is at most three intervals."""
+        if self.p95_age is None:
+            return f"{self.assets - self.priced} of {self.assets} assets have no price yet"
+        if self.p95_age > self.allowed_age:
+            return f"p95 age is {self.p95_age:.1f} s, at most {self.allowed_age:g} s are allowed"
+        return ""
 
 
 class Freshness:
@@ -40,7 +48,7 @@ class Freshness:
             self._newest[price.asset] = price.timestamp
 
     def by_tier(self, now: float) -> dict[Tier, TierFreshness]:
-        """Return each tier that has assets; it is fresh while its p95 age is at most three intervals."""
+        """Return each tier that has assets, the hottest first."""
         found = {tier: self._of(tier, now) for tier in Tier}
         return {tier: freshness for tier, freshness in found.items() if freshness is not None}
 
@@ -52,4 +60,4 @@ class Freshness:
         p95 = max(0.0, ages[math.ceil(0.95 * len(ages)) - 1])
         allowed = _ALLOWED_INTERVALS * self._catalog.cadence[tier].interval
         priced = sum(age < math.inf for age in ages)
-        return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed, p95 <= allowed)
+        return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed)

@@ -24,7 +24,10 @@ def configure(form: Literal["console", "json"], level: str) -> None:
     render: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            # A plain traceback: the pretty one shows local variables, and with them whatever is secret.
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     handler = _Stderr()
     handler.setFormatter(

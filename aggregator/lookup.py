@@ -63,7 +63,14 @@ class Lookup:
         return found
 
     async def _stored(self, assets: Sequence[Asset]) -> dict[str, Price]:
-        return await self._ask("history", self._history, assets)
+        """Return what history has, and put it into the cache, so that the next reader need not ask history again."""
+        found = await self._ask("history", self._history, assets)
+        if found:
+            try:
+                await self._cache.write(list(found.values()))
+            except StoreError as error:
+                self._metrics.store_errors.labels("cache", error.reason).inc()
+        return found
 
     async def _ask(self, name: str, store: Store, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return what the store has and may still be served; a store that is away has nothing, and is counted."""

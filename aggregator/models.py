@@ -37,6 +37,7 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     FROM_THE_FUTURE = "from_the_future"
     OUTLIER = "outlier"
+    DISAGREEMENT = "disagreement"
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -132,15 +133,18 @@ def decode_price(raw: bytes | str) -> Price:
     return _price_decoder.decode(raw)
 
 
-def price_body(price: Price, now: float, stale_after: float) -> PriceBody:
-    """Show `price` as the contract wants it at `now`; it is stale when older than `stale_after` seconds."""
+def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> PriceBody:
+    """Show `price` as the contract wants it at `now`; it is stale when older than `stale_after` seconds.
+
+    `tier` is the asset's now, which need not be the one it had when the price was made.
+    """
     age = max(0.0, now - price.timestamp)
     return PriceBody(
         asset=price.asset,
         price=price.price,
         last_updated=datetime.fromtimestamp(price.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S"),
         time_ago=time_ago(age),
-        refresh_tier=price.tier,
+        refresh_tier=tier,
         timestamp=price.timestamp,
         sources=len(price.sources),
         spread=price.spread,

@@ -19,6 +19,10 @@ class Exchange(Protocol):
     def breaker_state(self) -> str:
         """Whether it is being asked at all: closed, open or half-open."""
 
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long ago it last gave a ticker; None when it never has."""
+
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Answer every asset asked for, by symbol, with a ticker or the reason why not. Raises nothing expected."""
 

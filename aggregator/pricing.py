@@ -21,7 +21,6 @@ _MAGNITUDE = 30
 _MAX_DIGITS = 38
 
 FUTURE_TOLERANCE = 5.0  # seconds an exchange's clock may be ahead of ours
-_ENOUGH_TO_JUDGE = 3  # with fewer there is no telling which of them is the outlier
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -85,18 +84,23 @@ def _is_quantity(number: Decimal) -> bool:
 
 
 def _without_outliers(tickers: list[Ticker], max_deviation: Decimal) -> tuple[list[Ticker], list[LeftOut]]:
-    """Of three or more, those further than `max_deviation` from the median go.
+    """Drop those further than `max_deviation` from the median; where they are no minority, nobody can be believed.
 
-    No z-scores: of three numbers the largest possible z is 1.41, so a one-sigma rule always drops one of them.
+    So of three, one liar goes; of two that far apart, or three all apart, there is no telling who lies, and there is no
+    price rather than one that nobody has. No z-scores: of three numbers the largest possible z is 1.41, so a one-sigma
+    rule always drops one of them.
     """
-    if len(tickers) < _ENOUGH_TO_JUDGE:
-        return tickers, []
+    if not tickers:
+        return [], []
     with localcontext(_EXACT):
         middle = median(ticker.price for ticker in tickers)
         reach = middle * max_deviation
         inside = [ticker for ticker in tickers if abs(ticker.price - middle) <= reach]
         outside = [ticker for ticker in tickers if abs(ticker.price - middle) > reach]
-    return inside, [_shown(ticker, Reason.OUTLIER, f"median {middle.normalize(_PRICE)}") for ticker in outside]
+    detail = f"median {middle.normalize(_PRICE)}"
+    if len(outside) >= len(inside):
+        return [], [_shown(ticker, Reason.DISAGREEMENT, detail) for ticker in tickers]
+    return inside, [_shown(ticker, Reason.OUTLIER, detail) for ticker in outside]
 
 
 def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], now: float) -> Price:

@@ -1,7 +1,9 @@
 """The refresh path: who is due -> ask every exchange -> one price -> every sink. Each tier has a lane of its own."""
 
 import asyncio
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
@@ -74,8 +76,9 @@ class Refresher:
             for tier in Tier:
                 assets = self._catalog.of(tier)
                 if assets:
-                    await self._fill(tier, assets, on_fill)
+                    unpriced = await self._fill(tier, assets, on_fill)
                     group.create_task(self._keep(tier, assets))
+                    group.create_task(self._fill_again(tier, unpriced))
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Fetch, aggregate and store now; callers at the same moment share one fetch."""
@@ -93,22 +96,42 @@ class Refresher:
         for sink in self._sinks:
             await sink.close(patience)
 
-    async def _fill(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> None:
-        started, priced = self._clock(), 0
+    async def _fill(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
+        """Refresh each asset once; return those that have no price yet but might."""
+        started = self._clock()
+        outcomes: dict[str, Price | NoPrice] = {}
 
         async def fill(asset: Asset) -> None:
-            nonlocal priced
-            outcome = await self._in_lane(asset)
-            priced += isinstance(outcome, Price)
+            outcomes[asset.symbol] = await self._in_lane(asset)
             on_fill(tier)
 
         async with asyncio.TaskGroup() as jobs:
             for asset in assets:
                 await self._lanes[tier].acquire()
                 jobs.create_task(fill(asset))
-        self._log.info(
-            "tier_filled", tier=tier.value, assets=len(assets), priced=priced, seconds=round(self._clock() - started, 2)
+        priced = sum(isinstance(outcome, Price) for outcome in outcomes.values())
+        missed = Counter(f"{one.exchange}: {one.reason}" for outcome in outcomes.values() for one in outcome.left_out)
+        self._log.log(
+            logging.INFO if priced == len(assets) else logging.WARNING,
+            "tier_filled",
+            tier=tier.value,
+            assets=len(assets),
+            priced=priced,
+            seconds=round(self._clock() - started, 2),
+            **({"left_out": dict(missed)} if missed else {}),
         )
+        return [asset for asset in assets if _might_be_priced(outcomes[asset.symbol])]
+
+    async def _fill_again(self, tier: Tier, unpriced: Sequence[Asset]) -> None:
+        """Go on with what the first fill could not price, at growing pauses until the tier's interval takes over.
+
+        Exchanges that come up a moment after us must not cost a cold asset five minutes.
+        """
+        pause, interval = 1.0, self._catalog.cadence[tier].interval
+        while unpriced and pause < interval:
+            await asyncio.sleep(pause)
+            unpriced = await self._fill(tier, unpriced, lambda _: None)
+            pause *= 2
 
     async def _keep(self, tier: Tier, assets: Sequence[Asset]) -> None:
         """Refresh the tier's assets by its schedule, for ever."""
@@ -176,3 +199,8 @@ class Refresher:
         """Whether a majority has answered and a price can be made of it; refusals alone are no reason to hurry."""
         tickers = sum(isinstance(call.result()[asset.symbol], Ticker) for call in answered)
         return len(answered) >= self._majority and tickers >= max(1, self._policy.min_sources)
+
+
+def _might_be_priced(outcome: Price | NoPrice) -> bool:
+    """Whether asking again soon makes sense: not for what has a price, nor for what no exchange lists."""
+    return isinstance(outcome, NoPrice) and any(one.reason is not Reason.NOT_LISTED for one in outcome.left_out)

@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 
 import structlog
 import uvicorn
@@ -58,7 +57,7 @@ class CannotStart(Exception):
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run the service until `stop` is set. Raises CannotStart, or whatever a part of it crashed with."""
-    catalog = _catalog(settings.symbols_file, settings)
+    catalog = catalog_of(settings)
     with _listening(settings.host, settings.port) as listener:
         async with _parts(settings, catalog) as (app, refresher):
             log.info("listening", address="http://{}:{}".format(*listener.getsockname()), assets=len(catalog.assets))
@@ -154,7 +153,9 @@ async def _try(step: Awaitable[None], setting: str, mend: str) -> None:
         raise CannotStart(f"{error}; {mend} ({setting})") from error
 
 
-def _catalog(path: Path, settings: Settings) -> Catalog:
+def catalog_of(settings: Settings) -> Catalog:
+    """Read the symbols file. Raises CannotStart."""
+    path = settings.symbols_file
     try:
         rows = read_symbols(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -192,8 +193,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        why = f"cannot listen on {host}:{port}: {error.strerror}"
+    except (OSError, UnicodeError) as error:
+        why = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
         raise CannotStart(f"{why}; choose another --port (0 for any free one) or --host") from error
     with listener:
         yield listener

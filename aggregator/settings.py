@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, url: str) -> str:
-        if not _CACHE.fullmatch(url):
+        if not _CACHE.fullmatch(url) or not _has_good_port(url):
             raise ValueError("is neither memory:// nor redis://host:6379/0")
         return url
 
@@ -133,6 +133,8 @@ class Settings(BaseSettings):
     def _check_order(self) -> "Settings":
         if not self.hot_interval <= self.medium_interval <= self.cold_interval:
             raise ValueError("hot_interval <= medium_interval <= cold_interval must hold")
+        if self.min_sources > len(exchange_targets(self.exchanges)):
+            raise ValueError("min_sources is more than there are exchanges: no price could ever be made")
         return self
 
     @property
@@ -180,6 +182,8 @@ def _exchange_target(entry: str) -> ExchangeTarget | str:
         if entry in DIALECTS and entry != "mock":
             return ExchangeTarget(entry, entry, "")
         return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}"
+    if not _has_good_port(match["url"]):
+        return f"{entry!r} names no port from 1 to 65535"
     if match["dialect"] not in DIALECTS:
         return f"{match['dialect']!r} is no dialect we know ({', '.join(DIALECTS)})"
     return ExchangeTarget(match["name"], match["dialect"], match["url"])
@@ -197,9 +201,16 @@ def history_target(url: str) -> SqliteTarget | DynamoTarget:
     if unknown:
         raise ValueError(f"dynamodb:// takes region and endpoint, not {', '.join(sorted(unknown))}")
     endpoint = query.get("endpoint", [None])[0]
-    if endpoint is not None and not (urlsplit(endpoint).scheme in ("http", "https") and urlsplit(endpoint).netloc):
+    if endpoint is not None and not (_has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
         raise ValueError("endpoint is not http://host:port")
     return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
+
+
+def _has_good_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _is_known(name: str) -> bool:

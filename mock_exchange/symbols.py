@@ -72,17 +72,17 @@ def _pair(where: str, row: Mapping[str, str], known: Collection[str], rank: int)
         raise SymbolsError(f"{where}: {symbol!r} is no symbol; use letters a-z and digits only")
     if not base and not quote:
         base, quote = split(symbol, known)
-    if not base or not quote or symbol != base + quote:
-        raise SymbolsError(f"{where}: {symbol} is not base + quote ({base!r} + {quote!r}); give both in their columns")
+    if not base or not quote:
+        raise SymbolsError(f"{where}: {symbol} has only one of base and quote; give both in their columns, or neither")
     return Pair(symbol, base, quote, rank)
 
 
 def split(symbol: str, known: Collection[str]) -> tuple[str, str]:
-    """Cut a symbol into (base, quote); ("", "") when it ends in no quote we know.
+    """Cut a symbol into (base, quote); one that ends in no quote we know is taken for something priced in usd.
 
     The longest base that is known wins (dotusd is dot + usd, although it ends in tusd), else the longest quote.
     """
     cuts = [(symbol.removesuffix(quote), quote) for quote in QUOTES if symbol.endswith(quote) and symbol != quote]
     longest_base_first = sorted(cuts, reverse=True, key=lambda cut: len(cut[0]))
     known_first = [cut for cut in longest_base_first if cut[0] in known] + longest_base_first[::-1]
-    return known_first[0] if known_first else ("", "")
+    return known_first[0] if known_first else (symbol, "usd")

@@ -25,9 +25,16 @@ def metrics() -> Metrics:
 def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
     """Infinitely old, shown as null; a tier without assets is not shown."""
     assert Freshness(catalog, metrics).by_tier(NOW) == {
-        Tier.HOT: TierFreshness(20, 0, None, 15.0, fresh=False),
-        Tier.COLD: TierFreshness(1, 0, None, 900.0, fresh=False),
+        Tier.HOT: TierFreshness(20, 0, None, 15.0),
+        Tier.COLD: TierFreshness(1, 0, None, 900.0),
     }
+
+
+def test_what_never_had_a_price_is_told_as_such(catalog: Catalog, metrics: Metrics) -> None:
+    """Not as a price that is too old."""
+    freshness = Freshness(catalog, metrics)
+    freshness.note(price("s0", NOW), NOW)
+    assert freshness.by_tier(NOW)[Tier.HOT].trouble == "19 of 20 assets have no price yet"
 
 
 def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
@@ -35,8 +42,9 @@ def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
     freshness = Freshness(catalog, metrics)
     for number in range(19):
         freshness.note(price(f"s{number}", NOW), NOW)
-    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0, fresh=True)
-    assert not freshness.by_tier(NOW + 15.1)[Tier.HOT].fresh
+    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0)
+    assert freshness.by_tier(NOW + 15)[Tier.HOT].trouble == ""
+    assert freshness.by_tier(NOW + 15.1)[Tier.HOT].trouble == "p95 age is 15.1 s, at most 15 s are allowed"
 
 
 def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metrics) -> None:

@@ -65,11 +65,14 @@ async def test_history_answers_for_a_cache_that_forgot_or_is_away(parts: Parts) 
     """Defect 10 of the system before: Redis down was a 500 although the database could answer."""
     await parts.history.write([price()])
     assert await parts.lookup.get(BTC) == price()
+    assert parts.cache.written == [price()]  # the next one is a hit
+    assert await parts.lookup.get(BTC) == price()
+    assert parts.history.reads == 1
     parts.cache.away = True
     assert await parts.lookup.get(BTC) == price()
     assert parts.refresher.asked == []
     assert parts.value("price_cache_misses_total") == 2
-    assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 1
+    assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 2
 
 
 async def test_with_nothing_known_the_exchanges_are_asked(parts: Parts) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.models import decode_price, encode, price_body, time_ago
+from aggregator.models import Tier, decode_price, encode, price_body, time_ago
 from tests.parts.examples import NOW, price
 
 
@@ -34,7 +34,7 @@ def test_garbage_is_no_price() -> None:
 
 def test_the_body_is_what_the_contract_shows() -> None:
     """Names, order, forms: as in the documentation, with UTC."""
-    body = json.loads(encode(price_body(price(timestamp=1696161600.25), 1696161605.5, stale_after=7.5)))
+    body = json.loads(encode(price_body(price(timestamp=1696161600.25), Tier.HOT, 1696161605.5, stale_after=7.5)))
     assert body == {
         "asset": "btcusdt",
         "price": 79450.12,
@@ -50,9 +50,9 @@ def test_the_body_is_what_the_contract_shows() -> None:
 
 def test_stale_begins_after_its_age() -> None:
     """Exactly the age is still fresh; a time ahead of ours is neither negative nor stale."""
-    assert not price_body(price(), NOW + 7.5, 7.5).stale
-    assert price_body(price(), NOW + 7.501, 7.5).stale
-    ahead = price_body(price(), NOW - 4, 7.5)
+    assert not price_body(price(), Tier.HOT, NOW + 7.5, 7.5).stale
+    assert price_body(price(), Tier.HOT, NOW + 7.501, 7.5).stale
+    ahead = price_body(price(), Tier.HOT, NOW - 4, 7.5)
     assert (ahead.time_ago, ahead.stale) == ("0s ago", False)
 
 

@@ -128,11 +128,18 @@ def test_exactly_the_deviation_still_counts() -> None:
     assert reasons(list(goes)) == {"c": Reason.OUTLIER}
 
 
-def test_of_two_nobody_can_tell_the_outlier() -> None:
-    """Both count, and the spread shows the trouble."""
-    price = priced([ticker("a", "100"), ticker("b", "300")])
-    assert len(price.sources) == 2
-    assert price.spread == 1
+@pytest.mark.parametrize("prices", [["100", "300"], ["100", "200", "300"], ["100", "100", "200", "200"]])
+def test_where_no_majority_agrees_there_is_no_price(prices: list[str]) -> None:
+    """Two far apart, three all apart, two camps: nobody can tell who lies, and the middle is nobody's price."""
+    tickers = [ticker(f"exchange{number}", amount) for number, amount in enumerate(prices)]
+    assert isinstance(aggregate(BTC, tickers, RULES, NOW), NoPrice)
+    assert set(reasons(list(tickers)).values()) == {Reason.DISAGREEMENT}
+
+
+def test_two_that_agree_make_a_price() -> None:
+    """Each within five per cent of the middle of the two."""
+    assert len(priced([ticker("a", "100"), ticker("b", "110")]).sources) == 2
+    assert reasons([ticker("a", "100"), ticker("b", "111")]) == dict.fromkeys("ab", Reason.DISAGREEMENT)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "NaN", "sNaN", "Infinity", "-Infinity", "1E+400", "1E-400"])
@@ -186,12 +193,6 @@ def test_too_few_sources_make_no_price() -> None:
 def test_nobody_answered() -> None:
     """No tickers, no price, and never a zero."""
     assert aggregate(BTC, [], RULES, NOW) == NoPrice("btcusdt", ())
-
-
-def test_scattered_prices_of_which_none_is_near_the_median_make_no_price() -> None:
-    """Four exchanges in two camps far apart: the median is nobody's price."""
-    camps = [ticker("a", "100"), ticker("b", "100"), ticker("c", "200"), ticker("d", "200")]
-    assert isinstance(aggregate(BTC, camps, RULES, NOW), NoPrice)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("cache_url", "memcached://x"),
         ("cache_url", "redis://"),
+        ("cache_url", "redis://localhost:abc/0"),
+        ("cache_url", "redis://localhost:99999/0"),
         ("history_url", "sqlite://prices.db"),
         ("history_url", "sqlite:///"),
         ("history_url", "postgres://x"),
@@ -81,6 +83,8 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("hot_interval", "60"),
         ("hot_size", "-1"),
         ("min_sources", "0"),
+        ("min_sources", "4"),
+        ("exchanges", "a=mock+http://127.0.0.1:99999"),
         ("exchange_concurrency", "1"),
         ("log_format", "xml"),
     ],

@@ -11,7 +11,7 @@ from aggregator.tiers import Catalog, is_symbol
 
 INVALID_SYMBOL = "Invalid asset symbol"
 NOT_FOUND = "Asset not found"
-NO_PRICE_YET = "No price known yet"
+NO_PRICE = "No price known now"
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -66,22 +66,30 @@ class OpsRoutes:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
     async def ready(self, _: Request) -> Response:
-        """GET /ready: 200 when prices are fresh and every store answers, else 503 with the reasons."""
+        """GET /ready: 200 while the hottest prices are fresh and history takes new ones, else 503; troubles in both.
+
+        A cache that is away is told and is no 503: readers are served from history, and taking every replica out of
+        service at once for it would make a small trouble a large one.
+        """
         pings = await asyncio.gather(*(_ping(store) for store in self._stores.values()))
         stores = dict(zip(self._stores, pings, strict=True))
         # A write that has just failed says more than a ping that succeeds, as on a full disk.
         stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
         tiers = self._freshness.by_tier(self._now())
         reasons = [f"{name}: {trouble}" for name, trouble in stores.items() if trouble]
-        reasons += [f"{tier} tier: prices are older than they may be" for tier, one in tiers.items() if not one.fresh]
+        reasons += [f"{tier} tier: {trouble}" for tier, one in tiers.items() if (trouble := one.trouble)]
+        ready = not stores["history"] and not next(iter(tiers.values())).trouble
         body = {
-            "ready": not reasons,
+            "ready": ready,
             "reasons": reasons,
             "stores": {name: trouble or "ok" for name, trouble in stores.items()},
-            "exchanges": {exchange.name: {"breaker": exchange.breaker_state} for exchange in self._exchanges},
+            "exchanges": {
+                exchange.name: {"breaker": exchange.breaker_state, "last_ticker_seconds_ago": exchange.idle_seconds}
+                for exchange in self._exchanges
+            },
             "tiers": tiers,
         }
-        return answer(body, 503 if reasons else 200)
+        return answer(body, 200 if ready else 503)
 
 
 async def _ping(store: Store) -> str:

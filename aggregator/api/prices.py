@@ -49,20 +49,22 @@ class PriceRoutes:
 
     async def one(self, request: Request) -> Response:
         """GET /prices/{asset}."""
-        return answer(self._body(await self._price(request)))
+        asset = asset_of(request, self._catalog)
+        return answer(self._body(asset, await self._price(asset)))
 
     async def many(self, request: Request) -> Response:
         """GET /prices?assets=a,b or ?tier=hot: the known ones, and the missing ones each with its reason."""
         wanted, missing = self._wanted(request)
         found = await self._prices.get_many(wanted)
-        missing += [_missing(asset.symbol, answers.NO_PRICE_YET) for asset in wanted if asset.symbol not in found]
-        bodies = [self._body(found[asset.symbol]) for asset in wanted if asset.symbol in found]
+        missing += [_missing(asset.symbol, answers.NO_PRICE) for asset in wanted if asset.symbol not in found]
+        bodies = [self._body(asset, found[asset.symbol]) for asset in wanted if asset.symbol in found]
         return answer({"prices": bodies, "missing": missing})
 
     async def sources(self, request: Request) -> Response:
         """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
-        price = await self._price(request)
-        body = msgspec.structs.asdict(self._body(price))
+        asset = asset_of(request, self._catalog)
+        price = await self._price(asset)
+        body = msgspec.structs.asdict(self._body(asset, price))
         return answer(body | {"sources": price.sources, "left_out": price.left_out})
 
     async def refresh(self, request: Request) -> Response:
@@ -73,23 +75,23 @@ class PriceRoutes:
         if isinstance(outcome, NoPrice):
             why = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
             return answer(why, 502)
-        body = msgspec.structs.asdict(self._body(outcome))
+        body = msgspec.structs.asdict(self._body(asset, outcome))
         return answer({"message": f"Price for {asset.symbol} refreshed"} | body)
 
-    async def _price(self, request: Request) -> Price:
-        outcome = await self._prices.get(asset_of(request, self._catalog))
+    async def _price(self, asset: Asset) -> Price:
+        outcome = await self._prices.get(asset)
         if isinstance(outcome, NoPrice):
-            raise refuse(503, answers.NO_PRICE_YET, _RETRY_AFTER)
+            raise refuse(503, answers.NO_PRICE, _RETRY_AFTER)
         return outcome
 
     def _wanted(self, request: Request) -> tuple[list[Asset], list[dict[str, str]]]:
         """Return the assets the query names, and what it names that is none."""
-        tier, symbols = request.query_params.get("tier"), request.query_params.get("assets")
-        if (tier is None) == (symbols is None):
+        named = request.query_params.getlist("assets")
+        if bool(named) == ("tier" in request.query_params):
             raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot")
-        if symbols is None:
+        if not named:
             return self._of_tier(answers.choice(request, "tier", "", tuple(Tier))), []
-        names = list(dict.fromkeys(filter(None, symbols.split(","))))
+        names = list(dict.fromkeys(filter(None, ",".join(named).split(","))))
         _bound(names)
         return self._sorted_out(names)
 
@@ -110,8 +112,8 @@ class PriceRoutes:
                 missing.append(_missing(symbol or name, answers.NOT_FOUND if symbol else answers.INVALID_SYMBOL))
         return list(assets.values()), missing
 
-    def _body(self, price: Price) -> PriceBody:
-        return price_body(price, self._now(), self._catalog.cadence[price.tier].stale_after)
+    def _body(self, asset: Asset, price: Price) -> PriceBody:
+        return price_body(price, asset.tier, self._now(), self._catalog.cadence[asset.tier].stale_after)
 
 
 def _bound(asked: Sequence[object]) -> None:

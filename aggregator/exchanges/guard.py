@@ -34,12 +34,12 @@ _NAMES = {
 
 
 class Guard:
-    """Admits calls to one exchange. `on_change` hears every new state by name, after it has taken effect."""
+    """Admits calls to one exchange. `on_change` hears each new state once in effect, and the error that led to it."""
 
     def __init__(
         self,
         clock: Callable[[], float],
-        on_change: Callable[[str], None],
+        on_change: Callable[[str, ExchangeError | None], None],
         failures: int = 5,
         rest: float = 30.0,
         probes: int = 2,
@@ -94,7 +94,7 @@ class Guard:
         if self._breaker.current_state is CircuitBreakerState.CLOSED:
             return False
         if self._breaker.current_state is CircuitBreakerState.OPEN:
-            self._enter(self._breaker.half_open)
+            self._enter(self._breaker.half_open, None)
         self._probing = True
         return True
 
@@ -105,7 +105,7 @@ class Guard:
             self._good_probes += 1
             if self._good_probes < self._probes:
                 return
-        self._enter(lambda: self._tell(error))
+        self._enter(lambda: self._tell(error), error)
 
     def _tell(self, error: ExchangeError | None) -> None:
         """Report one outcome to aiobreaker, which raises it again: the error itself, or its own when it trips."""
@@ -117,7 +117,7 @@ class Guard:
         with suppress(ExchangeError, aiobreaker.CircuitBreakerError):
             self._breaker.call(outcome)
 
-    def _enter(self, step: Callable[[], None]) -> None:
+    def _enter(self, step: Callable[[], None], error: ExchangeError | None) -> None:
         """Take a step that may change the state; if it did, begin a new era and say so."""
         before = self._breaker.current_state
         step()
@@ -129,4 +129,4 @@ class Guard:
         self._probing = False
         if after is CircuitBreakerState.OPEN:
             self._opened_at = self._clock()
-        self._on_change(_NAMES[after])
+        self._on_change(_NAMES[after], error)

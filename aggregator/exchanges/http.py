@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import aiohttp
+import structlog
 
 from aggregator.errors import (
     ExchangeError,
@@ -61,12 +62,19 @@ class HttpExchange:
         self._metrics = metrics
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
-        self._breaker_changed(self._guard.state)
+        self._last_ticker: float | None = None
+        self._log = structlog.get_logger().bind(exchange=name)
+        self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._guard.state])
 
     @property
     def breaker_state(self) -> str:
         """One of closed, open and half-open."""
         return self._guard.state
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long ago it last gave a ticker; None when it never has."""
+        return None if self._last_ticker is None else self._clock() - self._last_ticker
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Ask for every asset, side by side, and answer each with its ticker or why there is none."""
@@ -92,9 +100,19 @@ class HttpExchange:
             raise ExchangeTimeout("no answer in time") from error
         except aiohttp.ClientError as error:
             raise ExchangeUnreachable(type(error).__name__) from error
-        ticker = self._dialect.parse(self.name, asset, answer)
+        ticker = self._read(asset, answer)
         self._seconds.observe(self._clock() - started)
+        self._last_ticker = self._clock()
         return ticker
+
+    def _read(self, asset: Asset, answer: Answer) -> Ticker:
+        """Let the dialect read the answer; whatever it stumbles over, the answer is to blame, never the service."""
+        try:
+            return self._dialect.parse(self.name, asset, answer)
+        except ExchangeError:
+            raise
+        except Exception as error:  # such as RecursionError for a thousand nested lists
+            raise Undecodable(type(error).__name__) from error
 
     async def _get(self, url: str) -> Answer:
         async with self._http.get(url, allow_redirects=False) as response:
@@ -106,8 +124,12 @@ class HttpExchange:
                     raise Undecodable(f"more than {_MAX_BODY} bytes")
             return Answer(body, response.headers.get("Date", ""))
 
-    def _breaker_changed(self, state: str) -> None:
+    def _breaker_changed(self, state: str, error: ExchangeError | None) -> None:
         self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])
+        if state == "open":
+            self._log.warning("breaker_open", error=f"{error.reason}: {error}" if error else "")
+        else:
+            self._log.info("breaker_" + state.replace("-", "_"))
 
 
 def _raise_for(status: int) -> None:

@@ -136,6 +136,8 @@ class DynamoTable:
         while found["Table"]["TableStatus"] == "CREATING" and time.monotonic() < deadline:
             await asyncio.sleep(0.2)
             found = await self._client.describe_table(TableName=self._table)
+        if found["Table"]["TableStatus"] == "CREATING":
+            raise StoreUnavailable(f"table {self._table} is still being created after {_TABLE_WAIT:g} s")
         keys = {key["AttributeName"]: key["KeyType"] for key in found["Table"]["KeySchema"]}
         if keys != {"asset": "HASH", "timestamp": "RANGE"}:
             raise StoreRefused(f"table {self._table} has other keys than asset (partition) and timestamp (sort)")
@@ -208,16 +210,23 @@ def _item(price: Price) -> Item:
 
 
 def _price(item: Mapping[str, Mapping[str, str]]) -> Price:
-    return Price(
-        asset=item["asset"]["S"],
-        price=Decimal(item["price"]["N"]),
-        timestamp=float(item["timestamp"]["N"]),
-        tier=Tier(item["tier"]["S"]),
-        spread=Decimal(item["spread"]["N"]),
-        updated_at=float(item["updated_at"]["N"]),
-        sources=_sources_decoder.decode(item["sources"]["S"]),
-        left_out=_left_out_decoder.decode(item["left_out"]["S"]),
-    )
+    """Read an item; only the keys and the price need to be there, as other writers may know no more.
+
+    Raises StoreRefused for what is no price.
+    """
+    try:
+        return Price(
+            asset=item["asset"]["S"],
+            price=Decimal(item["price"]["N"]),
+            timestamp=float(item["timestamp"]["N"]),
+            tier=Tier(item.get("tier", {"S": Tier.COLD})["S"]),
+            spread=Decimal(item.get("spread", {"N": "0"})["N"]),
+            updated_at=float(item.get("updated_at", item["timestamp"])["N"]),
+            sources=_sources_decoder.decode(item.get("sources", {"S": "[]"})["S"]),
+            left_out=_left_out_decoder.decode(item.get("left_out", {"S": "[]"})["S"]),
+        )
+    except (KeyError, ValueError, ArithmeticError) as error:
+        raise StoreRefused(f"DynamoDB: an item that is no price: {error!r}") from error
 
 
 def _units(consumed: Sequence[Mapping[str, Any]] | None) -> float:

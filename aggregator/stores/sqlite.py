@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
-from aggregator.errors import StoreError
+from aggregator.errors import StoreError, StoreRefused
 from aggregator.models import Price, decode_price, encode
 from aggregator.stores.database import Connection, Database
 
@@ -96,4 +97,8 @@ class SqliteHistory:
 
 
 def _read(connection: Connection, queries: Sequence[tuple[str, Sequence[object]]]) -> list[Price]:
-    return [decode_price(row[0]) for query, values in queries for row in connection.execute(query, values)]
+    rows = [row[0] for query, values in queries for row in connection.execute(query, values)]
+    try:
+        return [decode_price(body) for body in rows]
+    except msgspec.DecodeError as error:
+        raise StoreRefused(f"SQLite: a row that is no price: {error}") from error

@@ -14,7 +14,7 @@ import aiobreaker
 import pytest
 from aiobreaker.state import CircuitBreakerState
 
-from aggregator.errors import BreakerOpen, ExchangeHttpError, ExchangeTimeout, NotListed, RateLimited
+from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, ExchangeTimeout, NotListed, RateLimited
 from aggregator.exchanges.guard import Guard
 from tests.parts.process import ROOT
 
@@ -66,7 +66,7 @@ def changes() -> list[str]:
 @pytest.fixture
 def guard(clock: Clock, changes: list[str]) -> Guard:
     """Return a guard as the service uses it: five failures, thirty seconds, two probes."""
-    return Guard(clock, changes.append)
+    return Guard(clock, lambda state, _: changes.append(state))
 
 
 async def good() -> str:
@@ -319,8 +319,8 @@ async def test_a_listener_that_raises_does_not_stop_it_from_opening_kept_away(cl
         await breaker.call_async(bad)
     assert breaker.current_state is CircuitBreakerState.CLOSED
 
-    def raising(state: str) -> None:
-        raise RuntimeError(state)
+    def raising(state: str, error: ExchangeError | None) -> None:
+        raise RuntimeError(state, error)
 
     guard = Guard(clock, raising, failures=1)
     with pytest.raises(RuntimeError):

@@ -19,6 +19,9 @@ from tests.parts.ports import free_port
 pytestmark = pytest.mark.real
 
 UNLISTED = Asset("nosuchcoin", "", "", Tier.COLD, 3)
+# A ticker with three thousand lists inside each other in a field nobody asked for: decoders give up in their own way.
+NESTED_BODY = b'{"x":' + b"[" * 3000 + b"]" * 3000 + b',"symbol":"btcusdt","price":1,"volume":1,"timestamp":1}'
+NESTED = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(NESTED_BODY) + NESTED_BODY
 MANY = [Asset(symbol, "", "", Tier.COLD, 0) for symbol in ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt")]
 
 
@@ -153,8 +156,9 @@ async def test_a_refused_connection_counts(http: aiohttp.ClientSession, metrics:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", Reason.UNREACHABLE),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 4_000_000, Reason.UNDECODABLE),
         (b"SMTP ready\r\n\r\n", Reason.UNREACHABLE),
+        (NESTED, Reason.UNDECODABLE),
     ],
-    ids=["redirect", "empty", "teapot", "half", "endless", "smtp"],
+    ids=["redirect", "empty", "teapot", "half", "endless", "smtp", "nested"],
 )
 async def test_what_no_exchange_should_send(
     http: aiohttp.ClientSession, metrics: Metrics, answer: bytes, expected: Reason

@@ -14,6 +14,7 @@ class ScriptedExchange:
     """Answers with a ticker at `price`, or as `script` says: an answer, or None to hang until let go."""
 
     breaker_state = "closed"
+    idle_seconds = None
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time) -> None:
         self.name = name

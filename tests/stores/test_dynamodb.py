@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from decimal import Decimal
 
 import aioboto3
 import pytest
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.stores.dynamodb import DynamoTable
-from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb import DynamoServer, jar
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 
@@ -52,6 +53,18 @@ async def test_the_attributes_are_as_the_design_says(table: DynamoTable) -> None
     assert item["price"] == {"N": "79450.12"}
     assert float(item["updated_at"]["N"]) == NOW + 0.123456
     assert "expires_at" not in item
+
+
+async def test_items_of_other_writers_are_read_or_refused(table: DynamoTable) -> None:
+    """Keys and price are enough; what is no price is an error of the store, not a crash."""
+    key = {"asset": {"S": "btcusdt"}, "timestamp": {"N": str(NOW)}}
+    await table._client.put_item(TableName=table._table, Item=key | {"price": {"N": "1.5"}})
+    found = (await table.latest(["btcusdt"]))["btcusdt"]
+    assert (found.price, found.timestamp, found.updated_at, found.sources) == (Decimal("1.5"), NOW, NOW, ())
+    for odd in ({}, {"price": {"S": "much"}}, {"price": {"N": "1"}, "sources": {"S": "[1]"}}):
+        await table._client.put_item(TableName=table._table, Item=key | odd)
+        with pytest.raises(StoreRefused):
+            await table.latest(["btcusdt"])
 
 
 async def test_a_retention_turns_expiry_on(dynamodb_running: DynamoServer) -> None:
@@ -113,7 +126,8 @@ async def test_a_batch_is_one_call(table: DynamoTable) -> None:
     prices = [price(timestamp=NOW + number) for number in range(26)]
     assert await table.put(prices[:25]) == []
     assert value(table._metrics, "price_dynamodb_write_latency_seconds_count") == 1
-    assert value(table._metrics, "price_dynamodb_write_units_total") >= 25
+    # moto counts a unit for a call, whatever is in it
+    assert value(table._metrics, "price_dynamodb_write_units_total") >= (25 if jar() else 1)
     assert await table.between("btcusdt", 0, NOW * 2, 100, newest_first=False) == prices[:25]
     with pytest.raises(StoreRefused):
         await table.put(prices)
