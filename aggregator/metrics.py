@@ -124,6 +124,9 @@ class Metrics:
         self.outbox_refused = self._counter(
             "price_outbox_refused_total", "Waiting prices given up because the outbox was full.", "tier"
         )
+        self.history_lost = self._counter(
+            "price_history_lost_total", "Prices that neither the outbox nor, in its stead, DynamoDB took."
+        )
         self.dead_letters = self._counter("price_dead_letters_added_total", "Prices DynamoDB refused for good.")
         self.dead_letters_held = self._gauge("price_dead_letters", "Dead letters not replayed or deleted yet.")
         self.dynamodb_write_seconds = self._histogram(

@@ -164,7 +164,9 @@ class Refresher:
         if isinstance(outcome, NoPrice):
             self._metrics.refresh_errors.labels(asset.tier.value).inc()
             return outcome
-        taken = await asyncio.gather(*(sink.write([outcome]) for sink in self._sinks))
+        # One after the other: what the first, the history, has on disk, the second may show. So nothing is served that
+        # a kill could still take; and where one fails, the next is written all the same.
+        taken = [await sink.write([outcome]) for sink in self._sinks]
         if any(taken):
             self._freshness.note(outcome, self._now())
         self._metrics.refreshes.labels(asset.tier.value, trigger).inc()

@@ -87,7 +87,7 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
         ]
         await stack.enter_async_context(_in_background(history))
         freshness = Freshness(catalog, metrics)
-        sinks = [GroupCommit("cache", cache, metrics), GroupCommit("history", history, metrics)]
+        sinks = [GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics)]
         refresher = Refresher(catalog, exchanges, sinks, freshness, metrics, _policy(settings))
         stack.push_async_callback(refresher.close, _STOP_SECONDS)
         lookup = Lookup(catalog, cache, history, refresher, metrics)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 Connection = sqlite3.Connection
 
-_BUSY_SECONDS = 2.0
+_BUSY_SECONDS = 0.5
 _JOURNAL_BYTES = 16 << 20  # a WAL that grew larger is cut back to this
 
 
@@ -30,6 +30,7 @@ class Database:
         self._version = version
         self._writer = _Worker(path, "sqlite-write")
         self._reader = _Worker(path, "sqlite-read")
+        self._checkpointer = _Worker(path, "sqlite-checkpoint")
 
     async def open(self) -> None:
         """Create file and tables where missing. Raises StoreRefused when the file cannot be used."""
@@ -52,8 +53,16 @@ class Database:
         """Raise StoreUnavailable unless the file could be locked for writing."""
         await self.write(lambda _: None)
 
+    async def checkpoint(self) -> None:
+        """Move what was written from the journal into the file, in a third thread, so no writer waits for the disk.
+
+        Whoever opens a database calls this about once a second; the journal grows until then.
+        """
+        await self._checkpointer.run(lambda connection: connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+
     async def close(self) -> None:
         """Finish what is under way and close the file."""
+        await self._checkpointer.close()
         await self._reader.close()
         await self._writer.close()
 
@@ -95,6 +104,7 @@ def _connect(path: Path) -> Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # a writer would wait for the disk; see checkpoint()
     except sqlite3.Error:
         connection.close()
         raise

@@ -25,12 +25,13 @@ from aggregator.stores.outbox_file import OutboxFile, Row
 T = TypeVar("T")
 
 _BATCH = 25  # what DynamoDB takes in one call
-_BATCHES_IN_FLIGHT = 8
+_BATCHES_IN_FLIGHT = 4
 _READ_ROWS = 500
 _LINGER = 0.25  # seconds a batch that is not full waits for more
 _LOOK_AGAIN = 1.0  # seconds; another process may have put something into the file
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between attempts: doubled each time, and a random part of it slept
 _MEASURE_SECONDS = 1.0
+_DIRECT_SECONDS = 1.0  # a refresh waits no longer than this for the table when the disk is full
 
 
 class Table(Protocol):
@@ -91,12 +92,32 @@ class Outbox:
         await self._file.open()
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Put all of `prices` on disk, or none."""
-        given_up = await self._file.append(prices)
+        """Put all of `prices` on disk, or none.
+
+        Where the disk does not take them, they are sent to the table at once, as far as that goes, and it is an error
+        all the same: without the file there is no promise.
+        """
+        try:
+            given_up = await self._file.append(prices)
+        except StoreUnavailable:
+            await self._send_directly(prices)
+            raise
         self._arrived.set()
         for tier, rows in given_up.items():
             self._metrics.outbox_refused.labels(tier.value).inc(rows)
             self._log.error("outbox_full", given_up=rows, tier=tier.value)
+
+    async def _send_directly(self, prices: Sequence[Price]) -> None:
+        """Send to the table what the disk has refused; what the table does not take at once is lost, and counted."""
+        keyed = list({(price.asset, price.timestamp): price for price in prices}.values())
+        sent = 0
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_DIRECT_SECONDS):
+                for first in range(0, len(keyed), _BATCH):
+                    batch = keyed[first : first + _BATCH]
+                    sent += len(batch) - len(await self._table.put(batch))
+        self._metrics.store_writes.labels("dynamodb").inc(sent)
+        self._metrics.history_lost.inc(len(keyed) - sent)
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol, waiting or sent; while the table is away, of those that wait."""
@@ -245,6 +266,7 @@ class Outbox:
 
     async def _measure(self) -> None:
         while True:
+            await self._patiently(self._file.checkpoint)
             size = await self._patiently(self._file.size)
             self._metrics.outbox_rows.set(size.rows)
             self._metrics.outbox_bytes.set(size.bytes)

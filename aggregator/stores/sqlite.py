@@ -33,6 +33,7 @@ _BETWEEN = "SELECT body FROM prices WHERE asset = ? AND timestamp BETWEEN ? AND 
 _EXPIRE = "DELETE FROM prices WHERE rowid IN (SELECT rowid FROM prices WHERE updated_at < ? LIMIT ?)"
 
 _SWEEP_SECONDS = 600.0
+_CHECKPOINT_SECONDS = 1.0
 _SWEEP_ROWS = 5000  # a transaction; writers wait no longer than that takes
 
 
@@ -52,13 +53,17 @@ class SqliteHistory:
         await self._file.open()
 
     async def run(self) -> None:
-        """Delete what has expired, now and every ten minutes, for ever."""
+        """Keep the file in order, for ever: delete what has expired every ten minutes, checkpoint every second."""
+        sweep_at = 0.0
         while True:
             try:
-                await self.expire()
+                if time.monotonic() >= sweep_at:
+                    sweep_at = time.monotonic() + _SWEEP_SECONDS
+                    await self.expire()
+                await self._file.checkpoint()
             except StoreError as error:
-                structlog.get_logger().warning("expiry_failed", error=str(error))
-            await asyncio.sleep(_SWEEP_SECONDS)
+                structlog.get_logger().warning("history_upkeep_failed", error=str(error))
+            await asyncio.sleep(_CHECKPOINT_SECONDS)
 
     async def expire(self) -> None:
         """Delete what is older than the retention allows."""

@@ -291,7 +291,14 @@ async def test_a_file_that_cannot_be_written_is_an_error_and_heals(parts: Parts)
         other = sqlite3.connect(parts.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable):
-            await parts.outbox.write(many(1))
+            await parts.outbox.write(many(30))
+        assert len(parts.table.items) == 30  # sent at once instead, without a promise
+        assert parts.value("price_history_lost_total") == 0
+        parts.table.away = True
+        with pytest.raises(StoreUnavailable):
+            await parts.outbox.write(many(3, "ethusdt"))
+        assert parts.value("price_history_lost_total") == 3
+        parts.table.away = False
         with pytest.raises(StoreUnavailable):
             await parts.outbox.ping()
         other.execute("ROLLBACK")

@@ -1,0 +1,65 @@
+"""The scene of each scenario, its own from Redis to the table, and a line with its figures in any output."""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.parts import DurableDynamo, Scene, Subscriber
+from tests.parts import dynamodb, redis_server
+from tests.parts.dynamodb_proxy import DynamoProxy
+from tests.parts.exchanges import Market
+from tests.parts.redis_server import RedisServer
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # DynamoDB Local commits each item on its own, which a disk takes 500 times a second
+
+
+@pytest.fixture(scope="module")
+def redis_apart() -> Iterator[RedisServer]:
+    """Run a Redis on which nobody but the scenarios publishes."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def durable_dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableDynamo]:
+    """Share one DynamoDB that can be killed; scenarios keep apart by table."""
+    if dynamodb.jar() is None:
+        pytest.skip("needs DynamoDB Local: moto forgets its tables when killed; see the header")
+    around = MEMORY if MEMORY.is_dir() else tmp_path_factory.getbasetemp()
+    with tempfile.TemporaryDirectory(dir=around) as folder:
+        server = DurableDynamo(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, market: Market, redis_apart: RedisServer, durable_dynamodb: DurableDynamo) -> Iterator[Scene]:
+    """Lend what surrounds the service, with a new table and a subscriber that misses nothing."""
+    subscriber = Subscriber(redis_apart.url)
+    yield Scene(tmp_path, market, redis_apart, durable_dynamodb, f"prices-{uuid.uuid4()}", subscriber)
+    subscriber.close()
+
+
+@pytest.fixture
+def proxy(durable_dynamodb: DurableDynamo) -> Iterator[DynamoProxy]:
+    """Put the fault proxy in front of it."""
+    running = DynamoProxy(durable_dynamodb.endpoint)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a line that pytest does not keep to itself."""
+
+    def aloud(line: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {line}")  # noqa: T201  # the figures are the point of the run
+
+    return aloud

@@ -1,0 +1,294 @@
+"""A proxy in front of DynamoDB Local that can be told to throttle, half-process, fail, hang, cut and refuse.
+
+`python -m tests.parts.dynamodb_proxy --target http://127.0.0.1:8000` prints `listening on http://127.0.0.1:PORT`.
+`PUT /faults` with any of Faults' fields puts them in force, `{}` ends them; `GET /faults` shows them and what was done.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import enum
+import json
+import random
+import signal
+import sys
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import aiohttp
+import msgspec
+import uvloop
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tests.parts.process import ROOT, Process
+from tests.parts.service import call
+
+LARGEST_BODY = 32 * 1024 * 1024  # bytes; DynamoDB's own limit for a batch is 16 MiB
+LONGEST_HANG = 300.0  # seconds
+TARGET_SECONDS = 60.0
+HOP_BY_HOP = frozenset(("connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"))
+OF_THE_SERVER = HOP_BY_HOP | {"date", "server"}
+AMAZON_JSON = "application/x-amz-json-1.0"
+EVERY_CALL = ("drop_rate", "hang_rate", "error_rate")
+BATCHES_ONLY = ("throttle_rate", "half_rate")
+
+_AMAZON = "com.amazonaws.dynamodb.v20120810#"
+THROTTLED = (f"{_AMAZON}ProvisionedThroughputExceededException", "The level of configured throughput was exceeded.")
+BROKEN = (f"{_AMAZON}InternalServerError", "The request processing has failed because of an unknown error.")
+REFUSED = ("com.amazon.coral.validate#ValidationException", "One or more parameter values were invalid")
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The faults in force. A rate is a share of calls, and no call meets two: together they are at most 1."""
+
+    throttle_rate: float = 0.0  # of BatchWriteItem: 400 ProvisionedThroughputExceededException
+    half_rate: float = 0.0  # of BatchWriteItem: half is sent on, the rest comes back as UnprocessedItems
+    error_rate: float = 0.0  # of every call: 500 InternalServerError
+    hang_rate: float = 0.0  # of every call: never answered
+    drop_rate: float = 0.0  # of every call: the connection is cut
+    refuse_for_good: str = ""  # a write of an item with this in its asset: 400 ValidationException, the whole call
+
+    def __post_init__(self) -> None:
+        rates = [getattr(self, effect) for effect in (*EVERY_CALL, *BATCHES_ONLY)]
+        if min(rates) < 0 or sum(rates) > 1:
+            raise ValueError("rates are from 0 to 1, and together at most 1")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was done since the start: calls by their fate, and the items of batches the target has taken."""
+
+    calls: int = 0
+    passed: int = 0
+    items: int = 0
+    throttled: int = 0
+    halved: int = 0
+    errors: int = 0
+    hung: int = 0
+    dropped: int = 0
+    refused: int = 0
+    unreachable: int = 0
+
+
+class Effect(enum.StrEnum):
+    """What becomes of a call, by the name of the rate that strikes it."""
+
+    NONE = "none"
+    THROTTLE = "throttle_rate"
+    HALF = "half_rate"
+    ERROR = "error_rate"
+    HANG = "hang_rate"
+    DROP = "drop_rate"
+
+
+class Proxy:
+    """Sends calls on to `target`, but for the faults in force; the same seed strikes the same calls."""
+
+    def __init__(self, target: str, session: aiohttp.ClientSession, seed: int) -> None:
+        self._target = target.rstrip("/")
+        self._session = session
+        self._random = random.Random(seed)
+        self._faults = Faults()
+        self._counts = Counts()
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer any request: those to /faults ourselves, the rest as the target would."""
+        body = await request.read()
+        if request.path == "/faults":
+            return self._switch(request.method, body)
+        self._counts.calls += 1
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if self._is_refused(operation, body):
+            self._counts.refused += 1
+            return _error(400, *REFUSED)
+        return await self._meet(self._effect(operation), request, body)
+
+    def _switch(self, method: str, body: bytes) -> web.Response:
+        if method == "PUT":
+            try:
+                self._faults = msgspec.json.decode(body, type=Faults)
+            except msgspec.DecodeError as error:
+                return web.json_response({"msg": str(error)}, status=400)
+        return web.json_response(
+            {"faults": msgspec.to_builtins(self._faults), "done": msgspec.to_builtins(self._counts)}
+        )
+
+    def _is_refused(self, operation: str, body: bytes) -> bool:
+        wanted = self._faults.refuse_for_good
+        if not wanted or wanted.encode() not in body or operation not in ("BatchWriteItem", "PutItem"):
+            return False
+        return any(wanted in asset for asset in _assets(json.loads(body)))
+
+    def _effect(self, operation: str) -> Effect:
+        """Draw once, so that each rate is the share it says whatever the others are."""
+        rates = (*EVERY_CALL, *BATCHES_ONLY) if operation == "BatchWriteItem" else EVERY_CALL
+        drawn = self._random.random()
+        bounds = accumulate(getattr(self._faults, rate) for rate in rates)
+        return next((Effect(rate) for rate, bound in zip(rates, bounds, strict=True) if drawn < bound), Effect.NONE)
+
+    async def _meet(self, effect: Effect, request: web.BaseRequest, body: bytes) -> web.Response:
+        """Do to the call what has been drawn for it."""
+        match effect:
+            case Effect.THROTTLE:
+                self._counts.throttled += 1
+                return _error(400, *THROTTLED)
+            case Effect.ERROR:
+                self._counts.errors += 1
+                return _error(500, *BROKEN)
+            case Effect.HANG:
+                self._counts.hung += 1
+                await asyncio.sleep(LONGEST_HANG)
+                return _cut(request)
+            case Effect.DROP:
+                self._counts.dropped += 1
+                return _cut(request)
+            case Effect.HALF:
+                return await self._half(request, body)
+            case Effect.NONE:
+                return await self._send_on(request, body)
+
+    async def _half(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        """Send on the first half of the items, the larger one, and hand the rest back as not processed."""
+        sent = json.loads(body)
+        taken, left = _halves(sent["RequestItems"])
+        answer = await self._send_on(request, json.dumps(sent | {"RequestItems": taken}).encode())
+        if answer.status != 200 or not isinstance(answer.body, bytes):
+            return answer
+        self._counts.halved += 1
+        said = json.loads(answer.body)
+        unprocessed = said.get("UnprocessedItems", {})
+        for table, puts in left.items():
+            unprocessed[table] = unprocessed.get(table, []) + puts
+        return _amazon(200, said | {"UnprocessedItems": unprocessed}, answer.headers)
+
+    async def _send_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        """Let the target answer; while it is away, cut the connection as it would."""
+        try:
+            async with self._session.request(
+                request.method,
+                self._target + request.raw_path,
+                headers=_without(HOP_BY_HOP, request.headers),
+                data=body,
+                allow_redirects=False,
+            ) as answer:
+                said = await answer.read()
+        except (aiohttp.ClientError, TimeoutError):
+            self._counts.unreachable += 1
+            return _cut(request)
+        self._counts.passed += 1
+        if answer.status == 200:
+            self._counts.items += body.count(b'"PutRequest"')  # in a text the quotes would be escaped
+        return web.Response(body=said, status=answer.status, headers=_without(OF_THE_SERVER, answer.headers))
+
+
+class DynamoProxy:
+    """A running proxy in front of the DynamoDB at `target`."""
+
+    def __init__(self, target: str, seed: int = 1) -> None:
+        command = [sys.executable, "-m", "tests.parts.dynamodb_proxy", "--target", target, "--seed", str(seed)]
+        self.process = Process(command, cwd=ROOT)
+        self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
+
+    def url(self, table: str) -> str:
+        """Name a table behind it, as AGGREGATOR_HISTORY_URL wants it."""
+        return f"dynamodb://{table}?region=us-east-1&endpoint={self.endpoint}"
+
+    def faults(self, **faults: object) -> None:
+        """Switch these faults on and all others off."""
+        answer = call("PUT", f"{self.endpoint}/faults", body=json.dumps(faults).encode())
+        assert answer.status == 200, answer.text
+
+    def done(self, what: str) -> int:
+        """Return how often it has done something, by the names of Counts."""
+        count = call("GET", f"{self.endpoint}/faults").json["done"][what]
+        assert isinstance(count, int)
+        return count
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.stop()
+
+
+def _assets(sent: Mapping[str, Any]) -> list[str]:
+    """Return the `asset` of every item that a PutItem or BatchWriteItem wants to put."""
+    puts = [request.get("PutRequest", {}) for requests in sent.get("RequestItems", {}).values() for request in requests]
+    return [put["Item"].get("asset", {}).get("S", "") for put in (*puts, sent) if "Item" in put]
+
+
+def _halves(requests: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """Split each table's requests; of a single one nothing is left."""
+    middle = {table: (len(puts) + 1) // 2 for table, puts in requests.items()}
+    taken = {table: puts[: middle[table]] for table, puts in requests.items()}
+    return taken, {table: puts[middle[table] :] for table, puts in requests.items() if len(puts) > 1}
+
+
+def _without(names: frozenset[str], headers: Mapping[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in names)
+
+
+def _error(status: int, kind: str, message: str) -> web.Response:
+    """Make an error as DynamoDB words it."""
+    return _amazon(status, {"__type": kind, "message": message}, {"Content-Type": AMAZON_JSON})
+
+
+def _amazon(status: int, said: object, headers: Mapping[str, str]) -> web.Response:
+    """Make an answer with the checksum of its body, which botocore checks."""
+    body = json.dumps(said).encode()
+    answer = web.Response(body=body, status=status, headers=_without(OF_THE_SERVER, headers))
+    answer.headers["x-amz-crc32"] = str(zlib.crc32(body))
+    return answer
+
+
+def _cut(request: web.BaseRequest) -> web.Response:
+    """Reset the connection; the response that aiohttp asks for goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+@contextlib.asynccontextmanager
+async def listening(target: str, seed: int) -> AsyncIterator[int]:
+    """Serve on a free port while the block runs, and give the port."""
+    connector = aiohttp.TCPConnector(limit=0)  # the client in front decides how many calls are under way
+    timeout = aiohttp.ClientTimeout(total=TARGET_SECONDS)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+        # handler_cancellation: a call that hangs ends when its client goes
+        server = web.Server(
+            Proxy(target, session, seed).handle,
+            handler_cancellation=True,
+            client_max_size=LARGEST_BODY,
+            access_log=None,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+
+async def _run(target: str, seed: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with listening(target, seed) as port:
+        print(f"listening on http://127.0.0.1:{port}", flush=True)  # noqa: T201  # for who starts it
+        await stop.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the proxy until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="dynamodb_proxy", description="Faults in front of DynamoDB.")
+    parser.add_argument("--target", required=True, help="http://host:port of the DynamoDB behind it")
+    parser.add_argument("--seed", type=int, default=1, help="another seed strikes other calls")
+    options = parser.parse_args(arguments)
+    uvloop.run(_run(options.target, options.seed))
+
+
+if __name__ == "__main__":
+    main()
