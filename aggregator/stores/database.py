@@ -113,7 +113,7 @@ def _connect(path: Path) -> Connection:
 
 def _prepare(connection: Connection, schema: str, version: int) -> int:
     """Create the tables in a new file; return the version of the layout."""
-    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT;")
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     assert isinstance(found, int)  # noqa: S101  # it is SQLite's own

@@ -4,7 +4,6 @@ Waiting prices stand in one table per tier, so that giving up the oldest cold on
 ids are nanoseconds of our clock, made to increase, and so give one order across the three.
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -38,15 +37,9 @@ _VERSION = 1
 
 _COLDEST_FIRST = tuple(reversed(Tier))
 _UNSEEN_SHARE = 0.001  # of the bound may be appended between two looks at the size, which cost as much as an append
+_INSERT_ROWS = 200  # a statement; four values each, and SQLite takes 999 at the least
 _GIVE_UP_ROWS = 200  # at a time, when the file is full
 _ALL = " UNION ALL ".join(f"SELECT id, body FROM (SELECT * FROM waiting_{tier.value} {{0}})" for tier in Tier)
-
-
-# All rows in one statement: each statement hands the interpreter's lock over twice, which costs more than the SQL.
-_INSERT = {
-    tier: f"INSERT INTO waiting_{tier.value} SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)"
-    for tier in Tier
-}
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -116,8 +109,7 @@ class OutboxFile:
                 given_up = _make_room(connection, self._most_bytes)
                 self._unseen_bytes = 0
             for tier, ours in rows.items():
-                if ours:
-                    connection.execute(_INSERT[tier], (json.dumps(ours),))
+                _insert(connection, tier, ours)
             return given_up
 
         return await self._file.write(append)
@@ -197,14 +189,27 @@ class OutboxFile:
         return self._last_id
 
 
+def _insert(connection: Connection, tier: Tier, rows: Sequence[tuple[int, str, float, str]]) -> None:
+    """Insert by few statements: each hands the interpreter's lock over twice, which costs more than the SQL."""
+    for first in range(0, len(rows), _INSERT_ROWS):
+        some = rows[first : first + _INSERT_ROWS]
+        places = ",".join(["(?, ?, ?, ?)"] * len(some))
+        connection.execute(
+            f"INSERT INTO waiting_{tier.value} VALUES {places}", [value for row in some for value in row]
+        )
+
+
 def _largest_id(connection: Connection) -> int:
     largest = (connection.execute(f"SELECT max(id) FROM waiting_{tier.value}").fetchone()[0] for tier in Tier)
     return max((found for found in largest if found is not None), default=0)
 
 
-def _remove(connection: Connection, rows: Iterable[Row]) -> None:
-    for row in rows:
-        connection.execute(f"DELETE FROM waiting_{row.price.tier.value} WHERE id = ?", (row.id,))
+def _remove(connection: Connection, rows: Sequence[Row]) -> None:
+    for tier in Tier:
+        ids = [row.id for row in rows if row.price.tier is tier]
+        if ids:
+            places = ",".join("?" * len(ids))
+            connection.execute(f"DELETE FROM waiting_{tier.value} WHERE id IN ({places})", ids)
 
 
 def _make_room(connection: Connection, most_bytes: int) -> Mapping[Tier, int]:
