@@ -61,6 +61,10 @@ class Metrics:
         self._stores()
         ProcessCollector(registry=registry)
         registry.register(_System())
+        # From zero on, as an alert on an increase cannot see a series that begins with its first loss.
+        for tier in Tier:
+            for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed):
+                counter.labels(tier.value)
 
     def _api(self) -> None:
         self.api_requests = self._counter("price_api_requests_total", "Requests answered.", "endpoint", "status")

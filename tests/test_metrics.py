@@ -56,6 +56,16 @@ def test_the_names_and_labels_people_query(metrics: Metrics, name: str) -> None:
     assert set(found[0].labels) == EXPECTED[name]
 
 
+@pytest.mark.parametrize(
+    "name", ["price_outbox_refused_total", "price_refresh_errors_total", "price_history_lost_total"]
+)
+def test_losses_begin_at_zero(name: str) -> None:
+    """The series an alert watches is there before the first loss, else its increase would not be seen."""
+    registry = Metrics(CollectorRegistry()).registry
+    samples = [one for family in registry.collect() for one in family.samples if one.name == name]
+    assert [one.value for one in samples] == [0.0] * (1 if name == "price_history_lost_total" else 3)
+
+
 def test_two_services_in_one_process_do_not_share_numbers() -> None:
     """Everything is on the registry passed in; there is no global one."""
     one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
