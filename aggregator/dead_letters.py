@@ -8,6 +8,7 @@ from pathlib import Path
 from aggregator.stores.outbox_file import DeadLetter, OutboxFile
 
 _PAGE = 500
+_LARGEST_ID = (1 << 63) - 1  # SQLite's
 _UNBOUNDED = 1 << 62  # this tool adds nothing but what was there before
 
 
@@ -58,7 +59,8 @@ async def _chosen(outbox: OutboxFile, ids: Sequence[str]) -> list[DeadLetter]:
 
 
 async def _one(outbox: OutboxFile, text: str) -> DeadLetter:
-    letter = await outbox.dead_letter(int(text)) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004  # SQLite's integers
+    is_id = text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST_ID)) and int(text) <= _LARGEST_ID
+    letter = await outbox.dead_letter(int(text)) if is_id else None
     if letter is None:
         raise NoSuchLetter(f"there is no dead letter {text}")
     return letter

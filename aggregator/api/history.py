@@ -79,8 +79,9 @@ class HistoryRoutes:
         asset = asset_of(request, self._catalog)
         interval = answers.choice(request, "interval", "1m", tuple(INTERVALS))
         seconds = INTERVALS[interval]
-        end = times.time_of(request, "end", self._now() + _AHEAD)
-        start = times.time_of(request, "start", max(0.0, end - _USUAL_CANDLES * seconds))
+        usual = max(0.0, min(times.time_of(request, "end", math.inf), self._now()) - _USUAL_CANDLES * seconds)
+        start = times.time_of(request, "start", usual)
+        end = times.time_of(request, "end", max(start, self._now() + _AHEAD))
         _check_range(start, end)
         if (end - start) / seconds > _MOST_CANDLES:
             raise refuse(400, f"start to end must be at most {_MOST_CANDLES} candles of {interval}")
@@ -97,7 +98,7 @@ class HistoryRoutes:
         builder = CandleBuilder(seconds)
         while prices:
             yield list(builder.add((price.timestamp, price.price) for price in prices))
-            if len(prices) < _MOST_ROWS:
+            if len(prices) < _MOST_ROWS or prices[-1].timestamp >= wanted.end:
                 break
             wanted = _after(wanted, prices[-1])
             prices = await self._history.between(wanted.asset, wanted.start, wanted.end, _MOST_ROWS, newest_first=False)
@@ -117,7 +118,7 @@ class HistoryRoutes:
         if text is not None:
             return _from_cursor(request, asset, text)
         start = times.time_of(request, "start", 0.0)
-        end = times.time_of(request, "end", self._now() + _AHEAD)
+        end = times.time_of(request, "end", max(start, self._now() + _AHEAD))
         _check_range(start, end)
         order = answers.choice(request, "order", "desc", ("asc", "desc"))
         return Cursor(asset.symbol, start, end, newest_first=order == "desc")

@@ -38,7 +38,7 @@ def parse(text: str) -> float | None:
         seconds = datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds if seconds >= 0 else None
+    return seconds if 0 <= seconds <= LATEST else None
 
 
 def show(timestamp: float) -> str:

@@ -42,7 +42,10 @@ class Database:
             raise StoreRefused(f"{self.path} has layout {found}, this version needs {self._version}: move it away")
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in the writer's thread as one transaction: all of it is kept, or none."""
+        """Run `work` in the writer's thread as one transaction: all of it is kept, or none.
+
+        Nothing of SQLite's may leave the thread: a cursor that is let go of in another one spoils a statement in use.
+        """
         return await self._writer.run(lambda connection: _transaction(connection, work))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -56,9 +59,11 @@ class Database:
     async def checkpoint(self) -> None:
         """Move what was written from the journal into the file, in a third thread, so no writer waits for the disk.
 
-        Whoever opens a database calls this about once a second; the journal grows until then.
+        Whoever opens a database calls this about once a second. The journal can begin anew only when all of it is
+        moved, which under steady writes is never quite so; once it is large, the writer moves the little that is left.
         """
-        await self._checkpointer.run(lambda connection: connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+        if await self._checkpointer.run(_checkpoint) > _JOURNAL_BYTES:
+            await self._writer.run(_checkpoint)
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
@@ -109,6 +114,13 @@ def _connect(path: Path) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _checkpoint(connection: Connection) -> int:
+    """Move what can be moved now; return how large the journal is, in bytes."""
+    _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    return int(frames * size)
 
 
 def _prepare(connection: Connection, schema: str, version: int) -> int:

@@ -15,6 +15,7 @@ import aioboto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
@@ -83,14 +84,14 @@ class DynamoTable:
             answer = await self._client.batch_write_item(
                 RequestItems={self._table: requests}, ReturnConsumedCapacity="TOTAL"
             )
+            left = answer["UnprocessedItems"].get(self._table, [])  # without it, it is not DynamoDB that has answered
         self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
-        left = answer.get("UnprocessedItems", {}).get(self._table, [])
         return [_price(request["PutRequest"]["Item"]) for request in left]
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol that has one."""
-        found = await asyncio.gather(*(self._query(symbol, 0, None, 1, newest_first=True) for symbol in symbols))
-        return {prices[0].asset: prices[0] for prices in found if prices}
+        found = await asyncio.gather(*(self._latest(symbol) for symbol in symbols))
+        return {price.asset: price for price in found if price is not None}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time."""
@@ -100,9 +101,19 @@ class DynamoTable:
         """Close the connections."""
         await self._stack.aclose()
 
+    async def _latest(self, symbol: str) -> Price | None:
+        try:
+            prices = await self._query(symbol, 0, None, 1, newest_first=True)
+        except StoreRefused:  # somebody else's item that is no price: it must not spoil the others
+            self._metrics.store_errors.labels("dynamodb", StoreRefused.reason).inc()
+            return None
+        return prices[0] if prices else None
+
     async def _query(
         self, symbol: str, start: float, end: float | None, limit: int, *, newest_first: bool
     ) -> list[Price]:
+        if end is not None and start > end:
+            return []  # DynamoDB would refuse it
         condition, values = _condition(symbol, start, end)
         prices: list[Price] = []
         page: dict[str, Any] = {}
@@ -119,8 +130,9 @@ class DynamoTable:
                         ReturnConsumedCapacity="TOTAL",
                         **page,
                     )
+                    items = answer["Items"]
             self._metrics.dynamodb_read_units.inc(_units([answer.get("ConsumedCapacity", {})]))
-            prices += [_price(item) for item in answer["Items"]]
+            prices += [_price(item) for item in items]
             if "LastEvaluatedKey" not in answer:
                 break
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
@@ -176,9 +188,10 @@ class DynamoTable:
             code = error.response.get("Error", {}).get("Code", "")
             kind: type[StoreError] = StoreRefused if code in _FOR_GOOD else StoreUnavailable
             raise kind(f"DynamoDB: {error}") from error
-        except (BotoCoreError, OSError) as error:
+        except (BotoCoreError, ResponseParserError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            # The last four: botocore's parser, or we, stumbling over a body that is not DynamoDB's, such as a proxy's.
             self._metrics.dynamodb_errors.inc()
-            raise StoreUnavailable(f"DynamoDB: {error}") from error
+            raise StoreUnavailable(f"DynamoDB: {error!r}") from error
 
 
 async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:

@@ -28,6 +28,7 @@ _BATCH = 25  # what DynamoDB takes in one call
 _BATCHES_IN_FLIGHT = 4
 _READ_ROWS = 500
 _LINGER = 0.25  # seconds a batch that is not full waits for more
+_FROM_THE_START = 5.0  # seconds between two looks at all that waits
 _LOOK_AGAIN = 1.0  # seconds; another process may have put something into the file
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between attempts: doubled each time, and a random part of it slept
 _MEASURE_SECONDS = 1.0
@@ -82,6 +83,7 @@ class Outbox:
         self._now = now
         self._batches: asyncio.Queue[list[Row]] = asyncio.Queue(maxsize=1)
         self._in_flight: set[tuple[str, float]] = set()
+        self._ids_in_flight: set[int] = set()
         self._freed, self._arrived = asyncio.Event(), asyncio.Event()
         self._hurry = False
         self._failing = ""
@@ -111,11 +113,12 @@ class Outbox:
         """Send to the table what the disk has refused; what the table does not take at once is lost, and counted."""
         keyed = list({(price.asset, price.timestamp): price for price in prices}.values())
         sent = 0
-        with suppress(StoreError, TimeoutError):
+        with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_DIRECT_SECONDS):
                 for first in range(0, len(keyed), _BATCH):
                     batch = keyed[first : first + _BATCH]
-                    sent += len(batch) - len(await self._table.put(batch))
+                    with suppress(StoreRefused):  # of this batch only
+                        sent += len(batch) - len(await self._table.put(batch))
         self._metrics.store_writes.labels("dynamodb").inc(sent)
         self._metrics.history_lost.inc(len(keyed) - sent)
 
@@ -155,11 +158,12 @@ class Outbox:
         """Give what waits at most `patience` seconds to be sent; the rest stays on disk for the next start."""
         self._hurry = True
         self._arrived.set()
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, StoreError):  # a file that cannot be read now is no reason not to stop
             async with asyncio.timeout(patience):
                 await self._emptied()
-        if (size := await self._file.size()).rows:
-            self._log.info("left_in_outbox", rows=size.rows)
+        with suppress(StoreError):
+            if rows := (await self._file.size()).rows:
+                self._log.info("left_in_outbox", rows=rows)
 
     async def close(self) -> None:
         """Close the file and the table."""
@@ -168,16 +172,16 @@ class Outbox:
 
     async def _feed(self) -> None:
         """Hand out the waiting rows, oldest first, in batches in which no key is twice or in flight already."""
-        last_id = 0
+        last_id, from_the_start_at = 0, 0.0
         while True:
+            if time.monotonic() >= from_the_start_at:
+                # Rows may have come in behind us: from another process, or by a clock that was set back.
+                last_id, from_the_start_at = 0, time.monotonic() + _FROM_THE_START
             rows = await self._next_rows(last_id)
             if rows:
                 last_id = rows[-1].id
                 await self._hand_out(rows)
-            elif self._in_flight:
-                await self._wait(self._arrived, _LOOK_AGAIN)
             else:
-                last_id = 0  # nothing is under way, so whatever there is waits: also rows with ids from an odd clock
                 await self._wait(self._arrived, _LOOK_AGAIN)
 
     async def _next_rows(self, last_id: int) -> list[Row]:
@@ -187,7 +191,7 @@ class Outbox:
         if 0 < len(rows) < _BATCH and not self._hurry:
             await asyncio.sleep(_LINGER)
             rows = await self._patiently(lambda: self._file.after(last_id, _READ_ROWS))
-        return rows
+        return [row for row in rows if row.id not in self._ids_in_flight]
 
     async def _hand_out(self, rows: Sequence[Row]) -> None:
         batch: list[Row] = []
@@ -199,13 +203,15 @@ class Outbox:
                 self._freed.clear()
                 await self._freed.wait()
             self._in_flight.add(_key(row))
+            self._ids_in_flight.add(row.id)
             batch.append(row)
         await self._batches.put(batch)
 
     async def _emptied(self) -> None:
+        self._freed.clear()  # before looking, so that what is freed in between is not missed
         while (await self._file.size()).rows:
-            self._freed.clear()
             await self._freed.wait()
+            self._freed.clear()
 
     async def _send(self) -> None:
         while True:
@@ -217,6 +223,7 @@ class Outbox:
         self._metrics.store_batch.labels("dynamodb").observe(len(batch))
         self._metrics.store_writes.labels("dynamodb").inc(len(taken))
         self._in_flight.difference_update(map(_key, batch))
+        self._ids_in_flight.difference_update(row.id for row in batch)
         self._freed.set()
         self._arrived.set()
 
@@ -266,7 +273,8 @@ class Outbox:
 
     async def _measure(self) -> None:
         while True:
-            await self._patiently(self._file.checkpoint)
+            with suppress(StoreError):  # a full disk; GroupCommit has told the log, and the figures must go on
+                await self._file.checkpoint()
             size = await self._patiently(self._file.size)
             self._metrics.outbox_rows.set(size.rows)
             self._metrics.outbox_bytes.set(size.bytes)

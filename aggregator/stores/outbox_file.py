@@ -41,6 +41,10 @@ _INSERT_ROWS = 200  # a statement; four values each, and SQLite takes 999 at the
 _GIVE_UP_ROWS = 200  # at a time, when the file is full
 _ALL = " UNION ALL ".join(f"SELECT id, body FROM (SELECT * FROM waiting_{tier.value} {{0}})" for tier in Tier)
 
+_LAST = " UNION ALL ".join(
+    f"SELECT id, body FROM (SELECT max(id) AS id, body FROM waiting_{tier.value} {{0}})" for tier in Tier
+)
+
 
 class Row(msgspec.Struct, frozen=True):
     """A price waiting under its id."""
@@ -146,9 +150,12 @@ class OutboxFile:
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """Return at most `limit` waiting prices in the range, in order of time; of the same time, the last written."""
         order = "DESC" if newest_first else "ASC"
-        part = f"WHERE asset = ?1 AND timestamp BETWEEN ?2 AND ?3 ORDER BY timestamp {order}, id DESC LIMIT ?4"
-        values = (symbol, start, end, 2 * limit)
-        found = await self._file.read(lambda connection: connection.execute(_ALL.format(part), values).fetchall())
+        # One row per time: with max(id), SQLite takes the other columns from the row that has it.
+        part = (
+            f"WHERE asset = ?1 AND timestamp BETWEEN ?2 AND ?3 GROUP BY timestamp ORDER BY timestamp {order} LIMIT ?4"
+        )
+        values = (symbol, start, end, limit)
+        found = await self._file.read(lambda connection: connection.execute(_LAST.format(part), values).fetchall())
         prices = _newest_first(found)
         return (prices if newest_first else prices[::-1])[:limit]
 
@@ -180,9 +187,11 @@ class OutboxFile:
 
     async def forget(self, letter: DeadLetter) -> None:
         """Delete a dead letter for good."""
-        await self._file.write(
-            lambda connection: connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,))
-        )
+
+        def forget(connection: Connection) -> None:
+            connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,))
+
+        await self._file.write(forget)
 
     def _next_id(self) -> int:
         self._last_id = max(time.time_ns(), self._last_id + 1)
@@ -213,8 +222,12 @@ def _remove(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def _make_room(connection: Connection, most_bytes: int) -> Mapping[Tier, int]:
-    """Give up the oldest rows of the coldest tier that has any, until the file is below its bound."""
+    """Give up the oldest rows of the coldest tier that has any, until what waits is below the bound.
+
+    Dead letters do not count: they are never given up, and must not push out what DynamoDB would take.
+    """
     given_up: dict[Tier, int] = {}
+    most_bytes += connection.execute("SELECT coalesce(sum(length(body)), 0) FROM dead_letters").fetchone()[0]
     for tier in _COLDEST_FIRST:
         oldest = f"SELECT id FROM waiting_{tier.value} ORDER BY id LIMIT {_GIVE_UP_ROWS}"
         while _bytes(connection) > most_bytes:

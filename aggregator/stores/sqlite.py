@@ -73,6 +73,7 @@ class SqliteHistory:
         gone = _SWEEP_ROWS
         while gone == _SWEEP_ROWS:
             gone = await self._file.write(lambda connection: connection.execute(_EXPIRE, limit).rowcount)
+            await self._file.checkpoint()
 
     async def drain(self, patience: float) -> None:  # History's signature
         """Nothing waits: what was written is where it belongs."""
@@ -80,7 +81,7 @@ class SqliteHistory:
     async def write(self, prices: Sequence[Price]) -> None:
         """Keep all of `prices`, or none; the same key again replaces what was there."""
         rows = [(price.asset, price.timestamp, price.updated_at, encode(price).decode()) for price in prices]
-        await self._file.write(lambda connection: connection.executemany(_UPSERT, rows))
+        await self._file.write(lambda connection: _upsert(connection, rows))
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol that has one."""
@@ -99,6 +100,10 @@ class SqliteHistory:
     async def close(self) -> None:
         """Finish the write under way and close the file."""
         await self._file.close()
+
+
+def _upsert(connection: Connection, rows: Sequence[tuple[str, float, float, str]]) -> None:
+    connection.executemany(_UPSERT, rows)
 
 
 def _read(connection: Connection, queries: Sequence[tuple[str, Sequence[object]]]) -> list[Price]:

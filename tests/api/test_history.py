@@ -173,6 +173,31 @@ async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> None:
+    """A thousand prices up to `end` itself: the candles are whole, on either history."""
+    asset = parts.fresh_asset()
+    await parts.history.write([price(asset, NOW + number) for number in range(1000)])
+    body = await parts.get(f"/prices/{asset}/candles?start={NOW!r}&end={NOW + 999!r}")
+    assert sum(candle["count"] for candle in body["candles"]) == 1000
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> None:
+    """No end was given, so none can be before it."""
+    asset = sqlite.fresh_asset()
+    for route, key in (("history", "prices"), ("candles", "candles")):
+        assert (await sqlite.get(f"/prices/{asset}/{route}?start=2100-01-01"))[key] == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
+    """Unless start says otherwise."""
+    asset = sqlite.fresh_asset()
+    await sqlite.history.write([price(asset, NOW - 499 * 60), price(asset, NOW - 502 * 60)])
+    assert len((await sqlite.get(f"/prices/{asset}/candles"))["candles"]) == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
     """200 and nothing, from pages and candles; a time before all prices has none, which is 404."""
     asset = parts.fresh_asset()

@@ -80,6 +80,7 @@ def test_list_show_replay_delete(outbox: Path) -> None:
         (("show", "7"), "there is no dead letter 7"),
         (("delete", "x"), "there is no dead letter x"),
         (("replay", "9" * 40), "there is no dead letter"),
+        (("show", "9" * 19), "there is no dead letter"),
     ],
 )
 def test_what_is_not_there_is_told(outbox: Path, arguments: tuple[str, ...], told: str) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
-from aggregator.models import Price, Tier
+from aggregator.models import Price, Tier, encode
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.outbox_file import OutboxFile
 from tests.parts.examples import NOW, price
@@ -306,6 +306,72 @@ async def test_a_file_that_cannot_be_written_is_an_error_and_heals(parts: Parts)
         await parts.outbox.write(many(1))
         await parts.outbox.ping()
         await emptied(parts)
+
+
+async def test_many_words_for_one_time_hide_no_other_time(parts: Parts) -> None:
+    """Eight for the first second, one for the next: a page of three has the three oldest times."""
+    parts.table.items = {("btcusdt", NOW + number): price(timestamp=NOW + number) for number in (3, 4)}
+    for amount in range(8):
+        await parts.outbox.write([price(timestamp=NOW + 1, amount=str(amount + 1))])
+    await parts.outbox.write([price(timestamp=NOW + 2)])
+    found = await parts.outbox.between("btcusdt", 0, NOW * 2, 3, newest_first=False)
+    assert [one.timestamp for one in found] == [NOW + 1, NOW + 2, NOW + 3]
+    assert found[0].price == 8
+
+
+async def test_dead_letters_push_out_nothing_that_waits(tmp_path: Path) -> None:
+    """They are kept outside the bound: what DynamoDB would take is not given up for what it will not."""
+    parts = Parts(tmp_path / "outbox.db", most_bytes=1 << 20)
+    await parts.outbox.open()
+    for start in range(0, 3000, 500):
+        await parts.outbox._file.append(many(500, "dead", start=NOW + start))
+        for row in await parts.outbox._file.after(0, 500):
+            await parts.outbox._file.bury(row, "no", NOW)
+    for number in range(10):
+        await parts.outbox.write(many(20, "hot", start=NOW + 100 * number))
+    assert await parts.rows() == 200
+    assert parts.value("price_outbox_refused_total", tier="hot") == 0
+    await parts.outbox.close()
+
+
+async def test_a_row_that_comes_in_behind_is_found_under_load(parts: Parts) -> None:
+    """With an id older than what was sent already, as by a clock set back: sent soon, not at the next lull."""
+    async with parts.running():
+        await parts.outbox.write(many(1))
+        await emptied(parts)
+        parts.outbox._file._last_id = 0
+        late = price("late")
+
+        def insert(connection: sqlite3.Connection) -> None:
+            row = (1, late.asset, late.timestamp, encode(late).decode())
+            connection.execute("INSERT INTO waiting_hot VALUES (?, ?, ?, ?)", row)
+
+        await parts.outbox._file._file.write(insert)
+        second = 0
+        async with asyncio.timeout(20):
+            while ("late", NOW) not in parts.table.items:
+                second += 1
+                await parts.outbox.write([price(timestamp=NOW + second)])
+                await asyncio.sleep(0.02)
+
+
+async def test_a_file_that_cannot_be_read_does_not_keep_us_from_stopping(parts: Parts) -> None:
+    """Nor do the figures stand still while only the checkpoint fails."""
+    parts.table.away = True
+
+    async def refuse() -> None:
+        raise StoreUnavailable("disk")
+
+    parts.outbox._file.checkpoint = refuse  # type: ignore[method-assign]
+    async with parts.running():
+        await parts.outbox.write(many(5))
+
+        async def measured() -> bool:
+            return parts.value("price_outbox_rows") == 5
+
+        await until(measured)
+        parts.outbox._file.size = refuse  # type: ignore[assignment,method-assign]
+        await parts.outbox.drain(0.05)
 
 
 async def test_draining_ends_early_or_in_time(parts: Parts) -> None:

@@ -1,5 +1,6 @@
 """What only SQLite has to show: files, locks, and a batch that is whole or not there."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -78,3 +79,21 @@ async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreRefused, match="move it away"):
         await history.open()
     await history.close()
+
+
+async def test_the_journal_stays_small_under_steady_writes(sqlite: SqliteHistory, tmp_path: Path) -> None:
+    """Three times its bound written, with checkpoints in between as `run` makes them: it began anew on the way."""
+    largest = 0
+
+    async def checkpoints() -> None:
+        while True:
+            await sqlite._file.checkpoint()
+
+    checkpointing = asyncio.create_task(checkpoints())
+    for number in range(160):
+        await sqlite.write([price(f"asset{one}", NOW + number) for one in range(500)])
+        largest = max(largest, (tmp_path / "prices.db-wal").stat().st_size)
+    checkpointing.cancel()
+    await asyncio.gather(checkpointing, return_exceptions=True)
+    assert (tmp_path / "prices.db").stat().st_size > 48 << 20
+    assert largest < 40 << 20
