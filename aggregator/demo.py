@@ -52,7 +52,7 @@ async def _mock_exchange(name: str, port: int, symbols: Path) -> AsyncIterator[s
 
 async def _address(name: str, process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None  # noqa: S101  # asked for above
-    assert process.stderr is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101  # likewise
     try:
         async with asyncio.timeout(_START_SECONDS):
             said = (await process.stdout.readline()).decode()

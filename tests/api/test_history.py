@@ -240,7 +240,7 @@ async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None
         asked.append(limit)
         return await between(symbol, start, end, limit, newest_first=newest_first)
 
-    history.between = counted  # type: ignore[method-assign]
+    history.between = counted  # type: ignore[method-assign]  # counts, then asks the real one
     parts = Parts(history)
     body = await parts.get(f"/prices/a0/candles?start={NOW!r}&end={NOW + 100_000!r}&interval=5m")
     assert sum(candle["count"] for candle in body["candles"]) == 100_000
@@ -301,7 +301,8 @@ async def test_a_history_that_is_away_is_503() -> None:
         async def between(self, *_: object, **__: object) -> list[Price]:
             raise StoreUnavailable("away")
 
-    app = build(HistoryRoutes(CATALOG, Away()).routes(), Metrics(CollectorRegistry()))  # type: ignore[arg-type]
+    away = HistoryRoutes(CATALOG, Away())  # type: ignore[arg-type]  # no more of a history is asked for
+    app = build(away.routes(), Metrics(CollectorRegistry()))
     for target in ("/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"):
         answer = await get(app, target)
         assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})

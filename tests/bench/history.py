@@ -154,7 +154,7 @@ class Bench:
             for number in range(len(waiting) // batch):
                 await asyncio.sleep(max(0.0, begun + number * TICK - time.perf_counter()))
                 part = waiting[number * batch : (number + 1) * batch]
-                took.append(await timed(lambda part=part: outbox.write(part)))  # type: ignore[misc]
+                took.append(await timed(lambda part=part: outbox.write(part)))  # type: ignore[misc]  # a default has no type
             running.cancel()
         await outbox._file.close()
         return sorted(took)
