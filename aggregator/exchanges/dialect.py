@@ -1,9 +1,11 @@
 """What an exchange's dialect file has to offer, and what it is given to read."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from aggregator.errors import ExchangeError
 from aggregator.models import Asset, Ticker
 
 
@@ -14,13 +16,18 @@ class Answer(msgspec.Struct, frozen=True):
     date: str = ""
 
 
+# By the symbol asked for: its ticker, or what the exchange said instead. Who is not in it is not listed there.
+Tickers = Mapping[str, Ticker | ExchangeError]
+
+
 class Dialect(Protocol):
-    """What is particular to one exchange: two pure functions and where it lives."""
+    """What is particular to one exchange: two pure functions, where it lives, and how much it takes at once."""
 
     public_url: str  # used when the settings give only a name; empty when there is none
+    most_symbols: int  # in one call; with 1, both functions get one asset each time
 
-    def path(self, asset: Asset) -> str:
-        """Return the path and query that ask for the asset's ticker. Raises NotListed when it cannot be asked for."""
+    def path(self, assets: Sequence[Asset]) -> str:
+        """Return the path and query that ask for the tickers. Raises NotListed when they cannot be asked for."""
 
-    def parse(self, exchange: str, asset: Asset, answer: Answer) -> Ticker:
-        """Read the answer. Raises Undecodable, or what else the exchange says with a 200, such as NotListed."""
+    def parse(self, exchange: str, assets: Sequence[Asset], answer: Answer) -> Tickers:
+        """Read the answer. Raises Undecodable, or what else the exchange says of the whole call, such as NotListed."""

@@ -16,10 +16,10 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.dialect import Answer, Dialect
+from aggregator.exchanges.dialect import Answer, Dialect, Tickers
 from aggregator.exchanges.guard import Guard
 from aggregator.metrics import BREAKER_STATES, Metrics
-from aggregator.models import Asset, LeftOut, Ticker
+from aggregator.models import Asset, LeftOut, Reason, Ticker
 
 Session = aiohttp.ClientSession
 
@@ -40,7 +40,10 @@ def session(timeout: float) -> Session:
 
 
 class HttpExchange:
-    """`aggregator.ports.Exchange` over one shared session. At most `concurrency` calls are under way at a time."""
+    """`aggregator.ports.Exchange` over one shared session. At most `concurrency` calls are under way at a time.
+
+    A call asks for as many symbols as the dialect takes, but no more than `batch`.
+    """
 
     def __init__(
         self,
@@ -50,12 +53,15 @@ class HttpExchange:
         http: Session,
         metrics: Metrics,
         concurrency: int,
+        batch: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._dialect = dialect
         self._http = http
+        self.batch = min(dialect.most_symbols, batch or dialect.most_symbols)
+        self._unknown: set[str] = set()  # symbols for which a whole batch was refused
         self._slots = asyncio.Semaphore(concurrency)
         self._clock = clock
         self._guard = Guard(clock, self._breaker_changed)
@@ -77,21 +83,54 @@ class HttpExchange:
         return None if self._last_ticker is None else self._clock() - self._last_ticker
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-        """Ask for every asset, side by side, and answer each with its ticker or why there is none."""
-        answers = await asyncio.gather(*(self._fetch_one(asset) for asset in assets))
-        return {asset.symbol: answer for asset, answer in zip(assets, answers, strict=True)}
+        """Ask for at most `batch` assets in one call, and answer each with its ticker or why there is none.
 
-    async def _fetch_one(self, asset: Asset) -> Ticker | LeftOut:
+        Where the exchange refuses a whole batch for a symbol it does not know, the halves are asked for, and so on:
+        a bad symbol costs only itself, and is asked for alone from then on.
+        """
+        together = [asset for asset in assets if asset.symbol not in self._unknown]
+        alone = [[asset] for asset in assets if asset.symbol in self._unknown]
+        answers = await self._fetch_all([together, *alone] if together else alone)
+        if alone:
+            self._unknown.difference_update(symbol for symbol, answer in answers.items() if isinstance(answer, Ticker))
+        return answers
+
+    async def _fetch_all(self, parts: Sequence[Sequence[Asset]]) -> dict[str, Ticker | LeftOut]:
+        if len(parts) == 1:
+            return await self._fetch(parts[0])
+        answers: dict[str, Ticker | LeftOut] = {}
+        for found in await asyncio.gather(*map(self._fetch, parts)):
+            answers |= found
+        return answers
+
+    async def _fetch(self, assets: Sequence[Asset]) -> dict[str, Ticker | LeftOut]:
         try:
             self._guard.check()  # before the queue for a slot: a hanging exchange may hold every one of them
             async with self._slots:
-                return await self._guard.call(lambda: self._call(asset))
+                found = await self._guard.call(lambda: self._call(assets))
         except ExchangeError as error:
+            if isinstance(error, NotListed) and len(assets) > 1:
+                return await self._fetch_halves(assets)
             self._metrics.exchange_errors.labels(self.name, error.reason.value).inc()
-            return LeftOut(self.name, error.reason, str(error))
+            return {asset.symbol: LeftOut(self.name, error.reason, str(error)) for asset in assets}
+        return {asset.symbol: self._answer(found.get(asset.symbol)) for asset in assets}
 
-    async def _call(self, asset: Asset) -> Ticker:
-        url = self._base_url + self._dialect.path(asset)
+    async def _fetch_halves(self, assets: Sequence[Asset]) -> dict[str, Ticker | LeftOut]:
+        halves = [assets[: len(assets) // 2], assets[len(assets) // 2 :]]
+        answers = await self._fetch_all(halves)
+        singles = [half[0].symbol for half in halves if len(half) == 1]
+        self._unknown.update(symbol for symbol in singles if _is_unknown(answers[symbol]))
+        return answers
+
+    def _answer(self, found: Ticker | ExchangeError | None) -> Ticker | LeftOut:
+        if isinstance(found, Ticker):
+            return found
+        if found is None:
+            return LeftOut(self.name, Reason.NOT_LISTED, "not in the answer")
+        return LeftOut(self.name, found.reason, str(found))
+
+    async def _call(self, assets: Sequence[Asset]) -> Tickers:
+        url = self._base_url + self._dialect.path(assets)
         started = self._clock()
         self._requests.inc()
         try:
@@ -100,15 +139,16 @@ class HttpExchange:
             raise ExchangeTimeout("no answer in time") from error
         except aiohttp.ClientError as error:
             raise ExchangeUnreachable(type(error).__name__) from error
-        ticker = self._read(asset, answer)
+        tickers = self._read(assets, answer)
         self._seconds.observe(self._clock() - started)
-        self._last_ticker = self._clock()
-        return ticker
+        if tickers:
+            self._last_ticker = self._clock()
+        return tickers
 
-    def _read(self, asset: Asset, answer: Answer) -> Ticker:
+    def _read(self, assets: Sequence[Asset], answer: Answer) -> Tickers:
         """Let the dialect read the answer; whatever it stumbles over, the answer is to blame, never the service."""
         try:
-            return self._dialect.parse(self.name, asset, answer)
+            return self._dialect.parse(self.name, assets, answer)
         except ExchangeError:
             raise
         except Exception as error:  # such as RecursionError for a thousand nested lists
@@ -130,6 +170,10 @@ class HttpExchange:
             self._log.warning("breaker_open", error=f"{error.reason}: {error}" if error else "")
         else:
             self._log.info("breaker_" + state.replace("-", "_"))
+
+
+def _is_unknown(answer: Ticker | LeftOut) -> bool:
+    return isinstance(answer, LeftOut) and answer.reason is Reason.NOT_LISTED
 
 
 def _raise_for(status: int) -> None:

@@ -5,6 +5,7 @@ still behind a living web server does not show in it. Result keys are Kraken's o
 answer must hold just one pair, the one asked for.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -12,7 +13,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from aggregator.errors import ExchangeHttpError, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer
+from aggregator.exchanges.dialect import Answer, Tickers
 from aggregator.models import Asset, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
@@ -32,16 +33,18 @@ class Kraken:
     """The dialect."""
 
     public_url = "https://api.kraken.com"
+    most_symbols = 1
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(_Body)
 
-    def path(self, asset: Asset) -> str:
+    def path(self, assets: Sequence[Asset]) -> str:
         """Return the ticker's path; where base and quote are known, in Kraken's names for them."""
+        asset = assets[0]
         parts = (asset.base, asset.quote) if asset.base and asset.quote else (asset.symbol,)
         return "/0/public/Ticker?pair=" + "".join(_THEIR_NAMES.get(part, part) for part in parts).upper()
 
-    def parse(self, exchange: str, asset: Asset, answer: Answer) -> Ticker:
+    def parse(self, exchange: str, assets: Sequence[Asset], answer: Answer) -> Tickers:
         """Read the ticker."""
         try:
             said = self._decoder.decode(answer.body)
@@ -51,7 +54,8 @@ class Kraken:
         if len(said.result) != 1:
             raise Undecodable(f"{len(said.result)} pairs instead of one")
         (pair,) = said.result.values()
-        return Ticker(exchange, asset.symbol, pair.c[0], pair.v[1], _date(answer.date).timestamp())
+        symbol = assets[0].symbol
+        return {symbol: Ticker(exchange, symbol, pair.c[0], pair.v[1], _date(answer.date).timestamp())}
 
 
 def _raise_for(errors: list[str]) -> None:

@@ -14,7 +14,7 @@ from aggregator.exchanges.dialect import Answer, Dialect
 from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.mock import Mock
 from aggregator.models import Asset, Ticker, Tier
-from tests.parts.examples import BTC
+from tests.parts.examples import BTC, ETH
 
 DATE = "Sun, 01 Oct 2023 00:00:00 GMT"
 BARE = Asset("btcusdt", "", "", Tier.HOT, 1)  # from a file with only symbols
@@ -50,13 +50,13 @@ KRAKEN_BODY = (
 )
 def test_the_path(dialect: Dialect, asset: Asset, path: str) -> None:
     """One symbol, one path, in the exchange's own spelling."""
-    assert dialect.path(asset) == path
+    assert dialect.path([asset]) == path
 
 
 def test_coinbase_needs_base_and_quote() -> None:
     """Where the file has only symbols, it cannot be asked, which is no fault of the exchange."""
     with pytest.raises(NotListed, match="base"):
-        Coinbase().path(BARE)
+        Coinbase().path([BARE])
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,17 @@ def test_coinbase_needs_base_and_quote() -> None:
 )
 def test_the_parse(dialect: Dialect, body: bytes, price: str, volume: str, timestamp: float) -> None:
     """Price in quote units, volume in base units, seconds; every digit kept, as Decimal straight from the bytes."""
-    ticker = dialect.parse("x", BTC, Answer(body, DATE))
-    assert ticker == Ticker("x", "btcusdt", Decimal(price), Decimal(volume), timestamp)
+    ticker = Ticker("x", "btcusdt", Decimal(price), Decimal(volume), timestamp)
+    assert dialect.parse("x", [BTC], Answer(body, DATE)) == {"btcusdt": ticker}
 
 
 @pytest.mark.parametrize("dialect", [Mock(), Binance()])
 def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
     """Whether it is the one asked for is pricing's business."""
     body = (MOCK_BODY if isinstance(dialect, Mock) else BINANCE_BODY).replace(b"btc", b"eth").replace(b"BTC", b"ETH")
-    assert dialect.parse("x", BTC, Answer(body)).symbol == "ethusdt"
+    ticker = dialect.parse("x", [BTC], Answer(body))["btcusdt"]
+    assert isinstance(ticker, Ticker)
+    assert ticker.symbol == "ethusdt"
 
 
 @pytest.mark.parametrize(
@@ -93,14 +95,14 @@ def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
 def test_kraken_says_its_errors_with_a_200(error: str, expected: type[ExchangeError]) -> None:
     """Each is what it would be as a status."""
     with pytest.raises(expected):
-        Kraken().parse("x", BTC, Answer(b'{"error":["%s"]}' % error.encode(), DATE))
+        Kraken().parse("x", [BTC], Answer(b'{"error":["%s"]}' % error.encode(), DATE))
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
 def test_kraken_without_a_date_has_no_time(date: str) -> None:
     """A ticker of no time is none: our own clock never stands in."""
     with pytest.raises(Undecodable, match="Date"):
-        Kraken().parse("x", BTC, Answer(KRAKEN_BODY, date))
+        Kraken().parse("x", [BTC], Answer(KRAKEN_BODY, date))
 
 
 def test_kraken_must_answer_for_one_pair() -> None:
@@ -110,7 +112,7 @@ def test_kraken_must_answer_for_one_pair() -> None:
         KRAKEN_BODY.replace(b'"XBTUSDT":', b'"X":{"c":["1","1"],"v":["1","1"]},"Y":'),
     ):
         with pytest.raises(Undecodable, match="pairs"):
-            Kraken().parse("x", BTC, Answer(body, DATE))
+            Kraken().parse("x", [BTC], Answer(body, DATE))
 
 
 NUMBERS = [b"null", b"NaN", b"true", b'"much"', b"[]", b"{}"]
@@ -139,4 +141,32 @@ SHAPES = [
 def test_anything_else_is_undecodable(dialect: Dialect, body: bytes) -> None:
     """Half a body, another shape, another's answer, another encoding: one reason for all."""
     with pytest.raises(Undecodable):
-        dialect.parse("x", BTC, Answer(body, DATE))
+        dialect.parse("x", [BTC], Answer(body, DATE))
+
+
+def batch(*bodies: bytes) -> Answer:
+    """Return what a mock exchange answers for several symbols."""
+    return Answer(b'{"tickers":[' + b",".join(bodies) + b'],"unknown":["nosuchcoin"]}')
+
+
+def test_many_symbols_in_one_call() -> None:
+    """One path for all; who is not in the answer is not listed."""
+    assert Mock().path([BTC, ETH]) == "/mock/tickers?symbols=btcusdt,ethusdt"
+    tickers = Mock().parse("x", [BTC, ETH], batch(MOCK_BODY))
+    assert tickers == Mock().parse("x", [BTC], Answer(MOCK_BODY))
+
+
+@pytest.mark.parametrize("number", [number for number in NUMBERS if number != b"NaN"])  # which is no JSON at all
+def test_a_bad_body_in_a_batch_costs_only_itself(number: bytes) -> None:
+    """It is undecodable, the others are tickers."""
+    bad = MOCK_BODY.replace(b"btcusdt", b"ethusdt").replace(b"79850.120000000000001", number)
+    tickers = Mock().parse("x", [BTC, ETH], batch(bad, MOCK_BODY))
+    assert isinstance(tickers["ethusdt"], Undecodable)
+    assert isinstance(tickers["btcusdt"], Ticker)
+
+
+@pytest.mark.parametrize("body", [*SHAPES[:7], b'{"tickers":[1]}', b'{"tickers":[{"symbol":null}]}'])
+def test_a_batch_that_is_none(body: bytes) -> None:
+    """Then nobody in it has a ticker."""
+    with pytest.raises((Undecodable, RecursionError)):
+        Mock().parse("x", [BTC, ETH], Answer(body))

@@ -1,13 +1,16 @@
 """An exchange over HTTP: real mock exchanges with their faults, and a raw socket for what no exchange would send."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 from prometheus_client import CollectorRegistry
 
+from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.mock import Mock
 from aggregator.metrics import Metrics
@@ -49,6 +52,12 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(name, labels) or 0.0
 
 
+async def fetch_each(exchange: HttpExchange, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+    """Fetch side by side, each asset in a call of its own."""
+    answers = await asyncio.gather(*(exchange.fetch([asset]) for asset in assets))
+    return {symbol: answer for found in answers for symbol, answer in found.items()}
+
+
 async def reason(exchange: HttpExchange, asset: Asset = BTC) -> Reason:
     """Fetch where there is nothing to be had and return why."""
     answer = (await exchange.fetch([asset]))[asset.symbol]
@@ -74,7 +83,7 @@ async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]
 
 async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics: Metrics) -> None:
     """A ticker for the listed, a reason for the other; one bad symbol costs only itself."""
-    answers = await exchange.fetch([BTC, UNLISTED, ETH])
+    answers = await fetch_each(exchange, [BTC, UNLISTED, ETH])
     assert list(answers) == ["btcusdt", "nosuchcoin", "ethusdt"]
     ticker = answers["btcusdt"]
     assert isinstance(ticker, Ticker)
@@ -111,7 +120,7 @@ async def test_what_counts_opens_the_breaker(
 ) -> None:
     """Five of a kind, each with its typed reason, and the sixth is not sent."""
     market.exchanges["exchange1"].faults(**fault)
-    answers = await exchange.fetch(MANY)
+    answers = await fetch_each(exchange, MANY)
     assert {answer.reason for answer in answers.values() if isinstance(answer, LeftOut)} <= {
         expected,
         Reason.BREAKER_OPEN,
@@ -189,10 +198,10 @@ async def test_no_more_calls_at_once_than_allowed(market: Market, exchange: Http
             await asyncio.sleep(0)
 
     watching = asyncio.create_task(watch())
-    answers = await exchange.fetch([Asset(asset.symbol, "", "", Tier.COLD, n) for n in range(12) for asset in MANY[:1]])
+    answers = await asyncio.gather(*(exchange.fetch([BTC]) for _ in range(12)))
     watching.cancel()
     assert most == 4
-    assert all(isinstance(answer, Ticker) for answer in answers.values())
+    assert all(isinstance(answer["btcusdt"], Ticker) for answer in answers)
 
 
 async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused(
@@ -200,7 +209,7 @@ async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused
 ) -> None:
     """With every slot hanging and the breaker open, the answer comes at once, not after a timeout each."""
     market.exchanges["exchange1"].faults(hang_rate=1)
-    await exchange.fetch(MANY)
+    await fetch_each(exchange, MANY)
     assert await reason(exchange) in (Reason.TIMEOUT, Reason.BREAKER_OPEN)
     assert exchange.breaker_state == "open"
     hanging = [asyncio.create_task(exchange._slots.acquire()) for _ in range(4)]
@@ -209,6 +218,81 @@ async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused
         assert await reason(exchange) is Reason.BREAKER_OPEN
     for _ in hanging:
         exchange._slots.release()
+
+
+async def test_a_batch_is_one_call(exchange: HttpExchange, metrics: Metrics) -> None:
+    """Six assets, one request; who is not in the answer is not listed, which is no error of the call."""
+    answers = await exchange.fetch([*MANY, UNLISTED])
+    assert [symbol for symbol, answer in answers.items() if isinstance(answer, Ticker)] == [one.symbol for one in MANY]
+    assert answers["nosuchcoin"] == LeftOut("exchange1", Reason.NOT_LISTED, "not in the answer")
+    assert value(metrics, "price_exchange_requests_total", exchange="exchange1") == 1
+    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="not_listed") == 0
+
+
+async def test_a_batch_that_fails_has_one_reason_for_all(
+    market: Market, exchange: HttpExchange, metrics: Metrics
+) -> None:
+    """It counts once, for the breaker as in the metrics."""
+    market.exchanges["exchange1"].faults(error_rate=1, status=503)
+    answers = await exchange.fetch(MANY)
+    assert [one.reason for one in answers.values() if isinstance(one, LeftOut)] == [Reason.HTTP_ERROR] * len(MANY)
+    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="http_error") == 1
+    assert exchange.breaker_state == "closed"
+
+
+def test_the_smaller_bound_counts(http: aiohttp.ClientSession, metrics: Metrics) -> None:
+    """A batch is what the dialect takes, or less if the settings say so."""
+    assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4).batch == 1000
+    assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4, batch=7).batch == 7
+    assert HttpExchange("x", "http://127.0.0.1:1", Coinbase(), http, metrics, 4, batch=7).batch == 1
+
+
+class Strict:
+    """An exchange that refuses a whole batch for one symbol it does not know; a stand-in, as the mock never does."""
+
+    def __init__(self, *unknown: str) -> None:
+        self.unknown = set(unknown)
+        self.asked: list[list[str]] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Answer for one or many symbols."""
+        single = request.path.rpartition("/")[2]
+        symbols = request.query["symbols"].split(",") if "symbols" in request.query else [single]
+        self.asked.append(symbols)
+        if self.unknown & set(symbols):
+            return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
+        bodies = [{"symbol": symbol, "price": 1, "volume": 1, "timestamp": 1} for symbol in symbols]
+        return web.json_response({"tickers": bodies} if "symbols" in request.query else bodies[0])
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[tuple[Strict, str]]:
+    """Serve it."""
+    strict = Strict("coin3", "coin6")
+    server = RawTestServer(strict.answer)
+    await server.start_server()
+    yield strict, str(server.make_url("/"))
+    await server.close()
+
+
+async def test_a_bad_symbol_in_a_batch_costs_only_itself(
+    http: aiohttp.ClientSession, metrics: Metrics, strict: tuple[Strict, str]
+) -> None:
+    """Where the whole batch is refused for it, it is found by halves; the next batch goes without it."""
+    server, url = strict
+    exchange = HttpExchange("strict", url, Mock(), http, metrics, 4)
+    coins = [Asset(f"coin{number}", "", "", Tier.COLD, number) for number in range(8)]
+    for _ in range(2):
+        answers = await exchange.fetch(coins)
+        assert [symbol for symbol, one in answers.items() if isinstance(one, LeftOut)] == ["coin3", "coin6"]
+        assert len(answers) == 8
+    good = [coin.symbol for coin in coins if coin.symbol not in server.unknown]
+    assert sorted(server.asked[-3:], key=len) == [["coin3"], ["coin6"], good]
+    assert exchange.breaker_state == "closed"
+    server.unknown.clear()
+    for _ in range(2):  # listed now: found so when asked alone, and part of the batch again
+        assert all(isinstance(one, Ticker) for one in (await exchange.fetch(coins)).values())
+    assert server.asked[-1] == [coin.symbol for coin in coins]
 
 
 def count_connections(http: aiohttp.ClientSession) -> Callable[[], int]:
