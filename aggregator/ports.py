@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker
+import msgspec
+
+from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 
 Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
 
@@ -23,8 +25,34 @@ class Exchange(Protocol):
     def idle_seconds(self) -> float | None:
         """How long ago it last gave a ticker; None when it never has."""
 
+    @property
+    def batch(self) -> int:
+        """How many assets it takes in one call."""
+
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-        """Answer every asset asked for, by symbol, with a ticker or the reason why not. Raises nothing expected."""
+        """Answer each of at most `batch` assets, by symbol, with a ticker or why not. Raises nothing expected."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Refresh these assets of one tier. `due` is in seconds of whose clock made it; `id` names it among processes."""
+
+    tier: Tier
+    symbols: tuple[str, ...]
+    due: float
+    id: str = ""
+
+
+class Work(Protocol):
+    """Whose turn it is to be refreshed."""
+
+    async def take(self, tier: Tier) -> Job:
+        """Wait for the tier's next job."""
+
+    async def done(self, job: Job) -> None:
+        """Say that it is done."""
+
+    def pop_missed(self, tier: Tier) -> int:
+        """Return how many turns of an asset in `tier` were passed over since the last call."""
 
 
 class Sink(Protocol):

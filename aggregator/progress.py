@@ -11,8 +11,8 @@ from aggregator.tiers import Catalog
 
 
 @contextmanager
-def filling(catalog: Catalog) -> Iterator[Callable[[Tier], None]]:
-    """Yield what is to be told of every asset filled; draws on stderr, above which log lines scroll as usual."""
+def filling(catalog: Catalog) -> Iterator[Callable[[Tier, int], None]]:
+    """Yield what is to be told how many of a tier were filled; draws on stderr, where log lines scroll as usual."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("first prices: {task.fields[tier]}"),
@@ -25,8 +25,8 @@ def filling(catalog: Catalog) -> Iterator[Callable[[Tier], None]]:
     )
     task = bar.add_task("fill", total=len(catalog.assets), tier="")
 
-    def filled(tier: Tier) -> None:
-        bar.update(task, advance=1, tier=tier.value)
+    def filled(tier: Tier, assets: int) -> None:
+        bar.update(task, advance=assets, tier=tier.value)
         if bar.finished:
             bar.stop()
 

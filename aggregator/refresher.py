@@ -1,10 +1,10 @@
-"""The refresh path: who is due -> ask every exchange -> one price -> every sink. Each tier has a lane of its own."""
+"""The refresh path: who is due -> ask every exchange -> a price each -> every sink. Each tier has a lane of its own."""
 
 import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -15,14 +15,18 @@ from aggregator.flight import SingleFlight
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Ticker, Tier
-from aggregator.ports import Exchange, Trigger
+from aggregator.ports import Exchange, Job, Trigger, Work
 from aggregator.pricing import Rules, aggregate
-from aggregator.tiers import Catalog, Schedule
+from aggregator.quorum import Quorum
+from aggregator.tiers import Catalog
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
-OnFill = Callable[[Tier], None]
+Outcomes = dict[str, Price | NoPrice]
+OnFill = Callable[[Tier, int], None]
 
-_TICK = 0.02  # seconds; due times closer together than this are taken together
+_MOST_IN_JOB = 100
+_FEW_IN_JOB = 8  # where an exchange takes one symbol a call, so that a job does not take all its slots
+_AT_A_TIME = 16  # prices computed before others get their turn on the event loop
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -31,7 +35,12 @@ class Policy(msgspec.Struct, frozen=True):
     max_deviation: Decimal
     min_sources: int
     grace: float
-    lane: int  # refreshes under way per tier
+    lane: int  # calls to one exchange under way per tier
+
+
+def most_in_job(exchanges: Sequence[Exchange], lane: int) -> int:
+    """Return how many assets one job may have: what all exchanges take in one call, or a few calls of the others."""
+    return min(_MOST_IN_JOB, *(max(min(_FEW_IN_JOB, lane), exchange.batch) for exchange in exchanges))
 
 
 class Refresher:
@@ -41,6 +50,7 @@ class Refresher:
         self,
         catalog: Catalog,
         exchanges: Sequence[Exchange],
+        work: Work,
         sinks: Sequence[GroupCommit],
         freshness: Freshness,
         metrics: Metrics,
@@ -50,16 +60,18 @@ class Refresher:
     ) -> None:
         self._catalog = catalog
         self._exchanges = exchanges
+        self._work = work
         self._sinks = sinks
         self._freshness = freshness
         self._metrics = metrics
         self._policy = policy
         self._now = now
         self._clock = clock
-        self._majority = len(exchanges) // 2 + 1
-        self._lanes = {tier: asyncio.Semaphore(policy.lane) for tier in Tier}
+        self._most = most_in_job(exchanges, policy.lane)
+        calls = max(-(-self._most // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
+        self._lanes = {tier: asyncio.Semaphore(max(1, policy.lane // calls)) for tier in Tier}
         self._by_hand = asyncio.Semaphore(policy.lane)
-        self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
+        self._flights: SingleFlight[str, Outcomes] = SingleFlight()
         self._calls: set[Call] = set()
         self._log = structlog.get_logger()
         self._rules = {
@@ -70,22 +82,22 @@ class Refresher:
     async def run(self, on_fill: OnFill) -> None:
         """Fill hot, then medium, then cold, each tier going on by its schedule as soon as it is filled. Never returns.
 
-        `on_fill` hears of every asset refreshed for the first time.
+        `on_fill` hears of how many assets of a tier were refreshed for the first time.
         """
         async with asyncio.TaskGroup() as group:
             for tier in Tier:
                 assets = self._catalog.of(tier)
                 if assets:
                     unpriced = await self._fill(tier, assets, on_fill)
-                    group.create_task(self._keep(tier, assets))
+                    group.create_task(self._keep(tier))
                     group.create_task(self._fill_again(tier, unpriced))
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Fetch, aggregate and store now; callers at the same moment share one fetch."""
         if asset.symbol in self._flights:
-            return await self._flights.do(asset.symbol, lambda: self._refresh(asset, trigger))
+            return (await self._flights.do(asset.symbol, lambda: self._refresh([asset], trigger)))[asset.symbol]
         async with self._by_hand:
-            return await self._flights.do(asset.symbol, lambda: self._refresh(asset, trigger))
+            return (await self._flights.do(asset.symbol, lambda: self._refresh([asset], trigger)))[asset.symbol]
 
     async def close(self, patience: float) -> None:
         """Let refreshes and writes under way finish for `patience` seconds; calls no one waits for are dropped."""
@@ -99,16 +111,16 @@ class Refresher:
     async def _fill(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
         """Refresh each asset once; return those that have no price yet but might."""
         started = self._clock()
-        outcomes: dict[str, Price | NoPrice] = {}
+        outcomes: Outcomes = {}
 
-        async def fill(asset: Asset) -> None:
-            outcomes[asset.symbol] = await self._in_lane(asset)
-            on_fill(tier)
+        async def fill(batch: Sequence[Asset]) -> None:
+            outcomes.update(await self._in_lane(tier, batch))
+            on_fill(tier, len(batch))
 
         async with asyncio.TaskGroup() as jobs:
-            for asset in assets:
+            for first in range(0, len(assets), self._most):
                 await self._lanes[tier].acquire()
-                jobs.create_task(fill(asset))
+                jobs.create_task(fill(assets[first : first + self._most]))
         priced = sum(isinstance(outcome, Price) for outcome in outcomes.values())
         missed = Counter(f"{one.exchange}: {one.reason}" for outcome in outcomes.values() for one in outcome.left_out)
         self._log.log(
@@ -120,7 +132,7 @@ class Refresher:
             seconds=round(self._clock() - started, 2),
             **({"left_out": dict(missed)} if missed else {}),
         )
-        return [asset for asset in assets if _might_be_priced(outcomes[asset.symbol])]
+        return [asset for asset in assets if _might_be_priced(outcomes.get(asset.symbol))]
 
     async def _fill_again(self, tier: Tier, unpriced: Sequence[Asset]) -> None:
         """Go on with what the first fill could not price, at growing pauses until the tier's interval takes over.
@@ -130,79 +142,109 @@ class Refresher:
         pause, interval = 1.0, self._catalog.cadence[tier].interval
         while unpriced and pause < interval:
             await asyncio.sleep(pause)
-            unpriced = await self._fill(tier, unpriced, lambda _: None)
+            unpriced = await self._fill(tier, unpriced, lambda _tier, _assets: None)
             pause *= 2
 
-    async def _keep(self, tier: Tier, assets: Sequence[Asset]) -> None:
-        """Refresh the tier's assets by its schedule, for ever."""
-        schedule = Schedule(len(assets), self._catalog.cadence[tier].interval, self._clock())
+    async def _keep(self, tier: Tier) -> None:
+        """Do the tier's jobs, for ever. One is taken only when the lane has a place for it: others may be waiting."""
         missed = self._metrics.refresh_missed.labels(tier.value)
         async with asyncio.TaskGroup() as jobs:
             while True:
-                await asyncio.sleep(max(_TICK, schedule.next_due - self._clock()))
-                for place in schedule.take(self._clock()):
-                    if assets[place].symbol in self._flights:
-                        missed.inc()
-                        continue
-                    await self._lanes[tier].acquire()
-                    jobs.create_task(self._in_lane(assets[place]))
-                missed.inc(schedule.pop_missed())
+                await self._lanes[tier].acquire()
+                job = await self._work.take(tier)
+                missed.inc(self._work.pop_missed(tier))
+                jobs.create_task(self._do(job))
 
-    async def _in_lane(self, asset: Asset) -> Price | NoPrice:
-        """Refresh by schedule; the caller has taken a place in the tier's lane, which this gives back."""
+    async def _do(self, job: Job) -> None:
+        assets = [asset for symbol in job.symbols if (asset := self._catalog.find(symbol)) is not None]
+        await self._in_lane(job.tier, assets)
+        await self._work.done(job)
+
+    async def _in_lane(self, tier: Tier, assets: Sequence[Asset]) -> Outcomes:
+        """Refresh those not under way; the caller has taken a place in the tier's lane, which this gives back."""
         try:
-            return await self._flights.do(asset.symbol, lambda: self._refresh(asset, "auto"))
+            free = [asset for asset in assets if asset.symbol not in self._flights]
+            self._metrics.refresh_missed.labels(tier.value).inc(len(assets) - len(free))
+            if not free:
+                return {}
+            symbols = [asset.symbol for asset in free]
+            return await self._flights.do_together(symbols, lambda: self._refresh(free, "auto"))
         finally:
-            self._lanes[asset.tier].release()
+            self._lanes[tier].release()
 
-    async def _refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
+    async def _refresh(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
+        """Return what became of each asset."""
+        outcomes: Outcomes = {}
         started = self._clock()
-        answers = await self._ask(asset)
-        outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
-        for left_out in outcome.left_out:
-            self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()
-        if isinstance(outcome, NoPrice):
-            self._metrics.refresh_errors.labels(asset.tier.value).inc()
-            return outcome
-        # One after the other: what the first, the history, has on disk, the second may show. So nothing is served that
-        # a kill could still take; and where one fails, the next is written all the same.
-        taken = [await sink.write([outcome]) for sink in self._sinks]
-        if any(taken):
-            self._freshness.note(outcome, self._now())
-        self._metrics.refreshes.labels(asset.tier.value, trigger).inc()
-        self._metrics.refresh_seconds.labels(asset.tier.value).observe(self._clock() - started)
-        return outcome
+        async for answered in self._ask(assets):
+            found = await self._aggregate(answered)
+            outcomes |= found
+            prices = [outcome for outcome in found.values() if isinstance(outcome, Price)]
+            if prices:
+                await self._store(prices, trigger)
+                self._metrics.refresh_seconds.labels(prices[0].tier.value).observe(self._clock() - started)
+        return outcomes
 
-    async def _ask(self, asset: Asset) -> list[Ticker | LeftOut]:
-        """Ask every exchange. Once enough have answered, the rest get the grace; after that they are late.
+    async def _aggregate(self, answered: Sequence[tuple[Asset, Sequence[Ticker | LeftOut]]]) -> Outcomes:
+        outcomes: Outcomes = {}
+        for number, (asset, answers) in enumerate(answered, start=1):
+            outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
+            outcomes[asset.symbol] = outcome
+            for left_out in outcome.left_out:
+                self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()
+            if isinstance(outcome, NoPrice):
+                self._metrics.refresh_errors.labels(asset.tier.value).inc()
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return outcomes
+
+    async def _store(self, prices: Sequence[Price], trigger: Trigger) -> None:
+        """Write to every sink, one after the other.
+
+        What the first, the history, has on disk, the second may show. So nothing is served that a kill could still
+        take; and where one fails, the next is written all the same.
+        """
+        taken = [await sink.write(prices) for sink in self._sinks]
+        if any(taken):
+            now = self._now()
+            for price in prices:
+                self._freshness.note(price, now)
+        for tier, count in Counter(price.tier for price in prices).items():
+            self._metrics.refreshes.labels(tier.value, trigger).inc(count)
+
+    async def _ask(self, assets: Sequence[Asset]) -> AsyncIterator[list[tuple[Asset, list[Ticker | LeftOut]]]]:
+        """Ask every exchange; yield the assets as they have been answered. After its grace, a call is late.
 
         A late call is not cut short: it ends by its own timeout, which is how its breaker learns of a hanging exchange.
         """
-        calls = {self._call(exchange, asset): exchange.name for exchange in self._exchanges}
+        names = [exchange.name for exchange in self._exchanges]
+        quorum = Quorum(assets, names, self._policy.min_sources, self._policy.grace)
+        calls = {self._call(exchange, part): exchange.name for exchange, part in self._parts(assets)}
         waiting: set[Call] = set(calls)
-        while waiting and not self._enough([call for call in calls if call not in waiting], asset):
-            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if waiting:
-            _, waiting = await asyncio.wait(waiting, timeout=self._policy.grace)
+        while quorum.open:
+            end = quorum.next_end
+            patience = None if end is None else max(0.0, end - self._clock())
+            done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for call in done:
+                quorum.note(calls[call], call.result(), self._clock())
+            if answered := quorum.settle(self._clock()):
+                yield answered
+
+    def _parts(self, assets: Sequence[Asset]) -> list[tuple[Exchange, Sequence[Asset]]]:
+        """Return whom to ask for what in one call."""
         return [
-            LeftOut(name, Reason.LATE, f"not within {self._policy.grace:g} s of the majority")
-            if call in waiting
-            else call.result()[asset.symbol]
-            for call, name in calls.items()
+            (exchange, assets[first : first + exchange.batch])
+            for exchange in self._exchanges
+            for first in range(0, len(assets), exchange.batch)
         ]
 
-    def _call(self, exchange: Exchange, asset: Asset) -> Call:
-        call: Call = asyncio.ensure_future(exchange.fetch([asset]))
+    def _call(self, exchange: Exchange, assets: Sequence[Asset]) -> Call:
+        call: Call = asyncio.ensure_future(exchange.fetch(assets))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         return call
 
-    def _enough(self, answered: Sequence[Call], asset: Asset) -> bool:
-        """Whether a majority has answered and a price can be made of it; refusals alone are no reason to hurry."""
-        tickers = sum(isinstance(call.result()[asset.symbol], Ticker) for call in answered)
-        return len(answered) >= self._majority and tickers >= max(1, self._policy.min_sources)
 
-
-def _might_be_priced(outcome: Price | NoPrice) -> bool:
+def _might_be_priced(outcome: Price | NoPrice | None) -> bool:
     """Whether asking again soon makes sense: not for what has a price, nor for what no exchange lists."""
     return isinstance(outcome, NoPrice) and any(one.reason is not Reason.NOT_LISTED for one in outcome.left_out)

@@ -28,7 +28,7 @@ from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.ports import Cache, History
 from aggregator.progress import filling
-from aggregator.refresher import Policy, Refresher
+from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.settings import DynamoTarget, ExchangeTarget, Settings, exchange_targets, history_target
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
@@ -36,6 +36,7 @@ from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis import RedisCache
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
+from aggregator.work import OwnWork
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "mock": Mock,
@@ -81,14 +82,13 @@ async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[AS
     async with AsyncExitStack() as stack:
         cache, history = await _open_stores(settings, metrics, stack)
         http = await stack.enter_async_context(session(settings.exchange_timeout))
-        exchanges = [
-            _exchange(target, http, metrics, settings.exchange_concurrency)
-            for target in exchange_targets(settings.exchanges)
-        ]
+        exchanges = [_exchange(target, http, metrics, settings) for target in exchange_targets(settings.exchanges)]
         await stack.enter_async_context(_in_background(history))
         freshness = Freshness(catalog, metrics)
         sinks = [GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics)]
-        refresher = Refresher(catalog, exchanges, sinks, freshness, metrics, _policy(settings))
+        policy = _policy(settings)
+        work = OwnWork(catalog, most_in_job(exchanges, policy.lane))
+        refresher = Refresher(catalog, exchanges, work, sinks, freshness, metrics, policy)
         stack.push_async_callback(refresher.close, _STOP_SECONDS)
         lookup = Lookup(catalog, cache, history, refresher, metrics)
         stack.push_async_callback(lookup.close, _STOP_SECONDS)
@@ -108,9 +108,12 @@ async def _in_background(history: History) -> AsyncIterator[None]:
         running.cancel()
 
 
-def _exchange(target: ExchangeTarget, http: Session, metrics: Metrics, concurrency: int) -> HttpExchange:
+def _exchange(target: ExchangeTarget, http: Session, metrics: Metrics, settings: Settings) -> HttpExchange:
     dialect = DIALECTS[target.dialect]()
-    return HttpExchange(target.name, target.url or dialect.public_url, dialect, http, metrics, concurrency)
+    url = target.url or dialect.public_url
+    return HttpExchange(
+        target.name, url, dialect, http, metrics, settings.exchange_concurrency, settings.exchange_batch
+    )
 
 
 async def _open_stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tuple[Cache, History]:

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     exchange_concurrency: Annotated[int, Field(ge=4, le=10_000)] = Field(
         128, description="Calls to one exchange at a time; each tier may use a quarter of it."
     )
+    exchange_batch: Count = Field(
+        1000, description="Symbols asked for in one call, where the exchange takes several; 1 asks one by one."
+    )
     grace: Seconds = Field(0.25, description="Seconds the rest gets once a majority of exchanges has answered.")
     redis_timeout: Seconds = Field(0.25, description="Seconds until a call to Redis is given up.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,6 +12,7 @@ from aggregator.models import Asset, Tier
 MAX_SYMBOL = 32
 _COLUMNS = (["symbol"], ["symbol", "base", "quote"])
 _SHOWN_MISTAKES = 20
+_TOGETHER = 1.0  # seconds within which due assets may share a call: so much of a tier's even spread is given for it
 
 
 class SymbolsError(ValueError):
@@ -43,19 +45,32 @@ class Cadence(msgspec.Struct, frozen=True):
         return 6 * self.interval
 
 
-class Catalog(msgspec.Struct, frozen=True):
-    """Every listed asset by symbol (hottest first), and each tier's cadence."""
+class Catalog:
+    """Every listed asset by symbol, hottest first, and each tier's cadence. Only an asset's tier ever changes."""
 
-    assets: Mapping[str, Asset]
-    cadence: Mapping[Tier, Cadence]
+    def __init__(self, assets: Mapping[str, Asset], cadence: Mapping[Tier, Cadence]) -> None:
+        self._assets = dict(assets)
+        self._tiers: dict[Tier, list[Asset]] = {}
+        self.assets: Mapping[str, Asset] = self._assets
+        self.cadence = cadence
+        self._sort()
 
     def find(self, symbol: str) -> Asset | None:
         """Return the asset, or None when it is not listed."""
-        return self.assets.get(symbol)
+        return self._assets.get(symbol)
 
-    def of(self, tier: Tier) -> list[Asset]:
+    def of(self, tier: Tier) -> Sequence[Asset]:
         """Return the tier's assets by rank."""
-        return [asset for asset in self.assets.values() if asset.tier is tier]
+        return self._tiers[tier]
+
+    def move(self, changes: Mapping[str, Tier]) -> None:
+        """Give listed assets other tiers."""
+        for symbol, tier in changes.items():
+            self._assets[symbol] = msgspec.structs.replace(self._assets[symbol], tier=tier)
+        self._sort()
+
+    def _sort(self) -> None:
+        self._tiers = {tier: [asset for asset in self._assets.values() if asset.tier is tier] for tier in Tier}
 
 
 def is_symbol(text: str) -> bool:
@@ -126,6 +141,19 @@ def assign(
     return Catalog(assets, cadence)
 
 
+def batches(symbols: Sequence[str], interval: float, most: int) -> list[list[str]]:
+    """Cut a tier's symbols into batches of those due within about a second of each other, at most `most` in each."""
+    size = max(1, min(most, round(len(symbols) / interval * _TOGETHER)))
+    return [list(symbols[first : first + size]) for first in range(0, len(symbols), size)]
+
+
+class Turn(NamedTuple):
+    """Which thing is due, and when."""
+
+    place: int
+    due: float
+
+
 class Schedule:
     """When each of `count` things is due, once per `interval` seconds from `start`, spread evenly over it.
 
@@ -148,15 +176,15 @@ class Schedule:
         """The time at which the next slot is due."""
         return self._due(self._slot)
 
-    def take(self, now: float) -> list[int]:
-        """Return the things due by `now`, longest due first, each at most once, and move on past them."""
+    def take(self, now: float) -> list[Turn]:
+        """Return the turns due by `now`, longest due first, each thing at most once, and move on past them."""
         end = self._first_after(now)
         if end <= self._slot:
             return []
         begin = max(self._slot, end - self._count)
         self._missed += begin - self._slot
         self._slot = end
-        return [slot % self._count for slot in range(begin, end)]
+        return [Turn(slot % self._count, self._due(slot)) for slot in range(begin, end)]
 
     def pop_missed(self) -> int:
         """Return how many slots were passed over since the last call."""

@@ -13,9 +13,9 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models"],
     ["errors"],
-    ["tiers", "pricing", "candles", "flight"],
+    ["tiers", "pricing", "quorum", "candles", "flight"],
     ["ports", "settings", "metrics", "logs", "progress"],
-    ["freshness", "commit"],
+    ["freshness", "commit", "work"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
     ["service", "dead_letters"],
     ["__main__"],
@@ -33,7 +33,7 @@ HOMES = {
     "rich": ["progress.py"],
     "psutil": ["metrics.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "candles"]
+PURE = ["models", "errors", "tiers", "pricing", "quorum", "candles"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",

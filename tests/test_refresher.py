@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry
 from aggregator.commit import GroupCommit
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
-from aggregator.models import NoPrice, Price, Reason, Tier
-from aggregator.refresher import Policy, Refresher
-from aggregator.tiers import Cadence, assign
+from aggregator.models import LeftOut, NoPrice, Price, Reason, Tier
+from aggregator.refresher import Policy, Refresher, most_in_job
+from aggregator.tiers import Cadence, Catalog, assign
+from aggregator.work import OwnWork
 from tests.parts.examples import BTC, CADENCE, CATALOG
 from tests.parts.scripted import ScriptedExchange, Store
 
@@ -23,14 +24,15 @@ GRACE = 0.05
 class Parts:
     """A refresher and everything around it."""
 
-    def __init__(self, catalog: object = CATALOG, lane: int = 8, min_sources: int = 1) -> None:
+    def __init__(self, catalog: Catalog = CATALOG, lane: int = 8, min_sources: int = 1, batch: int = 1) -> None:
         self.metrics = Metrics(CollectorRegistry())
-        self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number)) for number in (1, 2, 3)]
+        self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
         self.cache, self.history = Store(), Store()
-        self.freshness = Freshness(catalog, self.metrics)  # type: ignore[arg-type]  # a default cannot be typed twice
+        self.freshness = Freshness(catalog, self.metrics)
         self.refresher = Refresher(
-            catalog,  # type: ignore[arg-type]
+            catalog,
             self.exchanges,
+            OwnWork(catalog, most_in_job(self.exchanges, lane)),
             [GroupCommit("cache", self.cache, self.metrics), GroupCommit("history", self.history, self.metrics)],
             self.freshness,
             self.metrics,
@@ -152,7 +154,7 @@ async def test_start_fills_hot_then_medium_then_cold() -> None:
     """In this order, with bounded concurrency, and every asset is reported once."""
     catalog = assign([(f"s{number}", "", "") for number in range(100)], 5, 15, CADENCE)
     parts, filled = Parts(catalog, lane=4), Counter[Tier]()
-    running = asyncio.create_task(parts.refresher.run(lambda tier: filled.update([tier])))
+    running = asyncio.create_task(parts.refresher.run(lambda tier, assets: filled.update({tier: assets})))
     await until(lambda: filled.total() == 100)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -174,7 +176,7 @@ async def test_every_asset_comes_round_and_round() -> None:
     cadence = {tier: Cadence(0.2) for tier in Tier}
     catalog = assign([(f"s{number}", "", "") for number in range(10)], 10, 0, cadence)
     parts = Parts(catalog)
-    running = asyncio.create_task(parts.refresher.run(lambda _: None))
+    running = asyncio.create_task(parts.refresher.run(lambda _tier, _assets: None))
     await until(lambda: parts.value("price_refresh_total", tier="hot", trigger_type="auto") >= 50)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -191,7 +193,7 @@ async def test_a_hanging_tier_neither_overlaps_itself_nor_delays_a_hotter_one() 
     catalog = assign([(f"s{number}", "", "") for number in range(5)], 1, 0, cadence)
     parts = Parts(catalog, lane=2)
     filled = Counter[Tier]()
-    running = asyncio.create_task(parts.refresher.run(lambda tier: filled.update([tier])))
+    running = asyncio.create_task(parts.refresher.run(lambda tier, assets: filled.update({tier: assets})))
     await until(lambda: filled.total() == 5)
     for exchange in parts.exchanges:
         exchange.asked.clear()
@@ -207,6 +209,49 @@ async def test_a_hanging_tier_neither_overlaps_itself_nor_delays_a_hotter_one() 
     await parts.refresher.close(1)
 
 
+async def test_what_is_due_together_is_asked_for_in_one_call() -> None:
+    """A hundred assets in ten seconds: ten in a call to each exchange, once all of them are filled at once."""
+    cadence = {tier: Cadence(10) for tier in Tier}
+    catalog = assign([(f"s{number}", "", "") for number in range(100)], 100, 0, cadence)
+    parts = Parts(catalog, batch=1000)
+    running = asyncio.create_task(parts.refresher.run(lambda _tier, _assets: None))
+    await until(lambda: parts.exchanges[0].calls >= 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await parts.refresher.close(1)
+    assert len(set(parts.exchanges[0].asked[:100])) == 100
+    assert parts.exchanges[0].asked[100:110] == [f"s{number}" for number in range(10)]
+    assert parts.cache.written[0].price == 101
+
+
+async def test_one_asset_that_only_the_hanging_exchange_lists_holds_up_no_other() -> None:
+    """The others of the batch are stored after the grace; it has its price when that exchange answers after all."""
+    catalog = assign([(f"s{number}", "", "") for number in range(3)], 3, 0, CADENCE)
+    parts = Parts(catalog, batch=1000)
+    for exchange in parts.exchanges[:2]:
+        exchange.script = lambda asset, exchange=exchange: (  # type: ignore[misc]  # a default has no type
+            LeftOut(exchange.name, Reason.NOT_LISTED) if asset.symbol == "s1" else exchange._ticker(asset)
+        )
+    parts.exchanges[2].hang()
+    running = asyncio.create_task(parts.refresher.run(lambda _tier, _assets: None))
+    await until(lambda: len(parts.cache.written) == 2)
+    assert {price.asset for price in parts.cache.written} == {"s0", "s2"}
+    parts.exchanges[2].let_go.set()
+    await until(lambda: "s1" in {price.asset for price in parts.cache.written})
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await parts.refresher.close(1)
+
+
+@pytest.mark.parametrize(
+    ("batches", "lane", "most"),
+    [([1000, 500, 200], 32, 100), ([1000, 20, 50], 32, 20), ([1000, 1], 32, 8), ([1], 2, 2)],
+)
+def test_a_job_is_as_large_as_the_exchanges_allow(batches: list[int], lane: int, most: int) -> None:
+    """What all take in one call; a few where one of them takes one at a time."""
+    assert most_in_job([ScriptedExchange("x", batch=batch) for batch in batches], lane) == most
+
+
 async def test_a_crash_in_a_refresh_ends_the_run(parts: Parts) -> None:
     """What nobody planned is not logged away."""
 
@@ -215,7 +260,7 @@ async def test_a_crash_in_a_refresh_ends_the_run(parts: Parts) -> None:
 
     parts.exchanges[0].script = crash
     with pytest.raises(ExceptionGroup) as crashed:
-        await asyncio.wait_for(parts.refresher.run(lambda _: None), 10)
+        await asyncio.wait_for(parts.refresher.run(lambda _tier, _assets: None), 10)
     assert crashed.group_contains(ZeroDivisionError)
 
 

@@ -10,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.models import Tier
-from aggregator.tiers import Schedule, SymbolsError, assign, is_symbol, read_symbols
+from aggregator.tiers import Schedule, SymbolsError, assign, batches, is_symbol, read_symbols
 from tests.parts.examples import CADENCE
 from tests.parts.process import ROOT
+
+
+def places(schedule: Schedule, now: float) -> list[int]:
+    """Take what is due; return the places."""
+    return [turn.place for turn in schedule.take(now)]
 
 
 def test_our_own_file_has_a_thousand_distinct_pairs() -> None:
@@ -110,7 +115,7 @@ def test_everything_is_due_exactly_once_per_interval(
     schedule, now, taken = Schedule(count, interval, start), start, Counter[int]()
     for step in steps:
         now += step * interval
-        taken.update(schedule.take(now))
+        taken.update(places(schedule, now))
     assert schedule.pop_missed() == 0
     for thing in range(count):
         first = start + thing * interval / count
@@ -148,20 +153,20 @@ def test_nothing_drifts_over_ten_thousand_cycles(count: int, interval: float, st
 def test_who_comes_back_late_finds_each_once_and_the_rest_counted() -> None:
     """After three intervals and a half, every thing is due once, the longest due first; the others were missed."""
     schedule = Schedule(4, 8, 0)
-    assert schedule.take(0) == [0]
-    assert schedule.take(8 * 3.5) == [3, 0, 1, 2]
+    assert places(schedule, 0) == [0]
+    assert places(schedule, 8 * 3.5) == [3, 0, 1, 2]
     assert schedule.pop_missed() == 14 - 4
     assert schedule.pop_missed() == 0
-    assert schedule.take(8 * 3.5) == []
+    assert places(schedule, 8 * 3.5) == []
     assert schedule.next_due == 30
 
 
 def test_a_clock_that_goes_back_repeats_nothing() -> None:
     """What was taken is taken."""
     schedule = Schedule(2, 10, 100)
-    assert schedule.take(105) == [0, 1]
-    assert schedule.take(100) == []
-    assert schedule.take(50) == []
+    assert places(schedule, 105) == [0, 1]
+    assert places(schedule, 100) == []
+    assert places(schedule, 50) == []
     assert schedule.next_due == 110
 
 
@@ -170,3 +175,18 @@ def test_nothing_to_do_or_no_interval_is_a_mistake(count: int, interval: float) 
     """Who asks for such a schedule has made an error."""
     with pytest.raises(ValueError, match="schedule"):
         Schedule(count, interval, 0)
+
+
+@given(st.integers(1, 3000), st.floats(0.1, 1000), st.integers(1, 100))
+def test_batches_hold_what_is_due_within_a_second(count: int, interval: float, most: int) -> None:
+    """Everything once and in order, no batch larger than allowed, none of more than is due in about a second."""
+    cut = batches([f"s{number}" for number in range(count)], interval, most)
+    assert [symbol for batch in cut for symbol in batch] == [f"s{number}" for number in range(count)]
+    assert max(map(len, cut)) <= most
+    assert max(map(len, cut)) <= max(1, 1.5 * count / interval)
+
+
+def test_each_turn_knows_when_it_is_due() -> None:
+    """Spread over the interval, in the schedule's own time."""
+    schedule = Schedule(4, 8, 100)
+    assert [(turn.place, turn.due) for turn in schedule.take(103)] == [(0, 100), (1, 102)]

@@ -84,7 +84,7 @@ class PriceRoutes:
             raise refuse(503, answers.NO_PRICE, _RETRY_AFTER)
         return outcome
 
-    def _wanted(self, request: Request) -> tuple[list[Asset], list[dict[str, str]]]:
+    def _wanted(self, request: Request) -> tuple[Sequence[Asset], list[dict[str, str]]]:
         """Return the assets the query names, and what it names that is none."""
         named = request.query_params.getlist("assets")
         if bool(named) == ("tier" in request.query_params):
@@ -95,7 +95,7 @@ class PriceRoutes:
         _bound(names)
         return self._sorted_out(names)
 
-    def _of_tier(self, tier: str) -> list[Asset]:
+    def _of_tier(self, tier: str) -> Sequence[Asset]:
         assets = self._catalog.of(Tier(tier))
         _bound(assets)
         return assets

@@ -16,8 +16,10 @@ class ScriptedExchange:
     breaker_state = "closed"
     idle_seconds = None
 
-    def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time) -> None:
+    def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:
         self.name = name
+        self.batch = batch
+        self.calls = 0
         self.price = price
         self.script: Callable[[Asset], Ticker | LeftOut | None] = self._ticker
         self.asked: list[str] = []
@@ -30,6 +32,8 @@ class ScriptedExchange:
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Answer each asset by the script."""
         self.asked += [asset.symbol for asset in assets]
+        assert len(assets) <= self.batch
+        self.calls += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:

@@ -1,0 +1,68 @@
+"""Whose turn it is: a tier's assets in batches, each due once per interval."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from aggregator.models import Tier
+from aggregator.ports import Job
+from aggregator.tiers import Catalog, Schedule, batches
+
+_TICK = 0.02  # seconds; due times closer together than this are taken together
+
+
+class Rota:
+    """One tier's batches on a circle. Who leaves the tier hands its place to who comes: nobody's turn is put off."""
+
+    def __init__(self, catalog: Catalog, tier: Tier, most: int, start: float) -> None:
+        interval = catalog.cadence[tier].interval
+        self.tier = tier
+        self._batches = batches([asset.symbol for asset in catalog.of(tier)], interval, most)
+        self._schedule = Schedule(len(self._batches), interval, start)
+
+    @property
+    def next_due(self) -> float:
+        """When the next batch is due."""
+        return self._schedule.next_due
+
+    def take(self, now: float) -> list[Job]:
+        """Return what is due by `now`, each batch at most once."""
+        return [Job(self.tier, tuple(self._batches[turn.place]), turn.due) for turn in self._schedule.take(now)]
+
+    def pop_missed(self) -> int:
+        """Return how many turns of an asset were passed over since the last call; the last batch counts as full."""
+        return self._schedule.pop_missed() * len(self._batches[0])
+
+    def swap(self, places: Mapping[str, str]) -> None:
+        """Put the assets that come into the places of those that leave: `places` is who leaves -> who comes."""
+        for batch in self._batches:
+            batch[:] = [places.get(symbol, symbol) for symbol in batch]
+
+
+class OwnWork:
+    """`aggregator.ports.Work` of a process that refreshes everything by itself."""
+
+    def __init__(self, catalog: Catalog, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._catalog = catalog
+        self._most = most
+        self._clock = clock
+        self._rotas: dict[Tier, Rota] = {}
+        self._due: dict[Tier, deque[Job]] = {tier: deque() for tier in Tier}
+
+    async def take(self, tier: Tier) -> Job:
+        """Wait for the tier's next job; its schedule begins with the first call."""
+        if tier not in self._rotas:
+            self._rotas[tier] = Rota(self._catalog, tier, self._most, self._clock())
+        rota, due = self._rotas[tier], self._due[tier]
+        while not due:
+            await asyncio.sleep(max(_TICK, rota.next_due - self._clock()))
+            due.extend(rota.take(self._clock()))
+        return due.popleft()
+
+    async def done(self, job: Job) -> None:
+        """Nobody else waits to hear of it."""
+
+    def pop_missed(self, tier: Tier) -> int:
+        """Return how many turns of an asset in `tier` were passed over since the last call."""
+        return self._rotas[tier].pop_missed()
