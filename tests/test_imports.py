@@ -13,7 +13,7 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models"],
     ["errors"],
-    ["tiers", "pricing", "quorum", "candles", "flight"],
+    ["tiers", "pricing", "quorum", "popularity", "candles", "flight"],
     ["ports", "settings", "metrics", "logs", "progress"],
     ["freshness", "commit", "work"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
@@ -33,7 +33,7 @@ HOMES = {
     "rich": ["progress.py"],
     "psutil": ["metrics.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "quorum", "candles"]
+PURE = ["models", "errors", "tiers", "pricing", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",
