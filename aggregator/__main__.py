@@ -13,7 +13,8 @@ from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.errors import StoreError
 from aggregator.logs import configure
-from aggregator.service import CannotStart, catalog_of, serve
+from aggregator.service.opening import CannotStart, catalog_of
+from aggregator.service.roles import serve
 from aggregator.settings import Settings, SettingsError, load
 
 Run = Callable[[asyncio.Event], Awaitable[None]]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from aggregator.accesses import Accesses
 from aggregator.errors import StoreError
 from aggregator.flight import SingleFlight
 from aggregator.metrics import Metrics
@@ -23,6 +24,7 @@ class Lookup:
         history: Store,
         refresher: Refresh,
         metrics: Metrics,
+        accesses: Accesses,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -31,6 +33,7 @@ class Lookup:
         self._history = history
         self._refresher = refresher
         self._metrics = metrics
+        self._accesses = accesses
         self._now = now
         self._clock = clock
         self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
@@ -38,7 +41,7 @@ class Lookup:
 
     async def get(self, asset: Asset) -> Price | NoPrice:
         """Return the price to serve now, asking the exchanges only when none is known."""
-        self._metrics.accessed(asset)
+        self._accesses.note(asset)
         price = (await self._cached([asset])).get(asset.symbol)
         if price is not None:
             return price
@@ -47,7 +50,7 @@ class Lookup:
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return the known prices by symbol, without asking any exchange."""
         for asset in assets:
-            self._metrics.accessed(asset)
+            self._accesses.note(asset)
         found = await self._cached(assets)
         missing = [asset for asset in assets if asset.symbol not in found]
         return found | await self._stored(missing) if missing else found

@@ -5,6 +5,7 @@ named one by one. The names up to price_dynamodb_* are those of the dashboards p
 """
 
 import shutil
+from collections.abc import Callable
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -142,10 +143,10 @@ class Metrics:
         self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after their retries.")
         self.dynamodb_retries = self._counter("price_dynamodb_retries_total", "Items that had to be sent again.")
 
-    def accessed(self, asset: Asset) -> None:
-        """Count a read of `asset`."""
+    def accesses_of(self, asset: Asset) -> Callable[[], None]:
+        """Return what counts a read of `asset`."""
         name = asset.symbol if asset.tier is Tier.HOT else "other"
-        self.asset_access.labels(name, asset.tier.value).inc()
+        return self.asset_access.labels(name, asset.tier.value).inc
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

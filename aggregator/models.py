@@ -121,6 +121,7 @@ class PriceBody(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _price_decoder = msgspec.json.Decoder(Price)
+_prices_decoder = msgspec.json.Decoder(list[Price])
 
 
 def encode(value: object) -> bytes:
@@ -131,6 +132,11 @@ def encode(value: object) -> bytes:
 def decode_price(raw: bytes | str) -> Price:
     """Read a Price back from `encode(price)`. Raises msgspec.DecodeError for anything else."""
     return _price_decoder.decode(raw)
+
+
+def decode_prices(raw: bytes | str) -> list[Price]:
+    """Read many back from `encode(prices)`. Raises msgspec.DecodeError for anything else."""
+    return _prices_decoder.decode(raw)
 
 
 def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> PriceBody:

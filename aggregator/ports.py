@@ -79,6 +79,13 @@ class Cache(Store, Protocol):
     """Holds each asset's newest price for its tier's TTL: an older one never replaces a newer one."""
 
 
+class Near(Cache, Protocol):
+    """A cache some of which is in this process."""
+
+    def peek(self, symbol: str) -> Price | None:
+        """Return the price if it is in this process and not expired, without waiting for anything."""
+
+
 class History(Store, Protocol):
     """Holds every price by (asset, timestamp), for good."""
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
+from aggregator.accesses import Accesses
 from aggregator.lookup import RETRY_AFTER, Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price, Tier
@@ -37,7 +38,14 @@ class Parts:
         self.cache, self.history, self.refresher = Store(), Store(), Refresher()
         self.metrics = Metrics(CollectorRegistry())
         self.lookup = Lookup(
-            CATALOG, self.cache, self.history, self.refresher, self.metrics, lambda: self.now, lambda: self.now
+            CATALOG,
+            self.cache,
+            self.history,
+            self.refresher,
+            self.metrics,
+            Accesses(self.metrics),
+            lambda: self.now,
+            lambda: self.now,
         )
 
     def value(self, name: str, **labels: str) -> float:

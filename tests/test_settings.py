@@ -6,7 +6,7 @@ import pytest
 
 from aggregator.exchanges.dialect import Dialect
 from aggregator.models import Tier
-from aggregator.service import DIALECTS
+from aggregator.service.opening import DIALECTS
 from aggregator.settings import (
     DIALECTS as NAMES,
 )

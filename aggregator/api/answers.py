@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,10 +15,14 @@ INVALID_SYMBOL = "Invalid asset symbol"
 NOT_FOUND = "Asset not found"
 NO_PRICE = "No price known now"
 
+# For lists: a single price is smaller than what compressing it would save. Level 1 takes a third of the time of the
+# usual 9, and leaves 20 % instead of 15.
+COMPRESSED = [Middleware(GZipMiddleware, minimum_size=2000, compresslevel=1)]
+
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Send any model or mapping as JSON."""
-    return Response(encode(body), status, headers, media_type="application/json")
+    """Send any model or mapping as JSON, to be kept by no cache on the way unless `headers` say otherwise."""
+    return Response(encode(body), status, {"Cache-Control": "no-store"} | dict(headers or {}), "application/json")
 
 
 def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> HTTPException:

@@ -20,7 +20,7 @@ _ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics")
 
 
 def build(routes: Sequence[BaseRoute], metrics: Metrics) -> ASGIApp:
-    """Return the application."""
+    """Return the application behind its bounds and counts."""
     app = Starlette(
         routes=list(routes),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors

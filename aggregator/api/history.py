@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from aggregator.api import answers, cursor, times
-from aggregator.api.answers import answer, asset_of, refuse
+from aggregator.api.answers import COMPRESSED, answer, asset_of, refuse
 from aggregator.api.cursor import Cursor
 from aggregator.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.errors import StoreError
@@ -41,9 +41,9 @@ class HistoryRoutes:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/prices/{asset}/history", self.pages),
+            Route("/prices/{asset}/history", self.pages, middleware=COMPRESSED),
             Route("/prices/{asset}/at", self.at),
-            Route("/prices/{asset}/candles", self.candles),
+            Route("/prices/{asset}/candles", self.candles, middleware=COMPRESSED),
         ]
 
     async def pages(self, request: Request) -> Response:

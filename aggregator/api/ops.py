@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from aggregator.api.answers import answer
+from aggregator.api.answers import COMPRESSED, answer
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
@@ -38,16 +38,12 @@ class OpsRoutes:
         self._freshness = freshness
         self._metrics = metrics
         self._now = now
-        self._assets = {
-            "assets": [
-                {"symbol": asset.symbol, "tier": asset.tier, "rank": asset.rank} for asset in catalog.assets.values()
-            ]
-        }
+        self._catalog = catalog
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/assets", self.assets),
+            Route("/assets", self.assets, middleware=COMPRESSED),
             Route("/health", self.health),
             Route("/ready", self.ready),
             Route("/metrics", self.metrics),
@@ -55,7 +51,8 @@ class OpsRoutes:
 
     async def assets(self, _: Request) -> Response:
         """GET /assets: every listed asset with its tier and rank."""
-        return answer(self._assets)
+        assets = self._catalog.assets.values()
+        return answer({"assets": [{"symbol": one.symbol, "tier": one.tier, "rank": one.rank} for one in assets]})
 
     async def health(self, _: Request) -> Response:
         """GET /health: 200 while the process lives."""

@@ -1,17 +1,16 @@
 """Prices over HTTP: one, many, where one came from, and a refresh now."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from aggregator.api import answers
 from aggregator.api.answers import answer, asset_of, refuse
+from aggregator.api.bodies import Bodies, matches, tag_of
 from aggregator.api.keys import Keys
-from aggregator.models import Asset, NoPrice, Price, PriceBody, Tier, price_body
+from aggregator.models import Asset, NoPrice, Price, Tier, encode
 from aggregator.ports import Prices, Refresh
 from aggregator.tiers import Catalog
 
@@ -27,19 +26,19 @@ class PriceRoutes:
         catalog: Catalog,
         prices: Prices,
         refresher: Refresh,
+        bodies: Bodies,
         keys: Keys,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
         self._prices = prices
         self._refresher = refresher
+        self._bodies = bodies
         self._keys = keys
-        self._now = now
 
     def routes(self) -> list[Route]:
         """Return the routes; the last two answer for what no symbol can look like, so they go behind all others."""
         return [
-            Route("/prices", self.many),
+            Route("/prices", self.many, middleware=answers.COMPRESSED),
             Route("/prices/{asset}", self.one),
             Route("/prices/{asset}/sources", self.sources),
             Route("/refresh/{asset}", self.refresh, methods=["POST"]),
@@ -50,22 +49,25 @@ class PriceRoutes:
     async def one(self, request: Request) -> Response:
         """GET /prices/{asset}."""
         asset = asset_of(request, self._catalog)
-        return answer(self._body(asset, await self._price(asset)))
+        body = self._bodies.of(asset, await self._price(asset))
+        return _cacheable(request, body.raw, body.etag, body.max_age)
 
     async def many(self, request: Request) -> Response:
         """GET /prices?assets=a,b or ?tier=hot: the known ones, and the missing ones each with its reason."""
         wanted, missing = self._wanted(request)
         found = await self._prices.get_many(wanted)
         missing += [_missing(asset.symbol, answers.NO_PRICE) for asset in wanted if asset.symbol not in found]
-        bodies = [self._body(asset, found[asset.symbol]) for asset in wanted if asset.symbol in found]
-        return answer({"prices": bodies, "missing": missing})
+        bodies = [self._bodies.of(asset, found[asset.symbol]) for asset in wanted if asset.symbol in found]
+        unknown = encode(missing)
+        raw = b'{"prices":[%b],"missing":%b}' % (b",".join([body.raw for body in bodies]), unknown)
+        max_age = 0 if missing else min(body.max_age for body in bodies)
+        return _cacheable(request, raw, tag_of(bodies, unknown), max_age)
 
     async def sources(self, request: Request) -> Response:
         """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
         asset = asset_of(request, self._catalog)
         price = await self._price(asset)
-        body = msgspec.structs.asdict(self._body(asset, price))
-        return answer(body | {"sources": price.sources, "left_out": price.left_out})
+        return answer(self._bodies.fields(asset, price) | {"sources": price.sources, "left_out": price.left_out})
 
     async def refresh(self, request: Request) -> Response:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
@@ -75,8 +77,7 @@ class PriceRoutes:
         if isinstance(outcome, NoPrice):
             why = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
             return answer(why, 502)
-        body = msgspec.structs.asdict(self._body(asset, outcome))
-        return answer({"message": f"Price for {asset.symbol} refreshed"} | body)
+        return answer({"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, outcome))
 
     async def _price(self, asset: Asset) -> Price:
         outcome = await self._prices.get(asset)
@@ -104,16 +105,23 @@ class PriceRoutes:
         assets: dict[str, Asset] = {}
         missing: list[dict[str, str]] = []
         for name in names:
-            symbol = answers.normal(name)
-            asset = self._catalog.find(symbol) if symbol else None
+            asset = self._catalog.find(name)  # nearly always; only what is not found is looked at more closely
+            symbol = name if asset else answers.normal(name)
+            asset = asset or (self._catalog.find(symbol) if symbol else None)
             if asset is not None:
                 assets[asset.symbol] = asset
             else:
                 missing.append(_missing(symbol or name, answers.NOT_FOUND if symbol else answers.INVALID_SYMBOL))
         return list(assets.values()), missing
 
-    def _body(self, asset: Asset, price: Price) -> PriceBody:
-        return price_body(price, asset.tier, self._now(), self._catalog.cadence[asset.tier].stale_after)
+
+def _cacheable(request: Request, raw: bytes, etag: bytes, max_age: int) -> Response:
+    """Answer with the bytes, or 304 to who has them."""
+    headers = {"Cache-Control": f"max-age={max_age}", "ETag": etag.decode()}
+    seen = request.headers.get("if-none-match", "").encode()
+    if seen and matches(etag, seen):
+        return Response(status_code=304, headers=headers)
+    return Response(raw, headers=headers, media_type="application/json")
 
 
 def _bound(asked: Sequence[object]) -> None:

@@ -8,7 +8,6 @@ no harm. The file is bounded; when it is full, the oldest rows of the coldest ti
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from aggregator.backoff import Backoff
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.models import Price
@@ -30,7 +30,6 @@ _READ_ROWS = 500
 _LINGER = 0.25  # seconds a batch that is not full waits for more
 _FROM_THE_START = 5.0  # seconds between two looks at all that waits
 _LOOK_AGAIN = 1.0  # seconds; another process may have put something into the file
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between attempts: doubled each time, and a random part of it slept
 _MEASURE_SECONDS = 1.0
 _DIRECT_SECONDS = 1.0  # a refresh waits no longer than this for the table when the disk is full
 
@@ -49,18 +48,6 @@ class Table(Protocol):
 
     async def close(self) -> None:
         """As `Store.close`."""
-
-
-class Backoff:
-    """Pauses that double, of which a random part is slept, so that those who failed together do not return together."""
-
-    def __init__(self) -> None:
-        self._longest = _FIRST_PAUSE
-
-    async def pause(self) -> None:
-        """Sleep."""
-        await asyncio.sleep(random.uniform(0, self._longest))  # noqa: S311  # jitter, no secret
-        self._longest = min(2 * self._longest, _LONGEST_PAUSE)
 
 
 class Outbox:

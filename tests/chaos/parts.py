@@ -16,7 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from aggregator.models import Price, decode_price
+from aggregator.models import Price, decode_prices
 from tests.parts.dynamodb import DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
@@ -92,12 +92,12 @@ class Subscriber:
         self._thread.start()
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self.publications())
 
     def publications(self) -> list[Publication]:
         """Return all of them, in order. Fails when it has not been listening all the time."""
         assert self._thread.is_alive(), "the subscriber has lost its connection"
-        return [Publication(decode_price(raw), arrived) for arrived, raw in list(self._raw)]
+        return [Publication(price, arrived) for arrived, raw in list(self._raw) for price in decode_prices(raw)]
 
     def close(self) -> None:
         """Stop listening."""

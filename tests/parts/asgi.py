@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message
 from tests.parts.service import Answer
 
 
-async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = None) -> Answer:
+async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
     """GET a path with its query; what was sent before an exception is lost, as it would be to a caller."""
     split = urlsplit(target)
     started: list[Message] = []
@@ -28,7 +28,7 @@ async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = Non
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
         "path": split.path,
         "raw_path": split.path.encode(),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aggregator.errors import StoreUnavailable
+from aggregator.hub import Hub
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import CADENCE, ticker
@@ -72,7 +73,7 @@ class Store(MemoryCache):
     """A memory store that counts reads, keeps what was written, and can be away."""
 
     def __init__(self) -> None:
-        super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()})
+        super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()}, Hub())
         self.away = False
         self.written: list[Price] = []
         self.reads = 0

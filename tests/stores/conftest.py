@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.ports import Cache, History, Store
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.outbox import Outbox
-from aggregator.stores.redis import RedisCache
+from aggregator.stores.redis.cache import RedisCache
+from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE
@@ -25,15 +27,23 @@ TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryCache]:
     """Open memory://."""
-    cache = MemoryCache(TTL)
+    cache = MemoryCache(TTL, Hub())
     yield cache
     await cache.close()
 
 
 @pytest.fixture
-async def redis_cache(redis_running: RedisServer) -> AsyncIterator[RedisCache]:
+async def redis_client(redis_running: RedisServer) -> AsyncIterator[RedisClient]:
+    """Connect to Redis, under a prefix nobody else has."""
+    client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def redis_cache(redis_client: RedisClient) -> AsyncIterator[RedisCache]:
     """Open redis://."""
-    cache = RedisCache(redis_running.url, TTL, timeout=2, prefix=f"{uuid.uuid4()}:")
+    cache = RedisCache(redis_client, TTL)
     yield cache
     await cache.close()
 

@@ -1,5 +1,6 @@
 """What only the memory cache has to show: expiry by the clock it is given."""
 
+from aggregator.hub import Hub
 from aggregator.models import Tier
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import NOW, price
@@ -8,7 +9,7 @@ from tests.parts.examples import NOW, price
 async def test_a_price_lives_for_its_tier_s_ttl() -> None:
     """A write renews it; expired, even an older one may come in."""
     now = 0.0
-    cache = MemoryCache({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, clock=lambda: now)
+    cache = MemoryCache({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, Hub(), clock=lambda: now)
     await cache.write([price(), price("ethusdt", tier=Tier.COLD)])
     now = 9.9
     assert len(await cache.latest(["btcusdt", "ethusdt"])) == 2

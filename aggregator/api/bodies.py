@@ -1,0 +1,92 @@
+"""Prices as they are sent: encoded once, and again only when they would say something else."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+from starlette.types import Message
+
+from aggregator.models import Asset, Price, encode, price_body
+from aggregator.tiers import Cadence, Catalog
+
+Header = tuple[bytes, bytes]
+
+
+class Body:
+    """A price as JSON, the headers it goes out with, and until when it says the truth (unix seconds)."""
+
+    __slots__ = ("end", "etag", "max_age", "not_modified", "raw", "start", "tier", "until", "version")
+
+    def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float) -> None:
+        age = max(0.0, now - price.timestamp)
+        body = price_body(price, asset.tier, now, cadence.stale_after)
+        self.version = _version(price)
+        self.tier = asset.tier
+        self.until = price.timestamp + _next_change(age, cadence)
+        self.raw = encode(body)
+        # Weak: the price is the same as long as its tag, the text of its age is not.
+        timestamp, updated_at = (round(1e6 * time) for time in self.version)
+        self.etag = b'W/"%d-%d%s"' % (timestamp, updated_at, b"s" if body.stale else b"")
+        self.max_age = max(0, math.floor(cadence.interval - age))
+        shared: list[Header] = [(b"cache-control", b"max-age=%d" % self.max_age), (b"etag", self.etag)]
+        length = (b"content-length", b"%d" % len(self.raw))
+        self.start: Message = _start(200, [(b"content-type", b"application/json"), length, *shared])
+        self.not_modified: Message = _start(304, shared)
+        self.end: Message = {"type": "http.response.body", "body": self.raw}
+
+
+class Bodies:
+    """The bodies of the prices last asked for: one per asset, made at most once a second (and once as it turns stale).
+
+    `time_ago` counts whole seconds of a price's age, so that is how long a body holds.
+    """
+
+    def __init__(self, catalog: Catalog, now: Callable[[], float] = time.time) -> None:
+        self._catalog = catalog
+        self._now = now
+        self._made: dict[str, Body] = {}
+
+    def of(self, asset: Asset, price: Price) -> Body:
+        """Return the body of `price` as it is now."""
+        now = self._now()
+        made = self._made.get(asset.symbol)
+        if made is None or now >= made.until or made.version != _version(price) or made.tier is not asset.tier:
+            made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now)
+        return made
+
+    def fields(self, asset: Asset, price: Price) -> dict[str, object]:
+        """Return what `price` says now, by name, for answers that say more."""
+        stale_after = self._catalog.cadence[asset.tier].stale_after
+        return msgspec.structs.asdict(price_body(price, asset.tier, self._now(), stale_after))
+
+
+def tag_of(bodies: Iterable[Body], rest: bytes) -> bytes:
+    """Return the tag of a list: another as soon as one of its prices is another, or the `rest` of the answer is."""
+    return (
+        b'W/"%b"'
+        % hashlib.blake2b(b"".join([body.etag for body in bodies]) + rest, digest_size=12).hexdigest().encode()
+    )
+
+
+def matches(etag: bytes, if_none_match: bytes) -> bool:
+    """Whether the caller has what `etag` stands for: If-None-Match is a list of tags, or `*`; weak is enough."""
+    if b"*" in if_none_match:
+        return if_none_match.strip() == b"*"
+    wanted = etag.removeprefix(b"W/")
+    return any(tag.strip().removeprefix(b"W/") == wanted for tag in if_none_match.split(b","))
+
+
+def _version(price: Price) -> tuple[float, float]:
+    return (price.timestamp, price.updated_at)
+
+
+def _next_change(age: float, cadence: Cadence) -> float:
+    """Return the age at which the body would say something else: the next whole second, or when it turns stale."""
+    following = math.floor(age) + 1.0
+    return min(following, cadence.stale_after) if age <= cadence.stale_after else following
+
+
+def _start(status: int, headers: list[Header]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}

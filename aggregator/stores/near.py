@@ -1,0 +1,56 @@
+"""Near memory: the prices that are in this process already, in front of the cache that processes share."""
+
+from collections.abc import Mapping, Sequence
+
+from aggregator.models import Price, Tier
+from aggregator.ports import Cache
+from aggregator.stores.held import Held
+
+
+class NearCache:
+    """`aggregator.ports.Near`. The hub fills it and keeps it current; while the hub is cut off, it is passed by.
+
+    Nothing it holds can be older than what the others have: what it might have missed, it has forgotten.
+    """
+
+    def __init__(self, cache: Cache, ttl: Mapping[Tier, float]) -> None:
+        self._cache = cache
+        self._ttl = ttl
+        self._held = Held(ttl)
+        self._current = False
+
+    def peek(self, symbol: str) -> Price | None:
+        """Return the price if it is here, fresh by its tier's TTL."""
+        return self._held.get(symbol)
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `Store.latest`: what is here, and the rest from the cache behind."""
+        here = {symbol: price for symbol in symbols if (price := self._held.get(symbol)) is not None}
+        rest = [symbol for symbol in symbols if symbol not in here]
+        return here | await self._cache.latest(rest) if rest else here
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too."""
+        await self._cache.write(prices)
+
+    async def ping(self) -> None:
+        """As `Store.ping`, of the cache behind."""
+        await self._cache.ping()
+
+    async def close(self) -> None:
+        """As `Store.close`, of the cache behind."""
+        await self._cache.close()
+
+    def take(self, prices: Sequence[Price]) -> None:
+        """Hold what the hub tells."""
+        if self._current:
+            self._held.put(prices)
+
+    def connected(self) -> None:
+        """Begin to hold prices."""
+        self._current = True
+
+    def disconnected(self) -> None:
+        """Forget everything."""
+        self._current = False
+        self._held = Held(self._ttl)

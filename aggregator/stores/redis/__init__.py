@@ -1,0 +1,1 @@
+"""What processes share through Redis; the only users of redis-py."""
