@@ -1,7 +1,8 @@
 """The nouns: Asset, Ticker, Price and what was left out of it, and the one mapping between a Price and JSON.
 
 Prices, volumes, spreads and weights are Decimal from the exchange's bytes to the JSON we send; times are unix
-seconds in UTC, as float (a millisecond survives the round trip unharmed).
+seconds in UTC, as float (a millisecond survives the round trip unharmed). None of them can be part of a cycle, so the
+garbage collector is spared them (gc=False).
 """
 
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ class Reason(StrEnum):
     DISAGREEMENT = "disagreement"
 
 
-class Asset(msgspec.Struct, frozen=True):
+class Asset(msgspec.Struct, gc=False, frozen=True):
     """A listed pair. `rank` is its row in the symbols file, from 1; base and quote are empty when the file has none."""
 
     symbol: str
@@ -50,7 +51,7 @@ class Asset(msgspec.Struct, frozen=True):
     rank: int
 
 
-class Ticker(msgspec.Struct, frozen=True):
+class Ticker(msgspec.Struct, gc=False, frozen=True):
     """What one exchange said: price in quote units, volume in base units, time by the exchange's own clock."""
 
     exchange: str
@@ -60,7 +61,7 @@ class Ticker(msgspec.Struct, frozen=True):
     timestamp: float
 
 
-class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
+class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """An exchange that has no part in a price, why, and its ticker where it gave one that can be shown."""
 
     exchange: str
@@ -71,7 +72,7 @@ class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
     timestamp: float | None = None
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, gc=False, frozen=True):
     """An exchange's ticker as it went into a price, and its share of the volume (0 to 1)."""
 
     exchange: str
@@ -81,7 +82,7 @@ class Source(msgspec.Struct, frozen=True):
     weight: Decimal
 
 
-class Price(msgspec.Struct, frozen=True):
+class Price(msgspec.Struct, gc=False, frozen=True):
     """An aggregated price, known by (asset, timestamp).
 
     `timestamp` is the newest exchange time among the sources, `updated_at` our own time of computing it,
@@ -98,7 +99,7 @@ class Price(msgspec.Struct, frozen=True):
     left_out: tuple[LeftOut, ...] = ()
 
 
-class NoPrice(msgspec.Struct, frozen=True):
+class NoPrice(msgspec.Struct, gc=False, frozen=True):
     """Why an asset has no price now: one reason per exchange, or none when nobody was asked."""
 
     asset: str

@@ -38,6 +38,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nothing here depends on who asks, and headers are easily made up
                 timeout_graceful_shutdown=round(STOP_SECONDS),
             )
         )
