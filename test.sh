@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# ./test.sh                everything below but live
+# ./test.sh                everything below but load and live
 # ./test.sh lint           ruff and mypy
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills and throttling at full length (a few minutes; short in ./test.sh)
 # ./test.sh bench          how fast, as ratios within one run; bench.json keeps the figures
+# ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
 # More words go to pytest: ./test.sh unit -k guard
 set -euo pipefail
@@ -39,9 +40,13 @@ case "$what" in
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench.history bench.json ;;
+  load)
+    [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
+    url=$1; shift
+    .venv/bin/locust -f tests/load/locustfile.py --headless --only-summary -H "$url" "$@" ;;
   live)
     [ $# -ge 1 ] || { echo "usage: ./test.sh live http://host:8080" >&2; exit 2; }
     url=$1; shift
     .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
-  *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,11s/^# //p' "$0" >&2; exit 2 ;;
 esac
