@@ -2,24 +2,18 @@
 
 import argparse
 import asyncio
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-
-import structlog
-import uvloop
+from collections.abc import Sequence
 
 from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.errors import StoreError
 from aggregator.logs import configure
-from aggregator.service.opening import CannotStart, catalog_of
+from aggregator.service.opening import catalog_of
 from aggregator.service.roles import serve
+from aggregator.service.running import complain, run
+from aggregator.service.workers import serve_in_workers
 from aggregator.settings import Settings, SettingsError, load
-
-Run = Callable[[asyncio.Event], Awaitable[None]]
-
-log = structlog.get_logger()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,13 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(flags)
     except SettingsError as error:
-        return _complain(2, *error.mistakes)
+        return complain(2, *error.mistakes)
     configure(settings.log_format, settings.log_level)
     if options.command == "demo":
-        return _run(lambda stop: _demo(settings, options.mock_port, stop))
+        return run(lambda stop: _demo(settings, options.mock_port, stop))
     if options.command == "dead-letters":
         return _dead_letters(settings, options.action, options.ids)
-    return _run(lambda stop: serve(settings, stop))
+    return run(lambda stop: _serve(settings, stop))
 
 
 async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None:
@@ -45,43 +39,24 @@ async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None
     if mock_port and settings.port in range(mock_port, mock_port + len(NAMES)):
         raise DemoError(f"--mock-port {mock_port} takes three ports, of which one is --port {settings.port}")
     async with mock_exchanges(settings.symbols_file, mock_port) as exchanges:
-        await serve(settings.model_copy(update={"exchanges": exchanges}), stop)
+        await _serve(settings.model_copy(update={"exchanges": exchanges}), stop)
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    if settings.workers > 1:
+        await serve_in_workers(settings, stop)
+    else:
+        await serve(settings, stop)
 
 
 def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
     if not settings.outbox_path.exists():
-        return _complain(1, f"there is no outbox at {settings.outbox_path}; name it with --outbox-path")
+        return complain(1, f"there is no outbox at {settings.outbox_path}; name it with --outbox-path")
     try:
         asyncio.run(dead_letters.command(settings.outbox_path, action, ids))
     except (StoreError, dead_letters.NoSuchLetter) as error:
-        return _complain(1, str(error))
+        return complain(1, str(error))
     return 0
-
-
-def _run(run: Run) -> int:
-    try:
-        uvloop.run(_until_signalled(run))
-    except (CannotStart, DemoError) as error:
-        return _complain(1, str(error))
-    except Exception:
-        log.exception("crashed")
-        return 1
-    return 0
-
-
-async def _until_signalled(run: Run) -> None:
-    """Run with an event that the first SIGTERM or SIGINT sets; the second ends the process on the spot."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-    def stop_now(number: signal.Signals) -> None:
-        if stop.is_set():
-            loop.remove_signal_handler(number)
-            signal.raise_signal(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_now, number)
-    await run(stop)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,12 +87,6 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_533:  # noqa: PLR2004  # the last of three fits
         raise argparse.ArgumentTypeError("is not a port from 0 to 65533")
     return int(text)
-
-
-def _complain(code: int, *lines: str) -> int:
-    for line in lines:
-        sys.stderr.write(f"aggregator: {line}\n")
-    return code
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from aggregator.errors import CannotGoOn
+
 NAMES = ("exchange1", "exchange2", "exchange3")
 
 _START_SECONDS = 20.0
@@ -17,7 +19,7 @@ _STOP_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-class DemoError(Exception):
+class DemoError(CannotGoOn):
     """A mock exchange did not start; the message is its own."""
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong outside: two small trees, one for exchanges and one for stores.
+"""What can go wrong outside: two small trees, one for exchanges and one for stores, and what ends the process.
 
 Adapters raise these instead of the exceptions of the library they wrap. An ExchangeError ends at `Exchange.fetch`,
 which answers with a LeftOut; a StoreError ends where the store was called, and is counted under its `reason`.
@@ -7,6 +7,10 @@ which answers with a LeftOut; a StoreError ends where the store was called, and 
 from typing import ClassVar
 
 from aggregator.models import Reason
+
+
+class CannotGoOn(Exception):
+    """Something outside is not as it must be, so the process ends; the message says what, and how to mend it."""
 
 
 class ExchangeError(Exception):

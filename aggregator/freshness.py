@@ -1,6 +1,7 @@
 """How old the prices are that readers get, by tier: what /ready and the freshness metrics speak of."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -40,12 +41,23 @@ class Freshness:
             metrics.refresh_interval.labels(tier.value).set(cadence.interval)
 
     def note(self, price: Price, now: float) -> None:
-        """Take note that `price` was stored at `now`; an older one than is known changes nothing."""
+        """Take note that `price` was stored at `now`, in the place of the one known so far."""
         known = self._newest.get(price.asset)
         if known is not None:
             self._ages[price.tier].observe(max(0.0, now - known))
-        if known is None or price.timestamp > known:
-            self._newest[price.asset] = price.timestamp
+        self.take([price])
+
+    def take(self, prices: Sequence[Price]) -> None:
+        """Know of `prices`, whoever stored them; an older one than is known changes nothing."""
+        for price in prices:
+            if price.timestamp > self._newest.get(price.asset, -math.inf):
+                self._newest[price.asset] = price.timestamp
+
+    def connected(self) -> None:
+        """Nothing to do: what was known is still true."""
+
+    def disconnected(self) -> None:
+        """Nothing to do: prices grow old by themselves."""
 
     def by_tier(self, now: float) -> dict[Tier, TierFreshness]:
         """Return each tier that has assets, the hottest first."""

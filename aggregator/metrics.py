@@ -1,21 +1,28 @@
 """Every metric's name, meaning and labels, in one place, on a registry that is passed in.
 
+Where several processes serve one port, PROMETHEUS_MULTIPROC_DIR names the folder in which they count together, and
+whichever is asked answers for all; `service/workers.py` sets it.
+
 Labels are bounded: endpoints, tiers, exchanges, stores and reasons come from our own lists, and only hot assets are
 named one by one. The names up to price_dynamodb_* are those of the dashboards people already have.
 """
 
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from aggregator.models import Asset, Tier
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for it
 
 BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
 
@@ -60,8 +67,14 @@ class Metrics:
         self._exchanges()
         self._refresh()
         self._stores()
-        ProcessCollector(registry=registry)
-        registry.register(_System())
+        self._answers_for = registry
+        if SHARED_FOLDER in os.environ:
+            self._answers_for = CollectorRegistry()
+            MultiProcessCollector(self._answers_for)  # type: ignore[no-untyped-call]  # it has no types
+            self._answers_for.register(_Processes())
+        else:
+            ProcessCollector(registry=registry)
+        self._answers_for.register(_System())
         # From zero on, as an alert on an increase cannot see a series that begins with its first loss.
         for tier in Tier:
             for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed):
@@ -107,6 +120,15 @@ class Metrics:
         self.refresh_missed = self._counter(
             "price_refresh_missed_total", "Scheduled refreshes left out because the one before was not done.", "tier"
         )
+        self.jobs = self._counter(
+            "price_jobs_total",
+            "Jobs of a shared rota: taken, claimed from a dead refresher, outdated, or its own while Redis was away.",
+            "tier",
+            "how",
+        )
+        self.jobs_lag = self._gauge(
+            "price_jobs_lag_seconds", "For how long the oldest unfinished job has been due.", "tier"
+        )
         self.refresh_seconds = self._histogram(
             "price_refresh_duration_seconds",
             "From asking the exchanges to the last store.",
@@ -150,16 +172,37 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._answers_for)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self.registry)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(name, meaning, labels, registry=self.registry)
+        return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode="mostrecent")
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)
+
+
+class _Processes(Collector):
+    """The processes of one port together, under the names that one process has by itself."""
+
+    def collect(self) -> list[Metric]:
+        """Return their memory, processor time and open files as they are now."""
+        parent = psutil.Process(os.getppid())
+        memory, seconds, files = 0, 0.0, 0
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.Error):  # it may end while we look
+                with process.oneshot():
+                    times = process.cpu_times()
+                    memory += process.memory_info().rss
+                    files += process.num_fds()
+                seconds += times.user + times.system
+        return [
+            GaugeMetricFamily("process_resident_memory_bytes", "Of all processes together.", value=memory),
+            CounterMetricFamily("process_cpu_seconds", "Of all processes together.", value=seconds),
+            GaugeMetricFamily("process_open_fds", "Of all processes together.", value=files),
+        ]
 
 
 class _System(Collector):

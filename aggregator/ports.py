@@ -1,6 +1,7 @@
 """The seams: what the refresher, the read path and the API ask of everything outside. Adapters depend on these."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
 import msgspec
@@ -34,16 +35,26 @@ class Exchange(Protocol):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Refresh these assets of one tier. `due` is in seconds of whose clock made it; `id` names it among processes."""
+    """Refresh these assets of one tier: the turn of `place` in its rota, `due` in seconds of whose clock made it.
+
+    `id` names it among processes, and is empty where it never leaves its own.
+    """
 
     tier: Tier
     symbols: tuple[str, ...]
     due: float
+    place: int = 0
     id: str = ""
 
 
 class Work(Protocol):
     """Whose turn it is to be refreshed."""
+
+    async def run(self) -> None:
+        """Do what has to be done beside; never returns."""
+
+    def filling(self, tier: Tier) -> AbstractAsyncContextManager[None]:
+        """Return what keeps other processes from filling the tier at the same time."""
 
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job."""
@@ -53,6 +64,14 @@ class Work(Protocol):
 
     def pop_missed(self, tier: Tier) -> int:
         """Return how many turns of an asset in `tier` were passed over since the last call."""
+
+
+class Lag(Protocol):
+    """How far behind those are who share the work."""
+
+    @property
+    def by_tier(self) -> Mapping[Tier, float]:
+        """For how many seconds the oldest unfinished job of each tier has been due; empty while that is unknown."""
 
 
 class Sink(Protocol):

@@ -11,11 +11,12 @@ import msgspec
 import structlog
 
 from aggregator.commit import GroupCommit
+from aggregator.errors import StoreError
 from aggregator.flight import SingleFlight
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Ticker, Tier
-from aggregator.ports import Exchange, Job, Trigger, Work
+from aggregator.ports import Exchange, Job, Store, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
 from aggregator.tiers import Catalog
@@ -26,6 +27,7 @@ OnFill = Callable[[Tier, int], None]
 
 _MOST_IN_JOB = 100
 _FEW_IN_JOB = 8  # where an exchange takes one symbol a call, so that a job does not take all its slots
+_READ_AT_ONCE = 1000
 _AT_A_TIME = 16  # prices computed before others get their turn on the event loop
 
 
@@ -51,6 +53,7 @@ class Refresher:
         catalog: Catalog,
         exchanges: Sequence[Exchange],
         work: Work,
+        cache: Store,
         sinks: Sequence[GroupCommit],
         freshness: Freshness,
         metrics: Metrics,
@@ -61,6 +64,7 @@ class Refresher:
         self._catalog = catalog
         self._exchanges = exchanges
         self._work = work
+        self._cache = cache
         self._sinks = sinks
         self._freshness = freshness
         self._metrics = metrics
@@ -85,10 +89,11 @@ class Refresher:
         `on_fill` hears of how many assets of a tier were refreshed for the first time.
         """
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._work.run())
             for tier in Tier:
                 assets = self._catalog.of(tier)
                 if assets:
-                    unpriced = await self._fill(tier, assets, on_fill)
+                    unpriced = await self._fill_first(tier, assets, on_fill)
                     group.create_task(self._keep(tier))
                     group.create_task(self._fill_again(tier, unpriced))
 
@@ -107,6 +112,29 @@ class Refresher:
         await asyncio.gather(*self._calls, return_exceptions=True)
         for sink in self._sinks:
             await sink.close(patience)
+
+    async def _fill_first(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
+        """Fill the tier, but for what the cache has fresh: from before a restart, or from another refresher."""
+        async with self._work.filling(tier):
+            fresh = await self._fresh(tier, assets)
+            on_fill(tier, len(fresh))
+            if fresh:
+                self._log.info("tier_found_fresh", tier=tier.value, assets=len(fresh))
+            return await self._fill(tier, [asset for asset in assets if asset.symbol not in fresh], on_fill)
+
+    async def _fresh(self, tier: Tier, assets: Sequence[Asset]) -> set[str]:
+        """Return those the cache has a price of that can wait for its turn: at most half an interval old."""
+        fresh: set[str] = set()
+        newest = self._now() - self._catalog.cadence[tier].interval / 2
+        for first in range(0, len(assets), _READ_AT_ONCE):
+            try:
+                held = await self._cache.latest([asset.symbol for asset in assets[first : first + _READ_AT_ONCE]])
+            except StoreError:
+                return fresh
+            prices = [price for price in held.values() if price.timestamp >= newest]
+            self._freshness.take(prices)
+            fresh.update(price.asset for price in prices)
+        return fresh
 
     async def _fill(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
         """Refresh each asset once; return those that have no price yet but might."""

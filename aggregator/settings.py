@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     symbols_file: Path = Field(Path("symbols.csv"), description="CSV with header symbol,base,quote or just symbol.")
     host: str = Field("127.0.0.1", description="Address to listen on. Only this machine unless told otherwise.")
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
+    role: Literal["all", "api", "refresher"] = Field(
+        "all", description="What this process does; api and refresher share the work through Redis."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
     cache_url: str = Field("memory://", description="memory:// or redis://[user:password@]host:6379/0.")
     history_url: str = Field(
         "sqlite:///prices.db",
@@ -138,6 +142,18 @@ class Settings(BaseSettings):
             raise ValueError("hot_interval <= medium_interval <= cold_interval must hold")
         if self.min_sources > len(exchange_targets(self.exchanges)):
             raise ValueError("min_sources is more than there are exchanges: no price could ever be made")
+        return self
+
+    @model_validator(mode="after")
+    def _check_processes(self) -> "Settings":
+        if self.cache_url == "memory://" and (self.role != "all" or self.workers > 1):
+            asked = f"role={self.role}" if self.role != "all" else f"workers={self.workers}"
+            raise ValueError(
+                f"{asked} means several processes, and cache_url=memory:// is inside one, where the others do not see"
+                " its prices; give them a redis://"
+            )
+        if self.role == "refresher" and self.workers > 1:
+            raise ValueError("workers answer requests, which role=refresher does not; start it several times instead")
         return self
 
     @property

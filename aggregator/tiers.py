@@ -46,31 +46,40 @@ class Cadence(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    """Every listed asset by symbol, hottest first, and each tier's cadence. Only an asset's tier ever changes."""
+    """Every listed asset by symbol, hottest first, and each tier's cadence.
+
+    Each tier has seats, named after the assets that the symbols file puts into it. By popularity, another may be given
+    a seat; its tier is then the seat's.
+    """
 
     def __init__(self, assets: Mapping[str, Asset], cadence: Mapping[Tier, Cadence]) -> None:
-        self._assets = dict(assets)
-        self._tiers: dict[Tier, list[Asset]] = {}
-        self.assets: Mapping[str, Asset] = self._assets
         self.cadence = cadence
-        self._sort()
+        self._listed = assets
+        self._seats = {tier: [asset.symbol for asset in assets.values() if asset.tier is tier] for tier in Tier}
+        self.seat({})
 
-    def find(self, symbol: str) -> Asset | None:
-        """Return the asset, or None when it is not listed."""
-        return self._assets.get(symbol)
+    def seat(self, occupants: Mapping[str, str]) -> None:
+        """Give each asset the seat of its own name, but for `occupants` (seat -> asset), who swap among themselves."""
+        self._occupants = dict(occupants)
+        changed = {
+            occupant: msgspec.structs.replace(self._listed[occupant], tier=self._listed[seat].tier)
+            for seat, occupant in occupants.items()
+        }
+        self.assets: Mapping[str, Asset] = {**self._listed, **changed}
+        self._tiers = {tier: [asset for asset in self.assets.values() if asset.tier is tier] for tier in Tier}
+        self.find = self.assets.get
+
+    def seats(self, tier: Tier) -> Sequence[str]:
+        """Return the tier's seats; they never change."""
+        return self._seats[tier]
+
+    def seated(self, seat: str) -> str:
+        """Return the symbol of who has the seat."""
+        return self._occupants.get(seat, seat)
 
     def of(self, tier: Tier) -> Sequence[Asset]:
         """Return the tier's assets by rank."""
         return self._tiers[tier]
-
-    def move(self, changes: Mapping[str, Tier]) -> None:
-        """Give listed assets other tiers."""
-        for symbol, tier in changes.items():
-            self._assets[symbol] = msgspec.structs.replace(self._assets[symbol], tier=tier)
-        self._sort()
-
-    def _sort(self) -> None:
-        self._tiers = {tier: [asset for asset in self._assets.values() if asset.tier is tier] for tier in Tier}
 
 
 def is_symbol(text: str) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from aggregator.models import Tier
 from aggregator.ports import Job
@@ -13,12 +14,13 @@ _TICK = 0.02  # seconds; due times closer together than this are taken together
 
 
 class Rota:
-    """One tier's batches on a circle. Who leaves the tier hands its place to who comes: nobody's turn is put off."""
+    """One tier's batches on a circle, of seats: who leaves the tier leaves its seat, and turn, to who comes."""
 
     def __init__(self, catalog: Catalog, tier: Tier, most: int, start: float) -> None:
         interval = catalog.cadence[tier].interval
         self.tier = tier
-        self._batches = batches([asset.symbol for asset in catalog.of(tier)], interval, most)
+        self._catalog = catalog
+        self._batches = batches(catalog.seats(tier), interval, most)
         self._schedule = Schedule(len(self._batches), interval, start)
 
     @property
@@ -28,16 +30,14 @@ class Rota:
 
     def take(self, now: float) -> list[Job]:
         """Return what is due by `now`, each batch at most once."""
-        return [Job(self.tier, tuple(self._batches[turn.place]), turn.due) for turn in self._schedule.take(now)]
+        return [
+            Job(self.tier, tuple(map(self._catalog.seated, self._batches[place])), due, place)
+            for place, due in self._schedule.take(now)
+        ]
 
     def pop_missed(self) -> int:
         """Return how many turns of an asset were passed over since the last call; the last batch counts as full."""
         return self._schedule.pop_missed() * len(self._batches[0])
-
-    def swap(self, places: Mapping[str, str]) -> None:
-        """Put the assets that come into the places of those that leave: `places` is who leaves -> who comes."""
-        for batch in self._batches:
-            batch[:] = [places.get(symbol, symbol) for symbol in batch]
 
 
 class OwnWork:
@@ -49,6 +49,14 @@ class OwnWork:
         self._clock = clock
         self._rotas: dict[Tier, Rota] = {}
         self._due: dict[Tier, deque[Job]] = {tier: deque() for tier in Tier}
+
+    async def run(self) -> None:
+        """Do nothing, for ever."""
+        await asyncio.get_running_loop().create_future()
+
+    def filling(self, tier: Tier) -> AbstractAsyncContextManager[None]:  # noqa: ARG002  # Work's signature
+        """Return what keeps nobody from anything: there is nobody else."""
+        return nullcontext()
 
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job; its schedule begins with the first call."""

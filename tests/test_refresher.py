@@ -33,6 +33,7 @@ class Parts:
             catalog,
             self.exchanges,
             OwnWork(catalog, most_in_job(self.exchanges, lane)),
+            self.cache,
             [GroupCommit("cache", self.cache, self.metrics), GroupCommit("history", self.history, self.metrics)],
             self.freshness,
             self.metrics,

@@ -13,7 +13,7 @@ from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.metrics import CONTENT_TYPE, Metrics
-from aggregator.ports import Exchange, Store
+from aggregator.ports import Exchange, Lag, Store
 from aggregator.tiers import Catalog
 
 _PING_SECONDS = 1.0
@@ -29,6 +29,7 @@ class OpsRoutes:
         sinks: Sequence[GroupCommit],
         exchanges: Sequence[Exchange],
         freshness: Freshness,
+        lag: Lag | None,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -36,6 +37,7 @@ class OpsRoutes:
         self._sinks = sinks
         self._exchanges = exchanges
         self._freshness = freshness
+        self._lag = lag
         self._metrics = metrics
         self._now = now
         self._catalog = catalog
@@ -75,6 +77,12 @@ class OpsRoutes:
         tiers = self._freshness.by_tier(self._now())
         reasons = [f"{name}: {trouble}" for name, trouble in stores.items() if trouble]
         reasons += [f"{tier} tier: {trouble}" for tier, one in tiers.items() if (trouble := one.trouble)]
+        lags = self._lag.by_tier if self._lag is not None else {}
+        reasons += [
+            f"{tier} tier: its jobs are {lag:.1f} s behind, more than an interval"
+            for tier, lag in lags.items()
+            if lag > self._catalog.cadence[tier].interval
+        ]
         ready = not stores["history"] and not next(iter(tiers.values())).trouble
         body = {
             "ready": ready,
@@ -85,6 +93,7 @@ class OpsRoutes:
                 for exchange in self._exchanges
             },
             "tiers": tiers,
+            "jobs_behind_seconds": lags,
         }
         return answer(body, 200 if ready else 503)
 

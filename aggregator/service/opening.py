@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
-from aggregator.errors import StoreError
+from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.binance import Binance
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Dialect
@@ -31,26 +31,22 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
 }
 
 
-class CannotStart(Exception):
-    """Something outside is not as it must be; the message says what, and how to mend it."""
-
-
 def catalog_of(settings: Settings) -> Catalog:
-    """Read the symbols file. Raises CannotStart."""
+    """Read the symbols file. Raises CannotGoOn."""
     path = settings.symbols_file
     try:
         rows = read_symbols(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise CannotStart(f"cannot read {path}: {error.strerror}; name a file with --symbols-file") from error
+        raise CannotGoOn(f"cannot read {path}: {error.strerror}; name a file with --symbols-file") from error
     except UnicodeDecodeError as error:
-        raise CannotStart(f"{path} is not UTF-8 text") from error
+        raise CannotGoOn(f"{path} is not UTF-8 text") from error
     except SymbolsError as error:
-        raise CannotStart(f"{path}: {error}") from error
+        raise CannotGoOn(f"{path}: {error}") from error
     return assign(rows, settings.hot_size, settings.medium_size, settings.cadence)
 
 
 async def open_redis(settings: Settings, stack: AsyncExitStack) -> RedisClient | None:
-    """Connect to Redis where the settings name one; closed with the stack. Raises CannotStart."""
+    """Connect to Redis where the settings name one; closed with the stack. Raises CannotGoOn."""
     if settings.cache_url == "memory://":
         return None
     client = RedisClient(settings.cache_url, settings.redis_timeout)
@@ -70,7 +66,7 @@ def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub) -> Near:
 
 
 async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> History:
-    """Open and try the history; it is closed with the stack. Raises CannotStart."""
+    """Open and try the history; it is closed with the stack. Raises CannotGoOn."""
     target = history_target(settings.history_url)
     retention = None if settings.retention_days is None else settings.retention_days * 86_400
     file_mend = "name a file in a folder that exists and can be written to"
@@ -105,4 +101,4 @@ async def _try(step: Awaitable[None], setting: str, mend: str) -> None:
     try:
         await step
     except StoreError as error:
-        raise CannotStart(f"{error}; {mend} ({setting})") from error
+        raise CannotGoOn(f"{error}; {mend} ({setting})") from error

@@ -1,14 +1,16 @@
-"""What runs in a process."""
+"""What runs in one process, by its role: the refresher, the API, or both."""
 
 import asyncio
 import gc
+import os
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from aggregator.accesses import Accesses
@@ -24,12 +26,17 @@ from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
+from aggregator.ports import Exchange, History, Near, Refresh, Work
 from aggregator.progress import filling
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
-from aggregator.service.server import STOP_SECONDS, Server, listening
+from aggregator.service.server import STOP_SECONDS, Server, address_of, listening
 from aggregator.settings import Settings
+from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.feed import RedisFeed
+from aggregator.stores.redis.jobs import SharedWork
+from aggregator.stores.redis.lag import JobLag
+from aggregator.stores.redis.refreshes import RefreshRequests, RemoteRefresh
 from aggregator.tiers import Catalog
 from aggregator.work import OwnWork
 
@@ -37,6 +44,7 @@ log = structlog.get_logger()
 
 _DRAIN_SECONDS = 1.0
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
+_LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
 
 
 class Runs(Protocol):
@@ -47,27 +55,27 @@ class Runs(Protocol):
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the service until `stop` is set. Raises CannotStart, or whatever a part of it crashed with."""
+    """Run the process until `stop` is set. Raises CannotGoOn, or whatever a part of it crashed with."""
     catalog = catalog_of(settings)
     with listening(settings.host, settings.port) as listener:
-        async with _parts(settings, catalog) as (app, refresher):
-            _settle_memory()
-            log.info("listening", address="http://{}:{}".format(*listener.getsockname()), assets=len(catalog.assets))
-            await _until(stop, Server(app), listener, [_refresh(refresher, catalog)])
+        await serve_on(listener, settings, catalog, stop)
+
+
+async def serve_on(listener: socket.socket | None, settings: Settings, catalog: Catalog, stop: asyncio.Event) -> None:
+    """As `serve`, on a port that somebody else has taken; with none, nobody can ask this process anything."""
+    async with AsyncExitStack() as stack:
+        process = _Process(settings, catalog, stack)
+        app = await process.open()
+        _settle_memory()
+        if listener is not None:
+            log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
+        await _until(stop, Server(app), listener, process.beside)
     log.info("stopped")
 
 
-def _settle_memory() -> None:
-    """Look for garbage less often, and not among what lives as long as the process: requests leave no cycles behind.
-
-    Worth 8 % of the requests a second, and the pauses that a look through everything takes.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
-async def _until(stop: asyncio.Event, server: Server, listener: socket.socket, beside: list[Awaitable[None]]) -> None:
+async def _until(
+    stop: asyncio.Event, server: Server, port: socket.socket | None, beside: list[Coroutine[Any, Any, None]]
+) -> None:
     """Serve until told to stop. What runs beside is the server's sibling, so that a crash of either ends both.
 
     Uvicorn alone would go on answering from the past.
@@ -79,53 +87,104 @@ async def _until(stop: asyncio.Event, server: Server, listener: socket.socket, b
         server.should_exit = True
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_awaited(one)) for one in (*beside, stopping())]
-        await server.serve(sockets=[listener])
+        tasks = [group.create_task(work) for work in (*beside, stopping())]
+        if port is not None:
+            await server.serve(sockets=[port])
+        else:
+            await stop.wait()
         for task in tasks:
             task.cancel()
 
 
-async def _awaited(one: Awaitable[None]) -> None:
-    await one
+class _Process:
+    """One process' parts, opened in the order they depend on each other; the stack closes them the other way round."""
 
+    def __init__(self, settings: Settings, catalog: Catalog, stack: AsyncExitStack) -> None:
+        self.beside: list[Coroutine[Any, Any, None]] = []
+        self._settings = settings
+        self._catalog = catalog
+        self._stack = stack
+        self._metrics = Metrics(CollectorRegistry())
+        self._hub = Hub()
+        self._freshness = Freshness(catalog, self._metrics)
 
-@asynccontextmanager
-async def _parts(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[ASGIApp, Refresher]]:
-    """Open everything, in the order it depends on each other; close it the other way round."""
-    metrics = Metrics(CollectorRegistry())
-    hub = Hub()
-    async with AsyncExitStack() as stack:
-        redis = await open_redis(settings, stack)
-        cache = cache_of(settings, redis, hub)
-        history = await open_history(settings, metrics, stack)
-        exchanges = await open_exchanges(settings, metrics, stack)
-        await stack.enter_async_context(_beside(history))
-        stack.push_async_callback(history.drain, _DRAIN_SECONDS)
+    async def open(self) -> ASGIApp:
+        """Return the application, open; `beside` is what has to run with it."""
+        settings = self._settings
+        redis = await open_redis(settings, self._stack)
+        cache = cache_of(settings, redis, self._hub)
+        history = await open_history(settings, self._metrics, self._stack)
+        feed = lag = None
         if redis is not None:
-            await stack.enter_async_context(_beside(RedisFeed(redis, hub)))
-        freshness = Freshness(catalog, metrics)
-        sinks = [GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics)]
-        policy = _policy(settings)
-        work = OwnWork(catalog, most_in_job(exchanges, policy.lane))
-        refresher = Refresher(catalog, exchanges, work, sinks, freshness, metrics, policy)
-        stack.push_async_callback(refresher.close, STOP_SECONDS)
-        accesses, bodies = Accesses(metrics), Bodies(catalog)
-        lookup = Lookup(catalog, cache, history, refresher, metrics, accesses)
-        stack.push_async_callback(lookup.close, STOP_SECONDS)
-        prices = PriceRoutes(catalog, lookup, refresher, bodies, Keys(settings.api_keys))
-        stored = HistoryRoutes(catalog, history)
-        ops = OpsRoutes(catalog, {"cache": cache, "history": history}, sinks, exchanges, freshness, metrics)
-        app = build([*stored.routes(), *ops.routes(), *prices.routes()], metrics)
-        yield AtHand(app, catalog, cache, bodies, accesses, metrics), refresher
+            self._hub.listen(self._freshness)  # for what other processes refresh
+            feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self._metrics)
+            await self._stack.enter_async_context(_running(lag))
+        sinks = [GroupCommit("history", history, self._metrics), GroupCommit("cache", cache, self._metrics)]
+        exchanges: list[Exchange] = []
+        if settings.role == "api":
+            assert redis is not None  # noqa: S101  # the settings see to it
+            assert feed is not None  # noqa: S101  # likewise
+            sinks = []
+            refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
+        else:
+            exchanges += await open_exchanges(settings, self._metrics, self._stack)
+            refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
+        if feed is not None:
+            await self._stack.enter_async_context(_running(feed))
+        stores = {"cache": cache, "history": history}
+        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self._metrics)
+        if settings.role == "refresher":
+            return build(ops.routes(), self._metrics)
+        return self._open_api(cache, history, refresh, ops.routes())
+
+    async def _open_refresher(
+        self,
+        redis: RedisClient | None,
+        exchanges: list[Exchange],
+        cache: Near,
+        history: History,
+        sinks: list[GroupCommit],
+    ) -> Refresher:
+        await self._stack.enter_async_context(_running(history))
+        self._stack.push_async_callback(history.drain, _DRAIN_SECONDS)
+        policy = _policy(self._settings)
+        work = self._work(redis, most_in_job(exchanges, policy.lane))
+        refresher = Refresher(self._catalog, exchanges, work, cache, sinks, self._freshness, self._metrics, policy)
+        self._stack.push_async_callback(refresher.close, STOP_SECONDS)
+        self.beside.append(_refresh(refresher, self._catalog))
+        if redis is not None:
+            patience = self._settings.exchange_timeout + _LONGEST_REFRESH
+            self.beside.append(RefreshRequests(redis, self._catalog, refresher, _name(), patience).run())
+        return refresher
+
+    def _work(self, redis: RedisClient | None, most: int) -> Work:
+        if redis is None:
+            return OwnWork(self._catalog, most)
+        abandoned = 2 * (self._settings.exchange_timeout + _LONGEST_REFRESH)
+        return SharedWork(redis, self._catalog, most, self._metrics, _name(), abandoned)
+
+    def _open_api(self, cache: Near, history: History, refresh: Refresh, more: Sequence[BaseRoute]) -> ASGIApp:
+        accesses, bodies = Accesses(self._metrics), Bodies(self._catalog)
+        lookup = Lookup(self._catalog, cache, history, refresh, self._metrics, accesses)
+        self._stack.push_async_callback(lookup.close, STOP_SECONDS)
+        prices = PriceRoutes(self._catalog, lookup, refresh, bodies, Keys(self._settings.api_keys))
+        stored = HistoryRoutes(self._catalog, history)
+        app = build([*stored.routes(), *more, *prices.routes()], self._metrics)
+        return AtHand(app, self._catalog, cache, bodies, accesses, self._metrics)
 
 
 @asynccontextmanager
-async def _beside(part: Runs) -> AsyncIterator[None]:
+async def _running(part: Runs) -> AsyncIterator[None]:
     """Let a part do its own work as long as the block runs."""
     async with asyncio.TaskGroup() as group:
         running = group.create_task(part.run())
         yield
         running.cancel()
+
+
+async def _refresh(refresher: Refresher, catalog: Catalog) -> None:
+    with filling(catalog) as on_fill:
+        await refresher.run(on_fill)
 
 
 def _policy(settings: Settings) -> Policy:
@@ -137,6 +196,16 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-async def _refresh(refresher: Refresher, catalog: Catalog) -> None:
-    with filling(catalog) as on_fill:
-        await refresher.run(on_fill)
+def _name() -> str:
+    """Return a name that no other process on the same Redis has."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _settle_memory() -> None:
+    """Look for garbage less often, and not among what lives as long as the process: requests leave no cycles behind.
+
+    Worth 8 % of the requests a second, and the pauses that a look through everything takes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -7,22 +7,27 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from aggregator.service.opening import CannotStart
+from aggregator.errors import CannotGoOn
 
 STOP_SECONDS = 2.0  # for requests in flight
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the port before anything else starts. Raises CannotStart when it cannot be had."""
+    """Take the port before anything else starts. Raises CannotGoOn when it cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
         why = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
-        raise CannotStart(f"{why}; choose another --port (0 for any free one) or --host") from error
+        raise CannotGoOn(f"{why}; choose another --port (0 for any free one) or --host") from error
     with listener:
         yield listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return what to put into a browser."""
+    return "http://{}:{}".format(*listener.getsockname())
 
 
 class Server(uvicorn.Server):

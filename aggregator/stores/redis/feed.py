@@ -1,5 +1,8 @@
 """Every new price, by whichever process it was made, from Redis' publish and subscribe to this process' hub."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 import structlog
 from redis.asyncio.client import PubSub
@@ -18,10 +21,15 @@ class RedisFeed:
 
     def __init__(self, client: RedisClient, hub: Hub) -> None:
         self._redis = client.redis
-        self._channel = f"{client.prefix}prices"
+        self._prices = f"{client.prefix}prices"
+        self._others: dict[str, Callable[[bytes], None]] = {}
         self._timeout = client.timeout
         self._hub = hub
         self._log = structlog.get_logger().bind(store="redis")
+
+    def subscribe(self, channel: str, take: Callable[[bytes], None]) -> None:
+        """Listen on one more channel; `take` may raise msgspec.DecodeError for what it cannot read."""
+        self._others[channel] = take
 
     async def run(self) -> None:
         """Subscribe, and again whenever the connection is lost; never returns."""
@@ -30,7 +38,7 @@ class RedisFeed:
             try:
                 with mapped():
                     async with self._redis.pubsub() as pubsub:
-                        await pubsub.subscribe(self._channel)
+                        await pubsub.subscribe(self._prices, *self._others)
                         await self._listen(pubsub)
             except StoreUnavailable as error:
                 if self._hub.connected:
@@ -42,15 +50,15 @@ class RedisFeed:
     async def _listen(self, pubsub: PubSub) -> None:
         while True:
             message = await self._next(pubsub)
-            if message["type"] == "subscribe":
+            if message["type"] == "message":
+                self._take(message["channel"].decode(), message["data"])
+            elif message["type"] == "subscribe" and message["channel"] == self._prices.encode():
                 self._hub.connect()
                 self._log.info("feed_subscribed")
-            elif message["type"] == "message":
-                self._take(message["data"])
 
-    async def _next(self, pubsub: PubSub) -> dict[str, bytes | str]:
+    async def _next(self, pubsub: PubSub) -> dict[str, Any]:
         """Return the next message; of a connection on which nothing comes, not even the answer to a ping, an error."""
-        message: dict[str, bytes | str] | None = await pubsub.get_message(timeout=_QUIET_SECONDS)
+        message: dict[str, Any] | None = await pubsub.get_message(timeout=_QUIET_SECONDS)
         if message is None:
             await pubsub.ping()
             message = await pubsub.get_message(timeout=self._timeout)
@@ -58,10 +66,11 @@ class RedisFeed:
             raise StoreUnavailable("Redis: the subscription is silent")
         return message
 
-    def _take(self, data: bytes | str) -> None:
+    def _take(self, channel: str, data: bytes) -> None:
         try:
-            prices = decode_prices(data)
+            if channel == self._prices:
+                self._hub.publish(decode_prices(data))
+            else:
+                self._others[channel](data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # somebody else's message on our channel
-            self._log.warning("feed_unreadable", error=str(error))
-            return
-        self._hub.publish(prices)
+            self._log.warning("feed_unreadable", channel=channel, error=str(error))

@@ -1,0 +1,108 @@
+"""Several processes on one port: workers that answer, one more that refreshes if the role is all, and their parent.
+
+The parent takes the port, starts the others, and ends them all when it is told to stop or when one of them ends.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+
+import structlog
+
+from aggregator.errors import CannotGoOn
+from aggregator.logs import configure
+from aggregator.metrics import SHARED_FOLDER
+from aggregator.service.opening import catalog_of
+from aggregator.service.roles import serve_on
+from aggregator.service.running import run
+from aggregator.service.server import address_of, listening
+from aggregator.settings import Settings
+
+_STOP_SECONDS = 15.0
+
+log = structlog.get_logger()
+
+
+async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the processes until `stop` is set. Raises CannotGoOn, also when one of them ends by itself."""
+    with listening(settings.host, settings.port) as listener, tempfile.TemporaryDirectory() as folder:
+        os.environ[SHARED_FOLDER] = folder  # read by the children's interpreters as they start
+        processes = _processes(settings, listener)
+        async with _running(processes) as one_has_ended:
+            log.info("workers", address=address_of(listener), pids=[process.pid for process in processes])
+            stopping = asyncio.create_task(stop.wait())
+            ending = asyncio.create_task(one_has_ended.wait())
+            await asyncio.wait([stopping, ending], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            ending.cancel()
+            if not stop.is_set():
+                raise CannotGoOn(f"{', '.join(_ended(processes))} has ended by itself; the log says why")
+            log.info("stopping")
+    log.info("stopped")
+
+
+def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess]:
+    context = multiprocessing.get_context("spawn")  # a fork would take over halves of the parent's loop and threads
+    roles: list[tuple[str, socket.socket | None]] = [("api", listener)] * settings.workers
+    if settings.role == "all":
+        roles.append(("refresher", None))
+    return [
+        context.Process(
+            target=_worker,
+            args=(settings.model_copy(update={"role": role, "workers": 1}), ours),
+            name=f"{role}-{number}",
+        )
+        for number, (role, ours) in enumerate(roles, start=1)
+    ]
+
+
+def _worker(settings: Settings, listener: socket.socket | None) -> None:
+    """Be one of them, in a new interpreter; end when the parent does, however that comes about."""
+    configure(settings.log_format, settings.log_level)
+
+    async def serve_while_parent_lives(stop: asyncio.Event) -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None  # noqa: S101  # it has started us
+        asyncio.get_running_loop().add_reader(parent.sentinel, stop.set)
+        await serve_on(listener, settings, catalog_of(settings), stop)
+
+    sys.exit(run(serve_while_parent_lives))
+
+
+@asynccontextmanager
+async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.Event]:
+    """Run the processes while the block does; yield what is set when one of them has ended."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for process in processes:
+        process.start()
+        loop.add_reader(process.sentinel, ended.set)
+    try:
+        yield ended
+    finally:
+        for process in processes:
+            loop.remove_reader(process.sentinel)
+        await asyncio.to_thread(_stop, processes)
+
+
+def _ended(processes: Sequence[SpawnProcess]) -> list[str]:
+    ended = wait([process.sentinel for process in processes], timeout=0)
+    return [process.name for process in processes if process.sentinel in ended]
+
+
+def _stop(processes: Sequence[SpawnProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_STOP_SECONDS)
+        if process.is_alive():
+            log.error("worker_killed", worker=process.name)
+            process.kill()
+            process.join()
