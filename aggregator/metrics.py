@@ -135,6 +135,9 @@ class Metrics:
             _CALL_SECONDS,
             "tier",
         )
+        self.tier_changes = self._counter(
+            "price_tier_changes_total", "Assets that popularity has brought into a tier.", "tier"
+        )
         self.age_at_replacement = self._histogram(
             "price_age_at_replacement_seconds", "Age of a price when its successor came.", _AGE_SECONDS, "tier"
         )

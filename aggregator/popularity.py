@@ -52,6 +52,21 @@ def rerank(assets: Sequence[Asset], scores: Mapping[str, float], pinned: Collect
     return changes
 
 
+def reseated(occupants: Mapping[str, str], assets: Sequence[Asset], changes: Mapping[str, Tier]) -> dict[str, str]:
+    """Return who has which seat (seat -> asset, where that is not its namesake) after `changes` by `rerank`.
+
+    In each tier, who comes takes the seats of who goes; everyone else keeps theirs, and with it their turn.
+    """
+    seat_of = {asset: seat for seat, asset in occupants.items()}
+    after = dict(occupants)
+    moving = sorted((asset for asset in assets if asset.symbol in changes), key=lambda asset: asset.rank)
+    for tier in Tier:
+        going = [seat_of.get(asset.symbol, asset.symbol) for asset in moving if asset.tier is tier]
+        coming = [asset.symbol for asset in moving if changes[asset.symbol] is tier]
+        after.update(zip(going, coming, strict=True))
+    return {seat: asset for seat, asset in after.items() if seat != asset}
+
+
 def _contenders(assets: Sequence[Asset], scores: Mapping[str, float], pinned: Collection[str]) -> list[Asset]:
     """Return who may change tier, strongest first: all above cold, and the best of the cold, one for each of those."""
     above = [asset for asset in assets if asset.tier is not Tier.COLD and asset.symbol not in pinned]

@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     hot_interval: Seconds = Field(5, description="Seconds between refreshes of a hot asset.")
     medium_interval: Seconds = Field(30, description="Seconds between refreshes of a medium asset.")
     cold_interval: Seconds = Field(300, description="Seconds between refreshes of a cold asset.")
+    tiering: Literal["static", "popular"] = Field(
+        "static", description="Tiers by row of the symbols file, or re-ranked by how often an asset is asked for."
+    )
+    rank_interval: Seconds = Field(300, description="Seconds between two rankings, with popular tiering.")
+    pinned: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated symbols that keep their tier, with popular tiering."
+    )
     max_deviation: Decimal = Field(
         Decimal("0.05"), gt=0, le=1, description="Of three or more tickers, one further than this from the median goes."
     )
@@ -116,6 +123,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("pinned", mode="before")
+    @classmethod
+    def _split_pinned(cls, value: object) -> object:
+        return tuple(filter(None, value.lower().replace(" ", "").split(","))) if isinstance(value, str) else value
 
     @field_validator("cache_url")
     @classmethod

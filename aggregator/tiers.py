@@ -60,7 +60,7 @@ class Catalog:
 
     def seat(self, occupants: Mapping[str, str]) -> None:
         """Give each asset the seat of its own name, but for `occupants` (seat -> asset), who swap among themselves."""
-        self._occupants = dict(occupants)
+        self.occupants = dict(occupants)
         changed = {
             occupant: msgspec.structs.replace(self._listed[occupant], tier=self._listed[seat].tier)
             for seat, occupant in occupants.items()
@@ -75,7 +75,7 @@ class Catalog:
 
     def seated(self, seat: str) -> str:
         """Return the symbol of who has the seat."""
-        return self._occupants.get(seat, seat)
+        return self.occupants.get(seat, seat)
 
     def of(self, tier: Tier) -> Sequence[Asset]:
         """Return the tier's assets by rank."""

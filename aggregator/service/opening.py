@@ -42,7 +42,11 @@ def catalog_of(settings: Settings) -> Catalog:
         raise CannotGoOn(f"{path} is not UTF-8 text") from error
     except SymbolsError as error:
         raise CannotGoOn(f"{path}: {error}") from error
-    return assign(rows, settings.hot_size, settings.medium_size, settings.cadence)
+    catalog = assign(rows, settings.hot_size, settings.medium_size, settings.cadence)
+    unlisted = [symbol for symbol in settings.pinned if catalog.find(symbol) is None]
+    if unlisted:
+        raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned; name listed symbols with --pinned")
+    return catalog
 
 
 async def open_redis(settings: Settings, stack: AsyncExitStack) -> RedisClient | None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.ports import Exchange, History, Near, Refresh, Work
 from aggregator.progress import filling
+from aggregator.ranking import OwnScores, Ranking
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
 from aggregator.service.server import STOP_SECONDS, Server, address_of, listening
@@ -37,6 +39,7 @@ from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.redis.jobs import SharedWork
 from aggregator.stores.redis.lag import JobLag
 from aggregator.stores.redis.refreshes import RefreshRequests, RemoteRefresh
+from aggregator.stores.redis.scores import RedisScores
 from aggregator.tiers import Catalog
 from aggregator.work import OwnWork
 
@@ -131,11 +134,21 @@ class _Process:
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
+        accesses = Accesses(self._metrics, by_symbol=settings.tiering == "popular")
+        await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
         ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self._metrics)
         if settings.role == "refresher":
             return build(ops.routes(), self._metrics)
-        return self._open_api(cache, history, refresh, ops.routes())
+        return self._open_api(cache, history, refresh, accesses, ops.routes())
+
+    async def _open_ranking(self, redis: RedisClient | None, accesses: Accesses) -> None:
+        settings = self._settings
+        if settings.tiering == "popular":
+            scores = OwnScores(time.monotonic) if redis is None else RedisScores(redis)
+            pinned, interval = frozenset(settings.pinned), settings.rank_interval
+            ranking = Ranking(self._catalog, accesses, scores, pinned, interval, self._metrics)
+            await self._stack.enter_async_context(_running(ranking))
 
     async def _open_refresher(
         self,
@@ -163,8 +176,10 @@ class _Process:
         abandoned = 2 * (self._settings.exchange_timeout + _LONGEST_REFRESH)
         return SharedWork(redis, self._catalog, most, self._metrics, _name(), abandoned)
 
-    def _open_api(self, cache: Near, history: History, refresh: Refresh, more: Sequence[BaseRoute]) -> ASGIApp:
-        accesses, bodies = Accesses(self._metrics), Bodies(self._catalog)
+    def _open_api(
+        self, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]
+    ) -> ASGIApp:
+        bodies = Bodies(self._catalog)
         lookup = Lookup(self._catalog, cache, history, refresh, self._metrics, accesses)
         self._stack.push_async_callback(lookup.close, STOP_SECONDS)
         prices = PriceRoutes(self._catalog, lookup, refresh, bodies, Keys(self._settings.api_keys))

@@ -1,0 +1,206 @@
+"""Popularity tiers at work: seats change hands, one ranking serves all, and nobody's turn is lost."""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from aggregator.accesses import Accesses
+from aggregator.errors import StoreUnavailable
+from aggregator.metrics import Metrics
+from aggregator.models import Tier
+from aggregator.popularity import rerank, reseated
+from aggregator.ranking import HALF_LIFE, OwnScores, Ranking, Scores
+from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.redis.scores import RedisScores
+from aggregator.tiers import Catalog, assign
+from aggregator.work import Rota
+from tests.parts.examples import CADENCE
+from tests.parts.exchanges import Market
+from tests.parts.ports import free_port
+from tests.parts.process import wait_for
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
+
+SYMBOLS = [f"s{number}" for number in range(12)]
+
+
+def listed() -> Catalog:
+    """Return twelve assets: two hot, three medium, the rest cold."""
+    return assign([(symbol, "", "") for symbol in SYMBOLS], 2, 3, CADENCE)
+
+
+def ranking(catalog: Catalog, scores: Scores, *pinned: str) -> tuple[Ranking, Accesses]:
+    """Return what ranks the catalog whenever it is asked to, and what counts for it."""
+    metrics = Metrics(CollectorRegistry())
+    accesses = Accesses(metrics, by_symbol=True)
+    return Ranking(catalog, accesses, scores, pinned, 0.02, metrics), accesses
+
+
+def asked(accesses: Accesses, catalog: Catalog, **counts: int) -> None:
+    """Ask for assets so many times."""
+    for symbol, count in counts.items():
+        for _ in range(count):
+            accesses.note(catalog.assets[symbol])
+
+
+async def ranked(*rankings: Ranking, until: Catalog, symbol: str, tier: Tier) -> None:
+    """Let them rank until `symbol` is in `tier` of the catalog."""
+    running = [asyncio.create_task(one.run()) for one in rankings]
+    async with asyncio.timeout(10):
+        while until.assets[symbol].tier is not tier:
+            await asyncio.sleep(0.005)
+    for one in running:
+        one.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(SYMBOLS), st.integers(0, 200)), max_size=8))
+def test_every_asset_keeps_exactly_one_seat(rounds: list[dict[str, int]]) -> None:
+    """However often they change: the seats stay a permutation, tiers keep their sizes, and every turn is somebody's."""
+    catalog = listed()
+    for scores in rounds:
+        assets = list(catalog.assets.values())
+        changes = rerank(assets, dict(scores), ())
+        catalog.seat(reseated(catalog.occupants, assets, changes))
+        assert {asset.symbol: catalog.assets[asset.symbol].tier for asset in assets} == {
+            asset.symbol: changes.get(asset.symbol, asset.tier) for asset in assets
+        }
+        for tier, size in ((Tier.HOT, 2), (Tier.MEDIUM, 3), (Tier.COLD, 7)):
+            assert len(catalog.of(tier)) == size
+            assert sorted(map(catalog.seated, catalog.seats(tier))) == sorted(one.symbol for one in catalog.of(tier))
+
+
+def test_who_stays_keeps_its_turn() -> None:
+    """The one that comes gets the turn of the one that goes; the others notice nothing."""
+    catalog = listed()
+    rota = Rota(catalog, Tier.MEDIUM, 1, 0.0)
+    assert [job.symbols for job in rota.take(29)] == [("s2",), ("s3",), ("s4",)]
+    catalog.seat({"s3": "s9", "s9": "s3"})
+    assert [job.symbols for job in rota.take(59)] == [("s2",), ("s9",), ("s4",)]
+    assert catalog.assets["s9"].tier is Tier.MEDIUM
+    assert catalog.assets["s3"].tier is Tier.COLD
+
+
+@pytest.fixture(params=["own", pytest.param("redis", marks=pytest.mark.real)])
+async def scores(request: pytest.FixtureRequest) -> AsyncIterator[Scores]:
+    """Each place where accesses add up."""
+    if request.param == "own":
+        yield OwnScores(asyncio.get_running_loop().time)
+        return
+    redis: RedisServer = request.getfixturevalue("redis_running")
+    client = RedisClient(redis.url, timeout=2, prefix=f"{uuid.uuid4()}:")
+    yield RedisScores(client)
+    await client.close()
+
+
+async def test_who_is_asked_for_comes_up(scores: Scores) -> None:
+    """From cold to hot; the hot one that nobody asks for goes, unless it is pinned."""
+    catalog = listed()
+    one, accesses = ranking(catalog, scores, "s1")
+    asked(accesses, catalog, s8=50, s0=3)
+    await ranked(one, until=catalog, symbol="s8", tier=Tier.HOT)
+    assert [asset.symbol for asset in catalog.of(Tier.HOT)] == ["s1", "s8"]
+
+
+async def test_accesses_are_halved_every_half_life(scores: Scores) -> None:
+    """And what has become negligible is forgotten."""
+    seen: list[dict[str, float]] = []
+
+    async def rank() -> None:
+        await scores.rank(0.001, lambda found: seen.append(dict(found)) or {})  # type: ignore[func-returns-value]  # None
+
+    await scores.add({"s1": 1000, "s2": 1})
+    async with asyncio.timeout(10):
+        while len(seen) < 3:
+            await rank()
+            await asyncio.sleep(0.002)
+    assert seen[0] == {"s1": 1000, "s2": 1}
+    assert 1000 * 0.5 ** (10 / HALF_LIFE) < seen[2]["s1"] < seen[1]["s1"] < 1000
+
+
+@pytest.mark.real
+async def test_one_ranks_and_all_follow(redis_running: RedisServer) -> None:
+    """Two processes count their own readers; together they bring an asset up, in both catalogs alike."""
+    client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
+    catalogs = [listed(), listed()]
+    (one, here), (other, there) = (ranking(catalog, RedisScores(client)) for catalog in catalogs)
+    asked(here, catalogs[0], s7=3)
+    asked(there, catalogs[1], s7=3)
+    await ranked(one, other, until=catalogs[0], symbol="s7", tier=Tier.HOT)
+    await ranked(one, other, until=catalogs[1], symbol="s7", tier=Tier.HOT)
+    assert catalogs[0].occupants == catalogs[1].occupants
+    await client.close()
+
+
+@pytest.mark.real
+async def test_seats_of_another_list_are_refused(redis_running: RedisServer) -> None:
+    """Or of no list at all: the tiers stay as they are."""
+    client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
+    catalog = listed()
+    one, _ = ranking(catalog, RedisScores(client))
+    await client.redis.set(f"{client.prefix}ranking", "")  # nobody ranks
+    for junk in (b"junk", b"[]", b"\xff", b'{"s1":"gone","gone":"s1"}', b'{"s1":"s8"}', b'{"s1":"s8","s9":"s8"}'):
+        await client.redis.set(f"{client.prefix}seats", junk)
+        one._take(await RedisScores(client).seats())
+        assert catalog.occupants == {}
+    await client.close()
+
+
+@pytest.mark.real
+async def test_redis_away_ranks_nothing_and_harms_nothing() -> None:
+    """It is told by an error that the ranking lives with."""
+    client = RedisClient(f"redis://127.0.0.1:{free_port()}/0", timeout=0.25)
+    scores = RedisScores(client)
+    for call in (scores.add({"s1": 1}), scores.rank(1, lambda _: {}), scores.seats()):
+        with pytest.raises(StoreUnavailable):
+            await call
+    catalog = listed()
+    one, accesses = ranking(catalog, scores)
+    asked(accesses, catalog, s1=1)
+    running = asyncio.create_task(one.run())
+    await asyncio.sleep(0.05)  # a few rounds; whether there were any does not matter
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await client.close()
+
+
+@pytest.mark.real
+def test_a_cold_asset_that_is_asked_for_is_refreshed_as_a_hot_one(tmp_path: Path, market: Market) -> None:
+    """Through HTTP and the clock: /assets shows it, and its prices follow each other as hot ones do."""
+    service = Service(
+        tmp_path, exchanges=market.setting, tiering="popular", rank_interval=1, pinned="btcusdt", hot_interval=1
+    ).filled()
+    cold = "pythbtc"
+    tiers = {one["symbol"]: one["tier"] for one in service.get("/assets").json["assets"]}
+    assert tiers[cold] == "cold"
+
+    def is_hot() -> bool:
+        for _ in range(10):
+            service.get(f"/prices/{cold}")
+        return bool(service.get(f"/prices/{cold}").json["refresh_tier"] == "hot")
+
+    wait_for(is_hot, what="the asset to be hot")
+    first = service.get(f"/prices/{cold}").json["timestamp"]
+    wait_for(lambda: service.get(f"/prices/{cold}").json["timestamp"] > first)
+    after = {one["symbol"]: one["tier"] for one in service.get("/assets").json["assets"]}
+    assert after[cold] == "hot"
+    assert after["btcusdt"] == "hot"
+    assert Counter(after.values()) == Counter(tiers.values())
+    assert service.process.stop() == 0
+
+
+@pytest.mark.real
+def test_who_is_pinned_must_be_listed(tmp_path: Path) -> None:
+    """A misspelt symbol is told at start."""
+    service = Service(tmp_path, tiering="popular", pinned="btcusdt,nosuchcoin")
+    assert service.process.ended() == 1
+    assert "nosuchcoin" in service.process.output
+    assert "Traceback" not in service.process.output
