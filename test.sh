@@ -4,7 +4,7 @@
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills and throttling at full length (a few minutes; short in ./test.sh)
-# ./test.sh bench          how fast, as ratios within one run; bench.json keeps the figures
+# ./test.sh bench [NAME..] how fast, as ratios within one run (half an hour); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
 # More words go to pytest: ./test.sh unit -k guard
@@ -39,7 +39,7 @@ case "$what" in
   real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
-  bench) dynamodb_local; .venv/bin/python -m tests.bench.history bench.json ;;
+  bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
     url=$1; shift

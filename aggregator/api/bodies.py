@@ -17,24 +17,33 @@ Header = tuple[bytes, bytes]
 class Body:
     """A price as JSON, the headers it goes out with, and until when it says the truth (unix seconds)."""
 
-    __slots__ = ("end", "etag", "max_age", "not_modified", "raw", "start", "tier", "until", "version")
+    __slots__ = ("asset", "end", "etag", "max_age", "not_modified", "price", "raw", "start", "until")
 
     def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float) -> None:
         age = max(0.0, now - price.timestamp)
         body = price_body(price, asset.tier, now, cadence.stale_after)
-        self.version = _version(price)
-        self.tier = asset.tier
+        self.asset = asset
+        self.price = price
         self.until = price.timestamp + _next_change(age, cadence)
         self.raw = encode(body)
         # Weak: the price is the same as long as its tag, the text of its age is not.
-        timestamp, updated_at = (round(1e6 * time) for time in self.version)
-        self.etag = b'W/"%d-%d%s"' % (timestamp, updated_at, b"s" if body.stale else b"")
+        version = (round(1e6 * price.timestamp), round(1e6 * price.updated_at))
+        self.etag = b'W/"%d-%d%s"' % (*version, b"s" if body.stale else b"")
         self.max_age = max(0, math.floor(cadence.interval - age))
         shared: list[Header] = [(b"cache-control", b"max-age=%d" % self.max_age), (b"etag", self.etag)]
         length = (b"content-length", b"%d" % len(self.raw))
         self.start: Message = _start(200, [(b"content-type", b"application/json"), length, *shared])
         self.not_modified: Message = _start(304, shared)
         self.end: Message = {"type": "http.response.body", "body": self.raw}
+
+    def is_of(self, asset: Asset, price: Price) -> bool:
+        """Whether it shows this price, as this asset's; read anew from Redis, the same price is another object."""
+        if self.asset is not asset:  # it is in another tier by now
+            return False
+        return self.price is price or (self.price.timestamp, self.price.updated_at) == (
+            price.timestamp,
+            price.updated_at,
+        )
 
 
 class Bodies:
@@ -52,7 +61,7 @@ class Bodies:
         """Return the body of `price` as it is now."""
         now = self._now()
         made = self._made.get(asset.symbol)
-        if made is None or now >= made.until or made.version != _version(price) or made.tier is not asset.tier:
+        if made is None or now >= made.until or not made.is_of(asset, price):
             made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now)
         return made
 
@@ -76,10 +85,6 @@ def matches(etag: bytes, if_none_match: bytes) -> bool:
         return if_none_match.strip() == b"*"
     wanted = etag.removeprefix(b"W/")
     return any(tag.strip().removeprefix(b"W/") == wanted for tag in if_none_match.split(b","))
-
-
-def _version(price: Price) -> tuple[float, float]:
-    return (price.timestamp, price.updated_at)
 
 
 def _next_change(age: float, cadence: Cadence) -> float:

@@ -1,4 +1,4 @@
-"""How fast history is, beside what it stands on, in one run: `./test.sh bench`.
+"""How fast history is, beside what it stands on, in one run: `./test.sh bench history`.
 
 | what                                     | against                                            | at least |
 | ---------------------------------------- | -------------------------------------------------- | -------- |
@@ -15,11 +15,7 @@ Rounds are interleaved, figures are medians; machines are noisy, so the ratio is
 
 import asyncio
 import gc
-import json
-import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 import uuid
@@ -36,7 +32,7 @@ from aggregator.models import Price, Source, Tier
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox, Table
 from aggregator.stores.sqlite import SqliteHistory
-from tests.parts import dynamodb
+from tests.bench.report import Figure, median_ratio
 from tests.parts.dynamodb import DynamoServer
 
 ROUNDS = 5
@@ -174,7 +170,7 @@ class Bench:
         return len(waiting) / seconds
 
 
-async def measure(endpoint: str, folder: Path) -> dict[str, float]:
+async def measure(endpoint: str, folder: Path) -> list[Figure]:
     """Run everything; return the figures."""
     bench = Bench(endpoint, folder)
     bare, piped, sqlite = [], [], []
@@ -188,37 +184,24 @@ async def measure(endpoint: str, folder: Path) -> dict[str, float]:
     steady = await bench.append_seconds(table, folder / "steady.db", sustained)
     elsewhere = await bench.append_seconds(Elsewhere(), folder / "elsewhere.db", RATE)
     await table.close()
-    return {
-        "bare_prices_per_second": statistics.median(bare),
-        "outbox_prices_per_second": statistics.median(piped),
-        "outbox_ratio": statistics.median(one / other for one, other in zip(piped, bare, strict=True)),
-        "sustained_prices_per_second": sustained,
-        "append_p99_ms_table_elsewhere": 1000 * elsewhere[int(0.99 * len(elsewhere))],
-        "append_p50_ms_table_here": 1000 * steady[len(steady) // 2],
-        "append_p99_ms_table_here": 1000 * steady[int(0.99 * len(steady))],
-        "sqlite_prices_per_second": statistics.median(sqlite),
-    }
+    return [
+        Figure("bare BatchWriteItem of 25, four in flight", statistics.median(bare), "prices/s"),
+        Figure("outbox -> DynamoDB Local", statistics.median(piped), "prices/s"),
+        Figure("  against bare BatchWriteItem", median_ratio(piped, bare), "", ">= 0.8"),
+        Figure(
+            f"append, p99, at {RATE}/s, table elsewhere", 1000 * elsewhere[int(0.99 * len(elsewhere))], "ms", "<= 5"
+        ),
+        Figure(f"append, p50, at {sustained:.0f}/s, table here", 1000 * steady[len(steady) // 2], "ms"),
+        Figure(f"append, p99, at {sustained:.0f}/s, table here", 1000 * steady[int(0.99 * len(steady))], "ms"),
+        Figure("SQLite history", statistics.median(sqlite), "prices/s", ">= 20000"),
+    ]
 
 
-def main() -> int:
-    """Print a table and, with a path as argument, write JSON there."""
-    if dynamodb.jar() is None:
-        sys.stdout.write("bench: DynamoDB Local is needed (npm and Java); moto's speed says nothing\n")
-        return 1
+def run() -> list[Figure]:
+    """Measure on a DynamoDB Local and a folder of its own."""
     server = DynamoServer()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            figures = uvloop.run(measure(server.endpoint, Path(folder)))
+            return uvloop.run(measure(server.endpoint, Path(folder)))
         finally:
             server.stop()
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    sys.stdout.write(f"history on {machine}; {ROUNDS} rounds of {PRICES} prices\n")
-    for name, figure in figures.items():
-        sys.stdout.write(f"  {name:28} {figure:12,.2f}\n")
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n", encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

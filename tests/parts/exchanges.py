@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from tests.parts.process import ROOT, Process
 from tests.parts.service import call
@@ -14,9 +15,10 @@ NAMES = ("exchange1", "exchange2", "exchange3")
 class MockExchange:
     """One running mock exchange."""
 
-    def __init__(self, name: str, port: int = 0) -> None:
+    def __init__(self, name: str, port: int = 0, symbols: Path = ROOT / "symbols.csv") -> None:
         self.name = name
         command = [sys.executable, "-m", "mock_exchange", "--name", name, "--port", str(port)]
+        command += ["--symbols", str(symbols)]
         self.process = Process(command, cwd=ROOT)
         self.url = self.process.wait_for_line(r"http://\S+")[0]
 

@@ -1,0 +1,44 @@
+"""`./test.sh bench [name ...]`: how fast, as ratios within one run. Without names, everything (about half an hour)."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import history, load, reads, refreshes, replicas
+from tests.bench.report import Figure, machine, save, table
+from tests.parts import dynamodb
+
+BENCHES: dict[str, Callable[[], list[Figure]]] = {
+    "reads": reads.run,
+    "refresh": refreshes.thousand,
+    "load": load.run,
+    "replicas": replicas.run,
+    "history": history.run,
+    "many": lambda: refreshes.hundred_thousand(batched=False),
+    "many-batched": lambda: refreshes.hundred_thousand(batched=True),
+}
+RESULTS = Path("bench.json")
+
+
+def main(names: list[str]) -> int:
+    """Run the benches named; return 1 when a bound was missed, 2 when there is no such bench."""
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        sys.stderr.write(f"bench: no {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")
+        return 2
+    if dynamodb.jar() is None:
+        sys.stderr.write("bench: DynamoDB Local is needed (npm and Java); moto's speed says nothing\n")
+        return 2
+    sys.stdout.write(f"on {machine()}\n")
+    missed = False
+    for name in names or BENCHES:
+        figures = BENCHES[name]()
+        sys.stdout.write(table(name, figures) + "\n")
+        sys.stdout.flush()
+        save(RESULTS, name, figures)
+        missed = missed or any(one.verdict == "MISSED" for one in figures)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""What we are measured against: uvicorn sending constant bytes, and a plain Starlette route doing one Redis GET."""
+
+import os
+
+import redis.asyncio as redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+# As long as one of our own prices.
+PRICE = (
+    b'{"asset":"btcusdt","price":77896.49245,"last_updated":"2026-11-21 06:10:27","time_ago":"0s ago",'
+    b'"refresh_tier":"hot","timestamp":1795241427.047,"sources":3,"spread":0.0002019346379,"stale":false}'
+)
+_START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(PRICE))],
+}
+_END: Message = {"type": "http.response.body", "body": PRICE}
+
+
+async def bare(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Send the same bytes to everyone."""
+    await send(_START)
+    await send(_END)
+
+
+def assets() -> Starlette:
+    """Return `bare` with the list of assets that the load has to know."""
+    listed = os.environ["BENCH_ASSETS"].encode()
+
+    async def show(_: Request) -> Response:
+        return Response(listed, media_type="application/json")
+
+    app = Starlette(routes=[Route("/assets", show)])
+    app.mount("/", bare)
+    return app
+
+
+def redis_get() -> Starlette:
+    """Return the application one writes on a first day: a route, a GET, the bytes."""
+    client = redis.from_url(os.environ["BENCH_REDIS"])
+
+    async def price(request: Request) -> Response:
+        raw = await client.get(f"aggregator:price:{request.path_params['asset']}")
+        return Response(raw, 200 if raw else 404, media_type="application/json")
+
+    return Starlette(routes=[Route("/prices/{asset}", price)])

@@ -1,0 +1,91 @@
+"""What a refreshed price costs at 1000 assets and at 100,000, and whether every one comes in time."""
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.bench.report import Figure
+from tests.bench.scene import Scene, Usage, metrics_of, scene
+from tests.parts.service import Service
+
+SECONDS = 120.0
+MANY = 100_000
+MANY_SECONDS = 360.0
+INTERVALS = {"hot": 5, "medium": 30, "cold": 300}
+
+
+def thousand(seconds: float = SECONDS) -> list[Figure]:
+    """Measure the service as it comes: 1000 assets, nobody asking."""
+    with scene() as parts:
+        service = parts.service(parts.market(), parts.redis())
+        time.sleep(5)  # the fill's last writes
+        usage = Usage(service)
+        time.sleep(seconds)
+        elapsed, cpu, prices = usage.since()
+        memory = metrics_of(service)["process_resident_memory_bytes"]
+    return [
+        Figure("prices refreshed", prices / elapsed, "prices/s"),
+        Figure("CPU per refreshed price: fetch x3, aggregate, Redis, outbox", 1e6 * cpu / prices, "us", "<= 450"),
+        Figure("CPU, whole process", cpu / elapsed, "cores"),
+        Figure("memory, Redis and DynamoDB", memory / 2**20, "MiB", "<= 150"),
+    ]
+
+
+def hundred_thousand(*, batched: bool, assets: int = MANY, seconds: float = MANY_SECONDS) -> list[Figure]:
+    """Measure one process with 2 % of the assets hot, 18 % medium and the rest cold, for more than a whole interval."""
+    with scene() as parts:
+        started = time.monotonic()
+        service = _many(parts, assets, batch=1000 if batched else 1)
+        filled = time.monotonic() - started
+        time.sleep(5)
+        usage, before = Usage(service), metrics_of(service)
+        time.sleep(seconds)
+        elapsed, cpu, prices = usage.since()
+        after = metrics_of(service)
+    gained = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    missed = sum(value for name, value in gained.items() if name.startswith("price_refresh_missed_total{"))
+    errors = sum(value for name, value in gained.items() if name.startswith("price_refresh_errors_total{"))
+    return [
+        Figure("all assets filled after", filled, "s"),
+        Figure("prices refreshed", prices / elapsed, "prices/s"),
+        *(_age(gained, tier, interval) for tier, interval in INTERVALS.items()),
+        Figure("refreshes missed", missed, "", "<= 0"),
+        Figure("refreshes without a price", errors, "", "<= 0"),
+        Figure("CPU, whole process", cpu / elapsed, "cores", "<= 0.35" if batched else "<= 0.8"),
+        Figure("CPU per refreshed price", 1e6 * cpu / prices, "us"),
+        Figure("memory", after["process_resident_memory_bytes"] / 2**20, "MiB", "<= 1024"),
+        Figure("outbox rows at the end", after["price_outbox_rows"], "rows"),
+    ]
+
+
+def _many(parts: Scene, assets: int, batch: int) -> Service:
+    symbols = parts.folder / "symbols.csv"
+    _write_symbols(symbols, assets)
+    return parts.service(
+        parts.market(symbols),
+        parts.redis(),
+        symbols_file=symbols,
+        hot_size=assets // 50,
+        medium_size=assets * 18 // 100,
+        exchange_batch=batch,
+    )
+
+
+def _write_symbols(path: Path, count: int) -> None:
+    rows = (f"coin{number}usdt,coin{number},usdt" for number in range(count))
+    path.write_text("symbol,base,quote\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _age(gained: Mapping[str, float], tier: str, interval: int) -> Figure:
+    """Return the share of prices that were replaced within a second past their interval: 0.99 of them are to be."""
+    name = "price_age_at_replacement_seconds"
+    within = next(
+        value
+        for series, value in gained.items()
+        if (found := re.fullmatch(name + r"_bucket\{(.*)\}", series))
+        and f'tier="{tier}"' in found[1]
+        and f'le="{interval + 1}.0"' in found[1]
+    )
+    share = within / gained[f'{name}_count{{tier="{tier}"}}']
+    return Figure(f"{tier}: replaced at an age of at most {interval + 1} s", share, "of all", ">= 0.99")
