@@ -14,21 +14,18 @@ _CONNECTIONS = 64
 
 
 class RedisClient:
-    """Everything of ours in that Redis begins with `prefix`; a call is given up after `timeout` seconds."""
+    """Everything of ours in that Redis begins with `prefix`; a call is given up after `timeout` seconds.
+
+    Calls that wait in Redis for something to come, at most `block_ms`, go over `patient`, with connections of their own.
+    """
+
+    block_ms = 1000
 
     def __init__(self, url: str, timeout: float, prefix: str = "aggregator:") -> None:
         self.prefix = prefix
         self.timeout = timeout
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            # No retries by the client: its own can add seconds to a request while Redis is away.
-            retry=Retry(NoBackoff(), 0),
-        )
-        self.redis = redis.Redis.from_pool(pool)
+        self.redis = _connect(url, timeout)
+        self.patient = _connect(url, timeout + self.block_ms / 1000)
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers."""
@@ -38,6 +35,20 @@ class RedisClient:
     async def close(self) -> None:
         """Close every connection."""
         await self.redis.aclose()
+        await self.patient.aclose()
+
+
+def _connect(url: str, timeout: float) -> redis.Redis:
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=_CONNECTIONS,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        # No retries by the client: its own can add seconds to a request while Redis is away.
+        retry=Retry(NoBackoff(), 0),
+    )
+    return redis.Redis.from_pool(pool)
 
 
 @contextmanager

@@ -31,12 +31,13 @@ class Group:
         self._redis = client.redis
         self._stream = stream
         self._consumer = consumer
-        self._block_ms = max(1, round(client.timeout * 500))  # well within what the client waits for any answer
+        self._patient = client.patient
+        self._block_ms = client.block_ms
 
     async def read(self, *, acknowledged: bool = False) -> Entry | None:
         """Return the next new entry, waiting a moment for it; `acknowledged` at once, it can never be claimed."""
         try:
-            found: Any = await self._redis.xreadgroup(
+            found: Any = await self._patient.xreadgroup(
                 _NAME, self._consumer, {self._stream: ">"}, count=1, block=self._block_ms, noack=acknowledged
             )
         except ResponseError as error:

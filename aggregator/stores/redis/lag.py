@@ -12,11 +12,11 @@ from aggregator.stores.redis.clock import RedisClock
 from aggregator.stores.redis.group import Group
 from aggregator.tiers import Catalog
 
-_SECONDS = 1.0
+_SECONDS = 2.0
 
 
 class JobLag:
-    """For how many seconds the oldest unfinished job of each tier has been due, looked at once a second."""
+    """For how many seconds the oldest unfinished job of each tier has been due, looked at every two."""
 
     def __init__(self, client: RedisClient, catalog: Catalog, metrics: Metrics) -> None:
         self._redis = client.redis
