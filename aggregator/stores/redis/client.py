@@ -16,7 +16,7 @@ _CONNECTIONS = 64
 class RedisClient:
     """Everything of ours in that Redis begins with `prefix`; a call is given up after `timeout` seconds.
 
-    Calls that wait in Redis for something to come, at most `block_ms`, go over `patient`, with connections of their own.
+    Calls that wait in Redis for something to come, at most `block_ms`, go over `patient`, by connections of their own.
     """
 
     block_ms = 1000
