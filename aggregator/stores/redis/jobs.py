@@ -1,8 +1,8 @@
 """The refreshers' work, shared through Redis Streams: `<prefix>jobs:<tier>`, read by one consumer group.
 
-Every refresher keeps the same rota by Redis' clock and issues each job when it is due. A job's id is its due time and
-its place in the rota, and a stream takes each id once: whoever is first has issued it for all. The group hands it to
-one of them; what a dead one has not finished is claimed by the others. While Redis is away, each does all by itself.
+Every refresher keeps the same rota by Redis' clock and issues each job when it is due. A job's id is its due time, and
+a stream takes each id once: whoever is first has issued it for all. The group hands it to one of them; what a dead one
+has not finished is claimed by the others. While Redis is away, each does all by itself.
 """
 
 import asyncio
@@ -132,10 +132,7 @@ class SharedWork:
         return missed
 
     async def _issue(self, tier: Tier, lane: _Lane) -> None:
-        interval = self._catalog.cadence[tier].interval
-        rota = Rota(self._catalog, tier, self._most, self._clock.now() // interval * interval)
-        rota.take(self._clock.now())  # what was due before we came was somebody else's to issue, or is filled
-        rota.pop_missed()
+        rota = self._rota(tier)
         while True:
             await asyncio.sleep(max(_TICK, rota.next_due - self._clock.now()))
             jobs = rota.take(self._clock.now())
@@ -147,16 +144,22 @@ class SharedWork:
                 lane.own.extend(jobs)
                 self._metrics.jobs.labels(tier.value, "own").inc(len(jobs))
 
+    def _rota(self, tier: Tier) -> Rota:
+        """Return the rota from now on: what was due before we came was somebody else's to issue, or is filled."""
+        rota = Rota(self._catalog, tier, self._most, 0.0)  # from one moment for all, so that due times are equal bits
+        rota.take(self._clock.now())
+        rota.pop_missed()
+        return rota
+
     async def _add(self, tier: Tier, jobs: Sequence[Job]) -> None:
         """Put the jobs into the stream unless they are there already, and let go of what nobody will do any more."""
         oldest = round((self._clock.now() - 2 * self._catalog.cadence[tier].interval) * 1000)
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
-                # The id grows from job to job: the milliseconds, and the place among those due in the same one.
                 pipe.xadd(
                     self._stream + tier,
                     {"symbols": ",".join(job.symbols)},
-                    id=f"{round(job.due * 1000)}-{job.place}",
+                    id=_id(job.due),
                     minid=oldest,
                 )
             answers = await pipe.execute(raise_on_error=False)
@@ -196,3 +199,9 @@ class SharedWork:
                     with mapped():
                         await lane.group.forget_the_gone()
             await asyncio.sleep(_SYNC_SECONDS)
+
+
+def _id(due: float) -> str:
+    """Return the id of the job that is due then, in Redis' milliseconds and the microseconds beyond: ids grow."""
+    milliseconds, micros = divmod(round(due * 1e6), 1000)
+    return f"{milliseconds}-{micros}"
