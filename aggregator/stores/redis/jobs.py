@@ -6,6 +6,7 @@ has not finished is claimed by the others. While Redis is away, each does all by
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -36,7 +37,7 @@ class _Lane:
     def __init__(self, group: Group, assets: int) -> None:
         self.group = group
         self.own: deque[Job] = deque(maxlen=assets)  # what was due while Redis was away
-        self.claim_at = 0.0
+        self.claim_at = 0.0  # by our monotonic clock, which nobody sets
         self.missed = 0
 
 
@@ -132,8 +133,10 @@ class SharedWork:
         return missed
 
     async def _issue(self, tier: Tier, lane: _Lane) -> None:
-        rota = self._rota(tier)
+        rota, interval = self._rota(tier), self._catalog.cadence[tier].interval
         while True:
+            if rota.next_due > self._clock.now() + interval:  # Redis' clock was set back
+                rota = self._rota(tier)
             await asyncio.sleep(max(_TICK, rota.next_due - self._clock.now()))
             jobs = rota.take(self._clock.now())
             lane.missed += rota.pop_missed()
@@ -169,11 +172,11 @@ class SharedWork:
 
     async def _next(self, tier: Tier, lane: _Lane) -> Job | None:
         with mapped():
-            if self._clock.now() >= lane.claim_at:
+            if time.monotonic() >= lane.claim_at:
                 entry = await lane.group.claim(self._abandoned_ms)
                 if entry is not None:
                     return self._job(tier, entry, "claimed")
-                lane.claim_at = self._clock.now() + _CLAIM_SECONDS
+                lane.claim_at = time.monotonic() + _CLAIM_SECONDS
             entry = await lane.group.read()
             return None if entry is None else self._job(tier, entry, "taken")
 
