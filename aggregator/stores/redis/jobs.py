@@ -26,6 +26,7 @@ from aggregator.work import Rota
 
 _TICK = 0.02  # seconds; due times closer together than this are issued together
 _SYNC_SECONDS = 10.0
+_OWN_SECONDS = 0.5  # the longest pause while Redis is away, during which a job of our own may come
 _CLAIM_SECONDS = 1.0  # between two looks for jobs somebody else has left unfinished
 _FILL_LOCK, _RENEW = 2.0, 0.5  # seconds for which the lock outlives its holder, and after which it is renewed
 _FILL_PATIENCE = 60.0  # seconds after which a tier is filled though somebody else is filling it
@@ -103,16 +104,14 @@ class SharedWork:
 
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job: our own from while Redis was away, one a dead refresher left, or a new one."""
-        backoff, lane = Backoff(), self._lanes[tier]
+        backoff, lane = Backoff(_OWN_SECONDS), self._lanes[tier]
         while True:
-            if lane.own:
-                return lane.own.popleft()
             try:
-                job = await self._next(tier, lane)
+                job = lane.own.popleft() if lane.own else await self._next(tier, lane)
             except StoreUnavailable:
                 await backoff.pause()
                 continue
-            backoff = Backoff()
+            backoff = Backoff(_OWN_SECONDS)
             if job is not None and await self._is_current(job):
                 return job
 
