@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -11,6 +12,8 @@ from redis.exceptions import RedisError
 from aggregator.errors import StoreUnavailable
 
 _CONNECTIONS = 64
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # from decoding what somebody else wrote there
 
 
 class RedisClient:
