@@ -5,6 +5,7 @@ RemoteRefresh -> `<prefix>refreshes` (one consumer group) -> RefreshRequests -> 
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -97,6 +98,8 @@ class RefreshRequests:
 
     async def run(self) -> None:
         """Answer requests, several at a time; never returns."""
+        with suppress(StoreUnavailable), mapped():
+            await self._group.forget_the_gone()
         slots = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             while True:
