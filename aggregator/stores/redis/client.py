@@ -1,7 +1,9 @@
 """One pool of connections to Redis, and its errors in our words."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import redis.asyncio as redis
@@ -45,8 +47,20 @@ class RedisClient:
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Turn what redis-py and the socket raise into the store's own error."""
+    """Turn what redis-py and the socket raise into the store's own error, and do not lose a cancellation.
+
+    redis-py sends within `asyncio.wait_for`, which before Python 3.12 drops one that comes as it is done.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except (RedisError, OSError) as error:
+        _heed(task, before)
         raise StoreUnavailable(f"Redis: {error}") from error
+    _heed(task, before)
+
+
+def _heed(task: asyncio.Task[Any] | None, before: int) -> None:
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError

@@ -37,7 +37,8 @@ class RedisFeed:
             try:
                 with mapped():
                     async with self._redis.pubsub() as pubsub:
-                        await pubsub.subscribe(self._prices, *self._others)
+                        with mapped():
+                            await pubsub.subscribe(self._prices, *self._others)
                         await self._listen(pubsub)
             except StoreUnavailable as error:
                 if self._hub.connected:
@@ -59,7 +60,8 @@ class RedisFeed:
         """Return the next message; of a connection on which nothing comes, not even the answer to a ping, an error."""
         message: dict[str, Any] | None = await pubsub.get_message(timeout=_QUIET_SECONDS)
         if message is None:
-            await pubsub.ping()
+            with mapped():
+                await pubsub.ping()
             message = await pubsub.get_message(timeout=self._timeout)
         if message is None:
             raise StoreUnavailable("Redis: the subscription is silent")
