@@ -35,7 +35,7 @@ class Exchange(Protocol):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Refresh these assets of one tier: the turn of `place` in its rota, `due` in seconds of whose clock made it.
+    """Refresh these assets of one tier, `due` in seconds of whose clock made it.
 
     `id` names it among processes, and is empty where it never leaves its own.
     """
@@ -43,7 +43,6 @@ class Job(msgspec.Struct, frozen=True):
     tier: Tier
     symbols: tuple[str, ...]
     due: float
-    place: int = 0
     id: str = ""
 
 

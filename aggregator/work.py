@@ -31,7 +31,7 @@ class Rota:
     def take(self, now: float) -> list[Job]:
         """Return what is due by `now`, each batch at most once."""
         return [
-            Job(self.tier, tuple(map(self._catalog.seated, self._batches[place])), due, place)
+            Job(self.tier, tuple(map(self._catalog.seated, self._batches[place])), due)
             for place, due in self._schedule.take(now)
         ]
 

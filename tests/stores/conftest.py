@@ -1,8 +1,9 @@
 """The four stores, opened for one test each: apart from each other by prefix, file or table."""
 
 import asyncio
+import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE
-from tests.parts.redis_server import RedisServer
+from tests.parts.redis_server import RedisServer, binary
 
 TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 
@@ -30,6 +31,16 @@ async def memory() -> AsyncIterator[MemoryCache]:
     cache = MemoryCache(TTL, Hub())
     yield cache
     await cache.close()
+
+
+@pytest.fixture
+def redis_alone() -> Iterator[RedisServer]:
+    """Start a Redis that the test may stop, hang and empty."""
+    if binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    server = RedisServer()
+    yield server
+    server.process.stop(signal.SIGKILL)
 
 
 @pytest.fixture

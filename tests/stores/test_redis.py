@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import redis.asyncio as redis
@@ -11,7 +12,7 @@ import redis.asyncio as redis
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier, decode_prices
 from aggregator.stores.redis.cache import RedisCache
-from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.redis.client import RedisClient, mapped
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer, binary
@@ -138,6 +139,26 @@ async def test_a_wrong_password_is_told() -> None:
     assert "hunter2" not in str(refusal.value)
     await client.close()
     server.stop()
+
+
+async def test_a_cancellation_is_not_lost() -> None:
+    """Not even where the client drops it, as redis-py does before Python 3.12 when it has just sent something."""
+
+    async def forever(error: Exception | None) -> None:
+        while True:
+            with suppress(StoreUnavailable), mapped():
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    if error:
+                        raise error from None
+
+    for error in (None, redis.ConnectionError("cut off")):
+        task = asyncio.create_task(forever(error))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.cancelled()
 
 
 async def _has(cache: RedisCache) -> bool:

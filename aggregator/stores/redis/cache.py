@@ -7,11 +7,10 @@ as one JSON array for each batch; `feed.py` listens.
 import hashlib
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from redis.exceptions import NoScriptError
 
 from aggregator.models import Price, Tier, decode_price, encode
-from aggregator.stores.redis.client import RedisClient, mapped
+from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 # Keeps the newer of what is there and what comes; of the same time, what comes. What cannot be read counts as nothing.
 # The first timestamp in a price's JSON is its own: looking for it takes a tenth of the time of decoding the whole.
@@ -91,5 +90,5 @@ class RedisCache:
 def _read(raw: bytes | str) -> Price | None:
     try:
         return decode_price(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -1,8 +1,11 @@
 """One pool of connections to Redis, and its errors in our words."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -11,6 +14,8 @@ from redis.exceptions import RedisError
 from aggregator.errors import StoreUnavailable
 
 _CONNECTIONS = 64
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # from decoding what somebody else wrote there
 
 
 class RedisClient:
@@ -53,8 +58,20 @@ def _connect(url: str, timeout: float) -> redis.Redis:
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Turn what redis-py and the socket raise into the store's own error."""
+    """Turn what redis-py and the socket raise into the store's own error, and do not lose a cancellation.
+
+    redis-py sends within `asyncio.wait_for`, which before Python 3.12 drops one that comes as it is done.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except (RedisError, OSError) as error:
+        _heed(task, before)
         raise StoreUnavailable(f"Redis: {error}") from error
+    _heed(task, before)
+
+
+def _heed(task: asyncio.Task[Any] | None, before: int) -> None:
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError

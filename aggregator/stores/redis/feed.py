@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import structlog
 from redis.asyncio.client import PubSub
 
@@ -11,7 +10,7 @@ from aggregator.backoff import Backoff
 from aggregator.errors import StoreUnavailable
 from aggregator.hub import Hub
 from aggregator.models import decode_prices
-from aggregator.stores.redis.client import RedisClient, mapped
+from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _QUIET_SECONDS = 1.0  # without a message, after which the connection has to prove that it lives
 
@@ -28,7 +27,7 @@ class RedisFeed:
         self._log = structlog.get_logger().bind(store="redis")
 
     def subscribe(self, channel: str, take: Callable[[bytes], None]) -> None:
-        """Listen on one more channel; `take` may raise msgspec.DecodeError for what it cannot read."""
+        """Listen on one more channel; `take` may raise one of UNREADABLE."""
         self._others[channel] = take
 
     async def run(self) -> None:
@@ -38,7 +37,8 @@ class RedisFeed:
             try:
                 with mapped():
                     async with self._redis.pubsub() as pubsub:
-                        await pubsub.subscribe(self._prices, *self._others)
+                        with mapped():
+                            await pubsub.subscribe(self._prices, *self._others)
                         await self._listen(pubsub)
             except StoreUnavailable as error:
                 if self._hub.connected:
@@ -60,7 +60,8 @@ class RedisFeed:
         """Return the next message; of a connection on which nothing comes, not even the answer to a ping, an error."""
         message: dict[str, Any] | None = await pubsub.get_message(timeout=_QUIET_SECONDS)
         if message is None:
-            await pubsub.ping()
+            with mapped():
+                await pubsub.ping()
             message = await pubsub.get_message(timeout=self._timeout)
         if message is None:
             raise StoreUnavailable("Redis: the subscription is silent")
@@ -72,5 +73,5 @@ class RedisFeed:
                 self._hub.publish(decode_prices(data))
             else:
                 self._others[channel](data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # somebody else's message on our channel
+        except UNREADABLE as error:  # somebody else's message on our channel
             self._log.warning("feed_unreadable", channel=channel, error=str(error))

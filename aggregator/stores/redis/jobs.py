@@ -1,11 +1,12 @@
 """The refreshers' work, shared through Redis Streams: `<prefix>jobs:<tier>`, read by one consumer group.
 
-Every refresher keeps the same rota by Redis' clock and issues each job when it is due. A job's id is its due time and
-its place in the rota, and a stream takes each id once: whoever is first has issued it for all. The group hands it to
-one of them; what a dead one has not finished is claimed by the others. While Redis is away, each does all by itself.
+Every refresher keeps the same rota by Redis' clock and issues each job when it is due. A job's id is its due time, and
+a stream takes each id once: whoever is first has issued it for all. The group hands it to one of them; what a dead one
+has not finished is claimed by the others. While Redis is away, each does all by itself.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,7 @@ from aggregator.work import Rota
 
 _TICK = 0.02  # seconds; due times closer together than this are issued together
 _SYNC_SECONDS = 10.0
+_OWN_SECONDS = 0.5  # the longest pause while Redis is away, during which a job of our own may come
 _CLAIM_SECONDS = 1.0  # between two looks for jobs somebody else has left unfinished
 _FILL_LOCK, _RENEW = 2.0, 0.5  # seconds for which the lock outlives its holder, and after which it is renewed
 _FILL_PATIENCE = 60.0  # seconds after which a tier is filled though somebody else is filling it
@@ -36,7 +38,7 @@ class _Lane:
     def __init__(self, group: Group, assets: int) -> None:
         self.group = group
         self.own: deque[Job] = deque(maxlen=assets)  # what was due while Redis was away
-        self.claim_at = 0.0
+        self.claim_at = 0.0  # by our monotonic clock, which nobody sets
         self.missed = 0
 
 
@@ -102,16 +104,14 @@ class SharedWork:
 
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job: our own from while Redis was away, one a dead refresher left, or a new one."""
-        backoff, lane = Backoff(), self._lanes[tier]
+        backoff, lane = Backoff(_OWN_SECONDS), self._lanes[tier]
         while True:
-            if lane.own:
-                return lane.own.popleft()
             try:
-                job = await self._next(tier, lane)
+                job = lane.own.popleft() if lane.own else await self._next(tier, lane)
             except StoreUnavailable:
                 await backoff.pause()
                 continue
-            backoff = Backoff()
+            backoff = Backoff(_OWN_SECONDS)
             if job is not None and await self._is_current(job):
                 return job
 
@@ -132,11 +132,10 @@ class SharedWork:
         return missed
 
     async def _issue(self, tier: Tier, lane: _Lane) -> None:
-        interval = self._catalog.cadence[tier].interval
-        rota = Rota(self._catalog, tier, self._most, self._clock.now() // interval * interval)
-        rota.take(self._clock.now())  # what was due before we came was somebody else's to issue, or is filled
-        rota.pop_missed()
+        rota, interval = self._rota(tier), self._catalog.cadence[tier].interval
         while True:
+            if rota.next_due > self._clock.now() + interval:  # Redis' clock was set back
+                rota = self._rota(tier)
             await asyncio.sleep(max(_TICK, rota.next_due - self._clock.now()))
             jobs = rota.take(self._clock.now())
             lane.missed += rota.pop_missed()
@@ -147,16 +146,22 @@ class SharedWork:
                 lane.own.extend(jobs)
                 self._metrics.jobs.labels(tier.value, "own").inc(len(jobs))
 
+    def _rota(self, tier: Tier) -> Rota:
+        """Return the rota from now on: what was due before we came was somebody else's to issue, or is filled."""
+        rota = Rota(self._catalog, tier, self._most, 0.0)  # from one moment for all, so that due times are equal bits
+        rota.take(self._clock.now())
+        rota.pop_missed()
+        return rota
+
     async def _add(self, tier: Tier, jobs: Sequence[Job]) -> None:
         """Put the jobs into the stream unless they are there already, and let go of what nobody will do any more."""
         oldest = round((self._clock.now() - 2 * self._catalog.cadence[tier].interval) * 1000)
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
-                # The id grows from job to job: the milliseconds, and the place among those due in the same one.
                 pipe.xadd(
                     self._stream + tier,
                     {"symbols": ",".join(job.symbols)},
-                    id=f"{round(job.due * 1000)}-{job.place}",
+                    id=_id(job.due),
                     minid=oldest,
                 )
             answers = await pipe.execute(raise_on_error=False)
@@ -166,11 +171,11 @@ class SharedWork:
 
     async def _next(self, tier: Tier, lane: _Lane) -> Job | None:
         with mapped():
-            if self._clock.now() >= lane.claim_at:
+            if time.monotonic() >= lane.claim_at:
                 entry = await lane.group.claim(self._abandoned_ms)
                 if entry is not None:
                     return self._job(tier, entry, "claimed")
-                lane.claim_at = self._clock.now() + _CLAIM_SECONDS
+                lane.claim_at = time.monotonic() + _CLAIM_SECONDS
             entry = await lane.group.read()
             return None if entry is None else self._job(tier, entry, "taken")
 
@@ -196,3 +201,9 @@ class SharedWork:
                     with mapped():
                         await lane.group.forget_the_gone()
             await asyncio.sleep(_SYNC_SECONDS)
+
+
+def _id(due: float) -> str:
+    """Return the id of the job that is due then, in Redis' milliseconds and the microseconds beyond: ids grow."""
+    milliseconds, micros = divmod(round(due * 1e6), 1000)
+    return f"{milliseconds}-{micros}"

@@ -5,12 +5,14 @@ RemoteRefresh -> `<prefix>refreshes` (one consumer group) -> RefreshRequests -> 
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 import msgspec
 import structlog
 
 from aggregator.backoff import Backoff
 from aggregator.errors import StoreUnavailable
+from aggregator.flight import SingleFlight
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, encode
 from aggregator.ports import Refresh, Trigger
 from aggregator.stores.redis.client import RedisClient, mapped
@@ -40,32 +42,31 @@ class RemoteRefresh:
         self._stream = f"{client.prefix}refreshes"
         self._channel = f"{client.prefix}outcomes:{uuid.uuid4()}"
         self._patience = patience
+        self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
         self._waiting: dict[str, asyncio.Future[Price | NoPrice]] = {}
         feed.subscribe(self._channel, self._take)
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Ask, and wait for the answer; callers at the same moment share one question."""
-        waiting = self._waiting.get(asset.symbol)
-        if waiting is None:
-            waiting = self._open(asset)
-            try:
-                await self._ask(asset, trigger)
-            except StoreUnavailable as error:
-                self._settle(_nobody(asset, str(error)))
-        return await asyncio.shield(waiting)
+        return await self._flights.do(asset.symbol, lambda: self._asked(asset, trigger))
 
-    def _open(self, asset: Asset) -> asyncio.Future[Price | NoPrice]:
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[Price | NoPrice] = loop.create_future()
+    async def _asked(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
+        waiting: asyncio.Future[Price | NoPrice] = asyncio.get_running_loop().create_future()
         self._waiting[asset.symbol] = waiting
-        why = f"no refresher has answered within {self._patience:g} s"
-        timer = loop.call_later(self._patience, self._settle, _nobody(asset, why))
-        waiting.add_done_callback(lambda _: timer.cancel())
-        return waiting
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._ask(asset, trigger)
+                return await waiting
+        except StoreUnavailable as error:
+            return _nobody(asset, str(error))
+        except TimeoutError:
+            return _nobody(asset, f"no refresher has answered within {self._patience:g} s")
+        finally:
+            del self._waiting[asset.symbol]
 
     def _settle(self, outcome: Price | NoPrice) -> None:
         """Give the outcome to who waits for it; one that nobody waits for any more goes nowhere."""
-        waiting = self._waiting.pop(outcome.asset, None)
+        waiting = self._waiting.get(outcome.asset)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
 
@@ -97,6 +98,8 @@ class RefreshRequests:
 
     async def run(self) -> None:
         """Answer requests, several at a time; never returns."""
+        with suppress(StoreUnavailable), mapped():
+            await self._group.forget_the_gone()
         slots = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             while True:

@@ -8,7 +8,7 @@ import msgspec
 from aggregator.models import encode
 from aggregator.popularity import NEGLIGIBLE
 from aggregator.ranking import HALF_LIFE, Decide, Seats
-from aggregator.stores.redis.client import RedisClient, mapped
+from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _decoder = msgspec.json.Decoder(dict[str, str])
 
@@ -51,5 +51,5 @@ class RedisScores:
             raw = await self._redis.get(self._seats)
         try:
             return _decoder.decode(raw or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return {}

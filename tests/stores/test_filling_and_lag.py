@@ -1,0 +1,137 @@
+"""What refreshers agree on beside the jobs: who fills a tier, and how far behind they are. On a real Redis."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aggregator.models import Tier
+from aggregator.stores.redis import lag as lags
+from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.redis.group import Group
+from aggregator.stores.redis.lag import JobLag
+from tests.parts.ports import free_port
+from tests.parts.redis_server import RedisServer
+from tests.parts.sharing import Sharer, hot_catalog, running, until
+
+pytestmark = pytest.mark.real
+
+CATALOG = hot_catalog(1, 3)
+
+
+@pytest.fixture
+async def two(redis_running: RedisServer, redis_client: RedisClient) -> AsyncIterator[list[Sharer]]:
+    """Open two that start at the same time."""
+    found = [Sharer(redis_running.url, redis_client.prefix, CATALOG, f"refresher{number}") for number in range(2)]
+    yield found
+    for sharer in found:
+        await sharer.client.close()
+
+
+class Filling:
+    """Fills until it is told that all is filled, and writes down what happened when."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.filled = asyncio.Event()
+
+    async def fill(self, sharer: Sharer, name: str) -> None:
+        """Fill the hot tier."""
+        async with sharer.work.filling(Tier.HOT):
+            self.said.append(f"{name} begins")
+            await self.filled.wait()
+            self.said.append(f"{name} ends")
+
+
+async def test_two_fill_one_after_the_other(two: list[Sharer]) -> None:
+    """However long the first takes: its lock is renewed; another tier is another matter."""
+    filling = Filling()
+    first = asyncio.create_task(filling.fill(two[0], "first"))
+    await until(lambda: filling.said == ["first begins"])
+    second = asyncio.create_task(filling.fill(two[1], "second"))
+    async with two[1].work.filling(Tier.COLD):
+        await asyncio.sleep(2.5)  # longer than a lock that nobody renews
+    assert filling.said == ["first begins"]
+    filling.filled.set()
+    await asyncio.gather(first, second)
+    assert filling.said == ["first begins", "first ends", "second begins", "second ends"]
+
+
+async def test_who_is_stopped_while_filling_lets_the_next_in(two: list[Sharer]) -> None:
+    """At once, having given the lock back."""
+    filling = Filling()
+    first = asyncio.create_task(filling.fill(two[0], "first"))
+    await until(lambda: filling.said == ["first begins"])
+    second = asyncio.create_task(filling.fill(two[1], "second"))
+    first.cancel()
+    await until(lambda: "second begins" in filling.said)
+    filling.filled.set()
+    await second
+    assert first.cancelled()
+
+
+async def test_the_lock_of_who_died_lasts_for_a_moment(two: list[Sharer], redis_client: RedisClient) -> None:
+    """Nobody renews it, so the next need not wait for long."""
+    key = f"{redis_client.prefix}filling:hot"
+    async with two[0].work.filling(Tier.HOT):
+        left = await redis_client.redis.pttl(key)
+        await redis_client.redis.set(key, "the dead one's", px=left)
+    assert 0 < left <= 2000
+    async with asyncio.timeout(10), two[1].work.filling(Tier.HOT):
+        assert await redis_client.redis.get(key) != b"the dead one's"
+
+
+async def test_without_redis_everybody_fills() -> None:
+    """At once: there is nobody to ask."""
+    sharer = Sharer(f"redis://127.0.0.1:{free_port()}/0", "", CATALOG, "one")
+    async with asyncio.timeout(10), sharer.work.filling(Tier.HOT), sharer.work.filling(Tier.HOT):
+        pass
+    await sharer.client.close()
+
+
+async def test_redis_may_go_and_be_emptied_while_one_fills(redis_alone: RedisServer) -> None:
+    """The lock is lost, the filling is not."""
+    sharer = Sharer(redis_alone.url, "", CATALOG, "one")
+    async with sharer.work.filling(Tier.HOT):
+        await sharer.client.redis.flushall()
+        await asyncio.sleep(0.6)  # it renews what is not there
+        redis_alone.stop()
+        await asyncio.sleep(0.6)
+    await sharer.client.close()
+
+
+async def test_lag_is_how_long_the_oldest_unfinished_job_has_been_due(
+    redis_alone: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None when all is done, growing while a job waits or is under way, and unknown while Redis is away."""
+    monkeypatch.setattr(lags, "_SECONDS", 0.05)
+    client = RedisClient(redis_alone.url, timeout=0.25)
+    lag = JobLag(client, CATALOG, Sharer(redis_alone.url, "", CATALOG, "").metrics)
+    group = Group(client, "aggregator:jobs:hot", "one")
+    assert lag.by_tier == {}
+    async with running(lag.run):
+        await until(lambda: lag.by_tier == {Tier.HOT: 0.0})
+        await group.read()  # makes the group
+        await client.redis.xadd("aggregator:jobs:hot", {"symbols": "asset1"})
+        await client.redis.xadd("aggregator:jobs:hot", {"symbols": "asset2"})
+        for _ in range(2):
+            await grows(lag)
+            job = await group.read()
+            assert job is not None
+            await grows(lag)
+            await group.acknowledge(job.id)
+        await until(lambda: lag.by_tier == {Tier.HOT: 0.0})
+        redis_alone.stop()
+        await until(lambda: lag.by_tier == {})
+        server = RedisServer(redis_alone.port)
+        await until(lambda: lag.by_tier == {Tier.HOT: 0.0})
+    await client.close()
+    server.stop()
+
+
+async def grows(lag: JobLag) -> None:
+    """Wait until it is more than it was, and no more than the time since."""
+    started, before = time.monotonic(), lag.by_tier[Tier.HOT]
+    await until(lambda: lag.by_tier[Tier.HOT] > before + 0.1)
+    assert lag.by_tier[Tier.HOT] - before < time.monotonic() - started + 1
