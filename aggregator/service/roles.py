@@ -64,6 +64,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await serve_on(listener, settings, catalog, stop)
 
 
+async def try_out(settings: Settings) -> None:
+    """Open what several processes are about to open, and close it: what is wrong is said once. Raises CannotGoOn."""
+    catalog_of(settings)
+    async with AsyncExitStack() as stack:
+        await open_redis(settings, stack)
+        await open_history(settings, Metrics(CollectorRegistry()), stack)
+
+
 async def serve_on(listener: socket.socket | None, settings: Settings, catalog: Catalog, stop: asyncio.Event) -> None:
     """As `serve`, on a port that somebody else has taken; with none, nobody can ask this process anything."""
     async with AsyncExitStack() as stack:
