@@ -1,5 +1,6 @@
 """One pool of connections to Redis, and its errors in our words."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,8 +43,20 @@ class RedisClient:
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Turn what redis-py and the socket raise into the store's own error."""
+    """Turn what redis-py and the socket raise into the store's own error.
+
+    And see to it that who is cancelled ends: redis-py sends within asyncio.wait_for, which in Python 3.11 loses a
+    cancellation that comes just as the send is done.
+    """
     try:
         yield
     except (RedisError, OSError) as error:
+        _heed_cancellation()
         raise StoreUnavailable(f"Redis: {error}") from error
+    _heed_cancellation()
+
+
+def _heed_cancellation() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
