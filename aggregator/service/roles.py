@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import structlog
@@ -23,6 +23,7 @@ from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.commit import GroupCommit
+from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
@@ -46,6 +47,7 @@ from aggregator.work import OwnWork
 log = structlog.get_logger()
 
 _DRAIN_SECONDS = 1.0
+_READ_AT_ONCE = 1000
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
 
@@ -62,6 +64,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     catalog = catalog_of(settings)
     with listening(settings.host, settings.port) as listener:
         await serve_on(listener, settings, catalog, stop)
+
+
+async def try_out(settings: Settings) -> None:
+    """Open what several processes are about to open, and close it: what is wrong is said once. Raises CannotGoOn."""
+    catalog_of(settings)
+    async with AsyncExitStack() as stack:
+        await open_redis(settings, stack)
+        await open_history(settings, Metrics(CollectorRegistry()), stack)
 
 
 async def serve_on(listener: socket.socket | None, settings: Settings, catalog: Catalog, stop: asyncio.Event) -> None:
@@ -122,6 +132,7 @@ class _Process:
             self._hub.listen(self._freshness)  # for what other processes refresh
             feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self._metrics)
             await self._stack.enter_async_context(_running(lag))
+            await self._catch_up(cache)
         sinks = [GroupCommit("history", history, self._metrics), GroupCommit("cache", cache, self._metrics)]
         exchanges: list[Exchange] = []
         if settings.role == "api":
@@ -141,6 +152,13 @@ class _Process:
         if settings.role == "refresher":
             return build(ops.routes(), self._metrics)
         return self._open_api(cache, history, refresh, accesses, ops.routes())
+
+    async def _catch_up(self, cache: Near) -> None:
+        """Know how fresh is what others refreshed before we came; else /ready would say that it has no price yet."""
+        symbols = list(self._catalog.assets)
+        with suppress(StoreError):
+            for first in range(0, len(symbols), _READ_AT_ONCE):
+                self._freshness.take(list((await cache.latest(symbols[first : first + _READ_AT_ONCE])).values()))
 
     async def _open_ranking(self, redis: RedisClient | None, accesses: Accesses) -> None:
         settings = self._settings

@@ -35,15 +35,19 @@ def complain(code: int, *lines: str) -> int:
 
 
 async def _until_signalled(work: Run) -> None:
-    """Run; the first signal sets the event, the second ends the process on the spot."""
+    """Run; SIGTERM or SIGINT sets the event, and Ctrl-C once more ends the process on the spot.
+
+    SIGTERM does not insist: who stops a whole group of processes sends it to each, and their parent sends its own.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
-    def stop_now(number: signal.Signals) -> None:
+    def interrupt() -> None:
         if stop.is_set():
-            loop.remove_signal_handler(number)
-            signal.raise_signal(number)
+            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would show a traceback
+            signal.raise_signal(signal.SIGINT)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_now, number)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
     await work(stop)

@@ -6,11 +6,13 @@ The parent takes the port, starts the others, and ends them all when it is told 
 import asyncio
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 
@@ -20,12 +22,13 @@ from aggregator.errors import CannotGoOn
 from aggregator.logs import configure
 from aggregator.metrics import SHARED_FOLDER
 from aggregator.service.opening import catalog_of
-from aggregator.service.roles import serve_on
+from aggregator.service.roles import serve_on, try_out
 from aggregator.service.running import run
 from aggregator.service.server import address_of, listening
 from aggregator.settings import Settings
 
 _STOP_SECONDS = 15.0
+_REAP_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -33,6 +36,7 @@ log = structlog.get_logger()
 async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
     """Run the processes until `stop` is set. Raises CannotGoOn, also when one of them ends by itself."""
     with listening(settings.host, settings.port) as listener, tempfile.TemporaryDirectory() as folder:
+        await try_out(settings)
         os.environ[SHARED_FOLDER] = folder  # read by the children's interpreters as they start
         processes = _processes(settings, listener)
         async with _running(processes) as one_has_ended:
@@ -43,7 +47,7 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
             stopping.cancel()
             ending.cancel()
             if not stop.is_set():
-                raise CannotGoOn(f"{', '.join(_ended(processes))} has ended by itself; the log says why")
+                raise CannotGoOn("; ".join(f"{name} has ended by itself, {how}" for name, how in _ended(processes)))
             log.info("stopping")
     log.info("stopped")
 
@@ -68,9 +72,15 @@ def _worker(settings: Settings, listener: socket.socket | None) -> None:
     configure(settings.log_format, settings.log_level)
 
     async def serve_while_parent_lives(stop: asyncio.Event) -> None:
-        parent = multiprocessing.parent_process()
+        loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
         assert parent is not None  # noqa: S101  # it has started us
-        asyncio.get_running_loop().add_reader(parent.sentinel, stop.set)
+        sentinel = parent.sentinel
+
+        def orphaned() -> None:
+            loop.remove_reader(sentinel)  # it stays readable
+            stop.set()
+
+        loop.add_reader(sentinel, orphaned)
         await serve_on(listener, settings, catalog_of(settings), stop)
 
     sys.exit(run(serve_while_parent_lives))
@@ -81,9 +91,10 @@ async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.E
     """Run the processes while the block does; yield what is set when one of them has ended."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    for process in processes:
-        process.start()
-        loop.add_reader(process.sentinel, ended.set)
+    with _deaf_to_interrupts():
+        for process in processes:
+            process.start()
+            loop.add_reader(process.sentinel, ended.set)
     try:
         yield ended
     finally:
@@ -92,9 +103,29 @@ async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.E
         await asyncio.to_thread(_stop, processes)
 
 
-def _ended(processes: Sequence[SpawnProcess]) -> list[str]:
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let who is started meanwhile never hear a Ctrl-C: the terminal sends it to all, but it is for the parent."""
+    resource_tracker.ensure_running()  # else the first start does, which ends the block
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _ended(processes: Sequence[SpawnProcess]) -> list[tuple[str, str]]:
+    """Return who has ended, and how."""
     ended = wait([process.sentinel for process in processes], timeout=0)
-    return [process.name for process in processes if process.sentinel in ended]
+    return [(process.name, _how(process)) for process in processes if process.sentinel in ended]
+
+
+def _how(process: SpawnProcess) -> str:
+    process.join(_REAP_SECONDS)  # the sentinel is a moment ahead of the exit code
+    code = process.exitcode
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"with exit code {code}; the log says why"
 
 
 def _stop(processes: Sequence[SpawnProcess]) -> None:

@@ -6,6 +6,7 @@ transaction; it survives a kill -9, and after a power cut the file is whole but 
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ T = TypeVar("T")
 Connection = sqlite3.Connection
 
 _BUSY_SECONDS = 0.5
+_RETRY_SECONDS = 0.01
 _JOURNAL_BYTES = 16 << 20  # a WAL that grew larger is cut back to this
 
 
@@ -106,7 +108,7 @@ class _Worker:
 def _connect(path: Path) -> Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # a writer would wait for the disk; see checkpoint()
@@ -114,6 +116,20 @@ def _connect(path: Path) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: Connection) -> None:
+    """Switch the file over; SQLite itself does not wait here for another process that does so at the same moment."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _checkpoint(connection: Connection) -> int:
@@ -124,12 +140,18 @@ def _checkpoint(connection: Connection) -> int:
 
 
 def _prepare(connection: Connection, schema: str, version: int) -> int:
-    """Create the tables in a new file; return the version of the layout."""
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT;")
+    """Create the tables in a new file, unless another process does so first; return the version of the layout."""
+    _transaction(connection, lambda connection: _create(connection, schema, version))
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     assert isinstance(found, int)  # noqa: S101  # it is SQLite's own
     return found
+
+
+def _create(connection: Connection, schema: str, version: int) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        for statement in schema.split(";"):  # executescript would commit before it begins
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _transaction(connection: Connection, work: Callable[[Connection], T]) -> T:

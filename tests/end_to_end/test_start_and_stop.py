@@ -16,21 +16,11 @@ from tests.parts.exchanges import Market
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process, wait_for
 from tests.parts.redis_server import RedisServer
-from tests.parts.service import Service, call
+from tests.parts.service import Service, call, refusal
 
 pytestmark = pytest.mark.real
 
 STOP_SECONDS = 5.0
-
-
-def refusal(folder: Path, code: int = 1, **settings: object) -> str:
-    """Start with settings that cannot work; return the one line that is said."""
-    service = Service(folder, **settings)
-    assert service.process.ended() == code, service.process.output
-    assert "Traceback" not in service.process.output
-    lines = service.process.output.splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def symbols(folder: Path, text: str) -> Path:

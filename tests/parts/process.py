@@ -33,7 +33,7 @@ def end_all() -> None:
 
 
 class Process:
-    """A running child; its output (both streams, in order) is read all the time, so that it never blocks."""
+    """A running child, in a group of its own; its output (both streams, in order) is read all the time."""
 
     def __init__(self, command: Sequence[str], cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
         self.child = subprocess.Popen(
@@ -45,6 +45,7 @@ class Process:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            start_new_session=True,
         )
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -72,6 +73,10 @@ class Process:
     def signal(self, number: Signals) -> None:
         """Send a signal."""
         os.kill(self.child.pid, number)
+
+    def signal_group(self, number: Signals) -> None:
+        """Send a signal to it and all it has started, as a terminal does on Ctrl-C."""
+        os.killpg(self.child.pid, number)
 
     def ended(self, seconds: float = END_SECONDS) -> int:
         """Wait until it has ended by itself and return its exit code."""

@@ -83,3 +83,13 @@ class Service:
             if line.startswith(f"{name} "):
                 return float(line.rpartition(" ")[2])
         return 0.0
+
+
+def refusal(folder: Path, code: int = 1, **settings: object) -> str:
+    """Start with settings that cannot work; return the one line that is said."""
+    service = Service(folder, **settings)
+    assert service.process.ended() == code, service.process.output
+    assert "Traceback" not in service.process.output
+    lines = service.process.output.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]

@@ -49,7 +49,8 @@ class RedisFeed:
 
     async def _listen(self, pubsub: PubSub) -> None:
         while True:
-            message = await self._next(pubsub)
+            with mapped():
+                message = await self._next(pubsub)
             if message["type"] == "message":
                 self._take(message["channel"].decode(), message["data"])
             elif message["type"] == "subscribe" and message["channel"] == self._prices.encode():
