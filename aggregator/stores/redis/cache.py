@@ -38,7 +38,7 @@ class RedisCache:
     def __init__(self, client: RedisClient, ttl: Mapping[Tier, float]) -> None:
         self._client = client
         self._redis = client.redis
-        self._channel = f"{client.prefix}prices"
+        self._channel = client.channel("prices")
         self._prefix = f"{client.prefix}price:"
         self._ttl_ms = {tier: max(1, round(seconds * 1000)) for tier, seconds in ttl.items()}
 

@@ -32,6 +32,11 @@ class RedisClient:
         self.redis = _connect(url, timeout)
         self.patient = _connect(url, timeout + self.block_ms / 1000)
 
+    def channel(self, name: str) -> str:
+        """Return the channel of that name; Redis' databases share their channels, so another than 0 is in the name."""
+        database = self.redis.connection_pool.connection_kwargs.get("db") or 0
+        return f"{self.prefix}{database}:{name}" if database else f"{self.prefix}{name}"
+
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers."""
         with mapped():

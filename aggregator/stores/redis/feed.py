@@ -12,6 +12,7 @@ from aggregator.hub import Hub
 from aggregator.models import decode_prices
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
+_LONGEST_PAUSE = 1.0  # seconds between attempts to subscribe again
 _QUIET_SECONDS = 1.0  # without a message, after which the connection has to prove that it lives
 
 
@@ -20,7 +21,7 @@ class RedisFeed:
 
     def __init__(self, client: RedisClient, hub: Hub) -> None:
         self._redis = client.redis
-        self._prices = f"{client.prefix}prices"
+        self._prices = client.channel("prices")
         self._others: dict[str, Callable[[bytes], None]] = {}
         self._timeout = client.timeout
         self._hub = hub
@@ -32,7 +33,7 @@ class RedisFeed:
 
     async def run(self) -> None:
         """Subscribe, and again whenever the connection is lost; never returns."""
-        backoff = Backoff()
+        backoff = Backoff(_LONGEST_PAUSE)
         while True:
             try:
                 with mapped():
@@ -43,7 +44,7 @@ class RedisFeed:
             except StoreUnavailable as error:
                 if self._hub.connected:
                     self._log.warning("feed_lost", error=str(error))
-                    backoff = Backoff()
+                    backoff = Backoff(_LONGEST_PAUSE)
                 self._hub.disconnect()
                 await backoff.pause()
 

@@ -22,6 +22,7 @@ from aggregator.tiers import Catalog
 
 _MOST_WAITING = 1000
 _AT_ONCE = 32
+_LONGEST_PAUSE = 1.0  # seconds between attempts to reach Redis, while somebody may be waiting for an answer
 
 
 class _Outcome(msgspec.Struct):
@@ -40,7 +41,7 @@ class RemoteRefresh:
     def __init__(self, client: RedisClient, feed: RedisFeed, patience: float) -> None:
         self._redis = client.redis
         self._stream = f"{client.prefix}refreshes"
-        self._channel = f"{client.prefix}outcomes:{uuid.uuid4()}"
+        self._channel = client.channel(f"outcomes:{uuid.uuid4()}")
         self._patience = patience
         self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
         self._waiting: dict[str, asyncio.Future[Price | NoPrice]] = {}
@@ -109,7 +110,7 @@ class RefreshRequests:
 
     async def _next(self) -> Entry:
         """Wait for a request that somebody still waits for."""
-        backoff = Backoff()
+        backoff = Backoff(_LONGEST_PAUSE)
         while True:
             try:
                 with mapped():
@@ -119,7 +120,7 @@ class RefreshRequests:
             except StoreUnavailable:
                 await backoff.pause()
             else:
-                backoff = Backoff()
+                backoff = Backoff(_LONGEST_PAUSE)
 
     async def _age(self, request: Entry) -> float:
         """Return the seconds since it was asked, both times by Redis' clock."""
