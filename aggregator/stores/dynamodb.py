@@ -1,7 +1,7 @@
 """`dynamodb://prices?region=us-east-1`: history in DynamoDB. The only user of aioboto3.
 
 Table: asset (S, partition), timestamp (N, sort: exchange time in unix seconds), price (N), updated_at (N, our time),
-tier (S), spread (N), sources and left_out (S, JSON: where the price came from), expires_at (N, only with a retention).
+tier (S), spread (N), sources and, if any, left_out (S, JSON: where the price came from), expires_at (N, only with a retention).
 """
 
 import asyncio
@@ -210,7 +210,7 @@ def _condition(symbol: str, start: float, end: float | None) -> tuple[str, Item]
 
 
 def _item(price: Price) -> Item:
-    return {
+    item = {
         "asset": {"S": price.asset},
         "timestamp": {"N": repr(price.timestamp)},
         "price": {"N": str(price.price)},
@@ -218,8 +218,10 @@ def _item(price: Price) -> Item:
         "tier": {"S": price.tier.value},
         "spread": {"N": str(price.spread)},
         "sources": {"S": encode(price.sources).decode()},
-        "left_out": {"S": encode(price.left_out).decode()},
     }
+    if price.left_out:
+        item["left_out"] = {"S": encode(price.left_out).decode()}
+    return item
 
 
 def _price(item: Mapping[str, Mapping[str, str]]) -> Price:
