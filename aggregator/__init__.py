@@ -1,9 +1,11 @@
 """A price service between you and the exchanges, told as one walk through its rooms.
 
-`tiers` reads symbols.csv and says which asset is due when; `refresher` asks the `exchanges` (each behind its guard),
-`pricing` makes one price of their tickers, and `commit` puts it into the `stores`: a cache for lookups and a history
-for good. `lookup` is the way back: cache, history, or a refresh now; `api` speaks HTTP. `models` and `errors` are the
-nouns everyone uses, `ports` the seams between the rooms, `settings` what you may choose, and `service` the one place
-that knows which adapter is behind which seam. `__main__` is the command line, `demo` the whole thing with invented
+`tiers` reads symbols.csv and `work` says whose turn it is; `refresher` asks the `exchanges` (each behind its guard)
+until there is a `quorum`, `pricing` makes one price of their tickers, and `commit` puts it into the `stores`: a
+history for good and a cache for lookups, which tells the `hub`, which tells near memory in every process. `lookup` is
+the way back: near, cache, history, or a refresh now; `api` speaks HTTP, and `accesses` and `ranking` turn what is
+asked for into tiers where that is wanted. `models` and `errors` are the nouns everyone uses, `ports` the seams
+between the rooms, `settings` what you may choose, and `service` the one place that knows which adapter is behind
+which seam and which process does what. `__main__` is the command line, `demo` the whole thing with invented
 exchanges.
 """

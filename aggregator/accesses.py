@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aggregator.metrics import Metrics
 from aggregator.models import Asset
 
-_Counter = tuple[Asset, Callable[[], None]]  # the asset as it was when the counter was made
+_Counter = tuple[Asset, Callable[[float], None]]  # the asset as it was when the counter was made
 
 
 class Accesses:
@@ -17,15 +17,15 @@ class Accesses:
         self._counts: dict[str, int] = {}
         self._by_symbol = by_symbol
 
-    def note(self, asset: Asset) -> None:
-        """Count one read."""
+    def note(self, asset: Asset, count: int = 1) -> None:
+        """Count reads."""
         symbol = asset.symbol
         known = self._counters.get(symbol)
         if known is None or known[0] is not asset:  # new, or in another tier than before
             known = self._counters[symbol] = (asset, self._metrics.accesses_of(asset))
-        known[1]()
+        known[1](count)
         if self._by_symbol:
-            self._counts[symbol] = self._counts.get(symbol, 0) + 1
+            self._counts[symbol] = self._counts.get(symbol, 0) + count
 
     def take(self) -> dict[str, int]:
         """Return the reads by symbol since the last call."""

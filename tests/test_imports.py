@@ -16,7 +16,7 @@ LAYERS = [
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff"],
     ["ports", "settings", "metrics", "hub", "logs", "progress"],
     ["freshness", "commit", "work", "accesses"],
-    ["ranking"],
+    ["ranking", "tally"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
     ["service", "dead_letters"],
     ["__main__"],

@@ -6,22 +6,22 @@ It says and counts what the route in `prices.py` would; whatever is out of the o
 import time
 from collections.abc import Callable
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aggregator.accesses import Accesses
 from aggregator.api.bodies import Bodies, Body, matches
-from aggregator.metrics import Metrics
 from aggregator.models import Asset
 from aggregator.ports import Near
+from aggregator.tally import Tally
 from aggregator.tiers import Catalog
 
 _PREFIX = "/prices/"
 _METHODS = ("GET", "HEAD")
+_NOTHING: Message = {"type": "http.response.body"}
 _BODY = (b"content-length", b"transfer-encoding")
 
 
 class AtHand:
-    """Stands before the application. Costs a lookup in three dicts, and four counts."""
+    """Stands before the application. Costs a lookup in three dicts, and a tally."""
 
     def __init__(
         self,
@@ -29,20 +29,15 @@ class AtHand:
         catalog: Catalog,
         near: Near,
         bodies: Bodies,
-        accesses: Accesses,
-        metrics: Metrics,
+        tally: Tally,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._catalog = catalog
         self._near = near
         self._bodies = bodies
-        self._accesses = accesses
+        self._tally = tally
         self._now = now
-        self._hits = metrics.cache_hits
-        self._answered = metrics.api_requests.labels("/prices", "200")
-        self._not_modified = metrics.api_requests.labels("/prices", "304")
-        self._seconds = metrics.api_seconds.labels("/prices")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -56,17 +51,10 @@ class AtHand:
         if asset is None or body is None or seen is None or scope["query_string"]:
             await self._app(scope, receive, send)
             return
-        self._accesses.note(asset)
-        self._hits.inc()
-        if seen and matches(body.etag, seen):
-            await send(body.not_modified)
-            await send({"type": "http.response.body"})
-            self._not_modified.inc()
-        else:
-            await send(body.start)
-            await send(body.end)
-            self._answered.inc()
-        self._seconds.observe(time.perf_counter() - started)
+        not_modified = bool(seen) and matches(body.etag, seen)
+        await send(body.not_modified if not_modified else body.start)
+        await send(_NOTHING if not_modified else body.end)
+        self._tally.add(asset, time.perf_counter() - started, not_modified=not_modified)
 
     def _body(self, asset: Asset) -> Body | None:
         price = self._near.peek(asset.symbol)

@@ -41,6 +41,7 @@ from aggregator.stores.redis.jobs import SharedWork
 from aggregator.stores.redis.lag import JobLag
 from aggregator.stores.redis.refreshes import RefreshRequests, RemoteRefresh
 from aggregator.stores.redis.scores import RedisScores
+from aggregator.tally import Tally
 from aggregator.tiers import Catalog
 from aggregator.work import OwnWork
 
@@ -151,7 +152,7 @@ class _Process:
         ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self._metrics)
         if settings.role == "refresher":
             return build(ops.routes(), self._metrics)
-        return self._open_api(cache, history, refresh, accesses, ops.routes())
+        return await self._open_api(cache, history, refresh, accesses, ops.routes())
 
     async def _catch_up(self, cache: Near) -> None:
         """Know how fresh is what others refreshed before we came; else /ready would say that it has no price yet."""
@@ -194,7 +195,7 @@ class _Process:
         abandoned = 2 * (self._settings.exchange_timeout + _LONGEST_REFRESH)
         return SharedWork(redis, self._catalog, most, self._metrics, _name(), abandoned)
 
-    def _open_api(
+    async def _open_api(
         self, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]
     ) -> ASGIApp:
         bodies = Bodies(self._catalog)
@@ -203,7 +204,9 @@ class _Process:
         prices = PriceRoutes(self._catalog, lookup, refresh, bodies, Keys(self._settings.api_keys))
         stored = HistoryRoutes(self._catalog, history)
         app = build([*stored.routes(), *more, *prices.routes()], self._metrics)
-        return AtHand(app, self._catalog, cache, bodies, accesses, self._metrics)
+        tally = Tally(self._metrics, accesses)
+        await self._stack.enter_async_context(_running(tally))
+        return AtHand(app, self._catalog, cache, bodies, tally)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """`dynamodb://prices?region=us-east-1`: history in DynamoDB. The only user of aioboto3.
 
 Table: asset (S, partition), timestamp (N, sort: exchange time in unix seconds), price (N), updated_at (N, our time),
-tier (S), spread (N), sources and, if any, left_out (S, JSON: where the price came from), expires_at (N, only with a retention).
+tier (S), spread (N), sources and, if any, left_out (S, JSON: where it came from), expires_at (N, with a retention).
 """
 
 import asyncio

@@ -22,6 +22,7 @@ from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
 from aggregator.ports import Trigger
 from aggregator.stores.memory import MemoryCache
+from aggregator.tally import Tally
 from aggregator.tiers import assign
 from tests.parts import asgi
 from tests.parts.examples import BTC, CADENCE, CATALOG, NOW, price
@@ -55,7 +56,8 @@ class Api:
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         self.long_way = build(PriceRoutes(catalog, lookup, NoRefresh(), bodies, Keys(())).routes(), metrics)
         self.asked_the_long_way = 0
-        self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, accesses, metrics, lambda: self.now)
+        self.tally = Tally(metrics, accesses)
+        self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)
 
     async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked_the_long_way += 1
@@ -68,7 +70,8 @@ class Api:
         return await asgi.get(self.quick_way, target, named, method)
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a series' value."""
+        """Return a series' value, all that was counted handed on."""
+        self.tally.flush()
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 

@@ -18,8 +18,8 @@ INTERVALS = {"hot": 5, "medium": 30, "cold": 300}
 
 def thousand(seconds: float = SECONDS) -> list[Figure]:
     """Measure 1000 assets, nobody asking: all hot, where the prices cost the most of it, and as the service comes."""
-    busy, busy_memory = _idle(seconds / 2, hot_size=1000)
-    one_by_one, _ = _idle(seconds / 2, hot_size=1000, exchange_batch=1)
+    busy, busy_memory = _idle(seconds / 2, last_tier="hot", hot_size=1000)
+    one_by_one, _ = _idle(seconds / 2, last_tier="hot", hot_size=1000, exchange_batch=1)
     usual, memory = _idle(seconds)
     return [
         *_costs("all hot (every 5 s)", busy, "<= 450"),
@@ -29,10 +29,10 @@ def thousand(seconds: float = SECONDS) -> list[Figure]:
     ]
 
 
-def _idle(seconds: float, **settings: object) -> tuple[tuple[float, float, float], float]:
+def _idle(seconds: float, last_tier: str = "cold", **settings: object) -> tuple[tuple[float, float, float], float]:
     """Return what the service used in that time, and its memory in MiB at the end."""
     with scene() as parts:
-        service = parts.service(parts.market(), parts.redis(), **settings)
+        service = parts.service(parts.market(), parts.redis(), last_tier, **settings)
         _settled(service)
         usage = Usage(service)
         time.sleep(seconds)

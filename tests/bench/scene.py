@@ -92,7 +92,7 @@ class Scene:
             self._stack.callback(exchange.stop)
         return Market(exchanges)
 
-    def service(self, market: Market, redis: RedisServer, **settings: object) -> Service:
+    def service(self, market: Market, redis: RedisServer, last_tier: str = "cold", **settings: object) -> Service:
         """Start the service on Redis and a new table, and wait until all assets are filled."""
         folder = self.folder / str(uuid.uuid4())
         folder.mkdir()
@@ -100,7 +100,7 @@ class Scene:
         service = Service(folder, exchanges=market.setting, **(stores | settings))
         self._stack.callback(service.process.stop)
         service.started()
-        service.process.wait_for_line("tier_filled.*tier=cold", FILL_SECONDS)
+        service.process.wait_for_line(f"tier_filled.*tier={last_tier}", FILL_SECONDS)
         return service
 
     def reference(self, name: str, **environment: str) -> str:

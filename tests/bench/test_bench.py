@@ -1,0 +1,47 @@
+"""The bench still runs: every part of it that needs no minutes, once and briefly. Its figures are not judged here."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.bench import reads
+from tests.bench.report import Figure, median_ratio, save, table
+from tests.parts import redis_server
+
+
+@pytest.mark.real
+def test_reads_are_measured() -> None:
+    """Each contender answers, and each figure is there."""
+    if shutil.which("wrk") is None or redis_server.binary() is None:
+        pytest.skip("no wrk, or no redis-server; see the header")
+    figures = {one.of.strip(): one for one in reads.run(rounds=1, seconds=1)}
+    assert figures["answers that were none"].value == 0
+    assert all(one.value > 0 for name, one in figures.items() if name != "answers that were none")
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "verdict"),
+    [("", 1, ""), (">= 0.80", 0.8, "held"), (">= 0.80", 0.79, "MISSED"), ("<= 5", 5, "held"), ("<= 5", 5.1, "MISSED")],
+)
+def test_a_bound_is_held_or_missed(bound: str, value: float, verdict: str) -> None:
+    """As it says."""
+    assert Figure("x", value, bound=bound).verdict == verdict
+
+
+def test_the_ratio_is_that_of_each_round() -> None:
+    """A round in which everything was slow does not count against anyone."""
+    assert median_ratio([8, 4, 80], [10, 5, 100]) == 0.8
+
+
+def test_figures_are_kept_by_name(tmp_path: Path) -> None:
+    """One bench run again replaces its own figures and no others."""
+    path = tmp_path / "bench.json"
+    save(path, "one", [Figure("x", 1, "s", ">= 2")])
+    save(path, "two", [Figure("y", 2)])
+    save(path, "one", [Figure("x", 3, "s", ">= 2")])
+    held = json.loads(path.read_text())
+    assert [(name, bench["figures"][0]["value"]) for name, bench in held.items()] == [("one", 3), ("two", 2)]
+    assert held["one"]["figures"][0]["verdict"] == "held"
+    assert "MISSED" in table("one", [Figure("x", 1, "s", ">= 2")])
