@@ -88,6 +88,17 @@ class Metrics:
         self.api_seconds = self._histogram(
             "price_api_request_duration_seconds", "From request to last byte.", _API_SECONDS, "endpoint"
         )
+        self.in_flight = Gauge(
+            "price_api_requests_in_flight",
+            "Requests under way, but for those answered from memory on the spot.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.connections_cut = self._counter(
+            "price_api_connections_cut_total",
+            "Connections ended by us: slow, head or body too large, unread, malformed, pipelined, too_many.",
+            "reason",
+        )
         self.cache_hits = self._counter("price_cache_hits_total", "Prices asked for that the cache had.")
         self.cache_misses = self._counter("price_cache_misses_total", "Prices asked for that the cache had not.")
         self.asset_access = self._counter(

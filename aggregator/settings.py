@@ -116,6 +116,18 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; with any, POST /refresh needs one of them."
     )
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1000, description="Requests under way at once in one process; those beyond get 503 with Retry-After."
+    )
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="Connections open at once in one process, and at most 3/4 of the files it may open."
+    )
+    refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        1, description="Seconds after a POST /refresh in which another one of that asset gets 429."
+    )
+    refresh_rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = Field(
+        50, description="POST /refresh per second in one process, all assets together; those beyond get 429."
+    )
     log_format: Literal["console", "json"] = Field("console", description="console or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least to be logged.")
 

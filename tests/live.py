@@ -4,6 +4,7 @@ Not collected by a plain run, as it needs a deployment to talk to. AGGREGATOR_AP
 """
 
 import os
+import time
 from decimal import Context, Decimal
 from typing import Any
 
@@ -30,9 +31,14 @@ def asset(url: str) -> str:
 
 
 def refresh(url: str, asset: str) -> Answer:
-    """POST a refresh."""
+    """POST a refresh, and once more when told to come again later."""
     key = os.environ.get("AGGREGATOR_API_KEY")
-    return call("POST", f"{url}/refresh/{asset}", {"X-API-Key": key} if key else {})
+    headers = {"X-API-Key": key} if key else {}
+    answer = call("POST", f"{url}/refresh/{asset}", headers)
+    if answer.status != 429:
+        return answer
+    time.sleep(int(answer.headers["retry-after"]))
+    return call("POST", f"{url}/refresh/{asset}", headers)
 
 
 def test_it_is_alive(url: str) -> None:

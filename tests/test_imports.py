@@ -28,7 +28,7 @@ HOMES = {
     "aioboto3": ["stores/dynamodb.py"],
     "botocore": ["stores/dynamodb.py"],
     "sqlite3": ["stores/database.py"],
-    "uvicorn": ["service/server.py"],
+    "uvicorn": ["service/server.py", "service/protocol.py"],
     "uvloop": ["service/running.py"],
     "pydantic_settings": ["settings.py"],
     "rich": ["progress.py"],

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aggregator.api.admission import Admission
 from aggregator.api.answers import answer
 from aggregator.metrics import Metrics
 
@@ -19,14 +20,14 @@ _MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
 _ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics")
 
 
-def build(routes: Sequence[BaseRoute], metrics: Metrics) -> ASGIApp:
-    """Return the application behind its bounds and counts."""
+def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:
+    """Return the application behind its bounds and counts; a request beyond `most_in_flight` is refused."""
     app = Starlette(
         routes=list(routes),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False
-    return Counted(Bounded(app), metrics)
+    return Counted(Admission(Bounded(app), most_in_flight, metrics), metrics)
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:

@@ -1,5 +1,6 @@
 """Prices over HTTP: one, many, where one came from, and a refresh now."""
 
+import math
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -10,8 +11,9 @@ from aggregator.api import answers
 from aggregator.api.answers import answer, asset_of, refuse
 from aggregator.api.bodies import Bodies, matches, tag_of
 from aggregator.api.keys import Keys
+from aggregator.api.throttle import Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
-from aggregator.ports import Prices, Refresh
+from aggregator.ports import Prices
 from aggregator.tiers import Catalog
 
 MOST_ASSETS = 1000
@@ -25,7 +27,7 @@ class PriceRoutes:
         self,
         catalog: Catalog,
         prices: Prices,
-        refresher: Refresh,
+        refresher: Throttle,
         bodies: Bodies,
         keys: Keys,
     ) -> None:
@@ -73,7 +75,9 @@ class PriceRoutes:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
         self._keys.check(request)
         asset = asset_of(request, self._catalog)
-        outcome = await self._refresher.refresh(asset, "manual")
+        outcome = await self._refresher.refresh(asset)
+        if isinstance(outcome, TooSoon):
+            raise refuse(429, outcome.why, {"Retry-After": str(max(1, math.ceil(outcome.seconds)))})
         if isinstance(outcome, NoPrice):
             why = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
             return answer(why, 502)

@@ -22,6 +22,7 @@ from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.throttle import Throttle
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
@@ -33,7 +34,7 @@ from aggregator.progress import filling
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
-from aggregator.service.server import STOP_SECONDS, Server, address_of, listening
+from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.feed import RedisFeed
@@ -50,6 +51,7 @@ log = structlog.get_logger()
 _DRAIN_SECONDS = 1.0
 _READ_AT_ONCE = 1000
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
+_LONGEST_STOP = 10.0  # seconds for requests in flight, whatever the exchanges' timeout is
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
 
 
@@ -83,7 +85,9 @@ async def serve_on(listener: socket.socket | None, settings: Settings, catalog: 
         _settle_memory()
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
-        await _until(stop, Server(app), listener, process.beside)
+        patience = min(settings.exchange_timeout + _LONGEST_REFRESH, _LONGEST_STOP)
+        server = Server(app, limits_of(settings), process.metrics, patience)
+        await _until(stop, server, listener, process.beside)
     log.info("stopped")
 
 
@@ -118,23 +122,23 @@ class _Process:
         self._settings = settings
         self._catalog = catalog
         self._stack = stack
-        self._metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(CollectorRegistry())
         self._hub = Hub()
-        self._freshness = Freshness(catalog, self._metrics)
+        self._freshness = Freshness(catalog, self.metrics)
 
     async def open(self) -> ASGIApp:
         """Return the application, open; `beside` is what has to run with it."""
         settings = self._settings
         redis = await open_redis(settings, self._stack)
         cache = cache_of(settings, redis, self._hub)
-        history = await open_history(settings, self._metrics, self._stack)
+        history = await open_history(settings, self.metrics, self._stack)
         feed = lag = None
         if redis is not None:
             self._hub.listen(self._freshness)  # for what other processes refresh
-            feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self._metrics)
+            feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self.metrics)
             await self._stack.enter_async_context(_running(lag))
             await self._catch_up(cache)
-        sinks = [GroupCommit("history", history, self._metrics), GroupCommit("cache", cache, self._metrics)]
+        sinks = [GroupCommit("history", history, self.metrics), GroupCommit("cache", cache, self.metrics)]
         exchanges: list[Exchange] = []
         if settings.role == "api":
             assert redis is not None  # noqa: S101  # the settings see to it
@@ -142,16 +146,16 @@ class _Process:
             sinks = []
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
         else:
-            exchanges += await open_exchanges(settings, self._metrics, self._stack)
+            exchanges += await open_exchanges(settings, self.metrics, self._stack)
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
-        accesses = Accesses(self._metrics, by_symbol=settings.tiering == "popular")
+        accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
-        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self._metrics)
+        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self.metrics)
         if settings.role == "refresher":
-            return build(ops.routes(), self._metrics)
+            return build(ops.routes(), self.metrics, settings.max_in_flight)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
 
     async def _catch_up(self, cache: Near) -> None:
@@ -166,7 +170,7 @@ class _Process:
         if settings.tiering == "popular":
             scores = OwnScores(time.monotonic) if redis is None else RedisScores(redis)
             pinned, interval = frozenset(settings.pinned), settings.rank_interval
-            ranking = Ranking(self._catalog, accesses, scores, pinned, interval, self._metrics)
+            ranking = Ranking(self._catalog, accesses, scores, pinned, interval, self.metrics)
             await self._stack.enter_async_context(_running(ranking))
 
     async def _open_refresher(
@@ -181,7 +185,7 @@ class _Process:
         self._stack.push_async_callback(history.drain, _DRAIN_SECONDS)
         policy = _policy(self._settings)
         work = self._work(redis, most_in_job(exchanges, policy.lane))
-        refresher = Refresher(self._catalog, exchanges, work, cache, sinks, self._freshness, self._metrics, policy)
+        refresher = Refresher(self._catalog, exchanges, work, cache, sinks, self._freshness, self.metrics, policy)
         self._stack.push_async_callback(refresher.close, STOP_SECONDS)
         self.beside.append(_refresh(refresher, self._catalog))
         if redis is not None:
@@ -193,18 +197,20 @@ class _Process:
         if redis is None:
             return OwnWork(self._catalog, most)
         abandoned = 2 * (self._settings.exchange_timeout + _LONGEST_REFRESH)
-        return SharedWork(redis, self._catalog, most, self._metrics, _name(), abandoned)
+        return SharedWork(redis, self._catalog, most, self.metrics, _name(), abandoned)
 
     async def _open_api(
         self, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]
     ) -> ASGIApp:
         bodies = Bodies(self._catalog)
-        lookup = Lookup(self._catalog, cache, history, refresh, self._metrics, accesses)
+        lookup = Lookup(self._catalog, cache, history, refresh, self.metrics, accesses)
         self._stack.push_async_callback(lookup.close, STOP_SECONDS)
-        prices = PriceRoutes(self._catalog, lookup, refresh, bodies, Keys(self._settings.api_keys))
+        throttle = Throttle(refresh, self._settings.refresh_cooldown, self._settings.refresh_rate)
+        self._stack.push_async_callback(throttle.close, STOP_SECONDS)
+        prices = PriceRoutes(self._catalog, lookup, throttle, bodies, Keys(self._settings.api_keys))
         stored = HistoryRoutes(self._catalog, history)
-        app = build([*stored.routes(), *more, *prices.routes()], self._metrics)
-        tally = Tally(self._metrics, accesses)
+        app = build([*stored.routes(), *more, *prices.routes()], self.metrics, self._settings.max_in_flight)
+        tally = Tally(self.metrics, accesses)
         await self._stack.enter_async_context(_running(tally))
         return AtHand(app, self._catalog, cache, bodies, tally)
 

@@ -1,15 +1,23 @@
 """Uvicorn, and the socket it listens on."""
 
+import asyncio
+import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from aggregator.errors import CannotGoOn
+from aggregator.metrics import Metrics
+from aggregator.service.protocol import Limits, Protocol, State
+from aggregator.settings import Settings
 
-STOP_SECONDS = 2.0  # for requests in flight
+STOP_SECONDS = 2.0  # for what still runs when the last request has been answered
+_LAST_CALL = 0.1  # seconds in which answers say that they are the last, before connections are closed
+_SWEEP_TICKS = 10  # of a tenth of a second each
 
 
 @contextmanager
@@ -30,25 +38,78 @@ def address_of(listener: socket.socket) -> str:
     return "http://{}:{}".format(*listener.getsockname())
 
 
-class Server(uvicorn.Server):
-    """Uvicorn without its signal handling: it would raise SIGTERM again and end the process before the stores close."""
+def limits_of(settings: Settings) -> Limits:
+    """Return what clients may take; they must leave files for the stores and the exchanges."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.max_connections
+    return Limits(connections=most if files == resource.RLIM_INFINITY else min(most, files * 3 // 4))
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class Server(uvicorn.Server):
+    """Uvicorn with our limits, a stop that fails nobody, and without its signal handling.
+
+    That would raise SIGTERM again and end the process before the stores close. Once told to stop, requests in flight
+    have `patience` seconds.
+    """
+
+    server_state: State
+
+    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, patience: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,  # nothing here depends on who asks, and headers are easily made up
-                timeout_graceful_shutdown=round(STOP_SECONDS),
+                timeout_graceful_shutdown=round(patience),
             )
         )
+        self.server_state = State(limits, metrics)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the command line."""
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second, and sweep over the connections once."""
+        if counter % _SWEEP_TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in cast("list[Protocol]", list(self.server_state.connections)):
+                connection.sweep(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop so that nobody's request is lost: who is connected is answered, also where we have not yet accepted.
+
+        Uvicorn by itself closes the port, and with it whoever waits in its queue, and every connection that has not
+        asked yet, though its request may have arrived.
+        """
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        await asyncio.sleep(_LAST_CALL)
+        waiting = _accept_all(sockets or [])
+        for server in self.servers:
+            server.close()
+        for accepted in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, self.lifespan.state)
+
+
+def _accept_all(listeners: Sequence[socket.socket]) -> list[socket.socket]:
+    """Return the connections that wait to be accepted."""
+    accepted = []
+    for listener in listeners:
+        listener.settimeout(0)
+        while True:
+            try:
+                accepted.append(listener.accept()[0])
+            except OSError:  # there are no more, or no more can be had
+                break
+    return accepted

@@ -19,7 +19,8 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     """Run the service in memory, with two assets."""
     folder = tmp_path_factory.mktemp("service")
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
-    running = Service(folder, exchanges=shared_market.setting, symbols_file=folder / "symbols.csv", api_keys="new,old")
+    settings = {"symbols_file": folder / "symbols.csv", "api_keys": "new,old", "refresh_cooldown": 0}
+    running = Service(folder, exchanges=shared_market.setting, **settings)
     yield running.started()
     assert running.process.stop() == 0
     assert "Traceback" not in running.process.output

@@ -16,6 +16,7 @@ from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies, Body, matches
 from aggregator.api.keys import Keys
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.throttle import Throttle
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
@@ -54,7 +55,8 @@ class Api:
         accesses, bodies = Accesses(metrics, by_symbol=True), Bodies(catalog, lambda: self.now)
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
-        self.long_way = build(PriceRoutes(catalog, lookup, NoRefresh(), bodies, Keys(())).routes(), metrics)
+        throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
+        self.long_way = build(PriceRoutes(catalog, lookup, throttle, bodies, Keys(())).routes(), metrics)
         self.asked_the_long_way = 0
         self.tally = Tally(metrics, accesses)
         self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)

@@ -182,6 +182,7 @@ class Scene:
             redis_timeout=5,  # what Redis is too slow for is not published, and is no loss we could see
             history_url=database.url(self.table),
             outbox_path=self.folder / "outbox.db",
+            refresh_cooldown=0,
             **LOAD,
         )
 

@@ -16,11 +16,11 @@ def service(
     request: pytest.FixtureRequest, shared_market: Market, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Run the service with all thousand assets; the exchanges are sound when it starts."""
-    settings = {}
+    settings: dict[str, object] = {"refresh_cooldown": 0}
     if request.param == "redis+dynamodb":
         redis: RedisServer = request.getfixturevalue("redis_running")
         dynamodb: DynamoServer = request.getfixturevalue("dynamodb_running")
-        settings = {"cache_url": redis.url, "history_url": dynamodb.url(f"prices-{uuid.uuid4()}")}
+        settings |= {"cache_url": redis.url, "history_url": dynamodb.url(f"prices-{uuid.uuid4()}")}
     shared_market.sound()
     running = Service(tmp_path_factory.mktemp("service"), exchanges=shared_market.setting, **settings)
     yield running.filled()

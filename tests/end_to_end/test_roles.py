@@ -66,6 +66,7 @@ class Workers(Service):
         self.left = folder / "tmp"
         self.left.mkdir()
         settings = {"workers": 2, "cache_url": redis.url, "symbols_file": few, **SIZES, **INTERVALS, **settings}
+        settings["refresh_cooldown"] = 0
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("TMPDIR", str(self.left))
             super().__init__(folder, *command, **settings)
@@ -331,6 +332,7 @@ class Fleet:
         self._settings: dict[str, object] = {
             "symbols_file": few,
             "exchanges": market.setting,
+            "refresh_cooldown": 0,
             "exchange_timeout": 0.5,  # a refresh that nobody does is given up two seconds later
             **SIZES,
             **INTERVALS,

@@ -1,0 +1,200 @@
+"""HTTP/1.1 by uvicorn and httptools, with an end to what a client may send, leave unread or keep waiting for.
+
+Uvicorn bounds neither the size of a request's head nor the time it takes, and a single byte stops its keep-alive timer
+for good. Here a connection keeps no timer of its own: `Server` sweeps over all of them once a second, and a request
+that arrives in one piece costs three comparisons.
+"""
+
+import asyncio
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from aggregator.metrics import Metrics
+from aggregator.models import encode
+
+_PIECE = 16 * 1024  # the loop reads up to 256 KB at once: looked at in pieces, so that a bound means what it says
+_MOST_PIPELINED = 1000  # requests of one connection waiting for their turn, at some 3 KB each
+_MOST_IGNORED = 4 * 1024 * 1024  # bytes still read from who has been refused, so that the refusal arrives
+_PROGRESS = 64 * 1024  # bytes that count as reading an answer
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one client may take: bytes and seconds."""
+
+    connections: int = 10_000  # of all clients together
+    head: int = 64 * 1024  # bytes of a request's head, and again of its body with its framing
+    request: float = 10.0  # from connecting to the first byte, and from that to the last
+    unread: float = 20.0  # without reading 64 KB, or the rest, of an answer that waits for it
+    linger: float = 2.0  # from a refusal to the end, for the client to read it
+
+
+class State(ServerState):
+    """What all connections of a server share."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        super().__init__()
+        self.limits = limits
+        self.cut = metrics.connections_cut
+
+
+class _Deaf:
+    """Stands in for the parser of a connection that has been refused."""
+
+    def feed_data(self, data: bytes) -> None:
+        """Ignore it."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    server_state: State
+    _unfinished = 0  # bytes of a head or body that has not ended yet, and of which request
+    _unfinished_of: object = None
+    _refused = False
+    _awaited: object = None  # what the client owes us, by identity, since when
+    _awaited_since = 0.0
+    _unsent = 0  # bytes that wait for the client to read, when they last became fewer, since when
+    _unsent_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take the connection, or turn it away where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.server_state.limits.connections:
+            self._count("too_many")
+            transport.write(self._refusal(503, "Too many connections", b"retry-after: 1\r\n"))
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come; go on from here only where that leaves something unfinished."""
+        if len(data) > _PIECE:
+            self._in_pieces(data)
+            return
+        before = self.cycle
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is before or cycle.more_body or cycle.scope is not self.scope:
+            self._look_at_rest(len(data) if cycle is before else 0)
+
+    def _in_pieces(self, data: bytes) -> None:
+        for first in range(0, len(data), _PIECE):
+            self.data_received(data[first : first + _PIECE])
+            if self.transport.is_closing():
+                return
+            if len(self.pipeline) > _MOST_PIPELINED:
+                self._count("pipelined")
+                self.transport.abort()
+                return
+
+    def _look_at_rest(self, size: int) -> None:
+        """Refuse a head or a body that has grown beyond its bound; `size` is how much of it has just come."""
+        self._unfinished = self._unfinished + size if size and self._unfinished_of is self.scope else size
+        self._unfinished_of = self.scope
+        if self._refused:
+            if self._unfinished > _MOST_IGNORED:
+                self.transport.abort()
+        elif self._unfinished > self.server_state.limits.head:
+            self._unfinished = 0
+            if self._in_head:
+                self._refuse("head", 431, f"The head is larger than {self.server_state.limits.head} bytes")
+            else:
+                self._refuse("body", 413, f"The body is larger than {self.server_state.limits.head} bytes")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse("malformed", 400, msg.rstrip("."))
+
+    def resume_writing(self) -> None:
+        """Note that the client has read nearly all there was."""
+        self._unsent = 0
+        super().resume_writing()
+
+    def sweep(self, now: float) -> None:
+        """Cut the connection off if its client has kept it waiting for too long; `now` in seconds of any clock."""
+        if self._is_left_unread(now):
+            self._count("unread")
+            self.transport.abort()
+            return
+        awaited = None if self._answering else self._owed
+        if awaited is not self._awaited:
+            self._awaited, self._awaited_since = awaited, now
+        elif awaited is _Deaf:
+            if now - self._awaited_since >= self.server_state.limits.linger:
+                self.transport.abort()
+        elif awaited is not None and now - self._awaited_since >= self.server_state.limits.request:
+            self._refuse("slow", 408, f"No whole request within {self.server_state.limits.request:g} s")
+
+    def shutdown(self) -> None:
+        """End as soon as nothing is owed: who has just connected is about to ask, and gets a second for it."""
+        if self.cycle is None and not self._refused:
+            self.loop.call_later(1.0, super().shutdown)
+        else:
+            super().shutdown()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _in_head(self) -> bool:
+        """Whether the client is in the middle of a request's head."""
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    @property
+    def _owed(self) -> object:
+        """What the client has to send or do, or None while it may be idle, for which uvicorn has a timer."""
+        if self._refused:
+            return _Deaf
+        if self.timeout_keep_alive_task is not None:
+            return None
+        return self if self.scope is None else self.scope
+
+    def _is_left_unread(self, now: float) -> bool:
+        """Whether an answer has been waiting for the client for too long, also after the connection was closed."""
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or not self._unsent or unsent <= self._unsent - _PROGRESS:
+            self._unsent, self._unsent_since = unsent, now
+            return False
+        self._unsent = max(self._unsent, unsent)
+        return now - self._unsent_since >= self.server_state.limits.unread
+
+    def _refuse(self, reason: str, status: int, message: str) -> None:
+        """Say why, unless that would go into another answer, and hang up.
+
+        What the client still sends is read and ignored for a moment: closing at once would make its kernel drop the
+        refusal unread.
+        """
+        if self._refused:
+            return
+        self._count(reason)
+        self._refused = True
+        self.parser = _Deaf()  # type: ignore[assignment]  # all of it that is still called
+        self._unset_keepalive_if_required()
+        if self._answering:
+            self.cycle.keep_alive = False  # that answer is the last
+            return
+        if self._in_head or status == 400:  # noqa: PLR2004  # what is no HTTP has no head
+            self.transport.write(self._refusal(status, message))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _refusal(self, status: int, message: str, more: bytes = b"") -> bytes:
+        """Return a whole answer in the form of all refusals."""
+        body = encode({"msg": message})
+        dated = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        return b"".join(
+            [
+                STATUS_LINE[status],
+                dated,
+                b"content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n",
+                more,
+                b"content-length: %d\r\n\r\n" % len(body),
+                body,
+            ]
+        )
+
+    def _count(self, reason: str) -> None:
+        self.server_state.cut.labels(reason).inc()
