@@ -16,6 +16,9 @@ class ScriptedExchange:
 
     breaker_state = "closed"
     idle_seconds = None
+    silent_seconds = 0.0
+    newest_ticker = None
+    quiet_seconds = 0.0
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:
         self.name = name
