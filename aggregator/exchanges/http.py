@@ -26,6 +26,7 @@ from aggregator.pricing import FUTURE_TOLERANCE
 Session = aiohttp.ClientSession
 
 _MAX_BODY = 1 << 20
+_TELL_SECONDS = 60.0  # between two lines in the log, as some exchanges refuse a little every second
 _NO_SUCH_SYMBOL = (400, 404)
 _TOO_OFTEN = (418, 429)
 _FIRST_ERROR = 400
@@ -74,7 +75,7 @@ class HttpExchange:
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
         self._quiet_seconds = metrics.exchange_quiet.labels(name)
-        self._opened_at = clock()
+        self._opened_at = self._tell_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
         self._in_vain = False  # whether the last call brought no ticker
@@ -218,7 +219,8 @@ class HttpExchange:
             self._be_quiet(asked)
 
     def _be_quiet(self, asked: float | None) -> None:
-        if self._quiet.begin(asked):
+        if self._quiet.begin(asked) and self._clock() >= self._tell_at:
+            self._tell_at = self._clock() + _TELL_SECONDS
             self._log.warning("exchange_quiet", seconds=round(self._quiet.seconds, 1))
         self._quiet_seconds.set(self._quiet.seconds)
 

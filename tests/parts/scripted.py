@@ -73,11 +73,11 @@ class ScriptedExchange:
 
 
 class Store(MemoryCache):
-    """A memory store that counts reads, keeps what was written, and can be away."""
+    """A memory store that counts reads, keeps what was written, and can be away, or hang as it is read."""
 
     def __init__(self) -> None:
         super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()}, Hub())
-        self.away = False
+        self.away = self.hanging = False
         self.written: list[Price] = []
         self.reads = 0
 
@@ -90,6 +90,8 @@ class Store(MemoryCache):
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Answer unless away."""
         self.reads += 1
+        if self.hanging:
+            await asyncio.Event().wait()
         self._check()
         return await super().latest(symbols)
 
