@@ -1,16 +1,18 @@
 """The read path: cache -> history -> refresh now. Whatever is away is passed over; who asks at once, asks together."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
 from aggregator.accesses import Accesses
-from aggregator.errors import StoreError
+from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.flight import SingleFlight
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.ports import Refresh, Store
 from aggregator.tiers import Catalog
 
+HISTORY_SECONDS = 1.5  # for history, however it hangs; shorter than a process told to stop waits for its requests
 RETRY_AFTER = 1.0  # seconds for which an asset that no exchange had a price for is not asked for again
 
 
@@ -27,6 +29,7 @@ class Lookup:
         accesses: Accesses,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        history_seconds: float = HISTORY_SECONDS,
     ) -> None:
         self._catalog = catalog
         self._cache = cache
@@ -34,6 +37,7 @@ class Lookup:
         self._refresher = refresher
         self._metrics = metrics
         self._accesses = accesses
+        self._history_seconds = history_seconds
         self._now = now
         self._clock = clock
         self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
@@ -60,14 +64,14 @@ class Lookup:
         await self._flights.close(patience)
 
     async def _cached(self, assets: Sequence[Asset]) -> dict[str, Price]:
-        found = await self._ask("cache", self._cache, assets)
+        found = await self._ask("cache", self._cache, assets, None)  # which keeps its own time
         self._metrics.cache_hits.inc(len(found))
         self._metrics.cache_misses.inc(len(assets) - len(found))
         return found
 
     async def _stored(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return what history has, and put it into the cache, so that the next reader need not ask history again."""
-        found = await self._ask("history", self._history, assets)
+        found = await self._ask("history", self._history, assets, self._history_seconds)
         if found:
             try:
                 await self._cache.write(list(found.values()))
@@ -75,12 +79,14 @@ class Lookup:
                 self._metrics.store_errors.labels("cache", error.reason).inc()
         return found
 
-    async def _ask(self, name: str, store: Store, assets: Sequence[Asset]) -> dict[str, Price]:
-        """Return what the store has and may still be served; a store that is away has nothing, and is counted."""
+    async def _ask(self, name: str, store: Store, assets: Sequence[Asset], seconds: float | None) -> dict[str, Price]:
+        """Return what the store has and may still be served; one that is away, or hangs, has nothing and is counted."""
         try:
-            found = await store.latest([asset.symbol for asset in assets])
-        except StoreError as error:
-            self._metrics.store_errors.labels(name, error.reason).inc()
+            async with asyncio.timeout(seconds):
+                found = await store.latest([asset.symbol for asset in assets])
+        except (StoreError, TimeoutError) as error:
+            reason = error.reason if isinstance(error, StoreError) else StoreUnavailable.reason
+            self._metrics.store_errors.labels(name, reason).inc()
             return {}
         now = self._now()
         return {

@@ -28,6 +28,7 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for i
 BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
 
 _API_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.25, 0.5, 1, 2.5)
+_LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 # A healthy tier's prices are replaced at one interval, so the buckets are finest just above 5, 30 and 300 s.
 _AGE_SECONDS = (
@@ -108,6 +109,10 @@ class Metrics:
             "tier",
         )
 
+        self.loop_lag = self._histogram(
+            "price_event_loop_lag_seconds", "How late the event loop does what is due.", _LAG_SECONDS
+        )
+
     def _exchanges(self) -> None:
         self.exchange_requests = self._counter("price_exchange_requests_total", "Calls sent.", "exchange")
         self.exchange_errors = self._counter(
@@ -117,6 +122,11 @@ class Metrics:
             "price_exchange_request_duration_seconds", "From call to decoded ticker.", _CALL_SECONDS, "exchange"
         )
         self.breaker_state = self._gauge("price_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", "exchange")
+        self.exchange_quiet = self._gauge(
+            "price_exchange_quiet_seconds",
+            "For how much longer it is not asked because it has said so, as of the last call.",
+            "exchange",
+        )
         self.rejected_tickers = self._counter(
             "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
         )

@@ -27,6 +27,18 @@ class Exchange(Protocol):
         """How long ago it last gave a ticker; None when it never has."""
 
     @property
+    def silent_seconds(self) -> float:
+        """For how long it has been asked, and has given no ticker; 0 once it has answered the last call with one."""
+
+    @property
+    def newest_ticker(self) -> float | None:
+        """The newest time of its tickers, by its own clock, in unix seconds; None when it never has given one."""
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how much longer it is not asked because it has said so; 0 when it is asked."""
+
+    @property
     def batch(self) -> int:
         """How many assets it takes in one call."""
 

@@ -7,10 +7,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.accesses import Accesses
-from aggregator.lookup import RETRY_AFTER, Lookup
+from aggregator.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.ports import Trigger
+from aggregator.service.server import STOP_SECONDS
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.scripted import Store
 
@@ -46,6 +47,7 @@ class Parts:
             Accesses(self.metrics),
             lambda: self.now,
             lambda: self.now,
+            history_seconds=0.05,
         )
 
     def value(self, name: str, **labels: str) -> float:
@@ -90,6 +92,23 @@ async def test_with_nothing_known_the_exchanges_are_asked(parts: Parts) -> None:
     parts.cache.away = parts.history.away = True
     assert await parts.lookup.get(BTC) == price()
     assert parts.refresher.asked == ["btcusdt", "btcusdt"]
+
+
+async def test_a_history_that_hangs_is_passed_over(parts: Parts) -> None:
+    """In bounded time, as one that is away: the exchanges are asked, and lists come without what only it has."""
+    parts.history.hanging = True
+    parts.refresher.gives = price()
+    async with asyncio.timeout(5):
+        assert await parts.lookup.get(BTC) == price()
+        assert await parts.lookup.get_many([BTC, ETH]) == {}
+        parts.refresher.gives = NoPrice("btcusdt")
+        assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+    assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 3
+
+
+def test_the_bound_leaves_time_to_answer() -> None:
+    """A process told to stop waits longer for its requests."""
+    assert HISTORY_SECONDS < STOP_SECONDS
 
 
 async def test_a_thousand_readers_of_nothing_ask_once(parts: Parts) -> None:

@@ -1,5 +1,6 @@
 """What prices were: stored ones in pages, the one at a time, and candles; as JSON or, where asked for, as CSV."""
 
+import asyncio
 import csv
 import io
 import math
@@ -14,7 +15,7 @@ from aggregator.api import answers, cursor, times
 from aggregator.api.answers import COMPRESSED, answer, asset_of, refuse
 from aggregator.api.cursor import Cursor
 from aggregator.candles import INTERVALS, Candle, CandleBuilder
-from aggregator.errors import StoreError
+from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Asset, Price, encode
 from aggregator.ports import History
 from aggregator.tiers import Catalog
@@ -23,6 +24,7 @@ _MOST_ROWS = 1000
 _MOST_CANDLES = 100_000
 _USUAL_CANDLES = 500
 _AHEAD = 3600.0  # seconds past now that an open end reaches, as exchange clocks may run ahead of ours
+_STORE_SECONDS = 1.5  # for one answer of the store; shorter than a process told to stop waits for its requests
 _RETRY_AFTER = {"Retry-After": "1"}
 _PRICE_COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at")
 _CANDLE_COLUMNS = ("start", "time", "open", "high", "low", "close", "count")
@@ -33,10 +35,17 @@ Row = dict[str, object]
 class HistoryRoutes:
     """The routes about stored prices."""
 
-    def __init__(self, catalog: Catalog, history: History, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        history: History,
+        now: Callable[[], float] = time.time,
+        store_seconds: float = _STORE_SECONDS,
+    ) -> None:
         self._catalog = catalog
         self._history = history
         self._now = now
+        self._store_seconds = store_seconds
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -94,23 +103,34 @@ class HistoryRoutes:
         return StreamingResponse(_json_array(head, found), media_type="application/json")
 
     async def _candles(self, wanted: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[list[Candle]]:
-        """Yield the candles page by page of the history."""
+        """Yield the candles page by page of the history.
+
+        Raises StoreError where it cannot be read on: the answer is then cut off, and never looks as if it were whole.
+        """
         builder = CandleBuilder(seconds)
         while prices:
             yield list(builder.add((price.timestamp, price.price) for price in prices))
             if len(prices) < _MOST_ROWS or prices[-1].timestamp >= wanted.end:
                 break
             wanted = _after(wanted, prices[-1])
-            prices = await self._history.between(wanted.asset, wanted.start, wanted.end, _MOST_ROWS, newest_first=False)
+            prices = await self._read(wanted, _MOST_ROWS)
         yield list(builder.finish())
 
     async def _between(self, wanted: Cursor, limit: int) -> list[Price]:
         try:
-            return await self._history.between(
-                wanted.asset, wanted.start, wanted.end, limit, newest_first=wanted.newest_first
-            )
+            return await self._read(wanted, limit)
         except StoreError as error:
             raise refuse(503, "History cannot be read now", _RETRY_AFTER) from error
+
+    async def _read(self, wanted: Cursor, limit: int) -> list[Price]:
+        """Ask the store. Raises StoreError, also when it hangs."""
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await self._history.between(
+                    wanted.asset, wanted.start, wanted.end, limit, newest_first=wanted.newest_first
+                )
+        except TimeoutError as error:
+            raise StoreUnavailable(f"no answer within {self._store_seconds:g} s") from error
 
     def _wanted(self, request: Request, asset: Asset) -> Cursor:
         """Return the range asked for, openly or by a cursor; raises the answer 400."""

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from aggregator.api import exchanges
 from aggregator.api.answers import COMPRESSED, answer
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
@@ -68,7 +69,7 @@ class OpsRoutes:
         """GET /ready: 200 while the hottest prices are fresh and history takes new ones, else 503; troubles in both.
 
         A cache that is away is told and is no 503: readers are served from history, and taking every replica out of
-        service at once for it would make a small trouble a large one.
+        service at once for it would make a small trouble a large one. Nor is an exchange, as the others make prices.
         """
         pings = await asyncio.gather(*(_ping(store) for store in self._stores.values()))
         stores = dict(zip(self._stores, pings, strict=True))
@@ -83,15 +84,16 @@ class OpsRoutes:
             for tier, lag in lags.items()
             if lag > self._catalog.cadence[tier].interval
         ]
+        now, max_age = self._now(), self._catalog.cadence[next(iter(tiers))].max_age
+        reasons += [
+            f"{one.name}: {trouble}" for one in self._exchanges if (trouble := exchanges.trouble(one, now, max_age))
+        ]
         ready = not stores["history"] and not next(iter(tiers.values())).trouble
         body = {
             "ready": ready,
             "reasons": reasons,
             "stores": {name: trouble or "ok" for name, trouble in stores.items()},
-            "exchanges": {
-                exchange.name: {"breaker": exchange.breaker_state, "last_ticker_seconds_ago": exchange.idle_seconds}
-                for exchange in self._exchanges
-            },
+            "exchanges": {one.name: exchanges.shown(one, now) for one in self._exchanges},
             "tiers": tiers,
             "jobs_behind_seconds": lags,
         }

@@ -18,12 +18,15 @@ from aggregator.errors import (
 )
 from aggregator.exchanges.dialect import Answer, Dialect, Tickers
 from aggregator.exchanges.guard import Guard
+from aggregator.exchanges.quiet import Quiet, retry_after
 from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker
+from aggregator.pricing import FUTURE_TOLERANCE
 
 Session = aiohttp.ClientSession
 
 _MAX_BODY = 1 << 20
+_TELL_SECONDS = 60.0  # between two lines in the log, as some exchanges refuse a little every second
 _NO_SUCH_SYMBOL = (400, 404)
 _TOO_OFTEN = (418, 429)
 _FIRST_ERROR = 400
@@ -55,6 +58,7 @@ class HttpExchange:
         concurrency: int,
         batch: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
@@ -64,11 +68,17 @@ class HttpExchange:
         self._unknown: set[str] = set()  # symbols for which a whole batch was refused
         self._slots = asyncio.Semaphore(concurrency)
         self._clock = clock
+        self._now = now
         self._guard = Guard(clock, self._breaker_changed)
+        self._quiet = Quiet(clock)
         self._metrics = metrics
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
+        self._quiet_seconds = metrics.exchange_quiet.labels(name)
+        self._opened_at = self._tell_at = clock()
         self._last_ticker: float | None = None
+        self._newest_ticker: float | None = None
+        self._in_vain = False  # whether the last call brought no ticker
         self._log = structlog.get_logger().bind(exchange=name)
         self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._guard.state])
 
@@ -81,6 +91,22 @@ class HttpExchange:
     def idle_seconds(self) -> float | None:
         """How long ago it last gave a ticker; None when it never has."""
         return None if self._last_ticker is None else self._clock() - self._last_ticker
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long it has been asked, and has given no ticker; 0 once it has answered the last call with one."""
+        since = self._opened_at if self._last_ticker is None else self._last_ticker
+        return self._clock() - since if self._in_vain else 0.0
+
+    @property
+    def newest_ticker(self) -> float | None:
+        """The newest time of its tickers, by its own clock, in unix seconds; None when it never has given one."""
+        return self._newest_ticker
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how much longer it is not asked because it has said so; 0 when it is asked."""
+        return self._quiet.seconds
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Ask for at most `batch` assets in one call, and answer each with its ticker or why there is none.
@@ -105,15 +131,23 @@ class HttpExchange:
 
     async def _fetch(self, assets: Sequence[Asset]) -> dict[str, Ticker | LeftOut]:
         try:
+            self._check()
             self._guard.check()  # before the queue for a slot: a hanging exchange may hold every one of them
             async with self._slots:
+                self._check()  # before the guard, whose probe would be spent on it
                 found = await self._guard.call(lambda: self._call(assets))
         except ExchangeError as error:
             if isinstance(error, NotListed) and len(assets) > 1:
                 return await self._fetch_halves(assets)
+            self._in_vain = True
             self._metrics.exchange_errors.labels(self.name, error.reason.value).inc()
             return {asset.symbol: LeftOut(self.name, error.reason, str(error)) for asset in assets}
         return {asset.symbol: self._answer(found.get(asset.symbol)) for asset in assets}
+
+    def _check(self) -> None:
+        """Raise RateLimited while the exchange is to be left alone."""
+        self._quiet_seconds.set(self._quiet.seconds)
+        self._quiet.check()
 
     async def _fetch_halves(self, assets: Sequence[Asset]) -> dict[str, Ticker | LeftOut]:
         halves = [assets[: len(assets) // 2], assets[len(assets) // 2 :]]
@@ -141,14 +175,27 @@ class HttpExchange:
             raise ExchangeUnreachable(type(error).__name__) from error
         tickers = self._read(assets, answer)
         self._seconds.observe(self._clock() - started)
-        if tickers:
-            self._last_ticker = self._clock()
+        self._quiet.answered()
+        self._remember([ticker.timestamp for ticker in tickers.values() if isinstance(ticker, Ticker)])
         return tickers
+
+    def _remember(self, times: Sequence[float]) -> None:
+        """Remember that it has given tickers, and the newest; one from the future would hide a clock that stands."""
+        self._in_vain = not times
+        if times:
+            self._last_ticker = self._clock()
+        latest = self._now() + FUTURE_TOLERANCE
+        believed = [one for one in times if one <= latest]  # no NaN either
+        if believed:
+            self._newest_ticker = max(believed if self._newest_ticker is None else [*believed, self._newest_ticker])
 
     def _read(self, assets: Sequence[Asset], answer: Answer) -> Tickers:
         """Let the dialect read the answer; whatever it stumbles over, the answer is to blame, never the service."""
         try:
             return self._dialect.parse(self.name, assets, answer)
+        except RateLimited:  # with a 200, as some do
+            self._be_quiet(None)
+            raise
         except ExchangeError:
             raise
         except Exception as error:  # such as RecursionError for a thousand nested lists
@@ -156,6 +203,7 @@ class HttpExchange:
 
     async def _get(self, url: str) -> Answer:
         async with self._http.get(url, allow_redirects=False) as response:
+            self._heed(response.status, response.headers)
             _raise_for(response.status)
             body = b""
             while not response.content.at_eof():
@@ -163,6 +211,18 @@ class HttpExchange:
                 if len(body) > _MAX_BODY:
                     raise Undecodable(f"more than {_MAX_BODY} bytes")
             return Answer(body, response.headers.get("Date", ""))
+
+    def _heed(self, status: int, headers: Mapping[str, str]) -> None:
+        """Be quiet for as long as the answer says, whatever else it is; or as long as we think best after a 429."""
+        asked = retry_after(headers.get("Retry-After", ""), headers.get("Date", ""), self._now())
+        if asked is not None or status in _TOO_OFTEN:
+            self._be_quiet(asked)
+
+    def _be_quiet(self, asked: float | None) -> None:
+        if self._quiet.begin(asked) and self._clock() >= self._tell_at:
+            self._tell_at = self._clock() + _TELL_SECONDS
+            self._log.warning("exchange_quiet", seconds=round(self._quiet.seconds, 1))
+        self._quiet_seconds.set(self._quiet.seconds)
 
     def _breaker_changed(self, state: str, error: ExchangeError | None) -> None:
         self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])

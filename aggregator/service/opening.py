@@ -20,6 +20,7 @@ from aggregator.stores.near import NearCache
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.resting import RestingCache
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
 
@@ -64,7 +65,7 @@ def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub) -> Near:
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
     if redis is None:
         return MemoryCache(ttl, hub)
-    near = NearCache(RedisCache(redis, ttl), ttl)
+    near = NearCache(RestingCache(RedisCache(redis, ttl)), ttl)
     hub.listen(near)
     return near
 

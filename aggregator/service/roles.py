@@ -34,6 +34,7 @@ from aggregator.progress import filling
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
+from aggregator.service.pulse import Pulse
 from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
@@ -129,6 +130,7 @@ class _Process:
     async def open(self) -> ASGIApp:
         """Return the application, open; `beside` is what has to run with it."""
         settings = self._settings
+        await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         redis = await open_redis(settings, self._stack)
         cache = cache_of(settings, redis, self._hub)
         history = await open_history(settings, self.metrics, self._stack)

@@ -24,6 +24,7 @@ from aggregator.models import LeftOut, Price, Source, Tier, encode
 Item = dict[str, dict[str, str]]
 
 _QUERIES_IN_FLIGHT = 32
+_QUERY_SECONDS = 1.0  # a reader waits no longer for one, and has time left to be answered from elsewhere
 _TABLE_WAIT = 30.0  # seconds for a new table to become active
 _KEYS = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
 _TYPES = [
@@ -90,7 +91,12 @@ class DynamoTable:
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol that has one."""
-        found = await asyncio.gather(*(self._latest(symbol) for symbol in symbols))
+        try:
+            async with asyncio.TaskGroup() as group:  # the first that fails ends the others, which would fail as slowly
+                queries = [group.create_task(self._latest(symbol)) for symbol in symbols]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        found = (query.result() for query in queries)
         return {price.asset: price for price in found if price is not None}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
@@ -120,16 +126,17 @@ class DynamoTable:
         while len(prices) < limit:
             async with self._queries:
                 with self._mapped(), self._metrics.dynamodb_read_seconds.time():
-                    answer = await self._client.query(
-                        TableName=self._table,
-                        KeyConditionExpression=condition,
-                        ExpressionAttributeNames={"#timestamp": "timestamp"},
-                        ExpressionAttributeValues=values,
-                        Limit=limit - len(prices),
-                        ScanIndexForward=not newest_first,
-                        ReturnConsumedCapacity="TOTAL",
-                        **page,
-                    )
+                    async with asyncio.timeout(_QUERY_SECONDS):
+                        answer = await self._client.query(
+                            TableName=self._table,
+                            KeyConditionExpression=condition,
+                            ExpressionAttributeNames={"#timestamp": "timestamp"},
+                            ExpressionAttributeValues=values,
+                            Limit=limit - len(prices),
+                            ScanIndexForward=not newest_first,
+                            ReturnConsumedCapacity="TOTAL",
+                            **page,
+                        )
                     items = answer["Items"]
             self._metrics.dynamodb_read_units.inc(_units([answer.get("ConsumedCapacity", {})]))
             prices += [_price(item) for item in items]

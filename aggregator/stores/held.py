@@ -1,7 +1,7 @@
 """Prices held in this process for their tier's TTL."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aggregator.models import Price, Tier
 
@@ -18,6 +18,11 @@ class Held:
         """Return the price unless it has expired."""
         held = self._held.get(symbol)
         return held[0] if held is not None and self._clock() < held[1] else None
+
+    def drop(self, symbols: Iterable[str]) -> None:
+        """Forget these."""
+        for symbol in symbols:
+            self._held.pop(symbol, None)
 
     def put(self, prices: Sequence[Price]) -> list[Price]:
         """Hold each price from now on unless a newer one is held; return those that were taken."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from aggregator.errors import StoreError
 from aggregator.models import Price, Tier
 from aggregator.ports import Cache
 from aggregator.stores.held import Held
@@ -30,8 +31,15 @@ class NearCache:
         return here | await self._cache.latest(rest) if rest else here
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too."""
-        await self._cache.write(prices)
+        """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too.
+
+        What it does not take, nobody is told; so what is held of these assets is out of date from now on.
+        """
+        try:
+            await self._cache.write(prices)
+        except StoreError:
+            self._held.drop(price.asset for price in prices)
+            raise
 
     async def ping(self) -> None:
         """As `Store.ping`, of the cache behind."""

@@ -7,12 +7,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import aiobreaker
 import pytest
 from aiobreaker.state import CircuitBreakerState
+from aiobreaker.storage.memory import CircuitMemoryStorage
 
 from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, ExchangeTimeout, NotListed, RateLimited
 from aggregator.exchanges.guard import Guard
@@ -261,7 +263,12 @@ async def test_a_failure_in_flight_does_not_count_after_it_closed(guard: Guard, 
 
 
 async def test_a_timeout_counts_where_the_timeout_is_inside(guard: Guard) -> None:
-    """The call turns its own timeout into an ExchangeTimeout, so the guard sees it."""
+    """Bare, one put around it is not counted; here the call turns its own into an ExchangeTimeout, which is."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await breaker.call_async(Gate())
+    assert (breaker.current_state, breaker.fail_counter) == (CircuitBreakerState.CLOSED, 0)
     for _ in range(5):
         with pytest.raises(ExchangeTimeout):
             await guard.call(failing_with(ExchangeTimeout("2 s")))
@@ -351,6 +358,39 @@ async def test_check_tells_before_the_queue(guard: Guard, clock: Clock) -> None:
         guard.check()
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
+
+
+@pytest.fixture(params=["Europe/Berlin", "America/New_York"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Be somewhere else for one test."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+async def test_local_time_means_nothing_kept_away(guard: Guard, clock: Clock, zone: str) -> None:
+    """Bare, half a minute is a TypeError in Berlin and four hours or more in New York; guarded, it is half a minute."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(seconds=30))
+    breaker.open()
+    if zone == "Europe/Berlin":
+        with pytest.raises(TypeError):
+            _ = breaker.time_until_open
+    else:
+        assert breaker.time_until_open > timedelta(hours=4)
+
+    await fail(guard, 5)
+    clock.now += 29.9
+    with pytest.raises(BreakerOpen):
+        await guard.call(good)
+    clock.now += 0.1
+    assert await guard.call(good) == "ticker"
+
+
+def test_its_counts_are_in_memory(guard: Guard) -> None:
+    """Where nothing blocks the event loop, as aiobreaker's storage in Redis would."""
+    assert type(guard._breaker._state_storage) is CircuitMemoryStorage
 
 
 @pytest.mark.real

@@ -16,6 +16,9 @@ class ScriptedExchange:
 
     breaker_state = "closed"
     idle_seconds = None
+    silent_seconds = 0.0
+    newest_ticker = None
+    quiet_seconds = 0.0
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:
         self.name = name
@@ -70,11 +73,11 @@ class ScriptedExchange:
 
 
 class Store(MemoryCache):
-    """A memory store that counts reads, keeps what was written, and can be away."""
+    """A memory store that counts reads, keeps what was written, and can be away, or hang as it is read."""
 
     def __init__(self) -> None:
         super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()}, Hub())
-        self.away = False
+        self.away = self.hanging = False
         self.written: list[Price] = []
         self.reads = 0
 
@@ -87,6 +90,8 @@ class Store(MemoryCache):
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Answer unless away."""
         self.reads += 1
+        if self.hanging:
+            await asyncio.Event().wait()
         self._check()
         return await super().latest(symbols)
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 import aioboto3
 import pytest
@@ -11,8 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
-from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.dynamodb import _QUERY_SECONDS, DynamoTable
+from aggregator.stores.outbox import Outbox
 from tests.parts.dynamodb import DynamoServer, jar
+from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 
@@ -165,6 +168,28 @@ async def test_a_batch_is_one_call(table: DynamoTable) -> None:
     if jar():  # moto takes what AWS refuses
         with pytest.raises(StoreRefused):
             await table.put(prices)
+
+
+async def test_a_table_that_hangs_is_an_error_in_time(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
+    """A second for whoever reads, of one asset or of a thousand; who reads through the outbox gets what waits there."""
+    proxy = DynamoProxy(dynamodb_running.endpoint)
+    table, metrics = table_at(proxy.endpoint)
+    await table.open()
+    outbox = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
+    await outbox.open()
+    await outbox.write([price()])
+    proxy.faults(hang_rate=1)
+    for symbols in (["btcusdt"], [f"asset{number}" for number in range(1000)]):
+        async with asyncio.timeout(_QUERY_SECONDS + 1):
+            with pytest.raises(StoreUnavailable, match="TimeoutError"):
+                await table.latest(symbols)
+    async with asyncio.timeout(_QUERY_SECONDS + 1):
+        assert await outbox.latest(["btcusdt"]) == {"btcusdt": price()}
+    proxy.faults()
+    async with asyncio.timeout(_QUERY_SECONDS + 1):  # the thousand have left nobody behind who holds a place
+        assert await table.latest(["btcusdt"]) == {}
+    await outbox.close()
+    proxy.stop()
 
 
 async def test_away_is_an_error_and_back_is_service() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from aggregator.errors import StoreUnavailable
 from aggregator.hub import Hub
 from aggregator.models import Price, Tier, encode
 from aggregator.stores.near import NearCache
@@ -74,6 +75,18 @@ async def test_cut_off_it_forgets_and_is_passed_by() -> None:
     assert (await parts.near.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
     parts.hub.connect()
     assert parts.near.peek("btcusdt") is None
+
+
+async def test_what_the_cache_does_not_take_is_out_of_date_here() -> None:
+    """Nobody is told of the newer price, so the older one is shown to nobody any more; the others stay."""
+    parts = Parts()
+    parts.hub.connect()
+    parts.hub.publish([price(), price("ethusdt")])
+    parts.behind.away = True
+    with pytest.raises(StoreUnavailable):
+        await parts.near.write([price(timestamp=NOW + 1)])
+    assert parts.near.peek("btcusdt") is None
+    assert parts.near.peek("ethusdt") == price("ethusdt")
 
 
 class Heard:

@@ -1,0 +1,171 @@
+"""What /ready says of the exchanges: one that stands still, one that gives nothing, one that is left alone."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.api.app import build
+from aggregator.api.exchanges import trouble
+from aggregator.api.ops import OpsRoutes
+from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.mock import Mock
+from aggregator.freshness import Freshness
+from aggregator.metrics import Metrics
+from aggregator.models import Ticker
+from aggregator.ports import Exchange
+from tests.parts.asgi import get
+from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
+from tests.parts.exchanges import Market
+from tests.parts.scripted import ScriptedExchange, Store
+
+MAX_AGE = 10.0  # of the hot tier
+
+
+class Told(ScriptedExchange):
+    """An exchange in whatever state."""
+
+    def __init__(self, **state: object) -> None:
+        super().__init__("exchange1")
+        vars(self).update(state)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({}, ""),
+        ({"idle_seconds": 2, "newest_ticker": NOW - 2.5}, ""),
+        ({"idle_seconds": 5, "newest_ticker": NOW - 35.12}, "its newest ticker is 35.1 s old: its clock stands still"),
+        ({"idle_seconds": 60, "newest_ticker": NOW - 62}, ""),  # nobody has asked since: others do the work
+        ({"idle_seconds": 60, "newest_ticker": NOW + 3}, ""),
+        ({"idle_seconds": 40, "newest_ticker": NOW - 41, "silent_seconds": 40.2}, "has given no ticker for 40 s"),
+        ({"silent_seconds": 40.2}, "has given no ticker for 40 s"),
+        ({"silent_seconds": 9.9}, ""),
+        ({"breaker_state": "open", "silent_seconds": 40}, "its breaker is open"),
+        ({"breaker_state": "half-open"}, "its breaker is half-open"),
+        ({"quiet_seconds": 5}, ""),
+    ],
+)
+def test_what_is_wrong_with_an_exchange(state: dict[str, object], told: str) -> None:
+    """One thing at a time, the plainest first."""
+    assert trouble(Told(**state), NOW, MAX_AGE) == told
+
+
+class Scene:
+    """An exchange over HTTP and /ready in front of it, at a time that runs, and can be moved on."""
+
+    def __init__(self, url: str, http: Any) -> None:
+        self.ahead = 0.0  # of the wall clock
+        self.later = 0.0  # of the monotonic one
+        metrics = Metrics(CollectorRegistry())
+        self.exchange = HttpExchange(
+            "exchange2", url, Mock(), http, metrics, 4, clock=lambda: time.monotonic() + self.later, now=self.now
+        )
+        self.freshness = Freshness(CATALOG, metrics)
+        exchanges: list[Exchange] = [self.exchange]
+        stores = {"cache": Store(), "history": Store()}
+        ops = OpsRoutes(CATALOG, stores, [], exchanges, self.freshness, None, metrics, self.now)
+        self.app = build(ops.routes(), metrics)
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return time.time() + self.ahead
+
+    async def ready(self) -> tuple[list[str], dict[str, Any]]:
+        """Ask while the hot prices are fresh, as the other exchanges make them; return reasons, and the exchange."""
+        self.freshness.take([price(timestamp=self.now()), price("ethusdt", self.now())])
+        answer = await get(self.app, "/ready")
+        assert answer.status == 200
+        return answer.json["reasons"], answer.json["exchanges"]["exchange2"]
+
+    async def gives_tickers(self) -> bool:
+        """Ask it for two, in one call."""
+        return all(isinstance(one, Ticker) for one in (await self.exchange.fetch([BTC, ETH])).values())
+
+
+@pytest.fixture
+async def scene(market: Market) -> AsyncIterator[Scene]:
+    """Open it on a sound exchange."""
+    async with session(2) as http:
+        yield Scene(market.exchanges["exchange2"].url, http)
+
+
+@pytest.mark.real
+async def test_a_clock_that_stands_still(scene: Scene, market: Market) -> None:
+    """The exchange answers every call, and no breaker will ever open; /ready names it, until its clock goes again."""
+    assert await scene.gives_tickers()
+    reasons, shown = await scene.ready()
+    assert reasons == []
+    assert 0 <= shown["newest_ticker_seconds_ago"] < 1
+    market.exchanges["exchange2"].faults(freeze_clock=True)
+    assert await scene.gives_tickers()
+    for _ in range(7):
+        scene.ahead += 5
+        scene.later += 5
+        assert await scene.gives_tickers()
+    (reason,), shown = await scene.ready()
+    assert reason.startswith("exchange2: its newest ticker is 35.")
+    assert reason.endswith(" s old: its clock stands still")
+    assert shown["breaker"] == "closed"
+    assert shown["last_ticker_seconds_ago"] < 1
+    assert 35 <= shown["newest_ticker_seconds_ago"] < 37
+    market.sound()
+    scene.ahead = 0
+    assert await scene.gives_tickers()
+    assert (await scene.ready())[0] == []
+
+
+@pytest.mark.real
+async def test_a_time_from_the_future_hides_nothing(scene: Scene, market: Market) -> None:
+    """A ticker of next year is no proof of a clock that goes; it is not remembered as the newest."""
+    market.exchanges["exchange2"].faults()
+    scene.ahead = -60
+    assert await scene.gives_tickers()
+    assert (await scene.ready())[1]["newest_ticker_seconds_ago"] is None
+
+
+@pytest.mark.real
+async def test_an_exchange_that_gives_nothing(scene: Scene, market: Market) -> None:
+    """From the first call on, or since its last ticker, once that is longer than a ticker may be old."""
+    market.exchanges["exchange2"].faults(rate_limit=0)
+    assert not await scene.gives_tickers()
+    reasons, shown = await scene.ready()
+    assert reasons == []
+    assert 0 < shown["quiet_for_seconds"] <= 1
+    assert shown["last_ticker_seconds_ago"] is None
+    scene.later += 40
+    assert (await scene.ready())[0] == ["exchange2: has given no ticker for 40 s"]
+    market.sound()
+    assert await scene.gives_tickers()
+    assert (await scene.ready())[0] == []
+    market.exchanges["exchange2"].faults(rate_limit=0)
+    assert not await scene.gives_tickers()
+    scene.later += 9
+    assert (await scene.ready())[0] == []
+    scene.later += 2
+    assert (await scene.ready())[0] == ["exchange2: has given no ticker for 11 s"]
+
+
+@pytest.mark.real
+async def test_one_that_nobody_asks_is_not_to_blame(scene: Scene, market: Market) -> None:
+    """Where several refreshers share the work, it may be long until this one asks again."""
+    assert market
+    assert await scene.gives_tickers()
+    scene.ahead += 60
+    scene.later += 60
+    reasons, shown = await scene.ready()
+    assert reasons == []
+    assert shown["last_ticker_seconds_ago"] >= 60
+
+
+@pytest.mark.real
+async def test_an_open_breaker(scene: Scene, market: Market) -> None:
+    """Is a reason, and no 503."""
+    market.exchanges["exchange2"].faults(error_rate=1)
+    for _ in range(5):
+        assert not await scene.gives_tickers()
+    reasons, shown = await scene.ready()
+    assert reasons == ["exchange2: its breaker is open"]
+    assert shown["breaker"] == "open"

@@ -1,0 +1,128 @@
+"""What hangs outside is felt as little as can be, is told, and is forgotten when it is over."""
+
+import itertools
+import os
+import threading
+import time
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+import pytest
+
+from tests.parts import redis_server
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb_proxy import DynamoProxy
+from tests.parts.exchanges import Market
+from tests.parts.process import wait_for
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+SLOW = 0.2  # seconds; less than Redis' timeout of 0.25
+STOP_SECONDS = 6.0
+SIZES = {"hot_size": 2, "medium_size": 2}
+SYMBOLS = ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt", "dogeusdt", "adausdt")
+
+
+def few(folder: Path) -> Path:
+    """Write a symbols file of seven."""
+    file = folder / "symbols.csv"
+    file.write_text("\n".join(["symbol", *SYMBOLS]))
+    return file
+
+
+def durations(service: Service, seconds: float) -> list[float]:
+    """Read one price after the other for so long, each with 200; return how long each took."""
+    found = []
+    symbols, end = itertools.cycle(SYMBOLS), time.monotonic() + seconds
+    while (started := time.monotonic()) < end:
+        assert service.get(f"/prices/{next(symbols)}").status == 200
+        found.append(time.monotonic() - started)
+    return found
+
+
+def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) -> None:
+    """One in a second waits for it; the refreshes go on; a second or two after it is back, it is used again."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    redis = RedisServer()
+    intervals = {"hot_interval": 1, "medium_interval": 3, "cold_interval": 30}
+    service = Service(
+        tmp_path, exchanges=market.setting, cache_url=redis.url, symbols_file=few(tmp_path), **SIZES, **intervals
+    ).filled()
+    redis.process.signal(SIGSTOP)
+    taken = durations(service, 4)
+    slow = [one for one in taken if one > SLOW]
+    # A read's try and the write of what it found in history: two a second at most, and at first what is under way.
+    assert len(slow) <= 10, slow
+    assert len(taken) > 200
+    assert max(taken) < 1.5
+    answer = service.get("/ready")
+    assert (answer.status, answer.json["stores"]["history"]) == (200, "ok")
+    assert "Redis" in answer.json["reasons"][0]
+    refreshed = 'price_refresh_total{tier="hot",trigger_type="auto"}'
+    before = service.metric(refreshed)
+    wait_for(lambda: service.metric(refreshed) >= before + 4, 10, "hot refreshes")
+
+    redis.process.signal(SIGCONT)
+    back = time.monotonic()
+    wait_for(lambda: service.get("/ready").json["reasons"] == [], 10, "no trouble")
+    hits = "price_cache_hits_total"
+
+    def hit() -> bool:
+        had = service.metric(hits)
+        assert service.get(f"/prices/{SYMBOLS[-1]}").status == 200
+        return service.metric(hits) > had
+
+    wait_for(hit, 10, "prices from the cache")
+    assert time.monotonic() - back < 5
+    assert service.process.stop() == 0, service.process.output
+    redis.process.stop(SIGKILL)
+
+
+def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynamodb_running: DynamoServer) -> None:
+    """Whoever asks for history gets 503 in good time: no bare 500, and no connection that is cut."""
+    proxy = DynamoProxy(dynamodb_running.endpoint)
+    url = proxy.url(f"prices-{os.getpid()}-hang")
+    service = Service(tmp_path, exchanges=market.setting, history_url=url, symbols_file=few(tmp_path), **SIZES).filled()
+    proxy.faults(hang_rate=1)
+    hung = proxy.done("hung")
+    answers: list[tuple[int, object]] = []
+
+    def ask(route: str) -> None:
+        answer = service.get(f"/prices/btcusdt/{route}")
+        answers.append((answer.status, answer.json))
+
+    asking = [threading.Thread(target=ask, args=(route,)) for route in ("history", "at?time=2100-01-01", "candles")]
+    for one in asking:
+        one.start()
+    wait_for(lambda: proxy.done("hung") >= hung + 3, 5, "three to hang")
+    service.process.signal(SIGTERM)
+    assert service.process.ended(STOP_SECONDS) == 0, service.process.output
+    for one in asking:
+        one.join()
+    assert answers == [(503, {"msg": "History cannot be read now"})] * 3
+    assert "Traceback" not in service.process.output
+    proxy.stop()
+
+
+def test_an_exchange_whose_clock_stands_still_is_named(tmp_path: Path, market: Market) -> None:
+    """It answers every call, so nothing else would tell; prices go on without it."""
+    service = Service(tmp_path, exchanges=market.setting, symbols_file=few(tmp_path), hot_interval=1, **SIZES).filled()
+    wait_for(lambda: service.get("/ready").json["reasons"] == [], what="no trouble")
+    market.exchanges["exchange2"].faults(freeze_clock=True)
+
+    def named() -> bool:
+        ready = service.get("/ready")
+        assert ready.status == 200
+        reasons = ready.json["reasons"]
+        return len(reasons) == 1 and reasons[0].startswith("exchange2: its newest ticker is")
+
+    wait_for(named, 15, "the one to be named")
+    assert service.get("/ready").json["exchanges"]["exchange2"]["breaker"] == "closed"
+    assert service.get("/prices/btcusdt").json["sources"] == 2
+    assert service.metric("price_event_loop_lag_seconds_count") > 0
+    market.sound()
+    wait_for(lambda: service.get("/ready").json["reasons"] == [], 15, "no trouble again")
+    assert service.process.stop() == 0, service.process.output
