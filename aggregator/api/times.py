@@ -8,8 +8,11 @@ from starlette.requests import Request
 from aggregator.api.answers import refuse
 
 LATEST = 253_402_300_799.0  # the last second of the year 9999
-_UNIX = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
-_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ](\d\d:\d\d:\d\d(\.\d{1,9})?)([Zz]|[+ -]\d\d:\d\d))?", re.ASCII)
+_UNIX = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+_RFC_3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})([Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?)([Zz]|[+ -][0-9]{2}:[0-9]{2}))?"
+)
+FORM = f"^({_UNIX.pattern}|{_RFC_3339.pattern})$"  # what a time looks like; not all that do are one
 
 
 def time_of(request: Request, name: str, default: float) -> float:
