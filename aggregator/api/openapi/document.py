@@ -21,7 +21,7 @@ _ABOUT = """One price per asset, from several exchanges, weighted by volume.
 
 Refusals are `{"msg": "…"}`. Every GET answers HEAD too, without the body. Numbers have all the digits they were
 computed with: read them as decimals, not as binary fractions. History, at and candles are CSV where `Accept` asks for
-`text/csv`. Bytes that are no HTTP, or an address beyond 64 KB, get a bare 400 and are cut off, whatever the path.
+`text/csv`.
 """
 
 

@@ -15,12 +15,15 @@ from aggregator.api.openapi.parts import (
     text_csv,
 )
 from aggregator.api.openapi.schemas import CandleList, HistoryPage, StoredPrice
-from aggregator.api.times import FORM
+from aggregator.api.times import UNIX
 from aggregator.candles import INTERVALS
 
 _TAG = "history"
 _ASSET = ref("parameters", "Asset")
-_TIME: Json = {"type": "string", "pattern": FORM}
+_TIME: Json = {
+    "type": "string",
+    "anyOf": [{"pattern": f"^{UNIX}$"}, {"format": "date-time"}, {"format": "date"}],
+}
 _TIMES = ("1696118400.25", "2023-10-01T00:00:00.25Z", "2023-10-01")
 _AS = "Unix seconds or RFC 3339; a date alone is its midnight in UTC"
 _ROW: Json = {

@@ -51,6 +51,12 @@ def refusal(description: str, *messages: str, sent: Iterable[str] = ()) -> Json:
     return response(description, content, ("NoStore", *sent))
 
 
+def bad_request(description: str, *messages: str) -> Json:
+    """Return the response 400; the server says it too, barely, of what is no HTTP or an address beyond 64 KB."""
+    content = json(model(Refusal), *({"msg": message} for message in messages)) | _BARE
+    return response(description, content, ("NoStoreUnlessBare",))
+
+
 def query(name: str, description: str, schema: Json, *examples: object, required: bool = False, **more: object) -> Json:
     """Return a parameter of the query."""
     found: Json = {"name": name, "in": "query", "description": description, "required": required, "schema": schema}
@@ -79,10 +85,13 @@ _HEADER_NAMES = {
     "Link": "Link",
     "MaxAge": "Cache-Control",
     "NoStore": "Cache-Control",
+    "NoStoreUnlessBare": "Cache-Control",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
 }
+_BARE: Json = {"text/plain": {"schema": {"type": "string"}}}
 _ANYWHERE = {
+    "400": "NoHttp",
     "405": "MethodNotAllowed",
     "413": "BodyTooLarge",
     "414": "AddressTooLong",
@@ -109,6 +118,10 @@ HEADERS: Json = {
     "NoStore": {
         "description": "Kept by no cache on the way",
         "required": True,
+        "schema": {"type": "string", "const": "no-store"},
+    },
+    "NoStoreUnlessBare": {
+        "description": "Kept by no cache on the way; missing where the answer is plain text",
         "schema": {"type": "string", "const": "no-store"},
     },
     "RetryAfter": {
@@ -139,8 +152,9 @@ PARAMETERS: Json = {
     },
 }
 RESPONSES: Json = {
-    "BadSymbol": refusal("It cannot be a symbol", "Invalid asset symbol"),
-    "BadRequest": refusal(
+    "NoHttp": response("It is no HTTP, or the address is beyond 64 KB; the connection ends", _BARE),
+    "BadSymbol": bad_request("It cannot be a symbol", "Invalid asset symbol"),
+    "BadRequest": bad_request(
         "The symbol or a parameter is malformed; `msg` names it",
         "Invalid asset symbol",
         "limit must be a whole number from 1 to 1000",

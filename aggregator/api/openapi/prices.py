@@ -1,7 +1,19 @@
 """What is said of the routes about prices."""
 
 from aggregator.api.answers import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
-from aggregator.api.openapi.parts import SYMBOL, Json, Operations, json, model, operation, query, ref, refusal, response
+from aggregator.api.openapi.parts import (
+    SYMBOL,
+    Json,
+    Operations,
+    bad_request,
+    json,
+    model,
+    operation,
+    query,
+    ref,
+    refusal,
+    response,
+)
 from aggregator.api.openapi.schemas import NoPriceFound, PriceList, PriceSources, Refreshed
 from aggregator.api.prices import MOST_ASSETS
 from aggregator.models import PriceBody, Reason, Tier
@@ -74,7 +86,7 @@ OPERATIONS: Operations = {
                 _KNOWN,
             ),
             "304": ref("responses", "NotModified"),
-            "400": refusal("The query names no asset, or too many", "Give either assets=btcusdt,ethusdt or tier=hot"),
+            "400": bad_request("The query names none, or too many", "Give either assets=btcusdt,ethusdt or tier=hot"),
         },
         [
             query(
