@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aggregator.api.openapi.schemas import Refusal
+from aggregator.tiers import MAX_SYMBOL
 
 Json = dict[str, Any]  # a part of the document
 Operations = dict[str, Json]  # by "GET /path"
@@ -93,6 +94,7 @@ _BARE: Json = {"text/plain": {"schema": {"type": "string"}}}
 _ANYWHERE = {
     "400": "NoHttp",
     "405": "MethodNotAllowed",
+    "408": "TooSlow",
     "413": "BodyTooLarge",
     "414": "AddressTooLong",
     "431": "HeadTooLarge",
@@ -141,7 +143,7 @@ PARAMETERS: Json = {
         "in": "path",
         "description": "A symbol, in any case; answered in lower case",
         "required": True,
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{1,32}$"},
+        "schema": {"type": "string", "pattern": f"^[A-Za-z0-9]{{1,{MAX_SYMBOL}}}$"},
         **_shown([SYMBOL]),
     },
     "IfNoneMatch": {
@@ -164,7 +166,8 @@ RESPONSES: Json = {
     "MethodNotAllowed": refusal("Another method is meant", "Method Not Allowed", sent=("Allow",)),
     "BodyTooLarge": refusal("The body is too large; nothing here reads one"),
     "AddressTooLong": refusal("Path and query are too long"),
-    "HeadTooLarge": response("The headers are too large; the connection ends, and the body may be missing"),
+    "TooSlow": refusal("The request took too long to arrive; the connection ends"),
+    "HeadTooLarge": refusal("Path, query and headers are too large; the connection ends"),
     "Busy": refusal("Too many requests are being answered", sent=("RetryAfter",)),
     "NoPriceNow": refusal(
         "No price is known now, or too many requests are being answered", "No price known now", sent=("RetryAfter",)

@@ -12,8 +12,10 @@ from aggregator.api.answers import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
 from aggregator.candles import INTERVALS, Candle
 from aggregator.freshness import TierFreshness
 from aggregator.models import LeftOut, PriceBody, Source, Tier
+from aggregator.tiers import MAX_SYMBOL
 
-Symbol = Annotated[str, Meta(pattern="^[a-z0-9]{1,32}$")]
+_SYMBOL = f"^[a-z0-9]{{1,{MAX_SYMBOL}}}$"
+Symbol = Annotated[str, Meta(pattern=_SYMBOL)]
 Time = Annotated[str, Meta(description="RFC 3339 in UTC", extra_json_schema={"format": "date-time"})]
 Seconds = Annotated[float, Meta(description="Unix seconds")]
 Count = Annotated[int, Meta(ge=1)]
@@ -142,7 +144,7 @@ _MODELS = (
 _ABOVE_ZERO = {"exclusiveMinimum": 0}
 _FROM_ZERO = {"minimum": 0}
 _PRICE: dict[str, dict[str, Any]] = {
-    "asset": {"pattern": "^[a-z0-9]{1,32}$"},
+    "asset": {"pattern": _SYMBOL},
     "price": {"description": "In units of the quote, to ten significant digits"} | _ABOVE_ZERO,
     "last_updated": {"description": "UTC", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"},
     "time_ago": {"description": "The age, rounded down", "pattern": "^[0-9]+[smhd] ago$"},
