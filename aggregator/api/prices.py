@@ -92,8 +92,9 @@ class PriceRoutes:
             raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot")
         if not named:
             return self._of_tier(answers.choice(request, "tier", "", tuple(Tier))), []
-        names = list(dict.fromkeys(filter(None, ",".join(named).split(","))))
-        _bound(names)
+        given = ",".join(named).split(",")
+        names = list(dict.fromkeys(filter(None, given)))
+        _bound(names and given)  # counted as they are written, which is what a client can be told of
         return self._sorted_out(names)
 
     def _of_tier(self, tier: str) -> Sequence[Asset]:

@@ -91,7 +91,7 @@ OPERATIONS: Operations = {
         [
             query(
                 "assets",
-                f"{_ASK} Symbols in any case, each of which counts once",
+                f"{_ASK} Symbols in any case; one named twice is answered once",
                 {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_ASSETS},
                 [SYMBOL, "ethusdt"],
                 style="form",
