@@ -29,6 +29,12 @@ SHORT_PHASES = "examples,fuzzing"
 # What the document can only say in words: a list of assets or a tier but not both, a cursor that was given out, a range
 # that is not too long.
 NOT_CHECKED = ["positive_data_acceptance"]
+# What is malformed may be refused for its size before anybody looks at its form.
+CONFIG = """
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "408", "413", "414", "429", "431"]
+"""
+PINNED = '[parameters]\n"path.asset" = "btcusdt"\n'
 
 Say = Callable[[str], None]
 
@@ -39,8 +45,7 @@ class Fuzzing:
     def __init__(self, service: Service, folder: Path) -> None:
         self._service = service
         self._folder = folder
-        self._pinned = folder / "pinned.toml"
-        self._pinned.write_text('[parameters]\n"path.asset" = "btcusdt"\n')
+        self._config = folder / "schemathesis.toml"
 
     def run(
         self,
@@ -52,8 +57,8 @@ class Fuzzing:
         phases: str = ALL_PHASES,
     ) -> None:
         """Make calls, `most` of each operation and phase; `pinned` to a listed asset, as others end in a 404."""
-        command = [sys.executable, "-m", "schemathesis.cli"]
-        command += ["--config-file", str(self._pinned)] if pinned else []
+        self._config.write_text(CONFIG + (PINNED if pinned else ""))
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(self._config)]
         command += ["run", f"{self._service.url}/openapi.json", "--continue-on-failure", "--no-color"]
         command += ["--max-examples", str(most), "--phases", phases, "--request-timeout", "10"]
         command += ["--exclude-checks", ",".join([*NOT_CHECKED, *unchecked]), "--warnings", "off"]
