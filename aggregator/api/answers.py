@@ -8,6 +8,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from aggregator.api.bodies import matches
 from aggregator.models import Asset, encode
 from aggregator.tiers import Catalog, is_symbol
 
@@ -19,10 +20,21 @@ NO_PRICE = "No price known now"
 # in 0.09 ms, the usual 9 leaves 14 % in 0.56 ms.
 COMPRESSED = [Middleware(GZipMiddleware, minimum_size=2000, compresslevel=1)]
 
+NO_STORE = {"Cache-Control": "no-store"}
+
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Send any model or mapping as JSON, to be kept by no cache on the way unless `headers` say otherwise."""
-    return Response(encode(body), status, {"Cache-Control": "no-store"} | dict(headers or {}), "application/json")
+    return Response(encode(body), status, NO_STORE | dict(headers or {}), "application/json")
+
+
+def cacheable(request: Request, raw: bytes, etag: bytes, max_age: int) -> Response:
+    """Send these bytes of JSON, or 304 to who has them."""
+    headers = {"Cache-Control": f"max-age={max_age}", "ETag": etag.decode()}
+    seen = request.headers.get("if-none-match", "").encode()
+    if seen and matches(etag, seen):
+        return Response(status_code=304, headers=headers)
+    return Response(raw, headers=headers, media_type="application/json")
 
 
 def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> HTTPException:

@@ -13,17 +13,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.api.admission import Admission
 from aggregator.api.answers import answer
+from aggregator.api.openapi.document import described
 from aggregator.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
 _MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
-_ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics")
+_ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics", "openapi.json")
 
 
 def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:
-    """Return the application behind its bounds and counts; a request beyond `most_in_flight` is refused."""
+    """Return the application behind its bounds and counts, with the document of these routes beside them.
+
+    A request beyond `most_in_flight` is refused.
+    """
     app = Starlette(
-        routes=list(routes),
+        routes=described(routes),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from aggregator.api import answers, cursor, times
-from aggregator.api.answers import COMPRESSED, answer, asset_of, refuse
+from aggregator.api.answers import COMPRESSED, NO_STORE, answer, asset_of, refuse
 from aggregator.api.cursor import Cursor
 from aggregator.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.errors import StoreError, StoreUnavailable
@@ -20,9 +20,10 @@ from aggregator.models import Asset, Price, encode
 from aggregator.ports import History
 from aggregator.tiers import Catalog
 
-_MOST_ROWS = 1000
-_MOST_CANDLES = 100_000
-_USUAL_CANDLES = 500
+MOST_ROWS = 1000
+USUAL_ROWS = 100
+MOST_CANDLES = 100_000
+USUAL_CANDLES = 500
 _AHEAD = 3600.0  # seconds past now that an open end reaches, as exchange clocks may run ahead of ours
 _STORE_SECONDS = 1.5  # for one answer of the store; shorter than a process told to stop waits for its requests
 _RETRY_AFTER = {"Retry-After": "1"}
@@ -58,7 +59,7 @@ class HistoryRoutes:
     async def pages(self, request: Request) -> Response:
         """GET /prices/{asset}/history: a page of stored prices, and the way to the next."""
         asset = asset_of(request, self._catalog)
-        limit = answers.whole(request, "limit", 100, _MOST_ROWS)
+        limit = answers.whole(request, "limit", USUAL_ROWS, MOST_ROWS)
         wanted = self._wanted(request, asset)
         prices = await self._between(wanted, limit + 1)
         page, following = prices[:limit], _following(wanted, prices, limit)
@@ -88,19 +89,19 @@ class HistoryRoutes:
         asset = asset_of(request, self._catalog)
         interval = answers.choice(request, "interval", "1m", tuple(INTERVALS))
         seconds = INTERVALS[interval]
-        usual = max(0.0, min(times.time_of(request, "end", math.inf), self._now()) - _USUAL_CANDLES * seconds)
+        usual = max(0.0, min(times.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
         start = times.time_of(request, "start", usual)
         end = times.time_of(request, "end", max(start, self._now() + _AHEAD))
         _check_range(start, end)
-        if (end - start) / seconds > _MOST_CANDLES:
-            raise refuse(400, f"start to end must be at most {_MOST_CANDLES} candles of {interval}")
+        if (end - start) / seconds > MOST_CANDLES:
+            raise refuse(400, f"start to end must be at most {MOST_CANDLES} candles of {interval}")
         wanted = Cursor(asset.symbol, start, end, newest_first=False)
-        first = await self._between(wanted, _MOST_ROWS)  # now, as once the answer has begun it cannot become a 503
+        first = await self._between(wanted, MOST_ROWS)  # now, as once the answer has begun it cannot become a 503
         found = self._candles(wanted, first, seconds)
         if _wants_csv(request):
-            return StreamingResponse(_csv_lines(found), media_type="text/csv")
+            return StreamingResponse(_csv_lines(found), headers=NO_STORE, media_type="text/csv")
         head = encode({"asset": asset.symbol, "interval": interval})[:-1] + b',"candles":['
-        return StreamingResponse(_json_array(head, found), media_type="application/json")
+        return StreamingResponse(_json_array(head, found), headers=NO_STORE, media_type="application/json")
 
     async def _candles(self, wanted: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[list[Candle]]:
         """Yield the candles page by page of the history.
@@ -110,10 +111,10 @@ class HistoryRoutes:
         builder = CandleBuilder(seconds)
         while prices:
             yield list(builder.add((price.timestamp, price.price) for price in prices))
-            if len(prices) < _MOST_ROWS or prices[-1].timestamp >= wanted.end:
+            if len(prices) < MOST_ROWS or prices[-1].timestamp >= wanted.end:
                 break
             wanted = _after(wanted, prices[-1])
-            prices = await self._read(wanted, _MOST_ROWS)
+            prices = await self._read(wanted, MOST_ROWS)
         yield list(builder.finish())
 
     async def _between(self, wanted: Cursor, limit: int) -> list[Price]:
@@ -193,7 +194,7 @@ def _wants_csv(request: Request) -> bool:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Row], headers: dict[str, str]) -> Response:
-    return Response(_csv_text(columns, rows, header=True), headers=headers, media_type="text/csv")
+    return Response(_csv_text(columns, rows, header=True), headers=NO_STORE | headers, media_type="text/csv")
 
 
 def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool) -> str:

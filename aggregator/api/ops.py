@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aggregator.api import exchanges
-from aggregator.api.answers import COMPRESSED, answer
+from aggregator.api.answers import COMPRESSED, NO_STORE, answer
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
@@ -59,11 +59,11 @@ class OpsRoutes:
 
     async def health(self, _: Request) -> Response:
         """GET /health: 200 while the process lives."""
-        return PlainTextResponse("OK")
+        return PlainTextResponse("OK", headers=NO_STORE)
 
     async def metrics(self, _: Request) -> Response:
         """GET /metrics: Prometheus' text format."""
-        return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+        return Response(self._metrics.text(), headers=NO_STORE, media_type=CONTENT_TYPE)
 
     async def ready(self, _: Request) -> Response:
         """GET /ready: 200 while the hottest prices are fresh and history takes new ones, else 503; troubles in both.

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from aggregator.api import answers
-from aggregator.api.answers import answer, asset_of, refuse
-from aggregator.api.bodies import Bodies, matches, tag_of
+from aggregator.api.answers import answer, asset_of, cacheable, refuse
+from aggregator.api.bodies import Bodies, tag_of
 from aggregator.api.keys import Keys
 from aggregator.api.throttle import Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
@@ -52,7 +52,7 @@ class PriceRoutes:
         """GET /prices/{asset}."""
         asset = asset_of(request, self._catalog)
         body = self._bodies.of(asset, await self._price(asset))
-        return _cacheable(request, body.raw, body.etag, body.max_age)
+        return cacheable(request, body.raw, body.etag, body.max_age)
 
     async def many(self, request: Request) -> Response:
         """GET /prices?assets=a,b or ?tier=hot: the known ones, and the missing ones each with its reason."""
@@ -63,7 +63,7 @@ class PriceRoutes:
         unknown = encode(missing)
         raw = b'{"prices":[%b],"missing":%b}' % (b",".join([body.raw for body in bodies]), unknown)
         max_age = 0 if missing else min(body.max_age for body in bodies)
-        return _cacheable(request, raw, tag_of(bodies, unknown), max_age)
+        return cacheable(request, raw, tag_of(bodies, unknown), max_age)
 
     async def sources(self, request: Request) -> Response:
         """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
@@ -96,8 +96,9 @@ class PriceRoutes:
             raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot")
         if not named:
             return self._of_tier(answers.choice(request, "tier", "", tuple(Tier))), []
-        names = list(dict.fromkeys(filter(None, ",".join(named).split(","))))
-        _bound(names)
+        given = ",".join(named).split(",")
+        names = list(dict.fromkeys(filter(None, given)))
+        _bound(names and given)  # counted as they are written, which is what a client can be told of
         return self._sorted_out(names)
 
     def _of_tier(self, tier: str) -> Sequence[Asset]:
@@ -117,15 +118,6 @@ class PriceRoutes:
             else:
                 missing.append(_missing(symbol or name, answers.NOT_FOUND if symbol else answers.INVALID_SYMBOL))
         return list(assets.values()), missing
-
-
-def _cacheable(request: Request, raw: bytes, etag: bytes, max_age: int) -> Response:
-    """Answer with the bytes, or 304 to who has them."""
-    headers = {"Cache-Control": f"max-age={max_age}", "ETag": etag.decode()}
-    seen = request.headers.get("if-none-match", "").encode()
-    if seen and matches(etag, seen):
-        return Response(status_code=304, headers=headers)
-    return Response(raw, headers=headers, media_type="application/json")
 
 
 def _bound(asked: Sequence[object]) -> None:

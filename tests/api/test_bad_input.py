@@ -128,6 +128,7 @@ def test_unknown_methods(service: Service, method: str, path: str) -> None:
         "?assets=",
         "?assets=,,,",
         "?assets=" + ",".join(f"a{number}" for number in range(1001)),
+        "?assets=btcusdt" + 1000 * ",btcusdt",
         "?asset=btcusdt",
     ],
 )

@@ -1,0 +1,204 @@
+"""The document of /openapi.json and what the service does say the same."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from prometheus_client import CollectorRegistry
+
+from aggregator.api.app import build
+from aggregator.api.history import HistoryRoutes
+from aggregator.api.openapi.document import OPERATIONS, PATH, calls, document
+from aggregator.api.ops import OpsRoutes
+from aggregator.api.prices import PriceRoutes
+from aggregator.metrics import Metrics
+from aggregator.models import encode
+from tests.parts import asgi
+from tests.parts.examples import CATALOG
+from tests.parts.exchanges import Market
+from tests.parts.process import wait_for
+from tests.parts.service import Answer, Service, call
+
+Json = dict[str, Any]
+NONE = cast("Any", None)  # a part that no route asks while routes are only listed
+
+HISTORY = HistoryRoutes(CATALOG, NONE).routes()
+OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE).routes()
+PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE).routes()
+ITSELF = f"GET {PATH}"
+
+
+async def shown(*routes: Any) -> Json:
+    """Return the document an application of these routes shows."""
+    answer = await asgi.get(build(routes, Metrics(CollectorRegistry())), PATH)
+    found: Json = json.loads(answer.body)
+    return found
+
+
+@pytest.fixture(scope="module")
+def told() -> Json:
+    """Return the document of the whole API."""
+    found: Json = json.loads(encode(document([*HISTORY, *OPS, *PRICES])))
+    return found
+
+
+def operations(told: Json) -> dict[str, Json]:
+    """Return the operations of a document by "GET /path"."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in told["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+async def test_every_route_is_told_and_nothing_else() -> None:
+    """With its methods, by a process of any role; nothing is said of routes there are not."""
+    assert set(operations(await shown(*HISTORY, *OPS, *PRICES))) == {ITSELF, *calls([*HISTORY, *OPS, *PRICES])}
+    assert set(operations(await shown(*OPS))) == {ITSELF, *calls(OPS)}
+    assert set(OPERATIONS) == {ITSELF, *calls([*HISTORY, *OPS, *PRICES])}
+
+
+async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
+    """It changes with the program only."""
+    app = build(OPS, Metrics(CollectorRegistry()))
+    first = await asgi.get(app, PATH)
+    assert first.headers["cache-control"] == "max-age=3600"
+    again = await asgi.get(app, PATH, {"If-None-Match": first.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_it_is_openapi(told: Json) -> None:
+    """By the meta-schemas of OpenAPI 3.1 and of JSON Schema, and every reference leads somewhere."""
+    schemathesis.openapi.from_dict(told).validate()
+    for schema in told["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)
+    for part in parts(told):
+        if "$ref" in part:
+            _, _, kind, name = part["$ref"].split("/")
+            assert name in told["components"][kind], part["$ref"]
+
+
+def test_every_part_is_used(told: Json) -> None:
+    """A component that nothing points to is left over from something."""
+    pointed = {part["$ref"] for part in parts(told) if "$ref" in part}
+    pointed |= {f"#/components/securitySchemes/{name}" for name in ("bearer", "key")}
+    there = {f"#/components/{kind}/{name}" for kind, named in told["components"].items() for name in named}
+    assert pointed == there
+
+
+def test_every_example_is_one(told: Json) -> None:
+    """Each is what its schema says."""
+    seen = 0
+    for part in parts(told):
+        for example in part.get("examples", {}).values():
+            jsonschema_rs.validate(part["schema"] | {"components": told["components"]}, example["value"])
+            seen += 1
+    assert seen > 40
+
+
+def parts(node: Any) -> Iterator[Json]:
+    """Yield every object in the document; examples are not looked into."""
+    if isinstance(node, dict):
+        yield node
+        for name, child in node.items():
+            if name != "examples":
+                yield from parts(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from parts(child)
+
+
+@pytest.fixture(scope="module")
+def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service in memory, with two assets and a key."""
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
+    shared_market.sound()
+    running = Service(folder, exchanges=shared_market.setting, symbols_file=folder / "symbols.csv", api_keys="new")
+    running.started()
+    wait_for(lambda: running.get("/prices/ethusdt/history").json["prices"] != [])
+    yield running
+    assert running.process.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def strict(service: Service) -> Json:
+    """Return the document as the process shows it, its objects closed to what it does not name."""
+    found: Json = json.loads(service.get(PATH).body)
+    for part in parts(found["components"]["schemas"]):
+        if "properties" in part and part.get("type") == "object":
+            part["additionalProperties"] = False
+    return found
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("operation", "path", "status", "headers"),
+    [
+        ("GET /prices/{asset}", "/prices/btcusdt", 200, {}),
+        ("GET /prices/{asset}", "/prices/BTCUSDT?x=1", 200, {}),
+        ("GET /prices/{asset}", "/prices/btcusdt", 304, {"If-None-Match": "*"}),
+        ("GET /prices/{asset}", "/prices/nosuch", 404, {}),
+        ("GET /prices/{asset}", "/prices/a%2Fb", 400, {}),
+        ("GET /prices", "/prices?assets=btcusdt,nosuch,a%2Fb", 200, {}),
+        ("GET /prices", "/prices?tier=hot", 200, {}),
+        ("GET /prices", "/prices?tier=hot", 304, {"If-None-Match": "*"}),
+        ("GET /prices", "/prices", 400, {}),
+        ("GET /prices/{asset}", "/prices/" + "a" * 60_000, 414, {}),
+        ("GET /prices/{asset}/sources", "/prices/btcusdt/sources", 200, {}),
+        ("GET /prices/{asset}/history", "/prices/btcusdt/history?limit=1", 200, {}),
+        ("GET /prices/{asset}/history", "/prices/btcusdt/history?limit=1", 200, {"Accept": "text/csv"}),
+        ("GET /prices/{asset}/history", "/prices/btcusdt/history?limit=0", 400, {}),
+        ("GET /prices/{asset}/at", "/prices/btcusdt/at?time=9999-12-31", 200, {}),
+        ("GET /prices/{asset}/at", "/prices/btcusdt/at?time=9999-12-31", 200, {"Accept": "text/csv"}),
+        ("GET /prices/{asset}/at", "/prices/btcusdt/at?time=2001-01-01", 404, {}),
+        ("GET /prices/{asset}/candles", "/prices/btcusdt/candles?interval=1d", 200, {}),
+        ("GET /prices/{asset}/candles", "/prices/btcusdt/candles?interval=1d", 200, {"Accept": "text/csv"}),
+        ("POST /refresh/{asset}", "/refresh/btcusdt", 200, {"X-API-Key": "new"}),
+        ("POST /refresh/{asset}", "/refresh/btcusdt", 401, {}),
+        ("POST /refresh/{asset}", "/refresh/btcusdt", 403, {"X-API-Key": "wrong"}),
+        ("POST /refresh/{asset}", "/refresh/nosuch", 404, {"X-API-Key": "new"}),
+        ("GET /assets", "/assets", 200, {}),
+        ("GET /assets", "/assets", 413, {"Content-Length": "70000"}),
+        ("GET /health", "/health", 200, {}),
+        ("GET /ready", "/ready", 200, {}),
+        ("GET /metrics", "/metrics", 200, {}),
+        (ITSELF, PATH, 200, {}),
+        (ITSELF, PATH, 304, {"If-None-Match": "*"}),
+    ],
+)
+def test_an_answer_is_as_told(
+    service: Service, strict: Json, operation: str, path: str, status: int, headers: dict[str, str]
+) -> None:
+    """Status, content type, headers, and of a JSON body no more and no less than is told."""
+    answer = call(operation.split(maxsplit=1)[0], service.url + path, headers)
+    assert answer.status == status
+    said = resolved(strict, operations(strict)[operation]["responses"][str(status)])
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    assert ({kind} & set(said.get("content", {}))) or (not kind and not answer.body)
+    if kind == "application/json":
+        schema = said["content"][kind]["schema"] | {"components": strict["components"]}
+        jsonschema_rs.validate(schema, json.loads(answer.body))
+    check_headers(strict, said, answer)
+
+
+def check_headers(told: Json, said: Json, answer: Answer) -> None:
+    """Check the headers that are told of: those required are there, and each is what it should be."""
+    for name, header in said.get("headers", {}).items():
+        found = answer.headers.get(name.lower())
+        wanted = resolved(told, header)
+        assert found is not None or not wanted.get("required"), name
+        if found is not None:
+            jsonschema_rs.validate(wanted["schema"], found)
+
+
+def resolved(told: Json, part: Json) -> Json:
+    """Return a component where it is only pointed to."""
+    if "$ref" not in part:
+        return part
+    _, _, kind, name = part["$ref"].split("/")
+    found: Json = told["components"][kind][name]
+    return found

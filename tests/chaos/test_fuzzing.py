@@ -1,0 +1,121 @@
+"""Whatever /openapi.json says can be asked, and what it says cannot, gets an answer of which the document tells.
+
+Schemathesis reads the document off the running service and makes the calls. `CHAOS=full` makes more than 10,000 of
+them, other ones each time (the seed is in the output of a failure); without it there are a few hundred, the same ones.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.parts.exchanges import Market
+from tests.parts.process import wait_for
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+FULL = os.environ.get("CHAOS") == "full"
+SECONDS = 600 if FULL else 60  # a deadline for one run, not a promise
+KEY = "new"
+ALL_PHASES = "examples,coverage,fuzzing,stateful"
+CSV_PHASES = "examples,coverage,fuzzing"  # the links that stateful follows are in JSON
+SHORT_PHASES = "examples,fuzzing"
+# What the document can only say in words: a list of assets or a tier but not both, a cursor that was given out, a range
+# that is not too long.
+NOT_CHECKED = ["positive_data_acceptance"]
+# What is malformed may be refused for its size before anybody looks at its form.
+CONFIG = """
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "408", "413", "414", "429", "431"]
+"""
+PINNED = '[parameters]\n"path.asset" = "btcusdt"\n'
+
+Say = Callable[[str], None]
+
+
+class Fuzzing:
+    """Runs of Schemathesis on one service, in a folder where it may leave what it likes."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self._service = service
+        self._folder = folder
+        self._config = folder / "schemathesis.toml"
+
+    def run(
+        self,
+        most: int,
+        *,
+        headers: Sequence[str] = (),
+        pinned: bool = True,
+        unchecked: Sequence[str] = (),
+        phases: str = ALL_PHASES,
+    ) -> None:
+        """Make calls, `most` of each operation and phase; `pinned` to a listed asset, as others end in a 404."""
+        self._config.write_text(CONFIG + (PINNED if pinned else ""))
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(self._config)]
+        command += ["run", f"{self._service.url}/openapi.json", "--continue-on-failure", "--no-color"]
+        command += ["--max-examples", str(most), "--phases", phases, "--request-timeout", "10"]
+        command += ["--exclude-checks", ",".join([*NOT_CHECKED, *unchecked]), "--warnings", "off"]
+        command += [] if FULL else ["--seed", "1"]
+        for header in headers:
+            command += ["-H", header]
+        # Of the environment no more than it needs: no proxy gets between, no settings of its own count.
+        around = {"PATH": os.environ["PATH"], "HOME": str(self._folder), "LANG": "C.UTF-8"}
+        run = subprocess.run(
+            command, cwd=self._folder, env=around, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    def statuses(self) -> Counter[int]:
+        """Return how many requests the service has answered, by status."""
+        found: Counter[int] = Counter()
+        for status, count in re.findall(
+            r'^price_api_requests_total\{.*status="(\d+)"\} (\S+)', self._service.get("/metrics").text, re.MULTILINE
+        ):
+            found[int(status)] += int(float(count))
+        return +found
+
+
+def start(folder: Path, market: Market, **settings: object) -> Service:
+    """Run the service in memory, with three assets that are asked for each second."""
+    (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\nsolusdt\n")
+    chosen = {"exchanges": market.setting, "symbols_file": folder / "symbols.csv", "hot_interval": 1} | settings
+    return Service(folder, **chosen).started()
+
+
+def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
+    """No 5xx, no status, body, header or content type but those of the document; with, without and with a wrong key."""
+    service = start(tmp_path, market, api_keys=KEY)
+    wait_for(lambda: service.get("/prices/btcusdt/history").json["prices"] != [])
+    fuzzing = Fuzzing(service, tmp_path)
+    fuzzing.run(300 if FULL else 1, pinned=False, phases=ALL_PHASES if FULL else SHORT_PHASES)
+    fuzzing.run(400 if FULL else 2, headers=[f"X-API-Key: {KEY}"])
+    phases = CSV_PHASES if FULL else SHORT_PHASES
+    fuzzing.run(200 if FULL else 1, headers=["Accept: text/csv", "Authorization: Bearer wrong"], phases=phases)
+    statuses = fuzzing.statuses()
+    say(f"fuzzing a sound service: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
+    assert {200, 400, 401, 403, 404, 405} <= set(statuses)
+    assert max(statuses) < 500
+    assert statuses.total() > (10_000 if FULL else 300)
+    assert service.process.stop() == 0
+    assert "Traceback" not in service.process.output
+
+
+def test_while_no_exchange_answers(tmp_path: Path, market: Market, say: Say) -> None:
+    """No 5xx but 502 and 503, as the document has them."""
+    for exchange in market.exchanges.values():
+        exchange.faults(error_rate=1)
+    service = start(tmp_path, market)
+    fuzzing = Fuzzing(service, tmp_path)
+    fuzzing.run(100 if FULL else 1, unchecked=["not_a_server_error"])
+    statuses = fuzzing.statuses()
+    say(f"fuzzing without exchanges: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
+    assert {status for status in statuses if status >= 500} == {502, 503}
+    assert service.process.stop() == 0
+    assert "Traceback" not in service.process.output
