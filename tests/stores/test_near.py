@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from aggregator.errors import StoreUnavailable
 from aggregator.hub import Hub
 from aggregator.models import Price, Tier, encode
 from aggregator.stores.near import NearCache
@@ -74,6 +75,23 @@ async def test_cut_off_it_forgets_and_is_passed_by() -> None:
     assert (await parts.near.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
     parts.hub.connect()
     assert parts.near.peek("btcusdt") is None
+
+
+async def test_a_cache_that_comes_back_with_older_prices_is_not_believed() -> None:
+    """What it could not take, or what was heard of while it was away: history has it, and is asked next."""
+    parts = Parts()
+    await parts.behind.write([price("btcusdt"), price("ethusdt"), price("solusdt")])
+    parts.behind.away = True
+    with pytest.raises(StoreUnavailable):
+        await parts.near.write([price("btcusdt", NOW + 1)])
+    parts.hub.publish([price("ethusdt", NOW + 1)])
+    parts.behind.away = False
+    assert await parts.near.latest(["btcusdt", "ethusdt", "solusdt"]) == {"solusdt": price("solusdt")}
+    parts.hub.connect()
+    parts.hub.publish([price("btcusdt")])  # told late
+    assert parts.near.peek("btcusdt") is None
+    await parts.near.write([price("btcusdt", NOW + 1)])
+    assert await parts.near.latest(["btcusdt"]) == {"btcusdt": price("btcusdt", NOW + 1)}
 
 
 class Heard:
