@@ -25,8 +25,9 @@ UNTIL_GONE = 6 * HOT + 2.0  # seconds: all three are away for longer than a hot 
 AT_ONCE = HOT + 1.5  # seconds: at the next refresh, on a machine that has other things to do
 REST = 30.0  # seconds for which an open breaker asks nobody
 AFTER_REST = REST + 3 * HOT + 2  # seconds: then two good probes, one at a time
-RECONNECTED = 5.0  # seconds until a store that is back is in use
+RECONNECTED = 10.0  # seconds until a store that is back is in use, and the hot prices are new
 
+# What opens a breaker costs half a minute of rest: each kind is played once, so that all chaos stays under ten minutes.
 LIES = [
     pytest.param({"price_factor": 3}, id="three times the price"),
     pytest.param({"price": "-1"}, marks=full, id="a price below zero"),
@@ -37,8 +38,6 @@ LIES = [
 ]
 FAILURES = [
     pytest.param({"hang_rate": 1}, id="hanging"),
-    pytest.param({"error_rate": 1}, id="500"),
-    pytest.param({"garbage_rate": 1}, id="garbage"),
     pytest.param({"price": "NaN"}, id="a price of NaN"),
 ]
 
@@ -85,13 +84,12 @@ def test_an_exchange_killed(stage: Stage) -> None:
 
 
 @full
-def test_two_of_three_away(stage: Stage) -> None:
-    """One killed, one hanging: the third is believed, as the settings allow."""
-    with stage.watched("two exchanges: killed, hanging") as scenario:
-        stage.kill("exchange1")
-        stage.market.exchanges[BAD].faults(hang_rate=1)
+def test_two_of_three_fail(stage: Stage) -> None:
+    """One says 500, one garbage: the third is believed, as the settings allow."""
+    with stage.watched("two exchanges: 500, garbage") as scenario:
+        stage.market.exchanges["exchange1"].faults(error_rate=1)
+        stage.market.exchanges[BAD].faults(garbage_rate=1)
         scenario.lasts(SECONDS, lambda: stage.hot_sources() == {1})
-        stage.restart("exchange1")
         stage.market.sound()
         scenario.recovers(lambda: stage.hot_sources() == {3}, AFTER_REST)
 

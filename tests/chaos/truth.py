@@ -164,8 +164,8 @@ def _untrue_sources(seen: Sequence[tuple[Answered, Shown]], truth: Truth) -> Ite
 def _back_in_time(seen: Sequence[tuple[Answered, Shown]]) -> Iterator[str]:
     """Whoever asked: a price must be no older than any that somebody had got before it was asked for."""
     by_asset: dict[str, list[tuple[Answered, Shown]]] = {}
-    for one in seen:
-        by_asset.setdefault(one[1].asset, []).append(one)
+    for pair in seen:
+        by_asset.setdefault(pair[1].asset, []).append(pair)
     for asset, its in by_asset.items():
         its.sort(key=lambda pair: pair[0].sent)
         received = sorted(its, key=_received)
