@@ -19,7 +19,9 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     garbage_rate: float = 0.0  # answer 200 with bytes that are not JSON
     drop_rate: float = 0.0  # cut the connection
     price_factor: float = 1.0
+    price: str | None = None  # what stands in place of every price, number or not: "NaN", "-1", "1e400"
     freeze_clock: bool = False  # time and price stand still
+    clock_ahead: float = 0.0  # seconds by which it believes in a later time, with that time's price
     rate_limit: int | None = None  # calls per second before 429
 
 
@@ -41,6 +43,7 @@ class Rule(NamedTuple):
         return type(value) in self.types and (not isinstance(value, int | float) or self.low <= value <= self.high)
 
 
+DECADE = 315_360_000  # seconds
 RATE = Rule((int, float), 0, 1, "a number from 0 to 1")
 RULES: Mapping[str, Rule] = {
     "error_rate": RATE,
@@ -50,7 +53,9 @@ RULES: Mapping[str, Rule] = {
     "garbage_rate": RATE,
     "drop_rate": RATE,
     "price_factor": Rule((int, float), 0, 1_000_000, "a number from 0 to 1000000"),
+    "price": Rule((str, type(None)), 0, 0, "a text to stand in place of every price, or null"),
     "freeze_clock": Rule((bool,), 0, 1, "true or false"),
+    "clock_ahead": Rule((int, float), -DECADE, DECADE, f"a number of seconds from -{DECADE} to {DECADE}"),
     "rate_limit": Rule((int, type(None)), 0, 1_000_000, "a whole number from 0 to 1000000 (calls per second), or null"),
 }
 
@@ -106,7 +111,7 @@ class FaultSwitch:
 
     def clock(self, now: float) -> float:
         """Tell the time the exchange believes in."""
-        return self._frozen_at if self.faults.freeze_clock else now
+        return (self._frozen_at if self.faults.freeze_clock else now) + self.faults.clock_ahead
 
     def effect(self, now: float) -> Effect:
         """Decide the fate of a call that comes in now. A call over the limit does not count for the rates."""

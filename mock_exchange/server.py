@@ -76,7 +76,9 @@ class Exchange:
 
     def _quote(self, symbol: str, now: float) -> Ticker:
         price, volume = self._market.venue_ticker(self._name, symbol, now)
-        return Ticker(symbol, scaled(price, self._switch.faults.price_factor), volume, to_millisecond(now))
+        faults = self._switch.faults
+        said = scaled(price, faults.price_factor) if faults.price is None else faults.price
+        return Ticker(symbol, said, volume, to_millisecond(now))
 
     def _quotes(self, symbols: Iterable[str], now: float) -> bytes:
         unknown = [symbol for symbol in symbols if symbol not in self._market]

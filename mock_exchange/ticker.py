@@ -10,16 +10,20 @@ MOST_DIGITS = Context(prec=10)
 
 
 class Ticker(NamedTuple):
-    """A venue's answer for one symbol: price in units of the quote, volume in units of the base, unix seconds."""
+    """A venue's answer for one symbol: price in units of the quote, volume in units of the base, unix seconds.
+
+    A price that is text is written as it is, be it a number or not.
+    """
 
     symbol: str
-    price: Decimal
+    price: Decimal | str
     volume: Decimal
     timestamp: float
 
     def json(self) -> str:
         """Write `{"symbol":...,"price":...,"volume":...,"timestamp":...}`, the time with its milliseconds."""
-        figures = f'"price":{self.price:f},"volume":{self.volume:f},"timestamp":{self.timestamp:.3f}'
+        price = self.price if isinstance(self.price, str) else f"{self.price:f}"
+        figures = f'"price":{price},"volume":{self.volume:f},"timestamp":{self.timestamp:.3f}'
         return f'{{"symbol":"{self.symbol}",{figures}}}'
 
 

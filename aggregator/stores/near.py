@@ -11,7 +11,9 @@ from aggregator.stores.held import Held
 class NearCache:
     """`aggregator.ports.Near`. The hub fills it and keeps it current; while the hub is cut off, it is passed by.
 
-    Nothing it holds can be older than what the others have: what it might have missed, it has forgotten.
+    Nothing it holds can be older than what the others have: what it might have missed, it has forgotten. Nor does it
+    pass on what is older than this process knows of: a cache that was away a while comes back with what it had then,
+    and history, which is asked next, has what came since.
     """
 
     def __init__(self, cache: Cache, ttl: Mapping[Tier, float]) -> None:
@@ -19,6 +21,7 @@ class NearCache:
         self._ttl = ttl
         self._held = Held(ttl)
         self._current = False
+        self._newest: dict[str, float] = {}  # exchange time of the newest price this process has seen of each asset
 
     def peek(self, symbol: str) -> Price | None:
         """Return the price if it is here, fresh by its tier's TTL."""
@@ -28,18 +31,23 @@ class NearCache:
         """As `Store.latest`: what is here, and the rest from the cache behind."""
         here = {symbol: price for symbol in symbols if (price := self._held.get(symbol)) is not None}
         rest = [symbol for symbol in symbols if symbol not in here]
-        return here | await self._cache.latest(rest) if rest else here
+        if not rest:
+            return here
+        there = await self._cache.latest(rest)
+        return here | {symbol: price for symbol, price in there.items() if not self._is_outdated(price)}
 
     async def write(self, prices: Sequence[Price]) -> None:
         """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too.
 
-        What it does not take, nobody is told; so what is held of these assets is out of date from now on.
+        What it does not take, nobody is told, though history has it; what is held of these assets is out of date then.
         """
         try:
             await self._cache.write(prices)
         except StoreError:
             self._held.drop(price.asset for price in prices)
             raise
+        finally:
+            self._see(prices)
 
     async def ping(self) -> None:
         """As `Store.ping`, of the cache behind."""
@@ -51,8 +59,10 @@ class NearCache:
 
     def take(self, prices: Sequence[Price]) -> None:
         """Hold what the hub tells."""
+        current = [price for price in prices if not self._is_outdated(price)]
+        self._see(current)
         if self._current:
-            self._held.put(prices)
+            self._held.put(current)
 
     def connected(self) -> None:
         """Begin to hold prices."""
@@ -62,3 +72,11 @@ class NearCache:
         """Forget everything."""
         self._current = False
         self._held = Held(self._ttl)
+
+    def _see(self, prices: Sequence[Price]) -> None:
+        for price in prices:
+            if not self._is_outdated(price):
+                self._newest[price.asset] = price.timestamp
+
+    def _is_outdated(self, price: Price) -> bool:
+        return price.timestamp < self._newest.get(price.asset, price.timestamp)

@@ -15,6 +15,7 @@ from aggregator.api.history import HistoryRoutes
 from aggregator.errors import StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.models import Price
+from aggregator.service.protocol import Limits
 from aggregator.service.server import STOP_SECONDS, Server, address_of, listening
 from aggregator.tiers import assign
 from tests.parts.asgi import get
@@ -70,7 +71,8 @@ async def test_the_bound_is_shorter_than_the_time_left_to_requests_at_the_end() 
 @asynccontextmanager
 async def served(history: Failing) -> AsyncIterator[tuple[str, int]]:
     """Serve the routes as the service does; yield host and port."""
-    server = Server(build(routes(history).routes(), Metrics(CollectorRegistry())))
+    metrics = Metrics(CollectorRegistry())
+    server = Server(build(routes(history).routes(), metrics), Limits(), metrics, STOP_SECONDS)
     with listening("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         where = urlsplit(address_of(listener))

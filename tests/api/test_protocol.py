@@ -31,7 +31,7 @@ class Running:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        assert receive
+        assert receive is not None
         path = scope["path"]
         self.asked.append(path)
         if path == "/wait":

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.parts import DurableDynamo, Scene, Subscriber
-from tests.parts import dynamodb, redis_server
+from tests.chaos.stage import Stage
+from tests.parts import dynamodb, exchanges, redis_server
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
@@ -44,6 +45,25 @@ def scene(tmp_path: Path, market: Market, redis_apart: RedisServer, durable_dyna
     subscriber = Subscriber(redis_apart.url)
     yield Scene(tmp_path, market, redis_apart, durable_dynamodb, f"prices-{uuid.uuid4()}", subscriber)
     subscriber.close()
+
+
+@pytest.fixture(scope="module")
+def shared_stage(durable_dynamodb: DurableDynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Run the service for all scenarios of prices, with a Redis and exchanges that may be killed."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    with exchanges.market() as market:
+        stage = Stage(tmp_path_factory.mktemp("stage"), market, RedisServer(), durable_dynamodb)
+        yield stage
+        stage.close()
+
+
+@pytest.fixture
+def stage(shared_stage: Stage, say: Callable[[str], None]) -> Iterator[Stage]:
+    """Lend the stage, and mend what a scenario that failed has left broken."""
+    shared_stage.say = say
+    yield shared_stage
+    shared_stage.mend()
 
 
 @pytest.fixture

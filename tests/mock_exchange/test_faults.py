@@ -36,7 +36,10 @@ def test_an_empty_object_turns_all_off() -> None:
         {"latency_ms": -1},
         {"latency_ms": 1e9},
         {"price_factor": -1},
+        {"price": 1},
         {"freeze_clock": 1},
+        {"clock_ahead": "1"},
+        {"clock_ahead": 1e10},
         {"rate_limit": -1},
         {"rate_limit": 1.5},
         {"colour": "red"},
@@ -97,3 +100,9 @@ def test_a_frozen_clock_stands_where_it_was_switched_on() -> None:
     assert frozen.clock(400.0) == 100.0
     frozen.replace(Faults(), now=500.0)
     assert frozen.clock(600.0) == 600.0
+
+
+def test_a_clock_ahead_goes_on_as_fast() -> None:
+    """So many seconds later than it is, also where it stands still."""
+    assert switch(clock_ahead=3600).clock(200.0) == 3800.0
+    assert switch(clock_ahead=-10, freeze_clock=True).clock(200.0) == 90.0

@@ -148,6 +148,27 @@ async def test_price_factor(client: Client, market: Market) -> None:
     assert ticker["price"] == float(market.venue_ticker("exchange1", "btcusdt", ticker["timestamp"]).price * 3)
 
 
+@pytest.mark.parametrize("text", ["-1", "0", "1e400", "NaN"])
+async def test_price(client: Client, text: str) -> None:
+    """Every price is the text given, as it is, in both kinds of answers; null makes them prices again."""
+    await client.faults(price=text, price_factor=2)
+    for path in (BTC, "/mock/tickers?symbols=btcusdt,ethusdt"):
+        async with client.session.get(client.url + path) as response:
+            said = re.findall(r'"price":([^,]*),', await response.text())
+        assert said == [text] * (1 if path == BTC else 2)
+    await client.faults(price=None)
+    assert (await client.get(BTC))[1]["price"] > 0
+
+
+async def test_clock_ahead(client: Client, market: Market) -> None:
+    """The ticker is the market's of an hour later."""
+    await client.faults(clock_ahead=3600)
+    async with client.session.get(client.url + BTC) as response:
+        body = json.loads(await response.read(), parse_float=Decimal)
+    assert abs(float(body["timestamp"]) - 3600 - time.time()) < DEADLINE
+    assert market.venue_ticker("exchange1", "btcusdt", float(body["timestamp"])).price == body["price"]
+
+
 async def test_freeze_clock(client: Client) -> None:
     """Time and price stand still while it is on, and go on afterwards."""
     await client.faults(freeze_clock=True)

@@ -89,6 +89,23 @@ async def test_what_the_cache_does_not_take_is_out_of_date_here() -> None:
     assert parts.near.peek("ethusdt") == price("ethusdt")
 
 
+async def test_a_cache_that_comes_back_with_older_prices_is_not_believed() -> None:
+    """What it could not take, or what was heard of while it was away: history has it, and is asked next."""
+    parts = Parts()
+    await parts.behind.write([price("btcusdt"), price("ethusdt"), price("solusdt")])
+    parts.behind.away = True
+    with pytest.raises(StoreUnavailable):
+        await parts.near.write([price("btcusdt", NOW + 1)])
+    parts.hub.publish([price("ethusdt", NOW + 1)])
+    parts.behind.away = False
+    assert await parts.near.latest(["btcusdt", "ethusdt", "solusdt"]) == {"solusdt": price("solusdt")}
+    parts.hub.connect()
+    parts.hub.publish([price("btcusdt")])  # told late
+    assert parts.near.peek("btcusdt") is None
+    await parts.near.write([price("btcusdt", NOW + 1)])
+    assert await parts.near.latest(["btcusdt"]) == {"btcusdt": price("btcusdt", NOW + 1)}
+
+
 class Heard:
     """A listener that remembers."""
 

@@ -1,0 +1,83 @@
+"""Steady readers, in a process of their own: they ask, note every answer, and judge nothing.
+
+`python -m tests.chaos.readers --url http://127.0.0.1:8080 --rate 300 --readers 60 --to FILE PATH…` says `reading`,
+reads until SIGTERM and leaves a list of Answered (MessagePack) in the file.
+"""
+
+import argparse
+import asyncio
+import math
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import uvloop
+
+from tests.chaos.wire import Answered, Connection
+from tests.parts.process import ROOT, Process
+
+ASK_AGAIN = 0.2  # of the requests say what they have seen already
+
+
+class Readers:
+    """Such a process, for as long as the block runs."""
+
+    def __init__(self, url: str, paths: Sequence[str], to: Path, rate: float, readers: int) -> None:
+        self._to = to
+        options = ["--url", url, "--to", str(to), "--rate", str(rate), "--readers", str(readers)]
+        self._process = Process([sys.executable, "-m", "tests.chaos.readers", *options, *paths], cwd=ROOT)
+        self._process.wait_for_line("reading")
+
+    def stop(self) -> list[Answered]:
+        """End it and return all that it was answered."""
+        assert self._process.stop() == 0, self._process.output
+        return msgspec.msgpack.decode(self._to.read_bytes(), type=list[Answered])
+
+
+async def read(url: str, paths: Sequence[str], rate: float, readers: int) -> list[Answered]:
+    """Ask for `paths` in any order, `rate` times a second by all `readers` together, until SIGTERM."""
+    where = urlsplit(url)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    answers: list[Answered] = []
+    every = readers / rate
+
+    async def reader(number: int) -> None:
+        choice = random.Random(number)
+        connection = Connection(where.hostname or "", where.port or 0)
+        start = time.monotonic() + every * number / readers
+        turn = 0
+        while not stop.is_set():
+            await asyncio.sleep(max(0.0, start + turn * every - time.monotonic()))
+            answers.append(await connection.ask(choice.choice(paths), again=choice.random() < ASK_AGAIN))
+            # Turns missed during a slow answer are left out: nobody rushes to catch up.
+            turn = max(turn + 1, math.ceil((time.monotonic() - start) / every))
+        connection.close()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(readers):
+            group.create_task(reader(number))
+        print("reading", flush=True)  # noqa: T201  # for who starts it
+    return answers
+
+
+def main() -> None:
+    """Read as the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--readers", type=int, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("paths", nargs="+")
+    options = parser.parse_args()
+    answers = uvloop.run(read(options.url, options.paths, options.rate, options.readers))
+    options.to.write_bytes(msgspec.msgpack.encode(answers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The stage of the price scenarios: the whole service under steady readers, with every part around it to be broken."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGCONT, SIGKILL
+
+from aggregator.tiers import Cadence
+from mock_exchange.symbols import open_market
+from tests.chaos.parts import DurableDynamo
+from tests.chaos.readers import Readers
+from tests.chaos.truth import Truth, Verdict, judge
+from tests.parts.exchanges import NAMES, Market, MockExchange
+from tests.parts.process import ROOT, wait_for
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
+
+HOT, MEDIUM, COLD = 1, 3, 10  # seconds between refreshes
+INTERVALS = {"hot_interval": HOT, "medium_interval": MEDIUM, "cold_interval": COLD}
+TIMEOUT = 2.0  # seconds of a call to an exchange, as by default
+RATE, READERS = 320.0, 64  # requests a second, which so many can make even while an answer takes 0.2 s
+TIMES_AS_MANY = 10  # in a burst
+SOUND = 60.0  # seconds until all is well again after whatever the scenario before has left
+
+Say = Callable[[str], None]
+
+
+class Scenario:
+    """What the harness does while the readers read."""
+
+    def __init__(self) -> None:
+        self.recovered = 0.0
+        self.within = 0.0
+
+    def lasts(self, seconds: float, takes: Callable[[], bool]) -> None:
+        """Let the trouble last, and see that it is one: `takes` must hold by its end."""
+        end = time.monotonic() + seconds
+        wait_for(takes, seconds, "the fault to show")
+        time.sleep(max(0.0, end - time.monotonic()))
+
+    def recovers(self, condition: Callable[[], bool], within: float) -> None:
+        """Measure how long `condition` takes to hold, now that the trouble is over; fail when longer than `within`."""
+        began = time.monotonic()
+        wait_for(condition, within, "recovery")
+        self.recovered = time.monotonic() - began
+        self.within = within
+
+
+@dataclass(slots=True)
+class Stage:
+    """The service with all that it stands on; `market` are exchanges of its own, to kill."""
+
+    folder: Path
+    market: Market
+    redis: RedisServer
+    dynamodb: DurableDynamo
+    say: Say = print
+    truth: Truth = field(init=False)
+    service: Service = field(init=False)
+
+    def __post_init__(self) -> None:
+        cadence = {"hot": Cadence(HOT), "medium": Cadence(MEDIUM), "cold": Cadence(COLD)}
+        self.truth = Truth(open_market(0, ROOT / "symbols.csv"), NAMES, cadence)
+        self.service = Service(
+            self.folder,
+            exchanges=self.market.setting,
+            cache_url=self.redis.url,
+            history_url=self.dynamodb.url(f"prices-{uuid.uuid4()}"),
+            **INTERVALS,
+        ).filled()
+
+    @contextmanager
+    def watched(
+        self, name: str, *, together: float = TIMEOUT, may_refuse: bool = False, times: float = 1
+    ) -> Iterator[Scenario]:
+        """Read all the while, `times` as often as usual; then judge every answer and say the figures.
+
+        `together`: seconds within which the tickers of one price are.
+        """
+        wait_for(self.is_sound, SOUND, f"all to be well before: {name}")
+        to = self.folder / f"{uuid.uuid4()}.answers"
+        paths = self._paths()
+        readers = Readers(self.service.url, paths, to, RATE * times, round(READERS * max(1, times / 2)))
+        scenario = Scenario()
+        try:
+            yield scenario
+        finally:
+            verdict = judge(readers.stop(), self.truth, together, may_refuse=may_refuse)
+            to.unlink()
+            self.say(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
+            _check(verdict)
+
+    def hot_sources(self) -> set[int]:
+        """Return how many sources the hot prices have; 0 stands for a price that is stale or missing."""
+        body = self.service.get("/prices?tier=hot").json
+        return {0 if price["stale"] else price["sources"] for price in body["prices"]} | {0 for _ in body["missing"]}
+
+    def is_sound(self) -> bool:
+        """Whether each exchange has its part in each hot price, all breakers are closed and nobody complains."""
+        return self.hot_sources() == {len(NAMES)} and self.complaints() == []
+
+    def sound_since(self, moment: float) -> Callable[[], bool]:
+        """Return the condition that all is well, with hot prices that are newer than `moment`."""
+
+        def sound() -> bool:
+            prices = self.service.get("/prices?tier=hot").json["prices"]
+            return all(price["timestamp"] > moment for price in prices) and self.is_sound()
+
+        return sound
+
+    def complaints(self) -> list[str]:
+        """Return what /ready has to say."""
+        reasons = self.service.get("/ready").json["reasons"]
+        assert isinstance(reasons, list)
+        return reasons
+
+    def kill(self, name: str) -> None:
+        """End an exchange without a word."""
+        self.market.exchanges[name].process.stop(SIGKILL)
+
+    def restart(self, name: str) -> None:
+        """Start it again where it was."""
+        port = int(self.market.exchanges[name].url.rpartition(":")[2])
+        self.market.exchanges[name] = MockExchange(name, port)
+
+    def restart_redis(self) -> None:
+        """Start Redis where it was, empty."""
+        self.redis = RedisServer(self.redis.port)
+
+    def mend(self) -> None:
+        """Undo what a scenario that failed half-way has left broken."""
+        for name, exchange in list(self.market.exchanges.items()):
+            if exchange.process.child.poll() is not None:
+                self.restart(name)
+        self.market.sound()
+        for process, restart in (
+            (self.redis.process, self.restart_redis),
+            (self.dynamodb.process, self.dynamodb.start),
+        ):
+            if process.child.poll() is None:
+                process.signal(SIGCONT)
+            else:
+                restart()
+
+    def close(self) -> None:
+        """End the service, and what was started in place of what was killed."""
+        code = self.service.process.stop()
+        for exchange in self.market.exchanges.values():
+            exchange.stop()
+        self.redis.stop()
+        assert code == 0, self.service.process.output
+        assert "Traceback" not in self.service.process.output, self.service.process.output
+
+    def _paths(self) -> list[str]:
+        """Return what is asked for: all hot assets often, some of the others, where they come from, and lists."""
+        assets = [asset["symbol"] for asset in self.service.get("/assets").json["assets"]]
+        hot, others = assets[:20], [*assets[20:200:9], *assets[200::40]]
+        single = [f"/prices/{symbol}" for symbol in (*hot, *hot, *hot, *others)]
+        return [*single, *(f"/prices/{symbol}/sources" for symbol in hot[:10]), "/prices?tier=hot"]
+
+
+def _check(verdict: Verdict) -> None:
+    assert verdict.requests > 0
+    assert not verdict.broken, "\n".join(verdict.broken)

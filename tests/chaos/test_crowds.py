@@ -1,0 +1,116 @@
+"""Hundreds of requests at the very same moment: as many answers, and no more work than for one."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGTERM
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.chaos.wire import Answered, at_once
+from tests.parts import exchanges
+from tests.parts.exchanges import Market, MockExchange
+from tests.parts.process import wait_for
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+NOBODY_HOLDS = "ethusdt"
+READERS = 1000
+IN_FLIGHT = 500
+RARELY = 600  # seconds: no refresh by schedule comes between
+STOP_SECONDS = 5.0
+
+Say = Callable[[str], None]
+
+
+@pytest.fixture
+def own_market() -> Iterator[Market]:
+    """Run exchanges of the test's own."""
+    with exchanges.market() as market:
+        yield market
+        for exchange in market.exchanges.values():
+            exchange.stop()
+
+
+def listing(folder: Path, *symbols: str) -> Path:
+    """Write a symbols file."""
+    path = folder / f"{len(symbols)}-symbols.csv"
+    path.write_text("\n".join(["symbol", *symbols, ""]))
+    return path
+
+
+def relisted(market: Market, symbols: Path) -> None:
+    """Start the exchanges anew, each where it was, with other symbols."""
+    for name, exchange in market.exchanges.items():
+        exchange.stop()
+        market.exchanges[name] = MockExchange(name, urlsplit(exchange.url).port or 0, symbols)
+
+
+def calls(service: Service, market: Market) -> dict[str, float]:
+    """Return how many calls each exchange has been sent."""
+    return {name: service.metric(f'price_exchange_requests_total{{exchange="{name}"}}') for name in market.exchanges}
+
+
+def ask(service: Service, paths: list[str], method: str = "GET") -> list[Answered]:
+    """Send all requests at once."""
+    where = urlsplit(service.url)
+    return asyncio.run(at_once(where.hostname or "", where.port or 0, paths, method))
+
+
+def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market, say: Say) -> None:
+    """An asset that was listed a moment ago: one call to each exchange, and its price to everyone."""
+    both = listing(tmp_path, "btcusdt", NOBODY_HOLDS)
+    relisted(own_market, listing(tmp_path, "btcusdt"))
+    rare = {"hot_interval": RARELY, "medium_interval": RARELY, "cold_interval": RARELY}
+    service = Service(tmp_path, exchanges=own_market.setting, symbols_file=both, hot_size=1, medium_size=0, **rare)
+    service.filled()
+    relisted(own_market, both)
+    before = calls(service, own_market)
+    answers = ask(service, [f"/prices/{NOBODY_HOLDS}"] * READERS)
+    made = {name: count - before[name] for name, count in calls(service, own_market).items()}
+    slowest = max(answer.seconds for answer in answers)
+    say(f"{READERS} at once for what nobody holds: {made} calls, {_statuses(answers)}, slowest {slowest:.2f} s")
+    assert _statuses(answers) == {200: READERS}, _bad(answers)
+    assert len({answer.body for answer in answers}) <= 2  # its age may turn a second meanwhile
+    assert set(made.values()) == {1}
+    assert service.process.stop() == 0, service.process.output
+
+
+def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, say: Say) -> None:
+    """Every request the service has begun with is answered, and it ends well."""
+    service = Service(tmp_path, exchanges=own_market.setting).filled()
+    hot = [price["asset"] for price in service.get("/prices?tier=hot").json["prices"]]
+    for exchange in own_market.exchanges.values():
+        exchange.faults(latency_ms=1000)
+    asked = asyncio.run(_stopped_in_flight(service, hot * (IN_FLIGHT // len(hot))))
+    code = service.process.ended(STOP_SECONDS)
+    say(f"SIGTERM with {len(asked)} in flight: {_statuses(asked)}, exit {code}")
+    assert _statuses(asked) == {200: IN_FLIGHT}, _bad(asked)
+    assert code == 0, service.process.output
+
+
+async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answered]:
+    """Refresh all of them, and send SIGTERM as soon as the exchanges are being asked."""
+    where = urlsplit(service.url)
+    host, port = where.hostname or "", where.port or 0
+    under_way = 'price_exchange_requests_total{exchange="exchange1"}'
+    before = await asyncio.to_thread(service.metric, under_way)
+
+    def stop() -> None:
+        wait_for(lambda: service.metric(under_way) >= before + len(set(assets)))
+        service.process.signal(SIGTERM)
+
+    asking = asyncio.create_task(at_once(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))
+    await asyncio.to_thread(stop)
+    return await asking
+
+
+def _statuses(answers: list[Answered]) -> dict[int, int]:
+    return dict(Counter(answer.status for answer in answers))
+
+
+def _bad(answers: list[Answered]) -> list[Answered]:
+    return [answer for answer in answers if answer.status != 200][:5]

@@ -1,0 +1,171 @@
+"""Prices stay true, in time and in order, whatever is broken around the service, and are whole again soon after.
+
+Steady readers ask all the while, and every one of their answers is judged: see truth.py. `CHAOS=full` plays all
+scenarios; without it a few that stand for the rest are played for a few seconds.
+"""
+
+import math
+import os
+import time
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import pytest
+import redis
+
+from tests.chaos.stage import HOT, Stage
+
+pytestmark = pytest.mark.real
+
+FULL = os.environ.get("CHAOS") == "full"
+full = pytest.mark.skipif(not FULL, reason="with CHAOS=full only")
+
+BAD = "exchange2"
+SECONDS = 5.0 if FULL else 3.0  # a fault lasts
+UNTIL_GONE = 6 * HOT + 2.0  # seconds: all three are away for longer than a hot price is served
+AT_ONCE = HOT + 1.5  # seconds: at the next refresh, on a machine that has other things to do
+REST = 30.0  # seconds for which an open breaker asks nobody
+AFTER_REST = REST + 3 * HOT + 2  # seconds: then two good probes, one at a time
+RECONNECTED = 10.0  # seconds until a store that is back is in use, and the hot prices are new
+
+# What opens a breaker costs half a minute of rest: each kind is played once, so that all chaos stays under ten minutes.
+LIES = [
+    pytest.param({"price_factor": 3}, id="three times the price"),
+    pytest.param({"price": "-1"}, marks=full, id="a price below zero"),
+    pytest.param({"price": "0"}, marks=full, id="a price of zero"),
+    pytest.param({"price": "1e400"}, marks=full, id="a price beyond all floats"),
+    pytest.param({"clock_ahead": 3600}, marks=full, id="a clock an hour ahead"),
+    pytest.param({"rate_limit": 0}, marks=full, id="429"),
+]
+FAILURES = [
+    pytest.param({"hang_rate": 1}, id="hanging"),
+    pytest.param({"price": "NaN"}, id="a price of NaN"),
+]
+
+
+@pytest.mark.parametrize("fault", LIES)
+def test_an_exchange_that_says_nothing_of_use(stage: Stage, fault: dict[str, object]) -> None:
+    """It is left out, and is back at the next refresh."""
+    with stage.watched(f"one exchange: {fault}") as scenario:
+        stage.market.exchanges[BAD].faults(**fault)
+        scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
+        stage.market.sound()
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AT_ONCE)
+
+
+@full
+def test_a_frozen_clock(stage: Stage) -> None:
+    """Its last ticker counts for two intervals, being true of its time, and no longer."""
+    with stage.watched("one exchange: a frozen clock", together=math.inf) as scenario:
+        stage.market.exchanges[BAD].faults(freeze_clock=True)
+        scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
+        stage.market.sound()
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AT_ONCE)
+
+
+@full
+@pytest.mark.parametrize("fault", FAILURES)
+def test_an_exchange_that_fails(stage: Stage, fault: dict[str, object]) -> None:
+    """Its breaker opens; readers notice nothing but the sources."""
+    with stage.watched(f"one exchange: {fault}") as scenario:
+        stage.market.exchanges[BAD].faults(**fault)
+        scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
+        stage.market.sound()
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AFTER_REST)
+
+
+@full
+def test_an_exchange_killed(stage: Stage) -> None:
+    """And started again at its address."""
+    with stage.watched("one exchange: killed") as scenario:
+        stage.kill(BAD)
+        scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
+        stage.restart(BAD)
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AFTER_REST)
+
+
+@full
+def test_two_of_three_fail(stage: Stage) -> None:
+    """One says 500, one garbage: the third is believed, as the settings allow."""
+    with stage.watched("two exchanges: 500, garbage") as scenario:
+        stage.market.exchanges["exchange1"].faults(error_rate=1)
+        stage.market.exchanges[BAD].faults(garbage_rate=1)
+        scenario.lasts(SECONDS, lambda: stage.hot_sources() == {1})
+        stage.market.sound()
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AFTER_REST)
+
+
+def test_all_three_refuse(stage: Stage) -> None:
+    """Prices turn stale, then there are none; one interval after the last refusal they are back."""
+    with stage.watched("all exchanges: 429", may_refuse=True) as scenario:
+        for exchange in stage.market.exchanges.values():
+            exchange.faults(rate_limit=0)
+        scenario.lasts(UNTIL_GONE, lambda: stage.service.get("/prices/btcusdt").status == 503)
+        stage.market.sound()
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AT_ONCE)
+
+
+@full
+def test_all_three_killed(stage: Stage) -> None:
+    """As above, but that their breakers rest first."""
+    with stage.watched("all exchanges: killed", may_refuse=True) as scenario:
+        for name in stage.market.exchanges:
+            stage.kill(name)
+        scenario.lasts(UNTIL_GONE, lambda: stage.service.get("/prices/btcusdt").status == 503)
+        for name in list(stage.market.exchanges):
+            stage.restart(name)
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AFTER_REST)
+
+
+def test_redis_killed(stage: Stage) -> None:
+    """Each price is read from history meanwhile; a Redis without a memory is filled again."""
+    with stage.watched("Redis: killed") as scenario:
+        stage.redis.process.stop(SIGKILL)
+        scenario.lasts(SECONDS, lambda: stage.complaints() != [])
+        stage.restart_redis()
+        scenario.recovers(stage.sound_since(time.time()), RECONNECTED)
+
+
+@full
+def test_redis_hanging(stage: Stage) -> None:
+    """What it still knows when it goes on is from before: nobody may be shown that."""
+    with stage.watched("Redis: hanging") as scenario:
+        stage.redis.process.signal(SIGSTOP)
+        scenario.lasts(SECONDS, lambda: stage.complaints() != [])
+        stage.redis.process.signal(SIGCONT)
+        scenario.recovers(stage.sound_since(time.time()), RECONNECTED)
+
+
+@full
+def test_redis_flushed(stage: Stage) -> None:
+    """Prices, jobs and all."""
+    with stage.watched("Redis: flushed") as scenario, redis.Redis.from_url(stage.redis.url) as client:
+        client.flushall()
+        scenario.recovers(stage.sound_since(time.time()), RECONNECTED)
+
+
+@full
+def test_dynamodb_killed(stage: Stage) -> None:
+    """Nobody notices: prices wait in the outbox."""
+    with stage.watched("DynamoDB: killed") as scenario:
+        stage.dynamodb.kill()
+        scenario.lasts(SECONDS, lambda: stage.service.metric("price_outbox_rows") > 0)
+        stage.dynamodb.start()
+        scenario.recovers(stage.is_sound, RECONNECTED)
+
+
+@full
+def test_dynamodb_hanging(stage: Stage) -> None:
+    """Likewise."""
+    with stage.watched("DynamoDB: hanging") as scenario:
+        stage.dynamodb.process.signal(SIGSTOP)
+        scenario.lasts(SECONDS, lambda: stage.service.metric("price_outbox_rows") > 0)
+        stage.dynamodb.process.signal(SIGCONT)
+        scenario.recovers(stage.is_sound, RECONNECTED)
+
+
+@full
+def test_a_burst(stage: Stage) -> None:
+    """Ten times as many requests for ten seconds: an answer to each, be it 503 with Retry-After."""
+    with stage.watched("a burst of 10 s", may_refuse=True, times=10) as scenario:
+        scenario.lasts(10, lambda: True)
+        scenario.recovers(stage.is_sound, RECONNECTED)
