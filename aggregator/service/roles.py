@@ -130,10 +130,10 @@ class _Process:
     async def open(self) -> ASGIApp:
         """Return the application, open; `beside` is what has to run with it."""
         settings = self._settings
-        await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         redis = await open_redis(settings, self._stack)
         cache = cache_of(settings, redis, self._hub)
         history = await open_history(settings, self.metrics, self._stack)
+        await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         feed = lag = None
         if redis is not None:
             self._hub.listen(self._freshness)  # for what other processes refresh
