@@ -9,7 +9,14 @@ _READY: Json = {
     "ready": True,
     "reasons": ["cache: no answer within 1 s"],
     "stores": {"cache": "no answer within 1 s", "history": "ok"},
-    "exchanges": {"exchange1": {"breaker": "closed", "last_ticker_seconds_ago": 0.2}},
+    "exchanges": {
+        "exchange1": {
+            "breaker": "closed",
+            "quiet_for_seconds": 0.0,
+            "last_ticker_seconds_ago": 0.2,
+            "newest_ticker_seconds_ago": 0.3,
+        }
+    },
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0}},
     "jobs_behind_seconds": {},
 }

@@ -112,10 +112,15 @@ class AssetList(Struct, frozen=True):
 
 
 class ExchangeState(Struct, frozen=True):
-    """An exchange's breaker, and how long ago it last gave a ticker; null before the first."""
+    """What is known of an exchange; ages in seconds, null before its first ticker.
+
+    It is quiet where it has asked to be left alone; its newest ticker's age is by its own clock, below zero if ahead.
+    """
 
     breaker: Literal["closed", "open", "half-open"]
+    quiet_for_seconds: float
     last_ticker_seconds_ago: float | None
+    newest_ticker_seconds_ago: float | None
 
 
 class Readiness(Struct, frozen=True):
