@@ -94,8 +94,8 @@ def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
     service = start(tmp_path, market, api_keys=KEY)
     wait_for(lambda: service.get("/prices/btcusdt/history").json["prices"] != [])
     fuzzing = Fuzzing(service, tmp_path)
-    fuzzing.run(300 if FULL else 1, pinned=False, phases=ALL_PHASES if FULL else SHORT_PHASES)
-    fuzzing.run(400 if FULL else 2, headers=[f"X-API-Key: {KEY}"])
+    fuzzing.run(400 if FULL else 1, pinned=False, phases=ALL_PHASES if FULL else SHORT_PHASES)
+    fuzzing.run(450 if FULL else 2, headers=[f"X-API-Key: {KEY}"])
     phases = CSV_PHASES if FULL else SHORT_PHASES
     fuzzing.run(200 if FULL else 1, headers=["Accept: text/csv", "Authorization: Bearer wrong"], phases=phases)
     statuses = fuzzing.statuses()
