@@ -8,7 +8,8 @@ that arrives in one piece costs three comparisons.
 import asyncio
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from aggregator.metrics import Metrics
@@ -53,6 +54,7 @@ class Protocol(HttpToolsProtocol):
     _unfinished = 0  # bytes of a head or body that has not ended yet, and of which request
     _unfinished_of: object = None
     _refused = False
+    _running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the last one read
     _awaited: object = None  # what the client owes us, by identity, since when
     _awaited_since = 0.0
     _unsent = 0  # bytes that wait for the client to read, when they last became fewer, since when
@@ -65,6 +67,18 @@ class Protocol(HttpToolsProtocol):
             self._count("too_many")
             transport.write(self._refusal(503, "Too many connections", b"retry-after: 1\r\n"))
             transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the requests; uvicorn forgets to tell the one being answered, where others wait behind it."""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # the same in Starlette's words
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; go on from here only where that leaves something unfinished."""
