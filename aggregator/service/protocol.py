@@ -18,6 +18,7 @@ from aggregator.models import encode
 _PIECE = 16 * 1024  # the loop reads up to 256 KB at once: looked at in pieces, so that a bound means what it says
 _MOST_PIPELINED = 1000  # requests of one connection waiting for their turn, at some 3 KB each
 _MOST_IGNORED = 4 * 1024 * 1024  # bytes still read from who has been refused, so that the refusal arrives
+_LAST_CALL = 1.0  # seconds in which idle clients may still ask once we have been told to stop
 _PROGRESS = 64 * 1024  # bytes that count as reading an answer
 
 
@@ -140,11 +141,14 @@ class Protocol(HttpToolsProtocol):
             self._refuse("slow", 408, f"No whole request within {self.server_state.limits.request:g} s")
 
     def shutdown(self) -> None:
-        """End as soon as nothing is owed: who has just connected is about to ask, and gets a second for it."""
-        if self.cycle is None and not self._refused:
-            self.loop.call_later(1.0, super().shutdown)
-        else:
+        """End as soon as nothing is owed. Who may be about to ask gets a second for it, and that answer is the last.
+
+        Closing sooner would lose the requests of those who ask one after the other, as theirs cross our closing.
+        """
+        if self._answering or self._refused:
             super().shutdown()
+        else:
+            self.loop.call_later(_LAST_CALL, super().shutdown)
 
     @property
     def _answering(self) -> bool:

@@ -274,12 +274,13 @@ async def test_a_stop_answers_who_is_connected() -> None:
         queued = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(50)]
         for each in queued:
             each.sendall(GET)
-        assert await end_of(*idle) == b""
-        one.go.set()
+        await until(lambda: (b"connection", b"close") in one.server.server_state.default_headers)
         silent[1].write(GET)
+        one.go.set()
         assert (await end_of(*waiting)).endswith(b"DONE")
         assert (await end_of(*silent)).endswith(b"DONE")
         for each in queued:
             answer = await end_of(*await asyncio.open_connection(sock=each))
             assert answer.endswith(b"DONE")
+        assert await end_of(*idle) == b""
         await serving
