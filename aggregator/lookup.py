@@ -107,4 +107,6 @@ class Lookup:
         outcome = await self._refresher.refresh(asset, "force")
         if isinstance(outcome, NoPrice):
             self._not_before[asset.symbol] = (self._clock() + RETRY_AFTER, outcome)
+        else:
+            self._not_before.pop(asset.symbol, None)
         return outcome

@@ -86,6 +86,12 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("min_sources", "4"),
         ("exchanges", "a=mock+http://127.0.0.1:99999"),
         ("exchange_concurrency", "1"),
+        ("max_in_flight", "0"),
+        ("max_connections", "0"),
+        ("refresh_cooldown", "-1"),
+        ("refresh_cooldown", "nan"),
+        ("refresh_rate", "0"),
+        ("refresh_rate", "inf"),
         ("log_format", "xml"),
     ],
 )

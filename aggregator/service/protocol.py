@@ -8,7 +8,8 @@ that arrives in one piece costs three comparisons.
 import asyncio
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from aggregator.metrics import Metrics
@@ -17,6 +18,7 @@ from aggregator.models import encode
 _PIECE = 16 * 1024  # the loop reads up to 256 KB at once: looked at in pieces, so that a bound means what it says
 _MOST_PIPELINED = 1000  # requests of one connection waiting for their turn, at some 3 KB each
 _MOST_IGNORED = 4 * 1024 * 1024  # bytes still read from who has been refused, so that the refusal arrives
+_LAST_CALL = 1.0  # seconds in which idle clients may still ask once we have been told to stop
 _PROGRESS = 64 * 1024  # bytes that count as reading an answer
 
 
@@ -53,6 +55,7 @@ class Protocol(HttpToolsProtocol):
     _unfinished = 0  # bytes of a head or body that has not ended yet, and of which request
     _unfinished_of: object = None
     _refused = False
+    _running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the last one read
     _awaited: object = None  # what the client owes us, by identity, since when
     _awaited_since = 0.0
     _unsent = 0  # bytes that wait for the client to read, when they last became fewer, since when
@@ -65,6 +68,18 @@ class Protocol(HttpToolsProtocol):
             self._count("too_many")
             transport.write(self._refusal(503, "Too many connections", b"retry-after: 1\r\n"))
             transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the requests; uvicorn forgets to tell the one being answered, where others wait behind it."""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # the same in Starlette's words
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; go on from here only where that leaves something unfinished."""
@@ -126,11 +141,14 @@ class Protocol(HttpToolsProtocol):
             self._refuse("slow", 408, f"No whole request within {self.server_state.limits.request:g} s")
 
     def shutdown(self) -> None:
-        """End as soon as nothing is owed: who has just connected is about to ask, and gets a second for it."""
-        if self.cycle is None and not self._refused:
-            self.loop.call_later(1.0, super().shutdown)
-        else:
+        """End as soon as nothing is owed. Who may be about to ask gets a second for it, and that answer is the last.
+
+        Closing sooner would lose the requests of those who ask one after the other, as theirs cross our closing.
+        """
+        if self._answering or self._refused:
             super().shutdown()
+        else:
+            self.loop.call_later(_LAST_CALL, super().shutdown)
 
     @property
     def _answering(self) -> bool:

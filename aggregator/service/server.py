@@ -16,7 +16,7 @@ from aggregator.service.protocol import Limits, Protocol, State
 from aggregator.settings import Settings
 
 STOP_SECONDS = 2.0  # for what still runs when the last request has been answered
-_LAST_CALL = 0.1  # seconds in which answers say that they are the last, before connections are closed
+_LAST_ACCEPTS = 0.1  # seconds in which connections are still accepted; every answer says that it is the last
 _SWEEP_TICKS = 10  # of a tenth of a second each
 
 
@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
         asked yet, though its request may have arrived.
         """
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        await asyncio.sleep(_LAST_CALL)
+        await asyncio.sleep(_LAST_ACCEPTS)
         waiting = _accept_all(sockets or [])
         for server in self.servers:
             server.close()

@@ -129,6 +129,12 @@ def _how(process: SpawnProcess) -> str:
 
 
 def _stop(processes: Sequence[SpawnProcess]) -> None:
+    """End those who answer before the one who refreshes: requests in flight may be waiting for it."""
+    for role in ("api", "refresher"):
+        _stop_all([process for process in processes if process.name.startswith(role)])
+
+
+def _stop_all(processes: Sequence[SpawnProcess]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:

@@ -29,9 +29,8 @@ class Running:
         self.go = asyncio.Event()
         self.port = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer."""
-        assert receive is not None
         path = scope["path"]
         self.asked.append(path)
         if path == "/wait":
@@ -226,6 +225,22 @@ async def test_thousands_of_requests_at_once_on_one_connection() -> None:
         assert server.cut("pipelined") == 1
 
 
+async def test_a_connection_cut_off_with_requests_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """The one being answered goes nowhere, those behind it are not begun, and the log has nothing to say."""
+    async with running(HASTY) as server:
+        _, writer = await server.connect()
+        writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n" + GET * 3)
+        await until(lambda: server.asked == ["/wait"])
+        (connection,) = server.server.server_state.connections
+        connection.transport.abort()  # as for who does not read; who has left is not noticed while reading is paused
+        await until(lambda: not server.server.server_state.connections)
+        server.go.set()
+        await until(lambda: not server.server.server_state.tasks)
+        writer.close()
+        assert server.asked == ["/wait"]
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_too_many_connections_are_turned_away() -> None:
     """503 with Retry-After; when one leaves there is room again."""
     async with running(Limits(connections=2)) as server:
@@ -259,12 +274,13 @@ async def test_a_stop_answers_who_is_connected() -> None:
         queued = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(50)]
         for each in queued:
             each.sendall(GET)
-        assert await end_of(*idle) == b""
-        one.go.set()
+        await until(lambda: (b"connection", b"close") in one.server.server_state.default_headers)
         silent[1].write(GET)
+        one.go.set()
         assert (await end_of(*waiting)).endswith(b"DONE")
         assert (await end_of(*silent)).endswith(b"DONE")
         for each in queued:
             answer = await end_of(*await asyncio.open_connection(sock=each))
             assert answer.endswith(b"DONE")
+        assert await end_of(*idle) == b""
         await serving
