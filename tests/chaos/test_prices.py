@@ -24,7 +24,7 @@ SECONDS = 5.0 if FULL else 3.0  # a fault lasts
 UNTIL_GONE = 6 * HOT + 2.0  # seconds: all three are away for longer than a hot price is served
 AT_ONCE = HOT + 3.0  # seconds: at the next refresh, on a machine that has other things to do
 REST = 30.0  # seconds for which an open breaker asks nobody
-AFTER_REST = REST + 3 * HOT + 2  # seconds: then two good probes, one at a time
+AFTER_REST = REST + 3 * HOT + 5  # seconds: then two good probes, one at a time
 RECONNECTED = 10.0  # seconds until a store that is back is in use, and the hot prices are new
 
 # These leave the breakers closed. What opens one costs half a minute of rest, so that those share it below.
