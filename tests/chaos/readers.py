@@ -45,11 +45,12 @@ async def read(url: str, paths: Sequence[str], rate: float, readers: int) -> lis
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     answers: list[Answered] = []
+    seen: dict[str, tuple[str, bytes]] = {}
     every = readers / rate
 
     async def reader(number: int) -> None:
         choice = random.Random(number)
-        connection = Connection(where.hostname or "", where.port or 0)
+        connection = Connection(where.hostname or "", where.port or 0, seen)
         start = time.monotonic() + every * number / readers
         turn = 0
         while not stop.is_set():

@@ -1,6 +1,7 @@
 """Hundreds of requests at the very same moment: as many answers, and no more work than for one."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.chaos.wire import Answered, at_once
+from tests.chaos.wire import Answered, Connection, at_once
 from tests.parts import exchanges
 from tests.parts.exchanges import Market, MockExchange
 from tests.parts.process import wait_for
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.real
 NOBODY_HOLDS = "ethusdt"
 READERS = 1000
 IN_FLIGHT = 500
+ENOUGH = 2000  # answers, by which everyone is connected and asking
 RARELY = 600  # seconds: no refresh by schedule comes between
 STOP_SECONDS = 5.0
 
@@ -106,6 +108,46 @@ async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answer
     asking = asyncio.create_task(at_once(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))
     await asyncio.to_thread(stop)
     return await asking
+
+
+def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, say: Say) -> None:
+    """What was sent before the signal is answered, also where the service had not come to read it yet."""
+    service = Service(tmp_path, exchanges=own_market.setting).filled()
+    signalled, answers = asyncio.run(_stopped_under_load(service))
+    code = service.process.ended(STOP_SECONDS)
+    due = [answer for answer in answers if answer.sent < signalled]
+    in_flight = [answer for answer in due if answer.received >= signalled]
+    later = Counter(answer.body.decode().partition("(")[0] for answer in answers if not answer.status)
+    say(
+        f"SIGTERM under {IN_FLIGHT} readers, {len(in_flight)} in flight: {_statuses(in_flight)}, exit {code};"
+        f" of what was sent after it: {dict(later)}"
+    )
+    assert len(in_flight) > IN_FLIGHT / 2
+    assert _statuses(due) == {200: len(due)}, _bad(due)
+    assert code == 0, service.process.output
+
+
+async def _stopped_under_load(service: Service) -> tuple[float, list[Answered]]:
+    """Let 500 ask without a pause, each until it is not answered; return when SIGTERM was sent, and all answers."""
+    where = urlsplit(service.url)
+    answers: list[Answered] = []
+
+    async def reader() -> None:
+        connection = Connection(where.hostname or "", where.port or 0)
+        status = 200
+        while status == 200:
+            answers.append(await connection.ask("/prices/btcusdt"))
+            status = answers[-1].status
+        connection.close()
+
+    reading = asyncio.gather(*(reader() for _ in range(IN_FLIGHT)))
+    async with asyncio.timeout(STOP_SECONDS):
+        while len(answers) < ENOUGH:
+            await asyncio.sleep(0.01)
+    service.process.signal(SIGTERM)
+    signalled = time.time()
+    await reading
+    return signalled, answers
 
 
 def _statuses(answers: list[Answered]) -> dict[int, int]:

@@ -28,12 +28,12 @@ class Answered(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Connection:
-    """One connection, made anew when it is cut; with what it has seen of each path, for If-None-Match."""
+    """One connection, made anew when it is cut. `seen` has tag and body of each path; caches may be shared."""
 
     host: str
     port: int
+    seen: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    _seen: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
     async def open(self) -> None:
         """Connect, unless it is."""
@@ -48,7 +48,7 @@ class Connection:
 
     async def ask(self, path: str, method: str = "GET", *, again: bool = False) -> Answered:
         """Make one request; `again`: whether a 304 will do."""
-        tag, known = self._seen.get(path, ("", b"")) if again else ("", b"")
+        tag, known = self.seen.get(path, ("", b"")) if again else ("", b"")
         condition = f"If-None-Match: {tag}\r\n" if tag else ""
         sent = time.time()
         try:
@@ -60,7 +60,7 @@ class Connection:
         received = time.time()
         status = int(head[""])
         if "etag" in head and body:
-            self._seen[path] = head["etag"], body
+            self.seen[path] = head["etag"], body
         return Answered(path, sent, received, status, "retry-after" in head, body or known)
 
     async def _exchange(self, request: str) -> tuple[dict[str, str], bytes]:
