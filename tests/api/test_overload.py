@@ -175,7 +175,7 @@ class Busy:
         routes = [
             Route("/assets", self._wait),
             Route("/prices", self._stream),
-            Route("/refresh", self._crash),
+            Route("/prices/{asset}", self._crash),
             *(Route(path, self._at_once) for path in ("/health", "/ready", "/metrics")),
         ]
         self.app = build(routes, self.metrics, 3)
@@ -231,5 +231,5 @@ async def test_a_crash_gives_its_place_back() -> None:
     busy = Busy()
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
-            await asgi.get(busy.app, "/refresh")
+            await asgi.get(busy.app, "/prices/btcusdt")
     assert busy.in_flight == 0

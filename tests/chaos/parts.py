@@ -183,6 +183,7 @@ class Scene:
             history_url=database.url(self.table),
             outbox_path=self.folder / "outbox.db",
             refresh_cooldown=0,
+            refresh_rate=1000,
             **LOAD,
         )
 

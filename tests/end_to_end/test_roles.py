@@ -123,6 +123,21 @@ def rate(count: Callable[[], float], events: int) -> float:
     return (count() - before) / (time.monotonic() - started)
 
 
+def steady(read: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+    """Return what is read once it has stayed the same for three of the tenths of a second in which workers hand on."""
+    seen, since = read(), time.monotonic()
+
+    def is_steady() -> bool:
+        nonlocal seen, since
+        now = read()
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 0.3
+
+    wait_for(is_steady, what="the counts to be handed on")
+    return seen
+
+
 class TestWorkers:
     """Two workers and a refresher behind one port."""
 
@@ -180,7 +195,7 @@ class TestWorkers:
         """A hundred over a hundred connections are a hundred more, and every scrape says the same."""
         answered = 'price_api_requests_total{endpoint="/prices",status="200"}'
         asked = f'price_asset_access_total{{asset="{HOT[1]}",tier="hot"}}'
-        before = workers.metric(answered), workers.metric(asked)
+        before = steady(lambda: (workers.metric(answered), workers.metric(asked)))
         for _ in range(100):
             assert workers.get(f"/prices/{HOT[1]}").status == 200
         wait_for(lambda: workers.metric(answered) - before[0] == 100, 2)
