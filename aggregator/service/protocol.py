@@ -48,6 +48,11 @@ class _Deaf:
         """Ignore it."""
 
 
+# By name, as super() costs as much as all that is done here for a request that comes in one piece.
+_parse = HttpToolsProtocol.data_received
+_start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # there is no other place to learn who is being answered
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -79,7 +84,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
         self._running = cycle
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # the same in Starlette's words
+        _start(self, cycle, app)  # type: ignore[arg-type]  # the same in Starlette's words
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; go on from here only where that leaves something unfinished."""
@@ -87,7 +92,7 @@ class Protocol(HttpToolsProtocol):
             self._in_pieces(data)
             return
         before = self.cycle
-        super().data_received(data)
+        _parse(self, data)
         cycle = self.cycle
         if cycle is before or cycle.more_body or cycle.scope is not self.scope:
             self._look_at_rest(len(data) if cycle is before else 0)
