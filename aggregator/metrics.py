@@ -221,9 +221,9 @@ class Durations:
     """Observations of one histogram, added up before they are handed on; it has no way of its own to take many."""
 
     def __init__(self, histogram: Histogram) -> None:
-        self._bounds = histogram._upper_bounds  # noqa: SLF001
-        self._buckets = histogram._buckets  # noqa: SLF001
-        self._sum = histogram._sum  # noqa: SLF001
+        self._bounds = histogram._upper_bounds  # noqa: SLF001  # as said: it has no way of its own to take many
+        self._buckets = histogram._buckets  # noqa: SLF001  # likewise
+        self._sum = histogram._sum  # noqa: SLF001  # likewise
         self._counts = [0] * len(self._bounds)
         self._seconds = 0.0
 

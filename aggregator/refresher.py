@@ -27,7 +27,6 @@ OnFill = Callable[[Tier, int], None]
 
 _MOST_IN_JOB = 100
 _FEW_IN_JOB = 8  # where an exchange takes one symbol a call, so that a job does not take all its slots
-_READ_AT_ONCE = 1000
 _AT_A_TIME = 16  # prices computed before others get their turn on the event loop
 
 
@@ -124,17 +123,13 @@ class Refresher:
 
     async def _fresh(self, tier: Tier, assets: Sequence[Asset]) -> set[str]:
         """Return those the cache has a price of that can wait for its turn: at most half an interval old."""
-        fresh: set[str] = set()
-        newest = self._now() - self._catalog.cadence[tier].interval / 2
-        for first in range(0, len(assets), _READ_AT_ONCE):
-            try:
-                held = await self._cache.latest([asset.symbol for asset in assets[first : first + _READ_AT_ONCE]])
-            except StoreError:
-                return fresh
-            prices = [price for price in held.values() if price.timestamp >= newest]
-            self._freshness.take(prices)
-            fresh.update(price.asset for price in prices)
-        return fresh
+        try:
+            held = await self._cache.latest([asset.symbol for asset in assets])
+        except StoreError:
+            return set()
+        self._freshness.take(list(held.values()))
+        oldest = self._now() - self._catalog.cadence[tier].interval / 2
+        return {price.asset for price in held.values() if price.timestamp >= oldest}
 
     async def _fill(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
         """Refresh each asset once; return those that have no price yet but might."""

@@ -44,11 +44,8 @@ def nothing_left_running() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def redis_running() -> Iterator[RedisServer]:
     """Share one Redis; tests keep apart by prefix or database."""
-    if redis_server.binary() is None:
-        pytest.skip("no redis-server here; see the header")
-    server = RedisServer()
-    yield server
-    server.stop()
+    with redis_server.alone() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

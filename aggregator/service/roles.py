@@ -50,7 +50,6 @@ from aggregator.work import OwnWork
 log = structlog.get_logger()
 
 _DRAIN_SECONDS = 1.0
-_READ_AT_ONCE = 1000
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 _LONGEST_STOP = 10.0  # seconds for requests in flight, whatever the exchanges' timeout is
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
@@ -139,13 +138,13 @@ class _Process:
             self._hub.listen(self._freshness)  # for what other processes refresh
             feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self.metrics)
             await self._stack.enter_async_context(_running(lag))
-            await self._catch_up(cache)
         sinks = [GroupCommit("history", history, self.metrics), GroupCommit("cache", cache, self.metrics)]
         exchanges: list[Exchange] = []
         if settings.role == "api":
             assert redis is not None  # noqa: S101  # the settings see to it
             assert feed is not None  # noqa: S101  # likewise
             sinks = []
+            await self._catch_up(cache)
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
         else:
             exchanges += await open_exchanges(settings, self.metrics, self._stack)
@@ -161,11 +160,12 @@ class _Process:
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
 
     async def _catch_up(self, cache: Near) -> None:
-        """Know how fresh is what others refreshed before we came; else /ready would say that it has no price yet."""
-        symbols = list(self._catalog.assets)
+        """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.
+
+        Else /ready would say that there is no price yet.
+        """
         with suppress(StoreError):
-            for first in range(0, len(symbols), _READ_AT_ONCE):
-                self._freshness.take(list((await cache.latest(symbols[first : first + _READ_AT_ONCE])).values()))
+            self._freshness.take(list((await cache.latest(list(self._catalog.assets))).values()))
 
     async def _open_ranking(self, redis: RedisClient | None, accesses: Accesses) -> None:
         settings = self._settings

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from aggregator.metrics import Metrics
 from aggregator.service.protocol import Limits
 from aggregator.service.server import Server, listening
+from tests.parts.streams import rest
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HASTY = Limits(request=0.5, unread=0.5, linger=0.5)
@@ -58,20 +59,7 @@ class Running:
         """Send this and return all that comes back until the connection ends."""
         reader, writer = await self.connect()
         writer.write(raw)
-        return await end_of(reader, writer)
-
-
-async def end_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """Return all that comes until the server closes."""
-    received = b""
-    try:
-        async with asyncio.timeout(10):
-            while part := await reader.read(65536):
-                received += part
-    except ConnectionError:
-        pass
-    writer.close()
-    return received
+        return await rest(reader, writer)
 
 
 @asynccontextmanager
@@ -133,7 +121,7 @@ async def test_a_head_that_does_not_come_to_its_end() -> None:
                 await asyncio.sleep(0.05)
 
         trickling = asyncio.create_task(trickle())
-        answer = await end_of(reader, writer)
+        answer = await rest(reader, writer)
         trickling.cancel()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert answer.endswith(b'{"msg":"No whole request within 0.5 s"}')
@@ -179,7 +167,7 @@ async def test_an_endless_body(path: bytes, part: bytes) -> None:
         await until(lambda: bool(server.asked))
         server.go.set()
         await until(lambda: server.cut("body") == 1)
-        answer = await end_of(reader, writer)
+        answer = await rest(reader, writer)
         await asyncio.gather(sending, return_exceptions=True) if sending.done() else sending.cancel()
         assert answer.count(b"HTTP/1.1 ") <= 1
         await until(lambda: not server.server.server_state.connections)
@@ -207,7 +195,7 @@ async def test_who_does_not_read_is_cut_off() -> None:
             deaf.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
             reading = await server.connect()
             reading[1].write(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert len(await end_of(*reading)) > BIG
+            assert len(await rest(*reading)) > BIG
             await until(lambda: server.cut("unread") == 1)
             await until(lambda: server.answered == ["/big", "/big"])
             await until(lambda: not server.server.server_state.connections)
@@ -277,10 +265,10 @@ async def test_a_stop_answers_who_is_connected() -> None:
         await until(lambda: (b"connection", b"close") in one.server.server_state.default_headers)
         silent[1].write(GET)
         one.go.set()
-        assert (await end_of(*waiting)).endswith(b"DONE")
-        assert (await end_of(*silent)).endswith(b"DONE")
+        assert (await rest(*waiting)).endswith(b"DONE")
+        assert (await rest(*silent)).endswith(b"DONE")
         for each in queued:
-            answer = await end_of(*await asyncio.open_connection(sock=each))
+            answer = await rest(*await asyncio.open_connection(sock=each))
             assert answer.endswith(b"DONE")
-        assert await end_of(*idle) == b""
+        assert await rest(*idle) == b""
         await serving

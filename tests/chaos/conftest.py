@@ -20,11 +20,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108  # DynamoDB Local commits each item on i
 @pytest.fixture(scope="module")
 def redis_apart() -> Iterator[RedisServer]:
     """Run a Redis on which nobody but the scenarios publishes."""
-    if redis_server.binary() is None:
-        pytest.skip("no redis-server here; see the header")
-    server = RedisServer()
-    yield server
-    server.stop()
+    with redis_server.alone() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
+from tests.parts.few import listed
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 
@@ -25,3 +27,9 @@ def service(
     running = Service(tmp_path_factory.mktemp("service"), exchanges=shared_market.setting, **settings)
     yield running.filled()
     assert running.process.stop() == 0, running.process.output
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a symbols file of seven, each tier of which is one job."""
+    return listed(tmp_path_factory.mktemp("few"))

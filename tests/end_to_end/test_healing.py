@@ -13,6 +13,7 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
+from tests.parts.few import SIZES, SYMBOLS, listed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -21,15 +22,6 @@ pytestmark = pytest.mark.real
 
 SLOW = 0.2  # seconds; less than Redis' timeout of 0.25
 STOP_SECONDS = 6.0
-SIZES = {"hot_size": 2, "medium_size": 2}
-SYMBOLS = ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt", "dogeusdt", "adausdt")
-
-
-def few(folder: Path) -> Path:
-    """Write a symbols file of seven."""
-    file = folder / "symbols.csv"
-    file.write_text("\n".join(["symbol", *SYMBOLS]))
-    return file
 
 
 def durations(service: Service, seconds: float) -> list[float]:
@@ -49,7 +41,7 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
     redis = RedisServer()
     intervals = {"hot_interval": 1, "medium_interval": 3, "cold_interval": 30}
     service = Service(
-        tmp_path, exchanges=market.setting, cache_url=redis.url, symbols_file=few(tmp_path), **SIZES, **intervals
+        tmp_path, exchanges=market.setting, cache_url=redis.url, symbols_file=listed(tmp_path), **SIZES, **intervals
     ).filled()
     redis.process.signal(SIGSTOP)
     taken = durations(service, 4)
@@ -85,7 +77,9 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
     """Whoever asks for history gets 503 in good time: no bare 500, and no connection that is cut."""
     proxy = DynamoProxy(dynamodb_running.endpoint)
     url = proxy.url(f"prices-{os.getpid()}-hang")
-    service = Service(tmp_path, exchanges=market.setting, history_url=url, symbols_file=few(tmp_path), **SIZES).filled()
+    service = Service(
+        tmp_path, exchanges=market.setting, history_url=url, symbols_file=listed(tmp_path), **SIZES
+    ).filled()
     proxy.faults(hang_rate=1)
     hung = proxy.done("hung")
     answers: list[tuple[int, object]] = []
@@ -109,7 +103,9 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
 
 def test_an_exchange_whose_clock_stands_still_is_named(tmp_path: Path, market: Market) -> None:
     """It answers every call, so nothing else would tell; prices go on without it."""
-    service = Service(tmp_path, exchanges=market.setting, symbols_file=few(tmp_path), hot_interval=1, **SIZES).filled()
+    service = Service(
+        tmp_path, exchanges=market.setting, symbols_file=listed(tmp_path), hot_interval=1, **SIZES
+    ).filled()
     wait_for(lambda: service.get("/ready").json["reasons"] == [], what="no trouble")
     market.exchanges["exchange2"].faults(freeze_clock=True)
 

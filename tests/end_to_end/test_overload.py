@@ -15,6 +15,7 @@ import pytest
 from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.service import Service
+from tests.parts.streams import rest
 
 pytestmark = pytest.mark.real
 
@@ -55,19 +56,6 @@ async def connect(service: Service) -> tuple[asyncio.StreamReader, asyncio.Strea
 async def connected(service: Service, number: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Return so many connections."""
     return [await connect(service) for _ in range(number)]
-
-
-async def rest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 20) -> bytes:
-    """Return what comes until the connection ends, well or not."""
-    received = b""
-    try:
-        async with asyncio.timeout(seconds):
-            while part := await reader.read(65536):
-                received += part
-    except ConnectionError:
-        pass
-    writer.close()
-    return received
 
 
 async def at_once(service: Service, number: int, line: str) -> list[bytes]:
@@ -279,7 +267,9 @@ async def test_sigterm_with_hundreds_of_requests_in_flight(tmp_path: Path, marke
         going_on = [group.create_task(_ask_on(*client)) for client in busy]
         for _ in range(20):
             group.create_task(keep_coming())
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(20):  # until they are at it
+            while not fresh:
+                await asyncio.sleep(0.01)
         service.process.signal(SIGTERM)
         answers = await asyncio.gather(*(rest(*client) for client in waiting))
     assert statuses(list(answers)) == {200: 500}

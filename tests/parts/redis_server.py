@@ -2,7 +2,11 @@
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from tests.parts.ports import free_port
 from tests.parts.process import Process
@@ -41,3 +45,13 @@ class RedisServer:
     def stop(self) -> None:
         """End it."""
         self.process.stop()
+
+
+@contextmanager
+def alone() -> Iterator[RedisServer]:
+    """Run a Redis that nobody else uses; without one on this machine, the test is skipped."""
+    if binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    server = RedisServer()
+    yield server
+    server.stop()

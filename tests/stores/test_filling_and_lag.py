@@ -14,6 +14,7 @@ from aggregator.stores.redis.lag import JobLag
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.sharing import Sharer, hot_catalog, running, until
+from tests.parts.streams import hanging_up
 
 pytestmark = pytest.mark.real
 
@@ -95,10 +96,20 @@ async def test_redis_may_go_and_be_emptied_while_one_fills(redis_alone: RedisSer
     sharer = Sharer(redis_alone.url, "", CATALOG, "one")
     async with sharer.work.filling(Tier.HOT):
         await sharer.client.redis.flushall()
-        await asyncio.sleep(0.6)  # it renews what is not there
-        redis_alone.stop()
-        await asyncio.sleep(0.6)
+        scripts = await _scripts_run(sharer.client)
+        async with asyncio.timeout(10):  # until it has tried to renew what is not there, and then where nobody is
+            while await _scripts_run(sharer.client) == scripts:
+                await asyncio.sleep(0.01)
+            redis_alone.stop()
+            async with hanging_up(redis_alone.port) as renewing:
+                await renewing.wait()
     await sharer.client.close()
+
+
+async def _scripts_run(client: RedisClient) -> int:
+    """Return how many scripts Redis was asked to run; renewing a lock is one."""
+    stats = await client.redis.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
 async def test_lag_is_how_long_the_oldest_unfinished_job_has_been_due(

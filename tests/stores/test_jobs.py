@@ -20,6 +20,7 @@ from aggregator.tiers import Catalog
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.sharing import Sharer, all_jobs, assets_of, hot_catalog, running, until
+from tests.parts.streams import hanging_up
 
 pytestmark = pytest.mark.real
 
@@ -234,10 +235,11 @@ async def test_without_redis_each_does_all_and_with_it_they_share_again(redis_al
 async def test_own_jobs_do_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long Redis has been away: the pauses between attempts to reach it stay short."""
     monkeypatch.setattr("aggregator.backoff._FIRST", HOUR)
-    sharer = Sharer(f"redis://127.0.0.1:{free_port()}/0", "", hot_catalog(INTERVAL, 1), "one")
-    async with asyncio.timeout(10):
+    port = free_port()
+    sharer = Sharer(f"redis://127.0.0.1:{port}/0", "", hot_catalog(INTERVAL, 1), "one")
+    async with asyncio.timeout(10), hanging_up(port) as tried:
         taking = asyncio.create_task(sharer.work.take(Tier.HOT))
-        await asyncio.sleep(0.2)  # by now it pauses; it may as well not
+        await tried.wait()  # and so it will pause, before it looks for jobs of its own
         job = Job(Tier.HOT, ("asset0",), sharer.work._clock.now() + 10)
         sharer.work._lanes[Tier.HOT].own.append(job)
         assert await taking == job

@@ -30,6 +30,7 @@ if #taken > 0 then redis.call('PUBLISH', ARGV[1], '[' .. table.concat(taken, ','
 """
 _SHA = hashlib.sha1(_SET_IF_NEWER.encode(), usedforsecurity=False).hexdigest()  # how Redis names a script
 _AT_ONCE = 50  # prices in one run of the script, during which Redis serves nobody else
+_READ_AT_ONCE = 1000
 
 
 class RedisCache:
@@ -50,12 +51,13 @@ class RedisCache:
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return those of `symbols` that are held; what somebody else wrote there and cannot be read is not."""
-        if not symbols:
-            return {}
-        with mapped():
-            held = await self._redis.mget([self._prefix + symbol for symbol in symbols])
-        prices = (_read(raw) for raw in held if raw is not None)
-        return {price.asset: price for price in prices if price is not None}
+        found: dict[str, Price] = {}
+        for first in range(0, len(symbols), _READ_AT_ONCE):
+            with mapped():
+                held = await self._redis.mget([self._prefix + one for one in symbols[first : first + _READ_AT_ONCE]])
+            prices = (_read(raw) for raw in held if raw is not None)
+            found |= {price.asset: price for price in prices if price is not None}
+        return found
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers."""
