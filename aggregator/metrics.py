@@ -127,6 +127,19 @@ class Metrics:
             "For how much longer it is not asked because it has said so, as of the last call.",
             "exchange",
         )
+        self.push_state = self._gauge(
+            "price_exchange_push_state", "1 while its feed pushes young tickers, 0 while it is polled.", "exchange"
+        )
+        self.push_connections = self._counter("price_exchange_push_connections_total", "Feeds opened.", "exchange")
+        self.push_messages = self._counter(
+            "price_exchange_push_messages_total",
+            "News of the feed: ticker, beat, gap, out_of_order, refused, junk, and lost connections.",
+            "exchange",
+            "kind",
+        )
+        self.push_answers = self._counter(
+            "price_exchange_push_answers_total", "Assets answered with a pushed ticker, without a call.", "exchange"
+        )
         self.rejected_tickers = self._counter(
             "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
         )

@@ -39,6 +39,10 @@ class Exchange(Protocol):
         """For how much longer it is not asked because it has said so; 0 when it is asked."""
 
     @property
+    def push_trouble(self) -> str | None:
+        """Why it is polled although it is to push; empty while it pushes, None where it is to be polled."""
+
+    @property
     def batch(self) -> int:
         """How many assets it takes in one call."""
 

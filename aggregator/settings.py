@@ -23,7 +23,11 @@ DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
 DIALECTS = ("mock", "binance", "coinbase", "kraken")
-_EXCHANGE = re.compile(r"(?P<name>[a-z0-9_-]{1,32})=(?P<dialect>[a-z0-9]+)\+(?P<url>https?://[^\s/?#]+\S*)")
+PUSHING = ("binance", "coinbase", "kraken")
+_EXCHANGE = re.compile(
+    r"((?P<name>[a-z0-9_-]{1,32})=)?(?P<dialect>[a-z0-9]+)"
+    r"(\+(?P<url>https?://[^\s/?#+]+[^\s+]*))?(?P<push>\+ws(?=$|\+))?(\+(?P<push_url>wss?://[^\s/?#+]+[^\s+]*))?"
+)
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
@@ -33,11 +37,15 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class ExchangeTarget(msgspec.Struct, frozen=True):
-    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one)."""
+    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one).
+
+    `push_url` is where its feed is, empty likewise; None where it is only polled.
+    """
 
     name: str
     dialect: str
     url: str
+    push_url: str | None = None
 
 
 class SqliteTarget(msgspec.Struct, frozen=True):
@@ -86,7 +94,8 @@ class Settings(BaseSettings):
     )
     exchanges: str = Field(
         DEFAULT_EXCHANGES,
-        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone: its public address.",
+        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone: its public address;"
+        " +ws behind it: pushed, as in binance+ws or name=binance+http://…+ws://….",
     )
     hot_size: int = Field(20, ge=0, description="The first so many symbols are hot.")
     medium_size: int = Field(180, ge=0, description="The next so many are medium; the rest is cold.")
@@ -221,15 +230,19 @@ def exchange_targets(text: str) -> list[ExchangeTarget]:
 def _exchange_target(entry: str) -> ExchangeTarget | str:
     """Return one entry's target, or what is wrong with it."""
     match = _EXCHANGE.fullmatch(entry)
-    if match is None:
-        if entry in DIALECTS and entry != "mock":
-            return ExchangeTarget(entry, entry, "")
+    if match is None or not (match["name"] or match["dialect"] in DIALECTS):
         return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}"
-    if not _has_good_port(match["url"]):
+    dialect, url, push_url = match["dialect"], match["url"] or "", match["push_url"]
+    if dialect not in DIALECTS:
+        return f"{dialect!r} is no dialect we know ({', '.join(DIALECTS)})"
+    if dialect == "mock" and not (match["name"] and url):
+        return f"{entry!r}: mock has no public address; name=mock+http://host:port"
+    if not (_has_good_port(url) and _has_good_port(push_url or "")):
         return f"{entry!r} names no port from 1 to 65535"
-    if match["dialect"] not in DIALECTS:
-        return f"{match['dialect']!r} is no dialect we know ({', '.join(DIALECTS)})"
-    return ExchangeTarget(match["name"], match["dialect"], match["url"])
+    pushed = match["push"] is not None or push_url is not None
+    if pushed and dialect not in PUSHING:
+        return f"{entry!r}: {dialect} does not push ({', '.join(PUSHING)} do)"
+    return ExchangeTarget(match["name"] or dialect, dialect, url, (push_url or "") if pushed else None)
 
 
 def history_target(url: str) -> SqliteTarget | DynamoTarget:

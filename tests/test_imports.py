@@ -22,7 +22,7 @@ LAYERS = [
     ["__main__"],
 ]
 HOMES = {
-    "aiohttp": ["exchanges/http.py"],
+    "aiohttp": ["exchanges/http.py", "exchanges/push/socket.py"],
     "aiobreaker": ["exchanges/guard.py"],
     "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group")],
     "aioboto3": ["stores/dynamodb.py"],

@@ -6,9 +6,12 @@ import pytest
 
 from aggregator.exchanges.dialect import Dialect
 from aggregator.models import Tier
-from aggregator.service.opening import DIALECTS
+from aggregator.service.opening import DIALECTS, PUSHING
 from aggregator.settings import (
     DIALECTS as NAMES,
+)
+from aggregator.settings import (
+    PUSHING as PUSHING_NAMES,
 )
 from aggregator.settings import (
     DynamoTarget,
@@ -78,6 +81,12 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("exchanges", "a=mock+http://127.0.0.1:1,a=mock+http://127.0.0.1:2"),
         ("exchanges", "a=nosuch+http://127.0.0.1:1"),
         ("exchanges", "A B=mock+http://127.0.0.1:1"),
+        ("exchanges", "a=mock+http://127.0.0.1:1+ws"),
+        ("exchanges", "a=binance+ws+ws"),
+        ("exchanges", "a=binance+ws+wss://x.test:99999"),
+        ("exchanges", "a=binance+ws+http://x.test"),
+        ("exchanges", "a=mock+ws"),
+        ("exchanges", "mock+http://127.0.0.1:1"),
         ("hot_interval", "0"),
         ("hot_interval", "inf"),
         ("hot_interval", "60"),
@@ -134,8 +143,25 @@ def test_a_dialect_alone_means_its_public_address() -> None:
     assert all(DIALECTS[name]().public_url.startswith("https://") for name in NAMES if name != "mock")
 
 
+def test_which_exchanges_push() -> None:
+    """With +ws, at the public address of either kind unless another is given."""
+    targets = exchange_targets(
+        "binance+ws,a=kraken+ws,b=kraken+ws+wss://x.test:1/y,c=coinbase+http://127.0.0.1:1+ws://127.0.0.1:2,"
+        "d=coinbase+https://x.test+ws"
+    )
+    assert targets == [
+        ExchangeTarget("binance", "binance", "", ""),
+        ExchangeTarget("a", "kraken", "", ""),
+        ExchangeTarget("b", "kraken", "", "wss://x.test:1/y"),
+        ExchangeTarget("c", "coinbase", "http://127.0.0.1:1", "ws://127.0.0.1:2"),
+        ExchangeTarget("d", "coinbase", "https://x.test", ""),
+    ]
+    assert all(make().public_url.startswith("wss://") for make in PUSHING.values())
+
+
 def test_every_dialect_the_settings_know_is_there() -> None:
     """And the other way round; each is a dialect."""
     assert set(NAMES) == set(DIALECTS)
+    assert set(PUSHING_NAMES) == set(PUSHING)
     dialects: list[Dialect] = [make() for make in DIALECTS.values()]
     assert all(dialect.path for dialect in dialects)

@@ -11,6 +11,7 @@ def shown(exchange: Exchange, now: float) -> dict[str, object]:
         "quiet_for_seconds": exchange.quiet_seconds,
         "last_ticker_seconds_ago": exchange.idle_seconds,
         "newest_ticker_seconds_ago": None if newest is None else now - newest,
+        "push": "live" if exchange.push_trouble == "" else exchange.push_trouble,
     }
 
 
@@ -20,9 +21,8 @@ def trouble(exchange: Exchange, now: float, max_age: float) -> str:
         return f"its breaker is {exchange.breaker_state}"
     if exchange.silent_seconds > max_age:
         return f"has given no ticker for {exchange.silent_seconds:.0f} s"
-    if exchange.newest_ticker is None or exchange.idle_seconds is None:
-        return ""
-    age = now - exchange.newest_ticker
-    if age - exchange.idle_seconds > max_age:  # as it was when it came: one that nobody has asked since may be old
-        return f"its newest ticker is {age:.1f} s old: its clock stands still"
-    return ""
+    if exchange.newest_ticker is not None and exchange.idle_seconds is not None:
+        age = now - exchange.newest_ticker
+        if age - exchange.idle_seconds > max_age:  # as it was when it came: one that nobody has asked since may be old
+            return f"its newest ticker is {age:.1f} s old: its clock stands still"
+    return f"is polled, as its feed has fallen back: {exchange.push_trouble}" if exchange.push_trouble else ""

@@ -48,6 +48,8 @@ class HttpExchange:
     A call asks for as many symbols as the dialect takes, but no more than `batch`.
     """
 
+    push_trouble = None
+
     def __init__(
         self,
         name: str,

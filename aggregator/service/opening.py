@@ -1,5 +1,6 @@
 """From settings to open parts: the catalog, the stores, the exchanges."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
@@ -7,13 +8,21 @@ from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.binance import Binance
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Dialect
-from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.mock import Mock
+from aggregator.exchanges.push.binance import BinancePush
+from aggregator.exchanges.push.coinbase import CoinbasePush
+from aggregator.exchanges.push.dialect import PushDialect
+from aggregator.exchanges.push.exchange import PushedExchange
+from aggregator.exchanges.push.feed import Feed
+from aggregator.exchanges.push.kraken import KrakenPush
+from aggregator.exchanges.push.socket import connector
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
-from aggregator.ports import History, Near
-from aggregator.settings import DynamoTarget, Settings, exchange_targets, history_target
+from aggregator.models import Tier
+from aggregator.ports import Exchange, History, Near
+from aggregator.settings import DynamoTarget, ExchangeTarget, Settings, exchange_targets, history_target
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.near import NearCache
@@ -29,6 +38,11 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "binance": Binance,
     "coinbase": Coinbase,
     "kraken": Kraken,
+}
+PUSHING: Mapping[str, Callable[[], PushDialect]] = {
+    "binance": BinancePush,
+    "coinbase": CoinbasePush,
+    "kraken": KrakenPush,
 }
 
 
@@ -90,16 +104,29 @@ async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSta
     return history
 
 
-async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> list[HttpExchange]:
+async def open_exchanges(
+    settings: Settings, catalog: Catalog, metrics: Metrics, stack: AsyncExitStack
+) -> list[Exchange | PushedExchange]:
     """Return every exchange the settings name, on one session that is closed with the stack."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    exchanges = []
+    exchanges: list[Exchange | PushedExchange] = []
     for target in exchange_targets(settings.exchanges):
         dialect = DIALECTS[target.dialect]()
         url = target.url or dialect.public_url
         slots, batch = settings.exchange_concurrency, settings.exchange_batch
-        exchanges.append(HttpExchange(target.name, url, dialect, http, metrics, slots, batch))
+        exchange = HttpExchange(target.name, url, dialect, http, metrics, slots, batch)
+        feed = _feed(target, http, settings, catalog, metrics)
+        exchanges.append(exchange if feed is None else PushedExchange(exchange, feed, metrics))
     return exchanges
+
+
+def _feed(target: ExchangeTarget, http: Session, settings: Settings, catalog: Catalog, metrics: Metrics) -> Feed | None:
+    """Return what the exchange pushes of hot assets, where it is to."""
+    if target.push_url is None:
+        return None
+    dialect = PUSHING[target.dialect]()
+    url, connect = target.push_url or dialect.public_url, connector(http, time.time)
+    return Feed(target.name, url, dialect, connect, lambda: catalog.of(Tier.HOT), settings.hot_interval, metrics)
 
 
 async def _try(step: Awaitable[None], setting: str, mend: str) -> None:

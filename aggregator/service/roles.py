@@ -25,6 +25,7 @@ from aggregator.api.prices import PriceRoutes
 from aggregator.api.throttle import Throttle
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
+from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
@@ -147,7 +148,11 @@ class _Process:
             await self._catch_up(cache)
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
         else:
-            exchanges += await open_exchanges(settings, self.metrics, self._stack)
+            opened = await open_exchanges(settings, self._catalog, self.metrics, self._stack)
+            for exchange in opened:
+                if isinstance(exchange, PushedExchange):
+                    await self._stack.enter_async_context(_running(exchange))
+            exchanges += opened
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))

@@ -15,6 +15,7 @@ _READY: Json = {
             "quiet_for_seconds": 0.0,
             "last_ticker_seconds_ago": 0.2,
             "newest_ticker_seconds_ago": 0.3,
+            "push": None,
         }
     },
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0}},

@@ -115,12 +115,14 @@ class ExchangeState(Struct, frozen=True):
     """What is known of an exchange; ages in seconds, null before its first ticker.
 
     It is quiet where it has asked to be left alone; its newest ticker's age is by its own clock, below zero if ahead.
+    `push` is `live`, or why its feed has fallen back to polling; null where it is only polled.
     """
 
     breaker: Literal["closed", "open", "half-open"]
     quiet_for_seconds: float
     last_ticker_seconds_ago: float | None
     newest_ticker_seconds_ago: float | None
+    push: str | None
 
 
 class Readiness(Struct, frozen=True):

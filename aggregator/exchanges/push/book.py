@@ -1,0 +1,100 @@
+"""What one connection has pushed: the newest ticker of each pair, and what of the news is believed. Pure.
+
+| news                                             | is           | and                                             |
+| ------------------------------------------------ | ------------ | ----------------------------------------------- |
+| a ticker newer than the one held                 | ticker       | held in its place                               |
+| one that is not                                  | out_of_order | ignored                                         |
+| of a pair nobody asked for, or no number of a market | junk     | ignored                                         |
+| a beat                                           | beat         |                                                 |
+| a second beat that knows of a trade we do not    | gap          | what is held is dropped, and to be asked for anew |
+| a refusal                                        | refused      | not asked for again on this connection          |
+"""
+
+import math
+from decimal import Decimal
+
+import msgspec
+
+from aggregator.exchanges.push.dialect import Beat, News, Pushed, Refused
+from aggregator.models import Ticker
+
+KINDS = ("ticker", "beat", "gap", "out_of_order", "refused", "junk")
+
+
+class _Held(msgspec.Struct, gc=False):
+    ticker: Ticker
+    order: int
+    trade: int
+    received: float
+
+
+class Book:
+    """The pairs asked for on one connection of `exchange`, by the exchange's names of them."""
+
+    def __init__(self, exchange: str) -> None:
+        self._exchange = exchange
+        self._symbols: dict[str, str] = {}
+        self._held: dict[str, _Held] = {}  # by name, as the others
+        self._behind: dict[str, int] = {}  # the newest trade of those of which beats know more than we
+        self._refused: set[str] = set()
+
+    @property
+    def names(self) -> set[str]:
+        """The pairs asked for, refused ones too."""
+        return set(self._symbols)
+
+    def expect(self, name: str, symbol: str) -> None:
+        """Know that this pair was asked for."""
+        self._symbols[name] = symbol
+
+    def forget(self, name: str) -> None:
+        """Know that it is no longer."""
+        self._symbols.pop(name, None)
+        self._drop(name)
+
+    def take(self, news: News, now: float) -> str:
+        """Take news that came at `now` and return which of KINDS it is."""
+        if news.name not in self._symbols:
+            return "refused" if isinstance(news, Refused) else "junk"
+        if isinstance(news, Pushed):
+            return self._take(news, now)
+        if isinstance(news, Beat):
+            return self._compare(news)
+        self._refused.add(news.name)
+        self._drop(news.name)
+        return "refused"
+
+    def held(self, name: str) -> tuple[Ticker, float] | None:
+        """Return the newest ticker of the pair, and when it came."""
+        held = self._held.get(name)
+        return None if held is None else (held.ticker, held.received)
+
+    def _take(self, news: Pushed, now: float) -> str:
+        if not (_is_amount(news.price) and _is_amount(news.volume) and math.isfinite(news.timestamp)):
+            return "junk"
+        held = self._held.get(news.name)
+        if held is not None and news.order < held.order:
+            return "out_of_order"
+        ticker = Ticker(self._exchange, self._symbols[news.name], news.price, news.volume, news.timestamp)
+        self._held[news.name] = _Held(ticker, news.order, news.trade, now)
+        return "ticker"
+
+    def _compare(self, beat: Beat) -> str:
+        """Tell a beat from a gap: one may overtake the ticker of the trade it knows; the next beat does not."""
+        held = self._held.get(beat.name)
+        if held is None or beat.trade <= held.trade:
+            self._behind.pop(beat.name, None)
+            return "beat"
+        if self._behind.get(beat.name, 0) > held.trade:
+            self._drop(beat.name)
+            return "gap"
+        self._behind[beat.name] = beat.trade
+        return "beat"
+
+    def _drop(self, name: str) -> None:
+        self._held.pop(name, None)
+        self._behind.pop(name, None)
+
+
+def _is_amount(number: Decimal) -> bool:
+    return number.is_finite() and number > 0
