@@ -22,8 +22,9 @@ PREFIX = "AGGREGATOR_"
 DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
-DIALECTS = ("mock", "binance", "coinbase", "kraken")
-_EXCHANGE = re.compile(r"(?P<name>[a-z0-9_-]{1,32})=(?P<dialect>[a-z0-9]+)\+(?P<url>https?://[^\s/?#]+\S*)")
+DIALECTS = ("mock", "binance", "coinbase", "kraken", "okx", "bybit")
+_EXCHANGE = re.compile(r"(?P<name>[a-z0-9_-]{1,32})=(?P<dialect>(ccxt:)?[a-z0-9]+)\+(?P<url>https?://[^\s/?#]+\S*)")
+_LIBRARY = re.compile(r"ccxt:([a-z0-9]{1,32})")
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
@@ -33,11 +34,20 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class ExchangeTarget(msgspec.Struct, frozen=True):
-    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one)."""
+    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one).
+
+    A dialect `ccxt:NAME` is none of ours: the exchange is asked through that library.
+    """
 
     name: str
     dialect: str
     url: str
+
+    @property
+    def library(self) -> str:
+        """The library's name for the exchange; empty when the dialect is ours."""
+        found = _LIBRARY.fullmatch(self.dialect)
+        return found[1] if found else ""
 
 
 class SqliteTarget(msgspec.Struct, frozen=True):
@@ -86,7 +96,8 @@ class Settings(BaseSettings):
     )
     exchanges: str = Field(
         DEFAULT_EXCHANGES,
-        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone: its public address.",
+        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone, or ccxt:NAME:"
+        " its public address.",
     )
     hot_size: int = Field(20, ge=0, description="The first so many symbols are hot.")
     medium_size: int = Field(180, ge=0, description="The next so many are medium; the rest is cold.")
@@ -222,12 +233,13 @@ def _exchange_target(entry: str) -> ExchangeTarget | str:
     """Return one entry's target, or what is wrong with it."""
     match = _EXCHANGE.fullmatch(entry)
     if match is None:
-        if entry in DIALECTS and entry != "mock":
-            return ExchangeTarget(entry, entry, "")
-        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}"
+        library = _LIBRARY.fullmatch(entry)
+        if library or (entry in DIALECTS and entry != "mock"):
+            return ExchangeTarget(library[1] if library else entry, entry, "")
+        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}, ccxt:NAME"
     if not _has_good_port(match["url"]):
         return f"{entry!r} names no port from 1 to 65535"
-    if match["dialect"] not in DIALECTS:
+    if match["dialect"] not in DIALECTS and not _LIBRARY.fullmatch(match["dialect"]):
         return f"{match['dialect']!r} is no dialect we know ({', '.join(DIALECTS)})"
     return ExchangeTarget(match["name"], match["dialect"], match["url"])
 

@@ -24,6 +24,8 @@ LAYERS = [
 HOMES = {
     "aiohttp": ["exchanges/http.py"],
     "aiobreaker": ["exchanges/guard.py"],
+    "aiolimiter": ["exchanges/allowance.py"],
+    "ccxt": ["exchanges/ccxt.py"],
     "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group")],
     "aioboto3": ["stores/dynamodb.py"],
     "botocore": ["stores/dynamodb.py"],

@@ -5,15 +5,20 @@ from contextlib import AsyncExitStack
 
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.binance import Binance
+from aggregator.exchanges.bybit import Bybit
+from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Dialect
-from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.guarded import GuardedExchange
+from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.kraken import Kraken
+from aggregator.exchanges.listings import Listings
 from aggregator.exchanges.mock import Mock
+from aggregator.exchanges.okx import Okx
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.ports import History, Near
-from aggregator.settings import DynamoTarget, Settings, exchange_targets, history_target
+from aggregator.settings import DynamoTarget, ExchangeTarget, Settings, exchange_targets, history_target
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.near import NearCache
@@ -29,6 +34,8 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "binance": Binance,
     "coinbase": Coinbase,
     "kraken": Kraken,
+    "okx": Okx,
+    "bybit": Bybit,
 }
 
 
@@ -90,16 +97,25 @@ async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSta
     return history
 
 
-async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> list[HttpExchange]:
-    """Return every exchange the settings name, on one session that is closed with the stack."""
+async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Listings:
+    """Return every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    exchanges = []
-    for target in exchange_targets(settings.exchanges):
-        dialect = DIALECTS[target.dialect]()
-        url = target.url or dialect.public_url
-        slots, batch = settings.exchange_concurrency, settings.exchange_batch
-        exchanges.append(HttpExchange(target.name, url, dialect, http, metrics, slots, batch))
-    return exchanges
+    targets = exchange_targets(settings.exchanges)
+    listings = Listings([_exchange(target, settings, http, metrics, stack) for target in targets])
+    await listings.open()
+    return listings
+
+
+def _exchange(
+    target: ExchangeTarget, settings: Settings, http: Session, metrics: Metrics, stack: AsyncExitStack
+) -> GuardedExchange:
+    slots, batch = settings.exchange_concurrency, settings.exchange_batch
+    if target.library:
+        found = CcxtExchange(target.name, target.library, target.url, metrics, slots, settings.exchange_timeout)
+        stack.push_async_callback(found.close)
+        return found
+    dialect = DIALECTS[target.dialect]()
+    return HttpExchange(target.name, target.url or dialect.public_url, dialect, http, metrics, slots, batch)
 
 
 async def _try(step: Awaitable[None], setting: str, mend: str) -> None:

@@ -83,7 +83,7 @@ class Venue:
         async def record(request: web.Request, handler: Callable[..., object]) -> web.StreamResponse:
             self.asked.append(request.path_qs)
             answer = self.fault(request) if self.fault is not None else None
-            return answer or await handler(request)  # type: ignore[misc,no-any-return]  # aiohttp's own loose type
+            return answer or await handler(request)  # type: ignore[misc]  # aiohttp types it loosely
 
         app = web.Application(middlewares=[record])
         app.add_routes(self.routes())

@@ -79,6 +79,7 @@ class BybitVenue(Venue):
     def too_often(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """Code 10006 with a 200, and when the limit is reset."""
         answer = self.answer(10006, "Too many visits!", {})
+        answer.headers["X-Bapi-Limit-Status"] = "0"
         answer.headers["X-Bapi-Limit-Reset-Timestamp"] = str(self.milliseconds + 3000)
         return answer
 
