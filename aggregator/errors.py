@@ -52,10 +52,20 @@ class NotListed(ExchangeError):
 
 
 class RateLimited(ExchangeError):
-    """We asked too often: our fault, not the exchange's."""
+    """We asked too often: our fault, not the exchange's. `seconds`: until when it wants none, where it says so."""
 
     reason = Reason.RATE_LIMITED
     counts = False
+
+    def __init__(self, message: str, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Maintenance(ExchangeError):
+    """The exchange says that it is closed for a while."""
+
+    reason = Reason.MAINTENANCE
 
 
 class BreakerOpen(ExchangeError):

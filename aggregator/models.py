@@ -29,6 +29,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     NOT_LISTED = "not_listed"
     RATE_LIMITED = "rate_limited"
+    MAINTENANCE = "maintenance"
     BREAKER_OPEN = "breaker_open"
     LATE = "late"
 
@@ -39,6 +40,13 @@ class Reason(StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     OUTLIER = "outlier"
     DISAGREEMENT = "disagreement"
+
+
+class Clock(StrEnum):
+    """Whose time a ticker has: the exchange's own, or, where it tells none, ours of when the answer reached us."""
+
+    EXCHANGE = "exchange"
+    RECEIPT = "receipt"
 
 
 class Asset(msgspec.Struct, gc=False, frozen=True):
@@ -52,13 +60,14 @@ class Asset(msgspec.Struct, gc=False, frozen=True):
 
 
 class Ticker(msgspec.Struct, gc=False, frozen=True):
-    """What one exchange said: price in quote units, volume in base units, time by the exchange's own clock."""
+    """What one exchange said: price in quote units, volume in base units, time by `clock`."""
 
     exchange: str
     symbol: str
     price: Decimal
     volume: Decimal
     timestamp: float
+    clock: Clock = Clock.EXCHANGE
 
 
 class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
@@ -73,13 +82,14 @@ class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Source(msgspec.Struct, gc=False, frozen=True):
-    """An exchange's ticker as it went into a price, and its share of the volume (0 to 1)."""
+    """An exchange's ticker as it went into a price, its share of the volume (0 to 1), and whose time it has."""
 
     exchange: str
     price: Decimal
     volume: Decimal
     timestamp: float
     weight: Decimal
+    clock: Clock = Clock.EXCHANGE
 
 
 class Price(msgspec.Struct, gc=False, frozen=True):

@@ -46,6 +46,13 @@ class Exchange(Protocol):
     def batch(self) -> int:
         """How many assets it takes in one call."""
 
+    @property
+    def calls_a_second(self) -> float | None:
+        """How many such calls a second it allows; None when it has no bound of its own."""
+
+    def trades(self, symbol: str) -> bool | None:
+        """Whether it lists the asset and it is traded there; None when that is not known."""
+
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Answer each of at most `batch` assets, by symbol, with a ticker or why not. Raises nothing expected."""
 

@@ -119,7 +119,7 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], now: fl
         spread=_plain(spread),
         updated_at=now,
         sources=tuple(
-            Source(ticker.exchange, ticker.price, ticker.volume, ticker.timestamp, weight)
+            Source(ticker.exchange, ticker.price, ticker.volume, ticker.timestamp, weight, ticker.clock)
             for ticker, weight in zip(tickers, weights, strict=True)
         ),
         left_out=tuple(left_out),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,14 +20,14 @@ from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Ticker, Ti
 from aggregator.ports import Exchange, Job, Store, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
-from aggregator.tiers import Catalog
+from aggregator.tiers import TOGETHER, Catalog
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
 Outcomes = dict[str, Price | NoPrice]
 OnFill = Callable[[Tier, int], None]
 
 _MOST_IN_JOB = 100
-_FEW_IN_JOB = 8  # where an exchange takes one symbol a call, so that a job does not take all its slots
+_FEW_IN_JOB = 16  # where an exchange takes one symbol a call, so that a job does not take all its slots
 _AT_A_TIME = 16  # prices computed before others get their turn on the event loop
 
 
@@ -42,6 +43,15 @@ class Policy(msgspec.Struct, frozen=True):
 def most_in_job(exchanges: Sequence[Exchange], lane: int) -> int:
     """Return how many assets one job may have: what all exchanges take in one call, or a few calls of the others."""
     return min(_MOST_IN_JOB, *(max(min(_FEW_IN_JOB, lane), exchange.batch) for exchange in exchanges))
+
+
+def seconds_together(exchanges: Sequence[Exchange]) -> float:
+    """Return within how many seconds due assets may share a job: more where an exchange allows few calls a second.
+
+    Each tier has a job in each such time; the rest of the calls is for refreshes by hand.
+    """
+    slowest = min((one.calls_a_second for one in exchanges if one.calls_a_second is not None), default=math.inf)
+    return max(TOGETHER, (len(Tier) + 1) / slowest)
 
 
 class Refresher:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aggregator.models import Tier
+from aggregator.targets import DIALECTS, exchange_targets, has_good_port
 from aggregator.tiers import Cadence
 
 PREFIX = "AGGREGATOR_"
@@ -22,30 +23,12 @@ PREFIX = "AGGREGATOR_"
 DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
-DIALECTS = ("mock", "binance", "coinbase", "kraken")
-PUSHING = ("binance", "coinbase", "kraken")
-_EXCHANGE = re.compile(
-    r"((?P<name>[a-z0-9_-]{1,32})=)?(?P<dialect>[a-z0-9]+)"
-    r"(\+(?P<url>https?://[^\s/?#+]+[^\s+]*))?(?P<push>\+ws(?=$|\+))?(\+(?P<push_url>wss?://[^\s/?#+]+[^\s+]*))?"
-)
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
-
-
-class ExchangeTarget(msgspec.Struct, frozen=True):
-    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one).
-
-    `push_url` is where its feed is, empty likewise; None where it is only polled.
-    """
-
-    name: str
-    dialect: str
-    url: str
-    push_url: str | None = None
 
 
 class SqliteTarget(msgspec.Struct, frozen=True):
@@ -94,8 +77,9 @@ class Settings(BaseSettings):
     )
     exchanges: str = Field(
         DEFAULT_EXCHANGES,
-        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone: its public address;"
-        " +ws behind it: pushed, as in binance+ws or name=binance+http://…+ws://….",
+        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone, or ccxt:NAME:"
+        " its public address; +ws behind it: pushed, as in binance+ws or name=binance+http://…+ws://…;"
+        " replay+file://…: a recording.",
     )
     hot_size: int = Field(20, ge=0, description="The first so many symbols are hot.")
     medium_size: int = Field(180, ge=0, description="The next so many are medium; the rest is cold.")
@@ -153,7 +137,7 @@ class Settings(BaseSettings):
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, url: str) -> str:
-        if not _CACHE.fullmatch(url) or not _has_good_port(url):
+        if not _CACHE.fullmatch(url) or not has_good_port(url):
             raise ValueError("is neither memory:// nor redis://host:6379/0")
         return url
 
@@ -208,43 +192,6 @@ def load(flags: Mapping[str, str]) -> Settings:
     return settings
 
 
-def exchange_targets(text: str) -> list[ExchangeTarget]:
-    """Read `name=dialect+url,…` or `binance,…`. Raises ValueError naming every entry that is wrong."""
-    targets: list[ExchangeTarget] = []
-    wrong: list[str] = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        target = _exchange_target(entry)
-        if isinstance(target, str):
-            wrong.append(target)
-        elif target.name in {known.name for known in targets}:
-            wrong.append(f"{target.name!r} is there twice")
-        else:
-            targets.append(target)
-    if not targets and not wrong:
-        wrong.append("no exchange is named")
-    if wrong:
-        raise ValueError("; ".join(wrong))
-    return targets
-
-
-def _exchange_target(entry: str) -> ExchangeTarget | str:
-    """Return one entry's target, or what is wrong with it."""
-    match = _EXCHANGE.fullmatch(entry)
-    if match is None or not (match["name"] or match["dialect"] in DIALECTS):
-        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}"
-    dialect, url, push_url = match["dialect"], match["url"] or "", match["push_url"]
-    if dialect not in DIALECTS:
-        return f"{dialect!r} is no dialect we know ({', '.join(DIALECTS)})"
-    if dialect == "mock" and not (match["name"] and url):
-        return f"{entry!r}: mock has no public address; name=mock+http://host:port"
-    if not (_has_good_port(url) and _has_good_port(push_url or "")):
-        return f"{entry!r} names no port from 1 to 65535"
-    pushed = match["push"] is not None or push_url is not None
-    if pushed and dialect not in PUSHING:
-        return f"{entry!r}: {dialect} does not push ({', '.join(PUSHING)} do)"
-    return ExchangeTarget(match["name"] or dialect, dialect, url, (push_url or "") if pushed else None)
-
-
 def history_target(url: str) -> SqliteTarget | DynamoTarget:
     """Read a history URL. Raises ValueError."""
     if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
@@ -257,16 +204,9 @@ def history_target(url: str) -> SqliteTarget | DynamoTarget:
     if unknown:
         raise ValueError(f"dynamodb:// takes region and endpoint, not {', '.join(sorted(unknown))}")
     endpoint = query.get("endpoint", [None])[0]
-    if endpoint is not None and not (_has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
+    if endpoint is not None and not (has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
         raise ValueError("endpoint is not http://host:port")
     return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
-
-
-def _has_good_port(url: str) -> bool:
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
 
 
 def _is_known(name: str) -> bool:

@@ -12,7 +12,7 @@ from aggregator.models import Asset, Tier
 MAX_SYMBOL = 32
 _COLUMNS = (["symbol"], ["symbol", "base", "quote"])
 _SHOWN_MISTAKES = 20
-_TOGETHER = 1.0  # seconds within which due assets may share a call: so much of a tier's even spread is given for it
+TOGETHER = 1.0  # seconds within which due assets may share a call: so much of a tier's even spread is given for it
 
 
 class SymbolsError(ValueError):
@@ -150,9 +150,9 @@ def assign(
     return Catalog(assets, cadence)
 
 
-def batches(symbols: Sequence[str], interval: float, most: int) -> list[list[str]]:
-    """Cut a tier's symbols into batches of those due within about a second of each other, at most `most` in each."""
-    size = max(1, min(most, round(len(symbols) / interval * _TOGETHER)))
+def batches(symbols: Sequence[str], interval: float, most: int, together: float = TOGETHER) -> list[list[str]]:
+    """Cut a tier's symbols into batches of at most `most`, due within about `together` seconds of each other."""
+    size = max(1, min(most, round(len(symbols) / interval * together)))
     return [list(symbols[first : first + size]) for first in range(0, len(symbols), size)]
 
 

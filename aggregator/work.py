@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from aggregator.models import Tier
 from aggregator.ports import Job
-from aggregator.tiers import Catalog, Schedule, batches
+from aggregator.tiers import TOGETHER, Catalog, Schedule, batches
 
 _TICK = 0.02  # seconds; due times closer together than this are taken together
 
@@ -16,11 +16,11 @@ _TICK = 0.02  # seconds; due times closer together than this are taken together
 class Rota:
     """One tier's batches on a circle, of seats: who leaves the tier leaves its seat, and turn, to who comes."""
 
-    def __init__(self, catalog: Catalog, tier: Tier, most: int, start: float) -> None:
+    def __init__(self, catalog: Catalog, tier: Tier, most: int, start: float, together: float = TOGETHER) -> None:
         interval = catalog.cadence[tier].interval
         self.tier = tier
         self._catalog = catalog
-        self._batches = batches(catalog.seats(tier), interval, most)
+        self._batches = batches(catalog.seats(tier), interval, most, together)
         self._schedule = Schedule(len(self._batches), interval, start)
 
     @property
@@ -43,9 +43,16 @@ class Rota:
 class OwnWork:
     """`aggregator.ports.Work` of a process that refreshes everything by itself."""
 
-    def __init__(self, catalog: Catalog, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
+        together: float = TOGETHER,
+    ) -> None:
         self._catalog = catalog
         self._most = most
+        self._together = together
         self._clock = clock
         self._rotas: dict[Tier, Rota] = {}
         self._due: dict[Tier, deque[Job]] = {tier: deque() for tier in Tier}
@@ -61,7 +68,7 @@ class OwnWork:
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job; its schedule begins with the first call."""
         if tier not in self._rotas:
-            self._rotas[tier] = Rota(self._catalog, tier, self._most, self._clock())
+            self._rotas[tier] = Rota(self._catalog, tier, self._most, self._clock(), self._together)
         rota, due = self._rotas[tier], self._due[tier]
         while not due:
             await asyncio.sleep(max(_TICK, rota.next_due - self._clock()))

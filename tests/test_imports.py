@@ -13,7 +13,7 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models"],
     ["errors"],
-    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff"],
+    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
     ["ports", "settings", "metrics", "hub", "logs", "progress"],
     ["freshness", "commit", "work", "accesses"],
     ["ranking", "tally"],
@@ -24,6 +24,8 @@ LAYERS = [
 HOMES = {
     "aiohttp": ["exchanges/http.py", "exchanges/push/socket.py"],
     "aiobreaker": ["exchanges/guard.py"],
+    "aiolimiter": ["exchanges/allowance.py"],
+    "ccxt": ["exchanges/ccxt.py"],
     "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group")],
     "aioboto3": ["stores/dynamodb.py"],
     "botocore": ["stores/dynamodb.py"],

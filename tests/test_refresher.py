@@ -246,7 +246,7 @@ async def test_one_asset_that_only_the_hanging_exchange_lists_holds_up_no_other(
 
 @pytest.mark.parametrize(
     ("batches", "lane", "most"),
-    [([1000, 500, 200], 32, 100), ([1000, 20, 50], 32, 20), ([1000, 1], 32, 8), ([1], 2, 2)],
+    [([1000, 500, 200], 32, 100), ([1000, 20, 50], 32, 20), ([1000, 1], 32, 16), ([1], 2, 2)],
 )
 def test_a_job_is_as_large_as_the_exchanges_allow(batches: list[int], lane: int, most: int) -> None:
     """What all take in one call; a few where one of them takes one at a time."""

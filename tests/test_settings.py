@@ -7,21 +7,10 @@ import pytest
 from aggregator.exchanges.dialect import Dialect
 from aggregator.models import Tier
 from aggregator.service.opening import DIALECTS, PUSHING
-from aggregator.settings import (
-    DIALECTS as NAMES,
-)
-from aggregator.settings import (
-    PUSHING as PUSHING_NAMES,
-)
-from aggregator.settings import (
-    DynamoTarget,
-    ExchangeTarget,
-    SettingsError,
-    SqliteTarget,
-    exchange_targets,
-    history_target,
-    load,
-)
+from aggregator.settings import DynamoTarget, SettingsError, SqliteTarget, history_target, load
+from aggregator.targets import DIALECTS as NAMES
+from aggregator.targets import PUSHING as PUSHING_NAMES
+from aggregator.targets import ExchangeTarget, exchange_targets
 
 
 def mistakes(**flags: str) -> list[str]:

@@ -14,6 +14,7 @@ from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.metrics import CONTENT_TYPE, Metrics
+from aggregator.models import Asset
 from aggregator.ports import Exchange, Lag, Store
 from aggregator.tiers import Catalog
 
@@ -29,6 +30,7 @@ class OpsRoutes:
         stores: Mapping[str, Store],
         sinks: Sequence[GroupCommit],
         exchanges: Sequence[Exchange],
+        need: int,
         freshness: Freshness,
         lag: Lag | None,
         metrics: Metrics,
@@ -37,6 +39,7 @@ class OpsRoutes:
         self._stores = stores
         self._sinks = sinks
         self._exchanges = exchanges
+        self._need = need
         self._freshness = freshness
         self._lag = lag
         self._metrics = metrics
@@ -53,9 +56,16 @@ class OpsRoutes:
         ]
 
     async def assets(self, _: Request) -> Response:
-        """GET /assets: every listed asset with its tier and rank."""
-        assets = self._catalog.assets.values()
-        return answer({"assets": [{"symbol": one.symbol, "tier": one.tier, "rank": one.rank} for one in assets]})
+        """GET /assets: every listed asset with its tier and rank, and where it is traded."""
+        return answer({"assets": [self._listed(asset) for asset in self._catalog.assets.values()]})
+
+    def _listed(self, asset: Asset) -> dict[str, object]:
+        """Show one; exchanges that do not tell what they trade count as trading it."""
+        shown: dict[str, object] = {"symbol": asset.symbol, "tier": asset.tier, "rank": asset.rank}
+        if self._exchanges:
+            venues = sum(exchange.trades(asset.symbol) is not False for exchange in self._exchanges)
+            shown |= {"venues": venues, "too_few_venues": venues < self._need}
+        return shown
 
     async def health(self, _: Request) -> Response:
         """GET /health: 200 while the process lives."""

@@ -1,18 +1,21 @@
 """Coinbase Exchange: `GET /products/BTC-USD/ticker`; an unknown product is 404.
 
 `time` is that of the last trade, so a pair that rarely trades is left out by its age: what it says is old. `volume` is
-that of 24 hours in base units. The answer does not repeat which product it is about.
+that of 24 hours in base units. The answer does not repeat which product it is about, and there is none for several.
+10 calls a second, 15 at once, are allowed to an address. See docs.cdp.coinbase.com/exchange/rest-api
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from aggregator.errors import NotListed, Undecodable
-from aggregator.exchanges.dialect import Answer, Tickers
+from aggregator.errors import ExchangeError, Maintenance, NotListed, Undecodable
+from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
 from aggregator.models import Asset, Ticker
+
+_UNAVAILABLE = 503
 
 
 class _Body(msgspec.Struct):
@@ -21,29 +24,49 @@ class _Body(msgspec.Struct):
     time: datetime
 
 
-class Coinbase:
+class _Product(msgspec.Struct):
+    id: str
+    status: str
+    trading_disabled: bool = False
+
+
+_one = msgspec.json.Decoder(_Body)
+_products = msgspec.json.Decoder(list[_Product])
+
+
+class Coinbase(Dialect):
     """The dialect."""
 
     public_url = "https://api.exchange.coinbase.com"
     most_symbols = 1
+    budget = Budget(10, 15)
+    listing = "/products"
 
-    def __init__(self) -> None:
-        self._decoder = msgspec.json.Decoder(_Body)
-
-    def path(self, assets: Sequence[Asset]) -> str:
-        """Return the product's path, which needs to know base from quote."""
-        asset = assets[0]
+    def name(self, asset: Asset) -> str:
+        """BTC-USD, which needs to know base from quote."""
         if not asset.base or not asset.quote:
             raise NotListed("the symbols file does not say which is base and which quote")
-        return f"/products/{asset.base.upper()}-{asset.quote.upper()}/ticker"
+        return f"{asset.base}-{asset.quote}".upper()
 
-    def parse(self, exchange: str, assets: Sequence[Asset], answer: Answer) -> Tickers:
+    def path(self, markets: Sequence[Market]) -> str:
+        """Return the product's path."""
+        return f"/products/{in_path(markets[0].name)}/ticker"
+
+    def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
         """Read the ticker."""
-        try:
-            said = self._decoder.decode(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Undecodable(str(error)) from error
+        said = decode(_one, answer.body)
         if said.time.tzinfo is None:
             raise Undecodable("a time without its zone")
-        symbol = assets[0].symbol
+        symbol = markets[0].symbol
         return {symbol: Ticker(exchange, symbol, said.price, said.volume, said.time.timestamp())}
+
+    def markets(self, answer: Answer) -> Iterable[Market]:
+        """Read the products."""
+        return [
+            Market(one.id.replace("-", "").lower(), one.id, one.status == "online" and not one.trading_disabled)
+            for one in decode(_products, answer.body)
+        ]
+
+    def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # the status says it all
+        """Tell maintenance from a fault; the rest is in the status."""
+        return Maintenance(f"HTTP {status}") if status == _UNAVAILABLE else None

@@ -1,33 +1,97 @@
 """What an exchange's dialect file has to offer, and what it is given to read."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
-from aggregator.errors import ExchangeError
+from aggregator.errors import ExchangeError, Undecodable
 from aggregator.models import Asset, Ticker
+
+T = TypeVar("T")
+
+_WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer with status 200: its body, and its Date header, the exchange's clock for those who say no better."""
+    """An answer with status 200: its body, and when it reached us (unix seconds), for those who tell no time."""
 
     body: bytes
-    date: str = ""
+    received: float = 0.0
 
 
-# By the symbol asked for: its ticker, or what the exchange said instead. Who is not in it is not listed there.
+class Market(msgspec.Struct, frozen=True):
+    """A pair at one exchange: our symbol, the exchange's name for it, and whether it is traded there now."""
+
+    symbol: str
+    name: str
+    trading: bool = True
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What an exchange's documentation allows to one address: so much a second, and at most `burst` at once.
+
+    In calls, or in the weights that the exchange gives its calls.
+    """
+
+    a_second: float
+    burst: float
+
+
+# By our symbol: its ticker, or what the exchange said instead. Who is not in it is not listed there.
 Tickers = Mapping[str, Ticker | ExchangeError]
 
 
 class Dialect(Protocol):
-    """What is particular to one exchange: two pure functions, where it lives, and how much it takes at once."""
+    """What is particular to one exchange: pure functions, where it lives, and how much it takes at once."""
 
     public_url: str  # used when the settings give only a name; empty when there is none
-    most_symbols: int  # in one call; with 1, both functions get one asset each time
+    most_symbols: int  # in one call; with 1, path and parse get one market each time
+    budget: Budget | None = None  # none: ask as often as the settings say
+    listing: str = ""  # the path that tells every market; empty: it has none, and is asked for whatever there is
+    listing_cost: float = 1
 
-    def path(self, assets: Sequence[Asset]) -> str:
-        """Return the path and query that ask for the tickers. Raises NotListed when they cannot be asked for."""
+    def name(self, asset: Asset) -> str:
+        """Spell the pair without having read the listing. Raises NotListed when that cannot be done."""
 
-    def parse(self, exchange: str, assets: Sequence[Asset], answer: Answer) -> Tickers:
+    def path(self, markets: Sequence[Market]) -> str:
+        """Return the path and query that ask for the tickers."""
+
+    def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
         """Read the answer. Raises Undecodable, or what else the exchange says of the whole call, such as NotListed."""
+
+    def markets(self, answer: Answer) -> Iterable[Market]:  # noqa: ARG002  # for those who override it
+        """Read the listing. Raises Undecodable, or what else the exchange says."""
+        return ()
+
+    def cost(self, count: int) -> float:  # noqa: ARG002  # likewise
+        """Return what a call for `count` symbols takes from the budget."""
+        return 1
+
+    def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # likewise
+        """Return what an answer other than 200 means, where the body says more than the status."""
+        return None
+
+    def pause(self, headers: Mapping[str, str], now: float) -> float | None:  # noqa: ARG002  # likewise
+        """Return for how many seconds not to ask, where it is not Retry-After that says so; `now` in unix seconds."""
+        return None
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
+    """Decode, or raise Undecodable."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable(str(error)) from error
+
+
+def whole(text: str) -> int | None:
+    """Read a header that is a number without sign; None for anything else."""
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
+def in_path(name: str) -> str:
+    """Quote an exchange's name for a pair: it comes from the exchange, and must not lead anywhere else."""
+    return quote(name, safe="")

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, Undecodable
-from aggregator.exchanges.dialect import Answer, Tickers
+from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers, decode
 from aggregator.models import Asset, Ticker
 
 
@@ -40,29 +40,30 @@ _apart = msgspec.json.Decoder(_Apart)
 _name = msgspec.json.Decoder(_Named)
 
 
-class Mock:
+class Mock(Dialect):
     """See mock_exchange/, which serves it."""
 
     public_url = ""
     most_symbols = 1000
 
-    def path(self, assets: Sequence[Asset]) -> str:
-        """Return the path; symbols are a-z and 0-9 only, so there is nothing to quote."""
-        if len(assets) == 1:
-            return f"/mock/ticker/{assets[0].symbol}"
-        return "/mock/tickers?symbols=" + ",".join(asset.symbol for asset in assets)
+    def name(self, asset: Asset) -> str:
+        """As we spell it."""
+        return asset.symbol
 
-    def parse(self, exchange: str, assets: Sequence[Asset], answer: Answer) -> Tickers:
+    def path(self, markets: Sequence[Market]) -> str:
+        """Return the path; symbols are a-z and 0-9 only, so there is nothing to quote."""
+        if len(markets) == 1:
+            return f"/mock/ticker/{markets[0].symbol}"
+        return "/mock/tickers?symbols=" + ",".join(market.symbol for market in markets)
+
+    def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
         """Read `{"symbol":"btcusdt","price":79850.12,"volume":1234567.89,"timestamp":1696118400.123}`, or many of them.
 
         Many come as `{"tickers":[…],"unknown":[…]}`.
         """
-        try:
-            if len(assets) == 1:
-                return {assets[0].symbol: _ticker(exchange, _one.decode(answer.body))}
-            return _read_batch(exchange, answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Undecodable(str(error)) from error
+        if len(markets) == 1:
+            return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
+        return _read_batch(exchange, answer.body)
 
 
 def _ticker(exchange: str, said: _Body) -> Ticker:
@@ -72,12 +73,12 @@ def _ticker(exchange: str, said: _Body) -> Ticker:
 def _read_batch(exchange: str, body: bytes) -> Tickers:
     try:
         return {said.symbol: _ticker(exchange, said) for said in _batch.decode(body).tickers}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         found: dict[str, Ticker | ExchangeError] = {}
-        for raw in _apart.decode(body).tickers:
-            symbol = _name.decode(raw).symbol
+        for raw in decode(_apart, body).tickers:
+            symbol = decode(_name, raw).symbol
             try:
-                found[symbol] = _ticker(exchange, _one.decode(raw))
-            except msgspec.DecodeError as error:
-                found[symbol] = Undecodable(str(error))
+                found[symbol] = _ticker(exchange, decode(_one, raw))
+            except Undecodable as error:
+                found[symbol] = error
         return found

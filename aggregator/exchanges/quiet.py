@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from aggregator.errors import RateLimited
 
 SHORTEST, LONGEST = 1.0, 300.0  # seconds; what an exchange says is kept within them
+LONGEST_BAN = 3 * 86_400.0  # for one that says it has shut us out: to ask meanwhile would make it longer
 FIRST_OWN, LONGEST_OWN = 1.0, 60.0  # seconds, where it says nothing
 
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -37,7 +38,7 @@ class Quiet:
         if left > 0:
             raise RateLimited(f"quiet for another {math.ceil(left)} s")
 
-    def begin(self, asked: float | None) -> bool:
+    def begin(self, asked: float | None, longest: float = LONGEST) -> bool:
         """Be quiet for `asked` seconds, or for a pause of our own; return whether that is news.
 
         Calls that were under way together are refused together: only the first of them makes our own pause longer.
@@ -47,7 +48,7 @@ class Quiet:
             if not is_news:
                 return False
             asked, self._next_own = self._next_own, min(2 * self._next_own, LONGEST_OWN)
-        self._until = max(self._until, self._clock() + min(max(asked, SHORTEST), LONGEST))
+        self._until = max(self._until, self._clock() + min(max(asked, SHORTEST), longest))
         return is_news
 
     def answered(self) -> None:

@@ -4,13 +4,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
+import msgspec
+
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.binance import Binance
+from aggregator.exchanges.bybit import Bybit
+from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.kraken import Kraken
+from aggregator.exchanges.listings import Listings
 from aggregator.exchanges.mock import Mock
+from aggregator.exchanges.okx import Okx
 from aggregator.exchanges.push.binance import BinancePush
 from aggregator.exchanges.push.coinbase import CoinbasePush
 from aggregator.exchanges.push.dialect import PushDialect
@@ -20,9 +27,9 @@ from aggregator.exchanges.push.kraken import KrakenPush
 from aggregator.exchanges.push.socket import connector
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
-from aggregator.models import Tier
+from aggregator.models import Asset, Tier
 from aggregator.ports import Exchange, History, Near
-from aggregator.settings import DynamoTarget, ExchangeTarget, Settings, exchange_targets, history_target
+from aggregator.settings import DynamoTarget, Settings, history_target
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.near import NearCache
@@ -31,6 +38,7 @@ from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.resting import RestingCache
 from aggregator.stores.sqlite import SqliteHistory
+from aggregator.targets import ExchangeTarget, exchange_targets
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
 
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {
@@ -38,6 +46,8 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "binance": Binance,
     "coinbase": Coinbase,
     "kraken": Kraken,
+    "okx": Okx,
+    "bybit": Bybit,
 }
 PUSHING: Mapping[str, Callable[[], PushDialect]] = {
     "binance": BinancePush,
@@ -104,29 +114,54 @@ async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSta
     return history
 
 
-async def open_exchanges(
-    settings: Settings, catalog: Catalog, metrics: Metrics, stack: AsyncExitStack
-) -> list[Exchange | PushedExchange]:
-    """Return every exchange the settings name, on one session that is closed with the stack."""
+class Exchanges(msgspec.Struct):
+    """Every exchange the settings name, and what has to run beside them."""
+
+    all: list[Exchange]
+    beside: list[Listings | Feed]
+
+
+async def open_exchanges(settings: Settings, catalog: Catalog, metrics: Metrics, stack: AsyncExitStack) -> Exchanges:
+    """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    exchanges: list[Exchange | PushedExchange] = []
-    for target in exchange_targets(settings.exchanges):
-        dialect = DIALECTS[target.dialect]()
-        url = target.url or dialect.public_url
-        slots, batch = settings.exchange_concurrency, settings.exchange_batch
-        exchange = HttpExchange(target.name, url, dialect, http, metrics, slots, batch)
-        feed = _feed(target, http, settings, catalog, metrics)
-        exchanges.append(exchange if feed is None else PushedExchange(exchange, feed, metrics))
-    return exchanges
+    targets = exchange_targets(settings.exchanges)
+    polled = [_exchange(target, settings, http, metrics, stack) for target in targets]
+    listings = Listings(polled)
+    await listings.open()
+    found = Exchanges([], [listings])
+    for target, exchange in zip(targets, polled, strict=True):
+        if target.push_url is None:
+            found.all.append(exchange)
+            continue
+        feed = _feed(target, exchange, http, settings, catalog, metrics)
+        found.all.append(PushedExchange(exchange, feed, metrics))
+        found.beside.append(feed)
+    return found
 
 
-def _feed(target: ExchangeTarget, http: Session, settings: Settings, catalog: Catalog, metrics: Metrics) -> Feed | None:
-    """Return what the exchange pushes of hot assets, where it is to."""
-    if target.push_url is None:
-        return None
+def _exchange(
+    target: ExchangeTarget, settings: Settings, http: Session, metrics: Metrics, stack: AsyncExitStack
+) -> GuardedExchange:
+    slots, batch = settings.exchange_concurrency, settings.exchange_batch
+    if target.library:
+        found = CcxtExchange(target.name, target.library, target.url, metrics, slots, settings.exchange_timeout)
+        stack.push_async_callback(found.close)
+        return found
+    dialect = DIALECTS[target.dialect]()
+    return HttpExchange(target.name, target.url or dialect.public_url, dialect, http, metrics, slots, batch)
+
+
+def _feed(
+    target: ExchangeTarget, polled: Exchange, http: Session, settings: Settings, catalog: Catalog, metrics: Metrics
+) -> Feed:
+    """Return what the exchange pushes: of hot assets, those it trades."""
     dialect = PUSHING[target.dialect]()
     url, connect = target.push_url or dialect.public_url, connector(http, time.time)
-    return Feed(target.name, url, dialect, connect, lambda: catalog.of(Tier.HOT), settings.hot_interval, metrics)
+
+    def wanted() -> list[Asset]:
+        return [asset for asset in catalog.of(Tier.HOT) if polled.trades(asset.symbol) is not False]
+
+    return Feed(target.name, url, dialect, connect, wanted, settings.hot_interval, metrics)
 
 
 async def _try(step: Awaitable[None], setting: str, mend: str) -> None:

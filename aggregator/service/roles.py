@@ -25,7 +25,6 @@ from aggregator.api.prices import PriceRoutes
 from aggregator.api.throttle import Throttle
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
-from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
@@ -33,7 +32,7 @@ from aggregator.metrics import Metrics
 from aggregator.ports import Exchange, History, Near, Refresh, Work
 from aggregator.progress import filling
 from aggregator.ranking import OwnScores, Ranking
-from aggregator.refresher import Policy, Refresher, most_in_job
+from aggregator.refresher import Policy, Refresher, most_in_job, seconds_together
 from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
 from aggregator.service.pulse import Pulse
 from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
@@ -149,17 +148,17 @@ class _Process:
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
         else:
             opened = await open_exchanges(settings, self._catalog, self.metrics, self._stack)
-            for exchange in opened:
-                if isinstance(exchange, PushedExchange):
-                    await self._stack.enter_async_context(_running(exchange))
-            exchanges += opened
+            for part in opened.beside:
+                await self._stack.enter_async_context(_running(part))
+            exchanges += opened.all
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
-        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self.metrics)
+        need = settings.min_sources
+        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, need, self._freshness, lag, self.metrics)
         if settings.role == "refresher":
             return build(ops.routes(), self.metrics, settings.max_in_flight)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
@@ -191,7 +190,7 @@ class _Process:
         await self._stack.enter_async_context(_running(history))
         self._stack.push_async_callback(history.drain, _DRAIN_SECONDS)
         policy = _policy(self._settings)
-        work = self._work(redis, most_in_job(exchanges, policy.lane))
+        work = self._work(redis, most_in_job(exchanges, policy.lane), seconds_together(exchanges))
         refresher = Refresher(self._catalog, exchanges, work, cache, sinks, self._freshness, self.metrics, policy)
         self._stack.push_async_callback(refresher.close, STOP_SECONDS)
         self.beside.append(_refresh(refresher, self._catalog))
@@ -200,11 +199,11 @@ class _Process:
             self.beside.append(RefreshRequests(redis, self._catalog, refresher, _name(), patience).run())
         return refresher
 
-    def _work(self, redis: RedisClient | None, most: int) -> Work:
+    def _work(self, redis: RedisClient | None, most: int, together: float) -> Work:
         if redis is None:
-            return OwnWork(self._catalog, most)
+            return OwnWork(self._catalog, most, together=together)
         abandoned = 2 * (self._settings.exchange_timeout + _LONGEST_REFRESH)
-        return SharedWork(redis, self._catalog, most, self.metrics, _name(), abandoned)
+        return SharedWork(redis, self._catalog, most, self.metrics, _name(), abandoned, together)
 
     async def _open_api(
         self, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]

@@ -17,7 +17,8 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 from prometheus_client import CollectorRegistry
 
 from aggregator.metrics import Metrics
-from aggregator.settings import exchange_targets, load
+from aggregator.settings import load
+from aggregator.targets import exchange_targets
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port

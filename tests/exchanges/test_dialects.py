@@ -7,17 +7,21 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.errors import ExchangeError, ExchangeHttpError, NotListed, RateLimited, Undecodable
+from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
 from aggregator.exchanges.binance import Binance
+from aggregator.exchanges.bybit import Bybit
 from aggregator.exchanges.coinbase import Coinbase
-from aggregator.exchanges.dialect import Answer, Dialect
+from aggregator.exchanges.dialect import Answer, Dialect, Market
 from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.mock import Mock
-from aggregator.models import Asset, Ticker, Tier
-from tests.parts.examples import BTC, ETH
+from aggregator.exchanges.okx import Okx
+from aggregator.models import Asset, Clock, Ticker, Tier
+from tests.parts.examples import BTC
 
-DATE = "Sun, 01 Oct 2023 00:00:00 GMT"
+RECEIVED = 1696118399.5
 BARE = Asset("btcusdt", "", "", Tier.HOT, 1)  # from a file with only symbols
+PAIR = Market("btcusdt", "BTCUSDT")
+OTHER = Market("ethusdt", "ETHUSDT")
 DOGE = Asset("dogeusdt", "doge", "usdt", Tier.HOT, 2)
 
 MOCK_BODY = (
@@ -31,6 +35,15 @@ COINBASE_BODY = (
     b'{"trade_id":86326522,"price":"26967.1","size":"0.00698254","time":"2023-10-01T00:00:00.123456Z",'
     b'"bid":"26265.15","ask":"26267.81","volume":"53602.03940154"}'
 )
+OKX_BODY = (
+    b'{"code":"0","msg":"","data":[{"instType":"SPOT","instId":"BTC-USDT","last":"26967.1","lastSz":"0.1","open24h":"9000",'
+    b'"volCcy24h":"240000000.1","vol24h":"8913.30000000","ts":"1696118400123","sodUtc0":"0.1"}]}'
+)
+BYBIT_BODY = (
+    b'{"retCode":0,"retMsg":"OK","result":{"category":"spot","list":[{"symbol":"BTCUSDT","bid1Price":"20517.96",'
+    b'"lastPrice":"26967.1","turnover24h":"240000000.1","volume24h":"8913.3","usdIndexPrice":"1"}]},"retExtInfo":{},'
+    b'"time":1696118400123}'
+)
 KRAKEN_BODY = (
     b'{"error":[],"result":{"XBTUSDT":{"a":["52609.6","1","1.0"],"b":["52609.5","1","1.0"],"c":["26967.10000","0.0008"],'
     b'"v":["1920.83610601","7954.00219674"],"p":["1","2"],"t":[1,2],"l":["1","2"],"h":["1","2"],"o":"52280.4"}}}'
@@ -41,6 +54,8 @@ KRAKEN_BODY = (
     ("dialect", "asset", "path"),
     [
         (Mock(), BTC, "/mock/ticker/btcusdt"),
+        (Okx(), BTC, "/api/v5/market/ticker?instId=BTC-USDT"),
+        (Bybit(), BARE, "/v5/market/tickers?category=spot&symbol=BTCUSDT"),
         (Binance(), BARE, "/api/v3/ticker/24hr?symbol=BTCUSDT"),
         (Coinbase(), BTC, "/products/BTC-USDT/ticker"),
         (Kraken(), BTC, "/0/public/Ticker?pair=XBTUSDT"),
@@ -50,13 +65,21 @@ KRAKEN_BODY = (
 )
 def test_the_path(dialect: Dialect, asset: Asset, path: str) -> None:
     """One symbol, one path, in the exchange's own spelling."""
-    assert dialect.path([asset]) == path
+    assert dialect.path([Market(asset.symbol, dialect.name(asset))]) == path
 
 
-def test_coinbase_needs_base_and_quote() -> None:
-    """Where the file has only symbols, it cannot be asked, which is no fault of the exchange."""
+@pytest.mark.parametrize("dialect", [Coinbase(), Okx()])
+def test_some_need_base_and_quote(dialect: Dialect) -> None:
+    """Where the file has only symbols and no listing was read, they cannot be asked: no fault of theirs."""
     with pytest.raises(NotListed, match="base"):
-        Coinbase().path([BARE])
+        dialect.name(BARE)
+
+
+def test_a_name_leads_nowhere_else() -> None:
+    """It comes from the exchange's listing, and goes into a path as it is."""
+    evil = Market("btcusdt", "../../x?y=1&z,é")
+    for dialect in (Binance(), Coinbase(), Kraken(), Okx(), Bybit()):
+        assert "..%2F..%2Fx%3Fy%3D1%26z%2C%C3%A9" in dialect.path([evil])
 
 
 @pytest.mark.parametrize(
@@ -65,20 +88,23 @@ def test_coinbase_needs_base_and_quote() -> None:
         (Mock(), MOCK_BODY, "79850.120000000000001", "1234567.89", 1696118400.123),
         (Binance(), BINANCE_BODY, "26967.1", "8913.3", 1696118400.123),
         (Coinbase(), COINBASE_BODY, "26967.1", "53602.03940154", 1696118400.123456),
-        (Kraken(), KRAKEN_BODY, "26967.1", "7954.00219674", 1696118400.0),
+        (Kraken(), KRAKEN_BODY, "26967.1", "7954.00219674", RECEIVED),
+        (Okx(), OKX_BODY, "26967.1", "8913.3", 1696118400.123),
+        (Bybit(), BYBIT_BODY, "26967.1", "8913.3", 1696118400.123),
     ],
 )
 def test_the_parse(dialect: Dialect, body: bytes, price: str, volume: str, timestamp: float) -> None:
     """Price in quote units, volume in base units, seconds; every digit kept, as Decimal straight from the bytes."""
-    ticker = Ticker("x", "btcusdt", Decimal(price), Decimal(volume), timestamp)
-    assert dialect.parse("x", [BTC], Answer(body, DATE)) == {"btcusdt": ticker}
+    clock = Clock.RECEIPT if isinstance(dialect, Kraken) else Clock.EXCHANGE
+    ticker = Ticker("x", "btcusdt", Decimal(price), Decimal(volume), timestamp, clock)
+    assert dialect.parse("x", [PAIR], Answer(body, RECEIVED)) == {"btcusdt": ticker}
 
 
 @pytest.mark.parametrize("dialect", [Mock(), Binance()])
 def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
     """Whether it is the one asked for is pricing's business."""
     body = (MOCK_BODY if isinstance(dialect, Mock) else BINANCE_BODY).replace(b"btc", b"eth").replace(b"BTC", b"ETH")
-    ticker = dialect.parse("x", [BTC], Answer(body))["btcusdt"]
+    ticker = dialect.parse("x", [PAIR], Answer(body))["btcusdt"]
     assert isinstance(ticker, Ticker)
     assert ticker.symbol == "ethusdt"
 
@@ -89,20 +115,16 @@ def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
         ("EQuery:Unknown asset pair", NotListed),
         ("EAPI:Rate limit exceeded", RateLimited),
         ("EGeneral:Too many requests", RateLimited),
-        ("EService:Unavailable", ExchangeHttpError),
+        ("EGeneral:Temporary lockout", RateLimited),
+        ("EService:Unavailable", Maintenance),
+        ("EService:Busy", Maintenance),
+        ("EGeneral:Internal error", ExchangeHttpError),
     ],
 )
 def test_kraken_says_its_errors_with_a_200(error: str, expected: type[ExchangeError]) -> None:
     """Each is what it would be as a status."""
     with pytest.raises(expected):
-        Kraken().parse("x", [BTC], Answer(b'{"error":["%s"]}' % error.encode(), DATE))
-
-
-@pytest.mark.parametrize("date", ["", "yesterday"])
-def test_kraken_without_a_date_has_no_time(date: str) -> None:
-    """A ticker of no time is none: our own clock never stands in."""
-    with pytest.raises(Undecodable, match="Date"):
-        Kraken().parse("x", [BTC], Answer(KRAKEN_BODY, date))
+        Kraken().parse("x", [PAIR], Answer(b'{"error":["%s"]}' % error.encode(), RECEIVED))
 
 
 def test_kraken_must_answer_for_one_pair() -> None:
@@ -112,7 +134,7 @@ def test_kraken_must_answer_for_one_pair() -> None:
         KRAKEN_BODY.replace(b'"XBTUSDT":', b'"X":{"c":["1","1"],"v":["1","1"]},"Y":'),
     ):
         with pytest.raises(Undecodable, match="pairs"):
-            Kraken().parse("x", [BTC], Answer(body, DATE))
+            Kraken().parse("x", [PAIR], Answer(body, RECEIVED))
 
 
 NUMBERS = [b"null", b"NaN", b"true", b'"much"', b"[]", b"{}"]
@@ -131,17 +153,21 @@ SHAPES = [
     *(BINANCE_BODY.replace(b'"26967.10000000"', number) for number in NUMBERS),
     *(COINBASE_BODY.replace(b'"26967.1"', number) for number in NUMBERS),
     *(KRAKEN_BODY.replace(b'"26967.10000"', number) for number in NUMBERS),
+    *(OKX_BODY.replace(b'"26967.1"', number) for number in NUMBERS),
+    *(BYBIT_BODY.replace(b'"26967.1"', number) for number in NUMBERS),
+    OKX_BODY.replace(b'"1696118400123"', b'"NaN"'),
+    OKX_BODY.replace(b'"data":[{', b'"data":[{},{'),
     COINBASE_BODY.replace(b"Z", b""),
     BINANCE_BODY.replace(b"1696118400123", b'"now"'),
 ]
 
 
-@pytest.mark.parametrize("dialect", [Mock(), Binance(), Coinbase(), Kraken()])
+@pytest.mark.parametrize("dialect", [Mock(), Binance(), Coinbase(), Kraken(), Okx(), Bybit()])
 @pytest.mark.parametrize("body", SHAPES)
 def test_anything_else_is_undecodable(dialect: Dialect, body: bytes) -> None:
     """Half a body, another shape, another's answer, another encoding: one reason for all."""
     with pytest.raises(Undecodable):
-        dialect.parse("x", [BTC], Answer(body, DATE))
+        dialect.parse("x", [PAIR], Answer(body, RECEIVED))
 
 
 def batch(*bodies: bytes) -> Answer:
@@ -151,16 +177,16 @@ def batch(*bodies: bytes) -> Answer:
 
 def test_many_symbols_in_one_call() -> None:
     """One path for all; who is not in the answer is not listed."""
-    assert Mock().path([BTC, ETH]) == "/mock/tickers?symbols=btcusdt,ethusdt"
-    tickers = Mock().parse("x", [BTC, ETH], batch(MOCK_BODY))
-    assert tickers == Mock().parse("x", [BTC], Answer(MOCK_BODY))
+    assert Mock().path([PAIR, OTHER]) == "/mock/tickers?symbols=btcusdt,ethusdt"
+    tickers = Mock().parse("x", [PAIR, OTHER], batch(MOCK_BODY))
+    assert tickers == Mock().parse("x", [PAIR], Answer(MOCK_BODY))
 
 
 @pytest.mark.parametrize("number", [number for number in NUMBERS if number != b"NaN"])  # which is no JSON at all
 def test_a_bad_body_in_a_batch_costs_only_itself(number: bytes) -> None:
     """It is undecodable, the others are tickers."""
     bad = MOCK_BODY.replace(b"btcusdt", b"ethusdt").replace(b"79850.120000000000001", number)
-    tickers = Mock().parse("x", [BTC, ETH], batch(bad, MOCK_BODY))
+    tickers = Mock().parse("x", [PAIR, OTHER], batch(bad, MOCK_BODY))
     assert isinstance(tickers["ethusdt"], Undecodable)
     assert isinstance(tickers["btcusdt"], Ticker)
 
@@ -169,4 +195,4 @@ def test_a_bad_body_in_a_batch_costs_only_itself(number: bytes) -> None:
 def test_a_batch_that_is_none(body: bytes) -> None:
     """Then nobody in it has a ticker."""
     with pytest.raises((Undecodable, RecursionError)):
-        Mock().parse("x", [BTC, ETH], Answer(body))
+        Mock().parse("x", [PAIR, OTHER], Answer(body))

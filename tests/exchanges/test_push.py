@@ -22,7 +22,8 @@ from aggregator.metrics import Metrics
 from aggregator.models import Asset, Ticker, Tier
 from aggregator.service.opening import DIALECTS, PUSHING
 from tests.exchanges.test_http import value
-from tests.exchanges.venues.sockets import VENUES, Venue, opened
+from tests.exchanges.venues.sockets import FEEDS, opened
+from tests.exchanges.venues.sockets import Feed as Pushing
 from tests.parts.ports import free_port
 
 pytestmark = pytest.mark.real
@@ -45,12 +46,12 @@ async def until(condition: Callable[[], bool]) -> None:
 class Scene:
     """A venue, and the exchange in front of it as the service sees it."""
 
-    def __init__(self, name: str, venue: Venue, http: aiohttp.ClientSession, interval: float) -> None:
+    def __init__(self, name: str, venue: Pushing, http: aiohttp.ClientSession, interval: float) -> None:
         self.venue = venue
         self.metrics = Metrics(CollectorRegistry())
         self.wanted: Sequence[Asset] = [BTC, ETH]
         self.ahead = 0.0
-        polled = HttpExchange(name, venue.url, DIALECTS[name](), http, self.metrics, 4)
+        polled = HttpExchange(name, f"{venue.url}/polled", DIALECTS[name](), http, self.metrics, 4)
         connect = connector(http, time.time)
         self.feed = Feed(
             name, venue.push_url, PUSHING[name](), connect, lambda: self.wanted, interval, self.metrics, now=self.now
@@ -92,11 +93,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def running(name: str, interval: float = INTERVAL, venue: Venue | None = None) -> AsyncIterator[Scene]:
+async def running(name: str, interval: float = INTERVAL, venue: Pushing | None = None) -> AsyncIterator[Scene]:
     """Run the venue and the feed."""
-    async with opened(venue or VENUES[name]()) as served, session(0.5) as http:
+    async with opened(venue or FEEDS[name]()) as served, session(0.5) as http:
         scene = Scene(name, served, http, interval)
-        running = asyncio.create_task(scene.exchange.run())
+        running = asyncio.create_task(scene.feed.run())
         try:
             yield scene
         finally:
@@ -105,7 +106,7 @@ async def running(name: str, interval: float = INTERVAL, venue: Venue | None = N
             await asyncio.gather(running, return_exceptions=True)
 
 
-@pytest.fixture(params=list(VENUES))
+@pytest.fixture(params=list(FEEDS))
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     """Each of the three, pushing."""
     async with running(request.param) as scene:
@@ -298,7 +299,7 @@ async def test_a_gap_is_resynchronised() -> None:
 @pytest.mark.parametrize("name", ["coinbase", "kraken"])
 async def test_a_pair_it_does_not_trade_costs_only_itself(name: str) -> None:
     """The refusal is counted, the others are pushed; Binance says nothing, and pushes nothing, of such a pair."""
-    venue = VENUES[name]()
+    venue = FEEDS[name]()
     venue.unlisted = {PUSHING[name]().spell(ETH)}
     async with running(name, venue=venue) as scene:
         await until(lambda: scene.feed.young("btcusdt") is not None)
@@ -329,7 +330,7 @@ async def test_subscriptions_are_bounded_and_in_parts() -> None:
 
 async def test_a_refused_handshake_is_heeded() -> None:
     """A 429 with Retry-After: no second try before that, and polls go on."""
-    venue = VENUES["binance"]()
+    venue = FEEDS["binance"]()
     venue.handshake, venue.retry_after = 429, "30"
     async with running("binance", venue=venue) as scene:
         await until(lambda: scene.count("lost") == 1)
@@ -342,7 +343,7 @@ async def test_a_refused_handshake_is_heeded() -> None:
 @pytest.mark.parametrize("status", [200, 301, 403, 500])
 async def test_what_is_no_websocket_is_told(status: int) -> None:
     """Whatever stands there, it is tried again, and said what it was."""
-    venue = VENUES["binance"]()
+    venue = FEEDS["binance"]()
     venue.handshake = status
     async with running("binance", venue=venue) as scene:
         await until(lambda: scene.count("lost") >= 2)

@@ -20,6 +20,7 @@ class ScriptedExchange:
     newest_ticker = None
     quiet_seconds = 0.0
     push_trouble = None
+    calls_a_second = None
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:
         self.name = name
@@ -33,6 +34,11 @@ class ScriptedExchange:
         self.cancelled = 0
         self.let_go = asyncio.Event()
         self._now = now
+        self.listing: set[str] | None = None
+
+    def trades(self, symbol: str) -> bool | None:
+        """Whether `listing` has it."""
+        return None if self.listing is None else symbol in self.listing
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Answer each asset by the script."""

@@ -21,6 +21,7 @@ _READY: Json = {
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0}},
     "jobs_behind_seconds": {},
 }
+_ASSET: Json = {"symbol": "btcusdt", "tier": Tier.HOT.value, "rank": 1, "venues": 3, "too_few_venues": False}
 _NOT_READY = _READY | {
     "ready": False,
     "reasons": ["hot tier: 20 of 20 assets have no price yet"],
@@ -37,11 +38,11 @@ OPERATIONS: Operations = {
     "GET /assets": operation(
         "getAssets",
         _TAG,
-        "Every listed asset with its tier and rank",
+        "Every listed asset with its tier and rank, and how many exchanges trade it",
         {
             "200": response(
                 "The assets, hottest first",
-                json(model(AssetList), {"assets": [{"symbol": "btcusdt", "tier": Tier.HOT.value, "rank": 1}]}),
+                json(model(AssetList), {"assets": [_ASSET]}),
                 ("NoStore",),
             )
         },

@@ -6,7 +6,7 @@ These types are only read, to be shown; what is sent is put together by the rout
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from aggregator.api.answers import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
 from aggregator.candles import INTERVALS, Candle
@@ -98,11 +98,17 @@ class CandleList(Struct, frozen=True):
 
 
 class ListedAsset(Struct, frozen=True):
-    """A listed asset; `rank` is its row in the symbols file, from 1."""
+    """A listed asset; `rank` is its row in the symbols file, from 1.
+
+    `venues` is how many exchanges trade it, as far as they tell, and `too_few_venues` whether those are fewer than make
+    a price. A process that asks no exchange says neither.
+    """
 
     symbol: Symbol
     tier: Tier
     rank: Count
+    venues: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    too_few_venues: bool | UnsetType = UNSET
 
 
 class AssetList(Struct, frozen=True):
@@ -170,6 +176,7 @@ _MORE: dict[str, dict[str, dict[str, Any]]] = {
         "price": _ABOVE_ZERO,
         "volume": {"description": "In units of the base"} | _ABOVE_ZERO,
         "weight": {"description": "Its share of the volume"} | _FROM_ZERO | {"maximum": 1},
+        "clock": {"description": "Whose time it has: the exchange's own, or ours of when its answer was received"},
     },
     "Missing": {"reason": {"enum": [INVALID_SYMBOL, NOT_FOUND, NO_PRICE]}},
     "CandleList": {"interval": {"enum": list(INTERVALS)}},

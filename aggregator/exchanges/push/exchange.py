@@ -14,6 +14,7 @@ class PushedExchange:
     def __init__(self, polled: Exchange, feed: Feed, metrics: Metrics) -> None:
         self.name = polled.name
         self.batch = polled.batch
+        self.calls_a_second = polled.calls_a_second
         self._polled = polled
         self._feed = feed
         self._answers = metrics.push_answers.labels(polled.name)
@@ -48,16 +49,16 @@ class PushedExchange:
         """Why it has fallen back to being polled; empty while it pushes."""
         return self._feed.trouble
 
+    def trades(self, symbol: str) -> bool | None:
+        """As its listing has it."""
+        return self._polled.trades(symbol)
+
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Answer from the feed what it has young; ask for the rest, if there is any."""
         pushed = {asset.symbol: ticker for asset in assets if (ticker := self._feed.young(asset.symbol)) is not None}
         self._answers.inc(len(pushed))
         rest = [asset for asset in assets if asset.symbol not in pushed]
         return {**pushed, **(await self._polled.fetch(rest) if rest else {})}
-
-    async def run(self) -> None:
-        """Keep the feed; never returns."""
-        await self._feed.run()
 
 
 def _known(*values: float | None) -> list[float]:

@@ -21,7 +21,7 @@ from aggregator.ports import Job
 from aggregator.stores.redis.client import RedisClient, mapped
 from aggregator.stores.redis.clock import RedisClock
 from aggregator.stores.redis.group import Entry, Group
-from aggregator.tiers import Catalog
+from aggregator.tiers import TOGETHER, Catalog
 from aggregator.work import Rota
 
 _TICK = 0.02  # seconds; due times closer together than this are issued together
@@ -53,12 +53,14 @@ class SharedWork:
         metrics: Metrics,
         name: str,
         abandoned: float,
+        together: float = TOGETHER,
     ) -> None:
         self._redis = client.redis
         self._stream = f"{client.prefix}jobs:"
         self._fill = f"{client.prefix}filling:"
         self._catalog = catalog
         self._most = most
+        self._together = together
         self._metrics = metrics
         self._abandoned_ms = round(abandoned * 1000)
         self._clock = RedisClock(client)
@@ -148,7 +150,8 @@ class SharedWork:
 
     def _rota(self, tier: Tier) -> Rota:
         """Return the rota from now on: what was due before we came was somebody else's to issue, or is filled."""
-        rota = Rota(self._catalog, tier, self._most, 0.0)  # from one moment for all, so that due times are equal bits
+        # From one moment for all, so that due times are equal bits.
+        rota = Rota(self._catalog, tier, self._most, 0.0, self._together)
         rota.take(self._clock.now())
         rota.pop_missed()
         return rota

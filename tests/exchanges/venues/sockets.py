@@ -1,13 +1,10 @@
-"""Three venues that push tickers over a real WebSocket and answer polls beside, each in its documented shapes.
+"""What Binance, Coinbase and Kraken push, over a real WebSocket, beside what they answer when polled.
 
 Written from the official documentation:
-- Binance: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (combined streams, individual
-  symbol ticker streams, error messages) and .../rest-api/market-data-endpoints (24hr ticker)
-- Coinbase Exchange: https://docs.cdp.coinbase.com/exchange/websocket-feed/overview and .../channels
-  (ticker, heartbeat)
-  and https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker
-- Kraken: https://docs.kraken.com/api/docs/websocket-v2/ticker, .../heartbeat, .../status, and
-  https://docs.kraken.com/api/docs/rest-api/get-ticker-information
+- https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (combined streams, individual symbol
+  ticker streams, error messages)
+- https://docs.cdp.coinbase.com/exchange/websocket-feed/overview and .../channels (ticker, heartbeat, errors)
+- https://docs.kraken.com/api/docs/websocket-v2/ticker, .../heartbeat and .../status
 """
 
 import asyncio
@@ -17,22 +14,30 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from aiohttp import WSCloseCode, web
 from aiohttp.test_utils import TestServer
 
+from tests.exchanges.venues.base import Quote, Venue
+from tests.exchanges.venues.binance import BinanceVenue
+from tests.exchanges.venues.coinbase import CoinbaseVenue
+from tests.exchanges.venues.kraken import KrakenVenue
+
 PERIOD = 0.05  # seconds between two pushed rounds, so that tests need not wait
 
 
-class Venue:
-    """One exchange. Prices and volumes are texts, sent digit by digit; faults are plain attributes."""
+class Feed:
+    """What one exchange pushes. Prices and volumes are texts, sent digit by digit; faults are plain attributes."""
 
     push_path = "/"
-    poll_path = "/"
+    polled: ClassVar[type[Venue]]
 
     def __init__(self) -> None:
         self.price, self.volume = "0.00000001234", "8913.300000000000000001"  # pushed
         self.polled_price = "0.00000001235"
+        pairs = [(base, quote) for base in ("btc", "eth", "doge") for quote in ("usdt", "usd")]
+        self.rest = self.polled([Quote(*pair, self.polled_price, self.volume) for pair in pairs], self.now)
         self.unlisted: set[str] = set()  # by the venue's name
         self.mute = False  # say nothing at all, but hold the connection
         self.beats_only = False
@@ -40,7 +45,7 @@ class Venue:
         self.handshake = 101  # or the status that refuses it
         self.retry_after = ""
         self.lose_tickers = False  # trades go on, and the heartbeats know of them
-        self.connections = self.polls = self.rounds = 0
+        self.connections = self.rounds = 0
         self.heard: list[dict[str, object]] = []
         self.trades = 1000
         self._open: set[web.WebSocketResponse] = set()
@@ -52,6 +57,11 @@ class Venue:
     def push_url(self) -> str:
         """Where it pushes."""
         return self.url.replace("http", "ws", 1)
+
+    @property
+    def polls(self) -> int:
+        """How many calls there were."""
+        return len(self.rest.asked)
 
     @property
     def open(self) -> int:
@@ -110,11 +120,6 @@ class Venue:
             self._open.discard(socket)
         return socket
 
-    async def poll(self, request: web.Request) -> web.Response:
-        """Answer a poll."""
-        self.polls += 1
-        return web.Response(text=self.polled(request), content_type="application/json")
-
     async def _tell(self, socket: web.WebSocketResponse) -> None:
         while True:
             await asyncio.sleep(PERIOD)
@@ -143,16 +148,12 @@ class Venue:
         """Return a frame that says that it is alive."""
         return None
 
-    @abstractmethod
-    def polled(self, request: web.Request) -> str:
-        """Return the body that answers a poll."""
 
-
-class BinanceVenue(Venue):
+class BinanceFeed(Feed):
     """Receipts with a result of null; a pair that it does not trade is taken, and never heard of."""
 
+    polled = BinanceVenue
     push_path = "/stream"
-    poll_path = "/api/v3/ticker/24hr"
 
     async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
         """SUBSCRIBE and UNSUBSCRIBE."""
@@ -174,24 +175,11 @@ class BinanceVenue(Venue):
             f'"C":{millis},"F":0,"L":{self.trades},"n":18151}}}}'
         )
 
-    def polled(self, request: web.Request) -> str:
-        """GET /api/v3/ticker/24hr, for one symbol or several."""
-        many = json.loads(request.query["symbols"]) if "symbols" in request.query else None
-        bodies = [self._body(name) for name in many or [request.query["symbol"]]]
-        return f"[{','.join(bodies)}]" if many else bodies[0]
 
-    def _body(self, name: str) -> str:
-        millis = int(self.now() * 1000)
-        return (
-            f'{{"symbol":"{name}","priceChange":"-94.9","lastPrice":"{self.polled_price}","lastQty":"0.1",'
-            f'"volume":"{self.volume}","openTime":{millis - 86400000},"closeTime":{millis},"count":1}}'
-        )
-
-
-class CoinbaseVenue(Venue):
+class CoinbaseFeed(Feed):
     """A ticker when asked for and at every trade; heartbeats with the newest trade. A wrong product spoils a call."""
 
-    poll_path = "/products/{product}/ticker"
+    polled = CoinbaseVenue
 
     async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
         """Subscribe and unsubscribe."""
@@ -235,19 +223,12 @@ class CoinbaseVenue(Venue):
             }
         )
 
-    def polled(self, request: web.Request) -> str:  # noqa: ARG002  # the answer does not repeat the product
-        """GET /products/{product_id}/ticker."""
-        return (
-            f'{{"trade_id":{self.trades},"price":"{self.polled_price}","size":"0.1","time":"{self.stamp()}",'
-            f'"bid":"1","ask":"2","volume":"{self.volume}"}}'
-        )
 
-
-class KrakenVenue(Venue):
+class KrakenFeed(Feed):
     """Numbers as JSON numbers; a status first, a snapshot when asked for, a heartbeat when there is nothing else."""
 
     push_path = "/v2"
-    poll_path = "/0/public/Ticker"
+    polled = KrakenVenue
 
     async def greet(self, socket: web.WebSocketResponse) -> None:
         """Send the status."""
@@ -287,27 +268,21 @@ class KrakenVenue(Venue):
         """Return a heartbeat message."""
         return '{"channel":"heartbeat"}'
 
-    def polled(self, request: web.Request) -> str:
-        """GET /0/public/Ticker, for one pair or several."""
-        names = request.query["pair"].split(",")
-        pairs = {name: {"c": [self.polled_price, "0.1"], "v": ["1", self.volume]} for name in names}
-        return json.dumps({"error": [], "result": pairs})
 
-
-VENUES: dict[str, Callable[[], Venue]] = {"binance": BinanceVenue, "coinbase": CoinbaseVenue, "kraken": KrakenVenue}
+FEEDS: dict[str, Callable[[], Feed]] = {"binance": BinanceFeed, "coinbase": CoinbaseFeed, "kraken": KrakenFeed}
 
 
 @asynccontextmanager
-async def opened(venue: Venue) -> AsyncIterator[Venue]:
-    """Serve the venue, on a port of its own."""
+async def opened(feed: Feed) -> AsyncIterator[Feed]:
+    """Serve it and what is polled, on a port of their own."""
     app = web.Application()
-    app.router.add_get(venue.push_path, venue.push)
-    app.router.add_get(venue.poll_path, venue.poll)
+    app.router.add_get(feed.push_path, feed.push)
+    app.add_subapp("/polled", feed.rest.application())
     server = TestServer(app, host="127.0.0.1")
     await server.start_server()
-    venue.url = str(server.make_url("")).rstrip("/")
+    feed.url = str(server.make_url("")).rstrip("/")
     try:
-        yield venue
+        yield feed
     finally:
-        await venue.drop()
+        await feed.drop()
         await server.close()

@@ -1,0 +1,47 @@
+"""Keeps the listings: read at start, and once a day. Where that fails, what is known stays, and it is tried again."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from aggregator.exchanges.guarded import GuardedExchange
+
+DAY = 86_400.0
+_FIRST_PATIENCE = 10.0  # seconds the start waits; it goes on without those that take longer
+_RETRY, _LONGEST_RETRY = 15.0, 900.0  # seconds
+
+
+class Listings:
+    """Those of all exchanges; `every` in seconds."""
+
+    def __init__(self, exchanges: Sequence[GuardedExchange], every: float = DAY, retry: float = _RETRY) -> None:
+        self.exchanges = exchanges
+        self._every = every
+        self._retry = retry
+        self._read: set[str] = set()
+
+    async def open(self) -> None:
+        """Read each once, all at the same time; who cannot say what it trades is asked for everything meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_PATIENCE), asyncio.TaskGroup() as group:
+                for exchange in self.exchanges:
+                    group.create_task(self._try(exchange))
+
+    async def run(self) -> None:
+        """Read them again, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for exchange in self.exchanges:
+                group.create_task(self._keep(exchange))
+
+    async def _keep(self, exchange: GuardedExchange) -> None:
+        pause = self._retry
+        while True:
+            succeeded = exchange.name in self._read
+            await asyncio.sleep(self._every if succeeded else pause)
+            pause = self._retry if succeeded else min(2 * pause, max(self._retry, _LONGEST_RETRY))
+            await self._try(exchange)
+
+    async def _try(self, exchange: GuardedExchange) -> None:
+        self._read.discard(exchange.name)
+        if await exchange.read_listing():
+            self._read.add(exchange.name)

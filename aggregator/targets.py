@@ -1,0 +1,102 @@
+"""The setting EXCHANGES: which exchanges, how they are asked, and where they are. Pure."""
+
+import re
+from urllib.parse import urlsplit
+
+import msgspec
+
+DIALECTS = ("mock", "binance", "coinbase", "kraken", "okx", "bybit")
+PUSHING = ("binance", "coinbase", "kraken")
+REPLAY = "replay"
+
+_NAME = r"(?P<name>[a-z0-9_-]{1,32})"
+_EXCHANGE = re.compile(
+    rf"({_NAME}=)?(?P<dialect>(ccxt:)?[a-z0-9]{{1,32}})"
+    r"(\+(?P<url>https?://[^\s/?#+]+[^\s+]*))?(?P<push>\+ws(?=$|\+))?(\+(?P<push_url>wss?://[^\s/?#+]+[^\s+]*))?"
+)
+_REPLAY = re.compile(rf"({_NAME}=)?{REPLAY}\+file://(?P<path>\S+)")
+_LIBRARY = re.compile(r"ccxt:([a-z0-9]{1,32})")
+_MOCK = "mock"  # the one without a public address
+
+
+class ExchangeTarget(msgspec.Struct, frozen=True):
+    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one).
+
+    `push_url` is where its feed is, empty likewise; None where it is only polled. A dialect `ccxt:NAME` is none of
+    ours: the exchange is asked through that library. With `replay`, the address is the path of a recording.
+    """
+
+    name: str
+    dialect: str
+    url: str
+    push_url: str | None = None
+
+    @property
+    def library(self) -> str:
+        """The library's name for the exchange; empty when the dialect is ours."""
+        found = _LIBRARY.fullmatch(self.dialect)
+        return found[1] if found else ""
+
+
+def exchange_targets(text: str) -> list[ExchangeTarget]:
+    """Read `name=dialect+url,…` or `binance,…`. Raises ValueError naming every entry that is wrong."""
+    targets: list[ExchangeTarget] = []
+    wrong: list[str] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        target = _exchange_target(entry)
+        if isinstance(target, str):
+            wrong.append(target)
+        elif target.name in {known.name for known in targets}:
+            wrong.append(f"{target.name!r} is there twice")
+        else:
+            targets.append(target)
+    if not targets and not wrong:
+        wrong.append("no exchange is named")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return targets
+
+
+def has_good_port(url: str) -> bool:
+    """Whether the address names no port, or one that there is."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _exchange_target(entry: str) -> ExchangeTarget | str:
+    """Return one entry's target, or what is wrong with it."""
+    recording = _REPLAY.fullmatch(entry)
+    if recording is not None:
+        return _replay(recording["name"], recording["path"]) or f"{entry!r}: name it, as in name={entry}"
+    match = _EXCHANGE.fullmatch(entry)
+    if match is None or not (match["name"] or _is_known(match["dialect"])):
+        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}, ccxt:NAME"
+    pushed = match["push"] is not None or match["push_url"] is not None
+    name = match["name"] or match["dialect"].removeprefix("ccxt:")
+    target = ExchangeTarget(name, match["dialect"], match["url"] or "", (match["push_url"] or "") if pushed else None)
+    return _mistake(target, entry) or target
+
+
+def _mistake(target: ExchangeTarget, entry: str) -> str:
+    """Say what is wrong with the target of `entry`, or nothing."""
+    if not _is_known(target.dialect):
+        return f"{target.dialect!r} is no dialect we know ({', '.join(DIALECTS)})"
+    if target.dialect == _MOCK and not (target.url and "=" in entry):
+        return f"{entry!r}: {_MOCK} has no public address; name={_MOCK}+http://host:port"
+    if not (has_good_port(target.url) and has_good_port(target.push_url or "")):
+        return f"{entry!r} names no port from 1 to 65535"
+    if target.push_url is not None and target.dialect not in PUSHING:
+        return f"{entry!r}: {target.dialect} does not push ({', '.join(PUSHING)} do)"
+    return ""
+
+
+def _is_known(dialect: str) -> bool:
+    return dialect in DIALECTS or _LIBRARY.fullmatch(dialect) is not None
+
+
+def _replay(name: str | None, path: str) -> ExchangeTarget | None:
+    """Return the recording's target; without a name, it has that of the file up to the first dot."""
+    found = name or path.rpartition("/")[2].partition(".")[0]
+    return ExchangeTarget(found, REPLAY, path) if re.fullmatch(_NAME, found) else None

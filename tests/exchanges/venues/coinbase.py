@@ -1,0 +1,83 @@
+"""Coinbase Exchange, after its documentation. One product a call; times are RFC 3339 with microseconds."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from aiohttp import web
+
+from tests.exchanges.venues.base import Quote, Venue, rows
+
+
+class CoinbaseVenue(Venue):
+    """See `pages`."""
+
+    pages: ClassVar[Sequence[str]] = (
+        "https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker",
+        "https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-all-known-trading-pairs",
+        "https://docs.cdp.coinbase.com/exchange/rest-api/requests",
+        "https://docs.cdp.coinbase.com/exchange/rest-api/rate-limits",
+    )
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """Return what it serves."""
+        return [web.get("/products", self.products), web.get("/products/{id}/ticker", self.ticker)]
+
+    def name_of(self, quote: Quote) -> str:
+        """BTC-USDT."""
+        return f"{quote.base}-{quote.quote}".upper()
+
+    async def ticker(self, request: web.Request) -> web.Response:
+        """Answer for one product; it does not say which."""
+        quote = self.named(request.match_info["id"])
+        if quote is None:
+            return rows({"message": "NotFound"}, status=404)
+        price = Decimal(quote.price)
+        return rows(
+            {
+                "trade_id": 86326522,
+                "price": quote.price,
+                "size": "0.00698254",
+                "time": f"{datetime.fromtimestamp(self.now(), UTC):%Y-%m-%dT%H:%M:%S.%f}Z",
+                "bid": f"{price * Decimal('0.999'):f}",
+                "ask": f"{price * Decimal('1.001'):f}",
+                "volume": quote.volume,
+                "rfq_volume": "0.123456",
+                "conversions_volume": "0",
+            }
+        )
+
+    async def products(self, _: web.Request) -> web.Response:
+        """Answer with every product."""
+        return rows(
+            [
+                {
+                    "id": self.name_of(quote),
+                    "base_currency": quote.base.upper(),
+                    "quote_currency": quote.quote.upper(),
+                    "quote_increment": "0.00000001",
+                    "base_increment": "0.00000001",
+                    "display_name": f"{quote.base}/{quote.quote}".upper(),
+                    "min_market_funds": "1",
+                    "margin_enabled": False,
+                    "post_only": False,
+                    "limit_only": False,
+                    "cancel_only": False,
+                    "status": "online" if quote.trading else "delisted",
+                    "status_message": "",
+                    "trading_disabled": not quote.trading,
+                    "fx_stablecoin": False,
+                    "auction_mode": False,
+                }
+                for quote in self.quotes.values()
+            ]
+        )
+
+    def too_often(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 429, without Retry-After."""
+        return rows({"message": "Public rate limit exceeded"}, status=429)
+
+    def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 503."""
+        return rows({"message": "ServiceUnavailable"}, status=503)
