@@ -32,6 +32,7 @@ class Reason(StrEnum):
     MAINTENANCE = "maintenance"
     BREAKER_OPEN = "breaker_open"
     LATE = "late"
+    NO_RATE = "no_rate"
 
     WRONG_SYMBOL = "wrong_symbol"
     BAD_PRICE = "bad_price"
@@ -59,6 +60,16 @@ class Asset(msgspec.Struct, gc=False, frozen=True):
     rank: int
 
 
+class Conversion(msgspec.Struct, gc=False, frozen=True):
+    """What a converted ticker was made of: the exchange's price of `symbol`, and our price of the `rate` then."""
+
+    symbol: str
+    price: Decimal
+    rate: str
+    rate_price: Decimal
+    rate_timestamp: float
+
+
 class Ticker(msgspec.Struct, gc=False, frozen=True):
     """What one exchange said: price in quote units, volume in base units, time by `clock`."""
 
@@ -68,6 +79,7 @@ class Ticker(msgspec.Struct, gc=False, frozen=True):
     volume: Decimal
     timestamp: float
     clock: Clock = Clock.EXCHANGE
+    converted: Conversion | None = None
 
 
 class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
@@ -79,10 +91,14 @@ class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     price: Decimal | None = None
     volume: Decimal | None = None
     timestamp: float | None = None
+    converted: Conversion | None = None
 
 
 class Source(msgspec.Struct, gc=False, frozen=True):
-    """An exchange's ticker as it went into a price, its share of the volume (0 to 1), and whose time it has."""
+    """An exchange's ticker as it went into a price, its share of the volume (0 to 1), and whose time it has.
+
+    `converted` is there only where the ticker was one in another quote.
+    """
 
     exchange: str
     price: Decimal
@@ -90,6 +106,7 @@ class Source(msgspec.Struct, gc=False, frozen=True):
     timestamp: float
     weight: Decimal
     clock: Clock = Clock.EXCHANGE
+    converted: Conversion | msgspec.UnsetType = msgspec.UNSET
 
 
 class Price(msgspec.Struct, gc=False, frozen=True):

@@ -63,7 +63,7 @@ def _flaw(asset: Asset, ticker: Ticker, max_age: float, now: float) -> LeftOut |
     if ticker.symbol != asset.symbol:
         return LeftOut(ticker.exchange, Reason.WRONG_SYMBOL, f"answered for {ticker.symbol[:32]!r}")
     for reason, number in ((Reason.BAD_PRICE, ticker.price), (Reason.BAD_VOLUME, ticker.volume)):
-        if not _is_quantity(number):
+        if not is_quantity(number):
             return LeftOut(ticker.exchange, reason, f"{number!s:.32}")
     age = now - ticker.timestamp
     if not age <= max_age:  # written so that a NaN time fails as well
@@ -73,7 +73,7 @@ def _flaw(asset: Asset, ticker: Ticker, max_age: float, now: float) -> LeftOut |
     return None
 
 
-def _is_quantity(number: Decimal) -> bool:
+def is_quantity(number: Decimal) -> bool:
     """Whether it is finite, above zero and of a size that a market could have."""
     return (
         number.is_finite()
@@ -119,7 +119,15 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], now: fl
         spread=_plain(spread),
         updated_at=now,
         sources=tuple(
-            Source(ticker.exchange, ticker.price, ticker.volume, ticker.timestamp, weight, ticker.clock)
+            Source(
+                ticker.exchange,
+                ticker.price,
+                ticker.volume,
+                ticker.timestamp,
+                weight,
+                ticker.clock,
+                ticker.converted or msgspec.UNSET,
+            )
             for ticker, weight in zip(tickers, weights, strict=True)
         ),
         left_out=tuple(left_out),
@@ -134,4 +142,4 @@ def _plain(number: Decimal) -> Decimal:
 
 
 def _shown(ticker: Ticker, reason: Reason, detail: str) -> LeftOut:
-    return LeftOut(ticker.exchange, reason, detail, ticker.price, ticker.volume, ticker.timestamp)
+    return LeftOut(ticker.exchange, reason, detail, ticker.price, ticker.volume, ticker.timestamp, ticker.converted)

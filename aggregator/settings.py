@@ -97,6 +97,10 @@ class Settings(BaseSettings):
         Decimal("0.05"), gt=0, le=1, description="Of three or more tickers, one further than this from the median goes."
     )
     min_sources: int = Field(1, ge=1, le=100, description="Fewer tickers than this make no price.")
+    conversions: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated rates such as usdtusd: where btcusd is not listed, btcusdt x usdtusd is taken.",
+    )
     exchange_timeout: Seconds = Field(2, description="Seconds until a call to an exchange is given up.")
     exchange_concurrency: Annotated[int, Field(ge=4, le=10_000)] = Field(
         128, description="Calls to one exchange at a time; each tier may use a quarter of it."
@@ -129,9 +133,9 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
-    @field_validator("pinned", mode="before")
+    @field_validator("pinned", "conversions", mode="before")
     @classmethod
-    def _split_pinned(cls, value: object) -> object:
+    def _split_symbols(cls, value: object) -> object:
         return tuple(filter(None, value.lower().replace(" ", "").split(","))) if isinstance(value, str) else value
 
     @field_validator("cache_url")

@@ -14,6 +14,7 @@ LAYERS = [
     ["models"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
+    ["conversion"],
     ["ports", "settings", "metrics", "hub", "logs", "progress"],
     ["freshness", "commit", "work", "accesses"],
     ["ranking", "tally"],
@@ -36,7 +37,7 @@ HOMES = {
     "rich": ["progress.py"],
     "psutil": ["metrics.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "quorum", "popularity", "candles"]
+PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",

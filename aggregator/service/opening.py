@@ -1,16 +1,19 @@
 """From settings to open parts: the catalog, the stores, the exchanges."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import msgspec
 
+from aggregator.conversion import CannotConvert, Conversions
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.binance import Binance
 from aggregator.exchanges.bybit import Bybit
 from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.coinbase import Coinbase
+from aggregator.exchanges.converting import ConvertingExchange
 from aggregator.exchanges.dialect import Dialect
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.http import HttpExchange, Session, session
@@ -71,7 +74,23 @@ def catalog_of(settings: Settings) -> Catalog:
     unlisted = [symbol for symbol in settings.pinned if catalog.find(symbol) is None]
     if unlisted:
         raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned; name listed symbols with --pinned")
+    conversions_of(settings, catalog)
     return catalog
+
+
+def conversions_of(settings: Settings, catalog: Catalog) -> Conversions | None:
+    """Return what is to be converted, or None where nothing is. Raises CannotGoOn."""
+    if not settings.conversions:
+        return None
+    rates = [catalog.find(symbol) for symbol in settings.conversions]
+    found = [rate for rate in rates if rate is not None]
+    if len(found) < len(rates):
+        unlisted = [symbol for symbol in settings.conversions if catalog.find(symbol) is None]
+        raise CannotGoOn(f"{', '.join(unlisted)} not in {settings.symbols_file}, but a rate of --conversions")
+    try:
+        return Conversions(found, catalog.assets.values())
+    except CannotConvert as error:
+        raise CannotGoOn(f"{error} (AGGREGATOR_CONVERSIONS)") from error
 
 
 async def open_redis(settings: Settings, stack: AsyncExitStack) -> RedisClient | None:
@@ -121,21 +140,26 @@ class Exchanges(msgspec.Struct):
     beside: list[Listings | Feed]
 
 
-async def open_exchanges(settings: Settings, catalog: Catalog, metrics: Metrics, stack: AsyncExitStack) -> Exchanges:
+async def open_exchanges(
+    settings: Settings, catalog: Catalog, cache: Near, metrics: Metrics, stack: AsyncExitStack
+) -> Exchanges:
     """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     targets = exchange_targets(settings.exchanges)
     polled = [_exchange(target, settings, http, metrics, stack) for target in targets]
     listings = Listings(polled)
     await listings.open()
+    conversions = conversions_of(settings, catalog)
     found = Exchanges([], [listings])
     for target, exchange in zip(targets, polled, strict=True):
-        if target.push_url is None:
-            found.all.append(exchange)
-            continue
-        feed = _feed(target, exchange, http, settings, catalog, metrics)
-        found.all.append(PushedExchange(exchange, feed, metrics))
-        found.beside.append(feed)
+        opened: Exchange = exchange
+        if target.push_url is not None:
+            feed = _feed(target, partial(_hot, catalog, exchange, conversions), http, settings, metrics)
+            found.beside.append(feed)
+            opened = PushedExchange(exchange, feed, metrics)
+        found.all.append(
+            opened if conversions is None else ConvertingExchange(opened, conversions, catalog, cache.peek)
+        )
     return found
 
 
@@ -152,16 +176,23 @@ def _exchange(
 
 
 def _feed(
-    target: ExchangeTarget, polled: Exchange, http: Session, settings: Settings, catalog: Catalog, metrics: Metrics
+    target: ExchangeTarget, wanted: Callable[[], Sequence[Asset]], http: Session, settings: Settings, metrics: Metrics
 ) -> Feed:
-    """Return what the exchange pushes: of hot assets, those it trades."""
     dialect = PUSHING[target.dialect]()
     url, connect = target.push_url or dialect.public_url, connector(http, time.time)
-
-    def wanted() -> list[Asset]:
-        return [asset for asset in catalog.of(Tier.HOT) if polled.trades(asset.symbol) is not False]
-
     return Feed(target.name, url, dialect, connect, wanted, settings.hot_interval, metrics)
+
+
+def _hot(catalog: Catalog, exchange: Exchange, conversions: Conversions | None) -> list[Asset]:
+    """Return what an exchange is to push: hot assets that it trades, and what stands in for those that it does not."""
+    found: dict[str, Asset] = {}
+    for asset in catalog.of(Tier.HOT):
+        stand_ins = [one.asset for one in conversions.sources(asset)] if conversions is not None else []
+        for one in (asset, *stand_ins):
+            if exchange.trades(one.symbol) is not False:
+                found[one.symbol] = one
+                break
+    return list(found.values())
 
 
 async def _try(step: Awaitable[None], setting: str, mend: str) -> None:

@@ -147,7 +147,7 @@ class _Process:
             await self._catch_up(cache)
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
         else:
-            opened = await open_exchanges(settings, self._catalog, self.metrics, self._stack)
+            opened = await open_exchanges(settings, self._catalog, cache, self.metrics, self._stack)
             for part in opened.beside:
                 await self._stack.enter_async_context(_running(part))
             exchanges += opened.all

@@ -2,63 +2,47 @@
 
 from collections.abc import Mapping, Sequence
 
+from aggregator.exchanges.around import AroundExchange
 from aggregator.exchanges.push.feed import Feed
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Ticker
 from aggregator.ports import Exchange
 
 
-class PushedExchange:
-    """`aggregator.ports.Exchange`: `polled`, with a feed before it. Breaker and quiet are those of the calls."""
+class PushedExchange(AroundExchange):
+    """`polled`, with a feed before it. Breaker, quiet and listing are those of the calls."""
 
     def __init__(self, polled: Exchange, feed: Feed, metrics: Metrics) -> None:
-        self.name = polled.name
-        self.batch = polled.batch
-        self.calls_a_second = polled.calls_a_second
-        self._polled = polled
+        super().__init__(polled)
         self._feed = feed
         self._answers = metrics.push_answers.labels(polled.name)
 
     @property
-    def breaker_state(self) -> str:
-        """As of the calls."""
-        return self._polled.breaker_state
-
-    @property
-    def quiet_seconds(self) -> float:
-        """As of the calls."""
-        return self._polled.quiet_seconds
-
-    @property
     def idle_seconds(self) -> float | None:
         """How long ago it last gave a ticker, pushed or asked for; None when it never has."""
-        return min(_known(self._feed.idle_seconds, self._polled.idle_seconds), default=None)
+        return min(_known(self._feed.idle_seconds, self._inner.idle_seconds), default=None)
 
     @property
     def silent_seconds(self) -> float:
         """For how long it has been asked in vain, and has pushed nothing."""
-        return min(_known(self._feed.idle_seconds, self._polled.silent_seconds))
+        return min(_known(self._feed.idle_seconds, self._inner.silent_seconds))
 
     @property
     def newest_ticker(self) -> float | None:
         """The newest time of its tickers, pushed or asked for."""
-        return max(_known(self._feed.newest_ticker, self._polled.newest_ticker), default=None)
+        return max(_known(self._feed.newest_ticker, self._inner.newest_ticker), default=None)
 
     @property
     def push_trouble(self) -> str | None:
         """Why it has fallen back to being polled; empty while it pushes."""
         return self._feed.trouble
 
-    def trades(self, symbol: str) -> bool | None:
-        """As its listing has it."""
-        return self._polled.trades(symbol)
-
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Answer from the feed what it has young; ask for the rest, if there is any."""
         pushed = {asset.symbol: ticker for asset in assets if (ticker := self._feed.young(asset.symbol)) is not None}
         self._answers.inc(len(pushed))
         rest = [asset for asset in assets if asset.symbol not in pushed]
-        return {**pushed, **(await self._polled.fetch(rest) if rest else {})}
+        return {**pushed, **(await self._inner.fetch(rest) if rest else {})}
 
 
 def _known(*values: float | None) -> list[float]:

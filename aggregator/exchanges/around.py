@@ -1,0 +1,54 @@
+"""An exchange around another: the same in everything that is not told otherwise."""
+
+from collections.abc import Mapping, Sequence
+
+from aggregator.models import Asset, LeftOut, Ticker
+from aggregator.ports import Exchange
+
+
+class AroundExchange:
+    """`aggregator.ports.Exchange`, as `inner` is."""
+
+    def __init__(self, inner: Exchange) -> None:
+        self.name = inner.name
+        self.batch = inner.batch
+        self.calls_a_second = inner.calls_a_second
+        self._inner = inner
+
+    @property
+    def breaker_state(self) -> str:
+        """As inside."""
+        return self._inner.breaker_state
+
+    @property
+    def quiet_seconds(self) -> float:
+        """As inside."""
+        return self._inner.quiet_seconds
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """As inside."""
+        return self._inner.idle_seconds
+
+    @property
+    def silent_seconds(self) -> float:
+        """As inside."""
+        return self._inner.silent_seconds
+
+    @property
+    def newest_ticker(self) -> float | None:
+        """As inside."""
+        return self._inner.newest_ticker
+
+    @property
+    def push_trouble(self) -> str | None:
+        """As inside."""
+        return self._inner.push_trouble
+
+    def trades(self, symbol: str) -> bool | None:
+        """As inside."""
+        return self._inner.trades(symbol)
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """As inside."""
+        return await self._inner.fetch(assets)

@@ -1,0 +1,120 @@
+"""An exchange that stands in with another quote where it does not list the one asked for."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import pytest
+
+from aggregator.conversion import Conversions
+from aggregator.exchanges.converting import ConvertingExchange
+from aggregator.models import Asset, LeftOut, Price, Reason, Ticker, Tier
+from aggregator.tiers import Catalog
+from tests.parts.examples import CADENCE, NOW, ticker
+from tests.parts.scripted import ScriptedExchange
+
+ASSETS = {
+    symbol: Asset(symbol, base, quote, Tier.HOT, rank)
+    for rank, (symbol, base, quote) in enumerate(
+        [("btcusd", "btc", "usd"), ("ethusd", "eth", "usd"), ("btcusdt", "btc", "usdt"), ("usdtusd", "usdt", "usd")], 1
+    )
+}
+CATALOG = Catalog(ASSETS, CADENCE)
+BTCUSD, ETHUSD, BTCUSDT, USDTUSD = ASSETS.values()
+RATE = Price("usdtusd", Decimal("0.5"), NOW - 1, Tier.HOT, Decimal(0), NOW, ())
+
+
+class Venue(ScriptedExchange):
+    """Lists these, at these prices."""
+
+    def __init__(self, **prices: str) -> None:
+        super().__init__("binance", batch=10)
+        self.prices: Mapping[str, str] = prices
+        self.script = self._said
+
+    def _said(self, asset: Asset) -> Ticker | LeftOut:
+        price = self.prices.get(asset.symbol)
+        if price is None:
+            return LeftOut(self.name, Reason.NOT_LISTED, "not in its listing")
+        return ticker(self.name, price, symbol=asset.symbol)
+
+    def trades(self, symbol: str) -> bool | None:
+        """Whether it lists it."""
+        return symbol in self.prices
+
+
+def converting(
+    venue: ScriptedExchange, rate: Callable[[str], Price | None] = lambda _: RATE, rates: tuple[Asset, ...] = (USDTUSD,)
+) -> ConvertingExchange:
+    """Return the exchange around the venue, at NOW."""
+    return ConvertingExchange(venue, Conversions(rates, ASSETS.values()), CATALOG, rate, lambda: NOW)
+
+
+async def test_it_stands_in_where_the_pair_is_not_listed() -> None:
+    """One call more, for what it lacks; the answer is of the asset asked for, and says how it came to be."""
+    venue = Venue(btcusdt="100")
+    answers = await converting(venue).fetch([BTCUSD])
+    found = answers["btcusd"]
+    assert isinstance(found, Ticker)
+    assert (found.symbol, found.price) == ("btcusd", Decimal(50))
+    assert found.converted is not None
+    assert venue.asked == ["btcusd", "btcusdt"]
+
+
+async def test_its_own_pair_goes_before() -> None:
+    """Where it lists btcusd there is nothing to convert: it has one voice in a price."""
+    venue = Venue(btcusd="51", btcusdt="100")
+    found = (await converting(venue).fetch([BTCUSD]))["btcusd"]
+    assert isinstance(found, Ticker)
+    assert (found.price, found.converted) == (Decimal(51), None)
+    assert venue.asked == ["btcusd"]
+
+
+async def test_what_was_asked_for_anyway_is_not_asked_for_twice() -> None:
+    """Both in one fetch; the one in usdt is answered as it is."""
+    venue = Venue(btcusdt="100")
+    answers = await converting(venue).fetch([BTCUSD, BTCUSDT])
+    assert [one.price for one in answers.values() if isinstance(one, Ticker)] == [Decimal(50), Decimal(100)]
+    assert venue.asked == ["btcusd", "btcusdt"]
+
+
+async def test_a_rate_is_never_converted() -> None:
+    """Neither the rate itself, by whatever else there is, nor what nobody lists."""
+    eurusd = Asset("eurusd", "eur", "usd", Tier.HOT, 9)
+    venue = Venue(usdteur="1", btcusdt="1")
+    answers = await converting(venue, rates=(USDTUSD, eurusd)).fetch([USDTUSD, ETHUSD])
+    assert [one.reason for one in answers.values() if isinstance(one, LeftOut)] == [Reason.NOT_LISTED] * 2
+    assert "usdteur" not in venue.asked
+
+
+async def test_the_first_rate_that_leads_somewhere() -> None:
+    """In the order of the setting."""
+    eurusd = Asset("eurusd", "eur", "usd", Tier.HOT, 9)
+    for prices, symbol in (({"btcusdt": "1", "btceur": "1"}, "btceur"), ({"btcusdt": "1"}, "btcusdt")):
+        found = (await converting(Venue(**prices), rates=(eurusd, USDTUSD)).fetch([BTCUSD]))["btcusd"]
+        if symbol == "btcusdt":
+            assert isinstance(found, Ticker)
+        else:  # the catalog does not list eurusd, so there is no telling how old its rate may be
+            assert isinstance(found, LeftOut)
+            assert found.reason is Reason.NO_RATE
+
+
+@pytest.mark.parametrize("rate", [None, Price("usdtusd", Decimal(1), NOW - 7.6, Tier.HOT, Decimal(0), NOW, ())])
+async def test_without_a_fresh_rate_there_is_no_ticker(rate: Price | None) -> None:
+    """It says so, and is not called unlisted: it may have one soon."""
+    found = (await converting(Venue(btcusdt="100"), lambda _: rate).fetch([BTCUSD]))["btcusd"]
+    assert isinstance(found, LeftOut)
+    assert found.reason is Reason.NO_RATE
+
+
+async def test_the_stand_ins_trouble_is_told_as_its_own() -> None:
+    """A timeout of the call for btcusdt is why there is no btcusd."""
+    venue = Venue()
+    venue.script = lambda asset: LeftOut("binance", Reason.NOT_LISTED if asset is BTCUSD else Reason.TIMEOUT, "why")
+    found = (await converting(venue).fetch([BTCUSD]))["btcusd"]
+    assert found == LeftOut("binance", Reason.TIMEOUT, "btcusdt: why")
+
+
+def test_it_trades_what_it_can_stand_in_for() -> None:
+    """So that /assets counts it among the venues."""
+    exchange = converting(Venue(btcusdt="100"))
+    assert [exchange.trades(symbol) for symbol in (*ASSETS, "nosuch")] == [True, False, True, False, False]

@@ -1,0 +1,175 @@
+"""A ticker in one quote as one in another: what it costs, what it never does."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.conversion import CannotConvert, Conversions, Source, convert
+from aggregator.models import Asset, Conversion, LeftOut, Price, Reason, Ticker, Tier
+from aggregator.models import Source as PriceSource
+from aggregator.pricing import FUTURE_TOLERANCE, Rules, aggregate
+from tests.parts.examples import NOW
+
+BTCUSD = Asset("btcusd", "btc", "usd", Tier.HOT, 1)
+BTCUSDT = Asset("btcusdt", "btc", "usdt", Tier.HOT, 2)
+USDTUSD = Asset("usdtusd", "usdt", "usd", Tier.HOT, 3)
+EURUSD = Asset("eurusd", "eur", "usd", Tier.HOT, 4)
+OLDEST = 7.5
+
+amounts = st.decimals(min_value="0.00000001", max_value="1000000", places=10).filter(lambda number: number > 0)
+
+
+def rate(price: str = "0.9998", timestamp: float = NOW - 1, converted: Conversion | None = None) -> Price:
+    """Return our price of usdtusd."""
+    amount = Decimal(price)
+    source = PriceSource("kraken", amount, Decimal(1), timestamp, Decimal(1), converted=converted or msgspec.UNSET)
+    return Price("usdtusd", amount, timestamp, Tier.HOT, Decimal(0), timestamp, (source,))
+
+
+def ticker(price: Decimal = Decimal(80_000), volume: Decimal = Decimal(3), timestamp: float = NOW - 2) -> Ticker:
+    """Return what binance says of btcusdt."""
+    return Ticker("binance", "btcusdt", price, volume, timestamp)
+
+
+def converted(said: Ticker, by: Price | None) -> Ticker:
+    """Convert where that must succeed."""
+    found = convert(BTCUSD, BTCUSDT, said, by, OLDEST, NOW)
+    assert isinstance(found, Ticker), found
+    return found
+
+
+def test_an_example() -> None:
+    """80,000 usdt at 0.9998 are 79,984 usd; the volume stays, the older time counts, and it says what it is made of."""
+    found = converted(ticker(), rate())
+    assert found == Ticker(
+        "binance",
+        "btcusd",
+        Decimal(79_984),
+        Decimal(3),
+        NOW - 2,
+        converted=Conversion("btcusdt", Decimal(80_000), "usdtusd", Decimal("0.9998"), NOW - 1),
+    )
+
+
+@given(amounts, amounts, amounts)
+def test_the_product_is_exact(price: Decimal, by: Decimal, volume: Decimal) -> None:
+    """No digit is lost on the way, and the volume is untouched."""
+    found = converted(ticker(price, volume), rate(str(by)))
+    assert Fraction(found.price) == Fraction(price) * Fraction(by)
+    assert found.volume == volume
+
+
+@given(amounts, amounts, st.floats(0, 7), st.floats(0, 7))
+def test_neither_makes_the_other_look_fresher(price: Decimal, by: Decimal, age: float, rate_age: float) -> None:
+    """The time is that of the older, so the rule for age is as strict as for any other ticker."""
+    found = converted(ticker(price, timestamp=NOW - age), rate(str(by), NOW - rate_age))
+    assert found.timestamp == min(NOW - age, NOW - rate_age)
+    rules = Rules(5, Decimal("0.05"), 1)
+    used = isinstance(aggregate(BTCUSD, [found], rules, NOW), Price)
+    assert used == (NOW - found.timestamp <= 5)
+
+
+@given(st.lists(amounts, min_size=2, max_size=5), st.decimals(min_value="0.5", max_value="2", places=6))
+def test_who_is_an_outlier_does_not_depend_on_the_rate(prices: list[Decimal], by: Decimal) -> None:
+    """Converted by one rate, tickers agree or not as they did before."""
+
+    def reasons(asset: Asset, tickers: list[Ticker]) -> list[tuple[str, Reason]]:
+        outcome = aggregate(asset, tickers, Rules(10, Decimal("0.05"), 1), NOW)
+        return [(one.exchange, one.reason) for one in outcome.left_out]
+
+    said = [Ticker(f"x{number}", "btcusdt", price, Decimal(1), NOW) for number, price in enumerate(prices)]
+    assert reasons(BTCUSDT, said) == reasons(BTCUSD, [converted(one, rate(str(by))) for one in said])
+
+
+def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
+    """It is left out like any other, with the price it was converted from."""
+    others = [Ticker(name, "btcusd", Decimal(100), Decimal(1), NOW) for name in ("a", "b")]
+    liar = converted(ticker(Decimal(200)), rate())
+    (left_out,) = aggregate(BTCUSD, [*others, liar], Rules(10, Decimal("0.05"), 1), NOW).left_out
+    assert left_out.reason is Reason.OUTLIER
+    assert left_out.converted == Conversion("btcusdt", Decimal(200), "usdtusd", Decimal("0.9998"), NOW - 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "by", "reason"),
+    [
+        (ticker(), None, Reason.NO_RATE),
+        (ticker(), rate(timestamp=NOW - OLDEST - 0.001), Reason.NO_RATE),
+        (ticker(), rate(timestamp=math.nan), Reason.NO_RATE),
+        (ticker(), rate(converted=Conversion("a", Decimal(1), "b", Decimal(1), NOW)), Reason.NO_RATE),
+        (ticker(Decimal("NaN")), rate(), Reason.BAD_PRICE),
+        (ticker(Decimal("sNaN")), rate(), Reason.BAD_PRICE),
+        (ticker(Decimal("Infinity")), rate(), Reason.BAD_PRICE),
+        (ticker(Decimal("1E+999999")), rate(), Reason.BAD_PRICE),
+        (ticker(Decimal(0)), rate(), Reason.BAD_PRICE),
+        (ticker(Decimal("1." + "1" * 50)), rate(), Reason.BAD_PRICE),
+        (msgspec.structs.replace(ticker(), symbol="ethusdt"), rate(), Reason.WRONG_SYMBOL),
+        (msgspec.structs.replace(ticker(), symbol="btcusd"), rate(), Reason.WRONG_SYMBOL),
+    ],
+)
+def test_what_cannot_be_converted_is_told(said: Ticker, by: Price | None, reason: Reason) -> None:
+    """No rate, a stale one or one that is converted itself; and what pricing would not take either."""
+    found = convert(BTCUSD, BTCUSDT, said, by, OLDEST, NOW)
+    assert isinstance(found, LeftOut)
+    assert (found.exchange, found.reason) == ("binance", reason)
+
+
+@pytest.mark.parametrize("seconds", [FUTURE_TOLERANCE + 1, 1e6, math.inf])
+def test_a_time_of_the_future_is_not_hidden_behind_the_rates(seconds: float) -> None:
+    """It would be left out unconverted, and so it is converted."""
+    found = converted(ticker(timestamp=NOW + seconds), rate())
+    (left_out,) = aggregate(BTCUSD, [found], Rules(10, Decimal("0.05"), 1), NOW).left_out
+    assert left_out.reason is Reason.FROM_THE_FUTURE
+
+
+def test_a_time_that_is_none_stays_none() -> None:
+    """And is left out for it."""
+    found = converted(ticker(timestamp=math.nan), rate())
+    (left_out,) = aggregate(BTCUSD, [found], Rules(10, Decimal("0.05"), 1), NOW).left_out
+    assert left_out.reason is Reason.TOO_OLD
+
+
+def test_what_stands_in_for_what() -> None:
+    """The listed pair, or else the one it would be; nothing for rates, other quotes and bare symbols."""
+    conversions = Conversions([USDTUSD, EURUSD], [BTCUSD, BTCUSDT, USDTUSD, EURUSD])
+    btceur = Asset("btceur", "btc", "eur", Tier.HOT, 1)
+    assert conversions.sources(BTCUSD) == [Source(BTCUSDT, "usdtusd"), Source(btceur, "eurusd")]
+    for asset in (BTCUSDT, USDTUSD, EURUSD, Asset("btcusd", "", "", Tier.HOT, 1)):
+        assert conversions.sources(asset) == []
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ([USDTUSD, Asset("usdusdt", "usd", "usdt", Tier.HOT, 5)], "usd, usdt would be converted both from and to"),
+        ([USDTUSD, Asset("eurusdt", "eur", "usdt", Tier.HOT, 5)], "usdt would be converted both from and to"),
+        ([Asset("usdtusd", "", "", Tier.HOT, 5)], "does not say which is base"),
+    ],
+)
+def test_rates_that_make_a_circle_or_two_hops_are_refused(rates: list[Asset], told: str) -> None:
+    """At start, by name."""
+    with pytest.raises(CannotConvert, match=told):
+        Conversions(rates, rates)
+
+
+quotes = st.sampled_from(["usd", "usdt", "usdc", "eur", "btc"])
+
+
+@given(st.lists(st.tuples(quotes, quotes).filter(lambda pair: pair[0] != pair[1]), min_size=1, max_size=5, unique=True))
+def test_whatever_is_converted_is_never_converted_again(pairs: list[tuple[str, str]]) -> None:
+    """Of rates that are taken, none leads on from where another leads to: one hop, and no way back."""
+    rates = [Asset(base + quote, base, quote, Tier.HOT, number) for number, (base, quote) in enumerate(pairs)]
+    try:
+        conversions = Conversions(rates, rates)
+    except CannotConvert:
+        assert {base for base, _ in pairs} & {quote for _, quote in pairs}
+        return
+    for quote in ("usd", "usdt", "usdc", "eur", "btc"):
+        for source in conversions.sources(Asset(f"sol{quote}", "sol", quote, Tier.HOT, 9)):
+            assert conversions.sources(source.asset) == []
+    assert all(conversions.sources(rate) == [] for rate in rates)
