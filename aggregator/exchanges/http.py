@@ -96,7 +96,7 @@ class HttpExchange(GuardedExchange):
         except aiohttp.ClientError as error:
             raise ExchangeUnreachable(type(error).__name__) from error
         if response.status != _WELL:
-            raise _refusal(response.status, _read(lambda: self._dialect.refusal(response.status, body)))
+            raise _refusal(response.status, self._dialect.refusal(response.status, body))
         return Answer(body, self._now())
 
     def _heed(self, status: int, headers: Mapping[str, str]) -> None:

@@ -1,4 +1,7 @@
-"""Keeps the listings: read at start, and once a day. Where that fails, what is known stays, and it is tried again."""
+"""Keeps the listings: read at start, once a day, and when an exchange refuses a pair that its listing has.
+
+Where that fails, what is known stays, and it is tried again.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,15 +12,19 @@ from aggregator.exchanges.guarded import GuardedExchange
 DAY = 86_400.0
 _FIRST_PATIENCE = 10.0  # seconds the start waits; it goes on without those that take longer
 _RETRY, _LONGEST_RETRY = 15.0, 900.0  # seconds
+_REST = 900.0  # seconds from one reading to the next, whatever is in doubt
 
 
 class Listings:
     """Those of all exchanges; `every` in seconds."""
 
-    def __init__(self, exchanges: Sequence[GuardedExchange], every: float = DAY, retry: float = _RETRY) -> None:
+    def __init__(
+        self, exchanges: Sequence[GuardedExchange], every: float = DAY, retry: float = _RETRY, rest: float = _REST
+    ) -> None:
         self.exchanges = exchanges
         self._every = every
         self._retry = retry
+        self._rest = rest
         self._read: set[str] = set()
 
     async def open(self) -> None:
@@ -36,10 +43,20 @@ class Listings:
     async def _keep(self, exchange: GuardedExchange) -> None:
         pause = self._retry
         while True:
-            succeeded = exchange.name in self._read
-            await asyncio.sleep(self._every if succeeded else pause)
-            pause = self._retry if succeeded else min(2 * pause, max(self._retry, _LONGEST_RETRY))
+            if exchange.name in self._read:
+                await self._until_due(exchange)
+                pause = self._retry
+            else:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_RETRY)
             await self._try(exchange)
+
+    async def _until_due(self, exchange: GuardedExchange) -> None:
+        rest = min(self._rest, self._every)
+        await asyncio.sleep(rest)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._every - rest):
+                await exchange.listing_doubted.wait()
 
     async def _try(self, exchange: GuardedExchange) -> None:
         self._read.discard(exchange.name)

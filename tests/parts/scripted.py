@@ -19,8 +19,8 @@ class ScriptedExchange:
     silent_seconds = 0.0
     newest_ticker = None
     quiet_seconds = 0.0
-    push_trouble = None
-    calls_a_second = None
+    push_trouble: str | None = None
+    calls_a_second: float | None = None
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:
         self.name = name

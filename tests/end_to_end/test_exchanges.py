@@ -1,0 +1,81 @@
+"""The service on the real exchanges' dialects: local servers in their place, the rest as a user starts it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from aggregator.exchanges.kraken import Kraken
+from tests.exchanges.venues.base import QUOTES, Venue, beside
+from tests.exchanges.venues.binance import BinanceVenue
+from tests.exchanges.venues.coinbase import CoinbaseVenue
+from tests.exchanges.venues.kraken import KrakenVenue
+from tests.parts.process import wait_for
+from tests.parts.service import Service, refusal
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def venues() -> Iterator[dict[str, Venue]]:
+    """Run three exchanges, of which one does not trade ethusdt."""
+    found: dict[str, Venue] = {"binance": BinanceVenue(), "coinbase": CoinbaseVenue(), "kraken": KrakenVenue()}
+    del found["kraken"].quotes["ethusdt"]
+    with ExitStack() as stack:
+        for venue in found.values():
+            stack.enter_context(beside(venue))
+        yield found
+
+
+@pytest.fixture
+def service(venues: dict[str, Venue], tmp_path: Path) -> Iterator[Service]:
+    """Run the service on them, every asset hot."""
+    symbols = tmp_path / "symbols.csv"
+    rows = ["symbol,base,quote", *(f"{one.symbol},{one.base},{one.quote}" for one in QUOTES), "nosuchcoin,nosuch,coin"]
+    symbols.write_text("\n".join(rows))
+    exchanges = ",".join(f"{name}={name}+{venue.url}" for name, venue in venues.items())
+    service = Service(tmp_path, symbols_file=symbols, exchanges=exchanges, min_sources=3, hot_interval=1, grace=1)
+    yield service.started()
+    service.process.stop()
+
+
+def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -> None:
+    """Each asset is asked where it trades, few are shown as such, and nobody is asked more than he allows."""
+    started = time.monotonic()
+    wait_for(lambda: service.get("/prices/pepeusdt").status == 200, what="the first price")
+    price = service.get("/prices/pepeusdt/sources").json
+    assert price["price"] == Decimal("1.234E-8")
+    clocks = {source["exchange"]: source["clock"] for source in price["sources"]}
+    assert clocks == {"binance": "exchange", "coinbase": "exchange", "kraken": "receipt"}
+    listed = {one["symbol"]: (one["venues"], one["too_few_venues"]) for one in service.get("/assets").json["assets"]}
+    assert listed == {one.symbol: (3, False) for one in QUOTES} | {"ethusdt": (2, True), "nosuchcoin": (0, True)}
+    left_out = {one["exchange"]: one for one in service.post("/refresh/ethusdt").json["left_out"]}
+    assert left_out["kraken"]["detail"] == "not in its listing"
+    calls = service.metric('price_exchange_requests_total{exchange="kraken"}')
+    wait_for(lambda: service.metric('price_exchange_requests_total{exchange="kraken"}') > calls + 2, what="two more")
+    budget = Kraken.budget
+    assert budget is not None
+    elapsed = time.monotonic() - started
+    assert len(venues["kraken"].asked) <= budget.burst + budget.a_second * (elapsed + 5)  # 5 for what was before
+    asked = [path for venue in venues.values() for path in venue.asked]
+    assert not [path for path in asked if "NOSUCH" in path]
+    assert not [path for path in venues["kraken"].asked if "ETH" in path]
+
+
+def test_a_venue_that_tells_no_listing_at_start_costs_no_start(venues: dict[str, Venue], tmp_path: Path) -> None:
+    """The log says so; it is asked for everything, and prices come."""
+    venues["binance"].fault = venues["binance"].maintenance
+    service = Service(tmp_path, exchanges=f"binance=binance+{venues['binance'].url}", hot_interval=1).started()
+    service.process.wait_for_line("listing_unread.*reason=maintenance")
+    venues["binance"].fault = None
+    wait_for(lambda: service.get("/prices/btcusdt").status == 200, what="a price")
+    service.process.stop()
+
+
+def test_what_ccxt_does_not_know_stops_the_start(tmp_path: Path) -> None:
+    """With the one line that says why; also where ccxt is not installed."""
+    said = refusal(tmp_path, exchanges="ccxt:nosuchexchange")
+    assert "ccxt knows no exchange 'nosuchexchange'" in said or "pip install 'aggregator[ccxt]'" in said

@@ -1,0 +1,89 @@
+"""An exchange's own limits, kept: in real seconds, as the bucket is aiolimiter's and has no other clock."""
+
+import asyncio
+
+import pytest
+
+from aggregator.errors import RateLimited
+from aggregator.exchanges.allowance import Allowance
+from aggregator.exchanges.dialect import Budget
+from aggregator.refresher import seconds_together
+from aggregator.service.opening import DIALECTS
+from tests.parts.scripted import ScriptedExchange
+
+SLOW = Budget(0.001, 8)  # a token every thousand seconds: what is in the bucket is all there is
+
+
+async def taken(allowance: Allowance, cost: float, *, hot: bool) -> int:
+    """Take until there is nothing; return how many calls that were."""
+    for calls in range(100):
+        try:
+            await allowance.take(cost, hot=hot)
+        except RateLimited:
+            return calls
+    return 100
+
+
+async def test_no_more_than_the_burst_and_then_a_reason() -> None:
+    """The wait is bounded, and what it ends in says whose limit it was."""
+    allowance = Allowance(SLOW, patience=0.01)
+    assert await taken(allowance, 1, hot=True) == 8
+    with pytest.raises(RateLimited, match=r"^within its own limit, no turn in 0.01 s$"):
+        await allowance.take(1, hot=True)
+
+
+async def test_weights_count() -> None:
+    """A call takes what the exchange says that it weighs."""
+    assert await taken(Allowance(SLOW, patience=0.01), 2, hot=True) == 4
+
+
+async def test_cold_work_leaves_some_for_hot_assets() -> None:
+    """However much of it there is, and however long it has been waiting."""
+    allowance = Allowance(SLOW, patience=0.01)
+    assert await taken(allowance, 1, hot=False) == 6
+    crowd = [asyncio.create_task(taken(allowance, 1, hot=False)) for _ in range(50)]
+    assert await taken(allowance, 1, hot=True) == 2
+    assert sum(await asyncio.gather(*crowd)) == 0
+
+
+async def test_a_turn_comes() -> None:
+    """Who waits within the bounds is served as the bucket fills."""
+    allowance = Allowance(Budget(50, 2), patience=10)
+    await asyncio.gather(*(allowance.take(1, hot=True) for _ in range(12)))
+
+
+async def test_who_gives_up_waiting_takes_nothing() -> None:
+    """A call cancelled in the queue leaves its token to the next."""
+    allowance = Allowance(Budget(20, 2), patience=10)
+    for _ in range(2):
+        await allowance.take(1, hot=True)
+    waiting = [asyncio.create_task(allowance.take(1, hot=True)) for _ in range(20)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(10):
+        await allowance.take(1, hot=True)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_call_fits_into_the_bucket(name: str) -> None:
+    """Also into the part for what is not hot; the largest call, and the listing's."""
+    dialect = DIALECTS[name]()
+    if dialect.budget is None:
+        assert name == "mock"
+    else:
+        allowance = Allowance(dialect.budget)
+        most = max(dialect.listing_cost, dialect.cost(1), dialect.cost(dialect.most_symbols))
+        assert most <= min(allowance._not_hot.max_rate, allowance._all.max_rate)
+
+
+@pytest.mark.parametrize(("allowed", "seconds"), [([], 1), ([None, 50.0], 1), ([None, 50.0, 1.0], 4), ([0.5], 8)])
+def test_few_calls_a_second_make_large_jobs(allowed: list[float | None], seconds: float) -> None:
+    """Three tiers and the refreshes by hand share what the slowest exchange allows."""
+    exchanges = []
+    for calls in allowed:
+        exchange = ScriptedExchange("x")
+        exchange.calls_a_second = calls
+        exchanges.append(exchange)
+    assert seconds_together(exchanges) == seconds

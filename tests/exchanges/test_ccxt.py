@@ -1,0 +1,122 @@
+"""ccxt against the same local exchanges: the same tickers from the same bytes as our dialects, and the same reasons."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.errors import CannotGoOn
+from aggregator.exchanges.ccxt import CcxtExchange
+from aggregator.exchanges.http import HttpExchange, session
+from aggregator.metrics import Metrics
+from aggregator.models import Clock, LeftOut, Reason, Ticker
+from tests.exchanges.test_guard import Clock as Hands
+from tests.exchanges.test_venues import ASSETS, BTC, NOWHERE, PAIRS
+from tests.exchanges.venues.base import Quote, Venue, running
+from tests.parts.examples import NOW
+from tests.parts.process import ROOT
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(importlib.util.find_spec("ccxt") is None, reason="ccxt, an extra, is not installed"),
+]
+
+LIBRARY = {"coinbase": "coinbaseexchange"}  # ccxt's name where it is not ours
+
+
+class Both:
+    """One local exchange, asked by our dialect and through ccxt."""
+
+    def __init__(self, name: str, venue: Venue, ours: HttpExchange, theirs: CcxtExchange) -> None:
+        self.name = name
+        self.venue = venue
+        self.ours = ours
+        self.theirs = theirs
+
+
+@pytest.fixture(params=PAIRS)
+async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+    """Open each in turn, without their allowances, which are in real seconds."""
+    name = str(request.param)
+    make, venue_of = PAIRS[name]
+    async with session(5) as http, running(venue_of(now=lambda: NOW)) as venue:
+        dialect, hands = make(), Hands()
+        dialect.budget = None
+        metrics = Metrics(CollectorRegistry())
+        ours = HttpExchange(name, venue.url, dialect, http, metrics, 8, clock=hands, now=lambda: NOW)
+        theirs = CcxtExchange(name, LIBRARY.get(name, name), venue.url, metrics, 8, 5.0, hands, lambda: NOW)
+        theirs._allowance = None
+        assert await ours.read_listing()
+        assert await theirs.read_listing()
+        yield Both(name, venue, ours, theirs)
+        await theirs.close()
+
+
+async def test_the_same_ticker_from_the_same_bytes(both: Both) -> None:
+    """Field by field, to the last digit; but Bybit's time, which is beside the ticker, ccxt does not look at."""
+    for asset in ASSETS:
+        ours = (await both.ours.fetch([asset]))[asset.symbol]
+        theirs = (await both.theirs.fetch([asset]))[asset.symbol]
+        assert isinstance(ours, Ticker)
+        assert isinstance(theirs, Ticker), theirs
+        assert (theirs.exchange, theirs.symbol, theirs.timestamp) == (ours.exchange, ours.symbol, ours.timestamp)
+        assert (str(theirs.price), str(theirs.volume)) == (str(ours.price), str(ours.volume))
+        assert theirs.clock == (Clock.RECEIPT if both.name in ("kraken", "bybit") else ours.clock)
+
+
+async def test_the_same_listing(both: Both) -> None:
+    """What is traded, and what no more."""
+    both.venue.quotes["ethusdt"] = Quote("eth", "usdt", "1", "1", trading=False)
+    assert await both.ours.read_listing()
+    assert await both.theirs.read_listing()
+    for asset in (*ASSETS, NOWHERE):
+        assert both.theirs.trades(asset.symbol) is both.ours.trades(asset.symbol)
+        assert both.theirs.trades(asset.symbol) is (asset not in (ASSETS[2], NOWHERE))
+
+
+async def reason(exchange: HttpExchange | CcxtExchange) -> Reason:
+    """Ask for what there is no ticker of."""
+    answer = (await exchange.fetch([BTC]))["btcusdt"]
+    assert isinstance(answer, LeftOut), answer
+    return answer.reason
+
+
+async def test_the_same_reasons(both: Both) -> None:
+    """An unknown pair, asked too often, closed: ccxt tells the last one from a fault where it can."""
+    del both.venue.quotes["btcusdt"]
+    assert await reason(both.ours) is Reason.NOT_LISTED
+    unknown = await reason(both.theirs)
+    assert unknown in (Reason.NOT_LISTED, Reason.HTTP_ERROR)
+    both.venue.fault = both.venue.maintenance
+    assert await reason(both.ours) is Reason.MAINTENANCE
+    assert await reason(both.theirs) in (Reason.MAINTENANCE, Reason.HTTP_ERROR, Reason.UNREACHABLE)
+    both.venue.fault = both.venue.too_often
+    assert await reason(both.ours) is await reason(both.theirs) is Reason.RATE_LIMITED
+    assert both.theirs.quiet_seconds >= 1
+    assert both.theirs.breaker_state == "closed"
+
+
+async def test_five_failures_open_its_breaker(both: Both) -> None:
+    """It stands behind the same guard; nobody listening is no answer."""
+    both.theirs._client.urls["api"] = "http://127.0.0.1:1"
+    both.venue.fault = both.venue.maintenance
+    for _ in range(5):
+        assert both.theirs.breaker_state == "closed"
+        await reason(both.theirs)
+    assert await reason(both.theirs) is Reason.BREAKER_OPEN
+
+
+def test_an_exchange_it_does_not_know() -> None:
+    """Is said, and how to see those it knows."""
+    with pytest.raises(CannotGoOn, match="knows no exchange 'nosuch'"):
+        CcxtExchange("x", "nosuch", "", Metrics(CollectorRegistry()), 4, 1)
+
+
+def test_nobody_who_does_not_name_it_loads_it() -> None:
+    """It takes seconds and a hundred megabytes: the whole service is there without."""
+    code = "import sys, aggregator.__main__, aggregator.service.roles; sys.exit('ccxt' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))
