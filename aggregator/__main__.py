@@ -1,19 +1,26 @@
-"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service, `dead-letters` a tool."""
+"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service; the others are tools."""
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.errors import StoreError
 from aggregator.logs import configure
 from aggregator.service.opening import catalog_of
+from aggregator.service.record import record
 from aggregator.service.roles import serve
 from aggregator.service.running import complain, run
 from aggregator.service.workers import serve_in_workers
 from aggregator.settings import Settings, SettingsError, load
+
+_LONGEST_RECORDING = 86_400
+_RECORDING = [
+    name for name in Settings.model_fields if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log"))
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure(settings.log_format, settings.log_level)
     if options.command == "demo":
         return run(lambda stop: _demo(settings, options.mock_port, stop))
+    if options.command == "record":
+        return run(lambda stop: record(settings, options.file, options.seconds, stop))
     if options.command == "dead-letters":
         return _dead_letters(settings, options.action, options.ids)
     return run(lambda stop: _serve(settings, stop))
@@ -61,7 +70,7 @@ def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|dead-letters")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|dead-letters|record")
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
@@ -73,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     letters.add_argument("action", choices=["list", "show", "replay", "delete"])
     letters.add_argument("ids", nargs="*", metavar="id", help="as `list` shows them, or `all`")
     _add_setting(letters, "outbox_path")
+    recorder = commands.add_parser("record", help="writes down what an exchange answers, to be replayed later")
+    recorder.add_argument("--file", type=Path, required=True, help="where to; a new file, as binance.rec.gz")
+    recorder.add_argument("--seconds", type=_seconds, default=60.0, help="for how long, unless it is told to stop")
+    for name in _RECORDING:
+        _add_setting(recorder, name)
     return parser
 
 
@@ -81,6 +95,12 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
     )
+
+
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LONGEST_RECORDING:
+        raise argparse.ArgumentTypeError(f"is not a whole number of seconds from 1 to {_LONGEST_RECORDING}")
+    return float(text)
 
 
 def _port(text: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import aiohttp
+import msgspec
 
 from aggregator.errors import (
     ExchangeError,
@@ -31,6 +32,15 @@ _NO_SUCH_SYMBOL = (400, 404)
 _BANNED = 418
 _TOO_OFTEN = (_BANNED, 429)
 _WELL = 200  # a redirect or an empty 204 is no ticker either
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer of whatever status, and when it reached us (unix seconds)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received: float
 
 
 def session(timeout: float) -> Session:
@@ -75,17 +85,33 @@ class HttpExchange(GuardedExchange):
         return self._dialect.cost(count)
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
-        answer = await self._get(self._dialect.path(markets), _MAX_BODY)
-        return _read(lambda: self._dialect.parse(self.name, markets, answer))
+        reply = await self._send(self._dialect.path(markets), _MAX_BODY, None, markets)
+        return self._tickers(markets, reply)
 
     async def _list(self) -> Iterable[Market]:
         if not self._dialect.listing:
             return ()
-        answer = await self._get(self._dialect.listing, _MAX_LISTING, _LISTING_SECONDS)
+        return self._markets(await self._send(self._dialect.listing, _MAX_LISTING, _LISTING_SECONDS, ()))
+
+    def _tickers(self, markets: Sequence[Market], reply: Reply) -> Tickers:
+        answer = self._good(reply)
+        return _read(lambda: self._dialect.parse(self.name, markets, answer))
+
+    def _markets(self, reply: Reply) -> Iterable[Market]:
+        answer = self._good(reply)
         return _read(lambda: self._dialect.markets(answer))
 
-    async def _get(self, path: str, most: int, seconds: float | None = None) -> Answer:
-        """Return the answer, at most `most` bytes, within `seconds` where they are not the session's."""
+    def _good(self, reply: Reply) -> Answer:
+        """Return the answer if it is one. Raises what it says instead."""
+        if reply.status != _WELL:
+            raise _refusal(reply.status, self._dialect.refusal(reply.status, reply.body))
+        return Answer(reply.body, reply.received)
+
+    async def _send(self, path: str, most: int, seconds: float | None, markets: Sequence[Market]) -> Reply:  # noqa: ARG002  # for those who override it
+        """Return what is answered, at most `most` bytes, within `seconds` where they are not the session's.
+
+        What it says of when to ask again is heeded. Raises ExchangeError.
+        """
         patience = self._http.timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._http.get(self._base_url + path, allow_redirects=False, timeout=patience) as response:
@@ -95,9 +121,7 @@ class HttpExchange(GuardedExchange):
             raise ExchangeTimeout("no answer in time") from error
         except aiohttp.ClientError as error:
             raise ExchangeUnreachable(type(error).__name__) from error
-        if response.status != _WELL:
-            raise _refusal(response.status, self._dialect.refusal(response.status, body))
-        return Answer(body, self._now())
+        return Reply(response.status, response.headers, body, self._now())
 
     def _heed(self, status: int, headers: Mapping[str, str]) -> None:
         """Be quiet for as long as the answer says, whatever else it is; or as long as we think best after a 429."""

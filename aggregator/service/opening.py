@@ -1,9 +1,10 @@
 """From settings to open parts: the catalog, the stores, the exchanges."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -27,7 +28,9 @@ from aggregator.exchanges.push.dialect import PushDialect
 from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.kraken import KrakenPush
-from aggregator.exchanges.push.socket import connector
+from aggregator.exchanges.push.socket import Connect, connector
+from aggregator.exchanges.recording import BadRecording, read
+from aggregator.exchanges.replay import ReplayedExchange, Shifted, recorded_clock, replayed
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, Tier
@@ -41,7 +44,7 @@ from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.resting import RestingCache
 from aggregator.stores.sqlite import SqliteHistory
-from aggregator.targets import ExchangeTarget, exchange_targets
+from aggregator.targets import REPLAY, ExchangeTarget, exchange_targets
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
 
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {
@@ -145,42 +148,82 @@ async def open_exchanges(
 ) -> Exchanges:
     """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    targets = exchange_targets(settings.exchanges)
-    polled = [_exchange(target, settings, http, metrics, stack) for target in targets]
-    listings = Listings(polled)
+    parts = Parts(settings, catalog, http, metrics)
+    opened = [_open(target, parts, stack) for target in exchange_targets(settings.exchanges)]
+    listings = Listings([one.polled for one in opened])
     await listings.open()
+    found = Exchanges([one.whole(metrics) for one in opened], [listings])
+    found.beside += [one.feed for one in opened if one.feed is not None]
     conversions = conversions_of(settings, catalog)
-    found = Exchanges([], [listings])
-    for target, exchange in zip(targets, polled, strict=True):
-        opened: Exchange = exchange
-        if target.push_url is not None:
-            feed = _feed(target, partial(_hot, catalog, exchange, conversions), http, settings, metrics)
-            found.beside.append(feed)
-            opened = PushedExchange(exchange, feed, metrics)
-        found.all.append(
-            opened if conversions is None else ConvertingExchange(opened, conversions, catalog, cache.peek)
-        )
+    if conversions is not None:
+        found.all = [ConvertingExchange(one, conversions, catalog, cache.peek) for one in found.all]
     return found
 
 
-def _exchange(
-    target: ExchangeTarget, settings: Settings, http: Session, metrics: Metrics, stack: AsyncExitStack
-) -> GuardedExchange:
+class Opened(msgspec.Struct, frozen=True):
+    """One exchange: how it is polled, what it pushes, and by how many seconds it is a recording of the past."""
+
+    polled: GuardedExchange
+    feed: Feed | None = None
+    behind: float = 0.0
+
+    def whole(self, metrics: Metrics) -> Exchange:
+        """Put them together."""
+        exchange: Exchange = self.polled if self.feed is None else PushedExchange(self.polled, self.feed, metrics)
+        return Shifted(exchange, self.behind) if self.behind else exchange
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What every exchange is made with."""
+
+    settings: Settings
+    catalog: Catalog
+    http: Session
+    metrics: Metrics
+
+    def feed(
+        self, name: str, dialect: str, url: str, polled: Exchange, connect: Connect, now: Callable[[], float]
+    ) -> Feed:
+        """Return what an exchange pushes of hot assets; `url` may be empty."""
+        wanted = partial(_hot, self.catalog, polled, conversions_of(self.settings, self.catalog))
+        pushing, interval = PUSHING[dialect](), self.settings.hot_interval
+        return Feed(name, url or pushing.public_url, pushing, connect, wanted, interval, self.metrics, now=now)
+
+
+def _open(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened:
+    settings = parts.settings
     slots, batch = settings.exchange_concurrency, settings.exchange_batch
+    if target.dialect == REPLAY:
+        return _replayed(target, parts)
     if target.library:
-        found = CcxtExchange(target.name, target.library, target.url, metrics, slots, settings.exchange_timeout)
+        found = CcxtExchange(target.name, target.library, target.url, parts.metrics, slots, settings.exchange_timeout)
         stack.push_async_callback(found.close)
-        return found
+        return Opened(found)
     dialect = DIALECTS[target.dialect]()
-    return HttpExchange(target.name, target.url or dialect.public_url, dialect, http, metrics, slots, batch)
+    polled = HttpExchange(
+        target.name, target.url or dialect.public_url, dialect, parts.http, parts.metrics, slots, batch
+    )
+    if target.push_url is None:
+        return Opened(polled)
+    connect = connector(parts.http, time.time)
+    return Opened(polled, parts.feed(target.name, target.dialect, target.push_url, polled, connect, time.time))
 
 
-def _feed(
-    target: ExchangeTarget, wanted: Callable[[], Sequence[Asset]], http: Session, settings: Settings, metrics: Metrics
-) -> Feed:
-    dialect = PUSHING[target.dialect]()
-    url, connect = target.push_url or dialect.public_url, connector(http, time.time)
-    return Feed(target.name, url, dialect, connect, wanted, settings.hot_interval, metrics)
+def _replayed(target: ExchangeTarget, parts: Parts) -> Opened:
+    try:
+        recording = read(Path(target.url))
+    except BadRecording as error:
+        raise CannotGoOn(f"{error}; make one with `aggregator record`") from error
+    header, settings = recording.header, parts.settings
+    if header.dialect not in DIALECTS or (header.pushed and header.dialect not in PUSHING):
+        raise CannotGoOn(f"{target.url} is of {header.dialect!r}, which is no dialect we know")
+    now, behind = recorded_clock(recording)
+    slots, batch = settings.exchange_concurrency, settings.exchange_batch
+    dialect = DIALECTS[header.dialect]()
+    polled = ReplayedExchange(target.name, dialect, recording, parts.http, parts.metrics, slots, batch, now)
+    connect = replayed(recording, now)
+    feed = parts.feed(target.name, header.dialect, "", polled, connect, now) if header.pushed else None
+    return Opened(polled, feed, behind)
 
 
 def _hot(catalog: Catalog, exchange: Exchange, conversions: Conversions | None) -> list[Asset]:
@@ -188,10 +231,9 @@ def _hot(catalog: Catalog, exchange: Exchange, conversions: Conversions | None) 
     found: dict[str, Asset] = {}
     for asset in catalog.of(Tier.HOT):
         stand_ins = [one.asset for one in conversions.sources(asset)] if conversions is not None else []
-        for one in (asset, *stand_ins):
-            if exchange.trades(one.symbol) is not False:
-                found[one.symbol] = one
-                break
+        listed = next((one for one in (asset, *stand_ins) if exchange.trades(one.symbol) is not False), None)
+        if listed is not None:
+            found[listed.symbol] = listed
     return list(found.values())
 
 
