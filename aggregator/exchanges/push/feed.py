@@ -20,6 +20,7 @@ from aggregator.pricing import FUTURE_TOLERANCE
 LONGEST_PAUSE = 30.0  # seconds between two connections; venues ban who comes back without one
 _SETTLED = 60.0  # seconds after which a connection was a good one, and the pauses begin again with the short one
 _LOOK = 1.0  # seconds between two looks at what is wanted, and at whether it comes
+_NOT_YET = "connected, no young ticker yet"
 _NO_TICKERS = 30.0  # seconds of beats without a ticker after which a connection is given up
 
 
@@ -116,7 +117,7 @@ class Feed:
         async with self._connect(self._url) as socket:
             self._connections.inc()
             self._quiet.answered()
-            self._book, self._down = Book(self._name), "connected, no young ticker yet"
+            self._book, self._down = Book(self._name), _NOT_YET
             self._outbox.clear()
             self._heard_at = self._young_at = self._clock()
             self._look_at = self._send_at = 0.0
@@ -217,7 +218,7 @@ class Feed:
         """Say so, where the feed has begun to push, or has fallen back."""
         trouble = self.trouble
         live = not trouble and bool(self._names)
-        if live == self._live:
+        if live == self._live or (self._live is None and self._down == _NOT_YET):
             return
         self._live = live
         self._state.set(int(live))

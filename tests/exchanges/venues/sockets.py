@@ -9,10 +9,11 @@ Written from the official documentation:
 
 import asyncio
 import json
+import threading
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -35,6 +36,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.price, self.volume = "0.00000001234", "8913.300000000000000001"  # pushed
+        self.prices: dict[str, str] = {}  # of single pairs, by the venue's name
         self.polled_price = "0.00000001235"
         pairs = [(base, quote) for base in ("btc", "eth", "doge") for quote in ("usdt", "usd")]
         self.rest = self.polled([Quote(*pair, self.polled_price, self.volume) for pair in pairs], self.now)
@@ -75,6 +77,10 @@ class Feed:
     def now(self) -> float:
         """Its time, in unix seconds."""
         return (self._frozen or time.time()) - self.behind
+
+    def price_of(self, name: str) -> str:
+        """Return what it pushes of the pair."""
+        return self.prices.get(name, self.price)
 
     def stamp(self) -> str:
         """Its time, as RFC 3339."""
@@ -170,7 +176,8 @@ class BinanceFeed(Feed):
         millis = int(self.now() * 1000)
         return (
             f'{{"stream":"{name}@ticker","data":{{"e":"24hrTicker","E":{millis},"s":"{name.upper()}","p":"0.0015",'
-            f'"P":"250.00","w":"0.0018","x":"0.0009","c":"{self.price}","Q":"10","b":"0.0024","B":"10","a":"0.0026",'
+            f'"P":"250.00","w":"0.0018","x":"0.0009","c":"{self.price_of(name)}","Q":"10","b":"0.0024","B":"10",'
+            f'"a":"0.0026",'
             f'"A":"100","o":"0.0010","h":"0.0025","l":"0.0010","v":"{self.volume}","q":"18","O":{millis - 86400000},'
             f'"C":{millis},"F":0,"L":{self.trades},"n":18151}}}}'
         )
@@ -205,7 +212,7 @@ class CoinbaseFeed(Feed):
         """Return a ticker message; the sequence is that of all that happens, far ahead of the trades."""
         trade = trade or self.trades
         return (
-            f'{{"type":"ticker","sequence":{trade * 37},"product_id":"{name}","price":"{self.price}",'
+            f'{{"type":"ticker","sequence":{trade * 37},"product_id":"{name}","price":"{self.price_of(name)}",'
             f'"open_24h":"1310.79","volume_24h":"{self.volume}","low_24h":"1280.52","high_24h":"1313.8",'
             '"volume_30d":"245532.79269678","best_bid":"1285.04","best_bid_size":"0.46688654","best_ask":"1285.27",'
             f'"best_ask_size":"1.56637040","side":"buy","time":"{self.stamp()}","trade_id":{trade},"last_size":"11.4"}}'
@@ -260,7 +267,7 @@ class KrakenFeed(Feed):
         """Return a ticker message."""
         return (
             f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{name}","bid":0.10025,"bid_qty":740.0,'
-            f'"ask":0.10036,"ask_qty":1361.44813783,"last":{self.price},"volume":{self.volume},"vwap":0.10148,'
+            f'"ask":0.10036,"ask_qty":1361.44813783,"last":{self.price_of(name)},"volume":{self.volume},"vwap":0.10148,'
             f'"low":0.09979,"high":0.10285,"change":-0.00017,"change_pct":-0.17,"timestamp":"{self.stamp()}"}}]}}'
         )
 
@@ -286,3 +293,27 @@ async def opened(feed: Feed) -> AsyncIterator[Feed]:
     finally:
         await feed.drop()
         await server.close()
+
+
+@contextmanager
+def beside(*feeds: Feed) -> Iterator[None]:
+    """Serve them on a thread of their own, for a service that is a process."""
+    started, ended = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        async with AsyncExitStack() as stack:
+            for feed in feeds:
+                await stack.enter_async_context(opened(feed))
+            loops.append(asyncio.get_running_loop())
+            started.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert started.wait(10), "the venues did not start"
+    try:
+        yield
+    finally:
+        loops[0].call_soon_threadsafe(ended.set)
+        thread.join()
