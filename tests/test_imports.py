@@ -15,6 +15,7 @@ LAYERS = [
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff"],
     ["ports", "settings", "metrics", "hub", "logs", "progress"],
+    ["coverage"],
     ["freshness", "commit", "work", "accesses"],
     ["ranking", "tally"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],

@@ -134,6 +134,18 @@ def test_a_dialect_alone_means_its_public_address() -> None:
     assert all(DIALECTS[name]().public_url.startswith("https://") for name in NAMES if name != "mock")
 
 
+def test_exchanges_through_ccxt() -> None:
+    """By ccxt's name alone, or with a name of our own and an address."""
+    assert exchange_targets("ccxt:gemini,k=ccxt:kraken+http://127.0.0.1:1") == [
+        ExchangeTarget("gemini", "ccxt:gemini", ""),
+        ExchangeTarget("k", "ccxt:kraken", "http://127.0.0.1:1"),
+    ]
+    assert [target.library for target in exchange_targets("binance,ccxt:gemini")] == ["", "gemini"]
+    for wrong in ("ccxt:", "ccxt:Gemini", "ccxt", "k=ccxt:+http://127.0.0.1:1", "ccxt:a:b"):
+        with pytest.raises(ValueError, match=f"{wrong!r}|ccxt:NAME"):
+            exchange_targets(wrong)
+
+
 def test_every_dialect_the_settings_know_is_there() -> None:
     """And the other way round; each is a dialect."""
     assert set(NAMES) == set(DIALECTS)

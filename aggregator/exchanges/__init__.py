@@ -1,6 +1,8 @@
 """Exchanges, asked over HTTP, each behind a guard.
 
-`http` does the asking (the only user of aiohttp), `guard` decides whether to ask at all (the only user of
-aiobreaker), `quiet` for how long not to because the exchange has said so, and one small dialect file per exchange knows
-its addresses and answers. The rest of the package sees `aggregator.ports.Exchange`.
+`guarded` is what all have in common: `listing` tells whom to ask for what (`listings` keeps them), `guard` whether to
+ask at all (the only user of aiobreaker), `quiet` for how long not to because the exchange has said so, `allowance` how
+often (the only user of aiolimiter). `http` does the asking (the only user of aiohttp), with one small dialect file per
+exchange that knows its addresses and answers; or `ccxt` does, for exchanges we have no dialect of. The rest of the
+package sees `aggregator.ports.Exchange`.
 """

@@ -30,10 +30,12 @@ from aggregator.models import Asset, Clock, Ticker
 
 _LISTING_SECONDS = 30.0
 _LEAST_BURST = 2.0
+_UNKNOWN = re.compile("unknown (asset )?(pair|symbol|market)", re.IGNORECASE)  # where ccxt has no class for it
 _ADDRESS = re.compile(r"https?://[^/]+")
 # By the names of ccxt's classes, the narrowest first; what is none of these is an answer nobody can use.
 _KINDS: Mapping[str, type[ExchangeError]] = {
     "BadSymbol": NotListed,
+    "OrderNotFound": NotListed,  # what its Coinbase makes of any 404
     "OnMaintenance": Maintenance,
     "RateLimitExceeded": RateLimited,
     "DDoSProtection": RateLimited,
@@ -111,6 +113,7 @@ class CcxtExchange(GuardedExchange):
     def _mapped(self, error: Exception) -> ExchangeError:
         names = [parent.__name__ for parent in type(error).__mro__]
         kind = next((_KINDS[name] for name in names if name in _KINDS), Undecodable)
+        kind = NotListed if kind is ExchangeHttpError and _UNKNOWN.search(str(error)) else kind
         text = f"{names[0]}: {error!s:.200}"
         if kind is RateLimited:
             headers = self._client.last_response_headers or {}

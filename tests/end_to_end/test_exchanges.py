@@ -1,5 +1,6 @@
 """The service on the real exchanges' dialects: local servers in their place, the rest as a user starts it."""
 
+import importlib.util
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -73,6 +74,22 @@ def test_a_venue_that_tells_no_listing_at_start_costs_no_start(venues: dict[str,
     venues["binance"].fault = None
     wait_for(lambda: service.get("/prices/btcusdt").status == 200, what="a price")
     service.process.stop()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ccxt") is None, reason="ccxt, an extra, is not installed")
+def test_an_exchange_through_ccxt(venues: dict[str, Venue], tmp_path: Path) -> None:
+    """Named, it is asked like any other."""
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text("symbol,base,quote\npepeusdt,pepe,usdt\nethusdt,eth,usdt\n")
+    exchanges = f"kraken=ccxt:kraken+{venues['kraken'].url}"
+    service = Service(tmp_path, symbols_file=symbols, exchanges=exchanges, hot_interval=1).started()
+    wait_for(lambda: service.get("/prices/pepeusdt").status == 200, what="a price")
+    (source,) = service.get("/prices/pepeusdt/sources").json["sources"]
+    assert (source["exchange"], source["clock"]) == ("kraken", "receipt")
+    listed = {one["symbol"]: one["too_few_venues"] for one in service.get("/assets").json["assets"]}
+    assert listed == {"pepeusdt": False, "ethusdt": True}
+    assert service.get("/ready").status == 200  # which waits for no price of what nobody trades
+    assert service.process.stop() == 0, service.process.output
 
 
 def test_what_ccxt_does_not_know_stops_the_start(tmp_path: Path) -> None:
