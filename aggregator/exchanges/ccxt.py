@@ -23,6 +23,7 @@ from aggregator.errors import (
     Undecodable,
 )
 from aggregator.exchanges.dialect import Budget, Market, Tickers
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.quiet import retry_after
 from aggregator.metrics import Metrics
@@ -58,13 +59,14 @@ class CcxtExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         timeout: float,
+        rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = _client(library, url)
         self._timeout = timeout
         pace = 1000 / max(1.0, float(self._client.rateLimit))
-        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), clock, now)
+        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), rest, clock, now)
 
     async def close(self) -> None:
         """Close its connections."""

@@ -9,6 +9,7 @@ from aggregator.exchanges.bybit import Bybit
 from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.kraken import Kraken
@@ -37,6 +38,8 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "okx": Okx,
     "bybit": Bybit,
 }
+
+_LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
 
 
 def catalog_of(settings: Settings) -> Catalog:
@@ -101,21 +104,24 @@ async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitS
     """Return every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     targets = exchange_targets(settings.exchanges)
-    listings = Listings([_exchange(target, settings, http, metrics, stack) for target in targets])
+    rest = Rest(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
+    listings = Listings([_exchange(target, settings, rest, http, metrics, stack) for target in targets])
     await listings.open()
     return listings
 
 
 def _exchange(
-    target: ExchangeTarget, settings: Settings, http: Session, metrics: Metrics, stack: AsyncExitStack
+    target: ExchangeTarget, settings: Settings, rest: Rest, http: Session, metrics: Metrics, stack: AsyncExitStack
 ) -> GuardedExchange:
     slots, batch = settings.exchange_concurrency, settings.exchange_batch
     if target.library:
-        found = CcxtExchange(target.name, target.library, target.url, metrics, slots, settings.exchange_timeout)
+        seconds = settings.exchange_timeout
+        found = CcxtExchange(target.name, target.library, target.url, metrics, slots, seconds, rest)
         stack.push_async_callback(found.close)
         return found
     dialect = DIALECTS[target.dialect]()
-    return HttpExchange(target.name, target.url or dialect.public_url, dialect, http, metrics, slots, batch)
+    url = target.url or dialect.public_url
+    return HttpExchange(target.name, url, dialect, http, metrics, slots, batch, rest)
 
 
 async def _try(step: Awaitable[None], setting: str, mend: str) -> None:

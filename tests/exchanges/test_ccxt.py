@@ -48,7 +48,7 @@ async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
         dialect.budget = None
         metrics = Metrics(CollectorRegistry())
         ours = HttpExchange(name, venue.url, dialect, http, metrics, 8, clock=hands, now=lambda: NOW)
-        theirs = CcxtExchange(name, LIBRARY.get(name, name), venue.url, metrics, 8, 5.0, hands, lambda: NOW)
+        theirs = CcxtExchange(name, LIBRARY.get(name, name), venue.url, metrics, 8, 5.0, None, hands, lambda: NOW)
         theirs._allowance = None
         assert await ours.read_listing()
         assert await theirs.read_listing()
