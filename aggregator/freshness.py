@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from aggregator.coverage import Coverage
 from aggregator.metrics import Metrics
-from aggregator.models import Price, Tier
+from aggregator.models import Asset, Price, Tier
 from aggregator.tiers import Catalog
 
 _ALLOWED_INTERVALS = 3
@@ -31,14 +32,22 @@ class TierFreshness(msgspec.Struct, frozen=True):
 
 
 class Freshness:
-    """Remembers the newest exchange time of each asset's stored prices."""
+    """Remembers the newest exchange time of each asset's stored prices.
+
+    What too few exchanges trade is not waited for, once `cover` has told how many do.
+    """
 
     def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
         self._catalog = catalog
         self._ages = {tier: metrics.age_at_replacement.labels(tier.value) for tier in Tier}
         self._newest: dict[str, float] = {}
+        self._coverage: Coverage | None = None
         for tier, cadence in catalog.cadence.items():
             metrics.refresh_interval.labels(tier.value).set(cadence.interval)
+
+    def cover(self, coverage: Coverage) -> None:
+        """Know where assets are traded."""
+        self._coverage = coverage
 
     def note(self, price: Price, now: float) -> None:
         """Take note that `price` was stored at `now`, in the place of the one known so far."""
@@ -64,8 +73,15 @@ class Freshness:
         found = {tier: self._of(tier, now) for tier in Tier}
         return {tier: freshness for tier, freshness in found.items() if freshness is not None}
 
+    def _waited_for(self, tier: Tier) -> Sequence[Asset]:
+        """Return the tier's assets of which there can be a price; all where that would be none."""
+        assets, coverage = self._catalog.of(tier), self._coverage
+        if coverage is None:
+            return assets
+        return [asset for asset in assets if not coverage.too_few(asset.symbol)] or assets
+
     def _of(self, tier: Tier, now: float) -> TierFreshness | None:
-        assets = self._catalog.of(tier)
+        assets = self._waited_for(tier)
         if not assets:
             return None
         ages = sorted(now - self._newest.get(asset.symbol, -math.inf) for asset in assets)

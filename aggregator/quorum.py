@@ -17,7 +17,6 @@ class Quorum:
 
     def __init__(self, assets: Sequence[Asset], exchanges: Sequence[str], need: int, grace: float) -> None:
         self._exchanges = exchanges
-        self._majority = len(exchanges) // 2 + 1
         self._need = max(1, need)
         self._grace = grace
         self._open: dict[str, tuple[Asset, Answers]] = {asset.symbol: (asset, {}) for asset in assets}
@@ -54,8 +53,14 @@ class Quorum:
         return [(asset, self._all_answers(heard)) for asset, heard in map(self._open.pop, over)]
 
     def _is_enough(self, heard: Answers) -> bool:
-        """Whether a majority has answered and a price can be made of it; refusals alone are no reason to hurry."""
-        return len(heard) >= self._majority and sum(isinstance(one, Ticker) for one in heard.values()) >= self._need
+        """Whether a majority of those who trade it has answered and a price can be made of that.
+
+        Refusals alone are no reason to hurry, and who does not list the asset, which is known at once, none at all.
+        """
+        elsewhere = sum(isinstance(one, LeftOut) and one.reason is Reason.NOT_LISTED for one in heard.values())
+        majority = (len(self._exchanges) - elsewhere) // 2 + 1
+        tickers = sum(isinstance(one, Ticker) for one in heard.values())
+        return len(heard) - elsewhere >= majority and tickers >= self._need
 
     def _all_answers(self, heard: Answers) -> list[Ticker | LeftOut]:
         return [heard.get(name) or self._late(name) for name in self._exchanges]

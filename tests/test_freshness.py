@@ -3,11 +3,13 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from aggregator.coverage import Coverage
 from aggregator.freshness import Freshness, TierFreshness
 from aggregator.metrics import Metrics
 from aggregator.models import Tier
 from aggregator.tiers import Catalog, assign
 from tests.parts.examples import CADENCE, NOW, price
+from tests.parts.scripted import ScriptedExchange
 
 
 @pytest.fixture
@@ -57,3 +59,18 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
     assert freshness.by_tier(NOW)[Tier.COLD].p95_age == 0
     total = metrics.registry.get_sample_value("price_age_at_replacement_seconds_sum", {"tier": "cold"})
     assert total == pytest.approx(7)
+
+
+def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics) -> None:
+    """The tier is fresh without it; where nobody trades anything, something else is wrong, and it is not."""
+    freshness = Freshness(catalog, metrics)
+    exchange = ScriptedExchange("x")
+    traded = {f"s{number}" for number in range(12)}
+    freshness.take([price(symbol, NOW) for symbol in traded])
+    assert freshness.by_tier(NOW)[Tier.HOT].trouble == "8 of 20 assets have no price yet"
+    freshness.cover(Coverage([exchange], 1))
+    assert freshness.by_tier(NOW)[Tier.HOT].assets == 20
+    exchange.listing = traded
+    assert freshness.by_tier(NOW)[Tier.HOT] == TierFreshness(12, 12, 0.0, 15.0)
+    exchange.listing = set()
+    assert freshness.by_tier(NOW)[Tier.HOT].trouble == "8 of 20 assets have no price yet"

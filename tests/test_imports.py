@@ -16,6 +16,7 @@ LAYERS = [
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
     ["conversion"],
     ["ports", "settings", "metrics", "hub", "logs", "progress"],
+    ["coverage"],
     ["freshness", "commit", "work", "accesses"],
     ["ranking", "tally"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],

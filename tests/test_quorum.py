@@ -50,6 +50,18 @@ def test_the_rest_gets_the_grace_from_the_majority_on() -> None:
     assert not quorum.open
 
 
+def test_who_does_not_list_it_has_no_vote() -> None:
+    """That is known at once, and must not make the first ticker a majority: of the four who trade it, three are."""
+    quorum = Quorum([BTC], [*NAMES, "d", "e", "f"], 1, GRACE)
+    for name in "ef":
+        quorum.note(name, refusals(name, BTC), 1)
+    for name in "ab":
+        quorum.note(name, tickers(name, BTC), 1)
+    assert quorum.next_end is None
+    quorum.note("c", tickers("c", BTC), 2)
+    assert quorum.next_end == 2 + GRACE
+
+
 def test_each_asset_of_a_batch_by_itself() -> None:
     """What only the slow one lists waits for it; the others do not."""
     quorum = Quorum([BTC, ETH], NAMES, 1, GRACE)

@@ -1,5 +1,6 @@
 """Settings: defaults, where they come from, and that every mistake is named at once."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,29 @@ def test_which_exchanges_push() -> None:
         ExchangeTarget("d", "coinbase", "https://x.test", ""),
     ]
     assert all(make().public_url.startswith("wss://") for make in PUSHING.values())
+
+
+def test_recordings_are_exchanges() -> None:
+    """By the file's name up to the first dot, or by one of their own; absolute or not."""
+    assert exchange_targets("replay+file:///tmp/kraken.rec.gz,x=replay+file://a/b.gz") == [
+        ExchangeTarget("kraken", "replay", "/tmp/kraken.rec.gz"),  # noqa: S108  # not made, only named
+        ExchangeTarget("x", "replay", "a/b.gz"),
+    ]
+    for wrong in ("replay+file://", "replay+file:///tmp/A.gz", "replay", "replay+http://127.0.0.1:1"):
+        with pytest.raises(ValueError, match=re.escape(wrong)):
+            exchange_targets(wrong)
+
+
+def test_exchanges_through_ccxt() -> None:
+    """By ccxt's name alone, or with a name of our own and an address."""
+    assert exchange_targets("ccxt:gemini,k=ccxt:kraken+http://127.0.0.1:1") == [
+        ExchangeTarget("gemini", "ccxt:gemini", ""),
+        ExchangeTarget("k", "ccxt:kraken", "http://127.0.0.1:1"),
+    ]
+    assert [target.library for target in exchange_targets("binance,ccxt:gemini")] == ["", "gemini"]
+    for wrong in ("ccxt:", "ccxt:Gemini", "ccxt", "k=ccxt:+http://127.0.0.1:1", "ccxt:a:b"):
+        with pytest.raises(ValueError, match=f"{wrong!r}|ccxt:NAME"):
+            exchange_targets(wrong)
 
 
 def test_every_dialect_the_settings_know_is_there() -> None:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from aggregator.api import exchanges
 from aggregator.api.answers import COMPRESSED, NO_STORE, answer
 from aggregator.commit import GroupCommit
+from aggregator.coverage import Coverage
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.metrics import CONTENT_TYPE, Metrics
@@ -30,7 +31,7 @@ class OpsRoutes:
         stores: Mapping[str, Store],
         sinks: Sequence[GroupCommit],
         exchanges: Sequence[Exchange],
-        need: int,
+        coverage: Coverage | None,
         freshness: Freshness,
         lag: Lag | None,
         metrics: Metrics,
@@ -39,7 +40,7 @@ class OpsRoutes:
         self._stores = stores
         self._sinks = sinks
         self._exchanges = exchanges
-        self._need = need
+        self._coverage = coverage
         self._freshness = freshness
         self._lag = lag
         self._metrics = metrics
@@ -60,11 +61,11 @@ class OpsRoutes:
         return answer({"assets": [self._listed(asset) for asset in self._catalog.assets.values()]})
 
     def _listed(self, asset: Asset) -> dict[str, object]:
-        """Show one; exchanges that do not tell what they trade count as trading it."""
+        """Show one; who asks no exchange cannot say where it is traded."""
         shown: dict[str, object] = {"symbol": asset.symbol, "tier": asset.tier, "rank": asset.rank}
-        if self._exchanges:
-            venues = sum(exchange.trades(asset.symbol) is not False for exchange in self._exchanges)
-            shown |= {"venues": venues, "too_few_venues": venues < self._need}
+        if self._coverage is not None:
+            shown["venues"] = self._coverage.venues(asset.symbol)
+            shown["too_few_venues"] = self._coverage.too_few(asset.symbol)
         return shown
 
     async def health(self, _: Request) -> Response:

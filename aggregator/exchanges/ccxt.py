@@ -23,6 +23,7 @@ from aggregator.errors import (
     Undecodable,
 )
 from aggregator.exchanges.dialect import Budget, Market, Tickers
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.quiet import retry_after
 from aggregator.metrics import Metrics
@@ -30,10 +31,12 @@ from aggregator.models import Asset, Clock, Ticker
 
 _LISTING_SECONDS = 30.0
 _LEAST_BURST = 2.0
+_UNKNOWN = re.compile("unknown (asset )?(pair|symbol|market)", re.IGNORECASE)  # where ccxt has no class for it
 _ADDRESS = re.compile(r"https?://[^/]+")
 # By the names of ccxt's classes, the narrowest first; what is none of these is an answer nobody can use.
 _KINDS: Mapping[str, type[ExchangeError]] = {
     "BadSymbol": NotListed,
+    "OrderNotFound": NotListed,  # what its Coinbase makes of any 404
     "OnMaintenance": Maintenance,
     "RateLimitExceeded": RateLimited,
     "DDoSProtection": RateLimited,
@@ -56,13 +59,14 @@ class CcxtExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         timeout: float,
+        rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = _client(library, url)
         self._timeout = timeout
         pace = 1000 / max(1.0, float(self._client.rateLimit))
-        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), clock, now)
+        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), rest, clock, now)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -111,6 +115,7 @@ class CcxtExchange(GuardedExchange):
     def _mapped(self, error: Exception) -> ExchangeError:
         names = [parent.__name__ for parent in type(error).__mro__]
         kind = next((_KINDS[name] for name in names if name in _KINDS), Undecodable)
+        kind = NotListed if kind is ExchangeHttpError and _UNKNOWN.search(str(error)) else kind
         text = f"{names[0]}: {error!s:.200}"
         if kind is RateLimited:
             headers = self._client.last_response_headers or {}

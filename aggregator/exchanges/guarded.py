@@ -14,14 +14,14 @@ import structlog
 from aggregator.errors import ExchangeError, NotListed, RateLimited
 from aggregator.exchanges.allowance import Allowance
 from aggregator.exchanges.dialect import Budget, Market, Tickers
-from aggregator.exchanges.guard import Guard
+from aggregator.exchanges.guard import Guard, Rest
 from aggregator.exchanges.listing import Listing
 from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, Quiet
 from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.pricing import FUTURE_TOLERANCE
 
-_TELL_SECONDS = 60.0  # between two lines in the log, as some exchanges refuse a little every second
+_TELL_SECONDS = 60.0  # between two lines in the log: some refuse a little every second, or fail every other one
 
 
 class GuardedExchange:
@@ -34,6 +34,7 @@ class GuardedExchange:
         concurrency: int,
         batch: int,
         budget: Budget | None,
+        rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -46,14 +47,14 @@ class GuardedExchange:
         self._slots = asyncio.Semaphore(concurrency)
         self._listing = Listing(self._name_of)
         self.listing_doubted = asyncio.Event()  # set when it refuses a pair that its listing has
-        self._guard = Guard(clock, self._breaker_changed)
+        self._guard = Guard(clock, self._breaker_changed, rest)
         self._quiet = Quiet(clock)
         self._allowance = None if budget is None else Allowance(budget)
         self._metrics = metrics
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
         self._quiet_seconds = metrics.exchange_quiet.labels(name)
-        self._opened_at = self._tell_at = clock()
+        self._opened_at = self._tell_at = self._tell_open_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
         self._in_vain = False  # whether the last call brought no ticker
@@ -225,10 +226,12 @@ class GuardedExchange:
 
     def _breaker_changed(self, state: str, error: ExchangeError | None) -> None:
         self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])
-        if state == "open":
+        if state == "open" and self._clock() >= self._tell_open_at:
+            self._tell_open_at = self._clock() + _TELL_SECONDS
             self._log.warning("breaker_open", error=f"{error.reason}: {error}" if error else "")
-        else:
-            self._log.info("breaker_" + state.replace("-", "_"))
+        elif state == "closed":
+            self._tell_open_at = self._clock()
+            self._log.info("breaker_closed")
 
 
 def _is_unknown(answer: Ticker | LeftOut) -> bool:

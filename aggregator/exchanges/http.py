@@ -17,6 +17,7 @@ from aggregator.errors import (
     Undecodable,
 )
 from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, retry_after
 from aggregator.metrics import Metrics
@@ -68,6 +69,7 @@ class HttpExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         batch: int | None = None,
+        rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -76,7 +78,7 @@ class HttpExchange(GuardedExchange):
         self._http = http
         self._listing_cost = dialect.listing_cost
         most = min(dialect.most_symbols, batch or dialect.most_symbols)
-        super().__init__(name, metrics, concurrency, most, dialect.budget, clock, now)
+        super().__init__(name, metrics, concurrency, most, dialect.budget, rest, clock, now)
 
     def _name_of(self, asset: Asset) -> str:
         return self._dialect.name(asset)

@@ -10,6 +10,7 @@ import msgspec
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
 from aggregator.exchanges.around import AroundExchange
 from aggregator.exchanges.dialect import Dialect, Market, Tickers
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
 from aggregator.exchanges.recording import Record, Recording, RecordingFile, body_fields, kept
@@ -104,9 +105,10 @@ class ReplayedExchange(HttpExchange):
         metrics: Metrics,
         concurrency: int,
         batch: int,
+        rest: Rest | None,
         now: Callable[[], float],
     ) -> None:
-        super().__init__(name, "", dialect, http, metrics, concurrency, batch, now=now)
+        super().__init__(name, "", dialect, http, metrics, concurrency, batch, rest, now=now)
         self._recording = recording
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:

@@ -16,6 +16,7 @@ from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.converting import ConvertingExchange
 from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.kraken import Kraken
@@ -60,6 +61,8 @@ PUSHING: Mapping[str, Callable[[], PushDialect]] = {
     "coinbase": CoinbasePush,
     "kraken": KrakenPush,
 }
+
+_LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
 
 
 def catalog_of(settings: Settings) -> Catalog:
@@ -148,7 +151,8 @@ async def open_exchanges(
 ) -> Exchanges:
     """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    parts = Parts(settings, catalog, http, metrics)
+    rest = Rest(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
+    parts = Parts(settings, catalog, rest, http, metrics)
     opened = [_open(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
     await listings.open()
@@ -178,6 +182,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     settings: Settings
     catalog: Catalog
+    rest: Rest
     http: Session
     metrics: Metrics
 
@@ -196,13 +201,13 @@ def _open(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened
     if target.dialect == REPLAY:
         return _replayed(target, parts)
     if target.library:
-        found = CcxtExchange(target.name, target.library, target.url, parts.metrics, slots, settings.exchange_timeout)
+        seconds = settings.exchange_timeout
+        found = CcxtExchange(target.name, target.library, target.url, parts.metrics, slots, seconds, parts.rest)
         stack.push_async_callback(found.close)
         return Opened(found)
     dialect = DIALECTS[target.dialect]()
-    polled = HttpExchange(
-        target.name, target.url or dialect.public_url, dialect, parts.http, parts.metrics, slots, batch
-    )
+    url = target.url or dialect.public_url
+    polled = HttpExchange(target.name, url, dialect, parts.http, parts.metrics, slots, batch, parts.rest)
     if target.push_url is None:
         return Opened(polled)
     connect = connector(parts.http, time.time)
@@ -220,7 +225,7 @@ def _replayed(target: ExchangeTarget, parts: Parts) -> Opened:
     now, behind = recorded_clock(recording)
     slots, batch = settings.exchange_concurrency, settings.exchange_batch
     dialect = DIALECTS[header.dialect]()
-    polled = ReplayedExchange(target.name, dialect, recording, parts.http, parts.metrics, slots, batch, now)
+    polled = ReplayedExchange(target.name, dialect, recording, parts.http, parts.metrics, slots, batch, parts.rest, now)
     connect = replayed(recording, now)
     feed = parts.feed(target.name, header.dialect, "", polled, connect, now) if header.pushed else None
     return Opened(polled, feed, behind)

@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector
 from aggregator.exchanges.recording import Header, RecordingFile
@@ -65,7 +66,7 @@ async def _open(
     target: ExchangeTarget, settings: Settings, catalog: Catalog, file: RecordingFile, stack: AsyncExitStack
 ) -> Opened:
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    parts, dialect = Parts(settings, catalog, http, Metrics(CollectorRegistry())), DIALECTS[target.dialect]()
+    parts, dialect = Parts(settings, catalog, Rest(), http, Metrics(CollectorRegistry())), DIALECTS[target.dialect]()
     url, slots, batch = target.url or dialect.public_url, settings.exchange_concurrency, settings.exchange_batch
     polled = RecordedExchange(target.name, url, dialect, http, parts.metrics, slots, batch, file)
     await polled.read_listing()

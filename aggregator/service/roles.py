@@ -24,6 +24,7 @@ from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.throttle import Throttle
 from aggregator.commit import GroupCommit
+from aggregator.coverage import Coverage
 from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
@@ -132,6 +133,7 @@ class _Process:
         redis = await open_redis(settings, self._stack)
         cache = cache_of(settings, redis, self._hub)
         history = await open_history(settings, self.metrics, self._stack)
+        exchanges, coverage = await self._open_exchanges(cache)
         await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         feed = lag = None
         if redis is not None:
@@ -139,7 +141,6 @@ class _Process:
             feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self.metrics)
             await self._stack.enter_async_context(_running(lag))
         sinks = [GroupCommit("history", history, self.metrics), GroupCommit("cache", cache, self.metrics)]
-        exchanges: list[Exchange] = []
         if settings.role == "api":
             assert redis is not None  # noqa: S101  # the settings see to it
             assert feed is not None  # noqa: S101  # likewise
@@ -147,21 +148,27 @@ class _Process:
             await self._catch_up(cache)
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
         else:
-            opened = await open_exchanges(settings, self._catalog, cache, self.metrics, self._stack)
-            for part in opened.beside:
-                await self._stack.enter_async_context(_running(part))
-            exchanges += opened.all
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
-        need = settings.min_sources
-        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, need, self._freshness, lag, self.metrics)
+        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, coverage, self._freshness, lag, self.metrics)
         if settings.role == "refresher":
             return build(ops.routes(), self.metrics, settings.max_in_flight)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
+
+    async def _open_exchanges(self, cache: Near) -> tuple[list[Exchange], Coverage | None]:
+        """Return whom to ask, and where assets are traded; a process that only answers asks nobody."""
+        if self._settings.role == "api":
+            return [], None
+        opened = await open_exchanges(self._settings, self._catalog, cache, self.metrics, self._stack)
+        for part in opened.beside:
+            await self._stack.enter_async_context(_running(part))
+        coverage = Coverage(opened.all, self._settings.min_sources)
+        self._freshness.cover(coverage)
+        return opened.all, coverage
 
     async def _catch_up(self, cache: Near) -> None:
         """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.

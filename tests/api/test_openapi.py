@@ -26,7 +26,7 @@ Json = dict[str, Any]
 NONE = cast("Any", None)  # a part that no route asks while routes are only listed
 
 HISTORY = HistoryRoutes(CATALOG, NONE).routes()
-OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, 1, NONE, NONE, NONE).routes()
+OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE, NONE).routes()
 PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE).routes()
 ITSELF = f"GET {PATH}"
 

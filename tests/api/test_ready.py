@@ -66,7 +66,7 @@ class Scene:
         self.freshness = Freshness(CATALOG, metrics)
         exchanges: list[Exchange] = [self.exchange]
         stores = {"cache": Store(), "history": Store()}
-        ops = OpsRoutes(CATALOG, stores, [], exchanges, 1, self.freshness, None, metrics, self.now)
+        ops = OpsRoutes(CATALOG, stores, [], exchanges, None, self.freshness, None, metrics, self.now)
         self.app = build(ops.routes(), metrics)
 
     def now(self) -> float:

@@ -70,7 +70,9 @@ class Played:
         self.recording = Recording(HEADER, records)
         self.metrics = Metrics(CollectorRegistry())
         now, self.behind = recorded_clock(self.recording, self.now)
-        self.inner = ReplayedExchange("binance", DIALECTS[dialect](), self.recording, http, self.metrics, 4, 100, now)
+        self.inner = ReplayedExchange(
+            "binance", DIALECTS[dialect](), self.recording, http, self.metrics, 4, 100, None, now
+        )
         self.exchange = Shifted(self.inner, self.behind)
 
     def now(self) -> float:
@@ -186,7 +188,7 @@ async def test_what_was_recorded_is_what_is_replayed(name: str, http: aiohttp.Cl
     last = recording.newest("ethusdt", time.time())
     assert last is not None
     moment = last.at - 0.000_001  # of the recording's time
-    again = ReplayedExchange(name, dialect, recording, http, metrics, 4, 100, lambda: moment)
+    again = ReplayedExchange(name, dialect, recording, http, metrics, 4, 100, None, lambda: moment)
     assert await again.read_listing()
     assert again.trades("ethusdt")
     assert again.trades("shibusdt") is False

@@ -1,0 +1,138 @@
+"""The service on exchanges that push, in quotes that have to be converted, and on what was recorded of them."""
+
+import re
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchanges.venues.base import Quote
+from tests.exchanges.venues.sockets import BinanceFeed, Feed, KrakenFeed, beside
+from tests.parts.process import wait_for
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+SYMBOLS = "symbol,base,quote\nbtcusd,btc,usd\nusdtusd,usdt,usd\n"
+EVERY = {"hot_interval": 1, "medium_interval": 1, "cold_interval": 1}
+
+
+class Scene:
+    """Binance, which trades btcusdt only, and Kraken, which trades btcusd and usdtusd."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.binance, self.kraken = BinanceFeed(), KrakenFeed()
+        self.binance.price = "100000.00000001"
+        self.kraken.prices = {"BTC/USD": "99980.5", "USDT/USD": "0.9999"}
+        self.trades(self.binance, Quote("btc", "usdt", "100000.00000002", "5"))
+        self.trades(self.kraken, Quote("btc", "usd", "99980.6", "5"), Quote("usdt", "usd", "0.9999", "5"))
+        (folder / "symbols.csv").write_text(SYMBOLS)
+
+    def trades(self, feed: Feed, *quotes: Quote) -> None:
+        """Let it trade these and no others."""
+        feed.rest.quotes = {quote.symbol: quote for quote in quotes}
+
+    @property
+    def exchanges(self) -> str:
+        """Where they are, as the setting wants it."""
+        return ",".join(
+            f"{name}={name}+{feed.url}/polled+{feed.push_url}"
+            for name, feed in (("binance", self.binance), ("kraken", self.kraken))
+        )
+
+    def service(self, *command: str, **settings: object) -> Service:
+        """Start a command on them."""
+        chosen: dict[str, object] = {"symbols_file": self.folder / "symbols.csv", "exchanges": self.exchanges}
+        return Service(self.folder, *command, **(chosen | EVERY | settings))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Open them."""
+    scene = Scene(tmp_path)
+    with beside(scene.binance, scene.kraken):
+        yield scene
+
+
+def sources(service: Service) -> dict[str, Any]:
+    """Return what btcusd is made of, by exchange."""
+    answer = service.get("/prices/btcusd/sources")
+    return {one["exchange"]: one for one in answer.json["sources"]} if answer.status == 200 else {}
+
+
+def test_pushed_and_converted(scene: Scene) -> None:
+    """Btcusd of Kraken's own ticker and of Binance's btcusdt x usdtusd, both pushed; a mute one is polled, and told."""
+    service = scene.service(conversions="usdtusd").started()
+    wait_for(lambda: len(sources(service)) == 2, what="two sources")
+    wait_for(lambda: {one["push"] for one in service.get("/ready").json["exchanges"].values()} == {"live"}, what="live")
+    wait_for(lambda: sources(service)["binance"]["converted"]["price"] == Decimal("100000.00000001"), what="pushed")
+    found = sources(service)
+    converted = found["binance"]["converted"]
+    assert (converted["symbol"], converted["rate"], converted["rate_price"]) == (
+        "btcusdt",
+        "usdtusd",
+        Decimal("0.9999"),
+    )
+    assert found["binance"]["price"] == Decimal("99990.000000009999")
+    assert "converted" not in found["kraken"]
+    assert found["kraken"]["price"] == Decimal("99980.5")
+    for name in ("binance", "kraken"):
+        assert service.metric(f'price_exchange_push_answers_total{{exchange="{name}"}}') > 0
+    scene.binance.mute = True
+    fallen = "binance: is polled, as its feed has fallen back"
+    wait_for(lambda: any(one.startswith(fallen) for one in service.get("/ready").json["reasons"]), what="told")
+    wait_for(lambda: sources(service)["binance"]["converted"]["price"] == Decimal("100000.00000002"), what="polled")
+    assert service.get("/prices/btcusd").json["stale"] is False
+    scene.binance.mute = False
+    wait_for(lambda: sources(service)["binance"]["converted"]["price"] == Decimal("100000.00000001"), what="pushed")
+    assert service.process.stop() == 0
+
+
+def test_quotes_are_not_mixed(scene: Scene) -> None:
+    """Without the setting, a ticker in usdt has no part in a price in usd."""
+    service = scene.service().started()
+    wait_for(lambda: bool(sources(service)), what="a price")
+    assert list(sources(service)) == ["kraken"]
+    (left_out,) = service.get("/prices/btcusd/sources").json["left_out"]
+    assert (left_out["exchange"], left_out["reason"]) == ("binance", "not_listed")
+    service.process.stop()
+
+
+def test_what_was_recorded_is_served_again(scene: Scene) -> None:
+    """`aggregator record` to a file, and `replay+file://` from it, polls and frames: with Kraken itself away."""
+    path = scene.folder / "kraken.rec.gz"
+    exchange = scene.exchanges.partition(",")[2]
+    recorder = scene.service("record", "--file", str(path), "--seconds", "3", exchanges=exchange)
+    assert recorder.process.ended() == 0, recorder.process.output
+    assert re.search(r"recorded .*records=[1-9]", recorder.process.output), recorder.process.output
+    polls = scene.kraken.polls
+    service = scene.service(exchanges=f"replay+file://{path}").started()
+    wait_for(lambda: bool(sources(service)), what="a price")
+    found = sources(service)["kraken"]
+    assert found["price"] in (Decimal("99980.5"), Decimal("99980.6"))
+    assert abs(float(found["timestamp"]) - time.time()) < 10
+    wait_for(lambda: service.metric('price_exchange_push_answers_total{exchange="kraken"}') > 0, what="pushed frames")
+    service.process.stop()
+    assert scene.kraken.polls == polls
+
+
+def test_a_recording_that_cannot_be_made_or_played_is_one_line(scene: Scene) -> None:
+    """A file that is there already, two exchanges, ccxt, a file that is no recording, a rate that is not listed."""
+    there = scene.folder / "there.rec.gz"
+    there.write_text("x")
+    for command, settings, told in (
+        (("record", "--file", str(there)), {"exchanges": "kraken"}, "cannot write .*there.rec.gz: File exists"),
+        (("record", "--file", "new.rec.gz"), {}, "name one exchange to record"),
+        (("record", "--file", "new.rec.gz"), {"exchanges": "ccxt:kraken"}, "no raw answers to record"),
+        ((), {"exchanges": f"replay+file://{there}"}, "there.rec.gz: Not a gzipped file"),
+        ((), {"exchanges": "a=replay+file:///nowhere"}, "nowhere: .*No such file"),
+        ((), {"conversions": "eurusd"}, "eurusd not in .*but a rate of --conversions"),
+    ):
+        service = scene.service(*command, **settings)
+        assert service.process.ended() == 1, service.process.output
+        (line,) = service.process.output.splitlines()
+        assert re.search(told, line), line
