@@ -36,7 +36,6 @@ class Book:
         self._symbols: dict[str, str] = {}
         self._held: dict[str, _Held] = {}  # by name, as the others
         self._behind: dict[str, int] = {}  # the newest trade of those of which beats know more than we
-        self._refused: set[str] = set()
 
     @property
     def names(self) -> set[str]:
@@ -60,7 +59,6 @@ class Book:
             return self._take(news, now)
         if isinstance(news, Beat):
             return self._compare(news)
-        self._refused.add(news.name)
         self._drop(news.name)
         return "refused"
 

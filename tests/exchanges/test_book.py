@@ -1,0 +1,59 @@
+"""What is believed of pushed news, as a table."""
+
+from decimal import Decimal
+
+import pytest
+
+from aggregator.exchanges.push.book import KINDS, Book
+from aggregator.exchanges.push.dialect import Beat, News, Pushed, Refused
+from tests.parts.examples import NOW
+
+
+def pushed(order: int, trade: int = 0, price: str = "1", name: str = "BTC-USD") -> Pushed:
+    """Return a ticker."""
+    return Pushed(name, Decimal(price), Decimal(1), NOW, order, trade)
+
+
+@pytest.mark.parametrize(
+    ("news", "kinds"),
+    [
+        ([pushed(1), pushed(2)], ["ticker", "ticker"]),
+        ([pushed(2), pushed(1), pushed(2)], ["ticker", "out_of_order", "ticker"]),
+        ([pushed(1, name="ETH-USD")], ["junk"]),
+        ([Beat("ETH-USD", 5)], ["junk"]),
+        ([Refused("ETH-USD", "why")], ["refused"]),
+        ([Refused("BTC-USD", "why"), Beat("BTC-USD")], ["refused", "beat"]),
+        ([pushed(1, price="0"), pushed(1, price="NaN"), pushed(1, price="-1")], ["junk", "junk", "junk"]),
+        ([Beat("BTC-USD", 9)], ["beat"]),  # nothing is held that could be out of date
+        ([pushed(1, 5), Beat("BTC-USD", 0), Beat("BTC-USD", 0)], ["ticker", "beat", "beat"]),  # it does not say
+        ([pushed(1, 5), Beat("BTC-USD", 5), Beat("BTC-USD", 5)], ["ticker", "beat", "beat"]),
+        # a beat that overtakes its ticker is none, two in a row are a gap, also where trades go on between them
+        ([pushed(1, 5), Beat("BTC-USD", 6), pushed(2, 6), Beat("BTC-USD", 6)], ["ticker", "beat", "ticker", "beat"]),
+        ([pushed(1, 5), Beat("BTC-USD", 6), pushed(2, 6), Beat("BTC-USD", 7)], ["ticker", "beat", "ticker", "beat"]),
+        ([pushed(1, 5), Beat("BTC-USD", 6), Beat("BTC-USD", 6)], ["ticker", "beat", "gap"]),
+        ([pushed(1, 5), Beat("BTC-USD", 6), Beat("BTC-USD", 9)], ["ticker", "beat", "gap"]),
+        ([pushed(1, 5), Beat("BTC-USD", 6), Beat("BTC-USD", 6), Beat("BTC-USD", 6)], ["ticker", "beat", "gap", "beat"]),
+    ],
+)
+def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
+    """Each by what came before it on the same connection."""
+    book = Book("coinbase")
+    book.expect("BTC-USD", "btcusd")
+    found = [book.take(one, NOW) for one in news]
+    assert found == kinds
+    assert set(found) <= set(KINDS)
+    assert (book.held("BTC-USD") is not None) == ("ticker" in kinds and "gap" not in kinds)
+
+
+def test_what_is_forgotten_is_junk_from_then_on() -> None:
+    """What still comes of a pair that is no longer wanted is not held."""
+    book = Book("coinbase")
+    book.expect("BTC-USD", "btcusd")
+    assert book.take(pushed(1), NOW) == "ticker"
+    held = book.held("BTC-USD")
+    assert held is not None
+    assert (held[0].symbol, held[1]) == ("btcusd", NOW)
+    book.forget("BTC-USD")
+    assert book.held("BTC-USD") is None
+    assert book.take(pushed(2), NOW) == "junk"
+    assert book.names == set()
