@@ -18,7 +18,7 @@ from aggregator.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
 _MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
-_ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics", "openapi.json")
+_ENDPOINTS = ("", "page", "docs", "prices", "refresh", "assets", "health", "ready", "metrics", "openapi.json")
 
 
 def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:

@@ -18,6 +18,7 @@ from aggregator.accesses import Accesses
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
+from aggregator.api.browser import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
@@ -211,6 +212,7 @@ class _Process:
         self._stack.push_async_callback(throttle.close, STOP_SECONDS)
         prices = PriceRoutes(self._catalog, lookup, throttle, bodies, Keys(self._settings.api_keys))
         stored = HistoryRoutes(self._catalog, history)
+        more = [*more, *BrowserRoutes().routes()]
         app = build([*stored.routes(), *more, *prices.routes()], self.metrics, self._settings.max_in_flight)
         tally = Tally(self.metrics, accesses)
         await self._stack.enter_async_context(_running(tally))

@@ -85,8 +85,10 @@ _HEADER_NAMES = {
     "ETag": "ETag",
     "Link": "Link",
     "MaxAge": "Cache-Control",
+    "NoCache": "Cache-Control",
     "NoStore": "Cache-Control",
     "NoStoreUnlessBare": "Cache-Control",
+    "Policy": "Content-Security-Policy",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
 }
@@ -117,6 +119,11 @@ HEADERS: Json = {
         "required": True,
         "schema": {"type": "string", "pattern": r"^max-age=\d+$"},
     },
+    "NoCache": {
+        "description": "May be kept, and is to be asked for again each time, with its ETag",
+        "required": True,
+        "schema": {"type": "string", "const": "no-cache"},
+    },
     "NoStore": {
         "description": "Kept by no cache on the way",
         "required": True,
@@ -125,6 +132,11 @@ HEADERS: Json = {
     "NoStoreUnlessBare": {
         "description": "Kept by no cache on the way; missing where the answer is plain text",
         "schema": {"type": "string", "const": "no-store"},
+    },
+    "Policy": {
+        "description": "What the browser may load: from this service only",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "RetryAfter": {
         "description": "Seconds after which to ask again",
