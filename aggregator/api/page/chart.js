@@ -4,7 +4,7 @@ import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 import { candleScale, round, slotsFor, ticks, timeStep } from "./scale.js";
 
-const RIGHT = 74; // room for prices
+const RIGHT = 82; // room for prices
 const BOTTOM = 24; // room for times
 
 export class CandleChart {

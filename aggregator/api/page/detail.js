@@ -134,7 +134,7 @@ export class Detail {
 
   #build() {
     this.avatar = make("i", { class: "avatar big", "aria-hidden": "true" });
-    this.title = make("h2", { id: "detail-title" });
+    this.title = make("h2", { id: "detail-title", tabindex: "-1", autofocus: "" });
     this.tier = make("span", { class: "pill" });
     const close = make("button", { type: "button", class: "plain icon", "aria-label": "Close" }, "\u2715");
     close.addEventListener("click", () => this.dialog.close());
@@ -179,7 +179,7 @@ export class Detail {
   #sources() {
     this.table = make("tbody");
     const heads = ["Exchange", "Price", "Off", "Volume", "Behind", "Weight"];
-    const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col" }, name)));
+    const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", class: name.toLowerCase() }, name)));
     return make("div", { class: "scroll" }, make("table", { class: "sources" }, make("thead", {}, head), this.table));
   }
 }

@@ -52,6 +52,11 @@ export function volume(value) {
   return compact.format(value);
 }
 
+/** Tenths of a second, for what is never far. */
+export function behind(seconds) {
+  return `${fixed(Math.max(0, seconds), 1)} s`;
+}
+
 /** Two units at most: 7s, 4m 09s, 3h 02m, 5d 1h. A time a little ahead of ours counts as now. */
 export function age(seconds) {
   if (seconds === null) return "\u2013";
@@ -87,9 +92,9 @@ export function pair(asset) {
 
 /** A colour of its own for every asset, always the same: degrees on the wheel. */
 export function hue(symbol) {
-  let hash = 7;
-  for (const letter of symbol) hash = (hash * 31 + letter.charCodeAt(0)) % 3600;
-  return hash % 360;
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const letter of symbol) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0;
+  return (hash >>> 8) % 360;
 }
 
 const REASONS = {

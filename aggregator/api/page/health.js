@@ -17,6 +17,7 @@ export class Health {
   constructor(changed) {
     this.changed = changed;
     this.verdict = document.querySelector("#service .verdict");
+    this.priced = document.querySelector("#service .priced");
     this.facts = document.querySelector("#service .facts");
     this.meters = document.querySelector("#freshness .meters");
     this.list = document.querySelector("#exchanges .exchanges");
@@ -54,6 +55,9 @@ export class Health {
     for (const [tier, one] of Object.entries(body.tiers)) this.#staleAfter[tier] = one.stale_after;
     this.exchanges = Object.keys(body.exchanges).length;
     this.#seen.clear();
+    const tiers = Object.values(body.tiers);
+    const sum = (name) => tiers.reduce((total, one) => total + one[name], 0);
+    write(this.priced, `${sum("priced")} of ${sum("assets")} assets priced`);
     for (const [name, said] of Object.entries(body.stores)) this.#store(name, said);
     for (const tier of TIERS) if (body.tiers[tier]) this.#meter(tier, body.tiers[tier], body.jobs_behind_seconds[tier]);
     for (const [name, one] of Object.entries(body.exchanges)) this.#exchange(name, one);

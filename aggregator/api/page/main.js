@@ -7,7 +7,7 @@ import * as format from "./format.js";
 import { Health } from "./health.js";
 import { listen } from "./keys.js";
 import { Lane } from "./lane.js";
-import { Market, WINDOW } from "./market.js";
+import { Market, RECENT } from "./market.js";
 import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
 import { Table } from "./table.js";
@@ -23,7 +23,7 @@ let visible = [];
 let told = ""; // the connection's state
 
 const health = new Health(() => soon());
-const lane = new Lane(loadHour, HISTORIES);
+const lane = new Lane(loadRecent, HISTORIES);
 const table = new Table(byId("table"), byId("rows"), { open: (symbol) => go(symbol), view: (symbols) => { visible = symbols; } });
 const detail = new Detail(byId("detail"), ask, () => go(""));
 const feed = new Feed("/stream", { prices: take, state: connection, gap: () => refill() });
@@ -36,10 +36,8 @@ async function ask(path) {
   return body;
 }
 
-async function loadHour(symbol) {
-  const start = Math.floor(Date.now() / 1000) - WINDOW;
-  const body = await ask(`/prices/${symbol}/candles?interval=1m&start=${start - (start % 60)}`);
-  market.recall(symbol, body.candles);
+async function loadRecent(symbol) {
+  market.recall(symbol, (await ask(`/prices/${symbol}/history?limit=${RECENT}`)).prices);
   soon();
 }
 

@@ -1,7 +1,6 @@
-// What the page knows of every asset: its newest price, its first here, and where it was looked at, the last hour.
+// What the page knows of every asset: its newest price, the first it got, and of those looked at, the recent ones.
 
-export const WINDOW = 3600; // seconds a small chart shows
-const STEP = 60; // seconds between its points, so that it has some sixty and no more
+export const RECENT = 90; // prices a small chart shows
 
 export class Market {
   rows = new Map();
@@ -29,12 +28,12 @@ export class Market {
     return news ? row : null;
   }
 
-  /** Know the last hour of an asset from its candles; prices that came meanwhile are newer and stay. */
-  recall(symbol, candles) {
+  /** Know the recent prices of an asset as history tells them, newest first; one that came meanwhile is newer. */
+  recall(symbol, prices) {
     const row = this.rows.get(symbol);
     if (!row) return;
     const points = [];
-    for (const candle of candles) addPoint(points, Number(candle.start), candle.close);
+    for (const one of prices.toReversed()) addPoint(points, one.timestamp, one.price);
     if (row.price !== null) addPoint(points, row.timestamp, row.price);
     row.points = points;
   }
@@ -52,19 +51,13 @@ export class Market {
   }
 }
 
-/** Put a point behind the others, in the place of the last where that is of the same minute; drop what is too old. */
+/** Put a point behind the others, in the place of the last where it is of the same time; the oldest goes. */
 export function addPoint(points, timestamp, price) {
-  const minute = Math.floor(timestamp / STEP);
   const last = points.at(-1);
-  if (last && Math.floor(last[0] / STEP) >= minute) {
-    last[0] = Math.max(last[0], timestamp);
-    last[1] = price;
-  } else {
-    points.push([timestamp, price]);
-  }
-  let old = 0;
-  while (points[old][0] < timestamp - WINDOW - STEP) old += 1;
-  if (old) points.splice(0, old);
+  if (last && last[0] > timestamp) return;
+  if (last && last[0] === timestamp) last[1] = price;
+  else points.push([timestamp, price]);
+  if (points.length > RECENT) points.shift();
 }
 
 /** The change since the first price this page got, as a fraction; null before the first. */

@@ -19,7 +19,7 @@ function row(one, price, now, last) {
     make("td", { class: "number" }, has ? format.price(one.price) : "\u2013"),
     make("td", { class: "number", title: "against the price" }, has ? format.basisPoints(off) : "\u2013"),
     make("td", { class: "number" }, has && one.volume ? format.volume(one.volume) : "\u2013"),
-    make("td", { class: "number" }, one.timestamp ? format.age(now - one.timestamp) : "\u2013"),
+    make("td", { class: "number behind" }, one.timestamp ? format.behind(now - one.timestamp) : "\u2013"),
     last,
   );
   return element;

@@ -153,7 +153,7 @@ function newSlot(number) {
   slot.link = make("a", { tabindex: "-1" }, slot.base, slot.quote);
   slot.value = make("span");
   slot.glow = make("i", { class: "glow", "aria-hidden": "true" });
-  slot.price = cell("price", slot.glow, slot.value);
+  slot.price = cell("price", make("span", {}, slot.glow, slot.value));
   slot.change = cell("change");
   slot.area = draw("path", { class: "area" });
   slot.line = draw("path", { class: "line" });
