@@ -40,7 +40,8 @@ class BrowserRoutes:
     def __init__(self) -> None:
         page = _HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
         docs = _HEADERS | {"Content-Security-Policy": _DOCS_POLICY}
-        self._page = Files(_PAGE, ["index.html", *page_files()], page)
+        self._page = Files(_PAGE, ["index.html"], page)
+        self._page_files = Files(_PAGE, page_files(), page)
         self._docs = Files(_PAGE, ["docs.html"], docs)
         self._library = Files(_library(), LIBRARY, docs)
 
@@ -59,7 +60,7 @@ class BrowserRoutes:
 
     async def page_file(self, request: Request) -> Response:
         """GET /page/{file}: what the pages load."""
-        return await self._page.answer(request, request.path_params["file"])
+        return await self._page_files.answer(request, request.path_params["file"])
 
     async def docs(self, request: Request) -> Response:
         """GET /docs: the document of /openapi.json, to be read and tried."""

@@ -32,7 +32,7 @@ export function change(fraction) {
 
 /** -1, 0 or 1: what `change` shows, so that a colour never contradicts the text. */
 export function direction(fraction) {
-  return fraction === null ? 0 : Math.sign(Math.round(1e4 * fraction));
+  return Math.sign(Math.round(1e4 * (fraction ?? 0))) || 0; // never -0
 }
 
 export function percent(fraction, digits = 1) {

@@ -1,8 +1,8 @@
 // From prices and times to places on a chart. Pure.
 
-/** Return `{line, area}` as SVG paths of `[time, price]` points in a box; null with fewer than two. */
+/** Return `{line, area}` as SVG paths of `[time, price]` points in a box; a single one is a dot. */
 export function sparkline(points, width, height, pad = 2) {
-  if (points.length < 2) return null;
+  if (points.length < 2) return { line: points.length ? `M${width - pad} ${height / 2}h0` : "", area: "" };
   const [low, high] = bounds(points.map((point) => point[1]));
   const [start, end] = [points[0][0], points.at(-1)[0]];
   const x = linear(start, Math.max(end, start + 1), pad, width - pad);

@@ -145,7 +145,7 @@ export class Table {
 
 function newSlot(number) {
   const cell = (name, ...children) => make("span", { role: "gridcell", class: name }, ...children);
-  const slot = { index: -1, row: null, drawn: "" };
+  const slot = { index: -1, row: null, drawn: null };
   slot.rank = cell("rank");
   slot.avatar = make("i", { class: "avatar", "aria-hidden": "true" });
   slot.base = make("b");
@@ -183,7 +183,7 @@ function name(slot, row) {
   write(slot.quote, quote);
   mark(slot.link, "href", `#${row.symbol}`);
   slot.element.dataset.symbol = row.symbol;
-  slot.drawn = "";
+  slot.drawn = null;
 }
 
 /** Write what changes. */
@@ -207,11 +207,11 @@ function fill(slot, row, { now, staleAfter, exchanges }) {
 }
 
 function drawSpark(slot, row) {
-  const paths = row.points && sparkline(row.points, WIDE, HIGH);
-  const drawn = paths ? paths.line : "none";
-  if (slot.drawn === drawn) return;
-  slot.drawn = drawn;
-  mark(slot.line, "d", paths ? paths.line : null);
-  mark(slot.area, "d", paths ? paths.area : null);
-  mark(slot.chart, "data-way", paths ? Math.sign(row.points.at(-1)[1] - row.points[0][1]) : 0);
+  const points = row.points ?? [];
+  const { line, area } = sparkline(points, WIDE, HIGH);
+  if (slot.drawn === line) return;
+  slot.drawn = line;
+  slot.line.setAttribute("d", line);
+  slot.area.setAttribute("d", area);
+  mark(slot.chart, "data-way", points.length ? Math.sign(points.at(-1)[1] - points[0][1]) : 0);
 }
