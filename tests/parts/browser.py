@@ -66,7 +66,8 @@ class Tab:
         return float(used), float(nodes)
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        # The machine's own network: an interface came or went, and the browser ends what is under way for it.
+        if message.type in {"error", "warning"} and "ERR_NETWORK_CHANGED" not in message.text:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _requested(self, request: Request) -> None:

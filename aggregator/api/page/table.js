@@ -16,7 +16,7 @@ export class Table {
   #bySymbol = new Map(); // symbol -> the slot that shows it
   #height = 52;
 
-  /** `on` has `open(symbol)` and `view(symbols)`: those in view, when they are others than before. */
+  /** `on` has `open(symbol)` and `view(symbols)`, those in view, each time. */
   constructor(grid, body, on) {
     this.grid = grid;
     this.body = body;
@@ -43,7 +43,8 @@ export class Table {
   /** Put the rows that are in view into the document; `context` is what rows say beside their asset. */
   draw(context) {
     const top = -this.body.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(top / this.#height) - BEYOND);
+    const [from, to] = [Math.floor(top / this.#height), Math.ceil((top + innerHeight) / this.#height)];
+    const first = Math.max(0, from - BEYOND);
     const room = Math.ceil(innerHeight / this.#height) + 2 * BEYOND + 1;
     const last = Math.min(this.rows.length, first + room);
     while (this.#slots.length < room) this.#add();
@@ -58,7 +59,7 @@ export class Table {
     }
     for (const slot of this.#slots) if (!busy.has(slot)) this.#hide(slot);
     this.#tellActive();
-    this.#tellView(first + BEYOND * (first > 0), last - BEYOND);
+    this.on.view(this.rows.slice(Math.max(0, from), Math.max(0, to)).map((row) => row.symbol));
   }
 
   /** Let a price that has just come be seen. */
@@ -125,11 +126,6 @@ export class Table {
     const slot = this.#bySymbol.get(this.selected);
     mark(this.grid, "aria-activedescendant", slot ? slot.element.id : null);
     for (const one of this.#slots) mark(one.element, "aria-selected", one === slot ? "true" : null);
-  }
-
-  #tellView(first, end) {
-    const symbols = this.rows.slice(first, Math.max(end, first)).map((row) => row.symbol);
-    this.on.view(symbols);
   }
 
   #clicked(event) {
