@@ -14,6 +14,8 @@ from aggregator.api.history import HistoryRoutes
 from aggregator.api.openapi.document import OPERATIONS, PATH, calls, document
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
 from aggregator.metrics import Metrics
 from aggregator.models import encode
 from tests.parts import asgi
@@ -27,6 +29,7 @@ NONE = cast("Any", None)  # a part that no route asks while routes are only list
 
 HISTORY = HistoryRoutes(CATALOG, NONE).routes()
 OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE).routes()
+STREAMS = [*StreamRoute(CATALOG, NONE, NONE).routes(), *SocketRoute(CATALOG, NONE, NONE).routes()]
 PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE).routes()
 ITSELF = f"GET {PATH}"
 
@@ -41,7 +44,7 @@ async def shown(*routes: Any) -> Json:
 @pytest.fixture(scope="module")
 def told() -> Json:
     """Return the document of the whole API."""
-    found: Json = json.loads(encode(document([*HISTORY, *OPS, *PRICES])))
+    found: Json = json.loads(encode(document([*HISTORY, *STREAMS, *OPS, *PRICES])))
     return found
 
 
@@ -56,9 +59,12 @@ def operations(told: Json) -> dict[str, Json]:
 
 async def test_every_route_is_told_and_nothing_else() -> None:
     """With its methods, by a process of any role; nothing is said of routes there are not."""
-    assert set(operations(await shown(*HISTORY, *OPS, *PRICES))) == {ITSELF, *calls([*HISTORY, *OPS, *PRICES])}
+    assert set(operations(await shown(*HISTORY, *STREAMS, *OPS, *PRICES))) == {
+        ITSELF,
+        *calls([*HISTORY, *STREAMS, *OPS, *PRICES]),
+    }
     assert set(operations(await shown(*OPS))) == {ITSELF, *calls(OPS)}
-    assert set(OPERATIONS) == {ITSELF, *calls([*HISTORY, *OPS, *PRICES])}
+    assert set(OPERATIONS) == {ITSELF, *calls([*HISTORY, *STREAMS, *OPS, *PRICES])}
 
 
 async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
