@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Open
 from tests.parts.browser import PHONE, text_changes, until
+from tests.parts.process import wait_for
 
 pytestmark = pytest.mark.real
 
@@ -91,10 +92,10 @@ def test_tiers_and_order(tab: Open) -> None:
     expect(page.locator("#found")).to_have_text("20 assets")
     assert len(shown(page)) == 20
     page.locator(".head").get_by_role("button", name="Asset").click()
-    assert shown(page) == sorted(shown(page))
+    wait_for(lambda: shown(page) == sorted(shown(page)), what="the order of names")
     page.locator(".head").get_by_role("button", name="Asset").click()
     expect(page.locator("[aria-sort=descending]")).to_have_text("Asset")
-    assert shown(page) == sorted(shown(page), reverse=True)
+    wait_for(lambda: shown(page) == sorted(shown(page), reverse=True), what="the other way round")
     page.locator(".head").get_by_role("button", name="Price").click()
     prices = [
         float(text.replace(",", "")) for text in page.locator(".rows .row:not([hidden]) .price").all_inner_texts()

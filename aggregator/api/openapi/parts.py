@@ -91,6 +91,7 @@ _HEADER_NAMES = {
     "Policy": "Content-Security-Policy",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
+    "Upgrade": "Upgrade",
 }
 _BARE: Json = {"text/plain": {"schema": {"type": "string"}}}
 _ANYWHERE = {
@@ -142,6 +143,11 @@ HEADERS: Json = {
         "description": "Seconds after which to ask again",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
+    },
+    "Upgrade": {
+        "description": "What to ask for",
+        "required": True,
+        "schema": {"type": "string", "const": "websocket"},
     },
     "Authenticate": {
         "description": "How to show a key",

@@ -9,7 +9,7 @@ export class Feed {
   #retry = 0;
   #heardAt = 0;
 
-  /** `on` has `prices(bodies)`, `state(name, message)` (live, reconnecting) and `gap(message)`. */
+  /** `on` has `snapshot(bodies)`, `price(body)`, `state(name, message)` (live, reconnecting) and `gap(message)`. */
   constructor(url, on, now = () => performance.now() / 1000) {
     this.url = url;
     this.on = on;
@@ -22,8 +22,8 @@ export class Feed {
     const source = new EventSource(this.url);
     this.#source = source;
     source.addEventListener("open", () => this.#alive());
-    source.addEventListener("snapshot", (event) => this.#take(JSON.parse(event.data).prices));
-    source.addEventListener("price", (event) => this.#take([JSON.parse(event.data)]));
+    source.addEventListener("snapshot", (event) => this.#take("snapshot", JSON.parse(event.data).prices));
+    source.addEventListener("price", (event) => this.#take("price", JSON.parse(event.data)));
     source.addEventListener("gap", (event) => this.on.gap(messageOf(event)));
     source.addEventListener("end", (event) => this.on.state("reconnecting", messageOf(event)));
     source.addEventListener("error", () => this.#lost());
@@ -43,9 +43,9 @@ export class Feed {
     }
   }
 
-  #take(bodies) {
+  #take(kind, data) {
     this.#alive();
-    this.on.prices(bodies);
+    this.on[kind](data);
   }
 
   #alive() {

@@ -26,7 +26,7 @@ const health = new Health(() => soon());
 const lane = new Lane(loadRecent, HISTORIES);
 const table = new Table(byId("table"), byId("rows"), { open: (symbol) => go(symbol), view: (symbols) => { visible = symbols; } });
 const detail = new Detail(byId("detail"), ask, () => go(""));
-const feed = new Feed("/stream", { prices: take, state: connection, gap: () => refill() });
+const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
 
 /** Answers of the API; raises what it says where it refuses. */
 async function ask(path) {
@@ -41,16 +41,20 @@ async function loadRecent(symbol) {
   soon();
 }
 
-function take(bodies) {
+/** Prices as they are at first, and again after a gap: nothing to let flash. */
+function snapshot(bodies) {
+  for (const body of bodies) market.take(body);
+  due.order = true;
+  follow();
+}
+
+function price(body) {
   const before = market.rows.size;
-  const first = bodies.length > 1;
-  for (const body of bodies) {
-    const row = market.take(body);
-    if (row && !first) moved.set(row.symbol, row);
-    if (row && !first) pulse.count();
-  }
-  if (market.rows.size !== before || first || LIVE.has(view.key)) due.order = true;
-  if (first && detail.row) moved.set(detail.row.symbol, detail.row);
+  const row = market.take(body);
+  if (!row) return;
+  moved.set(row.symbol, row);
+  pulse.count();
+  if (market.rows.size !== before || LIVE.has(view.key)) due.order = true;
   soon();
 }
 
