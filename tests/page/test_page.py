@@ -114,7 +114,7 @@ def test_detail_by_its_address(tab: Open) -> None:
     weights = [float(text.rstrip(" %")) for text in sheet.locator("td.weight").all_inner_texts()]
     assert 99 < sum(weights) < 101
     page.wait_for_selector("#detail .bars rect")
-    text_changes(page, "#detail .big")
+    text_changes(page, "#detail .amount")
     text_changes(page, "#detail .sources tbody td")
     with page.expect_response(re.compile(r"/prices/ethusdt/candles\?interval=1h&")) as answer:
         sheet.get_by_text("1h", exact=True).click()

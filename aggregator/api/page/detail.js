@@ -138,7 +138,7 @@ export class Detail {
     this.tier = make("span", { class: "pill" });
     const close = make("button", { type: "button", class: "plain icon", "aria-label": "Close" }, "\u2715");
     close.addEventListener("click", () => this.dialog.close());
-    this.big = make("p", { class: "big" });
+    this.big = make("p", { class: "amount" });
     this.change = make("span", { class: "change" });
     const chart = make("section", { class: "candles", "aria-label": "Candles" }, this.#intervals());
     this.chart = new CandleChart(chart);
