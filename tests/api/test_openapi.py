@@ -61,12 +61,10 @@ def operations(told: Json) -> dict[str, Json]:
 
 async def test_every_route_is_told_and_nothing_else() -> None:
     """With its methods, by a process of any role; nothing is said of routes there are not."""
-    assert set(operations(await shown(*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES))) == {
-        ITSELF,
-        *calls([*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES]),
-    }
+    every = [*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES]
+    assert set(operations(await shown(*every))) == {ITSELF, *calls(every)}
     assert set(operations(await shown(*OPS))) == {ITSELF, *calls(OPS)}
-    assert set(OPERATIONS) == {ITSELF, *calls([*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES])}
+    assert set(OPERATIONS) == {ITSELF, *calls(every)}
 
 
 async def test_it_is_kept_and_asked_for_again_cheaply() -> None:

@@ -41,7 +41,8 @@ A reader that comes back with `Last-Event-ID` gets what it has missed, as long a
 where prices are being missed, there is a `gap` with the reason, and a `snapshot` as soon as there can be one. A reader
 that is too slow gets only the newest price of each asset, and is cut off in the end. `end` says why we end a stream."""
 _SOCKET = f"""Say `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"subscribe","tiers":["hot"]}}`, and
-`unsubscribe` likewise. The answer is all that you have then, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or `{{"type":"error","msg":"…"}}`. At most {MOST_ASSETS} assets by name. Prices come as
+`unsubscribe` likewise. The answer is what you have then, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or
+`{{"type":"error","msg":"…"}}`. At most {MOST_ASSETS} assets by name. Prices come as
 `{{"type":"snapshot","prices":[…]}}` and `{{"type":"price","price":{{…}}}}`; `{{"type":"gap","msg":"…"}}` and
 `{{"type":"end","msg":"…"}}` are as of `GET /stream`."""
 
