@@ -4,7 +4,7 @@
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling and fuzzing at full length (a few minutes; short in ./test.sh)
-# ./test.sh bench [NAME..] how fast, as ratios within one run (half an hour); bench.json keeps the figures
+# ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
 # More words go to pytest: ./test.sh unit -k guard

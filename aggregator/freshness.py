@@ -19,6 +19,7 @@ class TierFreshness(msgspec.Struct, frozen=True):
     priced: int
     p95_age: float | None
     allowed_age: float
+    stale_after: float
 
     @property
     def trouble(self) -> str:
@@ -70,6 +71,7 @@ class Freshness:
             return None
         ages = sorted(now - self._newest.get(asset.symbol, -math.inf) for asset in assets)
         p95 = max(0.0, ages[math.ceil(0.95 * len(ages)) - 1])
-        allowed = _ALLOWED_INTERVALS * self._catalog.cadence[tier].interval
+        cadence = self._catalog.cadence[tier]
+        allowed = _ALLOWED_INTERVALS * cadence.interval
         priced = sum(age < math.inf for age in ages)
-        return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed)
+        return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed, cadence.stale_after)

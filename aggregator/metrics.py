@@ -68,6 +68,7 @@ class Metrics:
         self.registry = registry
         self._flushes: list[Callable[[], None]] = []
         self._api()
+        self._streams()
         self._exchanges()
         self._refresh()
         self._stores()
@@ -111,6 +112,25 @@ class Metrics:
 
         self.loop_lag = self._histogram(
             "price_event_loop_lag_seconds", "How late the event loop does what is due.", _LAG_SECONDS
+        )
+
+    def _streams(self) -> None:
+        self.stream_subscribers = Gauge(
+            "price_stream_subscribers",
+            "Streams open: sse (/stream) and websocket (/ws).",
+            ["kind"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.stream_conflated = self._counter(
+            "price_stream_conflated_total",
+            "Prices not sent to a reader that had fallen behind, as a newer one of the same asset had come.",
+        )
+        self.stream_dropped = self._counter(
+            "price_stream_dropped_total",
+            "Streams ended by us: slow (what was sent was left unread), silent (no answer to pings), flood (messages"
+            " beyond their bounds), expired, stopping.",
+            "reason",
         )
 
     def _exchanges(self) -> None:

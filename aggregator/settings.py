@@ -122,6 +122,15 @@ class Settings(BaseSettings):
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         10_000, description="Connections open at once in one process, and at most 3/4 of the files it may open."
     )
+    max_streams: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        2000, description="Live streams open at once in one process, /stream and /ws together; then 503."
+    )
+    stream_replay: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
+        10_000, description="Last prices kept in one process for streams that come back and go on, at some 600 bytes."
+    )
+    stream_seconds: Seconds | None = Field(
+        None, description="Seconds after which a live stream is ended, for the client to come again; none for never."
+    )
     refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
         1, description="Seconds after a POST /refresh in which another one of that asset gets 429."
     )

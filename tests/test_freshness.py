@@ -25,8 +25,8 @@ def metrics() -> Metrics:
 def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
     """Infinitely old, shown as null; a tier without assets is not shown."""
     assert Freshness(catalog, metrics).by_tier(NOW) == {
-        Tier.HOT: TierFreshness(20, 0, None, 15.0),
-        Tier.COLD: TierFreshness(1, 0, None, 900.0),
+        Tier.HOT: TierFreshness(20, 0, None, 15.0, 7.5),
+        Tier.COLD: TierFreshness(1, 0, None, 900.0, 450.0),
     }
 
 
@@ -42,7 +42,7 @@ def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
     freshness = Freshness(catalog, metrics)
     for number in range(19):
         freshness.note(price(f"s{number}", NOW), NOW)
-    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0)
+    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0, 7.5)
     assert freshness.by_tier(NOW + 15)[Tier.HOT].trouble == ""
     assert freshness.by_tier(NOW + 15.1)[Tier.HOT].trouble == "p95 age is 15.1 s, at most 15 s are allowed"
 

@@ -11,14 +11,27 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aggregator.api.admission import Admission
+from aggregator.api.admission import STREAMS, Admission
 from aggregator.api.answers import answer
 from aggregator.api.openapi.document import described
 from aggregator.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
 _MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
-_ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics", "openapi.json")
+_ENDPOINTS = (
+    "",
+    "page",
+    "docs",
+    "prices",
+    "refresh",
+    "assets",
+    "health",
+    "ready",
+    "metrics",
+    "openapi.json",
+    "stream",
+    "ws",
+)
 
 
 def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:
@@ -45,15 +58,19 @@ async def _crash(request: Request, error: Exception) -> Response:
 
 
 class Bounded:
-    """Refuses what is too large before anything reads it: 413 for a body, 414 for an address."""
+    """Refuses what is too large before anything reads it: 413 for a body, 414 for an address; and stray WebSockets."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        refusal = _too_large(scope) if scope["type"] == "http" else None
+        refusal = _too_large(scope) if scope["type"] == "http" else _astray(scope)
         await (refusal or self._app)(scope, receive, send)
+
+
+def _astray(scope: Scope) -> Response | None:
+    return None if scope["path"] in STREAMS else answer({"msg": "There are WebSockets at /ws only"}, 404)
 
 
 def _too_large(scope: Scope) -> Response | None:
@@ -75,8 +92,8 @@ class Counted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["path"] in STREAMS or scope["type"] != "http":
+            await self._count_begun(scope, receive, send)
             return
         started = time.perf_counter()
         status = 500  # what a crash becomes
@@ -90,9 +107,24 @@ class Counted:
         try:
             await self._app(scope, receive, noted)
         finally:
-            name = _endpoint(scope["path"])
-            self._requests.labels(f"/{name}", str(status)).inc()
-            self._seconds[name].observe(time.perf_counter() - started)
+            self._count(scope, status, started)
+
+    async def _count_begun(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a stream, counted and timed as it begins: its end says nothing of how fast we are."""
+        started = time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            status = 101 if message["type"] == "websocket.accept" else message.get("status")
+            if status is not None:
+                self._count(scope, status, started)
+            await send(message)
+
+        await self._app(scope, receive, noted)
+
+    def _count(self, scope: Scope, status: int, started: float) -> None:
+        name = _endpoint(scope["path"])
+        self._requests.labels(f"/{name}", str(status)).inc()
+        self._seconds[name].observe(time.perf_counter() - started)
 
 
 def _endpoint(path: str) -> str:

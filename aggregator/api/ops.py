@@ -53,9 +53,8 @@ class OpsRoutes:
         ]
 
     async def assets(self, _: Request) -> Response:
-        """GET /assets: every listed asset with its tier and rank."""
-        assets = self._catalog.assets.values()
-        return answer({"assets": [{"symbol": one.symbol, "tier": one.tier, "rank": one.rank} for one in assets]})
+        """GET /assets: every listed asset, its two sides where the symbols file tells them, its tier and rank."""
+        return answer({"assets": list(self._catalog.assets.values())})
 
     async def health(self, _: Request) -> Response:
         """GET /health: 200 while the process lives."""

@@ -18,13 +18,18 @@ from aggregator.accesses import Accesses
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
+from aggregator.api.browser import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.snapshots import Snapshots
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Throttle
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
+from aggregator.fanout import Fanout
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
@@ -80,7 +85,7 @@ async def try_out(settings: Settings) -> None:
 async def serve_on(listener: socket.socket | None, settings: Settings, catalog: Catalog, stop: asyncio.Event) -> None:
     """As `serve`, on a port that somebody else has taken; with none, nobody can ask this process anything."""
     async with AsyncExitStack() as stack:
-        process = _Process(settings, catalog, stack)
+        process = _Process(settings, catalog, stack, stop)
         app = await process.open()
         _settle_memory()
         if listener is not None:
@@ -117,11 +122,12 @@ async def _until(
 class _Process:
     """One process' parts, opened in the order they depend on each other; the stack closes them the other way round."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, stack: AsyncExitStack, stop: asyncio.Event) -> None:
         self.beside: list[Coroutine[Any, Any, None]] = []
         self._settings = settings
         self._catalog = catalog
         self._stack = stack
+        self._stop = stop
         self.metrics = Metrics(CollectorRegistry())
         self._hub = Hub()
         self._freshness = Freshness(catalog, self.metrics)
@@ -211,10 +217,23 @@ class _Process:
         self._stack.push_async_callback(throttle.close, STOP_SECONDS)
         prices = PriceRoutes(self._catalog, lookup, throttle, bodies, Keys(self._settings.api_keys))
         stored = HistoryRoutes(self._catalog, history)
-        app = build([*stored.routes(), *more, *prices.routes()], self.metrics, self._settings.max_in_flight)
+        streams = self._open_streams(lookup, bodies)
+        routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
+        app = build(routes, self.metrics, self._settings.max_in_flight)
         tally = Tally(self.metrics, accesses)
         await self._stack.enter_async_context(_running(tally))
         return AtHand(app, self._catalog, cache, bodies, tally)
+
+    def _open_streams(self, lookup: Lookup, bodies: Bodies) -> list[BaseRoute]:
+        settings, alone = self._settings, self._settings.cache_url == "memory://"
+        bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
+        fanout = Fanout(self._catalog, self.metrics, *bounds, current=alone or self._hub.connected)
+        self._hub.listen(fanout)
+        self.beside.append(fanout.end_on(self._stop))
+        snapshots = Snapshots(self._catalog, lookup, bodies, fanout)
+        self._stack.push_async_callback(snapshots.close, STOP_SECONDS)
+        stream = StreamRoute(self._catalog, fanout, snapshots)
+        return [*stream.routes(), *SocketRoute(self._catalog, fanout, snapshots).routes()]
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from aggregator.api.at_hand import AT_ONCE, AtHand
 from aggregator.api.bodies import Bodies
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
-from aggregator.service.protocol import Limits
 from aggregator.service.server import Server
+from aggregator.service.unread import Limits
 from aggregator.stores.memory import MemoryCache
 from aggregator.tally import Tally
 from tests.parts.examples import CADENCE, CATALOG, price

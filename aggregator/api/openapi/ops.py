@@ -17,13 +17,14 @@ _READY: Json = {
             "newest_ticker_seconds_ago": 0.3,
         }
     },
-    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0}},
+    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
     "jobs_behind_seconds": {},
 }
+_ASSET = {"symbol": "btcusdt", "base": "btc", "quote": "usdt", "tier": Tier.HOT.value, "rank": 1}
 _NOT_READY = _READY | {
     "ready": False,
     "reasons": ["hot tier: 20 of 20 assets have no price yet"],
-    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 0, "p95_age": None, "allowed_age": 15.0}},
+    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 0, "p95_age": None, "allowed_age": 15.0, "stale_after": 7.5}},
 }
 
 
@@ -40,7 +41,7 @@ OPERATIONS: Operations = {
         {
             "200": response(
                 "The assets, hottest first",
-                json(model(AssetList), {"assets": [{"symbol": "btcusdt", "tier": Tier.HOT.value, "rank": 1}]}),
+                json(model(AssetList), {"assets": [_ASSET]}),
                 ("NoStore",),
             )
         },

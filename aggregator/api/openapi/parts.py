@@ -85,10 +85,13 @@ _HEADER_NAMES = {
     "ETag": "ETag",
     "Link": "Link",
     "MaxAge": "Cache-Control",
+    "NoCache": "Cache-Control",
     "NoStore": "Cache-Control",
     "NoStoreUnlessBare": "Cache-Control",
+    "Policy": "Content-Security-Policy",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
+    "Upgrade": "Upgrade",
 }
 _BARE: Json = {"text/plain": {"schema": {"type": "string"}}}
 _ANYWHERE = {
@@ -117,6 +120,11 @@ HEADERS: Json = {
         "required": True,
         "schema": {"type": "string", "pattern": r"^max-age=\d+$"},
     },
+    "NoCache": {
+        "description": "May be kept, and is to be asked for again each time, with its ETag",
+        "required": True,
+        "schema": {"type": "string", "const": "no-cache"},
+    },
     "NoStore": {
         "description": "Kept by no cache on the way",
         "required": True,
@@ -126,10 +134,20 @@ HEADERS: Json = {
         "description": "Kept by no cache on the way; missing where the answer is plain text",
         "schema": {"type": "string", "const": "no-store"},
     },
+    "Policy": {
+        "description": "What the browser may load: from this service only",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "RetryAfter": {
         "description": "Seconds after which to ask again",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
+    },
+    "Upgrade": {
+        "description": "What to ask for",
+        "required": True,
+        "schema": {"type": "string", "const": "websocket"},
     },
     "Authenticate": {
         "description": "How to show a key",

@@ -98,9 +98,11 @@ class CandleList(Struct, frozen=True):
 
 
 class ListedAsset(Struct, frozen=True):
-    """A listed asset; `rank` is its row in the symbols file, from 1."""
+    """A listed asset; `rank` is its row in the symbols file, from 1; base and quote are empty where that has none."""
 
     symbol: Symbol
+    base: str
+    quote: str
     tier: Tier
     rank: Count
 

@@ -1,0 +1,88 @@
+"""WebSockets by uvicorn and websockets, with an end to what a client may send, leave unread or keep waiting for."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from aggregator.api.ending import SLOW, announced
+from aggregator.service.unread import State, Unread
+
+PING_SECONDS = 15.0  # between pings, and for the answer to one
+LARGEST_MESSAGE = 64 * 1024  # bytes: a thousand of the longest symbols
+_MOST_AHEAD = 1000  # messages, or pieces of one, that have not been looked at
+_MOST_UNSENT = 1024 * 1024  # bytes of answers, to pings as well, that a client has let wait
+_SLOW = 1008
+_FLOOD = 1009
+
+
+class SocketProtocol(Unread, WebSocketsSansIOProtocol):
+    """One connection, from the request that became a WebSocket on."""
+
+    server_state: State
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: State,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.server_state = server_state
+        self._begun = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, but for more than anyone needs to say."""
+        super().data_received(data)
+        if self.queue.qsize() > _MOST_AHEAD or len(self.frames) > _MOST_AHEAD:
+            self._let_go(_FLOOD, "flood", "Too much at once")
+        elif self.transport.get_write_buffer_size() > _MOST_UNSENT:
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """Note that the client has read nearly all there was."""
+        self._unsent = 0
+        super().resume_writing()
+
+    def sweep(self, now: float) -> None:
+        """Cut the connection off if its client has kept it waiting for too long; `now` by the loop's clock."""
+        self._narrow()
+        if self._is_left_unread(now):
+            if self.disconnected:
+                self.transport.abort()
+            else:
+                self.server_state.cut.labels("unread").inc()
+                self._let_go(_SLOW, "slow", SLOW)
+                self._linger(now)
+        elif not self.handshake_complete and now - self._begun >= self.server_state.limits.request:
+            self.transport.abort()
+
+    def keepalive_timeout(self) -> None:
+        """End what does not answer a ping."""
+        self._note("silent")
+        super().keepalive_timeout()
+
+    def shutdown(self) -> None:
+        """End with a word; where that is not read, without."""
+        self.loop.call_later(self.server_state.limits.linger, self.transport.abort)
+        super().shutdown()
+
+    def _let_go(self, status: int, reason: str, why: str) -> None:
+        """Say why, let the application know that its client is gone, and hang up."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self._note(reason)
+        self.stop_keepalive()
+        self.conn.fail(status, why)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self.disconnected = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": status, "reason": why})
+        self.writable.set()  # the application may be waiting for it
+        self.transport.close()
+
+    def _note(self, reason: str) -> None:
+        stream = announced(self.scope["state"])
+        if stream is not None:
+            stream.reason = reason
