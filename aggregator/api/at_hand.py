@@ -46,7 +46,8 @@ class AtHand:
             return
         started = time.perf_counter()
         asset = self._catalog.find(scope["path"][len(_PREFIX) :])
-        body = self._body(asset) if asset is not None and scope["method"] in _METHODS else None
+        now = self._now()
+        body = self._body(asset, now) if asset is not None and scope["method"] in _METHODS else None
         seen = _if_none_match(scope)
         if asset is None or body is None or seen is None or scope["query_string"]:
             await self._app(scope, receive, send)
@@ -54,11 +55,12 @@ class AtHand:
         not_modified = bool(seen) and matches(body.etag, seen)
         await send(body.not_modified if not_modified else body.start)
         await send(_NOTHING if not_modified else body.end)
-        self._tally.add(asset, time.perf_counter() - started, not_modified=not_modified)
+        age = now - body.price.timestamp
+        self._tally.add(asset, time.perf_counter() - started, age, not_modified=not_modified)
 
-    def _body(self, asset: Asset) -> Body | None:
+    def _body(self, asset: Asset, now: float) -> Body | None:
         price = self._near.peek(asset.symbol)
-        if price is None or self._now() - price.timestamp > self._catalog.cadence[asset.tier].gone_after:
+        if price is None or now - price.timestamp > self._catalog.cadence[asset.tier].gone_after:
             return None
         return self._bodies.of(asset, price)
 
