@@ -34,7 +34,7 @@ EXCHANGES = Variable("exchange", "price_circuit_breaker_state")
 
 
 def dashboard(uid: str, title: str, about: str, variables: Sequence[Variable], rows: Sequence[Row]) -> Json:
-    """Return the whole of it. In queries, `{@` begins a selector of the chosen ones and `[@]` is Grafana's own window."""
+    """Return the whole of it; in its queries, `{@` begins a selector of what is chosen, `[@]` is Grafana's window."""
     return {
         "uid": uid,
         "title": title,

@@ -2,11 +2,17 @@
 
 from scripts.dashboards.board import EXCHANGES, INSTANCES, Json, Row, dashboard
 from scripts.dashboards.panels import Panel, Query, from_goal, lines
+from scripts.dashboards.queries import CALLS, or_none, quantile
 
 _STATES = [("0", "closed", "green"), ("1", "open", "red"), ("2", "half-open", "yellow")]
 _STATE_STEPS = [(None, "green"), (1.0, "red"), (2.0, "yellow")]
-_CALLS = "sum by (exchange) (rate(price_exchange_requests_total{@}[@]))"
-_SHARE = "(sum by (exchange) (rate(price_exchange_errors_total{@}[@])) or 0 * " + _CALLS + ")"
+_FAILED = f"(sum by (exchange) (rate(price_exchange_errors_total{{@}}[@])) or 0 * {CALLS})"
+_NOT_MADE = (
+    'sum by (exchange) (rate(price_exchange_errors_total{@, error_type=~"breaker_open|rate_limited"}[@]))'
+    f" or 0 * {CALLS}"
+)
+_PRICES = " + ".join(f'sum(rate(price_refresh_{what}total{{instance=~"$instance"}}[@]))' for what in ("", "errors_"))
+_REJECTED = f"(sum by (exchange) (rate(price_tickers_rejected_total{{@}}[@])) or 0 * {CALLS})"
 _IDLE = "time() - max by (exchange) (price_exchange_last_ticker_timestamp_seconds{@})"
 _CLOCK = "time() - max by (exchange) (price_exchange_newest_ticker_timestamp_seconds{@})"
 
@@ -20,8 +26,7 @@ def board() -> Json:
 
 
 def _latency(share: float) -> str:
-    buckets = "sum by (le, exchange) (rate(price_exchange_request_duration_seconds_bucket{@}[@]))"
-    return f"histogram_quantile({share}, {buckets})"
+    return quantile(share, "price_exchange_request_duration_seconds", "exchange")
 
 
 def _each(title: str, about: str, query: str, unit: str, **more: object) -> Panel:
@@ -58,38 +63,30 @@ def _now() -> Row:
                 "s",
                 steps=from_goal(1, 60),
             ),
-            _each("Calls", "Sent per second.", _CALLS, "reqps"),
+            _each("Calls", "Sent per second.", CALLS, "reqps"),
             _each("Latency, p95", "Of calls that brought a ticker.", _latency(0.95), "s", steps=from_goal(0.5, 1)),
         ],
     )
 
 
 def _calls() -> Row:
-    by_type = "sum by (exchange, error_type) (rate(price_exchange_errors_total{@}[@])) or 0 * " + _CALLS
     latencies: list[Query] = [(_latency(share), f"{{{{exchange}}}} p{100 * share:g}") for share in (0.5, 0.95, 0.99)]
     return Row(
         "Calls",
         [
-            lines("Calls", "Sent per second; an open breaker sends none.", [(_CALLS, "{{exchange}}")], "reqps"),
+            lines("Calls", "Sent per second; an open breaker sends none.", [(CALLS, "{{exchange}}")], "reqps"),
             lines(
                 "Errors by type",
                 "Calls per second that brought no ticker, or were not made (breaker_open, rate_limited). The lines at"
                 " zero tell “none” from “no data”.",
-                [(by_type, "{{exchange}} {{error_type}}")],
+                [(or_none("price_exchange_errors_total", "error_type"), "{{exchange}} {{error_type}}")],
                 "suffix:/s",
                 alert="ExchangeOpen",
             ),
             lines(
                 "Calls that failed",
                 "Share of the calls wanted, whether made or not.",
-                [
-                    (
-                        f"{_SHARE} / clamp_min({_CALLS} + on (exchange) (sum by (exchange) (rate("
-                        'price_exchange_errors_total{@, error_type=~"breaker_open|rate_limited"}[@])) or 0 * '
-                        f"{_CALLS}), 1e-9)",
-                        "{{exchange}}",
-                    )
-                ],
+                [(f"{_FAILED} / ({CALLS} + ({_NOT_MADE}) > 0)", "{{exchange}}")],
                 "percentunit",
                 highest=1,
                 alert="ExchangeOpen",
@@ -118,10 +115,6 @@ def _calls() -> Row:
 
 
 def _tickers() -> Row:
-    rejected = (
-        "sum by (exchange, reason) (rate(price_tickers_rejected_total{@}[@]))"
-        " or 0 * sum by (exchange) (rate(price_exchange_requests_total{@}[@]))"
-    )
     return Row(
         "Tickers",
         [
@@ -129,21 +122,14 @@ def _tickers() -> Row:
                 "Rejected by reason",
                 "Assets per second for which it had no part in the price: no ticker came, it came late, or it did not"
                 " count (outlier, too_old, bad_price, disagreement …).",
-                [(rejected, "{{exchange}} {{reason}}")],
+                [(or_none("price_tickers_rejected_total", "reason"), "{{exchange}} {{reason}}")],
                 "suffix:/s",
                 width=12,
             ),
             lines(
                 "Rejected, of all prices made",
                 "Share of the prices in which it had no part.",
-                [
-                    (
-                        "(sum by (exchange) (rate(price_tickers_rejected_total{@}[@])) or 0 * " + _CALLS + ")"
-                        ' / on () group_left () (sum(rate(price_refresh_total{instance=~"$instance"}[@]))'
-                        ' + sum(rate(price_refresh_errors_total{instance=~"$instance"}[@])) > 0)',
-                        "{{exchange}}",
-                    )
-                ],
+                [(f"{_REJECTED} / on () group_left () ({_PRICES} > 0)", "{{exchange}}")],
                 "percentunit",
                 width=12,
                 highest=1,

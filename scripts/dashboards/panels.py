@@ -67,7 +67,7 @@ class Panel(NamedTuple):
         steps = self.steps or ((None, "green" if self.kind == "stat" else "text"),)
         field: Json = {
             "unit": self.unit,
-            "noValue": "–",
+            "noValue": "-",
             "color": {"mode": "palette-classic" if self.kind == "timeseries" else "thresholds"},
             "thresholds": {"mode": "absolute", "steps": [{"color": colour, "value": at} for at, colour in steps]},
         }
