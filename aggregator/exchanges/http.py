@@ -76,6 +76,8 @@ class HttpExchange:
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
         self._quiet_seconds = metrics.exchange_quiet.labels(name)
+        self._answered = metrics.exchange_answered.labels(name)
+        self._newest = metrics.exchange_newest.labels(name)
         self._opened_at = self._tell_at = self._tell_open_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
@@ -185,10 +187,12 @@ class HttpExchange:
         self._in_vain = not times
         if times:
             self._last_ticker = self._clock()
+            self._answered.set(self._now())
         latest = self._now() + FUTURE_TOLERANCE
         believed = [one for one in times if one <= latest]  # no NaN either
         if believed:
             self._newest_ticker = max(believed if self._newest_ticker is None else [*believed, self._newest_ticker])
+            self._newest.set(self._newest_ticker)
 
     def _read(self, assets: Sequence[Asset], answer: Answer) -> Tickers:
         """Let the dialect read the answer; whatever it stumbles over, the answer is to blame, never the service."""

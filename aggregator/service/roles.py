@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from aggregator.accesses import Accesses
+from aggregator.ages import Ages
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
@@ -130,7 +131,9 @@ class _Process:
         self._stop = stop
         self.metrics = Metrics(CollectorRegistry())
         self._hub = Hub()
+        self.metrics.processes.labels(settings.role).set(1)
         self._freshness = Freshness(catalog, self.metrics)
+        self.metrics.before_text(lambda: self._freshness.tell(time.time()))
 
     async def open(self) -> ASGIApp:
         """Return the application, open; `beside` is what has to run with it."""
@@ -220,7 +223,7 @@ class _Process:
         streams = self._open_streams(lookup, bodies)
         routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
         app = build(routes, self.metrics, self._settings.max_in_flight)
-        tally = Tally(self.metrics, accesses)
+        tally = Tally(self.metrics, accesses, Ages(self._catalog, self.metrics))
         await self._stack.enter_async_context(_running(tally))
         return AtHand(app, self._catalog, cache, bodies, tally)
 

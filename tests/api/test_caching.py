@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from aggregator.accesses import Accesses
+from aggregator.ages import Ages
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies, Body, matches
@@ -58,7 +59,7 @@ class Api:
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
         self.long_way = build(PriceRoutes(catalog, lookup, throttle, bodies, Keys(())).routes(), metrics)
         self.asked_the_long_way = 0
-        self.tally = Tally(metrics, accesses)
+        self.tally = Tally(metrics, accesses, Ages(catalog, metrics))
         self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)
 
     async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
