@@ -11,8 +11,8 @@ from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
 
 
-class Exchange(Protocol):
-    """A venue that can be asked for tickers."""
+class ExchangeState(Protocol):
+    """How an exchange does, as who asks it sees it."""
 
     @property
     def name(self) -> str:
@@ -37,6 +37,10 @@ class Exchange(Protocol):
     @property
     def quiet_seconds(self) -> float:
         """For how much longer it is not asked because it has said so; 0 when it is asked."""
+
+
+class Exchange(ExchangeState, Protocol):
+    """A venue that can be asked for tickers."""
 
     @property
     def batch(self) -> int:
@@ -83,6 +87,13 @@ class Lag(Protocol):
     @property
     def by_tier(self) -> Mapping[Tier, float]:
         """For how many seconds the oldest unfinished job of each tier has been due; empty while that is unknown."""
+
+
+class Watch(Protocol):
+    """What is known of the exchanges."""
+
+    async def look(self) -> Sequence[Sequence[ExchangeState]]:
+        """Return what each process that asks the exchanges sees of them; none while none tells. Raises StoreError."""
 
 
 class Sink(Protocol):

@@ -18,6 +18,7 @@ from aggregator.accesses import Accesses
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
+from aggregator.api.exchanges import Here
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
@@ -29,7 +30,7 @@ from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
-from aggregator.ports import Exchange, History, Near, Refresh, Work
+from aggregator.ports import Exchange, History, Near, Refresh, Watch, Work
 from aggregator.progress import filling
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.refresher import Policy, Refresher, most_in_job
@@ -37,6 +38,7 @@ from aggregator.service.opening import cache_of, catalog_of, open_exchanges, ope
 from aggregator.service.pulse import Pulse
 from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
 from aggregator.settings import Settings
+from aggregator.stores.redis.board import Board, Teller
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.redis.jobs import SharedWork
@@ -139,22 +141,23 @@ class _Process:
             feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self.metrics)
             await self._stack.enter_async_context(_running(lag))
         sinks = [GroupCommit("history", history, self.metrics), GroupCommit("cache", cache, self.metrics)]
-        exchanges: list[Exchange] = []
         if settings.role == "api":
             assert redis is not None  # noqa: S101  # the settings see to it
             assert feed is not None  # noqa: S101  # likewise
             sinks = []
             await self._catch_up(cache)
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
+            watch: Watch = Board(redis)
         else:
-            exchanges += await open_exchanges(settings, self.metrics, self._stack)
+            exchanges = await open_exchanges(settings, self.metrics, self._stack)
+            watch = Here(exchanges)
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
-        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self.metrics)
+        ops = OpsRoutes(self._catalog, stores, sinks, watch, self._freshness, lag, self.metrics)
         if settings.role == "refresher":
             return build(ops.routes(), self.metrics, settings.max_in_flight)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
@@ -178,7 +181,7 @@ class _Process:
     async def _open_refresher(
         self,
         redis: RedisClient | None,
-        exchanges: list[Exchange],
+        exchanges: Sequence[Exchange],
         cache: Near,
         history: History,
         sinks: list[GroupCommit],
@@ -193,6 +196,7 @@ class _Process:
         if redis is not None:
             patience = self._settings.exchange_timeout + _LONGEST_REFRESH
             self.beside.append(RefreshRequests(redis, self._catalog, refresher, _name(), patience).run())
+            self.beside.append(Teller(Board(redis), _name(), exchanges).run())
         return refresher
 
     def _work(self, redis: RedisClient | None, most: int) -> Work:
