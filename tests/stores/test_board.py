@@ -76,7 +76,7 @@ async def test_the_dead_are_forgotten(board: Board, redis_client: RedisClient, m
 
     await until(is_forgotten)
     key = f"{redis_client.prefix}exchanges"
-    assert await redis_client.redis.hkeys(key) == [b"living"]  # type: ignore[misc]  # it is awaitable here
+    assert await redis_client.redis.hkeys(key) == [b"living"]
 
     async def all_is_gone() -> bool:
         return not await redis_client.redis.exists(key)
@@ -90,7 +90,7 @@ async def test_the_dead_are_forgotten(board: Board, redis_client: RedisClient, m
 )
 async def test_what_cannot_be_read_nobody_has_said(board: Board, redis_client: RedisClient, entry: str | bytes) -> None:
     """Somebody else's entry hides nobody's."""
-    await redis_client.redis.hset(f"{redis_client.prefix}exchanges", "other", entry)  # type: ignore[misc,arg-type]  # as above; bytes do as well
+    await redis_client.redis.hset(f"{redis_client.prefix}exchanges", "other", entry)
     assert await board.look() == []
     await board.tell("refresher1", [Seen()])
     assert len(await board.look()) == 1
