@@ -140,6 +140,22 @@ class History(Store, Protocol):
         """Finish what `run` has to do, as far as that goes within `patience` seconds."""
 
 
+class Table(Protocol):
+    """Where the outbox sends what it has."""
+
+    async def put(self, prices: Sequence[Price]) -> list[Price]:
+        """Put at most 25 prices of different keys; return those not taken. Raises StoreUnavailable or StoreRefused."""
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `History.latest`."""
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """As `History.between`."""
+
+    async def close(self) -> None:
+        """As `Store.close`."""
+
+
 class Prices(Protocol):
     """The read path."""
 

@@ -14,7 +14,8 @@ LAYERS = [
     ["models"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff"],
-    ["ports", "settings", "metrics", "hub", "logs", "progress"],
+    ["tracing"],
+    ["ports", "settings", "metrics", "hub", "logs", "progress", "telemetry"],
     ["freshness", "commit", "work", "accesses"],
     ["ranking", "tally"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
@@ -33,6 +34,7 @@ HOMES = {
     "pydantic_settings": ["settings.py"],
     "rich": ["progress.py"],
     "psutil": ["metrics.py"],
+    "opentelemetry": ["telemetry.py"],
 }
 PURE = ["models", "errors", "tiers", "pricing", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {
