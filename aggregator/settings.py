@@ -271,7 +271,7 @@ def _has_good_port(url: str) -> bool:
 def _is_installed(*modules: str) -> bool:
     try:
         return all(importlib.util.find_spec(module) is not None for module in modules)
-    except ModuleNotFoundError:  # what it is in is not there either
+    except ImportError:  # of what it is in
         return False
 
 

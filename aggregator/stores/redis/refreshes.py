@@ -76,7 +76,7 @@ class RemoteRefresh:
     async def _ask(self, asset: Asset, trigger: Trigger) -> None:
         request = {"symbol": asset.symbol, "trigger": trigger, "reply": self._channel} | self._tracer.headers()
         with mapped():
-            await self._redis.xadd(self._stream, dict(request), maxlen=_MOST_WAITING)
+            await self._redis.xadd(self._stream, dict(request.items()), maxlen=_MOST_WAITING)
 
     def _take(self, data: bytes) -> None:
         said = _decoder.decode(data)
