@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/settings.md from the settings as the program knows them: `.venv/bin/python scripts/settings_reference.py`."""
+"""Writes docs/settings.md from the settings as the program knows them; run it with .venv/bin/python."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +13,8 @@ _HEAD = f"""# Settings
 
 Made from `aggregator/settings.py` by `scripts/settings_reference.py`; the tests see to it that it is current.
 
-Each is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `aggregator demo` that goes
-before it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as none. Settings are read once, at start.
+Each is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `aggregator demo`, which
+goes before it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as none. They are read once, at start.
 A wrong one, or a variable with the prefix that is none of these, ends the start with exit code 2 and a line for every
 mistake.
 
@@ -41,17 +41,17 @@ def _default(name: str) -> str:
     default = Settings.model_fields[name].default
     if default in (None, ()):
         return "none"
-    return f"`{default}`".replace(",", ",<br>") if name == "exchanges" else f"`{default}`"
+    return f"`{default}`"
 
 
 def _allowed(name: str, schema: Mapping[str, Any]) -> str:
-    """Return what a value may be: its choices, its kind and bounds; texts that have a form of their own say it beside."""
+    """Return what a value may be: its choices, or its kind and bounds; the form of a text is told beside."""
     if name in _LISTS:
         return "texts, comma-separated"
     kind = next((one for one in schema.get("anyOf", ()) if one["type"] in ("number", "integer")), schema)
     if "enum" in kind:
         return ", ".join(f"`{choice}`" for choice in kind["enum"])
-    bounds = [f"{sign}{kind[bound]:g}" for bound, sign in _BOUNDS if bound in kind]
+    bounds = [f"{sign}{kind[bound]:.12g}" for bound, sign in _BOUNDS if bound in kind]
     words = {"integer": "whole number", "number": "number", "string": "path" if kind.get("format") else "text"}
     return " ".join([words[kind["type"]], ", ".join(bounds)]).strip()
 
