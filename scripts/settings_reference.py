@@ -14,8 +14,8 @@ _HEAD = f"""# Settings
 Made from `aggregator/settings.py` by `scripts/settings_reference.py`; the tests see to it that it is current.
 
 Each is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `aggregator demo`, which
-goes before it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as none. They are read once, at start.
-A wrong one, or a variable with the prefix that is none of these, ends the start with exit code 2 and a line for every
+goes before it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as none. All are read once, at
+start. A wrong one, or a variable with the prefix that is none of these, ends it with exit code 2 and a line for every
 mistake.
 
 | variable | default | allowed | |

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 HEADER = b"x-request-id"
-_SANE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+SANE = "[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}"
+_SANE = re.compile(SANE.encode())
 _ANSWERS = ("http.response.start", "websocket.accept")
 
 
