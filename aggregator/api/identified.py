@@ -4,7 +4,7 @@ Prices in near memory are answered before they come here (`at_hand.py`): nothing
 """
 
 import re
-import uuid
+import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
@@ -23,7 +23,7 @@ class Identified:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        name = _given(scope) or uuid.uuid4().hex.encode()
+        name = _given(scope) or secrets.token_hex(16).encode()
         bind_contextvars(request_id=name.decode())  # for good: the server has a task, and so a context, for each
 
         async def identified(message: Message) -> None:
