@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.api.app import endpoint_of
+from aggregator.api.at_hand import AT_ONCE
 from aggregator.tracing import UNTRACED, Tracer
 
 _FIRST_FAULT = 500  # of ours: a refusal is the caller's
@@ -40,5 +41,5 @@ class _Traced:
                         span.fail("")
                 await send(message)
 
-            # Without the server's own way of sending an answer at once, which nobody could look at.
-            await self._app({**scope, "state": {}}, receive, noted)
+            scope.get("state", {}).pop(AT_ONCE, None)  # nobody could look at what is sent that way
+            await self._app(scope, receive, noted)

@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
 from tests.parts.few import COLD, HOT, INTERVALS, SIZES, SYMBOLS
-from tests.parts.process import wait_for
+from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 
@@ -62,6 +64,25 @@ def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market
     assert service.process.stop() == 0
     for line in service.process.output.splitlines():
         assert _CONSOLE.fullmatch(line), line
+
+
+def test_what_would_break_a_line_is_escaped() -> None:
+    """Names and values of several lines, and what moves the cursor, by us or a library; other signs are left alone."""
+    program = """
+import logging
+from aggregator.logs import configure
+import structlog
+configure("console", "info")
+structlog.get_logger().info("ours\\nforged", price="5 €", text="a\\r\\x1b[2Jb")
+structlog.get_logger().debug("not wanted")
+logging.getLogger("library").warning("theirs\\nforged")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    ours, theirs = done.stderr.splitlines()
+    assert "ours\\nforged" in ours
+    assert "price=5 €" in ours.replace("'", "")
+    assert "a\\r\\x1b[2Jb" in ours
+    assert "theirs\\nforged" in theirs
 
 
 @pytest.mark.parametrize(
