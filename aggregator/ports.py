@@ -11,8 +11,8 @@ from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
 
 
-class Exchange(Protocol):
-    """A venue that can be asked for tickers."""
+class ExchangeState(Protocol):
+    """How an exchange does, as who asks it sees it."""
 
     @property
     def name(self) -> str:
@@ -37,6 +37,10 @@ class Exchange(Protocol):
     @property
     def quiet_seconds(self) -> float:
         """For how much longer it is not asked because it has said so; 0 when it is asked."""
+
+
+class Exchange(ExchangeState, Protocol):
+    """A venue that can be asked for tickers."""
 
     @property
     def batch(self) -> int:
@@ -88,6 +92,13 @@ class Lag(Protocol):
         """For how many seconds the oldest unfinished job of each tier has been due; empty while that is unknown."""
 
 
+class Watch(Protocol):
+    """What is known of the exchanges."""
+
+    async def look(self) -> Sequence[Sequence[ExchangeState]]:
+        """Return what each process that asks the exchanges sees of them; none while none tells. Raises StoreError."""
+
+
 class Sink(Protocol):
     """Something that takes prices."""
 
@@ -130,6 +141,22 @@ class History(Store, Protocol):
 
     async def drain(self, patience: float) -> None:
         """Finish what `run` has to do, as far as that goes within `patience` seconds."""
+
+
+class Table(Protocol):
+    """Where the outbox sends what it has."""
+
+    async def put(self, prices: Sequence[Price]) -> list[Price]:
+        """Put at most 25 prices of different keys; return those not taken. Raises StoreUnavailable or StoreRefused."""
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `History.latest`."""
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """As `History.between`."""
+
+    async def close(self) -> None:
+        """As `Store.close`."""
 
 
 class Prices(Protocol):

@@ -1,6 +1,7 @@
 """Every setting, its default and its check. From the environment (prefix AGGREGATOR_), or a flag of the same name."""
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ DIALECTS = ("mock", "binance", "coinbase", "kraken")
 _EXCHANGE = re.compile(r"(?P<name>[a-z0-9_-]{1,32})=(?P<dialect>[a-z0-9]+)\+(?P<url>https?://[^\s/?#]+\S*)")
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
+_OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -139,6 +141,9 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="console or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least to be logged.")
+    traces: Literal["none", "otlp"] = Field(
+        "none", description="otlp sends traces as OpenTelemetry's OTEL_ variables say; it needs the extra `otel`."
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -168,6 +173,13 @@ class Settings(BaseSettings):
     def _check_exchanges(cls, text: str) -> str:
         exchange_targets(text)
         return text
+
+    @field_validator("traces")
+    @classmethod
+    def _check_traces(cls, traces: str) -> str:
+        if traces == "otlp" and not _is_installed(*_OTEL):
+            raise ValueError("OpenTelemetry is not installed; pip install 'aggregator[otel]'")
+        return traces
 
     @model_validator(mode="after")
     def _check_order(self) -> "Settings":
@@ -262,6 +274,13 @@ def _has_good_port(url: str) -> bool:
     try:
         return urlsplit(url).port != 0
     except ValueError:
+        return False
+
+
+def _is_installed(*modules: str) -> bool:
+    try:
+        return all(importlib.util.find_spec(module) is not None for module in modules)
+    except ImportError:  # of what it is in
         return False
 
 

@@ -14,7 +14,8 @@ LAYERS = [
     ["models"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff"],
-    ["ports", "settings", "metrics", "hub", "reader", "logs", "progress"],
+    ["tracing"],
+    ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["freshness", "commit", "work", "accesses", "ages"],
     ["ranking", "tally", "fanout"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
@@ -34,6 +35,7 @@ HOMES = {
     "pydantic_settings": ["settings.py"],
     "rich": ["progress.py"],
     "psutil": ["metrics/machine.py"],
+    "opentelemetry": ["telemetry.py"],
 }
 PURE = ["models", "errors", "tiers", "pricing", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {

@@ -22,6 +22,7 @@ from aggregator.exchanges.quiet import Quiet, retry_after
 from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker
 from aggregator.pricing import FUTURE_TOLERANCE
+from aggregator.tracing import UNTRACED, Tracer, Value
 
 Session = aiohttp.ClientSession
 
@@ -60,6 +61,7 @@ class HttpExchange:
         rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
@@ -70,6 +72,7 @@ class HttpExchange:
         self._slots = asyncio.Semaphore(concurrency)
         self._clock = clock
         self._now = now
+        self._tracer = tracer
         self._guard = Guard(clock, self._breaker_changed, rest)
         self._quiet = Quiet(clock)
         self._metrics = metrics
@@ -138,7 +141,7 @@ class HttpExchange:
             self._guard.check()  # before the queue for a slot: a hanging exchange may hold every one of them
             async with self._slots:
                 self._check()  # before the guard, whose probe would be spent on it
-                found = await self._guard.call(lambda: self._call(assets))
+                found = await self._guard.call(lambda: self._traced_call(assets))
         except ExchangeError as error:
             if isinstance(error, NotListed) and len(assets) > 1:
                 return await self._fetch_halves(assets)
@@ -165,6 +168,11 @@ class HttpExchange:
         if found is None:
             return LeftOut(self.name, Reason.NOT_LISTED, "not in the answer")
         return LeftOut(self.name, found.reason, str(found))
+
+    async def _traced_call(self, assets: Sequence[Asset]) -> Tickers:
+        told: dict[str, Value] = {"aggregator.exchange": self.name, "aggregator.assets": len(assets)}
+        with self._tracer.span("exchange call", told, "client"):
+            return await self._call(assets)
 
     async def _call(self, assets: Sequence[Asset]) -> Tickers:
         url = self._base_url + self._dialect.path(assets)

@@ -13,7 +13,7 @@ from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.mock import Mock
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
-from aggregator.ports import History, Near
+from aggregator.ports import Cache, History, Near
 from aggregator.settings import DynamoTarget, Settings, exchange_targets, history_target
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
@@ -23,7 +23,9 @@ from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.resting import RestingCache
 from aggregator.stores.sqlite import SqliteHistory
+from aggregator.stores.traced import TracedCache, TracedHistory, TracedTable
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
+from aggregator.tracing import UNTRACED, Tracer
 
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "mock": Mock,
@@ -33,6 +35,7 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
 }
 
 _LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
+_SEND_SECONDS = 2.0  # for the last traces, when the process ends
 
 
 def catalog_of(settings: Settings) -> Catalog:
@@ -63,17 +66,31 @@ async def open_redis(settings: Settings, stack: AsyncExitStack) -> RedisClient |
     return client
 
 
-def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub) -> Near:
+async def open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
+    """Return what traces go to; it is closed with the stack. Raises CannotGoOn."""
+    if settings.traces == "none":
+        return UNTRACED
+    from aggregator.telemetry import otlp  # noqa: PLC0415  # an extra: who wants no traces need not have it
+
+    tracer = otlp(settings.role)
+    stack.push_async_callback(tracer.close, _SEND_SECONDS)
+    return tracer
+
+
+def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub, tracer: Tracer = UNTRACED) -> Near:
     """Return the cache, the part of it in this process told by the hub of every new price."""
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
     if redis is None:
         return MemoryCache(ttl, hub)
-    near = NearCache(RestingCache(RedisCache(redis, ttl)), ttl)
+    cache: Cache = RedisCache(redis, ttl)
+    near = NearCache(RestingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer)), ttl)
     hub.listen(near)
     return near
 
 
-async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> History:
+async def open_history(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, tracer: Tracer = UNTRACED
+) -> History:
     """Open and try the history; it is closed with the stack. Raises CannotGoOn."""
     target = history_target(settings.history_url)
     retention = None if settings.retention_days is None else settings.retention_days * 86_400
@@ -81,7 +98,8 @@ async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSta
     history: SqliteHistory | Outbox
     if isinstance(target, DynamoTarget):
         table = DynamoTable(target.table, target.region, target.endpoint, metrics, retention)
-        history = Outbox(settings.outbox_path, settings.outbox_max_bytes, table, metrics)
+        sent = table if tracer is UNTRACED else TracedTable(table, tracer)
+        history = Outbox(settings.outbox_path, settings.outbox_max_bytes, sent, metrics)
         stack.push_async_callback(history.close)
         table_mend = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
         await _try(table.open(), "AGGREGATOR_HISTORY_URL", table_mend)
@@ -90,10 +108,12 @@ async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSta
         history = SqliteHistory(target.path, retention)
         stack.push_async_callback(history.close)
         await _try(history.open(), "AGGREGATOR_HISTORY_URL", file_mend)
-    return history
+    return history if tracer is UNTRACED else TracedHistory(history, tracer)
 
 
-async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> list[HttpExchange]:
+async def open_exchanges(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, tracer: Tracer = UNTRACED
+) -> list[HttpExchange]:
     """Return every exchange the settings name, on one session that is closed with the stack."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     rest = Rest(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
@@ -102,7 +122,7 @@ async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitS
         dialect = DIALECTS[target.dialect]()
         url = target.url or dialect.public_url
         slots, batch = settings.exchange_concurrency, settings.exchange_batch
-        exchanges.append(HttpExchange(target.name, url, dialect, http, metrics, slots, batch, rest))
+        exchanges.append(HttpExchange(target.name, url, dialect, http, metrics, slots, batch, rest, tracer=tracer))
     return exchanges
 
 

@@ -20,6 +20,7 @@ from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
 from aggregator.api.browser import BrowserRoutes
+from aggregator.api.exchanges import Here
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
@@ -28,6 +29,7 @@ from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Throttle
+from aggregator.api.traced import traced
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.fanout import Fanout
@@ -35,14 +37,15 @@ from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
-from aggregator.ports import Exchange, History, Near, Refresh, Work
+from aggregator.ports import Exchange, History, Near, Refresh, Watch, Work
 from aggregator.progress import filling
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.refresher import Policy, Refresher, most_in_job
-from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
+from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis, open_tracer
 from aggregator.service.pulse import Pulse
 from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
 from aggregator.settings import Settings
+from aggregator.stores.redis.board import Board, Teller
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.redis.jobs import SharedWork
@@ -51,6 +54,7 @@ from aggregator.stores.redis.refreshes import RefreshRequests, RemoteRefresh
 from aggregator.stores.redis.scores import RedisScores
 from aggregator.tally import Tally
 from aggregator.tiers import Catalog
+from aggregator.tracing import UNTRACED
 from aggregator.work import OwnWork
 
 log = structlog.get_logger()
@@ -132,15 +136,17 @@ class _Process:
         self.metrics = Metrics(CollectorRegistry())
         self._hub = Hub()
         self.metrics.processes.labels(settings.role).set(1)
+        self._tracer = UNTRACED
         self._freshness = Freshness(catalog, self.metrics)
         self.metrics.before_text(lambda: self._freshness.tell(time.time()))
 
     async def open(self) -> ASGIApp:
         """Return the application, open; `beside` is what has to run with it."""
         settings = self._settings
+        self._tracer = await open_tracer(settings, self._stack)
         redis = await open_redis(settings, self._stack)
-        cache = cache_of(settings, redis, self._hub)
-        history = await open_history(settings, self.metrics, self._stack)
+        cache = cache_of(settings, redis, self._hub, self._tracer)
+        history = await open_history(settings, self.metrics, self._stack, self._tracer)
         await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         feed = lag = None
         if redis is not None:
@@ -148,24 +154,25 @@ class _Process:
             feed, lag = RedisFeed(redis, self._hub), JobLag(redis, self._catalog, self.metrics)
             await self._stack.enter_async_context(_running(lag))
         sinks = [GroupCommit("history", history, self.metrics), GroupCommit("cache", cache, self.metrics)]
-        exchanges: list[Exchange] = []
         if settings.role == "api":
             assert redis is not None  # noqa: S101  # the settings see to it
             assert feed is not None  # noqa: S101  # likewise
             sinks = []
             await self._catch_up(cache)
-            refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
+            refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH, self._tracer)
+            watch: Watch = Board(redis)
         else:
-            exchanges += await open_exchanges(settings, self.metrics, self._stack)
+            exchanges = await open_exchanges(settings, self.metrics, self._stack, self._tracer)
+            watch = Here(exchanges)
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
-        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, self._freshness, lag, self.metrics)
+        ops = OpsRoutes(self._catalog, stores, sinks, watch, self._freshness, lag, self.metrics)
         if settings.role == "refresher":
-            return build(ops.routes(), self.metrics, settings.max_in_flight)
+            return traced(build(ops.routes(), self.metrics, settings.max_in_flight), self._tracer)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
 
     async def _catch_up(self, cache: Near) -> None:
@@ -187,7 +194,7 @@ class _Process:
     async def _open_refresher(
         self,
         redis: RedisClient | None,
-        exchanges: list[Exchange],
+        exchanges: Sequence[Exchange],
         cache: Near,
         history: History,
         sinks: list[GroupCommit],
@@ -196,12 +203,16 @@ class _Process:
         self._stack.push_async_callback(history.drain, _DRAIN_SECONDS)
         policy = _policy(self._settings)
         work = self._work(redis, most_in_job(exchanges, policy.lane))
-        refresher = Refresher(self._catalog, exchanges, work, cache, sinks, self._freshness, self.metrics, policy)
+        refresher = Refresher(
+            self._catalog, exchanges, work, cache, sinks, self._freshness, self.metrics, policy, tracer=self._tracer
+        )
         self._stack.push_async_callback(refresher.close, STOP_SECONDS)
         self.beside.append(_refresh(refresher, self._catalog))
         if redis is not None:
             patience = self._settings.exchange_timeout + _LONGEST_REFRESH
-            self.beside.append(RefreshRequests(redis, self._catalog, refresher, _name(), patience).run())
+            requests = RefreshRequests(redis, self._catalog, refresher, _name(), patience, self._tracer)
+            self.beside.append(requests.run())
+            self.beside.append(Teller(Board(redis), _name(), exchanges).run())
         return refresher
 
     def _work(self, redis: RedisClient | None, most: int) -> Work:
@@ -225,7 +236,7 @@ class _Process:
         app = build(routes, self.metrics, self._settings.max_in_flight)
         tally = Tally(self.metrics, accesses, Ages(self._catalog, self.metrics))
         await self._stack.enter_async_context(_running(tally))
-        return AtHand(app, self._catalog, cache, bodies, tally)
+        return traced(AtHand(app, self._catalog, cache, bodies, tally), self._tracer)
 
     def _open_streams(self, lookup: Lookup, bodies: Bodies) -> list[BaseRoute]:
         settings, alone = self._settings, self._settings.cache_url == "memory://"

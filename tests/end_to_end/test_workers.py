@@ -130,6 +130,14 @@ class TestWorkers:
         """The exchanges are called once per job: as often as the intervals say, and no oftener."""
         assert 0.6 * EVENLY < rate(lambda: workers.metric(CALLS), 9) < 1.4 * EVENLY
 
+    def test_whoever_answers_knows_how_the_exchanges_do(self, workers: Workers) -> None:
+        """The refresher, which has no port, has told both."""
+
+        def known() -> set[str]:
+            return set(workers.get("/ready").json["exchanges"])
+
+        wait_for(lambda: all(known() == set(NAMES) for _ in range(8)))
+
     def test_a_refresh_by_hand_goes_through_redis(self, workers: Workers, market: Market) -> None:
         """Whichever worker is asked, the refresher does it, and all show the new price from then on."""
         assert market

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aggregator.api.identified import SANE
 from aggregator.api.openapi.schemas import Refusal
 from aggregator.tiers import MAX_SYMBOL
 
@@ -10,6 +11,7 @@ Json = dict[str, Any]  # a part of the document
 Operations = dict[str, Json]  # by "GET /path"
 
 SYMBOL = "btcusdt"
+REQUEST_ID = f"^{SANE}$"
 EXAMPLE = "An example; its numbers are invented"
 
 
@@ -39,10 +41,8 @@ def text_csv(example: str) -> Json:
 
 
 def response(description: str, content: Json | None = None, sent: Iterable[str] = ()) -> Json:
-    """Return a response with the headers `sent` with it, by the names of their components."""
-    found: Json = {"description": description}
-    if named := headers(*sent):
-        found["headers"] = named
+    """Return a response with the headers `sent` with it, by the names of their components, and the id's."""
+    found: Json = {"description": description, "headers": headers(*sent, "RequestId")}
     return found | ({"content": content} if content else {})
 
 
@@ -69,8 +69,7 @@ def operation(
 ) -> Json:
     """Return an operation: its own answers, and the refusals that any call can get."""
     found: Json = {"operationId": name, "tags": [tag], "summary": summary}
-    if given := list(parameters):
-        found["parameters"] = given
+    found["parameters"] = [*parameters, ref("parameters", "RequestId")]
     anywhere = {status: ref("responses", component) for status, component in _ANYWHERE.items()}
     return found | more | {"responses": dict(sorted((anywhere | dict(answers)).items()))}
 
@@ -89,6 +88,7 @@ _HEADER_NAMES = {
     "NoStore": "Cache-Control",
     "NoStoreUnlessBare": "Cache-Control",
     "Policy": "Content-Security-Policy",
+    "RequestId": "X-Request-ID",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
     "Upgrade": "Upgrade",
@@ -139,6 +139,11 @@ HEADERS: Json = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "RequestId": {
+        "description": "Yours, or one of ours: the service's log has it in every line about the request. Missing where"
+        " nothing is logged: of a price in the process' own memory, and of what is refused before it is a request",
+        "schema": {"type": "string", "pattern": REQUEST_ID},
+    },
     "RetryAfter": {
         "description": "Seconds after which to ask again",
         "required": True,
@@ -169,6 +174,12 @@ PARAMETERS: Json = {
         "in": "header",
         "description": "The ETag of an answer you have, several of them, or `*`: 304 while it still holds",
         "schema": {"type": "string"},
+    },
+    "RequestId": {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": "How you call this request; one that is longer or has other signs is not taken",
+        "schema": {"type": "string", "pattern": REQUEST_ID},
     },
 }
 RESPONSES: Json = {
