@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
     doctor_ = commands.add_parser("doctor", help="whether what `serve` needs is there, and what to mend")
     doctor_.add_argument("--json", action="store_true", help="for machines")
-    doctor_.add_argument("--seconds", type=_seconds, default=10.0, help="after which what has not answered is given up")
+    doctor_.add_argument("--seconds", type=_seconds, default=5.0, help="after which a check is given up; default 5")
     for name in Settings.model_fields:
         _add_setting(serve_, name)
         _add_setting(doctor_, name)

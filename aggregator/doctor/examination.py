@@ -1,4 +1,4 @@
-"""All checks at once, each within the same bound."""
+"""One check after the other, each within the same bound."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,18 +10,23 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]  # raises CannotGoOn or Store
 
 
 async def examine(checks: Mapping[str, Check], seconds: float) -> tuple[list[Finding], bool]:
-    """Return what the checks find, in their order, and whether some are still at it after `seconds`.
+    """Return what the checks find, and whether one was still at it after `seconds`.
 
-    Those are not waited for any more: a thread that hangs in a system call hears of no cancellation.
+    Not all at once: what one does to the event loop would make another's call look slow. One that is late is not
+    waited for any more: a thread that hangs in a system call hears of no cancellation.
     """
-    tasks = {name: asyncio.create_task(_found(name, check)) for name, check in checks.items()}
-    if not tasks:
-        return [], False
-    done, late = await asyncio.wait(tasks.values(), timeout=seconds)
-    for task in late:
-        task.cancel()
-    found = (task.result() if task in done else [_late(name, seconds)] for name, task in tasks.items())
-    return [one for findings in found for one in findings], bool(late)
+    findings: list[Finding] = []
+    stuck = False
+    for name, check in checks.items():
+        task = asyncio.create_task(_found(name, check))
+        done, _ = await asyncio.wait([task], timeout=seconds)
+        if done:
+            findings += task.result()
+        else:
+            task.cancel()
+            stuck = True
+            findings.append(_late(name, seconds))
+    return findings, stuck
 
 
 async def _found(name: str, check: Check) -> Sequence[Finding]:

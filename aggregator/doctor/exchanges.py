@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from aggregator.doctor.finding import Finding, broken, fine, odd
+from aggregator.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.exchanges.http import HttpExchange
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, LeftOut, NoPrice, Reason, Ticker
+from aggregator.models import Asset, LeftOut, NoPrice, Reason, Ticker, Tier
 from aggregator.pricing import Rules, aggregate
 from aggregator.service.opening import open_exchanges
 from aggregator.settings import Settings
@@ -21,25 +21,26 @@ _MENDS = {
     Reason.TOO_OLD: "its feed stands still, or this machine's clock is ahead",
     Reason.FROM_THE_FUTURE: "its clock is ahead, or this machine's behind",
 }
+_USUAL = Asset("btcusdt", "btc", "usdt", Tier.HOT, 1)  # to ask for where the symbols file cannot be read
 _JUST_NOW = 1.0  # seconds; an older ticker says nothing of the time its exchange has now
 _ANY_MEND = "check its address and dialect (AGGREGATOR_EXCHANGES)"
 
 
-async def exchange_check(settings: Settings, name: str, asset: Asset, ahead: list[float]) -> Sequence[Finding]:
-    """Ask one exchange for the asset; `ahead` hears how far its time is ahead of ours, where its ticker tells."""
+async def exchange_check(settings: Settings, name: str, seen: Seen) -> Sequence[Finding]:
+    """Ask one exchange for the first asset; `seen` hears how far its time is ahead of ours, where its ticker tells."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry())
         exchange = next(one for one in await open_exchanges(settings, metrics, stack) if one.name == name)
-        return [await _asked(exchange, asset, settings, ahead)]
+        return [await _asked(exchange, seen.assets[0] if seen.assets else _USUAL, settings, seen)]
 
 
-async def _asked(exchange: HttpExchange, asset: Asset, settings: Settings, ahead: list[float]) -> Finding:
+async def _asked(exchange: HttpExchange, asset: Asset, settings: Settings, seen: Seen) -> Finding:
     started = time.monotonic()
     answer = (await exchange.fetch([asset]))[asset.symbol]
     milliseconds = (time.monotonic() - started) * 1000
     now = time.time()
     if isinstance(answer, Ticker) and answer.timestamp > now - _JUST_NOW:
-        ahead.append(answer.timestamp - now)
+        seen.ahead.append(answer.timestamp - now)
     rules = Rules(settings.cadence[asset.tier].max_age, settings.max_deviation, min_sources=1)
     judged = aggregate(asset, [answer], rules, now)
     check = f"exchange {exchange.name}"

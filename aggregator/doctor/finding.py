@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from aggregator.models import Asset
+
 
 class Level(StrEnum):
     """How bad it is: nothing, something to watch, or something without which the service does not work."""
@@ -20,6 +22,13 @@ class Finding(msgspec.Struct, frozen=True):
     level: Level
     says: str
     mend: str = ""
+
+
+class Seen(msgspec.Struct):
+    """What one check learns that another needs: the assets listed, and how many seconds others' clocks are ahead."""
+
+    assets: list[Asset] = []
+    ahead: list[float] = []
 
 
 def fine(check: str, says: str) -> Finding:

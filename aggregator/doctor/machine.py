@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from statistics import median
 
-from aggregator.doctor.finding import Finding, broken, fine, odd
+from aggregator.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.doctor.report import place
 from aggregator.errors import CannotGoOn
-from aggregator.models import Asset, Tier
+from aggregator.models import Tier
 from aggregator.pricing import FUTURE_TOLERANCE
 from aggregator.service.opening import catalog_of
 from aggregator.service.server import limits_of, listening
@@ -35,10 +35,10 @@ async def settings_check(settings: Settings) -> Sequence[Finding]:
     return found or [fine("settings", f"role {settings.role}, {stores}, exchanges {', '.join(names)}")]
 
 
-async def symbols_check(settings: Settings, read: list[Asset]) -> Sequence[Finding]:
-    """Read the symbols file as the service does; `read` gets the assets."""
+async def symbols_check(settings: Settings, seen: Seen) -> Sequence[Finding]:
+    """Read the symbols file as the service does; `seen` gets the assets."""
     catalog = await asyncio.to_thread(catalog_of, settings)
-    read += catalog.assets.values()
+    seen.assets += catalog.assets.values()
     sizes = ", ".join(f"{len(catalog.of(tier))} {tier.value}" for tier in Tier)
     return [fine("symbols", f"{len(catalog.assets)} assets in {settings.symbols_file}: {sizes}")]
 
@@ -65,8 +65,12 @@ async def files_check(settings: Settings) -> Sequence[Finding]:
     return [fine("files", f"{most} connections at once")]
 
 
-def clock_finding(ahead: Sequence[float]) -> Finding:
+async def clock_check(seen: Seen) -> Sequence[Finding]:
     """Judge our clock by how many seconds others are ahead of it."""
+    return [_clock(seen.ahead)]
+
+
+def _clock(ahead: Sequence[float]) -> Finding:
     if not ahead:
         return odd("clock", "nobody has told the time to compare with", "mend what is wrong above, and look again")
     off = median(ahead)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from aggregator.doctor.finding import Finding, broken, fine, odd
+from aggregator.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.doctor.report import place
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.metrics import Metrics
@@ -48,8 +48,8 @@ class File(Protocol):
 # Redis
 
 
-async def redis_check(settings: Settings, ahead: list[float]) -> Sequence[Finding]:
-    """Open Redis as the service does, and try all that it does there; `ahead` hears how far Redis' clock is ahead."""
+async def redis_check(settings: Settings, seen: Seen) -> Sequence[Finding]:
+    """Open Redis as the service does, and try all that it does there; `seen` hears how far Redis' clock is ahead."""
     where = place(settings.cache_url)
     async with AsyncExitStack() as stack:
         client = await open_redis(settings, stack)
@@ -58,7 +58,7 @@ async def redis_check(settings: Settings, ahead: list[float]) -> Sequence[Findin
         found = await _constitution(client, where)
         with suppress(StoreError):  # what is not allowed is told below
             await (clock := RedisClock(client)).sync()
-            ahead.append(clock.now() - time.time())
+            seen.ahead.append(clock.now() - time.time())
     refused = await refusals(settings.cache_url, settings.redis_timeout, _NO_ASSET)
     if refused:
         found.append(broken("redis", f"{where} does not let us {'; '.join(refused)}", _RIGHTS_MEND))
