@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./test.sh                everything below but load and live
+# ./test.sh                everything below but load, live and containers
 # ./test.sh lint           ruff and mypy
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
@@ -7,6 +7,7 @@
 # ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
+# ./test.sh containers     all of docker-compose.yml on this machine's Docker: healthy, locked down, healing (10 minutes)
 # More words go to pytest: ./test.sh unit -k guard
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -48,5 +49,6 @@ case "$what" in
     [ $# -ge 1 ] || { echo "usage: ./test.sh live http://host:8080" >&2; exit 2; }
     url=$1; shift
     .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
-  *) sed -n '2,11s/^# //p' "$0" >&2; exit 2 ;;
+  containers) .venv/bin/pytest tests/containers.py "$@" ;;
+  *) sed -n '2,12s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service, `dead-letters` a tool."""
+"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service, the others are tools."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
+from aggregator.doctor import command as doctor
 from aggregator.errors import StoreError
 from aggregator.logs import configure
 from aggregator.service.opening import catalog_of
@@ -15,13 +16,20 @@ from aggregator.service.running import complain, run
 from aggregator.service.workers import serve_in_workers
 from aggregator.settings import Settings, SettingsError, load
 
+_LONGEST_LOOK = 300.0  # seconds
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0 told to stop, 1 could not start or crashed, 2 wrong settings."""
+    """Run a command; return the exit code: 0 told to stop, 1 could not start or crashed, 2 wrong settings.
+
+    `doctor` has its own: 0 all is well, 1 warnings, 2 failures.
+    """
     options = _parser().parse_args(arguments)
     flags = {
         name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
     }
+    if options.command == "doctor":
+        return doctor.command(flags, options.seconds, json=options.json)
     try:
         settings = load(flags)
     except SettingsError as error:
@@ -61,12 +69,16 @@ def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|dead-letters")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|doctor|dead-letters")
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
+    doctor_ = commands.add_parser("doctor", help="whether what `serve` needs is there, and what to mend")
+    doctor_.add_argument("--json", action="store_true", help="for machines")
+    doctor_.add_argument("--seconds", type=_seconds, default=5.0, help="after which a check is given up; default 5")
     for name in Settings.model_fields:
         _add_setting(serve_, name)
+        _add_setting(doctor_, name)
         if name != "exchanges":  # the demo brings its own
             _add_setting(demo, name)
     letters = commands.add_parser("dead-letters", help="what DynamoDB refused for good, and why")
@@ -87,6 +99,16 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_533:  # noqa: PLR2004  # the last of three fits
         raise argparse.ArgumentTypeError("is not a port from 0 to 65533")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_LOOK:
+        raise argparse.ArgumentTypeError(f"is not a number of seconds up to {_LONGEST_LOOK:g}")
+    return seconds
 
 
 if __name__ == "__main__":

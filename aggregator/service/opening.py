@@ -33,6 +33,8 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "coinbase": Coinbase,
     "kraken": Kraken,
 }
+FILE_MEND = "name a file in a folder that exists and can be written to"
+TABLE_MEND = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
 
 _LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
 _SEND_SECONDS = 2.0  # for the last traces, when the process ends
@@ -44,7 +46,7 @@ def catalog_of(settings: Settings) -> Catalog:
     try:
         rows = read_symbols(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise CannotGoOn(f"cannot read {path}: {error.strerror}; name a file with --symbols-file") from error
+        raise CannotGoOn(f"cannot read {path}: {error.strerror}", "name a file with --symbols-file") from error
     except UnicodeDecodeError as error:
         raise CannotGoOn(f"{path} is not UTF-8 text") from error
     except SymbolsError as error:
@@ -52,7 +54,7 @@ def catalog_of(settings: Settings) -> Catalog:
     catalog = assign(rows, settings.hot_size, settings.medium_size, settings.cadence)
     unlisted = [symbol for symbol in settings.pinned if catalog.find(symbol) is None]
     if unlisted:
-        raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned; name listed symbols with --pinned")
+        raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned", "name listed symbols with --pinned")
     return catalog
 
 
@@ -62,7 +64,7 @@ async def open_redis(settings: Settings, stack: AsyncExitStack) -> RedisClient |
         return None
     client = RedisClient(settings.cache_url, settings.redis_timeout)
     stack.push_async_callback(client.close)
-    await _try(client.ping(), "AGGREGATOR_CACHE_URL", "start Redis there, or use memory://")
+    await attempt(client.ping(), "AGGREGATOR_CACHE_URL", "start Redis there, or use memory://")
     return client
 
 
@@ -93,22 +95,28 @@ async def open_history(
 ) -> History:
     """Open and try the history; it is closed with the stack. Raises CannotGoOn."""
     target = history_target(settings.history_url)
-    retention = None if settings.retention_days is None else settings.retention_days * 86_400
-    file_mend = "name a file in a folder that exists and can be written to"
     history: SqliteHistory | Outbox
     if isinstance(target, DynamoTarget):
-        table = DynamoTable(target.table, target.region, target.endpoint, metrics, retention)
+        table = table_of(settings, target, metrics)
         sent = table if tracer is UNTRACED else TracedTable(table, tracer)
         history = Outbox(settings.outbox_path, settings.outbox_max_bytes, sent, metrics)
         stack.push_async_callback(history.close)
-        table_mend = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
-        await _try(table.open(), "AGGREGATOR_HISTORY_URL", table_mend)
-        await _try(history.open(), "AGGREGATOR_OUTBOX_PATH", file_mend)
+        await attempt(table.open(), "AGGREGATOR_HISTORY_URL", TABLE_MEND)
+        await attempt(history.open(), "AGGREGATOR_OUTBOX_PATH", FILE_MEND)
     else:
-        history = SqliteHistory(target.path, retention)
+        history = SqliteHistory(target.path, _retention(settings))
         stack.push_async_callback(history.close)
-        await _try(history.open(), "AGGREGATOR_HISTORY_URL", file_mend)
+        await attempt(history.open(), "AGGREGATOR_HISTORY_URL", FILE_MEND)
     return history if tracer is UNTRACED else TracedHistory(history, tracer)
+
+
+def table_of(settings: Settings, target: DynamoTarget, metrics: Metrics) -> DynamoTable:
+    """Return the DynamoDB table the settings name, not opened yet."""
+    return DynamoTable(target.table, target.region, target.endpoint, metrics, _retention(settings))
+
+
+def _retention(settings: Settings) -> float | None:
+    return None if settings.retention_days is None else settings.retention_days * 86_400
 
 
 async def open_exchanges(
@@ -126,8 +134,9 @@ async def open_exchanges(
     return exchanges
 
 
-async def _try(step: Awaitable[None], setting: str, mend: str) -> None:
+async def attempt(step: Awaitable[None], setting: str, mend: str) -> None:
+    """Take a step of opening something. Raises CannotGoOn, which names the setting and what to mend."""
     try:
         await step
     except StoreError as error:
-        raise CannotGoOn(f"{error}; {mend} ({setting})") from error
+        raise CannotGoOn(str(error), f"{mend} ({setting})") from error

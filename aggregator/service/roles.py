@@ -60,6 +60,7 @@ from aggregator.work import OwnWork
 log = structlog.get_logger()
 
 _DRAIN_SECONDS = 1.0
+_SUBSCRIBE_SECONDS = 2.0  # a start waits no longer for a Redis that has gone away meanwhile
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 _LONGEST_STOP = 10.0  # seconds for requests in flight, whatever the exchanges' timeout is
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
@@ -158,7 +159,6 @@ class _Process:
             assert redis is not None  # noqa: S101  # the settings see to it
             assert feed is not None  # noqa: S101  # likewise
             sinks = []
-            await self._catch_up(cache)
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH, self._tracer)
             watch: Watch = Board(redis)
         else:
@@ -167,6 +167,8 @@ class _Process:
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
+            if settings.role == "api":
+                await self._catch_up(cache, feed)
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
@@ -175,11 +177,15 @@ class _Process:
             return traced(build(ops.routes(), self.metrics, settings.max_in_flight), self._tracer)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
 
-    async def _catch_up(self, cache: Near) -> None:
+    async def _catch_up(self, cache: Near, feed: RedisFeed) -> None:
         """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.
 
-        Else /ready would say that there is no price yet.
+        Else /ready would say that there is no price yet. Not before new ones are heard of, as what came in between
+        would be missed, and of a cold asset for minutes.
         """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await feed.subscribed.wait()
         with suppress(StoreError):
             self._freshness.take(list((await cache.latest(list(self._catalog.assets))).values()))
 

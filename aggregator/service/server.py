@@ -30,7 +30,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
         why = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
-        raise CannotGoOn(f"{why}; choose another --port (0 for any free one) or --host") from error
+        raise CannotGoOn(why, "choose another --port (0 for any free one) or --host") from error
     with listener:
         yield listener
 

@@ -27,10 +27,45 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_everything_is_published_on_this_machine_only() -> None:
-    """No port is open to the network the machine is in."""
-    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(published) == 6
-    assert [port for port in published if not str(port).startswith("127.0.0.1:")] == []
+    """No port is open to the network the machine is in; what PUBLISH may open is the API, the exchanges and Grafana."""
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    may_open = {
+        name for name, ports in published.items() for port in ports if port.startswith("${PUBLISH:-127.0.0.1}:")
+    }
+    assert may_open == {"aggregator", "proxy", "exchange1", "exchange2", "exchange3", "grafana"}
+    assert {name: ports for name, ports in published.items() if name not in may_open} == {
+        "prometheus": ["127.0.0.1:9090:9090"]
+    }
+
+
+def test_stores_are_out_of_reach() -> None:
+    """Redis and DynamoDB are in a network without a way in or out, with nobody but the service."""
+    assert COMPOSE["networks"]["stores"] == {"internal": True}
+    inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
+    assert inside == {"redis", "dynamodb", "aggregator", "refresher", "api"}
+    assert all(SERVICES[name]["networks"] == ["stores"] for name in ("redis", "dynamodb"))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_containers_can_do_little(name: str) -> None:
+    """Nothing to gain, nothing to write but where it is said, and no more memory and processes than said."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service.get("user") != "root" or name == "dynamodb"
+
+
+def test_example_settings_are_those_of_the_compose_file() -> None:
+    """What .env.example names is what docker-compose.yml takes from outside, with the same defaults."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    taken = dict(re.findall(r"\$\{(\w+):-(.*?)\}", (ROOT / "docker-compose.yml").read_text()))
+    assert told == taken
 
 
 def test_no_secrets_in_the_compose_file() -> None:
@@ -48,25 +83,26 @@ def test_containers_are_pinned_checked_and_restarted(name: str) -> None:
     assert service["restart"] == "unless-stopped"
     if "build" in service:
         assert "image" not in service, "two services that export one image fail the first build of docker compose 2"
-        assert "\nHEALTHCHECK " in dockerfile()
+        assert "\nHEALTHCHECK " in dockerfile(service["build"]["dockerfile"].removeprefix("deploy/"))
     else:
         assert re.search(r":v?\d+\.\d+\.\d+(-\w+)?$", service["image"])
         assert service["healthcheck"]["test"][0] == "CMD"
     assert all(one == {"condition": "service_healthy"} for one in service.get("depends_on", {}).values())
 
 
-def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("service", ["aggregator", "refresher", "api"])
+def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
     """The settings in the compose file are known and valid, and each exchange they name is one of the containers."""
-    for name, value in SERVICES["aggregator"]["environment"].items():
+    for name, value in SERVICES[service]["environment"].items():
         monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
     settings = load({})
     for target in exchange_targets(settings.exchanges):
         port = target.url.removeprefix(f"http://{target.name}:")
         assert SERVICES[target.name]["command"] == ["--name", target.name, "--port", port]
         assert SERVICES[target.name]["environment"] == {"HEALTH_PORT": port}
-        assert SERVICES[target.name]["ports"] == [f"127.0.0.1:{port}:{port}"]
+        assert SERVICES[target.name]["ports"] == [f"${{PUBLISH:-127.0.0.1}}:{port}:{port}"]
     for url in (settings.cache_url, settings.history_url.partition("endpoint=")[2]):
-        assert urllib.parse.urlsplit(url).hostname in SERVICES["aggregator"]["depends_on"]
+        assert urllib.parse.urlsplit(url).hostname in SERVICES[service]["depends_on"]
 
 
 def test_mounted_files_exist() -> None:
@@ -92,9 +128,12 @@ def test_compose_accepts_the_file() -> None:
 # The image
 
 
-def dockerfile() -> str:
-    """Return the Dockerfile with continued lines joined."""
-    return (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+DOCKERFILES = ("Dockerfile", "proxy/Dockerfile")
+
+
+def dockerfile(name: str = "Dockerfile") -> str:
+    """Return a Dockerfile with continued lines joined."""
+    return (DEPLOY / name).read_text().replace("\\\n", " ")
 
 
 def test_image_is_built_from_hashes_and_runs_as_nobody_special() -> None:
@@ -103,18 +142,31 @@ def test_image_is_built_from_hashes_and_runs_as_nobody_special() -> None:
     installs = re.findall(r"pip install .*", text)
     assert len(installs) == 2
     assert all("--require-hashes" in line or "--no-deps --no-build-isolation" in line for line in installs)
-    assert re.findall(r"^USER (.*)", text, re.MULTILINE) == ["10001:10001"]
     assert '\nENTRYPOINT ["' in text
 
 
-def test_dockerfile_needs_no_buildkit() -> None:
-    """The plain builder can read it."""
-    assert not re.search(r"^# *syntax=|--mount=|--link|--chmod|<<", dockerfile(), re.MULTILINE)
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_dockerfile_needs_no_buildkit(name: str) -> None:
+    """The plain builder can read it, and what runs is nobody special."""
+    assert not re.search(r"^# *syntax=|--mount=|--link|--chmod|<<", dockerfile(name), re.MULTILINE)
+    assert re.findall(r"^USER (.*)", dockerfile(name), re.MULTILINE) == ["10001:10001"]
+    assert re.search(r"^STOPSIGNAL SIG", dockerfile(name), re.MULTILINE)
+
+
+def test_the_one_port_leads_to_the_replicas() -> None:
+    """HAProxy listens where compose publishes it, and looks for the replicas by their service's name and port."""
+    text = (DEPLOY / "proxy/haproxy.cfg").read_text()
+    (inside,) = {port.rpartition(":")[2] for port in SERVICES["proxy"]["ports"]}
+    assert f"\n    bind :{inside}\n" in text
+    (name, port) = re.findall(r"server-template \w+ \d+ (\w+):(\d+) ", text)[0]
+    assert f"\nEXPOSE {port}\n" in dockerfile()
+    assert SERVICES[name]["environment"]["AGGREGATOR_ROLE"] == "api"
+    assert SERVICES[name]["scale"] > 1
 
 
 def test_build_context_is_what_the_image_copies() -> None:
     """What the Dockerfile copies exists and is let through by .dockerignore, and nothing else is."""
     let_in = re.findall(r"^!(.*)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
-    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(), re.MULTILINE)
-    assert sorted(let_in) == sorted(" ".join(copies).split())
+    copies = [re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(name), re.MULTILINE) for name in DOCKERFILES]
+    assert sorted(let_in) == sorted(" ".join(itertools.chain(*copies)).split())
     assert [name for name in let_in if not (ROOT / name).exists()] == []
