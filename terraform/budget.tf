@@ -1,4 +1,5 @@
 resource "aws_budgets_budget" "monthly" {
+  count        = local.moto ? 0 : 1
   name         = local.name
   budget_type  = "COST"
   limit_amount = tostring(var.monthly_budget)

@@ -12,8 +12,8 @@ data "aws_availability_zones" "available" {
 locals {
   name    = "${var.name}-${var.environment}"
   account = data.aws_caller_identity.current.account_id
-  # 123456789012 is the account of AWS' own examples: nobody's, but the one that moto plays. It knows no ElastiCache
-  # users, and what it holds is to be deleted again.
+  # 123456789012 is the account of AWS' own examples: nobody's, but the one that moto plays. It knows no ElastiCache user
+  # groups and no tags of budgets, its machines never become healthy, and what it holds is to be deleted again.
   moto   = local.account == "123456789012"
   keep   = var.deletion_protection && !local.moto
   zones  = slice(data.aws_availability_zones.available.names, 0, 2)

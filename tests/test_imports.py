@@ -24,9 +24,9 @@ LAYERS = [
 HOMES = {
     "aiohttp": ["exchanges/http.py"],
     "aiobreaker": ["exchanges/guard.py"],
-    "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group")],
-    "aioboto3": ["stores/dynamodb.py"],
-    "botocore": ["stores/dynamodb.py"],
+    "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group", "iam")],
+    "aioboto3": ["stores/dynamodb.py", "stores/redis/iam.py"],
+    "botocore": ["stores/dynamodb.py", "stores/redis/iam.py"],
     "sqlite3": ["stores/database.py"],
     "uvicorn": ["service/server.py", "service/protocol.py"],
     "uvloop": ["service/running.py"],
@@ -110,7 +110,7 @@ def test_each_library_has_one_home(file: Path) -> None:
     if "starlette" in used:
         assert relative.startswith(("api/", "service/"))
     if "prometheus_client" in used:
-        assert relative in ("metrics.py", "service/roles.py")
+        assert relative in ("metrics.py", "service/roles.py", "service/draining.py")
 
 
 @pytest.mark.parametrize("name", PURE)
