@@ -4,7 +4,7 @@
 locals {
   settings_path = { for role in local.users_of_settings : role => "/${local.name}/${role}" }
 
-  redis_address = aws_elasticache_replication_group.main.primary_endpoint_address
+  redis_address = one(concat(aws_elasticache_replication_group.main[*].primary_endpoint_address, local.moto ? ["moto"] : []))
   common_settings = merge(
     {
       CACHE_URL = join("", [
