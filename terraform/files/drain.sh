@@ -16,7 +16,7 @@ until [ "$(ask autoscaling/target-lifecycle-state || true)" = Terminated ]; do
 done
 echo "drain: this machine is to go"
 systemctl stop container-health@aggregator.timer container@aggregator.service
-/usr/local/lib/containers/settings aggregator
+"${0%/*}/settings" aggregator
 # shellcheck disable=SC2086 # OPTIONS are several words
 if docker run --rm --network host --env-file "${RUN_FOLDER:-/run/containers}/aggregator.env" $OPTIONS "$IMAGE" \
   drain --patience "${DRAIN_SECONDS:-90}"; then
