@@ -74,7 +74,10 @@ class Settings(BaseSettings):
         "all", description="What this process does; api and refresher share the work through Redis."
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
-    cache_url: str = Field("memory://", description="memory://, redis://[user:password@]host:6379/0, or ElastiCache with IAM, see README.")
+    cache_url: str = Field(
+        "memory://",
+        description="memory://, redis://[user:password@]host:6379/0, or rediss://user@host:6379/0?iam=cache&region=….",
+    )
     history_url: str = Field(
         "sqlite:///prices.db",
         description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",

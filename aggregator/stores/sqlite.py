@@ -75,7 +75,7 @@ class SqliteHistory:
             gone = await self._file.write(lambda connection: connection.execute(_EXPIRE, limit).rowcount)
             await self._file.checkpoint()
 
-    async def drain(self, patience: float) -> int:  # History's signature
+    async def drain(self, patience: float) -> int:  # noqa: ARG002  # History's signature
         """Nothing waits: what was written is where it belongs."""
         return 0
 

@@ -18,7 +18,9 @@ from tests.parts.process import ROOT, Process, wait_for
 
 FOLDER = ROOT / "terraform"
 ACCOUNT = "210987654321"  # not moto's usual one, for which the configuration leaves out what moto lacks
-DIGESTS = {name: f"sha256:{digit * 64}" for name, digit in {"aggregator": "a", "prometheus": "b", "grafana": "c"}.items()}
+DIGESTS = {
+    name: f"sha256:{digit * 64}" for name, digit in {"aggregator": "a", "prometheus": "b", "grafana": "c"}.items()
+}
 _MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d/plugins", Path("/usr/share/terraform/plugins"))
 _PLAN_SECONDS = 180
 
@@ -30,6 +32,12 @@ def missing() -> str:
     if plugins() is None and os.environ.get("TF_PLUGIN_CACHE_DIR") is None:
         return "no AWS provider: neither a mirror of plugins nor TF_PLUGIN_CACHE_DIR"
     return ""
+
+
+def checkov() -> str | None:
+    """Return where checkov is: in the environment that `./test.sh terraform` makes for it, or on the PATH."""
+    own = ROOT / ".venv-checkov/bin/checkov"
+    return str(own) if own.exists() else shutil.which("checkov")
 
 
 def plugins() -> Path | None:
@@ -48,9 +56,7 @@ class Plan:
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the values of the resources of a kind, by address without the kind."""
-        return {
-            one["address"].removeprefix(f"{kind}."): one["values"] for one in self.resources if one["type"] == kind
-        }
+        return {one["address"].removeprefix(f"{kind}."): one["values"] for one in self.resources if one["type"] == kind}
 
     def one(self, kind: str) -> dict[str, Any]:
         """Return the values of the only resource of a kind."""
@@ -91,7 +97,12 @@ class Terraform:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command; both streams are in `stdout`."""
         return subprocess.run(
-            ["terraform", f"-chdir={self.folder}", *arguments, *(["-no-color"] if arguments[0] != "show" else [])],
+            [
+                str(shutil.which("terraform")),
+                f"-chdir={self.folder}",
+                *arguments,
+                *(["-no-color"] if arguments[0] != "show" else []),
+            ],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,7 +13,7 @@ from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.iam import sign_in_of
 from tests.parts.redis_server import RedisServer, binary
 
-KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"  # noqa: S105  # AWS' own example
+KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"  # AWS' own example
 URL = "rediss://prices-service@redis.example:6379/0?iam=prices&region=eu-west-1"
 
 
@@ -77,7 +77,9 @@ async def test_without_credentials_redis_is_away(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(binary() is None, reason="no redis-server here; see the header")
 async def test_a_connection_signs_in_as_the_user() -> None:
     """Redis is shown user and password on every connection; who is not known to it is told so."""
-    server = RedisServer(None, *"--user default off --user prices-service on nopass ~* &* +@all".split())
+    server = RedisServer(
+        None, "--user", "default", "off", "--user", "prices-service", "on", "nopass", "~*", "&*", "+@all"
+    )
     client = RedisClient(server.url.replace("redis://", "redis://prices-service@") + "?iam=prices&region=eu-west-1", 2)
     stranger = RedisClient(server.url.replace("redis://", "redis://stranger@") + "?iam=prices&region=eu-west-1", 2)
     try:

@@ -1,23 +1,15 @@
-"""checkov, from an environment of its own, as it brings a hundred packages: no failed check without a written reason."""
+"""checkov, from an environment of its own: no failed check without a written reason."""
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.parts.process import ROOT
-from tests.parts.terraform import FOLDER
+from tests.parts.terraform import FOLDER, checkov
 
 pytestmark = pytest.mark.real
-
-
-def checkov() -> str | None:
-    """Return where it is: installed, or made by `./test.sh terraform`."""
-    own = ROOT / ".venv-checkov/bin/checkov"
-    return str(own) if own.exists() else shutil.which("checkov")
 
 
 @pytest.mark.skipif(checkov() is None, reason="no checkov; see the header")

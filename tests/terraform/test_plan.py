@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aggregator.settings import load
 from tests.parts.process import ROOT
 from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, Terraform
 from tests.terraform.conftest import EVERYTHING
@@ -121,11 +122,9 @@ def test_each_role_reaches_its_own_only(plan: Plan) -> None:
 
 
 def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
-    """No call without a right, no right without a call; the table and its TTL are made by Terraform, not by machines."""
+    """No call without a right, no right without a call; the table and its TTL are made by Terraform, not machines."""
     source = (ROOT / "aggregator/stores/dynamodb.py").read_text(encoding="utf-8")
-    called = {
-        "dynamodb:" + name.title().replace("_", "") for name in re.findall(r"self\._client\.([a-z_]+)\(", source)
-    }
+    called = {"dynamodb:" + name.title().replace("_", "") for name in re.findall(r"self\._client\.([a-z_]+)\(", source)}
     terraform_s = {"dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"}
     assert set(of_machine(plan, "refresher", "UseTheTable")["Action"]) == called - terraform_s
     assert set(of_machine(plan, "api", "UseTheTable")["Action"]) == called - terraform_s - {"dynamodb:BatchWriteItem"}
@@ -145,7 +144,9 @@ def test_everything_kept_is_encrypted(plan: Plan) -> None:
     for name in plan.of("aws_cloudwatch_log_group"):
         assert plan.unknown[f"aws_cloudwatch_log_group.{name}"]["kms_key_id"], "a key that is yet to be made"
     assert plan.unknown["aws_sns_topic.alarms"]["kms_master_key_id"]
-    assert all(one["encryption_configuration"][0]["encryption_type"] == "KMS" for one in plan.of("aws_ecr_repository").values())
+    assert all(
+        one["encryption_configuration"][0]["encryption_type"] == "KMS" for one in plan.of("aws_ecr_repository").values()
+    )
     buckets = set(plan.of("aws_s3_bucket"))
     assert buckets == {"access", "rescue"}
     assert set(plan.of("aws_s3_bucket_server_side_encryption_configuration")) == buckets
@@ -165,7 +166,11 @@ def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
     """By IAM, as a user with its own keys and channels; the default user is off; two nodes in two zones."""
     redis = plan.one("aws_elasticache_replication_group")
     assert redis["auth_token"] is None
-    assert (redis["multi_az_enabled"], redis["automatic_failover_enabled"], redis["num_cache_clusters"]) == (True, True, 2)
+    assert (redis["multi_az_enabled"], redis["automatic_failover_enabled"], redis["num_cache_clusters"]) == (
+        True,
+        True,
+        2,
+    )
     users = plan.of("aws_elasticache_user")
     assert users["service"]["authentication_mode"] == [{"type": "iam", "passwords": None}]
     assert users["service"]["user_id"] == users["service"]["user_name"]
@@ -241,8 +246,6 @@ def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
 
 def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """What SSM will hold is what the service takes; the cache's address is made up here, as it is not known before."""
-    from aggregator.settings import load
-
     for role in ("api", "refresher"):
         held = {
             one["name"].rpartition("/")[2]: one.get("value") or "rediss://user@host:6379/0?iam=cache&region=eu-west-1"
@@ -259,7 +262,9 @@ def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> Non
     """A first apply makes the repository to push to; and it warns that there is no TLS."""
     plan = terraform.plan({})
     assert plan.of("aws_ecr_repository")
-    assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {one["type"] for one in plan.resources}
+    assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
+        one["type"] for one in plan.resources
+    }
     assert plan.of("aws_lb_listener")["http"]["default_action"][0]["type"] == "forward"
     assert "No certificate_arn" in plan.said
 
@@ -278,7 +283,9 @@ def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) 
         "log_days": 31,
         "api": {"min": 3, "max": 2},
     }
-    arguments = [f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()]
+    arguments = [
+        f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
+    ]
     said = terraform.run("plan", "-lock=false", *arguments)
     assert said.returncode == 1
     assert said.stdout.count("Invalid value for variable") >= len(wrong), said.stdout

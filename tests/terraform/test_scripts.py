@@ -1,4 +1,4 @@
-"""What machines run at their start and at their end: the scripts and units of terraform/files, with AWS and Docker played."""
+"""What machines run at their start and end: scripts and units of terraform/files, with AWS and Docker played."""
 
 import os
 import re
@@ -86,10 +86,10 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.name))
 def test_scripts_are_sound(script: Path) -> None:
     """To bash, and to shellcheck where it is installed; each ends at the first thing that goes wrong."""
-    subprocess.run(["bash", "-n", script], check=True)
+    subprocess.run([str(shutil.which("bash")), "-n", script], check=True)
     assert "\nset -euo pipefail\n" in script.read_text(encoding="utf-8")
     if shutil.which("shellcheck"):
-        subprocess.run(["shellcheck", script], check=True)
+        subprocess.run([str(shutil.which("shellcheck")), script], check=True)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here; see the header")
@@ -99,7 +99,7 @@ def test_units_are_sound(tmp_path: Path) -> None:
         shutil.copy(unit, tmp_path / unit.name.replace("@.", "@aggregator."))
     (tmp_path / "docker.service").write_text("[Service]\nExecStart=/bin/true\n", encoding="utf-8")
     found = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.iterdir())],
+        [str(shutil.which("systemd-analyze")), "verify", "--man=no", *map(str, tmp_path.iterdir())],
         capture_output=True,
         text=True,
         check=False,
@@ -111,7 +111,9 @@ def test_units_are_sound(tmp_path: Path) -> None:
 
 def test_settings_become_an_environment_that_only_root_reads(machine: Machine) -> None:
     """Names get the prefix; values stay as they are, spaces and equals signs too."""
-    made = machine.settings(r"/prices/api/ROLE\tapi\n/prices/api/CACHE_URL\trediss://u@h:6379/0?iam=c&region=r\n/prices/api/X\ta b=c\n")
+    made = machine.settings(
+        r"/prices/api/ROLE\tapi\n/prices/api/CACHE_URL\trediss://u@h:6379/0?iam=c&region=r\n/prices/api/X\ta b=c\n"
+    )
     assert made.returncode == 0, made.stderr
     file = machine.run_folder / "aggregator.env"
     assert file.read_text(encoding="utf-8").splitlines() == [
@@ -154,7 +156,10 @@ def test_a_container_without_settings_gets_an_empty_environment(machine: Machine
 def test_an_image_is_pulled_once_and_the_sign_in_forgotten(machine: Machine) -> None:
     """By its digest; the token goes in by stdin, and the folder it was kept in goes at once."""
     machine.program("aws", "echo token")
-    machine.program("docker", '[ "$1 $2" = "image inspect" ] && exit 1; [ "$1" = login ] && cat >"$DOCKER_CONFIG/config.json"; exit 0')
+    machine.program(
+        "docker",
+        '[ "$1 $2" = "image inspect" ] && exit 1; [ "$1" = login ] && cat >"$DOCKER_CONFIG/config.json"; exit 0',
+    )
     made = machine.run("image")
     assert made.returncode == 0, made.stderr
     assert f"docker pull --quiet {IMAGE}" in machine.calls
@@ -179,11 +184,11 @@ class Metadata(BaseHTTPRequestHandler):
 
     state = "InService"
 
-    def do_PUT(self) -> None:  # noqa: N802  # http.server's name
+    def do_PUT(self) -> None:
         """Give a token."""
         self._answer(200, "token")
 
-    def do_GET(self) -> None:  # noqa: N802  # http.server's name
+    def do_GET(self) -> None:
         """Say what is asked."""
         known = {"autoscaling/target-lifecycle-state": type(self).state, "instance-id": "i-0123"}
         if self.headers.get("X-aws-ec2-metadata-token") != "token":
@@ -235,4 +240,6 @@ def test_a_machine_that_is_to_go_drains_first(machine: Machine, metadata: str, *
         assert more == []
     else:
         (copied,) = more
-        assert re.search(rf"^aws s3 cp --recursive .* --include outbox.db\* {machine.data} s3://rescue/i-0123-\d{{8}}T", copied)
+        assert re.search(
+            rf"^aws s3 cp --recursive .* --include outbox.db\* {machine.data} s3://rescue/i-0123-\d{{8}}T", copied
+        )

@@ -1,6 +1,7 @@
 """cloud-init: what a plan tells each machine to do at its start, held against cloud-init, Prometheus and the agent."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_cloud_init_understands_it(plan: Plan, tmp_path: Path) -> None:
     for number, text in enumerate(plan.cloud_init().values()):
         config = tmp_path / f"{number}.yaml"
         config.write_text(text, encoding="utf-8")
-        subprocess.run(["cloud-init", "schema", "--config-file", config], check=True, timeout=60)
+        subprocess.run([str(shutil.which("cloud-init")), "schema", "--config-file", config], check=True, timeout=60)
 
 
 def test_what_is_started_is_there(told: dict[str, dict[str, Any]]) -> None:
@@ -83,7 +84,9 @@ def test_alarms_are_on_figures_that_are_sent(plan: Plan, told: dict[str, dict[st
     """Each alarm in our own namespace: the metric is one of the service's, with the labels the agent sends."""
     agent = json.loads(file(told['main["refresher"]'], "/etc/containers/metrics.json"))
     sent = agent["logs"]["metrics_collected"]["prometheus"]["emf_processor"]
-    ours = [one for one in plan.of("aws_cloudwatch_metric_alarm").values() if one["namespace"] == sent["metric_namespace"]]
+    ours = [
+        one for one in plan.of("aws_cloudwatch_metric_alarm").values() if one["namespace"] == sent["metric_namespace"]
+    ]
     assert len(ours) >= 7
     for alarm in ours:
         fitting = [
@@ -91,12 +94,12 @@ def test_alarms_are_on_figures_that_are_sent(plan: Plan, told: dict[str, dict[st
             for one in sent["metric_declaration"]
             if [sorted(alarm["dimensions"])] == [sorted(names) for names in one["dimensions"]]
         ]
-        assert any(_matches(pattern, alarm["metric_name"]) for one in fitting for pattern in one["metric_selectors"]), alarm
+        assert any(_matches(pattern, alarm["metric_name"]) for one in fitting for pattern in one["metric_selectors"]), (
+            alarm
+        )
 
 
 def _matches(pattern: str, name: str) -> bool:
-    import re
-
     return re.search(pattern, name) is not None
 
 
@@ -111,4 +114,4 @@ def test_prometheus_understands_its_file(
     """The one that finds machines by their tags, and the one inside the agent."""
     config = tmp_path / "prometheus.yml"
     config.write_text(file(told[machine], path), encoding="utf-8")
-    subprocess.run(["promtool", "check", "config", config], check=True, timeout=30)
+    subprocess.run([str(shutil.which("promtool")), "check", "config", config], check=True, timeout=30)

@@ -1,8 +1,8 @@
 """`rediss://user@host:6379/0?iam=cache&region=us-east-1`: sign in to ElastiCache with AWS credentials, not a password.
 
 The password of a connection is then a call of `connect`, signed as AWS signs calls (SigV4, in the query) with whatever
-credentials the process has, an instance's role for example. It is good for 15 minutes and made anew for each connection;
-ElastiCache ends a connection after 12 hours, and the next one signs in again. There is no secret to keep or to change.
+credentials the process has, an instance's role for example. It is good for 15 minutes and made anew for each
+connection; ElastiCache ends a connection after 12 hours, and the next one signs in again. There is no secret to keep.
 """
 
 from urllib.parse import parse_qs, urlencode, urlsplit
