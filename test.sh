@@ -4,6 +4,7 @@
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling and fuzzing at full length (a few minutes; short in ./test.sh)
+# ./test.sh terraform      the deployment: Terraform, cloud-init, and checkov in an environment of its own
 # ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
@@ -31,6 +32,18 @@ dynamodb_local() {
   fi
 }
 
+# In an environment of its own: it brings a hundred packages, and none of them into ours.
+checkov() {
+  local version=3.3.30
+  [ "$(cat .venv-checkov/.installed 2>/dev/null)" = "$version" ] && return
+  if .venv/bin/python -m venv --clear .venv-checkov && .venv-checkov/bin/pip install --quiet "checkov==$version"; then
+    echo "$version" >.venv-checkov/.installed
+  else
+    rm -rf .venv-checkov
+    echo "pip could not install checkov" >&2
+  fi
+}
+
 what=${1:-all}
 [ $# -gt 0 ] && shift
 ensure_venv requirements-dev.txt
@@ -40,6 +53,7 @@ case "$what" in
   real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
+  terraform) checkov; .venv/bin/pytest tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
@@ -50,5 +64,5 @@ case "$what" in
     url=$1; shift
     .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
   containers) .venv/bin/pytest tests/containers.py "$@" ;;
-  *) sed -n '2,12s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,13s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -10,6 +10,7 @@ from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.doctor import command as doctor
 from aggregator.errors import StoreError
 from aggregator.logs import configure
+from aggregator.service.draining import drain
 from aggregator.service.opening import catalog_of
 from aggregator.service.roles import serve
 from aggregator.service.running import complain, run
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure(settings.log_format, settings.log_level)
     if options.command == "demo":
         return run(lambda stop: _demo(settings, options.mock_port, stop))
+    if options.command == "drain":
+        return run(lambda stop: drain(settings, options.patience, stop))
     if options.command == "dead-letters":
         return _dead_letters(settings, options.action, options.ids)
     return run(lambda stop: _serve(settings, stop))
@@ -69,7 +72,9 @@ def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|doctor|dead-letters")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters"
+    )
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
@@ -81,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         _add_setting(doctor_, name)
         if name != "exchanges":  # the demo brings its own
             _add_setting(demo, name)
+    drain_ = commands.add_parser("drain", help="sends what waits in the outbox; ends with 1 when something is left")
+    drain_.add_argument("--patience", type=_patience, default=60.0, help="seconds it may take; default 60")
+    for name in ("history_url", "outbox_path"):
+        _add_setting(drain_, name)
     letters = commands.add_parser("dead-letters", help="what DynamoDB refused for good, and why")
     letters.add_argument("action", choices=["list", "show", "replay", "delete"])
     letters.add_argument("ids", nargs="*", metavar="id", help="as `list` shows them, or `all`")
@@ -93,6 +102,13 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
     )
+
+
+def _patience(text: str) -> float:
+    seconds = float(text)  # argparse says what a ValueError means
+    if not 0 < seconds <= 86_400:  # noqa: PLR2004  # a day
+        raise argparse.ArgumentTypeError("is not a number of seconds from 0 to 86400")
+    return seconds
 
 
 def _port(text: str) -> int:

@@ -139,8 +139,11 @@ class History(Store, Protocol):
     async def run(self) -> None:
         """Do what the history does in the background; never returns."""
 
-    async def drain(self, patience: float) -> None:
-        """Finish what `run` has to do, as far as that goes within `patience` seconds."""
+    async def drain(self, patience: float) -> int | None:
+        """Finish what `run` has to do, as far as that goes within `patience` seconds.
+
+        Return how many prices are left; None where that cannot be told.
+        """
 
 
 class Table(Protocol):

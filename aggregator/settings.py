@@ -76,7 +76,10 @@ class Settings(BaseSettings):
         "all", description="What this process does; api and refresher share the work through Redis."
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
-    cache_url: str = Field("memory://", description="memory:// or redis://[user:password@]host:6379/0.")
+    cache_url: str = Field(
+        "memory://",
+        description="memory://, redis://[user:password@]host:6379/0, or rediss://user@host:6379/0?iam=cache&region=….",
+    )
     history_url: str = Field(
         "sqlite:///prices.db",
         description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",
@@ -160,6 +163,8 @@ class Settings(BaseSettings):
     def _check_cache(cls, url: str) -> str:
         if not _CACHE.fullmatch(url) or not _has_good_port(url):
             raise ValueError("is neither memory:// nor redis://host:6379/0")
+        if not _is_whole_sign_in(url):
+            raise ValueError("with iam= it is rediss://user@host:6379/0?iam=cache&region=us-east-1")
         return url
 
     @field_validator("history_url")
@@ -268,6 +273,15 @@ def history_target(url: str) -> SqliteTarget | DynamoTarget:
     if endpoint is not None and not (_has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
         raise ValueError("endpoint is not http://host:port")
     return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
+
+
+def _is_whole_sign_in(url: str) -> bool:
+    """Tell whether an URL that asks for IAM says all that takes; without TLS, what is signed could be read and used."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    if "iam" not in query:
+        return True
+    return parts.scheme == "rediss" and bool(parts.username) and not parts.password and "region" in query
 
 
 def _has_good_port(url: str) -> bool:

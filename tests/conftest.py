@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import browser, dynamodb, exchanges, process, redis_server
+from tests.parts import browser, dynamodb, exchanges, process, redis_server, terraform
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
+
+OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init")  # what the machines' scripts and units are held against
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +29,9 @@ def pytest_report_header() -> list[str]:
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
         f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",
         f"node: {shutil.which('node') or 'SKIPPED, the modules of the page are not tried'}",
+        f"terraform: {'SKIPPED, ' + why if (why := terraform.missing()) else 'yes'}",
+        *(f"{program}: SKIPPED, not installed" for program in OPTIONAL if shutil.which(program) is None),
+        f"checkov: {'yes' if terraform.checkov() else 'SKIPPED, ./test.sh terraform brings it'}",
         f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
     ]
 

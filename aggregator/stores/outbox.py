@@ -126,16 +126,22 @@ class Outbox:
             for _ in range(_BATCHES_IN_FLIGHT):
                 group.create_task(self._send())
 
-    async def drain(self, patience: float) -> None:
-        """Give what waits at most `patience` seconds to be sent; the rest stays on disk for the next start."""
+    async def drain(self, patience: float) -> int | None:
+        """Give what waits at most `patience` seconds to be sent; the rest stays on disk for the next start.
+
+        Return how many prices that is; None where the file cannot say.
+        """
         self._hurry = True
         self._arrived.set()
         with suppress(TimeoutError, StoreError):  # a file that cannot be read now is no reason not to stop
             async with asyncio.timeout(patience):
                 await self._emptied()
         with suppress(StoreError):
-            if rows := (await self._file.size()).rows:
+            rows = (await self._file.size()).rows
+            if rows:
                 self._log.info("left_in_outbox", rows=rows)
+            return rows
+        return None
 
     async def close(self) -> None:
         """Close the file and the table."""
