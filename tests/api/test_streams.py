@@ -204,7 +204,7 @@ async def heard(client: ClientConnection, kind: str) -> dict[str, Any]:
         ("[]", "Not understood: Expected `object`, got `array`"),
         ('{"type":"say"}', "Not understood: Invalid enum value 'say' - at `$.type`"),
         ('{"type":"subscribe","asset":"x"}', "Not understood: Object contains unknown field `asset`"),
-        ('{"type":"subscribe","tiers":["warm"]}', "Not understood: Invalid enum value 'warm' - at `$.tiers[...]`"),
+        ('{"type":"subscribe","tiers":["warm"]}', "Not understood: Invalid enum value 'warm' - at `$.tiers[0]`"),
         ('{"type":"subscribe"}', "Name assets or tiers"),
         ('{"type":"unsubscribe","assets":["a/b"]}', "Not among our assets: a/b"),
         ('{"type":"subscribe","assets":["nosuch","\\ud800"]}', None),

@@ -10,7 +10,7 @@ from tests.parts.service import Service
 
 READERS = 1000
 STOPPED = 10
-SECONDS = 30.0
+SECONDS = 20.0
 INTERVAL = 5.0  # of a hot asset
 _MEMORY = "process_resident_memory_bytes"
 
