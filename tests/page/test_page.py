@@ -122,7 +122,7 @@ def test_detail_by_its_address(tab: Open) -> None:
     page.wait_for_selector("#detail .bars rect")
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    assert page.evaluate("location.hash") == ""
+    until(page, "location.hash === ''")
 
 
 def test_by_keyboard_alone(tab: Open) -> None:
@@ -146,8 +146,11 @@ def test_by_keyboard_alone(tab: Open) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "table"
-    page.go_back()
+    until(page, "location.hash === ''")
+    page.go_forward()
     expect(page.locator("#detail")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#detail")).to_be_hidden()
 
 
 def test_on_a_phone(tab: Open) -> None:

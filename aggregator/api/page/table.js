@@ -113,7 +113,7 @@ export class Table {
       mark(slot.element, "aria-rowindex", index + 2);
       slot.element.hidden = false;
     }
-    if (slot.row !== row) name(slot, row);
+    if (slot.row !== row || slot.sides !== row.base) name(slot, row);
     fill(slot, row, context);
   }
 
@@ -141,7 +141,7 @@ export class Table {
 
 function newSlot(number) {
   const cell = (name, ...children) => make("span", { role: "gridcell", class: name }, ...children);
-  const slot = { index: -1, row: null, drawn: null };
+  const slot = { index: -1, row: null, sides: null, drawn: null };
   slot.rank = cell("rank");
   slot.avatar = make("i", { class: "avatar", "aria-hidden": "true" });
   slot.base = make("b");
@@ -170,8 +170,9 @@ function newSlot(number) {
 
 /** Write what stays the same as long as the slot shows this asset. */
 function name(slot, row) {
+  if (slot.row !== row) slot.flash?.cancel();
   slot.row = row;
-  slot.flash?.cancel();
+  slot.sides = row.base; // which come a moment after the first prices
   const [base, quote] = format.pair(row);
   write(slot.avatar, base.slice(0, base.length > 3 ? 1 : 3));
   slot.avatar.style.setProperty("--hue", format.hue(base));
