@@ -142,7 +142,7 @@ def test_by_keyboard_alone(tab: Open) -> None:
     page.wait_for_selector("#detail .bars rect")
     page.focus("#detail .canvas svg")
     page.keyboard.press("ArrowLeft")
-    assert page.get_attribute("#detail .canvas svg", "aria-label").startswith("Candles. ")
+    expect(page.locator("#detail .canvas svg")).to_have_attribute("aria-label", re.compile(r"^Candles\. .*Open"))
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "table"

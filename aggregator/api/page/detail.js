@@ -15,6 +15,7 @@ export class Detail {
   row = null;
   #interval = "1m";
   #candles = [];
+  #now = 0;
   #asked = 0; // counts what is opened, so that late answers to earlier ones are not taken
   #sourcesAt = 0;
   #sourcesDue = false;
@@ -67,6 +68,7 @@ export class Detail {
   draw(context) {
     const { row } = this;
     if (!row) return;
+    this.#now = context.now;
     this.#name(row);
     const known = row.price !== null;
     const age = known ? context.now - row.timestamp : null;
@@ -98,7 +100,7 @@ export class Detail {
     this.#candles = [];
     this.chart.show([], seconds);
     this.chart.say("Loading candles\u2026");
-    const start = Math.floor(Date.now() / 1000 / seconds - SHOWN) * seconds;
+    const start = Math.floor(this.#now / seconds - SHOWN) * seconds;
     const path = `/prices/${this.row.symbol}/candles?interval=${this.#interval}&start=${Math.max(0, start)}`;
     try {
       const body = await this.ask(path);

@@ -81,7 +81,7 @@ function connection(state, message) {
 }
 
 function context() {
-  return { now: Date.now() / 1000, staleAfter: health.staleAfter, exchanges: health.exchanges };
+  return { now: Date.now() / 1000 + health.ahead, staleAfter: health.staleAfter, exchanges: health.exchanges };
 }
 
 /** Draw in the next frame, however many ask for it. */

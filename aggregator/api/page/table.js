@@ -196,9 +196,9 @@ function fill(slot, row, { now, staleAfter, exchanges }) {
   mark(slot.element, "data-stale", known && age > staleAfter(row.tier) ? "true" : null);
   mark(slot.element, "data-tier", row.tier);
   write(slot.tier, row.tier);
-  write(slot.count, known ? String(row.sources) : "\u2013");
-  mark(slot.dots, "data-of", known ? `${Math.min(9, row.sources)}/${exchanges || row.sources}` : null);
-  mark(slot.dots, "data-short", known && row.sources < exchanges ? "true" : null);
+  const short = known && row.sources < exchanges;
+  write(slot.count, !known ? "\u2013" : short ? `${row.sources} of ${exchanges}` : String(row.sources));
+  mark(slot.dots, "data-state", !known ? null : short ? "warn" : "good");
   write(slot.spread, known ? format.percent(row.spread, 3) : "\u2013");
   drawSpark(slot, row);
 }
