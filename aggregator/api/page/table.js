@@ -28,7 +28,8 @@ export class Table {
   arrange(rows) {
     this.rows = rows;
     mark(this.grid, "aria-rowcount", rows.length + 1);
-    this.body.style.height = `${rows.length * this.#height}px`;
+    const tall = `${rows.length * this.#height}px`;
+    if (this.body.style.height !== tall) this.body.style.height = tall;
   }
 
   /** Measure anew: the layout has changed. */
