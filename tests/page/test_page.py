@@ -122,7 +122,7 @@ def test_detail_by_its_address(tab: Open) -> None:
     page.wait_for_selector("#detail .bars rect")
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    assert page.evaluate("location.hash") == ""
+    until(page, "location.hash === ''")
 
 
 def test_by_keyboard_alone(tab: Open) -> None:
@@ -142,12 +142,15 @@ def test_by_keyboard_alone(tab: Open) -> None:
     page.wait_for_selector("#detail .bars rect")
     page.focus("#detail .canvas svg")
     page.keyboard.press("ArrowLeft")
-    assert page.get_attribute("#detail .canvas svg", "aria-label").startswith("Candles. ")
+    expect(page.locator("#detail .canvas svg")).to_have_attribute("aria-label", re.compile(r"^Candles\. .*Open"))
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "table"
-    page.go_back()
+    until(page, "location.hash === ''")
+    page.go_forward()
     expect(page.locator("#detail")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#detail")).to_be_hidden()
 
 
 def test_on_a_phone(tab: Open) -> None:

@@ -15,6 +15,7 @@ export class Detail {
   row = null;
   #interval = "1m";
   #candles = [];
+  #now = 0;
   #asked = 0; // counts what is opened, so that late answers to earlier ones are not taken
   #sourcesAt = 0;
   #sourcesDue = false;
@@ -36,10 +37,6 @@ export class Detail {
     if (this.isOpen && this.row === row) return;
     this.row = row;
     this.#asked += 1;
-    const [base, quote] = format.pair(row);
-    write(this.avatar, base.slice(0, base.length > 3 ? 1 : 3));
-    this.avatar.style.setProperty("--hue", format.hue(base));
-    this.title.replaceChildren(base, make("small", {}, quote ? ` / ${quote}` : ""));
     this.json.href = `/prices/${row.symbol}`;
     this.history.href = `/prices/${row.symbol}/history`;
     this.table.replaceChildren();
@@ -71,6 +68,8 @@ export class Detail {
   draw(context) {
     const { row } = this;
     if (!row) return;
+    this.#now = context.now;
+    this.#name(row);
     const known = row.price !== null;
     const age = known ? context.now - row.timestamp : null;
     const stale = known && age > context.staleAfter(row.tier);
@@ -101,7 +100,7 @@ export class Detail {
     this.#candles = [];
     this.chart.show([], seconds);
     this.chart.say("Loading candles\u2026");
-    const start = Math.floor(Date.now() / 1000 / seconds - SHOWN) * seconds;
+    const start = Math.floor(this.#now / seconds - SHOWN) * seconds;
     const path = `/prices/${this.row.symbol}/candles?interval=${this.#interval}&start=${Math.max(0, start)}`;
     try {
       const body = await this.ask(path);
@@ -127,6 +126,14 @@ export class Detail {
     }
   }
 
+  #name(row) {
+    const [base, quote] = format.pair(row);
+    write(this.avatar, base.slice(0, base.length > 3 ? 1 : 3));
+    this.avatar.style.setProperty("--hue", format.hue(base));
+    write(this.base, base);
+    write(this.quote, quote && ` / ${quote}`);
+  }
+
   #choose(interval) {
     this.#interval = interval;
     this.#loadCandles();
@@ -134,7 +141,9 @@ export class Detail {
 
   #build() {
     this.avatar = make("i", { class: "avatar big", "aria-hidden": "true" });
-    this.title = make("h2", { id: "detail-title", tabindex: "-1", autofocus: "" });
+    this.base = make("span");
+    this.quote = make("small");
+    const title = make("h2", { id: "detail-title", tabindex: "-1", autofocus: "" }, this.base, this.quote);
     this.tier = make("span", { class: "pill" });
     const close = make("button", { type: "button", class: "plain icon", "aria-label": "Close" }, "\u2715");
     close.addEventListener("click", () => this.dialog.close());
@@ -146,7 +155,7 @@ export class Detail {
     this.history = make("a", {}, "History");
     this.dialog.append(
       make("div", { class: "sheet" },
-        make("header", {}, this.avatar, this.title, this.tier, close),
+        make("header", {}, this.avatar, title, this.tier, close),
         make("div", { class: "now" }, this.big, make("p", {}, this.change, make("small", {}, " since this page was opened"))),
         this.#facts(),
         chart,

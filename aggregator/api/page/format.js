@@ -97,6 +97,12 @@ export function hue(symbol) {
   return (hash >>> 8) % 360;
 }
 
+/** How far a clock whose time is told in whole seconds is ahead of ours, where that cannot be chance. */
+export function ahead(date, now) {
+  const found = Date.parse(date) / 1000 + 0.5 - now;
+  return Math.abs(found) > 2 ? found : 0; // also for what is no date
+}
+
 const REASONS = {
   timeout: "no answer in time",
   unreachable: "unreachable",

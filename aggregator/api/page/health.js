@@ -8,7 +8,8 @@ const TIERS = ["hot", "medium", "cold"];
 const BREAKERS = { closed: "closed", open: "open", "half-open": "probing" };
 
 export class Health {
-  exchanges = 0;
+  exchanges = 0; // how many there are
+  ahead = 0; // seconds that the service's clock is ahead of ours
   #staleAfter = {};
   #parts = new Map(); // by list and name: an item and its elements, which stay as long as the name does
   #seen = new Set();
@@ -39,6 +40,7 @@ export class Health {
     try {
       const response = await fetch("/ready", { signal: AbortSignal.timeout(4000) });
       const body = await response.json();
+      this.ahead = format.ahead(response.headers.get("date"), Date.now() / 1000);
       if (!body.tiers) throw new Error(body.msg);
       this.#show(body);
     } catch {
@@ -50,17 +52,19 @@ export class Health {
 
   #show(body) {
     const state = !body.ready ? "bad" : body.reasons.length ? "warn" : "good";
-    this.#state(state, { bad: "Not ready", warn: "Serving, with trouble", good: "All is well" }[state]);
+    this.#state(state, { bad: "Not ready", warn: "Some trouble", good: "All is well" }[state]);
     this.#troubles(body.reasons);
     for (const [tier, one] of Object.entries(body.tiers)) this.#staleAfter[tier] = one.stale_after;
     this.exchanges = Object.keys(body.exchanges).length;
     this.#seen.clear();
     const tiers = Object.values(body.tiers);
     const sum = (name) => tiers.reduce((total, one) => total + one[name], 0);
-    write(this.priced, `${sum("priced")} of ${sum("assets")} assets priced`);
+    const [priced, assets] = [sum("priced"), sum("assets")];
+    write(this.priced, priced === assets ? `all ${assets} assets priced` : `${priced} of ${assets} assets priced`);
     for (const [name, said] of Object.entries(body.stores)) this.#store(name, said);
     for (const tier of TIERS) if (body.tiers[tier]) this.#meter(tier, body.tiers[tier], body.jobs_behind_seconds[tier]);
     for (const [name, one] of Object.entries(body.exchanges)) this.#exchange(name, one);
+    if (!this.exchanges) this.#part(this.list, "no exchange", () => ["This process asks none."]);
     for (const [key, part] of this.#parts) {
       if (!this.#seen.has(key)) {
         part.element.remove();
@@ -71,6 +75,7 @@ export class Health {
 
   #state(state, text) {
     mark(this.verdict, "data-state", state);
+    mark(this.verdict.closest(".overview"), "data-away", state === "away" ? "true" : null);
     write(this.verdict.lastElementChild, text);
   }
 

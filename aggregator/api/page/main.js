@@ -24,8 +24,8 @@ let told = ""; // the connection's state
 
 const health = new Health(() => soon());
 const lane = new Lane(loadRecent, HISTORIES);
-const table = new Table(byId("table"), byId("rows"), { open: (symbol) => go(symbol), view: (symbols) => { visible = symbols; } });
-const detail = new Detail(byId("detail"), ask, () => go(""));
+const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
+const detail = new Detail(byId("detail"), ask, leave);
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
 
 /** Answers of the API; raises what it says where it refuses. */
@@ -81,7 +81,7 @@ function connection(state, message) {
 }
 
 function context() {
-  return { now: Date.now() / 1000, staleAfter: health.staleAfter, exchanges: health.exchanges };
+  return { now: Date.now() / 1000 + health.ahead, staleAfter: health.staleAfter, exchanges: health.exchanges };
 }
 
 /** Draw in the next frame, however many ask for it. */
@@ -138,11 +138,17 @@ function sortBy(key) {
   look({ key, descending: again ? !view.descending : DESCENDING_FIRST.has(key) });
 }
 
-/** Open an asset by its address, so that it can be linked to and gone back from; "" closes it. */
+/** Open an asset by its address, so that it can be linked to, and left by the browser's way back. */
 function go(symbol) {
-  if (symbol) location.hash = symbol;
-  else if (location.hash) history.pushState(null, "", location.pathname);
+  history.pushState({ opened: true }, "", `#${symbol}`);
   follow();
+}
+
+/** Leave it: back to where it was opened, or, for who came by a link, to the same page without it. */
+function leave() {
+  if (!location.hash) return;
+  if (history.state?.opened) history.back();
+  else history.replaceState(null, "", location.pathname);
 }
 
 function follow() {

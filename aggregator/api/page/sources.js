@@ -11,18 +11,19 @@ export function sourceRows(body, now) {
 }
 
 function row(one, price, now, last) {
-  const has = typeof one.price === "number";
-  const off = has ? one.price / price - 1 : 0;
-  const element = make(
-    "tr", { "data-exchange": one.exchange, "data-out": one.reason ?? null },
-    make("th", { scope: "row" }, one.exchange),
-    make("td", { class: "number" }, has ? format.price(one.price) : "\u2013"),
-    make("td", { class: "number", title: "against the price" }, has ? format.basisPoints(off) : "\u2013"),
-    make("td", { class: "number" }, has && one.volume ? format.volume(one.volume) : "\u2013"),
+  const said = typeof one.price === "number" ? ticker(one, price, now) : [];
+  if (!said.length) last.setAttribute("colspan", "5"); // it gave none that could be shown
+  const head = make("th", { scope: "row" }, one.exchange);
+  return make("tr", { "data-exchange": one.exchange, "data-out": one.reason ?? null }, head, ...said, last);
+}
+
+function ticker(one, price, now) {
+  return [
+    make("td", { class: "number" }, format.price(one.price)),
+    make("td", { class: "number" }, format.basisPoints(one.price / price - 1)),
+    make("td", { class: "number" }, one.volume ? format.volume(one.volume) : "\u2013"),
     make("td", { class: "number behind" }, one.timestamp ? format.behind(now - one.timestamp) : "\u2013"),
-    last,
-  );
-  return element;
+  ];
 }
 
 function weight(share) {

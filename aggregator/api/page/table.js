@@ -28,7 +28,8 @@ export class Table {
   arrange(rows) {
     this.rows = rows;
     mark(this.grid, "aria-rowcount", rows.length + 1);
-    this.body.style.height = `${rows.length * this.#height}px`;
+    const tall = `${rows.length * this.#height}px`;
+    if (this.body.style.height !== tall) this.body.style.height = tall;
   }
 
   /** Measure anew: the layout has changed. */
@@ -113,7 +114,7 @@ export class Table {
       mark(slot.element, "aria-rowindex", index + 2);
       slot.element.hidden = false;
     }
-    if (slot.row !== row) name(slot, row);
+    if (slot.row !== row || slot.sides !== row.base) name(slot, row);
     fill(slot, row, context);
   }
 
@@ -141,7 +142,7 @@ export class Table {
 
 function newSlot(number) {
   const cell = (name, ...children) => make("span", { role: "gridcell", class: name }, ...children);
-  const slot = { index: -1, row: null, drawn: null };
+  const slot = { index: -1, row: null, sides: null, drawn: null };
   slot.rank = cell("rank");
   slot.avatar = make("i", { class: "avatar", "aria-hidden": "true" });
   slot.base = make("b");
@@ -170,8 +171,9 @@ function newSlot(number) {
 
 /** Write what stays the same as long as the slot shows this asset. */
 function name(slot, row) {
+  if (slot.row !== row) slot.flash?.cancel();
   slot.row = row;
-  slot.flash?.cancel();
+  slot.sides = row.base; // which come a moment after the first prices
   const [base, quote] = format.pair(row);
   write(slot.avatar, base.slice(0, base.length > 3 ? 1 : 3));
   slot.avatar.style.setProperty("--hue", format.hue(base));
@@ -195,9 +197,9 @@ function fill(slot, row, { now, staleAfter, exchanges }) {
   mark(slot.element, "data-stale", known && age > staleAfter(row.tier) ? "true" : null);
   mark(slot.element, "data-tier", row.tier);
   write(slot.tier, row.tier);
-  write(slot.count, known ? String(row.sources) : "\u2013");
-  mark(slot.dots, "data-of", known ? `${Math.min(9, row.sources)}/${exchanges || row.sources}` : null);
-  mark(slot.dots, "data-short", known && row.sources < exchanges ? "true" : null);
+  const short = known && row.sources < exchanges;
+  write(slot.count, !known ? "\u2013" : short ? `${row.sources} of ${exchanges}` : String(row.sources));
+  mark(slot.dots, "data-state", !known ? null : short ? "warn" : "good");
   write(slot.spread, known ? format.percent(row.spread, 3) : "\u2013");
   drawSpark(slot, row);
 }

@@ -34,6 +34,14 @@ test("an age has two units at most and never runs backwards", () => {
   assert.equal(format.age(null), "–");
 });
 
+test("a clock is ahead only by more than chance", () => {
+  const date = "Sat, 21 Nov 2026 15:00:00 GMT";
+  const then = Date.parse(date) / 1000;
+  assert.equal(format.ahead(date, then + 1.9), 0);
+  assert.equal(format.ahead(date, then - 100), 100.5);
+  assert.equal(format.ahead(null, then), 0);
+});
+
 test("basis points", () => {
   assert.equal(format.basisPoints(0.0005), "+5.0 bp");
   assert.equal(format.basisPoints(-0.0005), "−5.0 bp");
