@@ -152,7 +152,7 @@ def as_dashboards_ask(name: str, labels: set[str]) -> str:
 
 
 def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
-    """Once every recorded value is there, no alert is firing, nor about to; both targets are up, and the processes counted."""
+    """With every recorded value there, no alert is firing, nor about to; both targets are up, all processes counted."""
     wait_for(lambda: bool(scene.prometheus.ask("instance:price_api_latency_seconds:p95_5m >= 0")), what="records")
     wait_for(lambda: bool(scene.prometheus.ask("job:price_refreshes:increase2m > 0")), what="refreshes")
     wait_for(lambda: not scene.prometheus.ask("ALERTS"), what="silence")
