@@ -10,7 +10,7 @@ from aggregator.models import Price, Tier
 from aggregator.tiers import Catalog
 
 _ALLOWED_INTERVALS = 3
-_TOLD_PER_INTERVAL = 10  # how often at most the metrics are told: of 100,000 assets, it takes some 50 ms to find out
+_TOLD_PER_INTERVAL = 10  # how often at most the metrics are told: of 100,000 assets, finding out takes some 30 ms
 
 
 class TierFreshness(msgspec.Struct, frozen=True):

@@ -1,5 +1,7 @@
 """Freshness: the p95 age of each tier, and when it is too old."""
 
+import math
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -57,3 +59,45 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
     assert freshness.by_tier(NOW)[Tier.COLD].p95_age == 0
     total = metrics.registry.get_sample_value("price_age_at_replacement_seconds_sum", {"tier": "cold"})
     assert total == pytest.approx(7)
+
+
+def gauge(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Return a series' value, or None while it is not there."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
+    """Of each tier that has assets: how many, how many without a price, and the p95 age, infinite without prices."""
+    freshness = Freshness(catalog, metrics)
+    freshness.tell(NOW)
+    assert gauge(metrics, "price_tier_age_seconds", tier="hot") == math.inf
+    assert gauge(metrics, "price_tier_unpriced_assets", tier="hot") == gauge(metrics, "price_tier_assets", tier="hot")
+    assert gauge(metrics, "price_tier_assets", tier="medium") is None
+    for number in range(19):
+        freshness.note(price(f"s{number}", NOW), NOW)
+    freshness.tell(NOW + 4)
+    assert gauge(metrics, "price_tier_age_seconds", tier="hot") == 4
+    assert gauge(metrics, "price_tier_unpriced_assets", tier="hot") == 1
+    assert gauge(metrics, "price_tier_assets", tier="hot") == 20
+
+
+def test_a_tier_is_looked_at_ten_times_an_interval(catalog: Catalog, metrics: Metrics) -> None:
+    """At most, however often the metrics are asked for."""
+    freshness = Freshness(catalog, metrics)
+    freshness.tell(NOW)
+    freshness.take([price(f"s{number}", NOW) for number in range(21)])
+    freshness.tell(NOW + 0.75)
+    assert gauge(metrics, "price_tier_age_seconds", tier="hot") == 0.75
+    assert gauge(metrics, "price_tier_age_seconds", tier="cold") == math.inf
+    freshness.tell(NOW + 30)
+    assert gauge(metrics, "price_tier_age_seconds", tier="cold") == 30
+
+
+def test_whether_others_are_heard_of_is_told_where_there_are_others(catalog: Catalog, metrics: Metrics) -> None:
+    """Absent in a process that runs alone, else 1 or 0."""
+    freshness = Freshness(catalog, metrics)
+    assert gauge(metrics, "price_feed_connected", store="redis") is None
+    freshness.connected()
+    assert gauge(metrics, "price_feed_connected", store="redis") == 1
+    freshness.disconnected()
+    assert gauge(metrics, "price_feed_connected", store="redis") == 0

@@ -22,6 +22,8 @@ class Durations:
 
     def flush(self) -> None:
         """Hand on."""
+        if not any(self._counts):
+            return
         for bucket, count in zip(self._buckets, self._counts, strict=True):
             if count:
                 bucket.inc(count)

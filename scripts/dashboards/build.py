@@ -1,7 +1,7 @@
 """Which dashboards there are."""
 
 from scripts.dashboards import exchange, overview, runbook
-from scripts.dashboards.board import Json
+from scripts.dashboards.panels import Json
 
 
 def boards() -> dict[str, Json]:

@@ -1,7 +1,7 @@
 """One exchange, or several side by side: what it is asked, what it answers, and what becomes of that."""
 
-from scripts.dashboards.board import EXCHANGES, INSTANCES, Json, Row, dashboard
-from scripts.dashboards.panels import Panel, Query, from_goal, lines
+from scripts.dashboards.board import EXCHANGES, INSTANCES, Row, dashboard
+from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines
 from scripts.dashboards.queries import CALLS, or_none, quantile
 
 _STATES = [("0", "closed", "green"), ("1", "open", "red"), ("2", "half-open", "yellow")]

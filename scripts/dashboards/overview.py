@@ -1,8 +1,8 @@
 """The overview: is all well, and if not, where to look."""
 
 from scripts.dashboards import readers, stores, works
-from scripts.dashboards.board import INSTANCES, Json, Row, dashboard
-from scripts.dashboards.panels import from_goal, stat
+from scripts.dashboards.board import INSTANCES, Row, dashboard
+from scripts.dashboards.panels import Json, from_goal, stat
 from scripts.dashboards.queries import ASKED, OF_READS, errors, latency
 
 
@@ -11,7 +11,7 @@ def board() -> Json:
     about = "Requests, freshness, refreshes, exchanges and stores of the price aggregator."
     rows = [
         *(_now(), readers.requests(), readers.reads(), readers.freshness()),
-        *(works.refreshes(), works.exchanges(), stores.stores(), works.stream(), works.resources()),
+        *(works.refreshes(), works.exchanges(), stores.stores(), *works.streams(), works.resources()),
     ]
     return dashboard("price-overview", "Prices: overview", about, [INSTANCES], rows)
 

@@ -1,6 +1,7 @@
 """docs/runbook.md where Grafana's links can reach it: a panel for each section."""
 
-from scripts.dashboards.board import Json, Row, dashboard
+from scripts.dashboards.board import Row, dashboard
+from scripts.dashboards.panels import Json
 from scripts.dashboards.sections import sections
 
 

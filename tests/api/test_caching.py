@@ -170,9 +170,22 @@ async def test_every_answer_is_counted() -> None:
     assert api.value("price_api_requests_total", endpoint="/prices", status="304") == 1
     assert api.value("price_api_request_duration_seconds_count", endpoint="/prices") == 2
     assert api.value("price_cache_hits_total") == 2
+    assert api.value("price_reads_total", found_in="near") == 2
     assert api.value("price_asset_access_total", asset="btcusdt", tier="hot") == 2
     assert api.accesses.take() == {"btcusdt": 2}
     assert api.accesses.take() == {}
+
+
+@pytest.mark.parametrize("later", [2.0, 7.4, 7.6])
+@pytest.mark.parametrize("target", ["/prices/btcusdt", "/prices/btcusdt?long", "/prices?assets=btcusdt"])
+async def test_how_old_it_is_is_counted(target: str, later: float) -> None:
+    """To the fraction of a second, and whether it said to be stale, whichever way it went."""
+    api = Api([price()])
+    api.now = NOW + later
+    await api.get(target)
+    assert api.value("price_age_at_read_seconds_sum", tier="hot") == pytest.approx(later)
+    assert api.value("price_age_at_read_seconds_count", tier="hot") == 1
+    assert api.value("price_stale_served_total", tier="hot") == (later > 7.5)
 
 
 SYMBOLS = [f"asset{number}" for number in range(200)]

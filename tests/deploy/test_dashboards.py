@@ -13,10 +13,12 @@ from scripts.dashboards.board import text_of
 from scripts.dashboards.build import boards
 from tests.deploy.test_rules import SERVICES, run
 from tests.parts.watching import (
+    ALERTS,
     BOARDS,
     CONFIG,
     DEPLOY,
     PROMTOOL,
+    RECORDS,
     TARGETS,
     known_metrics,
     metric_names,
@@ -25,6 +27,8 @@ from tests.parts.watching import (
 )
 
 QUERIED = ["overview.json", "exchange.json"]
+# Said by another: the counters behind a gauge that is shown, and what changes once in five minutes at most.
+NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total", "price_tier_assets"}
 PROVISIONING = DEPLOY / "grafana/provisioning"
 (SOURCE,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
 
@@ -140,16 +144,10 @@ def test_queries_read_metrics_that_exist() -> None:
 
 def test_every_metric_is_shown_or_watched() -> None:
     """But for those that say the same as another, and the histograms' sums and counts."""
-    from tests.parts.watching import ALERTS, RECORDS  # noqa: PLC0415  # only here
-
     asked = {name for target in TARGETS for name in metric_names(target.filled_in)}
     asked |= {name for rule in (*ALERTS, *RECORDS) for name in metric_names(rule["expr"])}
     ours = {name for name in known_metrics() if name.startswith("price_") and not name.endswith(("_sum", "_count"))}
     assert ours - asked == NOT_SHOWN
-
-
-# Said by another: the counters behind a gauge that is shown, and what changes once in five minutes at most.
-NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total", "price_tier_assets"}
 
 
 @needs_promtool

@@ -194,6 +194,27 @@ class TestWorkers:
         files = sum(process.num_fds() for process in together)
         assert workers.metric("process_open_fds") == pytest.approx(files, rel=0.1)
 
+    def test_gauges_make_sense_together(self, workers: Workers) -> None:
+        """Whoever answers: processes are added up, a tier's age is what the one asked knows, the feed that of all."""
+        for _ in range(6):
+            assert workers.metric('price_processes{role="api"}') == 2
+            assert workers.metric('price_processes{role="refresher"}') == 1
+            assert workers.metric('price_feed_connected{store="redis"}') == 1
+            assert workers.metric('price_tier_assets{tier="hot"}') == len(HOT)
+            assert workers.metric('price_tier_unpriced_assets{tier="hot"}') == 0
+            assert 0 <= workers.metric('price_tier_age_seconds{tier="hot"}') < 60
+        assert 'price_build_info{python="' in workers.get("/metrics").text
+
+    def test_reads_by_any_worker_are_counted_with_their_age(self, workers: Workers) -> None:
+        """Each read has an age and a place it was found in; all processes' are added up."""
+        name = 'price_age_at_read_seconds_count{tier="hot"}'
+        near = 'price_reads_total{found_in="near"}'
+        before = steady(lambda: (workers.metric(name), workers.metric(near)))
+        for _ in range(20):
+            assert workers.get(f"/prices/{HOT[0]}").status == 200
+        wait_for(lambda: workers.metric(name) - before[0] == 20, 2)
+        assert workers.metric(near) - before[1] == 20
+
 
 def test_a_read_that_finds_nothing_asks_the_refresher(
     tmp_path: Path, redis_apart: RedisServer, few: Path, market: Market
