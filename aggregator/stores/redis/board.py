@@ -101,9 +101,7 @@ class Teller:
 def _read(entry: bytes, now: float) -> list[_Told]:
     at, _, raw = entry.partition(b" ")
     try:
-        age = now - float(at)
-        if abs(age) < _DEAD_SECONDS:  # else it is dead, or Redis' clock was set back since
-            return [one.after(max(0.0, age)) for one in _decoder.decode(raw)]
-    except (ValueError, *UNREADABLE):
-        pass  # somebody else's
-    return []
+        age = max(0.0, now - float(at))
+        return [one.after(age) for one in _decoder.decode(raw)]
+    except (ValueError, *UNREADABLE):  # somebody else's
+        return []
