@@ -131,7 +131,10 @@ class Readiness(Struct, frozen=True):
     ready: bool
     reasons: tuple[str, ...]
     stores: Annotated[dict[str, str], Meta(description="By name: `ok`, or its trouble")]
-    exchanges: dict[str, ExchangeState]
+    exchanges: Annotated[
+        dict[str, ExchangeState],
+        Meta(description="By name, as those see them who ask them; of several, one that has trouble. None if unknown"),
+    ]
     tiers: dict[Tier, TierFreshness]
     jobs_behind_seconds: dict[Tier, float]
 
