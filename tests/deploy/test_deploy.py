@@ -237,8 +237,11 @@ def test_alerts_read_metrics_that_exist() -> None:
 
 def test_names_agree_from_service_to_dashboard() -> None:
     """Prometheus scrapes the service's container, Grafana asks Prometheus', and every panel that data source."""
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in PROMETHEUS["scrape_configs"]}
-    assert jobs["aggregator"] == ["aggregator:8080"]
+    jobs = {job["job_name"]: job for job in PROMETHEUS["scrape_configs"]}
+    (found,) = jobs["aggregator"]["dns_sd_configs"]
+    scraped = [name for name, one in SERVICES.items() if one.get("environment", {}).get("AGGREGATOR_CACHE_URL")]
+    assert sorted(found["names"]) == sorted(scraped)
+    assert f"\nEXPOSE {found['port']}\n" in dockerfile()
     (source,) = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     assert source["url"] == "http://prometheus:9090"
     assert {"aggregator", "prometheus"} <= SERVICES.keys()
@@ -312,6 +315,7 @@ class RunningPrometheus:
         self._port = free_port()
         where = {"aggregator": service.removeprefix("http://"), "prometheus": f"127.0.0.1:{self._port}"}
         for job in (config := json.loads(json.dumps(PROMETHEUS)))["scrape_configs"]:
+            job.pop("dns_sd_configs", None)
             job |= {"scrape_interval": "1s", "static_configs": [{"targets": [where[job["job_name"]]]}]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self.process = Process(
