@@ -7,5 +7,5 @@ the way back: near, cache, history, or a refresh now; `api` speaks HTTP, and `ac
 asked for into tiers where that is wanted. `models` and `errors` are the nouns everyone uses, `ports` the seams
 between the rooms, `settings` what you may choose, and `service` the one place that knows which adapter is behind
 which seam and which process does what. `__main__` is the command line, `demo` the whole thing with invented
-exchanges.
+exchanges, and `doctor` looks at everything outside that all this depends on.
 """
