@@ -8,5 +8,5 @@ asked for into tiers where that is wanted. `models` and `errors` are the nouns e
 between the rooms, `settings` what you may choose, and `service` the one place that knows which adapter is behind
 which seam and which process does what. `logs` and `tracing` are how any of them tells what happens, and `telemetry`
 who sends that on, where it is wanted. `__main__` is the command line, `demo` the whole thing with invented
-exchanges.
+exchanges, and `doctor` looks at everything outside that all this depends on.
 """

@@ -1,5 +1,6 @@
 """The containers: the files agree with each other and with the code."""
 
+import itertools
 import re
 import shutil
 import subprocess

@@ -57,10 +57,12 @@ def test_rules_read_metrics_that_exist() -> None:
 
 
 def test_prometheus_scrapes_the_service() -> None:
-    """By the name and port of its container, under the job that dashboards and alerts name."""
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in CONFIG["scrape_configs"]}
-    assert jobs["aggregator"] == ["aggregator:8080"]
-    assert "aggregator" in SERVICES
+    """Every container of it, by the services' names and its port, under the job that dashboards and alerts name."""
+    jobs = {job["job_name"]: job for job in CONFIG["scrape_configs"]}
+    (found,) = jobs["aggregator"]["dns_sd_configs"]
+    scraped = [name for name, one in SERVICES.items() if one.get("environment", {}).get("AGGREGATOR_CACHE_URL")]
+    assert sorted(found["names"]) == sorted(scraped)
+    assert f"\nEXPOSE {found['port']}\n" in (ROOT / "deploy/Dockerfile").read_text()
     named = {job for rule in ALERTS for job in re.findall(r'job="([^"]*)"', rule["expr"])}
     assert named <= jobs.keys()
 

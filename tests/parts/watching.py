@@ -101,6 +101,7 @@ class RunningPrometheus:
         config = json.loads(json.dumps(CONFIG))
         config["global"] = {"scrape_interval": _EVERY, "evaluation_interval": _EVERY}
         for job in config["scrape_configs"]:
+            job.pop("dns_sd_configs", None)
             job |= {"scrape_interval": _EVERY, "static_configs": [{"targets": [where[job["job_name"]]]}]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         for name, rules in RULES.items():
