@@ -11,7 +11,7 @@ resource "aws_instance" "exchange" {
   user_data_replace_on_change = true
   associate_public_ip_address = false
   ebs_optimized               = true
-  monitoring                  = true
+  monitoring                  = !local.moto # by the minute
   tags                        = { Name = "${local.name}-exchanges", Role = "exchange", Deployment = local.name, Exchange = each.key }
   volume_tags                 = merge(local.group_tags, { Name = "${local.name}-${each.key}" })
 

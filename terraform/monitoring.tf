@@ -12,7 +12,7 @@ resource "aws_instance" "monitoring" {
   user_data_replace_on_change = true
   associate_public_ip_address = false
   ebs_optimized               = true
-  monitoring                  = true
+  monitoring                  = !local.moto # by the minute
   tags                        = { Name = "${local.name}-monitoring", Role = "monitoring", Deployment = local.name }
 
   metadata_options {
