@@ -72,9 +72,7 @@ def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters")
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")

@@ -29,7 +29,7 @@ def pytest_report_header() -> list[str]:
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
         f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
         f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",
-        f"node: {shutil.which('node') or 'SKIPPED, the page's modules and examples in JavaScript are not tried'}",
+        f"node: {shutil.which('node') or 'SKIPPED, modules of the page and examples in JavaScript are not tried'}",
         f"terraform: {'SKIPPED, ' + why if (why := terraform.missing()) else 'yes'}",
         *(f"{program}: SKIPPED, not installed" for program in OPTIONAL if shutil.which(program) is None),
         f"checkov: {'yes' if terraform.checkov() else 'SKIPPED, ./test.sh terraform brings it'}",

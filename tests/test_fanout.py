@@ -147,7 +147,9 @@ def test_what_is_kept_is_kept_whole(kept: int, assets: list[str], place: int) ->
     asyncio.run(read())
 
 
-@pytest.mark.parametrize("last_id", ["", "1", "x-1", "0000000g-1", "00000000-0", "-", "a" * 100_000, "00000000-٣", "\0"])
+@pytest.mark.parametrize(
+    "last_id", ["", "1", "x-1", "0000000g-1", "00000000-0", "-", "a" * 100_000, "00000000-٣", "\0"]
+)
 async def test_an_id_that_is_none_of_ours(last_id: str) -> None:
     """Whatever it is, there is nothing behind it; the gap is said."""
     live = Live()

@@ -14,8 +14,8 @@ from structlog.contextvars import get_contextvars
 
 from aggregator.api.app import build
 from aggregator.metrics import Metrics
-from aggregator.service.protocol import Limits
 from aggregator.service.server import Server
+from aggregator.service.unread import Limits
 from tests.parts.serving import serving
 from tests.parts.streams import rest
 

@@ -110,7 +110,7 @@ def own_redis() -> Iterator[RedisServer]:
 async def told(server: RedisServer, *command: str) -> None:
     """Send Redis a command as its owner."""
     client = RedisClient(server.url, 1)
-    await client.redis.execute_command(*command)
+    await client.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py has not typed it
     await client.close()
 
 

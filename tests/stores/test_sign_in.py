@@ -83,7 +83,7 @@ async def test_a_connection_signs_in_as_the_user() -> None:
     client = RedisClient(server.url.replace("redis://", "redis://prices-service@") + "?iam=prices&region=eu-west-1", 2)
     stranger = RedisClient(server.url.replace("redis://", "redis://stranger@") + "?iam=prices&region=eu-west-1", 2)
     try:
-        assert await client.redis.execute_command("ACL WHOAMI") == "prices-service"
+        assert await client.redis.execute_command("ACL WHOAMI") == "prices-service"  # type: ignore[no-untyped-call]  # redis-py has not typed it
         with pytest.raises(StoreUnavailable, match="invalid username-password"):
             await stranger.ping()
     finally:
