@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import reads
+from tests.bench import reads, stream
 from tests.bench.report import Figure, median_ratio, save, table
 from tests.parts import redis_server
 
@@ -19,6 +19,17 @@ def test_reads_are_measured() -> None:
     figures = {one.of.strip(): one for one in reads.run(rounds=1, seconds=1)}
     assert figures["answers that were none"].value == 0
     assert all(one.value > 0 for name, one in figures.items() if name != "answers that were none")
+
+
+@pytest.mark.real
+def test_streams_are_measured() -> None:
+    """Prices reach all readers, and each figure is there."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server; see the header")
+    figures = {one.of.strip(): one for one in stream.run(readers=20, stopped=2, seconds=5)}
+    assert figures["prices that did not reach one of them"].value == 0
+    assert figures["prices to each of 20 readers"].value > 0
+    assert figures["p99"].value > 0
 
 
 @pytest.mark.parametrize(
