@@ -409,12 +409,17 @@ async def test_pings_whose_answers_are_not_read() -> None:
         deaf = await live.stopped(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
         deaf.setblocking(False)  # noqa: FBT003  # the socket's own signature
         with pytest.raises(ConnectionError):
-            async with asyncio.timeout(20):
-                while True:
-                    await asyncio.get_running_loop().sock_sendall(deaf, masked(b"x" * 100, 9) * 1000)
+            await flooded(deaf, masked(b"x" * 100, 9) * 1000)
         deaf.close()
         assert live.value("price_api_connections_cut_total", reason="unread") == 1
         await until(lambda: live.open_now() == 0)
+
+
+async def flooded(deaf: socket.socket, part: bytes) -> None:
+    """Send this again and again."""
+    async with asyncio.timeout(20):
+        while True:
+            await asyncio.get_running_loop().sock_sendall(deaf, part)
 
 
 async def test_a_message_that_is_too_large() -> None:
