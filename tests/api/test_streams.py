@@ -24,14 +24,14 @@ from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Tier
-from aggregator.service.server import Server, listening
+from aggregator.service.server import Server
 from aggregator.service.socket_protocol import SocketProtocol
 from aggregator.service.unread import Limits
 from aggregator.stores.memory import MemoryCache
 from aggregator.tiers import Cadence, assign
 from tests.parts.examples import NOW, price
 from tests.parts.live import Stream, stream
-from tests.parts.sharing import until
+from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 
 HASTY = Limits(request=0.5, unread=0.5, linger=0.5)
@@ -94,13 +94,8 @@ class Live:
 async def living(limits: Limits = HASTY, **bounds: Any) -> AsyncIterator[Live]:
     """Serve until the block ends; no connection is left then."""
     one = Live(limits, **bounds)
-    with listening("127.0.0.1", 0) as listener:
-        one.port = listener.getsockname()[1]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(one.server.serve([listener]))
-            await until(lambda: one.server.started)
-            yield one
-            one.server.should_exit = True
+    async with serving(one.server) as one.port:
+        yield one
 
 
 async def say(client: ClientConnection, **message: object) -> dict[str, Any]:
