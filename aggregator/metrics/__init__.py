@@ -52,6 +52,8 @@ class Metrics:
 
     def _begin_at_zero(self) -> None:
         """Show these from the start: an increase from nothing to the first loss is none that an alert could see."""
+        for kind in ("sse", "websocket"):
+            self.stream_subscribers.labels(kind)
         for tier in Tier:
             self.refreshes.labels(tier.value, "auto")
             for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed, self.stale_served):

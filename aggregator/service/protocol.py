@@ -75,7 +75,7 @@ class Protocol(Unread, HttpToolsProtocol):
         before = self.cycle
         _parse(self, data)
         cycle = self.cycle
-        if not self._upgraded and (cycle is before or cycle.more_body or cycle.scope is not self.scope):
+        if cycle is before or cycle.more_body or cycle.scope is not self.scope:
             self._look_at_rest(len(data) if cycle is before else 0)
 
     def handle_websocket_upgrade(self) -> None:
@@ -99,6 +99,8 @@ class Protocol(Unread, HttpToolsProtocol):
 
     def _look_at_rest(self, size: int) -> None:
         """Refuse a head or a body that has grown beyond its bound; `size` is how much of it has just come."""
+        if self._upgraded:
+            return
         self._unfinished = self._unfinished + size if size and self._unfinished_of is self.scope else size
         self._unfinished_of = self.scope
         if self._refused:
