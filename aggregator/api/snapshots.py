@@ -66,13 +66,14 @@ class Snapshots:
         assets = self._assets(wanted)
         parts: list[bytes] = []
         versions: dict[str, Version] = {}
-        for first in range(0, max(1, len(assets)), _MOST_IN_PART):
+        for first in range(0, len(assets), _MOST_IN_PART):
             some = assets[first : first + _MOST_IN_PART]
             found = await self._prices.get_many(some)
             versions |= {symbol: (price.timestamp, price.updated_at) for symbol, price in found.items()}
             bodies = [self._bodies.of(asset, found[asset.symbol]).raw for asset in some if asset.symbol in found]
-            parts.append(b"[%b]" % b",".join(bodies))
-        snapshot = Snapshot(last_id, parts, versions, read_at)
+            if bodies:
+                parts.append(b"[%b]" % b",".join(bodies))
+        snapshot = Snapshot(last_id, parts or [b"[]"], versions, read_at)
         self._hold(wanted, snapshot)
         return snapshot
 

@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from aggregator.api.answers import answer, refuse
 from aggregator.api.ending import announce
@@ -22,6 +22,7 @@ from aggregator.models import Tier, encode
 from aggregator.reader import Reader, Wanted
 from aggregator.tiers import Catalog
 
+_GONE = (WebSocketDisconnect, WebSocketDisconnected)  # by the client, or by us
 _RESTART = 1012  # the status of a close that asks the client to come again
 _LONGEST = 500  # characters of an error
 _MESSAGES_A_SECOND = 20  # of one client; what comes faster waits in its own network
@@ -80,7 +81,7 @@ class _Session:
 
     async def run(self) -> None:
         """Do both until the connection ends."""
-        with suppress(WebSocketDisconnect):
+        with suppress(*_GONE):
             await self._websocket.accept()
             async with asyncio.TaskGroup() as group:
                 sending = group.create_task(self._send())
@@ -88,7 +89,7 @@ class _Session:
                 sending.cancel()
 
     async def _send(self) -> None:
-        with suppress(WebSocketDisconnect):  # the receiver hears of it too
+        with suppress(*_GONE):  # the receiver hears of it too
             over = False
             while not over:
                 await self._reader.news()
@@ -112,9 +113,9 @@ class _Session:
     async def _receive(self) -> None:
         """Do what the client says, at the pace it may."""
         bucket = TokenBucket(_MESSAGES_A_SECOND, time.monotonic())
-        while (said := await self._websocket.receive())["type"] == "websocket.receive":
-            await self._pause(bucket)
-            with suppress(WebSocketDisconnect):  # is what comes next
+        with suppress(*_GONE):
+            while (said := await self._websocket.receive())["type"] == "websocket.receive":
+                await self._pause(bucket)
                 async with self._turn:
                     await self._do(said.get("text") or said.get("bytes") or b"")
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -40,6 +41,12 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
             self._let_go(_FLOOD, "flood", "Too much at once")
         elif self.transport.get_write_buffer_size() > _MOST_UNSENT:
             self.transport.abort()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; who was refused has been answered, which uvicorn would take for a crash."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def resume_writing(self) -> None:
         """Note that the client has read nearly all there was."""

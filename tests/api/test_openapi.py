@@ -123,7 +123,8 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("service")
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
     shared_market.sound()
-    running = Service(folder, exchanges=shared_market.setting, symbols_file=folder / "symbols.csv", api_keys="new")
+    settings = {"symbols_file": folder / "symbols.csv", "api_keys": "new", "stream_seconds": 0.02}
+    running = Service(folder, exchanges=shared_market.setting, **settings)
     running.started()
     wait_for(lambda: running.get("/prices/ethusdt/history").json["prices"] != [])
     yield running
@@ -167,6 +168,12 @@ def strict(service: Service) -> Json:
         ("POST /refresh/{asset}", "/refresh/btcusdt", 401, {}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 403, {"X-API-Key": "wrong"}),
         ("POST /refresh/{asset}", "/refresh/nosuch", 404, {"X-API-Key": "new"}),
+        ("GET /stream", "/stream", 200, {}),
+        ("GET /stream", "/stream?assets=btcusdt,nosuch", 200, {"Last-Event-ID": "x"}),
+        ("GET /stream", "/stream?tier=hot,cold", 200, {}),
+        ("GET /stream", "/stream?tier=warm", 400, {}),
+        ("GET /stream", "/stream?assets=nosuch", 404, {}),
+        ("GET /ws", "/ws", 426, {}),
         ("GET /assets", "/assets", 200, {}),
         ("GET /assets", "/assets", 413, {"Content-Length": "70000"}),
         ("GET /health", "/health", 200, {}),
