@@ -17,10 +17,11 @@ const view = { query: "", tier: "", key: "rank", descending: false };
 const market = new Market();
 const pulse = new Pulse(byId("pulse"), byId("rate"));
 const opened = Date.now() / 1000;
-let moved = new Map(); // rows with a new price that is not on the screen yet
-let due = { order: true, frame: false };
+const moved = new Map(); // rows with a new price that is not on the screen yet
+const due = { order: true, frame: false };
 let visible = [];
 let told = ""; // the connection's state
+let shown = false; // whether there has been a price on the screen
 
 const health = new Health(() => soon());
 const lane = new Lane(loadRecent, HISTORIES);
@@ -98,13 +99,12 @@ function frame() {
   table.draw(now);
   for (const row of moved.values()) table.flash(row);
   if (detail.row && moved.has(detail.row.symbol)) detail.take(now);
-  moved = new Map();
+  moved.clear();
   lane.want(visible.filter((symbol) => market.rows.get(symbol)?.price !== null));
-  if (market.rows.size && !performance.getEntriesByName("prices").length && firstPrice()) performance.mark("prices");
-}
-
-function firstPrice() {
-  return table.rows.some((row) => row.price !== null);
+  if (!shown && table.rows.some((row) => row.price !== null)) {
+    shown = true;
+    performance.mark("prices"); // for who measures how soon
+  }
 }
 
 function order() {
@@ -152,7 +152,7 @@ function leave() {
 }
 
 function follow() {
-  const row = market.rows.get(decodeURIComponent(location.hash.slice(1)).toLowerCase());
+  const row = market.rows.get(location.hash.slice(1).toLowerCase());
   if (row) {
     table.selected = row.symbol;
     detail.open(row, context());
