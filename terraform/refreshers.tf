@@ -60,7 +60,7 @@ resource "aws_autoscaling_group" "refresher" {
 # have been quiet: tracking does not scale in, the step below does.
 resource "aws_autoscaling_policy" "refresher_cpu" {
   count                  = local.running ? 1 : 0
-  name                   = "cpu"
+  name                   = "refresher-cpu"
   autoscaling_group_name = aws_autoscaling_group.refresher[0].name
   policy_type            = "TargetTrackingScaling"
 
