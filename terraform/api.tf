@@ -52,7 +52,7 @@ locals {
 
 resource "aws_autoscaling_policy" "api_cpu" {
   count                  = local.running ? 1 : 0
-  name                   = "cpu"
+  name                   = "api-cpu"
   autoscaling_group_name = aws_autoscaling_group.api[0].name
   policy_type            = "TargetTrackingScaling"
 

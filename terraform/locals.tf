@@ -14,8 +14,9 @@ locals {
   name    = "${var.name}-${var.environment}"
   account = data.aws_caller_identity.current.account_id
   # 123456789012 is the account of AWS' own examples: nobody's, but the one that moto plays, where this is tried out
-  # without AWS. Moto has no user groups, no nodes of replication groups and no tags of budgets, its machines never become
-  # healthy nor are looked at by the minute, and what it holds is to be deleted again. (tests/terraform has what it lacks, under another account.)
+  # without AWS. Moto has no user groups and no nodes of replication groups, deletes no subnet groups and knows no tags of
+  # budgets; its machines never become healthy, nor are looked at by the minute; and what it holds is to be deleted again.
+  # tests/terraform plans for another account, so that the rules are held against all of it.
   moto   = local.account == "123456789012"
   keep   = var.deletion_protection && !local.moto
   zones  = slice(data.aws_availability_zones.available.names, 0, 2)

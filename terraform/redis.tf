@@ -7,6 +7,7 @@ locals {
 }
 
 resource "aws_elasticache_subnet_group" "main" {
+  count      = local.moto ? 0 : 1
   name       = local.name
   subnet_ids = [for zone in local.zones : aws_subnet.private[zone].id]
 }
@@ -25,7 +26,7 @@ resource "aws_elasticache_replication_group" "main" {
   automatic_failover_enabled = var.redis.multi_az
   multi_az_enabled           = var.redis.multi_az
   port                       = 6379
-  subnet_group_name          = aws_elasticache_subnet_group.main.name
+  subnet_group_name          = aws_elasticache_subnet_group.main[0].name
   security_group_ids         = [aws_security_group.main["redis"].id]
   user_group_ids             = aws_elasticache_user_group.main[*].id
 

@@ -27,10 +27,11 @@ async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> Non
 async def _sent(history: History, patience: float, stop: asyncio.Event) -> int | None:
     """Let the history send, and return how many prices it could not."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(history.run()), group.create_task(stop.wait())]
+        running = group.create_task(history.run())
         draining = group.create_task(history.drain(patience))
-        await asyncio.wait({draining, tasks[1]}, return_when=asyncio.FIRST_COMPLETED)
+        stopped = group.create_task(stop.wait())
+        await asyncio.wait((draining, stopped), return_when=asyncio.FIRST_COMPLETED)
         left = draining.result() if draining.done() else await history.drain(0)
-        for task in (draining, *tasks):
+        for task in (running, draining, stopped):
             task.cancel()
     return left
