@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
 
 import msgspec
 from uvicorn.server import ServerState
