@@ -80,6 +80,8 @@ class Metrics:
         else:
             ProcessCollector(registry=registry)
         self._answers_for.register(_System())
+        for kind in ("sse", "websocket"):
+            self.stream_subscribers.labels(kind)
         # From zero on, as an alert on an increase cannot see a series that begins with its first loss.
         for tier in Tier:
             for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed):

@@ -70,6 +70,9 @@ class Work(Protocol):
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job."""
 
+    def waited(self, job: Job) -> float:
+        """Return for how many seconds it has been due."""
+
     async def done(self, job: Job) -> None:
         """Say that it is done."""
 

@@ -73,16 +73,17 @@ class Reader:
         """The events that wait, oldest first."""
         return list(self._waiting.values())
 
-    def put(self, event: Event) -> bool:
-        """Let one more wait; return whether it takes the place of an older one, which will not be sent."""
+    def put(self, event: Event) -> int:
+        """Let one more wait; return how many older ones will not be sent, as a newer one of the same asset has come."""
+        if not self._behind and len(self._waiting) < _MOST_WAITING:
+            self._waiting[event.number] = event
+            return 0
+        before = len(self._waiting)
         if not self._behind:
-            if len(self._waiting) < _MOST_WAITING:
-                self._waiting[event.number] = event
-                return False
             self._fall_behind()
-        older = self._waiting.pop(event.asset, None)  # so that what waits stays in order
+        self._waiting.pop(event.asset, None)  # so that what waits stays in order
         self._waiting[event.asset] = event
-        return older is not None
+        return before + 1 - len(self._waiting)
 
     def wait_for(self, events: Iterable[Event]) -> None:
         """Let these wait, and no others."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -76,6 +77,7 @@ class Refresher:
         self._by_hand = asyncio.Semaphore(policy.lane)
         self._flights: SingleFlight[str, Outcomes] = SingleFlight()
         self._calls: set[Call] = set()
+        self._filled: dict[str, float] = {}  # when the first fill asked for what has had no turn since
         self._log = structlog.get_logger()
         self._rules = {
             tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources)
@@ -137,7 +139,10 @@ class Refresher:
         outcomes: Outcomes = {}
 
         async def fill(batch: Sequence[Asset]) -> None:
-            outcomes.update(await self._in_lane(tier, batch))
+            asked = self._clock()
+            found = await self._in_lane(tier, batch)
+            outcomes.update(found)
+            self._filled |= {symbol: asked for symbol, outcome in found.items() if isinstance(outcome, Price)}
             on_fill(tier, len(batch))
 
         async with asyncio.TaskGroup() as jobs:
@@ -179,9 +184,20 @@ class Refresher:
                 jobs.create_task(self._do(job))
 
     async def _do(self, job: Job) -> None:
-        assets = [asset for symbol in job.symbols if (asset := self._catalog.find(symbol)) is not None]
+        """Do a job, but for what the first fill has done since it was due: a large tier's takes minutes."""
+        due = self._clock() - self._work.waited(job)
+        assets = [
+            asset for symbol in job.symbols if (asset := self._catalog.find(symbol)) and self._is_left(symbol, due)
+        ]
         await self._in_lane(job.tier, assets)
         await self._work.done(job)
+
+    def _is_left(self, symbol: str, due: float) -> bool:
+        """Whether the fill has left the turn that was due then; with the first it has left, it is over."""
+        if self._filled.get(symbol, -math.inf) >= due:
+            return False
+        self._filled.pop(symbol, None)
+        return True
 
     async def _in_lane(self, tier: Tier, assets: Sequence[Asset]) -> Outcomes:
         """Refresh those not under way; the caller has taken a place in the tier's lane, which this gives back."""

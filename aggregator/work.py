@@ -68,6 +68,10 @@ class OwnWork:
             due.extend(rota.take(self._clock()))
         return due.popleft()
 
+    def waited(self, job: Job) -> float:
+        """Return for how many seconds it has been due."""
+        return self._clock() - job.due
+
     async def done(self, job: Job) -> None:
         """Nobody else waits to hear of it."""
 

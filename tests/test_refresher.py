@@ -1,6 +1,7 @@
 """The refresh path: who is asked, when a price is made, where it goes, and what cannot hold up what."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
@@ -12,6 +13,7 @@ from aggregator.commit import GroupCommit
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Tier
+from aggregator.ports import Job
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.tiers import Cadence, Catalog, assign
 from aggregator.work import OwnWork
@@ -21,10 +23,41 @@ from tests.parts.scripted import ScriptedExchange, Store
 GRACE = 0.05
 
 
+class Backlog(OwnWork):
+    """Jobs that have been due for so many seconds, and no others."""
+
+    def __init__(self, *waited: float) -> None:
+        super().__init__(CATALOG, 1)
+        self._left = [Job(Tier.HOT, (BTC.symbol,), time.monotonic() - seconds) for seconds in waited]
+        self.all_done = asyncio.Event()
+
+    async def take(self, tier: Tier) -> Job:
+        """Return the next of them."""
+        if not self._left or tier is not Tier.HOT:
+            await asyncio.Event().wait()
+        return self._left.pop(0)
+
+    def pop_missed(self, tier: Tier) -> int:  # noqa: ARG002  # Work's signature
+        """Return none."""
+        return 0
+
+    async def done(self, job: Job) -> None:  # noqa: ARG002  # Work's signature
+        """Note when it was the last."""
+        if not self._left:
+            self.all_done.set()
+
+
 class Parts:
     """A refresher and everything around it."""
 
-    def __init__(self, catalog: Catalog = CATALOG, lane: int = 8, min_sources: int = 1, batch: int = 1) -> None:
+    def __init__(
+        self,
+        catalog: Catalog = CATALOG,
+        lane: int = 8,
+        min_sources: int = 1,
+        batch: int = 1,
+        work: OwnWork | None = None,
+    ) -> None:
         self.metrics = Metrics(CollectorRegistry())
         self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
         self.cache, self.history = Store(), Store()
@@ -32,7 +65,7 @@ class Parts:
         self.refresher = Refresher(
             catalog,
             self.exchanges,
-            OwnWork(catalog, most_in_job(self.exchanges, lane)),
+            work or OwnWork(catalog, most_in_job(self.exchanges, lane)),
             self.cache,
             [GroupCommit("cache", self.cache, self.metrics), GroupCommit("history", self.history, self.metrics)],
             self.freshness,
@@ -170,6 +203,20 @@ async def test_start_fills_hot_then_medium_then_cold() -> None:
     assert parts.exchanges[0].most_under_way <= 4 * 3
     assert filled == {Tier.HOT: 5, Tier.MEDIUM: 15, Tier.COLD: 80}
     assert len({price.asset for price in parts.cache.written}) == 100
+
+
+@pytest.mark.parametrize(("waited", "asked"), [((60, 50), 1), ((60, -1), 2), ((60,), 1), ((-1, 60), 3)])
+async def test_what_was_due_before_the_fill_is_done_by_it(waited: tuple[float, ...], asked: int) -> None:
+    """Others' jobs of that time would ask for everything once more; the next turn of the same asset is its own."""
+    work = Backlog(*waited)
+    parts = Parts(work=work)
+    running = asyncio.create_task(parts.refresher.run(lambda _tier, _assets: None))
+    async with asyncio.timeout(10):
+        await work.all_done.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await parts.refresher.close(1)
+    assert parts.exchanges[0].asked.count(BTC.symbol) == asked
 
 
 async def test_every_asset_comes_round_and_round() -> None:

@@ -6,7 +6,7 @@ It says and counts what the route in `prices.py` would; whatever is out of the o
 import time
 from collections.abc import Callable
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.bodies import Bodies, Body, matches
 from aggregator.models import Asset
@@ -14,9 +14,12 @@ from aggregator.ports import Near
 from aggregator.tally import Tally
 from aggregator.tiers import Catalog
 
+# Where our server puts its way of sending a whole answer, status, head and body: what it returns says whether it has.
+AT_ONCE = "aggregator.at_once"
+AtOnce = Callable[[int, bytes, bytes], bool]
+
 _PREFIX = "/prices/"
 _METHODS = ("GET", "HEAD")
-_NOTHING: Message = {"type": "http.response.body"}
 _BODY = (b"content-length", b"transfer-encoding")
 
 
@@ -52,8 +55,11 @@ class AtHand:
             await self._app(scope, receive, send)
             return
         not_modified = bool(seen) and matches(body.etag, seen)
-        await send(body.not_modified if not_modified else body.start)
-        await send(_NOTHING if not_modified else body.end)
+        reply = body.not_modified if not_modified else body.reply
+        at_once: AtOnce | None = scope["state"].get(AT_ONCE) if "state" in scope else None
+        if at_once is None or not at_once(reply.status, reply.head, reply.raw if scope["method"] == "GET" else b""):
+            await send(reply.start)
+            await send(reply.end)
         self._tally.add(asset, time.perf_counter() - started, not_modified=not_modified)
 
     def _body(self, asset: Asset) -> Body | None:

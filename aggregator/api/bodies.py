@@ -4,9 +4,9 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
-from starlette.types import Message
 
 from aggregator.models import Asset, Price, encode, price_body
 from aggregator.tiers import Cadence, Catalog
@@ -14,10 +14,23 @@ from aggregator.tiers import Cadence, Catalog
 Header = tuple[bytes, bytes]
 
 
+class Reply:
+    """An answer ready to go: as ASGI's two messages, and as the bytes of its headers and body."""
+
+    __slots__ = ("end", "head", "raw", "start", "status")
+
+    def __init__(self, status: int, headers: list[Header], raw: bytes) -> None:
+        self.status = status
+        self.start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
+        self.end: dict[str, Any] = {"type": "http.response.body", "body": raw}
+        self.head = b"".join([b"%b: %b\r\n" % header for header in headers]) + b"\r\n"
+        self.raw = raw
+
+
 class Body:
     """A price as JSON, the headers it goes out with, and until when it says the truth (unix seconds)."""
 
-    __slots__ = ("asset", "end", "etag", "max_age", "not_modified", "price", "raw", "start", "until")
+    __slots__ = ("asset", "etag", "max_age", "not_modified", "price", "raw", "reply", "until")
 
     def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float) -> None:
         age = max(0.0, now - price.timestamp)
@@ -32,9 +45,8 @@ class Body:
         self.max_age = max(0, math.floor(cadence.interval - age))
         shared: list[Header] = [(b"cache-control", b"max-age=%d" % self.max_age), (b"etag", self.etag)]
         length = (b"content-length", b"%d" % len(self.raw))
-        self.start: Message = _start(200, [(b"content-type", b"application/json"), length, *shared])
-        self.not_modified: Message = _start(304, shared)
-        self.end: Message = {"type": "http.response.body", "body": self.raw}
+        self.reply = Reply(200, [(b"content-type", b"application/json"), length, *shared], self.raw)
+        self.not_modified = Reply(304, shared, b"")
 
     def is_of(self, asset: Asset, price: Price) -> bool:
         """Whether it shows this price, as this asset's; read anew from Redis, the same price is another object."""
@@ -91,7 +103,3 @@ def _next_change(age: float, cadence: Cadence) -> float:
     """Return the age at which the body would say something else: the next whole second, or when it turns stale."""
     following = math.floor(age) + 1.0
     return min(following, cadence.stale_after) if age <= cadence.stale_after else following
-
-
-def _start(status: int, headers: list[Header]) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}

@@ -6,7 +6,7 @@ call. The guard admits the call, runs it, and only then tells the breaker the ou
 | state     | call may pass                                  | failure     | success                                 |
 | --------- | ---------------------------------------------- | ----------- | --------------------------------------- |
 | closed    | always                                         | fifth: open | the count starts again                  |
-| open      | never; from the 30th second as in half-open    | -           | -                                       |
+| open      | never; after its rest, 30 s, as in half-open   | -           | -                                       |
 | half-open | one at a time                                  | open again  | second: closed                          |
 
 An outcome counts only in the state its call was admitted in, so stragglers neither close nor re-open nor prolong
@@ -33,6 +33,29 @@ _NAMES = {
 }
 
 
+class Rest:
+    """For how many seconds the breakers of a process' exchanges rest: `usual`, and `brief` while all of them are open.
+
+    Then there are no prices any more, and whoever is back first has to be found at once. One probe at a time is all it
+    takes.
+    """
+
+    def __init__(self, usual: float = 30.0, brief: float = 30.0) -> None:
+        self.usual = usual
+        self._brief = brief
+        self._guards: list[Guard] = []
+
+    def join(self, guard: "Guard") -> None:
+        """Take in one exchange's guard."""
+        self._guards.append(guard)
+
+    def shorten(self) -> None:
+        """Make the rest of all of them brief if nobody is left to ask."""
+        if not any(guard.state == "closed" for guard in self._guards):
+            for guard in self._guards:
+                guard.rest = self._brief
+
+
 class Guard:
     """Admits calls to one exchange. `on_change` hears each new state once in effect, and the error that led to it."""
 
@@ -40,13 +63,15 @@ class Guard:
         self,
         clock: Callable[[], float],
         on_change: Callable[[str, ExchangeError | None], None],
+        rest: Rest | None = None,
         failures: int = 5,
-        rest: float = 30.0,
         probes: int = 2,
     ) -> None:
         self._clock = clock
         self._on_change = on_change
-        self._rest = rest
+        self._together = rest or Rest()
+        self._together.join(self)
+        self.rest = self._together.usual  # seconds, of an open breaker
         self._probes = probes
         self._breaker = aiobreaker.CircuitBreaker(
             fail_max=failures,
@@ -83,7 +108,7 @@ class Guard:
 
     def check(self) -> None:
         """Raise BreakerOpen when a call would not be admitted now: for those who would have to queue for it."""
-        if self._breaker.current_state is CircuitBreakerState.OPEN and self._clock() < self._opened_at + self._rest:
+        if self._breaker.current_state is CircuitBreakerState.OPEN and self._clock() < self._opened_at + self.rest:
             raise BreakerOpen("resting")
         if self._probing:
             raise BreakerOpen("a probe is under way")
@@ -129,4 +154,6 @@ class Guard:
         self._probing = False
         if after is CircuitBreakerState.OPEN:
             self._opened_at = self._clock()
+            self.rest = self._together.usual
+            self._together.shorten()
         self._on_change(_NAMES[after], error)

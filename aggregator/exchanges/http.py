@@ -17,7 +17,7 @@ from aggregator.errors import (
     Undecodable,
 )
 from aggregator.exchanges.dialect import Answer, Dialect, Tickers
-from aggregator.exchanges.guard import Guard
+from aggregator.exchanges.guard import Guard, Rest
 from aggregator.exchanges.quiet import Quiet, retry_after
 from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker
@@ -26,7 +26,7 @@ from aggregator.pricing import FUTURE_TOLERANCE
 Session = aiohttp.ClientSession
 
 _MAX_BODY = 1 << 20
-_TELL_SECONDS = 60.0  # between two lines in the log, as some exchanges refuse a little every second
+_TELL_SECONDS = 60.0  # between two lines in the log: some refuse a little every second, or fail every other one
 _NO_SUCH_SYMBOL = (400, 404)
 _TOO_OFTEN = (418, 429)
 _FIRST_ERROR = 400
@@ -57,6 +57,7 @@ class HttpExchange:
         metrics: Metrics,
         concurrency: int,
         batch: int | None = None,
+        rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -69,13 +70,13 @@ class HttpExchange:
         self._slots = asyncio.Semaphore(concurrency)
         self._clock = clock
         self._now = now
-        self._guard = Guard(clock, self._breaker_changed)
+        self._guard = Guard(clock, self._breaker_changed, rest)
         self._quiet = Quiet(clock)
         self._metrics = metrics
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
         self._quiet_seconds = metrics.exchange_quiet.labels(name)
-        self._opened_at = self._tell_at = clock()
+        self._opened_at = self._tell_at = self._tell_open_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
         self._in_vain = False  # whether the last call brought no ticker
@@ -226,10 +227,12 @@ class HttpExchange:
 
     def _breaker_changed(self, state: str, error: ExchangeError | None) -> None:
         self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])
-        if state == "open":
+        if state == "open" and self._clock() >= self._tell_open_at:
+            self._tell_open_at = self._clock() + _TELL_SECONDS
             self._log.warning("breaker_open", error=f"{error.reason}: {error}" if error else "")
-        else:
-            self._log.info("breaker_" + state.replace("-", "_"))
+        elif state == "closed":
+            self._tell_open_at = self._clock()
+            self._log.info("breaker_closed")
 
 
 def _is_unknown(answer: Ticker | LeftOut) -> bool:

@@ -7,6 +7,7 @@ from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.binance import Binance
 from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.mock import Mock
@@ -30,6 +31,8 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "coinbase": Coinbase,
     "kraken": Kraken,
 }
+
+_LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
 
 
 def catalog_of(settings: Settings) -> Catalog:
@@ -93,12 +96,13 @@ async def open_history(settings: Settings, metrics: Metrics, stack: AsyncExitSta
 async def open_exchanges(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> list[HttpExchange]:
     """Return every exchange the settings name, on one session that is closed with the stack."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
+    rest = Rest(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
     exchanges = []
     for target in exchange_targets(settings.exchanges):
         dialect = DIALECTS[target.dialect]()
         url = target.url or dialect.public_url
         slots, batch = settings.exchange_concurrency, settings.exchange_batch
-        exchanges.append(HttpExchange(target.name, url, dialect, http, metrics, slots, batch))
+        exchanges.append(HttpExchange(target.name, url, dialect, http, metrics, slots, batch, rest))
     return exchanges
 
 

@@ -38,8 +38,10 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
         """Take what has come, but for more than anyone needs to say."""
         super().data_received(data)
         if self.queue.qsize() > _MOST_AHEAD or len(self.frames) > _MOST_AHEAD:
-            self._let_go(_FLOOD, "flood", "Too much at once")
+            self._note("flood")
+            self._let_go(_FLOOD, "Too much at once")
         elif self.transport.get_write_buffer_size() > _MOST_UNSENT:
+            self._count_unread()
             self.transport.abort()
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -57,11 +59,11 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
         """Cut the connection off if its client has kept it waiting for too long; `now` by the loop's clock."""
         self._narrow()
         if self._is_left_unread(now):
-            if self.disconnected:
-                self.transport.abort()
+            if self.close_sent or self.transport.is_closing():
+                self.transport.abort()  # it has had its time to read the last word
             else:
-                self.server_state.cut.labels("unread").inc()
-                self._let_go(_SLOW, "slow", SLOW)
+                self._count_unread()
+                self._let_go(_SLOW, SLOW)
                 self._linger(now)
         elif not self.handshake_complete and now - self._begun >= self.server_state.limits.request:
             self.transport.abort()
@@ -76,11 +78,14 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
         self.loop.call_later(self.server_state.limits.linger, self.transport.abort)
         super().shutdown()
 
-    def _let_go(self, status: int, reason: str, why: str) -> None:
+    def _count_unread(self) -> None:
+        self.server_state.cut.labels("unread").inc()
+        self._note("slow")
+
+    def _let_go(self, status: int, why: str) -> None:
         """Say why, let the application know that its client is gone, and hang up."""
         if self.close_sent or self.transport.is_closing():
             return
-        self._note(reason)
         self.stop_keepalive()
         self.conn.fail(status, why)
         self.transport.write(b"".join(self.conn.data_to_send()))

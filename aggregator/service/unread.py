@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
 import msgspec
 from uvicorn.server import ServerState
@@ -29,6 +30,19 @@ class State(ServerState):
         super().__init__()
         self.limits = limits
         self.cut = metrics.connections_cut
+        self._dated: tuple[object, bytes | None] = (None, None)
+
+    def dated(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+        """Return uvicorn's own headers as they are sent, made once a second; None once they end the connection."""
+        if headers is not self._dated[0]:
+            ends = any(name == b"connection" for name, _ in headers)
+            self._dated = (headers, None if ends else lines(headers))
+        return self._dated[1]
+
+
+def lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as they are sent."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 class Unread:

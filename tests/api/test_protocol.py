@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from aggregator.metrics import Metrics
 from aggregator.service.server import Server, listening
 from aggregator.service.unread import Limits
+from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -66,20 +67,8 @@ class Running:
 async def running(limits: Limits) -> AsyncIterator[Running]:
     """Run a server with these limits."""
     one = Running(limits)
-    with listening("127.0.0.1", 0) as listener:
-        one.port = listener.getsockname()[1]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(one.server.serve([listener]))
-            await until(lambda: one.server.started)
-            yield one
-            one.server.should_exit = True
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event announces."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
+    async with serving(one.server) as one.port:
+        yield one
 
 
 @pytest.mark.parametrize("size", [60_000, 65_000])

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -24,13 +24,14 @@ from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Tier
-from aggregator.service.server import Server, listening
+from aggregator.service.server import Server
+from aggregator.service.socket_protocol import SocketProtocol
 from aggregator.service.unread import Limits
 from aggregator.stores.memory import MemoryCache
 from aggregator.tiers import Cadence, assign
 from tests.parts.examples import NOW, price
 from tests.parts.live import Stream, stream
-from tests.parts.sharing import until
+from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 
 HASTY = Limits(request=0.5, unread=0.5, linger=0.5)
@@ -93,13 +94,8 @@ class Live:
 async def living(limits: Limits = HASTY, **bounds: Any) -> AsyncIterator[Live]:
     """Serve until the block ends; no connection is left then."""
     one = Live(limits, **bounds)
-    with listening("127.0.0.1", 0) as listener:
-        one.port = listener.getsockname()[1]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(one.server.serve([listener]))
-            await until(lambda: one.server.started)
-            yield one
-            one.server.should_exit = True
+    async with serving(one.server) as one.port:
+        yield one
 
 
 async def say(client: ClientConnection, **message: object) -> dict[str, Any]:
@@ -172,6 +168,22 @@ async def test_going_on() -> None:
             assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT})
             assert snapshot is not None
             assert [found["asset"] for found in snapshot.data["prices"]] == ["asset1", "asset2"]
+
+
+async def test_a_crowd_shares_a_snapshot() -> None:
+    """Prices are read once for all who come at about the same time, and nobody misses what comes meanwhile."""
+    async with living() as live:
+        await live.tell(*ASSETS[:10])
+        async with AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(stream(live.url)) for _ in range(50)]
+            await live.tell("asset3")
+            for one in crowd:
+                assert len((await one.until("snapshot")).data["prices"]) == 10
+            await live.tell("asset4")
+            for one in crowd:
+                while (await one.until("price")).data["asset"] != "asset4":
+                    pass
+        assert live.value("price_cache_hits_total") == 10
 
 
 async def test_cut_off_and_back() -> None:
@@ -345,6 +357,8 @@ async def test_an_idle_stream_is_left_alone() -> None:
         for connection in list(live.server.server_state.connections):
             for later in (100, 200, 300):
                 connection.sweep(asyncio.get_running_loop().time() + later)  # type: ignore[union-attr]
+            wire = connection.transport.get_extra_info("socket")
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 65_536  # where it would wait in vain
         await live.tell("asset1")
         assert (await one.until("price")).data["asset"] == "asset1"
         assert (await hear(client))["price"]["asset"] == "asset1"
@@ -367,6 +381,40 @@ async def test_too_many_messages(flood: bytes, reason: str) -> None:
         await rest(reader, writer)
         await until(lambda: live.value("price_stream_dropped_total", reason=reason) == 1)
         assert live.open_now() == 0
+
+
+async def test_who_does_not_answer_a_ping() -> None:
+    """It is taken for gone."""
+    async with living() as live:
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
+        await until(lambda: live.open_now() == 1)
+        (connection,) = live.server.server_state.connections
+        assert isinstance(connection, SocketProtocol)
+        connection.send_keepalive_ping()
+        connection.keepalive_timeout()
+        assert b"keepalive ping timeout" in await rest(reader, writer)
+        await until(lambda: live.value("price_stream_dropped_total", reason="silent") == 1)
+        assert live.open_now() == 0
+
+
+async def test_pings_whose_answers_are_not_read() -> None:
+    """They fill no memory: the connection ends."""
+    async with living(Limits()) as live:
+        deaf = await live.stopped(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
+        deaf.setblocking(False)  # noqa: FBT003  # the socket's own signature
+        with pytest.raises(ConnectionError):
+            await flooded(deaf, masked(b"x" * 100, 9) * 1000)
+        deaf.close()
+        assert live.value("price_api_connections_cut_total", reason="unread") == 1
+        await until(lambda: live.open_now() == 0)
+
+
+async def flooded(deaf: socket.socket, part: bytes) -> None:
+    """Send this again and again."""
+    async with asyncio.timeout(20):
+        while True:
+            await asyncio.get_running_loop().sock_sendall(deaf, part)
 
 
 async def test_a_message_that_is_too_large() -> None:

@@ -21,6 +21,8 @@ class Round:
     def __init__(self, service: Service, parts: Scene, readers: int, stopped: int, seconds: float) -> None:
         memory = metrics_of(service)[_MEMORY]
         crowd = Readers(service.url, readers, stopped, parts.folder / "seen")
+        parts.closing(crowd.end)
+        crowd.reading()
         begin, cpu = time.time(), metrics_of(service)["process_cpu_seconds_total"]
         time.sleep(seconds)
         metrics = metrics_of(service)
@@ -38,7 +40,7 @@ def run(readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS
     """Measure, first without and then with some who have stopped reading."""
     with scene() as parts:
         service = parts.service(parts.market(), parts.redis())
-        Readers(service.url, 10, 0, parts.folder / "warm").stop()
+        Round(service, parts, 10, 0, 1)  # warm
         alone = Round(service, parts, readers, 0, seconds)
         among = Round(service, parts, readers, stopped, seconds)
     return [

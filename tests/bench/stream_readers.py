@@ -40,7 +40,15 @@ class Readers:
         self._to = to
         options = ["--url", url, "--readers", str(readers), "--stopped", str(stopped), "--to", str(to)]
         self._process = Process([sys.executable, "-m", "tests.bench.stream_readers", *options], cwd=ROOT)
+
+    def reading(self) -> "Readers":
+        """Wait until each has its snapshot."""
         self._process.wait_for_line("reading", 60)
+        return self
+
+    def end(self) -> None:
+        """End it, whatever has come of it."""
+        self._process.stop()
 
     def stop(self) -> list[list[Seen]]:
         """End it and return what each has seen."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import page, reads
+from tests.bench import page, reads, stream
 from tests.bench.report import Figure, median_ratio, save, table
 from tests.parts import browser, redis_server
 
@@ -30,6 +30,17 @@ def test_the_page_is_measured() -> None:
     assert figures["first price on screen, median"].value > 0
     assert figures["complaints of the browser"].value == 0
     assert figures["longest frame"].value > 0
+
+
+@pytest.mark.real
+def test_streams_are_measured() -> None:
+    """Prices reach all readers, and each figure is there."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server; see the header")
+    figures = {one.of.strip(): one for one in stream.run(readers=20, stopped=2, seconds=5)}
+    assert figures["prices that did not reach one of them"].value == 0
+    assert figures["prices to each of 20 readers"].value > 0
+    assert figures["p99"].value > 0
 
 
 @pytest.mark.parametrize(

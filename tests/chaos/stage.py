@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGCONT, SIGKILL
+from urllib.parse import urlsplit
 
 from aggregator.tiers import Cadence
 from mock_exchange.symbols import open_market
@@ -94,6 +95,12 @@ class Stage:
             self.say(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
             _check(verdict)
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the service listens."""
+        where = urlsplit(self.service.url)
+        return where.hostname or "", where.port or 0
+
     def hot_sources(self) -> set[int]:
         """Return how many sources the hot prices have; 0 stands for a price that is stale or missing."""
         body = self.service.get("/prices?tier=hot").json
@@ -137,6 +144,7 @@ class Stage:
             if exchange.process.child.poll() is not None:
                 self.restart(name)
         self.market.sound()
+        self.service.process.signal(SIGCONT)
         for process, restart in (
             (self.redis.process, self.restart_redis),
             (self.dynamodb.process, self.dynamodb.start),

@@ -6,7 +6,9 @@ scenarios; without it a few that stand for the rest are played for a few seconds
 
 import math
 import os
+import socket
 import time
+from contextlib import ExitStack, suppress
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
@@ -22,9 +24,12 @@ full = pytest.mark.skipif(not FULL, reason="with CHAOS=full only")
 BAD = "exchange2"
 SECONDS = 5.0 if FULL else 3.0  # a fault lasts
 UNTIL_GONE = 6 * HOT + 2.0  # seconds: all three are away for longer than a hot price is served
+OUTAGE = 60.0  # seconds, likewise
 AT_ONCE = HOT + 3.0  # seconds: at the next refresh, on a machine that has other things to do
 REST = 30.0  # seconds for which an open breaker asks nobody
 AFTER_REST = REST + 3 * HOT + 5  # seconds: then two good probes, one at a time
+LORISES = 200
+REQUEST = 10.0  # seconds a client has for a request
 RECONNECTED = 10.0  # seconds until a store that is back is in use, and the hot prices are new
 
 # These leave the breakers closed. What opens one costs half a minute of rest, so that those share it below.
@@ -105,14 +110,14 @@ def test_all_three_refuse(stage: Stage) -> None:
 
 @full
 def test_all_three_killed(stage: Stage) -> None:
-    """As above, but that their breakers rest first."""
+    """As above: while nobody is left to ask, their breakers rest for half an interval."""
     with stage.watched("all exchanges: killed", may_refuse=True) as scenario:
         for name in stage.market.exchanges:
             stage.kill(name)
-        scenario.lasts(UNTIL_GONE, lambda: stage.service.get("/prices/btcusdt").status == 503)
+        scenario.lasts(OUTAGE, lambda: stage.service.get("/prices/btcusdt").status == 503)
         for name in list(stage.market.exchanges):
             stage.restart(name)
-        scenario.recovers(lambda: stage.hot_sources() == {3}, AFTER_REST)
+        scenario.recovers(lambda: stage.hot_sources() == {3}, AT_ONCE)
 
 
 def test_redis_killed(stage: Stage) -> None:
@@ -168,3 +173,38 @@ def test_a_burst(stage: Stage) -> None:
     with stage.watched("a burst of 10 s", may_refuse=True, times=10) as scenario:
         scenario.lasts(10, lambda: True)
         scenario.recovers(stage.is_sound, RECONNECTED)
+
+
+@full
+def test_slow_lorises(stage: Stage) -> None:
+    """Two hundred who never come to the end of their request: cut off after their time, and nobody else notices."""
+    cut = 'price_api_connections_cut_total{reason="slow"}'
+    with stage.watched(f"{LORISES} slow lorises") as scenario, ExitStack() as stack:
+        before = stage.service.metric(cut)
+        lorises = [stack.enter_context(socket.create_connection(stage.address)) for _ in range(LORISES)]
+        for one in lorises:
+            one.sendall(b"GET / HTTP/1.1\r\nX: ")
+
+        def are_cut() -> bool:
+            for one in lorises:
+                with suppress(OSError):  # it has been cut off
+                    one.sendall(b"x")
+            return stage.service.metric(cut) >= before + LORISES
+
+        scenario.recovers(are_cut, REQUEST + 5)
+
+
+@full
+def test_the_service_held_up(stage: Stage) -> None:
+    """As by a machine that sleeps: the event loop's lag shows it, and what is old by now says so."""
+    late = "price_event_loop_lag_seconds_count", 'price_event_loop_lag_seconds_bucket{le="1.0"}'
+
+    def stalls() -> float:
+        return stage.service.metric(late[0]) - stage.service.metric(late[1])
+
+    with stage.watched("the service: stopped for 2 s") as scenario:
+        before = stalls()
+        stage.service.process.signal(SIGSTOP)
+        scenario.lasts(2 * HOT, lambda: True)
+        stage.service.process.signal(SIGCONT)
+        scenario.recovers(lambda: stalls() > before and stage.is_sound(), RECONNECTED)

@@ -17,7 +17,7 @@ from aiobreaker.state import CircuitBreakerState
 from aiobreaker.storage.memory import CircuitMemoryStorage
 
 from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, ExchangeTimeout, NotListed, RateLimited
-from aggregator.exchanges.guard import Guard
+from aggregator.exchanges.guard import Guard, Rest
 from tests.parts.process import ROOT
 
 
@@ -67,7 +67,7 @@ def changes() -> list[str]:
 
 @pytest.fixture
 def guard(clock: Clock, changes: list[str]) -> Guard:
-    """Return a guard as the service uses it: five failures, thirty seconds, two probes."""
+    """Return a guard as it is by itself: five failures, thirty seconds, two probes."""
     return Guard(clock, lambda state, _: changes.append(state))
 
 
@@ -152,6 +152,32 @@ async def test_a_bad_probe_opens_it_for_another_thirty_seconds(guard: Guard, clo
     await guard.call(good)
     await guard.call(good)
     assert guard.state == "closed"
+
+
+async def test_while_all_are_open_they_rest_briefly(clock: Clock) -> None:
+    """Also those that opened first; who then fails beside one that is closed again rests as long as ever."""
+    rest = Rest(brief=2.5)
+    first, second = (Guard(clock, lambda _state, _error: None, rest) for _ in range(2))
+    await fail(first, 5)
+    clock.now += 3
+    with pytest.raises(BreakerOpen):
+        await first.call(good)
+    await fail(second, 5)
+    await fail(first, 1)  # at once: it has been resting for longer than that
+    clock.now += 2.4
+    for guard in (first, second):
+        with pytest.raises(BreakerOpen):
+            await guard.call(good)
+    clock.now += 0.1
+    await first.call(good)
+    await first.call(good)
+    assert first.state == "closed"
+    await fail(second, 1)
+    clock.now += 29
+    with pytest.raises(BreakerOpen):
+        await second.call(good)
+    clock.now += 1
+    await second.call(good)
 
 
 @pytest.mark.parametrize("error", [NotListed("404"), RateLimited("429")])

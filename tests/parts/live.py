@@ -77,7 +77,11 @@ async def stream(url: str, query: str = "", headers: Mapping[str, str] | None = 
     """GET /stream of the service at `url`, until the block ends."""
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1 << 24)
-    lines = [f"GET /stream{query} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in (headers or {}).items())]
+    lines = [
+        f"GET /stream{query} HTTP/1.1",
+        "Host: x",
+        *(f"{name}: {value}" for name, value in (headers or {}).items()),
+    ]
     writer.write("\r\n".join([*lines, "", ""]).encode())
     one = Stream(reader, writer)
     try:

@@ -115,6 +115,10 @@ class SharedWork:
             if job is not None and await self._is_current(job):
                 return job
 
+    def waited(self, job: Job) -> float:
+        """Return for how many seconds it has been due, by Redis' clock."""
+        return self._clock.now() - job.due
+
     async def done(self, job: Job) -> None:
         """Let nobody claim it. If Redis does not hear of it, it will be claimed and done again, which does no harm."""
         if not job.id:
@@ -185,7 +189,7 @@ class SharedWork:
 
     async def _is_current(self, job: Job) -> bool:
         """Whether nobody can have been asked to do the same since; else there is no need to do this one any more."""
-        if self._clock.now() - job.due <= self._catalog.cadence[job.tier].interval:
+        if self.waited(job) <= self._catalog.cadence[job.tier].interval:
             return True
         self._lanes[job.tier].missed += len(job.symbols)
         self._metrics.jobs.labels(job.tier.value, "outdated").inc()

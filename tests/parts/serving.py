@@ -1,0 +1,25 @@
+"""Our server in this process, on a port of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aggregator.service.server import Server, listening
+
+
+@asynccontextmanager
+async def serving(server: Server) -> AsyncIterator[int]:
+    """Serve; yields the port, and stops the server at the end."""
+    with listening("127.0.0.1", 0) as listener:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve([listener]))
+            await until(lambda: server.started)
+            yield listener.getsockname()[1]
+            server.should_exit = True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what no event announces."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
