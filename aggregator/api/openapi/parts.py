@@ -32,12 +32,12 @@ def headers(*names: str) -> Json:
 
 def json(schema: Json, *examples: object) -> Json:
     """Return the content that is JSON of this schema, with examples of it."""
-    return {"application/json": {"schema": schema} | _shown(examples)}
+    return {"application/json": {"schema": schema} | shown(examples)}
 
 
 def text_csv(example: str) -> Json:
     """Return the content that is CSV."""
-    return {"text/csv": {"schema": {"type": "string"}} | _shown([example])}
+    return {"text/csv": {"schema": {"type": "string"}} | shown([example])}
 
 
 def response(description: str, content: Json | None = None, sent: Iterable[str] = ()) -> Json:
@@ -61,7 +61,7 @@ def bad_request(description: str, *messages: str) -> Json:
 def query(name: str, description: str, schema: Json, *examples: object, required: bool = False, **more: object) -> Json:
     """Return a parameter of the query."""
     found: Json = {"name": name, "in": "query", "description": description, "required": required, "schema": schema}
-    return found | _shown(examples) | more
+    return found | shown(examples) | more
 
 
 def operation(
@@ -74,7 +74,8 @@ def operation(
     return found | more | {"responses": dict(sorted((anywhere | dict(answers)).items()))}
 
 
-def _shown(examples: Iterable[object]) -> Json:
+def shown(examples: Iterable[object]) -> Json:
+    """Return examples, as contents and parameters have them."""
     named = {f"example{number}": {"summary": EXAMPLE, "value": one} for number, one in enumerate(examples, 1)}
     return {"examples": named} if named else {}
 
@@ -167,7 +168,7 @@ PARAMETERS: Json = {
         "description": "A symbol, in any case; answered in lower case",
         "required": True,
         "schema": {"type": "string", "pattern": f"^[A-Za-z0-9]{{1,{MAX_SYMBOL}}}$"},
-        **_shown([SYMBOL]),
+        **shown([SYMBOL]),
     },
     "IfNoneMatch": {
         "name": "If-None-Match",

@@ -11,27 +11,29 @@ from aggregator.api.openapi.parts import (
     query,
     refusal,
     response,
+    shown,
 )
 from aggregator.api.openapi.prices import PRICE
-from aggregator.fanout import TOO_MANY
+from aggregator.fanout import NOT_KEPT, TOO_MANY
 from aggregator.models import Tier, encode
 
 _TAG = "live"
-_DATA = encode(PRICE).decode()
-_SHOWN = f"""retry: 1000
-
-id: 5f1c09ab-41
-event: snapshot
-data: {{"prices":[{_DATA}]}}
-
-id: 5f1c09ab-42
-event: price
-data: {_DATA}
-
-: still here
-
-"""
-_EVENTS: Json = {"text/event-stream": {"schema": {"type": "string"}, "examples": {"example1": {"value": _SHOWN}}}}
+_EVENT: Json = {
+    "type": "object",
+    "description": "One event, by its fields",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["snapshot", "price", "gap", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9]+$"},
+    },
+}
+_EXAMPLES = (
+    {"id": "5f1c09ab-41", "event": "snapshot", "data": encode({"prices": [PRICE]}).decode()},
+    {"id": "5f1c09ab-42", "event": "price", "data": encode(PRICE).decode()},
+    {"event": "gap", "data": encode({"msg": NOT_KEPT}).decode()},
+)
+_EVENTS: Json = {"text/event-stream": {"schema": _EVENT} | shown(_EXAMPLES)}
 _FULL = refusal("Too many streams are open, or the service is stopping", TOO_MANY, sent=("RetryAfter",))
 _ABOUT = """Begins with the current prices (`snapshot`, in several where there are more than a thousand), and then tells
 every new one (`price`). Its data is as of `GET /prices/{asset}`, that of a snapshot a list of them under `prices`, with
