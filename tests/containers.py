@@ -37,10 +37,10 @@ def containers() -> Iterator[Containers]:
         found.down()
 
 
-def asked(url: str) -> Answer | None:
-    """GET; None when nobody answers."""
+def asked(url: str, method: str = "GET") -> Answer | None:
+    """Ask; None when nobody answers."""
     try:
-        return call("GET", url)
+        return call(method, url)
     except OSError:
         return None
 
@@ -49,6 +49,14 @@ def is_sound(url: str) -> bool:
     """Whether it is ready, without a complaint."""
     answer = asked(f"{url}/ready")
     return answer is not None and answer.status == 200 and answer.json["reasons"] == []
+
+
+def has_settled(url: str) -> bool:
+    """Whether it is sound, and in time with what takes the whole chain: a dozen containers have just started."""
+    return is_sound(url) and all(
+        answer is not None and answer.status == 200
+        for answer in (asked(f"{url}/refresh/btcusdt", "POST"), asked(f"{url}/prices/btcusdt/history"))
+    )
 
 
 def targets() -> dict[str, str]:
@@ -75,7 +83,7 @@ def test_everything_comes_up_healthy(containers: Containers) -> None:
 def test_live(containers: Containers, url: str) -> None:
     """What `./test.sh live` asks of any deployment holds for the service, and for the one port of the replicas."""
     assert containers.all()
-    wait_for(lambda: is_sound(url), HEAL_SECONDS, f"{url} ready without reasons")
+    wait_for(lambda: has_settled(url), HEAL_SECONDS, f"{url} ready without reasons, and done with its start")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live.py", "--url", url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout

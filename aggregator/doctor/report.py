@@ -34,7 +34,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Finding]:
-    """Return the findings with every secret of the settings blotted out, whoever's message it has got into."""
+    """Return the findings with every secret of the settings blotted out, in whoever's words it stands."""
     secrets = sorted(_secrets(settings), key=len, reverse=True)  # one may be a part of another
     return [
         msgspec.structs.replace(one, says=_blotted(one.says, secrets), mend=_blotted(one.mend, secrets))
