@@ -42,13 +42,11 @@ class _Told(msgspec.Struct, frozen=True):
 
     def after(self, seconds: float) -> "_Told":
         """Return it as it is `seconds` later, when nothing has happened meanwhile."""
-        return _Told(
-            self.name,
-            self.breaker_state,
-            None if self.idle_seconds is None else self.idle_seconds + seconds,
-            self.silent_seconds + seconds if self.silent_seconds else 0.0,
-            self.newest_ticker,
-            max(0.0, self.quiet_seconds - seconds),
+        return msgspec.structs.replace(
+            self,
+            idle_seconds=None if self.idle_seconds is None else self.idle_seconds + seconds,
+            silent_seconds=self.silent_seconds + seconds if self.silent_seconds else 0.0,
+            quiet_seconds=max(0.0, self.quiet_seconds - seconds),
         )
 
 
@@ -75,7 +73,7 @@ class Board:
 
     async def tell(self, name: str, exchanges: Sequence[ExchangeState]) -> None:
         """Say what the refresher `name` sees of its exchanges, for a few seconds. Raises StoreUnavailable."""
-        told = encode([_told(one) for one in exchanges])
+        told = encode([msgspec.convert(one, _Told, from_attributes=True) for one in exchanges])
         with mapped():
             saying: Any = self._redis.eval(_TELL, 1, self._key, name, told.decode(), str(_DEAD_SECONDS))
             await saying
@@ -100,18 +98,10 @@ class Teller:
             await asyncio.sleep(_SECONDS)
 
 
-def _told(one: ExchangeState) -> _Told:
-    return _Told(
-        one.name, one.breaker_state, one.idle_seconds, one.silent_seconds, one.newest_ticker, one.quiet_seconds
-    )
-
-
 def _read(entry: bytes, now: float) -> list[_Told]:
     at, _, raw = entry.partition(b" ")
     try:
-        age = now - float(at)
-        if abs(age) < _DEAD_SECONDS:  # else it is dead, or Redis' clock was set back since
-            return [one.after(max(0.0, age)) for one in _decoder.decode(raw)]
-    except (ValueError, *UNREADABLE):
-        pass  # somebody else's
-    return []
+        age = max(0.0, now - float(at))
+        return [one.after(age) for one in _decoder.decode(raw)]
+    except (ValueError, *UNREADABLE):  # somebody else's
+        return []
