@@ -94,12 +94,14 @@ class Counted:
         try:
             await self._app(scope, receive, noted)
         finally:
-            name, seconds = endpoint_of(scope["path"]), time.perf_counter() - started
-            self._requests.labels(f"/{name}", str(status)).inc()
-            self._seconds[name].observe(seconds)
-            self._log.debug(
-                "request", method=scope["method"], path=_path(scope), status=status, seconds=round(seconds, 6)
-            )
+            self._count(scope, status, started)
+
+    def _count(self, scope: Scope, status: int, started: float) -> None:
+        name, seconds = endpoint_of(scope["path"]), time.perf_counter() - started
+        self._requests.labels(f"/{name}", str(status)).inc()
+        self._seconds[name].observe(seconds)
+        method = scope.get("method", "GET")
+        self._log.debug("request", method=method, path=_path(scope), status=status, seconds=round(seconds, 6))
 
 
 def _path(scope: Scope) -> str:
