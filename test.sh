@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# ./test.sh                everything below but load and the live ones
+# ./test.sh                everything below but load, the live ones and containers
 # ./test.sh lint           ruff and mypy
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling and fuzzing at full length (a few minutes; short in ./test.sh)
-# ./test.sh bench [NAME..] how fast, as ratios within one run (half an hour); bench.json keeps the figures
+# ./test.sh terraform      the deployment: Terraform, cloud-init, and checkov in an environment of its own
+# ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
 # ./test.sh live-exchanges [NAME,..]  asks the real exchanges, over the internet, and compares our prices with theirs
+# ./test.sh containers     all of docker-compose.yml on this machine's Docker: healthy, locked down, healing (10 minutes)
 # More words go to pytest: ./test.sh unit -k guard
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -31,6 +33,18 @@ dynamodb_local() {
   fi
 }
 
+# In an environment of its own: it brings a hundred packages, and none of them into ours.
+checkov() {
+  local version=3.3.30
+  [ "$(cat .venv-checkov/.installed 2>/dev/null)" = "$version" ] && return
+  if .venv/bin/python -m venv --clear .venv-checkov && .venv-checkov/bin/pip install --quiet "checkov==$version"; then
+    echo "$version" >.venv-checkov/.installed
+  else
+    rm -rf .venv-checkov
+    echo "pip could not install checkov" >&2
+  fi
+}
+
 what=${1:-all}
 [ $# -gt 0 ] && shift
 ensure_venv requirements-dev.txt
@@ -40,6 +54,7 @@ case "$what" in
   real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
+  terraform) checkov; .venv/bin/pytest tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
@@ -53,5 +68,6 @@ case "$what" in
     names=()
     [ $# -ge 1 ] && { names=(--exchanges "$1"); shift; }
     .venv/bin/pytest tests/live_exchanges.py "${names[@]}" "$@" ;;
-  *) sed -n '2,12s/^# //p' "$0" >&2; exit 2 ;;
+  containers) .venv/bin/pytest tests/containers.py "$@" ;;
+  *) sed -n '2,14s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -1,15 +1,18 @@
-"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service; the others are tools."""
+"""The command line: `aggregator demo` brings mock exchanges, `serve` is the service, the others are tools."""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
+from aggregator.doctor import command as doctor
 from aggregator.errors import StoreError
 from aggregator.logs import configure
+from aggregator.service.draining import drain
 from aggregator.service.opening import catalog_of
 from aggregator.service.record import record
 from aggregator.service.roles import serve
@@ -17,30 +20,42 @@ from aggregator.service.running import complain, run
 from aggregator.service.workers import serve_in_workers
 from aggregator.settings import Settings, SettingsError, load
 
-_LONGEST_RECORDING = 86_400
+_LONGEST_LOOK, _DAY = 300, 86_400  # seconds
 _RECORDING = [
     name for name in Settings.model_fields if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log"))
 ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0 told to stop, 1 could not start or crashed, 2 wrong settings."""
+    """Run a command; return the exit code: 0 told to stop, 1 could not start or crashed, 2 wrong settings.
+
+    `doctor` has its own: 0 all is well, 1 warnings, 2 failures.
+    """
     options = _parser().parse_args(arguments)
     flags = {
         name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
     }
+    if options.command == "doctor":
+        return doctor.command(flags, options.seconds, json=options.json)
     try:
         settings = load(flags)
     except SettingsError as error:
         return complain(2, *error.mistakes)
     configure(settings.log_format, settings.log_level)
-    if options.command == "demo":
-        return run(lambda stop: _demo(settings, options.mock_port, stop))
-    if options.command == "record":
-        return run(lambda stop: record(settings, options.file, options.seconds, stop))
     if options.command == "dead-letters":
         return _dead_letters(settings, options.action, options.ids)
-    return run(lambda stop: _serve(settings, stop))
+    return run(_work_of(options, settings))
+
+
+def _work_of(options: argparse.Namespace, settings: Settings) -> Callable[[asyncio.Event], Coroutine[Any, Any, None]]:
+    """Return what the command does until it is told to stop."""
+    if options.command == "demo":
+        return lambda stop: _demo(settings, options.mock_port, stop)
+    if options.command == "drain":
+        return lambda stop: drain(settings, options.patience, stop)
+    if options.command == "record":
+        return lambda stop: record(settings, options.file, options.seconds, stop)
+    return lambda stop: _serve(settings, stop)
 
 
 async def _demo(settings: Settings, mock_port: int, stop: asyncio.Event) -> None:
@@ -70,21 +85,33 @@ def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|serve|dead-letters|record")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters|record"
+    )
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
+    doctor_ = commands.add_parser("doctor", help="whether what `serve` needs is there, and what to mend")
+    doctor_.add_argument("--json", action="store_true", help="for machines")
+    doctor_.add_argument(
+        "--seconds", type=_up_to(_LONGEST_LOOK), default=5.0, help="after which a check is given up; default 5"
+    )
     for name in Settings.model_fields:
         _add_setting(serve_, name)
+        _add_setting(doctor_, name)
         if name != "exchanges":  # the demo brings its own
             _add_setting(demo, name)
+    drain_ = commands.add_parser("drain", help="sends what waits in the outbox; ends with 1 when something is left")
+    drain_.add_argument("--patience", type=_up_to(_DAY), default=60.0, help="seconds it may take; default 60")
+    for name in ("history_url", "outbox_path"):
+        _add_setting(drain_, name)
     letters = commands.add_parser("dead-letters", help="what DynamoDB refused for good, and why")
     letters.add_argument("action", choices=["list", "show", "replay", "delete"])
     letters.add_argument("ids", nargs="*", metavar="id", help="as `list` shows them, or `all`")
     _add_setting(letters, "outbox_path")
     recorder = commands.add_parser("record", help="writes down what an exchange answers, to be replayed later")
     recorder.add_argument("--file", type=Path, required=True, help="where to; a new file, as binance.rec.gz")
-    recorder.add_argument("--seconds", type=_seconds, default=60.0, help="for how long, unless it is told to stop")
+    recorder.add_argument("--seconds", type=_up_to(_DAY), default=60.0, help="for how long, unless it is told to stop")
     for name in _RECORDING:
         _add_setting(recorder, name)
     return parser
@@ -97,16 +124,25 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
     )
 
 
-def _seconds(text: str) -> float:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LONGEST_RECORDING:
-        raise argparse.ArgumentTypeError(f"is not a whole number of seconds from 1 to {_LONGEST_RECORDING}")
-    return float(text)
-
-
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_533:  # noqa: PLR2004  # the last of three fits
         raise argparse.ArgumentTypeError("is not a port from 0 to 65533")
     return int(text)
+
+
+def _up_to(most: int) -> Callable[[str], float]:
+    """Return what reads seconds, at most so many."""
+
+    def seconds(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = 0.0
+        if not 0 < found <= most:
+            raise argparse.ArgumentTypeError(f"is not a number of seconds up to {most}")
+        return found
+
+    return seconds
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 
 import structlog
 
@@ -36,7 +37,8 @@ class GroupCommit:
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((prices, written))
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write_waiting())
+            # In no request's context: it writes what others bring as well.
+            self._writer = asyncio.create_task(self._write_waiting(), context=Context())
         return await written
 
     async def close(self, patience: float) -> None:

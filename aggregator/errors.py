@@ -12,6 +12,11 @@ from aggregator.models import Reason
 class CannotGoOn(Exception):
     """Something outside is not as it must be, so the process ends; the message says what, and how to mend it."""
 
+    def __init__(self, what: str, mend: str = "") -> None:
+        super().__init__(f"{what}; {mend}" if mend else what)
+        self.what = what
+        self.mend = mend
+
 
 class ExchangeError(Exception):
     """A call to an exchange brought no ticker. `counts`: whether it speaks against the exchange's health."""

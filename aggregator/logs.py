@@ -18,6 +18,7 @@ class _Stderr(logging.StreamHandler[Any]):
 def configure(form: Literal["console", "json"], level: str) -> None:
     """Set up the process's logging; times are UTC."""
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,  # the id of the request on whose way it is said
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -25,8 +26,11 @@ def configure(form: Literal["console", "json"], level: str) -> None:
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
         else [
+            _on_one_line,
             # A plain traceback: the pretty one shows local variables, and with them whatever is secret.
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ]
     )
     handler = _Stderr()
@@ -40,10 +44,18 @@ def configure(form: Literal["console", "json"], level: str) -> None:
     logging.getLogger("aggregator").setLevel(level.upper())
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),  # what is not wanted costs next to nothing
         logger_factory=lambda *_: logging.getLogger("aggregator"),
         cache_logger_on_first_use=True,
     )
+
+
+def _on_one_line(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what would begin a new line or move the cursor; JSON does by itself. A traceback is what it is."""
+    return {
+        name: value.encode("unicode_escape").decode() if isinstance(value, str) and not value.isprintable() else value
+        for name, value in event.items()
+    }

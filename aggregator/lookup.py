@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aggregator.accesses import Accesses
+from aggregator.ages import Ages
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.flight import SingleFlight
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price
-from aggregator.ports import Refresh, Store
+from aggregator.ports import Near, Refresh, Store
 from aggregator.tiers import Catalog
 
 HISTORY_SECONDS = 1.5  # for history, however it hangs; shorter than a process told to stop waits for its requests
 RETRY_AFTER = 1.0  # seconds for which an asset that no exchange had a price for is not asked for again
+
+_Found = tuple[Price | NoPrice, str]  # and where, one of metrics.FOUND_IN
 
 
 class Lookup:
@@ -22,7 +25,7 @@ class Lookup:
     def __init__(
         self,
         catalog: Catalog,
-        cache: Store,
+        cache: Near,
         history: Store,
         refresher: Refresh,
         metrics: Metrics,
@@ -37,19 +40,25 @@ class Lookup:
         self._refresher = refresher
         self._metrics = metrics
         self._accesses = accesses
+        self._ages = Ages(catalog, metrics)
         self._history_seconds = history_seconds
         self._now = now
         self._clock = clock
-        self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
+        self._flights: SingleFlight[str, _Found] = SingleFlight()
         self._not_before: dict[str, tuple[float, NoPrice]] = {}
 
     async def get(self, asset: Asset) -> Price | NoPrice:
         """Return the price to serve now, asking the exchanges only when none is known."""
         self._accesses.note(asset)
         price = (await self._cached([asset])).get(asset.symbol)
-        if price is not None:
-            return price
-        return await self._flights.do(asset.symbol, lambda: self._find(asset))
+        if price is None:
+            outcome, place = await self._flights.do(asset.symbol, lambda: self._find(asset))
+            self._metrics.reads.labels(place).inc()
+            if isinstance(outcome, NoPrice):
+                return outcome
+            price = outcome
+        self._served([asset], {asset.symbol: price})
+        return price
 
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return the known prices by symbol, without asking any exchange."""
@@ -57,17 +66,29 @@ class Lookup:
             self._accesses.note(asset)
         found = await self._cached(assets)
         missing = [asset for asset in assets if asset.symbol not in found]
-        return found | await self._stored(missing) if missing else found
+        if missing:
+            stored = await self._stored(missing)
+            self._metrics.reads.labels("history").inc(len(stored))
+            self._metrics.reads.labels("nowhere").inc(len(missing) - len(stored))
+            found |= stored
+        self._served(assets, found)
+        return found
 
     async def close(self, patience: float) -> None:
         """Let searches under way finish for at most `patience` seconds."""
         await self._flights.close(patience)
 
     async def _cached(self, assets: Sequence[Asset]) -> dict[str, Price]:
-        found = await self._ask("cache", self._cache, assets, None)  # which keeps its own time
-        self._metrics.cache_hits.inc(len(found))
-        self._metrics.cache_misses.inc(len(assets) - len(found))
-        return found
+        """Return what near memory has, and of the rest what the cache has that processes share."""
+        here = {asset.symbol: price for asset in assets if (price := self._cache.peek(asset.symbol)) is not None}
+        near = self._servable(assets, here)
+        rest = [asset for asset in assets if asset.symbol not in near]
+        shared = await self._ask("cache", self._cache, rest, None) if rest else {}  # which keeps its own time
+        self._metrics.reads.labels("near").inc(len(near))
+        self._metrics.reads.labels("cache").inc(len(shared))
+        self._metrics.cache_hits.inc(len(near) + len(shared))
+        self._metrics.cache_misses.inc(len(rest) - len(shared))
+        return near | shared
 
     async def _stored(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return what history has, and put it into the cache, so that the next reader need not ask history again."""
@@ -88,6 +109,9 @@ class Lookup:
             reason = error.reason if isinstance(error, StoreError) else StoreUnavailable.reason
             self._metrics.store_errors.labels(name, reason).inc()
             return {}
+        return self._servable(assets, found)
+
+    def _servable(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> dict[str, Price]:
         now = self._now()
         return {
             asset.symbol: price
@@ -96,17 +120,25 @@ class Lookup:
             and now - price.timestamp <= self._catalog.cadence[asset.tier].gone_after
         }
 
-    async def _find(self, asset: Asset) -> Price | NoPrice:
+    def _served(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> None:
+        """Count how old they are that are found."""
+        now = self._now()
+        for asset in assets:
+            if (price := found.get(asset.symbol)) is not None:
+                self._ages.add(asset.tier, now - price.timestamp)
+        self._ages.flush()
+
+    async def _find(self, asset: Asset) -> _Found:
         """Look beyond the cache; the exchanges are asked at most once a second for what they do not have."""
         price = (await self._stored([asset])).get(asset.symbol)
         if price is not None:
-            return price
+            return price, "history"
         until, refusal = self._not_before.get(asset.symbol, (0.0, None))
         if refusal is not None and self._clock() < until:
-            return refusal
+            return refusal, "nowhere"
         outcome = await self._refresher.refresh(asset, "force")
         if isinstance(outcome, NoPrice):
             self._not_before[asset.symbol] = (self._clock() + RETRY_AFTER, outcome)
-        else:
-            self._not_before.pop(asset.symbol, None)
-        return outcome
+            return outcome, "nowhere"
+        self._not_before.pop(asset.symbol, None)
+        return outcome, "exchanges"

@@ -11,8 +11,8 @@ from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
 
 
-class Exchange(Protocol):
-    """A venue that can be asked for tickers."""
+class ExchangeState(Protocol):
+    """How an exchange does, as who asks it sees it."""
 
     @property
     def name(self) -> str:
@@ -41,6 +41,10 @@ class Exchange(Protocol):
     @property
     def push_trouble(self) -> str | None:
         """Why it is polled although it is to push; empty while it pushes, None where it is to be polled."""
+
+
+class Exchange(ExchangeState, Protocol):
+    """A venue that can be asked for tickers."""
 
     @property
     def batch(self) -> int:
@@ -99,6 +103,13 @@ class Lag(Protocol):
         """For how many seconds the oldest unfinished job of each tier has been due; empty while that is unknown."""
 
 
+class Watch(Protocol):
+    """What is known of the exchanges."""
+
+    async def look(self) -> Sequence[Sequence[ExchangeState]]:
+        """Return what each process that asks the exchanges sees of them; none while none tells. Raises StoreError."""
+
+
 class Sink(Protocol):
     """Something that takes prices."""
 
@@ -139,8 +150,27 @@ class History(Store, Protocol):
     async def run(self) -> None:
         """Do what the history does in the background; never returns."""
 
-    async def drain(self, patience: float) -> None:
-        """Finish what `run` has to do, as far as that goes within `patience` seconds."""
+    async def drain(self, patience: float) -> int | None:
+        """Finish what `run` has to do, as far as that goes within `patience` seconds.
+
+        Return how many prices are left; None where that cannot be told.
+        """
+
+
+class Table(Protocol):
+    """Where the outbox sends what it has."""
+
+    async def put(self, prices: Sequence[Price]) -> list[Price]:
+        """Put at most 25 prices of different keys; return those not taken. Raises StoreUnavailable or StoreRefused."""
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `History.latest`."""
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """As `History.between`."""
+
+    async def close(self) -> None:
+        """As `Store.close`."""
 
 
 class Prices(Protocol):

@@ -21,6 +21,7 @@ from aggregator.ports import Exchange, Job, Store, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
 from aggregator.tiers import TOGETHER, Catalog
+from aggregator.tracing import UNTRACED, Tracer, Value
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
 Outcomes = dict[str, Price | NoPrice]
@@ -69,6 +70,7 @@ class Refresher:
         policy: Policy,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._catalog = catalog
         self._exchanges = exchanges
@@ -80,6 +82,7 @@ class Refresher:
         self._policy = policy
         self._now = now
         self._clock = clock
+        self._tracer = tracer
         self._most = most_in_job(exchanges, policy.lane)
         calls = max(-(-self._most // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
         self._lanes = {tier: asyncio.Semaphore(max(1, policy.lane // calls)) for tier in Tier}
@@ -222,6 +225,17 @@ class Refresher:
 
     async def _refresh(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
         """Return what became of each asset."""
+        told: dict[str, Value] = {
+            "aggregator.tier": assets[0].tier.value,
+            "aggregator.assets": len(assets),
+            "aggregator.trigger": trigger,
+        }
+        with self._tracer.span("refresh", told) as span:
+            outcomes = await self._refreshed(assets, trigger)
+            span.note("aggregator.prices", sum(isinstance(outcome, Price) for outcome in outcomes.values()))
+            return outcomes
+
+    async def _refreshed(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
         outcomes: Outcomes = {}
         started = self._clock()
         async for answered in self._ask(assets):
@@ -252,13 +266,20 @@ class Refresher:
         What the first, the history, has on disk, the second may show. So nothing is served that a kill could still
         take; and where one fails, the next is written all the same.
         """
-        taken = [await sink.write(prices) for sink in self._sinks]
+        taken = [await self._write(sink, prices) for sink in self._sinks]
         if any(taken):
             now = self._now()
             for price in prices:
                 self._freshness.note(price, now)
         for tier, count in Counter(price.tier for price in prices).items():
             self._metrics.refreshes.labels(tier.value, trigger).inc(count)
+
+    async def _write(self, sink: GroupCommit, prices: Sequence[Price]) -> bool:
+        with self._tracer.span(f"{sink.name} write", {"aggregator.prices": len(prices)}) as span:
+            taken = await sink.write(prices)
+            if not taken:
+                span.fail(sink.failing)
+            return taken
 
     async def _ask(self, assets: Sequence[Asset]) -> AsyncIterator[list[tuple[Asset, list[Ticker | LeftOut]]]]:
         """Ask every exchange; yield the assets as they have been answered. After its grace, a call is late.

@@ -1,13 +1,14 @@
 """Every setting, its default and its check. From the environment (prefix AGGREGATOR_), or a flag of the same name."""
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -25,6 +26,7 @@ DEFAULT_EXCHANGES = (
 )
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
+_OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -65,7 +67,10 @@ class Settings(BaseSettings):
         "all", description="What this process does; api and refresher share the work through Redis."
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
-    cache_url: str = Field("memory://", description="memory:// or redis://[user:password@]host:6379/0.")
+    cache_url: str = Field(
+        "memory://",
+        description="memory://, redis://[user:password@]host:6379/0, or rediss://user@host:6379/0?iam=cache&region=….",
+    )
     history_url: str = Field(
         "sqlite:///prices.db",
         description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",
@@ -119,6 +124,15 @@ class Settings(BaseSettings):
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         10_000, description="Connections open at once in one process, and at most 3/4 of the files it may open."
     )
+    max_streams: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        2000, description="Live streams open at once in one process, /stream and /ws together; then 503."
+    )
+    stream_replay: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
+        10_000, description="Last prices kept in one process for streams that come back and go on, at some 600 bytes."
+    )
+    stream_seconds: Seconds | None = Field(
+        None, description="Seconds after which a live stream is ended, for the client to come again; none for never."
+    )
     refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
         1, description="Seconds after a POST /refresh in which another one of that asset gets 429."
     )
@@ -127,6 +141,9 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="console or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least to be logged.")
+    traces: Literal["none", "otlp"] = Field(
+        "none", description="otlp sends traces as OpenTelemetry's OTEL_ variables say; it needs the extra `otel`."
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -143,6 +160,8 @@ class Settings(BaseSettings):
     def _check_cache(cls, url: str) -> str:
         if not _CACHE.fullmatch(url) or not has_good_port(url):
             raise ValueError("is neither memory:// nor redis://host:6379/0")
+        if not _is_whole_sign_in(url):
+            raise ValueError("with iam= it is rediss://user@host:6379/0?iam=cache&region=us-east-1")
         return url
 
     @field_validator("history_url")
@@ -156,6 +175,13 @@ class Settings(BaseSettings):
     def _check_exchanges(cls, text: str) -> str:
         exchange_targets(text)
         return text
+
+    @field_validator("traces")
+    @classmethod
+    def _check_traces(cls, traces: str) -> str:
+        if traces == "otlp" and not _is_installed(*_OTEL):
+            raise ValueError("OpenTelemetry is not installed; pip install 'aggregator[otel]'")
+        return traces
 
     @model_validator(mode="after")
     def _check_order(self) -> "Settings":
@@ -211,6 +237,22 @@ def history_target(url: str) -> SqliteTarget | DynamoTarget:
     if endpoint is not None and not (has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
         raise ValueError("endpoint is not http://host:port")
     return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
+
+
+def _is_whole_sign_in(url: str) -> bool:
+    """Tell whether an URL that asks for IAM says all that takes; without TLS, what is signed could be read and used."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    if "iam" not in query:
+        return True
+    return parts.scheme == "rediss" and bool(parts.username) and not parts.password and "region" in query
+
+
+def _is_installed(*modules: str) -> bool:
+    try:
+        return all(importlib.util.find_spec(module) is not None for module in modules)
+    except ImportError:  # of what it is in
+        return False
 
 
 def _is_known(name: str) -> bool:

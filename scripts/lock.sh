@@ -8,4 +8,4 @@ lock() {
     --custom-compile-command scripts/lock.sh "$@"
 }
 lock --upgrade --extra build --output-file requirements.txt
-lock --upgrade --extra build --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+lock --upgrade --extra build --extra otel --extra dev --constraint requirements.txt --output-file requirements-dev.txt

@@ -1,8 +1,9 @@
 # Sourced by run.sh and test.sh: `ensure_venv FILE` makes .venv when it is missing or older than FILE or pyproject.toml.
 
+# PYTHON names the one to use, where several are there.
 find_python() {
   local candidate
-  for candidate in python3.13 python3.12 python3.11 python3 python3.14; do
+  for candidate in ${PYTHON:-} python3.13 python3.12 python3.11 python3 python3.14; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
       echo "$candidate"
       return

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import dynamodb, exchanges, process, redis_server
+from tests.parts import browser, dynamodb, exchanges, process, redis_server, terraform
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
+
+OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init")  # what the machines' scripts and units are held against
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +30,12 @@ def pytest_report_header() -> list[str]:
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
+        f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
+        f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",
+        f"node: {shutil.which('node') or 'SKIPPED, modules of the page and examples in JavaScript are not tried'}",
+        f"terraform: {'SKIPPED, ' + why if (why := terraform.missing()) else 'yes'}",
+        *(f"{program}: SKIPPED, not installed" for program in OPTIONAL if shutil.which(program) is None),
+        f"checkov: {'yes' if terraform.checkov() else 'SKIPPED, ./test.sh terraform brings it'}",
         f"promtool: {'yes' if shutil.which('promtool') else 'SKIPPED, Prometheus is not installed'}",
     ]
 

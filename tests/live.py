@@ -62,11 +62,15 @@ def test_it_is_ready(url: str) -> None:
 def test_each_exchange_answers(url: str, asset: str) -> None:
     """Every exchange has a closed breaker and a part in a price just made."""
     exchanges = call("GET", f"{url}/ready").json["exchanges"]
-    assert exchanges
     assert {name: state["breaker"] for name, state in exchanges.items()} == dict.fromkeys(exchanges, "closed")
     assert refresh(url, asset).status == 200
-    sources = call("GET", f"{url}/prices/{asset}/sources").json
-    assert {source["exchange"] for source in sources["sources"]} == set(exchanges), sources["left_out"]
+    price = call("GET", f"{url}/prices/{asset}/sources").json
+    sources = {source["exchange"] for source in price["sources"]}
+    if exchanges:
+        assert sources == set(exchanges), price["left_out"]
+    else:  # who only answers asks none, and knows them by their prices
+        assert sources
+        assert price["left_out"] == []
 
 
 def test_a_price_is_that_of_its_sources(url: str, asset: str) -> None:
@@ -96,7 +100,8 @@ def test_history_holds_the_price(url: str, asset: str) -> None:
     refreshed = refresh(url, asset).json
 
     def stored() -> bool:
-        prices = call("GET", f"{url}/prices/{asset}/history?limit=1000").json["prices"]
+        answer = call("GET", f"{url}/prices/{asset}/history?limit=1000")
+        prices = answer.json["prices"] if answer.status == 200 else []  # 503 while DynamoDB is slow
         return (refreshed["timestamp"], refreshed["price"]) in [(one["timestamp"], one["price"]) for one in prices]
 
     wait_for(stored, 15, "the refreshed price in history")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,6 +13,8 @@ from aggregator.metrics import Metrics
 from aggregator.models import Price
 from tests.parts.examples import NOW, price
 
+WHO = ContextVar("WHO", default="nobody")
+
 
 class Sink:
     """Takes a batch each time it is let, and can be told to fail."""
@@ -21,10 +24,12 @@ class Sink:
         self.let = asyncio.Semaphore(0)
         self.error: Exception | None = None
         self.writing = 0
+        self.on_behalf_of: list[str] = []
 
     async def write(self, prices: Sequence[Price]) -> None:
         """Take a batch, when let."""
         self.writing += 1
+        self.on_behalf_of.append(WHO.get())
         assert self.writing == 1, "two writes at a time"
         await self.let.acquire()
         self.writing -= 1
@@ -129,3 +134,15 @@ async def test_closing_does_not_wait_for_ever(commit: GroupCommit) -> None:
     await commit.close(0.01)
     outcomes = await asyncio.gather(*writers, return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["the write was abandoned"] * 2
+
+
+async def test_a_write_is_nobody_s_request(commit: GroupCommit, sink: Sink) -> None:
+    """It has what others bring as well, so what it logs must not have the id of who happened to be first."""
+
+    async def write() -> None:
+        WHO.set("somebody")
+        assert await commit.write([price()])
+
+    sink.let.release()
+    await asyncio.create_task(write())
+    assert sink.on_behalf_of == ["nobody"]

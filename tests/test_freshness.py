@@ -1,5 +1,7 @@
 """Freshness: the p95 age of each tier, and when it is too old."""
 
+import math
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -27,8 +29,8 @@ def metrics() -> Metrics:
 def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
     """Infinitely old, shown as null; a tier without assets is not shown."""
     assert Freshness(catalog, metrics).by_tier(NOW) == {
-        Tier.HOT: TierFreshness(20, 0, None, 15.0),
-        Tier.COLD: TierFreshness(1, 0, None, 900.0),
+        Tier.HOT: TierFreshness(20, 0, None, 15.0, 7.5),
+        Tier.COLD: TierFreshness(1, 0, None, 900.0, 450.0),
     }
 
 
@@ -44,7 +46,7 @@ def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
     freshness = Freshness(catalog, metrics)
     for number in range(19):
         freshness.note(price(f"s{number}", NOW), NOW)
-    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0)
+    assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0, 7.5)
     assert freshness.by_tier(NOW + 15)[Tier.HOT].trouble == ""
     assert freshness.by_tier(NOW + 15.1)[Tier.HOT].trouble == "p95 age is 15.1 s, at most 15 s are allowed"
 
@@ -71,6 +73,48 @@ def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics
     freshness.cover(Coverage([exchange], 1))
     assert freshness.by_tier(NOW)[Tier.HOT].assets == 20
     exchange.listing = traded
-    assert freshness.by_tier(NOW)[Tier.HOT] == TierFreshness(12, 12, 0.0, 15.0)
+    assert freshness.by_tier(NOW)[Tier.HOT] == TierFreshness(12, 12, 0.0, 15.0, 7.5)
     exchange.listing = set()
     assert freshness.by_tier(NOW)[Tier.HOT].trouble == "8 of 20 assets have no price yet"
+
+
+def gauge(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Return a series' value, or None while it is not there."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
+    """Of each tier that has assets: how many, how many without a price, and the p95 age, infinite without prices."""
+    freshness = Freshness(catalog, metrics)
+    freshness.tell(NOW)
+    assert gauge(metrics, "price_tier_age_seconds", tier="hot") == math.inf
+    assert gauge(metrics, "price_tier_unpriced_assets", tier="hot") == gauge(metrics, "price_tier_assets", tier="hot")
+    assert gauge(metrics, "price_tier_assets", tier="medium") is None
+    for number in range(19):
+        freshness.note(price(f"s{number}", NOW), NOW)
+    freshness.tell(NOW + 4)
+    assert gauge(metrics, "price_tier_age_seconds", tier="hot") == 4
+    assert gauge(metrics, "price_tier_unpriced_assets", tier="hot") == 1
+    assert gauge(metrics, "price_tier_assets", tier="hot") == 20
+
+
+def test_a_tier_is_looked_at_ten_times_an_interval(catalog: Catalog, metrics: Metrics) -> None:
+    """At most, however often the metrics are asked for."""
+    freshness = Freshness(catalog, metrics)
+    freshness.tell(NOW)
+    freshness.take([price(f"s{number}", NOW) for number in range(21)])
+    freshness.tell(NOW + 0.75)
+    assert gauge(metrics, "price_tier_age_seconds", tier="hot") == 0.75
+    assert gauge(metrics, "price_tier_age_seconds", tier="cold") == math.inf
+    freshness.tell(NOW + 30)
+    assert gauge(metrics, "price_tier_age_seconds", tier="cold") == 30
+
+
+def test_whether_others_are_heard_of_is_told_where_there_are_others(catalog: Catalog, metrics: Metrics) -> None:
+    """Absent in a process that runs alone, else 1 or 0."""
+    freshness = Freshness(catalog, metrics)
+    assert gauge(metrics, "price_feed_connected", store="redis") is None
+    freshness.connected()
+    assert gauge(metrics, "price_feed_connected", store="redis") == 1
+    freshness.disconnected()
+    assert gauge(metrics, "price_feed_connected", store="redis") == 0

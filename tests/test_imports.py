@@ -14,13 +14,14 @@ LAYERS = [
     ["models"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
-    ["conversion"],
-    ["ports", "settings", "metrics", "hub", "logs", "progress"],
+    ["conversion", "tracing"],
+    ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage"],
-    ["freshness", "commit", "work", "accesses"],
-    ["ranking", "tally"],
+    ["freshness", "commit", "work", "accesses", "ages"],
+    ["ranking", "tally", "fanout"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
     ["service", "dead_letters"],
+    ["doctor"],
     ["__main__"],
 ]
 HOMES = {
@@ -28,15 +29,17 @@ HOMES = {
     "aiobreaker": ["exchanges/guard.py"],
     "aiolimiter": ["exchanges/allowance.py"],
     "ccxt": ["exchanges/ccxt.py"],
-    "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group")],
-    "aioboto3": ["stores/dynamodb.py"],
-    "botocore": ["stores/dynamodb.py"],
+    "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group", "iam")],
+    "aioboto3": ["stores/dynamodb.py", "stores/redis/iam.py"],
+    "botocore": ["stores/dynamodb.py", "stores/redis/iam.py"],
     "sqlite3": ["stores/database.py"],
-    "uvicorn": ["service/server.py", "service/protocol.py"],
+    "uvicorn": [f"service/{name}.py" for name in ("server", "protocol", "socket_protocol", "unread", "at_once")],
+    "sse_starlette": ["api/stream.py"],
     "uvloop": ["service/running.py"],
     "pydantic_settings": ["settings.py"],
     "rich": ["progress.py"],
-    "psutil": ["metrics.py"],
+    "psutil": ["metrics/machine.py"],
+    "opentelemetry": ["telemetry.py"],
 }
 PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {
@@ -114,7 +117,8 @@ def test_each_library_has_one_home(file: Path) -> None:
     if "starlette" in used:
         assert relative.startswith(("api/", "service/"))
     if "prometheus_client" in used:
-        assert relative in ("metrics.py", "service/roles.py", "service/record.py")
+        openers = ("service/roles.py", "service/draining.py", "service/record.py")
+        assert relative.startswith("metrics/") or relative in (*openers, "doctor/stores.py", "doctor/exchanges.py")
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.accesses import Accesses
 from aggregator.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
-from aggregator.metrics import Metrics
+from aggregator.metrics import FOUND_IN, Metrics
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.ports import Trigger
 from aggregator.service.server import STOP_SECONDS
@@ -104,6 +104,27 @@ async def test_a_history_that_hangs_is_passed_over(parts: Parts) -> None:
         parts.refresher.gives = NoPrice("btcusdt")
         assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
     assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 3
+
+
+async def test_where_a_price_was_found_is_counted(parts: Parts) -> None:
+    """Each asset asked for once, alone or in a list: near, in the cache, in history, at the exchanges, or nowhere."""
+
+    def found() -> dict[str, float]:
+        return {place: count for place in FOUND_IN if (count := parts.value("price_reads_total", found_in=place))}
+
+    await parts.lookup.get(BTC)
+    assert found() == {"nowhere": 1}
+    parts.now += RETRY_AFTER
+    parts.refresher.gives = price(timestamp=parts.now)
+    await parts.lookup.get(BTC)
+    await parts.history.write([price(timestamp=parts.now)])
+    await parts.lookup.get_many([BTC, ETH])
+    await parts.lookup.get_many([BTC, ETH])
+    parts.cache.near = True
+    await parts.lookup.get(BTC)
+    assert found() == {"nowhere": 3, "exchanges": 1, "history": 1, "cache": 1, "near": 1}
+    assert parts.value("price_cache_hits_total") == 2
+    assert parts.value("price_age_at_read_seconds_count", tier="hot") == 4
 
 
 def test_the_bound_leaves_time_to_answer() -> None:

@@ -1,7 +1,9 @@
 """The metrics' names and labels, which people's dashboards depend on."""
 
+import platform
 import shutil
 import subprocess
+from importlib.metadata import version
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -64,6 +66,13 @@ def test_losses_begin_at_zero(name: str) -> None:
     registry = Metrics(CollectorRegistry()).registry
     samples = [one for family in registry.collect() for one in family.samples if one.name == name]
     assert [one.value for one in samples] == [0.0] * (1 if name == "price_history_lost_total" else 3)
+
+
+def test_the_build_is_told() -> None:
+    """The package's version and Python's, as labels of a 1."""
+    registry = Metrics(CollectorRegistry()).registry
+    labels = {"version": version("aggregator"), "python": platform.python_version()}
+    assert registry.get_sample_value("price_build_info", labels) == 1
 
 
 def test_two_services_in_one_process_do_not_share_numbers() -> None:

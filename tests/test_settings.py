@@ -7,7 +7,7 @@ import pytest
 
 from aggregator.exchanges.dialect import Dialect
 from aggregator.models import Tier
-from aggregator.service.opening import DIALECTS, PUSHING
+from aggregator.service.exchanges import DIALECTS, PUSHING
 from aggregator.settings import DynamoTarget, SettingsError, SqliteTarget, history_target, load
 from aggregator.targets import DIALECTS as NAMES
 from aggregator.targets import PUSHING as PUSHING_NAMES
@@ -87,6 +87,9 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("exchange_concurrency", "1"),
         ("max_in_flight", "0"),
         ("max_connections", "0"),
+        ("max_streams", "0"),
+        ("stream_replay", "999"),
+        ("stream_seconds", "0"),
         ("refresh_cooldown", "-1"),
         ("refresh_cooldown", "nan"),
         ("refresh_rate", "0"),

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aggregator.api.answers import answer
 from aggregator.metrics import Metrics
 
+STREAMS = frozenset({"/stream", "/ws"})  # they have a bound of their own, as theirs last
 _OPS = frozenset({"/health", "/ready", "/metrics"})
 _MOST_OPS = 100
 _TOO_MANY = answer({"msg": "Too many requests under way"}, 503, {"Retry-After": "1"})
@@ -31,6 +32,9 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it: 503."""
+        if scope["path"] in STREAMS:
+            await self._app(scope, receive, send)
+            return
         slots = self._ops_slots if scope["type"] == "http" and scope["path"] in _OPS else self._slots
         if not slots.free:
             await _TOO_MANY(scope, receive, send)

@@ -10,15 +10,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
-from aggregator.api.admission import Admission
+from aggregator.api.admission import STREAMS, Admission
 from aggregator.api.answers import answer
+from aggregator.api.identified import Identified
 from aggregator.api.openapi.document import described
 from aggregator.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
 _MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
-_ENDPOINTS = ("prices", "refresh", "assets", "health", "ready", "metrics", "openapi.json")
+_MOST_LOGGED = 200
+_ENDPOINTS = (
+    "",
+    "page",
+    "docs",
+    "prices",
+    "refresh",
+    "assets",
+    "health",
+    "ready",
+    "metrics",
+    "openapi.json",
+    "stream",
+    "ws",
+)
 
 
 def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:
@@ -31,29 +47,33 @@ def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False
-    return Counted(Admission(Bounded(app), most_in_flight, metrics), metrics)
+    return Identified(Counted(Admission(Bounded(app), most_in_flight, metrics), metrics))
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:
     return answer({"msg": error.detail}, error.status_code, error.headers)
 
 
-async def _crash(request: Request, error: Exception) -> Response:
-    """Answer what nobody planned; Starlette raises it again for the server's log."""
-    structlog.get_logger().error("request_crashed", path=request.url.path[:200], error=repr(error))
+async def _crash(request: Request, _: Exception) -> Response:
+    """Answer what nobody planned; Starlette raises it again, and the server logs it, with what we know of it."""
+    bind_contextvars(path=_path(request.scope))
     return answer({"msg": "Internal error"}, 500)
 
 
 class Bounded:
-    """Refuses what is too large before anything reads it: 413 for a body, 414 for an address."""
+    """Refuses what is too large before anything reads it: 413 for a body, 414 for an address; and stray WebSockets."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        refusal = _too_large(scope) if scope["type"] == "http" else None
+        refusal = _too_large(scope) if scope["type"] == "http" else _astray(scope)
         await (refusal or self._app)(scope, receive, send)
+
+
+def _astray(scope: Scope) -> Response | None:
+    return None if scope["path"] in STREAMS else answer({"msg": "There are WebSockets at /ws only"}, 404)
 
 
 def _too_large(scope: Scope) -> Response | None:
@@ -71,12 +91,13 @@ class Counted:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._requests = metrics.api_requests
+        self._log = structlog.get_logger()
         self._seconds = {name: metrics.api_seconds.labels(f"/{name}") for name in (*_ENDPOINTS, "other")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["path"] in STREAMS or scope["type"] != "http":
+            await self._count_begun(scope, receive, send)
             return
         started = time.perf_counter()
         status = 500  # what a crash becomes
@@ -90,12 +111,35 @@ class Counted:
         try:
             await self._app(scope, receive, noted)
         finally:
-            name = _endpoint(scope["path"])
-            self._requests.labels(f"/{name}", str(status)).inc()
-            self._seconds[name].observe(time.perf_counter() - started)
+            self._count(scope, status, started)
+
+    async def _count_begun(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a stream, counted and timed as it begins: its end says nothing of how fast we are."""
+        started = time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            status = 101 if message["type"] == "websocket.accept" else message.get("status")
+            if status is not None:
+                self._count(scope, status, started)
+            await send(message)
+
+        await self._app(scope, receive, noted)
+
+    def _count(self, scope: Scope, status: int, started: float) -> None:
+        name, seconds = endpoint_of(scope["path"]), time.perf_counter() - started
+        self._requests.labels(f"/{name}", str(status)).inc()
+        self._seconds[name].observe(seconds)
+        method = scope.get("method", "GET")  # a WebSocket has none, and begins with a GET
+        self._log.debug("request", method=method, path=_path(scope), status=status, seconds=round(seconds, 6))
 
 
-def _endpoint(path: str) -> str:
+def _path(scope: Scope) -> str:
+    """Return the path as it came: undecoded, it has no sign that would begin another line in the log."""
+    path: bytes = scope["raw_path"][:_MOST_LOGGED]
+    return path.decode("ascii", "backslashreplace")
+
+
+def endpoint_of(path: str) -> str:
     """Return the first part of the path if it is one of ours: a label must not be made of what callers send."""
     first = path[1:].partition("/")[0]
     return first if first in _ENDPOINTS else "other"

@@ -49,7 +49,8 @@ class AtHand:
             return
         started = time.perf_counter()
         asset = self._catalog.find(scope["path"][len(_PREFIX) :])
-        body = self._body(asset) if asset is not None and scope["method"] in _METHODS else None
+        now = self._now()
+        body = self._body(asset, now) if asset is not None and scope["method"] in _METHODS else None
         seen = _if_none_match(scope)
         if asset is None or body is None or seen is None or scope["query_string"]:
             await self._app(scope, receive, send)
@@ -60,11 +61,12 @@ class AtHand:
         if at_once is None or not at_once(reply.status, reply.head, reply.raw if scope["method"] == "GET" else b""):
             await send(reply.start)
             await send(reply.end)
-        self._tally.add(asset, time.perf_counter() - started, not_modified=not_modified)
+        age = now - body.price.timestamp
+        self._tally.add(asset, time.perf_counter() - started, age, not_modified=not_modified)
 
-    def _body(self, asset: Asset) -> Body | None:
+    def _body(self, asset: Asset, now: float) -> Body | None:
         price = self._near.peek(asset.symbol)
-        if price is None or self._now() - price.timestamp > self._catalog.cadence[asset.tier].gone_after:
+        if price is None or now - price.timestamp > self._catalog.cadence[asset.tier].gone_after:
             return None
         return self._bodies.of(asset, price)
 

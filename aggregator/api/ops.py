@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,8 +18,10 @@ from aggregator.errors import StoreError
 from aggregator.freshness import Freshness
 from aggregator.metrics import CONTENT_TYPE, Metrics
 from aggregator.models import Asset
-from aggregator.ports import Exchange, Lag, Store
+from aggregator.ports import Lag, Store, Watch
 from aggregator.tiers import Catalog
+
+T = TypeVar("T")
 
 _PING_SECONDS = 1.0
 
@@ -30,7 +34,7 @@ class OpsRoutes:
         catalog: Catalog,
         stores: Mapping[str, Store],
         sinks: Sequence[GroupCommit],
-        exchanges: Sequence[Exchange],
+        watch: Watch,
         coverage: Coverage | None,
         freshness: Freshness,
         lag: Lag | None,
@@ -39,7 +43,7 @@ class OpsRoutes:
     ) -> None:
         self._stores = stores
         self._sinks = sinks
-        self._exchanges = exchanges
+        self._watch = watch
         self._coverage = coverage
         self._freshness = freshness
         self._lag = lag
@@ -57,12 +61,14 @@ class OpsRoutes:
         ]
 
     async def assets(self, _: Request) -> Response:
-        """GET /assets: every listed asset with its tier and rank, and where it is traded."""
+        """GET /assets: every listed asset, its two sides where the symbols file tells them, its tier and rank.
+
+        And where it is traded, in a process that asks the exchanges.
+        """
         return answer({"assets": [self._listed(asset) for asset in self._catalog.assets.values()]})
 
     def _listed(self, asset: Asset) -> dict[str, object]:
-        """Show one; who asks no exchange cannot say where it is traded."""
-        shown: dict[str, object] = {"symbol": asset.symbol, "tier": asset.tier, "rank": asset.rank}
+        shown = msgspec.structs.asdict(asset)
         if self._coverage is not None:
             shown["venues"] = self._coverage.venues(asset.symbol)
             shown["too_few_venues"] = self._coverage.too_few(asset.symbol)
@@ -82,8 +88,10 @@ class OpsRoutes:
         A cache that is away is told and is no 503: readers are served from history, and taking every replica out of
         service at once for it would make a small trouble a large one. Nor is an exchange, as the others make prices.
         """
-        pings = await asyncio.gather(*(_ping(store) for store in self._stores.values()))
-        stores = dict(zip(self._stores, pings, strict=True))
+        (shown, troubles), pings = await asyncio.gather(
+            self._exchanges(), asyncio.gather(*(_in_time(store.ping()) for store in self._stores.values()))
+        )
+        stores = {name: trouble for name, (_, trouble) in zip(self._stores, pings, strict=True)}
         # A write that has just failed says more than a ping that succeeds, as on a full disk.
         stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
         tiers = self._freshness.by_tier(self._now())
@@ -95,29 +103,33 @@ class OpsRoutes:
             for tier, lag in lags.items()
             if lag > self._catalog.cadence[tier].interval
         ]
-        now, max_age = self._now(), self._catalog.cadence[next(iter(tiers))].max_age
-        reasons += [
-            f"{one.name}: {trouble}" for one in self._exchanges if (trouble := exchanges.trouble(one, now, max_age))
-        ]
+        reasons += troubles
         ready = not stores["history"] and not next(iter(tiers.values())).trouble
         body = {
             "ready": ready,
             "reasons": reasons,
             "stores": {name: trouble or "ok" for name, trouble in stores.items()},
-            "exchanges": {one.name: exchanges.shown(one, now) for one in self._exchanges},
+            "exchanges": shown,
             "tiers": tiers,
             "jobs_behind_seconds": lags,
         }
         return answer(body, 200 if ready else 503)
 
+    async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:
+        """Return the exchanges' states by name, and what is wrong with them, or why that is not known."""
+        views, trouble = await _in_time(self._watch.look())
+        if views is None:
+            return {}, [f"exchanges: not known: {trouble}"]
+        hottest = next(iter(self._freshness.by_tier(self._now())))
+        return exchanges.told(views, self._now(), self._catalog.cadence[hottest].max_age)
 
-async def _ping(store: Store) -> str:
-    """Return what is wrong with the store, or nothing; one that does not answer in time counts as away."""
+
+async def _in_time(work: Awaitable[T]) -> tuple[T | None, str]:
+    """Return what the store says, or what is wrong with it; one that does not answer in time counts as away."""
     try:
         async with asyncio.timeout(_PING_SECONDS):
-            await store.ping()
+            return await work, ""
     except StoreError as error:
-        return str(error)
+        return None, str(error)
     except TimeoutError:
-        return f"no answer within {_PING_SECONDS:g} s"
-    return ""
+        return None, f"no answer within {_PING_SECONDS:g} s"

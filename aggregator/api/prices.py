@@ -11,12 +11,12 @@ from aggregator.api import answers
 from aggregator.api.answers import answer, asset_of, cacheable, refuse
 from aggregator.api.bodies import Bodies, tag_of
 from aggregator.api.keys import Keys
+from aggregator.api.named import bound, missing, names_in, sorted_out
 from aggregator.api.throttle import Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
 from aggregator.ports import Prices
 from aggregator.tiers import Catalog
 
-MOST_ASSETS = 1000
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -56,14 +56,14 @@ class PriceRoutes:
 
     async def many(self, request: Request) -> Response:
         """GET /prices?assets=a,b or ?tier=hot: the known ones, and the missing ones each with its reason."""
-        wanted, missing = self._wanted(request)
+        wanted, unknown = self._wanted(request)
         found = await self._prices.get_many(wanted)
-        missing += [_missing(asset.symbol, answers.NO_PRICE) for asset in wanted if asset.symbol not in found]
+        unknown += [missing(asset.symbol, answers.NO_PRICE) for asset in wanted if asset.symbol not in found]
         bodies = [self._bodies.of(asset, found[asset.symbol]) for asset in wanted if asset.symbol in found]
-        unknown = encode(missing)
-        raw = b'{"prices":[%b],"missing":%b}' % (b",".join([body.raw for body in bodies]), unknown)
-        max_age = 0 if missing else min(body.max_age for body in bodies)
-        return cacheable(request, raw, tag_of(bodies, unknown), max_age)
+        rest = encode(unknown)
+        raw = b'{"prices":[%b],"missing":%b}' % (b",".join([body.raw for body in bodies]), rest)
+        max_age = 0 if unknown else min(body.max_age for body in bodies)
+        return cacheable(request, raw, tag_of(bodies, rest), max_age)
 
     async def sources(self, request: Request) -> Response:
         """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
@@ -96,36 +96,9 @@ class PriceRoutes:
             raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot")
         if not named:
             return self._of_tier(answers.choice(request, "tier", "", tuple(Tier))), []
-        given = ",".join(named).split(",")
-        names = list(dict.fromkeys(filter(None, given)))
-        _bound(names and given)  # counted as they are written, which is what a client can be told of
-        return self._sorted_out(names)
+        return sorted_out(names_in(named), self._catalog)
 
     def _of_tier(self, tier: str) -> Sequence[Asset]:
         assets = self._catalog.of(Tier(tier))
-        _bound(assets)
+        bound(assets)
         return assets
-
-    def _sorted_out(self, names: Sequence[str]) -> tuple[list[Asset], list[dict[str, str]]]:
-        assets: dict[str, Asset] = {}
-        missing: list[dict[str, str]] = []
-        for name in names:
-            asset = self._catalog.find(name)  # nearly always; only what is not found is looked at more closely
-            symbol = name if asset else answers.normal(name)
-            asset = asset or (self._catalog.find(symbol) if symbol else None)
-            if asset is not None:
-                assets[asset.symbol] = asset
-            else:
-                missing.append(_missing(symbol or name, answers.NOT_FOUND if symbol else answers.INVALID_SYMBOL))
-        return list(assets.values()), missing
-
-
-def _bound(asked: Sequence[object]) -> None:
-    if not asked:
-        raise refuse(400, "Name at least one asset")
-    if len(asked) > MOST_ASSETS:
-        raise refuse(400, f"{len(asked)} assets are too many: at most {MOST_ASSETS} in one call")
-
-
-def _missing(asset: str, reason: str) -> dict[str, str]:
-    return {"asset": asset, "reason": reason}

@@ -28,6 +28,7 @@ from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.quiet import retry_after
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, Clock, Ticker
+from aggregator.tracing import UNTRACED, Tracer
 
 _LISTING_SECONDS = 30.0
 _LEAST_BURST = 2.0
@@ -62,11 +63,12 @@ class CcxtExchange(GuardedExchange):
         rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._client = _client(library, url)
         self._timeout = timeout
         pace = 1000 / max(1.0, float(self._client.rateLimit))
-        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), rest, clock, now)
+        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), rest, clock, now, tracer)
 
     async def close(self) -> None:
         """Close its connections."""
@@ -132,11 +134,11 @@ def _client(library: str, url: str) -> Any:
         import ccxt.async_support as ccxt  # noqa: PLC0415  # only for those who name it: see above
     except ImportError as error:
         raise CannotGoOn(
-            f"ccxt:{library} needs ccxt, which is not installed: pip install 'aggregator[ccxt]'"
+            f"ccxt:{library} needs ccxt, which is not installed", "pip install 'aggregator[ccxt]'"
         ) from error
     if library not in ccxt.exchanges:
         raise CannotGoOn(
-            f"ccxt knows no exchange {library!r}; `python -c 'import ccxt; print(ccxt.exchanges)'` lists all"
+            f"ccxt knows no exchange {library!r}", "`python -c 'import ccxt; print(ccxt.exchanges)'` lists all"
         )
     options = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "warnOnFetchOpenOrdersWithoutSymbol": False}
     client = getattr(ccxt, library)({"enableRateLimit": False, "timeout": _LISTING_SECONDS * 1000, "options": options})

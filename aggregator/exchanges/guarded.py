@@ -20,6 +20,7 @@ from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, Quiet
 from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.pricing import FUTURE_TOLERANCE
+from aggregator.tracing import UNTRACED, Tracer, Value
 
 _TELL_SECONDS = 60.0  # between two lines in the log: some refuse a little every second, or fail every other one
 
@@ -37,12 +38,14 @@ class GuardedExchange:
         rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.name = name
         self.batch = batch
         self.calls_a_second = None if budget is None else budget.a_second / self._cost(batch)
         self._clock = clock
         self._now = now
+        self._tracer = tracer
         self._unknown: set[str] = set()  # symbols for which a whole batch was refused
         self._slots = asyncio.Semaphore(concurrency)
         self._listing = Listing(self._name_of)
@@ -54,6 +57,8 @@ class GuardedExchange:
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
         self._quiet_seconds = metrics.exchange_quiet.labels(name)
+        self._answered = metrics.exchange_answered.labels(name)
+        self._newest = metrics.exchange_newest.labels(name)
         self._opened_at = self._tell_at = self._tell_open_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
@@ -110,8 +115,8 @@ class GuardedExchange:
         """Whether its listing has the pair; None before one was read, and where there is none."""
         return self._listing.trades(symbol)
 
-    async def read_listing(self) -> bool:
-        """Read which pairs it trades; return whether that succeeded. What is known stays where it does not."""
+    async def read_listing(self) -> ExchangeError | None:
+        """Read which pairs it trades; return why that did not succeed. What is known stays then."""
         try:
             self._check()
             if self._allowance is not None:
@@ -122,10 +127,10 @@ class GuardedExchange:
             if isinstance(error, RateLimited):
                 self._be_quiet(error.seconds)
             self._log.warning("listing_unread", reason=error.reason.value, error=str(error))
-            return False
+            return error
         if self._listing.size is not None:
             self._log.info("listing_read", markets=self._listing.size)
-        return True
+        return None
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """Ask for at most `batch` assets in one call, and answer each with its ticker or why there is none.
@@ -173,7 +178,7 @@ class GuardedExchange:
             await self._allowance.take(self._cost(len(markets)), hot=hot)
         async with self._slots:
             self._check()  # before the guard, whose probe would be spent on it
-            return await self._guard.call(lambda: self._call(markets))
+            return await self._guard.call(lambda: self._traced_call(markets))
 
     def _check(self) -> None:
         """Raise RateLimited while the exchange is to be left alone."""
@@ -195,6 +200,11 @@ class GuardedExchange:
     def _left_out(self, error: ExchangeError) -> LeftOut:
         return LeftOut(self.name, error.reason, str(error))
 
+    async def _traced_call(self, markets: Sequence[Market]) -> Tickers:
+        told: dict[str, Value] = {"aggregator.exchange": self.name, "aggregator.assets": len(markets)}
+        with self._tracer.span("exchange call", told, "client"):
+            return await self._call(markets)
+
     async def _call(self, markets: Sequence[Market]) -> Tickers:
         started = self._clock()
         self._requests.inc()
@@ -213,10 +223,12 @@ class GuardedExchange:
         self._in_vain = not times
         if times:
             self._last_ticker = self._clock()
+            self._answered.set(self._now())
         latest = self._now() + FUTURE_TOLERANCE
         believed = [one for one in times if one <= latest]  # no NaN either
         if believed:
             self._newest_ticker = max(believed if self._newest_ticker is None else [*believed, self._newest_ticker])
+            self._newest.set(self._newest_ticker)
 
     def _be_quiet(self, asked: float | None, longest: float = LONGEST) -> None:
         if self._quiet.begin(asked, longest) and self._clock() >= self._tell_at:

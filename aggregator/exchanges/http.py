@@ -22,6 +22,7 @@ from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, retry_after
 from aggregator.metrics import Metrics
 from aggregator.models import Asset
+from aggregator.tracing import UNTRACED, Tracer
 
 Session = aiohttp.ClientSession
 T = TypeVar("T")
@@ -72,13 +73,14 @@ class HttpExchange(GuardedExchange):
         rest: Rest | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._dialect = dialect
         self._http = http
         self._listing_cost = dialect.listing_cost
         most = min(dialect.most_symbols, batch or dialect.most_symbols)
-        super().__init__(name, metrics, concurrency, most, dialect.budget, rest, clock, now)
+        super().__init__(name, metrics, concurrency, most, dialect.budget, rest, clock, now, tracer)
 
     def _name_of(self, asset: Asset) -> str:
         return self._dialect.name(asset)

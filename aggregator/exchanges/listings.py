@@ -60,5 +60,5 @@ class Listings:
 
     async def _try(self, exchange: GuardedExchange) -> None:
         self._read.discard(exchange.name)
-        if await exchange.read_listing():
+        if await exchange.read_listing() is None:
             self._read.add(exchange.name)

@@ -17,6 +17,7 @@ from aggregator.exchanges.recording import Record, Recording, RecordingFile, bod
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker
 from aggregator.ports import Exchange
+from aggregator.tracing import UNTRACED, Tracer
 
 _ERRORS: Mapping[Reason, type[ExchangeError]] = {
     one.reason: one for one in (ExchangeTimeout, ExchangeUnreachable, Undecodable)
@@ -107,8 +108,9 @@ class ReplayedExchange(HttpExchange):
         batch: int,
         rest: Rest | None,
         now: Callable[[], float],
+        tracer: Tracer = UNTRACED,
     ) -> None:
-        super().__init__(name, "", dialect, http, metrics, concurrency, batch, rest, now=now)
+        super().__init__(name, "", dialect, http, metrics, concurrency, batch, rest, now=now, tracer=tracer)
         self._recording = recording
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:

@@ -6,70 +6,21 @@ that arrives in one piece costs three comparisons.
 """
 
 import asyncio
-from collections.abc import Sequence
-from functools import partial
 
-import msgspec
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
-from aggregator.api.at_hand import AT_ONCE
-from aggregator.metrics import Metrics
+from aggregator.api.ending import Ending, announced
 from aggregator.models import encode
+from aggregator.service.at_once import lines, offer
+from aggregator.service.unread import State, Unread
 
 _PIECE = 16 * 1024  # the loop reads up to 256 KB at once: looked at in pieces, so that a bound means what it says
 _MOST_PIPELINED = 1000  # requests of one connection waiting for their turn, at some 3 KB each
 _MOST_IGNORED = 4 * 1024 * 1024  # bytes still read from who has been refused, so that the refusal arrives
+_MOST_HEADERS = 120  # of a request that becomes a WebSocket, each at most so long
+_LONGEST_LINE = 8000
 _LAST_CALL = 1.0  # seconds in which idle clients may still ask once we have been told to stop
-_PROGRESS = 64 * 1024  # bytes that count as reading an answer
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What one client may take: bytes and seconds."""
-
-    connections: int = 10_000  # of all clients together
-    head: int = 64 * 1024  # bytes of a request's head, and again of its body with its framing
-    request: float = 10.0  # from connecting to the first byte, and from that to the last
-    unread: float = 20.0  # without reading 64 KB, or the rest, of an answer that waits for it
-    linger: float = 2.0  # from a refusal to the end, for the client to read it
-
-
-class State(ServerState):
-    """What all connections of a server share."""
-
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
-        super().__init__()
-        self.limits = limits
-        self.cut = metrics.connections_cut
-        self._dated: tuple[object, bytes | None] = (None, None)
-
-    def dated(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-        """Return uvicorn's own headers as they are sent, made once a second; None once they end the connection."""
-        if headers is not self._dated[0]:
-            ends = any(name == b"connection" for name, _ in headers)
-            self._dated = (headers, None if ends else _lines(headers))
-        return self._dated[1]
-
-
-def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
-
-
-def _at_once(state: State, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
-    """Answer with bytes that are known, as uvicorn's `send` would after looking at each header by two expressions.
-
-    False where there is more to it: a client that does not read, a last answer. Then it has to be sent the usual way.
-    """
-    dated = state.dated(cycle.default_headers)
-    if dated is None or cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive or cycle.response_started:
-        return False
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join((STATUS_LINE[status], dated, head, body)))
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
 
 
 class _Deaf:
@@ -84,18 +35,17 @@ _parse = HttpToolsProtocol.data_received
 _start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # there is no other place to learn who is being answered
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(Unread, HttpToolsProtocol):
     """One connection."""
 
     server_state: State
     _unfinished = 0  # bytes of a head or body that has not ended yet, and of which request
     _unfinished_of: object = None
     _refused = False
+    _upgraded = False
     _running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the last one read
     _awaited: object = None  # what the client owes us, by identity, since when
     _awaited_since = 0.0
-    _unsent = 0  # bytes that wait for the client to read, when they last became fewer, since when
-    _unsent_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, or turn it away where there are too many."""
@@ -110,12 +60,11 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+            _disconnect(self._running)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # likewise
         self._running = cycle
-        cycle.scope["state"][AT_ONCE] = partial(_at_once, self.server_state, cycle)
+        offer(cycle, self.server_state.dated)
         _start(self, cycle, app)  # type: ignore[arg-type]  # the same in Starlette's words
 
     def data_received(self, data: bytes) -> None:
@@ -129,11 +78,20 @@ class Protocol(HttpToolsProtocol):
         if cycle is before or cycle.more_body or cycle.scope is not self.scope:
             self._look_at_rest(len(data) if cycle is before else 0)
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, unless the library that takes it would find its head too large, and say nothing."""
+        sizes = [len(name) + len(value) for name, value in self.scope["headers"]]
+        if len(sizes) > _MOST_HEADERS or max([len(self.url), *sizes]) > _LONGEST_LINE:
+            self._refuse("head", 431, f"A WebSocket may begin with {_MOST_HEADERS} headers of {_LONGEST_LINE} bytes")
+            return
+        self._upgraded = True
+        super().handle_websocket_upgrade()
+
     def _in_pieces(self, data: bytes) -> None:
         for first in range(0, len(data), _PIECE):
             self.data_received(data[first : first + _PIECE])
-            if self.transport.is_closing():
-                return
+            if self.transport.is_closing() or self._upgraded:
+                return  # what a client says before it was let in is lost on uvicorn
             if len(self.pipeline) > _MOST_PIPELINED:
                 self._count("pipelined")
                 self.transport.abort()
@@ -141,6 +99,8 @@ class Protocol(HttpToolsProtocol):
 
     def _look_at_rest(self, size: int) -> None:
         """Refuse a head or a body that has grown beyond its bound; `size` is how much of it has just come."""
+        if self._upgraded:
+            return
         self._unfinished = self._unfinished + size if size and self._unfinished_of is self.scope else size
         self._unfinished_of = self.scope
         if self._refused:
@@ -164,9 +124,10 @@ class Protocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Cut the connection off if its client has kept it waiting for too long; `now` in seconds of any clock."""
+        if self._stream is not None:
+            self._narrow()
         if self._is_left_unread(now):
-            self._count("unread")
-            self.transport.abort()
+            self._let_go(now)
             return
         awaited = None if self._answering else self._owed
         if awaited is not self._awaited:
@@ -182,6 +143,8 @@ class Protocol(HttpToolsProtocol):
 
         Closing sooner would lose the requests of those who ask one after the other, as theirs cross our closing.
         """
+        if self._stream is not None:
+            self.loop.call_later(_LAST_CALL, self.transport.abort)  # where its last words are not read
         if self._answering or self._refused:
             super().shutdown()
         else:
@@ -190,6 +153,13 @@ class Protocol(HttpToolsProtocol):
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _stream(self) -> Ending | None:
+        """What is being answered, if it is a stream."""
+        if self._running is None or self._running.response_complete:
+            return None
+        return announced(self._running.scope["state"])
 
     @property
     def _in_head(self) -> bool:
@@ -205,14 +175,20 @@ class Protocol(HttpToolsProtocol):
             return None
         return self if self.scope is None else self.scope
 
-    def _is_left_unread(self, now: float) -> bool:
-        """Whether an answer has been waiting for the client for too long, also after the connection was closed."""
-        unsent = self.transport.get_write_buffer_size()
-        if not unsent or not self._unsent or unsent <= self._unsent - _PROGRESS:
-            self._unsent, self._unsent_since = unsent, now
-            return False
-        self._unsent = max(self._unsent, unsent)
-        return now - self._unsent_since >= self.server_state.limits.unread
+    def _let_go(self, now: float) -> None:
+        """Cut off who does not read. A stream is ended with a word, for a client that comes round to it yet."""
+        running, stream = self._running, self._stream
+        if running is None or stream is None:
+            self._count("unread")
+        if running is None or stream is None or stream.reason:
+            self.transport.abort()
+            return
+        self._count("unread")
+        stream.reason = "slow"
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(stream.words), stream.words))
+        self._linger(now)
+        _disconnect(running)
+        self.flow.resume_writing()  # the stream may be waiting for it
 
     def _refuse(self, reason: str, status: int, message: str) -> None:
         """Say why, unless that would go into another answer, and hang up.
@@ -239,7 +215,7 @@ class Protocol(HttpToolsProtocol):
     def _refusal(self, status: int, message: str, more: bytes = b"") -> bytes:
         """Return a whole answer in the form of all refusals."""
         body = encode({"msg": message})
-        dated = _lines(self.server_state.default_headers)
+        dated = lines(self.server_state.default_headers)
         return b"".join(
             [
                 STATUS_LINE[status],
@@ -253,3 +229,9 @@ class Protocol(HttpToolsProtocol):
 
     def _count(self, reason: str) -> None:
         self.server_state.cut.labels(reason).inc()
+
+
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    """Let the application know that its client is gone."""
+    cycle.disconnected = True
+    cycle.message_event.set()

@@ -18,7 +18,8 @@ from aggregator.metrics import Metrics
 from aggregator.models import Tier
 from aggregator.ports import Exchange, Job
 from aggregator.refresher import most_in_job, seconds_together
-from aggregator.service.opening import DIALECTS, Opened, Parts, catalog_of
+from aggregator.service.exchanges import DIALECTS, Opened, Parts
+from aggregator.service.opening import catalog_of
 from aggregator.settings import Settings
 from aggregator.targets import REPLAY, ExchangeTarget, exchange_targets
 from aggregator.tiers import Catalog

@@ -15,29 +15,39 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from aggregator.accesses import Accesses
+from aggregator.ages import Ages
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
+from aggregator.api.browser import BrowserRoutes
+from aggregator.api.exchanges import Here
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.snapshots import Snapshots
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Throttle
+from aggregator.api.traced import traced
 from aggregator.commit import GroupCommit
 from aggregator.coverage import Coverage
 from aggregator.errors import StoreError
+from aggregator.fanout import Fanout
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
-from aggregator.ports import Exchange, History, Near, Refresh, Work
+from aggregator.ports import Exchange, History, Near, Refresh, Watch, Work
 from aggregator.progress import filling
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.refresher import Policy, Refresher, most_in_job, seconds_together
-from aggregator.service.opening import cache_of, catalog_of, open_exchanges, open_history, open_redis
+from aggregator.service.exchanges import open_exchanges
+from aggregator.service.opening import cache_of, catalog_of, open_history, open_redis, open_tracer
 from aggregator.service.pulse import Pulse
 from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
 from aggregator.settings import Settings
+from aggregator.stores.redis.board import Board, Teller
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.redis.jobs import SharedWork
@@ -46,11 +56,13 @@ from aggregator.stores.redis.refreshes import RefreshRequests, RemoteRefresh
 from aggregator.stores.redis.scores import RedisScores
 from aggregator.tally import Tally
 from aggregator.tiers import Catalog
+from aggregator.tracing import UNTRACED
 from aggregator.work import OwnWork
 
 log = structlog.get_logger()
 
 _DRAIN_SECONDS = 1.0
+_SUBSCRIBE_SECONDS = 2.0  # a start waits no longer for a Redis that has gone away meanwhile
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 _LONGEST_STOP = 10.0  # seconds for requests in flight, whatever the exchanges' timeout is
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
@@ -81,7 +93,7 @@ async def try_out(settings: Settings) -> None:
 async def serve_on(listener: socket.socket | None, settings: Settings, catalog: Catalog, stop: asyncio.Event) -> None:
     """As `serve`, on a port that somebody else has taken; with none, nobody can ask this process anything."""
     async with AsyncExitStack() as stack:
-        process = _Process(settings, catalog, stack)
+        process = _Process(settings, catalog, stack, stop)
         app = await process.open()
         _settle_memory()
         if listener is not None:
@@ -118,22 +130,27 @@ async def _until(
 class _Process:
     """One process' parts, opened in the order they depend on each other; the stack closes them the other way round."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, stack: AsyncExitStack, stop: asyncio.Event) -> None:
         self.beside: list[Coroutine[Any, Any, None]] = []
         self._settings = settings
         self._catalog = catalog
         self._stack = stack
+        self._stop = stop
         self.metrics = Metrics(CollectorRegistry())
         self._hub = Hub()
+        self.metrics.processes.labels(settings.role).set(1)
+        self._tracer = UNTRACED
+        self._coverage: Coverage | None = None
         self._freshness = Freshness(catalog, self.metrics)
+        self.metrics.before_text(lambda: self._freshness.tell(time.time()))
 
     async def open(self) -> ASGIApp:
         """Return the application, open; `beside` is what has to run with it."""
         settings = self._settings
+        self._tracer = await open_tracer(settings, self._stack)
         redis = await open_redis(settings, self._stack)
-        cache = cache_of(settings, redis, self._hub)
-        history = await open_history(settings, self.metrics, self._stack)
-        exchanges, coverage = await self._open_exchanges(cache)
+        cache = cache_of(settings, redis, self._hub, self._tracer)
+        history = await open_history(settings, self.metrics, self._stack, self._tracer)
         await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         feed = lag = None
         if redis is not None:
@@ -145,36 +162,43 @@ class _Process:
             assert redis is not None  # noqa: S101  # the settings see to it
             assert feed is not None  # noqa: S101  # likewise
             sinks = []
-            await self._catch_up(cache)
-            refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH)
+            refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH, self._tracer)
+            watch: Watch = Board(redis)
         else:
+            exchanges = await self._open_exchanges(cache)
+            watch = Here(exchanges)
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
+            if settings.role == "api":
+                await self._catch_up(cache, feed)
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
-        ops = OpsRoutes(self._catalog, stores, sinks, exchanges, coverage, self._freshness, lag, self.metrics)
+        ops = OpsRoutes(self._catalog, stores, sinks, watch, self._coverage, self._freshness, lag, self.metrics)
         if settings.role == "refresher":
-            return build(ops.routes(), self.metrics, settings.max_in_flight)
+            return traced(build(ops.routes(), self.metrics, settings.max_in_flight), self._tracer)
         return await self._open_api(cache, history, refresh, accesses, ops.routes())
 
-    async def _open_exchanges(self, cache: Near) -> tuple[list[Exchange], Coverage | None]:
-        """Return whom to ask, and where assets are traded; a process that only answers asks nobody."""
-        if self._settings.role == "api":
-            return [], None
-        opened = await open_exchanges(self._settings, self._catalog, cache, self.metrics, self._stack)
+    async def _open_exchanges(self, cache: Near) -> Sequence[Exchange]:
+        opened = await open_exchanges(
+            self._settings, self._catalog, cache, self.metrics, self._stack, tracer=self._tracer
+        )
         for part in opened.beside:
             await self._stack.enter_async_context(_running(part))
-        coverage = Coverage(opened.all, self._settings.min_sources)
-        self._freshness.cover(coverage)
-        return opened.all, coverage
+        self._coverage = Coverage(opened.all, self._settings.min_sources)
+        self._freshness.cover(self._coverage)
+        return opened.all
 
-    async def _catch_up(self, cache: Near) -> None:
+    async def _catch_up(self, cache: Near, feed: RedisFeed) -> None:
         """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.
 
-        Else /ready would say that there is no price yet.
+        Else /ready would say that there is no price yet. Not before new ones are heard of, as what came in between
+        would be missed, and of a cold asset for minutes.
         """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await feed.subscribed.wait()
         with suppress(StoreError):
             self._freshness.take(list((await cache.latest(list(self._catalog.assets))).values()))
 
@@ -189,7 +213,7 @@ class _Process:
     async def _open_refresher(
         self,
         redis: RedisClient | None,
-        exchanges: list[Exchange],
+        exchanges: Sequence[Exchange],
         cache: Near,
         history: History,
         sinks: list[GroupCommit],
@@ -198,12 +222,16 @@ class _Process:
         self._stack.push_async_callback(history.drain, _DRAIN_SECONDS)
         policy = _policy(self._settings)
         work = self._work(redis, most_in_job(exchanges, policy.lane), seconds_together(exchanges))
-        refresher = Refresher(self._catalog, exchanges, work, cache, sinks, self._freshness, self.metrics, policy)
+        refresher = Refresher(
+            self._catalog, exchanges, work, cache, sinks, self._freshness, self.metrics, policy, tracer=self._tracer
+        )
         self._stack.push_async_callback(refresher.close, STOP_SECONDS)
         self.beside.append(_refresh(refresher, self._catalog))
         if redis is not None:
             patience = self._settings.exchange_timeout + _LONGEST_REFRESH
-            self.beside.append(RefreshRequests(redis, self._catalog, refresher, _name(), patience).run())
+            requests = RefreshRequests(redis, self._catalog, refresher, _name(), patience, self._tracer)
+            self.beside.append(requests.run())
+            self.beside.append(Teller(Board(redis), _name(), exchanges).run())
         return refresher
 
     def _work(self, redis: RedisClient | None, most: int, together: float) -> Work:
@@ -222,10 +250,23 @@ class _Process:
         self._stack.push_async_callback(throttle.close, STOP_SECONDS)
         prices = PriceRoutes(self._catalog, lookup, throttle, bodies, Keys(self._settings.api_keys))
         stored = HistoryRoutes(self._catalog, history)
-        app = build([*stored.routes(), *more, *prices.routes()], self.metrics, self._settings.max_in_flight)
-        tally = Tally(self.metrics, accesses)
+        streams = self._open_streams(lookup, bodies)
+        routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
+        app = build(routes, self.metrics, self._settings.max_in_flight)
+        tally = Tally(self.metrics, accesses, Ages(self._catalog, self.metrics))
         await self._stack.enter_async_context(_running(tally))
-        return AtHand(app, self._catalog, cache, bodies, tally)
+        return traced(AtHand(app, self._catalog, cache, bodies, tally), self._tracer)
+
+    def _open_streams(self, lookup: Lookup, bodies: Bodies) -> list[BaseRoute]:
+        settings, alone = self._settings, self._settings.cache_url == "memory://"
+        bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
+        fanout = Fanout(self._catalog, self.metrics, *bounds, current=alone or self._hub.connected)
+        self._hub.listen(fanout)
+        self.beside.append(fanout.end_on(self._stop))
+        snapshots = Snapshots(self._catalog, lookup, bodies, fanout)
+        self._stack.push_async_callback(snapshots.close, STOP_SECONDS)
+        stream = StreamRoute(self._catalog, fanout, snapshots)
+        return [*stream.routes(), *SocketRoute(self._catalog, fanout, snapshots).routes()]
 
 
 @asynccontextmanager

@@ -12,7 +12,9 @@ from starlette.types import ASGIApp
 
 from aggregator.errors import CannotGoOn
 from aggregator.metrics import Metrics
-from aggregator.service.protocol import Limits, Protocol, State
+from aggregator.service.protocol import Protocol
+from aggregator.service.socket_protocol import LARGEST_MESSAGE, PING_SECONDS, SocketProtocol
+from aggregator.service.unread import Limits, State
 from aggregator.settings import Settings
 
 STOP_SECONDS = 2.0  # for what still runs when the last request has been answered
@@ -28,7 +30,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
         why = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
-        raise CannotGoOn(f"{why}; choose another --port (0 for any free one) or --host") from error
+        raise CannotGoOn(why, "choose another --port (0 for any free one) or --host") from error
     with listener:
         yield listener
 
@@ -59,7 +61,11 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=Protocol,
-                ws="none",
+                ws=SocketProtocol,
+                ws_max_size=LARGEST_MESSAGE,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PING_SECONDS,
+                ws_per_message_deflate=False,  # its memory for each client is more than all else we keep of it
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -79,7 +85,7 @@ class Server(uvicorn.Server):
         """Do what uvicorn does ten times a second, and sweep over the connections once."""
         if counter % _SWEEP_TICKS == 0:
             now = asyncio.get_running_loop().time()
-            for connection in cast("list[Protocol]", list(self.server_state.connections)):
+            for connection in cast("list[Protocol | SocketProtocol]", list(self.server_state.connections)):
                 connection.sweep(now)
         return await super().on_tick(counter)
 

@@ -31,6 +31,7 @@ _TYPES = [
     {"AttributeName": "asset", "AttributeType": "S"},
     {"AttributeName": "timestamp", "AttributeType": "N"},
 ]
+_NOBODY: Item = {"asset": {"S": "-doctor"}, "timestamp": {"N": "0"}}  # no symbol has a hyphen
 _FOR_GOOD = {"ValidationException"}  # the item's fault; missing rights or a missing table are somebody's to mend
 
 _sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
@@ -56,7 +57,15 @@ class DynamoTable:
         self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
 
     async def open(self) -> None:
-        """Connect for the life of the process (a client takes 60 ms to make) and create the table when missing."""
+        """Connect and create the table when missing."""
+        await self.connect()
+        with self._mapped():
+            await self._ensure_table()
+            if self._retention is not None:
+                await self._ensure_expiry()
+
+    async def connect(self) -> None:
+        """Make the client for the life of the process, which takes 60 ms, and ask nothing yet."""
         with self._mapped():
             session = aioboto3.Session()
             self._client = await self._stack.enter_async_context(
@@ -74,9 +83,28 @@ class DynamoTable:
                     **await _credentials(session, self._endpoint),
                 )
             )
-            await self._ensure_table()
-            if self._retention is not None:
-                await self._ensure_expiry()
+
+    async def exists(self) -> bool:
+        """Return whether the table is there. Raises StoreRefused when it has other keys than ours."""
+        with self._mapped():
+            try:
+                self._check_keys(await self._client.describe_table(TableName=self._table))
+            except self._client.exceptions.ResourceNotFoundException:
+                return False
+        return True
+
+    async def expires(self) -> bool:
+        """Return whether the table forgets what has expired. Raises StoreRefused when it does so by other means."""
+        with self._mapped():
+            return await self._has_expiry()
+
+    async def try_rights(self, *, writing: bool) -> None:
+        """Read an item that is no asset's, write and delete it. Raises StoreUnavailable for what is refused."""
+        await self._query(_NOBODY["asset"]["S"], 0, None, 1, newest_first=True)
+        put = {"PutRequest": {"Item": _NOBODY | {"price": {"N": "0"}}}}
+        for request in (put, {"DeleteRequest": {"Key": _NOBODY}}) if writing else ():
+            with self._mapped():
+                await self._client.batch_write_item(RequestItems={self._table: [request]})
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Put at most 25 prices of different keys in one call; return those DynamoDB did not process."""
@@ -157,6 +185,9 @@ class DynamoTable:
             found = await self._client.describe_table(TableName=self._table)
         if found["Table"]["TableStatus"] == "CREATING":
             raise StoreUnavailable(f"table {self._table} is still being created after {_TABLE_WAIT:g} s")
+        self._check_keys(found)
+
+    def _check_keys(self, found: Mapping[str, Any]) -> None:
         keys = {key["AttributeName"]: key["KeyType"] for key in found["Table"]["KeySchema"]}
         if keys != {"asset": "HASH", "timestamp": "RANGE"}:
             raise StoreRefused(f"table {self._table} has other keys than asset (partition) and timestamp (sort)")
@@ -171,14 +202,18 @@ class DynamoTable:
 
     async def _ensure_expiry(self) -> None:
         """Turn the table's TTL on, by `expires_at`."""
+        if not await self._has_expiry():
+            await self._client.update_time_to_live(
+                TableName=self._table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
+            )
+
+    async def _has_expiry(self) -> bool:
         found = (await self._client.describe_time_to_live(TableName=self._table))["TimeToLiveDescription"]
-        if found.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
-            if found.get("AttributeName") != "expires_at":
-                raise StoreRefused(f"table {self._table} expires by {found.get('AttributeName')}, not by expires_at")
-            return
-        await self._client.update_time_to_live(
-            TableName=self._table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
-        )
+        if found.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
+            return False
+        if found.get("AttributeName") != "expires_at":
+            raise StoreRefused(f"table {self._table} expires by {found.get('AttributeName')}, not by expires_at")
+        return True
 
     def _item(self, price: Price) -> Item:
         if self._retention is None:

@@ -37,12 +37,14 @@ class NearCache:
         return here | {symbol: price for symbol, price in there.items() if not self._is_outdated(price)}
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too.
+        """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too, which holds it at once.
 
-        What it does not take, nobody is told, though history has it; what is held of these assets is out of date then.
+        Who has just refreshed must not be given the price before. What the cache does not take, nobody is told, though
+        history has it; what is held of these assets is out of date then.
         """
         try:
             await self._cache.write(prices)
+            self.take(prices)
         except StoreError:
             self._held.drop(price.asset for price in prices)
             raise

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from aggregator.backoff import Backoff
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.models import Price
+from aggregator.ports import Table
 from aggregator.stores.outbox_file import OutboxFile, Row
 
 T = TypeVar("T")
@@ -32,22 +33,6 @@ _FROM_THE_START = 5.0  # seconds between two looks at all that waits
 _LOOK_AGAIN = 1.0  # seconds; another process may have put something into the file
 _MEASURE_SECONDS = 1.0
 _DIRECT_SECONDS = 1.0  # a refresh waits no longer than this for the table when the disk is full
-
-
-class Table(Protocol):
-    """What the outbox sends to."""
-
-    async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Put at most 25 prices of different keys; return those not taken. Raises StoreUnavailable or StoreRefused."""
-
-    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """As `History.latest`."""
-
-    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """As `History.between`."""
-
-    async def close(self) -> None:
-        """As `Store.close`."""
 
 
 class Outbox:
@@ -141,16 +126,22 @@ class Outbox:
             for _ in range(_BATCHES_IN_FLIGHT):
                 group.create_task(self._send())
 
-    async def drain(self, patience: float) -> None:
-        """Give what waits at most `patience` seconds to be sent; the rest stays on disk for the next start."""
+    async def drain(self, patience: float) -> int | None:
+        """Give what waits at most `patience` seconds to be sent; the rest stays on disk for the next start.
+
+        Return how many prices that is; None where the file cannot say.
+        """
         self._hurry = True
         self._arrived.set()
         with suppress(TimeoutError, StoreError):  # a file that cannot be read now is no reason not to stop
             async with asyncio.timeout(patience):
                 await self._emptied()
         with suppress(StoreError):
-            if rows := (await self._file.size()).rows:
+            rows = (await self._file.size()).rows
+            if rows:
                 self._log.info("left_in_outbox", rows=rows)
+            return rows
+        return None
 
     async def close(self) -> None:
         """Close the file and the table."""

@@ -75,8 +75,9 @@ class SqliteHistory:
             gone = await self._file.write(lambda connection: connection.execute(_EXPIRE, limit).rowcount)
             await self._file.checkpoint()
 
-    async def drain(self, patience: float) -> None:  # History's signature
+    async def drain(self, patience: float) -> int:  # noqa: ARG002  # History's signature
         """Nothing waits: what was written is where it belongs."""
+        return 0
 
     async def write(self, prices: Sequence[Price]) -> None:
         """Keep all of `prices`, or none; the same key again replaces what was there."""

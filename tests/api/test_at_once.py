@@ -10,12 +10,13 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from aggregator.accesses import Accesses
+from aggregator.ages import Ages
 from aggregator.api.at_hand import AT_ONCE, AtHand
 from aggregator.api.bodies import Bodies
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
-from aggregator.service.protocol import Limits
 from aggregator.service.server import Server
+from aggregator.service.unread import Limits
 from aggregator.stores.memory import MemoryCache
 from aggregator.tally import Tally
 from tests.parts.examples import CADENCE, CATALOG, price
@@ -35,7 +36,7 @@ class Api:
         self.now = time.time()
         self.cache = MemoryCache(TTL, Hub(), lambda: self.now)
         bodies = Bodies(CATALOG, lambda: self.now)
-        tally = Tally(metrics, Accesses(metrics, by_symbol=False))
+        tally = Tally(metrics, Accesses(metrics, by_symbol=False), Ages(CATALOG, metrics))
         self._app = AtHand(self._nothing, CATALOG, self.cache, bodies, tally, lambda: self.now)
         self._at_once = at_once
         self.server = Server(self, Limits(), metrics, 2)

@@ -93,7 +93,9 @@ def test_upper_case_is_fine(service: Service) -> None:
     assert service.get("/prices/BTCUSDT").json["asset"] == "btcusdt"
 
 
-@pytest.mark.parametrize("path", ["/", "/nosuch", "/price/btcusdt", "/refresh", "/health/x", "//", "/assets/"])
+@pytest.mark.parametrize(
+    "path", ["/page", "/docs/", "/nosuch", "/price/btcusdt", "/refresh", "/health/x", "//", "/assets/"]
+)
 def test_unknown_paths(service: Service, path: str) -> None:
     """404, in the same form as every other refusal."""
     answer = service.get(path)

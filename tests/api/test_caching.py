@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from aggregator.accesses import Accesses
+from aggregator.ages import Ages
 from aggregator.api.app import build
 from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies, Body, matches
@@ -58,7 +59,7 @@ class Api:
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
         self.long_way = build(PriceRoutes(catalog, lookup, throttle, bodies, Keys(())).routes(), metrics)
         self.asked_the_long_way = 0
-        self.tally = Tally(metrics, accesses)
+        self.tally = Tally(metrics, accesses, Ages(catalog, metrics))
         self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)
 
     async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,12 +80,13 @@ class Api:
 
 @pytest.mark.parametrize("later", [0.0, 0.5, 4.9, 7.4, 7.6, 9.0])
 async def test_both_ways_say_the_same(later: float) -> None:
-    """Status, headers and body, at every age."""
+    """Status, headers and body, at every age; but for the request's id, which names nothing where nothing is logged."""
     api = Api([price()])
     api.now = NOW + later
     quick = await api.get("/prices/btcusdt")
     assert api.asked_the_long_way == 0
     long = await asgi.get(api.long_way, "/prices/btcusdt")
+    assert long.headers.pop("x-request-id")
     assert (quick.status, quick.headers, quick.body) == (long.status, long.headers, long.body)
     assert quick.json["stale"] is (later > 7.5)
 
@@ -168,9 +170,22 @@ async def test_every_answer_is_counted() -> None:
     assert api.value("price_api_requests_total", endpoint="/prices", status="304") == 1
     assert api.value("price_api_request_duration_seconds_count", endpoint="/prices") == 2
     assert api.value("price_cache_hits_total") == 2
+    assert api.value("price_reads_total", found_in="near") == 2
     assert api.value("price_asset_access_total", asset="btcusdt", tier="hot") == 2
     assert api.accesses.take() == {"btcusdt": 2}
     assert api.accesses.take() == {}
+
+
+@pytest.mark.parametrize("later", [2.0, 7.4, 7.6])
+@pytest.mark.parametrize("target", ["/prices/btcusdt", "/prices/btcusdt?long", "/prices?assets=btcusdt"])
+async def test_how_old_it_is_is_counted(target: str, later: float) -> None:
+    """To the fraction of a second, and whether it said to be stale, whichever way it went."""
+    api = Api([price()])
+    api.now = NOW + later
+    await api.get(target)
+    assert api.value("price_age_at_read_seconds_sum", tier="hot") == pytest.approx(later)
+    assert api.value("price_age_at_read_seconds_count", tier="hot") == 1
+    assert api.value("price_stale_served_total", tier="hot") == (later > 7.5)
 
 
 SYMBOLS = [f"asset{number}" for number in range(200)]

@@ -15,8 +15,8 @@ from aggregator.api.history import HistoryRoutes
 from aggregator.errors import StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.models import Price
-from aggregator.service.protocol import Limits
 from aggregator.service.server import STOP_SECONDS, Server, address_of, listening
+from aggregator.service.unread import Limits
 from aggregator.tiers import assign
 from tests.parts.asgi import get
 from tests.parts.examples import CADENCE, NOW, price

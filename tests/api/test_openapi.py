@@ -10,10 +10,13 @@ import schemathesis
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
+from aggregator.api.browser import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.openapi.document import OPERATIONS, PATH, calls, document
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
 from aggregator.metrics import Metrics
 from aggregator.models import encode
 from tests.parts import asgi
@@ -27,6 +30,8 @@ NONE = cast("Any", None)  # a part that no route asks while routes are only list
 
 HISTORY = HistoryRoutes(CATALOG, NONE).routes()
 OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE, NONE).routes()
+STREAMS = [*StreamRoute(CATALOG, NONE, NONE).routes(), *SocketRoute(CATALOG, NONE, NONE).routes()]
+PAGES = BrowserRoutes().routes()
 PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE).routes()
 ITSELF = f"GET {PATH}"
 
@@ -41,7 +46,7 @@ async def shown(*routes: Any) -> Json:
 @pytest.fixture(scope="module")
 def told() -> Json:
     """Return the document of the whole API."""
-    found: Json = json.loads(encode(document([*HISTORY, *OPS, *PRICES])))
+    found: Json = json.loads(encode(document([*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES])))
     return found
 
 
@@ -56,9 +61,10 @@ def operations(told: Json) -> dict[str, Json]:
 
 async def test_every_route_is_told_and_nothing_else() -> None:
     """With its methods, by a process of any role; nothing is said of routes there are not."""
-    assert set(operations(await shown(*HISTORY, *OPS, *PRICES))) == {ITSELF, *calls([*HISTORY, *OPS, *PRICES])}
+    every = [*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES]
+    assert set(operations(await shown(*every))) == {ITSELF, *calls(every)}
     assert set(operations(await shown(*OPS))) == {ITSELF, *calls(OPS)}
-    assert set(OPERATIONS) == {ITSELF, *calls([*HISTORY, *OPS, *PRICES])}
+    assert set(OPERATIONS) == {ITSELF, *calls(every)}
 
 
 async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
@@ -117,7 +123,8 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("service")
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
     shared_market.sound()
-    running = Service(folder, exchanges=shared_market.setting, symbols_file=folder / "symbols.csv", api_keys="new")
+    settings = {"symbols_file": folder / "symbols.csv", "api_keys": "new", "stream_seconds": 0.02}
+    running = Service(folder, exchanges=shared_market.setting, **settings)
     running.started()
     wait_for(lambda: running.get("/prices/ethusdt/history").json["prices"] != [])
     yield running
@@ -161,11 +168,23 @@ def strict(service: Service) -> Json:
         ("POST /refresh/{asset}", "/refresh/btcusdt", 401, {}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 403, {"X-API-Key": "wrong"}),
         ("POST /refresh/{asset}", "/refresh/nosuch", 404, {"X-API-Key": "new"}),
+        ("GET /stream", "/stream", 200, {}),
+        ("GET /stream", "/stream?assets=btcusdt,nosuch", 200, {"Last-Event-ID": "x"}),
+        ("GET /stream", "/stream?tier=hot,cold", 200, {}),
+        ("GET /stream", "/stream?tier=warm", 400, {}),
+        ("GET /stream", "/stream?assets=nosuch", 404, {}),
+        ("GET /ws", "/ws", 426, {}),
         ("GET /assets", "/assets", 200, {}),
         ("GET /assets", "/assets", 413, {"Content-Length": "70000"}),
         ("GET /health", "/health", 200, {}),
         ("GET /ready", "/ready", 200, {}),
         ("GET /metrics", "/metrics", 200, {}),
+        ("GET /", "/", 200, {}),
+        ("GET /", "/", 304, {"If-None-Match": "*"}),
+        ("GET /page/{file}", "/page/main.js", 200, {"Accept-Encoding": "gzip"}),
+        ("GET /page/{file}", "/page/nosuch.js", 404, {}),
+        ("GET /docs", "/docs", 200, {}),
+        ("GET /docs/{file}", "/docs/swagger-ui.css", 200, {}),
         (ITSELF, PATH, 200, {}),
         (ITSELF, PATH, 304, {"If-None-Match": "*"}),
     ],

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Message, Receive, Scope, Send
 
 from aggregator.metrics import Metrics
-from aggregator.service.protocol import Limits
 from aggregator.service.server import Server, listening
+from aggregator.service.unread import Limits
 from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 

@@ -8,14 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import trouble
+from aggregator.api.exchanges import UNKNOWN, Here, told, trouble
 from aggregator.api.ops import OpsRoutes
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.mock import Mock
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
 from aggregator.models import Ticker
-from aggregator.ports import Exchange
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.exchanges import Market
@@ -53,6 +52,24 @@ def test_what_is_wrong_with_an_exchange(state: dict[str, object], told: str) -> 
     assert trouble(Told(**state), NOW, MAX_AGE) == told
 
 
+def test_several_refreshers_see_one_exchange() -> None:
+    """One that has trouble with it is shown, and how many have; else the one it last gave a ticker."""
+    idle, busy = Told(idle_seconds=60, newest_ticker=NOW - 61), Told(idle_seconds=2, newest_ticker=NOW - 2.5)
+    shown, reasons = told([[idle], [busy]], NOW, MAX_AGE)
+    assert (shown["exchange1"]["last_ticker_seconds_ago"], reasons) == (2, [])  # type: ignore[index]  # it is JSON
+    cut_off = Told(breaker_state="open", idle_seconds=50)
+    shown, reasons = told([[busy], [cut_off], [idle]], NOW, MAX_AGE)
+    assert shown["exchange1"]["breaker"] == "open"  # type: ignore[index]  # it is JSON
+    assert reasons == ["exchange1: its breaker is open (at 1 of 3 refreshers)"]
+    assert told([[cut_off], [cut_off]], NOW, MAX_AGE)[1] == ["exchange1: its breaker is open"]
+    assert told([[Told()]], NOW, MAX_AGE)[1] == []
+
+
+def test_what_nobody_tells_is_said_to_be_unknown() -> None:
+    """No states, and the reason."""
+    assert told([], NOW, MAX_AGE) == ({}, [UNKNOWN])
+
+
 class Scene:
     """An exchange over HTTP and /ready in front of it, at a time that runs, and can be moved on."""
 
@@ -64,9 +81,8 @@ class Scene:
             "exchange2", url, Mock(), http, metrics, 4, clock=lambda: time.monotonic() + self.later, now=self.now
         )
         self.freshness = Freshness(CATALOG, metrics)
-        exchanges: list[Exchange] = [self.exchange]
         stores = {"cache": Store(), "history": Store()}
-        ops = OpsRoutes(CATALOG, stores, [], exchanges, None, self.freshness, None, metrics, self.now)
+        ops = OpsRoutes(CATALOG, stores, [], Here([self.exchange]), None, self.freshness, None, metrics, self.now)
         self.app = build(ops.routes(), metrics)
 
     def now(self) -> float:

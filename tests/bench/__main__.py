@@ -1,10 +1,10 @@
-"""`./test.sh bench [name ...]`: how fast, as ratios within one run. Without names, everything (about half an hour)."""
+"""`./test.sh bench [name ...]`: how fast, as ratios within one run. Without names, everything (about forty minutes)."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import history, load, reads, refreshes, replicas
+from tests.bench import history, load, page, reads, refreshes, replicas, stream
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
 
@@ -14,6 +14,8 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "load": load.run,
     "replicas": replicas.run,
     "history": history.run,
+    "page": page.run,
+    "stream": stream.run,
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
 }

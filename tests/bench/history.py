@@ -29,8 +29,9 @@ from prometheus_client import CollectorRegistry
 from aggregator.errors import StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.models import Price, Source, Tier
+from aggregator.ports import Table
 from aggregator.stores.dynamodb import DynamoTable
-from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox, Table
+from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.bench.report import Figure, median_ratio
 from tests.parts.dynamodb import DynamoServer

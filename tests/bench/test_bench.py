@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import reads
+from tests.bench import page, reads, stream
 from tests.bench.report import Figure, median_ratio, save, table
-from tests.parts import redis_server
+from tests.parts import browser, redis_server
 
 
 @pytest.mark.real
@@ -19,6 +19,28 @@ def test_reads_are_measured() -> None:
     figures = {one.of.strip(): one for one in reads.run(rounds=1, seconds=1)}
     assert figures["answers that were none"].value == 0
     assert all(one.value > 0 for name, one in figures.items() if name != "answers that were none")
+
+
+@pytest.mark.real
+def test_the_page_is_measured() -> None:
+    """It is opened, left open and scrolled, and each figure is there."""
+    if browser.binary() is None or redis_server.binary() is None:
+        pytest.skip("no Chromium, or no redis-server; see the header")
+    figures = {one.of.strip(): one for one in page.run(minutes=0.02, opened=1, scrolled=0.5)}
+    assert figures["first price on screen, median"].value > 0
+    assert figures["complaints of the browser"].value == 0
+    assert figures["longest frame"].value > 0
+
+
+@pytest.mark.real
+def test_streams_are_measured() -> None:
+    """Prices reach all readers, and each figure is there."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server; see the header")
+    figures = {one.of.strip(): one for one in stream.run(readers=20, stopped=2, seconds=5)}
+    assert figures["prices that did not reach one of them"].value == 0
+    assert figures["prices to each of 20 readers"].value > 0
+    assert figures["p99"].value > 0
 
 
 @pytest.mark.parametrize(

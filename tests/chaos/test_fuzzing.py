@@ -86,6 +86,7 @@ def start(folder: Path, market: Market, **settings: object) -> Service:
     """Run the service in memory, with three assets that are asked for each second."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\nsolusdt\n")
     chosen = {"exchanges": market.setting, "symbols_file": folder / "symbols.csv", "hot_interval": 1} | settings
+    chosen["stream_seconds"] = 0.02  # an answer has to come to its end to be looked at
     return Service(folder, **chosen).started()
 
 

@@ -159,7 +159,7 @@ def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
 def test_the_assets_by_rank(service: Service) -> None:
     """All thousand, with tier and rank."""
     assets = service.get("/assets").json["assets"]
-    assert assets[0] == {"symbol": "btcusdt", "tier": "hot", "rank": 1}
+    assert assets[0] == {"symbol": "btcusdt", "base": "btc", "quote": "usdt", "tier": "hot", "rank": 1}
     assert [asset["rank"] for asset in assets] == list(range(1, 1001))
 
 

@@ -8,6 +8,7 @@ from signal import SIGKILL
 
 import pytest
 
+from aggregator.api.exchanges import UNKNOWN
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
 from tests.parts.few import CALLS, COLD, EVENLY, HOT, INTERVALS, SIZES, SYMBOLS, rate, timestamp
@@ -55,6 +56,12 @@ class Fleet:
         for service in (*self.apis, *self.refreshers):
             assert service.process.stop() == 0, service.process.output
             assert "Traceback" not in service.process.output
+
+
+def told(service: Service) -> list[str]:
+    """Return the troubles it tells."""
+    reasons: list[str] = service.get("/ready").json["reasons"]
+    return reasons
 
 
 def sound(service: Service) -> bool:
@@ -126,12 +133,17 @@ class TestFleet:
         fleet.settled()
 
     def test_without_refreshers_the_api_is_not_ready(self, fleet: Fleet) -> None:
-        """503 with the reason once the hot prices are older than three intervals; ready again when one is back."""
+        """503 with the reason once the hot prices are older than three intervals; ready again when one is back.
+
+        Nor does it know anything of the exchanges then, and says so.
+        """
         api = fleet.apis[0]
         for refresher in fleet.refreshers:
             assert refresher.process.stop() == 0
         wait_for(lambda: api.get("/ready").status == 503, 3 * 0.5 + 2)
         assert api.get("/ready").json["reasons"][0].startswith("hot tier: p95 age is ")
+        wait_for(lambda: UNKNOWN in told(api))
+        assert api.get("/ready").json["exchanges"] == {}
         answer = api.post(f"/refresh/{HOT[0]}")
         assert answer.status == 502
         assert [one["exchange"] for one in answer.json["left_out"]] == ["refreshers"]
@@ -149,6 +161,7 @@ class TestFleet:
         fleet.redis.process.ended()
         for api in fleet.apis:
             wait_for(lambda api=api: "Redis" in api.get("/ready").json["stores"]["cache"], 5)  # type: ignore[misc]
+            assert any(one.startswith("exchanges: not known: Redis") for one in told(api))
             assert api.get(f"/prices/{COLD[0]}").status == 200
         alone = [refresher.metric(CALLS) for refresher in fleet.refreshers]
         wait_for(
@@ -159,6 +172,18 @@ class TestFleet:
         )
         fleet.redis = RedisServer(fleet.redis.port)
         _heals(fleet)
+
+    def test_the_api_tells_how_the_exchanges_do(self, fleet: Fleet, market: Market) -> None:
+        """As the refreshers see them: a breaker that opens at both, and that is said in the reasons."""
+        for api in fleet.apis:
+            shown = api.get("/ready").json["exchanges"]
+            assert {name: state["breaker"] for name, state in shown.items()} == dict.fromkeys(NAMES, "closed")
+            assert all(state["last_ticker_seconds_ago"] is not None for state in shown.values())
+        market.exchanges["exchange2"].faults(error_rate=1)
+        for api in fleet.apis:
+            wait_for(lambda api=api: "exchange2: its breaker is open" in told(api))  # type: ignore[misc]
+            assert api.get("/ready").json["exchanges"]["exchange2"]["breaker"] == "open"
+            assert api.get("/ready").status == 200
 
 
 def _all_newer_than(api: Service, moment: float) -> bool:

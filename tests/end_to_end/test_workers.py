@@ -130,6 +130,14 @@ class TestWorkers:
         """The exchanges are called once per job: as often as the intervals say, and no oftener."""
         assert 0.6 * EVENLY < rate(lambda: workers.metric(CALLS), 9) < 1.4 * EVENLY
 
+    def test_whoever_answers_knows_how_the_exchanges_do(self, workers: Workers) -> None:
+        """The refresher, which has no port, has told both."""
+
+        def known() -> set[str]:
+            return set(workers.get("/ready").json["exchanges"])
+
+        wait_for(lambda: all(known() == set(NAMES) for _ in range(8)))
+
     def test_a_refresh_by_hand_goes_through_redis(self, workers: Workers, market: Market) -> None:
         """Whichever worker is asked, the refresher does it, and all show the new price from then on."""
         assert market
@@ -185,6 +193,27 @@ class TestWorkers:
         assert workers.metric("process_cpu_seconds_total") == pytest.approx(seconds, rel=0.1)
         files = sum(process.num_fds() for process in together)
         assert workers.metric("process_open_fds") == pytest.approx(files, rel=0.1)
+
+    def test_gauges_make_sense_together(self, workers: Workers) -> None:
+        """Whoever answers: processes are added up, a tier's age is what the one asked knows, the feed that of all."""
+        for _ in range(6):
+            assert workers.metric('price_processes{role="api"}') == 2
+            assert workers.metric('price_processes{role="refresher"}') == 1
+            assert workers.metric('price_feed_connected{store="redis"}') == 1
+            assert workers.metric('price_tier_assets{tier="hot"}') == len(HOT)
+            assert workers.metric('price_tier_unpriced_assets{tier="hot"}') == 0
+            assert 0 <= workers.metric('price_tier_age_seconds{tier="hot"}') < 60
+        assert 'price_build_info{python="' in workers.get("/metrics").text
+
+    def test_reads_by_any_worker_are_counted_with_their_age(self, workers: Workers) -> None:
+        """Each read has an age and a place it was found in; all processes' are added up."""
+        name = 'price_age_at_read_seconds_count{tier="hot"}'
+        near = 'price_reads_total{found_in="near"}'
+        before = steady(lambda: (workers.metric(name), workers.metric(near)))
+        for _ in range(20):
+            assert workers.get(f"/prices/{HOT[0]}").status == 200
+        wait_for(lambda: workers.metric(name) - before[0] == 20, 2)
+        assert workers.metric(near) - before[1] == 20
 
 
 def test_a_read_that_finds_nothing_asks_the_refresher(

@@ -1,6 +1,7 @@
 """An exchange over HTTP: real mock exchanges with their faults, and a raw socket for what no exchange would send."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -83,6 +84,7 @@ async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]
 
 async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics: Metrics) -> None:
     """A ticker for the listed, a reason for the other; one bad symbol costs only itself."""
+    started = time.time()
     answers = await fetch_each(exchange, [BTC, UNLISTED, ETH])
     assert list(answers) == ["btcusdt", "nosuchcoin", "ethusdt"]
     ticker = answers["btcusdt"]
@@ -94,6 +96,10 @@ async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics
     assert value(metrics, "price_exchange_requests_total", exchange="exchange1") == 3
     assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="not_listed") == 1
     assert value(metrics, "price_exchange_request_duration_seconds_count", exchange="exchange1") == 2
+    answered = value(metrics, "price_exchange_last_ticker_timestamp_seconds", exchange="exchange1")
+    assert started <= answered <= time.time()
+    newest = value(metrics, "price_exchange_newest_ticker_timestamp_seconds", exchange="exchange1")
+    assert newest == exchange.newest_ticker
 
 
 async def test_symbols_nobody_lists_never_open_the_breaker(exchange: HttpExchange) -> None:

@@ -20,7 +20,7 @@ from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import MOST_BYTES, connector
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, Ticker, Tier
-from aggregator.service.opening import DIALECTS, PUSHING
+from aggregator.service.exchanges import DIALECTS, PUSHING
 from tests.exchanges.test_http import value
 from tests.exchanges.venues.sockets import FEEDS, opened
 from tests.exchanges.venues.sockets import Feed as Pushing

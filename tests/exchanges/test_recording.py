@@ -36,7 +36,7 @@ from aggregator.exchanges.replay import (
 )
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
-from aggregator.service.opening import DIALECTS, PUSHING
+from aggregator.service.exchanges import DIALECTS, PUSHING
 from tests.exchanges.test_push import until
 from tests.exchanges.venues.sockets import FEEDS, opened
 
@@ -172,7 +172,7 @@ async def test_what_was_recorded_is_what_is_replayed(name: str, http: aiohttp.Cl
         connect = recorded(connector(http, time.time), file, time.time)
         feed = Feed(name, venue.push_url, pushing, connect, lambda: [BTC], 5, metrics)
         running = asyncio.create_task(feed.run())
-        assert await polled.read_listing()
+        assert await polled.read_listing() is None
         told = (await polled.fetch([ETH]))["ethusdt"]
         assert isinstance(told, Ticker)
         venue.rest.fault = lambda _: web.Response(status=503, text="down")
@@ -189,7 +189,7 @@ async def test_what_was_recorded_is_what_is_replayed(name: str, http: aiohttp.Cl
     assert last is not None
     moment = last.at - 0.000_001  # of the recording's time
     again = ReplayedExchange(name, dialect, recording, http, metrics, 4, 100, None, lambda: moment)
-    assert await again.read_listing()
+    assert await again.read_listing() is None
     assert again.trades("ethusdt")
     assert again.trades("shibusdt") is False
     assert (await again.fetch([ETH]))["ethusdt"] == told

@@ -93,7 +93,7 @@ async def scene(request: pytest.FixtureRequest, http: Session) -> AsyncIterator[
     name = str(request.param)
     async with running(PAIRS[name][1](now=lambda: NOW)) as venue:
         scene = Scene(name, venue, http)
-        assert await scene.exchange.read_listing()
+        assert await scene.exchange.read_listing() is None
         scene.asked()
         yield scene
 
@@ -121,7 +121,7 @@ async def test_every_digit_arrives_as_it_left(scene: Scene) -> None:
 async def test_who_does_not_trade_a_pair_is_not_asked_for_it(scene: Scene) -> None:
     """It is a reason, found in the listing, and no call."""
     scene.venue.quotes["ethusdt"] = Quote("eth", "usdt", "1", "1", trading=False)
-    assert await scene.exchange.read_listing()
+    assert await scene.exchange.read_listing() is None
     scene.asked()
     answers = await scene.ask(NOWHERE, ASSETS[2])
     assert answers == {
@@ -143,7 +143,7 @@ async def test_a_pair_delisted_since_is_a_reason_and_costs_only_itself(scene: Sc
         scene.hands.now += 60
     assert scene.exchange.breaker_state == "closed"
     assert scene.exchange.listing_doubted.is_set()
-    assert await scene.exchange.read_listing()
+    assert await scene.exchange.read_listing() is None
     assert not scene.exchange.listing_doubted.is_set()
     scene.asked()
     await scene.ask(*ASSETS)
@@ -207,18 +207,18 @@ def half(_: web.Request) -> web.Response:
 async def test_half_an_answer_and_none(scene: Scene) -> None:
     """A connection cut in the middle of the listing leaves what is known; the next reading succeeds."""
     scene.venue.fault = half
-    assert not await scene.exchange.read_listing()
+    assert await scene.exchange.read_listing() is not None
     assert (await scene.refusal()).reason is Reason.UNREACHABLE
     scene.venue.fault = None
     assert scene.exchange.trades("btcusdt")
-    assert await scene.exchange.read_listing()
+    assert await scene.exchange.read_listing() is None
     assert isinstance((await scene.ask(BTC))["btcusdt"], Ticker)
 
 
 async def test_an_empty_listing_says_nothing(scene: Scene) -> None:
     """An exchange that lists no pair at all has made a mistake, and what is known stays."""
     scene.venue.quotes.clear()
-    assert await scene.exchange.read_listing()
+    assert await scene.exchange.read_listing() is None
     assert scene.exchange.trades("btcusdt")
 
 

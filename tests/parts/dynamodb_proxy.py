@@ -50,6 +50,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     error_rate: float = 0.0  # of every call: 500 InternalServerError
     hang_rate: float = 0.0  # of every call: never answered
     drop_rate: float = 0.0  # of every call: the connection is cut
+    deny: str = ""  # this operation, such as Query: 400 AccessDeniedException, as for a role without the right to it
     refuse_for_good: str = ""  # a write of an item with this in its asset: 400 ValidationException, the whole call
 
     def __post_init__(self) -> None:
@@ -105,6 +106,9 @@ class Proxy:
         if self._is_refused(operation, body):
             self._counts.refused += 1
             return _error(400, *REFUSED)
+        if operation and operation == self._faults.deny:
+            self._counts.refused += 1
+            return _error(400, *_denied(operation))
         return await self._meet(self._effect(operation), request, body)
 
     def _switch(self, method: str, body: bytes) -> web.Response:
@@ -228,6 +232,11 @@ def _halves(requests: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], di
 
 def _without(names: frozenset[str], headers: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in names)
+
+
+def _denied(operation: str) -> tuple[str, str]:
+    why = f"User: arn:aws:iam::111122223333:user/one is not authorized to perform: dynamodb:{operation}"
+    return ("com.amazon.coral.service#AccessDeniedException", why)
 
 
 def _error(status: int, kind: str, message: str) -> web.Response:

@@ -80,11 +80,11 @@ class ScriptedExchange:
 
 
 class Store(MemoryCache):
-    """A memory store that counts reads, keeps what was written, and can be away, or hang as it is read."""
+    """A memory store that counts reads, keeps what was written, and can be away, hang as it is read, or be near."""
 
     def __init__(self) -> None:
         super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()}, Hub())
-        self.away = self.hanging = False
+        self.away = self.hanging = self.near = False
         self.written: list[Price] = []
         self.reads = 0
 
@@ -93,6 +93,10 @@ class Store(MemoryCache):
         self._check()
         self.written += prices
         await super().write(prices)
+
+    def peek(self, symbol: str) -> Price | None:
+        """Have nothing near, unless told: who wants something has to ask."""
+        return super().peek(symbol) if self.near else None
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Answer unless away."""

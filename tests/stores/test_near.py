@@ -42,6 +42,18 @@ async def test_what_the_hub_tells_is_answered_without_the_cache() -> None:
     assert parts.near.peek("ethusdt") is None
 
 
+async def test_what_this_process_writes_it_holds_at_once() -> None:
+    """Who has just refreshed is not given the price before, though the hub has not told of the new one yet."""
+    parts = Parts()
+    parts.hub.connect()
+    parts.hub.publish([price()])
+    newer = price(timestamp=NOW + 1)
+    await parts.near.write([newer])
+    assert parts.near.peek("btcusdt") == newer
+    await parts.near.write([price()])
+    assert parts.near.peek("btcusdt") == newer
+
+
 async def test_the_rest_comes_from_the_cache() -> None:
     """Each asset from where it is."""
     parts = Parts()

@@ -8,13 +8,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from aggregator.api.answers import COMPRESSED, cacheable
-from aggregator.api.openapi import history, ops, prices
+from aggregator.api.openapi import browser, history, ops, prices, streams
 from aggregator.api.openapi.parts import HEADERS, PARAMETERS, RESPONSES, SECURITY, Json, Operations
 from aggregator.api.openapi.schemas import schemas
 from aggregator.models import encode
 
 PATH = "/openapi.json"
-OPERATIONS: Operations = {**prices.OPERATIONS, **history.OPERATIONS, **ops.OPERATIONS}
+_PARTS = (prices, history, streams, ops, browser)
+OPERATIONS: Operations = {call: said for part in _PARTS for call, said in part.OPERATIONS.items()}
 _VERSION = "1"  # of the contract, not of the package
 _MAX_AGE = 3600  # seconds; it changes with the program only
 _ABOUT = """One price per asset, from several exchanges, weighted by volume.
@@ -59,7 +60,9 @@ def document(routes: Sequence[BaseRoute]) -> Json:
         "tags": [
             {"name": "prices", "description": "Prices now"},
             {"name": "history", "description": "Prices then"},
+            {"name": "live", "description": "Prices as they come"},
             {"name": "service", "description": "The service about itself"},
+            {"name": "pages", "description": "For browsers"},
         ],
     }
 

@@ -18,14 +18,22 @@ _READY: Json = {
             "push": None,
         }
     },
-    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0}},
+    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
     "jobs_behind_seconds": {},
 }
-_ASSET: Json = {"symbol": "btcusdt", "tier": Tier.HOT.value, "rank": 1, "venues": 3, "too_few_venues": False}
+_ASSET: Json = {
+    "symbol": "btcusdt",
+    "base": "btc",
+    "quote": "usdt",
+    "tier": Tier.HOT.value,
+    "rank": 1,
+    "venues": 3,
+    "too_few_venues": False,
+}
 _NOT_READY = _READY | {
     "ready": False,
     "reasons": ["hot tier: 20 of 20 assets have no price yet"],
-    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 0, "p95_age": None, "allowed_age": 15.0}},
+    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 0, "p95_age": None, "allowed_age": 15.0, "stale_after": 7.5}},
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aggregator.api.identified import SANE
 from aggregator.api.openapi.schemas import Refusal
 from aggregator.tiers import MAX_SYMBOL
 
@@ -10,6 +11,7 @@ Json = dict[str, Any]  # a part of the document
 Operations = dict[str, Json]  # by "GET /path"
 
 SYMBOL = "btcusdt"
+REQUEST_ID = f"^{SANE}$"
 EXAMPLE = "An example; its numbers are invented"
 
 
@@ -30,19 +32,17 @@ def headers(*names: str) -> Json:
 
 def json(schema: Json, *examples: object) -> Json:
     """Return the content that is JSON of this schema, with examples of it."""
-    return {"application/json": {"schema": schema} | _shown(examples)}
+    return {"application/json": {"schema": schema} | shown(examples)}
 
 
 def text_csv(example: str) -> Json:
     """Return the content that is CSV."""
-    return {"text/csv": {"schema": {"type": "string"}} | _shown([example])}
+    return {"text/csv": {"schema": {"type": "string"}} | shown([example])}
 
 
 def response(description: str, content: Json | None = None, sent: Iterable[str] = ()) -> Json:
-    """Return a response with the headers `sent` with it, by the names of their components."""
-    found: Json = {"description": description}
-    if named := headers(*sent):
-        found["headers"] = named
+    """Return a response with the headers `sent` with it, by the names of their components, and the id's."""
+    found: Json = {"description": description, "headers": headers(*sent, "RequestId")}
     return found | ({"content": content} if content else {})
 
 
@@ -61,7 +61,7 @@ def bad_request(description: str, *messages: str) -> Json:
 def query(name: str, description: str, schema: Json, *examples: object, required: bool = False, **more: object) -> Json:
     """Return a parameter of the query."""
     found: Json = {"name": name, "in": "query", "description": description, "required": required, "schema": schema}
-    return found | _shown(examples) | more
+    return found | shown(examples) | more
 
 
 def operation(
@@ -69,13 +69,13 @@ def operation(
 ) -> Json:
     """Return an operation: its own answers, and the refusals that any call can get."""
     found: Json = {"operationId": name, "tags": [tag], "summary": summary}
-    if given := list(parameters):
-        found["parameters"] = given
+    found["parameters"] = [*parameters, ref("parameters", "RequestId")]
     anywhere = {status: ref("responses", component) for status, component in _ANYWHERE.items()}
     return found | more | {"responses": dict(sorted((anywhere | dict(answers)).items()))}
 
 
-def _shown(examples: Iterable[object]) -> Json:
+def shown(examples: Iterable[object]) -> Json:
+    """Return examples, as contents and parameters have them."""
     named = {f"example{number}": {"summary": EXAMPLE, "value": one} for number, one in enumerate(examples, 1)}
     return {"examples": named} if named else {}
 
@@ -85,10 +85,14 @@ _HEADER_NAMES = {
     "ETag": "ETag",
     "Link": "Link",
     "MaxAge": "Cache-Control",
+    "NoCache": "Cache-Control",
     "NoStore": "Cache-Control",
     "NoStoreUnlessBare": "Cache-Control",
+    "Policy": "Content-Security-Policy",
+    "RequestId": "X-Request-ID",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
+    "Upgrade": "Upgrade",
 }
 _BARE: Json = {"text/plain": {"schema": {"type": "string"}}}
 _ANYWHERE = {
@@ -117,6 +121,11 @@ HEADERS: Json = {
         "required": True,
         "schema": {"type": "string", "pattern": r"^max-age=\d+$"},
     },
+    "NoCache": {
+        "description": "May be kept, and is to be asked for again each time, with its ETag",
+        "required": True,
+        "schema": {"type": "string", "const": "no-cache"},
+    },
     "NoStore": {
         "description": "Kept by no cache on the way",
         "required": True,
@@ -126,10 +135,25 @@ HEADERS: Json = {
         "description": "Kept by no cache on the way; missing where the answer is plain text",
         "schema": {"type": "string", "const": "no-store"},
     },
+    "Policy": {
+        "description": "What the browser may load: from this service only",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "RequestId": {
+        "description": "Yours, or one of ours: the service's log has it in every line about the request. Missing where"
+        " nothing is logged: of a price in the process' own memory, and of what is refused before it is a request",
+        "schema": {"type": "string", "pattern": REQUEST_ID},
+    },
     "RetryAfter": {
         "description": "Seconds after which to ask again",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
+    },
+    "Upgrade": {
+        "description": "What to ask for",
+        "required": True,
+        "schema": {"type": "string", "const": "websocket"},
     },
     "Authenticate": {
         "description": "How to show a key",
@@ -144,13 +168,19 @@ PARAMETERS: Json = {
         "description": "A symbol, in any case; answered in lower case",
         "required": True,
         "schema": {"type": "string", "pattern": f"^[A-Za-z0-9]{{1,{MAX_SYMBOL}}}$"},
-        **_shown([SYMBOL]),
+        **shown([SYMBOL]),
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
         "description": "The ETag of an answer you have, several of them, or `*`: 304 while it still holds",
         "schema": {"type": "string"},
+    },
+    "RequestId": {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": "How you call this request; one that is longer or has other signs is not taken",
+        "schema": {"type": "string", "pattern": REQUEST_ID},
     },
 }
 RESPONSES: Json = {

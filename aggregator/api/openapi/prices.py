@@ -1,6 +1,7 @@
 """What is said of the routes about prices."""
 
 from aggregator.api.answers import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
+from aggregator.api.named import MOST_ASSETS
 from aggregator.api.openapi.parts import (
     SYMBOL,
     Json,
@@ -15,13 +16,12 @@ from aggregator.api.openapi.parts import (
     response,
 )
 from aggregator.api.openapi.schemas import NoPriceFound, PriceList, PriceSources, Refreshed
-from aggregator.api.prices import MOST_ASSETS
 from aggregator.models import PriceBody, Reason, Tier
 
 _TAG = "prices"
 _ASSET = ref("parameters", "Asset")
 _IF_NONE_MATCH = ref("parameters", "IfNoneMatch")
-_PRICE: Json = {
+PRICE: Json = {
     "asset": SYMBOL,
     "price": 77896.49245,
     "last_updated": "2026-11-21 06:10:27",
@@ -57,7 +57,7 @@ OPERATIONS: Operations = {
         _TAG,
         "The price of an asset",
         {
-            "200": response("The price; `stale` says that it is an old one", json(model(PriceBody), _PRICE), _KNOWN),
+            "200": response("The price; `stale` says that it is an old one", json(model(PriceBody), PRICE), _KNOWN),
             "304": ref("responses", "NotModified"),
             "400": ref("responses", "BadSymbol"),
             "404": ref("responses", "NotListed"),
@@ -75,7 +75,7 @@ OPERATIONS: Operations = {
                 json(
                     model(PriceList),
                     {
-                        "prices": [_PRICE],
+                        "prices": [PRICE],
                         "missing": [
                             {"asset": "nosuch", "reason": NOT_FOUND},
                             {"asset": "a/b", "reason": INVALID_SYMBOL},
@@ -109,7 +109,7 @@ OPERATIONS: Operations = {
         {
             "200": response(
                 "Each exchange's ticker and weight, or why it was left out",
-                json(model(PriceSources), _PRICE | {"sources": [_SOURCE], "left_out": [_LATE, _OUTLIER]}),
+                json(model(PriceSources), PRICE | {"sources": [_SOURCE], "left_out": [_LATE, _OUTLIER]}),
                 ("NoStore",),
             ),
             "400": ref("responses", "BadSymbol"),
@@ -125,7 +125,7 @@ OPERATIONS: Operations = {
         {
             "200": response(
                 "The price, just made and stored",
-                json(model(Refreshed), {"message": f"Price for {SYMBOL} refreshed"} | _PRICE),
+                json(model(Refreshed), {"message": f"Price for {SYMBOL} refreshed"} | PRICE),
                 ("NoStore",),
             ),
             "400": ref("responses", "BadSymbol"),

@@ -98,13 +98,15 @@ class CandleList(Struct, frozen=True):
 
 
 class ListedAsset(Struct, frozen=True):
-    """A listed asset; `rank` is its row in the symbols file, from 1.
+    """A listed asset; `rank` is its row in the symbols file, from 1; base and quote are empty where that has none.
 
     `venues` is how many exchanges trade it, as far as they tell, and `too_few_venues` whether those are fewer than make
     a price. A process that asks no exchange says neither.
     """
 
     symbol: Symbol
+    base: str
+    quote: str
     tier: Tier
     rank: Count
     venues: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
@@ -137,7 +139,10 @@ class Readiness(Struct, frozen=True):
     ready: bool
     reasons: tuple[str, ...]
     stores: Annotated[dict[str, str], Meta(description="By name: `ok`, or its trouble")]
-    exchanges: dict[str, ExchangeState]
+    exchanges: Annotated[
+        dict[str, ExchangeState],
+        Meta(description="By name, as those see them who ask them; of several, one that has trouble. None if unknown"),
+    ]
     tiers: dict[Tier, TierFreshness]
     jobs_behind_seconds: dict[Tier, float]
 

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from aggregator.errors import StoreUnavailable
+from aggregator.stores.redis.iam import sign_in_of
 
 _CONNECTIONS = 64
 
@@ -49,8 +50,10 @@ class RedisClient:
 
 
 def _connect(url: str, timeout: float) -> redis.Redis:
+    url, sign_in = sign_in_of(url)
     pool = redis.BlockingConnectionPool.from_url(
         url,
+        credential_provider=sign_in,
         max_connections=_CONNECTIONS,
         timeout=timeout,
         socket_timeout=timeout,

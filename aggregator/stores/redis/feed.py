@@ -1,5 +1,6 @@
 """Every new price, by whichever process it was made, from Redis' publish and subscribe to this process' hub."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class RedisFeed:
         self._others: dict[str, Callable[[bytes], None]] = {}
         self._timeout = client.timeout
         self._hub = hub
+        self.subscribed = asyncio.Event()  # once, that is; whether now is for the hub to know
         self._log = structlog.get_logger().bind(store="redis")
 
     def subscribe(self, channel: str, take: Callable[[bytes], None]) -> None:
@@ -56,6 +58,7 @@ class RedisFeed:
                 self._take(message["channel"].decode(), message["data"])
             elif message["type"] == "subscribe" and message["channel"] == self._prices.encode():
                 self._hub.connect()
+                self.subscribed.set()
                 self._log.info("feed_subscribed")
 
     async def _next(self, pubsub: PubSub) -> dict[str, Any]:

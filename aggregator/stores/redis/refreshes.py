@@ -19,6 +19,7 @@ from aggregator.stores.redis.client import RedisClient, mapped
 from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.redis.group import Entry, Group
 from aggregator.tiers import Catalog
+from aggregator.tracing import UNTRACED, Tracer
 
 _MOST_WAITING = 1000
 _AT_ONCE = 32
@@ -38,8 +39,9 @@ _decoder = msgspec.json.Decoder(_Outcome)
 class RemoteRefresh:
     """`aggregator.ports.Refresh` by a refresher somewhere; if none answers within `patience` seconds: no price."""
 
-    def __init__(self, client: RedisClient, feed: RedisFeed, patience: float) -> None:
+    def __init__(self, client: RedisClient, feed: RedisFeed, patience: float, tracer: Tracer = UNTRACED) -> None:
         self._redis = client.redis
+        self._tracer = tracer
         self._stream = f"{client.prefix}refreshes"
         self._channel = client.channel(f"outcomes:{uuid.uuid4()}")
         self._patience = patience
@@ -72,12 +74,9 @@ class RemoteRefresh:
             waiting.set_result(outcome)
 
     async def _ask(self, asset: Asset, trigger: Trigger) -> None:
+        request = {"symbol": asset.symbol, "trigger": trigger, "reply": self._channel} | self._tracer.headers()
         with mapped():
-            await self._redis.xadd(
-                self._stream,
-                {"symbol": asset.symbol, "trigger": trigger, "reply": self._channel},
-                maxlen=_MOST_WAITING,
-            )
+            await self._redis.xadd(self._stream, dict(request.items()), maxlen=_MOST_WAITING)
 
     def _take(self, data: bytes) -> None:
         said = _decoder.decode(data)
@@ -89,12 +88,21 @@ class RemoteRefresh:
 class RefreshRequests:
     """Does what RemoteRefresh asks for. What has waited for more than `patience` seconds, nobody waits for any more."""
 
-    def __init__(self, client: RedisClient, catalog: Catalog, refresher: Refresh, name: str, patience: float) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        catalog: Catalog,
+        refresher: Refresh,
+        name: str,
+        patience: float,
+        tracer: Tracer = UNTRACED,
+    ) -> None:
         self._redis = client.redis
         self._group = Group(client, f"{client.prefix}refreshes", name)
         self._catalog = catalog
         self._refresher = refresher
         self._patience = patience
+        self._tracer = tracer
         self._log = structlog.get_logger().bind(store="redis")
 
     async def run(self) -> None:
@@ -132,7 +140,8 @@ class RefreshRequests:
         if asset is None:  # listed there, but not here
             return
         trigger: Trigger = "manual" if request.fields.get("trigger") == "manual" else "force"
-        outcome = await self._refresher.refresh(asset, trigger)
+        with self._tracer.span("refresh asked for", {"aggregator.asset": asset.symbol}, "server", request.fields):
+            outcome = await self._refresher.refresh(asset, trigger)
         said = _Outcome(price=outcome) if isinstance(outcome, Price) else _Outcome(no_price=outcome)
         try:
             with mapped():

@@ -1,64 +1,30 @@
 """Every metric's name, meaning and labels, in one place, on a registry that is passed in.
 
 Where several processes serve one port, PROMETHEUS_MULTIPROC_DIR names the folder in which they count together, and
-whichever is asked answers for all; `service/workers.py` sets it.
+whichever is asked answers for all; `service/workers.py` sets it. A gauge then shows what was set last by any of
+them, as only one process sets it at all, or each would set the same, unless it says otherwise.
 
 Labels are bounded: endpoints, tiers, exchanges, stores and reasons come from our own lists, and only hot assets are
 named one by one. The names up to price_dynamodb_* are those of the dashboards people already have.
 """
 
 import os
-import shutil
-from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import suppress
 
-import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
+from aggregator.metrics import buckets
+from aggregator.metrics.machine import Build, Machine, Processes
 from aggregator.models import Asset, Tier
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for it
 
 BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
-
-_API_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.25, 0.5, 1, 2.5)
-_LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-_CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
-# A healthy tier's prices are replaced at one interval, so the buckets are finest just above 5, 30 and 300 s.
-_AGE_SECONDS = (
-    0.5,
-    1,
-    2,
-    5,
-    5.25,
-    5.5,
-    6,
-    7.5,
-    10,
-    15,
-    30,
-    31,
-    33,
-    36,
-    45,
-    60,
-    90,
-    150,
-    300,
-    301,
-    303,
-    315,
-    330,
-    450,
-    600,
-    1800,
-)
+# Near memory; the cache that processes share; history; fetched for the reader who asked; or there was none to be had.
+FOUND_IN = ("near", "cache", "history", "exchanges", "nowhere")
 
 
 class Metrics:
@@ -68,26 +34,39 @@ class Metrics:
         self.registry = registry
         self._flushes: list[Callable[[], None]] = []
         self._api()
+        self._streams()
         self._exchanges()
         self._refresh()
         self._stores()
+        self._processes()
         self._answers_for = registry
         if SHARED_FOLDER in os.environ:
             self._answers_for = CollectorRegistry()
             MultiProcessCollector(self._answers_for)  # type: ignore[no-untyped-call]  # it has no types
-            self._answers_for.register(_Processes())
+            self._answers_for.register(Processes())
         else:
             ProcessCollector(registry=registry)
-        self._answers_for.register(_System())
-        # From zero on, as an alert on an increase cannot see a series that begins with its first loss.
+        self._answers_for.register(Machine())
+        self._answers_for.register(Build())
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show these from the start: an increase from nothing to the first loss is none that an alert could see."""
+        for kind in ("sse", "websocket"):
+            self.stream_subscribers.labels(kind)
         for tier in Tier:
-            for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed):
+            self.refreshes.labels(tier.value, "auto")
+            for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed, self.stale_served):
                 counter.labels(tier.value)
+        for place in FOUND_IN:
+            self.reads.labels(place)
+        for store in ("cache", "history"):
+            self.store_errors.labels(store, "unavailable")
 
     def _api(self) -> None:
         self.api_requests = self._counter("price_api_requests_total", "Requests answered.", "endpoint", "status")
         self.api_seconds = self._histogram(
-            "price_api_request_duration_seconds", "From request to last byte.", _API_SECONDS, "endpoint"
+            "price_api_request_duration_seconds", "From request to last byte.", buckets.REQUEST, "endpoint"
         )
         self.in_flight = Gauge(
             "price_api_requests_in_flight",
@@ -102,15 +81,39 @@ class Metrics:
         )
         self.cache_hits = self._counter("price_cache_hits_total", "Prices asked for that the cache had.")
         self.cache_misses = self._counter("price_cache_misses_total", "Prices asked for that the cache had not.")
+        self.reads = self._counter("price_reads_total", "Prices asked for, by where they were found.", "found_in")
         self.asset_access = self._counter(
             "price_asset_access_total",
             "Prices asked for; all but hot assets count as 'other'.",
             "asset",
             "tier",
         )
+        self.age_at_read = self._histogram(
+            "price_age_at_read_seconds", "Age of a price when a reader got it.", buckets.AGE, "tier"
+        )
+        self.stale_served = self._counter("price_stale_served_total", "Prices served that said to be stale.", "tier")
 
         self.loop_lag = self._histogram(
-            "price_event_loop_lag_seconds", "How late the event loop does what is due.", _LAG_SECONDS
+            "price_event_loop_lag_seconds", "How late the event loop does what is due.", buckets.LAG
+        )
+
+    def _streams(self) -> None:
+        self.stream_subscribers = Gauge(
+            "price_stream_subscribers",
+            "Streams open: sse (/stream) and websocket (/ws).",
+            ["kind"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.stream_conflated = self._counter(
+            "price_stream_conflated_total",
+            "Prices not sent to a reader that had fallen behind, as a newer one of the same asset had come.",
+        )
+        self.stream_dropped = self._counter(
+            "price_stream_dropped_total",
+            "Streams ended by us: slow (what was sent was left unread), silent (no answer to pings), flood (messages"
+            " beyond their bounds), expired, stopping.",
+            "reason",
         )
 
     def _exchanges(self) -> None:
@@ -119,7 +122,7 @@ class Metrics:
             "price_exchange_errors_total", "Calls that brought no ticker, or were not made.", "exchange", "error_type"
         )
         self.exchange_seconds = self._histogram(
-            "price_exchange_request_duration_seconds", "From call to decoded ticker.", _CALL_SECONDS, "exchange"
+            "price_exchange_request_duration_seconds", "From call to decoded ticker.", buckets.CALL, "exchange"
         )
         self.breaker_state = self._gauge("price_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", "exchange")
         self.exchange_quiet = self._gauge(
@@ -139,6 +142,14 @@ class Metrics:
         )
         self.push_answers = self._counter(
             "price_exchange_push_answers_total", "Assets answered with a pushed ticker, without a call.", "exchange"
+        )
+        self.exchange_answered = self._gauge(
+            "price_exchange_last_ticker_timestamp_seconds", "When it last gave a ticker, by our clock.", "exchange"
+        )
+        self.exchange_newest = self._gauge(
+            "price_exchange_newest_ticker_timestamp_seconds",
+            "The newest time its tickers had, by its clock.",
+            "exchange",
         )
         self.rejected_tickers = self._counter(
             "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
@@ -169,22 +180,40 @@ class Metrics:
         self.refresh_seconds = self._histogram(
             "price_refresh_duration_seconds",
             "From asking the exchanges to the last store.",
-            _CALL_SECONDS,
+            buckets.CALL,
             "tier",
         )
         self.tier_changes = self._counter(
             "price_tier_changes_total", "Assets that popularity has brought into a tier.", "tier"
         )
         self.age_at_replacement = self._histogram(
-            "price_age_at_replacement_seconds", "Age of a price when its successor came.", _AGE_SECONDS, "tier"
+            "price_age_at_replacement_seconds", "Age of a price when its successor came.", buckets.AGE, "tier"
+        )
+
+        self.tier_assets = self._gauge("price_tier_assets", "Assets in it.", "tier")
+        self.tier_unpriced = self._gauge("price_tier_unpriced_assets", "Assets that never had a price here.", "tier")
+        self.tier_age = self._gauge(
+            "price_tier_age_seconds",
+            "What the ages of 95 % of its newest prices do not exceed now; +Inf while that many have none.",
+            "tier",
+        )
+
+    def _processes(self) -> None:
+        self.processes = Gauge(
+            "price_processes", "Processes that live.", ["role"], registry=self.registry, multiprocess_mode="livesum"
+        )
+        self.feed_connected = Gauge(
+            "price_feed_connected",
+            "1 while every process hears of every new price; absent where there is nobody to hear from.",
+            ["store"],
+            registry=self.registry,
+            multiprocess_mode="livemin",
         )
 
     def _stores(self) -> None:
         self.store_errors = self._counter("price_store_errors_total", "Store calls that failed.", "store", "reason")
         self.store_writes = self._counter("price_store_written_total", "Prices written.", "store")
-        self.store_batch = self._histogram(
-            "price_store_batch_prices", "Prices per write.", (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000), "store"
-        )
+        self.store_batch = self._histogram("price_store_batch_prices", "Prices per write.", buckets.BATCH, "store")
         self.outbox_rows = self._gauge("price_outbox_rows", "Prices waiting for DynamoDB.")
         self.outbox_bytes = self._gauge("price_outbox_bytes", "Of the outbox's file that are in use.")
         self.outbox_oldest = self._gauge("price_outbox_oldest_age_seconds", "How long the oldest has been waiting.")
@@ -197,9 +226,9 @@ class Metrics:
         self.dead_letters = self._counter("price_dead_letters_added_total", "Prices DynamoDB refused for good.")
         self.dead_letters_held = self._gauge("price_dead_letters", "Dead letters not replayed or deleted yet.")
         self.dynamodb_write_seconds = self._histogram(
-            "price_dynamodb_write_latency_seconds", "One BatchWriteItem.", _CALL_SECONDS
+            "price_dynamodb_write_latency_seconds", "One BatchWriteItem.", buckets.CALL
         )
-        self.dynamodb_read_seconds = self._histogram("price_dynamodb_read_latency_seconds", "One Query.", _CALL_SECONDS)
+        self.dynamodb_read_seconds = self._histogram("price_dynamodb_read_latency_seconds", "One Query.", buckets.CALL)
         self.dynamodb_write_units = self._counter("price_dynamodb_write_units_total", "Consumed write capacity.")
         self.dynamodb_read_units = self._counter("price_dynamodb_read_units_total", "Consumed read capacity.")
         self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after their retries.")
@@ -228,67 +257,3 @@ class Metrics:
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)
-
-
-class Durations:
-    """Observations of one histogram, added up before they are handed on; it has no way of its own to take many."""
-
-    def __init__(self, histogram: Histogram) -> None:
-        self._bounds = histogram._upper_bounds  # noqa: SLF001  # as said: it has no way of its own to take many
-        self._buckets = histogram._buckets  # noqa: SLF001  # likewise
-        self._sum = histogram._sum  # noqa: SLF001  # likewise
-        self._counts = [0] * len(self._bounds)
-        self._seconds = 0.0
-
-    def add(self, seconds: float) -> None:
-        """As `Histogram.observe`, in a tenth of the time."""
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        self._seconds += seconds
-
-    def flush(self) -> None:
-        """Hand on."""
-        for bucket, count in zip(self._buckets, self._counts, strict=True):
-            if count:
-                bucket.inc(count)
-        self._sum.inc(self._seconds)
-        self._counts = [0] * len(self._bounds)
-        self._seconds = 0.0
-
-
-class _Processes(Collector):
-    """The processes of one port together, under the names that one process has by itself."""
-
-    def collect(self) -> list[Metric]:
-        """Return their memory, processor time and open files as they are now."""
-        parent = psutil.Process(os.getppid())
-        memory, seconds, files = 0, 0.0, 0
-        for process in (parent, *parent.children(recursive=True)):
-            with suppress(psutil.Error):  # it may end while we look
-                with process.oneshot():
-                    times = process.cpu_times()
-                    memory += process.memory_info().rss
-                    files += process.num_fds()
-                seconds += times.user + times.system
-        return [
-            GaugeMetricFamily("process_resident_memory_bytes", "Of all processes together.", value=memory),
-            CounterMetricFamily("process_cpu_seconds", "Of all processes together.", value=seconds),
-            GaugeMetricFamily("process_open_fds", "Of all processes together.", value=files),
-        ]
-
-
-class _System(Collector):
-    """The machine's load, read when it is asked for. CPU is the share since the last scrape."""
-
-    def __init__(self) -> None:
-        psutil.cpu_percent()  # the first reading only sets the mark the next one measures from
-
-    def collect(self) -> list[GaugeMetricFamily]:
-        """Return the four gauges as they are now."""
-        disk = GaugeMetricFamily("price_system_disk_usage_percent", "Used, of the whole disk.", labels=["path"])
-        usage = shutil.disk_usage(".")
-        disk.add_metric(["."], 100 * usage.used / usage.total)
-        return [
-            GaugeMetricFamily("price_system_cpu_usage_percent", "All cores.", value=psutil.cpu_percent()),
-            GaugeMetricFamily("price_system_memory_usage_percent", "Of all.", value=psutil.virtual_memory().percent),
-            disk,
-        ]

@@ -1,0 +1,194 @@
+// One asset by itself: its price, candles, and the exchanges it came from. Open while the address ends in #symbol.
+
+import { CandleChart } from "./chart.js";
+import { make, mark, write } from "./dom.js";
+import * as format from "./format.js";
+import { changeOf } from "./market.js";
+import { addToCandles } from "./scale.js";
+import { sourceRows } from "./sources.js";
+
+const INTERVALS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
+const SHOWN = 150; // candles asked for
+const SOURCES_PAUSE = 2; // seconds between two questions for the sources
+
+export class Detail {
+  row = null;
+  #interval = "1m";
+  #candles = [];
+  #now = 0;
+  #asked = 0; // counts what is opened, so that late answers to earlier ones are not taken
+  #sourcesAt = 0;
+  #sourcesDue = false;
+
+  /** `ask(path)` returns decoded JSON; `closed()` is called when the reader closes it. */
+  constructor(dialog, ask, closed) {
+    this.dialog = dialog;
+    this.ask = ask;
+    this.#build();
+    dialog.addEventListener("close", closed);
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  }
+
+  get isOpen() {
+    return this.dialog.open;
+  }
+
+  open(row, context) {
+    if (this.isOpen && this.row === row) return;
+    this.row = row;
+    this.#asked += 1;
+    this.json.href = `/prices/${row.symbol}`;
+    this.history.href = `/prices/${row.symbol}/history`;
+    this.table.replaceChildren();
+    this.draw(context);
+    if (!this.isOpen) this.dialog.showModal();
+    this.#loadCandles();
+    this.#loadSources(context);
+  }
+
+  close() {
+    this.row = null;
+    this.#asked += 1;
+    if (this.isOpen) this.dialog.close();
+  }
+
+  /** A new price of the asset shown. */
+  take(context) {
+    const interval = INTERVALS[this.#interval];
+    if (this.#candles.length) {
+      addToCandles(this.#candles, interval, this.row.timestamp, this.row.price);
+      this.chart.draw();
+    }
+    this.#sourcesDue = true;
+    if (this.row.moved) this.big.dataset.moved = this.row.moved > 0 ? "up" : "down";
+    this.draw(context);
+  }
+
+  /** Write what changes with time. */
+  draw(context) {
+    const { row } = this;
+    if (!row) return;
+    this.#now = context.now;
+    this.#name(row);
+    const known = row.price !== null;
+    const age = known ? context.now - row.timestamp : null;
+    const stale = known && age > context.staleAfter(row.tier);
+    write(this.big, format.price(row.price));
+    const change = changeOf(row);
+    write(this.change, format.change(change));
+    mark(this.change, "data-way", format.direction(change));
+    write(this.tier, row.tier);
+    mark(this.tier, "data-tier", row.tier);
+    write(this.facts.rank, `#${row.rank}`);
+    write(this.facts.age, known ? `${format.age(age)}${stale ? ", stale" : ""}` : "\u2013");
+    mark(this.facts.age, "data-stale", stale ? "true" : null);
+    write(this.facts.time, known ? format.clock(row.timestamp) : "\u2013");
+    write(this.facts.sources, known ? `${row.sources}${context.exchanges ? ` of ${context.exchanges}` : ""}` : "\u2013");
+    write(this.facts.spread, known ? format.percent(row.spread, 4) : "\u2013");
+    if (this.#sourcesDue && context.now - this.#sourcesAt >= SOURCES_PAUSE) this.#loadSources(context);
+  }
+
+  /** The stream was away: what is shown may have a hole. */
+  async reload(context) {
+    if (!this.row) return;
+    await this.#loadCandles();
+    await this.#loadSources(context);
+  }
+
+  async #loadCandles() {
+    const [asked, seconds] = [this.#asked, INTERVALS[this.#interval]];
+    this.#candles = [];
+    this.chart.show([], seconds);
+    this.chart.say("Loading candles\u2026");
+    const start = Math.floor(this.#now / seconds - SHOWN) * seconds;
+    const path = `/prices/${this.row.symbol}/candles?interval=${this.#interval}&start=${Math.max(0, start)}`;
+    try {
+      const body = await this.ask(path);
+      if (asked !== this.#asked || seconds !== INTERVALS[this.#interval]) return;
+      this.#candles = body.candles;
+      this.chart.show(this.#candles, seconds);
+    } catch (error) {
+      if (asked === this.#asked) this.chart.say(`No candles: ${error.message}`);
+    }
+  }
+
+  async #loadSources(context) {
+    const asked = this.#asked;
+    this.#sourcesAt = context.now;
+    this.#sourcesDue = false;
+    try {
+      const body = await this.ask(`/prices/${this.row.symbol}/sources`);
+      if (asked === this.#asked) this.table.replaceChildren(...sourceRows(body, body.timestamp));
+    } catch (error) {
+      if (asked !== this.#asked) return;
+      const cell = make("td", { colspan: "6", class: "out" }, `No sources: ${error.message}`);
+      this.table.replaceChildren(make("tr", {}, cell));
+    }
+  }
+
+  #name(row) {
+    const [base, quote] = format.pair(row);
+    write(this.avatar, base.slice(0, base.length > 3 ? 1 : 3));
+    this.avatar.style.setProperty("--hue", format.hue(base));
+    write(this.base, base);
+    write(this.quote, quote && ` / ${quote}`);
+  }
+
+  #choose(interval) {
+    this.#interval = interval;
+    this.#loadCandles();
+  }
+
+  #build() {
+    this.avatar = make("i", { class: "avatar big", "aria-hidden": "true" });
+    this.base = make("span");
+    this.quote = make("small");
+    const title = make("h2", { id: "detail-title", tabindex: "-1", autofocus: "" }, this.base, this.quote);
+    this.tier = make("span", { class: "pill" });
+    const close = make("button", { type: "button", class: "plain icon", "aria-label": "Close" }, "\u2715");
+    close.addEventListener("click", () => this.dialog.close());
+    this.big = make("p", { class: "amount" });
+    this.change = make("span", { class: "change" });
+    const chart = make("section", { class: "candles", "aria-label": "Candles" }, this.#intervals());
+    this.chart = new CandleChart(chart);
+    this.json = make("a", {}, "JSON");
+    this.history = make("a", {}, "History");
+    this.dialog.append(
+      make("div", { class: "sheet" },
+        make("header", {}, this.avatar, title, this.tier, close),
+        make("div", { class: "now" }, this.big, make("p", {}, this.change, make("small", {}, " since this page was opened"))),
+        this.#facts(),
+        chart,
+        make("section", { class: "from" }, make("h3", {}, "Where the price comes from"), this.#sources()),
+        make("p", { class: "links" }, this.json, this.history),
+      ),
+    );
+  }
+
+  #intervals() {
+    const choices = Object.keys(INTERVALS).map((name) => {
+      const input = make("input", { type: "radio", name: "interval", value: name });
+      input.checked = name === this.#interval;
+      input.addEventListener("change", () => this.#choose(name));
+      return make("label", {}, input, make("span", {}, name));
+    });
+    return make("fieldset", { class: "tiers intervals" }, make("legend", {}, "Interval"), ...choices);
+  }
+
+  #facts() {
+    this.facts = {};
+    const names = { age: "Age", time: "Time", sources: "Sources", spread: "Spread", rank: "Rank" };
+    const parts = Object.entries(names).map(([name, label]) => {
+      this.facts[name] = make("dd");
+      return make("div", {}, make("dt", {}, label), this.facts[name]);
+    });
+    return make("dl", { class: "numbers" }, ...parts);
+  }
+
+  #sources() {
+    this.table = make("tbody");
+    const heads = ["Exchange", "Price", "Off", "Volume", "Behind", "Weight"];
+    const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", class: name.toLowerCase() }, name)));
+    return make("div", { class: "scroll" }, make("table", { class: "sources" }, make("thead", {}, head), this.table));
+  }
+}

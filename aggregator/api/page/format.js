@@ -1,0 +1,126 @@
+// Numbers and times as people read them. Pure; times are unix seconds, ages seconds.
+
+const MINUS = "\u2212";
+const formats = new Map();
+
+function fixed(value, decimals) {
+  let format = formats.get(decimals);
+  if (!format) {
+    format = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    formats.set(decimals, format);
+  }
+  return format.format(value);
+}
+
+/** Six significant digits and at least cents; as many decimals for all prices of a magnitude, so that none jumps. */
+export function decimals(value) {
+  const magnitude = value > 0 ? Math.floor(Math.log10(value)) : 0;
+  return Math.min(14, Math.max(2, 5 - magnitude));
+}
+
+export function price(value) {
+  return value === null ? "\u2013" : fixed(value, decimals(value));
+}
+
+/** A fraction as percent with its sign: what rounds to nothing has none. */
+export function change(fraction) {
+  if (fraction === null) return "\u2013";
+  const percent = Math.round(1e4 * fraction) / 100;
+  const sign = percent > 0 ? "+" : percent < 0 ? MINUS : "";
+  return `${sign}${fixed(Math.abs(percent), 2)} %`;
+}
+
+/** -1, 0 or 1: what `change` shows, so that a colour never contradicts the text. */
+export function direction(fraction) {
+  return Math.sign(Math.round(1e4 * (fraction ?? 0))) || 0; // never -0
+}
+
+export function percent(fraction, digits = 1) {
+  return `${fixed(100 * fraction, digits)} %`;
+}
+
+/** A small fraction in hundredths of a percent. */
+export function basisPoints(fraction) {
+  const points = 1e4 * fraction;
+  const shown = fixed(Math.abs(points), Math.abs(points) < 100 ? 1 : 0);
+  return `${Number(shown.replaceAll(",", "")) === 0 ? "" : points > 0 ? "+" : MINUS}${shown} bp`;
+}
+
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+
+export function volume(value) {
+  return compact.format(value);
+}
+
+/** Tenths of a second, for what is never far. */
+export function behind(seconds) {
+  return `${fixed(Math.max(0, seconds), 1)} s`;
+}
+
+/** Two units at most: 7s, 4m 09s, 3h 02m, 5d 1h. A time a little ahead of ours counts as now. */
+export function age(seconds) {
+  if (seconds === null) return "\u2013";
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${pad(whole % 60)}s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)}h ${pad(Math.floor((whole % 3600) / 60))}m`;
+  return `${Math.floor(whole / 86400)}d ${Math.floor((whole % 86400) / 3600)}h`;
+}
+
+function pad(number) {
+  return String(number).padStart(2, "0");
+}
+
+/** The time of day here, to the second. */
+export function clock(timestamp) {
+  const time = new Date(1000 * timestamp);
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map(pad).join(":");
+}
+
+/** A moment on a chart's axis: the day where candles are days, else the time, with the day at midnight. */
+export function moment(timestamp, interval) {
+  const time = new Date(1000 * timestamp);
+  const day = time.toLocaleDateString("en", { day: "numeric", month: "short", timeZone: interval >= 86400 ? "UTC" : undefined });
+  if (interval >= 86400 || (time.getHours() === 0 && time.getMinutes() === 0)) return day;
+  return `${pad(time.getHours())}:${pad(time.getMinutes())}`;
+}
+
+/** "BTC" and "USDT"; a symbol whose parts nobody told is its own base. */
+export function pair(asset) {
+  return asset.base ? [asset.base.toUpperCase(), asset.quote.toUpperCase()] : [asset.symbol.toUpperCase(), ""];
+}
+
+/** A colour of its own for every asset, always the same: degrees on the wheel. */
+export function hue(symbol) {
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const letter of symbol) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0;
+  return (hash >>> 8) % 360;
+}
+
+/** How far a clock whose time is told in whole seconds is ahead of ours, where that cannot be chance. */
+export function ahead(date, now) {
+  const found = Date.parse(date) / 1000 + 0.5 - now;
+  return Math.abs(found) > 2 ? found : 0; // also for what is no date
+}
+
+const REASONS = {
+  timeout: "no answer in time",
+  unreachable: "unreachable",
+  http_error: "answered with an error",
+  undecodable: "answer could not be read",
+  not_listed: "does not list it",
+  rate_limited: "asked to be left alone",
+  breaker_open: "breaker is open",
+  late: "later than the others",
+  wrong_symbol: "spoke of another symbol",
+  bad_price: "no usable price",
+  bad_volume: "no usable volume",
+  too_old: "ticker too old",
+  from_the_future: "time ahead of ours",
+  outlier: "too far from the others",
+  disagreement: "too few agree",
+};
+
+export function reason(code) {
+  return REASONS[code] ?? code.replaceAll("_", " ");
+}

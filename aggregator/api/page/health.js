@@ -1,0 +1,140 @@
+// What GET /ready says of the service, shown: verdict, stores, freshness by tier, exchanges and their breakers.
+
+import { byId, make, mark, write } from "./dom.js";
+import * as format from "./format.js";
+
+const EVERY = 5; // seconds between two questions
+const TIERS = ["hot", "medium", "cold"];
+const BREAKERS = { closed: "closed", open: "open", "half-open": "probing" };
+
+export class Health {
+  exchanges = 0; // how many there are
+  ahead = 0; // seconds that the service's clock is ahead of ours
+  #staleAfter = {};
+  #parts = new Map(); // by list and name: an item and its elements, which stay as long as the name does
+  #seen = new Set();
+
+  /** `changed()` is called when what rows depend on may have changed. */
+  constructor(changed) {
+    this.changed = changed;
+    this.verdict = document.querySelector("#service .verdict");
+    this.priced = document.querySelector("#service .priced");
+    this.facts = document.querySelector("#service .facts");
+    this.meters = document.querySelector("#freshness .meters");
+    this.list = document.querySelector("#exchanges .exchanges");
+    this.trouble = byId("trouble");
+  }
+
+  /** Seconds after which a price of this tier is stale; nobody knows before the first answer. */
+  staleAfter = (tier) => this.#staleAfter[tier] ?? Infinity;
+
+  /** Ask for ever; only while somebody looks. */
+  async run() {
+    for (;;) {
+      if (!document.hidden) await this.#ask();
+      await new Promise((resolve) => setTimeout(resolve, 1000 * EVERY));
+    }
+  }
+
+  async #ask() {
+    try {
+      const response = await fetch("/ready", { signal: AbortSignal.timeout(4000) });
+      const body = await response.json();
+      this.ahead = format.ahead(response.headers.get("date"), Date.now() / 1000);
+      if (!body.tiers) throw new Error(body.msg);
+      this.#show(body);
+    } catch {
+      this.#state("away", "Not reachable");
+      this.#troubles([]);
+    }
+    this.changed();
+  }
+
+  #show(body) {
+    const state = !body.ready ? "bad" : body.reasons.length ? "warn" : "good";
+    this.#state(state, { bad: "Not ready", warn: "Some trouble", good: "All is well" }[state]);
+    this.#troubles(body.reasons);
+    for (const [tier, one] of Object.entries(body.tiers)) this.#staleAfter[tier] = one.stale_after;
+    this.exchanges = Object.keys(body.exchanges).length;
+    this.#seen.clear();
+    const tiers = Object.values(body.tiers);
+    const sum = (name) => tiers.reduce((total, one) => total + one[name], 0);
+    const [priced, assets] = [sum("priced"), sum("assets")];
+    write(this.priced, priced === assets ? `all ${assets} assets priced` : `${priced} of ${assets} assets priced`);
+    for (const [name, said] of Object.entries(body.stores)) this.#store(name, said);
+    for (const tier of TIERS) if (body.tiers[tier]) this.#meter(tier, body.tiers[tier], body.jobs_behind_seconds[tier]);
+    for (const [name, one] of Object.entries(body.exchanges)) this.#exchange(name, one);
+    if (!this.exchanges) this.#part(this.list, "no exchange", () => ["This process asks none."]);
+    for (const [key, part] of this.#parts) {
+      if (!this.#seen.has(key)) {
+        part.element.remove();
+        this.#parts.delete(key);
+      }
+    }
+  }
+
+  #state(state, text) {
+    mark(this.verdict, "data-state", state);
+    mark(this.verdict.closest(".overview"), "data-away", state === "away" ? "true" : null);
+    write(this.verdict.lastElementChild, text);
+  }
+
+  #troubles(reasons) {
+    this.trouble.hidden = !reasons.length;
+    const told = reasons.join("\n");
+    if (this.trouble.lastTold === told) return;
+    this.trouble.lastTold = told;
+    this.trouble.replaceChildren(make("ul", {}, ...reasons.slice(0, 12).map((reason) => make("li", {}, reason))));
+  }
+
+  #store(name, said) {
+    const part = this.#part(this.facts, `store ${name}`, () => [make("i", { class: "light" }), make("span"), make("b")]);
+    const [light, label, value] = part.children;
+    mark(light, "data-state", said === "ok" ? "good" : "bad");
+    write(label, name);
+    write(value, said === "ok" ? "ok" : "away");
+    mark(part.element, "title", said === "ok" ? null : said);
+  }
+
+  #meter(tier, one, behind) {
+    const part = this.#part(this.meters, `tier ${tier}`, () => [
+      make("span", { class: "pill", "data-tier": tier }, tier),
+      make("span", { class: "meter", role: "meter", "aria-label": `${tier}: age of what is allowed`, "aria-valuemin": "0" }, make("i")),
+      make("b"),
+      make("small"),
+    ]);
+    const [, meter, age, note] = part.children;
+    const share = one.p95_age === null ? 1 : Math.min(1, one.p95_age / one.allowed_age);
+    mark(meter, "aria-valuemax", one.allowed_age);
+    mark(meter, "aria-valuenow", Math.round(Math.min(one.p95_age ?? one.allowed_age, one.allowed_age)));
+    mark(meter, "data-state", one.p95_age === null || one.p95_age > one.allowed_age ? "bad" : share > 0.67 ? "warn" : "good");
+    meter.firstElementChild.style.setProperty("--share", share);
+    write(age, one.p95_age === null ? "none" : format.age(one.p95_age));
+    const late = behind > 1 ? `, ${format.age(behind)} behind` : "";
+    write(note, one.priced < one.assets ? `${one.priced} of ${one.assets} priced${late}` : `of ${format.age(one.allowed_age)}${late}`);
+  }
+
+  #exchange(name, one) {
+    const part = this.#part(this.list, `exchange ${name}`, () => [make("i", { class: "light" }), make("b", {}, name), make("span"), make("small")]);
+    const [light, , breaker, note] = part.children;
+    const quiet = one.quiet_for_seconds > 0;
+    const idle = one.last_ticker_seconds_ago;
+    const state = one.breaker === "open" ? "bad" : one.breaker === "half-open" || quiet || idle === null ? "warn" : "good";
+    mark(light, "data-state", state);
+    mark(part.element, "data-breaker", one.breaker);
+    write(breaker, BREAKERS[one.breaker] ?? one.breaker);
+    write(note, quiet ? `quiet for ${format.age(one.quiet_for_seconds)}` : idle === null ? "no ticker yet" : `${format.age(idle)} ago`);
+  }
+
+  #part(list, key, build) {
+    this.#seen.add(key);
+    let part = this.#parts.get(key);
+    if (!part) {
+      const children = build();
+      part = { children, element: make("li", {}, ...children) };
+      list.append(part.element);
+      this.#parts.set(key, part);
+    }
+    return part;
+  }
+}

@@ -1,0 +1,52 @@
+// The keyboard: / searches, arrows move through the table, Enter opens, Escape goes back.
+
+/** Listen for ever; `open(symbol)`, `clear()` the search, draw `soon()`. */
+export function listen({ table, search, open, clear, soon }) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.key === "/" && event.target !== search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+  });
+
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      if (search.value) {
+        search.value = "";
+        clear();
+      } else {
+        search.blur();
+      }
+      event.preventDefault();
+    } else if (event.key === "ArrowDown" || event.key === "Enter") {
+      event.preventDefault();
+      if (event.key === "Enter" && table.rows.length) {
+        open(table.rows[0].symbol);
+        return;
+      }
+      table.grid.focus({ preventScroll: true });
+      table.move(0, 0);
+      soon();
+    }
+  });
+
+  table.grid.addEventListener("keydown", (event) => {
+    const last = table.rows.length - 1;
+    const moves = {
+      ArrowDown: [1], ArrowUp: [-1], PageDown: [table.page], PageUp: [-table.page], Home: [0, 0], End: [0, last],
+    };
+    if (moves[event.key]) {
+      table.move(...moves[event.key]);
+    } else if (event.key === "Enter" && table.selected) {
+      open(table.selected);
+    } else if (event.key === "Escape" && table.selected) {
+      table.selected = null;
+    } else {
+      return;
+    }
+    event.preventDefault();
+    soon();
+  });
+}

@@ -1,0 +1,198 @@
+// The page put together: what comes from the stream goes into the market, and from there, once a frame, to the screen.
+
+import { Detail } from "./detail.js";
+import { byId, mark, write } from "./dom.js";
+import { Feed } from "./feed.js";
+import * as format from "./format.js";
+import { Health } from "./health.js";
+import { listen } from "./keys.js";
+import { Lane } from "./lane.js";
+import { Market, RECENT } from "./market.js";
+import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
+import { Pulse } from "./pulse.js";
+import { Table } from "./table.js";
+
+const HISTORIES = 4; // loaded at once
+const view = { query: "", tier: "", key: "rank", descending: false };
+const market = new Market();
+const pulse = new Pulse(byId("pulse"), byId("rate"));
+const opened = Date.now() / 1000;
+const moved = new Map(); // rows with a new price that is not on the screen yet
+const due = { order: true, frame: false };
+let visible = [];
+let told = ""; // the connection's state
+let shown = false; // whether there has been a price on the screen
+
+const health = new Health(() => soon());
+const lane = new Lane(loadRecent, HISTORIES);
+const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
+const detail = new Detail(byId("detail"), ask, leave);
+const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
+
+/** Answers of the API; raises what it says where it refuses. */
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(10_000) });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.msg ?? response.statusText);
+  return body;
+}
+
+async function loadRecent(symbol) {
+  market.recall(symbol, (await ask(`/prices/${symbol}/history?limit=${RECENT}`)).prices);
+  soon();
+}
+
+/** Prices as they are at first, and again after a gap: nothing to let flash. */
+function snapshot(bodies) {
+  for (const body of bodies) market.take(body);
+  due.order = true;
+  follow();
+}
+
+function price(body) {
+  const before = market.rows.size;
+  const row = market.take(body);
+  if (!row) return;
+  moved.set(row.symbol, row);
+  pulse.count();
+  if (market.rows.size !== before || LIVE.has(view.key)) due.order = true;
+  soon();
+}
+
+/** After a gap: what the stream missed is in history. */
+function refill() {
+  lane.forget();
+  detail.reload(context());
+}
+
+function connection(state, message) {
+  if (told === state) return;
+  const again = told === "reconnecting" && state === "live";
+  told = state;
+  const element = byId("connection");
+  mark(element, "data-state", state);
+  write(element.lastElementChild, state === "live" ? "Live" : "Reconnecting\u2026");
+  mark(element, "title", message || null);
+  mark(document.body, "data-state", state);
+  document.title = state === "live" ? "Live prices" : "Reconnecting\u2026 \u2013 Live prices";
+  if (again) {
+    loadAssets();
+    refill();
+  }
+}
+
+function context() {
+  return { now: Date.now() / 1000 + health.ahead, staleAfter: health.staleAfter, exchanges: health.exchanges };
+}
+
+/** Draw in the next frame, however many ask for it. */
+function soon() {
+  if (due.frame) return;
+  due.frame = true;
+  requestAnimationFrame(frame);
+}
+
+function frame() {
+  due.frame = false;
+  const now = context();
+  if (due.order) order();
+  table.draw(now);
+  for (const row of moved.values()) table.flash(row);
+  if (detail.row && moved.has(detail.row.symbol)) detail.take(now);
+  moved.clear();
+  lane.want(visible.filter((symbol) => market.rows.get(symbol)?.price !== null));
+  if (!shown && table.rows.some((row) => row.price !== null)) {
+    shown = true;
+    performance.mark("prices"); // for who measures how soon
+  }
+}
+
+function order() {
+  due.order = false;
+  const rows = arrange(market.rows.values(), view);
+  table.arrange(rows);
+  byId("nothing").hidden = rows.length > 0 || !market.rows.size;
+  const found = counts(market.rows.values());
+  for (const input of byId("tiers").querySelectorAll("input")) {
+    write(input.nextElementSibling.lastElementChild, String(found[input.value]));
+  }
+  write(byId("found"), rows.length === market.rows.size ? "" : `${rows.length} ${rows.length === 1 ? "asset" : "assets"}`);
+}
+
+/** Show other rows, from the top. */
+function look(change) {
+  Object.assign(view, change);
+  due.order = true;
+  for (const head of document.querySelectorAll(".head [data-key]")) {
+    const way = view.descending ? "descending" : "ascending";
+    mark(head.parentElement, "aria-sort", head.dataset.key === view.key ? way : null);
+  }
+  byId("sort").value = view.key;
+  const top = byId("table").getBoundingClientRect().top;
+  if (top < 0) scrollBy({ top: top - 72 });
+  soon();
+}
+
+function sortBy(key) {
+  const again = view.key === key;
+  look({ key, descending: again ? !view.descending : DESCENDING_FIRST.has(key) });
+}
+
+/** Open an asset by its address, so that it can be linked to, and left by the browser's way back. */
+function go(symbol) {
+  history.pushState({ opened: true }, "", `#${symbol}`);
+  follow();
+}
+
+/** Leave it: back to where it was opened, or, for who came by a link, to the same page without it. */
+function leave() {
+  if (!location.hash) return;
+  if (history.state?.opened) history.back();
+  else history.replaceState(null, "", location.pathname);
+}
+
+function follow() {
+  const row = market.rows.get(location.hash.slice(1).toLowerCase());
+  if (row) {
+    table.selected = row.symbol;
+    detail.open(row, context());
+  } else if (detail.isOpen) {
+    detail.close();
+  }
+  soon();
+}
+
+async function loadAssets() {
+  try {
+    market.list((await ask("/assets")).assets);
+    due.order = true;
+    follow();
+  } catch {
+    setTimeout(loadAssets, 2000); // the connection's state is told by the stream
+  }
+}
+
+function second() {
+  pulse.tick();
+  feed.check();
+  if (LIVE.has(view.key)) due.order = true;
+  detail.draw(context());
+  soon();
+}
+
+byId("search").addEventListener("input", (event) => look({ query: event.target.value }));
+byId("tiers").addEventListener("change", (event) => look({ tier: event.target.value }));
+byId("sort").addEventListener("change", (event) => look({ key: event.target.value, descending: DESCENDING_FIRST.has(event.target.value) }));
+byId("table").addEventListener("click", (event) => event.target.closest("[data-key]") && sortBy(event.target.closest("[data-key]").dataset.key));
+addEventListener("scroll", soon, { passive: true });
+addEventListener("resize", () => { table.measure(); soon(); });
+addEventListener("hashchange", follow);
+addEventListener("popstate", follow);
+listen({ table, search: byId("search"), open: go, clear: () => look({ query: "" }), soon });
+write(byId("since"), `since ${format.clock(opened).slice(0, 5)}`);
+table.measure();
+look({});
+feed.open();
+loadAssets();
+health.run();
+setInterval(second, 1000);

@@ -1,0 +1,38 @@
+// Where a price came from: each exchange's ticker and its weight, or why it has no part.
+
+import { make } from "./dom.js";
+import * as format from "./format.js";
+
+/** Return the table's rows for an answer of GET /prices/{asset}/sources. */
+export function sourceRows(body, now) {
+  const used = body.sources.map((source) => row(source, body.price, now, weight(source.weight)));
+  const left = body.left_out.map((one) => row(one, body.price, now, out(one)));
+  return [...used, ...left].sort((one, other) => one.dataset.exchange.localeCompare(other.dataset.exchange));
+}
+
+function row(one, price, now, last) {
+  const said = typeof one.price === "number" ? ticker(one, price, now) : [];
+  if (!said.length) last.setAttribute("colspan", "5"); // it gave none that could be shown
+  const head = make("th", { scope: "row" }, one.exchange);
+  return make("tr", { "data-exchange": one.exchange, "data-out": one.reason ?? null }, head, ...said, last);
+}
+
+function ticker(one, price, now) {
+  return [
+    make("td", { class: "number" }, format.price(one.price)),
+    make("td", { class: "number" }, format.basisPoints(one.price / price - 1)),
+    make("td", { class: "number" }, one.volume ? format.volume(one.volume) : "\u2013"),
+    make("td", { class: "number behind" }, one.timestamp ? format.behind(now - one.timestamp) : "\u2013"),
+  ];
+}
+
+function weight(share) {
+  const bar = make("i", { "aria-hidden": "true" });
+  bar.style.setProperty("--share", share);
+  return make("td", { class: "weight" }, bar, make("span", {}, format.percent(share)));
+}
+
+function out(one) {
+  const title = one.detail ? `${format.reason(one.reason)}: ${one.detail}` : null;
+  return make("td", { class: "out", title }, `left out: ${format.reason(one.reason)}`);
+}

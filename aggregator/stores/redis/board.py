@@ -1,0 +1,108 @@
+"""How the exchanges do, as each refresher sees it, for every process to read: `<prefix>exchanges`, a hash by refresher.
+
+An entry is Redis' time of writing and JSON. The living delete the dead, and the whole goes with the last of them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from aggregator.errors import StoreUnavailable
+from aggregator.models import encode
+from aggregator.ports import ExchangeState
+from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
+
+_SECONDS = 1.0
+_DEAD_SECONDS = 5.0  # without a word
+_TELL = """
+local time = redis.call('TIME')
+local now, dead = tonumber(time[1]) + time[2] / 1e6, tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.3f ', now) .. ARGV[2])
+local held = redis.call('HGETALL', KEYS[1])
+for i = 1, #held, 2 do
+  local at = tonumber(string.match(held[i + 1], '^[%d.]+'))
+  if not (at and math.abs(at - now) < dead) then redis.call('HDEL', KEYS[1], held[i]) end
+end
+redis.call('PEXPIRE', KEYS[1], 1000 * dead)
+"""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """`aggregator.ports.ExchangeState` as one refresher wrote it."""
+
+    name: str
+    breaker_state: str
+    idle_seconds: float | None
+    silent_seconds: float
+    newest_ticker: float | None
+    quiet_seconds: float
+    push_trouble: str | None = None  # in what older processes write there is none
+
+    def after(self, seconds: float) -> "_Told":
+        """Return it as it is `seconds` later, when nothing has happened meanwhile."""
+        return msgspec.structs.replace(
+            self,
+            idle_seconds=None if self.idle_seconds is None else self.idle_seconds + seconds,
+            silent_seconds=self.silent_seconds + seconds if self.silent_seconds else 0.0,
+            quiet_seconds=max(0.0, self.quiet_seconds - seconds),
+        )
+
+
+_decoder = msgspec.json.Decoder(list[_Told])
+
+
+class Board:
+    """`aggregator.ports.Watch` through Redis."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._redis = client.redis
+        self._key = f"{client.prefix}exchanges"
+
+    async def look(self) -> Sequence[Sequence[ExchangeState]]:
+        """Return what each living refresher sees; what cannot be read, nobody has said. Raises StoreUnavailable."""
+        with mapped():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.hgetall(self._key)
+                (seconds, micros), held = await pipe.execute()
+        now = seconds + micros / 1e6
+        views = [_read(held[name], now) for name in sorted(held)]
+        return [view for view in views if view]
+
+    async def tell(self, name: str, exchanges: Sequence[ExchangeState]) -> None:
+        """Say what the refresher `name` sees of its exchanges, for a few seconds. Raises StoreUnavailable."""
+        told = encode([msgspec.convert(one, _Told, from_attributes=True) for one in exchanges])
+        with mapped():
+            saying: Any = self._redis.eval(_TELL, 1, self._key, name, told.decode(), str(_DEAD_SECONDS))
+            await saying
+
+
+class Teller:
+    """Tells the board how this process' exchanges do, once a second."""
+
+    def __init__(self, board: Board, name: str, exchanges: Sequence[ExchangeState]) -> None:
+        self._board = board
+        self._name = name
+        self._exchanges = exchanges
+        self._log = structlog.get_logger().bind(store="redis")
+
+    async def run(self) -> None:
+        """Tell; never returns."""
+        while True:
+            try:
+                await self._board.tell(self._name, self._exchanges)
+            except StoreUnavailable as error:
+                self._log.debug("exchanges_not_told", error=str(error))
+            await asyncio.sleep(_SECONDS)
+
+
+def _read(entry: bytes, now: float) -> list[_Told]:
+    at, _, raw = entry.partition(b" ")
+    try:
+        age = max(0.0, now - float(at))
+        return [one.after(age) for one in _decoder.decode(raw)]
+    except (ValueError, *UNREADABLE):  # somebody else's
+        return []

@@ -1,0 +1,78 @@
+"""Stores that tell a tracer of what they are asked. Of writes, the refresher tells."""
+
+from collections.abc import Sequence
+
+from aggregator.models import Price
+from aggregator.ports import Cache, History, Table
+from aggregator.tracing import Tracer
+
+
+class TracedCache:
+    """`aggregator.ports.Cache` in front of another one."""
+
+    def __init__(self, cache: Cache, tracer: Tracer) -> None:
+        self._cache = cache
+        self._tracer = tracer
+        self.write = cache.write
+        self.ping = cache.ping
+        self.close = cache.close
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `Store.latest`, in a span."""
+        with self._tracer.span("cache read", {"aggregator.assets": len(symbols)}, "client") as span:
+            found = await self._cache.latest(symbols)
+            span.note("aggregator.prices", len(found))
+            return found
+
+
+class TracedHistory:
+    """`aggregator.ports.History` in front of another one."""
+
+    def __init__(self, history: History, tracer: Tracer) -> None:
+        self._history = history
+        self._tracer = tracer
+        self.write = history.write
+        self.ping = history.ping
+        self.run = history.run
+        self.drain = history.drain
+        self.close = history.close
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `Store.latest`, in a span."""
+        with self._tracer.span("history read", {"aggregator.assets": len(symbols)}) as span:
+            found = await self._history.latest(symbols)
+            span.note("aggregator.prices", len(found))
+            return found
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """As `History.between`, in a span."""
+        with self._tracer.span("history read", {"aggregator.asset": symbol}) as span:
+            found = await self._history.between(symbol, start, end, limit, newest_first=newest_first)
+            span.note("aggregator.prices", len(found))
+            return found
+
+
+class TracedTable:
+    """`aggregator.ports.Table` in front of another one: the history reads it, the outbox writes to it."""
+
+    def __init__(self, table: Table, tracer: Tracer) -> None:
+        self._table = table
+        self._tracer = tracer
+        self.close = table.close
+
+    async def put(self, prices: Sequence[Price]) -> list[Price]:
+        """As `Table.put`, in a span."""
+        with self._tracer.span("dynamodb write", {"aggregator.prices": len(prices)}, "client") as span:
+            left = await self._table.put(prices)
+            span.note("aggregator.not_taken", len(left))
+            return left
+
+    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
+        """As `Table.latest`, in a span."""
+        with self._tracer.span("dynamodb read", {"aggregator.assets": len(symbols)}, "client"):
+            return await self._table.latest(symbols)
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """As `Table.between`, in a span."""
+        with self._tracer.span("dynamodb read", {"aggregator.asset": symbol}, "client"):
+            return await self._table.between(symbol, start, end, limit, newest_first=newest_first)

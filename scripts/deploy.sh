@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# What .github/workflows/deploy.yml and destroy.yml do, step by step; with AWS credentials set up, by hand as well.
+# ENVIRONMENT, AWS_REGION and STATE_BUCKET say where; TFVARS, a JSON object, has more Terraform variables.
+#   find-image   the digest of RELEASE's image, which must be signed by our release workflow   (REGISTRY_TOKEN)
+#   plan         what an apply would change                                                    (DIGEST)
+#   apply        image into ECR, then everything; says the API's url                           (DIGEST, REGISTRY_TOKEN)
+#   destroy      everything; what is protected only with WITH_DATA=true
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+image() { echo "ghcr.io/${GITHUB_REPOSITORY,,}"; }
+
+log_in() { docker login ghcr.io --username "$GITHUB_ACTOR" --password-stdin <<<"$REGISTRY_TOKEN" >/dev/null; }
+
+say() { echo "$1" | tee -a "${GITHUB_OUTPUT:-/dev/null}"; }
+
+terraform_() { terraform -chdir=terraform "$@"; }
+
+# The state's place is not in the repository: it is one for each environment.
+init() {
+  printf 'terraform {\n  backend "s3" {}\n}\n' >terraform/backend.tf
+  printf '%s\n' "${TFVARS:-{\}}" >terraform/ci.auto.tfvars.json
+  export TF_IN_AUTOMATION=1 TF_INPUT=0 TF_VAR_environment=$ENVIRONMENT TF_VAR_region=$AWS_REGION
+  terraform_ init -backend-config="bucket=$STATE_BUCKET" -backend-config="key=price-aggregator/$ENVIRONMENT.tfstate" \
+    -backend-config="region=$AWS_REGION" -backend-config=encrypt=true -backend-config=use_lockfile=true
+}
+
+find_image() {
+  [[ $RELEASE =~ ^v[0-9]+\.[0-9]+\.[0-9]+$ ]] || { echo "a release is called like v0.1.0, not $RELEASE" >&2; exit 1; }
+  log_in
+  local digest
+  digest=$(docker buildx imagetools inspect "$(image):$RELEASE" --format '{{ .Manifest.Digest }}')
+  cosign verify "$(image)@$digest" --certificate-oidc-issuer https://token.actions.githubusercontent.com \
+    --certificate-identity "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/.github/workflows/release.yml@refs/tags/$RELEASE" >/dev/null
+  say "digest=$digest"
+}
+
+plan() {
+  init
+  TF_VAR_image_digest=$DIGEST terraform_ plan -lock=false # who may only look cannot lock
+}
+
+repository() { terraform_ output -json repositories 2>/dev/null | jq --raw-output .aggregator; }
+
+# Into the environment's own registry, where its machines may read; the digest is that of what was signed.
+copy_image() {
+  local to=$1
+  log_in
+  aws ecr get-login-password | docker login "${to%%/*}" --username AWS --password-stdin >/dev/null
+  aws ecr describe-images --repository-name "${to#*/}" --image-ids "imageDigest=$DIGEST" >/dev/null 2>&1 && return
+  docker buildx imagetools create --tag "$to:$RELEASE" "$(image)@$DIGEST"
+  aws ecr describe-images --repository-name "${to#*/}" --image-ids "imageDigest=$DIGEST" >/dev/null
+}
+
+apply() {
+  init
+  # The first time there is no registry yet: without an image, everything but the machines is made.
+  [ -n "$(repository)" ] || terraform_ apply -auto-approve
+  copy_image "$(repository)"
+  TF_VAR_image_digest=$DIGEST terraform_ apply -auto-approve
+  say "url=$(terraform_ output -raw api_url)"
+}
+
+destroy() {
+  init
+  if [ "${WITH_DATA:-false}" = true ]; then
+    export TF_VAR_deletion_protection=false
+    terraform_ apply -auto-approve # protection comes off first
+  fi
+  terraform_ destroy -auto-approve
+}
+
+case "${1:-}" in
+  find-image) find_image ;;
+  plan) plan ;;
+  apply) apply ;;
+  destroy) destroy ;;
+  *) sed -n '2,7s/^# //p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# What .github/workflows/release.yml does for a tag (GITHUB_REF_NAME), step by step.
+#   check-tag   the tag is signed, and names the version in pyproject.toml   (GH_TOKEN)
+#   push        build the image with its SBOM and provenance, push, sign     (REGISTRY_TOKEN; says image and digest)
+#   publish     the release, with the SBOM beside it                         (GH_TOKEN, REGISTRY_TOKEN, IMAGE, DIGEST)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+image() { echo "ghcr.io/${GITHUB_REPOSITORY,,}"; }
+
+log_in() { docker login ghcr.io --username "$GITHUB_ACTOR" --password-stdin <<<"$REGISTRY_TOKEN" >/dev/null; }
+
+version() { sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml; }
+
+check_tag() {
+  [ "$GITHUB_REF_NAME" = "v$(version)" ] || { echo "tag $GITHUB_REF_NAME is not v$(version) of pyproject.toml" >&2; exit 1; }
+  local type sha
+  read -r type sha < <(gh api "repos/$GITHUB_REPOSITORY/git/ref/tags/$GITHUB_REF_NAME" --jq '"\(.object.type) \(.object.sha)"')
+  [ "$type" = tag ] && [ "$(gh api "repos/$GITHUB_REPOSITORY/git/tags/$sha" --jq .verification.verified)" = true ] || {
+    echo "tag $GITHUB_REF_NAME has no signature that GitHub knows: git tag --sign $GITHUB_REF_NAME" >&2; exit 1; }
+}
+
+push() {
+  log_in
+  docker buildx create --use >/dev/null
+  docker buildx build --file deploy/Dockerfile --tag "$(image):$GITHUB_REF_NAME" --push --metadata-file built.json \
+    --sbom=true --provenance=mode=max \
+    --label "org.opencontainers.image.source=$GITHUB_SERVER_URL/$GITHUB_REPOSITORY" \
+    --label "org.opencontainers.image.revision=$GITHUB_SHA" \
+    --label "org.opencontainers.image.version=$GITHUB_REF_NAME" .
+  local digest
+  digest=$(jq --raw-output '."containerimage.digest"' built.json)
+  cosign sign --yes "$(image)@$digest"
+  printf 'image=%s\ndigest=%s\n' "$(image)" "$digest" >>"$GITHUB_OUTPUT"
+}
+
+publish() {
+  log_in
+  docker buildx imagetools inspect "$IMAGE@$DIGEST" --format '{{ json .SBOM.SPDX }}' >sbom.spdx.json
+  gh release create "$GITHUB_REF_NAME" sbom.spdx.json --repo "$GITHUB_REPOSITORY" --verify-tag --generate-notes \
+    --notes "Image: \`$IMAGE@$DIGEST\`"
+}
+
+case "${1:-}" in
+  check-tag) check_tag ;;
+  push) push ;;
+  publish) publish ;;
+  *) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+esac

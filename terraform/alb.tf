@@ -1,0 +1,183 @@
+# The only thing that is reached from outside.
+
+resource "aws_lb" "main" {
+  #checkov:skip=CKV2_AWS_20:it redirects to HTTPS when there is a certificate; without one, every plan warns
+  #checkov:skip=CKV2_AWS_76:likewise; with it, the known bad inputs that Log4j's are among are blocked
+  #checkov:skip=CKV2_AWS_28:WAF is optional, by `waf`
+  #checkov:skip=CKV_AWS_150:by `deletion_protection`, on unless told otherwise
+  name                       = local.name
+  load_balancer_type         = "application"
+  security_groups            = [aws_security_group.main["alb"].id]
+  subnets                    = [for zone in local.zones : aws_subnet.public[zone].id]
+  drop_invalid_header_fields = true
+  enable_deletion_protection = local.keep
+  idle_timeout               = 60
+
+  access_logs {
+    bucket  = aws_s3_bucket.access.id
+    enabled = true
+  }
+
+  depends_on = [aws_s3_bucket_policy.access]
+}
+
+# /health, not /ready. /ready says that prices are old or history cannot be written: the exchanges' trouble, or DynamoDB's,
+# hence the same on every machine. Taking all of them out would serve nobody, and Auto Scaling, which goes by this check,
+# would replace machines that work by others with the same trouble. /health fails where a process is gone or hangs, which
+# replacing does mend; and it answers only after a process has opened its stores and caught up. Readiness has alarms.
+resource "aws_lb_target_group" "api" {
+  #checkov:skip=CKV_AWS_378:plain HTTP between balancer and machines, inside the VPC; TLS ends at the balancer
+  name                 = "${local.name}-api"
+  port                 = local.port
+  protocol             = "HTTP"
+  vpc_id               = aws_vpc.main.id
+  deregistration_delay = 30 # requests take at most 20 s; streams are cut, and come again
+
+  health_check {
+    path                = "/health"
+    matcher             = "200"
+    interval            = 10
+    timeout             = 5
+    healthy_threshold   = 2
+    unhealthy_threshold = 3
+  }
+}
+
+resource "aws_lb_listener" "http" {
+  #checkov:skip=CKV_AWS_2:redirects to HTTPS when there is a certificate; without one, every plan warns
+  #checkov:skip=CKV_AWS_103:likewise: no TLS on this one
+  load_balancer_arn = aws_lb.main.arn
+  port              = 80
+  protocol          = "HTTP"
+
+  default_action {
+    type             = var.certificate_arn == null ? "forward" : "redirect"
+    target_group_arn = var.certificate_arn == null ? aws_lb_target_group.api.arn : null
+
+    dynamic "redirect" {
+      for_each = var.certificate_arn == null ? [] : [443]
+
+      content {
+        protocol    = "HTTPS"
+        port        = redirect.value
+        status_code = "HTTP_301"
+      }
+    }
+  }
+}
+
+resource "aws_lb_listener" "https" {
+  count             = var.certificate_arn == null ? 0 : 1
+  load_balancer_arn = aws_lb.main.arn
+  port              = 443
+  protocol          = "HTTPS"
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  certificate_arn   = var.certificate_arn
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.api.arn
+  }
+}
+
+check "https" {
+  assert {
+    condition     = var.certificate_arn != null
+    error_message = "No certificate_arn: prices and API keys go over the wire in the clear. Good for a trial only."
+  }
+}
+
+# ---------------------------------------------------------------- access logs
+
+locals {
+  access     = "${local.name}-access-${local.account}"
+  access_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.access}"
+}
+
+data "aws_elb_service_account" "current" {
+  region = var.region
+}
+
+resource "aws_s3_bucket" "access" {
+  #checkov:skip=CKV_AWS_18:this is the log; a log of the log would have no end
+  #checkov:skip=CKV_AWS_21:logs are written once
+  #checkov:skip=CKV_AWS_144:access logs of a month need no second region
+  #checkov:skip=CKV_AWS_145:load balancers can write to buckets with S3's own key only
+  #checkov:skip=CKV2_AWS_62:nobody waits for a log file
+  bucket        = local.access
+  force_destroy = !local.keep
+}
+
+resource "aws_s3_bucket_public_access_block" "access" {
+  bucket                  = aws_s3_bucket.access.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "access" {
+  bucket = aws_s3_bucket.access.id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256"
+    }
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "access" {
+  bucket = aws_s3_bucket.access.id
+
+  rule {
+    id     = "forget"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = var.log_days
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+}
+
+data "aws_iam_policy_document" "access" {
+  statement {
+    sid       = "LoadBalancerWrites"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.access_arn}/AWSLogs/${local.account}/*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = [data.aws_elb_service_account.current.arn]
+    }
+  }
+
+  statement {
+    sid       = "NotInTheClear"
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [local.access_arn, "${local.access_arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "access" {
+  bucket     = aws_s3_bucket.access.id
+  policy     = data.aws_iam_policy_document.access.json
+  depends_on = [aws_s3_bucket_public_access_block.access]
+}

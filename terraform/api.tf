@@ -1,0 +1,66 @@
+# Machines that answer requests, behind the load balancer.
+
+resource "aws_autoscaling_group" "api" {
+  count                     = local.running ? 1 : 0
+  name                      = "${local.name}-api"
+  min_size                  = var.api.min
+  max_size                  = var.api.max
+  vpc_zone_identifier       = [for zone in local.zones : aws_subnet.private[zone].id]
+  target_group_arns         = [aws_lb_target_group.api.arn]
+  health_check_type         = "ELB" # by /health: see alb.tf
+  health_check_grace_period = 300   # Docker is installed and the image pulled in that time
+  default_instance_warmup   = 180
+  termination_policies      = ["OldestLaunchTemplate", "OldestInstance"]
+  wait_for_capacity_timeout = local.moto ? "0" : "15m" # moto's machines never become healthy
+
+  launch_template {
+    id      = aws_launch_template.main["api"].id
+    version = aws_launch_template.main["api"].latest_version
+  }
+
+  instance_refresh {
+    strategy = "Rolling"
+
+    preferences {
+      min_healthy_percentage = 100 # a new one first, then an old one goes
+      max_healthy_percentage = 150
+      instance_warmup        = 180
+      auto_rollback          = true
+    }
+  }
+
+  dynamic "tag" {
+    for_each = local.group_tags
+
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = false # the launch template does it, for volumes as well
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [desired_capacity] # scaling's business
+  }
+
+  depends_on = [aws_ssm_parameter.setting, aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]
+}
+
+locals {
+  group_tags = merge(var.tags, { Project = var.name, Environment = var.environment, ManagedBy = "terraform" })
+}
+
+resource "aws_autoscaling_policy" "api_cpu" {
+  count                  = local.running ? 1 : 0
+  name                   = "api-cpu"
+  autoscaling_group_name = aws_autoscaling_group.api[0].name
+  policy_type            = "TargetTrackingScaling"
+
+  target_tracking_configuration {
+    target_value = 50
+
+    predefined_metric_specification {
+      predefined_metric_type = "ASGAverageCPUUtilization"
+    }
+  }
+}

@@ -1,0 +1,44 @@
+# The history. The service would make this table itself, but has no right to: it has one, and only what it calls.
+
+locals {
+  table     = "${local.name}-prices"
+  table_arn = "${local.arn.dynamodb}:table/${local.table}"
+
+  # What aggregator/stores/dynamodb.py calls. TTL is switched on below, so it only has to look.
+  table_actions = {
+    api       = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"]
+    refresher = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query", "dynamodb:BatchWriteItem"]
+  }
+}
+
+resource "aws_dynamodb_table" "prices" {
+  name                        = local.table
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "asset"
+  range_key                   = "timestamp"
+  deletion_protection_enabled = local.keep
+
+  attribute {
+    name = "asset"
+    type = "S"
+  }
+
+  attribute {
+    name = "timestamp"
+    type = "N"
+  }
+
+  ttl {
+    attribute_name = "expires_at"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  server_side_encryption {
+    enabled     = true
+    kms_key_arn = aws_kms_key.main.arn
+  }
+}

@@ -1,0 +1,118 @@
+# AWS' services by private addresses. Gateways cost nothing; each interface costs by the hour and zone, so there are only
+# those that something here calls. Without NAT the machines reach nothing else.
+
+locals {
+  interfaces = toset(concat(
+    ["ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"],
+    local.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus asks it which machines there are
+  ))
+}
+
+resource "aws_vpc_endpoint" "interface" {
+  for_each            = local.interfaces
+  vpc_id              = aws_vpc.main.id
+  service_name        = "com.amazonaws.${var.region}.${each.key}"
+  vpc_endpoint_type   = "Interface"
+  subnet_ids          = [for zone in local.zones : aws_subnet.private[zone].id]
+  security_group_ids  = [aws_security_group.main["endpoints"].id]
+  private_dns_enabled = true
+  policy              = data.aws_iam_policy_document.own_account.json
+  tags                = { Name = "${local.name}-${each.key}" }
+}
+
+# With whatever rights they have themselves, but nobody from outside: a stolen key of another account is of no use here.
+data "aws_iam_policy_document" "own_account" {
+  #checkov:skip=CKV_AWS_1:not an identity's policy: it bounds what passes the endpoint to this account's own principals
+  #checkov:skip=CKV_AWS_49:likewise
+  #checkov:skip=CKV_AWS_107:likewise
+  #checkov:skip=CKV_AWS_108:likewise
+  #checkov:skip=CKV_AWS_109:likewise
+  #checkov:skip=CKV_AWS_110:likewise
+  #checkov:skip=CKV_AWS_111:likewise
+  #checkov:skip=CKV_AWS_283:likewise, and the condition names the account
+  #checkov:skip=CKV_AWS_356:likewise
+  statement {
+    actions   = ["*"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:PrincipalAccount"
+      values   = [local.account]
+    }
+  }
+}
+
+resource "aws_vpc_endpoint" "dynamodb" {
+  vpc_id            = aws_vpc.main.id
+  service_name      = "com.amazonaws.${var.region}.dynamodb"
+  vpc_endpoint_type = "Gateway"
+  route_table_ids   = [for zone in local.zones : aws_route_table.private[zone].id]
+  policy            = data.aws_iam_policy_document.dynamodb_endpoint.json
+  tags              = { Name = "${local.name}-dynamodb" }
+}
+
+data "aws_iam_policy_document" "dynamodb_endpoint" {
+  statement {
+    actions   = local.table_actions.refresher
+    resources = [local.table_arn]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:PrincipalAccount"
+      values   = [local.account]
+    }
+  }
+}
+
+resource "aws_vpc_endpoint" "s3" {
+  vpc_id            = aws_vpc.main.id
+  service_name      = "com.amazonaws.${var.region}.s3"
+  vpc_endpoint_type = "Gateway"
+  route_table_ids   = [for zone in local.zones : aws_route_table.private[zone].id]
+  policy            = data.aws_iam_policy_document.s3_endpoint.json
+  tags              = { Name = "${local.name}-s3" }
+}
+
+data "aws_iam_policy_document" "s3_endpoint" {
+  statement { # Amazon Linux' packages, and the layers of images in ECR: public or signed by AWS, so no principal is named
+    sid     = "PackagesAndLayers"
+    actions = ["s3:GetObject"]
+    resources = [
+      "arn:${data.aws_partition.current.partition}:s3:::al2023-repos-${var.region}-*/*",
+      "arn:${data.aws_partition.current.partition}:s3:::prod-${var.region}-starport-layer-bucket/*",
+    ]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+  }
+
+  statement {
+    sid       = "Rescue"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.rescue_arn}/*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:PrincipalAccount"
+      values   = [local.account]
+    }
+  }
+}

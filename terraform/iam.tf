@@ -1,0 +1,153 @@
+# One role for each kind of machine, with what that kind calls and nothing else. Machines have no other credentials.
+
+locals {
+  log_groups = merge(
+    { for group in ["service", "metrics", "instances", "flow"] : group => "/${local.name}/${group}" },
+    { waf = "aws-waf-logs-${local.name}" }, # WAF insists on the prefix
+  )
+
+  # Which repositories' images a machine runs.
+  images_of = {
+    api        = ["aggregator"]
+    refresher  = ["aggregator"]
+    exchanges  = ["aggregator"]
+    monitoring = ["prometheus", "grafana"]
+  }
+  users_of_settings = toset(["api", "refresher"])
+}
+
+data "aws_iam_policy_document" "machine_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "machine" {
+  for_each = local.images_of
+
+  statement { # AWS' own AmazonSSMManagedInstanceCore would let it read every parameter of the account
+    sid = "SessionManagerInsteadOfSsh"
+    actions = [
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+    resources = ["*"] # these know no resources; a channel is always the caller's own
+  }
+
+  statement {
+    sid       = "SaysThatItIsThere"
+    actions   = ["ssm:UpdateInstanceInformation"]
+    resources = ["${local.arn.ec2}:instance/*"] # its own number is not known before it is there
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Name"
+      values   = ["${local.name}-${each.key}"]
+    }
+  }
+
+  statement {
+    sid       = "SignInToEcr"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"] # it knows no resources; what may be pulled is below
+  }
+
+  statement {
+    sid       = "PullItsImages"
+    actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = [for image in each.value : "${local.arn.ecr}:repository/${local.name}/${image}"]
+  }
+
+  statement {
+    sid     = "WriteLogs"
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    resources = [
+      for group in ["service", "metrics", "instances"] : "${local.arn.logs}:log-group:${local.log_groups[group]}:*"
+    ]
+  }
+
+  dynamic "statement" {
+    for_each = setintersection([each.key], local.users_of_settings)
+
+    content {
+      sid       = "ReadItsSettings"
+      actions   = ["ssm:GetParametersByPath"]
+      resources = ["${local.arn.ssm}:parameter${local.settings_path[each.key]}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = setintersection([each.key], local.users_of_settings)
+
+    content {
+      sid       = "UseTheTable"
+      actions   = local.table_actions[each.key]
+      resources = [local.table_arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = setintersection([each.key], local.users_of_settings)
+
+    content {
+      sid     = "SignInToRedis"
+      actions = ["elasticache:Connect"]
+      resources = [
+        "${local.arn.elasticache}:replicationgroup:${local.redis_id}",
+        "${local.arn.elasticache}:user:${local.redis_user}",
+      ]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = setintersection([each.key], ["refresher"])
+
+    content {
+      sid       = "RescueItsOutbox"
+      actions   = ["s3:PutObject"]
+      resources = ["${local.rescue_arn}/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = setintersection([each.key], ["monitoring"])
+
+    content {
+      sid       = "FindWhatToScrape"
+      actions   = ["ec2:DescribeInstances", "ec2:DescribeAvailabilityZones"]
+      resources = ["*"] # they know no resources
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:RequestedRegion"
+        values   = [var.region]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role" "machine" {
+  for_each           = local.images_of
+  name               = "${local.name}-${each.key}"
+  assume_role_policy = data.aws_iam_policy_document.machine_trust.json
+}
+
+resource "aws_iam_role_policy" "machine" {
+  for_each = local.images_of
+  name     = "what-it-calls"
+  role     = aws_iam_role.machine[each.key].id
+  policy   = data.aws_iam_policy_document.machine[each.key].json
+}
+
+resource "aws_iam_instance_profile" "machine" {
+  for_each = local.images_of
+  name     = "${local.name}-${each.key}"
+  role     = aws_iam_role.machine[each.key].name
+}

@@ -1,0 +1,35 @@
+# Where images come from. They are run by digest; tags are only for people, and cannot be moved.
+
+locals {
+  repositories = toset(["aggregator", "prometheus", "grafana"])
+  image        = "${local.registry}/${local.name}/aggregator@${coalesce(var.image_digest, "none")}"
+}
+
+resource "aws_ecr_repository" "main" {
+  for_each             = local.repositories
+  name                 = "${local.name}/${each.key}"
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = !local.keep
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+
+  encryption_configuration {
+    encryption_type = "KMS"
+    kms_key         = aws_kms_key.main.arn
+  }
+}
+
+resource "aws_ecr_lifecycle_policy" "main" {
+  for_each   = local.repositories
+  repository = aws_ecr_repository.main[each.key].name
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      description  = "the last 20, which is how far back one can roll"
+      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
+      action       = { type = "expire" }
+    }]
+  })
+}

@@ -1,0 +1,90 @@
+# One key for what is kept: table, cache, logs, topic, images, rescued outboxes. The machines' disks use EBS' own key, as
+# Auto Scaling would have to be granted this one.
+
+resource "aws_kms_key" "main" {
+  description             = "${local.name}: data at rest"
+  enable_key_rotation     = true
+  deletion_window_in_days = local.keep ? 30 : 7
+  policy                  = data.aws_iam_policy_document.key.json
+}
+
+resource "aws_kms_alias" "main" {
+  name          = "alias/${local.name}"
+  target_key_id = aws_kms_key.main.key_id
+}
+
+# In a key's own policy, "*" is that key.
+data "aws_iam_policy_document" "key" {
+  #checkov:skip=CKV_AWS_109:the account's administrators administer the key; in a key policy "*" is this key only
+  #checkov:skip=CKV_AWS_111:likewise
+  #checkov:skip=CKV_AWS_356:likewise
+  statement {
+    sid       = "Administrators"
+    actions   = ["kms:*"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:${data.aws_partition.current.partition}:iam::${local.account}:root"]
+    }
+  }
+
+  # As AWS' own managed keys do it: who may use the table (or the bucket, ...) may use the key, but only through it. So no
+  # role here has a right on keys.
+  statement {
+    sid       = "ThroughTheServices"
+    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey", "kms:CreateGrant"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:CallerAccount"
+      values   = [local.account]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = [for service in ["dynamodb", "s3", "ecr", "elasticache"] : "${service}.${var.region}.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "Logs"
+    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${var.region}.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = ["${local.arn.logs}:log-group:/${local.name}/*", "${local.arn.logs}:log-group:aws-waf-logs-${local.name}"]
+    }
+  }
+
+  statement {
+    sid       = "Alarms"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+  }
+}

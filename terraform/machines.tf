@@ -1,0 +1,191 @@
+# What every machine does when it starts (cloud-init), whatever its kind: install Docker and the agent, then run one
+# container or two under systemd. The scripts and units are the files in files/; only the few lines of
+# /etc/containers/*.conf differ.
+
+data "aws_ssm_parameter" "ami" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-${var.architecture}"
+}
+
+locals {
+  ami = coalesce(var.ami_id, nonsensitive(data.aws_ssm_parameter.ami.value))
+
+  # container => what its unit needs to know
+  containers = merge(
+    {
+      for role in local.users_of_settings : role => {
+        aggregator = {
+          IMAGE         = local.image
+          COMMAND       = "serve"
+          OPTIONS       = "--volume /data:/data --ulimit nofile=65536:65536"
+          PREFIX        = "AGGREGATOR_"
+          SETTINGS_PATH = local.settings_path[role]
+          # A change of settings makes a new launch template, and so a rolling replacement.
+          SETTINGS_VERSION = sha256(jsonencode([for name, value in local.role_settings[role] : [name, value] if name != "CACHE_URL"]))
+        }
+      }
+    },
+    {
+      for name, port in local.exchanges : name => {
+        exchange = {
+          IMAGE   = local.image
+          COMMAND = "-m mock_exchange --host 0.0.0.0 --name ${name} --port ${port}"
+          OPTIONS = "--entrypoint python --env HEALTH_PORT=${port}"
+        }
+      }
+    },
+    local.monitored ? {
+      monitoring = {
+        prometheus = {
+          IMAGE   = "${local.registry}/${local.name}/prometheus@${var.monitoring.prometheus_digest}"
+          COMMAND = "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus --storage.tsdb.retention.time=15d --web.listen-address=127.0.0.1:9090"
+          OPTIONS = "--user 65534 --volume /data:/prometheus --volume /etc/containers/prometheus.yml:/etc/prometheus/prometheus.yml:ro"
+        }
+        grafana = {
+          IMAGE   = "${local.registry}/${local.name}/grafana@${var.monitoring.grafana_digest}"
+          COMMAND = ""
+          OPTIONS = "--add-host prometheus:127.0.0.1 --env GF_SERVER_HTTP_ADDR=127.0.0.1 --tmpfs /var/lib/grafana:uid=472"
+        }
+      }
+    } : {},
+  )
+  owner_of_data = { api = 10001, refresher = 10001, monitoring = 65534 } # the user inside the container
+
+  scripts = ["settings", "image", "health", "data-disk", "drain"]
+  units   = ["container@.service", "container-health@.service", "container-health@.timer", "container-drain.service"]
+
+  files = {
+    for machine, containers in local.containers : machine => concat(
+      [for script in local.scripts : {
+        path = "/usr/local/lib/containers/${script}", permissions = "0755", content = file("${path.module}/files/${script}.sh")
+      }],
+      [for unit in local.units : {
+        path = "/etc/systemd/system/${unit}", permissions = "0644", content = file("${path.module}/files/${unit}")
+      }],
+      [for container, facts in containers : {
+        path        = "/etc/containers/${container}.conf"
+        permissions = "0644" # there is nothing secret in it
+        content = join("", [for name, value in merge(facts, {
+          REGION        = var.region
+          LOG_GROUP     = local.log_groups.service
+          RESCUE_BUCKET = local.rescue
+        }) : "${name}=\"${value}\"\n"])
+      }],
+      [
+        {
+          path        = "/etc/containers/metrics.json" # CloudWatch agent
+          permissions = "0644"
+          content = templatefile("${path.module}/files/metrics.json.tftpl", {
+            region    = var.region
+            metrics   = local.log_groups.metrics
+            instances = local.log_groups.instances
+            namespace = local.name
+            service   = contains(local.users_of_settings, machine)
+          })
+        },
+        {
+          path        = "/etc/containers/scrape.yml" # its Prometheus half
+          permissions = "0644"
+          content     = templatefile("${path.module}/files/scrape.yml.tftpl", { group = machine, port = local.port })
+        },
+      ],
+      machine != "monitoring" ? [] : [{
+        path        = "/etc/containers/prometheus.yml"
+        permissions = "0644"
+        content     = templatefile("${path.module}/files/prometheus.yml.tftpl", { region = var.region, project = local.name, port = local.port })
+      }],
+    )
+  }
+
+  cloud_init = {
+    for machine, containers in local.containers : machine => join("\n", ["#cloud-config", yamlencode({
+      write_files = local.files[machine]
+      runcmd = concat(
+        [["dnf", "install", "--assumeyes", "--quiet", "docker", "amazon-cloudwatch-agent"]],
+        contains(keys(local.owner_of_data), machine) ? [["/usr/local/lib/containers/data-disk", "/dev/sdf", tostring(local.owner_of_data[machine])]] : [],
+        [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "docker.service"]],
+        [for container in keys(containers) : ["systemctl", "enable", "--now", "container@${container}.service", "container-health@${container}.timer"]],
+        machine == "refresher" ? [["systemctl", "enable", "--now", "container-drain.service"]] : [],
+        [["/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl", "-a", "fetch-config", "-m", "ec2", "-s", "-c", "file:/etc/containers/metrics.json"]],
+      )
+    })])
+  }
+  user_data = { for machine, text in local.cloud_init : machine => base64gzip(text) }
+}
+
+# ---------------------------------------------------------------- groups of machines
+
+locals {
+  groups_of_machines = local.running ? {
+    api       = { size = var.api, disk = 4, stop = true }
+    refresher = { size = var.refresher, disk = var.refresher.outbox_gb, stop = !var.keep_outbox_volumes }
+  } : {}
+}
+
+resource "aws_launch_template" "main" {
+  #checkov:skip=CKV_AWS_341:a hop limit of 1; the check reads it wrongly
+  for_each               = local.groups_of_machines
+  name                   = "${local.name}-${each.key}"
+  image_id               = local.ami
+  instance_type          = each.value.size.instance_type
+  user_data              = local.user_data[each.key]
+  update_default_version = true
+  ebs_optimized          = true
+
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.machine[each.key].arn
+  }
+
+  network_interfaces {
+    associate_public_ip_address = false
+    security_groups             = [aws_security_group.main[each.key].id]
+    delete_on_termination       = true
+  }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required" # IMDSv2
+    http_put_response_hop_limit = 1          # containers are on the host's network, so that nothing needs a second hop
+    instance_metadata_tags      = "disabled"
+  }
+
+  monitoring {
+    enabled = true # by the minute: what scaling goes by
+  }
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+
+    ebs {
+      volume_size           = 12
+      volume_type           = "gp3"
+      encrypted             = true
+      delete_on_termination = true
+    }
+  }
+
+  block_device_mappings { # /data: what waits for DynamoDB
+    device_name = "/dev/sdf"
+
+    ebs {
+      volume_size           = each.value.disk
+      volume_type           = "gp3"
+      encrypted             = true
+      delete_on_termination = each.value.stop
+    }
+  }
+
+  dynamic "tag_specifications" {
+    for_each = toset(["instance", "volume", "network-interface"])
+
+    content {
+      resource_type = tag_specifications.value
+      tags = merge(var.tags, {
+        Name        = "${local.name}-${each.key}"
+        Role        = each.key
+        Deployment  = local.name
+        Project     = var.name
+        Environment = var.environment
+      })
+    }
+  }
+}

@@ -1,0 +1,37 @@
+output "api_url" {
+  description = "For ./test.sh live. With a certificate, use a name it is for that points here."
+  value       = "${var.certificate_arn == null ? "http" : "https"}://${aws_lb.main.dns_name}"
+}
+
+output "repositories" {
+  description = "Where to push images: docker push REPOSITORY:TAG."
+  value       = { for name, repository in aws_ecr_repository.main : name => repository.repository_url }
+}
+
+output "settings_path" {
+  description = "Where the settings are; API_KEYS goes below as a SecureString."
+  value       = local.settings_path
+}
+
+output "table" {
+  description = "The history's table."
+  value       = aws_dynamodb_table.prices.name
+}
+
+output "log_groups" {
+  description = "CloudWatch log groups, by what is in them."
+  value       = { for key, group in aws_cloudwatch_log_group.main : key => group.name }
+}
+
+output "rescued_outboxes" {
+  description = "Bucket with the outboxes of refreshers that could not send everything before they ended."
+  value       = aws_s3_bucket.rescue.id
+}
+
+output "open_grafana" {
+  description = "Run this, then open http://localhost:3000."
+  value = !local.monitored ? null : join(" ", [
+    "aws ssm start-session --region ${var.region} --target ${aws_instance.monitoring[0].id}",
+    "--document-name AWS-StartPortForwardingSession --parameters portNumber=3000,localPortNumber=3000",
+  ])
+}

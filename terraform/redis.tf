@@ -1,0 +1,72 @@
+# Cache, jobs and messages. There is no password to keep: the service signs in with its instance role (IAM
+# authentication), as a user that may touch its own keys and channels only.
+
+locals {
+  redis_id   = local.name
+  redis_user = "${local.name}-service"
+}
+
+resource "aws_elasticache_subnet_group" "main" {
+  count      = local.moto ? 0 : 1
+  name       = local.name
+  subnet_ids = [for zone in local.zones : aws_subnet.private[zone].id]
+}
+
+resource "aws_elasticache_replication_group" "main" {
+  #checkov:skip=CKV2_AWS_50:by `redis.multi_az`, on unless told otherwise
+  #checkov:skip=CKV_AWS_31:encrypted in transit; who comes in is decided by the user group below, IAM instead of a token
+  count                      = local.moto ? 0 : 1
+  replication_group_id       = local.redis_id
+  description                = "${local.name}: cache and jobs"
+  engine                     = "redis"
+  engine_version             = "7.1"
+  parameter_group_name       = "default.redis7" # its volatile-lru never drops the jobs, which do not expire
+  node_type                  = var.redis.node_type
+  num_cache_clusters         = var.redis.multi_az ? 2 : 1
+  automatic_failover_enabled = var.redis.multi_az
+  multi_az_enabled           = var.redis.multi_az
+  port                       = 6379
+  subnet_group_name          = aws_elasticache_subnet_group.main[0].name
+  security_group_ids         = [aws_security_group.main["redis"].id]
+  user_group_ids             = aws_elasticache_user_group.main[*].id
+
+  transit_encryption_enabled = true
+  at_rest_encryption_enabled = true
+  kms_key_id                 = aws_kms_key.main.arn
+
+  # Nothing in it needs a backup: prices come again within seconds, and history is in DynamoDB.
+  snapshot_retention_limit   = 0
+  auto_minor_version_upgrade = true
+  maintenance_window         = "sun:03:00-sun:04:00"
+  apply_immediately          = true
+}
+
+resource "aws_elasticache_user" "service" {
+  user_id       = local.redis_user
+  user_name     = local.redis_user # IAM wants both alike
+  engine        = "redis"
+  access_string = trimspace(file("${path.module}/files/redis-rights.txt"))
+
+  authentication_mode {
+    type = "iam"
+  }
+}
+
+# Every user group must have one of that name; this one may do nothing.
+resource "aws_elasticache_user" "default" {
+  user_id       = "${local.name}-default"
+  user_name     = "default"
+  engine        = "redis"
+  access_string = "off -@all"
+
+  authentication_mode {
+    type = "no-password-required"
+  }
+}
+
+resource "aws_elasticache_user_group" "main" {
+  count         = local.moto ? 0 : 1
+  user_group_id = local.name
+  engine        = "redis"
+  user_ids      = [aws_elasticache_user.default.user_id, aws_elasticache_user.service.user_id]
+}

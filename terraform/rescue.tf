@@ -1,0 +1,94 @@
+# Outboxes of refreshers that could not send everything before they ended.
+
+locals {
+  rescue     = "${local.name}-rescue-${local.account}"
+  rescue_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.rescue}"
+}
+
+resource "aws_s3_bucket" "rescue" {
+  #checkov:skip=CKV_AWS_18:hardly ever written, and only by machines whose log says so
+  #checkov:skip=CKV_AWS_144:prices of a minute or two that DynamoDB did not take; one region is enough for them
+  #checkov:skip=CKV2_AWS_62:the alarm on the outbox's age comes before
+  bucket        = local.rescue
+  force_destroy = !local.keep
+}
+
+resource "aws_s3_bucket_public_access_block" "rescue" {
+  bucket                  = aws_s3_bucket.rescue.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_versioning" "rescue" {
+  bucket = aws_s3_bucket.rescue.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "rescue" {
+  bucket = aws_s3_bucket.rescue.id
+
+  rule {
+    bucket_key_enabled = true
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.main.arn
+    }
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "rescue" {
+  bucket = aws_s3_bucket.rescue.id
+
+  rule {
+    id     = "forget"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = 90
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 7
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.rescue]
+}
+
+data "aws_iam_policy_document" "rescue" {
+  statement {
+    sid       = "NotInTheClear"
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [local.rescue_arn, "${local.rescue_arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "rescue" {
+  bucket     = aws_s3_bucket.rescue.id
+  policy     = data.aws_iam_policy_document.rescue.json
+  depends_on = [aws_s3_bucket_public_access_block.rescue]
+}

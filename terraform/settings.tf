@@ -1,0 +1,57 @@
+# The service's settings, in SSM Parameter Store, by role: /NAME/ROLE/CACHE_URL is AGGREGATOR_CACHE_URL. Machines read them
+# when the service starts. API_KEYS, the only secret, is put there by hand (README), so that neither state nor plan holds it.
+
+locals {
+  settings_path = { for role in local.users_of_settings : role => "/${local.name}/${role}" }
+
+  redis_address = one(concat(aws_elasticache_replication_group.main[*].primary_endpoint_address, local.moto ? ["moto"] : []))
+  common_settings = merge(
+    {
+      CACHE_URL = join("", [
+        "rediss://${local.redis_user}@${local.redis_address}:6379/0",
+        "?iam=${local.redis_id}&region=${var.region}",
+      ])
+      HISTORY_URL = "dynamodb://${local.table}?region=${var.region}"
+      HOST        = "0.0.0.0" # who gets that far is for the security groups to say
+      PORT        = tostring(local.port)
+      LOG_FORMAT  = "json"
+      OUTBOX_PATH = "/data/outbox.db"
+    },
+    var.retention_days == 0 ? {} : { RETENTION_DAYS = tostring(var.retention_days) },
+    var.settings,
+  )
+  role_settings = {
+    api       = merge(local.common_settings, { ROLE = "api", WORKERS = tostring(var.api.workers) })
+    refresher = merge(local.common_settings, { ROLE = "refresher", EXCHANGES = local.exchanges_setting })
+  }
+  mock_setting = join(",", [
+    for name, port in { exchange1 = 8081, exchange2 = 8082, exchange3 = 8083 } :
+    "${name}=mock+http://${name}.${local.domain}:${port}"
+  ])
+  exchanges_setting = coalesce(var.exchanges, local.mock_setting)
+
+  # Names only: the values of one are not known before Redis is there, and `for_each` wants to know.
+  parameters = merge([
+    for role in local.users_of_settings : { for name in keys(local.role_settings[role]) : "${role}/${name}" => { role = role, name = name } }
+  ]...)
+}
+
+resource "aws_ssm_parameter" "setting" {
+  #checkov:skip=CKV2_AWS_34:none of these is secret, and as plain strings a plan shows what will change
+  #checkov:skip=CKV_AWS_337:likewise
+  for_each = local.parameters
+  name     = "${local.settings_path[each.value.role]}/${each.value.name}"
+  type     = "String"
+  value    = local.role_settings[each.value.role][each.value.name]
+
+  lifecycle {
+    precondition {
+      condition     = var.mock_exchanges || var.exchanges != null
+      error_message = "Without mock_exchanges, name real ones in exchanges: \"binance,coinbase,kraken\"."
+    }
+    precondition {
+      condition     = var.exchanges == null || var.nat_gateways != "none"
+      error_message = "Real exchanges are on the internet: set nat_gateways to one or each_zone."
+    }
+  }
+}

@@ -1,0 +1,62 @@
+"""A request's id where something goes wrong."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from structlog.contextvars import get_contextvars
+
+from aggregator.api.app import build
+from aggregator.metrics import Metrics
+from aggregator.service.server import Server
+from aggregator.service.unread import Limits
+from tests.parts.serving import serving
+from tests.parts.streams import rest
+
+ASKED = "GET /assets?%0aforged HTTP/1.1\r\nHost: here\r\nX-Request-ID: order-4711\r\nConnection: close\r\n\r\n"
+
+
+class Kept(logging.Handler):
+    """Keeps what is logged, and what is known of the request at that moment."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.told: list[tuple[str, dict[str, object]]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.told.append((record.getMessage().strip(), dict(get_contextvars())))
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    """Listen to all loggers."""
+    found = Kept()
+    logging.getLogger().addHandler(found)
+    yield found
+    logging.getLogger().removeHandler(found)
+
+
+async def crash(_: Request) -> Response:
+    """Do what nobody planned."""
+    raise ZeroDivisionError
+
+
+async def test_a_crash_is_one_line_with_the_request_s_id(kept: Kept) -> None:
+    """The caller gets it too, with a 500 that says nothing of our insides."""
+    metrics = Metrics(CollectorRegistry())
+    server = Server(build([Route("/assets", crash)], metrics), Limits(), metrics, 1)
+    async with serving(server) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(ASKED.encode())
+        head, _, body = (await rest(reader, writer)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert b"x-request-id: order-4711" in head.lower()
+    assert json.loads(body) == {"msg": "Internal error"}
+    assert kept.told == [("Exception in ASGI application", {"request_id": "order-4711", "path": "/assets"})]

@@ -1,0 +1,91 @@
+"""How soon the live page shows prices, how smoothly it scrolls, and what it holds after ten minutes."""
+
+import statistics
+
+from playwright.sync_api import Browser
+
+from tests.bench.report import Figure
+from tests.bench.scene import Scene, scene
+from tests.parts import browser
+from tests.parts.browser import Tab, until
+
+MINUTES = 10.0
+OPENED = 7  # times
+SCROLLED = 10.0  # seconds
+_FIRST = "performance.getEntriesByName('prices').map(mark => mark.startTime)[0]"
+# Down and up again, some hundred rows a second; returns how many ms each frame took.
+_SCROLL = """seconds => new Promise((done) => {
+    const frames = [], started = performance.now();
+    const far = document.documentElement.scrollHeight - innerHeight;
+    const step = (now) => {
+        frames.push(now);
+        const phase = (5 * (now - started) / far) % 2; // 5 px a ms
+        scrollTo(0, far * (phase < 1 ? phase : 2 - phase));
+        if (now - started < 1000 * seconds) requestAnimationFrame(step);
+        else done(frames.slice(1).map((at, index) => at - frames[index]));
+    };
+    requestAnimationFrame(step);
+})"""
+
+
+def run(minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED) -> list[Figure]:
+    """Measure, in the browser and on the service as it comes; and scrolling with all assets hot."""
+    with scene() as parts, browser.running() as chromium:
+        market, redis = parts.market(), parts.redis()
+        service = parts.service(market, redis)
+        firsts = [_first_price(chromium, service.url) for _ in range(opened)]
+        held = _held(chromium, service.url, minutes)
+        service.process.stop()
+        frames = _frames(parts, chromium, scrolled)
+    return [
+        Figure("first price on screen, median", statistics.median(firsts), "s", "<= 1"),
+        Figure("  slowest", max(firsts), "s"),
+        *held,
+        Figure("1000 hot assets, scrolled through: frames", len(frames) / scrolled, "frames/s", ">= 30"),
+        Figure("  95 of 100 frames within", _percentile(frames, 0.95), "ms", "<= 34"),
+        Figure("  longest frame", max(frames), "ms"),
+    ]
+
+
+def _first_price(chromium: Browser, url: str) -> float:
+    """Return the seconds from going there to a price on the screen, in a browser that has none of it kept."""
+    tab = Tab(chromium, url)
+    page = tab.open()
+    until(page, f"{_FIRST} !== undefined")
+    found = float(page.evaluate(_FIRST)) / 1000
+    tab.close()
+    return found
+
+
+def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
+    """Return how the page has grown in that time: counted once its first charts are there, without garbage."""
+    tab = Tab(chromium, url)
+    page = tab.open()
+    page.wait_for_selector('.rows .row .line[d^="M"]', state="attached")
+    until(page, "Number(document.querySelector('#rate').textContent) > 10")
+    heap, nodes = tab.heap()
+    page.wait_for_timeout(60_000 * minutes)
+    later, more = tab.heap()
+    prices = float(page.inner_text("#rate"))
+    tab.close()
+    return [
+        Figure(f"heap after {minutes:g} minutes", later / 2**20, "MiB"),
+        Figure("  grown by", later / heap - 1, "of it", "<= 0.20"),
+        Figure("  nodes of the document grown by", more / nodes - 1, "of them", "<= 0.20"),
+        Figure("  prices in its last minute", prices, "", ">= 1"),
+        Figure("  complaints of the browser", len(tab.complaints), "", "<= 0"),
+    ]
+
+
+def _frames(parts: Scene, chromium: Browser, seconds: float) -> list[float]:
+    service = parts.service(parts.market(), parts.redis(), "hot", hot_size=1000)
+    tab = Tab(chromium, service.url)
+    page = tab.open()
+    until(page, f"{_FIRST} !== undefined")
+    frames: list[float] = page.evaluate(_SCROLL, seconds)
+    tab.close()
+    return frames
+
+
+def _percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]

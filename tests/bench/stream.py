@@ -1,0 +1,77 @@
+"""A thousand readers of /stream on one process: what reaches whom, how late, and what a reader costs."""
+
+import statistics
+import time
+
+from tests.bench.report import Figure
+from tests.bench.scene import Scene, metrics_of, scene
+from tests.bench.stream_readers import Readers, Seen
+from tests.parts.service import Service
+
+READERS = 1000
+STOPPED = 10
+SECONDS = 20.0
+INTERVAL = 5.0  # of a hot asset
+_MEMORY = "process_resident_memory_bytes"
+
+
+class Round:
+    """What came of one crowd of readers."""
+
+    def __init__(self, service: Service, parts: Scene, readers: int, stopped: int, seconds: float) -> None:
+        memory = metrics_of(service)[_MEMORY]
+        crowd = Readers(service.url, readers, stopped, parts.folder / "seen")
+        parts.closing(crowd.end)
+        crowd.reading()
+        begin, cpu = time.time(), metrics_of(service)["process_cpu_seconds_total"]
+        time.sleep(seconds)
+        metrics = metrics_of(service)
+        end = time.time()
+        self.bytes_each = (metrics[_MEMORY] - memory) / readers
+        self.cores = (metrics["process_cpu_seconds_total"] - cpu) / (end - begin)
+        seen = crowd.stop()
+        updated = _updated_at(service, begin, end - INTERVAL / 2)
+        self.prices = len(updated)
+        self.lost = sum(len(updated.keys() - {(one.asset, one.timestamp) for one in each}) for each in seen)
+        self.delays = _delays(seen, updated)
+
+
+def run(readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS) -> list[Figure]:
+    """Measure, first without and then with some who have stopped reading."""
+    with scene() as parts:
+        service = parts.service(parts.market(), parts.redis())
+        Round(service, parts, 10, 0, 1)  # warm
+        alone = Round(service, parts, readers, 0, seconds)
+        among = Round(service, parts, readers, stopped, seconds)
+    return [
+        Figure(f"prices to each of {readers} readers", alone.prices + among.prices),
+        Figure("  prices that did not reach one of them", alone.lost + among.lost, "", "<= 0"),
+        Figure("from refresh to reader, p50", statistics.median(alone.delays), "ms"),
+        Figure("  p99", _p99(alone.delays), "ms", "<= 250"),
+        Figure(f"  p99 with {stopped} more who have stopped reading", _p99(among.delays), "ms", "<= 250"),
+        Figure("memory of a reader", alone.bytes_each / 1024, "KiB", "<= 100"),
+        Figure("the process meanwhile", alone.cores, "cores"),
+    ]
+
+
+def _updated_at(service: Service, begin: float, end: float) -> dict[tuple[str, float], float]:
+    """Return when each hot price of that time was made, by asset and exchange time."""
+    found = {}
+    for asset in (one["symbol"] for one in service.get("/assets").json["assets"] if one["tier"] == "hot"):
+        for row in service.get(f"/prices/{asset}/history?limit=1000").json["prices"]:
+            if begin <= row["updated_at"] <= end:
+                found[asset, float(row["timestamp"])] = float(row["updated_at"])
+    return found
+
+
+def _delays(seen: list[list[Seen]], updated: dict[tuple[str, float], float]) -> list[float]:
+    return [
+        1000 * (one.received - made)
+        for each in seen
+        for one in each
+        if (made := updated.get((one.asset, one.timestamp))) is not None
+    ]
+
+
+def _p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]

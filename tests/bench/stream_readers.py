@@ -1,0 +1,136 @@
+"""Readers of /stream by the thousand, in a process of their own: they note when what has come, and judge nothing.
+
+`python -m tests.bench.stream_readers --url http://127.0.0.1:8080 --readers 1000 --stopped 10 --to FILE` says `reading`
+once each has its snapshot, reads until SIGTERM and leaves a list of Seen for each reader (MessagePack) in the file.
+Those who are stopped never read at all.
+"""
+
+import argparse
+import asyncio
+import re
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import uvloop
+
+from tests.parts.process import ROOT, Process
+
+PATH = "/stream?tier=hot"
+_AT_ONCE = 50  # who connect at the same time
+_PRICE = re.compile(rb'event: price\ndata: \{"asset":"(\w+)".*?"timestamp":([\d.]+)')
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """A price, by asset and exchange time, and when it has come; times in unix seconds."""
+
+    asset: str
+    timestamp: float
+    received: float
+
+
+class Readers:
+    """Such a process."""
+
+    def __init__(self, url: str, readers: int, stopped: int, to: Path) -> None:
+        self._to = to
+        options = ["--url", url, "--readers", str(readers), "--stopped", str(stopped), "--to", str(to)]
+        self._process = Process([sys.executable, "-m", "tests.bench.stream_readers", *options], cwd=ROOT)
+
+    def reading(self) -> "Readers":
+        """Wait until each has its snapshot."""
+        self._process.wait_for_line("reading", 60)
+        return self
+
+    def end(self) -> None:
+        """End it, whatever has come of it."""
+        self._process.stop()
+
+    def stop(self) -> list[list[Seen]]:
+        """End it and return what each has seen."""
+        assert self._process.stop() == 0, self._process.output
+        return msgspec.msgpack.decode(self._to.read_bytes(), type=list[list[Seen]])
+
+
+class Reader(asyncio.Protocol):
+    """One that reads, and looks at what it has read only at the end: its own cost must not blur the figures."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.get_running_loop().create_future()
+        self._parts: list[tuple[float, bytes]] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one, on TCP
+        """Ask."""
+        transport.write(f"GET {PATH} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+
+    def data_received(self, data: bytes) -> None:
+        """Note it."""
+        self._parts.append((time.time(), data))
+        if not self.begun.done() and b"event: snapshot" in data:
+            self.begun.set_result(None)
+
+    def seen(self) -> list[Seen]:
+        """Return the prices, each received with the last byte of what says so."""
+        whole, ends = bytearray(), []
+        for received, part in self._parts:
+            whole += part
+            ends.append((len(whole), received))
+        found, place = [], 0
+        for match in _PRICE.finditer(whole):
+            while ends[place][0] < match.end():
+                place += 1
+            found.append(Seen(match[1].decode(), float(match[2]), ends[place][1]))
+        return found
+
+
+async def _stopped(host: str, port: int) -> socket.socket:
+    """Ask, and never read; the kernel takes little in our place."""
+    wire = socket.socket()
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    wire.setblocking(False)  # noqa: FBT003  # the socket's own signature
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(wire, (host, port))
+    await loop.sock_sendall(wire, f"GET {PATH} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+    return wire
+
+
+async def read(url: str, readers: int, stopped: int) -> list[list[Seen]]:
+    """Read until SIGTERM."""
+    where = urlsplit(url)
+    host, port = where.hostname or "", where.port or 0
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    silent = [await _stopped(host, port) for _ in range(stopped)]
+    connections = []
+    for first in range(0, readers, _AT_ONCE):
+        some = range(min(_AT_ONCE, readers - first))
+        connected = await asyncio.gather(*(loop.create_connection(Reader, host, port) for _ in some))
+        await asyncio.gather(*(reader.begun for _, reader in connected))
+        connections += connected
+    print("reading", flush=True)  # noqa: T201  # for who starts it
+    await stop.wait()
+    for wire in silent:
+        wire.close()
+    for transport, _ in connections:
+        transport.abort()
+    return [reader.seen() for _, reader in connections]
+
+
+def main() -> None:
+    """Read as the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--readers", type=int, required=True)
+    parser.add_argument("--stopped", type=int, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    options = parser.parse_args()
+    seen = uvloop.run(read(options.url, options.readers, options.stopped))
+    options.to.write_bytes(msgspec.msgpack.encode(seen))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What Prometheus and Alertmanager are told: the files agree with each other, the code and the runbook."""
+
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
+
+from tests.parts.process import ROOT
+from tests.parts.watching import ALERTS, CONFIG, DEPLOY, PROMTOOL, RECORDS, known_metrics, metric_names, needs_promtool
+
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+ALERTMANAGER = yaml.safe_load((DEPLOY / "alertmanager.yml").read_text())
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+AMTOOL = shutil.which("amtool") or ""
+
+
+def run(*command: str) -> None:
+    """Run a tool at the top of the repository; it has to be content."""
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@needs_promtool
+def test_prometheus_accepts_its_configuration() -> None:
+    """Promtool finds nothing wrong with it, nor with the rules it names."""
+    run(PROMTOOL, "check", "config", str(DEPLOY / "prometheus.yml"))
+
+
+@needs_promtool
+@pytest.mark.parametrize("file", ["alerts_test.yml", "recording_test.yml"])
+def test_rules_do_what_they_should(file: str) -> None:
+    """Promtool plays each alert's fault, and silence, to it, and to each recording rule what it adds up."""
+    run(PROMTOOL, "test", "rules", f"tests/deploy/{file}")
+
+
+@pytest.mark.parametrize("rule", [*ALERTS, *RECORDS], ids=lambda rule: str(rule.get("alert", rule.get("record"))))
+def test_each_rule_is_played_to(rule: dict[str, Any]) -> None:
+    """None is left out of promtool's tests: an alert is expected once at least to fire, and once not to."""
+    text = "".join((ROOT / "tests/deploy" / name).read_text() for name in ("alerts_test.yml", "recording_test.yml"))
+    if "record" in rule:
+        assert f"expr: {rule['record']}" in text
+        return
+    assert re.search(rf"alertname: {rule['alert']}\n\s+eval_time: .*\n\s+exp_alerts:", text)
+    assert re.search(rf"\{{alertname: {rule['alert']}, eval_time: ", text)
+
+
+def test_rules_read_metrics_that_exist() -> None:
+    """Every name is one the service exports, or another rule makes; Prometheus is given the files in its container."""
+    asked = {name for rule in (*ALERTS, *RECORDS) for name in metric_names(rule["expr"])}
+    assert asked - known_metrics() == set()
+    mounts = SERVICES["prometheus"]["volumes"]
+    for name in CONFIG["rule_files"]:
+        assert f"./deploy/{name}:/etc/prometheus/{name}:ro" in mounts
+
+
+def test_prometheus_scrapes_the_service() -> None:
+    """Every container of it, by the services' names and its port, under the job that dashboards and alerts name."""
+    jobs = {job["job_name"]: job for job in CONFIG["scrape_configs"]}
+    (found,) = jobs["aggregator"]["dns_sd_configs"]
+    scraped = [name for name, one in SERVICES.items() if one.get("environment", {}).get("AGGREGATOR_CACHE_URL")]
+    assert sorted(found["names"]) == sorted(scraped)
+    assert f"\nEXPOSE {found['port']}\n" in (ROOT / "deploy/Dockerfile").read_text()
+    named = {job for rule in ALERTS for job in re.findall(r'job="([^"]*)"', rule["expr"])}
+    assert named <= jobs.keys()
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: str(rule["alert"]))
+def test_each_alert_says_what_to_do(rule: dict[str, Any]) -> None:
+    """It has a severity, says what is wrong, and points to its section of the runbook, which says three things."""
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
+    file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert file == "docs/runbook.md"
+    assert anchor == rule["alert"].lower()
+    section = RUNBOOK.partition(f"\n## {rule['alert']}\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\*\*(\w+)\.\*\*", section, re.MULTILINE) == ["Means", "Look", "Do"]
+
+
+def test_the_runbook_speaks_of_nothing_else() -> None:
+    """Each section is an alert's; other sections, metrics and panels it names exist."""
+    sections = re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)
+    assert sections == list(dict.fromkeys(sections))
+    assert set(sections) == {rule["alert"] for rule in ALERTS}
+    assert set(re.findall(r"\bprice_\w+", RUNBOOK)) <= known_metrics()
+    assert set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", RUNBOOK)) - set(sections) <= {"DynamoDB", "ValidationException"}
+
+
+@pytest.mark.skipif(not AMTOOL, reason="no amtool here: Alertmanager is not installed")
+def test_alertmanager_accepts_the_example() -> None:
+    """Amtool finds nothing wrong."""
+    run(AMTOOL, "check-config", str(DEPLOY / "alertmanager.yml"))
+
+
+def test_the_example_names_alerts_and_receivers_that_exist() -> None:
+    """Every route leads to a receiver, and what it keeps back or puts together are alerts and labels of ours."""
+    routes = [ALERTMANAGER["route"], *ALERTMANAGER["route"]["routes"]]
+    assert {route["receiver"] for route in routes} == {one["name"] for one in ALERTMANAGER["receivers"]}
+    rules = ALERTMANAGER["inhibit_rules"]
+    matchers = [one for rule in rules for one in (*rule["source_matchers"], *rule["target_matchers"])]
+    named = [re.search(r'alertname=~?"([\w|]+)"', one) for one in matchers]
+    assert {name for match in named if match for name in match[1].split("|")} <= {rule["alert"] for rule in ALERTS}
+
+
+def test_the_example_holds_no_secret() -> None:
+    """What it posts to and with is in files of its own."""
+    ways = [way for one in ALERTMANAGER["receivers"] for name, way in one.items() if name != "name"]
+    secrets = {key for way in ways for hook in way for key in hook if re.search(r"url|key|password|token|secret", key)}
+    assert secrets == {"api_url_file", "routing_key_file"}

@@ -1,0 +1,224 @@
+"""A real Prometheus scrapes the real service, two workers and a refresher, under load: what it is asked has answers.
+
+The tests are in the order of one story: all is well, one exchange fails, then one thing after the other.
+"""
+
+import ast
+import http.client
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.parts import redis_server
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb_proxy import DynamoProxy
+from tests.parts.exchanges import Market
+from tests.parts.process import ROOT, wait_for
+from tests.parts.service import Service
+from tests.parts.watching import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
+from tests.test_metrics import EXPECTED
+
+pytestmark = [pytest.mark.real, needs_prometheus]
+
+ASSETS = {"hot": 120, "medium": 20, "cold": 20}
+REFUSED = "ethusdt"
+
+
+class Readers:
+    """Ask for all there is to ask for, all the time, in two threads, and listen to live prices in a third."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._read) for _ in range(2)]
+        self._threads.append(threading.Thread(target=self._listen))
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop asking."""
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _read(self) -> None:
+        while not self._done.is_set():
+            for path in (
+                "/prices/btcusdt",
+                "/prices/btcusdt/history",
+                "/prices/solusdt",
+                "/prices?tier=hot",
+                "/prices/no",
+            ):
+                self._ask("GET", path)
+            self._ask("POST", "/refresh/btcusdt")
+            self._done.wait(0.02)
+
+    def _listen(self) -> None:
+        while not self._done.is_set():
+            try:
+                with urllib.request.urlopen(f"{self._service.url}/stream?assets=btcusdt", timeout=2) as stream:
+                    while not self._done.is_set() and stream.readline():
+                        pass
+            except (urllib.error.URLError, http.client.HTTPException, OSError):
+                self._done.wait(0.1)
+
+    def _ask(self, method: str, path: str) -> None:
+        try:
+            (self._service.get if method == "GET" else self._service.post)(path)
+        except (urllib.error.URLError, http.client.HTTPException, OSError):
+            self._done.wait(0.1)  # it is being stopped, which the last test does
+
+
+class Scene:
+    """The service with all its parts, and who watches it."""
+
+    def __init__(self, folder: Path, market: Market, dynamodb: DynamoServer, stack: ExitStack) -> None:
+        self.market = market
+        self.redis = stack.enter_context(redis_server.alone())
+        self.dynamodb = DynamoProxy(dynamodb.endpoint)
+        stack.callback(self.dynamodb.stop)
+        symbols = folder / "symbols.csv"
+        lines = (ROOT / "symbols.csv").read_text().splitlines(keepends=True)
+        symbols.write_text("".join(lines[: sum(ASSETS.values()) + 1]))
+        self.service = Service(
+            folder,
+            workers=2,
+            symbols_file=symbols,
+            cache_url=self.redis.url,
+            history_url=self.dynamodb.url("watched"),
+            exchanges=market.setting,
+            hot_size=ASSETS["hot"],
+            medium_size=ASSETS["medium"],
+            hot_interval=0.5,
+            medium_interval=1,
+            cold_interval=2,
+            refresh_cooldown=0,
+            outbox_max_bytes=1 << 20,
+        )
+        stack.callback(self.service.process.stop)
+        self.service.filled()
+        readers = Readers(self.service)
+        stack.callback(readers.stop)
+        self.prometheus = RunningPrometheus(folder, self.service.url)
+        stack.callback(self.prometheus.process.stop)
+
+    def fill_the_disk(self) -> None:
+        """Let the refresher write nothing more to any file."""
+        pids = ast.literal_eval(self.service.process.wait_for_line(r"workers .*pids=(\[[\d, ]+\])")[1])
+        psutil.Process(pids[-1]).rlimit(psutil.RLIMIT_FSIZE, (1, 1))
+
+    def stop_exchanges(self) -> None:
+        """Let every exchange answer 500."""
+        for exchange in self.market.exchanges.values():
+            exchange.faults(error_rate=1)
+
+    def stop_stores(self) -> None:
+        """Stop Redis, and let DynamoDB never answer."""
+        self.dynamodb.faults(hang_rate=1)
+        self.redis.stop()
+
+
+@pytest.fixture(scope="module")
+def scene(
+    tmp_path_factory: pytest.TempPathFactory, shared_market: Market, dynamodb_running: DynamoServer
+) -> Iterator[Scene]:
+    """Run it all, once."""
+    shared_market.sound()
+    with ExitStack() as stack:
+        stack.callback(shared_market.sound)
+        yield Scene(tmp_path_factory.mktemp("watched"), shared_market, dynamodb_running, stack)
+
+
+def has_names(scene: Scene, target: Target) -> bool:
+    """Whether some line has every label that its name is made of; without one, the name would have a hole in it."""
+    wanted = set(re.findall(r"\{\{(\w+)\}\}", target.legend))
+    return any(wanted <= one["metric"].keys() for one in scene.prometheus.ask(target.filled_in))
+
+
+def as_dashboards_ask(name: str, labels: set[str]) -> str:
+    """Return a query of the kind that dashboards of the system before have for this metric."""
+    by = ", ".join(sorted(labels))
+    if name.endswith(("_duration_seconds", "_latency_seconds")):
+        return f"histogram_quantile(0.95, sum by ({', '.join(['le', *sorted(labels)])}) (rate({name}_bucket[5s]))) >= 0"
+    return f"sum by ({by}) (rate({name}[5s]))" if name.endswith("_total") else name
+
+
+def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
+    """With every recorded value there, no alert is firing, nor about to; both targets are up, all processes counted."""
+    wait_for(lambda: bool(scene.prometheus.ask("instance:price_api_latency_seconds:p95_5m >= 0")), what="records")
+    wait_for(lambda: bool(scene.prometheus.ask("job:price_refreshes:increase2m > 0")), what="refreshes")
+    wait_for(lambda: not scene.prometheus.ask("ALERTS"), what="silence")
+    assert {one["value"][1] for one in scene.prometheus.ask("up")} == {"1"}
+    roles = {one["metric"]["role"]: one["value"][1] for one in scene.prometheus.ask("price_processes")}
+    assert roles == {"api": "2", "refresher": "1"}
+
+
+def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
+    """With one exchange failing, so that there are errors to name; what is to be chosen from is offered."""
+    scene.market.exchanges["exchange3"].faults(error_rate=1)
+    waiting = set(TARGETS)
+
+    def all_there() -> bool:
+        waiting.difference_update([target for target in waiting if has_names(scene, target)])
+        return not waiting
+
+    try:
+        wait_for(all_there)
+    except AssertionError:
+        assert {(target.panel, target.filled_in) for target in waiting} == set()  # which ones, in the failure
+    for board in BOARDS.values():
+        for variable in board["templating"]["list"]:
+            metric, label = re.findall(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])[0]
+            assert scene.prometheus.values_of(label, metric), variable["name"]
+
+
+def test_dashboards_of_the_system_before_show_data(scene: Scene) -> None:
+    """Each metric they name has its labels, and a value; an exchange is failing still, so that there are errors."""
+    waiting = set(EXPECTED)
+
+    def all_there() -> bool:
+        for name in list(waiting):
+            series = scene.prometheus.ask(as_dashboards_ask(name, EXPECTED[name]))
+            if any(EXPECTED[name] <= one["metric"].keys() for one in series):
+                waiting.discard(name)
+        return not waiting
+
+    wait_for(all_there, what=f"{waiting}")
+
+
+def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
+    """One fault after the other, each with the alerts that are for it."""
+    fired: set[str] = set()
+
+    def fire(*names: str) -> None:
+        def all_fired() -> bool:
+            fired.update(scene.prometheus.firing())
+            return fired.issuperset(names)
+
+        wait_for(all_fired, what=f"{names}")
+
+    scene.dynamodb.faults(refuse_for_good=REFUSED)
+    fire("DeadLetters")
+    scene.dynamodb.faults(error_rate=1)
+    fire("OutboxGrowing", "OutboxFull")
+    scene.fill_the_disk()
+    fire("HistoryLost", "StoreFailing")
+    assert not fired & {"NoRefresh", "HotTierStale", "RedisAway", "InstanceDown"}
+    scene.stop_exchanges()
+    fire("ExchangeOpen", "NoRefresh", "HotTierStale")
+    assert not fired & {"RedisAway", "InstanceDown"}
+    scene.stop_stores()
+    fire("RedisAway", "ApiErrors", "ApiSlow")
+    (annotation,) = BOARDS["overview.json"]["annotations"]["list"]
+    assert scene.prometheus.ask(annotation["expr"])
+    scene.service.process.stop()
+    fire("InstanceDown")
+    assert fired == {rule["alert"] for rule in ALERTS}

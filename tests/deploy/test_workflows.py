@@ -1,0 +1,249 @@
+"""The workflows: pinned, with no more rights than they need, and nothing in them that is not in a script of ours."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
+
+from tests.parts.process import ROOT
+
+FOLDER = ROOT / ".github/workflows"
+WORKFLOWS: dict[str, dict[Any, Any]] = {
+    file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yml"))
+}
+JOBS = {(name, key): job for name, workflow in WORKFLOWS.items() for key, job in workflow["jobs"].items()}
+STEPS = [(where, step) for where, job in JOBS.items() for step in job["steps"]]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
+
+# What each job may beyond reading the code: a new right is a change here.
+RIGHTS = {
+    ("release", "image"): {"packages": "write", "id-token": "write", "attestations": "write"},
+    ("release", "notes"): {"contents": "write", "packages": "read"},
+    ("deploy", "plan"): {"packages": "read", "id-token": "write"},
+    ("deploy", "apply"): {"packages": "read", "id-token": "write"},
+    ("destroy", "destroy"): {"id-token": "write"},
+}
+OURS = (r"\./test\.sh [a-z]+( \"\$URL\")?", r"\.ci/run( unit tests/deploy)?", r"scripts/(release|deploy)\.sh [a-z-]+")
+TERRAFORM = r"terraform (fmt -check|-chdir=terraform (init -backend=false|validate)).*"
+DIGEST = "sha256:" + "a" * 64
+
+
+def text(name: str) -> str:
+    """Return a workflow as it stands in its file."""
+    return (FOLDER / f"{name}.yml").read_text()
+
+
+def triggers(name: str) -> set[str]:
+    """Return what starts a workflow; YAML takes the word `on` for a truth."""
+    return set(WORKFLOWS[name][True])
+
+
+def test_there_is_one_for_each_purpose() -> None:
+    """Checks, releases, deployment and its end."""
+    assert set(WORKFLOWS) == {"ci", "release", "deploy", "destroy"}
+    assert triggers("ci") == {"push", "pull_request"}
+    assert triggers("release") == {"push"}
+    assert triggers("deploy") == triggers("destroy") == {"workflow_dispatch"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_actions_are_pinned(name: str) -> None:
+    """By a whole commit, with the version it is beside it, and the same one everywhere."""
+    used = re.findall(r"uses: *(\S+)(.*)", text(name))
+    assert used
+    for action, comment in used:
+        assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action), action
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+    everywhere = {line for one in WORKFLOWS for line in re.findall(r"uses: *(.*)", text(one))}
+    assert len(everywhere) == len({line.partition("@")[0] for line in everywhere})
+
+
+@pytest.mark.parametrize("where", JOBS, ids="-".join)
+def test_jobs_may_what_they_must(where: tuple[str, str]) -> None:
+    """Reading the code, and for a few what is said above; each ends in a bounded time, on a runner of a fixed kind."""
+    assert WORKFLOWS[where[0]]["permissions"] == {"contents": "read"}
+    job = JOBS[where]
+    assert job.get("permissions", {"contents": "read"}) == {"contents": "read"} | RIGHTS.get(where, {})
+    assert job["timeout-minutes"] <= 90
+    assert re.fullmatch(r"ubuntu-\d\d\.04", job["runs-on"])
+
+
+@pytest.mark.parametrize(("where", "step"), STEPS)
+def test_steps_run_our_scripts(where: tuple[str, str], step: dict[str, Any]) -> None:
+    """What is run is in the repository, where it can be run by hand; nothing from outside gets into its words."""
+    if "run" in step:
+        allowed = (*OURS, TERRAFORM) if where[0] == "ci" else OURS
+        assert any(re.fullmatch(one, step["run"]) for one in allowed), step["run"]
+        command, _, word = step["run"].partition(" ")
+        if command.startswith("scripts/"):
+            assert f"\n  {word}) " in (ROOT / command).read_text()
+    elif step["uses"].startswith("actions/checkout@"):
+        assert step["with"]["persist-credentials"] is False
+
+
+def test_no_secrets() -> None:
+    """There is none to keep: AWS and signatures go by who we are, the rest by the run's own token."""
+    everything = "".join(map(text, WORKFLOWS))
+    assert "secrets." not in everything
+    assert not re.search(r"AKIA|access[-_]key|pull_request_target", everything, re.IGNORECASE)
+
+
+def test_aws_is_changed_behind_a_gate() -> None:
+    """Who may change something waits for the environment's reviewers, who have seen the plan; roles come by OIDC."""
+    for where, step in STEPS:
+        if step.get("uses", "").startswith("aws-actions/"):
+            assert step["with"] == {"role-to-assume": "${{ vars.AWS_ROLE }}", "aws-region": "${{ vars.AWS_REGION }}"}
+            only_looks = where == ("deploy", "plan")
+            assert JOBS[where]["environment"] == "${{ inputs.environment }}" + "-plan" * only_looks
+    assert "needs: plan" in text("deploy")
+    for name in ("deploy", "destroy"):
+        assert WORKFLOWS[name]["concurrency"] == {
+            "group": "aws-${{ inputs.environment }}",
+            "cancel-in-progress": False,
+        }
+    assert JOBS["destroy", "destroy"]["if"] == "inputs.environment == inputs.again"
+
+
+def test_every_python_we_support_is_tested() -> None:
+    """And the one that is set up is the one that is used."""
+    job = JOBS["ci", "test"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert job["steps"][-1]["env"] == {"PYTHON": "python${{ matrix.python }}"}
+    assert "${PYTHON:-}" in (ROOT / "scripts/venv.sh").read_text()
+
+
+@pytest.mark.skipif(shutil.which("zizmor") is None, reason="no zizmor here")
+def test_zizmor_finds_nothing() -> None:
+    """Nor does it, which knows how workflows are attacked."""
+    command = ["zizmor", "--offline", "--quiet", "--min-severity=low", str(ROOT / ".github")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+# The scripts
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_scripts_are_sound(script: Path) -> None:
+    """Bash can read them, and shellcheck, where it is there, has nothing to say."""
+    bash = shutil.which("bash") or "bash"
+    assert subprocess.run([bash, "-n", str(script)], check=False).returncode == 0
+    if shutil.which("shellcheck"):
+        command = ["shellcheck", "--shell=bash", "--severity=warning", str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout
+
+
+class Programs:
+    """Programs of which a script wants an answer: they say what they are told to, and note how they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = folder / "calls"
+
+    def make(self, name: str, body: str) -> None:
+        """Put a program on the PATH; `body` is what it does once it has written its call down."""
+        file = self._folder / name
+        file.write_text(f'#!/bin/sh\necho "{name} $*" >>{self._log}\n{body}\n')
+        file.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        """What was called, in order."""
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+    def run(self, script: str, word: str, root: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one step of a script among them."""
+        usual = {
+            "PATH": f"{self._folder}:{os.environ['PATH']}",
+            "GITHUB_REPOSITORY": "Some/Where",
+            "GITHUB_ACTOR": "me",
+        }
+        usual |= {"REGISTRY_TOKEN": "hush", "GITHUB_SERVER_URL": "https://github.com", "ENVIRONMENT": "staging"}
+        usual |= {"AWS_REGION": "eu-west-1", "STATE_BUCKET": "states"}
+        command = [str(root / "scripts" / script), word]
+        return subprocess.run(command, env=usual | environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    """Make a folder for them, with a docker that does as it is told."""
+    made = Programs(tmp_path)
+    made.make("docker", f"case $* in *inspect*) echo {DIGEST};; esac")
+    return made
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a place with the scripts and an empty terraform folder, as they write beside them."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "checkout/scripts", ignore=shutil.ignore_patterns("dashboards"))
+    (tmp_path / "checkout/terraform").mkdir()
+    return tmp_path / "checkout"
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "verified", "code"),
+    [
+        ("v0.1.0", "tag", "true", 0),
+        ("v0.1.0", "tag", "false", 1),
+        ("v0.1.0", "commit", "true", 1),
+        ("v9.9.9", "tag", "true", 1),
+    ],
+)
+def test_only_a_signed_tag_of_this_version_is_released(
+    programs: Programs, tag: str, kind: str, verified: str, code: int
+) -> None:
+    """Not one that names another version, none without a signature, and none that is only a name for a commit."""
+    tag = tag.replace("0.1.0", re.findall(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0])
+    programs.make("gh", f"case $2 in *git/ref/*) echo {kind} 1234;; *) echo {verified};; esac")
+    done = programs.run("release.sh", "check-tag", GITHUB_REF_NAME=tag)
+    assert done.returncode == code, done.stderr
+    assert bool(done.stderr) == bool(code)
+
+
+def test_an_image_nobody_signed_is_not_deployed(programs: Programs) -> None:
+    """The digest is said only once its signature is by our release workflow, for that very tag."""
+    programs.make("cosign", "exit 1")
+    refused = programs.run("deploy.sh", "find-image", RELEASE="v0.1.0")
+    assert refused.returncode != 0
+    assert "digest=" not in refused.stdout
+    programs.make("cosign", "")
+    assert f"digest={DIGEST}" in programs.run("deploy.sh", "find-image", RELEASE="v0.1.0").stdout
+    (verified, *_) = [call for call in programs.calls if call.startswith("cosign")]
+    assert "Some/Where/.github/workflows/release.yml@refs/tags/v0.1.0" in verified
+    assert programs.run("deploy.sh", "find-image", RELEASE="v1; true").returncode == 1
+    assert "hush" not in "".join(programs.calls)
+
+
+def test_a_deployment_copies_the_image_first(programs: Programs, checkout: Path) -> None:
+    """Into the registry of the environment, by its digest, and only then are the machines told of it."""
+    repository = "1234.dkr.ecr.eu-west-1.amazonaws.com/prices-staging/aggregator"
+    said = f'*repositories*) echo \'{{"aggregator": "{repository}"}}\';; *api_url*) echo http://prices;;'
+    programs.make("terraform", f"case $* in {said} esac")
+    programs.make("aws", "case $* in *describe-images*) test -e $0.pushed || { touch $0.pushed; exit 1; };; esac")
+    done = programs.run("deploy.sh", "apply", checkout, DIGEST=DIGEST, RELEASE="v0.1.0")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "url=http://prices"
+    copied = programs.calls.index(
+        f"docker buildx imagetools create --tag {repository}:v0.1.0 ghcr.io/some/where@{DIGEST}"
+    )
+    (applied,) = [at for at, call in enumerate(programs.calls) if "apply" in call]
+    assert copied < applied
+    assert "hush" not in "".join(programs.calls)
+
+
+@pytest.mark.parametrize(("with_data", "steps"), [("false", ["destroy"]), ("true", ["apply", "destroy"])])
+def test_protection_comes_off_only_where_asked(
+    programs: Programs, checkout: Path, with_data: str, steps: list[str]
+) -> None:
+    """Without being told to, what is protected is left to refuse."""
+    programs.make("terraform", 'echo "protection ${TF_VAR_deletion_protection:-on}"')
+    done = programs.run("deploy.sh", "destroy", checkout, WITH_DATA=with_data)
+    assert done.returncode == 0, done.stderr
+    assert [call.split()[2] for call in programs.calls][1:] == steps
+    assert ("protection false" in done.stdout) == (with_data == "true")

@@ -1,0 +1,89 @@
+"""`aggregator drain`: what waits in the outbox is sent by a process that does nothing else, and ends."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aggregator.stores.outbox_file import OutboxFile
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.examples import NOW, price
+from tests.parts.ports import free_port
+from tests.parts.process import ROOT
+
+pytestmark = pytest.mark.real
+
+DRAIN = [sys.executable, "-m", "aggregator", "drain"]
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Path:
+    """Make an outbox in which thirty prices wait."""
+
+    async def make() -> None:
+        file = OutboxFile(tmp_path / "outbox.db", 1 << 30)
+        await file.open()
+        await file.append([price(timestamp=NOW + number) for number in range(30)])
+        await file.close()
+
+    asyncio.run(make())
+    return tmp_path / "outbox.db"
+
+
+def waiting(path: Path) -> int:
+    """Return how many prices are in it."""
+
+    async def count() -> int:
+        file = OutboxFile(path, 1 << 30)
+        await file.open()
+        try:
+            return (await file.size()).rows
+        finally:
+            await file.close()
+
+    return asyncio.run(count())
+
+
+def drain(path: Path, history: str, patience: str = "20") -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return subprocess.run(
+        [*DRAIN, "--outbox-path", str(path), "--history-url", history, "--patience", patience],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_what_waits_is_sent(outbox: Path, dynamodb_running: DynamoServer) -> None:
+    """All of it, and the command says so; done again, there is nothing to do."""
+    for _ in range(2):
+        drained = drain(outbox, dynamodb_running.url("drained"))
+        assert drained.returncode == 0, drained.stdout + drained.stderr
+        assert "drained" in drained.stdout + drained.stderr
+        assert waiting(outbox) == 0
+
+
+def test_what_cannot_be_sent_stays(outbox: Path) -> None:
+    """With the table away the command ends with 1 and one line, and every price is still there."""
+    drained = drain(outbox, f"dynamodb://drained?region=us-east-1&endpoint=http://127.0.0.1:{free_port()}")
+    assert drained.returncode == 1
+    assert "Traceback" not in drained.stdout + drained.stderr
+    assert waiting(outbox) == 30
+
+
+def test_patience_ends(outbox: Path, dynamodb_running: DynamoServer) -> None:
+    """In next to no time not everything can be sent: it says how much is left, and where."""
+    drained = drain(outbox, dynamodb_running.url("impatient"), "0.000001")
+    assert drained.returncode == 1
+    assert f"left in {outbox}: 30 prices" in drained.stderr
+    assert waiting(outbox) == 30
+
+
+@pytest.mark.parametrize("patience", ["0", "-1", "nan", "soon"])
+def test_patience_is_a_number_of_seconds(outbox: Path, patience: str) -> None:
+    """Anything else is refused."""
+    assert drain(outbox, "sqlite:///x.db", patience).returncode == 2

@@ -1,0 +1,166 @@
+"""What the service writes to stderr: one line per event, with the request's id, without secrets, and not too much."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts import redis_server
+from tests.parts.exchanges import Market
+from tests.parts.few import COLD, HOT, INTERVALS, SIZES, SYMBOLS
+from tests.parts.process import ROOT, wait_for
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+PASSWORD, KEY = "opensesame", "letmein"
+GIVEN = {"X-Request-ID": "order-4711/a"}
+_CONSOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \[(debug|info|warning|error)\s*\] \S.*")
+
+
+def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
+    """Start one on a few assets."""
+    usual: dict[str, object] = {"symbols_file": few, "exchanges": market.setting, "exchange_timeout": 0.5}
+    return Service(folder, **(usual | SIZES | INTERVALS | settings))
+
+
+def lines(service: Service) -> list[dict[str, Any]]:
+    """Return what it has said, where each line has to be JSON."""
+    return [json.loads(line) for line in service.process.output.splitlines()]
+
+
+def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
+    """Ours and the libraries': level, UTC time and event; the id of a request in all that is said on its way."""
+    service = start(tmp_path, few, market, log_format="json", log_level="debug")
+    service.url = service.process.wait_for_line(r'"address": ?"(http://127\.0\.0\.1:\d+)"')[1]
+    wait_for(lambda: service.get(f"/prices/{COLD[-1]}").status == 200)
+    assert service.post(f"/refresh/{HOT[0]}", GIVEN).headers["x-request-id"] == GIVEN["X-Request-ID"]
+    assert service.get("/nosuch%0apath%1b[31m", GIVEN).status == 404
+    for exchange in market.exchanges.values():
+        exchange.faults(error_rate=1)
+    wait_for(lambda: "breaker_open" in service.process.output)
+    assert service.process.stop() == 0
+    said = lines(service)
+    assert all({"level", "timestamp", "event"} <= line.keys() for line in said)
+    assert all(line["timestamp"].endswith("Z") for line in said)
+    ours = [line for line in said if line.get("request_id") == GIVEN["X-Request-ID"]]
+    assert [(line["event"], line["path"], line["status"]) for line in ours] == [
+        ("request", f"/refresh/{HOT[0]}", 200),
+        ("request", "/nosuch%0apath%1b[31m", 404),
+    ]
+    assert not any("request_id" in line for line in said if line["event"] == "breaker_open")
+
+
+def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market) -> None:
+    """Whatever a caller or an exchange says."""
+    service = start(tmp_path, few, market, log_level="debug").filled()
+    assert service.get("/%0a2026-01-01T00:00:00Z%20[error]%20forged").status == 404
+    assert service.process.stop() == 0
+    for line in service.process.output.splitlines():
+        assert _CONSOLE.fullmatch(line), line
+
+
+def test_what_would_break_a_line_is_escaped() -> None:
+    """Names and values of several lines, and what moves the cursor, by us or a library; other signs are left alone."""
+    program = """
+import logging
+from aggregator.logs import configure
+import structlog
+configure("console", "info")
+structlog.get_logger().info("ours\\nforged", price="5 €", text="a\\r\\x1b[2Jb")
+structlog.get_logger().debug("not wanted")
+logging.getLogger("library").warning("theirs\\nforged")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    ours, theirs = done.stderr.splitlines()
+    assert "ours\\nforged" in ours
+    assert "price=5 €" in ours.replace("'", "")
+    assert "a\\r\\x1b[2Jb" in ours
+    assert "theirs\\nforged" in theirs
+
+
+@pytest.mark.parametrize(
+    ("sent", "taken"),
+    [
+        ("a", True),
+        ("7b0f4e9c-9d43-4a1e-8a35-0d6d0c1f6f52", True),
+        ("Root=1-67891233-abcdef012345678912345678", True),
+        ("x" * 128, True),
+        ("x" * 129, False),
+        ("", False),
+        ("two words", False),
+        ("<script>", False),
+        ("forged[31m", False),
+        ('"}', False),
+    ],
+)
+def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa: FBT001  # a case
+    """The caller's if it is short and harmless, else one we make; answered with every status."""
+    for path, status in (
+        (f"/prices?assets={HOT[0]}", 200),
+        ("/prices/no.such", 400),
+        ("/nosuch", 404),
+        ("/health", 200),
+    ):
+        answer = quiet.get(path, {"X-Request-ID": sent})
+        assert answer.status == status
+        if taken:
+            assert answer.headers["x-request-id"] == sent
+        else:
+            assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Market) -> Any:
+    """Run one with the usual settings."""
+    shared_market.sound()
+    service = start(tmp_path_factory.mktemp("quiet"), few, shared_market).filled()
+    yield service
+    assert service.process.stop() == 0
+
+
+def test_ids_differ(quiet: Service) -> None:
+    """No two requests get the same one."""
+    assert len({quiet.get("/health").headers["x-request-id"] for _ in range(20)}) == 20
+
+
+def test_no_line_per_price_or_request(quiet: Service) -> None:
+    """At the usual level, hundreds of prices and requests later, nothing has been added to what was said at start."""
+    before = quiet.process.output
+    writes = quiet.metric('price_store_written_total{store="history"}')
+    for _ in range(50):
+        assert quiet.get(f"/prices?assets={','.join(SYMBOLS)}").status == 200
+    wait_for(lambda: quiet.metric('price_store_written_total{store="history"}') >= writes + 30)
+    assert quiet.process.output == before
+    assert not any(symbol in before for symbol in SYMBOLS)
+
+
+def test_no_secrets(tmp_path: Path, few: Path, market: Market) -> None:
+    """Neither Redis' password nor a key, given well or not, is said at any level, whatever goes wrong."""
+    with redis_server.alone() as free:
+        port = free.port
+    server = RedisServer(port, "--requirepass", PASSWORD)
+    url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
+    service = start(tmp_path, few, market, cache_url=url, api_keys=KEY, log_level="debug").filled()
+    assert service.post(f"/refresh/{HOT[0]}", {"Authorization": f"Bearer {KEY}"}).status == 200
+    assert service.post(f"/refresh/{HOT[0]}", {"X-API-Key": "wrong-" + KEY}).status == 403
+    assert service.post(f"/refresh/{HOT[0]}?key={KEY}").status == 401
+    server.process.stop(signal.SIGKILL)
+    service.process.wait_for_line("store_failing|feed_lost")
+    server = RedisServer(port, "--requirepass", "another")
+    wait_for(lambda: service.get("/ready").json["stores"]["cache"] != "ok")
+    assert PASSWORD not in service.get("/ready").text
+    assert service.process.stop() == 0
+    server.stop()
+    assert service.process.output.count("request ") >= 3
+    for secret in (PASSWORD, KEY):
+        assert secret not in service.process.output
+    failed = Service(tmp_path, cache_url=url, api_keys=KEY)
+    assert failed.process.ended() == 1
+    assert PASSWORD not in failed.process.output

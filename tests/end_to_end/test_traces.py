@@ -1,0 +1,184 @@
+"""Traces of real processes, sent to a collector over OTLP/HTTP; and none, where none are wanted or can be sent."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts import redis_server
+from tests.parts.collector import Collector, Sent, collecting
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.exchanges import Market
+from tests.parts.few import COLD, HOT, INTERVALS, SIZES
+from tests.parts.ports import free_port
+from tests.parts.process import wait_for
+from tests.parts.service import Service, refusal
+
+pytestmark = pytest.mark.real
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+CALLER = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+SERVER, CLIENT = 2, 3  # of OTLP's kinds
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Run one that every process of the test sends to, often."""
+    with collecting() as running:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        yield running
+
+
+def of(collector: Collector, trace: str, name: str) -> list[Sent]:
+    """Return what has come of one trace."""
+    return [span for span in collector.named(name) if span.trace == trace]
+
+
+def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
+    """Start a process that is traced."""
+    settings = {
+        "symbols_file": few,
+        "exchanges": market.setting,
+        "refresh_cooldown": 0,
+        **SIZES,
+        **INTERVALS,
+    } | settings
+    return Service(folder, traces="otlp", **settings)
+
+
+def test_a_request_is_followed_through_two_processes(
+    tmp_path: Path,
+    few: Path,
+    market: Market,
+    collector: Collector,
+    dynamodb_running: DynamoServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From the caller's trace to the API, through Redis to the refresher, its three calls and both stores."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=secret")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+    with redis_server.alone() as redis:
+        shared = {"cache_url": redis.url, "history_url": dynamodb_running.url(f"traces-{time.time_ns()}")}
+        refresher = start(tmp_path, few, market, role="refresher", **shared).filled()
+        api = start(tmp_path, few, market, role="api", **shared).started()
+        assert api.post(f"/refresh/{COLD[0]}", CALLER).status == 200
+        assert api.get(f"/prices/{HOT[0]}/history", CALLER).status == 200
+        wait_for(lambda: len(of(collector, TRACE, "exchange call")) == 3)
+        wait_for(lambda: bool(of(collector, TRACE, "GET /prices")))
+        wait_for(lambda: bool(of(collector, TRACE, "cache write")))
+        wait_for(lambda: bool(collector.named("dynamodb write")))
+        assert api.process.stop() == 0
+        assert refresher.process.stop() == 0
+        for process in (api, refresher):
+            assert "Traceback" not in process.process.output
+            assert "secret" not in process.process.output
+    (request,) = of(collector, TRACE, "POST /refresh")
+    (asked,) = of(collector, TRACE, "refresh asked for")
+    (refresh,) = of(collector, TRACE, "refresh")
+    assert (request.parent, request.kind, request.attributes["http.response.status_code"]) == (
+        "00f067aa0ba902b7",
+        SERVER,
+        200,
+    )
+    assert (asked.parent, refresh.parent) == (request.id, asked.id)
+    calls = of(collector, TRACE, "exchange call")
+    assert {call.attributes["aggregator.exchange"] for call in calls} == set(market.exchanges)
+    assert {(call.parent, call.kind, call.failed) for call in calls} == {(refresh.id, CLIENT, False)}
+    for name in ("history write", "cache write"):
+        assert [span.parent for span in of(collector, TRACE, name)] == [refresh.id]
+    (page,) = of(collector, TRACE, "GET /prices")
+    (read,) = of(collector, TRACE, "history read")
+    assert read.parent == page.id
+    assert [span.parent for span in of(collector, TRACE, "dynamodb read")] == [read.id]
+    assert {span.service["aggregator.role"] for span in collector.spans} == {"api", "refresher"}
+    assert {span.service["service.name"] for span in collector.spans} == {"aggregator"}
+    assert {span.service["deployment.environment.name"] for span in collector.spans} == {"test"}
+    assert {headers["x-token"] for headers in collector.headers} == {"secret"}
+
+
+def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
+    """A price in near memory is a span with its status; one that is unchanged as well."""
+    service = start(tmp_path, few, market).filled()
+    answer = service.get(f"/prices/{HOT[0]}", CALLER)
+    assert service.get(f"/prices/{HOT[0]}", CALLER | {"If-None-Match": answer.headers["etag"]}).status in (200, 304)
+    wait_for(lambda: len(of(collector, TRACE, "GET /prices")) == 2)
+    assert of(collector, TRACE, "GET /prices")[0].attributes == {
+        "http.request.method": "GET",
+        "url.path": f"/prices/{HOT[0]}",
+        "http.response.status_code": 200,
+    }
+    assert service.process.stop() == 0, service.process.output
+
+
+def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
+    """Its calls are spans that failed, the others' are not."""
+    service = start(tmp_path, few, market).filled()
+    market.exchanges["exchange2"].faults(error_rate=1)
+
+    def failed() -> set[object]:
+        return {span.attributes["aggregator.exchange"] for span in collector.named("exchange call") if span.failed}
+
+    wait_for(lambda: failed() == {"exchange2"})
+    assert service.process.stop() == 0, service.process.output
+
+
+def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs a line in the log and nobody anything else; the service ends in good time."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    service = start(tmp_path, few, market).filled()
+    service.process.wait_for_line("traces_not_sent")
+    assert service.get(f"/prices/{HOT[0]}").status == 200
+    assert service.process.stop() == 0, service.process.output
+    assert service.process.output.count("traces_not_sent") == 1
+    assert "opentelemetry" not in service.process.output
+
+
+def test_a_collector_that_comes_back(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
+    """Is told once, as was its absence."""
+    collector.refusing = True
+    service = start(tmp_path, few, market).filled()
+    service.process.wait_for_line("traces_not_sent")
+    wait_for(lambda: collector.refused >= 3)
+    collector.refusing = False
+    service.process.wait_for_line("traces_sent_again")
+    wait_for(lambda: bool(collector.spans))
+    assert service.process.stop() == 0, service.process.output
+    assert service.process.output.count("traces_not_sent") == 1
+
+
+@pytest.fixture
+def without_opentelemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide it from the processes of the test behind an empty package of its name."""
+    hiding = tmp_path / "hiding" / "opentelemetry"
+    hiding.mkdir(parents=True)
+    (hiding / "__init__.py").write_text("raise ImportError('nobody asked for traces')\n")
+    monkeypatch.setenv("PYTHONPATH", str(hiding.parent))
+
+
+@pytest.mark.usefixtures("without_opentelemetry")
+def test_without_the_extra_nothing_is_missed(tmp_path: Path, few: Path, market: Market) -> None:
+    """Who wants no traces does not even import it."""
+    service = Service(tmp_path, symbols_file=few, exchanges=market.setting, **SIZES, **INTERVALS).filled()
+    assert service.get(f"/prices/{HOT[0]}", CALLER).status == 200
+    assert service.process.stop() == 0, service.process.output
+
+
+@pytest.mark.usefixtures("without_opentelemetry")
+def test_traces_without_the_extra(tmp_path: Path) -> None:
+    """One line that says what to install, and exit 2."""
+    line = refusal(tmp_path, 2, traces="otlp")
+    assert line == (
+        "aggregator: AGGREGATOR_TRACES=otlp: OpenTelemetry is not installed; pip install 'aggregator[otel]'"
+    )
+
+
+def test_variables_that_make_no_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that says where to look, and exit 1."""
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
+    assert refusal(tmp_path, traces="otlp") == (
+        "aggregator: cannot send traces: max_queue_size must be a positive integer.; check the OTEL_ variables"
+    )

@@ -1,0 +1,50 @@
+"""Chromium, the service with all thousand assets, and tabs that must give no cause for complaint."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.parts import browser
+from tests.parts.browser import DESKTOP, Tab
+from tests.parts.exchanges import Market
+from tests.parts.service import Service
+
+Open = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Run the browser; where there is none, skip."""
+    if browser.binary() is None:
+        pytest.skip("no Chromium; see the header")
+    with browser.running() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service with all thousand assets, the hot ones each second."""
+    shared_market.sound()
+    intervals = {"hot_interval": 1, "medium_interval": 10, "cold_interval": 100}
+    running = Service(tmp_path_factory.mktemp("service"), exchanges=shared_market.setting, **intervals)
+    yield running.filled()
+    assert running.process.stop() == 0, running.process.output
+    assert "Traceback" not in running.process.output
+
+
+@pytest.fixture
+def tab(chromium: Browser, service: Service) -> Iterator[Open]:
+    """Return what opens a tab; none may have complained or asked another host when the test is over."""
+    tabs = []
+
+    def opened(path: str = "/", size: tuple[int, int] = DESKTOP, **more: object) -> Tab:
+        one = Tab(chromium, service.url, size, **more)
+        tabs.append(one)
+        one.open(path)
+        return one
+
+    yield opened
+    for one in tabs:
+        one.close()
+    assert [complaint for one in tabs for complaint in one.complaints] == []

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Lane } from "../../../aggregator/api/page/lane.js";
+
+/** A loader whose answers are given by hand. */
+function byHand() {
+  const open = new Map();
+  const begun = [];
+  const load = (key) => new Promise((resolve, reject) => {
+    begun.push(key);
+    open.set(key, { resolve, reject });
+  });
+  const end = async (key, how = "resolve") => {
+    open.get(key)[how](new Error("no"));
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { load, begun, end };
+}
+
+test("so many at once, and each once", async () => {
+  const { load, begun, end } = byHand();
+  const lane = new Lane(load, 2);
+  lane.want(["a", "b", "c"]);
+  lane.want(["a", "b", "c"]);
+  assert.deepEqual(begun, ["a", "b"]);
+  await end("a");
+  assert.deepEqual(begun, ["a", "b", "c"]);
+  await end("b");
+  await end("c");
+  lane.want(["a", "b", "c"]);
+  assert.equal(begun.length, 3);
+  lane.forget();
+  lane.want(["a"]);
+  assert.equal(begun.length, 4);
+});
+
+test("what is no longer wanted is not begun", async () => {
+  const { load, begun, end } = byHand();
+  const lane = new Lane(load, 1);
+  lane.want(["a", "b", "c"]);
+  lane.want(["c"]);
+  await end("a");
+  assert.deepEqual(begun, ["a", "c"]);
+});
+
+test("one that failed rests, and is tried again when still wanted", async () => {
+  const { load, begun, end } = byHand();
+  let now = 0;
+  const lane = new Lane(load, 1, 10, () => now);
+  lane.want(["a"]);
+  await end("a", "reject");
+  lane.want(["a"]);
+  assert.equal(begun.length, 1);
+  now = 10;
+  lane.want(["a"]);
+  assert.equal(begun.length, 2);
+});

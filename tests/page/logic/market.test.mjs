@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { addPoint, changeOf, Market, RECENT } from "../../../aggregator/api/page/market.js";
+
+const body = (price, timestamp, asset = "btcusdt") => ({ asset, price, timestamp, refresh_tier: "hot", sources: 3, spread: 0.001 });
+
+test("a newer price is news, the same or an older one is not", () => {
+  const market = new Market();
+  assert.equal(market.take(body(100, 10)).price, 100);
+  assert.equal(market.take(body(100, 10)), null);
+  assert.equal(market.take(body(99, 9)), null);
+  assert.equal(market.rows.get("btcusdt").price, 100);
+  assert.equal(market.take(body(101, 11)).moved, 1);
+  assert.equal(market.take(body(100.5, 12)).moved, -1);
+});
+
+test("the change counts from the first price that came", () => {
+  const market = new Market();
+  market.list([{ symbol: "btcusdt", base: "btc", quote: "usdt", tier: "hot", rank: 1 }]);
+  assert.equal(changeOf(market.rows.get("btcusdt")), null);
+  market.take(body(100, 10));
+  assert.equal(changeOf(market.take(body(110, 11))).toFixed(6), "0.100000");
+});
+
+test("who is off the list goes", () => {
+  const market = new Market();
+  market.take(body(1, 1, "old"));
+  market.list([{ symbol: "new", base: "", quote: "", tier: "cold", rank: 1 }]);
+  assert.deepEqual([...market.rows.keys()], ["new"]);
+});
+
+test("recent prices come newest first, and what came meanwhile stays", () => {
+  const market = new Market();
+  market.take(body(103, 30));
+  market.recall("btcusdt", [{ timestamp: 20, price: 102 }, { timestamp: 10, price: 101 }]);
+  market.take(body(104, 40));
+  assert.deepEqual(market.rows.get("btcusdt").points, [[10, 101], [20, 102], [30, 103], [40, 104]]);
+  market.recall("nosuch", []);
+});
+
+test("points are bounded, in order, and one for a time", () => {
+  const points = [];
+  for (let second = 0; second < 500; second += 1) addPoint(points, second, second);
+  assert.equal(points.length, RECENT);
+  addPoint(points, 3, 1);
+  addPoint(points, 499, 7);
+  assert.deepEqual(points.at(-1), [499, 7]);
+  assert.equal(points.length, RECENT);
+});

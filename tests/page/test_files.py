@@ -1,0 +1,80 @@
+"""The files of the pages: as browsers are told to keep them, and nothing that their policy would refuse."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from aggregator.api import browser
+from aggregator.api.app import build
+from aggregator.api.browser import LIBRARY, BrowserRoutes, page_files
+from aggregator.metrics import Metrics
+from tests.parts import asgi
+
+PAGE = Path(browser.__file__).with_name("page")
+EVERY = ["/", "/docs", *(f"/page/{name}" for name in page_files()), *(f"/docs/{name}" for name in LIBRARY)]
+
+
+@pytest.fixture(scope="module")
+def app() -> ASGIApp:
+    """Return an application of these routes alone."""
+    return build(BrowserRoutes().routes(), Metrics(CollectorRegistry()))
+
+
+@pytest.mark.parametrize("path", EVERY)
+async def test_a_file_is_sent_once(app: ASGIApp, path: str) -> None:
+    """Compressed for who takes that, under a tag for which 304 is answered from then on, and never as another type."""
+    answer = await asgi.get(app, path)
+    assert answer.status == 200
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-cache"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    packed = await asgi.get(app, path, {"Accept-Encoding": "gzip, br"})
+    if "content-encoding" in packed.headers:
+        assert gzip.decompress(packed.body) == answer.body
+        assert len(packed.body) < len(answer.body)
+    again = await asgi.get(app, path, {"If-None-Match": answer.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/page/index.html", "/page/package.json", "/page/nosuch.js", "/page/..%2Fapp.py", "/docs/index.css", "/docs/"],
+)
+async def test_there_are_no_others(app: ASGIApp, path: str) -> None:
+    """What is beside them on disk cannot be asked for."""
+    answer = await asgi.get(app, path)
+    assert (answer.status, answer.body) == (404, b'{"msg":"Not Found"}')
+
+
+@pytest.mark.parametrize("name", ["index.html", "docs.html"])
+def test_pages_hold_nothing_inline(name: str) -> None:
+    """No script, style or handler of their own: the policy would refuse it."""
+    text = (PAGE / name).read_text(encoding="utf-8")
+    assert "<style" not in text
+    assert not re.search(r"\s(style|on[a-z]+)=", text)
+    assert all("src=" in script for script in re.findall(r"<script[^>]*>", text))
+
+
+def test_what_will_be_asked_for_is_told_first() -> None:
+    """Each module is named in the page's head, so that all are fetched at once; none is left over."""
+    text = (PAGE / "index.html").read_text(encoding="utf-8")
+    modules = {path.name for path in PAGE.glob("*.js")} - {"theme.js", "docs.js"}
+    assert set(re.findall(r'rel="modulepreload" href="/page/(.*?)"', text)) == modules - {"main.js"}
+    imported = {name for path in PAGE.glob("*.js") for name in re.findall(r'from "\./(.*?)"', path.read_text("utf-8"))}
+    assert imported == modules - {"main.js"}
+
+
+@pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)
+def test_no_module_writes_html(path: Path) -> None:
+    """What comes from outside is written as text; where nothing parses HTML, nothing can get into it."""
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", path.read_text("utf-8")
+    )

@@ -1,0 +1,192 @@
+"""The live page in Chromium, on the service as a process: what a reader sees and can do."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Open
+from tests.parts.browser import PHONE, text_changes, until
+from tests.parts.process import wait_for
+
+pytestmark = pytest.mark.real
+
+BTC = '.rows .row[data-symbol="btcusdt"]'
+MOST_ROWS = 60  # in the document, of a thousand in the table
+
+
+def shown(page: Page) -> list[str]:
+    """Return the symbols of the rows in the document, in the order they are seen."""
+    return [
+        str(symbol)
+        for symbol in page.eval_on_selector_all(
+            ".rows .row:not([hidden])",
+            "rows => rows.sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map(row => row.dataset.symbol)",
+        )
+    ]
+
+
+def wait_for_rows(page: Page) -> None:
+    """Wait until prices are on the screen."""
+    until(page, "performance.getEntriesByName('prices').length > 0")
+
+
+def test_prices_change_on_screen(tab: Open) -> None:
+    """A new price is written, its age begins anew, its chart grows, and what is counted is counted."""
+    page = tab().page
+    wait_for_rows(page)
+    expect(page.locator("#connection")).to_have_text("Live")
+    assert re.fullmatch(r"[\d,]+\.\d\d", text_changes(page, f"{BTC} .price"))
+    text_changes(page, f"{BTC} .change")
+    page.wait_for_selector(f'{BTC} .line[d^="M"]', state="attached")
+    chart = page.get_attribute(f"{BTC} .line", "d")
+    until(page, "([at, old]) => document.querySelector(at).getAttribute('d') !== old", [f"{BTC} .line", chart])
+    until(page, "Number(document.querySelector('#rate').textContent) > 20")
+    expect(page.locator(f"{BTC} .age")).to_have_text(re.compile(r"^[0-2]s$"))
+    expect(page.locator(f"{BTC} .sources")).to_have_text("3")
+    expect(page.locator(f"{BTC} .tier")).to_have_text("hot")
+
+
+def test_a_thousand_assets_and_only_those_in_view(tab: Open) -> None:
+    """The table has a row for each, the document only those near the window, and history is asked only for them."""
+    one = tab()
+    page = one.page
+    wait_for_rows(page)
+    expect(page.locator("#table")).to_have_attribute("aria-rowcount", "1001")
+    expect(page.locator("#tiers")).to_contain_text("1000")
+    page.wait_for_selector(f'{BTC} .line[d^="M"]', state="attached")
+    page.focus("#table")
+    page.keyboard.press("End")
+    last = page.locator('.rows .row[aria-rowindex="1001"]')
+    expect(last.locator(".price")).to_have_text(re.compile(r"\d"))
+    expect(last.locator('.line[d^="M"]')).to_be_attached()
+    assert page.locator(".rows .row").count() <= MOST_ROWS
+    histories = [asked for asked in one.asked if "/history" in asked]
+    assert 10 <= len(histories) <= 2 * MOST_ROWS
+    assert len(set(histories)) == len(histories)
+
+
+def test_search(tab: Open) -> None:
+    """By base, symbol or pair as it is written; the nearest first; what fits nothing says so."""
+    page = tab().page
+    wait_for_rows(page)
+    page.fill("#search", "btc / USDT")
+    expect(page.locator("#found")).to_have_text("2 assets")
+    assert shown(page) == ["btcusdt", "wbtcusdt"]
+    page.fill("#search", "ETH")
+    expect(page.locator(".rows .row[aria-rowindex='2'] b")).to_have_text("ETH")
+    assert all("eth" in symbol for symbol in shown(page))
+    page.fill("#search", "nosuchasset")
+    expect(page.locator("#nothing")).to_be_visible()
+    assert shown(page) == []
+    page.press("#search", "Escape")
+    expect(page.locator("#found")).to_have_text("")
+    assert shown(page)[0] == "btcusdt"
+
+
+def test_tiers_and_order(tab: Open) -> None:
+    """Only a tier's assets, in the order asked for, either way."""
+    page = tab().page
+    wait_for_rows(page)
+    page.locator("#tiers").get_by_text("Hot").click()
+    expect(page.locator("#found")).to_have_text("20 assets")
+    assert len(shown(page)) == 20
+    page.locator(".head").get_by_role("button", name="Asset").click()
+    wait_for(lambda: shown(page) == sorted(shown(page)), what="the order of names")
+    page.locator(".head").get_by_role("button", name="Asset").click()
+    expect(page.locator("[aria-sort=descending]")).to_have_text("Asset")
+    wait_for(lambda: shown(page) == sorted(shown(page), reverse=True), what="the other way round")
+    page.locator(".head").get_by_role("button", name="Price").click()
+    prices = [
+        float(text.replace(",", "")) for text in page.locator(".rows .row:not([hidden]) .price").all_inner_texts()
+    ]
+    assert max(prices) > 50_000
+    expect(page.locator('.rows .row[aria-rowindex="2"] b')).to_have_text("BTC")
+
+
+def test_detail_by_its_address(tab: Open) -> None:
+    """The link to an asset opens it: price, candles of the interval chosen, and its three sources, all live."""
+    page = tab("/#ETHUSDT").page
+    sheet = page.locator("#detail")
+    expect(sheet.locator("h2")).to_have_text("ETH / USDT")
+    expect(sheet.locator(".sources tbody tr")).to_have_count(3)
+    assert sheet.locator(".sources tbody th").all_inner_texts() == ["exchange1", "exchange2", "exchange3"]
+    weights = [float(text.rstrip(" %")) for text in sheet.locator("td.weight").all_inner_texts()]
+    assert 99 < sum(weights) < 101
+    page.wait_for_selector("#detail .bars rect")
+    text_changes(page, "#detail .amount")
+    text_changes(page, "#detail .sources tbody td")
+    with page.expect_response(re.compile(r"/prices/ethusdt/candles\?interval=1h&")) as answer:
+        sheet.get_by_text("1h", exact=True).click()
+    assert answer.value.status == 200
+    page.wait_for_selector("#detail .bars rect")
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    until(page, "location.hash === ''")
+
+
+def test_by_keyboard_alone(tab: Open) -> None:
+    """/ searches, arrows choose, Enter opens, Escape closes, and the way back goes where it came from."""
+    page = tab().page
+    wait_for_rows(page)
+    page.keyboard.press("/")
+    page.keyboard.type("usdc")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    chosen = page.get_attribute(".rows .row[aria-selected]", "data-symbol")
+    assert chosen == shown(page)[1]
+    assert page.get_attribute("#table", "aria-activedescendant") == page.get_attribute(".row[aria-selected]", "id")
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail")).to_be_visible()
+    assert page.evaluate("location.hash") == f"#{chosen}"
+    page.wait_for_selector("#detail .bars rect")
+    page.focus("#detail .canvas svg")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#detail .canvas svg")).to_have_attribute("aria-label", re.compile(r"^Candles\. .*Open"))
+    page.keyboard.press("Escape")
+    expect(page.locator("#detail")).to_be_hidden()
+    assert page.evaluate("document.activeElement.id") == "table"
+    until(page, "location.hash === ''")
+    page.go_forward()
+    expect(page.locator("#detail")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#detail")).to_be_hidden()
+
+
+def test_on_a_phone(tab: Open) -> None:
+    """Nothing is wider than the screen, a row says what matters, and a tap opens it."""
+    page = tab("/", PHONE, has_touch=True).page
+    wait_for_rows(page)
+    wide = "document.documentElement.scrollWidth > innerWidth"
+    assert not page.evaluate(wide)
+    for part in ("price", "change", "age", "spark"):
+        expect(page.locator(f"{BTC} .{part}")).to_be_visible()
+    page.tap(f"{BTC} .asset")
+    expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
+    assert page.evaluate("document.querySelector('.sheet').scrollWidth") <= PHONE[0]
+    assert page.evaluate("document.querySelector('#detail .scroll').scrollWidth") <= PHONE[0]
+
+
+def test_light_and_dark(tab: Open) -> None:
+    """As the system has it, until chosen here, which is kept."""
+    page = tab("/", color_scheme="dark").page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Switch to light").click()
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+    assert page.get_by_role("button", name="Switch to dark").is_visible()
+
+
+def test_an_hour_of_prices_takes_no_more_room_than_a_minute(tab: Open) -> None:
+    """After some hundreds of prices, heap and document are as large as before."""
+    one = tab()
+    wait_for_rows(one.page)
+    until(one.page, "Number(document.querySelector('#rate').textContent) > 60")
+    heap, nodes = one.heap()
+    until(one.page, "Number(document.querySelector('#rate').textContent) > 360")
+    later, more = one.heap()
+    assert later <= 1.2 * heap
+    assert more <= 1.1 * nodes

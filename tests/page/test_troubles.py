@@ -1,0 +1,56 @@
+"""What goes wrong is seen on the page, and goes away by itself."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.parts.browser import Tab
+from tests.parts.exchanges import Market
+from tests.parts.few import INTERVALS, SIZES, listed
+from tests.parts.ports import free_port
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+
+def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
+    """Its breaker in the strip, what it costs in words, and in the detail why it has no part in the price."""
+    service = Service(tmp_path, exchanges=market.setting, symbols_file=listed(tmp_path), **SIZES, **INTERVALS).filled()
+    tab = Tab(chromium, service.url)
+    page = tab.open("/#btcusdt")
+    expect(page.locator(".exchanges li[data-breaker=closed]")).to_have_count(3)
+    expect(page.locator(".verdict")).to_have_text("All is well")
+    market.exchanges["exchange2"].faults(error_rate=1)
+    expect(page.locator('.exchanges li[data-breaker="open"]')).to_contain_text("exchange2")
+    expect(page.locator(".verdict")).to_have_text("Some trouble")
+    expect(page.locator("#trouble")).to_contain_text("exchange2: its breaker is open")
+    expect(page.locator('#detail tr[data-exchange="exchange2"]')).to_contain_text("breaker is open")
+    expect(page.locator(".rows .row[data-symbol=btcusdt] .sources")).to_have_text("2 of 3")
+    assert tab.complaints == []
+    tab.close()
+    assert service.process.stop() == 0
+
+
+def test_it_comes_back_after_a_restart(chromium: Browser, market: Market, tmp_path: Path) -> None:
+    """While the service is away the page says so and keeps what it had; afterwards it is live by itself."""
+    settings = {"exchanges": market.setting, "symbols_file": listed(tmp_path), "port": free_port()}
+    service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()
+    tab = Tab(chromium, service.url)
+    page = tab.open()
+    connection = page.locator("#connection")
+    expect(connection).to_have_text("Live")
+    page.wait_for_selector('.rows .row .line[d^="M"]', state="attached")
+    assert tab.complaints == []
+    assert service.process.stop() == 0
+    expect(connection).to_have_text("Reconnecting…")
+    expect(page.locator(".verdict")).to_have_text("Not reachable")
+    kept = page.inner_text(".rows .row[data-symbol=btcusdt] .price")
+    assert kept[0].isdigit()
+    again = Service(tmp_path, **settings, **SIZES, **INTERVALS).started()
+    expect(connection).to_have_text("Live")
+    expect(page.locator(".rows .row[data-symbol=btcusdt] .price")).not_to_have_text(kept)
+    expect(page.locator(".verdict")).not_to_have_text("Not reachable")
+    assert all("Failed to load resource" in one for one in tab.complaints), tab.complaints
+    tab.close()
+    assert again.process.stop() == 0

@@ -1,0 +1,139 @@
+"""Terraform for the tests: plans made by the real AWS provider, with moto to answer what a plan asks AWS."""
+
+import base64
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.parts.ports import free_port
+from tests.parts.process import ROOT, Process, wait_for
+
+FOLDER = ROOT / "terraform"
+ACCOUNT = "210987654321"  # not moto's usual one, for which the configuration leaves out what moto lacks
+DIGESTS = {
+    name: f"sha256:{digit * 64}" for name, digit in {"aggregator": "a", "prometheus": "b", "grafana": "c"}.items()
+}
+_MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d/plugins", Path("/usr/share/terraform/plugins"))
+_PLAN_SECONDS = 180
+
+
+def missing() -> str:
+    """Say what there is not, or nothing."""
+    if shutil.which("terraform") is None:
+        return "terraform is not installed"
+    if plugins() is None and os.environ.get("TF_PLUGIN_CACHE_DIR") is None:
+        return "no AWS provider: neither a mirror of plugins nor TF_PLUGIN_CACHE_DIR"
+    return ""
+
+
+def checkov() -> str | None:
+    """Return where checkov is: in the environment that `./test.sh terraform` makes for it, or on the PATH."""
+    own = ROOT / ".venv-checkov/bin/checkov"
+    return str(own) if own.exists() else shutil.which("checkov")
+
+
+def plugins() -> Path | None:
+    """Return the folder that has the AWS provider, where a machine without the internet keeps it."""
+    return next((one for one in _MIRRORS if list(one.glob("*/hashicorp/aws"))), None)
+
+
+class Plan:
+    """What Terraform would make: `terraform show -json` of a plan for an empty account."""
+
+    def __init__(self, shown: Mapping[str, Any], said: str) -> None:
+        self.said = said
+        self.outputs = shown["planned_values"].get("outputs", {})
+        self.resources: list[dict[str, Any]] = shown["planned_values"]["root_module"]["resources"]
+        self.unknown = {one["address"]: one["change"]["after_unknown"] for one in shown["resource_changes"]}
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the values of the resources of a kind, by address without the kind."""
+        return {one["address"].removeprefix(f"{kind}."): one["values"] for one in self.resources if one["type"] == kind}
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """Return the values of the only resource of a kind."""
+        (values,) = self.of(kind).values()
+        return values
+
+    def cloud_init(self) -> dict[str, str]:
+        """Return what each kind of machine is told at its start."""
+        told = {name: values["user_data"] for name, values in self.of("aws_launch_template").items()}
+        told |= {name: values["user_data_base64"] for name, values in self.of("aws_instance").items()}
+        return {name: gzip.decompress(base64.b64decode(text)).decode() for name, text in told.items()}
+
+
+class Terraform:
+    """A copy of the folder, initialised, and a moto beside it."""
+
+    def __init__(self, folder: Path, aws: str) -> None:
+        self.folder = folder / "terraform"
+        ignore = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars", "backend.tf")
+        shutil.copytree(FOLDER, self.folder, ignore=ignore)
+        (folder / "terraformrc").touch()
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+        self._environment |= {
+            "TF_CLI_CONFIG_FILE": str(folder / "terraformrc"),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "AWS_ENDPOINT_URL": aws,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_S3_USE_PATH_STYLE": "true",
+        }
+        mirror = plugins()
+        where = [f"-plugin-dir={mirror}"] if mirror else []
+        made = self.run("init", "-backend=false", *where)
+        assert made.returncode == 0, made.stdout
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; both streams are in `stdout`."""
+        return subprocess.run(
+            [
+                str(shutil.which("terraform")),
+                f"-chdir={self.folder}",
+                *arguments,
+                *(["-no-color"] if arguments[0] != "show" else []),
+            ],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_PLAN_SECONDS,
+        )
+
+    def plan(self, variables: Mapping[str, object]) -> Plan:
+        """Plan with these variables."""
+        (self.folder / "terraform.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")
+        made = self.run("plan", "-lock=false", "-out=plan")
+        assert made.returncode == 0, made.stdout
+        shown = self.run("show", "-json", "plan")
+        return Plan(json.loads(shown.stdout), made.stdout)
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """Run moto's server as the account above; give its address."""
+    port = free_port()
+    environment = os.environ | {"MOTO_ACCOUNT_ID": ACCOUNT}
+    server = Process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], environment=environment)
+
+    def answers() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/data.json", timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    wait_for(answers, what="moto")
+    yield f"http://127.0.0.1:{port}"
+    server.stop()

@@ -1,0 +1,144 @@
+"""What deploy/ gives to Prometheus and Grafana, read for tests, and a Prometheus that runs on it."""
+
+import json
+import re
+import shutil
+import urllib.parse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
+from prometheus_client import CollectorRegistry
+
+from aggregator.metrics import Metrics
+from tests.parts.ports import free_port
+from tests.parts.process import ROOT, Process
+from tests.parts.service import call
+
+DEPLOY = ROOT / "deploy"
+CONFIG = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+BOARDS: dict[str, dict[str, Any]] = {
+    file.name: json.loads(file.read_text()) for file in sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
+}
+RULES: dict[str, dict[str, Any]] = {
+    name: yaml.safe_load((DEPLOY / name).read_text()) for name in ("recording.yml", "alerts.yml")
+}
+ALERTS: list[dict[str, Any]] = [rule for group in RULES["alerts.yml"]["groups"] for rule in group["rules"]]
+RECORDS: list[dict[str, Any]] = [rule for group in RULES["recording.yml"]["groups"] for rule in group["rules"]]
+
+PROMTOOL = shutil.which("promtool") or ""
+PROMETHEUS = shutil.which("prometheus") or ""
+needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="no promtool here: Prometheus is not installed")
+needs_prometheus = pytest.mark.skipif(not PROMETHEUS, reason="no prometheus here")
+
+WINDOW = "5s"  # what rates are taken of, where a test cannot wait for minutes
+
+_EVERY = "500ms"
+_NO_METRICS = {"and", "or", "unless", "bool", "offset"}
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+_OF_PROMETHEUS = {"up", "ALERTS"}
+
+
+class Target(NamedTuple):
+    """One query of a panel."""
+
+    board: str
+    panel: str
+    query: str
+    legend: str
+
+    @property
+    def filled_in(self) -> str:
+        """The query as Grafana asks it with every variable at All."""
+        return filled_in(self.query)
+
+
+def panels(board: str) -> list[dict[str, Any]]:
+    """Return a dashboard's panels, without its rows."""
+    return [panel for panel in BOARDS[board]["panels"] if panel["type"] != "row"]
+
+
+TARGETS = [
+    Target(board, panel["title"], target["expr"], target["legendFormat"])
+    for board in BOARDS
+    for panel in panels(board)
+    for target in panel.get("targets", [])
+]
+
+
+def filled_in(query: str, window: str = WINDOW) -> str:
+    """Put every value, and a window for the rates, in the place of Grafana's variables."""
+    values = {"__rate_interval": window, "instance": ".*", "exchange": ".*"}
+    return re.sub(r"\$(\w+)", lambda match: values[match[1]], query)
+
+
+def metric_names(query: str) -> set[str]:
+    """Return the metrics a PromQL query reads: the names left when texts, selectors, windows and groupings are gone."""
+    for noise in (r'"[^"]*"', r"\{[^}]*\}", r"\[[^\]]*\]", r"\b(by|without|on|ignoring|group_left)\s*\([^)]*\)"):
+        query = re.sub(noise, " ", query)
+    names = set(re.findall(r"(?<![\w.])[a-zA-Z_:][\w:]*\b(?!\s*\()", query))
+    return names - _NO_METRICS - {"Inf"}
+
+
+def known_metrics() -> set[str]:
+    """Return every name that the service exports, Prometheus makes up, or a rule records."""
+    families = Metrics(CollectorRegistry()).registry.collect()
+    exported = {family.name + suffix for family in families for suffix in _SUFFIXES[family.type]}
+    return exported | _OF_PROMETHEUS | {rule["record"] for rule in RECORDS}
+
+
+class RunningPrometheus:
+    """Prometheus on deploy/, but for where things are and how soon it does what there takes minutes.
+
+    It scrapes and evaluates twice a second; the windows of rules are seconds, an alert fires after one, and an age that
+    is compared with minutes, the outbox', is compared with a hundredth of them.
+    """
+
+    def __init__(self, folder: Path, service: str) -> None:
+        self._port = free_port()
+        where = {"aggregator": service.removeprefix("http://"), "prometheus": f"127.0.0.1:{self._port}"}
+        config = json.loads(json.dumps(CONFIG))
+        config["global"] = {"scrape_interval": _EVERY, "evaluation_interval": _EVERY}
+        for job in config["scrape_configs"]:
+            job.pop("dns_sd_configs", None)
+            job |= {"scrape_interval": _EVERY, "static_configs": [{"targets": [where[job["job_name"]]]}]}
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        for name, rules in RULES.items():
+            (folder / name).write_text(yaml.safe_dump(_hurried(rules)))
+        self.process = Process(
+            [
+                PROMETHEUS,
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{self._port}",
+            ]
+        )
+        self.process.wait_for_line("ready to receive web requests")
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """Return the series a query gives now, without those that are NaN."""
+        answer = self._get("query", query=query)
+        return [series for series in answer["result"] if series["value"][1] != "NaN"]
+
+    def values_of(self, label: str, metric: str) -> list[str]:
+        """Return what Grafana offers for `label_values(metric, label)`."""
+        return list(self._get(f"label/{label}/values", **{"match[]": metric}))
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire now."""
+        return {one["metric"]["alertname"] for one in self.ask('ALERTS{alertstate="firing"}')}
+
+    def _get(self, what: str, **query: str) -> Any:
+        answer = call("GET", f"http://127.0.0.1:{self._port}/api/v1/{what}?{urllib.parse.urlencode(query)}")
+        assert answer.status == 200, f"{query}: {answer.text}"
+        return answer.json["data"]
+
+
+def _hurried(rules: dict[str, Any]) -> dict[str, Any]:
+    hurried: dict[str, Any] = json.loads(json.dumps(rules))
+    for rule in (rule for group in hurried["groups"] for rule in group["rules"]):
+        rule["expr"] = re.sub(r"\[\d+m\]", f"[{WINDOW}]", rule["expr"]).replace("> 300", "> 3")
+        if "for" in rule:
+            rule["for"] = "1s"
+    return hurried

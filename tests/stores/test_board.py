@@ -1,0 +1,123 @@
+"""What refreshers tell each other's readers of the exchanges. On a real Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aggregator.errors import StoreUnavailable
+from aggregator.stores.redis import board as boards
+from aggregator.stores.redis.board import Board, Teller
+from aggregator.stores.redis.client import RedisClient
+from tests.parts.ports import free_port
+from tests.parts.redis_server import RedisServer
+from tests.parts.scripted import ScriptedExchange
+from tests.parts.sharing import running, until
+
+pytestmark = pytest.mark.real
+
+
+class Seen(ScriptedExchange):
+    """An exchange in whatever state."""
+
+    def __init__(self, name: str = "exchange1", **state: object) -> None:
+        super().__init__(name)
+        vars(self).update(state)
+
+
+@pytest.fixture
+def board(redis_client: RedisClient) -> Board:
+    """Return an empty one."""
+    return Board(redis_client)
+
+
+async def test_what_one_tells_another_reads(board: Board) -> None:
+    """Every part of an exchange's state, what was never there included."""
+    known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
+    await board.tell("refresher1", [known, Seen("exchange2")])
+    ((first, second),) = await board.look()
+    assert (first.name, first.breaker_state, first.newest_ticker) == ("exchange1", "half-open", 1e9)
+    assert (second.name, second.breaker_state, second.newest_ticker) == ("exchange2", "closed", None)
+    assert (second.idle_seconds, first.silent_seconds, second.quiet_seconds) == (None, 0.0, 0.0)
+
+
+async def test_seconds_go_on_after_they_were_told(board: Board) -> None:
+    """Ages grow and a rest becomes shorter, so that what is read is true then, whatever the reader's clock says."""
+    await board.tell("refresher1", [Seen(idle_seconds=2.0, silent_seconds=3.0, quiet_seconds=7.0)])
+
+    async def has_gone_on() -> bool:
+        ((one,),) = await board.look()
+        return (one.idle_seconds or 0) > 2.2 and one.silent_seconds > 3.2 and one.quiet_seconds < 6.8
+
+    await until(has_gone_on)
+    await board.tell("refresher1", [Seen(idle_seconds=0.0, quiet_seconds=0.01)])
+    await asyncio.sleep(0.05)
+    ((one,),) = await board.look()
+    assert one.quiet_seconds == 0.0
+
+
+async def test_each_refresher_tells_for_itself(board: Board) -> None:
+    """Nobody's word replaces another's, and there is nothing before the first."""
+    assert await board.look() == []
+    await board.tell("refresher1", [Seen(breaker_state="open")])
+    await board.tell("refresher2", [Seen()])
+    await board.tell("refresher2", [Seen(breaker_state="half-open")])
+    assert [one.breaker_state for view in await board.look() for one in view] == ["open", "half-open"]
+
+
+async def test_the_dead_are_forgotten(board: Board, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresher that tells nothing any more is not shown, the living delete it, and all goes with the last."""
+    monkeypatch.setattr(boards, "_DEAD_SECONDS", 0.3)
+    await board.tell("dead", [Seen()])
+
+    async def is_forgotten() -> bool:
+        await board.tell("living", [Seen()])
+        return len(await board.look()) == 1
+
+    await until(is_forgotten)
+    key = f"{redis_client.prefix}exchanges"
+    assert await redis_client.redis.hkeys(key) == [b"living"]
+
+    async def all_is_gone() -> bool:
+        return not await redis_client.redis.exists(key)
+
+    await until(all_is_gone)
+    assert await board.look() == []
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "nonsense", "nonsense []", "99999999999 nonsense", '99999999999 [{"name":1}]', "nan []", b"\xff \xff"]
+)
+async def test_what_cannot_be_read_nobody_has_said(board: Board, redis_client: RedisClient, entry: str | bytes) -> None:
+    """Somebody else's entry hides nobody's."""
+    await redis_client.redis.hset(f"{redis_client.prefix}exchanges", "other", entry)
+    assert await board.look() == []
+    await board.tell("refresher1", [Seen()])
+    assert len(await board.look()) == 1
+
+
+@pytest.fixture
+async def apart() -> AsyncIterator[tuple[RedisClient, int]]:
+    """Return a client of a Redis that is not there, and its port."""
+    port = free_port()
+    client = RedisClient(f"redis://127.0.0.1:{port}/0", timeout=0.25)
+    yield client, port
+    await client.close()
+
+
+async def test_redis_away_and_back(apart: tuple[RedisClient, int]) -> None:
+    """Who looks is told that it is away; who tells goes on, and is heard as soon as it is there."""
+    client, port = apart
+    board = Board(client)
+    with pytest.raises(StoreUnavailable, match="Redis"):
+        await board.look()
+    async with running(Teller(board, "refresher1", [Seen()]).run):
+        server = RedisServer(port)
+
+        async def is_heard() -> bool:
+            return len(await board.look()) == 1
+
+        try:
+            await until(is_heard)
+        finally:
+            server.stop()

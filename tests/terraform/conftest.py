@@ -1,0 +1,32 @@
+"""One plan, read by all: everything switched on. Skipped where Terraform or its AWS provider is not there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts.terraform import DIGESTS, Plan, Terraform, missing, moto
+
+EVERYTHING = {
+    "image_digest": DIGESTS["aggregator"],
+    "monitoring": {"prometheus_digest": DIGESTS["prometheus"], "grafana_digest": DIGESTS["grafana"]},
+    "certificate_arn": "arn:aws:acm:eu-west-1:210987654321:certificate/00000000-0000-0000-0000-000000000000",
+    "nat_gateways": "one",
+    "waf": True,
+    "alarm_email": "somebody@example.com",
+    "settings": {"HOT_SIZE": "50"},
+}
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
+    """Have the folder initialised."""
+    if why := missing():
+        pytest.skip(f"{why}; see the header")
+    with moto() as aws:
+        yield Terraform(tmp_path_factory.mktemp("terraform"), aws)
+
+
+@pytest.fixture(scope="session")
+def plan(terraform: Terraform) -> Plan:
+    """Plan with everything switched on."""
+    return terraform.plan(EVERYTHING)

@@ -1,0 +1,36 @@
+"""checkov, from an environment of its own: no failed check without a written reason."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.parts.terraform import FOLDER, checkov
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.skipif(checkov() is None, reason="no checkov; see the header")
+def test_no_check_fails() -> None:
+    """But for those whose reason stands beside the resource."""
+    said = subprocess.run(
+        [str(checkov()), "--directory", str(FOLDER), "--framework", "terraform", "--output", "json", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    found = json.loads(said.stdout)
+    failed = [f"{one['check_id']} {one['resource']}" for one in found["results"]["failed_checks"]]
+    assert failed == []
+    assert found["summary"]["passed"] > 200
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.tf")), ids=lambda file: str(file.name))
+def test_every_skipped_check_has_a_reason(file: Path) -> None:
+    """Words, not just a number."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if "checkov:skip" in line:
+            assert re.search(r"#checkov:skip=CKV2?_AWS_\d+:.{8,}", line), line

@@ -1,0 +1,304 @@
+"""The rules of the deployment, read from a plan: what is open, who may do what, what is encrypted."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from aggregator.settings import load
+from tests.parts.process import ROOT
+from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, Terraform
+from tests.terraform.conftest import EVERYTHING
+
+pytestmark = pytest.mark.real
+
+# Statements whose calls know no resource to name, each with the reason beside it in terraform/iam.tf.
+MAY_NAME_ALL = {"SessionManagerInsteadOfSsh", "SignInToEcr", "FindWhatToScrape"}
+# Resources of which the end is not known before they exist: an instance's number, a log's stream, an object's name.
+MAY_END_OPEN = (
+    rf"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/\*",
+    rf"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/prices-production/\w+:\*",
+    rf"arn:aws:s3:::prices-production-rescue-{ACCOUNT}/\*",
+)
+
+
+def statements(policy: str) -> list[dict[str, Any]]:
+    """Return a policy's statements, actions and resources as lists."""
+    found = json.loads(policy)["Statement"]
+    found = found if isinstance(found, list) else [found]
+    return [
+        one | {name: one[name] if isinstance(one[name], list) else [one[name]] for name in ("Action", "Resource")}
+        for one in found
+    ]
+
+
+def roles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """Return the statements of every role."""
+    return {name: statements(one["policy"]) for name, one in plan.of("aws_iam_role_policy").items()}
+
+
+def of_machine(plan: Plan, kind: str, sid: str) -> dict[str, Any]:
+    """Return one statement of a kind of machine."""
+    return next(one for one in roles(plan)[f'machine["{kind}"]'] if one["Sid"] == sid)
+
+
+def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
+    """Addresses are let in by the balancer's group alone, at 80 and 443; no rule anywhere is about port 22."""
+    rules = plan.of("aws_vpc_security_group_ingress_rule")
+    assert {name for name, one in rules.items() if one["cidr_ipv4"] or one["cidr_ipv6"] or one["prefix_list_id"]} == {
+        'public["0.0.0.0/0-80"]',
+        'public["0.0.0.0/0-443"]',
+    }
+    for name, one in rules.items():
+        assert one["ip_protocol"] == "tcp", name
+        assert not one["from_port"] <= 22 <= one["to_port"], name
+    assert not plan.of("aws_security_group_rule")
+    assert all(not group["ingress"] for group in plan.of("aws_security_group").values() if "ingress" in group)
+    assert not any(one.get("key_name") for one in (*plan.of("aws_instance").values(), *templates(plan)))
+
+
+def test_machines_have_no_public_address(plan: Plan) -> None:
+    """Not by themselves, not by their subnet; the only public parts are the balancer and the way out."""
+    for one in templates(plan):
+        assert [interface["associate_public_ip_address"] for interface in one["network_interfaces"]] == ["false"]
+    assert all(one["associate_public_ip_address"] is False for one in plan.of("aws_instance").values())
+    assert all(not one["map_public_ip_on_launch"] for one in plan.of("aws_subnet").values())
+    assert list(plan.of("aws_eip")) == ['nat["eu-west-1a"]']
+    assert list(plan.of("aws_lb")) == ["main"]
+
+
+def templates(plan: Plan) -> list[dict[str, Any]]:
+    """Return the launch templates."""
+    found = plan.of("aws_launch_template")
+    assert set(found) == {'main["api"]', 'main["refresher"]'}
+    return list(found.values())
+
+
+def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
+    """IMDSv2, and one hop: nothing but the machine itself."""
+    machines = [*templates(plan), *plan.of("aws_instance").values()]
+    assert len(machines) == 6
+    for one in machines:
+        (options,) = one["metadata_options"]
+        assert (options["http_tokens"], options["http_put_response_hop_limit"]) == ("required", 1)
+
+
+def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
+    """Actions are named one by one; resources too, but for the few that cannot be."""
+    assert len(roles(plan)) == 5
+    for role, allowed in roles(plan).items():
+        for one in allowed:
+            assert not [action for action in one["Action"] if "*" in action], (role, one)
+            for resource in one["Resource"]:
+                if resource == "*":
+                    assert one["Sid"] in MAY_NAME_ALL, (role, one)
+                elif "*" in resource:
+                    assert any(re.fullmatch(pattern, resource) for pattern in MAY_END_OPEN), (role, resource)
+    assert not plan.of("aws_iam_role_policy_attachment"), "AWS' own policies allow more than is needed"
+    assert not plan.of("aws_iam_user")
+    assert not plan.of("aws_iam_access_key")
+
+
+def test_each_role_reaches_its_own_only(plan: Plan) -> None:
+    """Its settings, its images, the table, the Redis user."""
+    for kind in ("api", "refresher"):
+        assert of_machine(plan, kind, "ReadItsSettings")["Resource"] == [
+            f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/prices-production/{kind}"
+        ]
+        assert of_machine(plan, kind, "PullItsImages")["Resource"] == [
+            f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/prices-production/aggregator"
+        ]
+        assert of_machine(plan, kind, "UseTheTable")["Resource"] == [
+            f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/prices-production-prices"
+        ]
+        assert set(of_machine(plan, kind, "SignInToRedis")["Resource"]) == {
+            f"arn:aws:elasticache:eu-west-1:{ACCOUNT}:replicationgroup:prices-production",
+            f"arn:aws:elasticache:eu-west-1:{ACCOUNT}:user:prices-production-service",
+        }
+    sids = {role: {one.get("Sid") for one in allowed} for role, allowed in roles(plan).items()}
+    assert [role for role, held in sids.items() if "RescueItsOutbox" in held] == ['machine["refresher"]']
+    assert [role for role, held in sids.items() if "FindWhatToScrape" in held] == ['machine["monitoring"]']
+
+
+def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
+    """No call without a right, no right without a call; the table and its TTL are made by Terraform, not machines."""
+    source = (ROOT / "aggregator/stores/dynamodb.py").read_text(encoding="utf-8")
+    called = {"dynamodb:" + name.title().replace("_", "") for name in re.findall(r"self\._client\.([a-z_]+)\(", source)}
+    terraform_s = {"dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"}
+    assert set(of_machine(plan, "refresher", "UseTheTable")["Action"]) == called - terraform_s
+    assert set(of_machine(plan, "api", "UseTheTable")["Action"]) == called - terraform_s - {"dynamodb:BatchWriteItem"}
+
+
+def test_everything_kept_is_encrypted(plan: Plan) -> None:
+    """Disks, table, cache, logs, images, buckets, the topic."""
+    for one in templates(plan):
+        assert [disk["ebs"][0]["encrypted"] for disk in one["block_device_mappings"]] == ["true", "true"]
+    for one in plan.of("aws_instance").values():
+        assert [disk["encrypted"] for disk in one["root_block_device"]] == [True]
+    assert all(one["encrypted"] for one in plan.of("aws_ebs_volume").values())
+    assert plan.one("aws_dynamodb_table")["server_side_encryption"][0]["enabled"]
+    redis = plan.one("aws_elasticache_replication_group")
+    assert redis["at_rest_encryption_enabled"]
+    assert redis["transit_encryption_enabled"]
+    for name in plan.of("aws_cloudwatch_log_group"):
+        assert plan.unknown[f"aws_cloudwatch_log_group.{name}"]["kms_key_id"], "a key that is yet to be made"
+    assert plan.unknown["aws_sns_topic.alarms"]["kms_master_key_id"]
+    assert all(
+        one["encryption_configuration"][0]["encryption_type"] == "KMS" for one in plan.of("aws_ecr_repository").values()
+    )
+    buckets = set(plan.of("aws_s3_bucket"))
+    assert buckets == {"access", "rescue"}
+    assert set(plan.of("aws_s3_bucket_server_side_encryption_configuration")) == buckets
+    assert plan.one("aws_kms_key")["enable_key_rotation"]
+
+
+def test_buckets_are_closed(plan: Plan) -> None:
+    """To the public, and to who does not use TLS."""
+    for name in plan.of("aws_s3_bucket"):
+        block = plan.of("aws_s3_bucket_public_access_block")[name]
+        assert all(block[what] for what in block if what.startswith(("block_", "ignore_", "restrict_")))
+        denied = [one for one in statements(plan.of("aws_s3_bucket_policy")[name]["policy"]) if one["Effect"] == "Deny"]
+        assert [one["Condition"] for one in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
+    """By IAM, as a user with its own keys and channels; the default user is off; two nodes in two zones."""
+    redis = plan.one("aws_elasticache_replication_group")
+    assert redis["auth_token"] is None
+    assert (redis["multi_az_enabled"], redis["automatic_failover_enabled"], redis["num_cache_clusters"]) == (
+        True,
+        True,
+        2,
+    )
+    users = plan.of("aws_elasticache_user")
+    assert users["service"]["authentication_mode"] == [{"type": "iam", "passwords": None}]
+    assert users["service"]["user_id"] == users["service"]["user_name"]
+    assert "~aggregator:*" in users["service"]["access_string"]
+    assert users["default"]["access_string"].startswith("off ")
+    assert set(plan.one("aws_elasticache_user_group")["user_ids"]) == {one["user_id"] for one in users.values()}
+    assert plan.unknown["aws_elasticache_replication_group.main[0]"]["user_group_ids"], "the group's, when it is made"
+
+
+def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:
+    """Its keys, on demand, TTL, recovery to a point in time, and not to be deleted by mistake."""
+    table = plan.one("aws_dynamodb_table")
+    assert (table["hash_key"], table["range_key"]) == ("asset", "timestamp")
+    assert {one["name"]: one["type"] for one in table["attribute"]} == {"asset": "S", "timestamp": "N"}
+    assert table["billing_mode"] == "PAY_PER_REQUEST"
+    assert (table["ttl"][0]["attribute_name"], table["ttl"][0]["enabled"]) == ("expires_at", True)
+    assert table["point_in_time_recovery"][0]["enabled"]
+    assert table["deletion_protection_enabled"]
+    assert plan.one("aws_lb")["enable_deletion_protection"]
+
+
+def test_there_is_no_secret_anywhere(plan: Plan) -> None:
+    """Not in what machines are told, and no resource holds a password."""
+    for machine, told in plan.cloud_init().items():
+        assert not re.search(r"AKIA|API_KEYS|aws_secret|BEGIN [A-Z ]*PRIVATE", told), machine
+    assert {one["type"] for one in plan.of("aws_ssm_parameter").values()} == {"String"}
+    names = {one["name"] for one in plan.of("aws_ssm_parameter").values()}
+    assert not [name for name in names if name.endswith("API_KEYS")]
+    assert not {"random_password", "aws_secretsmanager_secret_version"} & {one["type"] for one in plan.resources}
+
+
+def test_images_run_by_digest(plan: Plan) -> None:
+    """Every machine's, from a repository whose tags cannot be moved."""
+    registry = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/prices-production"
+    for machine, told in plan.cloud_init().items():
+        images = set(re.findall(r'IMAGE=\\?"([^"\\]+)', told))
+        wanted = ("prometheus", "grafana") if machine.startswith("monitoring") else ("aggregator",)
+        assert images == {f"{registry}/{name}@{DIGESTS[name]}" for name in wanted}
+    assert {one["image_tag_mutability"] for one in plan.of("aws_ecr_repository").values()} == {"IMMUTABLE"}
+
+
+def test_everything_is_tagged(plan: Plan) -> None:
+    """Project, environment and who made it, for the bill and for whoever finds it; machines and disks of groups too."""
+    for one in plan.resources:
+        if "tags_all" in one["values"]:
+            tags = one["values"]["tags_all"] or {}
+            assert (tags.get("Project"), tags.get("Environment")) == ("prices", "production"), one["address"]
+    for template in templates(plan):
+        kinds = {one["resource_type"]: one["tags"] for one in template["tag_specifications"]}
+        assert set(kinds) == {"instance", "volume", "network-interface"}
+        assert {tags["Project"] for tags in kinds.values()} == {"prices"}
+
+
+def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Plan) -> None:
+    """A new one before an old one goes, back again when that fails; a refresher is waited for."""
+    groups = plan.of("aws_autoscaling_group")
+    assert set(groups) == {"api[0]", "refresher[0]"}
+    for group in groups.values():
+        (preferences,) = group["instance_refresh"][0]["preferences"]
+        assert (preferences["min_healthy_percentage"], preferences["auto_rollback"]) == (100, True)
+    (hook,) = groups["refresher[0]"]["initial_lifecycle_hook"]
+    assert hook["lifecycle_transition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
+    assert hook["heartbeat_timeout"] > 30 + 90, "to stop, then to drain"
+
+
+def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
+    """80 redirects, 443 takes TLS 1.2 and 1.3 only; without a certificate every plan warns."""
+    listeners = plan.of("aws_lb_listener")
+    assert listeners["http"]["default_action"][0]["type"] == "redirect"
+    assert listeners["https[0]"]["ssl_policy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    assert "No certificate_arn" not in plan.said
+
+
+def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What SSM will hold is what the service takes; the cache's address is made up here, as it is not known before."""
+    for role in ("api", "refresher"):
+        held = {
+            one["name"].rpartition("/")[2]: one.get("value") or "rediss://user@host:6379/0?iam=cache&region=eu-west-1"
+            for one in plan.of("aws_ssm_parameter").values()
+            if one["name"].startswith(f"/prices-production/{role}/")
+        }
+        with monkeypatch.context() as environment:
+            for name, value in held.items():
+                environment.setenv(f"AGGREGATOR_{name}", value)
+            settings = load({})
+        assert (settings.role, settings.hot_size, settings.retention_days) == (role, 50, 30)
+
+
+def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
+    """A first apply makes the repository to push to; and it warns that there is no TLS."""
+    plan = terraform.plan({})
+    assert plan.of("aws_ecr_repository")
+    assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
+        one["type"] for one in plan.resources
+    }
+    assert plan.of("aws_lb_listener")["http"]["default_action"][0]["type"] == "forward"
+    assert "No certificate_arn" in plan.said
+
+
+def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) -> None:
+    """All of them at once, each by what it should be."""
+    wrong = {
+        "name": "Bad_Name",
+        "image_digest": "latest",
+        "vpc_cidr": "10.0.0.0/28",
+        "nat_gateways": "two",
+        "settings": {"API_KEYS": "secret"},
+        "certificate_arn": "my-certificate",
+        "alarm_email": "nobody",
+        "allowed_cidrs": ["everywhere"],
+        "log_days": 31,
+        "api": {"min": 3, "max": 2},
+    }
+    arguments = [
+        f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
+    ]
+    said = terraform.run("plan", "-lock=false", *arguments)
+    assert said.returncode == 1
+    assert said.stdout.count("Invalid value for variable") >= len(wrong), said.stdout
+
+
+def test_real_exchanges_need_a_way_out(terraform: Terraform) -> None:
+    """Without NAT they could not be reached; that is said at once."""
+    with pytest.raises(AssertionError, match="Real exchanges are on the internet"):
+        terraform.plan(EVERYTHING | {"exchanges": "binance,kraken", "nat_gateways": "none"})
+
+
+def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
+    """`terraform fmt -check` and `validate`."""
+    assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
+    assert terraform.run("validate").returncode == 0

@@ -1,0 +1,165 @@
+"""The service under the rights that Terraform gives its machines: what it calls is what it may."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.exchanges import Market
+from tests.parts.few import INTERVALS, SIZES, listed
+from tests.parts.process import wait_for
+from tests.parts.redis_server import RedisServer, binary
+from tests.parts.service import Service, call, refusal
+from tests.parts.terraform import FOLDER
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(binary() is None, reason="no redis-server here; see the header")]
+
+ASSET = "btcusdt"
+REFRESHER = {"DescribeTable", "DescribeTimeToLive", "Query", "BatchWriteItem"}  # test_plan.py holds them to the plan
+API = REFRESHER - {"BatchWriteItem"}
+DENIED = json.dumps({"__type": "com.amazon.coral.service#AccessDeniedException", "message": "not authorized"}).encode()
+
+
+class Guarded:
+    """DynamoDB behind a policy: what is not allowed is refused as AWS refuses it, and remembered."""
+
+    def __init__(self, target: str, allowed: set[str]) -> None:
+        self.called: set[str] = set()
+        guarded, place = self, urlsplit(target).netloc
+
+        class Handler(BaseHTTPRequestHandler):
+            """One call."""
+
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                """Send it on, or refuse it."""
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+                guarded.called.add(operation)
+                if operation not in allowed:
+                    self._answer(400, DENIED)
+                    return
+                behind = http.client.HTTPConnection(place, timeout=10)
+                behind.request("POST", "/", body, dict(self.headers))
+                answer = behind.getresponse()
+                self._answer(answer.status, answer.read())
+                behind.close()
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.0")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def url(self, table: str) -> str:
+        """Name a table, as AGGREGATOR_HISTORY_URL wants it."""
+        return f"dynamodb://{table}?region=us-east-1&endpoint=http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def ask(dynamodb: DynamoServer, operation: str, **body: object) -> None:
+    """Do what Terraform does, before the service comes."""
+    headers = {
+        "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        "Content-Type": "application/x-amz-json-1.0",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request,"
+        " SignedHeaders=host, Signature=0",
+    }
+    answer = call("POST", dynamodb.endpoint, headers, json.dumps(body).encode())
+    assert answer.status == 200, answer.text
+
+
+@pytest.fixture
+def table(dynamodb_running: DynamoServer, request: pytest.FixtureRequest) -> str:
+    """Have a table as Terraform makes it, with its TTL."""
+    name = f"rights-{abs(hash(request.node.name)) % 10_000}"
+    keys = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
+    types = [{"AttributeName": "asset", "AttributeType": "S"}, {"AttributeName": "timestamp", "AttributeType": "N"}]
+    ask(
+        dynamodb_running,
+        "CreateTable",
+        TableName=name,
+        KeySchema=keys,
+        AttributeDefinitions=types,
+        BillingMode="PAY_PER_REQUEST",
+    )
+    ttl = {"Enabled": True, "AttributeName": "expires_at"}
+    ask(dynamodb_running, "UpdateTimeToLive", TableName=name, TimeToLiveSpecification=ttl)
+    return name
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """Have a Redis in which the user has the rights of files/redis-rights.txt, and the default user none."""
+    rights = (FOLDER / "files/redis-rights.txt").read_text(encoding="utf-8").split()
+    server = RedisServer(None, "--user", "default", "off", "--user", "service", "nopass", *rights)
+    yield server
+    server.stop()
+
+
+def test_refresher_and_api_do_all_their_work(
+    redis: RedisServer, dynamodb_running: DynamoServer, table: str, market: Market, tmp_path: Path
+) -> None:
+    """On a table that is there, with no right to make one, as a Redis user that has its own keys and channels only."""
+    behind = {
+        "refresher": Guarded(dynamodb_running.endpoint, REFRESHER),
+        "api": Guarded(dynamodb_running.endpoint, API),
+    }
+    services = {}
+    for role, dynamodb in behind.items():
+        (tmp_path / role).mkdir()
+        services[role] = Service(
+            tmp_path / role,
+            role=role,
+            cache_url=redis.url.replace("redis://", "redis://service:any@"),
+            history_url=dynamodb.url(table),
+            retention_days=30,
+            symbols_file=listed(tmp_path),
+            exchanges=market.setting,
+            tiering="popular",
+            rank_interval=1,
+            **SIZES,
+            **INTERVALS,
+        ).started()
+    api = services["api"]
+    wait_for(lambda: api.get("/ready").json.get("ready"), what="readiness")
+    assert api.post(f"/refresh/{ASSET}").status == 200
+    assert api.get(f"/prices/{ASSET}").status == 200
+    wait_for(lambda: bool(api.get(f"/prices/{ASSET}/history").json["prices"]), what="history in the table")
+    for role, service in services.items():
+        assert service.process.stop() == 0, service.process.output
+        assert "NOPERM" not in service.process.output
+        assert "AccessDenied" not in service.process.output
+        behind[role].stop()
+    assert behind["refresher"].called == REFRESHER - {"Query"}, "a refresher reads only where it finds nothing at hand"
+    assert behind["api"].called == API
+
+
+def test_without_the_table_the_start_says_what_is_missing(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
+    """The right to make one; no traceback, no endless wait."""
+    behind = Guarded(dynamodb_running.endpoint, REFRESHER)
+    said = refusal(tmp_path, history_url=behind.url("not-there"))
+    behind.stop()
+    assert "AccessDeniedException" in said
+    assert "CreateTable" in behind.called

@@ -1,0 +1,245 @@
+"""What machines run at their start and end: scripts and units of terraform/files, with AWS and Docker played."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.parts.process import Process
+from tests.parts.terraform import FOLDER
+
+pytestmark = pytest.mark.real
+
+FILES = FOLDER / "files"
+SCRIPTS = sorted(FILES.glob("*.sh"))
+IMAGE = f"registry.example/prices/aggregator@sha256:{'a' * 64}"
+
+
+class Machine:
+    """A folder with the scripts where a machine has them, and programs that only write down how they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run_folder, self.data = folder / "run", folder / "data"
+        self._scripts, self._programs = folder / "lib", folder / "bin"
+        self._calls = folder / "calls"
+        for made in (self._scripts, self._programs, self.data, self.run_folder):
+            made.mkdir()
+        for script in SCRIPTS:
+            copy = self._scripts / script.stem
+            shutil.copy(script, copy)
+            copy.chmod(0o755)
+        self._calls.touch()
+        for program in ("aws", "docker", "systemctl"):
+            self.program(program, "")
+
+    def program(self, name: str, body: str) -> None:
+        """Let a program do `body` when it is called."""
+        file = self._programs / name
+        file.write_text(f'#!/bin/bash\necho "{name} $*" >>"{self._calls}"\n{body}\n', encoding="utf-8")
+        file.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        """How programs were called, in order."""
+        return self._calls.read_text(encoding="utf-8").splitlines()
+
+    def environment(self, facts: Mapping[str, str]) -> dict[str, str]:
+        """Return what a script sees."""
+        path = f"{self._programs}:{os.environ['PATH']}"
+        told = {"PATH": path, "RUN_FOLDER": str(self.run_folder), "DATA_FOLDER": str(self.data), "REGION": "eu-west-1"}
+        return told | {"IMAGE": IMAGE, "OPTIONS": "--volume /data:/data"} | dict(facts)
+
+    def command(self, script: str, *arguments: str) -> list[str]:
+        """Return how to start a script."""
+        return [str(self._scripts / script), *arguments]
+
+    def run(self, script: str, *arguments: str, **facts: str) -> subprocess.CompletedProcess[str]:
+        """Run a script to its end."""
+        return subprocess.run(
+            self.command(script, *arguments),
+            env=self.environment(facts),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    def settings(self, held: str) -> subprocess.CompletedProcess[str]:
+        """Run `settings` with what SSM says in its text form."""
+        self.program("aws", f"printf '%b' '{held}'")
+        return self.run("settings", "aggregator", SETTINGS_PATH="/prices/api", PREFIX="AGGREGATOR_")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Have one."""
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.name))
+def test_scripts_are_sound(script: Path) -> None:
+    """To bash, and to shellcheck where it is installed; each ends at the first thing that goes wrong."""
+    subprocess.run([str(shutil.which("bash")), "-n", script], check=True)
+    assert "\nset -euo pipefail\n" in script.read_text(encoding="utf-8")
+    if shutil.which("shellcheck"):
+        subprocess.run([str(shutil.which("shellcheck")), script], check=True)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here; see the header")
+def test_units_are_sound(tmp_path: Path) -> None:
+    """To systemd itself, which does not find the programs here, but understands every line."""
+    for unit in [*FILES.glob("*.service"), *FILES.glob("*.timer")]:
+        shutil.copy(unit, tmp_path / unit.name.replace("@.", "@aggregator."))
+    (tmp_path / "docker.service").write_text("[Service]\nExecStart=/bin/true\n", encoding="utf-8")
+    found = subprocess.run(
+        [str(shutil.which("systemd-analyze")), "verify", "--man=no", *map(str, tmp_path.iterdir())],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    said = [line for line in (found.stdout + found.stderr).splitlines() if str(tmp_path) in line or ".service" in line]
+    assert [line for line in said if "is not executable" not in line] == []
+
+
+def test_settings_become_an_environment_that_only_root_reads(machine: Machine) -> None:
+    """Names get the prefix; values stay as they are, spaces and equals signs too."""
+    made = machine.settings(
+        r"/prices/api/ROLE\tapi\n/prices/api/CACHE_URL\trediss://u@h:6379/0?iam=c&region=r\n/prices/api/X\ta b=c\n"
+    )
+    assert made.returncode == 0, made.stderr
+    file = machine.run_folder / "aggregator.env"
+    assert file.read_text(encoding="utf-8").splitlines() == [
+        "AGGREGATOR_ROLE=api",
+        "AGGREGATOR_CACHE_URL=rediss://u@h:6379/0?iam=c&region=r",
+        "AGGREGATOR_X=a b=c",
+    ]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    (call,) = machine.calls
+    assert "get-parameters-by-path --region eu-west-1 --path /prices/api --with-decryption" in call
+
+
+@pytest.mark.parametrize("held", ["", r"/prices/api/ROLE\tapi\nhunter2\n", r"/prices/api/lower\tx\n"])
+def test_settings_that_make_no_sense_stop_the_start(machine: Machine, held: str) -> None:
+    """None at all, a value of two lines, a name that is none: the old file stays, and no value gets into the log."""
+    old = machine.run_folder / "aggregator.env"
+    old.write_text("AGGREGATOR_ROLE=api\n", encoding="utf-8")
+    made = machine.settings(held)
+    assert made.returncode == 1
+    assert made.stderr.startswith("settings: ")
+    assert "hunter2" not in made.stdout + made.stderr
+    assert old.read_text(encoding="utf-8") == "AGGREGATOR_ROLE=api\n"
+
+
+def test_settings_without_rights_stop_the_start(machine: Machine) -> None:
+    """What AWS says is passed on."""
+    machine.program("aws", "echo AccessDeniedException >&2; exit 254")
+    made = machine.run("settings", "aggregator", SETTINGS_PATH="/prices/api", PREFIX="AGGREGATOR_")
+    assert made.returncode == 254
+    assert "AccessDeniedException" in made.stderr
+
+
+def test_a_container_without_settings_gets_an_empty_environment(machine: Machine) -> None:
+    """A mock exchange has none, and nobody is asked."""
+    assert machine.run("settings", "exchange").returncode == 0
+    assert (machine.run_folder / "exchange.env").read_text(encoding="utf-8") == ""
+    assert machine.calls == []
+
+
+def test_an_image_is_pulled_once_and_the_sign_in_forgotten(machine: Machine) -> None:
+    """By its digest; the token goes in by stdin, and the folder it was kept in goes at once."""
+    machine.program("aws", "echo token")
+    machine.program(
+        "docker",
+        '[ "$1 $2" = "image inspect" ] && exit 1; [ "$1" = login ] && cat >"$DOCKER_CONFIG/config.json"; exit 0',
+    )
+    made = machine.run("image")
+    assert made.returncode == 0, made.stderr
+    assert f"docker pull --quiet {IMAGE}" in machine.calls
+    assert "docker login --username AWS --password-stdin registry.example" in machine.calls
+    assert list(machine.run_folder.iterdir()) == []
+    machine.program("docker", "")
+    before = len(machine.calls)
+    assert machine.run("image").returncode == 0
+    assert machine.calls[before:] == [f"docker image inspect {IMAGE}"]
+
+
+@pytest.mark.parametrize(("state", "restarts"), [("unhealthy", 1), ("healthy", 0), ("starting", 0), ("", 0)])
+def test_a_container_that_hangs_is_restarted(machine: Machine, state: str, restarts: int) -> None:
+    """And only then: not one that starts, nor one that has no check."""
+    machine.program("docker", f"echo {state}")
+    assert machine.run("health", "aggregator").returncode == 0
+    assert machine.calls.count("systemctl restart container@aggregator.service") == restarts
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """The metadata service of a machine, version 2: without a token nobody is told anything."""
+
+    state = "InService"
+
+    def do_PUT(self) -> None:
+        """Give a token."""
+        self._answer(200, "token")
+
+    def do_GET(self) -> None:
+        """Say what is asked."""
+        known = {"autoscaling/target-lifecycle-state": type(self).state, "instance-id": "i-0123"}
+        if self.headers.get("X-aws-ec2-metadata-token") != "token":
+            self._answer(401, "")
+        else:
+            self._answer(200, known[self.path.removeprefix("/latest/meta-data/")])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _answer(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+@pytest.fixture
+def metadata() -> Iterator[str]:
+    """Have a metadata service; give its address."""
+    Metadata.state = "InService"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_machine_that_is_to_go_drains_first(machine: Machine, metadata: str, *, emptied: bool) -> None:
+    """The service stops, then the outbox is emptied; what is left goes into the bucket, and only that."""
+    machine.program("docker", "" if emptied else "exit 1")
+    (machine.data / "outbox.db").touch()
+    told = machine.environment(
+        {"METADATA_URL": metadata, "LOOK_SECONDS": "0.05", "RESCUE_BUCKET": "rescue", "DRAIN_SECONDS": "7"}
+    )
+    drain = Process(machine.command("drain"), environment=told)
+    assert drain.child.poll() is None
+    assert machine.calls == [], "nobody wants this machine gone"
+    Metadata.state = "Terminated"
+    assert drain.ended() == 0, drain.output
+    stopped, drained, *more = machine.calls
+    assert stopped == "systemctl stop container-health@aggregator.timer container@aggregator.service"
+    assert drained.startswith("docker run --rm --network host --env-file")
+    assert drained.endswith(f"--volume /data:/data {IMAGE} drain --patience 7")
+    if emptied:
+        assert more == []
+    else:
+        (copied,) = more
+        assert re.search(
+            rf"^aws s3 cp --recursive .* --include outbox.db\* {machine.data} s3://rescue/i-0123-\d{{8}}T", copied
+        )
