@@ -151,6 +151,8 @@ class _Process:
         redis = await open_redis(settings, self._stack)
         cache = cache_of(settings, redis, self._hub, self._tracer)
         history = await open_history(settings, self.metrics, self._stack, self._tracer)
+        # Before anything runs beside: what cannot be opened would come out of a task group as a group.
+        exchanges = [] if settings.role == "api" else await self._open_exchanges(cache)
         await self._stack.enter_async_context(_running(Pulse(self.metrics)))
         feed = lag = None
         if redis is not None:
@@ -165,7 +167,6 @@ class _Process:
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH, self._tracer)
             watch: Watch = Board(redis)
         else:
-            exchanges = await self._open_exchanges(cache)
             watch = Here(exchanges)
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
