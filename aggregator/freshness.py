@@ -36,22 +36,18 @@ class TierFreshness(msgspec.Struct, frozen=True):
 class Freshness:
     """Remembers the newest exchange time of each asset's stored prices.
 
-    What too few exchanges trade is not waited for, once `cover` has told how many do.
+    What too few exchanges trade is not waited for, as far as `coverage` knows how many do.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, coverage: Coverage | None = None) -> None:
         self._catalog = catalog
         self._ages = {tier: metrics.age_at_replacement.labels(tier.value) for tier in Tier}
         self._metrics = metrics
         self._newest: dict[str, float] = {}
-        self._coverage: Coverage | None = None
+        self._coverage = coverage or Coverage()
         self._tell_at = dict.fromkeys(catalog.cadence, -math.inf)
         for tier, cadence in catalog.cadence.items():
             metrics.refresh_interval.labels(tier.value).set(cadence.interval)
-
-    def cover(self, coverage: Coverage) -> None:
-        """Know where assets are traded."""
-        self._coverage = coverage
 
     def note(self, price: Price, now: float) -> None:
         """Take note that `price` was stored at `now`, in the place of the one known so far."""
@@ -96,10 +92,8 @@ class Freshness:
 
     def _waited_for(self, tier: Tier) -> Sequence[Asset]:
         """Return the tier's assets of which there can be a price; all where that would be none."""
-        assets, coverage = self._catalog.of(tier), self._coverage
-        if coverage is None:
-            return assets
-        return [asset for asset in assets if not coverage.too_few(asset.symbol)] or assets
+        assets, too_few = self._catalog.of(tier), self._coverage.too_few
+        return [asset for asset in assets if asset.symbol not in too_few] or assets if too_few else assets
 
     def _of(self, tier: Tier, now: float) -> TierFreshness | None:
         assets = self._waited_for(tier)

@@ -65,16 +65,18 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
 
 def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics) -> None:
     """The tier is fresh without it; where nobody trades anything, something else is wrong, and it is not."""
-    freshness = Freshness(catalog, metrics)
-    exchange = ScriptedExchange("x")
+    coverage, exchange = Coverage(), ScriptedExchange("x")
+    freshness = Freshness(catalog, metrics, coverage)
     traded = {f"s{number}" for number in range(12)}
     freshness.take([price(symbol, NOW) for symbol in traded])
     assert freshness.by_tier(NOW)[Tier.HOT].trouble == "8 of 20 assets have no price yet"
-    freshness.cover(Coverage([exchange], 1))
+    coverage.count([exchange], catalog.assets.values(), 1)
     assert freshness.by_tier(NOW)[Tier.HOT].assets == 20
     exchange.listing = traded
+    coverage.count([exchange], catalog.assets.values(), 1)
     assert freshness.by_tier(NOW)[Tier.HOT] == TierFreshness(12, 12, 0.0, 15.0, 7.5)
     exchange.listing = set()
+    coverage.count([exchange], catalog.assets.values(), 1)
     assert freshness.by_tier(NOW)[Tier.HOT].trouble == "8 of 20 assets have no price yet"
 
 

@@ -35,7 +35,7 @@ class OpsRoutes:
         stores: Mapping[str, Store],
         sinks: Sequence[GroupCommit],
         watch: Watch,
-        coverage: Coverage | None,
+        coverage: Coverage,
         freshness: Freshness,
         lag: Lag | None,
         metrics: Metrics,
@@ -63,16 +63,14 @@ class OpsRoutes:
     async def assets(self, _: Request) -> Response:
         """GET /assets: every listed asset, its two sides where the symbols file tells them, its tier and rank.
 
-        And where it is traded, in a process that asks the exchanges.
+        And at how many exchanges it is traded, once that is known.
         """
         return answer({"assets": [self._listed(asset) for asset in self._catalog.assets.values()]})
 
     def _listed(self, asset: Asset) -> dict[str, object]:
         shown = msgspec.structs.asdict(asset)
-        if self._coverage is not None:
-            shown["venues"] = self._coverage.venues(asset.symbol)
-            shown["too_few_venues"] = self._coverage.too_few(asset.symbol)
-        return shown
+        venues = self._coverage.venues.get(asset.symbol)
+        return shown if venues is None else shown | {"venues": venues, "too_few_venues": venues < self._coverage.need}
 
     async def health(self, _: Request) -> Response:
         """GET /health: 200 while the process lives."""

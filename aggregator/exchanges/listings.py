@@ -4,7 +4,7 @@ Where that fails, what is known stays, and it is tried again.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from aggregator.exchanges.guarded import GuardedExchange
@@ -26,6 +26,12 @@ class Listings:
         self._retry = retry
         self._rest = rest
         self._read: set[str] = set()
+        self._on_read: Callable[[], None] = lambda: None
+
+    def listen(self, on_read: Callable[[], None]) -> None:
+        """Call this, now and whenever one was read."""
+        self._on_read = on_read
+        on_read()
 
     async def open(self) -> None:
         """Read each once, all at the same time; who cannot say what it trades is asked for everything meanwhile."""
@@ -62,3 +68,4 @@ class Listings:
         self._read.discard(exchange.name)
         if await exchange.read_listing() is None:
             self._read.add(exchange.name)
+            self._on_read()

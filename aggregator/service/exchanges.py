@@ -58,11 +58,12 @@ PUSHING: Mapping[str, Callable[[], PushDialect]] = {
 _LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
 
 
-class Exchanges(msgspec.Struct):
+class Exchanges(msgspec.Struct, frozen=True):
     """Every exchange the settings name, and what has to run beside them."""
 
     all: list[Exchange]
-    beside: list[Listings | Feed]
+    listings: Listings
+    feeds: list[Feed]
 
 
 async def open_exchanges(
@@ -80,12 +81,11 @@ async def open_exchanges(
     opened = [open_one(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
     await listings.open()
-    found = Exchanges([one.whole(metrics) for one in opened], [listings])
-    found.beside += [one.feed for one in opened if one.feed is not None]
+    found = [one.whole(metrics) for one in opened]
     conversions = conversions_of(settings, catalog)
     if conversions is not None:
-        found.all = [ConvertingExchange(one, conversions, catalog, cache.peek) for one in found.all]
-    return found
+        found = [ConvertingExchange(one, conversions, catalog, cache.peek) for one in found]
+    return Exchanges(found, listings, [one.feed for one in opened if one.feed is not None])
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -49,6 +49,7 @@ from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_o
 from aggregator.settings import Settings
 from aggregator.stores.redis.board import Board, Teller
 from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.redis.coverage import CoverageListener, CoverageTeller
 from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.redis.jobs import SharedWork
 from aggregator.stores.redis.lag import JobLag
@@ -140,8 +141,8 @@ class _Process:
         self._hub = Hub()
         self.metrics.processes.labels(settings.role).set(1)
         self._tracer = UNTRACED
-        self._coverage: Coverage | None = None
-        self._freshness = Freshness(catalog, self.metrics)
+        self._coverage = Coverage()
+        self._freshness = Freshness(catalog, self.metrics, self._coverage)
         self.metrics.before_text(lambda: self._freshness.tell(time.time()))
 
     async def open(self) -> ASGIApp:
@@ -166,13 +167,15 @@ class _Process:
             sinks = []
             refresh: Refresh = RemoteRefresh(redis, feed, settings.exchange_timeout + _LONGEST_REFRESH, self._tracer)
             watch: Watch = Board(redis)
+            coverage = CoverageListener(redis, self._coverage)
+            await self._stack.enter_async_context(_running(coverage))
         else:
             watch = Here(exchanges)
             refresh = await self._open_refresher(redis, exchanges, cache, history, sinks)
         if feed is not None:
             await self._stack.enter_async_context(_running(feed))
             if settings.role == "api":
-                await self._catch_up(cache, feed)
+                await self._catch_up(cache, feed, coverage)
         accesses = Accesses(self.metrics, by_symbol=settings.tiering == "popular")
         await self._open_ranking(redis, accesses)
         stores = {"cache": cache, "history": history}
@@ -185,13 +188,14 @@ class _Process:
         opened = await open_exchanges(
             self._settings, self._catalog, cache, self.metrics, self._stack, tracer=self._tracer
         )
-        for part in opened.beside:
-            await self._stack.enter_async_context(_running(part))
-        self._coverage = Coverage(opened.all, self._settings.min_sources)
-        self._freshness.cover(self._coverage)
+        need, assets = self._settings.min_sources, self._catalog.assets.values()
+        opened.listings.listen(lambda: self._coverage.count(opened.all, assets, need))
+        await self._stack.enter_async_context(_running(opened.listings))
+        for feed in opened.feeds:
+            await self._stack.enter_async_context(_running(feed))
         return opened.all
 
-    async def _catch_up(self, cache: Near, feed: RedisFeed) -> None:
+    async def _catch_up(self, cache: Near, feed: RedisFeed, coverage: CoverageListener) -> None:
         """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.
 
         Else /ready would say that there is no price yet. Not before new ones are heard of, as what came in between
@@ -201,6 +205,7 @@ class _Process:
             async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                 await feed.subscribed.wait()
         with suppress(StoreError):
+            await coverage.hear()
             self._freshness.take(list((await cache.latest(list(self._catalog.assets))).values()))
 
     async def _open_ranking(self, redis: RedisClient | None, accesses: Accesses) -> None:
@@ -233,6 +238,7 @@ class _Process:
             requests = RefreshRequests(redis, self._catalog, refresher, _name(), patience, self._tracer)
             self.beside.append(requests.run())
             self.beside.append(Teller(Board(redis), _name(), exchanges).run())
+            self.beside.append(CoverageTeller(redis, self._coverage).run())
         return refresher
 
     def _work(self, redis: RedisClient | None, most: int, together: float) -> Work:

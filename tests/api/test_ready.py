@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from aggregator.api.app import build
 from aggregator.api.exchanges import UNKNOWN, Here, told, trouble
 from aggregator.api.ops import OpsRoutes
+from aggregator.coverage import Coverage
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.mock import Mock
 from aggregator.freshness import Freshness
@@ -82,7 +83,7 @@ class Scene:
         )
         self.freshness = Freshness(CATALOG, metrics)
         stores = {"cache": Store(), "history": Store()}
-        ops = OpsRoutes(CATALOG, stores, [], Here([self.exchange]), None, self.freshness, None, metrics, self.now)
+        ops = OpsRoutes(CATALOG, stores, [], Here([self.exchange]), Coverage(), self.freshness, None, metrics, self.now)
         self.app = build(ops.routes(), metrics)
 
     def now(self) -> float:

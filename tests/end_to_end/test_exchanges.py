@@ -15,6 +15,7 @@ from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.coinbase import CoinbaseVenue
 from tests.exchanges.venues.kraken import KrakenVenue
 from tests.parts.process import wait_for
+from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service, refusal
 
 pytestmark = pytest.mark.real
@@ -64,6 +65,26 @@ def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -
     asked = [path for venue in venues.values() for path in venue.asked]
     assert not [path for path in asked if "NOSUCH" in path]
     assert not [path for path in venues["kraken"].asked if "ETH" in path]
+
+
+def test_who_asks_no_exchange_knows_what_is_traded(
+    venues: dict[str, Venue], redis_running: RedisServer, tmp_path: Path
+) -> None:
+    """Processes that only answer show it too, and wait for no price of what nobody trades."""
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text("symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n")
+    exchanges = f"kraken=kraken+{venues['kraken'].url}"
+    cache = f"{redis_running.url.rpartition('/')[0]}/11"
+    service = Service(tmp_path, symbols_file=symbols, exchanges=exchanges, workers=2, cache_url=cache, hot_interval=1)
+    service.started()
+
+    def listed() -> dict[str, tuple[int | None, bool | None]]:
+        assets = service.get("/assets").json["assets"]
+        return {one["symbol"]: (one.get("venues"), one.get("too_few_venues")) for one in assets}
+
+    wait_for(lambda: listed() == {"btcusdt": (1, False), "ethusdt": (0, True)}, what="what is traded")
+    wait_for(lambda: service.get("/ready").status == 200, what="readiness")
+    assert service.process.stop() == 0, service.process.output
 
 
 def test_a_venue_that_tells_no_listing_at_start_costs_no_start(venues: dict[str, Venue], tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class ListedAsset(Struct, frozen=True):
     """A listed asset; `rank` is its row in the symbols file, from 1; base and quote are empty where that has none.
 
     `venues` is how many exchanges trade it, as far as they tell, and `too_few_venues` whether those are fewer than make
-    a price. A process that asks no exchange says neither.
+    a price. Neither is said while no process that asks the exchanges has told.
     """
 
     symbol: Symbol
