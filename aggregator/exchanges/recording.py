@@ -138,7 +138,7 @@ def read(path: Path) -> Recording:
     try:
         lines = _unpacked(path).split(b"\n")
     except (OSError, EOFError, zlib.error) as error:
-        raise BadRecording(f"{path}: {error}") from error
+        raise BadRecording(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         header = msgspec.json.decode(lines[0], type=Header)
         records = [msgspec.json.decode(line, type=Record) for line in lines[1:-1]]  # behind the last there is no more

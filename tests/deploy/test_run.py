@@ -1,0 +1,44 @@
+"""./run.sh, with a command in the place of ours that says how it was called."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.parts.process import ROOT
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Make a folder like the repository's, its environment ready."""
+    shutil.copy(ROOT / "run.sh", tmp_path)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/venv.sh").write_text("ensure_venv() { :; }\n")
+    command = tmp_path / ".venv/bin/aggregator"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\necho "$* | $AGGREGATOR_SYMBOLS_FILE | $AGGREGATOR_EXCHANGES"\n')
+    command.chmod(0o755)
+    return tmp_path
+
+
+def called(home: Path, *flags: str, **settings: str) -> str:
+    """Run it from somewhere else; return what it calls."""
+    environment = {"PATH": os.environ["PATH"]} | {f"AGGREGATOR_{name.upper()}": text for name, text in settings.items()}
+    done = subprocess.run(
+        [str(home / "run.sh"), *flags], cwd="/", env=environment, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()
+
+
+def test_it_brings_exchanges_of_its_own(home: Path) -> None:
+    """Without a word of others, also an empty one; flags are handed on."""
+    assert called(home, "--port", "0") == f"demo --port 0 | {home}/symbols.csv |"
+    assert called(home, exchanges="") == f"demo | {home}/symbols.csv |"
+
+
+def test_it_serves_the_exchanges_that_are_named(home: Path) -> None:
+    """Real ones, in the environment."""
+    said = called(home, exchanges="binance,coinbase,kraken", symbols_file="mine.csv")
+    assert said == "serve | mine.csv | binance,coinbase,kraken"
