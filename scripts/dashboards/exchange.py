@@ -5,6 +5,7 @@ from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines
 from scripts.dashboards.queries import CALLS, or_none, quantile
 
 _STATES = [("0", "closed", "green"), ("1", "open", "red"), ("2", "half-open", "yellow")]
+_PUSH_STATES = [("0", "polled", "yellow"), ("1", "pushes", "green")]
 _STATE_STEPS = [(None, "green"), (1.0, "red"), (2.0, "yellow")]
 _FAILED = f"(sum by (exchange) (rate(price_exchange_errors_total{{@}}[@])) or 0 * {CALLS})"
 _NOT_MADE = (
@@ -21,7 +22,11 @@ def board() -> Json:
     """Return the dashboard."""
     about = "Each exchange: calls, errors, latency, breaker, pauses it asked for, and tickers that did not count."
     return dashboard(
-        "price-exchange", "Prices: exchange detail", about, [INSTANCES, EXCHANGES], [_now(), _calls(), _tickers()]
+        "price-exchange",
+        "Prices: exchange detail",
+        about,
+        [INSTANCES, EXCHANGES],
+        [_now(), _calls(), _tickers(), _feeds()],
     )
 
 
@@ -152,6 +157,46 @@ def _tickers() -> Row:
                 "Seconds for which it is not asked because it has said so (429, Retry-After), as of the last call.",
                 [("max by (exchange, instance) (price_exchange_quiet_seconds{@})", "{{exchange}} ({{instance}})")],
                 "s",
+            ),
+        ],
+    )
+
+
+def _feeds() -> Row:
+    return Row(
+        "Feeds, of exchanges that push",
+        [
+            Panel(
+                "state-timeline",
+                "Feed",
+                "Of each refresher: whether young tickers are pushed, or it has fallen back to being polled.",
+                [("price_exchange_push_state{@}", "{{exchange}} ({{instance}})")],
+                "none",
+                width=12,
+                steps=[(None, "yellow"), (1.0, "green")],
+                values=_PUSH_STATES,
+            ),
+            lines(
+                "Answered without a call",
+                "Assets per second whose ticker the feed had, young enough.",
+                [("sum by (exchange) (rate(price_exchange_push_answers_total{@}[@]))", "{{exchange}}")],
+                "suffix:/s",
+                width=12,
+            ),
+            lines(
+                "News by kind",
+                "Per second. gap: a beat knew of a trade that we had not heard of, so the pair was asked for anew. lost:"
+                " the connection ended. out_of_order and junk are ignored, refused pairs are polled.",
+                [("sum by (exchange, kind) (rate(price_exchange_push_messages_total{@}[@]))", "{{exchange}} {{kind}}")],
+                "suffix:/s",
+                width=12,
+            ),
+            lines(
+                "Connections",
+                "Opened per second; one that is lost is opened anew after a pause that grows.",
+                [("sum by (exchange) (rate(price_exchange_push_connections_total{@}[@]))", "{{exchange}}")],
+                "suffix:/s",
+                width=12,
             ),
         ],
     )

@@ -11,7 +11,7 @@ def board() -> Json:
     about = "Requests, freshness, refreshes, exchanges and stores of the price aggregator."
     rows = [
         *(_now(), readers.requests(), readers.reads(), readers.freshness()),
-        *(works.refreshes(), works.exchanges(), stores.stores(), *works.streams(), works.resources()),
+        *(works.refreshes(), works.exchanges(), stores.stores(), works.streams(), works.resources()),
     ]
     return dashboard("price-overview", "Prices: overview", about, [INSTANCES], rows)
 

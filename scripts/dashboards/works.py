@@ -1,8 +1,5 @@
 """What goes on behind: refreshes, exchanges, live prices, resources."""
 
-from prometheus_client import CollectorRegistry
-
-from aggregator.metrics import Metrics
 from scripts.dashboards.board import Row
 from scripts.dashboards.panels import Panel, lines
 from scripts.dashboards.queries import or_none, quantile
@@ -88,34 +85,30 @@ def exchanges() -> Row:
     )
 
 
-def streams() -> list[Row]:
-    """Return the row, of a service that has streams."""
-    if "price_stream_subscribers" not in {family.name for family in Metrics(CollectorRegistry()).registry.collect()}:
-        return []
-    return [
-        Row(
-            "Live prices",
-            [
-                lines(
-                    "Streams open",
-                    "Who hears of every new price now, by how they are told.",
-                    [("sum by (kind) (price_stream_subscribers{@})", "{{kind}}")],
-                    "none",
-                    width=12,
-                ),
-                lines(
-                    "Spared and cut off",
-                    "Per second: prices that a slow reader was spared, as a newer one had come; streams ended by us.",
-                    [
-                        ("sum(rate(price_stream_conflated_total{@}[@]))", "spared"),
-                        ("sum(rate(price_stream_dropped_total{@}[@])) or vector(0)", "cut off"),
-                    ],
-                    "suffix:/s",
-                    width=12,
-                ),
-            ],
-        )
-    ]
+def streams() -> Row:
+    """Return the row."""
+    return Row(
+        "Live prices",
+        [
+            lines(
+                "Streams open",
+                "Who hears of every new price now, by how they are told.",
+                [("sum by (kind) (price_stream_subscribers{@})", "{{kind}}")],
+                "none",
+                width=12,
+            ),
+            lines(
+                "Spared and cut off",
+                "Per second: prices that a slow reader was spared, as a newer one had come; streams ended by us.",
+                [
+                    ("sum(rate(price_stream_conflated_total{@}[@]))", "spared"),
+                    ("sum(rate(price_stream_dropped_total{@}[@])) or vector(0)", "cut off"),
+                ],
+                "suffix:/s",
+                width=12,
+            ),
+        ],
+    )
 
 
 def resources() -> Row:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.exchanges.venues.sockets import BinanceFeed, beside
 from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
@@ -85,6 +86,9 @@ class Scene:
         self.redis = stack.enter_context(redis_server.alone())
         self.dynamodb = DynamoProxy(dynamodb.endpoint)
         stack.callback(self.dynamodb.stop)
+        self.binance = BinanceFeed()  # one that pushes, and whose prices are left out
+        stack.enter_context(beside(self.binance))
+        pushing = f"binance=binance+{self.binance.url}/polled+{self.binance.push_url}"
         symbols = folder / "symbols.csv"
         lines = (ROOT / "symbols.csv").read_text().splitlines(keepends=True)
         symbols.write_text("".join(lines[: sum(ASSETS.values()) + 1]))
@@ -94,7 +98,7 @@ class Scene:
             symbols_file=symbols,
             cache_url=self.redis.url,
             history_url=self.dynamodb.url("watched"),
-            exchanges=market.setting,
+            exchanges=f"{market.setting},{pushing}",
             hot_size=ASSETS["hot"],
             medium_size=ASSETS["medium"],
             hot_interval=0.5,
@@ -119,6 +123,7 @@ class Scene:
         """Let every exchange answer 500."""
         for exchange in self.market.exchanges.values():
             exchange.faults(error_rate=1)
+        self.binance.mute, self.binance.rest.fault = True, self.binance.rest.maintenance
 
     def stop_stores(self) -> None:
         """Stop Redis, and let DynamoDB never answer."""
