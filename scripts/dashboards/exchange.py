@@ -14,6 +14,7 @@ _NOT_MADE = (
 )
 _PRICES = " + ".join(f'sum(rate(price_refresh_{what}total{{instance=~"$instance"}}[@]))' for what in ("", "errors_"))
 _REJECTED = f"(sum by (exchange) (rate(price_tickers_rejected_total{{@}}[@])) or 0 * {CALLS})"
+_NEWS = "sum by (exchange, kind) (rate(price_exchange_push_messages_total{@}[@]))"
 _IDLE = "time() - max by (exchange) (price_exchange_last_ticker_timestamp_seconds{@})"
 _CLOCK = "time() - max by (exchange) (price_exchange_newest_ticker_timestamp_seconds{@})"
 
@@ -185,9 +186,9 @@ def _feeds() -> Row:
             ),
             lines(
                 "News by kind",
-                "Per second. gap: a beat knew of a trade that we had not heard of, so the pair was asked for anew. lost:"
-                " the connection ended. out_of_order and junk are ignored, refused pairs are polled.",
-                [("sum by (exchange, kind) (rate(price_exchange_push_messages_total{@}[@]))", "{{exchange}} {{kind}}")],
+                "Per second. gap: a beat knew of a trade that we had not heard of, so the pair was asked for anew."
+                " lost: the connection ended. out_of_order and junk are ignored, refused pairs are polled.",
+                [(_NEWS, "{{exchange}} {{kind}}")],
                 "suffix:/s",
                 width=12,
             ),
