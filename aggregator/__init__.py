@@ -1,7 +1,8 @@
 """A price service between you and the exchanges, told as one walk through its rooms.
 
-`tiers` reads symbols.csv and `work` says whose turn it is; `refresher` asks the `exchanges` (each behind its guard)
-until there is a `quorum`, `pricing` makes one price of their tickers, and `commit` puts it into the `stores`: a
+`tiers` reads symbols.csv and `work` says whose turn it is; `refresher` asks the `exchanges` (each behind its guard,
+those named by `targets`; `coverage` knows what they trade) until there is a `quorum`, `conversion` makes tickers in one
+quote of those in another where that is wanted, `pricing` makes one price of them, and `commit` puts it into the `stores`: a
 history for good and a cache for lookups, which tells the `hub`, which tells near memory in every process, and the
 `fanout` each `reader` of live prices. `lookup` is the way back: near, cache, history, or a refresh now; `api` speaks
 HTTP, and `accesses` and `ranking` turn what is asked for into tiers where that is wanted. `models` and `errors` are
