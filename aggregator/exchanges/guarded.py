@@ -7,7 +7,8 @@ How a call is made is told by who derives from it: `http` for our dialects, `ccx
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -21,6 +22,8 @@ from aggregator.metrics import BREAKER_STATES, Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.pricing import FUTURE_TOLERANCE
 from aggregator.tracing import UNTRACED, Tracer, Value
+
+T = TypeVar("T")
 
 _TELL_SECONDS = 60.0  # between two lines in the log: some refuse a little every second, or fail every other one
 
@@ -121,11 +124,9 @@ class GuardedExchange:
             self._check()
             if self._allowance is not None:
                 await self._allowance.take(self._listing_cost, hot=False)
-            self._listing.take(await self._list())
+            self._listing.take(await self._heeded(self._list()))
             self.listing_doubted.clear()
         except ExchangeError as error:
-            if isinstance(error, RateLimited):
-                self._be_quiet(error.seconds)
             self._log.warning("listing_unread", reason=error.reason.value, error=str(error))
             return error
         if self._listing.size is not None:
@@ -208,15 +209,19 @@ class GuardedExchange:
     async def _call(self, markets: Sequence[Market]) -> Tickers:
         started = self._clock()
         self._requests.inc()
-        try:
-            tickers = await self._ask(markets)
-        except RateLimited as error:
-            self._be_quiet(error.seconds, LONGEST_BAN)
-            raise
+        tickers = await self._heeded(self._ask(markets))
         self._seconds.observe(self._clock() - started)
         self._quiet.answered()
         self._remember([ticker.timestamp for ticker in tickers.values() if isinstance(ticker, Ticker)])
         return tickers
+
+    async def _heeded(self, call: Awaitable[T]) -> T:
+        """Wait for the answer to a call; where that was one too many, be quiet."""
+        try:
+            return await call
+        except RateLimited as error:
+            self._be_quiet(error.seconds, LONGEST_BAN)
+            raise
 
     def _remember(self, times: Sequence[float]) -> None:
         """Remember that it has given tickers, and the newest; one from the future would hide a clock that stands."""

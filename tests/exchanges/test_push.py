@@ -363,6 +363,28 @@ async def test_nobody_there() -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before: who refuses every connection is tried ever more rarely."""
+    made = []
+
+    class Counted(Backoff):
+        def __init__(self, longest: float) -> None:
+            super().__init__(longest)
+            made.append(self)
+
+    monkeypatch.setattr("aggregator.exchanges.push.feed.Backoff", Counted)
+    venue = FEEDS["binance"]()
+    venue.handshake = 500
+    async with running("binance", venue=venue) as scene:
+        await until(lambda: scene.count("lost") >= 4)
+        assert len(made) == 1
+        venue.handshake = 101
+        await until(scene.young)
+        monkeypatch.setattr("aggregator.exchanges.push.feed._SETTLED", 0)
+        await venue.drop()
+        await until(lambda: len(made) == 2)
+
+
 async def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each may be twice as long as the one before, up to the longest; how long it is, chance decides."""
     slept: list[float] = []

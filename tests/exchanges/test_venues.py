@@ -11,10 +11,11 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from aggregator.exchanges.allowance import Allowance
 from aggregator.exchanges.binance import Binance
 from aggregator.exchanges.bybit import Bybit
 from aggregator.exchanges.coinbase import Coinbase
-from aggregator.exchanges.dialect import Dialect
+from aggregator.exchanges.dialect import Budget, Dialect
 from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.listings import Listings
@@ -237,6 +238,7 @@ async def test_listings_are_read_again(scene: Scene) -> None:
     """Once a day, here every few milliseconds: what is new is asked for from then on."""
     new = Asset("solusdt", "sol", "usdt", Tier.HOT, 9)
     assert (await scene.refusal(new)).reason is Reason.NOT_LISTED
+    assert Listings([])._every == 24 * 3600
     listings = Listings([scene.exchange], every=0.01)
     await listings.open()
     keeping = asyncio.create_task(listings.run())
@@ -319,6 +321,29 @@ async def test_binance_weighs_twenty_symbols_like_one(only: Callable[[Venue, str
         assert all(isinstance(one, Ticker) for one in answers.values())
         assert len(venue.asked) == 3
         assert venue.used == 3 * scene.exchange._cost(20)
+
+
+async def test_its_limits_are_kept(only: Callable[[Venue, str], Scene]) -> None:
+    """By weight, the listing's too: cold assets take three quarters at most, hot ones the rest; then it is a reason."""
+    venue = BinanceVenue(now=lambda: NOW)
+    async with running(venue):
+        scene = only(venue, "binance")
+        scene.exchange._allowance = Allowance(Budget(0.001, 48), patience=0.01)
+        assert await scene.exchange.read_listing() is None
+        cold = Asset("btcusdt", "btc", "usdt", Tier.COLD, 9)
+        for asset, calls in ((cold, 8), (BTC, 6)):  # 36 - 20 of weight, and what is left of 48 - 20
+            scene.asked()
+            for _ in range(calls):
+                assert isinstance((await scene.ask(asset))["btcusdt"], Ticker)
+            left_out = await scene.refusal(asset)
+            assert (left_out.reason, left_out.detail) == (
+                Reason.RATE_LIMITED,
+                "within its own limit, no turn in 0.01 s",
+            )
+            assert len(scene.asked()) == calls
+        assert await scene.exchange.read_listing() is not None
+        assert scene.exchange.quiet_seconds == 0  # which is for what the exchange says
+        assert scene.exchange.breaker_state == "closed"
 
 
 async def test_one_bad_ticker_in_a_batch_costs_only_itself(only: Callable[[Venue, str], Scene]) -> None:
