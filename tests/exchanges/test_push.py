@@ -131,6 +131,11 @@ async def test_what_is_pushed_needs_no_call(scene: Scene) -> None:
     assert shown(scene.exchange, time.time())["push"] == "live"
     assert scene.exchange.silent_seconds < 1
     assert scene.exchange.newest_ticker is not None
+    for told in ("last", "newest"):
+        since = time.time() - value(
+            scene.metrics, f"price_exchange_{told}_ticker_timestamp_seconds", exchange=scene.exchange.name
+        )
+        assert abs(since) < SECONDS
     assert scene.count("junk") == 0
 
 
@@ -365,12 +370,17 @@ async def test_nobody_there() -> None:
 
 async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not before: who refuses every connection is tried ever more rarely."""
-    made = []
+    made: list[Counted] = []
 
     class Counted(Backoff):
         def __init__(self, longest: float) -> None:
             super().__init__(longest)
+            self.pauses = 0
             made.append(self)
+
+        async def pause(self) -> None:
+            self.pauses += 1
+            await super().pause()
 
     monkeypatch.setattr("aggregator.exchanges.push.feed.Backoff", Counted)
     venue = FEEDS["binance"]()
@@ -378,6 +388,7 @@ async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytes
     async with running("binance", venue=venue) as scene:
         await until(lambda: scene.count("lost") >= 4)
         assert len(made) == 1
+        assert made[0].pauses >= 3
         venue.handshake = 101
         await until(scene.young)
         monkeypatch.setattr("aggregator.exchanges.push.feed._SETTLED", 0)

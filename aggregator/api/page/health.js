@@ -119,11 +119,12 @@ export class Health {
     const [light, , breaker, note] = part.children;
     const quiet = one.quiet_for_seconds > 0;
     const idle = one.last_ticker_seconds_ago;
-    const state = one.breaker === "open" ? "bad" : one.breaker === "half-open" || quiet || idle === null ? "warn" : "good";
+    const how = one.push === null ? "" : one.push === "live" ? ", pushed" : ", polled: feed is away";
+    const state = one.breaker === "open" ? "bad" : one.breaker === "half-open" || quiet || idle === null || how.startsWith(", polled") ? "warn" : "good";
     mark(light, "data-state", state);
     mark(part.element, "data-breaker", one.breaker);
     write(breaker, BREAKERS[one.breaker] ?? one.breaker);
-    write(note, quiet ? `quiet for ${format.age(one.quiet_for_seconds)}` : idle === null ? "no ticker yet" : `${format.age(idle)} ago`);
+    write(note, quiet ? `quiet for ${format.age(one.quiet_for_seconds)}` : idle === null ? "no ticker yet" : `${format.age(idle)} ago${how}`);
   }
 
   #part(list, key, build) {

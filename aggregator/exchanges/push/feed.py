@@ -65,6 +65,8 @@ class Feed:
         self._state = metrics.push_state.labels(name)
         self._connections = metrics.push_connections.labels(name)
         self._messages = metrics.push_messages
+        self._told_received = metrics.exchange_answered.labels(name)
+        self._told_newest = metrics.exchange_newest.labels(name)
         self._state.set(0)
         self._log = structlog.get_logger().bind(exchange=name)
 
@@ -196,8 +198,10 @@ class Feed:
         if held is None:
             return
         ticker, self._received = held
+        self._told_received.set(self._now())
         if ticker.timestamp <= self._now() + FUTURE_TOLERANCE:
             self._newest = ticker.timestamp if self._newest is None else max(self._newest, ticker.timestamp)
+            self._told_newest.set(self._newest)
         if self._is_young(ticker.timestamp):
             self._young_at, self._down = self._received, ""
             if not self._live:

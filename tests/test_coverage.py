@@ -1,0 +1,26 @@
+"""At how many exchanges an asset is traded."""
+
+from aggregator.coverage import Coverage
+from aggregator.models import Asset, Tier
+from tests.parts.scripted import ScriptedExchange
+
+ASSETS = [Asset(symbol, "", "", Tier.HOT, rank) for rank, symbol in enumerate(("btcusdt", "ethusdt", "newcoin"), 1)]
+
+
+def lists(*symbols: str) -> ScriptedExchange:
+    """Return an exchange that trades these."""
+    exchange = ScriptedExchange("x")
+    exchange.listing = set(symbols)
+    return exchange
+
+
+def test_who_does_not_tell_counts_as_trading_it() -> None:
+    """So that an exchange without a listing, or one that could not be read, takes no asset away."""
+    coverage = Coverage()
+    assert (coverage.venues, coverage.too_few) == ({}, frozenset())
+    coverage.count([ScriptedExchange("silent"), lists("btcusdt"), lists("btcusdt", "ethusdt")], ASSETS, 2)
+    assert coverage.venues == {"btcusdt": 3, "ethusdt": 2, "newcoin": 1}
+    assert coverage.too_few == {"newcoin"}
+    coverage.count([ScriptedExchange("silent")], ASSETS, 1)
+    assert coverage.too_few == frozenset()
+    assert coverage.counts == 2
