@@ -370,7 +370,6 @@ async def test_nobody_there() -> None:
 
 async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not before: who refuses every connection is tried ever more rarely."""
-    made: list[Counted] = []
 
     class Counted(Backoff):
         def __init__(self, longest: float) -> None:
@@ -382,6 +381,7 @@ async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytes
             self.pauses += 1
             await super().pause()
 
+    made: list[Counted] = []
     monkeypatch.setattr("aggregator.exchanges.push.feed.Backoff", Counted)
     venue = FEEDS["binance"]()
     venue.handshake = 500
