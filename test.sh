@@ -53,7 +53,7 @@ case "$what" in
   real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
-  terraform) checkov; .venv/bin/pytest tests/terraform tests/terraform/in_a_container.py "$@" ;;
+  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
