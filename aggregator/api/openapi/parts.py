@@ -179,7 +179,7 @@ PARAMETERS: Json = {
     "RequestId": {
         "name": "X-Request-ID",
         "in": "header",
-        "description": f"How you call this request; one that does not match `{REQUEST_ID}` is not taken, and gets another",
+        "description": f"How you call this request; what does not match `{REQUEST_ID}` is passed over",
         "schema": {"type": "string"},
     },
 }
