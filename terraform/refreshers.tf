@@ -20,7 +20,7 @@ resource "aws_autoscaling_group" "refresher" {
 
   # A machine that is to go waits this long. It sees that (files/drain.sh), stops its service, sends what is left in the
   # outbox to DynamoDB, and puts what could not be sent into a bucket. It always takes the whole time: to end the wait
-  # early it would need a right on the group, and an endpoint for it at some 15 dollars a month.
+  # early it would need a right on the group, and an endpoint for it at some 16 dollars a month.
   initial_lifecycle_hook {
     name                 = "drain"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"

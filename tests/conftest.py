@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.parts import browser, dynamodb, exchanges, process, redis_server, terraform
+from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 
-OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init")  # what the machines' scripts and units are held against
+# What files are held against where it is there: the machines' scripts and units, docker-compose.yml, the workflows.
+OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +35,7 @@ def pytest_report_header() -> list[str]:
         f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
         f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",
         f"node: {shutil.which('node') or 'SKIPPED, modules of the page and examples in JavaScript are not tried'}",
+        f"docker-compose: {'yes' if compose_command() else 'SKIPPED, not installed'}",
         f"terraform: {'SKIPPED, ' + why if (why := terraform.missing()) else 'yes'}",
         *(f"{program}: SKIPPED, not installed" for program in OPTIONAL if shutil.which(program) is None),
         f"checkov: {'yes' if terraform.checkov() else 'SKIPPED, ./test.sh terraform brings it'}",

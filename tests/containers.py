@@ -16,6 +16,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 from tests.parts.containers import HEAL_SECONDS, Container, Containers, compose_command
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Answer, call
+from tests.parts.watching import ALERTS, RECORDS
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OURS = [name for name, service in SERVICES.items() if service.get("build", {}).get("dockerfile") == "deploy/Dockerfile"]
@@ -93,6 +94,20 @@ def test_prometheus_reaches_everything(containers: Containers) -> None:
     """No target is down."""
     assert containers.all()
     wait_for(all_up, HEAL_SECONDS, f"all targets up, not {targets()}")
+
+
+def rules() -> dict[str, str]:
+    """Return the health of every rule Prometheus goes by."""
+    answer = asked(f"{PROMETHEUS}/api/v1/rules")
+    groups = answer.json["data"]["groups"] if answer is not None and answer.status == 200 else []
+    return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+
+
+def test_prometheus_goes_by_our_rules(containers: Containers) -> None:
+    """Every alert and every recording rule is loaded, and none fails."""
+    assert containers.all()
+    ours = [rule.get("alert") or rule["record"] for rule in (*ALERTS, *RECORDS)]
+    wait_for(lambda: rules() == dict.fromkeys(ours, "ok"), HEAL_SECONDS, f"all rules sound, not {rules()}")
 
 
 def test_grafana_answers(containers: Containers) -> None:

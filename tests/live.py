@@ -3,15 +3,23 @@
 Not collected by a plain run, as it needs a deployment to talk to. AGGREGATOR_API_KEY is sent with the refresh when set.
 """
 
+import asyncio
+import itertools
+import json
 import os
+import re
 import time
+import urllib.request
 from decimal import Context, Decimal
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.parts.process import wait_for
 from tests.parts.service import Answer, call
+
+LIVE_SECONDS = 30  # for a hot price to be made; it is due every few seconds
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +113,31 @@ def test_history_holds_the_price(url: str, asset: str) -> None:
         return (refreshed["timestamp"], refreshed["price"]) in [(one["timestamp"], one["price"]) for one in prices]
 
     wait_for(stored, 15, "the refreshed price in history")
+
+
+def test_live_prices_come_as_they_are_made(url: str) -> None:
+    """GET /stream begins with a snapshot, then brings a new price: nothing on the way holds it back."""
+    with urllib.request.urlopen(f"{url}/stream?tier=hot", timeout=LIVE_SECONDS) as stream:
+        events = (line.decode().strip() for line in stream if line.startswith(b"event: "))
+        assert list(itertools.islice(events, 2)) == ["event: snapshot", "event: price"]
+
+
+async def test_live_prices_come_over_a_websocket(url: str) -> None:
+    """So does /ws, which everything on the way lets through."""
+    async with connect(f"{url.replace('http', 'ws', 1)}/ws") as socket, asyncio.timeout(LIVE_SECONDS):
+        await socket.send(json.dumps({"type": "subscribe", "tiers": ["hot"]}))
+        told = [json.loads(await socket.recv())["type"] for _ in range(3)]
+    assert told == ["subscribed", "snapshot", "price"]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_browser_gets_all_of_a_page(url: str, path: str) -> None:
+    """The live page and the documentation are there, with every file they name."""
+    page = call("GET", f"{url}{path}")
+    assert page.headers["content-type"].startswith("text/html")
+    files = re.findall(r'(?:href|src)="(/[^"]+)"', page.text)
+    assert files
+    assert {file: call("GET", f"{url}{file}").status for file in files} == dict.fromkeys(files, 200)
 
 
 def test_every_tier_is_priced(url: str) -> None:

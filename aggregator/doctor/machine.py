@@ -28,7 +28,7 @@ async def settings_check(settings: Settings) -> Sequence[Finding]:
     found = []
     if not _is_loopback(settings.host) and not settings.api_keys and settings.role != "refresher":
         says = f"listens on {settings.host} without keys, so whoever reaches it can POST /refresh"
-        found.append(odd("settings", says, "set AGGREGATOR_API_KEYS, or AGGREGATOR_HOST=127.0.0.1"))
+        found.append(odd("settings", says, "set AGGREGATOR_API_KEYS, or see that only you reach it (AGGREGATOR_HOST)"))
     if settings.min_sources == len(names) > 1:
         says = f"a price needs all {len(names)} exchanges, so one that is away stops every price"
         found.append(odd("settings", says, "lower AGGREGATOR_MIN_SOURCES"))

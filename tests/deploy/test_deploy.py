@@ -2,8 +2,6 @@
 
 import itertools
 import re
-import shutil
-import subprocess
 import urllib.parse
 from typing import Any
 
@@ -12,17 +10,13 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 
 from aggregator.settings import load
 from aggregator.targets import exchange_targets
+from tests.parts.containers import compose_command, run
 from tests.parts.process import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 _SECRET = re.compile(r"passw|secret|token|credential|access_key|api_key", re.IGNORECASE)
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a tool at the top of the repository."""
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
 
 # Compose
@@ -116,15 +110,10 @@ def test_mounted_files_exist() -> None:
 
 def test_compose_accepts_the_file() -> None:
     """docker-compose itself finds nothing wrong."""
-    old, new = shutil.which("docker-compose"), shutil.which("docker")
-    if old:
-        command = [old]
-    elif new and run(new, "compose", "version").returncode == 0:
-        command = [new, "compose"]
-    else:
-        pytest.skip("neither docker-compose nor docker compose here")
-    checked = run(*command, "--file", "docker-compose.yml", "config", "--quiet")
-    assert checked.returncode == 0, checked.stderr
+    command = compose_command()
+    if command is None:
+        pytest.skip("neither docker-compose nor docker compose here; see the header")
+    run(*command, "--file", "docker-compose.yml", "--profile", "scale", "config", "--quiet")
 
 
 # The image

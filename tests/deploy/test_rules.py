@@ -56,6 +56,21 @@ def test_rules_read_metrics_that_exist() -> None:
         assert f"./deploy/{name}:/etc/prometheus/{name}:ro" in mounts
 
 
+def test_the_image_for_aws_has_every_rule() -> None:
+    """An alert reads what a recording rule makes: one file without the other would watch nothing."""
+    dockerfile = (ROOT / "terraform/images/Dockerfile.prometheus").read_text()
+    (copied,) = re.findall(r"^COPY (.*) /etc/prometheus/rules/$", dockerfile, re.MULTILINE)
+    assert copied.split() == CONFIG["rule_files"]
+    assert "rule_files: [/etc/prometheus/rules/*.yml]" in (ROOT / "terraform/files/prometheus.yml.tftpl").read_text()
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_aws_runs_what_the_containers_run(name: str) -> None:
+    """One version of each in both places."""
+    dockerfile = (ROOT / f"terraform/images/Dockerfile.{name}").read_text()
+    assert re.findall(r"^FROM (.*)", dockerfile, re.MULTILINE) == [SERVICES[name]["image"]]
+
+
 def test_prometheus_scrapes_the_service() -> None:
     """Every container of it, by the services' names and its port, under the job that dashboards and alerts name."""
     jobs = {job["job_name"]: job for job in CONFIG["scrape_configs"]}

@@ -117,7 +117,7 @@ def test_every_python_we_support_is_tested() -> None:
     assert "${PYTHON:-}" in (ROOT / "scripts/venv.sh").read_text()
 
 
-@pytest.mark.skipif(shutil.which("zizmor") is None, reason="no zizmor here")
+@pytest.mark.skipif(shutil.which("zizmor") is None, reason="no zizmor here; see the header")
 def test_zizmor_finds_nothing() -> None:
     """Nor does it, which knows how workflows are attacked."""
     command = ["zizmor", "--offline", "--quiet", "--min-severity=low", str(ROOT / ".github")]

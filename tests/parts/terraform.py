@@ -22,6 +22,7 @@ DIGESTS = {
     name: f"sha256:{digit * 64}" for name, digit in {"aggregator": "a", "prometheus": "b", "grafana": "c"}.items()
 }
 _MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d/plugins", Path("/usr/share/terraform/plugins"))
+_CACHE = "TF_PLUGIN_CACHE_DIR"  # set, it says that the provider may be fetched
 _PLAN_SECONDS = 180
 
 
@@ -29,8 +30,8 @@ def missing() -> str:
     """Say what there is not, or nothing."""
     if shutil.which("terraform") is None:
         return "terraform is not installed"
-    if plugins() is None and os.environ.get("TF_PLUGIN_CACHE_DIR") is None:
-        return "no AWS provider: neither a mirror of plugins nor TF_PLUGIN_CACHE_DIR"
+    if plugins() is None and _CACHE not in os.environ:
+        return f"no AWS provider: neither a mirror of plugins nor {_CACHE}"
     return ""
 
 
@@ -79,6 +80,9 @@ class Terraform:
         shutil.copytree(FOLDER, self.folder, ignore=ignore)
         (folder / "terraformrc").touch()
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+        if cache := os.environ.get(_CACHE):
+            Path(cache).mkdir(parents=True, exist_ok=True)  # terraform wants it there
+            self._environment[_CACHE] = cache
         self._environment |= {
             "TF_CLI_CONFIG_FILE": str(folder / "terraformrc"),
             "TF_IN_AUTOMATION": "1",
