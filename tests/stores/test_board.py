@@ -34,10 +34,12 @@ def board(redis_client: RedisClient) -> Board:
 async def test_what_one_tells_another_reads(board: Board) -> None:
     """Every part of an exchange's state, what was never there included."""
     known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
+    known.push_trouble = "timeout: mute for 6 s"
     await board.tell("refresher1", [known, Seen("exchange2")])
     ((first, second),) = await board.look()
     assert (first.name, first.breaker_state, first.newest_ticker) == ("exchange1", "half-open", 1e9)
     assert (second.name, second.breaker_state, second.newest_ticker) == ("exchange2", "closed", None)
+    assert (first.push_trouble, second.push_trouble) == ("timeout: mute for 6 s", None)
     assert (second.idle_seconds, first.silent_seconds, second.quiet_seconds) == (None, 0.0, 0.0)
 
 
