@@ -38,7 +38,7 @@ def pushed(order: int, trade: int = 0, price: str = "1", name: str = "BTC-USD") 
 def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
     """Each by what came before it on the same connection."""
     book = Book("coinbase")
-    book.expect("BTC-USD", "btcusd")
+    book.expect("BTC-USD", "btcusd", NOW)
     found = [book.take(one, NOW) for one in news]
     assert found == kinds
     assert set(found) <= set(KINDS)
@@ -48,7 +48,7 @@ def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
 def test_what_is_forgotten_is_junk_from_then_on() -> None:
     """What still comes of a pair that is no longer wanted is not held."""
     book = Book("coinbase")
-    book.expect("BTC-USD", "btcusd")
+    book.expect("BTC-USD", "btcusd", NOW)
     assert book.take(pushed(1), NOW) == "ticker"
     held = book.held("BTC-USD")
     assert held is not None
@@ -57,3 +57,22 @@ def test_what_is_forgotten_is_junk_from_then_on() -> None:
     assert book.held("BTC-USD") is None
     assert book.take(pushed(2), NOW) == "junk"
     assert book.names == set()
+
+
+def test_what_was_asked_for_and_never_heard_of() -> None:
+    """Until there is a ticker, or a refusal; a beat alone is neither."""
+    book = Book("coinbase")
+    for name in ("BTC-USD", "ETH-USD", "SOL-USD"):
+        book.expect(name, name.replace("-", "").lower(), NOW)
+    assert book.unheard(NOW) == {}
+    book.take(pushed(1), NOW + 1)
+    book.take(Refused("ETH-USD", "why"), NOW + 1)
+    book.take(Beat("SOL-USD"), NOW + 1)
+    assert book.unheard(NOW + 2) == {"SOL-USD": "solusd"}
+    book.expect("SOL-USD", "solusd", NOW + 2)
+    assert book.unheard(NOW + 2) == {}
+    assert [book.take(Beat("BTC-USD", 9), NOW + 3) for _ in range(2)] == ["beat", "gap"]
+    assert book.unheard(NOW + 9) == {"SOL-USD": "solusd", "BTC-USD": "btcusd"}
+    book.take(pushed(2), NOW + 4)
+    book.forget("SOL-USD")
+    assert book.unheard(NOW + 9) == {}

@@ -313,6 +313,18 @@ async def test_a_pair_it_does_not_trade_costs_only_itself(name: str) -> None:
         assert scene.venue.connections == 1
 
 
+async def test_a_subscription_that_was_lost_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one pair among others, on a connection that is well."""
+    venue = FEEDS["coinbase"]()
+    venue.overhears = {"BTC-USDT"}
+    async with running("coinbase", venue=venue) as scene:
+        await until(lambda: scene.feed.young("ethusdt") is not None)
+        assert await scene.is_polled(BTC)
+        monkeypatch.setattr("aggregator.exchanges.push.feed._ASK_AGAIN", 0.1)
+        await until(scene.young)
+        assert scene.venue.connections == 1
+
+
 async def test_a_symbols_file_without_base_and_quote_is_polled() -> None:
     """Coinbase and Kraken need to know one from the other; nothing is pushed, and nothing is wrong."""
     async with running("kraken") as scene:

@@ -34,6 +34,7 @@ class Book:
     def __init__(self, exchange: str) -> None:
         self._exchange = exchange
         self._symbols: dict[str, str] = {}
+        self._asked: dict[str, float] = {}  # when, of those not heard of yet
         self._held: dict[str, _Held] = {}  # by name, as the others
         self._behind: dict[str, int] = {}  # the newest trade of those of which beats know more than we
 
@@ -42,23 +43,31 @@ class Book:
         """The pairs asked for, refused ones too."""
         return set(self._symbols)
 
-    def expect(self, name: str, symbol: str) -> None:
-        """Know that this pair was asked for."""
+    def expect(self, name: str, symbol: str, now: float) -> None:
+        """Know that this pair was asked for, `now`."""
         self._symbols[name] = symbol
+        self._asked[name] = now
+
+    def unheard(self, before: float) -> dict[str, str]:
+        """Return the symbols, by name, of pairs asked for before that of which nothing has come."""
+        return {name: self._symbols[name] for name, asked in self._asked.items() if asked < before}
 
     def forget(self, name: str) -> None:
         """Know that it is no longer."""
         self._symbols.pop(name, None)
+        self._asked.pop(name, None)
         self._drop(name)
 
     def take(self, news: News, now: float) -> str:
         """Take news that came at `now` and return which of KINDS it is."""
         if news.name not in self._symbols:
             return "refused" if isinstance(news, Refused) else "junk"
+        if not isinstance(news, Beat):
+            self._asked.pop(news.name, None)
         if isinstance(news, Pushed):
             return self._take(news, now)
         if isinstance(news, Beat):
-            return self._compare(news)
+            return self._compare(news, now)
         self._drop(news.name)
         return "refused"
 
@@ -77,7 +86,7 @@ class Book:
         self._held[news.name] = _Held(ticker, news.order, news.trade, now)
         return "ticker"
 
-    def _compare(self, beat: Beat) -> str:
+    def _compare(self, beat: Beat, now: float) -> str:
         """Tell a beat from a gap: one may overtake the ticker of the trade it knows; the next beat does not."""
         held = self._held.get(beat.name)
         if held is None or beat.trade <= held.trade:
@@ -85,6 +94,7 @@ class Book:
             return "beat"
         if self._behind.get(beat.name, 0) > held.trade:
             self._drop(beat.name)
+            self._asked[beat.name] = now
             return "gap"
         self._behind[beat.name] = beat.trade
         return "beat"

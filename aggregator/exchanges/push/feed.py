@@ -22,6 +22,7 @@ _SETTLED = 60.0  # seconds after which a connection was a good one, and the paus
 _LOOK = 1.0  # seconds between two looks at what is wanted, and at whether it comes
 _NOT_YET = "connected, no young ticker yet"
 _NO_TICKERS = 30.0  # seconds of beats without a ticker after which a connection is given up
+_ASK_AGAIN = 30.0  # seconds after which a pair is asked for anew of which nothing has come
 
 
 class Feed:
@@ -159,8 +160,10 @@ class Feed:
         new = {name: symbol for symbol, name in self._names.items() if name not in self._book.names}
         for name in gone:
             self._book.forget(name)
+        now = self._clock()
+        new |= self._book.unheard(now - _ASK_AGAIN)
         for name, symbol in new.items():
-            self._book.expect(name, symbol)
+            self._book.expect(name, symbol, now)
         self._ask(dialect.unsubscribe, gone)
         self._ask(dialect.subscribe, list(new))
         return bool(self._names)

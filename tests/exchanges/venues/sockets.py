@@ -41,7 +41,8 @@ class Feed:
         pairs = [(base, quote) for base in ("btc", "eth", "doge") for quote in ("usdt", "usd")]
         self.rest = self.polled([Quote(*pair, self.polled_price, self.volume) for pair in pairs], self.now)
         self.unlisted: set[str] = set()  # by the venue's name
-        self.mute = False  # say nothing at all, but hold the connection
+        self.mute = False  # say and do nothing at all, but hold the connection; what was asked for is done later
+        self.overhears: set[str] = set()  # by the venue's name: the next subscription of it is lost
         self.beats_only = False
         self.behind = 0.0  # seconds its clock is
         self.handshake = 101  # or the status that refuses it
@@ -52,6 +53,7 @@ class Feed:
         self.trades = 1000
         self._open: set[web.WebSocketResponse] = set()
         self._wanted: dict[web.WebSocketResponse, list[str]] = {}
+        self._waiting: dict[web.WebSocketResponse, list[dict[str, object]]] = {}
         self._frozen: float | None = None
         self.url = ""
 
@@ -110,7 +112,7 @@ class Feed:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.connections += 1
-        self._wanted[socket] = []
+        self._wanted[socket], self._waiting[socket] = [], []
         self._open.add(socket)
         telling = asyncio.create_task(self._tell(socket))
         try:
@@ -118,18 +120,30 @@ class Feed:
             async for message in socket:
                 asked = json.loads(message.data)
                 self.heard.append(asked)
-                if not self.mute:
-                    await self.serve(socket, asked)
+                if self.mute:
+                    self._waiting[socket].append(asked)
+                else:
+                    await self._hear(socket, asked)
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
             self._open.discard(socket)
         return socket
 
+    async def _hear(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
+        lost = {name for name in self.overhears if name in json.dumps(asked)}
+        self.overhears -= lost
+        if not lost:
+            await self.serve(socket, asked)
+
     async def _tell(self, socket: web.WebSocketResponse) -> None:
         while True:
             await asyncio.sleep(PERIOD)
-            if self.mute or not self._wanted[socket]:
+            if self.mute:
+                continue
+            while self._waiting[socket]:
+                await self._hear(socket, self._waiting[socket].pop(0))
+            if not self._wanted[socket]:
                 continue
             self.trades += 1
             self.rounds += 1
