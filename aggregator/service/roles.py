@@ -1,7 +1,6 @@
 """What runs in one process, by its role: the refresher, the API, or both."""
 
 import asyncio
-import gc
 import os
 import socket
 import time
@@ -45,6 +44,7 @@ from aggregator.refresher import Policy, Refresher, most_in_job, seconds_togethe
 from aggregator.service.exchanges import open_exchanges
 from aggregator.service.opening import cache_of, catalog_of, open_history, open_redis, open_tracer
 from aggregator.service.pulse import Pulse
+from aggregator.service.running import settle_memory
 from aggregator.service.server import STOP_SECONDS, Server, address_of, limits_of, listening
 from aggregator.settings import Settings
 from aggregator.stores.redis.board import Board, Teller
@@ -96,7 +96,7 @@ async def serve_on(listener: socket.socket | None, settings: Settings, catalog: 
     async with AsyncExitStack() as stack:
         process = _Process(settings, catalog, stack, stop)
         app = await process.open()
-        _settle_memory()
+        settle_memory()
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(settings.exchange_timeout + _LONGEST_REFRESH, _LONGEST_STOP)
@@ -302,13 +302,3 @@ def _policy(settings: Settings) -> Policy:
 def _name() -> str:
     """Return a name that no other process on the same Redis has."""
     return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _settle_memory() -> None:
-    """Look for garbage less often, and not among what lives as long as the process: requests leave no cycles behind.
-
-    Worth 8 % of the requests a second, and the pauses that a look through everything takes.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
