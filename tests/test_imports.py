@@ -17,7 +17,7 @@ LAYERS = [
     ["conversion", "tracing"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage"],
-    ["freshness", "commit", "work", "accesses", "ages"],
+    ["freshness", "commit", "work", "filling", "accesses", "ages"],
     ["ranking", "tally", "fanout"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
     ["service", "dead_letters"],
@@ -26,6 +26,7 @@ LAYERS = [
 ]
 HOMES = {
     "aiohttp": ["exchanges/http.py", "exchanges/push/socket.py"],
+    "yarl": ["exchanges/http.py"],
     "aiobreaker": ["exchanges/guard.py"],
     "aiolimiter": ["exchanges/allowance.py"],
     "ccxt": ["exchanges/ccxt.py"],

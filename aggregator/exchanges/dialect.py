@@ -57,7 +57,7 @@ class Dialect(Protocol):
         """Spell the pair without having read the listing. Raises NotListed when that cannot be done."""
 
     def path(self, markets: Sequence[Market]) -> str:
-        """Return the path and query that ask for the tickers."""
+        """Return the path and query that ask for the tickers, as they are sent."""
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
         """Read the answer. Raises Undecodable, or what else the exchange says of the whole call, such as NotListed."""
