@@ -157,9 +157,10 @@ def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
 
 
 def test_the_assets_by_rank(service: Service) -> None:
-    """All thousand, with tier and rank."""
+    """All thousand, with tier and rank, and how many exchanges trade each."""
     assets = service.get("/assets").json["assets"]
-    assert assets[0] == {"symbol": "btcusdt", "base": "btc", "quote": "usdt", "tier": "hot", "rank": 1}
+    first = {"symbol": "btcusdt", "base": "btc", "quote": "usdt", "tier": "hot", "rank": 1}
+    assert assets[0] == first | {"venues": 3, "too_few_venues": False}
     assert [asset["rank"] for asset in assets] == list(range(1, 1001))
 
 

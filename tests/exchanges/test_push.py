@@ -19,10 +19,10 @@ from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import MOST_BYTES, connector
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, Ticker, Tier
+from aggregator.models import Asset, Clock, Ticker, Tier
 from aggregator.service.exchanges import DIALECTS, PUSHING
 from tests.exchanges.test_http import value
-from tests.exchanges.venues.sockets import FEEDS, opened
+from tests.exchanges.venues.sockets import FEEDS, KrakenFeed, opened
 from tests.exchanges.venues.sockets import Feed as Pushing
 from tests.parts.ports import free_port
 
@@ -323,6 +323,18 @@ async def test_a_subscription_that_was_lost_is_made_again(monkeypatch: pytest.Mo
         monkeypatch.setattr("aggregator.exchanges.push.feed._ASK_AGAIN", 0.1)
         await until(scene.young)
         assert scene.venue.connections == 1
+
+
+async def test_a_feed_that_tells_no_time() -> None:
+    """Its tickers have that of their receipt, and say so."""
+    venue = KrakenFeed()
+    venue.tells_time = False
+    async with running("kraken", venue=venue) as scene:
+        await until(scene.young)
+        ticker = await scene.ticker()
+        assert ticker.clock is Clock.RECEIPT
+        assert abs(ticker.timestamp - time.time()) < SECONDS
+        assert scene.venue.polls == scene.count("junk") == 0
 
 
 async def test_a_symbols_file_without_base_and_quote_is_polled() -> None:

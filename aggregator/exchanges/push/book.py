@@ -16,7 +16,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.exchanges.push.dialect import Beat, News, Pushed, Refused
-from aggregator.models import Ticker
+from aggregator.models import Clock, Ticker
 
 KINDS = ("ticker", "beat", "gap", "out_of_order", "refused", "junk")
 
@@ -58,14 +58,14 @@ class Book:
         self._asked.pop(name, None)
         self._drop(name)
 
-    def take(self, news: News, now: float) -> str:
-        """Take news that came at `now` and return which of KINDS it is."""
+    def take(self, news: News, now: float, wall: float) -> str:
+        """Take news that came at `now`, in unix seconds at `wall`, and return which of KINDS it is."""
         if news.name not in self._symbols:
             return "refused" if isinstance(news, Refused) else "junk"
         if not isinstance(news, Beat):
             self._asked.pop(news.name, None)
         if isinstance(news, Pushed):
-            return self._take(news, now)
+            return self._take(news, now, wall)
         if isinstance(news, Beat):
             return self._compare(news, now)
         self._drop(news.name)
@@ -76,13 +76,16 @@ class Book:
         held = self._held.get(name)
         return None if held is None else (held.ticker, held.received)
 
-    def _take(self, news: Pushed, now: float) -> str:
-        if not (_is_amount(news.price) and _is_amount(news.volume) and math.isfinite(news.timestamp)):
+    def _take(self, news: Pushed, now: float, wall: float) -> str:
+        told = news.timestamp is not None
+        timestamp = wall if news.timestamp is None else news.timestamp
+        if not (_is_amount(news.price) and _is_amount(news.volume) and math.isfinite(timestamp)):
             return "junk"
         held = self._held.get(news.name)
         if held is not None and news.order < held.order:
             return "out_of_order"
-        ticker = Ticker(self._exchange, self._symbols[news.name], news.price, news.volume, news.timestamp)
+        clock = Clock.EXCHANGE if told else Clock.RECEIPT
+        ticker = Ticker(self._exchange, self._symbols[news.name], news.price, news.volume, timestamp, clock)
         self._held[news.name] = _Held(ticker, news.order, news.trade, now)
         return "ticker"
 

@@ -15,13 +15,14 @@ T = TypeVar("T")
 class Pushed(msgspec.Struct, gc=False, frozen=True):
     """A ticker, by the exchange's `name` of the pair: price in quote units, volume in base units, unix seconds.
 
-    `order` grows from one ticker of a pair to the next. `trade` numbers its newest trade, where beats speak of that.
+    Without a timestamp, it has that of its receipt. `order` never falls from one ticker of a pair to the next. `trade`
+    numbers its newest trade, where beats speak of that.
     """
 
     name: str
     price: Decimal
     volume: Decimal
-    timestamp: float
+    timestamp: float | None
     order: int
     trade: int = 0
 

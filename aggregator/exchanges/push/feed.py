@@ -185,7 +185,7 @@ class Feed:
             self._note(news)
 
     def _note(self, news: News) -> None:
-        kind = self._book.take(news, self._clock())
+        kind = self._book.take(news, self._clock(), self._now())
         self._count(kind)
         if kind == "ticker":
             self._believe(news.name)

@@ -1,7 +1,8 @@
 """Kraken (v2) pushes a `ticker` as a snapshot when asked for and at every trade, and a heartbeat when there is nothing.
 
-Numbers are JSON numbers, `volume` is that of 24 hours in base units, `timestamp` RFC 3339. The names are the usual ones
-(BTC/USD, not XBT). There are no sequence numbers: each ticker is whole, and its time tells which of two is the newer.
+Numbers are JSON numbers, `volume` is that of 24 hours in base units, `timestamp` RFC 3339; a ticker without one, as all
+once were, is as of when it comes. The names are the usual ones (BTC/USD, not XBT). There are no sequence numbers: each
+ticker is whole, and its time tells which of two is the newer.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ class _Ticker(msgspec.Struct):
     symbol: str
     last: Decimal
     volume: Decimal
-    timestamp: datetime
+    timestamp: datetime | None = None
 
 
 class _Frame(msgspec.Struct):
@@ -72,6 +73,8 @@ class KrakenPush:
 
 
 def _pushed(said: _Ticker) -> Pushed:
+    if said.timestamp is None:
+        return Pushed(said.symbol, said.last, said.volume, None, 0)
     if said.timestamp.tzinfo is None:
         raise Undecodable("a time without its zone")
     seconds = said.timestamp.timestamp()

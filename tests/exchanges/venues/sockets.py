@@ -248,6 +248,7 @@ class CoinbaseFeed(Feed):
 class KrakenFeed(Feed):
     """Numbers as JSON numbers; a status first, a snapshot when asked for, a heartbeat when there is nothing else."""
 
+    tells_time = True  # which it has not always done
     push_path = "/v2"
     polled = KrakenVenue
 
@@ -279,10 +280,11 @@ class KrakenFeed(Feed):
 
     def ticker(self, name: str, kind: str) -> str:
         """Return a ticker message."""
+        time_told = f',"timestamp":"{self.stamp()}"' if self.tells_time else ""
         return (
             f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{name}","bid":0.10025,"bid_qty":740.0,'
             f'"ask":0.10036,"ask_qty":1361.44813783,"last":{self.price_of(name)},"volume":{self.volume},"vwap":0.10148,'
-            f'"low":0.09979,"high":0.10285,"change":-0.00017,"change_pct":-0.17,"timestamp":"{self.stamp()}"}}]}}'
+            f'"low":0.09979,"high":0.10285,"change":-0.00017,"change_pct":-0.17{time_told}}}]}}'
         )
 
     def beat(self, name: str) -> str:  # noqa: ARG002  # one for all
