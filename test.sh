@@ -66,7 +66,7 @@ case "$what" in
     .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
   live-exchanges)
     names=()
-    [ $# -ge 1 ] && { names=(--exchanges "$1"); shift; }
+    [ $# -ge 1 ] && [ "${1#-}" = "$1" ] && { names=(--exchanges "$1"); shift; }
     .venv/bin/pytest tests/live_exchanges.py "${names[@]}" "$@" ;;
   containers) .venv/bin/pytest tests/containers.py "$@" ;;
   *) sed -n '2,14s/^# //p' "$0" >&2; exit 2 ;;

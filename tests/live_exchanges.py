@@ -5,6 +5,7 @@ trade, which this file asks for itself, at an address that our dialects do not u
 """
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from aggregator.service.exchanges import DIALECTS
+from aggregator.targets import exchange_targets
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -53,6 +56,21 @@ def last(name: str, base: str, quote: str) -> Decimal:
     return Decimal(price(spelling.format(base=base.upper(), quote=quote.upper())))
 
 
+def _away(names: str) -> list[str]:
+    """Say of each exchange that cannot be reached from here why; whatever one answers, it is there."""
+    found = []
+    for target in exchange_targets(names):
+        if target.dialect in DIALECTS:
+            url = target.url or DIALECTS[target.dialect]().public_url
+            try:
+                urllib.request.urlopen(url, timeout=10).close()
+            except urllib.error.HTTPError as answer:
+                answer.close()
+            except OSError as error:
+                found.append(f"{target.name} ({url}): {error}")
+    return found
+
+
 @pytest.fixture(scope="module")
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run the service on the exchanges named."""
@@ -60,6 +78,12 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     symbols = folder / "symbols.csv"
     symbols.write_text(SYMBOLS)
     names = str(request.config.getoption("--exchanges") or ",".join(LAST))
+    try:
+        away = _away(names)
+    except ValueError as error:
+        pytest.fail(str(error), pytrace=False)
+    if away:
+        pytest.fail("this needs the internet; not reached: " + "; ".join(away), pytrace=False)
     service = Service(folder, symbols_file=symbols, exchanges=names, exchange_timeout=5, grace=3).started()
     yield service
     service.process.stop()
