@@ -56,7 +56,9 @@ class Plan:
         self.resources: list[dict[str, Any]] = shown["planned_values"]["root_module"]["resources"]
         self.unknown = {one["address"]: one["change"]["after_unknown"] for one in shown["resource_changes"]}
         self.changes = {
-            one["address"]: one for one in shown["resource_changes"] if one["change"]["actions"] not in (["no-op"], ["read"])
+            one["address"]: one
+            for one in shown["resource_changes"]
+            if one["change"]["actions"] not in (["no-op"], ["read"])
         }
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
@@ -154,5 +156,7 @@ def moto(account: str = ACCOUNT) -> Iterator[str]:
         return True
 
     wait_for(answers, what="moto")
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()
