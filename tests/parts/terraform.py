@@ -60,6 +60,8 @@ class Plan:
             for one in shown["resource_changes"]
             if one["change"]["actions"] not in (["no-op"], ["read"])
         }
+        written = shown["configuration"]["root_module"]["resources"]
+        self._expressions = {one["address"]: one.get("expressions", {}) for one in written}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the values of the resources of a kind, by address without the kind."""
@@ -69,6 +71,11 @@ class Plan:
         """Return the values of the only resource of a kind."""
         (values,) = self.of(kind).values()
         return values
+
+    def named(self, resource: str, argument: str) -> list[str]:
+        """Return what an argument names, as it is written: what it stands for may not be known before it is made."""
+        names: list[str] = self._expressions[resource][argument]["references"]
+        return names
 
     def cloud_init(self) -> dict[str, str]:
         """Return what each kind of machine is told at its start."""
