@@ -263,6 +263,10 @@ def test_groups_grow_with_their_work(plan: Plan) -> None:
         if one["policy_type"] == "StepScaling"
     }
     assert steps == {'refresher_lag["up"]': 1, 'refresher_lag["down"]': -1}
+    alarms = plan.of("aws_cloudwatch_metric_alarm")
+    interval = int(EVERYTHING["settings"]["HOT_INTERVAL"])
+    assert alarms["refresher_lag_up[0]"]["threshold"] == interval / 2
+    assert alarms['main["refreshers-behind"]']["threshold"] == interval
 
 
 def test_every_alarm_tells_somebody(plan: Plan) -> None:
