@@ -1,12 +1,13 @@
 """A price service between you and the exchanges, told as one walk through its rooms.
 
-`tiers` reads symbols.csv and `work` says whose turn it is; `refresher` asks the `exchanges` (each behind its guard)
-until there is a `quorum`, `pricing` makes one price of their tickers, and `commit` puts it into the `stores`: a
-history for good and a cache for lookups, which tells the `hub`, which tells near memory in every process, and the
-`fanout` each `reader` of live prices. `lookup` is the way back: near, cache, history, or a refresh now; `api` speaks
-HTTP, and `accesses` and `ranking` turn what is asked for into tiers where that is wanted. `models` and `errors` are
-the nouns everyone uses, `ports` the seams between the rooms, `settings` what you may choose, and `service` the one
-place that knows which adapter is behind which seam and which process does what. `logs` and `tracing` are how any of
-them tells what happens, and `telemetry` who sends that on, where it is wanted. `__main__` is the command line, `demo`
-the whole thing with invented exchanges, and `doctor` looks at everything outside that all this depends on.
+`tiers` reads symbols.csv, `work` says whose turn it is and `filling` who comes first; `refresher` asks the
+`exchanges` (each behind its guard) until there is a `quorum`, `pricing` makes one price of their tickers, and
+`commit` puts it into the `stores`: a history for good and a cache for lookups, which tells the `hub`, which tells
+near memory in every process, and the `fanout` each `reader` of live prices. `lookup` is the way back: near, cache,
+history, or a refresh now; `api` speaks HTTP, and `accesses` and `ranking` turn what is asked for into tiers where
+that is wanted. `models` and `errors` are the nouns everyone uses, `ports` the seams between the rooms, `settings`
+what you may choose, and `service` the one place that knows which adapter is behind which seam and which process does
+what. `logs` and `tracing` are how any of them tells what happens, and `telemetry` who sends that on, where it is
+wanted. `__main__` is the command line, `demo` the whole thing with invented exchanges, and `doctor` looks at
+everything outside that all this depends on.
 """

@@ -71,6 +71,9 @@ class Work(Protocol):
     def filling(self, tier: Tier) -> AbstractAsyncContextManager[None]:
         """Return what keeps other processes from filling the tier at the same time."""
 
+    def upcoming(self, tier: Tier) -> Sequence[str]:
+        """Return the tier's symbols, first whoever's turn comes next."""
+
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job."""
 

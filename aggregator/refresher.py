@@ -1,8 +1,6 @@
 """The refresh path: who is due -> ask every exchange -> a price each -> every sink. Each tier has a lane of its own."""
 
 import asyncio
-import logging
-import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,10 +11,11 @@ import structlog
 
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
+from aggregator.filling import Filling, OnFill, Outcomes
 from aggregator.flight import SingleFlight
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Ticker, Tier
+from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.ports import Exchange, Job, Store, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
@@ -24,8 +23,6 @@ from aggregator.tiers import Catalog
 from aggregator.tracing import UNTRACED, Tracer, Value
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
-Outcomes = dict[str, Price | NoPrice]
-OnFill = Callable[[Tier, int], None]
 
 _MOST_IN_JOB = 100
 _FEW_IN_JOB = 8  # where an exchange takes one symbol a call, so that a job does not take all its slots
@@ -80,7 +77,6 @@ class Refresher:
         self._by_hand = asyncio.Semaphore(policy.lane)
         self._flights: SingleFlight[str, Outcomes] = SingleFlight()
         self._calls: set[Call] = set()
-        self._filled: dict[str, float] = {}  # when the first fill asked for what has had no turn since
         self._log = structlog.get_logger()
         self._rules = {
             tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources)
@@ -88,18 +84,18 @@ class Refresher:
         }
 
     async def run(self, on_fill: OnFill) -> None:
-        """Fill hot, then medium, then cold, each tier going on by its schedule as soon as it is filled. Never returns.
+        """Fill hot, then medium, then cold, each tier keeping its schedule from when its fill begins. Never returns.
 
         `on_fill` hears of how many assets of a tier were refreshed for the first time.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work.run())
             for tier in Tier:
-                assets = self._catalog.of(tier)
-                if assets:
-                    unpriced = await self._fill_first(tier, assets, on_fill)
-                    group.create_task(self._keep(tier))
-                    group.create_task(self._fill_again(tier, unpriced))
+                if self._catalog.of(tier):
+                    interval = self._catalog.cadence[tier].interval
+                    filling = Filling(self._work, tier, self._most, interval, self._clock)
+                    await self._begin(filling, group, on_fill)
+                    group.create_task(filling.again())
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Fetch, aggregate and store now; callers at the same moment share one fetch."""
@@ -117,14 +113,17 @@ class Refresher:
         for sink in self._sinks:
             await sink.close(patience)
 
-    async def _fill_first(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
+    async def _begin(self, filling: Filling, group: asyncio.TaskGroup, on_fill: OnFill) -> None:
         """Fill the tier, but for what the cache has fresh: from before a restart, or from another refresher."""
+        tier = filling.tier
         async with self._work.filling(tier):
+            assets = self._catalog.of(tier)
             fresh = await self._fresh(tier, assets)
             on_fill(tier, len(fresh))
             if fresh:
                 self._log.info("tier_found_fresh", tier=tier.value, assets=len(fresh))
-            return await self._fill(tier, [asset for asset in assets if asset.symbol not in fresh], on_fill)
+            group.create_task(self._keep(filling))
+            await filling.first([asset.symbol for asset in assets if asset.symbol not in fresh], on_fill)
 
     async def _fresh(self, tier: Tier, assets: Sequence[Asset]) -> set[str]:
         """Return those the cache has a price of that can wait for its turn: at most half an interval old."""
@@ -136,71 +135,23 @@ class Refresher:
         oldest = self._now() - self._catalog.cadence[tier].interval / 2
         return {price.asset for price in held.values() if price.timestamp >= oldest}
 
-    async def _fill(self, tier: Tier, assets: Sequence[Asset], on_fill: OnFill) -> list[Asset]:
-        """Refresh each asset once; return those that have no price yet but might."""
-        started = self._clock()
-        outcomes: Outcomes = {}
-
-        async def fill(batch: Sequence[Asset]) -> None:
-            asked = self._clock()
-            found = await self._in_lane(tier, batch)
-            outcomes.update(found)
-            self._filled |= {symbol: asked for symbol, outcome in found.items() if isinstance(outcome, Price)}
-            on_fill(tier, len(batch))
-
-        async with asyncio.TaskGroup() as jobs:
-            for first in range(0, len(assets), self._most):
-                await self._lanes[tier].acquire()
-                jobs.create_task(fill(assets[first : first + self._most]))
-        priced = sum(isinstance(outcome, Price) for outcome in outcomes.values())
-        missed = Counter(f"{one.exchange}: {one.reason}" for outcome in outcomes.values() for one in outcome.left_out)
-        self._log.log(
-            logging.INFO if priced == len(assets) else logging.WARNING,
-            "tier_filled",
-            tier=tier.value,
-            assets=len(assets),
-            priced=priced,
-            seconds=round(self._clock() - started, 2),
-            **({"left_out": dict(missed)} if missed else {}),
-        )
-        return [asset for asset in assets if _might_be_priced(outcomes.get(asset.symbol))]
-
-    async def _fill_again(self, tier: Tier, unpriced: Sequence[Asset]) -> None:
-        """Go on with what the first fill could not price, at growing pauses until the tier's interval takes over.
-
-        Exchanges that come up a moment after us must not cost a cold asset five minutes.
-        """
-        pause, interval = 1.0, self._catalog.cadence[tier].interval
-        while unpriced and pause < interval:
-            await asyncio.sleep(pause)
-            unpriced = await self._fill(tier, unpriced, lambda _tier, _assets: None)
-            pause *= 2
-
-    async def _keep(self, tier: Tier) -> None:
+    async def _keep(self, filling: Filling) -> None:
         """Do the tier's jobs, for ever. One is taken only when the lane has a place for it: others may be waiting."""
+        tier = filling.tier
         missed = self._metrics.refresh_missed.labels(tier.value)
         async with asyncio.TaskGroup() as jobs:
             while True:
                 await self._lanes[tier].acquire()
-                job = await self._work.take(tier)
+                job, symbols = await filling.take(jobs)
                 missed.inc(self._work.pop_missed(tier))
-                jobs.create_task(self._do(job))
+                jobs.create_task(self._do(filling, job, symbols))
 
-    async def _do(self, job: Job) -> None:
-        """Do a job, but for what the first fill has done since it was due: a large tier's takes minutes."""
-        due = self._clock() - self._work.waited(job)
-        assets = [
-            asset for symbol in job.symbols if (asset := self._catalog.find(symbol)) and self._is_left(symbol, due)
-        ]
-        await self._in_lane(job.tier, assets)
-        await self._work.done(job)
-
-    def _is_left(self, symbol: str, due: float) -> bool:
-        """Whether the fill has left the turn that was due then; with the first it has left, it is over."""
-        if self._filled.get(symbol, -math.inf) >= due:
-            return False
-        self._filled.pop(symbol, None)
-        return True
+    async def _do(self, filling: Filling, job: Job | None, symbols: Sequence[str]) -> None:
+        """Do what is left of a job, or a piece of the fill."""
+        assets = [asset for symbol in symbols if (asset := self._catalog.find(symbol))]
+        filling.note(symbols, await self._in_lane(filling.tier, assets))
+        if job is not None:
+            await self._work.done(job)
 
     async def _in_lane(self, tier: Tier, assets: Sequence[Asset]) -> Outcomes:
         """Refresh those not under way; the caller has taken a place in the tier's lane, which this gives back."""
@@ -303,8 +254,3 @@ class Refresher:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         return call
-
-
-def _might_be_priced(outcome: Price | NoPrice | None) -> bool:
-    """Whether asking again soon makes sense: not for what has a price, nor for what no exchange lists."""
-    return isinstance(outcome, NoPrice) and any(one.reason is not Reason.NOT_LISTED for one in outcome.left_out)

@@ -185,6 +185,11 @@ class Schedule:
         """The time at which the next slot is due."""
         return self._due(self._slot)
 
+    @property
+    def next_place(self) -> int:
+        """Which thing that is."""
+        return self._slot % self._count
+
     def take(self, now: float) -> list[Turn]:
         """Return the turns due by `now`, longest due first, each thing at most once, and move on past them."""
         end = self._first_after(now)

@@ -28,6 +28,11 @@ class Rota:
         """When the next batch is due."""
         return self._schedule.next_due
 
+    def upcoming(self) -> list[str]:
+        """Return everybody's symbol, first whoever's turn comes next."""
+        place = self._schedule.next_place
+        return [self._catalog.seated(seat) for batch in self._batches[place:] + self._batches[:place] for seat in batch]
+
     def take(self, now: float) -> list[Job]:
         """Return what is due by `now`, each batch at most once."""
         return [
@@ -58,11 +63,13 @@ class OwnWork:
         """Return what keeps nobody from anything: there is nobody else."""
         return nullcontext()
 
+    def upcoming(self, tier: Tier) -> list[str]:
+        """Return the tier's symbols, first whoever's turn comes next."""
+        return self._rota(tier).upcoming()
+
     async def take(self, tier: Tier) -> Job:
-        """Wait for the tier's next job; its schedule begins with the first call."""
-        if tier not in self._rotas:
-            self._rotas[tier] = Rota(self._catalog, tier, self._most, self._clock())
-        rota, due = self._rotas[tier], self._due[tier]
+        """Wait for the tier's next job."""
+        rota, due = self._rota(tier), self._due[tier]
         while not due:
             await asyncio.sleep(max(_TICK, rota.next_due - self._clock()))
             due.extend(rota.take(self._clock()))
@@ -77,4 +84,10 @@ class OwnWork:
 
     def pop_missed(self, tier: Tier) -> int:
         """Return how many turns of an asset in `tier` were passed over since the last call."""
-        return self._rotas[tier].pop_missed()
+        return self._rota(tier).pop_missed()
+
+    def _rota(self, tier: Tier) -> Rota:
+        """Return the tier's rota, which begins with the first call."""
+        if tier not in self._rotas:
+            self._rotas[tier] = Rota(self._catalog, tier, self._most, self._clock())
+        return self._rotas[tier]

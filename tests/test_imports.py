@@ -16,7 +16,7 @@ LAYERS = [
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff"],
     ["tracing"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
-    ["freshness", "commit", "work", "accesses", "ages"],
+    ["freshness", "commit", "work", "filling", "accesses", "ages"],
     ["ranking", "tally", "fanout"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
     ["service", "dead_letters"],
@@ -25,6 +25,7 @@ LAYERS = [
 ]
 HOMES = {
     "aiohttp": ["exchanges/http.py"],
+    "yarl": ["exchanges/http.py"],
     "aiobreaker": ["exchanges/guard.py"],
     "redis": [f"stores/redis/{name}.py" for name in ("client", "cache", "feed", "group", "iam")],
     "aioboto3": ["stores/dynamodb.py", "stores/redis/iam.py"],

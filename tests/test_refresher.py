@@ -205,7 +205,7 @@ async def test_start_fills_hot_then_medium_then_cold() -> None:
     assert len({price.asset for price in parts.cache.written}) == 100
 
 
-@pytest.mark.parametrize(("waited", "asked"), [((60, 50), 1), ((60, -1), 2), ((60,), 1), ((-1, 60), 3)])
+@pytest.mark.parametrize(("waited", "asked"), [((60, 50), 1), ((60, -1), 2), ((60,), 1), ((60, -1, 60), 3)])
 async def test_what_was_due_before_the_fill_is_done_by_it(waited: tuple[float, ...], asked: int) -> None:
     """Others' jobs of that time would ask for everything once more; the next turn of the same asset is its own."""
     work = Backlog(*waited)
@@ -268,7 +268,7 @@ async def test_what_is_due_together_is_asked_for_in_one_call() -> None:
     await asyncio.gather(running, return_exceptions=True)
     await parts.refresher.close(1)
     assert len(set(parts.exchanges[0].asked[:100])) == 100
-    assert parts.exchanges[0].asked[100:110] == [f"s{number}" for number in range(10)]
+    assert parts.exchanges[0].asked[100:110] == [f"s{number}" for number in range(10, 20)]
     assert parts.cache.written[0].price == 101
 
 

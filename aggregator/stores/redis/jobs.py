@@ -102,6 +102,10 @@ class SharedWork:
             with suppress(StoreUnavailable), mapped():
                 await lock.release()
 
+    def upcoming(self, tier: Tier) -> list[str]:
+        """Return the tier's symbols, first whoever's turn comes next by Redis' clock."""
+        return self._rota(tier).upcoming()
+
     async def take(self, tier: Tier) -> Job:
         """Wait for the tier's next job: our own from while Redis was away, one a dead refresher left, or a new one."""
         backoff, lane = Backoff(_OWN_SECONDS), self._lanes[tier]
