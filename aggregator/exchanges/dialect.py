@@ -27,7 +27,7 @@ class Dialect(Protocol):
     most_symbols: int  # in one call; with 1, both functions get one asset each time
 
     def path(self, assets: Sequence[Asset]) -> str:
-        """Return path and query that ask for the tickers, as they are sent. Raises NotListed when they cannot be asked for."""
+        """Return path and query, as they are sent, that ask for the tickers. Raises NotListed when it cannot ask."""
 
     def parse(self, exchange: str, assets: Sequence[Asset], answer: Answer) -> Tickers:
         """Read the answer. Raises Undecodable, or what else the exchange says of the whole call, such as NotListed."""
