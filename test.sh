@@ -4,7 +4,7 @@
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling and fuzzing at full length (a few minutes; short in ./test.sh)
-# ./test.sh terraform      the deployment: Terraform, cloud-init (run once where there is Docker), checkov in a venv of its own
+# ./test.sh terraform      the deployment on AWS: all of it applied to moto, cloud-init run where there is Docker, and checkov
 # ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment as an operator would
@@ -54,7 +54,7 @@ case "$what" in
   real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
-  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py" tests/terraform "$@" ;;
+  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }

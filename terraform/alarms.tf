@@ -54,7 +54,7 @@ locals {
       redis-sign-in      = { say = "Redis refuses sign-ins: look at the user group and at elasticache:Connect.", in = "AWS/ElastiCache", of = "AuthenticationFailures", by = { ReplicationGroupId = local.redis_id }, stat = "Sum", when = ">", than = 0, for = 3 }
     },
     { for name, alarm in {
-      refreshers-behind = { say = "The refreshers are an interval behind, or none reports: prices grow old.", in = local.name, of = "price_jobs_lag_seconds", by = { group = "refresher", tier = "hot" }, stat = "Maximum", when = ">", than = 5, for = 5, missing = "breaching" }
+      refreshers-behind = { say = "The refreshers are an interval behind, or none reports: prices grow old.", in = local.name, of = "price_jobs_lag_seconds", by = { group = "refresher", tier = "hot" }, stat = "Maximum", when = ">", than = local.hot_interval, for = 5, missing = "breaching" }
       refreshes-fail    = { say = "Hot assets get no price from any exchange.", in = local.name, of = "price_refresh_errors_total", by = { group = "refresher", tier = "hot" }, stat = "Sum", when = ">", than = 20, for = 5 }
       outbox-old        = { say = "A price has been waiting five minutes for DynamoDB.", in = local.name, of = "price_outbox_oldest_age_seconds", by = { group = "refresher" }, stat = "Maximum", when = ">", than = 300, for = 2 }
       outbox-gives-up   = { say = "An outbox is full: prices of that tier are given up.", in = local.name, of = "price_outbox_refused_total", by = { group = "refresher" }, stat = "Sum", when = ">", than = 0, for = 1 }

@@ -99,7 +99,7 @@ resource "aws_cloudwatch_metric_alarm" "refresher_lag_up" {
   dimensions          = { group = "refresher", tier = "hot" }
   statistic           = "Maximum"
   comparison_operator = "GreaterThanThreshold"
-  threshold           = tonumber(lookup(var.settings, "HOT_INTERVAL", "5")) / 2
+  threshold           = local.hot_interval / 2
   period              = 60
   evaluation_periods  = 3
   treat_missing_data  = "notBreaching"

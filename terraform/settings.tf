@@ -29,6 +29,7 @@ locals {
     "${name}=mock+http://${name}.${local.domain}:${port}"
   ])
   exchanges_setting = coalesce(var.exchanges, local.mock_setting)
+  hot_interval      = tonumber(lookup(var.settings, "HOT_INTERVAL", "5")) # by which alarms and scaling go
 
   # Names only: the values of one are not known before Redis is there, and `for_each` wants to know.
   parameters = merge([

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.doctor.report import place
-from aggregator.errors import StoreError, StoreRefused
+from aggregator.errors import CannotGoOn, StoreError, StoreRefused
 from aggregator.metrics import Metrics
 from aggregator.models import Price, Tier
 from aggregator.service.opening import FILE_MEND, TABLE_MEND, attempt, open_redis, table_of
@@ -153,6 +153,8 @@ async def _try_file(path: Path, make: Callable[[Path], File], setting: str) -> S
         await attempt(file.open(), setting, FILE_MEND)
         await attempt(file.ping(), setting, FILE_MEND)
         return await file.size() if isinstance(file, OutboxFile) else Size(0, None, 0, 0)
+    except CannotGoOn as error:
+        raise CannotGoOn(error.what.replace(str(there), str(path)), error.mend) from error
     finally:
         await file.close()
         if there != path:

@@ -378,9 +378,11 @@ async def test_expiry(on_dynamodb: dict[str, object], dynamodb_running: DynamoSe
 
 
 def test_outbox_in_no_folder(on_dynamodb: dict[str, object], tmp_path: Path) -> None:
-    """A path that cannot hold a file."""
-    report = Report(ran(**on_dynamodb | {"outbox_path": tmp_path / "none" / "outbox.db"}))
+    """A path that cannot hold a file, named as the settings have it."""
+    path = tmp_path / "none" / "outbox.db"
+    report = Report(ran(**on_dynamodb | {"outbox_path": path}))
     assert (report.code, report.amiss()) == (2, {"outbox": "fail"})
+    assert f" {path}: " in report.of("outbox")[1]
     assert "AGGREGATOR_OUTBOX_PATH" in report.of("outbox")[1]
 
 

@@ -18,12 +18,13 @@ from tests.parts.process import ROOT, Process, wait_for
 
 FOLDER = ROOT / "terraform"
 ACCOUNT = "210987654321"  # not moto's usual one, for which the configuration leaves out what moto lacks
+MOTO_S_OWN = "123456789012"
 DIGESTS = {
     name: f"sha256:{digit * 64}" for name, digit in {"aggregator": "a", "prometheus": "b", "grafana": "c"}.items()
 }
 _MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d/plugins", Path("/usr/share/terraform/plugins"))
 _CACHE = "TF_PLUGIN_CACHE_DIR"  # set, it says that the provider may be fetched
-_PLAN_SECONDS = 180
+_SECONDS = 480
 
 
 def missing() -> str:
@@ -54,6 +55,13 @@ class Plan:
         self.outputs = shown["planned_values"].get("outputs", {})
         self.resources: list[dict[str, Any]] = shown["planned_values"]["root_module"]["resources"]
         self.unknown = {one["address"]: one["change"]["after_unknown"] for one in shown["resource_changes"]}
+        self.changes = {
+            one["address"]: one
+            for one in shown["resource_changes"]
+            if one["change"]["actions"] not in (["no-op"], ["read"])
+        }
+        written = shown["configuration"]["root_module"]["resources"]
+        self._expressions = {one["address"]: one.get("expressions", {}) for one in written}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the values of the resources of a kind, by address without the kind."""
@@ -63,6 +71,11 @@ class Plan:
         """Return the values of the only resource of a kind."""
         (values,) = self.of(kind).values()
         return values
+
+    def named(self, resource: str, argument: str) -> list[str]:
+        """Return what an argument names, as it is written: what it stands for may not be known before it is made."""
+        names: list[str] = self._expressions[resource][argument]["references"]
+        return names
 
     def cloud_init(self) -> dict[str, str]:
         """Return what each kind of machine is told at its start."""
@@ -112,23 +125,34 @@ class Terraform:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=_PLAN_SECONDS,
+            timeout=_SECONDS,
         )
 
     def plan(self, variables: Mapping[str, object]) -> Plan:
-        """Plan with these variables."""
+        """Plan with these variables, which later commands have as well."""
         (self.folder / "terraform.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")
         made = self.run("plan", "-lock=false", "-out=plan")
         assert made.returncode == 0, made.stdout
         shown = self.run("show", "-json", "plan")
         return Plan(json.loads(shown.stdout), made.stdout)
 
+    def apply(self) -> None:
+        """Do what was planned."""
+        made = self.run("apply", "plan")
+        assert made.returncode == 0, made.stdout
+
+    def destroy(self) -> list[str]:
+        """Take everything away; return what is left."""
+        gone = self.run("destroy", "-auto-approve")
+        assert gone.returncode == 0, gone.stdout
+        return self.run("state", "list").stdout.split()
+
 
 @contextmanager
-def moto() -> Iterator[str]:
-    """Run moto's server as the account above; give its address."""
+def moto(account: str = ACCOUNT) -> Iterator[str]:
+    """Run moto's server as this account; give its address."""
     port = free_port()
-    environment = os.environ | {"MOTO_ACCOUNT_ID": ACCOUNT}
+    environment = os.environ | {"MOTO_ACCOUNT_ID": account}
     server = Process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], environment=environment)
 
     def answers() -> bool:
@@ -139,5 +163,7 @@ def moto() -> Iterator[str]:
         return True
 
     wait_for(answers, what="moto")
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()

@@ -1,19 +1,20 @@
 """One plan, read by all: everything switched on. Skipped where Terraform or its AWS provider is not there."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.parts.terraform import DIGESTS, Plan, Terraform, missing, moto
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "image_digest": DIGESTS["aggregator"],
     "monitoring": {"prometheus_digest": DIGESTS["prometheus"], "grafana_digest": DIGESTS["grafana"]},
     "certificate_arn": "arn:aws:acm:eu-west-1:210987654321:certificate/00000000-0000-0000-0000-000000000000",
     "nat_gateways": "one",
     "waf": True,
     "alarm_email": "somebody@example.com",
-    "settings": {"HOT_SIZE": "50"},
+    "settings": {"HOT_SIZE": "50", "HOT_INTERVAL": "8"},
 }
 
 

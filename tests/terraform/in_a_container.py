@@ -59,6 +59,7 @@ def test_a_machine_starts_and_ends(plan: Plan, image: str, tmp_path: Path, machi
     assert "agent -a fetch-config -m ec2 -s -c file:/etc/containers/metrics.json" in played
     started = [line.removeprefix("docker run ") for line in played if line.startswith("docker run ")]
     assert [re.findall(r"--name (\w+)", line)[0] for line in started] == CONTAINERS[machine]
-    assert all("--read-only" in line and "--cap-drop ALL" in line and "no-new-privileges" in line for line in started)
+    for bound in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit 256"):
+        assert all(bound in line for line in started), bound
     assert all(re.search(r"@sha256:[0-9a-f]{64}", line) for line in started)
     assert played.count("container ended by SIGTERM") == len(started)

@@ -50,6 +50,9 @@ def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
         'public["0.0.0.0/0-80"]',
         'public["0.0.0.0/0-443"]',
     }
+    assert 'aws_security_group.main["alb"]' in plan.named(
+        "aws_vpc_security_group_ingress_rule.public", "security_group_id"
+    )
     for name, one in rules.items():
         assert one["ip_protocol"] == "tcp", name
         assert not one["from_port"] <= 22 <= one["to_port"], name
@@ -60,6 +63,16 @@ def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
 
 def test_machines_have_no_public_address(plan: Plan) -> None:
     """Not by themselves, not by their subnet; the only public parts are the balancer and the way out."""
+    for machines, argument in {
+        "aws_autoscaling_group.api": "vpc_zone_identifier",
+        "aws_autoscaling_group.refresher": "vpc_zone_identifier",
+        "aws_instance.exchange": "subnet_id",
+        "aws_instance.monitoring": "subnet_id",
+        "aws_elasticache_subnet_group.main": "subnet_ids",
+        "aws_vpc_endpoint.interface": "subnet_ids",
+    }.items():
+        assert "aws_subnet.private" in plan.named(machines, argument), machines
+        assert "aws_subnet.public" not in plan.named(machines, argument), machines
     for one in templates(plan):
         assert [interface["associate_public_ip_address"] for interface in one["network_interfaces"]] == ["false"]
     assert all(one["associate_public_ip_address"] is False for one in plan.of("aws_instance").values())
@@ -234,6 +247,51 @@ def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Pla
     (hook,) = groups["refresher[0]"]["initial_lifecycle_hook"]
     assert hook["lifecycle_transition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
     assert hook["heartbeat_timeout"] > 30 + 90, "to stop, then to drain"
+
+
+def test_groups_grow_with_their_work(plan: Plan) -> None:
+    """The API on CPU; refreshers on CPU and when jobs are late, and less only when neither is."""
+    targets = {
+        name: one["target_tracking_configuration"][0]["target_value"]
+        for name, one in plan.of("aws_autoscaling_policy").items()
+        if one["policy_type"] == "TargetTrackingScaling"
+    }
+    assert targets == {"api_cpu[0]": 50, "refresher_cpu[0]": 60}
+    steps = {
+        name: one["step_adjustment"][0]["scaling_adjustment"]
+        for name, one in plan.of("aws_autoscaling_policy").items()
+        if one["policy_type"] == "StepScaling"
+    }
+    assert steps == {'refresher_lag["up"]': 1, 'refresher_lag["down"]': -1}
+    alarms = plan.of("aws_cloudwatch_metric_alarm")
+    interval = int(EVERYTHING["settings"]["HOT_INTERVAL"])
+    assert alarms["refresher_lag_up[0]"]["threshold"] == interval / 2
+    assert alarms['main["refreshers-behind"]']["threshold"] == interval
+
+
+def test_every_alarm_tells_somebody(plan: Plan) -> None:
+    """The topic, which has a reader, or the group that is to grow; and the budget tells before it is used up."""
+    for name in plan.of("aws_cloudwatch_metric_alarm"):
+        assert plan.unknown[f"aws_cloudwatch_metric_alarm.{name}"].get("alarm_actions"), name
+    assert plan.one("aws_sns_topic_subscription")["endpoint"] == EVERYTHING["alarm_email"]
+    told = {(one["notification_type"], one["threshold"]) for one in plan.one("aws_budgets_budget")["notification"]}
+    assert told == {("ACTUAL", 80), ("FORECASTED", 100)}
+
+
+def test_machines_reach_aws_without_the_internet(plan: Plan) -> None:
+    """By an endpoint for each service they call, and no other."""
+    found = {one["service_name"]: one["vpc_endpoint_type"] for one in plan.of("aws_vpc_endpoint").values()}
+    kinds = dict.fromkeys(("dynamodb", "s3"), "Gateway")
+    kinds |= dict.fromkeys(("ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"), "Interface")
+    assert found == {f"com.amazonaws.eu-west-1.{name}": kind for name, kind in kinds.items()}
+
+
+def test_the_balancer_keeps_a_log_behind_waf(plan: Plan) -> None:
+    """Of every request, and of what WAF blocks, in which keys are blotted out."""
+    assert [one["enabled"] for one in plan.one("aws_lb")["access_logs"]] == [True]
+    assert list(plan.of("aws_wafv2_web_acl_association")) == ["main[0]"]
+    redacted = plan.one("aws_wafv2_web_acl_logging_configuration")["redacted_fields"]
+    assert {one["single_header"][0]["name"] for one in redacted} == {"authorization", "x-api-key"}
 
 
 def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:

@@ -1,0 +1,72 @@
+"""All of it applied to moto by the real AWS provider: `./test.sh terraform`.
+
+Not collected by a plain run, as it takes two minutes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.parts.terraform import MOTO_S_OWN, Plan, Terraform, missing, moto
+from tests.terraform.conftest import EVERYTHING
+
+pytestmark = pytest.mark.real
+
+# What a second plan wants to change because moto does not give it back as it got it; terraform/README.md tells of each.
+EXPLAINED = {
+    "aws_autoscaling_group": {"default_instance_warmup", "launch_template", "capacity_reservation_specification"},
+    "aws_autoscaling_policy": {"enabled", "predictive_scaling_configuration"},
+    "aws_launch_template": {"tag_specifications"},
+    "aws_route53_zone": {"vpc"},
+    "aws_vpc_security_group_egress_rule": {"description"},
+    "aws_vpc_security_group_ingress_rule": {"description"},
+}
+# What it wants to make again, and for what: the machines, and what hangs on them.
+MADE_AGAIN = {"aws_instance": [["associate_public_ip_address"]], "aws_volume_attachment": [["instance_id"]]}
+HANGS_ON_MACHINES = {"aws_route53_record"}
+
+
+def certificate(aws: str) -> str:
+    """Return a certificate that moto has, so that the listener for HTTPS is made as well."""
+    acm = boto3.client(
+        "acm",
+        "eu-west-1",
+        endpoint_url=aws,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106  # moto's
+    )
+    arn: str = acm.request_certificate(DomainName="prices.example.com")["CertificateArn"]
+    return arn
+
+
+def unexplained(plan: Plan) -> dict[str, Any]:
+    """Return what is changed without being told above, by address."""
+    found: dict[str, Any] = {}
+    for address, one in plan.changes.items():
+        kind, change = one["type"], one["change"]
+        if change["actions"] == ["update"]:
+            later = {name for name, unknown in change["after_unknown"].items() if unknown is True}
+            before, after = change["before"], change["after"]
+            changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} - later
+            if changed - EXPLAINED.get(kind, set()) or not (changed or kind in HANGS_ON_MACHINES):
+                found[address] = changed
+        elif change.get("replace_paths") != MADE_AGAIN.get(kind):
+            found[address] = change["actions"], change.get("replace_paths")
+    return found
+
+
+@pytest.mark.skipif(bool(missing()), reason="no terraform, or no AWS provider; see the header")
+def test_it_applies_changes_nothing_the_second_time_and_goes(tmp_path: Path) -> None:
+    """Everything there is: made, planned again without a difference that is ours, and taken away whole."""
+    with moto(MOTO_S_OWN) as aws:
+        terraform = Terraform(tmp_path, aws)
+        variables = EVERYTHING | {"certificate_arn": certificate(aws)}
+        made = terraform.plan(variables)
+        terraform.apply()
+        again = terraform.plan(variables)
+        left = terraform.destroy()
+    assert len(made.resources) > 150
+    assert unexplained(again) == {}
+    assert left == []
