@@ -1,6 +1,6 @@
 """History loses nothing: what Redis published is in the table, through outages, kills, throttling and full disks.
 
-`CHAOS=full` takes the time issue 3 asks for; without it each scenario runs in a few seconds.
+`CHAOS=full` takes a minute or so for each; without it each scenario runs in a few seconds.
 """
 
 import os
@@ -33,7 +33,7 @@ SECONDS = 60 if FULL else 6
 KILLS = 20 if FULL else 4
 SURE = 0.1  # seconds before a kill, after which a published price must not be lost
 DRAINED = 300 if FULL else 60  # seconds an outbox may take on a busy machine; a deadline, not a promise
-RECOVERED = 10  # seconds, as issue 3 asks
+RECOVERED = 10  # seconds
 
 Say = Callable[[str], None]
 
