@@ -45,14 +45,16 @@ checkov() {
   fi
 }
 
+beside=(--numprocesses 2 --dist loadfile) # most tests wait for a process of theirs most of the time
+
 what=${1:-all}
 [ $# -gt 0 ] && shift
 ensure_venv requirements-dev.txt
 case "$what" in
   lint) lint ;;
   unit) .venv/bin/pytest -m "not real" "$@" ;;
-  real) dynamodb_local; .venv/bin/pytest -m real "$@" ;;
-  all)  lint; dynamodb_local; .venv/bin/pytest "$@" ;;
+  real) dynamodb_local; .venv/bin/pytest "${beside[@]}" -m real "$@" ;;
+  all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "$@" ;;
   chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;

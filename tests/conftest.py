@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import browser, dynamodb, exchanges, process, redis_server, terraform
+from tests.parts import aloud, browser, dynamodb, exchanges, process, redis_server, terraform
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
@@ -46,6 +46,11 @@ def pytest_report_header() -> list[str]:
 def _version(redis: str) -> str:
     said = subprocess.run([redis, "--version"], capture_output=True, text=True, check=True)
     return said.stdout.split(" sha")[0].strip()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured where nobody could print."""
+    aloud.say_the_rest(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.parts import DurableDynamo, Scene, Subscriber
 from tests.chaos.stage import Stage
-from tests.parts import dynamodb, exchanges, redis_server
+from tests.parts import aloud, dynamodb, exchanges, redis_server
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
@@ -72,11 +72,6 @@ def proxy(durable_dynamodb: DurableDynamo) -> Iterator[DynamoProxy]:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line that pytest does not keep to itself."""
-
-    def aloud(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {line}")  # noqa: T201  # the figures are the point of the run
-
-    return aloud
+def say(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Say a line of figures."""
+    return lambda line: aloud.say(request, capsys, line)
