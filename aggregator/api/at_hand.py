@@ -72,7 +72,7 @@ class AtHand:
 
 
 def _taken_out(scope: Scope) -> AtOnce | None:
-    """Take the server's way out of the scope, which it knows: as a circle, each request would be left to the collector."""
+    """Take the server's way out of the scope, which it knows: in a circle, requests would be left to the collector."""
     way: AtOnce | None = scope["state"].pop(AT_ONCE, None) if "state" in scope else None
     return way
 
