@@ -55,7 +55,7 @@ case "$what" in
   unit) .venv/bin/pytest -m "not real" "$@" ;;
   real) dynamodb_local; .venv/bin/pytest "${beside[@]}" -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "$@" ;;
-  chaos) dynamodb_local; CHAOS=full .venv/bin/pytest tests/chaos "$@" ;;
+  chaos) dynamodb_local; CHAOS=full .venv/bin/pytest "${beside[@]}" tests/chaos "$@" ;;
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
