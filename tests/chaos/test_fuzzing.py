@@ -95,10 +95,10 @@ def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
     service = start(tmp_path, market, api_keys=KEY)
     wait_for(lambda: service.get("/prices/btcusdt/history").json["prices"] != [])
     fuzzing = Fuzzing(service, tmp_path)
-    fuzzing.run(200 if FULL else 1, pinned=False, phases=ALL_PHASES if FULL else SHORT_PHASES)
-    fuzzing.run(230 if FULL else 2, headers=[f"X-API-Key: {KEY}"])
+    fuzzing.run(165 if FULL else 1, pinned=False, phases=ALL_PHASES if FULL else SHORT_PHASES)
+    fuzzing.run(190 if FULL else 2, headers=[f"X-API-Key: {KEY}"])
     phases = CSV_PHASES if FULL else SHORT_PHASES
-    fuzzing.run(100 if FULL else 1, headers=["Accept: text/csv", "Authorization: Bearer wrong"], phases=phases)
+    fuzzing.run(85 if FULL else 1, headers=["Accept: text/csv", "Authorization: Bearer wrong"], phases=phases)
     statuses = fuzzing.statuses()
     say(f"fuzzing a sound service: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
     assert {200, 400, 401, 403, 404, 405} <= set(statuses)
@@ -114,7 +114,7 @@ def test_while_no_exchange_answers(tmp_path: Path, market: Market, say: Say) -> 
         exchange.faults(error_rate=1)
     service = start(tmp_path, market)
     fuzzing = Fuzzing(service, tmp_path)
-    fuzzing.run(50 if FULL else 1, unchecked=["not_a_server_error"])
+    fuzzing.run(20 if FULL else 1, unchecked=["not_a_server_error"])
     statuses = fuzzing.statuses()
     say(f"fuzzing without exchanges: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
     assert {status for status in statuses if status >= 500} == {502, 503}
