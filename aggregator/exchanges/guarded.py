@@ -7,6 +7,7 @@ How a call is made is told by who derives from it: `http` for our dialects, `ccx
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 _TELL_SECONDS = 60.0  # between two lines in the log: some refuse a little every second, or fail every other one
 
 
-class GuardedExchange:
+class GuardedExchange(ABC):
     """`aggregator.ports.Exchange`. At most `concurrency` calls are under way at a time, `batch` symbols in each."""
 
     def __init__(
@@ -69,17 +70,17 @@ class GuardedExchange:
         self._log = structlog.get_logger().bind(exchange=name)
         self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._guard.state])
 
+    @abstractmethod
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
         """Make one call for these. Raises ExchangeError."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _list(self) -> Iterable[Market]:
         """Ask for the listing; empty where there is none. Raises ExchangeError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _name_of(self, asset: Asset) -> str:
         """Spell the pair without having read a listing. Raises NotListed when that cannot be done."""
-        raise NotImplementedError
 
     def _cost(self, count: int) -> float:  # noqa: ARG002  # for those who override it
         """Return what a call for `count` symbols takes from the budget."""
