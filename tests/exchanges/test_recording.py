@@ -259,9 +259,18 @@ def test_what_was_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     file.close()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"no json\n"), gzip.compress(b"[]\n"), None]
-)
+REFUSED = {
+    "empty": b"",
+    "no gzip": b"no gzip",
+    "empty within": gzip.compress(b""),
+    "no json": gzip.compress(b"no json\n"),
+    "no header": gzip.compress(b"[]\n"),
+    "missing": None,
+}
+
+
+# Names of their own: gzip writes the time into its header, and what runs beside another has to be of the same name there.
+@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
 def test_what_is_no_recording_is_refused(content: bytes | None, tmp_path: Path) -> None:
     """With its name, whatever it is, a missing file too."""
     path = tmp_path / "x.rec.gz"
