@@ -269,7 +269,7 @@ REFUSED = {
 }
 
 
-# Names of their own: gzip writes the time into its header, and what runs beside another has to be of the same name there.
+# Names of their own: gzip writes the time into its header, and two processes would call one case by two names.
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
 def test_what_is_no_recording_is_refused(content: bytes | None, tmp_path: Path) -> None:
     """With its name, whatever it is, a missing file too."""
