@@ -3,6 +3,7 @@
 from scripts.dashboards.board import EXCHANGES, INSTANCES, Row, dashboard
 from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines
 from scripts.dashboards.queries import CALLS, or_none, quantile
+from scripts.dashboards.works import errors_by_type
 
 _STATES = [("0", "closed", "green"), ("1", "open", "red"), ("2", "half-open", "yellow")]
 _PUSH_STATES = [("0", "polled", "yellow"), ("1", "pushes", "green")]
@@ -81,14 +82,7 @@ def _calls() -> Row:
         "Calls",
         [
             lines("Calls", "Sent per second; an open breaker sends none.", [(CALLS, "{{exchange}}")], "reqps"),
-            lines(
-                "Errors by type",
-                "Calls per second that brought no ticker, or were not made (breaker_open, rate_limited). The lines at"
-                " zero tell “none” from “no data”.",
-                [(or_none("price_exchange_errors_total", "error_type"), "{{exchange}} {{error_type}}")],
-                "suffix:/s",
-                alert="ExchangeOpen",
-            ),
+            errors_by_type("Errors by type"),
             lines(
                 "Calls that failed",
                 "Share of the calls wanted, whether made or not.",

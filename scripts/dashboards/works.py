@@ -68,13 +68,7 @@ def exchanges() -> Row:
                 values=[("0", "closed", "green"), ("1", "open", "red"), ("2", "half-open", "yellow")],
                 alert="ExchangeOpen",
             ),
-            lines(
-                "Errors by exchange and type",
-                "Calls per second that brought no ticker, or were not made. The lines at zero tell none from no data.",
-                [(or_none("price_exchange_errors_total", "error_type"), "{{exchange}} {{error_type}}")],
-                "suffix:/s",
-                alert="ExchangeOpen",
-            ),
+            errors_by_type("Errors by exchange and type"),
             lines(
                 "Tickers rejected by reason",
                 "Tickers per second that had no part in a price. The line at zero tells “none” from “no data”.",
@@ -82,6 +76,18 @@ def exchanges() -> Row:
                 "suffix:/s",
             ),
         ],
+    )
+
+
+def errors_by_type(title: str) -> Panel:
+    """Return the panel of what kept calls from bringing a ticker, which two dashboards show."""
+    return lines(
+        title,
+        "Calls per second that brought no ticker, or were not made (breaker_open, rate_limited). The lines at zero tell"
+        " “none” from “no data”.",
+        [(or_none("price_exchange_errors_total", "error_type"), "{{exchange}} {{error_type}}")],
+        "suffix:/s",
+        alert="ExchangeOpen",
     )
 
 
