@@ -118,7 +118,7 @@ def test_each_library_has_one_home(file: Path) -> None:
     if "starlette" in used:
         assert relative.startswith(("api/", "service/"))
     if "prometheus_client" in used:
-        openers = ("service/roles.py", "service/draining.py", "service/record.py")
+        openers = ("service/roles.py", "service/process.py", "service/draining.py", "service/record.py")
         assert relative.startswith("metrics/") or relative in (*openers, "doctor/stores.py", "doctor/exchanges.py")
 
 

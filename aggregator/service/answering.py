@@ -1,0 +1,60 @@
+"""The half of a process that answers for prices, over HTTP and in streams."""
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from aggregator.accesses import Accesses
+from aggregator.ages import Ages
+from aggregator.api.app import build
+from aggregator.api.at_hand import AtHand
+from aggregator.api.bodies import Bodies
+from aggregator.api.browser import BrowserRoutes
+from aggregator.api.history import HistoryRoutes
+from aggregator.api.keys import Keys
+from aggregator.api.prices import PriceRoutes
+from aggregator.api.snapshots import Snapshots
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
+from aggregator.api.throttle import Throttle
+from aggregator.api.traced import traced
+from aggregator.fanout import Fanout
+from aggregator.lookup import Lookup
+from aggregator.ports import History, Near, Refresh
+from aggregator.service.process import Process
+from aggregator.service.server import STOP_SECONDS
+from aggregator.tally import Tally
+
+
+async def open_api(
+    process: Process, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]
+) -> ASGIApp:
+    """Return the application that answers for prices, and for `more`."""
+    settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
+    bodies = Bodies(catalog)
+    lookup = Lookup(catalog, cache, history, refresh, metrics, accesses)
+    stack.push_async_callback(lookup.close, STOP_SECONDS)
+    throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
+    stack.push_async_callback(throttle.close, STOP_SECONDS)
+    prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys))
+    stored = HistoryRoutes(catalog, history)
+    streams = _open_streams(process, lookup, bodies)
+    routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
+    app = build(routes, metrics, settings.max_in_flight)
+    tally = Tally(metrics, accesses, Ages(catalog, metrics))
+    await process.keep_running(tally)
+    return traced(AtHand(app, catalog, cache, bodies, tally), process.tracer)
+
+
+def _open_streams(process: Process, lookup: Lookup, bodies: Bodies) -> list[BaseRoute]:
+    settings, catalog, hub = process.settings, process.catalog, process.hub
+    current = settings.cache_url == "memory://" or hub.connected
+    bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
+    fanout = Fanout(catalog, process.metrics, *bounds, current=current)
+    hub.listen(fanout)
+    process.beside.append(fanout.end_on(process.stop))
+    snapshots = Snapshots(catalog, lookup, bodies, fanout)
+    process.stack.push_async_callback(snapshots.close, STOP_SECONDS)
+    stream = StreamRoute(catalog, fanout, snapshots)
+    return [*stream.routes(), *SocketRoute(catalog, fanout, snapshots).routes()]
