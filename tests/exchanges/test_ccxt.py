@@ -14,9 +14,9 @@ from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.metrics import Metrics
 from aggregator.models import Clock, LeftOut, Reason, Ticker
-from tests.exchanges.test_guard import Clock as Hands
 from tests.exchanges.test_venues import ASSETS, BTC, NOWHERE, PAIRS
 from tests.exchanges.venues.base import Quote, Venue, running
+from tests.parts.clock import Clock as Hands
 from tests.parts.examples import NOW
 from tests.parts.process import ROOT
 

@@ -14,8 +14,8 @@ from aggregator.exchanges.mock import Mock
 from aggregator.exchanges.quiet import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Quiet, retry_after
 from aggregator.metrics import Metrics
 from aggregator.models import LeftOut, Reason, Ticker
-from tests.exchanges.test_guard import Clock
 from tests.exchanges.test_http import raw_server, value
+from tests.parts.clock import Clock
 from tests.parts.examples import BTC, NOW
 from tests.parts.exchanges import Market
 

@@ -37,7 +37,7 @@ from aggregator.exchanges.replay import (
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.service.exchanges import DIALECTS, PUSHING
-from tests.exchanges.test_push import until
+from tests.exchanges.push.scene import until
 from tests.exchanges.venues.sockets import FEEDS, opened
 
 BTC = Asset("btcusdt", "btc", "usdt", Tier.HOT, 1)

@@ -22,13 +22,13 @@ from aggregator.exchanges.listings import Listings
 from aggregator.exchanges.okx import Okx
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, Clock, LeftOut, Reason, Ticker, Tier
-from tests.exchanges.test_guard import Clock as Hands
 from tests.exchanges.venues.base import QUOTES, Quote, Venue, running
 from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.bybit import BybitVenue
 from tests.exchanges.venues.coinbase import CoinbaseVenue
 from tests.exchanges.venues.kraken import KrakenVenue
 from tests.exchanges.venues.okx import OkxVenue
+from tests.parts.clock import Clock as Hands
 from tests.parts.examples import NOW
 
 pytestmark = pytest.mark.real

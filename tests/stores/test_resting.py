@@ -21,7 +21,7 @@ from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.feed import RedisFeed
 from aggregator.stores.resting import REST, RestingCache
-from tests.exchanges.test_guard import Clock
+from tests.parts.clock import Clock
 from tests.parts.examples import BTC, CATALOG, ETH, price
 from tests.parts.redis_server import RedisServer
 from tests.parts.scripted import Store

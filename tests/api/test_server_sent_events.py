@@ -1,0 +1,103 @@
+"""GET /stream over real connections: the snapshot and what comes after it, going on behind what was seen, beats."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+import pytest
+
+from aggregator.fanout import NOT_KEPT
+from tests.parts.live import Stream, stream
+from tests.parts.living import ASSETS, living
+from tests.parts.serving import until
+from tests.parts.streams import rest
+
+
+async def test_what_a_stream_says() -> None:
+    """First what there is, in parts of at most a thousand and with what is not listed, then what is new."""
+    async with living() as live:
+        await live.tell(*ASSETS)
+        async with stream(live.url) as one:
+            parts = [await one.until("snapshot"), await one.until("snapshot")]
+            assert [len(part.data["prices"]) for part in parts] == [1000, 500]
+            assert [part.id for part in parts] == ["", live.fanout.last_id]
+            await live.tell("asset7")
+            event = await one.until("price")
+            assert (event.data["asset"], event.id) == ("asset7", live.fanout.last_id)
+        async with stream(live.url, "?assets=ASSET1,nosuch,a%2Fb") as one:
+            data = (await one.until("snapshot")).data
+            assert [found["asset"] for found in data["prices"]] == ["asset1"]
+            assert [found["asset"] for found in data["missing"]] == ["nosuch", "a/b"]
+        assert one.headers["content-type"].startswith("text/event-stream")
+        await until(lambda: live.open_now() == 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("?tier=warm", 400, "tier must be some of hot,medium,cold"),
+        ("?tier=", 400, "tier must be some of hot,medium,cold"),
+        ("?tier=hot,", 400, "tier must be some of hot,medium,cold"),
+        ("?tier=hot&assets=asset1", 400, "Give either assets=btcusdt,ethusdt or tier=hot, or neither for all"),
+        ("?assets=", 400, "Name at least one asset"),
+        ("?assets=%00", 400, "Invalid asset symbol"),
+        ("?assets=nosuch", 404, "Asset not found"),
+        ("?assets=" + "a," * 1001, 400, "1002 assets are too many: at most 1000 in one call"),
+    ],
+)
+async def test_what_cannot_be_streamed(query: str, status: int, message: str) -> None:
+    """It is refused with the reason before anything begins."""
+    async with living() as live:
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(f"GET /stream{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await rest(reader, writer)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"msg": message}
+        assert live.open_now() == 0
+
+
+async def test_going_on() -> None:
+    """Behind the last event that was seen, without a gap; where that cannot be, with a gap and a snapshot."""
+    async with living() as live:
+        async with stream(live.url, "?tier=hot,cold") as one:
+            last = (await one.until("snapshot")).id
+        await live.tell("asset1", "asset2")
+        async with stream(live.url, headers={"Last-Event-ID": last}) as one:
+            assert [(await one.until("price")).data["asset"] for _ in range(2)] == ["asset1", "asset2"]
+        async with stream(live.url, headers={"Last-Event-ID": "00000000-1"}) as one:
+            gap, snapshot = await one.next(), await one.next()
+            assert gap is not None
+            assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT})
+            assert snapshot is not None
+            assert [found["asset"] for found in snapshot.data["prices"]] == ["asset1", "asset2"]
+
+
+async def test_a_crowd_shares_a_snapshot() -> None:
+    """Prices are read once for all who come at about the same time, and nobody misses what comes meanwhile."""
+    async with living() as live:
+        await live.tell(*ASSETS[:10])
+        async with AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(stream(live.url)) for _ in range(50)]
+            await live.tell("asset3")
+            for one in crowd:
+                assert len((await one.until("snapshot")).data["prices"]) == 10
+            await live.tell("asset4")
+            for one in crowd:
+                while (await one.until("price")).data["asset"] != "asset4":
+                    pass
+        assert live.value("price_cache_hits_total") == 10
+
+
+async def test_a_beat_is_a_comment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which no browser shows to anyone."""
+    monkeypatch.setattr("aggregator.api.stream.HEARTBEAT", 0.05)
+    async with living() as live, stream(live.url) as one:
+        assert await beat(one) == "still here"
+
+
+async def beat(one: Stream) -> str:
+    """Return the next comment."""
+    while (event := await one.next(beats=True)) is not None:
+        if not event.name and not event.data.isdigit():
+            return str(event.data)
+    return ""

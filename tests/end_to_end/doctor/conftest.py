@@ -1,0 +1,49 @@
+"""Settings under which `aggregator doctor` finds all well, and what they lead to, in which tests plant faults."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.metrics import Metrics
+from aggregator.stores.dynamodb import DynamoTable
+from tests.parts import redis_server
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.exchanges import Market
+from tests.parts.process import ROOT
+from tests.parts.redis_server import RedisServer
+
+
+@pytest.fixture
+def sound(tmp_path: Path, market: Market) -> dict[str, object]:
+    """Return settings under which all is well: in memory, on SQLite, with three exchanges."""
+    history = f"sqlite:///{tmp_path}/prices.db"
+    return {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": history, "exchanges": market.setting}
+
+
+@pytest.fixture
+async def table(dynamodb_running: DynamoServer) -> AsyncIterator[str]:
+    """Make a table as the service does; return its name."""
+    name = f"doctor-{uuid.uuid4()}"
+    made = DynamoTable(name, "us-east-1", dynamodb_running.endpoint, Metrics(CollectorRegistry()))
+    await made.open()
+    yield name
+    await made.close()
+
+
+@pytest.fixture
+def on_dynamodb(
+    sound: dict[str, object], table: str, dynamodb_running: DynamoServer, tmp_path: Path
+) -> dict[str, object]:
+    """Return sound settings with the history in that table."""
+    outbox = tmp_path / "outbox.db"
+    return sound | {"history_url": dynamodb_running.url(table), "outbox_path": outbox, "outbox_max_bytes": 1 << 20}
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[RedisServer]:
+    """Run a Redis that can be stopped and told who may do what."""
+    with redis_server.alone() as server:
+        yield server

@@ -1,0 +1,103 @@
+"""`aggregator doctor` on the exchanges: who fails, what it does not list, and feeds that push nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.doctor.report import Report, ran
+from tests.exchanges.venues.base import Quote
+from tests.exchanges.venues.sockets import BinanceFeed, KrakenFeed, beside
+from tests.parts.exchanges import Market
+from tests.parts.ports import free_port
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        ({"error_rate": 1}, "http_error HTTP 500"),
+        ({"hang_rate": 1}, "timeout"),
+        ({"garbage_rate": 1}, "undecodable"),
+        ({"drop_rate": 1}, "unreachable"),
+        ({"rate_limit": 0}, "rate_limited"),
+    ],
+)
+def test_an_exchange_that_fails(sound: dict[str, object], market: Market, faults: dict[str, object], says: str) -> None:
+    """It alone is named, with why."""
+    market.exchanges["exchange2"].faults(**faults)
+    report = Report(ran(**sound, exchange_timeout=1))
+    assert (report.code, report.amiss()) == (2, {"exchange exchange2": "fail"})
+    assert says in report.of("exchange exchange2")[1]
+
+
+def test_an_exchange_that_is_away(sound: dict[str, object]) -> None:
+    """Nobody at its address, in which a password is not shown."""
+    away = f"away=mock+http://user:hush@127.0.0.1:{free_port()}"
+    report = Report(ran(**sound | {"exchanges": f"{sound['exchanges']},{away}"}))
+    assert report.amiss() == {"exchange away": "fail"}
+    assert "hush" not in report.text
+
+
+def test_a_symbol_it_does_not_list(sound: dict[str, object], tmp_path: Path) -> None:
+    """No fault of the exchange: a warning."""
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text("symbol\nnosuchcoin\n")
+    report = Report(ran(**sound | {"symbols_file": symbols}))
+    assert report.code == 1
+    assert report.amiss() == dict.fromkeys([f"exchange exchange{number}" for number in (1, 2, 3)], "warn") | {
+        "clock": "warn"
+    }
+
+
+@pytest.fixture
+def real_ones(sound: dict[str, object], tmp_path: Path) -> Iterator[tuple[BinanceFeed, KrakenFeed, dict[str, object]]]:
+    """Run a Binance that trades ethusdt only and pushes, and a Kraken, which tells no time; nothing else is asked."""
+    binance, kraken = BinanceFeed(), KrakenFeed()
+    binance.rest.quotes = {"ethusdt": Quote("eth", "usdt", "3321.07", "10")}
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text("symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n")
+    with beside(binance, kraken):
+        exchanges = f"binance=binance+{binance.url}/polled+{binance.push_url},kraken=kraken+{kraken.url}/polled"
+        yield binance, kraken, sound | {"symbols_file": symbols, "exchanges": exchanges}
+
+
+def test_real_exchanges_are_well(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
+    """Each is asked for what it lists, its feed listened to."""
+    report = Report(ran(**real_ones[2]))
+    assert report.amiss() == {}, report.text
+    assert report.of("exchange binance")[1].startswith("ethusdt is 3321.07")
+    assert report.of("exchange kraken")[1].startswith("btcusdt is")
+    assert report.of("feed binance")[1].startswith("pushes")
+    assert [one["check"] for one in report.checks][-4:] == [
+        *("exchange binance", "feed binance", "exchange kraken", "clock")
+    ]
+
+
+def test_a_time_of_receipt_says_nothing_of_our_clock(
+    real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]],
+) -> None:
+    """It is our own."""
+    settings = real_ones[2]
+    alone = str(settings["exchanges"]).partition(",")[2]
+    assert Report(ran(**settings | {"exchanges": alone})).amiss() == {"clock": "warn"}
+
+
+def test_a_feed_that_is_mute(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
+    """A warning, as it is polled instead."""
+    binance, _, settings = real_ones
+    binance.mute = True
+    report = Report(ran(**settings))
+    assert (report.code, report.amiss()) == (1, {"feed binance": "warn"})
+    assert "no young ticker" in report.of("feed binance")[1]
+
+
+def test_a_listing_that_cannot_be_read(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
+    """A warning of its own, with why, where the exchange answers all the same."""
+    _, kraken, settings = real_ones
+    closed = kraken.rest.maintenance
+    kraken.rest.fault = lambda request: closed(request) if "AssetPairs" in request.path else None
+    report = Report(ran(**settings))
+    assert (report.code, report.amiss()) == (1, {"listing kraken": "warn"})
+    assert "maintenance" in report.of("listing kraken")[1]

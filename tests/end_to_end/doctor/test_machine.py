@@ -1,0 +1,86 @@
+"""`aggregator doctor` on this machine: settings, the symbols file, the port, open files and the clock."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from aggregator.doctor.finding import Level, Seen
+from aggregator.doctor.machine import clock_check
+from tests.end_to_end.doctor.report import Report, ran
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+
+def test_wrong_settings(sound: dict[str, object]) -> None:
+    """Every mistake is a line, exit code 2, and nothing else is looked at."""
+    report = Report(ran(**sound | {"hot_interval": "soon", "cache_url": "redis://:hush@:x", "pinnd": "a"}))
+    assert report.code == 2
+    assert report.amiss() == {"settings": "fail"}
+    assert len(report.checks) == 3
+    assert "hush" not in report.text
+
+
+def test_open_without_keys(sound: dict[str, object]) -> None:
+    """Open to others without a key is a warning, exit code 1; with one it is not, and the key is not shown."""
+    report = Report(ran(**sound, host="0.0.0.0"))  # noqa: S104  # for as long as the look takes
+    assert (report.code, report.amiss()) == (1, {"settings": "warn"})
+    assert "AGGREGATOR_API_KEYS" in report.of("settings")[1]
+    report = Report(ran(**sound, host="0.0.0.0", api_keys="hush-hush"))  # noqa: S104  # likewise
+    assert report.code == 0
+    assert "hush" not in report.text
+
+
+def test_all_exchanges_needed(sound: dict[str, object]) -> None:
+    """A price that takes every exchange is none as soon as one is away."""
+    assert Report(ran(**sound, min_sources=3)).amiss() == {"settings": "warn"}
+
+
+def test_symbols_missing(sound: dict[str, object], tmp_path: Path) -> None:
+    """A symbols file that is not there; the exchanges are asked all the same."""
+    report = Report(ran(**sound | {"symbols_file": tmp_path / "none.csv"}))
+    assert (report.code, report.amiss()) == (2, {"symbols": "fail"})
+    assert "--symbols-file" in report.of("symbols")[1]
+
+
+def test_a_check_that_hangs_is_given_up(sound: dict[str, object], tmp_path: Path) -> None:
+    """A file that never ends being opened holds up neither the other checks nor the end."""
+    pipe = tmp_path / "symbols.csv"
+    os.mkfifo(pipe)
+    report = Report(ran(**sound | {"symbols_file": pipe}))
+    assert (report.code, report.amiss()) == (2, {"symbols": "fail"})
+    assert "no answer within 4 s" in report.of("symbols")[1]
+
+
+def test_port_taken(sound: dict[str, object]) -> None:
+    """By somebody else."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        report = Report(ran(**sound | {"port": other.getsockname()[1]}))
+    assert (report.code, report.amiss()) == (2, {"port": "fail"})
+    assert "--port" in report.of("port")[1]
+
+
+def test_port_taken_by_the_service(sound: dict[str, object], tmp_path: Path) -> None:
+    """Beside a running service, its port is as it should be."""
+    service = Service(tmp_path, **sound).started()
+    report = Report(ran(**sound | {"port": service.url.rpartition(":")[2]}))
+    service.process.stop()
+    assert report.amiss() == {}, report.text
+
+
+def test_few_open_files(sound: dict[str, object]) -> None:
+    """A limit below what the connections take is a warning that says which to set."""
+    report = Report(ran("sh", "-c", 'ulimit -n 512 && exec "$@"', "sh", **sound))
+    assert (report.code, report.amiss()) == (1, {"files": "warn"})
+    assert "ulimit -n 13334" in report.of("files")[1]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level"), [([], "warn"), ([0.2, -0.1, 0.1], "ok"), ([2.0, 2.1], "warn"), ([-7.0, -7.1, 0.0], "fail")]
+)
+async def test_clock(ahead: list[float], level: str) -> None:
+    """A clock that goes wrong is seen against the others', of whom one may be wrong itself."""
+    (found,) = await clock_check(Seen(ahead=ahead))
+    assert found.level is Level(level)

@@ -1,0 +1,82 @@
+"""`aggregator doctor` on Redis: away, hanging, without a right, and where it would not keep what we give it."""
+
+from signal import SIGCONT, SIGSTOP
+
+import pytest
+
+from tests.end_to_end.doctor.report import Report, ran, told
+from tests.parts.ports import free_port
+from tests.parts.redis_server import RedisServer
+
+pytestmark = pytest.mark.real
+
+ENOUGH = "+@all -@dangerous +info ~aggregator:* &aggregator:*"  # the rights that the doctor asks for
+
+
+def test_redis_away(sound: dict[str, object]) -> None:
+    """The same words as at the start of the service."""
+    report = Report(ran(**sound, cache_url=f"redis://:hush@127.0.0.1:{free_port()}/0"))
+    assert (report.code, report.amiss()) == (2, {"redis": "fail"})
+    assert "start Redis there" in report.of("redis")[1]
+    assert "hush" not in report.text
+
+
+def test_redis_hangs(sound: dict[str, object], own_redis: RedisServer) -> None:
+    """Given up in the service's own time."""
+    own_redis.process.signal(SIGSTOP)
+    try:
+        report = Report(ran(**sound, cache_url=own_redis.url))
+    finally:
+        own_redis.process.signal(SIGCONT)
+    assert report.amiss() == {"redis": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("rights", "refused"),
+    [
+        ("-xadd", "share work"),
+        ("-xautoclaim", "share work"),
+        ("-evalsha", "keep prices"),
+        ("-subscribe", "hear of prices"),
+        ("-zadd -zincrby", "rank by popularity"),
+        ("resetchannels", "hear of prices"),
+        ("resetkeys ~other:*", "keep prices"),
+    ],
+)
+async def test_redis_without_a_right(
+    sound: dict[str, object], own_redis: RedisServer, rights: str, refused: str
+) -> None:
+    """Whatever we do there and may not is named, and with it what to allow; the password is not."""
+    await told(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split(), *rights.split())
+    report = Report(ran(**sound, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0"))
+    assert (report.code, report.amiss()) == (2, {"redis": "fail"}), report.text
+    level, says = report.of("redis")
+    assert refused in says
+    assert ENOUGH in says
+    assert "hush" not in report.text
+    assert level == "fail"
+
+
+async def test_redis_with_enough_rights(sound: dict[str, object], own_redis: RedisServer) -> None:
+    """What the doctor says to allow is enough, for itself and for the service."""
+    await told(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split())
+    assert Report(ran(**sound, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0")).code == 0
+
+
+async def test_redis_that_drops_what_matters(sound: dict[str, object], own_redis: RedisServer) -> None:
+    """A bound with a policy that refuses prices, or drops jobs, is a warning; one that drops what expires is none."""
+    found = []
+    for policy in ("noeviction", "allkeys-lru", "volatile-ttl"):
+        await told(own_redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
+        found.append(Report(ran(**sound, cache_url=own_redis.url)).amiss())
+    await told(own_redis, "CONFIG", "SET", "maxmemory", "0")
+    assert found == [{"redis": "warn"}, {"redis": "warn"}, {}]
+
+
+async def test_redis_that_takes_nothing(sound: dict[str, object], own_redis: RedisServer) -> None:
+    """A replica is told by its name, and by what it refuses."""
+    await told(own_redis, "REPLICAOF", "127.0.0.1", str(free_port()))
+    report = Report(ran(**sound, cache_url=own_redis.url))
+    await told(own_redis, "REPLICAOF", "NO", "ONE")
+    assert report.code == 2
+    assert "is a replica" in report.text

@@ -1,0 +1,203 @@
+"""Each thing aiobreaker 1.2.0 gets wrong, kept away from the guard.
+
+The tests named `..._kept_away` first show the fault on bare aiobreaker.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import aiobreaker
+import pytest
+from aiobreaker.state import CircuitBreakerState
+from aiobreaker.storage.memory import CircuitMemoryStorage
+
+from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, ExchangeTimeout, NotListed
+from aggregator.exchanges.guard import Guard
+from tests.exchanges.guard.calls import Gate, bad, begin, fail, failing_with, good
+from tests.parts.clock import Clock
+from tests.parts.process import ROOT
+
+
+async def test_one_probe_at_a_time_kept_away(guard: Guard, clock: Clock) -> None:
+    """Bare, half-open lets all of 100 callers through; guarded, one."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(0))
+    breaker.half_open()
+    gates = [Gate() for _ in range(100)]
+    tasks = [asyncio.create_task(breaker.call_async(gate)) for gate in gates]
+    await asyncio.gather(*(gate.entered.wait() for gate in gates))  # all of them
+    for gate in gates:
+        gate.succeed()
+    await asyncio.gather(*tasks)
+
+    await fail(guard, 5)
+    clock.now += 30
+    gate, probe = await begin(guard)
+    outcomes = await asyncio.gather(*(guard.call(good) for _ in range(99)), return_exceptions=True)
+    assert all(isinstance(outcome, BreakerOpen) for outcome in outcomes)
+    gate.succeed()
+    assert await probe == "late success"
+    assert guard.state == "half-open"
+
+
+async def test_a_late_success_does_not_close_it_kept_away(guard: Guard, clock: Clock) -> None:
+    """Bare, a success of a call from before closes a breaker that has just reopened; guarded, it changes nothing."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(hours=1))
+    breaker.half_open()
+    gate = Gate()
+    task = asyncio.create_task(breaker.call_async(gate))
+    await gate.entered.wait()
+    breaker.open()
+    gate.succeed()
+    await task
+    assert breaker.current_state is CircuitBreakerState.CLOSED
+
+    gate, early = await begin(guard)
+    await fail(guard, 5)
+    gate.succeed()
+    await early
+    assert guard.state == "open"
+    clock.now += 30
+    gate, probe = await begin(guard)
+    gate.fail()
+    with pytest.raises(ExchangeTimeout):
+        await probe
+    assert guard.state == "open"
+
+
+async def test_failures_in_flight_do_not_prolong_it_kept_away(guard: Guard, clock: Clock) -> None:
+    """Bare, calls under way when it opened open it anew as they fail; guarded, the thirty seconds stay thirty."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(hours=1))
+    gates = [Gate(), Gate()]
+    tasks = [asyncio.create_task(breaker.call_async(gate)) for gate in gates]
+    await asyncio.gather(*(gate.entered.wait() for gate in gates))
+    stamps = []
+    for gate, task in zip(gates, tasks, strict=True):
+        gate.fail()
+        with pytest.raises(aiobreaker.CircuitBreakerError):
+            await task
+        stamps.append(breaker._state_storage.opened_at)
+    assert stamps[1] > stamps[0]
+
+    gate, early = await begin(guard)
+    await fail(guard, 5)
+    clock.now += 20
+    gate.fail()
+    with pytest.raises(ExchangeTimeout):
+        await early
+    clock.now += 10
+    assert await guard.call(good) == "ticker"
+
+
+async def test_a_timeout_counts_where_the_timeout_is_inside(guard: Guard) -> None:
+    """Bare, one put around it is not counted; here the call turns its own into an ExchangeTimeout, which is."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await breaker.call_async(Gate())
+    assert (breaker.current_state, breaker.fail_counter) == (CircuitBreakerState.CLOSED, 0)
+    for _ in range(5):
+        with pytest.raises(ExchangeTimeout):
+            await guard.call(failing_with(ExchangeTimeout("2 s")))
+    assert guard.state == "open"
+
+
+async def test_an_excluded_error_closes_it_kept_away(guard: Guard, clock: Clock) -> None:
+    """Bare, an excluded exception in half-open counts as a success; ours never reach the breaker."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(0), exclude=[NotListed])
+    breaker.half_open()
+    with pytest.raises(NotListed):
+        await breaker.call_async(failing_with(NotListed("404")))
+    assert breaker.current_state is CircuitBreakerState.CLOSED
+
+    await fail(guard, 5)
+    clock.now += 30
+    with pytest.raises(NotListed):
+        await guard.call(failing_with(NotListed("404")))
+    assert guard.state == "half-open"
+
+
+async def test_the_call_that_trips_it_keeps_its_own_error_kept_away(guard: Guard) -> None:
+    """Bare, the fifth failure comes out as a CircuitBreakerError with the original as its cause."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1)
+    with pytest.raises(aiobreaker.CircuitBreakerError) as raised:
+        await breaker.call_async(bad)
+    assert isinstance(raised.value.__cause__, ExchangeHttpError)
+    await fail(guard, 5)  # five times the caller's own
+
+
+async def test_a_listener_that_raises_does_not_stop_it_from_opening_kept_away(clock: Clock) -> None:
+    """Bare, it never trips; ours hears of a change after it has taken effect."""
+
+    class Raising(aiobreaker.CircuitBreakerListener):  # type: ignore[misc]  # aiobreaker has no types
+        def failure(self, *_: object) -> None:
+            raise RuntimeError("listener")
+
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, listeners=[Raising()])
+    with pytest.raises(RuntimeError):
+        await breaker.call_async(bad)
+    assert breaker.current_state is CircuitBreakerState.CLOSED
+
+    def raising(state: str, error: ExchangeError | None) -> None:
+        raise RuntimeError(state, error)
+
+    guard = Guard(clock, raising, failures=1)
+    with pytest.raises(RuntimeError):
+        await guard.call(bad)
+    assert guard.state == "open"
+
+
+@pytest.fixture(params=["Europe/Berlin", "America/New_York"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Be somewhere else for one test."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+async def test_local_time_means_nothing_kept_away(guard: Guard, clock: Clock, zone: str) -> None:
+    """Bare, half a minute is a TypeError in Berlin and four hours or more in New York; guarded, it is half a minute."""
+    breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(seconds=30))
+    breaker.open()
+    if zone == "Europe/Berlin":
+        with pytest.raises(TypeError):
+            _ = breaker.time_until_open
+    else:
+        assert breaker.time_until_open > timedelta(hours=4)
+
+    await fail(guard, 5)
+    clock.now += 29.9
+    with pytest.raises(BreakerOpen):
+        await guard.call(good)
+    clock.now += 0.1
+    assert await guard.call(good) == "ticker"
+
+
+def test_its_counts_are_in_memory(guard: Guard) -> None:
+    """Where nothing blocks the event loop, as aiobreaker's storage in Redis would."""
+    assert type(guard._breaker._state_storage) is CircuitMemoryStorage
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+def test_it_keeps_its_times_in_any_time_zone(zone: str) -> None:
+    """The same tests where local time is not UTC, and bare aiobreaker raises TypeError or waits for hours."""
+    chosen = "thirty_seconds or prolong or trips or one_probe"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider", Path(__file__).parent],
+        cwd=ROOT,
+        env=os.environ | {"TZ": zone},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stdout
+    assert "5 passed" in run.stdout

@@ -1,0 +1,99 @@
+"""An exchange that pushes, in front of a local venue with the faults that feeds have: real WebSockets and real HTTP."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from aggregator.api.exchanges import trouble
+from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.push.exchange import PushedExchange
+from aggregator.exchanges.push.feed import Feed
+from aggregator.exchanges.push.socket import connector
+from aggregator.metrics import Metrics
+from aggregator.models import Asset, Ticker, Tier
+from aggregator.service.exchanges import DIALECTS, PUSHING
+from tests.exchanges.test_http import value
+from tests.exchanges.venues.sockets import FEEDS, opened
+from tests.exchanges.venues.sockets import Feed as Pushing
+
+BTC = Asset("btcusdt", "btc", "usdt", Tier.HOT, 1)
+ETH = Asset("ethusdt", "eth", "usdt", Tier.HOT, 2)
+DOGE = Asset("dogeusdt", "doge", "usdt", Tier.HOT, 3)
+SECONDS = 10.0
+INTERVAL = 1.0  # so that what takes one does not take long
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody announces."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        await asyncio.sleep(0.01)
+
+
+class Scene:
+    """A venue, and the exchange in front of it as the service sees it."""
+
+    def __init__(self, name: str, venue: Pushing, http: aiohttp.ClientSession, interval: float) -> None:
+        self.venue = venue
+        self.metrics = Metrics(CollectorRegistry())
+        self.wanted: Sequence[Asset] = [BTC, ETH]
+        self.ahead = 0.0
+        polled = HttpExchange(name, f"{venue.url}/polled", DIALECTS[name](), http, self.metrics, 4)
+        connect = connector(http, time.time)
+        self.feed = Feed(
+            name, venue.push_url, PUSHING[name](), connect, lambda: self.wanted, interval, self.metrics, now=self.now
+        )
+        self.exchange = PushedExchange(polled, self.feed, self.metrics)
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return time.time() + self.ahead
+
+    def young(self) -> bool:
+        """Whether both assets can be answered from the feed."""
+        return all(self.feed.young(asset.symbol) for asset in (BTC, ETH))
+
+    async def ticker(self, asset: Asset = BTC) -> Ticker:
+        """Fetch one."""
+        answer = (await self.exchange.fetch([asset]))[asset.symbol]
+        assert isinstance(answer, Ticker), answer
+        return answer
+
+    async def is_polled(self, asset: Asset = BTC) -> bool:
+        """Whether a fetch takes a call, and brings what it said."""
+        before = self.venue.polls
+        ticker = await self.ticker(asset)
+        if self.venue.polls == before:
+            assert ticker.price == Decimal(self.venue.price)
+            return False
+        assert ticker.price == Decimal(self.venue.polled_price)
+        return True
+
+    def count(self, kind: str) -> float:
+        """Return how many news of this kind there were."""
+        exchange = self.exchange.name
+        return value(self.metrics, "price_exchange_push_messages_total", exchange=exchange, kind=kind)
+
+    def told(self) -> str:
+        """Return what /ready says of it."""
+        return trouble(self.exchange, time.time(), 2 * INTERVAL)
+
+
+@asynccontextmanager
+async def running(name: str, interval: float = INTERVAL, venue: Pushing | None = None) -> AsyncIterator[Scene]:
+    """Run the venue and the feed."""
+    async with opened(venue or FEEDS[name]()) as served, session(0.5) as http:
+        scene = Scene(name, served, http, interval)
+        running = asyncio.create_task(scene.feed.run())
+        try:
+            yield scene
+        finally:
+            assert not running.done(), "a feed never ends"
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,103 @@
+"""A feed's connection: what answers instead of a WebSocket, and the pauses before the next try."""
+
+import asyncio
+import math
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.backoff import Backoff
+from aggregator.exchanges.http import session
+from aggregator.exchanges.push.feed import Feed
+from aggregator.exchanges.push.socket import connector
+from aggregator.metrics import Metrics
+from aggregator.service.exchanges import PUSHING
+from tests.exchanges.push.scene import BTC, running, until
+from tests.exchanges.venues.sockets import FEEDS
+from tests.parts.ports import free_port
+
+pytestmark = pytest.mark.real
+
+
+async def test_a_refused_handshake_is_heeded() -> None:
+    """A 429 with Retry-After: no second try before that, and polls go on."""
+    venue = FEEDS["binance"]()
+    venue.handshake, venue.retry_after = 429, "30"
+    async with running("binance", venue=venue) as scene:
+        await until(lambda: scene.count("lost") == 1)
+        assert 29 < scene.feed._quiet.seconds <= 30
+        assert scene.told() == "is polled, as its feed has fallen back: rate_limited: HTTP 429"
+        assert await scene.is_polled()
+        assert scene.count("lost") == 1
+
+
+@pytest.mark.parametrize("status", [200, 301, 403, 500])
+async def test_what_is_no_websocket_is_told(status: int) -> None:
+    """Whatever stands there, it is tried again, and said what it was."""
+    venue = FEEDS["binance"]()
+    venue.handshake = status
+    async with running("binance", venue=venue) as scene:
+        await until(lambda: scene.count("lost") >= 2)
+        assert (
+            scene.told() == f"is polled, as its feed has fallen back: http_error: HTTP {status} instead of a WebSocket"
+        )
+
+
+async def test_nobody_there() -> None:
+    """A refused connection is told."""
+    async with session(0.5) as http:
+        metrics, url = Metrics(CollectorRegistry()), f"ws://127.0.0.1:{free_port()}"
+        feed = Feed("kraken", url, PUSHING["kraken"](), connector(http, time.time), lambda: [BTC], 5, metrics)
+        running = asyncio.create_task(feed.run())
+        await until(lambda: "unreachable" in feed.trouble)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before: who refuses every connection is tried ever more rarely."""
+
+    class Counted(Backoff):
+        def __init__(self, longest: float) -> None:
+            super().__init__(longest)
+            self.pauses = 0
+            made.append(self)
+
+        async def pause(self) -> None:
+            self.pauses += 1
+            await super().pause()
+
+    made: list[Counted] = []
+    monkeypatch.setattr("aggregator.exchanges.push.feed.Backoff", Counted)
+    venue = FEEDS["binance"]()
+    venue.handshake = 500
+    async with running("binance", venue=venue) as scene:
+        await until(lambda: scene.count("lost") >= 4)
+        assert len(made) == 1
+        assert made[0].pauses >= 3
+        venue.handshake = 101
+        await until(scene.young)
+        monkeypatch.setattr("aggregator.exchanges.push.feed._SETTLED", 0)
+        await venue.drop()
+        await until(lambda: len(made) == 2)
+
+
+async def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may be twice as long as the one before, up to the longest; how long it is, chance decides."""
+    slept: list[float] = []
+    bounds: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("aggregator.backoff.asyncio.sleep", sleep)
+    backoff = Backoff(30)
+    for _ in range(12):
+        bounds.append(backoff._longest)
+        await backoff.pause()
+    assert all(0 <= one <= bound for one, bound in zip(slept, bounds, strict=True))
+    assert bounds[:3] == [0.05, 0.1, 0.2]
+    assert bounds[-1] == 30
+    assert len(set(slept)) == 12
+    assert not math.isclose(slept[-1], slept[-2])

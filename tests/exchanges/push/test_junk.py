@@ -1,0 +1,77 @@
+"""What a feed says and should not: it is counted, and never served."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from aggregator.exchanges.push.socket import MOST_BYTES
+from aggregator.service.exchanges import PUSHING
+from tests.exchanges.push.scene import BTC, DOGE, Scene, until
+
+pytestmark = pytest.mark.real
+
+JUNK = [
+    "",
+    "not json",
+    "[]",
+    "null",
+    "{}",
+    '{"type":null}',
+    "[" * 5000,
+    '{"x":' + "[" * 5000 + "]" * 5000 + "}",
+    '{"stream":"btcusdt@ticker","data":{}}',
+    '{"stream":"btcusdt@ticker","data":{"E":1,"s":"ETHUSDT","c":"1","v":"1"}}',
+    '{"code":2,"msg":"Invalid request: too many parameters"}',
+    '{"type":"news","text":"hello"}',
+    '{"type":"ticker","product_id":"BTC-USDT"}',
+    '{"channel":"ticker","data":{}}',
+    '{"channel":"ticker","data":[{"symbol":"BTC/USDT","last":"x","volume":1,"timestamp":"2023-10-01T00:00:00Z"}]}',
+    '{"channel":"gossip","data":[]}',
+]
+
+
+async def test_junk_is_counted_and_changes_nothing(scene: Scene) -> None:
+    """Whatever it is, the tickers go on; it costs neither them nor the connection."""
+    for junk in JUNK:
+        await scene.venue.say(junk)
+    await until(lambda: scene.count("junk") == len(JUNK))
+    assert scene.young()
+    assert not await scene.is_polled()
+    assert scene.venue.connections == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "NaN", "Infinity"])
+async def test_a_number_no_market_has_is_junk(scene: Scene, number: str) -> None:
+    """Zero for a price is never served from a feed; what was held goes out of use by its age."""
+    scene.venue.price = number
+    await until(lambda: scene.count("junk") >= 2)
+    await until(lambda: not scene.young())
+    assert await scene.is_polled()
+
+
+async def test_a_pair_nobody_asked_for_is_junk(scene: Scene) -> None:
+    """A feed cannot fill our memory with pairs of its own."""
+    name = PUSHING[scene.exchange.name]().spell(DOGE)
+    await scene.venue.say(scene.venue.ticker(name, "update"))
+    await until(lambda: scene.count("junk") == 1)
+    assert scene.feed.young("dogeusdt") is None
+
+
+async def test_a_frame_too_large_ends_the_connection(scene: Scene) -> None:
+    """It is not read to its end; the next connection does."""
+    with capture_logs() as logs:
+        await scene.venue.say("x" * (MOST_BYTES + 1))
+        await until(lambda: scene.count("lost") >= 1)
+    assert logs[0]["error"] == f"undecodable: a frame of more than {MOST_BYTES} bytes"
+    await until(scene.young)
+
+
+async def test_an_older_ticker_never_replaces_a_newer_one(scene: Scene) -> None:
+    """Frames may overtake each other."""
+    name = PUSHING[scene.exchange.name]().spell(BTC)
+    scene.venue.mute = True
+    scene.venue.price, scene.venue.behind = "7", 1
+    scene.venue.trades -= 100
+    await scene.venue.say(scene.venue.ticker(name, "update"))
+    await until(lambda: scene.count("out_of_order") == 1)
+    scene.venue.price = "0.00000001234"
+    assert not await scene.is_polled()

@@ -1,0 +1,119 @@
+"""What is pushed needs no call; what is not, or cannot be believed, is polled, and /ready says so."""
+
+import time
+from decimal import Decimal
+
+import pytest
+
+from aggregator.api.exchanges import shown
+from aggregator.models import Clock, Ticker
+from tests.exchanges.push.scene import BTC, DOGE, ETH, INTERVAL, SECONDS, Scene, running, until
+from tests.exchanges.test_http import value
+from tests.exchanges.venues.sockets import KrakenFeed
+
+pytestmark = pytest.mark.real
+
+
+async def test_what_is_pushed_needs_no_call(scene: Scene) -> None:
+    """Every digit as it left, the exchange's own time and symbol, base volume; and /ready calls it live."""
+    answers = await scene.exchange.fetch([BTC, ETH])
+    assert list(answers) == ["btcusdt", "ethusdt"]
+    for symbol, answer in answers.items():
+        assert isinstance(answer, Ticker)
+        assert (answer.exchange, answer.symbol) == (scene.exchange.name, symbol)
+        assert str(answer.price) == "1.234E-8"
+        assert str(answer.volume) == "8913.300000000000000001"
+        assert abs(answer.timestamp - time.time()) < SECONDS
+    assert scene.venue.polls == 0
+    assert value(scene.metrics, "price_exchange_push_answers_total", exchange=scene.exchange.name) == 2
+    assert value(scene.metrics, "price_exchange_push_state", exchange=scene.exchange.name) == 1
+    assert scene.told() == ""
+    assert shown(scene.exchange, time.time())["push"] == "live"
+    assert scene.exchange.silent_seconds < 1
+    assert scene.exchange.newest_ticker is not None
+    for told in ("last", "newest"):
+        since = time.time() - value(
+            scene.metrics, f"price_exchange_{told}_ticker_timestamp_seconds", exchange=scene.exchange.name
+        )
+        assert abs(since) < SECONDS
+    assert scene.count("junk") == 0
+
+
+async def test_what_is_not_pushed_is_polled(scene: Scene) -> None:
+    """An asset beyond those wanted; in one fetch with those that are."""
+    answers = await scene.exchange.fetch([BTC, DOGE] if scene.exchange.batch > 1 else [DOGE])
+    assert isinstance(answers["dogeusdt"], Ticker)
+    assert answers["dogeusdt"].price == Decimal(scene.venue.polled_price)
+    assert scene.venue.polls == 1
+
+
+async def test_a_mute_connection_falls_back_within_an_interval(scene: Scene) -> None:
+    """It stays open and says nothing: the next asset asked for is polled, and it says so; it comes back by itself."""
+    scene.venue.mute = True
+    began = time.monotonic()
+    await until(lambda: not scene.young())
+    assert time.monotonic() - began < INTERVAL
+    assert scene.venue.open == 1
+    assert await scene.is_polled()
+    await until(lambda: scene.told() != "")
+    assert scene.told().startswith("is polled, as its feed has fallen back: ")
+    await until(lambda: scene.count("lost") > 0)
+    assert value(scene.metrics, "price_exchange_push_state", exchange=scene.exchange.name) == 0
+    scene.venue.mute = False
+    await until(scene.young)
+    assert not await scene.is_polled()
+    await until(lambda: scene.told() == "")
+    assert scene.venue.connections >= 2
+
+
+async def test_a_dropped_connection_falls_back_at_once(scene: Scene) -> None:
+    """Cut, or closed in good order: what was pushed before is not served any more; reconnected, it pushes again."""
+    for end in (scene.venue.drop, scene.venue.hang_up):
+        before, lost = scene.venue.connections, scene.count("lost")
+        scene.venue.handshake = 503
+        await end()
+        await until(lambda than=lost: scene.count("lost") > than)  # type: ignore[misc]  # it is a float
+        assert await scene.is_polled()
+        assert scene.told().startswith("is polled, as its feed has fallen back: ")
+        scene.venue.handshake = 101
+        await until(scene.young)
+        assert scene.venue.connections == before + 1
+        assert not await scene.is_polled()
+
+
+async def test_a_clock_that_stands_still_is_caught_by_age(scene: Scene) -> None:
+    """Tickers keep coming, each as old as the clock: they are polled for, and /ready says why."""
+    scene.venue.freeze()
+    await until(lambda: not scene.young())
+    rounds = scene.venue.rounds
+    await until(lambda: scene.venue.rounds > rounds + 2)
+    assert await scene.is_polled()
+    await until(lambda: "no young ticker for" in scene.told() or "clock stands still" in scene.told())
+
+
+async def test_beats_alone_are_no_tickers(scene: Scene) -> None:
+    """A connection that is alive and brings no ticker is not what is to be served from."""
+    scene.venue.beats_only = True
+    await until(lambda: not scene.young())
+    assert await scene.is_polled()
+    await until(lambda: scene.told() != "")
+
+
+@pytest.mark.parametrize("seconds", [60, -60])
+async def test_a_time_nobody_can_believe_is_not_served(scene: Scene, seconds: float) -> None:
+    """A minute ahead or behind: polled."""
+    scene.ahead = seconds
+    assert not scene.young()
+    assert await scene.is_polled()
+
+
+async def test_a_feed_that_tells_no_time() -> None:
+    """Its tickers have that of their receipt, and say so."""
+    venue = KrakenFeed()
+    venue.tells_time = False
+    async with running("kraken", venue=venue) as scene:
+        await until(scene.young)
+        ticker = await scene.ticker()
+        assert ticker.clock is Clock.RECEIPT
+        assert abs(ticker.timestamp - time.time()) < SECONDS
+        assert scene.venue.polls == scene.count("junk") == 0

@@ -1,0 +1,80 @@
+"""What a feed is asked for: the assets wanted now, in bounds, and again where a ticker was lost."""
+
+import pytest
+
+from aggregator.models import Asset, Tier
+from aggregator.service.exchanges import PUSHING
+from tests.exchanges.push.scene import BTC, DOGE, ETH, Scene, running, until
+from tests.exchanges.venues.sockets import FEEDS
+
+pytestmark = pytest.mark.real
+
+
+async def test_wanted_assets_come_and_go(scene: Scene) -> None:
+    """Popularity moves them: one is asked for, another no more, on the same connection."""
+    scene.wanted = [ETH, DOGE]
+    await until(lambda: scene.feed.young("dogeusdt") is not None)
+    assert scene.feed.young("btcusdt") is None
+    assert await scene.is_polled(BTC)
+    assert scene.venue.connections == 1
+    rounds, junk = scene.venue.rounds, scene.count("junk")
+    await until(lambda: scene.venue.rounds > rounds + 3)
+    assert scene.count("junk") == junk  # what is no longer wanted is no longer sent
+
+
+async def test_a_gap_is_resynchronised() -> None:
+    """Coinbase's heartbeats know of a trade whose ticker never came: dropped, and asked for anew."""
+    async with running("coinbase") as scene:
+        scene.wanted = [BTC]
+        await until(lambda: scene.feed.young("btcusdt") is not None)
+        heard = len(scene.venue.heard)
+        scene.venue.lose_tickers = True
+        await until(lambda: scene.count("gap") == 1)
+        await until(lambda: len(scene.venue.heard) >= heard + 2)
+        assert [asked["type"] for asked in scene.venue.heard[heard : heard + 2]] == ["unsubscribe", "subscribe"]
+        await until(lambda: scene.feed.young("btcusdt") is not None)
+        assert scene.venue.connections == 1
+
+
+@pytest.mark.parametrize("name", ["coinbase", "kraken"])
+async def test_a_pair_it_does_not_trade_costs_only_itself(name: str) -> None:
+    """The refusal is counted, the others are pushed; Binance says nothing, and pushes nothing, of such a pair."""
+    venue = FEEDS[name]()
+    venue.unlisted = {PUSHING[name]().spell(ETH)}
+    async with running(name, venue=venue) as scene:
+        await until(lambda: scene.feed.young("btcusdt") is not None)
+        await until(lambda: scene.count("refused") == 1)
+        assert await scene.is_polled(ETH)
+        assert scene.venue.connections == 1
+
+
+async def test_a_subscription_that_was_lost_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one pair among others, on a connection that is well."""
+    venue = FEEDS["coinbase"]()
+    venue.overhears = {"BTC-USDT"}
+    async with running("coinbase", venue=venue) as scene:
+        await until(lambda: scene.feed.young("ethusdt") is not None)
+        assert await scene.is_polled(BTC)
+        monkeypatch.setattr("aggregator.exchanges.push.feed._ASK_AGAIN", 0.1)
+        await until(scene.young)
+        assert scene.venue.connections == 1
+
+
+async def test_a_symbols_file_without_base_and_quote_is_polled() -> None:
+    """Coinbase and Kraken need to know one from the other; nothing is pushed, and nothing is wrong."""
+    async with running("kraken") as scene:
+        scene.wanted = [Asset("btcusdt", "", "", Tier.HOT, 1)]
+        await until(lambda: scene.told() == "")
+        assert scene.feed.young("btcusdt") is None
+
+
+async def test_subscriptions_are_bounded_and_in_parts() -> None:
+    """No more pairs than a connection takes, no more in a message than is polite."""
+    async with running("kraken") as scene:
+        dialect = PUSHING["kraken"]()
+        scene.wanted = [Asset(f"c{number}usd", f"c{number}", "usd", Tier.HOT, number) for number in range(1000)]
+        await until(lambda: len(scene.venue.heard) >= 4 and scene.feed.young("c199usd") is not None)
+        asked = [one["params"]["symbol"] for one in scene.venue.heard if one["method"] == "subscribe"]  # type: ignore[index]  # an object
+        sizes = [len(names) for names in asked if names[0].startswith("C")]
+        assert sizes == [dialect.most_together] * (dialect.most_symbols // dialect.most_together)
+        assert scene.feed.young("c200usd") is None

@@ -1,0 +1,112 @@
+"""Live prices served in this process, and a WebSocket's words with them."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from websockets.asyncio.client import ClientConnection, connect
+
+from aggregator.accesses import Accesses
+from aggregator.api.app import build
+from aggregator.api.bodies import Bodies
+from aggregator.api.snapshots import Snapshots
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
+from aggregator.fanout import Fanout
+from aggregator.hub import Hub
+from aggregator.lookup import Lookup
+from aggregator.metrics import Metrics
+from aggregator.models import Tier
+from aggregator.service.server import Server
+from aggregator.service.unread import Limits
+from aggregator.stores.memory import MemoryCache
+from aggregator.tiers import Cadence, assign
+from tests.parts.examples import NOW, price
+from tests.parts.serving import serving
+
+HASTY = Limits(request=0.5, unread=0.5, linger=0.5)
+ASSETS = [f"asset{number}" for number in range(1500)]
+UPGRADE = b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+
+class Live:
+    """Streams of many assets that are all hot, served on a port."""
+
+    def __init__(self, limits: Limits, most: int = 100, seconds: float | None = None) -> None:
+        catalog = assign([(name, "", "") for name in ASSETS], len(ASSETS), 0, dict.fromkeys(Tier, Cadence(5)))
+        self.metrics = Metrics(CollectorRegistry())
+        self.hub = Hub()
+        self.cache = MemoryCache(dict.fromkeys(Tier, 600.0), self.hub)
+        accesses = Accesses(self.metrics, by_symbol=False)
+        lookup = Lookup(catalog, self.cache, self.cache, None, self.metrics, accesses, lambda: NOW)  # type: ignore[arg-type]  # nobody asks for a refresh
+        self.fanout = Fanout(catalog, self.metrics, most, 2000, seconds, current=True, now=lambda: NOW)
+        self.hub.listen(self.fanout)
+        snapshots = Snapshots(catalog, lookup, Bodies(catalog, lambda: NOW), self.fanout)
+        parts = (catalog, self.fanout, snapshots)
+        app = build([*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()], self.metrics, 1)
+        self.server = Server(app, limits, self.metrics, 2)
+        self.port = 0
+        self._at = NOW
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def tell(self, *assets: str) -> None:
+        """Publish a new price of each."""
+        self._at += 0.001
+        await self.cache.write([price(asset, self._at) for asset in assets])
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a series' value."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def open_now(self) -> float:
+        """Return how many streams there are."""
+        return sum(self.value("price_stream_subscribers", kind=kind) for kind in ("sse", "websocket"))
+
+    def client(self) -> connect:
+        """Return what opens a WebSocket."""
+        return connect(f"ws://127.0.0.1:{self.port}/ws", proxy=None)
+
+    async def stopped(self, request: bytes) -> socket.socket:
+        """Ask, and read nothing."""
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", self.port))
+        deaf.sendall(request)
+        return deaf
+
+
+@asynccontextmanager
+async def living(limits: Limits = HASTY, **bounds: Any) -> AsyncIterator[Live]:
+    """Serve until the block ends; no connection is left then."""
+    one = Live(limits, **bounds)
+    async with serving(one.server) as one.port:
+        yield one
+
+
+async def say(client: ClientConnection, **message: object) -> dict[str, Any]:
+    """Say this and return the answer."""
+    await client.send(json.dumps(message))
+    return await hear(client)
+
+
+async def hear(client: ClientConnection) -> dict[str, Any]:
+    """Return the next message."""
+    async with asyncio.timeout(10):
+        found: dict[str, Any] = json.loads(await client.recv())
+    return found
+
+
+async def heard(client: ClientConnection, kind: str) -> dict[str, Any]:
+    """Return the next message of this type."""
+    while (message := await hear(client))["type"] != kind:
+        pass
+    return message
