@@ -126,7 +126,10 @@ class Guard:
     def _note(self, era: int, error: ExchangeError | None) -> None:
         if era != self._era:
             return
-        if self._breaker.current_state is CircuitBreakerState.HALF_OPEN and error is None:
+        state = self._breaker.current_state
+        if error is None and state is CircuitBreakerState.CLOSED and self._breaker.fail_counter == 0:
+            return  # as nearly always: there is no count that would start again
+        if error is None and state is CircuitBreakerState.HALF_OPEN:
             self._good_probes += 1
             if self._good_probes < self._probes:
                 return

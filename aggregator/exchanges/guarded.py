@@ -66,6 +66,7 @@ class GuardedExchange(ABC):
         self._opened_at = self._tell_at = self._tell_open_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
+        self._told_quiet = 0.0
         self._in_vain = False  # whether the last call brought no ticker
         self._log = structlog.get_logger().bind(exchange=name)
         self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._guard.state])
@@ -184,7 +185,7 @@ class GuardedExchange(ABC):
 
     def _check(self) -> None:
         """Raise RateLimited while the exchange is to be left alone."""
-        self._quiet_seconds.set(self._quiet.seconds)
+        self._tell_quiet()
         self._quiet.check()
 
     async def _fetch_halves(self, markets: Sequence[Market], *, hot: bool) -> dict[str, Ticker | LeftOut]:
@@ -240,7 +241,13 @@ class GuardedExchange(ABC):
         if self._quiet.begin(asked, longest) and self._clock() >= self._tell_at:
             self._tell_at = self._clock() + _TELL_SECONDS
             self._log.warning("exchange_quiet", seconds=round(self._quiet.seconds, 1))
-        self._quiet_seconds.set(self._quiet.seconds)
+        self._tell_quiet()
+
+    def _tell_quiet(self) -> None:
+        left = self._quiet.seconds
+        if left != self._told_quiet:  # 0 is told once, not with every call
+            self._told_quiet = left
+            self._quiet_seconds.set(left)
 
     def _breaker_changed(self, state: str, error: ExchangeError | None) -> None:
         self._metrics.breaker_state.labels(self.name).set(BREAKER_STATES[state])

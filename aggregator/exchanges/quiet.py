@@ -63,6 +63,8 @@ def retry_after(header: str, date: str, now: float) -> float | None:
     `date` is the same answer's Date header, so that two clocks need not agree; `now` (unix seconds) stands in for it.
     """
     text = header.strip()
+    if not text:  # most answers: no need to try to read a date
+        return None
     if _SECONDS.fullmatch(text):
         return float(text)
     until = _unix_seconds(text)

@@ -72,7 +72,7 @@ class Scene:
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack = stack
         self.folder = folder
-        self.dynamodb = DynamoServer()
+        self.dynamodb = DynamoServer(lasts=True)
         stack.callback(self.dynamodb.stop)
 
     def closing(self, close: Callable[[], object]) -> None:
