@@ -101,8 +101,9 @@ def test_imports_go_one_way(file: Path) -> None:
 
 
 def test_stores_do_not_know_each_other() -> None:
-    """Adapters depend on the seam, never on each other; the files some of them keep are no adapters."""
-    stores = {file.stem for file in (PACKAGE / "stores").glob("*.py")} - {"__init__", "database", "outbox_file", "held"}
+    """Adapters depend on the seam, never on each other; what some of them are made of is no adapter."""
+    parts = {"__init__", "batch_body", "database", "held", "outbox_file"}
+    stores = {file.stem for file in (PACKAGE / "stores").glob("*.py")} - parts
     for file in (PACKAGE / "stores").glob("*.py"):
         others = {f"aggregator.stores.{name}" for name in stores - {file.stem}}
         assert not imports(file) & others

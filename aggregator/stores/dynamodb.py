@@ -20,6 +20,7 @@ from botocore.parsers import ResponseParserError
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
 from aggregator.models import LeftOut, Price, Source, Tier, encode
+from aggregator.stores.batch_body import write_batches_in_one_go
 
 Item = dict[str, dict[str, str]]
 
@@ -74,15 +75,17 @@ class DynamoTable:
                     region_name=self._region,
                     endpoint_url=self._endpoint,
                     config=Config(
-                        connect_timeout=1,
+                        connect_timeout=3,  # a busy machine needs one or two when a service starts
                         read_timeout=3,
                         max_pool_connections=2 * _QUERIES_IN_FLIGHT,
                         parameter_validation=False,  # this module builds every request; checking takes half the CPU
                         retries={"total_max_attempts": 1},  # the outbox retries; twice nested would multiply
+                        user_agent="price-aggregator",  # botocore's own is put together anew for each call
                     ),
                     **await _credentials(session, self._endpoint),
                 )
             )
+        write_batches_in_one_go(self._client)
 
     async def exists(self) -> bool:
         """Return whether the table is there. Raises StoreRefused when it has other keys than ours."""
