@@ -66,7 +66,7 @@ class GuardedExchange(ABC):
         self._opened_at = self._tell_at = self._tell_open_at = clock()
         self._last_ticker: float | None = None
         self._newest_ticker: float | None = None
-        self._told_quiet = 0.0
+        self._told_quiet = -1.0  # not yet: what was never told is not shown
         self._in_vain = False  # whether the last call brought no ticker
         self._log = structlog.get_logger().bind(exchange=name)
         self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._guard.state])
