@@ -9,6 +9,7 @@ import pytest
 
 from aggregator.stores.outbox_file import OutboxFile
 from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT
@@ -76,8 +77,11 @@ def test_what_cannot_be_sent_stays(outbox: Path) -> None:
 
 
 def test_patience_ends(outbox: Path, dynamodb_running: DynamoServer) -> None:
-    """In next to no time not everything can be sent: it says how much is left, and where."""
-    drained = drain(outbox, dynamodb_running.url("impatient"), "0.000001")
+    """While the table takes nothing, it says how much is left, and where."""
+    proxy = DynamoProxy(dynamodb_running.endpoint)
+    proxy.faults(throttle_rate=1)
+    drained = drain(outbox, proxy.url("impatient"), "0.5")
+    proxy.stop()
     assert drained.returncode == 1
     assert f"left in {outbox}: 30 prices" in drained.stderr
     assert waiting(outbox) == 30
