@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextvars import Context
+from typing import NamedTuple
 
 import structlog
 
@@ -12,6 +13,14 @@ from aggregator.models import Price
 from aggregator.ports import Sink
 
 _MAX_BATCH = 1000
+
+
+class Sinks(NamedTuple):
+    """Where a new price goes: history first, then the cache."""
+
+    history: "GroupCommit"
+    cache: "GroupCommit"
+
 
 _Waiting = tuple[Sequence[Price], asyncio.Future[bool]]
 

@@ -12,7 +12,8 @@ from typing import Literal
 
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, Price, Tier, encode, price_body
-from aggregator.reader import Event, Reader, Version, Wanted
+from aggregator.newest import NewestPrices
+from aggregator.reader import Event, Reader, Wanted
 from aggregator.tiers import Catalog
 
 Kind = Literal["sse", "websocket"]
@@ -23,7 +24,6 @@ STOPPING = "The service is stopping"
 EXPIRED = "Streams may last no longer than this; come again"
 TOO_MANY = "Too many streams are open"
 
-_NEVER: Version = (0.0, 0.0)
 _WOKEN_AT_ONCE = 50  # readers, before others in the process have their turn
 _ID = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
@@ -38,6 +38,7 @@ class Fanout:
         self,
         catalog: Catalog,
         metrics: Metrics,
+        newest: NewestPrices,
         most: int,
         kept: int,
         seconds: float | None = None,
@@ -47,6 +48,7 @@ class Fanout:
     ) -> None:
         self._catalog = catalog
         self._metrics = metrics
+        self._prices = newest
         self._most = most
         self._seconds = seconds
         self._now = now
@@ -55,7 +57,7 @@ class Fanout:
         self._epoch = secrets.token_hex(4)
         self._number = 0
         self._kept: deque[Event] = deque(maxlen=kept)
-        self._newest: dict[str, Version] = {}
+        self._sent: dict[str, float] = {}  # timestamp of each asset's last event
         self._readers: set[Reader] = set()
         self._by_tier: dict[Tier, set[Reader]] = {tier: set() for tier in Tier}
         self._by_asset: dict[str, set[Reader]] = {}
@@ -105,7 +107,7 @@ class Fanout:
         reader.resume([event for event in since if wanted.has(event)])
         return True
 
-    def follow(self, reader: Reader, wanted: Wanted, last_id: str, shown: Mapping[str, Version]) -> None:
+    def follow(self, reader: Reader, wanted: Wanted, last_id: str, shown: Mapping[str, float]) -> None:
         """Let it have the prices of `wanted` too: those behind that event and newer than what it is `shown`."""
         self._want(reader, reader.wanted | wanted)
         since = self.since(last_id)
@@ -114,7 +116,7 @@ class Fanout:
             reader.renew()
             return
         kept = [event for event in reader.waiting if not wanted.has(event)]
-        new = [event for event in since if wanted.has(event) and event.version > shown.get(event.asset, _NEVER)]
+        new = [event for event in since if wanted.has(event) and event.timestamp > shown.get(event.asset, 0.0)]
         reader.wait_for([*kept, *new])
 
     def drop(self, reader: Reader, wanted: Wanted) -> None:
@@ -131,15 +133,20 @@ class Fanout:
         return list(islice(reversed(self._kept), missing))[::-1]
 
     def take(self, prices: Sequence[Price]) -> None:
-        """Hand on new prices."""
+        """Hand on new prices of listed assets.
+
+        A price is passed over when this process has sent it before (the cache was emptied and got it again from
+        history), or has seen a newer one, which a reader may have got by another way.
+        """
         now = self._now()
         for price in prices:
             asset = self._catalog.find(price.asset)
-            version = (price.timestamp, price.updated_at)
-            if asset is None or version <= self._newest.get(price.asset, _NEVER):
-                continue  # not on our list, or from history, on its way back into the cache
-            self._newest[price.asset] = version
-            self._hand_on(self._event(asset, price, now))
+            self._prices.at_least(price)
+            newest = self._prices.known(price.asset)
+            if asset is None or newest is None or newest.timestamp != price.timestamp or self._has_sent(newest):
+                continue
+            self._sent[newest.asset] = newest.timestamp
+            self._hand_on(self._event(asset, newest, now))
         if self._to_wake and not self._waking:
             self._wake()
 
@@ -192,6 +199,9 @@ class Fanout:
         for asset in wanted.assets - reader.wanted.assets:
             self._by_asset.setdefault(asset, set()).add(reader)
         reader.wanted = wanted
+
+    def _has_sent(self, price: Price) -> bool:
+        return self._sent.get(price.asset) == price.timestamp
 
     def _event(self, asset: Asset, price: Price, now: float) -> Event:
         stale_after = self._catalog.cadence[asset.tier].stale_after

@@ -134,4 +134,6 @@ def _nobody(_tier: Tier, _assets: int) -> None:
 
 def _might_be_priced(outcome: Price | NoPrice | None) -> bool:
     """Whether asking again soon makes sense: not for what has a price, nor for what no exchange lists."""
-    return isinstance(outcome, NoPrice) and any(one.reason is not Reason.NOT_LISTED for one in outcome.left_out)
+    return isinstance(outcome, NoPrice) and (
+        bool(outcome.history_failing) or any(one.reason is not Reason.NOT_LISTED for one in outcome.left_out)
+    )

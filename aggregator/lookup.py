@@ -1,4 +1,8 @@
-"""The read path: cache -> history -> refresh now. Whatever is away is passed over; who asks at once, asks together."""
+"""The read path: cache -> history -> refresh now. A store that is away is passed over; callers share one search.
+
+Every answer is compared with the newest price that this process has seen, at the moment it is given: a search that
+began before a newer price came must not answer the older one.
+"""
 
 import asyncio
 import time
@@ -11,6 +15,7 @@ from aggregator.flight import SingleFlight
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.ports import Near, Refresh, Store
+from aggregator.pricing import FUTURE_TOLERANCE
 from aggregator.tiers import Catalog
 
 HISTORY_SECONDS = 1.5  # for history, however it hangs; shorter than a process told to stop waits for its requests
@@ -57,6 +62,7 @@ class Lookup:
             if isinstance(outcome, NoPrice):
                 return outcome
             price = outcome
+        price = self.at_least(price)
         self._served([asset], {asset.symbol: price})
         return price
 
@@ -68,11 +74,18 @@ class Lookup:
         missing = [asset for asset in assets if asset.symbol not in found]
         if missing:
             stored = await self._stored(missing)
+            seen = self._seen([asset for asset in missing if asset.symbol not in stored])
             self._metrics.reads.labels("history").inc(len(stored))
-            self._metrics.reads.labels("nowhere").inc(len(missing) - len(stored))
-            found |= stored
+            self._metrics.reads.labels("near").inc(len(seen))
+            self._metrics.reads.labels("nowhere").inc(len(missing) - len(stored) - len(seen))
+            found |= stored | seen
+        found = {symbol: self.at_least(price) for symbol, price in found.items()}
         self._served(assets, found)
         return found
+
+    def at_least(self, price: Price) -> Price:
+        """Return the newer of `price` and the newest one that this process has seen."""
+        return self._cache.newest.at_least(price)
 
     async def close(self, patience: float) -> None:
         """Let searches under way finish for at most `patience` seconds."""
@@ -92,7 +105,8 @@ class Lookup:
 
     async def _stored(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return what history has, and put it into the cache, so that the next reader need not ask history again."""
-        found = await self._ask("history", self._history, assets, self._history_seconds)
+        stored = await self._ask("history", self._history, assets, self._history_seconds)
+        found = {symbol: self.at_least(price) for symbol, price in stored.items()}
         if found:
             try:
                 await self._cache.write(list(found.values()))
@@ -111,13 +125,20 @@ class Lookup:
             return {}
         return self._servable(assets, found)
 
+    def _seen(self, assets: Sequence[Asset]) -> dict[str, Price]:
+        """Return the newest prices that this process has seen, for assets that no store has a price of now."""
+        known = {
+            asset.symbol: price for asset in assets if (price := self._cache.newest.known(asset.symbol)) is not None
+        }
+        return self._servable(assets, known)
+
     def _servable(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> dict[str, Price]:
         now = self._now()
         return {
             asset.symbol: price
             for asset in assets
             if (price := found.get(asset.symbol)) is not None
-            and now - price.timestamp <= self._catalog.cadence[asset.tier].gone_after
+            and -FUTURE_TOLERANCE <= now - price.timestamp <= self._catalog.cadence[asset.tier].gone_after
         }
 
     def _served(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> None:
@@ -135,10 +156,15 @@ class Lookup:
             return price, "history"
         until, refusal = self._not_before.get(asset.symbol, (0.0, None))
         if refusal is not None and self._clock() < until:
-            return refusal, "nowhere"
+            return self._seen_or(asset, refusal)
         outcome = await self._refresher.refresh(asset, "force")
         if isinstance(outcome, NoPrice):
             self._not_before[asset.symbol] = (self._clock() + RETRY_AFTER, outcome)
-            return outcome, "nowhere"
+            return self._seen_or(asset, outcome)
         self._not_before.pop(asset.symbol, None)
         return outcome, "exchanges"
+
+    def _seen_or(self, asset: Asset, refusal: NoPrice) -> _Found:
+        """Return the newest price that this process has seen, where it may still be served, else the refusal."""
+        seen = self._seen([asset]).get(asset.symbol)
+        return (refusal, "nowhere") if seen is None else (seen, "near")

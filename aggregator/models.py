@@ -127,10 +127,14 @@ class Price(msgspec.Struct, gc=False, frozen=True):
 
 
 class NoPrice(msgspec.Struct, gc=False, frozen=True):
-    """Why an asset has no price now: one reason per exchange, or none when nobody was asked."""
+    """Why an asset has no price now: one reason per exchange, or none when no exchange was asked.
+
+    `history_failing` is the store's error where a price was made, but is not published because history did not take it.
+    """
 
     asset: str
     left_out: tuple[LeftOut, ...] = ()
+    history_failing: str = ""
 
 
 class PriceBody(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
+from aggregator.newest import NewestPrices
 
 Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
 
@@ -140,6 +141,10 @@ class Cache(Store, Protocol):
 class Near(Cache, Protocol):
     """A cache some of which is in this process."""
 
+    @property
+    def newest(self) -> NewestPrices:
+        """The newest price of each asset that this process has seen."""
+
     def peek(self, symbol: str) -> Price | None:
         """Return the price if it is in this process and not expired, without waiting for anything."""
 
@@ -184,6 +189,9 @@ class Prices(Protocol):
 
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return the known prices by symbol, without asking any exchange."""
+
+    def at_least(self, price: Price) -> Price:
+        """Return the newer of `price` and the newest one that this process has seen."""
 
 
 class Refresh(Protocol):

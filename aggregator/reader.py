@@ -7,22 +7,20 @@ import msgspec
 
 from aggregator.models import Asset, Price, Tier
 
-Version = tuple[float, float]  # timestamp and updated_at: of two prices of an asset, the greater is the newer
-
 _MOST_WAITING = 256  # prices for one reader; of more than that, the newest of each asset
 
 
 class Event:
     """A new price as it goes out; `number` counts all events of the process, `id` names it among all processes'."""
 
-    __slots__ = ("asset", "id", "message", "number", "sse", "tier", "version")
+    __slots__ = ("asset", "id", "message", "number", "sse", "tier", "timestamp")
 
     def __init__(self, epoch: str, number: int, asset: Asset, price: Price, body: bytes) -> None:
         self.number = number
         self.id = f"{epoch}-{number}"
         self.asset = asset.symbol
         self.tier = asset.tier
-        self.version: Version = (price.timestamp, price.updated_at)
+        self.timestamp = price.timestamp
         self.sse = b"id: %b\nevent: price\ndata: %b\n\n" % (self.id.encode(), body)
         self.message = (b'{"type":"price","price":%b}' % body).decode()
 

@@ -5,19 +5,20 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
 import msgspec
 import structlog
 
-from aggregator.commit import GroupCommit
+from aggregator.commit import GroupCommit, Sinks
 from aggregator.errors import StoreError
 from aggregator.filling import Filling, OnFill, Outcomes
 from aggregator.flight import SingleFlight
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
-from aggregator.ports import Exchange, Job, Store, Trigger, Work
+from aggregator.ports import Exchange, Job, Near, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
 from aggregator.tiers import TOGETHER, Catalog
@@ -61,8 +62,8 @@ class Refresher:
         catalog: Catalog,
         exchanges: Sequence[Exchange],
         work: Work,
-        cache: Store,
-        sinks: Sequence[GroupCommit],
+        near: Near,
+        sinks: Sinks,
         freshness: Freshness,
         metrics: Metrics,
         policy: Policy,
@@ -73,7 +74,7 @@ class Refresher:
         self._catalog = catalog
         self._exchanges = exchanges
         self._work = work
-        self._cache = cache
+        self._near = near
         self._sinks = sinks
         self._freshness = freshness
         self._metrics = metrics
@@ -138,7 +139,7 @@ class Refresher:
     async def _fresh(self, tier: Tier, assets: Sequence[Asset]) -> set[str]:
         """Return those the cache has a price of that can wait for its turn: at most half an interval old."""
         try:
-            held = await self._cache.latest([asset.symbol for asset in assets])
+            held = await self._near.latest([asset.symbol for asset in assets])
         except StoreError:
             return set()
         self._freshness.take(list(held.values()))
@@ -192,10 +193,9 @@ class Refresher:
         started = self._clock()
         async for answered in self._ask(assets):
             found = await self._aggregate(answered)
-            outcomes |= found
             prices = [outcome for outcome in found.values() if isinstance(outcome, Price)]
+            outcomes |= found | await self._publish(prices, trigger)
             if prices:
-                await self._store(prices, trigger)
                 self._metrics.refresh_seconds.labels(prices[0].tier.value).observe(self._clock() - started)
         return outcomes
 
@@ -212,19 +212,35 @@ class Refresher:
                 await asyncio.sleep(0)
         return outcomes
 
-    async def _store(self, prices: Sequence[Price], trigger: Trigger) -> None:
-        """Write to every sink, one after the other.
+    async def _publish(self, prices: Sequence[Price], trigger: Trigger) -> Outcomes:
+        """Write to history, then to the cache, which tells all processes; return what callers may be given.
 
-        What the first, the history, has on disk, the second may show. So nothing is served that a kill could still
-        take; and where one fails, the next is written all the same.
+        A price that history has not taken is not published: every price that a reader gets can be found again, even
+        after a kill. Nor is one that is no newer than the newest known; that one is returned in its place. A cache that
+        fails stops nothing.
         """
-        taken = [await self._write(sink, prices) for sink in self._sinks]
-        if any(taken):
-            now = self._now()
-            for price in prices:
-                self._freshness.note(price, now)
+        news = [price for price in prices if self._near.newest.is_news(price)]
+        if news and not await self._write(self._sinks.history, news):
+            return self._unpublished(prices, {price.asset for price in news})
+        if news:
+            await self._write(self._sinks.cache, news)
+        now = self._now()
+        for price in news:
+            self._freshness.note(price, now)
         for tier, count in Counter(price.tier for price in prices).items():
             self._metrics.refreshes.labels(tier.value, trigger).inc(count)
+        return {price.asset: self._near.newest.at_least(price) for price in prices}
+
+    def _unpublished(self, prices: Sequence[Price], refused: AbstractSet[str]) -> Outcomes:
+        """Return the outcomes where history has refused the prices of some assets."""
+        outcomes: Outcomes = {}
+        for price in prices:
+            if price.asset in refused:
+                self._metrics.refresh_errors.labels(price.tier.value).inc()
+                outcomes[price.asset] = NoPrice(price.asset, price.left_out, self._sinks.history.failing)
+            else:
+                outcomes[price.asset] = self._near.newest.at_least(price)
+        return outcomes
 
     async def _write(self, sink: GroupCommit, prices: Sequence[Price]) -> bool:
         with self._tracer.span(f"{sink.name} write", {"aggregator.prices": len(prices)}) as span:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.parts import aloud, browser, dynamodb, exchanges, process, redis_server, terraform
 from tests.parts.containers import compose_command
@@ -15,6 +16,10 @@ from tests.parts.redis_server import RedisServer
 
 # What files are held against where it is there: the machines' scripts and units, docker-compose.yml, the workflows.
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
+
+# How long an example takes depends on what else the machine does, and says nothing about what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

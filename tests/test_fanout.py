@@ -11,6 +11,7 @@ from aggregator.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, Price, Tier
+from aggregator.newest import NewestPrices
 from aggregator.reader import _MOST_WAITING, EVERYTHING, Event, Mail, Reader, Wanted
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.sharing import running
@@ -24,7 +25,8 @@ class Live:
 
     def __init__(self, most: int = 1000, kept: int = 1000, *, current: bool = True) -> None:
         self.metrics = Metrics(CollectorRegistry())
-        self.fanout = Fanout(CATALOG, self.metrics, most, kept, current=current, now=lambda: NOW)
+        newest = NewestPrices(dict.fromkeys(Tier, 10.0))
+        self.fanout = Fanout(CATALOG, self.metrics, newest, most, kept, current=current, now=lambda: NOW)
         self.hub = Hub()
         self.hub.listen(self.fanout)
         self._at = NOW
@@ -49,7 +51,7 @@ class Live:
 
 def got(mail: Mail) -> list[tuple[str, float]]:
     """Return what the mail brings, by asset and time."""
-    return [(event.asset, event.version[0]) for event in mail.events]
+    return [(event.asset, event.timestamp) for event in mail.events]
 
 
 def told(prices: list[Price]) -> list[tuple[str, float]]:
@@ -145,7 +147,7 @@ def test_what_is_kept_is_kept_whole(kept: int, assets: list[str], place: int) ->
             assert since is None
         else:
             assert since is not None
-            assert [(event.asset, event.version[0]) for event in since] == told(prices[place:])
+            assert [(event.asset, event.timestamp) for event in since] == told(prices[place:])
 
     asyncio.run(read())
 
@@ -183,7 +185,7 @@ async def test_behind_a_snapshot() -> None:
         live.follow(reader, Wanted(frozenset({"btcusdt"})))
         begun = live.fanout.last_id
         btc, eth, newer = live.tell("btcusdt", "ethusdt", "ethusdt")
-        shown = {"ethusdt": (eth.timestamp, eth.updated_at)}
+        shown = {"ethusdt": eth.timestamp}
         live.fanout.follow(reader, Wanted(frozenset({"ethusdt"})), begun, shown)
         assert got(reader.take()) == told([btc, newer])
 

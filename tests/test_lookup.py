@@ -100,10 +100,48 @@ async def test_a_history_that_hangs_is_passed_over(parts: Parts) -> None:
     parts.refresher.gives = price()
     async with asyncio.timeout(5):
         assert await parts.lookup.get(BTC) == price()
-        assert await parts.lookup.get_many([BTC, ETH]) == {}
-        parts.refresher.gives = NoPrice("btcusdt")
-        assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+        assert await parts.lookup.get_many([BTC, ETH]) == {"btcusdt": price()}
+        parts.refresher.gives = NoPrice("ethusdt")
+        assert await parts.lookup.get(ETH) == NoPrice("ethusdt")
     assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 3
+
+
+async def test_a_search_that_began_before_a_newer_price_does_not_answer_the_older_one(parts: Parts) -> None:
+    """Readers who join it late get the newer price too, whatever the search has found."""
+    await parts.history.write([price()])
+    parts.history.slow = asyncio.Event()
+    newer = price(timestamp=NOW + 1)
+    first = asyncio.create_task(parts.lookup.get(BTC))
+    await parts.history.asked.wait()
+    await parts.cache.write([newer])
+    late = asyncio.create_task(parts.lookup.get_many([BTC]))
+    await asyncio.sleep(0)
+    parts.history.slow.set()
+    assert await first == newer
+    assert await late == {"btcusdt": newer}
+
+
+async def test_an_expired_price_is_still_the_least_that_is_answered() -> None:
+    """The cache forgets a price after its TTL; a store that returns an older one must not take readers back in time."""
+    parts = Parts()
+    newer = price(timestamp=NOW + 1)
+    await parts.cache.write([newer])
+    assert await parts.lookup.get(BTC) == newer
+    parts.cache.forget()
+    await parts.history.write([price()])
+    assert await parts.lookup.get(BTC) == newer
+    assert await parts.lookup.get_many([BTC]) == {"btcusdt": newer}
+    parts.history.away = True
+    parts.cache.forget()
+    assert await parts.lookup.get(BTC) == newer
+
+
+async def test_a_price_ahead_of_our_clock_is_not_served(parts: Parts) -> None:
+    """It was made by a clock that was wrong; it hides no price of the right time."""
+    await parts.history.write([price(timestamp=NOW + 3600)])
+    assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+    await parts.cache.write([price()])
+    assert await parts.lookup.get(BTC) == price()
 
 
 async def test_where_a_price_was_found_is_counted(parts: Parts) -> None:

@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
 from aggregator.api.traced import traced
-from aggregator.commit import GroupCommit
+from aggregator.commit import GroupCommit, Sinks
 from aggregator.errors import StoreUnavailable
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
-from aggregator.models import Price
+from aggregator.models import NoPrice, Price
+from aggregator.newest import NewestPrices
 from aggregator.refresher import Policy, Refresher
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
@@ -138,9 +139,9 @@ async def test_headers_tell_another_process(spans: Spans) -> None:
 def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange]:
     """Return one that is traced, its cache in memory."""
     metrics = Metrics(CollectorRegistry())
-    cache = MemoryCache({tier: cadence.ttl for tier, cadence in CADENCE.items()}, Hub())
+    cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Hub())
     exchange = ScriptedExchange("exchange1")
-    sinks = [GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics)]
+    sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
     policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, grace=0.1, lane=4)
     found = Refresher(
         CATALOG,
@@ -176,11 +177,11 @@ async def test_a_refresh_and_its_stores(spans: Spans) -> None:
 
 
 async def test_a_store_that_fails(spans: Spans) -> None:
-    """Its span says so, and why; the refresh itself has made its price."""
+    """Its span says so, and why; the refresh itself has not failed, though its price is not published."""
     history = Store()
     history.away = True
     refreshes, _ = refresher(spans, history)
-    assert isinstance(await refreshes.refresh(BTC, "manual"), Price)
+    assert isinstance(await refreshes.refresh(BTC, "manual"), NoPrice)
     failed = spans.one("history write").status
     assert failed.status_code is StatusCode.ERROR
     assert failed.description

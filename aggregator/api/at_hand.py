@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aggregator.api.bodies import Bodies, Body, matches
 from aggregator.models import Asset
 from aggregator.ports import Near
+from aggregator.pricing import FUTURE_TOLERANCE
 from aggregator.tally import Tally
 from aggregator.tiers import Catalog
 
@@ -66,7 +67,9 @@ class AtHand:
 
     def _body(self, asset: Asset, now: float) -> Body | None:
         price = self._near.peek(asset.symbol)
-        if price is None or now - price.timestamp > self._catalog.cadence[asset.tier].gone_after:
+        if price is None:
+            return None
+        if not -FUTURE_TOLERANCE <= now - price.timestamp <= self._catalog.cadence[asset.tier].gone_after:
             return None
         return self._bodies.of(asset, price)
 

@@ -78,10 +78,13 @@ class PriceRoutes:
         outcome = await self._refresher.refresh(asset)
         if isinstance(outcome, TooSoon):
             raise refuse(429, outcome.why, {"Retry-After": str(max(1, math.ceil(outcome.seconds)))})
+        if isinstance(outcome, NoPrice) and outcome.history_failing:
+            raise refuse(503, "History cannot take a new price now", _RETRY_AFTER)
         if isinstance(outcome, NoPrice):
             why = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
             return answer(why, 502)
-        return answer({"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, outcome))
+        newest = self._prices.at_least(outcome)
+        return answer({"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, newest))
 
     async def _price(self, asset: Asset) -> Price:
         outcome = await self._prices.get(asset)

@@ -1,4 +1,8 @@
-"""The current prices as a stream begins with them: read once for all who ask for the same at about the same time."""
+"""The current prices as a stream begins with them: read once for all who ask for the same at about the same time.
+
+A snapshot is brought up to date at the moment it is handed out, so it is never older than what this process has sent or
+answered before.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,9 +12,10 @@ import msgspec
 from aggregator.api.bodies import Bodies
 from aggregator.fanout import Fanout
 from aggregator.flight import SingleFlight
-from aggregator.models import Asset, Tier
+from aggregator.models import Asset, Price, Tier
+from aggregator.newest import NewestPrices
 from aggregator.ports import Prices
-from aggregator.reader import Version, Wanted
+from aggregator.reader import Wanted
 from aggregator.tiers import Catalog
 
 _MOST_IN_PART = 1000
@@ -19,12 +24,47 @@ _MOST_HELD = 64
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Prices as JSON arrays of at most a thousand, each one's version, and the last event before they were read."""
+    """Prices as JSON arrays of at most a thousand, each one's timestamp, and the last event they include."""
 
     last_id: str
     parts: Sequence[bytes]
-    versions: dict[str, Version]
-    read_at: float
+    timestamps: dict[str, float]
+
+
+class _Collection:
+    """The bodies of one subscription's prices; `changed` counts the changes of `NewestPrices` that they include."""
+
+    def __init__(self, assets: Sequence[Asset], changed: int, read_at: float) -> None:
+        self.changed = changed
+        self.read_at = read_at
+        self.timestamps: dict[str, float] = {}
+        self._assets = {asset.symbol: (place // _MOST_IN_PART, asset) for place, asset in enumerate(assets)}
+        self._bodies: list[dict[str, bytes]] = [{} for _ in range(0, len(assets), _MOST_IN_PART)]
+        self._joined: dict[int, bytes] = {}  # by part; missing where a body has changed
+
+    @property
+    def symbols(self) -> list[str]:
+        """The subscription's assets."""
+        return list(self._assets)
+
+    def asset(self, symbol: str) -> Asset | None:
+        """Return the asset if the subscription has it."""
+        found = self._assets.get(symbol)
+        return found[1] if found is not None else None
+
+    def put(self, price: Price, body: bytes) -> None:
+        """Show this price of its asset."""
+        part, _ = self._assets[price.asset]
+        self._bodies[part][price.asset] = body
+        self.timestamps[price.asset] = price.timestamp
+        self._joined.pop(part, None)
+
+    def parts(self) -> list[bytes]:
+        """Return the JSON arrays, at least one."""
+        for part, bodies in enumerate(self._bodies):
+            if part not in self._joined:
+                self._joined[part] = b"[%b]" % b",".join(bodies.values())
+        return [raw for part, raw in sorted(self._joined.items()) if self._bodies[part]] or [b"[]"]
 
 
 class Snapshots:
@@ -34,52 +74,59 @@ class Snapshots:
         self,
         catalog: Catalog,
         prices: Prices,
+        newest: NewestPrices,
         bodies: Bodies,
         fanout: Fanout,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._prices = prices
+        self._newest = newest
         self._bodies = bodies
         self._fanout = fanout
         self._clock = clock
-        self._held: dict[Wanted, Snapshot] = {}
-        self._flights: SingleFlight[Wanted, Snapshot] = SingleFlight()
+        self._held: dict[Wanted, _Collection] = {}
+        self._flights: SingleFlight[Wanted, _Collection] = SingleFlight()
 
     async def of(self, wanted: Wanted) -> Snapshot:
-        """Return the prices of `wanted` as they are now."""
+        """Return the prices of `wanted` as they are now. It is up to date until the caller awaits something."""
         held = self._held.get(wanted)
-        if held is not None and self._is_current(held):
-            return held
-        return await self._flights.do(wanted, lambda: self._read(wanted))
+        if held is None or self._clock() - held.read_at >= _HOLDS_SECONDS:
+            held = await self._flights.do(wanted, lambda: self._read(wanted))
+        self._bring_up_to_date(held)
+        return Snapshot(self._fanout.last_id, held.parts(), dict(held.timestamps))
 
     async def close(self, patience: float) -> None:
         """Let those under way finish for at most `patience` seconds."""
         await self._flights.close(patience)
 
-    def _is_current(self, snapshot: Snapshot) -> bool:
-        age = self._clock() - snapshot.read_at
-        return age < _HOLDS_SECONDS and self._fanout.since(snapshot.last_id) is not None
-
-    async def _read(self, wanted: Wanted) -> Snapshot:
-        last_id, read_at = self._fanout.last_id, self._clock()
+    async def _read(self, wanted: Wanted) -> _Collection:
         assets = self._assets(wanted)
-        parts: list[bytes] = []
-        versions: dict[str, Version] = {}
+        collection = _Collection(assets, self._newest.changed, self._clock())
         for first in range(0, len(assets), _MOST_IN_PART):
             some = assets[first : first + _MOST_IN_PART]
             found = await self._prices.get_many(some)
-            versions |= {symbol: (price.timestamp, price.updated_at) for symbol, price in found.items()}
-            bodies = [self._bodies.of(asset, found[asset.symbol]).raw for asset in some if asset.symbol in found]
-            if bodies:
-                parts.append(b"[%b]" % b",".join(bodies))
-        snapshot = Snapshot(last_id, parts or [b"[]"], versions, read_at)
-        self._hold(wanted, snapshot)
-        return snapshot
+            for asset in some:
+                if asset.symbol in found:
+                    self._put(collection, asset, found[asset.symbol])
+        self._hold(wanted, collection)
+        return collection
 
-    def _hold(self, wanted: Wanted, snapshot: Snapshot) -> None:
+    def _bring_up_to_date(self, collection: _Collection) -> None:
+        """Show the newest price of each asset that has got a newer one since."""
+        changed = self._newest.changed_since(collection.changed)
+        collection.changed = self._newest.changed
+        for symbol in collection.symbols if changed is None else changed:
+            asset, price = collection.asset(symbol), self._newest.known(symbol)
+            if asset is not None and price is not None and price.timestamp != collection.timestamps.get(symbol):
+                self._put(collection, asset, price)
+
+    def _put(self, collection: _Collection, asset: Asset, price: Price) -> None:
+        collection.put(price, self._bodies.of(asset, price).raw)
+
+    def _hold(self, wanted: Wanted, collection: _Collection) -> None:
         self._held.pop(wanted, None)
-        self._held[wanted] = snapshot
+        self._held[wanted] = collection
         if len(self._held) > _MOST_HELD:
             del self._held[next(iter(self._held))]
 

@@ -158,7 +158,7 @@ class _Session:
 
     async def _follow(self, asked: Wanted) -> None:
         snapshot = await self._snapshots.of(asked)
-        self._fanout.follow(self._reader, asked, snapshot.last_id, snapshot.versions)
+        self._fanout.follow(self._reader, asked, snapshot.last_id, snapshot.timestamps)
         for part in snapshot.parts:
             await self._websocket.send_text((b'{"type":"snapshot","prices":%b}' % part).decode())
 

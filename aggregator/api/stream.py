@@ -73,7 +73,7 @@ class StreamRoute:
     async def _snapshot(self, reader: Reader, wanted: Wanted, unknown: bytes) -> AsyncIterator[bytes]:
         """Yield the current prices; the id comes with the last of them, as only who has them all can go on from it."""
         snapshot = await self._snapshots.of(wanted)
-        self._fanout.follow(reader, wanted, snapshot.last_id, snapshot.versions)
+        self._fanout.follow(reader, wanted, snapshot.last_id, snapshot.timestamps)
         *parts, last = (b'{"prices":%b%b}' % (part, unknown) for part in snapshot.parts)
         for part in parts:
             yield _event("snapshot", part)

@@ -21,6 +21,7 @@ from aggregator.api.throttle import Throttle
 from aggregator.api.traced import traced
 from aggregator.fanout import Fanout
 from aggregator.lookup import Lookup
+from aggregator.newest import NewestPrices
 from aggregator.ports import History, Near, Refresh
 from aggregator.service.process import Process
 from aggregator.service.server import STOP_SECONDS
@@ -39,7 +40,7 @@ async def open_api(
     stack.push_async_callback(throttle.close, STOP_SECONDS)
     prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys))
     stored = HistoryRoutes(catalog, history)
-    streams = _open_streams(process, lookup, bodies)
+    streams = _open_streams(process, lookup, cache.newest, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
     app = build(routes, metrics, settings.max_in_flight)
     tally = Tally(metrics, accesses, Ages(catalog, metrics))
@@ -47,14 +48,14 @@ async def open_api(
     return traced(AtHand(app, catalog, cache, bodies, tally), process.tracer)
 
 
-def _open_streams(process: Process, lookup: Lookup, bodies: Bodies) -> list[BaseRoute]:
+def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: Bodies) -> list[BaseRoute]:
     settings, catalog, hub = process.settings, process.catalog, process.hub
     current = settings.cache_url == "memory://" or hub.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
-    fanout = Fanout(catalog, process.metrics, *bounds, current=current)
+    fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current)
     hub.listen(fanout)
     process.beside.append(fanout.end_on(process.stop))
-    snapshots = Snapshots(catalog, lookup, bodies, fanout)
+    snapshots = Snapshots(catalog, lookup, newest, bodies, fanout)
     process.stack.push_async_callback(snapshots.close, STOP_SECONDS)
     stream = StreamRoute(catalog, fanout, snapshots)
     return [*stream.routes(), *SocketRoute(catalog, fanout, snapshots).routes()]

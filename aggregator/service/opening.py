@@ -7,6 +7,7 @@ from aggregator.conversion import CannotConvert, Conversions
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
+from aggregator.newest import NewestPrices
 from aggregator.ports import Cache, History, Near
 from aggregator.settings import DynamoTarget, Settings, history_target
 from aggregator.stores.dynamodb import DynamoTable
@@ -85,10 +86,11 @@ async def open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
 def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub, tracer: Tracer = UNTRACED) -> Near:
     """Return the cache, the part of it in this process told by the hub of every new price."""
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
+    newest = NewestPrices(ttl)
     if redis is None:
-        return MemoryCache(ttl, hub)
+        return MemoryCache(newest, hub)
     cache: Cache = RedisCache(redis, ttl)
-    near = NearCache(RestingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer)), ttl)
+    near = NearCache(RestingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer)), newest)
     hub.listen(near)
     return near
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aggregator.commit import GroupCommit
+from aggregator.commit import Sinks
 from aggregator.ports import Exchange, History, Near, Work
 from aggregator.progress import filling
 from aggregator.refresher import Policy, Refresher, most_in_job, seconds_together
@@ -39,7 +39,7 @@ async def open_refresher(
     exchanges: Sequence[Exchange],
     cache: Near,
     history: History,
-    sinks: Sequence[GroupCommit],
+    sinks: Sinks,
 ) -> Refresher:
     """Return what refreshes every asset, by itself once the process runs and whenever it is asked to.
 

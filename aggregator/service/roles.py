@@ -16,7 +16,7 @@ from aggregator.api.app import build
 from aggregator.api.exchanges import Here
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.traced import traced
-from aggregator.commit import GroupCommit
+from aggregator.commit import GroupCommit, Sinks
 from aggregator.errors import StoreError
 from aggregator.metrics import Metrics
 from aggregator.ports import Near, Refresh, Watch
@@ -110,7 +110,7 @@ async def _open(process: Process) -> ASGIApp:
         process.hub.listen(process.freshness)  # for what other processes refresh
         feed, lag = RedisFeed(redis, process.hub), JobLag(redis, process.catalog, metrics)
         await process.keep_running(lag)
-    sinks: list[GroupCommit] = []
+    sinks: Sinks | None = None
     if settings.role == "api":
         assert redis is not None  # noqa: S101  # the settings see to it
         assert feed is not None  # noqa: S101  # likewise
@@ -119,7 +119,7 @@ async def _open(process: Process) -> ASGIApp:
         coverage = CoverageListener(redis, process.coverage)
         await process.keep_running(coverage)
     else:
-        sinks = [GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics)]
+        sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
         refresh = await open_refresher(process, redis, exchanges, cache, history, sinks)
         watch = Here(exchanges)
     if feed is not None:
@@ -129,7 +129,7 @@ async def _open(process: Process) -> ASGIApp:
     accesses = Accesses(metrics, by_symbol=settings.tiering == "popular")
     await _open_ranking(process, redis, accesses)
     stores = {"cache": cache, "history": history}
-    ops = OpsRoutes(process.catalog, stores, sinks, watch, process.coverage, process.freshness, lag, metrics)
+    ops = OpsRoutes(process.catalog, stores, sinks or (), watch, process.coverage, process.freshness, lag, metrics)
     if settings.role == "refresher":
         return traced(build(ops.routes(), metrics, settings.max_in_flight), process.tracer)
     return await open_api(process, cache, history, refresh, accesses, ops.routes())

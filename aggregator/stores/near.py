@@ -1,55 +1,53 @@
-"""Near memory: the prices that are in this process already, in front of the cache that processes share."""
+"""The local cache: the prices that this process holds, in front of the cache that processes share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from aggregator.errors import StoreError
-from aggregator.models import Price, Tier
+from aggregator.models import Price
+from aggregator.newest import NewestPrices
 from aggregator.ports import Cache
-from aggregator.stores.held import Held
 
 
 class NearCache:
-    """`aggregator.ports.Near`. The hub fills it and keeps it current; while the hub is cut off, it is passed by.
+    """`aggregator.ports.Near`. The hub fills it and keeps it current; while the hub is cut off, nothing is held.
 
-    Nothing it holds can be older than what the others have: what it might have missed, it has forgotten. Nor does it
-    pass on what is older than this process knows of: a cache that was away a while comes back with what it had then,
-    and history, which is asked next, has what came since.
+    A price is held only when the hub tells it. A price that was read or written here may already be outdated by one
+    that was published while the hub was cut off.
     """
 
-    def __init__(self, cache: Cache, ttl: Mapping[Tier, float]) -> None:
+    def __init__(self, cache: Cache, newest: NewestPrices) -> None:
+        self.newest = newest
         self._cache = cache
-        self._ttl = ttl
-        self._held = Held(ttl)
         self._current = False
-        self._newest: dict[str, float] = {}  # exchange time of the newest price this process has seen of each asset
 
     def peek(self, symbol: str) -> Price | None:
-        """Return the price if it is here, fresh by its tier's TTL."""
-        return self._held.get(symbol)
+        """Return the price if it is held here, fresh by its tier's TTL."""
+        return self.newest.peek(symbol)
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """As `Store.latest`: what is here, and the rest from the cache behind."""
-        here = {symbol: price for symbol in symbols if (price := self._held.get(symbol)) is not None}
+        """As `Store.latest`: held prices, and the rest from the cache behind.
+
+        A price that is older than the newest one seen is left out: a cache that was away returns with old prices, and
+        history, which is asked next, has the later ones.
+        """
+        here = {symbol: price for symbol in symbols if (price := self.newest.peek(symbol)) is not None}
         rest = [symbol for symbol in symbols if symbol not in here]
         if not rest:
             return here
         there = await self._cache.latest(rest)
-        return here | {symbol: price for symbol, price in there.items() if not self._is_outdated(price)}
+        return here | {
+            symbol: newest
+            for symbol, price in there.items()
+            if (newest := self.newest.at_least(price)).timestamp == price.timestamp
+        }
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """As `Sink.write`: into the cache behind, whose hub tells everyone, this process too, which holds it at once.
+        """As `Sink.write`, into the cache behind, whose feed tells all processes, this one included.
 
-        Who has just refreshed must not be given the price before. What the cache does not take, nobody is told, though
-        history has it; what is held of these assets is out of date then.
+        The prices count as seen from now on, even where the cache does not take them: history has them.
         """
-        try:
-            await self._cache.write(prices)
-            self.take(prices)
-        except StoreError:
-            self._held.drop(price.asset for price in prices)
-            raise
-        finally:
-            self._see(prices)
+        for price in prices:
+            self.newest.at_least(price)
+        await self._cache.write(prices)
 
     async def ping(self) -> None:
         """As `Store.ping`, of the cache behind."""
@@ -60,25 +58,18 @@ class NearCache:
         await self._cache.close()
 
     def take(self, prices: Sequence[Price]) -> None:
-        """Hold what the hub tells."""
-        current = [price for price in prices if not self._is_outdated(price)]
-        self._see(current)
+        """Hold what the hub tells; while the hub is cut off, know it only."""
         if self._current:
-            self._held.put(current)
+            self.newest.hold(prices)
+        else:
+            for price in prices:
+                self.newest.at_least(price)
 
     def connected(self) -> None:
         """Begin to hold prices."""
         self._current = True
 
     def disconnected(self) -> None:
-        """Forget everything."""
+        """Hold nothing: newer prices may be published that this process does not hear of."""
         self._current = False
-        self._held = Held(self._ttl)
-
-    def _see(self, prices: Sequence[Price]) -> None:
-        for price in prices:
-            if not self._is_outdated(price):
-                self._newest[price.asset] = price.timestamp
-
-    def _is_outdated(self, price: Price) -> bool:
-        return price.timestamp < self._newest.get(price.asset, price.timestamp)
+        self.newest.release_all()

@@ -68,21 +68,23 @@ class Outbox:
     async def write(self, prices: Sequence[Price]) -> None:
         """Put all of `prices` on disk, or none.
 
-        Where the disk does not take them, they are sent to the table at once, as far as that goes, and it is an error
-        all the same: without the file there is no promise.
+        Where the disk does not take them, they are sent to the table at once, and count as written if the table has
+        taken all of them.
         """
         try:
             given_up = await self._file.append(prices)
-        except StoreUnavailable:
-            await self._send_directly(prices)
-            raise
+        except StoreUnavailable as error:
+            if not await self._send_directly(prices):
+                raise
+            self._metrics.store_errors.labels("history", error.reason).inc()
+            return
         self._arrived.set()
         for tier, rows in given_up.items():
             self._metrics.outbox_refused.labels(tier.value).inc(rows)
             self._log.error("outbox_full", given_up=rows, tier=tier.value)
 
-    async def _send_directly(self, prices: Sequence[Price]) -> None:
-        """Send to the table what the disk has refused; what the table does not take at once is lost, and counted."""
+    async def _send_directly(self, prices: Sequence[Price]) -> bool:
+        """Send to the table what the disk has refused; return whether it has taken all. The rest is counted as lost."""
         keyed = list({(price.asset, price.timestamp): price for price in prices}.values())
         sent = 0
         with suppress(StoreUnavailable, TimeoutError):
@@ -93,6 +95,7 @@ class Outbox:
                         sent += len(batch) - len(await self._table.put(batch))
         self._metrics.store_writes.labels("dynamodb").inc(sent)
         self._metrics.history_lost.inc(len(keyed) - sent)
+        return sent == len(keyed)
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol, waiting or sent; while the table is away, of those that wait."""

@@ -16,6 +16,7 @@ from aggregator.api.at_hand import AT_ONCE, AtHand
 from aggregator.api.bodies import Bodies
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
+from aggregator.newest import NewestPrices
 from aggregator.service.server import Server
 from aggregator.service.unread import Limits
 from aggregator.stores.memory import MemoryCache
@@ -35,7 +36,7 @@ class Api:
     def __init__(self, *, at_once: bool) -> None:
         metrics = Metrics(CollectorRegistry())
         self.now = time.time()
-        self.cache = MemoryCache(TTL, Hub(), lambda: self.now)
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Hub())
         bodies = Bodies(CATALOG, lambda: self.now)
         tally = Tally(metrics, Accesses(metrics, by_symbol=False), Ages(CATALOG, metrics))
         self._app = AtHand(self._nothing, CATALOG, self.cache, bodies, tally, lambda: self.now)

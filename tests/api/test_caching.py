@@ -22,6 +22,7 @@ from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
+from aggregator.newest import NewestPrices
 from aggregator.ports import Trigger
 from aggregator.stores.memory import MemoryCache
 from aggregator.tally import Tally
@@ -52,7 +53,7 @@ class Api:
         self.prices = prices
         catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
         metrics = self.metrics = Metrics(CollectorRegistry())
-        self.cache = MemoryCache(TTL, Hub(), lambda: self.now)
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Hub())
         accesses, bodies = Accesses(metrics, by_symbol=True), Bodies(catalog, lambda: self.now)
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)

@@ -21,6 +21,7 @@ from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Tier
+from aggregator.newest import NewestPrices
 from aggregator.service.server import Server
 from aggregator.service.unread import Limits
 from aggregator.stores.memory import MemoryCache
@@ -41,12 +42,14 @@ class Live:
         catalog = assign([(name, "", "") for name in ASSETS], len(ASSETS), 0, dict.fromkeys(Tier, Cadence(5)))
         self.metrics = Metrics(CollectorRegistry())
         self.hub = Hub()
-        self.cache = MemoryCache(dict.fromkeys(Tier, 600.0), self.hub)
+        self.cache = MemoryCache(NewestPrices(dict.fromkeys(Tier, 600.0)), self.hub)
         accesses = Accesses(self.metrics, by_symbol=False)
         lookup = Lookup(catalog, self.cache, self.cache, None, self.metrics, accesses, lambda: NOW)  # type: ignore[arg-type]  # nobody asks for a refresh
-        self.fanout = Fanout(catalog, self.metrics, most, 2000, seconds, current=True, now=lambda: NOW)
+        self.fanout = Fanout(
+            catalog, self.metrics, self.cache.newest, most, 2000, seconds, current=True, now=lambda: NOW
+        )
         self.hub.listen(self.fanout)
-        snapshots = Snapshots(catalog, lookup, Bodies(catalog, lambda: NOW), self.fanout)
+        snapshots = Snapshots(catalog, lookup, self.cache.newest, Bodies(catalog, lambda: NOW), self.fanout)
         parts = (catalog, self.fanout, snapshots)
         app = build([*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()], self.metrics, 1)
         self.server = Server(app, limits, self.metrics, 2)

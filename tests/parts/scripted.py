@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from aggregator.errors import StoreUnavailable
 from aggregator.hub import Hub
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
+from aggregator.newest import NewestPrices
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import CADENCE, ticker
 
@@ -80,13 +81,22 @@ class ScriptedExchange:
 
 
 class Store(MemoryCache):
-    """A memory store that counts reads, keeps what was written, and can be away, hang as it is read, or be near."""
+    """A memory store that counts reads, keeps what was written, and can be away, hang as it is read, or be near.
+
+    While `slow` is an event, a read finds what there is when it begins, and returns it once the event is set.
+    """
 
     def __init__(self) -> None:
-        super().__init__({tier: cadence.ttl for tier, cadence in CADENCE.items()}, Hub())
+        super().__init__(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Hub())
         self.away = self.hanging = self.near = False
         self.written: list[Price] = []
         self.reads = 0
+        self.slow: asyncio.Event | None = None
+        self.asked = asyncio.Event()
+
+    def forget(self) -> None:
+        """Let all prices expire."""
+        self.newest.release_all()
 
     async def write(self, prices: Sequence[Price]) -> None:
         """Take prices unless away."""
@@ -104,7 +114,11 @@ class Store(MemoryCache):
         if self.hanging:
             await asyncio.Event().wait()
         self._check()
-        return await super().latest(symbols)
+        found = await super().latest(symbols)
+        self.asked.set()
+        if self.slow is not None:
+            await self.slow.wait()
+        return found
 
     def _check(self) -> None:
         if self.away:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
+from aggregator.newest import NewestPrices
 from aggregator.ports import Cache, History, Store
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
@@ -28,7 +29,7 @@ TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryCache]:
     """Open memory://."""
-    cache = MemoryCache(TTL, Hub())
+    cache = MemoryCache(NewestPrices(TTL), Hub())
     yield cache
     await cache.close()
 

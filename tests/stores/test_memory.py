@@ -2,14 +2,15 @@
 
 from aggregator.hub import Hub
 from aggregator.models import Tier
+from aggregator.newest import NewestPrices
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import NOW, price
 
 
 async def test_a_price_lives_for_its_tier_s_ttl() -> None:
-    """A write renews it; expired, even an older one may come in."""
+    """A write renews it; an older one never comes in, not even after its expiry."""
     now = 0.0
-    cache = MemoryCache({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, Hub(), clock=lambda: now)
+    cache = MemoryCache(NewestPrices({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, clock=lambda: now), Hub())
     await cache.write([price(), price("ethusdt", tier=Tier.COLD)])
     now = 9.9
     assert len(await cache.latest(["btcusdt", "ethusdt"])) == 2
@@ -19,4 +20,6 @@ async def test_a_price_lives_for_its_tier_s_ttl() -> None:
     now = 20
     assert list(await cache.latest(["btcusdt", "ethusdt"])) == ["ethusdt"]
     await cache.write([price(timestamp=NOW - 100)])
-    assert (await cache.latest(["btcusdt"]))["btcusdt"].timestamp == NOW - 100
+    assert await cache.latest(["btcusdt"]) == {}
+    await cache.write([price(timestamp=NOW + 1)])
+    assert (await cache.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1

@@ -9,6 +9,7 @@ import pytest
 from aggregator.errors import StoreUnavailable
 from aggregator.hub import Hub
 from aggregator.models import Price, Tier, encode
+from aggregator.newest import NewestPrices
 from aggregator.stores.near import NearCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
@@ -27,7 +28,7 @@ class Parts:
 
     def __init__(self) -> None:
         self.hub, self.behind = Hub(), Store()
-        self.near = NearCache(self.behind, TTL)
+        self.near = NearCache(self.behind, NewestPrices(TTL))
         self.hub.listen(self.near)
 
 
@@ -42,13 +43,18 @@ async def test_what_the_hub_tells_is_answered_without_the_cache() -> None:
     assert parts.near.peek("ethusdt") is None
 
 
-async def test_what_this_process_writes_it_holds_at_once() -> None:
-    """Who has just refreshed is not given the price before, though the hub has not told of the new one yet."""
+async def test_what_this_process_writes_hides_the_price_before() -> None:
+    """A reader after a refresh does not get the price before, even where the hub has not told of the new one yet."""
     parts = Parts()
     parts.hub.connect()
     parts.hub.publish([price()])
     newer = price(timestamp=NOW + 1)
     await parts.near.write([newer])
+    assert parts.near.peek("btcusdt") is None
+    assert await parts.near.latest(["btcusdt"]) == {"btcusdt": newer}
+    parts.hub.publish([price()])
+    assert parts.near.peek("btcusdt") is None
+    parts.hub.publish([newer])
     assert parts.near.peek("btcusdt") == newer
     await parts.near.write([price()])
     assert parts.near.peek("btcusdt") == newer

@@ -16,6 +16,7 @@ from aggregator.hub import Hub
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price, Tier
+from aggregator.newest import NewestPrices
 from aggregator.stores.near import NearCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
@@ -194,7 +195,7 @@ class Parts:
         self.client = RedisClient(server.url, timeout=0.25)
         self.hub, self.history, self.clock = Hub(), Store(), clock
         self.redis = Counting(self.client, TTL)
-        self.near = NearCache(RestingCache(self.redis, clock), TTL)
+        self.near = NearCache(RestingCache(self.redis, clock), NewestPrices(TTL))
         self.hub.listen(self.near)
         metrics = Metrics(CollectorRegistry())
         self.lookup = Lookup(CATALOG, self.near, self.history, Nobody(), metrics, Accesses(metrics))

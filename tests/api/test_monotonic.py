@@ -1,0 +1,55 @@
+"""No stream shows an older price after a newer one was sent on it, or answered by this process in another way."""
+
+from tests.parts.examples import NOW, price
+from tests.parts.live import stream
+from tests.parts.living import hear, living, say
+
+
+async def test_a_snapshot_is_no_older_than_what_was_sent() -> None:
+    """A client that subscribes again gets the price it has had, or a newer one, however new the last snapshot is."""
+    async with living() as live, live.client() as client:
+        await live.tell("asset1")
+        await say(client, type="subscribe", assets=["asset1"])
+        first = (await hear(client))["prices"][0]["timestamp"]
+        await live.tell("asset1")
+        sent = (await hear(client))["price"]["timestamp"]
+        assert sent > first
+        await say(client, type="subscribe", assets=["asset1"])
+        assert (await hear(client))["prices"][0]["timestamp"] == sent
+
+
+async def test_a_snapshot_is_no_older_than_what_was_answered() -> None:
+    """A price that was read from history, of which the process was never told, is in the next snapshot."""
+    async with living() as live:
+        await live.tell("asset1", "asset2")
+        async with stream(live.url) as one:
+            await one.until("snapshot")
+            answered = live.cache.newest.at_least(price("asset1", NOW + 60))
+            async with stream(live.url) as two:
+                shown = {found["asset"]: found["timestamp"] for found in (await two.until("snapshot")).data["prices"]}
+                assert shown["asset1"] == answered.timestamp
+
+
+async def test_an_event_that_comes_late_is_not_sent() -> None:
+    """A price that is published after a newer one was answered is passed over; the next newer one is sent."""
+    async with living() as live, stream(live.url) as one:
+        await one.until("snapshot")
+        live.cache.newest.at_least(price("asset1", NOW + 60))
+        live.hub.publish([price("asset1", NOW + 59)])
+        live.hub.publish([price("asset1", NOW + 61)])
+        assert (await one.until("price")).data["timestamp"] == NOW + 61
+
+
+async def test_after_a_gap_the_snapshot_is_no_older() -> None:
+    """Whatever the stores return by then."""
+    async with living() as live, stream(live.url) as one:
+        await live.tell("asset1")
+        await one.until("snapshot")
+        live.hub.publish([price("asset1", NOW + 60)])
+        assert (await one.until("price")).data["timestamp"] == NOW + 60
+        live.hub.disconnect()
+        live.cache.newest.release_all()
+        live.hub.connect()
+        await one.until("gap")
+        shown = (await one.until("snapshot")).data["prices"]
+        assert [found["timestamp"] for found in shown] == [NOW + 60]
