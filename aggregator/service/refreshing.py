@@ -1,8 +1,13 @@
 """The half of a process that asks the exchanges."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aggregator.commit import Sinks
+from aggregator.errors import StoreError
+from aggregator.models import Tier
+from aggregator.newest import NewestPrices
 from aggregator.ports import Exchange, History, Near, Work
 from aggregator.progress import filling
 from aggregator.refresher import Policy, Refresher, most_in_job, seconds_together
@@ -15,9 +20,12 @@ from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.coverage import CoverageTeller
 from aggregator.stores.redis.jobs import SharedWork
 from aggregator.stores.redis.refreshes import RefreshRequests
+from aggregator.tiers import Catalog
 from aggregator.work import OwnWork
 
 _DRAIN_SECONDS = 1.0
+_RECALL_SECONDS = 2.0
+_RECALLED_AT_ONCE = 1000
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 
 
@@ -69,6 +77,21 @@ async def open_refresher(
         teller = Teller(Board(redis), process.name, exchanges)
         process.beside += [requests.run(), teller.run(), CoverageTeller(redis, process.coverage).run()]
     return refresher
+
+
+async def recall(newest: NewestPrices, history: History, catalog: Catalog) -> None:
+    """Learn the newest prices from history, hottest first, so that a restart does not take readers back in time.
+
+    The memory cache is empty after a restart, while exchanges whose clocks are behind may come first. A history that
+    cannot be read, or takes longer than two seconds, does not stop the start.
+    """
+    symbols = [asset.symbol for tier in Tier for asset in catalog.of(tier)]
+    with suppress(StoreError, TimeoutError):
+        async with asyncio.timeout(_RECALL_SECONDS):
+            for first in range(0, len(symbols), _RECALLED_AT_ONCE):
+                found = await history.latest(symbols[first : first + _RECALLED_AT_ONCE])
+                for price in found.values():
+                    newest.at_least(price)
 
 
 def _work(process: Process, redis: RedisClient | None, most: int, together: float) -> Work:

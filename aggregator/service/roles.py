@@ -25,7 +25,7 @@ from aggregator.service.answering import open_api
 from aggregator.service.opening import cache_of, catalog_of, open_history, open_redis, open_tracer
 from aggregator.service.process import Process
 from aggregator.service.pulse import Pulse
-from aggregator.service.refreshing import exchanges_of, open_refresher
+from aggregator.service.refreshing import exchanges_of, open_refresher, recall
 from aggregator.service.running import settle_memory
 from aggregator.service.server import Server, address_of, limits_of, listening
 from aggregator.settings import Settings
@@ -102,6 +102,8 @@ async def _open(process: Process) -> ASGIApp:
     redis = await open_redis(settings, process.stack)
     cache = cache_of(settings, redis, process.hub, process.tracer)
     history = await open_history(settings, metrics, process.stack, process.tracer)
+    if redis is None:
+        await recall(cache.newest, history, process.catalog)
     # Before anything runs beside: what cannot be opened would come out of a task group as a group.
     exchanges = [] if settings.role == "api" else await exchanges_of(process, cache)
     await process.keep_running(Pulse(metrics))

@@ -1,0 +1,92 @@
+"""Readers of the real service go neither back in time, nor get a price that history does not know."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.parts.exchanges import Market, market
+from tests.parts.process import wait_for
+from tests.parts.service import Service
+
+pytestmark = pytest.mark.real
+
+HOT = 1.0  # seconds between refreshes
+FAST = {"hot_interval": HOT, "medium_interval": 3, "cold_interval": 10}
+
+
+@pytest.fixture
+def own_market() -> Iterator[Market]:
+    """Exchanges of our own, as their clocks are set."""
+    with market() as own:
+        yield own
+
+
+def test_a_restart_does_not_go_back_in_time(tmp_path: Path, own_market: Market) -> None:
+    """The exchanges' clocks are two seconds behind after it: what they say is older than what was answered before."""
+    service = Service(tmp_path, exchanges=own_market.setting, **FAST).filled()
+    before = newest(service)
+    for exchange in own_market.exchanges.values():
+        exchange.faults(clock_ahead=-1.9)  # not too old to count
+    assert service.process.stop() == 0
+    service = Service(tmp_path, exchanges=own_market.setting, **FAST).started()
+    seen: list[Decimal] = []
+
+    def later() -> bool:
+        answer = service.get("/prices/btcusdt")
+        if answer.status == 200:
+            seen.append(answer.json["timestamp"])
+        return bool(seen) and seen[-1] > before
+
+    wait_for(later, 20, "a price later than those of before the restart")
+    assert min(seen) >= before
+    assert seen == sorted(seen)
+    assert service.process.stop() == 0
+
+
+def test_a_history_that_is_locked(tmp_path: Path, own_market: Market) -> None:
+    """For seconds by another process: nothing that is answered or streamed meanwhile is unknown to history later."""
+    service = Service(tmp_path, exchanges=own_market.setting, **FAST).filled()
+    answered: dict[Decimal, Decimal] = {}
+
+    def read() -> Decimal:
+        """Return the timestamp of what is answered, 0 for none: on a slow machine, the price may be gone by then."""
+        answer = service.get("/prices/btcusdt")
+        assert answer.status in (200, 503), answer.body
+        if answer.status == 503:
+            return Decimal()
+        answered[answer.json["timestamp"]] = answer.json["price"]
+        assert isinstance(answer.json["timestamp"], Decimal)
+        return answer.json["timestamp"]
+
+    before = read()
+    with closing(sqlite3.connect(tmp_path / "prices.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        wait_for(lambda: service.get("/ready").status == 503, 20, "/ready to say that history takes nothing")
+        assert "history" in str(service.get("/ready").json["reasons"])
+        refused = service.post("/refresh/btcusdt")
+        assert (refused.status, refused.json["msg"]) == (503, "History cannot take a new price now")
+        assert refused.headers["retry-after"] == "1"
+        end = time.monotonic() + 4 * HOT
+        while time.monotonic() < end:
+            read()
+            time.sleep(0.05)
+        other.execute("ROLLBACK")
+    wait_for(lambda: read() > before, 20, "new prices")
+    wait_for(lambda: service.get("/ready").status == 200, 20, "/ready to be well again")
+    rows = service.get("/prices/btcusdt/history?limit=1000").json["prices"]
+    stored = {row["timestamp"]: row["price"] for row in rows}
+    assert answered.items() <= stored.items()
+    assert service.process.stop() == 0
+    assert "Traceback" not in service.process.output
+
+
+def newest(service: Service) -> Decimal:
+    """Return the timestamp that readers get."""
+    timestamp = service.get("/prices/btcusdt").json["timestamp"]
+    assert isinstance(timestamp, Decimal)
+    return timestamp
