@@ -23,6 +23,7 @@ HTTP_OK, NOT_MODIFIED, TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 200, 304, 429, 502, 
 NO_ANSWER = 0
 AFTER = 10.0  # seconds after a fault in which its traces may still show: pauses before the next attempt, full queues
 PROCESS_FAULTS = frozenset({"killed", "stopped", "restarted"})
+_JUST = 5.0  # seconds
 _MOST_SHOWN = 5
 
 
@@ -119,15 +120,23 @@ def ended(record: Record) -> list[Violation]:
     ]
 
 
-def summed_up(violations: Sequence[Violation]) -> str:
-    """Count them by rule, and show the first of each."""
+def summed_up(violations: Sequence[Violation], faults: Sequence[Fault] = ()) -> str:
+    """Count them by rule, and show the first of each with the faults that were on, or had just been."""
     counts = Counter(one.rule for one in violations)
     lines = []
     for rule, number in counts.items():
         lines.append(f"{rule}: {number}")
         some = [one for one in violations if one.rule == rule][:_MOST_SHOWN]
-        lines += [f"  {one.at:.3f} {one.what}" for one in some]
+        lines += [f"  {one.at:.3f} {one.what} [{_around(one.at, faults)}]" for one in some]
     return "\n".join(lines)
+
+
+def _around(moment: float, faults: Sequence[Fault]) -> str:
+    return "; ".join(
+        f"{one.part} {one.kind} {one.began - moment:+.1f} to {one.ended - moment:+.1f} s"
+        for one in faults
+        if one.overlaps(moment, moment, _JUST)
+    )
 
 
 def _in_order(one: Reply, trouble: Sequence[Fault]) -> bool:

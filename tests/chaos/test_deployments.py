@@ -33,7 +33,7 @@ pytestmark = pytest.mark.real
 FULL = os.environ.get("CHAOS") == "full"
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "200" if FULL else "16"))
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
-PACE = Pace() if FULL else Pace(lasts=(0.5, 2.5), rests=(0.2, 1.5))
+PACE = Pace() if FULL else Pace(lasts=(0.5, 2.0), rests=(0.2, 1.5), up=(2.0, 4.0))
 
 ASSETS = 24
 INTERVALS = {"hot": 1.0, "medium": 2.0, "cold": 4.0}
@@ -90,7 +90,7 @@ def test_all_faults_in_random_order(
         deployment.close()
         record.save(Path(os.environ.get("CHAOS_RECORD", tempfile.gettempdir())) / f"chaos-{name}-{SEED}.record")
     say(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
-    assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations)}"
+    assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
 
 
 def _played(deployment: Deployment, listed: Path) -> list[Violation]:
