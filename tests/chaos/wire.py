@@ -40,6 +40,11 @@ class Connection:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self.host, self.port)
 
+    @property
+    def local_port(self) -> int | None:
+        """The port it comes from; None while it is not connected."""
+        return None if self._streams is None else int(self._streams[1].get_extra_info("sockname")[1])
+
     def close(self) -> None:
         """Hang up."""
         if self._streams is not None:

@@ -1,0 +1,200 @@
+"""What a record of a chaos run must hold to. Pure functions: a record in, violations out.
+
+1. One process never shows an older price of an asset after a newer one: `back_in_time`. A price that a stream of that
+   process has delivered counts, so this covers "once it was told" too. Between processes it is counted: `elsewhere`.
+2. Every price shown, streamed or published is in history with the same value: `not_in_history`.
+3. No status but those that are documented for the trouble at that time: `bad_replies`. No process ends by itself.
+4. Every price lies within what the venues had: `untrue`.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from tests.chaos.recorder import PUBLISHED, PUSHED, STORED, Fault, Record, Reply, Seen
+from tests.chaos.truth import Truth
+
+Key = tuple[str, float]
+
+HTTP_OK, NOT_MODIFIED, TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 200, 304, 429, 502, 503
+NO_ANSWER = 0
+AFTER = 10.0  # seconds after a fault in which its traces may still show: pauses before the next attempt, full queues
+PROCESS_FAULTS = frozenset({"killed", "stopped", "restarted"})
+_JUST = 5.0  # seconds
+_MOST_SHOWN = 5
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One thing that must not be: the rule it breaks, when, and what it is in words."""
+
+    rule: str
+    at: float
+    what: str
+
+
+class Elsewhere(msgspec.Struct, frozen=True):
+    """Answers older than a price that another process had shown before: allowed, and counted."""
+
+    count: int = 0
+    seconds: float = 0.0  # by which the worst was older
+    late: float = 0.0  # seconds after the newer price was there, of the latest
+
+    def __str__(self) -> str:
+        return f"{self.count} (at most {self.seconds:.1f} s older, {self.late:.2f} s later)"
+
+
+def back_in_time(seen: Iterable[Seen]) -> list[Violation]:
+    """Return what a process, or a connection, showed though it had shown something newer before it was asked."""
+    current = [one for one in seen if one.kind not in (PUBLISHED, STORED)]
+    by_server = _grouped((one for one in current if one.server), lambda one: (one.server, one.asset))
+    overtaken = {
+        id(one): _older(one, newer, f"process {one.server}")
+        for its in by_server.values()
+        for one, newer in _overtaken(its)
+    }
+    by_connection = _grouped(current, lambda one: (one.connection, one.asset))
+    stepped = {
+        id(one): _older(one, newer, f"connection {one.connection} to {one.server}")
+        for its in by_connection.values()
+        for one, newer in _stepped_back(its)
+    }
+    found = (stepped | overtaken).values()  # a price that is both is one violation
+    return sorted(found, key=lambda one: one.at)
+
+
+def elsewhere(seen: Iterable[Seen]) -> Elsewhere:
+    """Count the answers older than what had been shown by another process, or published, before they were asked for."""
+    by_asset = _grouped((one for one in seen if one.kind != STORED), lambda one: one.asset)
+    older = [
+        (newer.timestamp - one.timestamp, one.received - newer.received)
+        for its in by_asset.values()
+        for one, newer in _overtaken(its, judged=lambda one: one.kind not in PUSHED and one.kind != PUBLISHED)
+        if newer.server != one.server
+    ]
+    if not older:
+        return Elsewhere()
+    return Elsewhere(len(older), max(seconds for seconds, _ in older), max(late for _, late in older))
+
+
+def not_in_history(seen: Iterable[Seen], held: Mapping[Key, Decimal]) -> list[Violation]:
+    """Return the prices, each once, that history does not hold (`lost`) or holds with another value (`replaced`)."""
+    first: dict[tuple[str, float, Decimal], Seen] = {}
+    for one in seen:
+        first.setdefault((one.asset, one.timestamp, one.price), one)
+    found = []
+    for (asset, timestamp, price), one in first.items():
+        stored = held.get((asset, timestamp))
+        if stored is None:
+            found.append(Violation("lost", one.received, f"{_shown(one)} is not in history"))
+        elif stored != price:
+            found.append(Violation("replaced", one.received, f"{_shown(one)} is {stored} in history"))
+    return sorted(found, key=lambda one: one.at)
+
+
+def bad_replies(replies: Iterable[Reply], faults: Sequence[Fault]) -> list[Violation]:
+    """Return the answers with a status that nothing allowed at that time."""
+    return [
+        Violation("status", one.sent, f"{one.status} to {one.request} by {one.server or one.target}: {one.body[:200]}")
+        for one in replies
+        if not _in_order(one, [fault for fault in faults if fault.overlaps(one.sent, one.received, AFTER)])
+    ]
+
+
+def untrue(seen: Iterable[Seen], truth: Truth, windows: Mapping[str, float]) -> list[Violation]:
+    """Return the prices outside of what the venues had in the asset's window (seconds) before the price's time."""
+    found = []
+    for asset, timestamp, price in sorted({(one.asset, one.timestamp, one.price) for one in seen}):
+        low, high = truth.bounds(asset, timestamp, windows[asset])
+        if not low <= price <= high:
+            found.append(Violation("untrue", timestamp, f"{asset} of {timestamp}: {price}, not in {low} to {high}"))
+    return found
+
+
+def ended(record: Record) -> list[Violation]:
+    """Return the processes that ended by themselves."""
+    return [
+        Violation("ended", one.at, f"{one.part} ended by itself with {one.code}: {one.output}") for one in record.ended
+    ]
+
+
+def summed_up(violations: Sequence[Violation], faults: Sequence[Fault] = ()) -> str:
+    """Count them by rule, and show the first of each with the faults that were on, or had just been."""
+    counts = Counter(one.rule for one in violations)
+    lines = []
+    for rule, number in counts.items():
+        lines.append(f"{rule}: {number}")
+        some = [one for one in violations if one.rule == rule][:_MOST_SHOWN]
+        lines += [f"  {one.at:.3f} {one.what} [{_around(one.at, faults)}]" for one in some]
+    return "\n".join(lines)
+
+
+def _around(moment: float, faults: Sequence[Fault]) -> str:
+    return "; ".join(
+        f"{one.part} {one.kind} {one.began - moment:+.1f} to {one.ended - moment:+.1f} s"
+        for one in faults
+        if one.overlaps(moment, moment, _JUST)
+    )
+
+
+def _in_order(one: Reply, trouble: Sequence[Fault]) -> bool:
+    if one.status in (HTTP_OK, NOT_MODIFIED):
+        return True
+    if one.status == TOO_MANY:
+        return one.retry_after and one.request.startswith("POST /refresh/")
+    if one.status == BAD_GATEWAY:
+        return bool(trouble) and one.request.startswith("POST /refresh/")
+    if one.status == UNAVAILABLE:
+        return bool(trouble) and one.retry_after
+    return one.status == NO_ANSWER and any(
+        fault.kind in PROCESS_FAULTS and fault.part.startswith(one.target) for fault in trouble
+    )
+
+
+def _grouped(seen: Iterable[Seen], key: Callable[[Seen], object]) -> dict[object, list[Seen]]:
+    groups: dict[object, list[Seen]] = defaultdict(list)
+    for one in seen:
+        groups[key(one)].append(one)
+    return groups
+
+
+def _always(_: Seen) -> bool:
+    return True
+
+
+def _overtaken(its: Sequence[Seen], judged: Callable[[Seen], bool] = _always) -> Iterator[tuple[Seen, Seen]]:
+    """Yield each of one asset's prices that is older than the newest that was there before it was asked for."""
+    received = sorted(its, key=lambda one: one.received)
+    newest: Seen | None = None
+    known = 0
+    for one in sorted(its, key=lambda one: one.sent):
+        while received[known].received < one.sent:
+            if newest is None or received[known].timestamp > newest.timestamp:
+                newest = received[known]
+            known += 1
+        if newest is not None and one.timestamp < newest.timestamp and judged(one):
+            yield one, newest
+
+
+def _stepped_back(its: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
+    """Yield each price of a connection, in the order they came, that is older than one before it."""
+    newest = its[0]
+    for one in its:
+        if one.timestamp < newest.timestamp:
+            yield one, newest
+        elif one.timestamp > newest.timestamp:
+            newest = one
+
+
+def _older(one: Seen, newer: Seen, where: str) -> Violation:
+    seconds, late = newer.timestamp - one.timestamp, one.received - newer.received
+    what = f"{where}: {_shown(one)}, {seconds:.3f} s older than {_shown(newer)}, {late:.3f} s after it"
+    return Violation("back in time", one.received, what)
+
+
+def _shown(one: Seen) -> str:
+    asked = f" asked for at {one.sent:.3f}" if math.isfinite(one.sent) and one.sent != one.received else ""
+    how = f"{one.kind} to {one.client}{asked}, there at {one.received:.3f}"
+    return f"{one.asset} {one.price} of {one.timestamp:.6f} ({how})"

@@ -1,0 +1,263 @@
+"""The faults of a chaos run, and the order they come in: three tracks side by side, each in an order from the seed.
+
+One exchange at a time is faulty, one of the stores is, and one of the service's processes is.
+"""
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+import msgspec
+import psutil
+import redis
+
+from tests.chaos.deployments import Deployment, Member
+
+Active = Callable[[Deployment, float], AbstractContextManager[None]]
+
+LIES: dict[str, dict[str, object]] = {
+    "three times the price": {"price_factor": 3},
+    "price 0": {"price": "0"},
+    "hanging": {"hang_rate": 1},
+    "errors": {"error_rate": 1},
+    "clock frozen": {"freeze_clock": True},
+    "clock ahead": {"clock_ahead": 3600},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A fault: its name, what it is done to, and a context manager that keeps it on; a number chooses details."""
+
+    track: str
+    name: str
+    part: str
+    active: Active
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A fault in a plan: when it begins (seconds from the start), and for how long."""
+
+    at: float
+    seconds: float
+    kind: int  # its index among those of the track
+    detail: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long faults last and how long it is quiet between two of a track, in seconds."""
+
+    lasts: tuple[float, float] = (1.0, 5.0)
+    rests: tuple[float, float] = (0.3, 3.0)
+    up: tuple[float, float] = (4.0, 9.0)  # in place of `rests` for the service's own processes: clients shall find them
+
+    def between(self, track: str) -> tuple[float, float]:
+        """Return how long it is quiet in that track."""
+        return self.up if track == "processes" else self.rests
+
+
+def plan(
+    choice: random.Random, kinds: int, seconds: float, lasts: tuple[float, float], rests: tuple[float, float]
+) -> list[Step]:
+    """Return the faults of one track: all kinds in random order, and again, until `seconds` are over."""
+    steps: list[Step] = []
+    order: list[int] = []
+    at = choice.uniform(*rests)
+    while True:
+        order = order or choice.sample(range(kinds), kinds)
+        length = choice.uniform(*lasts)
+        if at + length > seconds:
+            return steps
+        steps.append(Step(at, length, order.pop(), choice.random()))
+        at += length + choice.uniform(*rests)
+
+
+def kinds_for(deployment: Deployment) -> dict[str, list[Kind]]:
+    """Return the faults by track that there are for a deployment."""
+    kinds = [
+        *(
+            Kind("exchanges", name, exchange, _lying(exchange, faults))
+            for name, faults in LIES.items()
+            for exchange in deployment.market.exchanges
+        ),
+        *(
+            Kind("exchanges", "killed and restarted", exchange, _exchange_killed(exchange))
+            for exchange in deployment.market.exchanges
+        ),
+        Kind("stores", "gone", "redis", _redis_killed),
+        Kind("stores", "paused", "redis", _redis_paused),
+        Kind("stores", "flushed", "redis", _redis_flushed),
+        *(
+            Kind("stores", "locked", str(path.relative_to(deployment.folder)), _locked(path))
+            for path in deployment.files
+        ),
+    ]
+    if deployment.dynamodb is not None:
+        kinds += [
+            Kind("stores", "gone", "dynamodb", _dynamodb_killed),
+            Kind("stores", "paused", "dynamodb", _dynamodb_paused),
+        ]
+    for member in deployment.members:
+        kinds += [
+            Kind("processes", "killed", member.name, _killed(member)),
+            Kind("processes", "restarted", member.name, _restarted(member)),
+            *(Kind("processes", "stopped", name, _stopped(member, nth)) for nth, name in enumerate(member.names)),
+        ]
+        if member.workers > 1:
+            kinds.append(Kind("processes", "killed", f"{member.name}: a child", _child_killed(member)))
+    return {track: [kind for kind in kinds if kind.track == track] for track in ("exchanges", "stores", "processes")}
+
+
+class Storm:
+    """All tracks, each in a thread."""
+
+    def __init__(self, deployment: Deployment, seed: int, seconds: float, pace: Pace) -> None:
+        self._deployment = deployment
+        self._seconds = seconds
+        self._errors: list[BaseException] = []
+        self._began = 0.0
+        self._threads = []
+        for track, kinds in kinds_for(deployment).items():
+            steps = plan(random.Random(f"{seed} {track}"), len(kinds), seconds, pace.lasts, pace.between(track))
+            self._threads.append(threading.Thread(target=self._run, args=(kinds, steps)))
+
+    def rage(self) -> None:
+        """Play the plan to its end. Raises what a fault failed with."""
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+        for thread in self._threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _run(self, kinds: Sequence[Kind], steps: Sequence[Step]) -> None:
+        try:
+            for step in steps:
+                time.sleep(max(0.0, self._began + step.at - time.monotonic()))
+                if self._errors or time.monotonic() > self._began + self._seconds:  # starts may have taken long
+                    return
+                kind = kinds[step.kind]
+                with self._deployment.record.fault(kind.name, kind.part), kind.active(self._deployment, step.detail):
+                    time.sleep(step.seconds)
+        except BaseException as error:  # noqa: BLE001  # goes to who waits for the thread
+            self._errors.append(error)
+
+
+def _lying(exchange: str, faults: dict[str, object]) -> Active:
+    @contextmanager
+    def active(deployment: Deployment, _: float) -> Iterator[None]:
+        deployment.market.exchanges[exchange].faults(**faults)
+        yield
+        deployment.market.exchanges[exchange].faults()
+
+    return active
+
+
+def _exchange_killed(exchange: str) -> Active:
+    @contextmanager
+    def active(deployment: Deployment, _: float) -> Iterator[None]:
+        deployment.market.exchanges[exchange].process.stop(SIGKILL)
+        yield
+        deployment.restart_exchange(exchange)
+
+    return active
+
+
+@contextmanager
+def _redis_killed(deployment: Deployment, _: float) -> Iterator[None]:
+    deployment.redis.process.stop(SIGKILL)
+    yield
+    deployment.restart_redis()
+
+
+@contextmanager
+def _redis_paused(deployment: Deployment, _: float) -> Iterator[None]:
+    deployment.redis.process.signal(SIGSTOP)
+    yield
+    deployment.redis.process.signal(SIGCONT)
+
+
+@contextmanager
+def _redis_flushed(deployment: Deployment, _: float) -> Iterator[None]:
+    with redis.Redis.from_url(deployment.redis.url) as client:
+        client.flushall()
+    yield
+
+
+@contextmanager
+def _dynamodb_killed(deployment: Deployment, _: float) -> Iterator[None]:
+    assert deployment.dynamodb is not None
+    deployment.dynamodb.kill()
+    yield
+    deployment.dynamodb.start()
+
+
+@contextmanager
+def _dynamodb_paused(deployment: Deployment, _: float) -> Iterator[None]:
+    assert deployment.dynamodb is not None
+    deployment.dynamodb.process.signal(SIGSTOP)
+    yield
+    deployment.dynamodb.process.signal(SIGCONT)
+
+
+def _locked(path: Path) -> Active:
+    """Let nobody else write to the SQLite file, as a backup or somebody's shell does."""
+
+    @contextmanager
+    def active(_: Deployment, detail: float) -> Iterator[None]:
+        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as file:
+            file.execute("BEGIN EXCLUSIVE" if detail < 0.5 else "BEGIN IMMEDIATE")
+            yield
+            file.execute("ROLLBACK")
+
+    return active
+
+
+def _killed(member: Member) -> Active:
+    @contextmanager
+    def active(_: Deployment, __: float) -> Iterator[None]:
+        member.end(SIGKILL)
+        yield
+        member.start()
+
+    return active
+
+
+def _restarted(member: Member) -> Active:
+    @contextmanager
+    def active(_: Deployment, __: float) -> Iterator[None]:
+        member.end(SIGTERM)
+        member.start()
+        yield
+
+    return active
+
+
+def _child_killed(member: Member) -> Active:
+    @contextmanager
+    def active(_: Deployment, detail: float) -> Iterator[None]:
+        member.kill_child(detail)
+        yield
+        member.start()
+
+    return active
+
+
+def _stopped(member: Member, nth: int) -> Active:
+    @contextmanager
+    def active(_: Deployment, __: float) -> Iterator[None]:
+        process = member.signal(SIGSTOP, nth)
+        yield
+        if process is not None:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(SIGCONT)
+
+    return active

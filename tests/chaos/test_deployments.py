@@ -1,0 +1,134 @@
+"""Whatever fails, lies or restarts, in any order: prices never go back, are all in history, and nobody gets a 500.
+
+The seed of the order is printed; CHAOS_SEED plays it again. `CHAOS=full` plays each deployment for 200 s.
+"""
+
+import os
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aggregator.tiers import Cadence
+from mock_exchange.symbols import open_market
+from tests.chaos import checker
+from tests.chaos.checker import Violation
+from tests.chaos.crowd import Crowd, Load
+from tests.chaos.deployments import Deployment, Supervisor
+from tests.chaos.faults import Pace, Storm
+from tests.chaos.parts import DurableDynamo
+from tests.chaos.recorder import PUBLISHED, PUSHED, Record
+from tests.chaos.truth import Truth
+from tests.parts import redis_server
+from tests.parts.exchanges import NAMES, Market, MockExchange
+from tests.parts.ports import lasting_port
+from tests.parts.process import ROOT
+
+pytestmark = pytest.mark.real
+
+FULL = os.environ.get("CHAOS") == "full"
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "200" if FULL else "16"))
+SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+PACE = Pace() if FULL else Pace(lasts=(0.5, 2.0), rests=(0.2, 1.5), up=(2.0, 4.0))
+
+ASSETS = 24
+INTERVALS = {"hot": 1.0, "medium": 2.0, "cold": 4.0}
+SETTINGS: dict[str, object] = {
+    **{f"{tier}_interval": seconds for tier, seconds in INTERVALS.items()},
+    "hot_size": 8,
+    "medium_size": 8,
+    "exchange_timeout": 1,
+    "refresh_cooldown": 0,
+    "refresh_rate": 1000,
+}
+HISTORIES = {"one": "dynamodb", "workers": "sqlite", "roles": "dynamodb"}
+LOADS = {"one": Load(readers=8), "workers": Load(readers=12, streams=4, sockets=4), "roles": Load(readers=5)}
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a short list of symbols, refreshed and read the more often for it."""
+    file = tmp_path_factory.mktemp("listed") / "symbols.csv"
+    file.write_text("\n".join((ROOT / "symbols.csv").read_text().splitlines()[: 1 + ASSETS]))
+    return file
+
+
+@pytest.fixture(scope="module")
+def shared_exchanges(listed: Path) -> Iterator[Market]:
+    """Run exchanges on ports that stay theirs while they are dead."""
+    market = Market([MockExchange(name, lasting_port(), listed) for name in NAMES])
+    yield market
+    for exchange in market.exchanges.values():
+        exchange.stop()
+
+
+@pytest.mark.parametrize("name", ["one", "workers", "roles"])
+def test_all_faults_in_random_order(
+    name: str,
+    tmp_path: Path,
+    listed: Path,
+    shared_exchanges: Market,
+    request: pytest.FixtureRequest,
+    say: Callable[[str], None],
+) -> None:
+    """See checker.py for what is demanded."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    history = os.environ.get("CHAOS_HISTORY", HISTORIES[name])
+    dynamodb: DurableDynamo | None = request.getfixturevalue("durable_dynamodb") if history == "dynamodb" else None
+    shared_exchanges.sound()
+    record = Record()
+    table = f"prices-{uuid.uuid4()}"
+    deployment = Deployment(name, tmp_path, shared_exchanges, dynamodb, table, listed, record, SETTINGS)
+    try:
+        violations = _played(deployment, listed)
+    finally:
+        deployment.close()
+        record.save(Path(os.environ.get("CHAOS_RECORD", tempfile.gettempdir())) / f"chaos-{name}-{SEED}.record")
+    say(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
+    assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
+
+
+def _played(deployment: Deployment, listed: Path) -> list[Violation]:
+    """Start, let it storm while clients read, and judge."""
+    record = deployment.record
+    deployment.start()
+    assets = [line.split(",")[0] for line in listed.read_text().splitlines()[1:]]
+    crowd = Crowd(deployment.answering, assets, deployment.redis.url, record, LOADS[deployment.name], SEED)
+    crowd.start()
+    try:
+        with Supervisor(deployment.members):
+            Storm(deployment, SEED, SECONDS, PACE).rage()
+            deployment.wait_until_well(time.time())
+    finally:
+        crowd.stop()
+    held = deployment.history()
+    truth = Truth(open_market(0, listed), NAMES, {tier: Cadence(seconds) for tier, seconds in INTERVALS.items()})
+    tiers = ["hot"] * 8 + ["medium"] * 8 + ["cold"] * 8
+    windows = {asset: truth.cadence[tier].max_age for asset, tier in zip(assets, tiers, strict=True)}
+    return [
+        *checker.back_in_time(record.seen),
+        *checker.not_in_history(record.seen, held),
+        *checker.bad_replies(record.replies, record.faults),
+        *checker.ended(record),
+        *(Violation("traceback", 0.0, text) for text in deployment.tracebacks()),
+        *checker.untrue(record.seen, truth, windows),
+    ]
+
+
+def _figures(record: Record) -> str:
+    pushed = sum(one.kind in PUSHED for one in record.seen)
+    published = sum(one.kind == PUBLISHED for one in record.seen)
+    statuses = ", ".join(
+        f"{sum(one.status == status for one in record.replies)} x {status}"
+        for status in sorted({one.status for one in record.replies})
+    )
+    return (
+        f"{len(record.faults)} faults, {len(record.replies)} answers ({statuses}), {pushed} prices streamed,"
+        f" {published} published, older than at another process {checker.elsewhere(record.seen)},"
+        f" {record.refused_starts} starts refused"
+    )
