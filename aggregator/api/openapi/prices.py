@@ -137,6 +137,11 @@ OPERATIONS: Operations = {
             "403": refusal("The key is none of ours", "The API key is not valid"),
             "404": ref("responses", "NotListed"),
             "429": refusal("Too many refreshes, of this asset or of all", sent=("RetryAfter",)),
+            "503": refusal(
+                "History cannot take a new price now, or too many requests are being answered",
+                "History cannot take a new price now",
+                sent=("RetryAfter",),
+            ),
             "502": response(
                 "No exchange gave a price, each for its own reason",
                 json(
