@@ -59,6 +59,7 @@ class Outbox:
         self._freed, self._arrived = asyncio.Event(), asyncio.Event()
         self._hurry = False
         self._failing = ""
+        self._file_failing = ""
         self._log = structlog.get_logger().bind(store="dynamodb")
 
     async def open(self) -> None:
@@ -74,10 +75,12 @@ class Outbox:
         try:
             given_up = await self._file.append(prices)
         except StoreUnavailable as error:
+            self._report_file(str(error))
             if not await self._send_directly(prices):
                 raise
             self._metrics.store_errors.labels("history", error.reason).inc()
             return
+        self._report_file("")
         self._arrived.set()
         for tier, rows in given_up.items():
             self._metrics.outbox_refused.labels(tier.value).inc(rows)
@@ -267,6 +270,14 @@ class Outbox:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
+
+    def _report_file(self, error: str) -> None:
+        """Log when the file can no longer be written and when it can again, not once for every write."""
+        if error and not self._file_failing:
+            self._log.warning("outbox_failing", error=error)
+        elif self._file_failing and not error:
+            self._log.info("outbox_recovered")
+        self._file_failing = error
 
     def _note(self, error: str) -> None:
         """Tell the log when the table goes away and when it is back, not once for every attempt."""
