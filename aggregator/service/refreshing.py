@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from aggregator.commit import GroupCommit
+from aggregator.exchanges.judged import JudgedExchange
 from aggregator.ports import Exchange, History, Near, Work
 from aggregator.progress import filling
 from aggregator.refresher import Policy, Refresher, most_in_job, seconds_together
@@ -30,7 +31,7 @@ async def exchanges_of(process: Process, cache: Near) -> Sequence[Exchange]:
     await process.keep_running(opened.listings)
     for feed in opened.feeds:
         await process.keep_running(feed)
-    return opened.all
+    return [JudgedExchange(one, process.rejections) for one in opened.all]
 
 
 async def open_refresher(
@@ -59,6 +60,7 @@ async def open_refresher(
         process.metrics,
         policy,
         tracer=process.tracer,
+        rejections=process.rejections,
     )
     process.stack.push_async_callback(refresher.close, STOP_SECONDS)
     process.beside.append(_refresh(refresher, process))
