@@ -12,6 +12,7 @@ from aggregator.api.answers import answer, asset_of, cacheable, refuse
 from aggregator.api.bodies import Bodies, tag_of
 from aggregator.api.keys import Keys
 from aggregator.api.named import bound, missing, names_in, sorted_out
+from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
 from aggregator.ports import Prices
@@ -30,10 +31,12 @@ class PriceRoutes:
         refresher: Throttle,
         bodies: Bodies,
         keys: Keys,
+        recheck: Recheck,
     ) -> None:
         self._catalog = catalog
         self._prices = prices
         self._refresher = refresher
+        self._recheck = recheck
         self._bodies = bodies
         self._keys = keys
 
@@ -66,10 +69,25 @@ class PriceRoutes:
         return cacheable(request, raw, tag_of(bodies, rest), max_age)
 
     async def sources(self, request: Request) -> Response:
-        """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
+        """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out.
+
+        Without a price, 503 with each exchange's answer. Of a stale price, also what they answer now, of which no newer
+        one can be made (`no_new_price`).
+        """
         asset = asset_of(request, self._catalog)
-        price = await self._price(asset)
-        return answer(self._bodies.fields(asset, price) | {"sources": price.sources, "left_out": price.left_out})
+        outcome = await self._prices.get(asset)
+        if isinstance(outcome, NoPrice):
+            return answer({"msg": answers.NO_PRICE, "left_out": outcome.left_out}, 503, _RETRY_AFTER)
+        if not self._bodies.is_stale(asset, outcome):
+            return self._sources(asset, outcome, {})
+        newer = await self._recheck.refresh(asset)
+        if isinstance(newer, Price):
+            return self._sources(asset, max(outcome, newer, key=lambda price: price.timestamp), {})
+        return self._sources(asset, outcome, {"no_new_price": newer.left_out} if newer is not None else {})
+
+    def _sources(self, asset: Asset, price: Price, more: dict[str, object]) -> Response:
+        fields = self._bodies.fields(asset, price)
+        return answer(fields | {"sources": price.sources, "left_out": price.left_out} | more)
 
     async def refresh(self, request: Request) -> Response:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
