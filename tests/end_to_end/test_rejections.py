@@ -17,15 +17,20 @@ pytestmark = pytest.mark.real
 WELL = "sound again"
 
 
-@pytest.fixture(params=["all", "workers"])
+@pytest.fixture(scope="module", params=["all", "workers"])
 def service(
-    request: pytest.FixtureRequest, tmp_path: Path, few: Path, market: Market, redis_running: RedisServer
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    few: Path,
+    shared_market: Market,
+    redis_running: RedisServer,
 ) -> Iterator[Service]:
     """Run one process, or two that answer and one that refreshes; one that asks nobody is told by the other."""
-    settings: dict[str, object] = {"symbols_file": few, "exchanges": market.setting, "min_sources": 1}
+    settings: dict[str, object] = {"symbols_file": few, "exchanges": shared_market.setting, "min_sources": 1}
     if request.param == "workers":
         settings |= {"workers": 2, "cache_url": f"{redis_running.url.rpartition('/')[0]}/12"}
-    service = Service(tmp_path, **(settings | SIZES | INTERVALS)).filled()
+    shared_market.sound()
+    service = Service(tmp_path_factory.mktemp("service"), **(settings | SIZES | INTERVALS)).filled()
     wait_for(lambda: reasons(service) == [], what=WELL)
     yield service
     assert service.process.stop() == 0, service.process.output
@@ -38,9 +43,16 @@ def reasons(service: Service) -> list[str]:
     return found
 
 
-def said(service: Service, event: str) -> list[str]:
-    """Return the lines of the log about an event."""
-    return [line for line in service.process.output.splitlines() if event in line]
+class Log:
+    """What a service says from now on."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._before = len(service.process.output)
+
+    def said(self, event: str) -> list[str]:
+        """Return the lines about an event."""
+        return [line for line in self._service.process.output[self._before :].splitlines() if event in line]
 
 
 def check(service: Service, answer: Answer) -> None:
@@ -51,8 +63,14 @@ def check(service: Service, answer: Answer) -> None:
     jsonschema_rs.validate(schema, answer.json)
 
 
+def is_apart(service: Service, name: str) -> bool:
+    """Tell whether /ready says that the exchange disagrees."""
+    return any(one.startswith(f"{name}: its tickers are rejected: disagreement, ") for one in reasons(service))
+
+
 def test_a_liar_is_named(service: Service, market: Market) -> None:
     """Three times off on everything: prices are made without it, /ready is 200 and names it, the log says it once."""
+    log = Log(service)
     market.exchanges["exchange3"].faults(price_factor=3)
     reason = f"exchange3: its tickers are rejected: outlier, {len(SYMBOLS)} of {len(SYMBOLS)} assets"
     wait_for(lambda: reason in reasons(service), what=reason)
@@ -62,18 +80,19 @@ def test_a_liar_is_named(service: Service, market: Market) -> None:
     assert rejected["exchange3"].startswith("outlier, ")
     assert (rejected["exchange1"], rejected["exchange2"]) == (None, None)
     assert service.get("/prices/btcusdt").json["sources"] == 2
-    (line,) = said(service, "tickers_rejected")
+    (line,) = log.said("tickers_rejected")
     assert "exchange3" in line
     assert "outlier" in line
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)
-    assert len(said(service, "tickers_rejected")) == 1
-    (line,) = said(service, "tickers_accepted")
+    assert len(log.said("tickers_rejected")) == 1
+    (line,) = log.said("tickers_accepted")
     assert "exchange3" in line
 
 
 def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, market: Market) -> None:
     """The last price is served as stale, then none is; /sources has what each exchange answers, in both cases."""
+    log = Log(service)
     market.exchanges["exchange2"].faults(price_factor=3)
     market.exchanges["exchange3"].faults(error_rate=1)
 
@@ -91,10 +110,9 @@ def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, 
     assert 2.9 < left_out["exchange2"]["price"] / left_out["exchange1"]["price"] < 3.1
     assert left_out["exchange3"]["reason"] in {"http_error", "breaker_open"}
     for name in ("exchange1", "exchange2"):
-        wait_for(lambda name=name: any(  # type: ignore[misc]  # mypy wants a type of a default
-            one.startswith(f"{name}: its tickers are rejected: disagreement, ") for one in reasons(service)
-        ), what=f"{name} in the reasons")
-        assert len([line for line in said(service, "tickers_rejected") if name in line]) == 1
+        wait_for(lambda: is_apart(service, name), what=f"{name} in the reasons")
+        assert len([line for line in log.said("tickers_rejected") if name in line]) == 1
     market.sound()
-    wait_for(lambda: service.get("/prices/btcusdt/sources").status == 200, what=WELL)
+    wait_for(lambda: reasons(service) == [], what=WELL)
+    assert len(log.said("tickers_accepted")) == 2
     check(service, service.get("/prices/btcusdt/sources"))
