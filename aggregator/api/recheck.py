@@ -12,7 +12,7 @@ _REMEMBERED = 5.0  # seconds for which a refusal is shown again when the exchang
 
 
 class Recheck:
-    """Refreshes an asset for a reader who wants to know why its price is stale: at most once a second, and at a rate."""
+    """Refreshes an asset whose price is stale, for who asks why: each at most once a second, all of them at a rate."""
 
     def __init__(self, refresher: Refresh, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._throttle = Throttle(refresher, _PAUSE, rate, clock, "force")

@@ -135,7 +135,7 @@ def _tickers() -> Row:
             ),
             lines(
                 "Rejected, of its own tickers",
-                "Share of the tickers it gave that did not count, over five minutes. Line: above a quarter it is an alert.",
+                "Share of the tickers it gave that did not count, over five minutes. Above the line it is an alert.",
                 [("max by (exchange) (instance_exchange:price_tickers_rejected:ratio5m{@})", "{{exchange}}")],
                 "percentunit",
                 steps=from_goal(0.25),

@@ -156,7 +156,7 @@ def freshness() -> Row:
             ),
             lines(
                 "Assets with a single source",
-                "Share of a tier's assets whose newest price is of one exchange although more list them. Line: above 5 %"
+                "Share of a tier's assets whose newest price is of one exchange although more list them. Above the line"
                 " for five minutes it is an alert.",
                 [("max by (tier) (price_single_source_assets{@} / price_tier_assets{@})", "{{tier}}")],
                 "percentunit",

@@ -1,6 +1,7 @@
-"""An exchange that lies, and two that disagree: said in the log, at /ready and at /sources, and over when it is over."""
+"""An exchange that lies, and two that disagree: said in the log, at /ready and at /sources, until it is over."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import jsonschema_rs
@@ -110,7 +111,7 @@ def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, 
     assert 2.9 < left_out["exchange2"]["price"] / left_out["exchange1"]["price"] < 3.1
     assert left_out["exchange3"]["reason"] in {"http_error", "breaker_open"}
     for name in ("exchange1", "exchange2"):
-        wait_for(lambda: is_apart(service, name), what=f"{name} in the reasons")
+        wait_for(partial(is_apart, service, name), what=f"{name} in the reasons")
         assert len([line for line in log.said("tickers_rejected") if name in line]) == 1
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)

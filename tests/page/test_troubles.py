@@ -34,7 +34,6 @@ def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_p
     assert service.process.stop() == 0
 
 
-
 def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
     """In the strip and in words; once two are apart, the detail has what each answers, with a stale price and without.
 

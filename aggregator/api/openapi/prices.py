@@ -116,8 +116,8 @@ OPERATIONS: Operations = {
             "400": ref("responses", "BadSymbol"),
             "404": ref("responses", "NotListed"),
             "503": response(
-                "No price is known now, and why: `left_out` has each exchange's answer; or, without it, too many requests"
-                " are being answered",
+                "No price is known now: `left_out` has each exchange's answer. Without it: too many requests are being"
+                " answered",
                 json(
                     {"anyOf": [model(NoPriceFound), model(Refusal)]},
                     {"msg": NO_PRICE, "left_out": [_APART | {"exchange": "exchange1", "price": 77896.49245}, _APART]},

@@ -178,7 +178,8 @@ _COUNTED = {"sources": {"description": "How many exchanges it was made of", "min
 _MORE: dict[str, dict[str, dict[str, Any]]] = {
     "PriceBody": _PRICE | _COUNTED,
     "Refreshed": _PRICE | _COUNTED,
-    "PriceSources": _PRICE | {"sources": {"minItems": 1}}
+    "PriceSources": _PRICE
+    | {"sources": {"minItems": 1}}
     | {"no_new_price": {"description": "Only of a stale price: what each exchange answers now, of which none is made"}},
     "Source": {
         "price": _ABOVE_ZERO,
