@@ -75,19 +75,23 @@ class PriceRoutes:
         one can be made (`no_new_price`).
         """
         asset = asset_of(request, self._catalog)
-        outcome = await self._prices.get(asset)
+        outcome, refused = await self._explained(asset)
         if isinstance(outcome, NoPrice):
             return answer({"msg": answers.NO_PRICE, "left_out": outcome.left_out}, 503, _RETRY_AFTER)
-        if not self._bodies.is_stale(asset, outcome):
-            return self._sources(asset, outcome, {})
-        newer = await self._recheck.refresh(asset)
-        if isinstance(newer, Price):
-            return self._sources(asset, max(outcome, newer, key=lambda price: price.timestamp), {})
-        return self._sources(asset, outcome, {"no_new_price": newer.left_out} if newer is not None else {})
+        shown = self._bodies.fields(asset, outcome) | {"sources": outcome.sources, "left_out": outcome.left_out}
+        return answer(shown if refused is None else shown | {"no_new_price": refused.left_out})
 
-    def _sources(self, asset: Asset, price: Price, more: dict[str, object]) -> Response:
-        fields = self._bodies.fields(asset, price)
-        return answer(fields | {"sources": price.sources, "left_out": price.left_out} | more)
+    async def _explained(self, asset: Asset) -> tuple[Price | NoPrice, NoPrice | None]:
+        """Return the price or why there is none, and of a stale price, where it is known, why there is no newer one."""
+        outcome = await self._prices.get(asset)
+        if isinstance(outcome, NoPrice) or not self._bodies.is_stale(asset, outcome):
+            return outcome, None
+        rechecked = await self._recheck.refresh(asset)
+        outcome = await self._prices.get(asset)  # again: meanwhile others may have been answered with a newer one
+        if isinstance(rechecked, Price):
+            return max(rechecked, outcome, key=_time), None
+        is_stale = isinstance(outcome, Price) and self._bodies.is_stale(asset, outcome)
+        return outcome, rechecked if is_stale else None
 
     async def refresh(self, request: Request) -> Response:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
@@ -120,3 +124,7 @@ class PriceRoutes:
         assets = self._catalog.of(Tier(tier))
         bound(assets)
         return assets
+
+
+def _time(outcome: Price | NoPrice) -> float:
+    return outcome.timestamp if isinstance(outcome, Price) else -math.inf

@@ -1,6 +1,7 @@
 """GET /prices/{asset}/sources where there is no price, or only a stale one: what each exchange answered."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import pytest
@@ -39,11 +40,14 @@ class Refreshes:
     def __init__(self) -> None:
         self.outcome: Price | NoPrice = NoPrice("btcusdt", APART)
         self.asked: Counter[str] = Counter()
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Answer at once."""
         assert trigger == "force"  # no POST /refresh
         self.asked[asset.symbol] += 1
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return self.outcome
 
 
@@ -123,6 +127,15 @@ async def test_a_price_that_can_be_made_is_shown(api: Api) -> None:
     api.refreshes.outcome = price(timestamp=NOW - 1, amount="70000")
     kept = (await api.sources()).json
     assert (kept["stale"], kept["price"]) == (True, Decimal("79450.12"))
+
+
+async def test_a_newer_price_of_somebody_else_is_not_overlooked(api: Api) -> None:
+    """While the exchanges are asked in vain, another refresh brings one: the answer is no older than that."""
+    await api.cache.write([price()])
+    api.now = NOW + 8
+    api.refreshes.meanwhile = lambda: api.cache.write([price(timestamp=NOW + 7, amount="80000")])
+    found = (await api.sources()).json
+    assert (found["stale"], found["price"], "no_new_price" in found) == (False, 80000, False)
 
 
 async def test_stale_prices_do_not_let_readers_flood_the_exchanges() -> None:
