@@ -7,7 +7,7 @@ import msgspec
 
 from aggregator.coverage import Coverage
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, Price, Tier
+from aggregator.models import Asset, Price, Reason, Tier
 from aggregator.tiers import Catalog
 
 _ALLOWED_INTERVALS = 3
@@ -44,6 +44,7 @@ class Freshness:
         self._ages = {tier: metrics.age_at_replacement.labels(tier.value) for tier in Tier}
         self._metrics = metrics
         self._newest: dict[str, float] = {}
+        self._single: set[str] = set()  # whose newest price has one source although more exchanges list them
         self._coverage = coverage or Coverage()
         self._tell_at = dict.fromkeys(catalog.cadence, -math.inf)
         for tier, cadence in catalog.cadence.items():
@@ -61,6 +62,7 @@ class Freshness:
         for price in prices:
             if price.timestamp > self._newest.get(price.asset, -math.inf):
                 self._newest[price.asset] = price.timestamp
+                (self._single.add if _is_single(price) else self._single.discard)(price.asset)
 
     def connected(self) -> None:
         """Know from now on what others refresh; what was known is still true."""
@@ -83,6 +85,8 @@ class Freshness:
     def _set(self, tier: Tier, found: TierFreshness) -> None:
         self._metrics.tier_assets.labels(tier.value).set(found.assets)
         self._metrics.tier_unpriced.labels(tier.value).set(found.assets - found.priced)
+        single = sum(asset.tier is tier for name in self._single if (asset := self._catalog.find(name)) is not None)
+        self._metrics.single_source.labels(tier.value).set(single)
         self._metrics.tier_age.labels(tier.value).set(math.inf if found.p95_age is None else found.p95_age)
 
     def by_tier(self, now: float) -> dict[Tier, TierFreshness]:
@@ -105,3 +109,8 @@ class Freshness:
         allowed = _ALLOWED_INTERVALS * cadence.interval
         priced = sum(age < math.inf for age in ages)
         return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed, cadence.stale_after)
+
+
+def _is_single(price: Price) -> bool:
+    """Whether one exchange made it although others list the asset."""
+    return len(price.sources) == 1 and any(one.reason is not Reason.NOT_LISTED for one in price.left_out)

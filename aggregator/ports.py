@@ -43,6 +43,10 @@ class ExchangeState(Protocol):
     def push_trouble(self) -> str | None:
         """Why it is polled although it is to push; empty while it pushes, None where it is to be polled."""
 
+    @property
+    def rejection(self) -> str:
+        """Why its tickers are rejected, and of how many assets; empty while they count."""
+
 
 class Exchange(ExchangeState, Protocol):
     """A venue that can be asked for tickers."""

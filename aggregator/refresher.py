@@ -21,6 +21,7 @@ from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.ports import Exchange, Job, Near, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
+from aggregator.rejections import Change, Rejections, in_full
 from aggregator.tiers import TOGETHER, Catalog
 from aggregator.tracing import UNTRACED, Tracer, Value
 
@@ -70,6 +71,7 @@ class Refresher:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer = UNTRACED,
+        rejections: Rejections | None = None,
     ) -> None:
         self._catalog = catalog
         self._exchanges = exchanges
@@ -82,6 +84,7 @@ class Refresher:
         self._now = now
         self._clock = clock
         self._tracer = tracer
+        self._rejections = rejections or Rejections()
         self._most = most_in_job(exchanges, policy.lane)
         calls = max(-(-self._most // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
         self._lanes = {tier: asyncio.Semaphore(max(1, policy.lane // calls)) for tier in Tier}
@@ -89,6 +92,8 @@ class Refresher:
         self._flights: SingleFlight[str, Outcomes] = SingleFlight()
         self._calls: set[Call] = set()
         self._log = structlog.get_logger()
+        for exchange in exchanges:
+            metrics.used_tickers.labels(exchange.name)
         self._rules = {
             tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources)
             for tier, cadence in catalog.cadence.items()
@@ -203,6 +208,7 @@ class Refresher:
         outcomes: Outcomes = {}
         for number, (asset, answers) in enumerate(answered, start=1):
             outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
+            outcome = in_full(outcome, answers, self._policy.min_sources)
             outcomes[asset.symbol] = outcome
             for left_out in outcome.left_out:
                 self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()
@@ -210,7 +216,23 @@ class Refresher:
                 self._metrics.refresh_errors.labels(asset.tier.value).inc()
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
+        self._judge(outcomes)
         return outcomes
+
+    def _judge(self, outcomes: Outcomes) -> None:
+        """Count the tickers that were used, and log each exchange whose tickers begin or cease to be rejected."""
+        prices = [outcome for outcome in outcomes.values() if isinstance(outcome, Price)]
+        for exchange, count in Counter(source.exchange for price in prices for source in price.sources).items():
+            self._metrics.used_tickers.labels(exchange).inc(count)
+        for change in self._rejections.note(outcomes.values(), self._clock()):
+            self._log_change(change)
+
+    def _log_change(self, change: Change) -> None:
+        log, rejection = self._log.bind(exchange=change.exchange), change.rejection
+        if rejection is None:
+            log.info("tickers_accepted")
+        else:
+            log.warning("tickers_rejected", reason=rejection.reason.value, assets=rejection.assets, of=rejection.of)
 
     async def _publish(self, prices: Sequence[Price], trigger: Trigger) -> Outcomes:
         """Write to history, then to the cache, which tells all processes; return what callers may be given.

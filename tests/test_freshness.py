@@ -2,13 +2,14 @@
 
 import math
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.coverage import Coverage
 from aggregator.freshness import Freshness, TierFreshness
 from aggregator.metrics import Metrics
-from aggregator.models import Tier
+from aggregator.models import LeftOut, Price, Reason, Tier
 from aggregator.tiers import Catalog, assign
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.scripted import ScriptedExchange
@@ -120,3 +121,25 @@ def test_whether_others_are_heard_of_is_told_where_there_are_others(catalog: Cat
     assert gauge(metrics, "price_feed_connected", store="redis") == 1
     freshness.disconnected()
     assert gauge(metrics, "price_feed_connected", store="redis") == 0
+
+
+def alone(asset: str, timestamp: float, reason: Reason) -> Price:
+    """Return a price of one exchange; another has no part in it for this reason."""
+    made = price(asset, timestamp)
+    return msgspec.structs.replace(made, sources=made.sources[:1], left_out=(LeftOut("exchange2", reason),))
+
+
+def test_assets_with_a_single_source_are_counted(catalog: Catalog, metrics: Metrics) -> None:
+    """Those that more exchanges list, by the tier they are in now; until a newer price has more sources."""
+    freshness = Freshness(catalog, metrics)
+
+    def single(tier: str) -> float | None:
+        return metrics.registry.get_sample_value("price_single_source_assets", {"tier": tier})
+
+    freshness.take([alone("s0", NOW, Reason.TIMEOUT), alone("s1", NOW, Reason.OUTLIER), price("s2", NOW)])
+    freshness.take([alone("s3", NOW, Reason.NOT_LISTED), alone("s20", NOW, Reason.LATE)])
+    freshness.tell(NOW)
+    assert (single("hot"), single("cold")) == (2, 1)
+    freshness.take([price("s0", NOW + 1), price("s1", NOW - 1)])  # an older one changes nothing
+    freshness.tell(NOW + 5)
+    assert (single("hot"), single("cold")) == (1, 1)

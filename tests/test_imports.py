@@ -13,7 +13,7 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models"],
     ["errors"],
-    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
+    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections"],
     ["conversion", "tracing", "newest"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage"],
@@ -42,7 +42,7 @@ HOMES = {
     "psutil": ["metrics/machine.py"],
     "opentelemetry": ["telemetry.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles"]
+PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles", "rejections"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",

@@ -58,6 +58,7 @@ class Parts:
         min_sources: int = 1,
         batch: int = 1,
         work: OwnWork | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.metrics = Metrics(CollectorRegistry())
         self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
@@ -72,6 +73,7 @@ class Parts:
             self.freshness,
             self.metrics,
             Policy(Decimal("0.05"), min_sources, GRACE, lane),
+            clock=clock,
         )
 
     def value(self, name: str, **labels: str) -> float:

@@ -77,6 +77,10 @@ class Bodies:
             made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now)
         return made
 
+    def is_stale(self, asset: Asset, price: Price) -> bool:
+        """Whether `price` is older now than its tier allows."""
+        return self._now() - price.timestamp > self._catalog.cadence[asset.tier].stale_after
+
     def fields(self, asset: Asset, price: Price) -> dict[str, object]:
         """Return what `price` says now, by name, for answers that say more."""
         stale_after = self._catalog.cadence[asset.tier].stale_after

@@ -48,6 +48,7 @@ def shown(exchange: ExchangeState, now: float) -> dict[str, object]:
         "last_ticker_seconds_ago": exchange.idle_seconds,
         "newest_ticker_seconds_ago": None if newest is None else now - newest,
         "push": "live" if exchange.push_trouble == "" else exchange.push_trouble,
+        "rejected": exchange.rejection or None,
     }
 
 
@@ -61,6 +62,8 @@ def trouble(exchange: ExchangeState, now: float, max_age: float) -> str:
         age = now - exchange.newest_ticker
         if age - exchange.idle_seconds > max_age:  # as it was when it came: one that nobody has asked since may be old
             return f"its newest ticker is {age:.1f} s old: its clock stands still"
+    if exchange.rejection:
+        return f"its tickers are rejected: {exchange.rejection}"
     return f"is polled, as its feed has fallen back: {exchange.push_trouble}" if exchange.push_trouble else ""
 
 

@@ -12,6 +12,7 @@ from aggregator.api.answers import answer, asset_of, cacheable, refuse
 from aggregator.api.bodies import Bodies, tag_of
 from aggregator.api.keys import Keys
 from aggregator.api.named import bound, missing, names_in, sorted_out
+from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
 from aggregator.ports import Prices
@@ -30,10 +31,12 @@ class PriceRoutes:
         refresher: Throttle,
         bodies: Bodies,
         keys: Keys,
+        recheck: Recheck,
     ) -> None:
         self._catalog = catalog
         self._prices = prices
         self._refresher = refresher
+        self._recheck = recheck
         self._bodies = bodies
         self._keys = keys
 
@@ -66,10 +69,29 @@ class PriceRoutes:
         return cacheable(request, raw, tag_of(bodies, rest), max_age)
 
     async def sources(self, request: Request) -> Response:
-        """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out."""
+        """GET /prices/{asset}/sources: each exchange's ticker and weight, or why it was left out.
+
+        Without a price, 503 with each exchange's answer. Of a stale price, also what they answer now, of which no newer
+        one can be made (`no_new_price`).
+        """
         asset = asset_of(request, self._catalog)
-        price = await self._price(asset)
-        return answer(self._bodies.fields(asset, price) | {"sources": price.sources, "left_out": price.left_out})
+        outcome, refused = await self._explained(asset)
+        if isinstance(outcome, NoPrice):
+            return answer({"msg": answers.NO_PRICE, "left_out": outcome.left_out}, 503, _RETRY_AFTER)
+        shown = self._bodies.fields(asset, outcome) | {"sources": outcome.sources, "left_out": outcome.left_out}
+        return answer(shown if refused is None else shown | {"no_new_price": refused.left_out})
+
+    async def _explained(self, asset: Asset) -> tuple[Price | NoPrice, NoPrice | None]:
+        """Return the price or why there is none, and of a stale price, where it is known, why there is no newer one."""
+        outcome = await self._prices.get(asset)
+        if isinstance(outcome, NoPrice) or not self._bodies.is_stale(asset, outcome):
+            return outcome, None
+        rechecked = await self._recheck.refresh(asset)
+        outcome = await self._prices.get(asset)  # again: meanwhile others may have been answered with a newer one
+        if isinstance(rechecked, Price):
+            return max(rechecked, outcome, key=_time), None
+        is_stale = isinstance(outcome, Price) and self._bodies.is_stale(asset, outcome)
+        return outcome, rechecked if is_stale else None
 
     async def refresh(self, request: Request) -> Response:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
@@ -105,3 +127,7 @@ class PriceRoutes:
         assets = self._catalog.of(Tier(tier))
         bound(assets)
         return assets
+
+
+def _time(outcome: Price | NoPrice) -> float:
+    return outcome.timestamp if isinstance(outcome, Price) else -math.inf

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from aggregator.flight import SingleFlight
 from aggregator.models import Asset, NoPrice, Price
-from aggregator.ports import Refresh
+from aggregator.ports import Refresh, Trigger
 
 
 class TooSoon:
@@ -42,12 +42,18 @@ class Throttle:
     """
 
     def __init__(
-        self, refresher: Refresh, cooldown: float, rate: float, clock: Callable[[], float] = time.monotonic
+        self,
+        refresher: Refresh,
+        cooldown: float,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+        trigger: Trigger = "manual",
     ) -> None:
         self._refresher = refresher
         self._cooldown = cooldown
         self._rate = rate
         self._clock = clock
+        self._trigger: Trigger = trigger
         self._bucket = TokenBucket(rate, clock())
         self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
         self._not_before: dict[str, float] = {}  # by time, as the pause is the same for all
@@ -75,7 +81,7 @@ class Throttle:
 
     async def _refresh(self, asset: Asset) -> Price | NoPrice:
         try:
-            return await self._refresher.refresh(asset, "manual")
+            return await self._refresher.refresh(asset, self._trigger)
         finally:
             # Inside the flight: who comes after it finds the pause begun, and there is no moment between the two.
             self._not_before[asset.symbol] = self._clock() + self._cooldown

@@ -45,6 +45,11 @@ class AroundExchange:
         """As inside."""
         return self._inner.push_trouble
 
+    @property
+    def rejection(self) -> str:
+        """As inside."""
+        return self._inner.rejection
+
     def trades(self, symbol: str) -> bool | None:
         """As inside."""
         return self._inner.trades(symbol)

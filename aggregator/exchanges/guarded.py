@@ -89,6 +89,7 @@ class GuardedExchange(ABC):
 
     _listing_cost: float = 1
     push_trouble = None
+    rejection = ""  # the refresher judges tickers, see JudgedExchange
 
     @property
     def breaker_state(self) -> str:

@@ -154,6 +154,7 @@ class Metrics:
         self.rejected_tickers = self._counter(
             "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
         )
+        self.used_tickers = self._counter("price_tickers_used_total", "Tickers that had a part in a price.", "exchange")
 
     def _refresh(self) -> None:
         self.refreshes = self._counter(
@@ -192,6 +193,11 @@ class Metrics:
 
         self.tier_assets = self._gauge("price_tier_assets", "Assets in it.", "tier")
         self.tier_unpriced = self._gauge("price_tier_unpriced_assets", "Assets that never had a price here.", "tier")
+        self.single_source = self._gauge(
+            "price_single_source_assets",
+            "Assets whose newest price is made of one exchange although more list them.",
+            "tier",
+        )
         self.tier_age = self._gauge(
             "price_tier_age_seconds",
             "What the ages of 95 % of its newest prices do not exceed now; +Inf while that many have none.",

@@ -14,6 +14,7 @@ from aggregator.api.browser import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.keys import Keys
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.recheck import Recheck
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
@@ -38,7 +39,9 @@ async def open_api(
     stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
     stack.push_async_callback(throttle.close, STOP_SECONDS)
-    prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys))
+    recheck = Recheck(refresh, settings.refresh_rate)
+    stack.push_async_callback(recheck.close, STOP_SECONDS)
+    prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys), recheck)
     stored = HistoryRoutes(catalog, history)
     streams = _open_streams(process, lookup, cache.newest, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]

@@ -14,6 +14,7 @@ from aggregator.coverage import Coverage
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
+from aggregator.rejections import Rejections, window_seconds
 from aggregator.settings import Settings
 from aggregator.tiers import Catalog
 from aggregator.tracing import Tracer
@@ -43,6 +44,7 @@ class Process:
         self.hub = Hub()
         self.coverage = Coverage()
         self.freshness = Freshness(catalog, self.metrics, self.coverage)
+        self.rejections = Rejections(window_seconds(min(one.interval for one in catalog.cadence.values())))
         self.beside: list[Coroutine[Any, Any, None]] = []
         """What has to run with the server: a crash of either ends both."""
 

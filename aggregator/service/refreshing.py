@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from aggregator.commit import Sinks
 from aggregator.errors import StoreError
+from aggregator.exchanges.judged import JudgedExchange
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.ports import Exchange, History, Near, Work
@@ -38,7 +39,7 @@ async def exchanges_of(process: Process, cache: Near) -> Sequence[Exchange]:
     await process.keep_running(opened.listings)
     for feed in opened.feeds:
         await process.keep_running(feed)
-    return opened.all
+    return [JudgedExchange(one, process.rejections) for one in opened.all]
 
 
 async def open_refresher(
@@ -67,6 +68,7 @@ async def open_refresher(
         process.metrics,
         policy,
         tracer=process.tracer,
+        rejections=process.rejections,
     )
     process.stack.push_async_callback(refresher.close, STOP_SECONDS)
     process.beside.append(_refresh(refresher, process))

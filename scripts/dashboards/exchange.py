@@ -124,15 +124,23 @@ def _tickers() -> Row:
                 " count (outlier, too_old, bad_price, disagreement …).",
                 [(or_none("price_tickers_rejected_total", "reason"), "{{exchange}} {{reason}}")],
                 "suffix:/s",
-                width=12,
+                alert="ExchangeRejected",
             ),
             lines(
                 "Rejected, of all prices made",
                 "Share of the prices in which it had no part.",
                 [(f"{_REJECTED} / on () group_left () ({_PRICES} > 0)", "{{exchange}}")],
                 "percentunit",
-                width=12,
                 highest=1,
+            ),
+            lines(
+                "Rejected, of its own tickers",
+                "Share of the tickers it gave that did not count, over five minutes. Above the line it is an alert.",
+                [("max by (exchange) (instance_exchange:price_tickers_rejected:ratio5m{@})", "{{exchange}}")],
+                "percentunit",
+                steps=from_goal(0.25),
+                highest=1,
+                alert="ExchangeRejected",
             ),
             lines(
                 "Idle",
@@ -170,6 +178,7 @@ def _feeds() -> Row:
                 width=12,
                 steps=[(None, "yellow"), (1.0, "green")],
                 values=_PUSH_STATES,
+                alert="PushFallenBack",
             ),
             lines(
                 "Answered without a call",

@@ -154,5 +154,15 @@ def freshness() -> Row:
                 [("max by (tier) (price_tier_unpriced_assets{@})", "{{tier}}")],
                 "none",
             ),
+            lines(
+                "Assets with a single source",
+                "Share of a tier's assets whose newest price is of one exchange although more list them. Above the line"
+                " for five minutes it is an alert.",
+                [("max by (tier) (price_single_source_assets{@} / price_tier_assets{@})", "{{tier}}")],
+                "percentunit",
+                width=12,
+                steps=from_goal(0.05),
+                alert="SingleSource",
+            ),
         ],
     )

@@ -74,6 +74,7 @@ def exchanges() -> Row:
                 "Tickers per second that had no part in a price. The line at zero tells “none” from “no data”.",
                 [(or_none("price_tickers_rejected_total", "reason"), "{{exchange}} {{reason}}")],
                 "suffix:/s",
+                alert="ExchangeRejected",
             ),
         ],
     )

@@ -17,6 +17,7 @@ from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies, Body, matches
 from aggregator.api.keys import Keys
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle
 from aggregator.hub import Hub
 from aggregator.lookup import Lookup
@@ -58,7 +59,9 @@ class Api:
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
-        self.long_way = build(PriceRoutes(catalog, lookup, throttle, bodies, Keys(())).routes(), metrics)
+        recheck = Recheck(NoRefresh(), 50)
+        routes = PriceRoutes(catalog, lookup, throttle, bodies, Keys(()), recheck).routes()
+        self.long_way = build(routes, metrics)
         self.asked_the_long_way = 0
         self.tally = Tally(metrics, accesses, Ages(catalog, metrics))
         self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)

@@ -32,7 +32,7 @@ HISTORY = HistoryRoutes(CATALOG, NONE).routes()
 OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE, NONE).routes()
 STREAMS = [*StreamRoute(CATALOG, NONE, NONE).routes(), *SocketRoute(CATALOG, NONE, NONE).routes()]
 PAGES = BrowserRoutes().routes()
-PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE).routes()
+PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE).routes()
 ITSELF = f"GET {PATH}"
 
 

@@ -15,6 +15,7 @@ from aggregator.api.app import build
 from aggregator.api.bodies import Bodies
 from aggregator.api.keys import Keys
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
 from aggregator.lookup import Lookup
 from aggregator.metrics import Metrics
@@ -56,7 +57,9 @@ class Refreshing:
         accesses = Accesses(self.metrics, by_symbol=False)
         lookup = Lookup(CATALOG, Store(), Store(), self.refreshes, self.metrics, accesses, lambda: NOW)
         bodies = Bodies(CATALOG, lambda: NOW)
-        self.app = build(PriceRoutes(CATALOG, lookup, self.throttle, bodies, Keys(())).routes(), self.metrics, 2000)
+        recheck = Recheck(self.refreshes, rate)
+        routes = PriceRoutes(CATALOG, lookup, self.throttle, bodies, Keys(()), recheck).routes()
+        self.app = build(routes, self.metrics, 2000)
 
     async def post(self, symbol: str = "btcusdt") -> Answer:
         """POST /refresh."""

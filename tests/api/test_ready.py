@@ -46,6 +46,16 @@ class Told(ScriptedExchange):
         ({"breaker_state": "open", "silent_seconds": 40}, "its breaker is open"),
         ({"breaker_state": "half-open"}, "its breaker is half-open"),
         ({"quiet_seconds": 5}, ""),
+        ({"rejection": "outlier, 7 of 9 assets"}, "its tickers are rejected: outlier, 7 of 9 assets"),
+        (
+            {"rejection": "outlier, 7 of 9 assets", "push_trouble": "lost"},
+            "its tickers are rejected: outlier, 7 of 9 assets",
+        ),
+        ({"rejection": "outlier, 7 of 9 assets", "breaker_state": "open"}, "its breaker is open"),
+        (
+            {"rejection": "too_old, 9 of 9 assets", "idle_seconds": 5, "newest_ticker": NOW - 35.12},
+            "its newest ticker is 35.1 s old: its clock stands still",
+        ),
     ],
 )
 def test_what_is_wrong_with_an_exchange(state: dict[str, object], told: str) -> None:
@@ -64,6 +74,10 @@ def test_several_refreshers_see_one_exchange() -> None:
     assert reasons == ["exchange1: its breaker is open (at 1 of 3 refreshers)"]
     assert told([[cut_off], [cut_off]], NOW, MAX_AGE)[1] == ["exchange1: its breaker is open"]
     assert told([[Told()]], NOW, MAX_AGE)[1] == []
+    lying = Told(rejection="outlier, 7 of 9 assets")
+    shown, reasons = told([[busy], [lying]], NOW, MAX_AGE)
+    assert shown["exchange1"]["rejected"] == "outlier, 7 of 9 assets"  # type: ignore[index]  # it is JSON
+    assert reasons == ["exchange1: its tickers are rejected: outlier, 7 of 9 assets (at 1 of 2 refreshers)"]
 
 
 def test_what_nobody_tells_is_said_to_be_unknown() -> None:

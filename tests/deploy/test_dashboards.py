@@ -28,7 +28,7 @@ from tests.parts.watching import (
 
 QUERIED = ["overview.json", "exchange.json"]
 # Said by another: the counters behind a gauge that is shown, and what changes once in five minutes at most.
-NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total", "price_tier_assets"}
+NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total"}
 PROVISIONING = DEPLOY / "grafana/provisioning"
 (SOURCE,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
 

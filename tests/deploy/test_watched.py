@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -22,7 +23,7 @@ from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.process import ROOT, wait_for
-from tests.parts.service import Service
+from tests.parts.service import Service, call
 from tests.parts.watching import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
 from tests.test_metrics import EXPECTED
 
@@ -86,7 +87,8 @@ class Scene:
         self.redis = stack.enter_context(redis_server.alone())
         self.dynamodb = DynamoProxy(dynamodb.endpoint)
         stack.callback(self.dynamodb.stop)
-        self.binance = BinanceFeed()  # one that pushes, and whose prices are left out
+        self.binance = BinanceFeed()  # one that pushes
+        self.agree()
         stack.enter_context(beside(self.binance))
         pushing = f"binance=binance+{self.binance.url}/polled+{self.binance.push_url}"
         symbols = folder / "symbols.csv"
@@ -106,6 +108,7 @@ class Scene:
             cold_interval=2,
             refresh_cooldown=0,
             outbox_max_bytes=1 << 20,
+            min_sources=1,
         )
         stack.callback(self.service.process.stop)
         self.service.filled()
@@ -113,6 +116,18 @@ class Scene:
         stack.callback(readers.stop)
         self.prometheus = RunningPrometheus(folder, self.service.url)
         stack.callback(self.prometheus.process.stop)
+
+    def agree(self) -> None:
+        """Let the one that pushes give the market's prices, of what the market has."""
+        for symbol, quote in self.binance.rest.quotes.items():
+            answer = call("GET", f"{self.market.exchanges['exchange1'].url}/mock/ticker/{symbol}")
+            if answer.status == 200:
+                self.binance.prices[symbol] = str(answer.json["price"])
+                self.binance.rest.quotes[symbol] = msgspec.structs.replace(quote, price=self.binance.prices[symbol])
+
+    def lie(self) -> None:
+        """Let it push prices that are far from the market's."""
+        self.binance.prices.clear()
 
     def fill_the_disk(self) -> None:
         """Let the refresher write nothing more to any file."""
@@ -210,6 +225,12 @@ def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
 
         wait_for(all_fired, what=f"{names}")
 
+    scene.lie()
+    fire("ExchangeRejected")
+    scene.agree()
+    scene.market.exchanges["exchange2"].faults(error_rate=1)  # exchange3 is failing already
+    fire("SingleSource")
+    scene.market.exchanges["exchange2"].faults()
     scene.dynamodb.faults(refuse_for_good=REFUSED)
     fire("DeadLetters")
     scene.dynamodb.faults(error_rate=1)
@@ -218,7 +239,7 @@ def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
     fire("HistoryLost", "StoreFailing")
     assert not fired & {"NoRefresh", "HotTierStale", "RedisAway", "InstanceDown"}
     scene.stop_exchanges()
-    fire("ExchangeOpen", "NoRefresh", "HotTierStale")
+    fire("ExchangeOpen", "PushFallenBack", "NoRefresh", "HotTierStale")
     assert not fired & {"RedisAway", "InstanceDown"}
     scene.stop_stores()
     fire("RedisAway", "ApiErrors", "ApiSlow")

@@ -13,6 +13,8 @@ from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
 
+CHANGE_MS = 40_000  # a rejection begins and ends after two windows of 2 s, and the page asks every 5 s
+
 
 def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
     """Its breaker in the strip, what it costs in words, and in the detail why it has no part in the price."""
@@ -28,6 +30,38 @@ def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_p
     expect(page.locator('#detail tr[data-exchange="exchange2"]')).to_contain_text("breaker is open")
     expect(page.locator(".rows .row[data-symbol=btcusdt] .sources")).to_have_text("2 of 3")
     assert tab.complaints == []
+    tab.close()
+    assert service.process.stop() == 0
+
+
+def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
+    """In the strip and in words; once two are apart, the detail has what each answers, with a stale price and without.
+
+    A 503 is told by the browser as well.
+    """
+    settings = {"exchanges": market.setting, "symbols_file": listed(tmp_path), "min_sources": 1}
+    service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()
+    tab = Tab(chromium, service.url)
+    page = tab.open("/#btcusdt")
+    expect(page.locator(".verdict")).to_have_text("All is well")
+    market.exchanges["exchange3"].faults(price_factor=3)
+    liar = page.locator(".exchanges li[data-rejected]")
+    expect(liar).to_have_count(1, timeout=CHANGE_MS)
+    expect(liar).to_contain_text("exchange3")
+    expect(liar).to_contain_text("rejected")
+    expect(page.locator(".verdict")).to_have_text("Some trouble")
+    expect(page.locator("#trouble")).to_contain_text("exchange3: its tickers are rejected: outlier, ")
+    expect(page.locator('#detail tr[data-exchange="exchange3"]')).to_contain_text("left out: too far from the others")
+    assert tab.complaints == []
+    market.exchanges["exchange2"].faults(error_rate=1)
+    apart = page.locator('#detail .refused ~ tr[data-exchange="exchange1"]')
+    expect(apart).to_contain_text("left out: too few agree")
+    expect(page.locator("#detail .refused")).to_contain_text("No price known now")
+    expect(apart).to_contain_text("left out: too few agree")
+    assert all("Failed to load resource" in one for one in tab.complaints), tab.complaints
+    market.sound()
+    expect(page.locator("#detail .refused")).to_have_count(0, timeout=CHANGE_MS)
+    expect(page.locator(".verdict")).to_have_text("All is well", timeout=CHANGE_MS)
     tab.close()
     assert service.process.stop() == 0
 

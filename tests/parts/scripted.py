@@ -21,6 +21,7 @@ class ScriptedExchange:
     newest_ticker = None
     quiet_seconds = 0.0
     push_trouble: str | None = None
+    rejection = ""
     calls_a_second: float | None = None
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:

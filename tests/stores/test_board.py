@@ -35,11 +35,13 @@ async def test_what_one_tells_another_reads(board: Board) -> None:
     """Every part of an exchange's state, what was never there included."""
     known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
     known.push_trouble = "timeout: mute for 6 s"
+    known.rejection = "outlier, 7 of 9 assets"
     await board.tell("refresher1", [known, Seen("exchange2")])
     ((first, second),) = await board.look()
     assert (first.name, first.breaker_state, first.newest_ticker) == ("exchange1", "half-open", 1e9)
     assert (second.name, second.breaker_state, second.newest_ticker) == ("exchange2", "closed", None)
     assert (first.push_trouble, second.push_trouble) == ("timeout: mute for 6 s", None)
+    assert (first.rejection, second.rejection) == ("outlier, 7 of 9 assets", "")
     assert (second.idle_seconds, first.silent_seconds, second.quiet_seconds) == (None, 0.0, 0.0)
 
 
@@ -85,6 +87,22 @@ async def test_the_dead_are_forgotten(board: Board, redis_client: RedisClient, m
 
     await until(all_is_gone)
     assert await board.look() == []
+
+
+async def test_processes_of_another_version_are_understood(board: Board, redis_client: RedisClient) -> None:
+    """An older one tells nothing of feeds and rejections; what only a newer one tells is passed over."""
+    older = (
+        '{"name":"exchange1","breaker_state":"closed","idle_seconds":1,"silent_seconds":0,"newest_ticker":1e9,'
+        '"quiet_seconds":0'
+    )
+    for name, told in (
+        ("older", older + "}"),
+        ("newer", older + ',"rejection":"outlier, 1 of 1 assets","mood":"bad"}'),
+    ):
+        await redis_client.redis.hset(f"{redis_client.prefix}exchanges", name, f"99999999999 [{told}]")
+    (newer,), (old,) = await board.look()
+    assert (old.push_trouble, old.rejection) == (None, "")
+    assert newer.rejection == "outlier, 1 of 1 assets"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ _READY: Json = {
             "last_ticker_seconds_ago": 0.2,
             "newest_ticker_seconds_ago": 0.3,
             "push": None,
+            "rejected": None,
         }
     },
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},

@@ -15,7 +15,7 @@ from aggregator.api.openapi.parts import (
     refusal,
     response,
 )
-from aggregator.api.openapi.schemas import NoPriceFound, PriceList, PriceSources, Refreshed
+from aggregator.api.openapi.schemas import NoPriceFound, PriceList, PriceSources, Refreshed, Refusal
 from aggregator.models import PriceBody, Reason, Tier
 
 _TAG = "prices"
@@ -48,6 +48,7 @@ _OUTLIER: Json = {
     "volume": 1000,
     "timestamp": 1795241426.9,
 }
+_APART: Json = _OUTLIER | {"reason": Reason.DISAGREEMENT.value, "detail": "median 155792.9462"}
 _KNOWN = ("ETag", "MaxAge")
 _ASK = "Give either assets or tier, not both."
 
@@ -114,9 +115,19 @@ OPERATIONS: Operations = {
             ),
             "400": ref("responses", "BadSymbol"),
             "404": ref("responses", "NotListed"),
-            "503": ref("responses", "NoPriceNow"),
+            "503": response(
+                "No price is known now: `left_out` has each exchange's answer. Without it: too many requests are being"
+                " answered",
+                json(
+                    {"anyOf": [model(NoPriceFound), model(Refusal)]},
+                    {"msg": NO_PRICE, "left_out": [_APART | {"exchange": "exchange1", "price": 77896.49245}, _APART]},
+                ),
+                ("NoStore", "RetryAfter"),
+            ),
         },
         [_ASSET],
+        description="Of a stale price, the exchanges are asked now (an asset at most once a second): `no_new_price` has"
+        " what each of them answers, of which no newer price can be made; if one can, it is what you get.",
     ),
     "POST /refresh/{asset}": operation(
         "refresh",

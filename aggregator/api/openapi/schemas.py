@@ -28,7 +28,7 @@ class Refusal(Struct, frozen=True):
 
 
 class NoPriceFound(Struct, frozen=True):
-    """Why a refresh made no price."""
+    """Why there is no price: what each exchange answered."""
 
     msg: str
     left_out: tuple[LeftOut, ...]
@@ -58,7 +58,7 @@ _with_sources: dict[str, Any] = {field.name: field.type for field in msgspec.str
 _with_sources |= {"sources": tuple[Source, ...], "left_out": tuple[LeftOut, ...]}
 PriceSources = msgspec.defstruct(
     "PriceSources",
-    list(_with_sources.items()),
+    [*_with_sources.items(), ("no_new_price", tuple[LeftOut, ...] | UnsetType, UNSET)],
     namespace={"__doc__": "A price, the tickers it was made of, and the exchanges that have no part in it."},
 )
 
@@ -123,7 +123,8 @@ class ExchangeState(Struct, frozen=True):
     """What is known of an exchange; ages in seconds, null before its first ticker.
 
     It is quiet where it has asked to be left alone; its newest ticker's age is by its own clock, below zero if ahead.
-    `push` is `live`, or why its feed has fallen back to polling; null where it is only polled.
+    `push` is `live`, or why its feed has fallen back to polling; null where it is only polled. `rejected` is why its
+    tickers do not count and of how many assets, as of the last seconds; null while they count.
     """
 
     breaker: Literal["closed", "open", "half-open"]
@@ -131,6 +132,7 @@ class ExchangeState(Struct, frozen=True):
     last_ticker_seconds_ago: float | None
     newest_ticker_seconds_ago: float | None
     push: str | None
+    rejected: str | None
 
 
 class Readiness(Struct, frozen=True):
@@ -176,7 +178,9 @@ _COUNTED = {"sources": {"description": "How many exchanges it was made of", "min
 _MORE: dict[str, dict[str, dict[str, Any]]] = {
     "PriceBody": _PRICE | _COUNTED,
     "Refreshed": _PRICE | _COUNTED,
-    "PriceSources": _PRICE | {"sources": {"minItems": 1}},
+    "PriceSources": _PRICE
+    | {"sources": {"minItems": 1}}
+    | {"no_new_price": {"description": "Only of a stale price: what each exchange answers now, of which none is made"}},
     "Source": {
         "price": _ABOVE_ZERO,
         "volume": {"description": "In units of the base"} | _ABOVE_ZERO,

@@ -5,11 +5,12 @@ import { make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 import { changeOf } from "./market.js";
 import { addToCandles } from "./scale.js";
-import { sourceRows } from "./sources.js";
+import { refusedRows, sourceRows } from "./sources.js";
 
 const INTERVALS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
 const SHOWN = 150; // candles asked for
 const SOURCES_PAUSE = 2; // seconds between two questions for the sources
+const REFUSED_PAUSE = 5; // the same while no new price comes, when each question makes the service ask the exchanges
 
 export class Detail {
   row = null;
@@ -85,7 +86,8 @@ export class Detail {
     write(this.facts.time, known ? format.clock(row.timestamp) : "\u2013");
     write(this.facts.sources, known ? `${row.sources}${context.exchanges ? ` of ${context.exchanges}` : ""}` : "\u2013");
     write(this.facts.spread, known ? format.percent(row.spread, 4) : "\u2013");
-    if (this.#sourcesDue && context.now - this.#sourcesAt >= SOURCES_PAUSE) this.#loadSources(context);
+    const waited = context.now - this.#sourcesAt;
+    if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);
   }
 
   /** The stream was away: what is shown may have a hole. */
@@ -118,9 +120,15 @@ export class Detail {
     this.#sourcesDue = false;
     try {
       const body = await this.ask(`/prices/${this.row.symbol}/sources`);
-      if (asked === this.#asked) this.table.replaceChildren(...sourceRows(body, body.timestamp));
+      if (asked !== this.#asked) return;
+      const refused = body.no_new_price ? refusedRows("No newer price. The exchanges answer now:", body.no_new_price, this.#now) : [];
+      this.table.replaceChildren(...sourceRows(body, body.timestamp), ...refused);
     } catch (error) {
       if (asked !== this.#asked) return;
+      if (error.body?.left_out) {
+        this.table.replaceChildren(...refusedRows(`${error.message}. The exchanges answer:`, error.body.left_out, this.#now));
+        return;
+      }
       const cell = make("td", { colspan: "6", class: "out" }, `No sources: ${error.message}`);
       this.table.replaceChildren(make("tr", {}, cell));
     }

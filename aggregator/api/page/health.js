@@ -119,12 +119,15 @@ export class Health {
     const [light, , breaker, note] = part.children;
     const quiet = one.quiet_for_seconds > 0;
     const idle = one.last_ticker_seconds_ago;
+    const rejected = one.breaker === "closed" ? one.rejected : null;
     const how = one.push === null ? "" : one.push === "live" ? ", pushed" : ", polled: feed is away";
-    const state = one.breaker === "open" ? "bad" : one.breaker === "half-open" || quiet || idle === null || how.startsWith(", polled") ? "warn" : "good";
+    const state = one.breaker === "open" ? "bad" : one.breaker === "half-open" || rejected || quiet || idle === null || how.startsWith(", polled") ? "warn" : "good";
     mark(light, "data-state", state);
     mark(part.element, "data-breaker", one.breaker);
-    write(breaker, BREAKERS[one.breaker] ?? one.breaker);
-    write(note, quiet ? `quiet for ${format.age(one.quiet_for_seconds)}` : idle === null ? "no ticker yet" : `${format.age(idle)} ago${how}`);
+    mark(part.element, "data-rejected", rejected ? "true" : null);
+    mark(part.element, "title", rejected ? `Its tickers are rejected: ${rejected}` : null);
+    write(breaker, rejected ? "rejected" : (BREAKERS[one.breaker] ?? one.breaker));
+    write(note, rejected ? format.reason(rejected.split(",")[0]) : quiet ? `quiet for ${format.age(one.quiet_for_seconds)}` : idle === null ? "no ticker yet" : `${format.age(idle)} ago${how}`);
   }
 
   #part(list, key, build) {

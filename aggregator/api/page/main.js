@@ -29,11 +29,11 @@ const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols)
 const detail = new Detail(byId("detail"), ask, leave);
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
 
-/** Answers of the API; raises what it says where it refuses. */
+/** Answers of the API; raises what it says where it refuses, with the whole answer as `body`. */
 async function ask(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(10_000) });
   const body = await response.json();
-  if (!response.ok) throw new Error(body.msg ?? response.statusText);
+  if (!response.ok) throw Object.assign(new Error(body.msg ?? response.statusText), { body });
   return body;
 }
 

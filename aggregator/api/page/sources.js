@@ -7,7 +7,17 @@ import * as format from "./format.js";
 export function sourceRows(body, now) {
   const used = body.sources.map((source) => row(source, body.price, now, weight(source.weight)));
   const left = body.left_out.map((one) => row(one, body.price, now, out(one)));
-  return [...used, ...left].sort((one, other) => one.dataset.exchange.localeCompare(other.dataset.exchange));
+  return byName([...used, ...left]);
+}
+
+/** Return a line that says why there is no price, or no newer one, and what each exchange answers now. */
+export function refusedRows(message, leftOut, now) {
+  const head = make("tr", { class: "refused" }, make("td", { colspan: "6", class: "out" }, message));
+  return [head, ...byName(leftOut.map((one) => row(one, null, now, out(one))))];
+}
+
+function byName(rows) {
+  return rows.sort((one, other) => one.dataset.exchange.localeCompare(other.dataset.exchange));
 }
 
 function row(one, price, now, last) {
@@ -20,7 +30,7 @@ function row(one, price, now, last) {
 function ticker(one, price, now) {
   return [
     make("td", { class: "number" }, format.price(one.price)),
-    make("td", { class: "number" }, format.basisPoints(one.price / price - 1)),
+    make("td", { class: "number" }, price === null ? "\u2013" : format.basisPoints(one.price / price - 1)),
     make("td", { class: "number" }, one.volume ? format.volume(one.volume) : "\u2013"),
     make("td", { class: "number behind" }, one.timestamp ? format.behind(now - one.timestamp) : "\u2013"),
   ];

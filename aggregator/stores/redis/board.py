@@ -39,7 +39,8 @@ class _Told(msgspec.Struct, frozen=True):
     silent_seconds: float
     newest_ticker: float | None
     quiet_seconds: float
-    push_trouble: str | None = None  # in what older processes write there is none
+    push_trouble: str | None = None  # older processes write neither this
+    rejection: str = ""  # nor this
 
     def after(self, seconds: float) -> "_Told":
         """Return it as it is `seconds` later, when nothing has happened meanwhile."""

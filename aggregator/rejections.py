@@ -1,0 +1,157 @@
+"""Which exchanges' tickers are being rejected: one state machine per exchange, fed with outcomes. Pure.
+
+    accepted -> two windows in a row with a quarter or more of its tickers rejected -> rejected
+    rejected -> two windows in a row with a tenth or less rejected                  -> accepted
+
+A share in between changes nothing, and neither does a window without tickers, so that the state does not flap.
+A ticker is rejected when it came and did not count (an outlier, too old, a bad price …). An exchange that gave no
+ticker is not judged: its breaker, and the time since its last ticker, tell of that.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from aggregator.models import LeftOut, NoPrice, Price, Reason, Ticker
+
+REJECTED = frozenset(
+    {
+        Reason.WRONG_SYMBOL,
+        Reason.BAD_PRICE,
+        Reason.BAD_VOLUME,
+        Reason.TOO_OLD,
+        Reason.FROM_THE_FUTURE,
+        Reason.OUTLIER,
+        Reason.DISAGREEMENT,
+    }
+)
+BEGIN, END = 0.25, 0.1  # shares of the tickers of one window
+LEAST = 5  # tickers in a window: fewer say too little
+_IN_A_ROW = 2
+_SHORTEST, _LONGEST = 2.0, 60.0  # seconds of a window
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """The most frequent reason, and of how many assets, `of` those that were judged in the same window."""
+
+    reason: Reason
+    assets: int
+    of: int
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.reason}, {self.assets} of {self.of} assets"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An exchange whose tickers are rejected from now on, or (None) count again."""
+
+    exchange: str
+    rejection: Rejection | None
+
+
+class Rejections:
+    """The state of each exchange. A window is `seconds` long, and longer until it has seen LEAST tickers."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._venues: dict[str, _Venue] = {}
+
+    def note(self, outcomes: Iterable[Price | NoPrice], now: float) -> list[Change]:
+        """Take what became of some assets, at `now` in seconds of a clock that never goes back; return what changed."""
+        for outcome in outcomes:
+            if isinstance(outcome, Price):
+                for source in outcome.sources:
+                    self._venue(source.exchange, now).accepted(outcome.asset)
+            for left_out in outcome.left_out:
+                if left_out.reason in REJECTED:
+                    self._venue(left_out.exchange, now).rejected(outcome.asset, left_out.reason)
+        return [
+            Change(name, venue.rejection)
+            for name, venue in self._venues.items()
+            if venue.is_over(now - self._seconds) and venue.close()
+        ]
+
+    def of(self, exchange: str) -> Rejection | None:
+        """Return why the exchange's tickers are rejected, as of its last window; None while they count."""
+        venue = self._venues.get(exchange)
+        return None if venue is None else venue.rejection
+
+    def _venue(self, name: str, now: float) -> "_Venue":
+        venue = self._venues.get(name)
+        if venue is None:
+            venue = self._venues[name] = _Venue()
+        if not venue.judged:
+            venue.opened = now
+        return venue
+
+
+class _Venue:
+    """One exchange: its state, the window that is open, and how many closed ones in a row spoke against the state."""
+
+    __slots__ = ("against", "judged", "opened", "reasons", "refused", "rejection", "tickers")
+
+    def __init__(self) -> None:
+        self.rejection: Rejection | None = None
+        self.against = 0
+        self._open()
+
+    def _open(self) -> None:
+        self.opened = 0.0
+        self.tickers = 0
+        self.judged: set[str] = set()
+        self.refused: set[str] = set()
+        self.reasons: Counter[Reason] = Counter()
+
+    def accepted(self, symbol: str) -> None:
+        """Count a ticker that went into a price."""
+        self.tickers += 1
+        self.judged.add(symbol)
+
+    def rejected(self, symbol: str, reason: Reason) -> None:
+        """Count a ticker that did not."""
+        self.accepted(symbol)
+        self.refused.add(symbol)
+        self.reasons[reason] += 1
+
+    def is_over(self, opened_by: float) -> bool:
+        """Whether the window has been open since then, and has seen enough."""
+        return self.tickers >= LEAST and self.opened <= opened_by
+
+    def close(self) -> bool:
+        """End the window and begin the next; return whether the state has changed."""
+        share = self.reasons.total() / self.tickers
+        was_rejected = self.rejection is not None
+        speaks_against = share <= END if was_rejected else share >= BEGIN
+        self.against = self.against + 1 if speaks_against else 0
+        changes = self.against == _IN_A_ROW
+        if changes:
+            self.against = 0
+        if was_rejected and changes:
+            self.rejection = None
+        elif (was_rejected or changes) and self.reasons:
+            self.rejection = Rejection(self.reasons.most_common(1)[0][0], len(self.refused), len(self.judged))
+        self._open()
+        return changes
+
+
+def window_seconds(shortest_interval: float) -> float:
+    """Return how long a window is where the hottest assets are refreshed so often: two of their intervals, bounded."""
+    return min(_LONGEST, max(_SHORTEST, 2 * shortest_interval))
+
+
+def in_full(outcome: Price | NoPrice, answers: Sequence[Ticker | LeftOut], need: int) -> Price | NoPrice:
+    """Return `outcome` with every answer in it: of no price, also the good tickers, which were too few to make one."""
+    if isinstance(outcome, Price):
+        return outcome
+    told = {one.exchange for one in outcome.left_out}
+    alone = [one for one in answers if isinstance(one, Ticker) and one.exchange not in told]
+    if not alone:
+        return outcome
+    detail = f"nothing wrong with it, but {len(alone)} of at least {need} tickers make no price"
+    more = [
+        LeftOut(one.exchange, Reason.TOO_FEW, detail, one.price, one.volume, one.timestamp, one.converted)
+        for one in alone
+    ]
+    return NoPrice(outcome.asset, tuple(sorted([*outcome.left_out, *more], key=lambda one: one.exchange)))

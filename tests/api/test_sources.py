@@ -1,0 +1,153 @@
+"""GET /prices/{asset}/sources where there is no price, or only a stale one: what each exchange answered."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.accesses import Accesses
+from aggregator.api.app import build
+from aggregator.api.bodies import Bodies
+from aggregator.api.keys import Keys
+from aggregator.api.prices import PriceRoutes
+from aggregator.api.recheck import Recheck
+from aggregator.api.throttle import Throttle
+from aggregator.lookup import Lookup
+from aggregator.metrics import Metrics
+from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
+from aggregator.ports import Trigger
+from tests.parts import asgi
+from tests.parts.examples import CATALOG, NOW, price
+from tests.parts.scripted import Store
+from tests.parts.service import Answer
+
+APART = (
+    LeftOut("exchange1", Reason.DISAGREEMENT, "median 200", Decimal(100), Decimal(1), NOW),
+    LeftOut("exchange2", Reason.DISAGREEMENT, "median 200", Decimal(300), Decimal(1), NOW),
+    LeftOut("exchange3", Reason.BREAKER_OPEN, "open for another 30 s"),
+)
+TOLD = [
+    {"exchange": one, "reason": "disagreement", "detail": "median 200", "price": at, "volume": 1, "timestamp": NOW}
+    for one, at in (("exchange1", 100), ("exchange2", 300))
+] + [{"exchange": "exchange3", "reason": "breaker_open", "detail": "open for another 30 s"}]
+
+
+class Refreshes:
+    """Makes `outcome` of each asset, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.outcome: Price | NoPrice = NoPrice("btcusdt", APART)
+        self.asked: Counter[str] = Counter()
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
+        """Answer at once."""
+        assert trigger == "force"  # no POST /refresh
+        self.asked[asset.symbol] += 1
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return self.outcome
+
+
+class Api:
+    """The routes at a time that goes when told, for reading and for refreshing."""
+
+    def __init__(self, rate: float = 50) -> None:
+        self.now = NOW
+        self.refreshes = Refreshes()
+        self.cache = Store()
+        self.cache.near = True
+        metrics = Metrics(CollectorRegistry())
+
+        def later() -> float:
+            return self.now
+
+        lookup = Lookup(
+            CATALOG, self.cache, Store(), self.refreshes, metrics, Accesses(metrics, by_symbol=False), later, later
+        )
+        throttle, recheck = Throttle(self.refreshes, 1, rate), Recheck(self.refreshes, rate, later)
+        routes = PriceRoutes(CATALOG, lookup, throttle, Bodies(CATALOG, later), Keys(()), recheck).routes()
+        self.app = build(routes, metrics)
+
+    async def sources(self, symbol: str = "btcusdt") -> Answer:
+        """Ask."""
+        return await asgi.get(self.app, f"/prices/{symbol}/sources")
+
+
+@pytest.fixture
+def api() -> Api:
+    """Return one without any price."""
+    return Api()
+
+
+async def test_no_price_is_explained(api: Api) -> None:
+    """503 with each exchange's answer and when to come again; the same for a second, without asking any exchange."""
+    for _ in range(3):
+        answer = await api.sources()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json == {"msg": "No price known now", "left_out": TOLD}
+        assert answer.headers["cache-control"] == "no-store"
+    assert api.refreshes.asked == {"btcusdt": 1}
+
+
+async def test_one_price_needs_no_more_than_a_line(api: Api) -> None:
+    """GET /prices/{asset} is refused as ever."""
+    answer = await asgi.get(api.app, "/prices/btcusdt")
+    assert (answer.status, answer.json) == (503, {"msg": "No price known now"})
+
+
+async def test_a_stale_price_is_shown_with_the_reason_why_there_is_no_newer(api: Api) -> None:
+    """What it was made of, and what the exchanges answer now; they are asked once a second at most."""
+    await api.cache.write([price()])
+    fresh = (await api.sources()).json
+    assert (fresh["stale"], "no_new_price" in fresh) == (False, False)
+    assert not api.refreshes.asked
+    api.now = NOW + 8
+    for _ in range(3):
+        stale = (await api.sources()).json
+        assert (stale["stale"], stale["price"]) == (True, fresh["price"])
+        assert (stale["sources"], stale["left_out"]) == (fresh["sources"], fresh["left_out"])
+        assert stale["no_new_price"] == TOLD
+    assert api.refreshes.asked == {"btcusdt": 1}
+    api.now += 1.5
+    assert (await api.sources()).json["no_new_price"] == TOLD
+    assert api.refreshes.asked == {"btcusdt": 2}
+
+
+async def test_a_price_that_can_be_made_is_shown(api: Api) -> None:
+    """A price was stale only because nobody had asked; an older one than is known is not shown in its place."""
+    await api.cache.write([price()])
+    api.now = NOW + 8
+    api.refreshes.outcome = price(timestamp=NOW + 7, amount="80000")
+    made = (await api.sources()).json
+    assert (made["stale"], made["price"], "no_new_price" in made) == (False, 80000, False)
+    api.now = NOW + 10
+    api.refreshes.outcome = price(timestamp=NOW - 1, amount="70000")
+    kept = (await api.sources()).json
+    assert (kept["stale"], kept["price"]) == (True, Decimal("79450.12"))
+
+
+async def test_a_newer_price_of_somebody_else_is_not_overlooked(api: Api) -> None:
+    """While the exchanges are asked in vain, another refresh brings one: the answer is no older than that."""
+    await api.cache.write([price()])
+    api.now = NOW + 8
+    api.refreshes.meanwhile = lambda: api.cache.write([price(timestamp=NOW + 7, amount="80000")])
+    found = (await api.sources()).json
+    assert (found["stale"], found["price"], "no_new_price" in found) == (False, 80000, False)
+
+
+async def test_stale_prices_do_not_let_readers_flood_the_exchanges() -> None:
+    """All assets together are asked for at a rate; beyond it the last reasons are shown, and none that are old."""
+    api = Api(rate=1)
+    await api.cache.write([price()])
+    api.now = NOW + 8
+    assert (await api.sources()).json["no_new_price"] == TOLD
+    assert (await api.sources("ethusdt")).status == 503
+    api.now = NOW + 9.5
+    await api.cache.write([price("ethusdt", NOW - 500, tier=CATALOG.assets["ethusdt"].tier)])
+    assert "no_new_price" in (await api.sources("ethusdt")).json  # which takes the second's token
+    assert (await api.sources()).json["no_new_price"] == TOLD
+    asked = api.refreshes.asked["btcusdt"]
+    assert asked == 1

@@ -1,0 +1,119 @@
+"""An exchange that lies, and two that disagree: said in the log, at /ready and at /sources, until it is over."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from tests.parts.exchanges import Market
+from tests.parts.few import INTERVALS, SIZES, SYMBOLS
+from tests.parts.process import wait_for
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Answer, Service
+
+pytestmark = pytest.mark.real
+
+WELL = "sound again"
+
+
+@pytest.fixture(scope="module", params=["all", "workers"])
+def service(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    few: Path,
+    shared_market: Market,
+    redis_running: RedisServer,
+) -> Iterator[Service]:
+    """Run one process, or two that answer and one that refreshes; one that asks nobody is told by the other."""
+    settings: dict[str, object] = {"symbols_file": few, "exchanges": shared_market.setting, "min_sources": 1}
+    if request.param == "workers":
+        settings |= {"workers": 2, "cache_url": f"{redis_running.url.rpartition('/')[0]}/12"}
+    shared_market.sound()
+    service = Service(tmp_path_factory.mktemp("service"), **(settings | SIZES | INTERVALS)).filled()
+    wait_for(lambda: reasons(service) == [], what=WELL)
+    yield service
+    assert service.process.stop() == 0, service.process.output
+    assert "Traceback" not in service.process.output
+
+
+def reasons(service: Service) -> list[str]:
+    """Return the troubles it tells."""
+    found: list[str] = service.get("/ready").json["reasons"]
+    return found
+
+
+class Log:
+    """What a service says from now on."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._before = len(service.process.output)
+
+    def said(self, event: str) -> list[str]:
+        """Return the lines about an event."""
+        return [line for line in self._service.process.output[self._before :].splitlines() if event in line]
+
+
+def check(service: Service, answer: Answer) -> None:
+    """Check the body against what /openapi.json says of it."""
+    told = service.get("/openapi.json").json
+    content = told["paths"]["/prices/{asset}/sources"]["get"]["responses"][str(answer.status)]["content"]
+    schema = content["application/json"]["schema"] | {"components": told["components"]}
+    jsonschema_rs.validate(schema, answer.json)
+
+
+def is_apart(service: Service, name: str) -> bool:
+    """Tell whether /ready says that the exchange disagrees."""
+    return any(one.startswith(f"{name}: its tickers are rejected: disagreement, ") for one in reasons(service))
+
+
+def test_a_liar_is_named(service: Service, market: Market) -> None:
+    """Three times off on everything: prices are made without it, /ready is 200 and names it, the log says it once."""
+    log = Log(service)
+    market.exchanges["exchange3"].faults(price_factor=3)
+    reason = f"exchange3: its tickers are rejected: outlier, {len(SYMBOLS)} of {len(SYMBOLS)} assets"
+    wait_for(lambda: reason in reasons(service), what=reason)
+    ready = service.get("/ready")
+    assert ready.status == 200
+    rejected = {name: one["rejected"] for name, one in ready.json["exchanges"].items()}
+    assert rejected["exchange3"].startswith("outlier, ")
+    assert (rejected["exchange1"], rejected["exchange2"]) == (None, None)
+    assert service.get("/prices/btcusdt").json["sources"] == 2
+    (line,) = log.said("tickers_rejected")
+    assert "exchange3" in line
+    assert "outlier" in line
+    market.sound()
+    wait_for(lambda: reasons(service) == [], what=WELL)
+    assert len(log.said("tickers_rejected")) == 1
+    (line,) = log.said("tickers_accepted")
+    assert "exchange3" in line
+
+
+def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, market: Market) -> None:
+    """The last price is served as stale, then none is; /sources has what each exchange answers, in both cases."""
+    log = Log(service)
+    market.exchanges["exchange2"].faults(price_factor=3)
+    market.exchanges["exchange3"].faults(error_rate=1)
+
+    def has(status: int, field: str) -> bool:
+        answer = service.get("/prices/btcusdt/sources")
+        return answer.status == status and field in answer.json
+
+    wait_for(lambda: has(200, "no_new_price"), what="a stale price, and why there is no newer one")
+    wait_for(lambda: has(503, "left_out"), what="no price, and why")
+    answer = service.get("/prices/btcusdt/sources")
+    check(service, answer)
+    assert answer.headers["retry-after"] == "1"
+    left_out = {one["exchange"]: one for one in answer.json["left_out"]}
+    assert left_out["exchange1"]["reason"] == left_out["exchange2"]["reason"] == "disagreement"
+    assert 2.9 < left_out["exchange2"]["price"] / left_out["exchange1"]["price"] < 3.1
+    assert left_out["exchange3"]["reason"] in {"http_error", "breaker_open"}
+    for name in ("exchange1", "exchange2"):
+        wait_for(partial(is_apart, service, name), what=f"{name} in the reasons")
+        assert len([line for line in log.said("tickers_rejected") if name in line]) == 1
+    market.sound()
+    wait_for(lambda: reasons(service) == [], what=WELL)
+    assert len(log.said("tickers_accepted")) == 2
+    check(service, service.get("/prices/btcusdt/sources"))

@@ -1,0 +1,68 @@
+"""What the refresher makes of tickers that do not count: logged once, counted, and told where no price is made."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+from structlog.testing import capture_logs
+
+from aggregator.models import NoPrice, Reason
+from aggregator.rejections import LEAST
+from tests.parts.examples import BTC
+from tests.test_refresher import Parts
+
+
+@pytest.fixture
+async def parts() -> AsyncIterator[Parts]:
+    """Return a refresher with three exchanges, of which two make a price."""
+    parts = Parts(min_sources=2)
+    yield parts
+    await parts.refresher.close(0.1)
+
+
+async def test_good_tickers_that_are_too_few_are_told(parts: Parts) -> None:
+    """Of no price, each exchange's answer is there: the good one with its price, the others with what was wrong."""
+    parts.exchanges[0].refuse(Reason.TIMEOUT)
+    parts.exchanges[1].price = "0"
+    outcome = await parts.refresher.refresh(BTC, "force")
+    assert isinstance(outcome, NoPrice)
+    told = {one.exchange: (one.reason, one.price) for one in outcome.left_out}
+    assert told == {
+        "exchange1": (Reason.TIMEOUT, None),
+        "exchange2": (Reason.BAD_PRICE, None),
+        "exchange3": (Reason.TOO_FEW, Decimal(102)),
+    }
+
+
+async def test_tickers_are_counted_by_what_became_of_them(parts: Parts) -> None:
+    """Used or rejected, each once; the series is there from the start."""
+    assert parts.metrics.registry.get_sample_value("price_tickers_used_total", {"exchange": "exchange3"}) == 0
+    parts.exchanges[2].price = "300"
+    await parts.refresher.refresh(BTC, "force")
+    used = [parts.value("price_tickers_used_total", exchange=one.name) for one in parts.exchanges]
+    assert used == [1, 1, 0]
+    assert parts.value("price_tickers_rejected_total", exchange="exchange3", reason="outlier") == 1
+
+
+async def test_no_line_per_price() -> None:
+    """A venue that lies for hundreds of prices is told of once, when it is sure, and once when it is honest again."""
+    now = 0.0
+    parts = Parts(clock=lambda: now)
+    with capture_logs() as logs:
+        for price in ["101"] * 20 + ["300"] * 60 + ["101"] * 60:
+            parts.exchanges[2].price = price
+            await parts.refresher.refresh(BTC, "force")
+            now += 10 / LEAST
+    await parts.refresher.close(0.1)
+    told = [line for line in logs if line["event"].startswith("tickers_")]
+    assert told == [
+        {
+            "event": "tickers_rejected",
+            "exchange": "exchange3",
+            "reason": "outlier",
+            "assets": 1,
+            "of": 1,
+            "log_level": "warning",
+        },
+        {"event": "tickers_accepted", "exchange": "exchange3", "log_level": "info"},
+    ]

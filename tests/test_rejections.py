@@ -1,0 +1,142 @@
+"""When an exchange's tickers count as rejected: the state machine, and every answer told where no price is made."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from aggregator.models import LeftOut, NoPrice, Price, Reason, Source, Tier
+from aggregator.rejections import LEAST, Change, Rejection, Rejections, in_full, window_seconds
+from tests.parts.examples import BTC, NOW, ticker
+
+WINDOW = 10.0
+ASSETS = [f"asset{number}" for number in range(20)]
+GOOD, LIAR = "exchange1", "exchange3"
+
+
+def outcome(asset: str, reason: Reason | None, exchange: str = LIAR) -> Price | NoPrice:
+    """Return what became of an asset: one exchange counts always, the other as told."""
+    names = [GOOD] if reason is not None else [GOOD, exchange]
+    sources = tuple(Source(name, Decimal(100), Decimal(1), NOW, Decimal(1)) for name in names)
+    left_out = () if reason is None else (LeftOut(exchange, reason),)
+    if reason is Reason.DISAGREEMENT:
+        return NoPrice(asset, left_out)
+    return Price(asset, Decimal(100), NOW, Tier.HOT, Decimal(0), NOW, sources, left_out)
+
+
+def rounds(rejections: Rejections, shares: Iterable[int], start: float = 0.0) -> list[Change]:
+    """Refresh all assets every half window; of each round, so many are outliers. Return what changed."""
+    changes: list[Change] = []
+    for number, rejected in enumerate(shares):
+        outcomes = [outcome(name, Reason.OUTLIER if at < rejected else None) for at, name in enumerate(ASSETS)]
+        changes += rejections.note(outcomes, start + number * WINDOW / 2)
+    return changes
+
+
+def test_a_liar_is_told_of_once_and_once_again_when_it_ends() -> None:
+    """However long it lies, and however long it is honest; the other exchange is never spoken of."""
+    rejections = Rejections(WINDOW)
+    changes = rounds(rejections, [0] * 10 + [20] * 30)
+    assert changes == [Change(LIAR, Rejection(Reason.OUTLIER, 20, 20))]
+    assert str(rejections.of(LIAR)) == "outlier, 20 of 20 assets"
+    assert rejections.of(GOOD) is None
+    assert rounds(rejections, [0] * 30, 20 * WINDOW) == [Change(LIAR, None)]
+    assert rejections.of(LIAR) is None
+
+
+def test_one_bad_window_is_none() -> None:
+    """A burst that is over within one window is not told, neither is one good window among bad ones."""
+    burst = [0] * 6 + [20, 0, 0] + [0] * 6
+    assert rounds(Rejections(WINDOW), burst) == []
+    changes = rounds(Rejections(WINDOW), [20] * 12 + [0, 0, 20] + [20] * 12)
+    assert changes == [Change(LIAR, Rejection(Reason.OUTLIER, 20, 20))]
+
+
+def test_the_reason_and_number_follow_what_is_seen() -> None:
+    """The most frequent reason of the last window, without another change."""
+    rejections = Rejections(WINDOW)
+    rounds(rejections, [20] * 9)
+    for number in range(6):
+        outcomes = [outcome(name, Reason.TOO_OLD if at < 8 else None) for at, name in enumerate(ASSETS)]
+        assert rejections.note(outcomes, (5 + number) * WINDOW) == []
+    assert rejections.of(LIAR) == Rejection(Reason.TOO_OLD, 8, 20)
+
+
+def test_where_two_disagree_both_are_named() -> None:
+    """There is no telling who lies."""
+    rejections = Rejections(WINDOW)
+    sides = (LeftOut("exchange1", Reason.DISAGREEMENT), LeftOut("exchange2", Reason.DISAGREEMENT))
+    changes: list[Change] = []
+    for number in range(8):
+        changes += rejections.note([NoPrice(name, sides) for name in ASSETS], number * WINDOW)
+    told = Rejection(Reason.DISAGREEMENT, 20, 20)
+    assert changes == [Change("exchange1", told), Change("exchange2", told)]
+
+
+def test_what_gave_no_ticker_is_not_judged() -> None:
+    """Neither is a good ticker that was too few; an exchange that falls silent stays what it was."""
+    rejections = Rejections(WINDOW)
+    for reason in (Reason.TIMEOUT, Reason.NOT_LISTED, Reason.LATE, Reason.BREAKER_OPEN, Reason.TOO_FEW):
+        for number in range(9):
+            assert rejections.note([outcome(name, reason) for name in ASSETS], number * WINDOW) == []
+    assert rejections.of(LIAR) is None
+    rounds(rejections, [20] * 9, 10 * WINDOW)
+    for number in range(20, 40):
+        assert rejections.note([outcome(name, Reason.TIMEOUT) for name in ASSETS], number * WINDOW) == []
+    assert rejections.of(LIAR) is not None
+
+
+def test_few_tickers_are_waited_for() -> None:
+    """An exchange with one asset, asked once a window, is judged by its fifth ticker, not by each."""
+    rejections = Rejections(WINDOW)
+    changes = [(number, rejections.note([outcome("a", Reason.BAD_PRICE)], number * WINDOW)) for number in range(25)]
+    assert [number for number, change in changes if change] == [2 * LEAST - 1]
+
+
+@given(some.lists(some.integers(0, 2), min_size=1, max_size=60))
+def test_a_tenth_is_never_told_of(rejected: list[int]) -> None:
+    """Whatever comes when: some assets that an exchange tells wrongly are no trouble of the exchange."""
+    assert rounds(Rejections(WINDOW), rejected) == []
+
+
+@given(some.lists(some.integers(3, 20), max_size=60))
+def test_a_state_stays_until_the_share_is_clearly_another(rejected: list[int]) -> None:
+    """Once told of, nothing above a tenth ends it: it does not flap between the two bounds."""
+    rejections = Rejections(WINDOW)
+    assert len(rounds(rejections, [20] * 9)) == 1
+    assert rounds(rejections, rejected, 10 * WINDOW) == []
+
+
+@given(some.lists(some.integers(0, 20), max_size=120))
+def test_begins_and_ends_alternate(rejected: list[int]) -> None:
+    """Beginning with a begin, at most one change in two windows, and `of` says what was told last."""
+    rejections = Rejections(WINDOW)
+    changes = rounds(rejections, rejected)
+    assert [change.rejection is not None for change in changes] == [at % 2 == 0 for at in range(len(changes))]
+    assert len(changes) <= len(rejected) / 4
+    assert (rejections.of(LIAR) is not None) == (len(changes) % 2 == 1)
+
+
+@given(some.floats(0.001, 86_400))
+def test_a_window_has_bounds(interval: float) -> None:
+    """Two of the hottest intervals, from 2 s to a minute."""
+    assert 2.0 <= window_seconds(interval) <= 60.0
+    assert window_seconds(5) == WINDOW
+
+
+def test_a_good_ticker_without_a_second_is_told() -> None:
+    """Of no price, every exchange's answer is there, with its numbers; a price is left as it is."""
+    silent = LeftOut("exchange2", Reason.TIMEOUT, "no answer")
+    found = in_full(NoPrice("btcusdt", (silent,)), [ticker("exchange3"), silent, ticker("exchange1")], 3)
+    assert [(one.exchange, one.reason) for one in found.left_out] == [
+        ("exchange1", Reason.TOO_FEW),
+        ("exchange2", Reason.TIMEOUT),
+        ("exchange3", Reason.TOO_FEW),
+    ]
+    assert (found.left_out[0].price, found.left_out[0].timestamp) == (Decimal(100), NOW)
+    assert found.left_out[0].detail == "nothing wrong with it, but 2 of at least 3 tickers make no price"
+    whole = NoPrice(BTC.symbol, (silent,))
+    assert in_full(whole, [silent], 2) is whole
+    price = outcome(BTC.symbol, None)
+    assert in_full(price, [ticker("exchange1")], 1) is price
