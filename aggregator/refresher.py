@@ -5,13 +5,11 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
 import msgspec
 import structlog
 
-from aggregator.commit import GroupCommit, Sinks
 from aggregator.errors import StoreError
 from aggregator.filling import Filling, OnFill, Outcomes
 from aggregator.flight import SingleFlight
@@ -20,6 +18,7 @@ from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.ports import Exchange, Job, Near, Trigger, Work
 from aggregator.pricing import Rules, aggregate
+from aggregator.publisher import Publisher
 from aggregator.quorum import Quorum
 from aggregator.rejections import Change, Rejections, in_full
 from aggregator.tiers import TOGETHER, Catalog
@@ -64,7 +63,7 @@ class Refresher:
         exchanges: Sequence[Exchange],
         work: Work,
         near: Near,
-        sinks: Sinks,
+        publisher: Publisher,
         freshness: Freshness,
         metrics: Metrics,
         policy: Policy,
@@ -77,7 +76,7 @@ class Refresher:
         self._exchanges = exchanges
         self._work = work
         self._near = near
-        self._sinks = sinks
+        self._publisher = publisher
         self._freshness = freshness
         self._metrics = metrics
         self._policy = policy
@@ -126,8 +125,7 @@ class Refresher:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        for sink in self._sinks:
-            await sink.close(patience)
+        await self._publisher.close(patience)
 
     async def _begin(self, filling: Filling, group: asyncio.TaskGroup, on_fill: OnFill) -> None:
         """Fill the tier, but for what the cache has fresh: from before a restart, or from another refresher."""
@@ -199,7 +197,7 @@ class Refresher:
         async for answered in self._ask(assets):
             found = await self._aggregate(answered)
             prices = [outcome for outcome in found.values() if isinstance(outcome, Price)]
-            outcomes |= found | await self._publish(prices, trigger)
+            outcomes |= found | await self._publisher.publish(prices, trigger)
             if prices:
                 self._metrics.refresh_seconds.labels(prices[0].tier.value).observe(self._clock() - started)
         return outcomes
@@ -233,43 +231,6 @@ class Refresher:
             log.info("tickers_accepted")
         else:
             log.warning("tickers_rejected", reason=rejection.reason.value, assets=rejection.assets, of=rejection.of)
-
-    async def _publish(self, prices: Sequence[Price], trigger: Trigger) -> Outcomes:
-        """Write to history, then to the cache, which tells all processes; return what callers may be given.
-
-        A price that history has not taken is not published: every price that a reader gets can be found again, even
-        after a kill. Nor is one that is no newer than the newest known; that one is returned in its place. A cache that
-        fails stops nothing.
-        """
-        news = [price for price in prices if self._near.newest.is_news(price)]
-        if news and not await self._write(self._sinks.history, news):
-            return self._unpublished(prices, {price.asset for price in news})
-        if news:
-            await self._write(self._sinks.cache, news)
-        now = self._now()
-        for price in news:
-            self._freshness.note(price, now)
-        for tier, count in Counter(price.tier for price in prices).items():
-            self._metrics.refreshes.labels(tier.value, trigger).inc(count)
-        return {price.asset: self._near.newest.at_least(price) for price in prices}
-
-    def _unpublished(self, prices: Sequence[Price], refused: AbstractSet[str]) -> Outcomes:
-        """Return the outcomes where history has refused the prices of some assets."""
-        outcomes: Outcomes = {}
-        for price in prices:
-            if price.asset in refused:
-                self._metrics.refresh_errors.labels(price.tier.value).inc()
-                outcomes[price.asset] = NoPrice(price.asset, price.left_out, self._sinks.history.failing)
-            else:
-                outcomes[price.asset] = self._near.newest.at_least(price)
-        return outcomes
-
-    async def _write(self, sink: GroupCommit, prices: Sequence[Price]) -> bool:
-        with self._tracer.span(f"{sink.name} write", {"aggregator.prices": len(prices)}) as span:
-            taken = await sink.write(prices)
-            if not taken:
-                span.fail(sink.failing)
-            return taken
 
     async def _ask(self, assets: Sequence[Asset]) -> AsyncIterator[list[tuple[Asset, list[Ticker | LeftOut]]]]:
         """Ask every exchange; yield the assets as they have been answered. After its grace, a call is late.

@@ -19,6 +19,7 @@ LAYERS = [
     ["coverage"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],
     ["ranking", "tally", "fanout"],
+    ["publisher"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
     ["service", "dead_letters"],
     ["doctor"],

@@ -15,6 +15,7 @@ from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Ticker, Tier
 from aggregator.ports import Job
+from aggregator.publisher import Publisher
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.tiers import Cadence, Catalog, assign
 from aggregator.work import OwnWork
@@ -64,12 +65,15 @@ class Parts:
         self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
         self.cache, self.history = Store(), Store()
         self.freshness = Freshness(catalog, self.metrics)
+        sinks = Sinks(
+            GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
+        )
         self.refresher = Refresher(
             catalog,
             self.exchanges,
             work or OwnWork(catalog, most_in_job(self.exchanges, lane)),
             self.cache,
-            Sinks(GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)),
+            Publisher(self.cache.newest, sinks, self.freshness, self.metrics),
             self.freshness,
             self.metrics,
             Policy(Decimal("0.05"), min_sources, GRACE, lane),

@@ -20,6 +20,7 @@ from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.models import NoPrice, Price
 from aggregator.newest import NewestPrices
+from aggregator.publisher import Publisher
 from aggregator.refresher import Policy, Refresher
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
@@ -143,13 +144,14 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
     policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, grace=0.1, lane=4)
+    freshness = Freshness(CATALOG, metrics)
     found = Refresher(
         CATALOG,
         [exchange],
         OwnWork(CATALOG, 1),
         cache,
-        sinks,
-        Freshness(CATALOG, metrics),
+        Publisher(cache.newest, sinks, freshness, metrics, tracer=spans.tracer),
+        freshness,
         metrics,
         policy,
         tracer=spans.tracer,

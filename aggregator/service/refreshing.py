@@ -11,6 +11,7 @@ from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.ports import Exchange, History, Near, Work
 from aggregator.progress import filling
+from aggregator.publisher import Publisher
 from aggregator.refresher import Policy, Refresher, most_in_job, seconds_together
 from aggregator.service.exchanges import open_exchanges
 from aggregator.service.process import Process
@@ -63,7 +64,7 @@ async def open_refresher(
         exchanges,
         work,
         cache,
-        sinks,
+        Publisher(cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
         process.freshness,
         process.metrics,
         policy,
