@@ -40,8 +40,8 @@ class Target(Protocol):
     name: str
 
     @property
-    def url(self) -> str:
-        """Its address now; empty while it is down."""
+    def place(self) -> tuple[str, str]:
+        """Its address now, empty while it is down, and the name of the process there where it can be only one."""
 
     def server(self, local_port: int) -> str:
         """Return the name of the process that has the other end of the connection from that port, or nothing."""
@@ -139,11 +139,12 @@ class Crowd:
         self, target: Target, client: str, rate: float, choice: random.Random, request: Callable[[], tuple[str, str]]
     ) -> None:
         while True:
-            where = urlsplit(target.url)
+            url, server = target.place
+            where = urlsplit(url)
             if not where.port:
                 await asyncio.sleep(PAUSE)
                 continue
-            connection, number, server = Connection(where.hostname or "", where.port), self._numbers.next(), ""
+            connection, number = Connection(where.hostname or "", where.port), self._numbers.next()
             over = time() + choice.uniform(*LIFE)
             try:
                 while time() < over:
@@ -196,13 +197,13 @@ class Crowd:
         last_id = ""
         while True:
             await asyncio.sleep(PAUSE)
-            if not target.url:
+            url, server = target.place
+            if not url:
                 continue
             connection, sent, over = self._numbers.next(), time(), time() + choice.uniform(*LIFE) * 2
             headers = {"Last-Event-ID": last_id} if last_id and choice.random() < 0.5 else {}
             try:
-                async with asyncio.timeout(LIFE[1] * 4), stream(target.url, query, headers) as one:
-                    server = ""
+                async with asyncio.timeout(LIFE[1] * 4), stream(url, query, headers) as one:
                     while time() < over:
                         event = await one.next()
                         if event is None or event.name == "end":
@@ -224,15 +225,16 @@ class Crowd:
         )
         while True:
             await asyncio.sleep(PAUSE)
-            if not target.url:
+            url, server = target.place
+            if not url:
                 continue
             connection, over = self._numbers.next(), time() + choice.uniform(*LIFE) * 2
             try:
                 async with (
                     asyncio.timeout(LIFE[1] * 4),
-                    connect(f"{target.url.replace('http', 'ws', 1)}/ws", proxy=None, close_timeout=1) as one,
+                    connect(f"{url.replace('http', 'ws', 1)}/ws", proxy=None, close_timeout=1) as one,
                 ):
-                    sent, server = time(), ""
+                    sent = time()
                     await one.send(json.dumps({"type": "subscribe", **wanted}))
                     while time() < over:
                         message = json.loads(await one.recv(), parse_float=Decimal)

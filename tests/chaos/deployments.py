@@ -36,11 +36,11 @@ WORKERS = 3
 
 
 class Member:
-    """One process, or one group of workers; started again on a new port each time, which clients find in `url`."""
+    """One process, or one group of workers; started again on a new port each time, which clients find in `place`."""
 
     def __init__(self, name: str, record: Record, folder: Path, settings: dict[str, object]) -> None:
         self.name = name
-        self.url = ""
+        self.place = ("", "")
         self.folder = folder
         self.runs: list[Service] = []
         self.lock = threading.Lock()  # held while it is ended and started
@@ -50,6 +50,11 @@ class Member:
         self._down = True
         self._closed = False
         folder.mkdir(exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        """Its address; empty while it is down."""
+        return self.place[0]
 
     @property
     def answers(self) -> bool:
@@ -76,8 +81,6 @@ class Member:
     def server(self, local_port: int) -> str:
         """Return the name of the process that has the other end of the connection from `local_port`, or nothing."""
         try:
-            if not self._children:
-                return f"{self.name}:{self.service.process.child.pid}"
             port = urlsplit(self.url).port
             for child in self._children:
                 if any(
@@ -149,7 +152,7 @@ class Member:
             self.end(SIGTERM)
 
     def _go_down(self) -> None:
-        self.url, self._down = "", True
+        self.place, self._down = ("", ""), True
 
     def _children_gone(self) -> None:
         children, self._children = self._children, []
@@ -181,7 +184,8 @@ class Member:
             else:
                 self._note_end(code)
             return False
-        self.url, self._down = service.url, False
+        only = "" if self._children else f"{self.name}:{service.process.child.pid}"
+        self.place, self._down = (service.url, only), False
         return True
 
 
