@@ -21,7 +21,7 @@ from tests.chaos.crowd import Crowd, Load
 from tests.chaos.deployments import Deployment, Supervisor
 from tests.chaos.faults import Pace, Storm
 from tests.chaos.parts import DurableDynamo
-from tests.chaos.recorder import PUBLISHED, PUSHED, Record
+from tests.chaos.recorder import PUBLISHED, PUSHED, STORED, Record
 from tests.chaos.truth import Truth
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market, MockExchange
@@ -89,6 +89,7 @@ def test_all_faults_in_random_order(
     finally:
         deployment.close()
         record.save(Path(os.environ.get("CHAOS_RECORD", tempfile.gettempdir())) / f"chaos-{name}-{SEED}.record")
+    assert {STORED, PUBLISHED, "one", "refresh", *PUSHED} <= {one.kind for one in record.seen}, "clients of each kind"
     say(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
     assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
 
