@@ -17,7 +17,8 @@ import msgspec
 import psutil
 import redis
 
-from tests.chaos.deployments import Deployment, Member
+from tests.chaos.deployments import Deployment
+from tests.chaos.members import Member
 
 Active = Callable[[Deployment, float], AbstractContextManager[None]]
 
