@@ -3,7 +3,7 @@
 # ./test.sh lint           ruff and mypy
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
-# ./test.sh chaos          outages, kills, throttling and fuzzing at full length (eight minutes; short in ./test.sh)
+# ./test.sh chaos          outages, kills, throttling, all faults in random order, fuzzing (fifteen minutes; short in ./test.sh)
 # ./test.sh terraform      the deployment on AWS: all of it applied to moto, cloud-init run where there is Docker, and checkov
 # ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed

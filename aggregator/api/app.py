@@ -15,6 +15,7 @@ from structlog.contextvars import bind_contextvars
 from aggregator.api.admission import STREAMS, Admission
 from aggregator.api.answers import answer
 from aggregator.api.identified import Identified
+from aggregator.api.interrupted import Interrupted
 from aggregator.api.openapi.document import described
 from aggregator.metrics import Metrics
 
@@ -47,7 +48,7 @@ def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False
-    return Identified(Counted(Admission(Bounded(app), most_in_flight, metrics), metrics))
+    return Identified(Counted(Interrupted(Admission(Bounded(app), most_in_flight, metrics)), metrics))
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:

@@ -102,7 +102,7 @@ async def table_check(settings: Settings, target: DynamoTarget) -> Sequence[Find
     table = table_of(settings, target, Metrics(CollectorRegistry()))
     name = f"table {target.table} in {place(target.endpoint) if target.endpoint else target.region}"
     try:
-        await attempt(table.connect(), "AGGREGATOR_HISTORY_URL", TABLE_MEND)
+        await attempt(table.connect, "AGGREGATOR_HISTORY_URL", TABLE_MEND)
         if not await table.exists():
             says = f"{name} is not there yet"
             return [odd("dynamodb", says, "the service makes it, which takes the right to dynamodb:CreateTable")]
@@ -150,8 +150,8 @@ async def _try_file(path: Path, make: Callable[[Path], File], setting: str) -> S
     there = path if await asyncio.to_thread(path.exists) else path.with_name(f".doctor-{uuid.uuid4()}.db")
     file = make(there)
     try:
-        await attempt(file.open(), setting, FILE_MEND)
-        await attempt(file.ping(), setting, FILE_MEND)
+        await attempt(file.open, setting, FILE_MEND)
+        await attempt(file.ping, setting, FILE_MEND)
         return await file.size() if isinstance(file, OutboxFile) else Size(0, None, 0, 0)
     except CannotGoOn as error:
         raise CannotGoOn(error.what.replace(str(there), str(path)), error.mend) from error

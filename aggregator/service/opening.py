@@ -1,10 +1,13 @@
 """From settings to open parts: the catalog, the stores, where traces go. The exchanges are in `exchanges.py`."""
 
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+
+import structlog
 
 from aggregator.conversion import CannotConvert, Conversions
-from aggregator.errors import CannotGoOn, StoreError
+from aggregator.errors import CannotGoOn, StoreError, StoreUnavailable
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.newest import NewestPrices
@@ -26,6 +29,11 @@ FILE_MEND = "name a file in a folder that exists and can be written to"
 TABLE_MEND = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
 
 _SEND_SECONDS = 2.0  # for the last traces, when the process ends
+_TRY_AGAIN = 0.25  # seconds until a store that is away is tried again
+
+Step = Callable[[], Awaitable[None]]
+Attempt = Callable[[Step, str, str], Awaitable[None]]
+"""Takes a step of opening something. Raises CannotGoOn, which names the setting and what to mend."""
 
 
 def catalog_of(settings: Settings) -> Catalog:
@@ -62,13 +70,48 @@ def conversions_of(settings: Settings, catalog: Catalog) -> Conversions | None:
         raise CannotGoOn(f"{error} (AGGREGATOR_CONVERSIONS)") from error
 
 
-async def open_redis(settings: Settings, stack: AsyncExitStack) -> RedisClient | None:
+async def attempt(step: Step, setting: str, mend: str) -> None:
+    """`Attempt` of a process that nobody has tried anything out for: one that fails is the last."""
+    try:
+        await step()
+    except StoreError as error:
+        raise CannotGoOn(str(error), f"{mend} ({setting})") from error
+
+
+def patient(stop: asyncio.Event) -> Attempt:
+    """Return the `Attempt` of a process whose parent has just opened the same: a store that is away is waited for.
+
+    It may go away between the two, and would take all processes of the group with it. Given up when told to stop.
+    """
+
+    async def wait_for(step: Step, setting: str, mend: str) -> None:
+        told = False
+        while True:
+            try:
+                await step()
+            except StoreUnavailable as error:
+                if stop.is_set():
+                    raise CannotGoOn(str(error), f"{mend} ({setting})") from error
+                if not told:
+                    structlog.get_logger().warning("store_awaited", error=str(error), setting=setting)
+                    told = True
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _TRY_AGAIN)
+            except StoreError as error:
+                raise CannotGoOn(str(error), f"{mend} ({setting})") from error
+            else:
+                return
+
+    return wait_for
+
+
+async def open_redis(settings: Settings, stack: AsyncExitStack, attempt: Attempt = attempt) -> RedisClient | None:
     """Connect to Redis where the settings name one; closed with the stack. Raises CannotGoOn."""
     if settings.cache_url == "memory://":
         return None
     client = RedisClient(settings.cache_url, settings.redis_timeout)
     stack.push_async_callback(client.close)
-    await attempt(client.ping(), "AGGREGATOR_CACHE_URL", "start Redis there, or use memory://")
+    await attempt(client.ping, "AGGREGATOR_CACHE_URL", "start Redis there, or use memory://")
     return client
 
 
@@ -96,7 +139,11 @@ def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub, tracer: Tr
 
 
 async def open_history(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack, tracer: Tracer = UNTRACED
+    settings: Settings,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    tracer: Tracer = UNTRACED,
+    attempt: Attempt = attempt,
 ) -> History:
     """Open and try the history; it is closed with the stack. Raises CannotGoOn."""
     target = history_target(settings.history_url)
@@ -106,12 +153,12 @@ async def open_history(
         sent = table if tracer is UNTRACED else TracedTable(table, tracer)
         history = Outbox(settings.outbox_path, settings.outbox_max_bytes, sent, metrics)
         stack.push_async_callback(history.close)
-        await attempt(table.open(), "AGGREGATOR_HISTORY_URL", TABLE_MEND)
-        await attempt(history.open(), "AGGREGATOR_OUTBOX_PATH", FILE_MEND)
+        await attempt(table.open, "AGGREGATOR_HISTORY_URL", TABLE_MEND)
+        await attempt(history.open, "AGGREGATOR_OUTBOX_PATH", FILE_MEND)
     else:
         history = SqliteHistory(target.path, _retention(settings))
         stack.push_async_callback(history.close)
-        await attempt(history.open(), "AGGREGATOR_HISTORY_URL", FILE_MEND)
+        await attempt(history.open, "AGGREGATOR_HISTORY_URL", FILE_MEND)
     return history if tracer is UNTRACED else TracedHistory(history, tracer)
 
 
@@ -122,11 +169,3 @@ def table_of(settings: Settings, target: DynamoTarget, metrics: Metrics) -> Dyna
 
 def _retention(settings: Settings) -> float | None:
     return None if settings.retention_days is None else settings.retention_days * 86_400
-
-
-async def attempt(step: Awaitable[None], setting: str, mend: str) -> None:
-    """Take a step of opening something. Raises CannotGoOn, which names the setting and what to mend."""
-    try:
-        await step
-    except StoreError as error:
-        raise CannotGoOn(str(error), f"{mend} ({setting})") from error

@@ -22,7 +22,7 @@ from aggregator.metrics import Metrics
 from aggregator.ports import Near, Refresh, Watch
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.service.answering import open_api
-from aggregator.service.opening import cache_of, catalog_of, open_history, open_redis, open_tracer
+from aggregator.service.opening import Attempt, attempt, cache_of, catalog_of, open_history, open_redis, open_tracer
 from aggregator.service.process import Process
 from aggregator.service.pulse import Pulse
 from aggregator.service.refreshing import exchanges_of, open_refresher, recall
@@ -59,11 +59,17 @@ async def try_out(settings: Settings) -> None:
         await open_history(settings, Metrics(CollectorRegistry()), stack)
 
 
-async def serve_on(listener: socket.socket | None, settings: Settings, catalog: Catalog, stop: asyncio.Event) -> None:
+async def serve_on(
+    listener: socket.socket | None,
+    settings: Settings,
+    catalog: Catalog,
+    stop: asyncio.Event,
+    attempt: Attempt = attempt,
+) -> None:
     """As `serve`, on a port that somebody else has taken; with none, nobody can ask this process anything."""
     async with AsyncExitStack() as stack:
         process = Process(settings, catalog, await open_tracer(settings, stack), stack, stop)
-        app = await _open(process)
+        app = await _open(process, attempt)
         settle_memory()
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
@@ -96,12 +102,12 @@ async def _until(
             task.cancel()
 
 
-async def _open(process: Process) -> ASGIApp:
+async def _open(process: Process, attempt: Attempt) -> ASGIApp:
     """Return the application, its parts opened in the order they depend on each other."""
     settings, metrics = process.settings, process.metrics
-    redis = await open_redis(settings, process.stack)
+    redis = await open_redis(settings, process.stack, attempt)
     cache = cache_of(settings, redis, process.hub, process.tracer)
-    history = await open_history(settings, metrics, process.stack, process.tracer)
+    history = await open_history(settings, metrics, process.stack, process.tracer, attempt)
     if redis is None:
         await recall(cache.newest, history, process.catalog)
     # Before anything runs beside: what cannot be opened would come out of a task group as a group.

@@ -21,7 +21,7 @@ import structlog
 from aggregator.errors import CannotGoOn
 from aggregator.logs import configure
 from aggregator.metrics import SHARED_FOLDER
-from aggregator.service.opening import catalog_of
+from aggregator.service.opening import catalog_of, patient
 from aggregator.service.roles import serve_on, try_out
 from aggregator.service.running import run
 from aggregator.service.server import address_of, listening
@@ -81,7 +81,7 @@ def _worker(settings: Settings, listener: socket.socket | None) -> None:
             stop.set()
 
         loop.add_reader(sentinel, orphaned)
-        await serve_on(listener, settings, catalog_of(settings), stop)
+        await serve_on(listener, settings, catalog_of(settings), stop, patient(stop))
 
     sys.exit(run(serve_while_parent_lives))
 

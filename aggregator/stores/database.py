@@ -35,11 +35,15 @@ class Database:
         self._checkpointer = _Worker(path, "sqlite-checkpoint")
 
     async def open(self) -> None:
-        """Create file and tables where missing. Raises StoreRefused when the file cannot be used."""
+        """Create file and tables where missing. Raises StoreRefused when the file cannot be used.
+
+        And StoreUnavailable while somebody else has locked it.
+        """
         try:
             found = await self._writer.run(lambda connection: _prepare(connection, self._schema, self._version))
         except StoreUnavailable as error:
-            raise StoreRefused(f"cannot keep prices in {self.path}: {error}") from error
+            kind = StoreUnavailable if _is_busy(error.__cause__) else StoreRefused
+            raise kind(f"cannot keep prices in {self.path}: {error}") from error
         if found != self._version:
             raise StoreRefused(f"{self.path} has layout {found}, this version needs {self._version}: move it away")
 
@@ -130,6 +134,11 @@ def _use_wal(connection: Connection) -> None:
             time.sleep(_RETRY_SECONDS)
         else:
             return
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # the low byte names the error, the rest details
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _checkpoint(connection: Connection) -> int:

@@ -58,8 +58,9 @@ class DynamoTable:
         self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
 
     async def open(self) -> None:
-        """Connect and create the table when missing."""
-        await self.connect()
+        """Connect and create the table when missing. May be called again when it has failed."""
+        if self._client is None:
+            await self.connect()
         with self._mapped():
             await self._ensure_table()
             if self._retention is not None:

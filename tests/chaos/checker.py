@@ -21,7 +21,7 @@ Key = tuple[str, float]
 
 HTTP_OK, NOT_MODIFIED, TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 200, 304, 429, 502, 503
 NO_ANSWER = 0
-AFTER = 10.0  # seconds after a fault in which its traces may still show: pauses before the next attempt, full queues
+AFTER = 30.0  # seconds after a fault in which its traces may still show: for so long an open breaker asks nobody
 PROCESS_FAULTS = frozenset({"killed", "stopped", "restarted"})
 _JUST = 5.0  # seconds
 _MOST_SHOWN = 5

@@ -17,7 +17,8 @@ import msgspec
 import psutil
 import redis
 
-from tests.chaos.deployments import Deployment, Member
+from tests.chaos.deployments import Deployment
+from tests.chaos.members import Member
 
 Active = Callable[[Deployment, float], AbstractContextManager[None]]
 
@@ -42,9 +43,9 @@ class Kind:
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A fault in a plan: when it begins (seconds from the start), and for how long."""
+    """A fault in a plan: how long it is quiet before it, and for how long it is on (seconds)."""
 
-    at: float
+    rest: float
     seconds: float
     kind: int  # its index among those of the track
     detail: float
@@ -63,20 +64,11 @@ class Pace:
         return self.up if track == "processes" else self.rests
 
 
-def plan(
-    choice: random.Random, kinds: int, seconds: float, lasts: tuple[float, float], rests: tuple[float, float]
-) -> list[Step]:
-    """Return the faults of one track: all kinds in random order, and again, until `seconds` are over."""
-    steps: list[Step] = []
-    order: list[int] = []
-    at = choice.uniform(*rests)
+def plan(choice: random.Random, kinds: int, lasts: tuple[float, float], rests: tuple[float, float]) -> Iterator[Step]:
+    """Yield the faults of one track for ever: all kinds in random order, and again in another."""
     while True:
-        order = order or choice.sample(range(kinds), kinds)
-        length = choice.uniform(*lasts)
-        if at + length > seconds:
-            return steps
-        steps.append(Step(at, length, order.pop(), choice.random()))
-        at += length + choice.uniform(*rests)
+        for kind in choice.sample(range(kinds), kinds):
+            yield Step(choice.uniform(*rests), choice.uniform(*lasts), kind, choice.random())
 
 
 def kinds_for(deployment: Deployment) -> dict[str, list[Kind]]:
@@ -122,15 +114,15 @@ class Storm:
         self._deployment = deployment
         self._seconds = seconds
         self._errors: list[BaseException] = []
-        self._began = 0.0
+        self._until = 0.0
         self._threads = []
         for track, kinds in kinds_for(deployment).items():
-            steps = plan(random.Random(f"{seed} {track}"), len(kinds), seconds, pace.lasts, pace.between(track))
+            steps = plan(random.Random(f"{seed} {track}"), len(kinds), pace.lasts, pace.between(track))
             self._threads.append(threading.Thread(target=self._run, args=(kinds, steps)))
 
     def rage(self) -> None:
         """Play the plan to its end. Raises what a fault failed with."""
-        self._began = time.monotonic()
+        self._until = time.monotonic() + self._seconds
         for thread in self._threads:
             thread.start()
         for thread in self._threads:
@@ -138,15 +130,17 @@ class Storm:
         if self._errors:
             raise self._errors[0]
 
-    def _run(self, kinds: Sequence[Kind], steps: Sequence[Step]) -> None:
+    def _run(self, kinds: Sequence[Kind], steps: Iterator[Step]) -> None:
+        """Play the steps one after the other. A step that does not fit any more is the last, cut short."""
         try:
-            for step in steps:
-                time.sleep(max(0.0, self._began + step.at - time.monotonic()))
-                if self._errors or time.monotonic() > self._began + self._seconds:  # starts may have taken long
+            while not self._errors and (left := self._until - time.monotonic()) > 0:
+                step = next(steps)
+                time.sleep(min(step.rest, left))
+                kind, seconds = kinds[step.kind], min(step.seconds, self._until - time.monotonic())
+                if seconds <= 0:
                     return
-                kind = kinds[step.kind]
                 with self._deployment.record.fault(kind.name, kind.part), kind.active(self._deployment, step.detail):
-                    time.sleep(step.seconds)
+                    time.sleep(seconds)
         except BaseException as error:  # noqa: BLE001  # goes to who waits for the thread
             self._errors.append(error)
 

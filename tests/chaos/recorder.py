@@ -6,7 +6,6 @@ Clients, faults and the supervisor write it while the run lasts; checker.py judg
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 from time import time
 
@@ -94,14 +93,3 @@ class Record(msgspec.Struct):
 def load(path: Path) -> Record:
     """Read a record that was saved."""
     return msgspec.msgpack.decode(path.read_bytes(), type=Record)
-
-
-class Numbers:
-    """Numbers of connections, each given once."""
-
-    def __init__(self) -> None:
-        self._numbers = count(1)
-
-    def next(self) -> int:
-        """Return the next one."""
-        return next(self._numbers)

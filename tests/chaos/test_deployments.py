@@ -5,7 +5,6 @@ The seed of the order is printed; CHAOS_SEED plays it again. `CHAOS=full` plays 
 
 import os
 import random
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,10 +17,11 @@ from mock_exchange.symbols import open_market
 from tests.chaos import checker
 from tests.chaos.checker import Violation
 from tests.chaos.crowd import Crowd, Load
-from tests.chaos.deployments import Deployment, Supervisor
+from tests.chaos.deployments import Deployment
 from tests.chaos.faults import Pace, Storm
+from tests.chaos.members import Supervisor
 from tests.chaos.parts import DurableDynamo
-from tests.chaos.recorder import PUBLISHED, PUSHED, Record
+from tests.chaos.recorder import PUBLISHED, PUSHED, STORED, Record
 from tests.chaos.truth import Truth
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market, MockExchange
@@ -88,7 +88,8 @@ def test_all_faults_in_random_order(
         violations = _played(deployment, listed)
     finally:
         deployment.close()
-        record.save(Path(os.environ.get("CHAOS_RECORD", tempfile.gettempdir())) / f"chaos-{name}-{SEED}.record")
+        record.save(Path(os.environ.get("CHAOS_RECORD", tmp_path)) / f"chaos-{name}-{SEED}.record")
+    assert {STORED, PUBLISHED, "one", "refresh", *PUSHED} <= {one.kind for one in record.seen}, "clients of each kind"
     say(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
     assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
 
@@ -99,13 +100,9 @@ def _played(deployment: Deployment, listed: Path) -> list[Violation]:
     deployment.start()
     assets = [line.split(",")[0] for line in listed.read_text().splitlines()[1:]]
     crowd = Crowd(deployment.answering, assets, deployment.redis.url, record, LOADS[deployment.name], SEED)
-    crowd.start()
-    try:
-        with Supervisor(deployment.members):
-            Storm(deployment, SEED, SECONDS, PACE).rage()
-            deployment.wait_until_well(time.time())
-    finally:
-        crowd.stop()
+    with crowd, Supervisor(deployment.members):
+        Storm(deployment, SEED, SECONDS, PACE).rage()
+        deployment.wait_until_well(time.time())
     held = deployment.history()
     truth = Truth(open_market(0, listed), NAMES, {tier: Cadence(seconds) for tier, seconds in INTERVALS.items()})
     tiers = ["hot"] * 8 + ["medium"] * 8 + ["cold"] * 8

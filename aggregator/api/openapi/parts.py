@@ -198,12 +198,14 @@ RESPONSES: Json = {
     "AddressTooLong": refusal("Path and query are too long"),
     "TooSlow": refusal("The request took too long to arrive; the connection ends"),
     "HeadTooLarge": refusal("Path, query and headers are too large; the connection ends"),
-    "Busy": refusal("Too many requests are being answered", sent=("RetryAfter",)),
+    "Busy": refusal("Too many requests are being answered, or the service is stopping", sent=("RetryAfter",)),
     "NoPriceNow": refusal(
-        "No price is known now, or too many requests are being answered", "No price known now", sent=("RetryAfter",)
+        "No price is known now, too many requests are being answered, or the service is stopping",
+        "No price known now",
+        sent=("RetryAfter",),
     ),
     "NoHistoryNow": refusal(
-        "History cannot be read now, or too many requests are being answered",
+        "History cannot be read now, too many requests are being answered, or the service is stopping",
         "History cannot be read now",
         sent=("RetryAfter",),
     ),

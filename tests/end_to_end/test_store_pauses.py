@@ -1,0 +1,56 @@
+"""A group of workers whose stores stand still for a moment: nobody ends, at whatever moment that is."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP, SIGTERM
+
+import pytest
+
+from tests.end_to_end.test_workers import Workers
+from tests.parts import redis_server
+from tests.parts.exchanges import Market
+
+pytestmark = pytest.mark.real
+
+ALL_WAIT = "(?s)" + ".*store_awaited" * 3
+PATIENCE = 120.0  # seconds for three new interpreters, on a machine that has other things to do
+
+
+def test_redis_paused_while_the_workers_start(tmp_path: Path, few: Path, market: Market) -> None:
+    """Their parent has found it well: they wait for it, and serve once it goes on."""
+    with redis_server.alone() as redis:
+        workers = Workers(tmp_path, redis, few, exchanges=market.setting).born()
+        redis.process.signal(SIGSTOP)
+        workers.process.wait_for_line(ALL_WAIT, PATIENCE)
+        redis.process.signal(SIGCONT)
+        workers.ready()
+        assert workers.get("/prices/btcusdt").status == 200
+        workers.process.signal(SIGTERM)
+        workers.ended_well()
+
+
+def test_history_locked_while_the_workers_start(tmp_path: Path, few: Path, market: Market) -> None:
+    """Likewise: a backup holds the file, and lets it go."""
+    with redis_server.alone() as redis:
+        workers = Workers(tmp_path, redis, few, exchanges=market.setting).born()
+        with closing(sqlite3.connect(tmp_path / "prices.db", isolation_level=None)) as file:
+            file.execute("BEGIN EXCLUSIVE")
+            workers.process.wait_for_line("store_awaited.*locked", PATIENCE)
+            file.execute("ROLLBACK")
+        workers.ready()
+        workers.process.signal(SIGTERM)
+        workers.ended_well()
+
+
+def test_told_to_stop_while_they_wait_for_redis(tmp_path: Path, few: Path, market: Market) -> None:
+    """They give up waiting, and the group ends well."""
+    with redis_server.alone() as redis:
+        workers = Workers(tmp_path, redis, few, exchanges=market.setting).born()
+        redis.process.signal(SIGSTOP)
+        workers.process.wait_for_line(ALL_WAIT, PATIENCE)
+        workers.process.signal(SIGTERM)
+        assert workers.process.ended(PATIENCE) == 0, workers.process.output
+        assert "Traceback" not in workers.process.output
+        assert workers.gone()
+        redis.process.signal(SIGCONT)
