@@ -4,19 +4,20 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 import structlog
 
+from aggregator.clock import SteadyClock
 from aggregator.commit import GroupCommit
 from aggregator.errors import StoreError
 from aggregator.filling import Filling, OnFill, Outcomes
 from aggregator.flight import SingleFlight
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
+from aggregator.models import Asset, Clock, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.ports import Exchange, Job, Store, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
@@ -53,6 +54,12 @@ def seconds_together(exchanges: Sequence[Exchange]) -> float:
     return max(TOGETHER, (len(Tier) + 1) / slowest)
 
 
+def times_of(answers: Iterable[Sequence[Ticker | LeftOut]]) -> list[float]:
+    """Return the tickers' times that are the exchanges' own."""
+    tickers = (one for some in answers for one in some if isinstance(one, Ticker))
+    return [ticker.timestamp for ticker in tickers if ticker.clock is Clock.EXCHANGE]
+
+
 class Refresher:
     """Keeps every asset's price fresh, and refreshes one now when asked."""
 
@@ -66,7 +73,7 @@ class Refresher:
         freshness: Freshness,
         metrics: Metrics,
         policy: Policy,
-        now: Callable[[], float] = time.time,
+        wall: SteadyClock | None = None,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer = UNTRACED,
     ) -> None:
@@ -78,7 +85,8 @@ class Refresher:
         self._freshness = freshness
         self._metrics = metrics
         self._policy = policy
-        self._now = now
+        self._wall = wall or SteadyClock()
+        self._now = self._wall.now
         self._clock = clock
         self._tracer = tracer
         self._most = most_in_job(exchanges, policy.lane)
@@ -201,6 +209,8 @@ class Refresher:
 
     async def _aggregate(self, answered: Sequence[tuple[Asset, Sequence[Ticker | LeftOut]]]) -> Outcomes:
         outcomes: Outcomes = {}
+        if self._wall.is_off:
+            self._wall.witness(times_of(answers for _, answers in answered))
         for number, (asset, answers) in enumerate(answered, start=1):
             outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
             outcomes[asset.symbol] = outcome

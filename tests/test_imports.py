@@ -11,7 +11,7 @@ PACKAGE = ROOT / "aggregator"
 
 # Each layer may import the layers above it in this list, and nothing else of ours.
 LAYERS = [
-    ["models"],
+    ["models", "clock"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
     ["conversion", "tracing"],
