@@ -16,7 +16,7 @@ LAYERS = [
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
     ["conversion", "tracing"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
-    ["coverage"],
+    ["coverage", "options"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],
     ["ranking", "tally", "fanout"],
     ["exchanges", "stores", "refresher", "lookup", "api", "demo"],
