@@ -34,6 +34,8 @@ class Parser(argparse.ArgumentParser):
         found = (self.commands or {}).get(command)
         if command and not command.startswith("-") and found is None:
             self.error(f"there is no command {command!r}{_meant(command, list(self.commands or {}))}")
+        if command.startswith("-") and not any(flag.startswith(command.partition("=")[0]) for flag in self._flags()):
+            self.error(f"unrecognized arguments: {command}")
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             (found or self).error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -1,22 +1,17 @@
 """How the service begins and ends: clear words when it cannot start, exit 0 when told to stop, non-zero on a crash."""
 
-import asyncio
 import os
 import re
 import socket
 import sqlite3
 import sys
 import threading
-import time
-import tomllib
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 import pytest
 
-from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.dynamodb import DynamoServer
-from tests.parts.examples import price
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process, wait_for
@@ -97,75 +92,6 @@ def test_wrong_flags(tmp_path: Path) -> None:
     assert "--hot-interval" in service.process.output
     service = Service(tmp_path, "nonsense")
     assert service.process.ended() == 2
-
-
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        (("serve", "--hot-sise", "5"), "unrecognized arguments: --hot-sise 5; did you mean --hot-size?"),
-        (("serve", "--hot-sise=5"), "unrecognized arguments: --hot-sise=5; did you mean --hot-size?"),
-        (("dead-letters", "list", "--outbox-pth", "x"), "did you mean --outbox-path?"),
-        (("--versoin",), "did you mean --version?"),
-        (("serv",), "there is no command 'serv'; did you mean serve?"),
-        (("xyz",), "there is no command 'xyz'\n"),
-    ],
-)
-def test_what_was_probably_meant(tmp_path: Path, command: tuple[str, ...], said: str) -> None:
-    """A flag or a command that is nearly one is named."""
-    service = Service(tmp_path, *command)
-    assert service.process.ended() == 2
-    assert said in service.process.output
-
-
-def test_help_can_be_read(tmp_path: Path) -> None:
-    """Choices and defaults as one would write them, no value of Python's."""
-    service = Service(tmp_path, "serve", "--help")
-    assert service.process.ended() == 0
-    said = " ".join(service.process.output.split())
-    assert "One of static, popular. Default: static." in said
-    assert "Whole number ≥ 0, ≤ 65535. Default: 8080." in said
-    assert "Texts, comma-separated. Default: none." in said
-    assert not re.search(r"Undefined|Default: (\(|None|PosixPath|Decimal)", said)
-
-
-def test_the_version(tmp_path: Path) -> None:
-    """That of the project."""
-    service = Service(tmp_path, "--version")
-    assert service.process.ended() == 0
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert service.process.output == f"aggregator {project['version']}\n"
-
-
-def test_a_service_of_kubernetes_of_the_same_name(tmp_path: Path, market: Market) -> None:
-    """Its variables do not stop the start; the log names them."""
-    service = Service(tmp_path, "serve", "--port", "0", exchanges=market.setting, port="tcp://10.0.0.1:8080")
-    service.process.wait_for_line("variables_of_kubernetes_ignored.*AGGREGATOR_PORT")
-    service.started()
-    assert service.process.stop() == 0
-
-
-@pytest.mark.parametrize(("settings", "days"), [({}, 1), ({"retention_days": 3}, 3)])
-def test_the_demo_keeps_a_day(tmp_path: Path, settings: dict[str, object], days: int) -> None:
-    """Of history, unless told otherwise: what is older is gone soon after its start."""
-    now = time.time()
-    ages = {"btcusdt": 0.9, "ethusdt": 1.1, "solusdt": 3.1}
-
-    async def write() -> None:
-        history = SqliteHistory(tmp_path / "prices.db")
-        await history.open()
-        await history.write([price(asset, now - 86_400 * age) for asset, age in ages.items()])
-        await history.close()
-
-    asyncio.run(write())
-    demo = Service(tmp_path, "demo", "--mock-port", "0", **settings).started()
-    kept = [asset for asset, age in ages.items() if age < days]
-
-    def found() -> list[str]:
-        pages = {asset: demo.get(f"/prices/{asset}/history?end={now - 3600:.0f}").json["prices"] for asset in ages}
-        return [asset for asset, prices in pages.items() if prices]
-
-    wait_for(lambda: found() == kept, what=f"only {kept} left")
-    assert demo.process.stop() == 0
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
