@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.clock import STEP, TOLD_SECONDS, SteadyClock
+from aggregator.service.pulse import TimeTold
+from tests.parts.examples import price
 
 HOUR = 3600.0
 STEPS = st.one_of(st.floats(2 * STEP, 10 * HOUR), st.floats(-10 * HOUR, -2 * STEP))
@@ -122,6 +124,16 @@ def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
     assert machine.clock.repeats
     machine.go(3)
     assert not machine.clock.repeats
+
+
+def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
+    """Where no exchange is asked, as in an API process."""
+    told, right = TimeTold(machine.clock), machine.wall
+    told.take([price(timestamp=right - HOUR)])  # no step, nothing to tell
+    machine.go(1, -HOUR)
+    told.take([price(timestamp=right)])
+    assert machine.clock.now() == pytest.approx(right + 1)
+    assert "disagree" in machine.clock.trouble
 
 
 @given(step=STEPS, waited=st.floats(0, 1000), ages=st.lists(st.floats(0, 50), min_size=1))

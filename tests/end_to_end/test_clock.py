@@ -153,6 +153,7 @@ def step_and_put_right(service: Service, clock: FakeTime, step: int, *, everyone
         righted = time.time()
         wait_for(lambda: is_fresh(service, righted, 0), INTERVAL + SLACK, "fresh prices once the clock is right")
         wait_for(lambda: service.get("/ready").json["reasons"] == [], what="a clock that is well")
+        service.process.wait_for_line("(?s)clock_stepped.*clock_well")
     check(watcher, step, everyone=everyone)
 
 
