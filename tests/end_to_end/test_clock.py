@@ -18,7 +18,7 @@ from tests.parts.examples import price
 from tests.parts.exchanges import Market
 from tests.parts.faketime import FakeTime
 from tests.parts.few import HOT, SIZES, listed
-from tests.parts.process import wait_for
+from tests.parts.process import START_SECONDS, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 
@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 HOUR = 3600
-INTERVAL = 3.0  # of a hot asset
+INTERVAL = 4.0  # of a hot asset
 STALE_AFTER = 1.5 * INTERVAL
 SLACK = 7.0  # seconds, for a machine whose cores are busy
 SEEDED = Decimal(1)  # the price of everything an hour ago
@@ -135,7 +135,7 @@ def running(folder: Path, clock: FakeTime, market: Market | None, **settings: ob
                 **SIZES,
                 **settings,
             ).filled()
-        wait_for(lambda: service.get("/ready").json["reasons"] == [])
+        wait_for(lambda: service.get("/ready").json["reasons"] == [], 2 * START_SECONDS)
         yield service
         assert service.process.stop() == 0, service.process.output
 

@@ -21,7 +21,7 @@ class FakeTime:
         self.step(0)
 
     def step(self, seconds: int) -> None:
-        """Set the wall clock so far ahead of the machine's, negative for behind, from now on."""
+        """Set the wall clock so far ahead of the machine's, negative for behind; it is seen within a second."""
         written = self._file.with_suffix(".new")
         written.write_text(f"{seconds:+d}\n")
         written.replace(self._file)
@@ -34,7 +34,8 @@ class FakeTime:
         variables = {
             "LD_PRELOAD": os.fspath(preloaded),
             "FAKETIME_TIMESTAMP_FILE": os.fspath(self._file),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # seconds until a step is noticed; without, each reading reads the file
+            "NO_FAKE_STAT": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         os.environ.update(variables)  # read by whatever is started; this process has loaded its libraries
