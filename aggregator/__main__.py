@@ -2,25 +2,31 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.doctor import command as doctor
 from aggregator.errors import StoreError
 from aggregator.logs import configure
+from aggregator.options import Parser, version
+from aggregator.options import add_setting as _add_setting
 from aggregator.service.draining import drain
 from aggregator.service.opening import catalog_of
 from aggregator.service.record import record
 from aggregator.service.roles import serve
 from aggregator.service.running import complain, run
 from aggregator.service.workers import serve_in_workers
-from aggregator.settings import Settings, SettingsError, load
+from aggregator.settings import PREFIX, Settings, SettingsError, load, service_variables
 
 _LONGEST_LOOK, _DAY = 300, 86_400  # seconds
+_DEMO_DAYS = "1"  # of history, 660 MB
 _RECORDING = [
     name for name in Settings.model_fields if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log"))
 ]
@@ -31,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `doctor` has its own: 0 all is well, 1 warnings, 2 failures.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
     flags = {
         name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
     }
+    if options.command == "demo" and not os.environ.get(f"{PREFIX}RETENTION_DAYS"):
+        flags.setdefault("retention_days", _DEMO_DAYS)
     if options.command == "doctor":
         return doctor.command(flags, options.seconds, json=options.json)
     try:
@@ -42,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         return complain(2, *error.mistakes)
     configure(settings.log_format, settings.log_level)
+    if ignored := service_variables(os.environ):
+        structlog.get_logger().info("variables_of_kubernetes_ignored", names=ignored)
     if options.command == "dead-letters":
         return _dead_letters(settings, options.action, options.ids)
     return run(_work_of(options, settings))
@@ -83,12 +93,14 @@ def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="aggregator", description="Aggregated prices over HTTP.")
+def _parser() -> Parser:
+    parser = Parser(prog="aggregator", description="Aggregated prices over HTTP.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters|record"
     )
-    demo = commands.add_parser("demo", help="the service with three mock exchanges of its own")
+    parser.commands = commands.choices
+    demo = commands.add_parser("demo", help="the service with three mock exchanges of its own; keeps a day of history")
     demo.add_argument("--mock-port", type=_port, default=8081, help="first of their three ports; 0 picks free ones")
     serve_ = commands.add_parser("serve", help="the service, with the exchanges the settings name")
     doctor_ = commands.add_parser("doctor", help="whether what `serve` needs is there, and what to mend")
@@ -115,13 +127,6 @@ def _parser() -> argparse.ArgumentParser:
     for name in _RECORDING:
         _add_setting(recorder, name)
     return parser
-
-
-def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
-    field = Settings.model_fields[name]
-    parser.add_argument(
-        f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
-    )
 
 
 def _port(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from aggregator.metrics import Metrics
 from aggregator.metrics.durations import Durations
-from aggregator.models import Tier
+from aggregator.models import FUTURE_TOLERANCE, Tier
 from aggregator.tiers import Catalog
 
 
@@ -18,7 +18,7 @@ class Ages:
     def add(self, tier: Tier, age: float) -> None:
         """Take note that a price of this age (seconds) was served."""
         self._ages[tier].add(age)
-        if age > self._stale_after[tier]:
+        if age > self._stale_after[tier] or age < -FUTURE_TOLERANCE:
             self._stale[tier] += 1
 
     def flush(self) -> None:

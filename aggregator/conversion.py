@@ -12,8 +12,8 @@ from decimal import ROUND_HALF_EVEN, Context
 
 import msgspec
 
-from aggregator.models import Asset, Conversion, LeftOut, Price, Reason, Ticker
-from aggregator.pricing import FUTURE_TOLERANCE, is_quantity
+from aggregator.models import FUTURE_TOLERANCE, Asset, Conversion, LeftOut, Price, Reason, Ticker
+from aggregator.pricing import is_quantity
 
 _PRODUCT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # as many digits as pricing takes
 

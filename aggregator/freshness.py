@@ -1,13 +1,14 @@
 """How old the prices are that readers get, by tier: what /ready and the freshness metrics speak of."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from aggregator.coverage import Coverage
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, Price, Reason, Tier
+from aggregator.models import FUTURE_TOLERANCE, Asset, Price, Reason, Tier
 from aggregator.tiers import Catalog
 
 _ALLOWED_INTERVALS = 3
@@ -26,6 +27,8 @@ class TierFreshness(msgspec.Struct, frozen=True):
     @property
     def trouble(self) -> str:
         """Say what is wrong, or nothing: a tier is fresh while its p95 age is at most three intervals."""
+        if self.p95_age is None and self.priced == self.assets:
+            return "its prices are from the future: this machine's clock is behind"
         if self.p95_age is None:
             return f"{self.assets - self.priced} of {self.assets} assets have no price yet"
         if self.p95_age > self.allowed_age:
@@ -39,10 +42,17 @@ class Freshness:
     What too few exchanges trade is not waited for, as far as `coverage` knows how many do.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, coverage: Coverage | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        metrics: Metrics,
+        coverage: Coverage | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._catalog = catalog
         self._ages = {tier: metrics.age_at_replacement.labels(tier.value) for tier in Tier}
         self._metrics = metrics
+        self._now = now
         self._newest: dict[str, float] = {}
         self._single: set[str] = set()  # whose newest price has one source although more exchanges list them
         self._coverage = coverage or Coverage()
@@ -58,9 +68,14 @@ class Freshness:
         self.take([price])
 
     def take(self, prices: Sequence[Price]) -> None:
-        """Know of `prices`, whoever stored them; an older one than is known changes nothing."""
+        """Know of `prices`, whoever stored them; an older one than is known changes nothing.
+
+        But for one known of the future, from before this machine's clock was set back.
+        """
+        latest = self._now() + FUTURE_TOLERANCE
         for price in prices:
-            if price.timestamp > self._newest.get(price.asset, -math.inf):
+            known = self._newest.get(price.asset, -math.inf)
+            if price.timestamp > known or known > latest:
                 self._newest[price.asset] = price.timestamp
                 (self._single.add if _is_single(price) else self._single.discard)(price.asset)
 
@@ -103,11 +118,13 @@ class Freshness:
         assets = self._waited_for(tier)
         if not assets:
             return None
-        ages = sorted(now - self._newest.get(asset.symbol, -math.inf) for asset in assets)
+        newest = [self._newest.get(asset.symbol, -math.inf) for asset in assets]
+        # A price from the future is of unknown age.
+        ages = sorted(now - one if one <= now + FUTURE_TOLERANCE else math.inf for one in newest)
         p95 = max(0.0, ages[math.ceil(0.95 * len(ages)) - 1])
         cadence = self._catalog.cadence[tier]
         allowed = _ALLOWED_INTERVALS * cadence.interval
-        priced = sum(age < math.inf for age in ages)
+        priced = sum(one > -math.inf for one in newest)
         return TierFreshness(len(assets), priced, p95 if p95 < math.inf else None, allowed, cadence.stale_after)
 
 

@@ -1,6 +1,7 @@
 """Logging on stderr: structlog through the standard library, so that every library's lines look the same."""
 
 import logging
+import os
 import sys
 from typing import Any, Literal
 
@@ -15,9 +16,11 @@ class _Stderr(logging.StreamHandler[Any]):
         super().emit(record)
 
 
-def configure(form: Literal["console", "json"], level: str) -> None:
-    """Set up the process's logging; times are UTC."""
+def configure(form: Literal["console", "json"], level: str, role: str = "") -> None:
+    """Set up the process's logging; times are UTC. With a `role`, each line says it and the id of the process."""
+    process = {"pid": os.getpid(), "role": role} if role else {}
     shared: list[structlog.typing.Processor] = [
+        lambda _, __, event: {**process, **event},
         structlog.contextvars.merge_contextvars,  # the id of the request on whose way it is said
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -13,9 +13,8 @@ from aggregator.ages import Ages
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.flight import SingleFlight
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, NoPrice, Price
+from aggregator.models import FUTURE_TOLERANCE, Asset, NoPrice, Price
 from aggregator.ports import Near, Refresh, Store
-from aggregator.pricing import FUTURE_TOLERANCE
 from aggregator.tiers import Catalog
 
 HISTORY_SECONDS = 1.5  # for history, however it hangs; shorter than a process told to stop waits for its requests

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+FUTURE_TOLERANCE = 5.0  # seconds an exchange's clock may be ahead of ours
+
 
 class Tier(StrEnum):
     """How often an asset is refreshed; hottest first."""
@@ -178,6 +180,8 @@ def decode_prices(raw: bytes | str) -> list[Price]:
 def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> PriceBody:
     """Show `price` as the contract wants it at `now`; it is stale when older than `stale_after` seconds.
 
+    One from the future, by more than exchanges' clocks may be ahead, is of unknown age, and stale.
+
     `tier` is the asset's now, which need not be the one it had when the price was made.
     """
     age = max(0.0, now - price.timestamp)
@@ -190,7 +194,7 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
         timestamp=price.timestamp,
         sources=len(price.sources),
         spread=price.spread,
-        stale=age > stale_after,
+        stale=age > stale_after or price.timestamp > now + FUTURE_TOLERANCE,
     )
 
 

@@ -12,8 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from aggregator.models import Price, Tier
-from aggregator.pricing import FUTURE_TOLERANCE
+from aggregator.models import FUTURE_TOLERANCE, Price, Tier
 
 _CHANGES_KEPT = 20_000
 

@@ -154,7 +154,11 @@ class Near(Cache, Protocol):
 
 
 class History(Store, Protocol):
-    """Holds every price by (asset, timestamp), for good."""
+    """Holds every price by (asset, timestamp), for good.
+
+    `latest` passes over prices more than FUTURE_TOLERANCE ahead of our clock, which were made while a clock was wrong:
+    they would hide every other until that time. `between` returns them.
+    """
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError."""

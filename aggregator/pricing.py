@@ -9,7 +9,7 @@ from statistics import median
 
 import msgspec
 
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Source, Ticker
+from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, NoPrice, Price, Reason, Source, Ticker
 
 # Wide enough for every sum of products of numbers within MAGNITUDE to be exact before the one rounding at the end.
 _EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN)
@@ -19,8 +19,6 @@ _WEIGHT = Decimal("0.000001")
 # No market has a price or a volume beyond these powers of ten; DynamoDB holds 38 digits.
 _MAGNITUDE = 30
 _MAX_DIGITS = 38
-
-FUTURE_TOLERANCE = 5.0  # seconds an exchange's clock may be ahead of ours
 
 
 class Rules(msgspec.Struct, frozen=True):

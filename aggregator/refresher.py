@@ -4,18 +4,19 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 import structlog
 
+from aggregator.clock import SteadyClock
 from aggregator.errors import StoreError
 from aggregator.filling import Filling, OnFill, Outcomes
 from aggregator.flight import SingleFlight
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
+from aggregator.models import Asset, Clock, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.ports import Exchange, Job, Near, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.publisher import Publisher
@@ -54,6 +55,12 @@ def seconds_together(exchanges: Sequence[Exchange]) -> float:
     return max(TOGETHER, (len(Tier) + 1) / slowest)
 
 
+def times_of(answers: Iterable[Sequence[Ticker | LeftOut]]) -> list[float]:
+    """Return the tickers' times that are the exchanges' own."""
+    tickers = (one for some in answers for one in some if isinstance(one, Ticker))
+    return [ticker.timestamp for ticker in tickers if ticker.clock is Clock.EXCHANGE]
+
+
 class Refresher:
     """Keeps every asset's price fresh, and refreshes one now when asked."""
 
@@ -67,7 +74,7 @@ class Refresher:
         freshness: Freshness,
         metrics: Metrics,
         policy: Policy,
-        now: Callable[[], float] = time.time,
+        wall: SteadyClock | None = None,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer = UNTRACED,
         rejections: Rejections | None = None,
@@ -80,7 +87,8 @@ class Refresher:
         self._freshness = freshness
         self._metrics = metrics
         self._policy = policy
-        self._now = now
+        self._wall = wall or SteadyClock()
+        self._now = self._wall.now
         self._clock = clock
         self._tracer = tracer
         self._rejections = rejections or Rejections()
@@ -204,6 +212,8 @@ class Refresher:
 
     async def _aggregate(self, answered: Sequence[tuple[Asset, Sequence[Ticker | LeftOut]]]) -> Outcomes:
         outcomes: Outcomes = {}
+        if self._wall.is_off:
+            self._wall.witness(times_of(answers for _, answers in answered))
         for number, (asset, answers) in enumerate(answered, start=1):
             outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
             outcome = in_full(outcome, answers, self._policy.min_sources)

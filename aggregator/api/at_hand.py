@@ -9,9 +9,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.bodies import Bodies, Body, matches
-from aggregator.models import Asset
+from aggregator.models import FUTURE_TOLERANCE, Asset
 from aggregator.ports import Near
-from aggregator.pricing import FUTURE_TOLERANCE
 from aggregator.tally import Tally
 from aggregator.tiers import Catalog
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aggregator.models import Asset, Price, encode, price_body
+from aggregator.models import FUTURE_TOLERANCE, Asset, Price, encode, price_body
 from aggregator.tiers import Cadence, Catalog
 
 Header = tuple[bytes, bytes]
@@ -28,21 +28,23 @@ class Reply:
 
 
 class Body:
-    """A price as JSON, the headers it goes out with, and until when it says the truth (unix seconds)."""
+    """A price as JSON, the headers it goes out with, and from when until when it says the truth (unix seconds)."""
 
-    __slots__ = ("asset", "etag", "max_age", "not_modified", "price", "raw", "reply", "until")
+    __slots__ = ("asset", "etag", "max_age", "not_modified", "price", "raw", "reply", "since", "until")
 
     def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float) -> None:
         age = max(0.0, now - price.timestamp)
         body = price_body(price, asset.tier, now, cadence.stale_after)
         self.asset = asset
         self.price = price
-        self.until = price.timestamp + _next_change(age, cadence)
+        self.since = now
+        is_ahead = price.timestamp > now + FUTURE_TOLERANCE
+        self.until = now + 1 if is_ahead else price.timestamp + _next_change(age, cadence)
         self.raw = encode(body)
         # Weak: the price is the same as long as its tag, the text of its age is not.
         version = (round(1e6 * price.timestamp), round(1e6 * price.updated_at))
         self.etag = b'W/"%d-%d%s"' % (*version, b"s" if body.stale else b"")
-        self.max_age = max(0, math.floor(cadence.interval - age))
+        self.max_age = 0 if is_ahead else max(0, math.floor(cadence.interval - age))
         shared: list[Header] = [(b"cache-control", b"max-age=%d" % self.max_age), (b"etag", self.etag)]
         length = (b"content-length", b"%d" % len(self.raw))
         self.reply = Reply(200, [(b"content-type", b"application/json"), length, *shared], self.raw)
@@ -73,7 +75,7 @@ class Bodies:
         """Return the body of `price` as it is now."""
         now = self._now()
         made = self._made.get(asset.symbol)
-        if made is None or now >= made.until or not made.is_of(asset, price):
+        if made is None or not made.since <= now < made.until or not made.is_of(asset, price):
             made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now)
         return made
 

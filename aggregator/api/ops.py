@@ -1,7 +1,6 @@
 """The service about itself: is it alive, is it of use, what does it know, what has it counted."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ from starlette.routing import Route
 
 from aggregator.api import exchanges
 from aggregator.api.answers import COMPRESSED, NO_STORE, answer
+from aggregator.clock import SteadyClock
 from aggregator.commit import GroupCommit
 from aggregator.coverage import Coverage
 from aggregator.errors import StoreError
@@ -39,7 +39,8 @@ class OpsRoutes:
         freshness: Freshness,
         lag: Lag | None,
         metrics: Metrics,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
+        clock: SteadyClock | None = None,
     ) -> None:
         self._stores = stores
         self._sinks = sinks
@@ -48,7 +49,8 @@ class OpsRoutes:
         self._freshness = freshness
         self._lag = lag
         self._metrics = metrics
-        self._now = now
+        self._clock = clock or SteadyClock()
+        self._now = now or self._clock.now
         self._catalog = catalog
 
     def routes(self) -> list[Route]:
@@ -93,7 +95,8 @@ class OpsRoutes:
         # A write that has just failed says more than a ping that succeeds, as on a full disk.
         stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
         tiers = self._freshness.by_tier(self._now())
-        reasons = [f"{name}: {trouble}" for name, trouble in stores.items() if trouble]
+        reasons = [f"clock: {trouble}"] if (trouble := self._clock.trouble) else []
+        reasons += [f"{name}: {trouble}" for name, trouble in stores.items() if trouble]
         reasons += [f"{tier} tier: {trouble}" for tier, one in tiers.items() if (trouble := one.trouble)]
         lags = self._lag.by_tier if self._lag is not None else {}
         reasons += [

@@ -11,8 +11,7 @@ from statistics import median
 from aggregator.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.doctor.report import place
 from aggregator.errors import CannotGoOn
-from aggregator.models import Tier
-from aggregator.pricing import FUTURE_TOLERANCE
+from aggregator.models import FUTURE_TOLERANCE, Tier
 from aggregator.service.opening import catalog_of
 from aggregator.service.server import limits_of, listening
 from aggregator.settings import Settings

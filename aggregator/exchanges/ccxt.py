@@ -1,6 +1,7 @@
 """Any of ccxt's exchanges, `ccxt:NAME`: asked through that library, behind the same guard, for the same reasons.
 
-An extra (`pip install 'aggregator[ccxt]'`), and loaded only when named, as the import takes three seconds and 100 MB.
+An extra (in a clone: `.venv/bin/pip install -e '.[ccxt]'`), and loaded only when named, as the import takes three
+seconds and 100 MB.
 One symbol a call, at the pace ccxt thinks right; its own throttle, which queues without bound, stays off.
 """
 
@@ -134,7 +135,7 @@ def _client(library: str, url: str) -> Any:
         import ccxt.async_support as ccxt  # noqa: PLC0415  # only for those who name it: see above
     except ImportError as error:
         raise CannotGoOn(
-            f"ccxt:{library} needs ccxt, which is not installed", "pip install 'aggregator[ccxt]'"
+            f"ccxt:{library} needs ccxt, which is not installed", "in a clone: .venv/bin/pip install -e '.[ccxt]'"
         ) from error
     if library not in ccxt.exchanges:
         raise CannotGoOn(

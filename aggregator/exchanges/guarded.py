@@ -20,8 +20,7 @@ from aggregator.exchanges.guard import Guard, Rest
 from aggregator.exchanges.listing import Listing
 from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, Quiet
 from aggregator.metrics import BREAKER_STATES, Metrics
-from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
-from aggregator.pricing import FUTURE_TOLERANCE
+from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.tracing import UNTRACED, Tracer, Value
 
 T = TypeVar("T")
@@ -235,7 +234,8 @@ class GuardedExchange(ABC):
         latest = self._now() + FUTURE_TOLERANCE
         believed = [one for one in times if one <= latest]  # no NaN either
         if believed:
-            self._newest_ticker = max(believed if self._newest_ticker is None else [*believed, self._newest_ticker])
+            known = self._newest_ticker  # of the future where our clock has been set back
+            self._newest_ticker = max(believed if known is None or known > latest else [*believed, known])
             self._newest.set(self._newest_ticker)
 
     def _be_quiet(self, asked: float | None, longest: float = LONGEST) -> None:

@@ -26,6 +26,7 @@ from aggregator.newest import NewestPrices
 from aggregator.ports import History, Near, Refresh
 from aggregator.service.process import Process
 from aggregator.service.server import STOP_SECONDS
+from aggregator.stores.dated import DatedHistory
 from aggregator.tally import Tally
 
 
@@ -34,28 +35,29 @@ async def open_api(
 ) -> ASGIApp:
     """Return the application that answers for prices, and for `more`."""
     settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
-    bodies = Bodies(catalog)
-    lookup = Lookup(catalog, cache, history, refresh, metrics, accesses)
+    now = process.clock.now
+    bodies = Bodies(catalog, now)
+    lookup = Lookup(catalog, cache, DatedHistory(history, process.clock), refresh, metrics, accesses, now)
     stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
     stack.push_async_callback(throttle.close, STOP_SECONDS)
     recheck = Recheck(refresh, settings.refresh_rate)
     stack.push_async_callback(recheck.close, STOP_SECONDS)
     prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys), recheck)
-    stored = HistoryRoutes(catalog, history)
+    stored = HistoryRoutes(catalog, history, now)
     streams = _open_streams(process, lookup, cache.newest, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
     app = build(routes, metrics, settings.max_in_flight)
     tally = Tally(metrics, accesses, Ages(catalog, metrics))
     await process.keep_running(tally)
-    return traced(AtHand(app, catalog, cache, bodies, tally), process.tracer)
+    return traced(AtHand(app, catalog, cache, bodies, tally, now), process.tracer)
 
 
 def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: Bodies) -> list[BaseRoute]:
     settings, catalog, hub = process.settings, process.catalog, process.hub
     current = settings.cache_url == "memory://" or hub.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
-    fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current)
+    fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current, now=process.clock.now)
     hub.listen(fanout)
     process.beside.append(fanout.end_on(process.stop))
     snapshots = Snapshots(catalog, lookup, newest, bodies, fanout)

@@ -73,18 +73,19 @@ async def open_exchanges(
     metrics: Metrics,
     stack: AsyncExitStack,
     tracer: Tracer = UNTRACED,
+    now: Callable[[], float] = time.time,
 ) -> Exchanges:
     """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     rest = Rest(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
-    parts = Parts(settings, catalog, rest, http, metrics, tracer)
+    parts = Parts(settings, catalog, rest, http, metrics, tracer, now)
     opened = [open_one(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
     await listings.open()
     found = [one.whole(metrics) for one in opened]
     conversions = conversions_of(settings, catalog)
     if conversions is not None:
-        found = [ConvertingExchange(one, conversions, catalog, cache.peek) for one in found]
+        found = [ConvertingExchange(one, conversions, catalog, cache.peek, now) for one in found]
     return Exchanges(found, listings, [one.feed for one in opened if one.feed is not None])
 
 
@@ -110,6 +111,7 @@ class Parts(msgspec.Struct, frozen=True):
     http: Session
     metrics: Metrics
     tracer: Tracer = UNTRACED
+    now: Callable[[], float] = time.time
 
     def feed(
         self, name: str, dialect: str, url: str, polled: Exchange, connect: Connect, now: Callable[[], float]
@@ -129,19 +131,36 @@ def open_one(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Ope
     dialect = DIALECTS[target.dialect]()
     url, slots, batch = target.url or dialect.public_url, *_bounds(parts.settings)
     polled = HttpExchange(
-        target.name, url, dialect, parts.http, parts.metrics, slots, batch, parts.rest, tracer=parts.tracer
+        target.name,
+        url,
+        dialect,
+        parts.http,
+        parts.metrics,
+        slots,
+        batch,
+        parts.rest,
+        now=parts.now,
+        tracer=parts.tracer,
     )
     if target.push_url is None:
         return Opened(polled)
-    connect = connector(parts.http, time.time)
-    return Opened(polled, parts.feed(target.name, target.dialect, target.push_url, polled, connect, time.time))
+    connect = connector(parts.http, parts.now)
+    return Opened(polled, parts.feed(target.name, target.dialect, target.push_url, polled, connect, parts.now))
 
 
 def _through_library(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened:
     slots, _ = _bounds(parts.settings)
     seconds = parts.settings.exchange_timeout
     found = CcxtExchange(
-        target.name, target.library, target.url, parts.metrics, slots, seconds, parts.rest, tracer=parts.tracer
+        target.name,
+        target.library,
+        target.url,
+        parts.metrics,
+        slots,
+        seconds,
+        parts.rest,
+        now=parts.now,
+        tracer=parts.tracer,
     )
     stack.push_async_callback(found.close)
     return Opened(found)
@@ -155,7 +174,7 @@ def _replayed(target: ExchangeTarget, parts: Parts) -> Opened:
     header = recording.header
     if header.dialect not in DIALECTS or (header.pushed and header.dialect not in PUSHING):
         raise CannotGoOn(f"{target.url} is of {header.dialect!r}, which is no dialect we know")
-    now, behind = recorded_clock(recording)
+    now, behind = recorded_clock(recording, parts.now)
     slots, batch = _bounds(parts.settings)
     polled = ReplayedExchange(
         target.name,

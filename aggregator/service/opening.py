@@ -1,6 +1,7 @@
 """From settings to open parts: the catalog, the stores, where traces go. The exchanges are in `exchanges.py`."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
@@ -126,14 +127,20 @@ async def open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
     return tracer
 
 
-def cache_of(settings: Settings, redis: RedisClient | None, hub: Hub, tracer: Tracer = UNTRACED) -> Near:
+def cache_of(
+    settings: Settings,
+    redis: RedisClient | None,
+    hub: Hub,
+    tracer: Tracer = UNTRACED,
+    now: Callable[[], float] = time.time,
+) -> Near:
     """Return the cache, the part of it in this process told by the hub of every new price."""
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
-    newest = NewestPrices(ttl)
+    newest = NewestPrices(ttl, now=now)
     if redis is None:
         return MemoryCache(newest, hub)
-    cache: Cache = RedisCache(redis, ttl)
-    near = NearCache(RestingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer)), newest)
+    cache: Cache = RedisCache(redis, ttl, now)
+    near = NearCache(RestingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer), now=now), newest)
     hub.listen(near)
     return near
 
@@ -144,27 +151,30 @@ async def open_history(
     stack: AsyncExitStack,
     tracer: Tracer = UNTRACED,
     attempt: Attempt = attempt,
+    now: Callable[[], float] = time.time,
 ) -> History:
     """Open and try the history; it is closed with the stack. Raises CannotGoOn."""
     target = history_target(settings.history_url)
     history: SqliteHistory | Outbox
     if isinstance(target, DynamoTarget):
-        table = table_of(settings, target, metrics)
+        table = table_of(settings, target, metrics, now)
         sent = table if tracer is UNTRACED else TracedTable(table, tracer)
-        history = Outbox(settings.outbox_path, settings.outbox_max_bytes, sent, metrics)
+        history = Outbox(settings.outbox_path, settings.outbox_max_bytes, sent, metrics, now)
         stack.push_async_callback(history.close)
         await attempt(table.open, "AGGREGATOR_HISTORY_URL", TABLE_MEND)
         await attempt(history.open, "AGGREGATOR_OUTBOX_PATH", FILE_MEND)
     else:
-        history = SqliteHistory(target.path, _retention(settings))
+        history = SqliteHistory(target.path, _retention(settings), now)
         stack.push_async_callback(history.close)
         await attempt(history.open, "AGGREGATOR_HISTORY_URL", FILE_MEND)
     return history if tracer is UNTRACED else TracedHistory(history, tracer)
 
 
-def table_of(settings: Settings, target: DynamoTarget, metrics: Metrics) -> DynamoTable:
+def table_of(
+    settings: Settings, target: DynamoTarget, metrics: Metrics, now: Callable[[], float] = time.time
+) -> DynamoTable:
     """Return the DynamoDB table the settings name, not opened yet."""
-    return DynamoTable(target.table, target.region, target.endpoint, metrics, _retention(settings))
+    return DynamoTable(target.table, target.region, target.endpoint, metrics, _retention(settings), now)
 
 
 def _retention(settings: Settings) -> float | None:

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from aggregator.clock import SteadyClock
 from aggregator.coverage import Coverage
 from aggregator.freshness import Freshness
 from aggregator.hub import Hub
@@ -43,7 +43,8 @@ class Process:
         self.metrics = Metrics(CollectorRegistry())
         self.hub = Hub()
         self.coverage = Coverage()
-        self.freshness = Freshness(catalog, self.metrics, self.coverage)
+        self.clock = SteadyClock()
+        self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)
         self.rejections = Rejections(window_seconds(min(one.interval for one in catalog.cadence.values())))
         self.beside: list[Coroutine[Any, Any, None]] = []
         """What has to run with the server: a crash of either ends both."""
@@ -55,7 +56,7 @@ class Process:
         """One that no other process on the same Redis has."""
 
         self.metrics.processes.labels(settings.role).set(1)
-        self.metrics.before_text(lambda: self.freshness.tell(time.time()))
+        self.metrics.before_text(lambda: self.freshness.tell(self.clock.now()))
 
     async def keep_running(self, part: Runs) -> None:
         """Let a part do its own work until the stack closes."""

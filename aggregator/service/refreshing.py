@@ -34,7 +34,9 @@ _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an excha
 async def exchanges_of(process: Process, cache: Near) -> Sequence[Exchange]:
     """Open what the settings name; its listings and feeds keep themselves up to date. Raises CannotGoOn."""
     settings, catalog, coverage = process.settings, process.catalog, process.coverage
-    opened = await open_exchanges(settings, catalog, cache, process.metrics, process.stack, process.tracer)
+    opened = await open_exchanges(
+        settings, catalog, cache, process.metrics, process.stack, process.tracer, process.clock.now
+    )
     assets = catalog.assets.values()
     opened.listings.listen(lambda: coverage.count(opened.all, assets, settings.min_sources))
     await process.keep_running(opened.listings)
@@ -68,6 +70,7 @@ async def open_refresher(
         process.freshness,
         process.metrics,
         policy,
+        process.clock,
         tracer=process.tracer,
         rejections=process.rejections,
     )

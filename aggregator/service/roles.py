@@ -24,7 +24,7 @@ from aggregator.ranking import OwnScores, Ranking
 from aggregator.service.answering import open_api
 from aggregator.service.opening import Attempt, attempt, cache_of, catalog_of, open_history, open_redis, open_tracer
 from aggregator.service.process import Process
-from aggregator.service.pulse import Pulse
+from aggregator.service.pulse import ClockLog, Pulse, TimeTold
 from aggregator.service.refreshing import exchanges_of, open_refresher, recall
 from aggregator.service.running import settle_memory
 from aggregator.service.server import Server, address_of, limits_of, listening
@@ -105,14 +105,16 @@ async def _until(
 async def _open(process: Process, attempt: Attempt) -> ASGIApp:
     """Return the application, its parts opened in the order they depend on each other."""
     settings, metrics = process.settings, process.metrics
+    now = process.clock.now
     redis = await open_redis(settings, process.stack, attempt)
-    cache = cache_of(settings, redis, process.hub, process.tracer)
-    history = await open_history(settings, metrics, process.stack, process.tracer, attempt)
+    cache = cache_of(settings, redis, process.hub, process.tracer, now)
+    history = await open_history(settings, metrics, process.stack, process.tracer, attempt, now)
     if redis is None:
         await recall(cache.newest, history, process.catalog)
     # Before anything runs beside: what cannot be opened would come out of a task group as a group.
     exchanges = [] if settings.role == "api" else await exchanges_of(process, cache)
     await process.keep_running(Pulse(metrics))
+    await process.keep_running(ClockLog(process.clock))
     feed = lag = None
     if redis is not None:
         process.hub.listen(process.freshness)  # for what other processes refresh
@@ -126,6 +128,7 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
         watch: Watch = Board(redis)
         coverage = CoverageListener(redis, process.coverage)
         await process.keep_running(coverage)
+        process.hub.listen(TimeTold(process.clock))
     else:
         sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
         refresh = await open_refresher(process, redis, exchanges, cache, history, sinks)
@@ -137,7 +140,17 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
     accesses = Accesses(metrics, by_symbol=settings.tiering == "popular")
     await _open_ranking(process, redis, accesses)
     stores = {"cache": cache, "history": history}
-    ops = OpsRoutes(process.catalog, stores, sinks or (), watch, process.coverage, process.freshness, lag, metrics)
+    ops = OpsRoutes(
+        process.catalog,
+        stores,
+        sinks or (),
+        watch,
+        process.coverage,
+        process.freshness,
+        lag,
+        metrics,
+        clock=process.clock,
+    )
     if settings.role == "refresher":
         return traced(build(ops.routes(), metrics, settings.max_in_flight), process.tracer)
     return await open_api(process, cache, history, refresh, accesses, ops.routes())

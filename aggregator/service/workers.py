@@ -69,7 +69,7 @@ def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess
 
 def _worker(settings: Settings, listener: socket.socket | None) -> None:
     """Be one of them, in a new interpreter; end when the parent does, however that comes about."""
-    configure(settings.log_format, settings.log_level)
+    configure(settings.log_format, settings.log_level, settings.role)
 
     async def serve_while_parent_lives(stop: asyncio.Event) -> None:
         loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()

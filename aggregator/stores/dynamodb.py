@@ -6,7 +6,7 @@ tier (S), spread (N), sources and, if any, left_out (S, JSON: where it came from
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
-from aggregator.models import LeftOut, Price, Source, Tier, encode
+from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.stores.batch_body import write_batches_in_one_go
 
 Item = dict[str, dict[str, str]]
@@ -46,13 +46,20 @@ class DynamoTable:
     """
 
     def __init__(
-        self, table: str, region: str, endpoint: str | None, metrics: Metrics, retention: float | None = None
+        self,
+        table: str,
+        region: str,
+        endpoint: str | None,
+        metrics: Metrics,
+        retention: float | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
         self._region = region
         self._endpoint = endpoint
         self._metrics = metrics
         self._retention = retention
+        self._now = now
         self._stack = AsyncExitStack()
         self._client: Any = None  # aioboto3 has no types
         self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
@@ -104,7 +111,7 @@ class DynamoTable:
 
     async def try_rights(self, *, writing: bool) -> None:
         """Read an item that is no asset's, write and delete it. Raises StoreUnavailable for what is refused."""
-        await self._query(_NOBODY["asset"]["S"], 0, None, 1, newest_first=True)
+        await self._query(_NOBODY["asset"]["S"], 0, 1, 1, newest_first=True)
         put = {"PutRequest": {"Item": _NOBODY | {"price": {"N": "0"}}}}
         for request in (put, {"DeleteRequest": {"Key": _NOBODY}}) if writing else ():
             with self._mapped():
@@ -122,7 +129,7 @@ class DynamoTable:
         return [_price(request["PutRequest"]["Item"]) for request in left]
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return the newest price of each symbol that has one."""
+        """Return the newest price of each symbol that has one that is not of the future."""
         try:
             async with asyncio.TaskGroup() as group:  # the first that fails ends the others, which would fail as slowly
                 queries = [group.create_task(self._latest(symbol)) for symbol in symbols]
@@ -141,16 +148,14 @@ class DynamoTable:
 
     async def _latest(self, symbol: str) -> Price | None:
         try:
-            prices = await self._query(symbol, 0, None, 1, newest_first=True)
+            prices = await self._query(symbol, 0, self._now() + FUTURE_TOLERANCE, 1, newest_first=True)
         except StoreRefused:  # somebody else's item that is no price: it must not spoil the others
             self._metrics.store_errors.labels("dynamodb", StoreRefused.reason).inc()
             return None
         return prices[0] if prices else None
 
-    async def _query(
-        self, symbol: str, start: float, end: float | None, limit: int, *, newest_first: bool
-    ) -> list[Price]:
-        if end is not None and start > end:
+    async def _query(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        if start > end:
             return []  # DynamoDB would refuse it
         condition, values = _condition(symbol, start, end)
         prices: list[Price] = []
@@ -247,12 +252,9 @@ async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
     return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 
 
-def _condition(symbol: str, start: float, end: float | None) -> tuple[str, Item]:
-    values = {":asset": {"S": symbol}}
-    if end is None:
-        return "asset = :asset AND #timestamp >= :start", values | {":start": {"N": repr(start)}}
-    between = {":start": {"N": repr(start)}, ":end": {"N": repr(end)}}
-    return "asset = :asset AND #timestamp BETWEEN :start AND :end", values | between
+def _condition(symbol: str, start: float, end: float) -> tuple[str, Item]:
+    values = {":asset": {"S": symbol}, ":start": {"N": repr(start)}, ":end": {"N": repr(end)}}
+    return "asset = :asset AND #timestamp BETWEEN :start AND :end", values
 
 
 def _item(price: Price) -> Item:

@@ -19,7 +19,7 @@ import structlog
 from aggregator.backoff import Backoff
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.metrics import Metrics
-from aggregator.models import Price
+from aggregator.models import FUTURE_TOLERANCE, Price
 from aggregator.ports import Table
 from aggregator.stores.outbox_file import OutboxFile, Row
 
@@ -102,7 +102,7 @@ class Outbox:
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol, waiting or sent; while the table is away, of those that wait."""
-        waiting = await self._file.latest(symbols)
+        waiting = await self._file.latest(symbols, self._now() + FUTURE_TOLERANCE)
         try:
             sent = await self._table.latest(symbols)
         except StoreError:

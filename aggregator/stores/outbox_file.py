@@ -138,11 +138,11 @@ class OutboxFile:
 
         await self._file.write(bury)
 
-    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return the newest waiting price of each symbol that has one."""
-        query = f"{_ALL.format('WHERE asset = ?1 ORDER BY timestamp DESC, id DESC LIMIT 1')}"
+    async def latest(self, symbols: Sequence[str], until: float) -> dict[str, Price]:
+        """Return the newest waiting price of each symbol that has one of at most `until` (unix seconds)."""
+        query = f"{_ALL.format('WHERE asset = ?1 AND timestamp <= ?2 ORDER BY timestamp DESC, id DESC LIMIT 1')}"
         found = await self._file.read(
-            lambda connection: [connection.execute(query, (symbol,)).fetchall() for symbol in symbols]
+            lambda connection: [connection.execute(query, (symbol, until)).fetchall() for symbol in symbols]
         )
         newest = (_newest_first(rows)[:1] for rows in found)
         return {price.asset: price for prices in newest for price in prices}

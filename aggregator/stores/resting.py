@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from aggregator.errors import StoreUnavailable
-from aggregator.models import Price
+from aggregator.models import FUTURE_TOLERANCE, Price
 from aggregator.ports import Cache
 
 T = TypeVar("T")
@@ -72,8 +72,15 @@ class _Rest:
 class RestingCache:
     """`aggregator.ports.Cache` in front of another one. Raises StoreUnavailable, most of the time without waiting."""
 
-    def __init__(self, cache: Cache, clock: Callable[[], float] = time.monotonic, rest: float = REST) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Callable[[], float] = time.monotonic,
+        rest: float = REST,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._cache = cache
+        self._now = now
         self._reads = _Rest(clock, rest)
         self._writes = _Rest(clock, rest)
         self._missed: dict[str, Price] = {}  # by asset, so never more than there are assets
@@ -106,7 +113,8 @@ class RestingCache:
                 del self._missed[price.asset]
 
     def _keep(self, prices: Sequence[Price]) -> None:
+        latest = self._now() + FUTURE_TOLERANCE  # one from later was made while a clock was wrong
         for price in prices:
             missed = self._missed.get(price.asset)
-            if missed is None or price.timestamp >= missed.timestamp:
+            if missed is None or price.timestamp >= missed.timestamp or missed.timestamp > latest:
                 self._missed[price.asset] = price

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError, StoreRefused
-from aggregator.models import Price, decode_price, encode
+from aggregator.models import FUTURE_TOLERANCE, Price, decode_price, encode
 from aggregator.stores.database import Connection, Database
 
 # The whole price is kept as its JSON: one mapping, exact Decimals, and SQL can still look inside with json_extract.
@@ -28,7 +28,7 @@ _UPSERT = """
 INSERT INTO prices (asset, timestamp, updated_at, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (asset, timestamp) DO UPDATE SET updated_at = excluded.updated_at, body = excluded.body
 """
-_LATEST = "SELECT body FROM prices WHERE asset = ? ORDER BY timestamp DESC LIMIT 1"
+_LATEST = "SELECT body FROM prices WHERE asset = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT 1"
 _BETWEEN = "SELECT body FROM prices WHERE asset = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp {} LIMIT ?"
 _EXPIRE = "DELETE FROM prices WHERE rowid IN (SELECT rowid FROM prices WHERE updated_at < ? LIMIT ?)"
 
@@ -85,8 +85,10 @@ class SqliteHistory:
         await self._file.write(lambda connection: _upsert(connection, rows))
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return the newest price of each symbol that has one."""
-        prices = await self._file.read(lambda connection: _read(connection, [(_LATEST, (one,)) for one in symbols]))
+        """Return the newest price of each symbol that has one that is not of the future."""
+        latest = self._now() + FUTURE_TOLERANCE
+        queries = [(_LATEST, (one, latest)) for one in symbols]
+        prices = await self._file.read(lambda connection: _read(connection, queries))
         return {price.asset: price for price in prices}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:

@@ -254,3 +254,16 @@ def test_another_price_or_tier_is_another_body_at_once() -> None:
     assert bodies.of(ETH, price("ethusdt")).raw != first.raw
     cold = Asset("btcusdt", "btc", "usdt", Tier.COLD, 1)
     assert json.loads(bodies.of(cold, price()).raw)["refresh_tier"] == "cold"
+
+
+@given(st.lists(st.floats(-4000, 4000), min_size=1, max_size=20))
+def test_a_body_is_true_when_the_clock_steps(steps: list[float]) -> None:
+    """Made before a step, in either direction, it says no longer what is so; one of the future is not to be cached."""
+    now = NOW
+    bodies = Bodies(CATALOG, lambda: now)
+    for step in steps:
+        now += step
+        body = bodies.of(BTC, price())
+        fields = json.loads(body.raw)
+        assert fields["stale"] == (not -5 <= now - NOW <= 7.5)
+        assert body.max_age == 0 or not fields["stale"]

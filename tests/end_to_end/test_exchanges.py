@@ -116,4 +116,4 @@ def test_an_exchange_through_ccxt(venues: dict[str, Venue], tmp_path: Path) -> N
 def test_what_ccxt_does_not_know_stops_the_start(tmp_path: Path) -> None:
     """With the one line that says why; also where ccxt is not installed."""
     said = refusal(tmp_path, exchanges="ccxt:nosuchexchange")
-    assert "ccxt knows no exchange 'nosuchexchange'" in said or "pip install 'aggregator[ccxt]'" in said
+    assert "ccxt knows no exchange 'nosuchexchange'" in said or ".venv/bin/pip install -e '.[ccxt]'" in said

@@ -85,6 +85,24 @@ logging.getLogger("library").warning("theirs\\nforged")
     assert "theirs\\nforged" in theirs
 
 
+def test_lines_of_one_process_of_several() -> None:
+    """Ours and a library's: the process' id and what it does."""
+    program = """
+import logging
+from aggregator.logs import configure
+import structlog
+configure("json", "info", "refresher")
+structlog.get_logger().info("ours")
+logging.getLogger("library").warning("theirs")
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    said = [json.loads(line) for line in child.communicate()[1].splitlines()]
+    assert [(line["event"], line["pid"], line["role"]) for line in said] == [
+        ("ours", child.pid, "refresher"),
+        ("theirs", child.pid, "refresher"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("sent", "taken"),
     [

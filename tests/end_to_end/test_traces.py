@@ -172,7 +172,8 @@ def test_traces_without_the_extra(tmp_path: Path) -> None:
     """One line that says what to install, and exit 2."""
     line = refusal(tmp_path, 2, traces="otlp")
     assert line == (
-        "aggregator: AGGREGATOR_TRACES=otlp: OpenTelemetry is not installed; pip install 'aggregator[otel]'"
+        "aggregator: AGGREGATOR_TRACES=otlp: OpenTelemetry is not installed;"
+        " in a clone: .venv/bin/pip install -e '.[otel]'"
     )
 
 

@@ -126,6 +126,15 @@ class TestWorkers:
             wait_for(lambda: takers() >= api, 10, "both to have taken a connection")
             assert takers() == api
 
+    def test_log_lines_tell_which_process_wrote_them(self, workers: Workers) -> None:
+        """Its id, and what it does."""
+        pids = {str(child.pid) for child in workers.children}
+        listening = re.findall(r"listening .*\bpid=(\d+) .*role=api\b", workers.process.output)
+        filled = re.findall(r"tier_filled .*\bpid=(\d+) .*role=refresher\b", workers.process.output)
+        assert len(set(listening)) == 2
+        assert len(set(filled)) == 1
+        assert {*listening, *filled} == pids
+
     def test_one_refresher_does_the_work(self, workers: Workers) -> None:
         """The exchanges are called once per job: as often as the intervals say, and no oftener."""
         assert 0.6 * EVENLY < rate(lambda: workers.metric(CALLS), 9) < 1.4 * EVENLY

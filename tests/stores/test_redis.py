@@ -166,3 +166,13 @@ async def _has(cache: RedisCache) -> bool:
         return "btcusdt" in await cache.latest(["btcusdt"])
     except StoreUnavailable:
         return False
+
+
+async def test_of_two_with_the_same_timestamp_the_first_stays(redis_cache: RedisCache) -> None:
+    """Readers may have it already; writing it again renews its TTL."""
+    first = price(amount="1")
+    await redis_cache.write([first])
+    await redis_cache.write([price(amount="2")])
+    assert await redis_cache.latest(["btcusdt"]) == {"btcusdt": first}
+    await redis_cache.write([first])
+    assert await redis_cache.latest(["btcusdt"]) == {"btcusdt": first}

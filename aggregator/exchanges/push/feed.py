@@ -14,8 +14,7 @@ from aggregator.exchanges.push.dialect import News, PushDialect
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
 from aggregator.exchanges.quiet import Quiet
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, Ticker
-from aggregator.pricing import FUTURE_TOLERANCE
+from aggregator.models import FUTURE_TOLERANCE, Asset, Ticker
 
 LONGEST_PAUSE = 30.0  # seconds between two connections; venues ban who comes back without one
 _SETTLED = 60.0  # seconds after which a connection was a good one, and the pauses begin again with the short one
@@ -202,8 +201,10 @@ class Feed:
             return
         ticker, self._received = held
         self._told_received.set(self._now())
-        if ticker.timestamp <= self._now() + FUTURE_TOLERANCE:
-            self._newest = ticker.timestamp if self._newest is None else max(self._newest, ticker.timestamp)
+        latest = self._now() + FUTURE_TOLERANCE
+        if ticker.timestamp <= latest:
+            known = self._newest  # of the future where our clock has been set back
+            self._newest = ticker.timestamp if known is None or known > latest else max(known, ticker.timestamp)
             self._told_newest.set(self._newest)
         if self._is_young(ticker.timestamp):
             self._young_at, self._down = self._received, ""

@@ -5,23 +5,27 @@ as one JSON array for each batch; `feed.py` listens.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from redis.exceptions import NoScriptError
 
-from aggregator.models import Price, Tier, decode_price, encode
+from aggregator.models import FUTURE_TOLERANCE, Price, Tier, decode_price, encode
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
-# Keeps the newer of what is there and what comes; of the same time, what comes. What cannot be read counts as nothing.
+# Keeps the newer of the held price and the new one; of two with the same timestamp the first, which readers may have. A held
+# value that cannot be read counts as nothing.
+# So does a price from later than ARGV[2]: it was made while a clock was wrong, and would hide all others until then.
 # The first timestamp in a price's JSON is its own: looking for it takes a tenth of the time of decoding the whole.
 # Publishes what was taken, except a rewrite of the same bytes.
 _SET_IF_NEWER = """
-local taken = {}
+local taken, latest = {}, tonumber(ARGV[2])
 for i, key in ipairs(KEYS) do
-  local body, timestamp, ttl = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), ARGV[3 * i + 1]
+  local body, timestamp, ttl = ARGV[3 * i], tonumber(ARGV[3 * i + 1]), ARGV[3 * i + 2]
   local held = redis.call('GET', key)
   local newest = held and tonumber(string.match(held, '"timestamp":([%d.eE+-]+)'))
-  if not (newest and newest > timestamp) then
+  local stays = newest and newest <= latest and (newest > timestamp or (newest == timestamp and held ~= body))
+  if not stays then
     redis.call('SET', key, body, 'PX', ttl)
     if held ~= body then taken[#taken + 1] = body end
   end
@@ -36,9 +40,10 @@ _READ_AT_ONCE = 1000
 class RedisCache:
     """`aggregator.ports.Cache` on Redis; one round trip per batch, whatever its size. Raises StoreUnavailable."""
 
-    def __init__(self, client: RedisClient, ttl: Mapping[Tier, float]) -> None:
+    def __init__(self, client: RedisClient, ttl: Mapping[Tier, float], now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._redis = client.redis
+        self._now = now
         self._channel = client.channel("prices")
         self._prefix = f"{client.prefix}price:"
         self._ttl_ms = {tier: max(1, round(seconds * 1000)) for tier, seconds in ttl.items()}
@@ -71,6 +76,7 @@ class RedisCache:
         async with self._redis.pipeline(transaction=False) as pipe:
             if load:
                 pipe.script_load(_SET_IF_NEWER)
+            latest = repr(self._now() + FUTURE_TOLERANCE)
             for first in range(0, len(prices), _AT_ONCE):
                 some = prices[first : first + _AT_ONCE]
                 keys = [self._prefix + price.asset for price in some]
@@ -79,7 +85,7 @@ class RedisCache:
                     for price in some
                     for value in (encode(price), repr(price.timestamp), self._ttl_ms[price.tier])
                 ]
-                pipe.evalsha(_SHA, len(keys), *keys, self._channel, *values)
+                pipe.evalsha(_SHA, len(keys), *keys, self._channel, latest, *values)
             answers = await pipe.execute(raise_on_error=False)
         refusals = [answer for answer in answers if isinstance(answer, Exception)]
         if any(isinstance(refusal, NoScriptError) for refusal in refusals):

@@ -1,0 +1,158 @@
+"""The steady clock: what is right when the wall clock steps, on examples and by property."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.clock import STEP, TOLD_SECONDS, SteadyClock
+from aggregator.service.pulse import TimeTold
+from tests.parts.examples import price
+
+HOUR = 3600.0
+STEPS = st.one_of(st.floats(2 * STEP, 10 * HOUR), st.floats(-10 * HOUR, -2 * STEP))
+
+
+class Machine:
+    """A wall clock and a monotonic clock that go when told, and the steady clock on them."""
+
+    def __init__(self) -> None:
+        self.wall, self.monotonic = 1_760_000_000.0, 1000.0
+        self.clock = SteadyClock(lambda: self.wall, lambda: self.monotonic)
+
+    def go(self, seconds: float, step: float = 0.0) -> None:
+        """Let time go by, and step the wall clock."""
+        self.monotonic += seconds
+        self.wall += seconds + step
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """Return one whose clocks have not stepped."""
+    return Machine()
+
+
+def test_a_clock_that_does_not_step_is_the_wall_clock(machine: Machine) -> None:
+    """NTP's slew is followed, however much it adds up to."""
+    for _ in range(100):
+        machine.go(10, step=0.005)
+        assert machine.clock.now() == machine.wall
+    assert machine.clock.trouble == ""
+    assert not machine.clock.is_off
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_times_from_outside_speak_against_the_step(machine: Machine, step: float) -> None:
+    """The time from before goes on, the trouble is told, and all is well once the wall clock is right again."""
+    right = machine.wall
+    machine.go(0, step)
+    assert machine.clock.is_off
+    assert machine.clock.now() == max(right, machine.wall)  # old rather than fresh, as long as nobody knows
+    assert f"stepped by {step:+.0f} s" in machine.clock.trouble
+    machine.go(1)
+    machine.clock.witness([right, right + 1, right - 30])
+    machine.go(1)
+    assert machine.clock.now() == pytest.approx(right + 2)
+    assert "disagree" in machine.clock.trouble
+    machine.go(1, -step)
+    assert machine.clock.now() == machine.wall
+    assert machine.clock.trouble == ""
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_times_from_outside_speak_for_the_step(machine: Machine, step: float) -> None:
+    """It is followed, and told for ten minutes."""
+    machine.go(0, step)
+    machine.clock.witness([machine.wall - 1, machine.wall, machine.wall - HOUR / 2])
+    assert machine.clock.now() == machine.wall
+    assert not machine.clock.is_off
+    assert f"stepped by {step:+.0f} s" in machine.clock.trouble
+    machine.go(TOLD_SECONDS + 1)
+    assert machine.clock.trouble == ""
+
+
+def test_a_step_and_its_reverse_are_no_trouble(machine: Machine) -> None:
+    """Both were followed: the clock is where it was."""
+    for step in (HOUR, -HOUR):
+        machine.go(1, step)
+        machine.clock.witness([machine.wall])
+    assert machine.clock.trouble == ""
+    assert machine.clock.now() == machine.wall
+
+
+def test_the_majority_is_believed(machine: Machine) -> None:
+    """One exchange of three whose clock is an hour ahead cannot speak for a step; one of two leaves it open."""
+    right = machine.wall
+    machine.go(1, HOUR)
+    machine.clock.witness([right, machine.wall])
+    assert machine.clock.now() == machine.wall  # not known: the later
+    machine.clock.witness([right, right, machine.wall])
+    assert machine.clock.now() == pytest.approx(right + 1)
+
+
+def test_times_that_say_nothing(machine: Machine) -> None:
+    """None, no number, or far from either clock."""
+    machine.go(1, HOUR)
+    machine.clock.witness([])
+    machine.clock.witness([math.nan, math.inf, -math.inf, 0.0, machine.wall + HOUR])
+    assert "until the exchanges" in machine.clock.trouble
+
+
+def test_another_step_is_looked_at_anew(machine: Machine) -> None:
+    """What was said of the first does not hold for the second."""
+    right = machine.wall
+    machine.go(1, HOUR)
+    machine.clock.witness([right])
+    machine.go(1, HOUR)
+    assert machine.clock.now() == machine.wall
+    machine.clock.witness([machine.wall])
+    assert machine.clock.now() == machine.wall
+    assert not machine.clock.is_off
+
+
+def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
+    """From a step back that was followed, until the time before it is reached again; not after any other step."""
+    machine.go(1, HOUR)
+    machine.clock.witness([machine.wall])
+    assert not machine.clock.repeats
+    machine.go(1, -HOUR)
+    assert not machine.clock.repeats
+    machine.clock.witness([machine.wall])
+    assert machine.clock.repeats
+    machine.go(HOUR - 1)
+    assert machine.clock.repeats
+    machine.go(3)
+    assert not machine.clock.repeats
+
+
+def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
+    """Where no exchange is asked, as in an API process."""
+    told, right = TimeTold(machine.clock), machine.wall
+    told.take([price(timestamp=right - HOUR)])  # no step, nothing to tell
+    machine.go(1, -HOUR)
+    told.take([price(timestamp=right)])
+    assert machine.clock.now() == pytest.approx(right + 1)
+    assert "disagree" in machine.clock.trouble
+
+
+@given(step=STEPS, waited=st.floats(0, 1000), ages=st.lists(st.floats(0, 50), min_size=1))
+def test_no_price_gets_younger_by_a_step(step: float, waited: float, ages: list[float]) -> None:
+    """Whether nobody, or honest times, tell of it: by `now`, no less time has gone by than by the monotonic clock."""
+    machine = Machine()
+    began = machine.clock.now()
+    machine.go(waited, step)
+    assert machine.clock.now() - began >= waited - 1e-3
+    true = machine.wall - step
+    machine.clock.witness([true - age for age in ages if age < abs(step) / 2] or [true])
+    assert machine.clock.now() - began == pytest.approx(waited, abs=1e-3)
+
+
+@given(step=STEPS, age=st.floats(0, 50))
+def test_one_honest_time_is_enough(step: float, age: float) -> None:
+    """Once an honest time of either clock is heard, `now` is that clock."""
+    machine = Machine()
+    age = min(age, abs(step) / 2.5)
+    machine.go(5, step)
+    machine.clock.witness([machine.wall - age])
+    assert machine.clock.now() == machine.wall

@@ -1,0 +1,41 @@
+"""The command line: what it says of itself, and of what it does not know."""
+
+import re
+
+import pytest
+
+from aggregator.__main__ import main
+
+
+def ended(*arguments: str) -> object:
+    """Run the command, which ends at once; return its exit code."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("serve", "--hot-sise", "5"), "unrecognized arguments: --hot-sise 5; did you mean --hot-size?"),
+        (("serve", "--hot-sise=5"), "unrecognized arguments: --hot-sise=5; did you mean --hot-size?"),
+        (("dead-letters", "list", "--outbox-pth", "x"), "did you mean --outbox-path?"),
+        (("--versoin",), "did you mean --version?"),
+        (("serv",), "there is no command 'serv'; did you mean serve?"),
+        (("xyz",), "there is no command 'xyz'\n"),
+    ],
+)
+def test_what_was_probably_meant(capsys: pytest.CaptureFixture[str], command: tuple[str, ...], said: str) -> None:
+    """A flag or a command that is nearly one is named."""
+    assert ended(*command) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Choices and defaults as one would write them, no value of Python's."""
+    assert ended("serve", "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "One of static, popular. Default: static." in said
+    assert "Whole number ≥ 0, ≤ 65535. Default: 8080." in said
+    assert "Texts, comma-separated. Default: none." in said
+    assert not re.search(r"Undefined|Default: (\(|None|PosixPath|Decimal)", said)
