@@ -122,7 +122,11 @@ class Sink(Protocol):
     """Something that takes prices."""
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Take all of `prices`, or raise StoreError; writing again what is already there does no harm."""
+        """Take all of `prices`, or raise StoreError; writing again what is already there does no harm.
+
+        Of two prices with the same asset and timestamp a cache and SQLite keep the first; DynamoDB, whose batches have
+        no conditions, keeps the last.
+        """
 
 
 class Store(Sink, Protocol):

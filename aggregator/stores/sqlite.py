@@ -24,9 +24,9 @@ CREATE TABLE prices (
 CREATE INDEX prices_by_age ON prices (updated_at)
 """
 _VERSION = 1
-_UPSERT = """
+_INSERT = """
 INSERT INTO prices (asset, timestamp, updated_at, body) VALUES (?, ?, ?, ?)
-ON CONFLICT (asset, timestamp) DO UPDATE SET updated_at = excluded.updated_at, body = excluded.body
+ON CONFLICT (asset, timestamp) DO NOTHING
 """
 _LATEST = "SELECT body FROM prices WHERE asset = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT 1"
 _BETWEEN = "SELECT body FROM prices WHERE asset = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp {} LIMIT ?"
@@ -80,9 +80,9 @@ class SqliteHistory:
         return 0
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Keep all of `prices`, or none; the same key again replaces what was there."""
+        """Keep all of `prices`, or none; of two with the same key the first stays, which readers may have."""
         rows = [(price.asset, price.timestamp, price.updated_at, encode(price).decode()) for price in prices]
-        await self._file.write(lambda connection: _upsert(connection, rows))
+        await self._file.write(lambda connection: _insert(connection, rows))
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol that has one that is not of the future."""
@@ -105,8 +105,8 @@ class SqliteHistory:
         await self._file.close()
 
 
-def _upsert(connection: Connection, rows: Sequence[tuple[str, float, float, str]]) -> None:
-    connection.executemany(_UPSERT, rows)
+def _insert(connection: Connection, rows: Sequence[tuple[str, float, float, str]]) -> None:
+    connection.executemany(_INSERT, rows)
 
 
 def _read(connection: Connection, queries: Sequence[tuple[str, Sequence[object]]]) -> list[Price]:

@@ -13,9 +13,9 @@ from redis.exceptions import NoScriptError
 from aggregator.models import FUTURE_TOLERANCE, Price, Tier, decode_price, encode
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
-# Keeps the newer of the held price and the new one; of two with the same timestamp the first, which readers may have. A held
-# value that cannot be read counts as nothing.
-# So does a price from later than ARGV[2]: it was made while a clock was wrong, and would hide all others until then.
+# Keeps the newer of the held price and the new one; of two with the same timestamp the first, which readers may have.
+# A held value that cannot be read counts as nothing. So does a price from later than ARGV[2]: it was made while a clock
+# was wrong, and would hide all others until then.
 # The first timestamp in a price's JSON is its own: looking for it takes a tenth of the time of decoding the whole.
 # Publishes what was taken, except a rewrite of the same bytes.
 _SET_IF_NEWER = """
