@@ -18,7 +18,7 @@ from aggregator.service.record import record
 from aggregator.service.roles import serve
 from aggregator.service.running import complain, run
 from aggregator.service.workers import serve_in_workers
-from aggregator.settings import Settings, SettingsError, load
+from aggregator.settings import Settings, SettingsError, default_text, load
 
 _LONGEST_LOOK, _DAY = 300, 86_400  # seconds
 _RECORDING = [
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
     field = Settings.model_fields[name]
     parser.add_argument(
-        f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {field.default}."
+        f"--{name.replace('_', '-')}", metavar="…", help=f"{field.description} Default: {default_text(name)}."
     )
 
 

@@ -21,7 +21,10 @@ class Tier(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use."""
+    """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use.
+
+    TOO_FEW is said of good tickers that are fewer than a price needs, so it is never part of a price.
+    """
 
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
@@ -41,6 +44,7 @@ class Reason(StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     OUTLIER = "outlier"
     DISAGREEMENT = "disagreement"
+    TOO_FEW = "too_few"
 
 
 class Clock(StrEnum):
@@ -95,7 +99,7 @@ class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Source(msgspec.Struct, gc=False, frozen=True):
-    """An exchange's ticker as it went into a price, its share of the volume (0 to 1), and whose time it has.
+    """An exchange's ticker as it went into a price, its weight (0 to 1), and whose time it has.
 
     `converted` is there only where the ticker was one in another quote.
     """
@@ -112,8 +116,8 @@ class Source(msgspec.Struct, gc=False, frozen=True):
 class Price(msgspec.Struct, gc=False, frozen=True):
     """An aggregated price, known by (asset, timestamp).
 
-    `timestamp` is the newest exchange time among the sources, `updated_at` our own time of computing it,
-    `spread` is (highest - lowest) / price of the sources.
+    `timestamp` is the newest exchange time among the sources, but never later than `updated_at`, our own time of
+    computing it; `spread` is (highest - lowest) / price of the sources.
     """
 
     asset: str
@@ -124,6 +128,11 @@ class Price(msgspec.Struct, gc=False, frozen=True):
     updated_at: float
     sources: tuple[Source, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether fewer exchanges have a part in it than list the asset, as far as they tell."""
+        return any(one.reason is not Reason.NOT_LISTED for one in self.left_out)
 
 
 class NoPrice(msgspec.Struct, gc=False, frozen=True):
@@ -145,6 +154,7 @@ class PriceBody(msgspec.Struct, frozen=True):
     sources: int
     spread: Decimal
     stale: bool
+    degraded: bool
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -183,6 +193,7 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
         sources=len(price.sources),
         spread=price.spread,
         stale=age > stale_after,
+        degraded=price.degraded,
     )
 
 

@@ -35,6 +35,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     max_deviation: Decimal
     min_sources: int
+    max_weight: Decimal
     grace: float
     lane: int  # calls to one exchange under way per tier
 
@@ -89,7 +90,7 @@ class Refresher:
         self._calls: set[Call] = set()
         self._log = structlog.get_logger()
         self._rules = {
-            tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources)
+            tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources, policy.max_weight)
             for tier, cadence in catalog.cadence.items()
         }
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aggregator.settings import PREFIX, Settings
+from pydantic_core import PydanticUndefined
+
+from aggregator.settings import PREFIX, Settings, default_text
 
 FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
@@ -41,7 +43,8 @@ def _default(name: str) -> str:
     default = Settings.model_fields[name].default
     if default in (None, ()):
         return "none"
-    return f"`{default}`"
+    text = default_text(name)
+    return text if default is PydanticUndefined else f"`{text}`"
 
 
 def _allowed(name: str, schema: Mapping[str, Any]) -> str:

@@ -45,6 +45,7 @@ def test_the_body_is_what_the_contract_shows() -> None:
         "sources": 2,
         "spread": 0.0002019346379,
         "stale": False,
+        "degraded": True,
     }
 
 

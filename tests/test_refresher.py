@@ -70,7 +70,7 @@ class Parts:
             [GroupCommit("cache", self.cache, self.metrics), GroupCommit("history", self.history, self.metrics)],
             self.freshness,
             self.metrics,
-            Policy(Decimal("0.05"), min_sources, GRACE, lane),
+            Policy(Decimal("0.05"), min_sources, Decimal("0.5"), GRACE, lane),
         )
 
     def value(self, name: str, **labels: str) -> float:

@@ -31,6 +31,7 @@ PRICE: Json = {
     "sources": 3,
     "spread": 0.0002019346379,
     "stale": False,
+    "degraded": False,
 }
 _SOURCE: Json = {
     "exchange": "exchange1",
