@@ -58,7 +58,7 @@ def test_a_price_as_the_contract_shows_it(service: Service) -> None:
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "shibusdt", "ethbtc"])
 def test_the_price_is_that_of_its_sources_to_the_digit(service: Service, symbol: str) -> None:
-    """The tickers it says it used, each with its volume up to half of the whole; the newest of their times; the spread."""
+    """From the tickers at /sources, each with its volume up to half of the whole; the newest time; the spread."""
     body = service.get(f"/prices/{symbol}/sources").json
     sources = body["sources"]
     assert [source["exchange"] for source in sources] == list(NAMES)
