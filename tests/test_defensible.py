@@ -19,11 +19,13 @@ LIAR = "liar"
 
 deviations = st.sampled_from(["0.000001", "0.01", "0.05", "0.333", "1"]).map(Decimal)
 odd = st.sampled_from([Decimal(text) for text in ("NaN", "sNaN", "Infinity", "-Infinity", "-1", "0", "1E+30", "1E-30")])
+usable_times = st.floats(NOW - 10, NOW + FUTURE_TOLERANCE)
 times = st.one_of(
-    st.floats(NOW - 10, NOW + FUTURE_TOLERANCE),
+    *[usable_times] * 4,
     st.sampled_from([math.nan, math.inf, -math.inf, 0.0, NOW * 1000, NOW + FUTURE_TOLERANCE, NOW - 10]),
 )
-volumes = st.one_of(st.decimals(min_value="0.0001", max_value="999999999", places=4), odd)
+usable_volumes = st.one_of(st.decimals(min_value="0.0001", max_value="999999999", places=4), st.just(Decimal("1E+30")))
+volumes = st.one_of(*[usable_volumes] * 4, odd)
 
 
 @st.composite
@@ -39,7 +41,7 @@ def honest_tickers(draw: st.DrawFn) -> list[Ticker]:
             volume=draw(st.decimals(min_value="0.0001", max_value="999999999", places=4)),
             timestamp=NOW - draw(st.floats(0, 10)),
         )
-        for number in range(draw(st.integers(1, 5)))
+        for number in range(draw(st.sampled_from([1, 1, 1, 2, 2, 3, 4, 5])))
     ]
 
 
@@ -47,9 +49,12 @@ def honest_tickers(draw: st.DrawFn) -> list[Ticker]:
 def lies(draw: st.DrawFn, honest: list[Ticker], deviation: Decimal) -> Ticker:
     """Return any ticker there can be, often one just inside of what is believed."""
     low, high = min(one.price for one in honest), max(one.price for one in honest)
-    edges = [low * (1 - deviation), low / (1 + deviation), high * (1 + deviation), high / (1 - deviation / 2)]
-    nearby = st.tuples(st.sampled_from([*edges, low, high]), st.sampled_from(["0.999999999999", "1", "1.000000000001"]))
-    price = draw(st.one_of(nearby.map(lambda pair: pair[0] * Decimal(pair[1])), odd, st.decimals(allow_nan=True)))
+    below = [low * (1 - deviation), low / (1 + deviation), low * (1 - deviation) / (1 + deviation)]
+    above = [high * (1 + deviation), high * (1 + 2 * deviation)]
+    edges = st.sampled_from([*below, low, high, *above])
+    nearby = st.tuples(edges, st.sampled_from(["0.999999999999", "1", "1.000000000001"]))
+    believable = nearby.map(lambda pair: pair[0] * Decimal(pair[1]))
+    price = draw(st.one_of(*[believable] * 6, odd, st.decimals(allow_nan=True)))
     return Ticker(LIAR, draw(st.sampled_from(["btcusdt"] * 9 + ["ethusdt"])), price, draw(volumes), draw(times))
 
 
