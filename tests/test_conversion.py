@@ -21,6 +21,7 @@ USDTUSD = Asset("usdtusd", "usdt", "usd", Tier.HOT, 3)
 EURUSD = Asset("eurusd", "eur", "usd", Tier.HOT, 4)
 RULES = Rules(10, Decimal("0.05"), 1, Decimal("0.5"))
 OLDEST = 7.5
+HUGE = Decimal("1E+30")
 
 amounts = st.decimals(min_value="0.00000001", max_value="1000000", places=10).filter(lambda number: number > 0)
 
@@ -94,6 +95,34 @@ def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
     (left_out,) = aggregate(BTCUSD, [*others, liar], RULES, NOW).left_out
     assert left_out.reason is Reason.OUTLIER
     assert left_out.converted == Conversion("btcusdt", Decimal(200), "usdtusd", Decimal("0.9998"), NOW - 1)
+
+
+def test_one_exchange_that_lies_in_the_rate_and_in_the_pair() -> None:
+    """Half of max_deviation in each: together 5.06 %, and no more, even if no other ticker is quoted in usd."""
+    rules = msgspec.structs.replace(RULES, min_sources=2)
+    rated = [Ticker("a", "usdtusd", Decimal(1), Decimal(1), NOW), Ticker("liar", "usdtusd", Decimal("1.05"), HUGE, NOW)]
+    bent = aggregate(USDTUSD, rated, rules, NOW)
+    assert isinstance(bent, Price)
+    said = [converted(Ticker("a", "btcusdt", Decimal(100), Decimal(1), NOW), bent)]
+    said.append(Ticker("liar", "btcusd", said[0].price * Decimal("1.05"), HUGE, NOW))
+    outcome = aggregate(BTCUSD, said, rules, NOW)
+    assert isinstance(outcome, Price)
+    assert outcome.price == 100 * Decimal("1.025") ** 2
+
+
+def test_a_converted_ticker_counts_as_a_source_of_its_own_exchange() -> None:
+    """Of two exchanges one may be converted; without a rate the other is alone, and there is no price."""
+    rules = msgspec.structs.replace(RULES, min_sources=2)
+    own = Ticker("kraken", "btcusd", Decimal(79_990), Decimal(1), NOW)
+    outcome = aggregate(BTCUSD, [own, converted(ticker(), rate())], rules, NOW)
+    assert isinstance(outcome, Price)
+    assert (len(outcome.sources), outcome.degraded) == (2, False)
+    unrated = convert(BTCUSD, BTCUSDT, ticker(), None, OLDEST, NOW)
+    reasons = [one.reason for one in aggregate(BTCUSD, [own, unrated], rules, NOW).left_out]
+    assert reasons == [Reason.NO_RATE, Reason.TOO_FEW]
+    alone = aggregate(BTCUSD, [own, unrated], RULES, NOW)
+    assert isinstance(alone, Price)
+    assert alone.degraded  # binance trades it, through a rate that is missing now
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "aggregator"
 # Each layer may import the layers above it in this list, and nothing else of ours.
 LAYERS = [
     ["models"],
-    ["errors"],
+    ["errors", "weights"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
     ["conversion", "tracing"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
@@ -42,7 +42,7 @@ HOMES = {
     "psutil": ["metrics/machine.py"],
     "opentelemetry": ["telemetry.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles"]
+PURE = ["models", "errors", "tiers", "weights", "pricing", "conversion", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",

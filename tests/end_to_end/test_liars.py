@@ -66,6 +66,7 @@ def test_a_lone_liar_is_never_believed(service: Service, market: Market) -> None
     while service.get(f"/prices/{HOT[0]}").status == 200 and time.monotonic() < deadline:
         for price in shown(service):
             assert price["price"] < honest[price["asset"]] * BELIEVED, price
+            assert isinstance(price["degraded"], bool), price
             stale |= price.get("stale", False)
             seen += 1
     assert stale
