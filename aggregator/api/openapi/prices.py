@@ -38,7 +38,7 @@ _SOURCE: Json = {
     "price": 77896.49245,
     "volume": 1234.5,
     "timestamp": 1795241427.047,
-    "weight": 1,
+    "weight": 0.5,
 }
 _LATE: Json = {"exchange": "exchange2", "reason": Reason.LATE.value, "detail": "not within 0.25 s of the majority"}
 _OUTLIER: Json = {
@@ -48,6 +48,11 @@ _OUTLIER: Json = {
     "price": 233689.4,
     "volume": 1000,
     "timestamp": 1795241426.9,
+}
+_MADE_OF: Json = {
+    "degraded": True,
+    "sources": [_SOURCE, _SOURCE | {"exchange": "exchange4"}],
+    "left_out": [_LATE, _OUTLIER],
 }
 _KNOWN = ("ETag", "MaxAge")
 _ASK = "Give either assets or tier, not both."
@@ -110,7 +115,7 @@ OPERATIONS: Operations = {
         {
             "200": response(
                 "Each exchange's ticker and weight, or why it was left out",
-                json(model(PriceSources), PRICE | {"sources": [_SOURCE], "left_out": [_LATE, _OUTLIER]}),
+                json(model(PriceSources), PRICE | _MADE_OF),
                 ("NoStore",),
             ),
             "400": ref("responses", "BadSymbol"),
