@@ -61,9 +61,9 @@ class Lookup:
             if isinstance(outcome, NoPrice):
                 return outcome
             price = outcome
-        price = self.at_least(price)
-        self._served([asset], {asset.symbol: price})
-        return price
+        newest = self._servable([asset], {asset.symbol: self.at_least(price)})  # it may have grown too old meanwhile
+        self._served([asset], newest)
+        return newest.get(asset.symbol) or NoPrice(asset.symbol)
 
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return the known prices by symbol, without asking any exchange."""
@@ -78,7 +78,7 @@ class Lookup:
             self._metrics.reads.labels("near").inc(len(seen))
             self._metrics.reads.labels("nowhere").inc(len(missing) - len(stored) - len(seen))
             found |= stored | seen
-        found = {symbol: self.at_least(price) for symbol, price in found.items()}
+        found = self._servable(assets, {symbol: self.at_least(price) for symbol, price in found.items()})
         self._served(assets, found)
         return found
 

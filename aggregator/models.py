@@ -25,7 +25,7 @@ class Tier(StrEnum):
 class Reason(StrEnum):
     """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use.
 
-    Of the second, `too_few` is a good ticker that had too few others beside it.
+    TOO_FEW stands for good tickers that are fewer than a price needs, so it is never part of a price.
     """
 
     TIMEOUT = "timeout"
@@ -101,7 +101,7 @@ class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Source(msgspec.Struct, gc=False, frozen=True):
-    """An exchange's ticker as it went into a price, its share of the volume (0 to 1), and whose time it has.
+    """An exchange's ticker as it went into a price, its weight (0 to 1), and whose time it has.
 
     `converted` is there only where the ticker was one in another quote.
     """
@@ -118,8 +118,8 @@ class Source(msgspec.Struct, gc=False, frozen=True):
 class Price(msgspec.Struct, gc=False, frozen=True):
     """An aggregated price, known by (asset, timestamp).
 
-    `timestamp` is the newest exchange time among the sources, `updated_at` our own time of computing it,
-    `spread` is (highest - lowest) / price of the sources.
+    `timestamp` is the newest exchange time among the sources, but never later than `updated_at`, our own time of
+    computing it; `spread` is (highest - lowest) / price of the sources.
     """
 
     asset: str
@@ -130,6 +130,11 @@ class Price(msgspec.Struct, gc=False, frozen=True):
     updated_at: float
     sources: tuple[Source, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether fewer exchanges have a part in it than list the asset, as far as they tell."""
+        return any(one.reason is not Reason.NOT_LISTED for one in self.left_out)
 
 
 class NoPrice(msgspec.Struct, gc=False, frozen=True):
@@ -155,6 +160,7 @@ class PriceBody(msgspec.Struct, frozen=True):
     sources: int
     spread: Decimal
     stale: bool
+    degraded: bool
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -195,6 +201,7 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
         sources=len(price.sources),
         spread=price.spread,
         stale=age > stale_after or price.timestamp > now + FUTURE_TOLERANCE,
+        degraded=price.degraded,
     )
 
 

@@ -9,7 +9,7 @@ from importlib.metadata import version as version_of
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from aggregator.settings import Settings
+from aggregator.settings import DERIVED, Settings
 
 DISTRIBUTION = "rt-price-aggregator"
 
@@ -67,6 +67,8 @@ def _schemas() -> Mapping[str, Any]:
 
 def default_of(name: str) -> str:
     """Return a setting's default as one would write it; `none` where there is none."""
+    if name in DERIVED:
+        return DERIVED[name]
     default = Settings.model_fields[name].default
     return "none" if default in (None, ()) else str(default)
 

@@ -1,6 +1,6 @@
 """Tickers to a Price, or the reasons why not. Pure: `now` is an argument, observations are returned, nothing is logged.
 
-usable tickers  ->  without outliers  ->  price = sum(p * v) / sum(v)
+usable tickers  ->  without outliers  ->  weights, none above a cap  ->  price = sum(p * w)
 """
 
 from collections.abc import Sequence
@@ -10,35 +10,49 @@ from statistics import median
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, NoPrice, Price, Reason, Source, Ticker
+from aggregator.weights import counted_volumes
 
-# Wide enough for every sum of products of numbers within MAGNITUDE to be exact before the one rounding at the end.
-_EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN)
+# Wide enough for every sum of products of numbers within MAGNITUDE to be exact before the one rounding at the end:
+# a price, a volume and a cap of at most six decimal places reach from some 10^62 down to 10^-140.
+_EXACT = Context(prec=250, rounding=ROUND_HALF_EVEN)
 _PRICE = Context(prec=10, rounding=ROUND_HALF_EVEN)
+_SHARE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _WEIGHT = Decimal("0.000001")
 
 # No market has a price or a volume beyond these powers of ten; DynamoDB holds 38 digits.
 _MAGNITUDE = 30
 _MAX_DIGITS = 38
 
+_A_PAIR = 2
+
 
 class Rules(msgspec.Struct, frozen=True):
-    """What counts: `max_age` seconds, `max_deviation` from the median as a fraction, at least `min_sources` tickers."""
+    """What counts: `max_age` seconds, `max_deviation` from the median as a fraction, at least `min_sources` tickers.
+
+    No ticker has a weight above `max_weight`, a fraction of at most six decimal places, or above an equal share where
+    that is more. So a single ticker, whatever it says, moves a price of n >= 2 tickers at most max_deviation x
+    max(max_weight, 1 / n) of it beyond the range of the others.
+    """
 
     max_age: float
     max_deviation: Decimal
     min_sources: int
+    max_weight: Decimal
 
 
 def aggregate(asset: Asset, answers: Sequence[Ticker | LeftOut], rules: Rules, now: float) -> Price | NoPrice:
     """Make one price of what the exchanges answered for `asset`; the order of `answers` does not matter."""
     usable, left_out = _sort_out(asset, answers, rules, now)
-    agreeing, outliers = _without_outliers(usable, rules.max_deviation)
-    left_out += outliers
-    left_out.sort(key=lambda one: one.exchange)
+    agreeing, disagreeing = _without_outliers(usable, rules.max_deviation)
+    left_out += disagreeing
     if len(agreeing) < max(1, rules.min_sources):
+        left_out += _too_few(agreeing, rules.min_sources)
+        agreeing = []
+    left_out.sort(key=lambda one: one.exchange)
+    if not agreeing:
         return NoPrice(asset.symbol, tuple(left_out))
     agreeing.sort(key=lambda ticker: ticker.exchange)
-    return _price(asset, agreeing, left_out, now)
+    return _price(asset, agreeing, left_out, rules.max_weight, now)
 
 
 def _sort_out(
@@ -91,28 +105,43 @@ def _without_outliers(tickers: list[Ticker], max_deviation: Decimal) -> tuple[li
     if not tickers:
         return [], []
     with localcontext(_EXACT):
-        middle = median(ticker.price for ticker in tickers)
+        middle = _middle([ticker.price for ticker in tickers])
         reach = middle * max_deviation
         inside = [ticker for ticker in tickers if abs(ticker.price - middle) <= reach]
-        outside = [ticker for ticker in tickers if abs(ticker.price - middle) > reach]
-    detail = f"median {middle.normalize(_PRICE)}"
+    if len(inside) == len(tickers):
+        return inside, []
+    detail = f"{'lower price' if len(tickers) == _A_PAIR else 'median'} {_plain(middle)}"
+    outside = [ticker for ticker in tickers if ticker not in inside]
     if len(outside) >= len(inside):
         return [], [_shown(ticker, Reason.DISAGREEMENT, detail) for ticker in tickers]
     return inside, [_shown(ticker, Reason.OUTLIER, detail) for ticker in outside]
 
 
-def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], now: float) -> Price:
+def _middle(prices: Sequence[Decimal]) -> Decimal:
+    """Return the price that the others are compared with: the median, of two the lower one.
+
+    The midpoint of two would let them lie twice the deviation apart, as a liar draws it after itself.
+    """
+    return min(prices) if len(prices) == _A_PAIR else median(prices)
+
+
+def _too_few(agreeing: Sequence[Ticker], min_sources: int) -> list[LeftOut]:
+    detail = f"{len(agreeing)} of at least {min_sources} that agree"
+    return [_shown(ticker, Reason.TOO_FEW, detail) for ticker in agreeing]
+
+
+def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], max_weight: Decimal, now: float) -> Price:
     with localcontext(_EXACT):
-        volume = sum((ticker.volume for ticker in tickers), Decimal())
-        turnover = sum((ticker.price * ticker.volume for ticker in tickers), Decimal())
-        weights = [(ticker.volume / volume).quantize(_WEIGHT) for ticker in tickers]
+        volumes, volume = counted_volumes([ticker.volume for ticker in tickers], max_weight)
+        turnover = sum((ticker.price * counts for ticker, counts in zip(tickers, volumes, strict=True)), Decimal())
     price = _PRICE.divide(turnover, volume)
     prices = [ticker.price for ticker in tickers]
     spread = _PRICE.divide(_EXACT.subtract(max(prices), min(prices)), price)
     return Price(
         asset=asset.symbol,
         price=_plain(price),
-        timestamp=max(ticker.timestamp for ticker in tickers),
+        # A clock that is ahead must not make this price look newer than those that follow it.
+        timestamp=min(now, max(ticker.timestamp for ticker in tickers)),
         tier=asset.tier,
         spread=_plain(spread),
         updated_at=now,
@@ -122,11 +151,11 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], now: fl
                 ticker.price,
                 ticker.volume,
                 ticker.timestamp,
-                weight,
+                _SHARE.divide(counts, volume).quantize(_WEIGHT),
                 ticker.clock,
                 ticker.converted or msgspec.UNSET,
             )
-            for ticker, weight in zip(tickers, weights, strict=True)
+            for ticker, counts in zip(tickers, volumes, strict=True)
         ),
         left_out=tuple(left_out),
     )

@@ -37,6 +37,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     max_deviation: Decimal
     min_sources: int
+    max_weight: Decimal
     grace: float
     lane: int  # calls to one exchange under way per tier
 
@@ -102,7 +103,7 @@ class Refresher:
         for exchange in exchanges:
             metrics.used_tickers.labels(exchange.name)
         self._rules = {
-            tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources)
+            tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources, policy.max_weight)
             for tier, cadence in catalog.cadence.items()
         }
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -33,6 +33,7 @@ _SERVICE = re.compile(
 )
 _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
+DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # defaults that depend on other settings, in words
 _SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -59,6 +60,11 @@ class SettingsError(ValueError):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
+
+
+def _usual_min_sources(validated: Mapping[str, Any]) -> int:
+    """Return how many tickers make a price: two, so that none is believed alone, or one where only one is asked."""
+    return min(2, len(exchange_targets(validated["exchanges"])))
 
 
 class Settings(BaseSettings):
@@ -105,9 +111,26 @@ class Settings(BaseSettings):
         (), description="Comma-separated symbols that keep their tier, with popular tiering."
     )
     max_deviation: Decimal = Field(
-        Decimal("0.05"), gt=0, le=1, description="Of three or more tickers, one further than this from the median goes."
+        Decimal("0.05"),
+        gt=0,
+        le=1,
+        description="Of three or more tickers, one further than this from the median goes; two agree within this of the"
+        " lower one.",
     )
-    min_sources: int = Field(1, ge=1, le=100, description="Fewer tickers than this make no price.")
+    min_sources: int = Field(
+        default_factory=_usual_min_sources,
+        ge=1,
+        le=100,
+        description="Fewer tickers than this make no price. With 1, a venue that answers alone is believed.",
+    )
+    max_weight: Decimal = Field(
+        Decimal("0.5"),
+        gt=0,
+        le=1,
+        decimal_places=6,
+        description="No ticker has a larger weight than this, or than an equal share where that is more; 1 weights by"
+        " volume alone.",
+    )
     conversions: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Comma-separated rates such as usdtusd: where btcusd is not listed, btcusdt x usdtusd is taken.",
@@ -225,7 +248,9 @@ def load(flags: Mapping[str, str]) -> Settings:
     try:
         settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
     except ValidationError as error:
-        raise SettingsError(mistakes + [_line(one) for one in error.errors()]) from None
+        # A default that derives from a setting which is wrong is no mistake of its own.
+        wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
+        raise SettingsError(mistakes + [_line(one) for one in wrong]) from None
     if mistakes:
         raise SettingsError(mistakes)
     return settings

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from aggregator.options import allowed_of, default_of, schema_of
-from aggregator.settings import PREFIX, Settings
+from aggregator.settings import DERIVED, PREFIX, Settings
 
 FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
@@ -36,7 +36,7 @@ def _row(name: str) -> str:
 
 def _default(name: str) -> str:
     default = default_of(name)
-    return default if default == "none" else f"`{default}`"
+    return default if default == "none" or name in DERIVED else f"`{default}`"
 
 
 if __name__ == "__main__":

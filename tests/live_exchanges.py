@@ -84,7 +84,9 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.fail(str(error), pytrace=False)
     if away:
         pytest.fail("this needs the internet; not reached: " + "; ".join(away), pytrace=False)
-    service = Service(folder, symbols_file=symbols, exchanges=names, exchange_timeout=5, grace=3).started()
+    # Each venue is compared by itself, also on pairs that no other one lists.
+    settings = {"exchange_timeout": 5, "grace": 3, "min_sources": 1}
+    service = Service(folder, symbols_file=symbols, exchanges=names, **settings).started()
     yield service
     service.process.stop()
 

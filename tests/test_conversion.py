@@ -19,7 +19,9 @@ BTCUSD = Asset("btcusd", "btc", "usd", Tier.HOT, 1)
 BTCUSDT = Asset("btcusdt", "btc", "usdt", Tier.HOT, 2)
 USDTUSD = Asset("usdtusd", "usdt", "usd", Tier.HOT, 3)
 EURUSD = Asset("eurusd", "eur", "usd", Tier.HOT, 4)
+RULES = Rules(10, Decimal("0.05"), 1, Decimal("0.5"))
 OLDEST = 7.5
+HUGE = Decimal("1E+30")
 
 amounts = st.decimals(min_value="0.00000001", max_value="1000000", places=10).filter(lambda number: number > 0)
 
@@ -69,7 +71,7 @@ def test_neither_makes_the_other_look_fresher(price: Decimal, by: Decimal, age: 
     """The time is that of the older, so the rule for age is as strict as for any other ticker."""
     found = converted(ticker(price, timestamp=NOW - age), rate(str(by), NOW - rate_age))
     assert found.timestamp == min(NOW - age, NOW - rate_age)
-    rules = Rules(5, Decimal("0.05"), 1)
+    rules = Rules(5, Decimal("0.05"), 1, Decimal("0.5"))
     used = isinstance(aggregate(BTCUSD, [found], rules, NOW), Price)
     assert used == (NOW - found.timestamp <= 5)
 
@@ -79,7 +81,7 @@ def test_who_is_an_outlier_does_not_depend_on_the_rate(prices: list[Decimal], by
     """Converted by one rate, tickers agree or not as they did before."""
 
     def reasons(asset: Asset, tickers: list[Ticker]) -> list[tuple[str, Reason]]:
-        outcome = aggregate(asset, tickers, Rules(10, Decimal("0.05"), 1), NOW)
+        outcome = aggregate(asset, tickers, RULES, NOW)
         return [(one.exchange, one.reason) for one in outcome.left_out]
 
     said = [Ticker(f"x{number}", "btcusdt", price, Decimal(1), NOW) for number, price in enumerate(prices)]
@@ -90,9 +92,37 @@ def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
     """It is left out like any other, with the price it was converted from."""
     others = [Ticker(name, "btcusd", Decimal(100), Decimal(1), NOW) for name in ("a", "b")]
     liar = converted(ticker(Decimal(200)), rate())
-    (left_out,) = aggregate(BTCUSD, [*others, liar], Rules(10, Decimal("0.05"), 1), NOW).left_out
+    (left_out,) = aggregate(BTCUSD, [*others, liar], RULES, NOW).left_out
     assert left_out.reason is Reason.OUTLIER
     assert left_out.converted == Conversion("btcusdt", Decimal(200), "usdtusd", Decimal("0.9998"), NOW - 1)
+
+
+def test_one_exchange_that_lies_in_the_rate_and_in_the_pair() -> None:
+    """Half of max_deviation in each: together 5.06 %, and no more, even if no other ticker is quoted in usd."""
+    rules = msgspec.structs.replace(RULES, min_sources=2)
+    rated = [Ticker("a", "usdtusd", Decimal(1), Decimal(1), NOW), Ticker("liar", "usdtusd", Decimal("1.05"), HUGE, NOW)]
+    bent = aggregate(USDTUSD, rated, rules, NOW)
+    assert isinstance(bent, Price)
+    said = [converted(Ticker("a", "btcusdt", Decimal(100), Decimal(1), NOW), bent)]
+    said.append(Ticker("liar", "btcusd", said[0].price * Decimal("1.05"), HUGE, NOW))
+    outcome = aggregate(BTCUSD, said, rules, NOW)
+    assert isinstance(outcome, Price)
+    assert outcome.price == 100 * Decimal("1.025") ** 2
+
+
+def test_a_converted_ticker_counts_as_a_source_of_its_own_exchange() -> None:
+    """Of two exchanges one may be converted; without a rate the other is alone, and there is no price."""
+    rules = msgspec.structs.replace(RULES, min_sources=2)
+    own = Ticker("kraken", "btcusd", Decimal(79_990), Decimal(1), NOW)
+    outcome = aggregate(BTCUSD, [own, converted(ticker(), rate())], rules, NOW)
+    assert isinstance(outcome, Price)
+    assert (len(outcome.sources), outcome.degraded) == (2, False)
+    unrated = convert(BTCUSD, BTCUSDT, ticker(), None, OLDEST, NOW)
+    reasons = [one.reason for one in aggregate(BTCUSD, [own, unrated], rules, NOW).left_out]
+    assert reasons == [Reason.NO_RATE, Reason.TOO_FEW]
+    alone = aggregate(BTCUSD, [own, unrated], RULES, NOW)
+    assert isinstance(alone, Price)
+    assert alone.degraded  # binance trades it, through a rate that is missing now
 
 
 @pytest.mark.parametrize(
@@ -123,14 +153,14 @@ def test_what_cannot_be_converted_is_told(said: Ticker, by: Price | None, reason
 def test_a_time_of_the_future_is_not_hidden_behind_the_rates(seconds: float) -> None:
     """It would be left out unconverted, and so it is converted."""
     found = converted(ticker(timestamp=NOW + seconds), rate())
-    (left_out,) = aggregate(BTCUSD, [found], Rules(10, Decimal("0.05"), 1), NOW).left_out
+    (left_out,) = aggregate(BTCUSD, [found], RULES, NOW).left_out
     assert left_out.reason is Reason.FROM_THE_FUTURE
 
 
 def test_a_time_that_is_none_stays_none() -> None:
     """And is left out for it."""
     found = converted(ticker(timestamp=math.nan), rate())
-    (left_out,) = aggregate(BTCUSD, [found], Rules(10, Decimal("0.05"), 1), NOW).left_out
+    (left_out,) = aggregate(BTCUSD, [found], RULES, NOW).left_out
     assert left_out.reason is Reason.TOO_OLD
 
 

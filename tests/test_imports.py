@@ -12,7 +12,7 @@ PACKAGE = ROOT / "aggregator"
 # Each layer may import the layers above it in this list, and nothing else of ours.
 LAYERS = [
     ["models", "clock"],
-    ["errors"],
+    ["errors", "weights"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections"],
     ["conversion", "tracing", "newest"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
@@ -43,7 +43,18 @@ HOMES = {
     "psutil": ["metrics/machine.py"],
     "opentelemetry": ["telemetry.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles", "rejections"]
+PURE = [
+    "models",
+    "errors",
+    "tiers",
+    "weights",
+    "pricing",
+    "conversion",
+    "quorum",
+    "popularity",
+    "candles",
+    "rejections",
+]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",

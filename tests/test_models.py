@@ -45,7 +45,18 @@ def test_the_body_is_what_the_contract_shows() -> None:
         "sources": 2,
         "spread": 0.0002019346379,
         "stale": False,
+        "degraded": True,
     }
+
+
+def test_a_price_kept_before_there_was_degraded_says_it_all_the_same() -> None:
+    """It follows from who was left out, which every store has kept; a row that has not is of all."""
+    kept = b'{"asset":"btcusdt","price":1,"timestamp":1.0,"tier":"hot","spread":0,"updated_at":1.0,"sources":[]%b}'
+    told = b',"left_out":[{"exchange":"exchange2","reason":"%b"}]'
+    assert decode_price(kept % (told % b"late")).degraded is True
+    assert decode_price(kept % (told % b"not_listed")).degraded is False
+    assert decode_price(kept % b"").degraded is False
+    assert b"degraded" not in encode(price())  # so that processes of either version read each other's
 
 
 def test_stale_begins_after_its_age() -> None:

@@ -5,6 +5,7 @@ import math
 from decimal import Context, Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +14,15 @@ from aggregator.models import FUTURE_TOLERANCE, LeftOut, NoPrice, Price, Reason,
 from aggregator.pricing import Rules, aggregate
 from tests.parts.examples import BTC, NOW, ticker
 
-RULES = Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=1)
+RULES = Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal(1))
 TEN_DIGITS = Context(prec=10)
 
 prices = st.decimals(min_value="0.00000001", max_value="9999999", places=8)
 volumes = st.decimals(min_value="0.0001", max_value="999999999", places=4)
+# Plain weights by volume, the default cap, caps that several reach at once, and equal weights.
+rules = st.sampled_from(["1", "0.5", "0.4", "0.3", "0.25", "0.000001"]).map(
+    lambda cap: Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal(cap))
+)
 
 
 @st.composite
@@ -50,7 +55,7 @@ def reasons(tickers: list[Ticker | LeftOut], rules: Rules = RULES) -> dict[str, 
 
 
 def test_the_price_is_weighted_by_base_volume() -> None:
-    """100 x 1 and 102 x 3 make 101.5."""
+    """Without a cap, 100 x 1 and 102 x 3 make 101.5."""
     price = priced([ticker("a", "100", "1", NOW - 2), ticker("b", "102", "3", NOW - 1)])
     assert price.price == Decimal("101.5")
     assert price.timestamp == NOW - 1
@@ -61,42 +66,42 @@ def test_the_price_is_weighted_by_base_volume() -> None:
 
 @given(agreeing_tickers())
 def test_the_price_is_the_exact_quotient_rounded_once(tickers: list[Ticker]) -> None:
-    """It equals sum(p*v)/sum(v), computed in fractions, to the tenth digit."""
+    """Without a cap it equals sum(p*v)/sum(v), computed in fractions, to the tenth digit."""
     turnover = sum((Fraction(one.price) * Fraction(one.volume) for one in tickers), Fraction())
     exact = turnover / sum((Fraction(one.volume) for one in tickers), Fraction())
     assert priced(tickers).price == TEN_DIGITS.divide(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
-@given(agreeing_tickers())
-def test_the_price_lies_between_the_lowest_and_the_highest(tickers: list[Ticker]) -> None:
+@given(agreeing_tickers(), rules)
+def test_the_price_lies_between_the_lowest_and_the_highest(tickers: list[Ticker], rules: Rules) -> None:
     """Within [min, max] of those used; as the price has ten digits, so have the bounds."""
     used = [TEN_DIGITS.plus(one.price) for one in tickers]
-    assert min(used) <= priced(tickers).price <= max(used)
+    assert min(used) <= priced(tickers, rules).price <= max(used)
 
 
-@given(agreeing_tickers())
-def test_the_order_of_tickers_never_matters(tickers: list[Ticker]) -> None:
+@given(agreeing_tickers(), rules)
+def test_the_order_of_tickers_never_matters(tickers: list[Ticker], rules: Rules) -> None:
     """Any permutation makes the same price, sources and all."""
-    expected = aggregate(BTC, tickers, RULES, NOW)
+    expected = aggregate(BTC, tickers, rules, NOW)
     for order in itertools.islice(itertools.permutations(tickers), 12):
-        assert aggregate(BTC, list(order), RULES, NOW) == expected
+        assert aggregate(BTC, list(order), rules, NOW) == expected
 
 
-@given(agreeing_tickers(), st.integers(-6, 6))
-def test_scaling_every_price_scales_the_price(tickers: list[Ticker], power: int) -> None:
+@given(agreeing_tickers(), st.integers(-6, 6), rules)
+def test_scaling_every_price_scales_the_price(tickers: list[Ticker], power: int, rules: Rules) -> None:
     """A power of ten moves the point and no digit."""
     factor = Decimal(10) ** power
     scaled = [Ticker(t.exchange, t.symbol, t.price * factor, t.volume, t.timestamp) for t in tickers]
-    assert priced(scaled).price == priced(tickers).price * factor
-    assert priced(scaled).spread == priced(tickers).spread
+    assert priced(scaled, rules).price == priced(tickers, rules).price * factor
+    assert priced(scaled, rules).spread == priced(tickers, rules).spread
 
 
-@given(agreeing_tickers(), st.integers(-6, 6))
-def test_scaling_every_volume_changes_nothing(tickers: list[Ticker], power: int) -> None:
+@given(agreeing_tickers(), st.integers(-6, 6), rules)
+def test_scaling_every_volume_changes_nothing(tickers: list[Ticker], power: int, rules: Rules) -> None:
     """Only shares of the volume count."""
     factor = Decimal(10) ** power
     scaled = [Ticker(t.exchange, t.symbol, t.price, t.volume * factor, t.timestamp) for t in tickers]
-    assert priced(scaled).price == priced(tickers).price
+    assert priced(scaled, rules).price == priced(tickers, rules).price
 
 
 @given(prices, st.decimals(min_value="0.953", max_value="1.049", places=3), volumes, volumes, volumes, st.data())
@@ -137,9 +142,11 @@ def test_where_no_majority_agrees_there_is_no_price(prices: list[str]) -> None:
 
 
 def test_two_that_agree_make_a_price() -> None:
-    """Each within five per cent of the middle of the two."""
-    assert len(priced([ticker("a", "100"), ticker("b", "110")]).sources) == 2
-    assert reasons([ticker("a", "100"), ticker("b", "111")]) == dict.fromkeys("ab", Reason.DISAGREEMENT)
+    """The higher is at most five per cent above the lower, so that neither can lie any further from the other."""
+    assert len(priced([ticker("a", "100"), ticker("b", "105")]).sources) == 2
+    apart = [ticker("a", "100"), ticker("b", "105.0000001")]
+    assert reasons(list(apart)) == dict.fromkeys("ab", Reason.DISAGREEMENT)
+    assert aggregate(BTC, apart, RULES, NOW).left_out[0].detail == "lower price 100"
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "NaN", "sNaN", "Infinity", "-Infinity", "1E+400", "1E-400"])
@@ -183,11 +190,21 @@ def test_an_answer_for_another_symbol_never_counts() -> None:
 
 
 def test_too_few_sources_make_no_price() -> None:
-    """With min_sources 2, one is no price; the reasons of the others are told."""
-    outcome = aggregate(
-        BTC, [ticker("a"), LeftOut("b", Reason.TIMEOUT)], Rules(10, Decimal("0.05"), min_sources=2), NOW
-    )
-    assert outcome == NoPrice("btcusdt", (LeftOut("b", Reason.TIMEOUT),))
+    """With min_sources 2, one is no price; its ticker is shown, and the reasons of the others are told."""
+    rules = msgspec.structs.replace(RULES, min_sources=2)
+    outcome = aggregate(BTC, [ticker("a"), LeftOut("b", Reason.TIMEOUT)], rules, NOW)
+    alone = LeftOut("a", Reason.TOO_FEW, "1 of at least 2 that agree", Decimal(100), Decimal(1), NOW)
+    assert outcome == NoPrice("btcusdt", (alone, LeftOut("b", Reason.TIMEOUT)))
+
+
+def test_two_that_agree_are_too_few_where_three_are_needed() -> None:
+    """With an outlier beside them, each of the three is told why there is no price."""
+    rules = msgspec.structs.replace(RULES, min_sources=3)
+    assert reasons([ticker("a"), ticker("b"), ticker("c", "300")], rules) == {
+        "a": Reason.TOO_FEW,
+        "b": Reason.TOO_FEW,
+        "c": Reason.OUTLIER,
+    }
 
 
 def test_nobody_answered() -> None:

@@ -76,7 +76,7 @@ class Parts:
             Publisher(self.cache.newest, sinks, self.freshness, self.metrics),
             self.freshness,
             self.metrics,
-            Policy(Decimal("0.05"), min_sources, GRACE, lane),
+            Policy(Decimal("0.05"), min_sources, Decimal("0.5"), GRACE, lane),
             clock=clock,
         )
 

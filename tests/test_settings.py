@@ -2,6 +2,7 @@
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,34 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("AGGREGATOR_MEDIUM_SIZE", "")
     settings = load({"port": "4321"})
     assert (settings.port, settings.hot_size, settings.medium_size) == (4321, 7, 180)
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "given", "expected"),
+    [
+        (None, None, 2),
+        ("binance,kraken", None, 2),
+        ("binance", None, 1),
+        ("kraken=replay+file://kraken.rec.gz", None, 1),
+        (None, "1", 1),
+        ("binance,kraken,okx", "3", 3),
+        (None, "", 2),
+    ],
+)
+def test_nobody_is_believed_alone_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, exchanges: str | None, given: str | None, expected: int
+) -> None:
+    """Two sources are needed where several exchanges are named, one where one is; what is set wins."""
+    if given is not None:
+        monkeypatch.setenv("AGGREGATOR_MIN_SOURCES", given)
+    settings = load({} if exchanges is None else {"exchanges": exchanges})
+    assert (settings.min_sources, settings.max_weight) == (expected, Decimal("0.5"))
+
+
+def test_a_default_that_cannot_be_derived_is_no_mistake() -> None:
+    """Where EXCHANGES is wrong, that alone is said."""
+    (mistake,) = mistakes(exchanges="nosuch")
+    assert mistake.startswith("AGGREGATOR_EXCHANGES=nosuch: ")
 
 
 def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +148,10 @@ def test_a_mistake_beside_what_kubernetes_sets(monkeypatch: pytest.MonkeyPatch, 
         ("hot_size", "-1"),
         ("min_sources", "0"),
         ("min_sources", "4"),
+        ("max_weight", "0"),
+        ("max_weight", "1.01"),
+        ("max_weight", "NaN"),
+        ("max_weight", "0.1234567"),
         ("exchanges", "a=mock+http://127.0.0.1:99999"),
         ("exchange_concurrency", "1"),
         ("max_in_flight", "0"),

@@ -143,7 +143,7 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
     cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Hub())
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
-    policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, grace=0.1, lane=4)
+    policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"), grace=0.1, lane=4)
     freshness = Freshness(CATALOG, metrics)
     found = Refresher(
         CATALOG,

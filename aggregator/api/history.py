@@ -27,7 +27,7 @@ USUAL_CANDLES = 500
 _AHEAD = 3600.0  # seconds past now that an open end reaches, as exchange clocks may run ahead of ours
 _STORE_SECONDS = 1.5  # for one answer of the store; shorter than a process told to stop waits for its requests
 _RETRY_AFTER = {"Retry-After": "1"}
-_PRICE_COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at")
+_PRICE_COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at", "degraded")
 _CANDLE_COLUMNS = ("start", "time", "open", "high", "low", "close", "count")
 
 Row = dict[str, object]
@@ -180,6 +180,7 @@ def _price_row(price: Price) -> Row:
         len(price.sources),
         price.spread,
         price.updated_at,
+        price.degraded,
     )
     return dict(zip(_PRICE_COLUMNS, shown, strict=True))
 
@@ -202,8 +203,13 @@ def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool) -> s
     writer = csv.DictWriter(text, columns)
     if header:
         writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    """Return what the table shows: true and false as in JSON."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 async def _csv_lines(found: AsyncIterator[list[Candle]]) -> AsyncIterator[str]:

@@ -83,7 +83,7 @@ def _compare(timestamp: float, seen: Seen) -> None:
 
 def _judged(check: str, asset: Asset, answer: Ticker | LeftOut, milliseconds: float, settings: Settings) -> Finding:
     now = time.time()
-    rules = Rules(settings.cadence[asset.tier].max_age, settings.max_deviation, min_sources=1)
+    rules = Rules(settings.cadence[asset.tier].max_age, settings.max_deviation, 1, settings.max_weight)
     judged = aggregate(asset, [answer], rules, now)
     if isinstance(judged, NoPrice):
         return _left_out(check, judged.left_out[0], asset)

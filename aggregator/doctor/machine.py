@@ -30,7 +30,8 @@ async def settings_check(settings: Settings) -> Sequence[Finding]:
         found.append(odd("settings", says, "set AGGREGATOR_API_KEYS, or see that only you reach it (AGGREGATOR_HOST)"))
     if settings.min_sources == len(names) > 1:
         says = f"a price needs all {len(names)} exchanges, so one that is away stops every price"
-        found.append(odd("settings", says, "lower AGGREGATOR_MIN_SOURCES"))
+        mend = "name another one, or lower AGGREGATOR_MIN_SOURCES; with 1, a venue that answers alone is believed"
+        found.append(odd("settings", says, mend))
     stores = f"cache {place(settings.cache_url)}, history {settings.history_url.partition('?')[0]}"
     return found or [fine("settings", f"role {settings.role}, {stores}, exchanges {', '.join(names)}")]
 

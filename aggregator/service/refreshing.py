@@ -116,6 +116,7 @@ def _policy(settings: Settings) -> Policy:
     return Policy(
         max_deviation=settings.max_deviation,
         min_sources=settings.min_sources,
+        max_weight=settings.max_weight,
         grace=settings.grace,
         lane=settings.exchange_concurrency // _LANES,
     )

@@ -1,9 +1,10 @@
 """What every answer must hold to, whatever is broken around the service; checked afterwards, in bulk.
 
 The truth is the mock market itself, a pure function of venue, symbol and time. A price with the exchange time T is a
-mean, with weights above zero, of tickers none of which is later than T: T is the newest among them. And none is older
-than T less the exchange timeout: all are asked at one moment, each stamps its ticker when it answers, and who answers
-later than the timeout has no part. (A feed that stands still stamps the past; it counts while its ticker is no older
+mean, with weights above zero, of tickers none of which is later than T: T is the newest among them, or the service's
+own time where that is earlier, which it is only where a venue's clock is ahead. And none is older than T less the
+exchange timeout: all are asked at one moment, each stamps its ticker when it answers, and who answers later than the
+timeout has no part. (A feed that stands still stamps the past; it counts while its ticker is no older
 than two intervals, so there the window is those.) So it lies between the lowest and the highest price that any venue
 had in the window; a liar's ticker, or one from another time, would show as soon as it moves the price out of some
 0.2 %. /sources shows the tickers one by one: those must be the venue's of that very time, to the digit.

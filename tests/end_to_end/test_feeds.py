@@ -45,8 +45,9 @@ class Scene:
         )
 
     def service(self, *command: str, **settings: object) -> Service:
-        """Start a command on them."""
+        """Start a command on them. Each pair trades at one of the two, so a single source makes a price."""
         chosen: dict[str, object] = {"symbols_file": self.folder / "symbols.csv", "exchanges": self.exchanges}
+        chosen["min_sources"] = 1
         return Service(self.folder, *command, **(chosen | EVERY | settings))
 
 

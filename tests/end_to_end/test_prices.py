@@ -15,7 +15,18 @@ from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
 
-KEYS = ["asset", "price", "last_updated", "time_ago", "refresh_tier", "timestamp", "sources", "spread", "stale"]
+KEYS = [
+    "asset",
+    "price",
+    "last_updated",
+    "time_ago",
+    "refresh_tier",
+    "timestamp",
+    "sources",
+    "spread",
+    "stale",
+    "degraded",
+]
 
 
 def test_all_assets_have_a_price(service: Service) -> None:
@@ -37,7 +48,8 @@ def test_a_price_as_the_contract_shows_it(service: Service) -> None:
     assert answer.headers["content-type"] == "application/json"
     body = answer.json
     assert list(body) == KEYS
-    assert (body["asset"], body["refresh_tier"], body["sources"], body["stale"]) == ("btcusdt", "hot", 3, False)
+    assert (body["asset"], body["refresh_tier"], body["sources"]) == ("btcusdt", "hot", 3)
+    assert (body["stale"], body["degraded"]) == (False, False)
     assert 10_000 < body["price"] < 100_000
     shown = datetime.strptime(body["last_updated"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     assert shown.timestamp() == int(body["timestamp"])
@@ -46,14 +58,18 @@ def test_a_price_as_the_contract_shows_it(service: Service) -> None:
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "shibusdt", "ethbtc"])
 def test_the_price_is_that_of_its_sources_to_the_digit(service: Service, symbol: str) -> None:
-    """sum(p*v)/sum(v) of the tickers it says it used, in ten digits; the newest of their times; their spread."""
+    """From the tickers at /sources, each with its volume up to half of the whole; the newest time; the spread."""
     body = service.get(f"/prices/{symbol}/sources").json
     sources = body["sources"]
     assert [source["exchange"] for source in sources] == list(NAMES)
     exact, ten = Context(prec=100), Context(prec=10)
-    products = [exact.multiply(Decimal(source["price"]), Decimal(source["volume"])) for source in sources]
-    volume = sum(Decimal(source["volume"]) for source in sources)
-    assert body["price"] == ten.divide(sum(products), volume)
+    volumes = [Decimal(source["volume"]) for source in sources]
+    largest = max(volumes)
+    counted = [min(volume, sum(volumes) - largest) for volume in volumes]  # of three, one may be above half
+    products = [exact.multiply(Decimal(source["price"]), one) for source, one in zip(sources, counted, strict=True)]
+    assert body["price"] == ten.divide(sum(products), sum(counted))
+    for source, one in zip(sources, counted, strict=True):
+        assert abs(source["weight"] - one / sum(counted)) <= Decimal("0.0000005")
     assert body["timestamp"] == max(source["timestamp"] for source in sources)
     prices = [Decimal(source["price"]) for source in sources]
     assert body["spread"] == ten.divide(max(prices) - min(prices), Decimal(body["price"]))
@@ -72,7 +88,7 @@ def test_an_outlier_is_left_out_and_shown(service: Service, market: Market) -> N
     market.exchanges["exchange2"].faults(price_factor=3)
     before = service.get("/prices/btcusdt").json["price"]
     after = service.post("/refresh/btcusdt").json
-    assert after["sources"] == 2
+    assert (after["sources"], after["degraded"]) == (2, True)
     assert abs(after["price"] - before) / before < Decimal("0.05")
     left_out = service.get("/prices/btcusdt/sources").json["left_out"]
     assert [(one["exchange"], one["reason"]) for one in left_out] == [("exchange2", "outlier")]

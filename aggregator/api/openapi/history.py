@@ -34,6 +34,7 @@ _ROW: Json = {
     "sources": 3,
     "spread": 0.0002019346379,
     "updated_at": 1795241427.123456,
+    "degraded": False,
 }
 _CANDLE: Json = {
     "start": 1795241400,
@@ -48,7 +49,8 @@ _CURSOR = "AAECAwQFBgdbImJ0Y3VzZHQiLDAsMSx0cnVlXQ"
 
 
 def _csv(row: Json) -> str:
-    return "\r\n".join([",".join(row), ",".join(map(str, row.values())), ""])
+    cells = (str(value).lower() if isinstance(value, bool) else str(value) for value in row.values())
+    return "\r\n".join([",".join(row), ",".join(cells), ""])
 
 
 _REFUSALS: Json = {

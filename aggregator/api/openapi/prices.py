@@ -31,13 +31,14 @@ PRICE: Json = {
     "sources": 3,
     "spread": 0.0002019346379,
     "stale": False,
+    "degraded": False,
 }
 _SOURCE: Json = {
     "exchange": "exchange1",
     "price": 77896.49245,
     "volume": 1234.5,
     "timestamp": 1795241427.047,
-    "weight": 1,
+    "weight": 0.5,
 }
 _LATE: Json = {"exchange": "exchange2", "reason": Reason.LATE.value, "detail": "not within 0.25 s of the majority"}
 _OUTLIER: Json = {
@@ -49,6 +50,11 @@ _OUTLIER: Json = {
     "timestamp": 1795241426.9,
 }
 _APART: Json = _OUTLIER | {"reason": Reason.DISAGREEMENT.value, "detail": "median 155792.9462"}
+_MADE_OF: Json = {
+    "degraded": True,
+    "sources": [_SOURCE, _SOURCE | {"exchange": "exchange4"}],
+    "left_out": [_LATE, _OUTLIER],
+}
 _KNOWN = ("ETag", "MaxAge")
 _ASK = "Give either assets or tier, not both."
 
@@ -110,7 +116,7 @@ OPERATIONS: Operations = {
         {
             "200": response(
                 "Each exchange's ticker and weight, or why it was left out",
-                json(model(PriceSources), PRICE | {"sources": [_SOURCE], "left_out": [_LATE, _OUTLIER]}),
+                json(model(PriceSources), PRICE | _MADE_OF),
                 ("NoStore",),
             ),
             "400": ref("responses", "BadSymbol"),

@@ -64,7 +64,7 @@ PriceSources = msgspec.defstruct(
 
 
 class StoredPrice(Struct, frozen=True):
-    """A price as history has it; `updated_at` is our own time of computing it."""
+    """A price as history has it; `updated_at` is our own time of computing it, `degraded` as of that time."""
 
     asset: Symbol
     timestamp: Seconds
@@ -73,6 +73,7 @@ class StoredPrice(Struct, frozen=True):
     sources: Count
     spread: Annotated[float, Meta(ge=0)]
     updated_at: Seconds
+    degraded: bool
 
 
 class HistoryPage(Struct, frozen=True):
@@ -169,9 +170,10 @@ _PRICE: dict[str, dict[str, Any]] = {
     "last_updated": {"description": "UTC", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"},
     "time_ago": {"description": "The age, rounded down", "pattern": "^[0-9]+[smhd] ago$"},
     "refresh_tier": {"description": "How often it is refreshed"},
-    "timestamp": {"description": "The newest exchange time among the sources, in unix seconds"},
+    "timestamp": {"description": "The newest exchange time among the sources, never later than ours, in unix seconds"},
     "spread": {"description": "(highest - lowest) / price of the sources"} | _FROM_ZERO,
     "stale": {"description": "Older than 1.5 intervals of its tier"},
+    "degraded": {"description": "Made of fewer exchanges than list the asset"},
 }
 _COUNTED = {"sources": {"description": "How many exchanges it was made of", "minimum": 1}}
 # What the models do not say of their fields, as no store or exchange has to be told.
@@ -184,7 +186,7 @@ _MORE: dict[str, dict[str, dict[str, Any]]] = {
     "Source": {
         "price": _ABOVE_ZERO,
         "volume": {"description": "In units of the base"} | _ABOVE_ZERO,
-        "weight": {"description": "Its share of the volume"} | _FROM_ZERO | {"maximum": 1},
+        "weight": {"description": "Its share of the volume, up to MAX_WEIGHT"} | _FROM_ZERO | {"maximum": 1},
         "clock": {"description": "Whose time it has: the exchange's own, or ours of when its answer was received"},
     },
     "Missing": {"reason": {"enum": [INVALID_SYMBOL, NOT_FOUND, NO_PRICE]}},

@@ -84,7 +84,8 @@ export class Detail {
     write(this.facts.age, known ? `${format.age(age)}${stale ? ", stale" : ""}` : "\u2013");
     mark(this.facts.age, "data-stale", stale ? "true" : null);
     write(this.facts.time, known ? format.clock(row.timestamp) : "\u2013");
-    write(this.facts.sources, known ? `${row.sources}${context.exchanges ? ` of ${context.exchanges}` : ""}` : "\u2013");
+    const sources = `${row.sources}${context.exchanges ? ` of ${context.exchanges}` : ""}`;
+    write(this.facts.sources, known ? `${sources}${row.degraded ? ", degraded" : ""}` : "\u2013");
     write(this.facts.spread, known ? format.percent(row.spread, 4) : "\u2013");
     const waited = context.now - this.#sourcesAt;
     if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);

@@ -121,7 +121,7 @@ const REASONS = {
   from_the_future: "time ahead of ours",
   outlier: "too far from the others",
   disagreement: "too few agree",
-  too_few: "too few besides",
+  too_few: "fewer than a price needs",
 };
 
 export function reason(code) {

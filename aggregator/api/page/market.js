@@ -24,6 +24,7 @@ export class Market {
     row.tier = body.refresh_tier;
     row.sources = body.sources;
     row.spread = body.spread;
+    row.degraded = body.degraded;
     if (row.points) addPoint(row.points, body.timestamp, body.price);
     return news ? row : null;
   }
@@ -43,7 +44,7 @@ export class Market {
     if (!row) {
       row = {
         symbol, base: "", quote: "", tier: "cold", rank: this.rows.size + 1,
-        price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, points: null,
+        price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, degraded: false, points: null,
       };
       this.rows.set(symbol, row);
     }

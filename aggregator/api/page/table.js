@@ -197,8 +197,8 @@ function fill(slot, row, { now, staleAfter, exchanges }) {
   mark(slot.element, "data-stale", known && age > staleAfter(row.tier) ? "true" : null);
   mark(slot.element, "data-tier", row.tier);
   write(slot.tier, row.tier);
-  const short = known && row.sources < exchanges;
-  write(slot.count, !known ? "\u2013" : short ? `${row.sources} of ${exchanges}` : String(row.sources));
+  const short = known && row.degraded;
+  write(slot.count, !known ? "\u2013" : short && exchanges ? `${row.sources} of ${exchanges}` : String(row.sources));
   mark(slot.dots, "data-state", !known ? null : short ? "warn" : "good");
   write(slot.spread, known ? format.percent(row.spread, 3) : "\u2013");
   drawSpark(slot, row);
