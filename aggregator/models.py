@@ -21,10 +21,7 @@ class Tier(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use.
-
-    Of the second, `too_few` is a good ticker that had too few others beside it.
-    """
+    """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use."""
 
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
@@ -44,7 +41,6 @@ class Reason(StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     OUTLIER = "outlier"
     DISAGREEMENT = "disagreement"
-    TOO_FEW = "too_few"
 
 
 class Clock(StrEnum):

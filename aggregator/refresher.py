@@ -20,7 +20,7 @@ from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.ports import Exchange, Job, Store, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.quorum import Quorum
-from aggregator.rejections import Change, Rejections, in_full
+from aggregator.rejections import Change, Rejections
 from aggregator.tiers import TOGETHER, Catalog
 from aggregator.tracing import UNTRACED, Tracer, Value
 
@@ -208,7 +208,6 @@ class Refresher:
         outcomes: Outcomes = {}
         for number, (asset, answers) in enumerate(answered, start=1):
             outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
-            outcome = in_full(outcome, answers, self._policy.min_sources)
             outcomes[asset.symbol] = outcome
             for left_out in outcome.left_out:
                 self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()

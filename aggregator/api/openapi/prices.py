@@ -48,7 +48,7 @@ _OUTLIER: Json = {
     "volume": 1000,
     "timestamp": 1795241426.9,
 }
-_APART: Json = _OUTLIER | {"reason": Reason.DISAGREEMENT.value, "detail": "median 155792.9462"}
+_APART: Json = _OUTLIER | {"reason": Reason.DISAGREEMENT.value, "detail": "lower price 77896.49245"}
 _KNOWN = ("ETag", "MaxAge")
 _ASK = "Give either assets or tier, not both."
 

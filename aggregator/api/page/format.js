@@ -121,7 +121,6 @@ const REASONS = {
   from_the_future: "time ahead of ours",
   outlier: "too far from the others",
   disagreement: "too few agree",
-  too_few: "too few besides",
 };
 
 export function reason(code) {
