@@ -21,7 +21,7 @@ from aggregator.ports import Exchange, Job, Near, Trigger, Work
 from aggregator.pricing import Rules, aggregate
 from aggregator.publisher import Publisher
 from aggregator.quorum import Quorum
-from aggregator.rejections import Change, Rejections, in_full
+from aggregator.rejections import Change, Rejections
 from aggregator.tiers import TOGETHER, Catalog
 from aggregator.tracing import UNTRACED, Tracer, Value
 
@@ -217,7 +217,6 @@ class Refresher:
             self._wall.witness(times_of(answers for _, answers in answered))
         for number, (asset, answers) in enumerate(answered, start=1):
             outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
-            outcome = in_full(outcome, answers, self._policy.min_sources)
             outcomes[asset.symbol] = outcome
             for left_out in outcome.left_out:
                 self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()

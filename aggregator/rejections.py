@@ -9,11 +9,11 @@ ticker is not judged: its breaker, and the time since its last ticker, tell of t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
-from aggregator.models import LeftOut, NoPrice, Price, Reason, Ticker
+from aggregator.models import NoPrice, Price, Reason
 
 REJECTED = frozenset(
     {
@@ -139,19 +139,3 @@ class _Venue:
 def window_seconds(shortest_interval: float) -> float:
     """Return how long a window is where the hottest assets are refreshed so often: two of their intervals, bounded."""
     return min(_LONGEST, max(_SHORTEST, 2 * shortest_interval))
-
-
-def in_full(outcome: Price | NoPrice, answers: Sequence[Ticker | LeftOut], need: int) -> Price | NoPrice:
-    """Return `outcome` with every answer in it: of no price, also the good tickers, which were too few to make one."""
-    if isinstance(outcome, Price):
-        return outcome
-    told = {one.exchange for one in outcome.left_out}
-    alone = [one for one in answers if isinstance(one, Ticker) and one.exchange not in told]
-    if not alone:
-        return outcome
-    detail = f"nothing wrong with it, but {len(alone)} of at least {need} tickers make no price"
-    more = [
-        LeftOut(one.exchange, Reason.TOO_FEW, detail, one.price, one.volume, one.timestamp, one.converted)
-        for one in alone
-    ]
-    return NoPrice(outcome.asset, tuple(sorted([*outcome.left_out, *more], key=lambda one: one.exchange)))

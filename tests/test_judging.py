@@ -1,12 +1,10 @@
-"""What the refresher makes of tickers that do not count: logged once, counted, and told where no price is made."""
+"""What the refresher makes of tickers that do not count: logged once, and counted."""
 
 from collections.abc import AsyncIterator
-from decimal import Decimal
 
 import pytest
 from structlog.testing import capture_logs
 
-from aggregator.models import NoPrice, Reason
 from aggregator.rejections import LEAST
 from tests.parts.examples import BTC
 from tests.test_refresher import Parts
@@ -14,24 +12,10 @@ from tests.test_refresher import Parts
 
 @pytest.fixture
 async def parts() -> AsyncIterator[Parts]:
-    """Return a refresher with three exchanges, of which two make a price."""
-    parts = Parts(min_sources=2)
+    """Return a refresher with three exchanges."""
+    parts = Parts()
     yield parts
     await parts.refresher.close(0.1)
-
-
-async def test_good_tickers_that_are_too_few_are_told(parts: Parts) -> None:
-    """Of no price, each exchange's answer is there: the good one with its price, the others with what was wrong."""
-    parts.exchanges[0].refuse(Reason.TIMEOUT)
-    parts.exchanges[1].price = "0"
-    outcome = await parts.refresher.refresh(BTC, "force")
-    assert isinstance(outcome, NoPrice)
-    told = {one.exchange: (one.reason, one.price) for one in outcome.left_out}
-    assert told == {
-        "exchange1": (Reason.TIMEOUT, None),
-        "exchange2": (Reason.BAD_PRICE, None),
-        "exchange3": (Reason.TOO_FEW, Decimal(102)),
-    }
 
 
 async def test_tickers_are_counted_by_what_became_of_them(parts: Parts) -> None:

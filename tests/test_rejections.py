@@ -1,4 +1,4 @@
-"""When an exchange's tickers count as rejected: the state machine, and every answer told where no price is made."""
+"""When an exchange's tickers count as rejected, and when they count again."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Source, Tier
-from aggregator.rejections import LEAST, Change, Rejection, Rejections, in_full, window_seconds
-from tests.parts.examples import BTC, NOW, ticker
+from aggregator.rejections import LEAST, Change, Rejection, Rejections, window_seconds
+from tests.parts.examples import NOW
 
 WINDOW = 10.0
 ASSETS = [f"asset{number}" for number in range(20)]
@@ -75,9 +75,9 @@ def test_where_two_disagree_both_are_named() -> None:
 
 
 def test_what_gave_no_ticker_is_not_judged() -> None:
-    """Neither is a good ticker that was too few; an exchange that falls silent stays what it was."""
+    """An exchange that falls silent stays what it was."""
     rejections = Rejections(WINDOW)
-    for reason in (Reason.TIMEOUT, Reason.NOT_LISTED, Reason.LATE, Reason.BREAKER_OPEN, Reason.TOO_FEW):
+    for reason in (Reason.TIMEOUT, Reason.NOT_LISTED, Reason.LATE, Reason.BREAKER_OPEN):
         for number in range(9):
             assert rejections.note([outcome(name, reason) for name in ASSETS], number * WINDOW) == []
     assert rejections.of(LIAR) is None
@@ -123,20 +123,3 @@ def test_a_window_has_bounds(interval: float) -> None:
     """Two of the hottest intervals, from 2 s to a minute."""
     assert 2.0 <= window_seconds(interval) <= 60.0
     assert window_seconds(5) == WINDOW
-
-
-def test_a_good_ticker_without_a_second_is_told() -> None:
-    """Of no price, every exchange's answer is there, with its numbers; a price is left as it is."""
-    silent = LeftOut("exchange2", Reason.TIMEOUT, "no answer")
-    found = in_full(NoPrice("btcusdt", (silent,)), [ticker("exchange3"), silent, ticker("exchange1")], 3)
-    assert [(one.exchange, one.reason) for one in found.left_out] == [
-        ("exchange1", Reason.TOO_FEW),
-        ("exchange2", Reason.TIMEOUT),
-        ("exchange3", Reason.TOO_FEW),
-    ]
-    assert (found.left_out[0].price, found.left_out[0].timestamp) == (Decimal(100), NOW)
-    assert found.left_out[0].detail == "nothing wrong with it, but 2 of at least 3 tickers make no price"
-    whole = NoPrice(BTC.symbol, (silent,))
-    assert in_full(whole, [silent], 2) is whole
-    price = outcome(BTC.symbol, None)
-    assert in_full(price, [ticker("exchange1")], 1) is price

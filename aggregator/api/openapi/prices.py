@@ -49,7 +49,7 @@ _OUTLIER: Json = {
     "volume": 1000,
     "timestamp": 1795241426.9,
 }
-_APART: Json = _OUTLIER | {"reason": Reason.DISAGREEMENT.value, "detail": "median 155792.9462"}
+_APART: Json = _OUTLIER | {"reason": Reason.DISAGREEMENT.value, "detail": "lower price 77896.49245"}
 _MADE_OF: Json = {
     "degraded": True,
     "sources": [_SOURCE, _SOURCE | {"exchange": "exchange4"}],
