@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tests.chaos.recorder import PUBLISHED, PUSHED, STORED, Fault, Record, Reply, Seen
+from tests.chaos.recorder import EVENT, PUBLISHED, PUSHED, STORED, Fault, Record, Reply, Seen
 from tests.chaos.truth import Truth
 
 Key = tuple[str, float]
@@ -47,13 +47,16 @@ class Elsewhere(msgspec.Struct, frozen=True):
 
 
 def back_in_time(seen: Iterable[Seen]) -> list[Violation]:
-    """Return what a process, or a connection, showed though it had shown something newer before it was asked."""
+    """Return what a process, or a connection, showed though it had shown something newer before it was asked.
+
+    Events of a stream are compared within their connection only: a stream that is resumed begins with what was missed.
+    """
     current = [one for one in seen if one.kind not in (PUBLISHED, STORED)]
     by_server = _grouped((one for one in current if one.server), lambda one: (one.server, one.asset))
     overtaken = {
         id(one): _older(one, newer, f"process {one.server}")
         for its in by_server.values()
-        for one, newer in _overtaken(its)
+        for one, newer in _overtaken(its, judged=lambda one: one.kind != EVENT)
     }
     by_connection = _grouped(current, lambda one: (one.connection, one.asset))
     stepped = {
@@ -160,11 +163,7 @@ def _grouped(seen: Iterable[Seen], key: Callable[[Seen], object]) -> dict[object
     return groups
 
 
-def _always(_: Seen) -> bool:
-    return True
-
-
-def _overtaken(its: Sequence[Seen], judged: Callable[[Seen], bool] = _always) -> Iterator[tuple[Seen, Seen]]:
+def _overtaken(its: Sequence[Seen], judged: Callable[[Seen], bool]) -> Iterator[tuple[Seen, Seen]]:
     """Yield each of one asset's prices that is older than the newest that was there before it was asked for."""
     received = sorted(its, key=lambda one: one.received)
     newest: Seen | None = None

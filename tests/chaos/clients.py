@@ -24,7 +24,7 @@ from websockets.exceptions import WebSocketException
 
 from aggregator.models import decode_prices
 from tests.chaos.parts import CHANNEL
-from tests.chaos.recorder import PUBLISHED, STORED, Record, Reply, Seen
+from tests.chaos.recorder import EVENT, PUBLISHED, SNAPSHOT, STORED, Record, Reply, Seen
 from tests.chaos.wire import Answered, Connection
 from tests.parts.live import stream
 
@@ -166,9 +166,9 @@ class Streamer(Client):
                 server = server or self.target.server(one.writer.get_extra_info("sockname")[1])
                 self.last_id = event.id or self.last_id
                 if event.name == "snapshot":
-                    self.notes.prices(self.name, server, connection, "snapshot", sent, event.data["prices"])
+                    self.notes.prices(self.name, server, connection, SNAPSHOT, sent, event.data["prices"])
                 elif event.name == "price":
-                    self.notes.prices(self.name, server, connection, "event", sent, [event.data])
+                    self.notes.prices(self.name, server, connection, EVENT, sent, [event.data])
 
 
 @dataclass(slots=True)
@@ -187,9 +187,9 @@ class SocketClient(Client):
                 message = json.loads(await one.recv(), parse_float=Decimal)
                 server = server or self.target.server(one.local_address[1])
                 if message["type"] == "snapshot":
-                    self.notes.prices(self.name, server, connection, "snapshot", sent, message["prices"])
+                    self.notes.prices(self.name, server, connection, SNAPSHOT, sent, message["prices"])
                 elif message["type"] == "price":
-                    self.notes.prices(self.name, server, connection, "event", sent, [message["price"]])
+                    self.notes.prices(self.name, server, connection, EVENT, sent, [message["price"]])
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -45,7 +46,8 @@ class Crowd:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        with suppress(RuntimeError):  # the loop is closed: one of them has failed
+            self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(STOP_SECONDS)
         assert not self._thread.is_alive(), "the clients do not end"
         if self._error is not None:

@@ -83,6 +83,10 @@ def kinds_for(deployment: Deployment) -> dict[str, list[Kind]]:
             Kind("exchanges", "killed and restarted", exchange, _exchange_killed(exchange))
             for exchange in deployment.market.exchanges
         ),
+        *(
+            Kind("exchanges", "three times the price, alone", exchange, _lying_alone(exchange))
+            for exchange in deployment.market.exchanges
+        ),
         Kind("stores", "gone", "redis", _redis_killed),
         Kind("stores", "paused", "redis", _redis_paused),
         Kind("stores", "flushed", "redis", _redis_flushed),
@@ -151,6 +155,19 @@ def _lying(exchange: str, faults: dict[str, object]) -> Active:
         deployment.market.exchanges[exchange].faults(**faults)
         yield
         deployment.market.exchanges[exchange].faults()
+
+    return active
+
+
+def _lying_alone(exchange: str) -> Active:
+    """Let it lie while the others refuse: by 429, which opens no breaker and so is over when it is over."""
+
+    @contextmanager
+    def active(deployment: Deployment, _: float) -> Iterator[None]:
+        for name, one in deployment.market.exchanges.items():
+            one.faults(**({"price_factor": 3} if name == exchange else {"rate_limit": 0}))
+        yield
+        deployment.market.sound()
 
     return active
 

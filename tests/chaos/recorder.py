@@ -11,7 +11,8 @@ from time import time
 
 import msgspec
 
-PUSHED = frozenset({"snapshot", "event"})
+EVENT, SNAPSHOT = "event", "snapshot"
+PUSHED = frozenset({EVENT, SNAPSHOT})
 PUBLISHED = "published"
 STORED = "stored"  # a row of /prices/{asset}/history, which is not "the price now"
 

@@ -76,6 +76,11 @@ class TestBackInTime:
         ]
         assert len(checker.back_in_time(events)) == 1
 
+    def test_a_stream_that_is_resumed_begins_with_what_was_missed(self) -> None:
+        """Older than what others have got since; but in order."""
+        resumed = [seen(time, 4, kind="event", connection=2) for time in (1, 2, 3)]
+        assert not checker.back_in_time([seen(3, 0, 3.5, kind="event", connection=1), *resumed])
+
     def test_rows_of_history_are_no_current_prices(self) -> None:
         """Nor is what Redis publishes an answer."""
         assert not checker.back_in_time(
