@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path, whole
+from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path, whole
 from aggregator.models import Asset, Ticker
 
 _KINDS: dict[int, type[ExchangeError]] = {
@@ -68,7 +68,7 @@ class Bybit(Dialect):
 
     public_url = "https://api.bybit.com"
     most_symbols = 1
-    budget = Budget(120, 300)
+    budget = Budget(100, 100, (Limit(600, 5),))
     listing = "/v5/market/instruments-info?category=spot"
 
     def name(self, asset: Asset) -> str:

@@ -2,7 +2,8 @@
 
 `time` is that of the last trade, so a pair that rarely trades is left out by its age: what it says is old. `volume` is
 that of 24 hours in base units. The answer does not repeat which product it is about, and there is none for several.
-10 calls a second, 15 at once, are allowed to an address. See docs.cdp.coinbase.com/exchange/rest-api
+An address has a bucket of 15 calls that is refilled at 10 a second; our own, of 5, sends no more than 15 in any second.
+See docs.cdp.coinbase.com/exchange/rest-api (rate-limits)
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, Maintenance, NotListed, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path
 from aggregator.models import Asset, Ticker
 
 _UNAVAILABLE = 503
@@ -39,7 +40,7 @@ class Coinbase(Dialect):
 
     public_url = "https://api.exchange.coinbase.com"
     most_symbols = 1
-    budget = Budget(10, 15)
+    budget = Budget(10, 5, (Limit(15, 1), Limit(615, 60)))
     listing = "/products"
 
     def name(self, asset: Asset) -> str:

@@ -30,14 +30,23 @@ class Market(msgspec.Struct, frozen=True):
     trading: bool = True
 
 
-class Budget(msgspec.Struct, frozen=True):
-    """What an exchange's documentation allows to one address: so much a second, and at most `burst` at once.
+class Limit(msgspec.Struct, frozen=True):
+    """A rate limit as an exchange documents it: at most `most` in any `seconds`, for one IP address."""
 
-    In calls, or in the weights that the exchange gives its calls.
+    most: float
+    seconds: float
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """The token bucket that keeps an exchange's documented limits: `burst` tokens, refilled at `a_second`.
+
+    In calls, or in the weights that the exchange gives its calls. A bucket lets `burst + a_second * seconds` through in
+    the worst window of that length, so this, in whole tokens, must not exceed any of the documented `limits`.
     """
 
     a_second: float
     burst: float
+    limits: tuple[Limit, ...] = ()
 
 
 # By our symbol: its ticker, or what the exchange said instead. Who is not in it is not listed there.

@@ -2,7 +2,9 @@
 
 The ticker says no time, so it has that of its receipt: a feed that stands still behind a living web server does not
 show. Answers go by Kraken's own key (XXBTZUSD for XBTUSD), which is what its listing calls a pair. One unknown pair
-refuses a whole call. One call a second is what an address may be sure of. See docs.kraken.com/api
+refuses a whole call. One call a second is what an address may be sure of (support.kraken.com, "What are the API rate
+limits?"); a little fewer, so that two that the network brings closer together are still a second apart.
+See docs.kraken.com/api
 """
 
 import re
@@ -12,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path
 from aggregator.models import Asset, Clock, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
@@ -51,7 +53,7 @@ class Kraken(Dialect):
 
     public_url = "https://api.kraken.com"
     most_symbols = 50
-    budget = Budget(1, 3)
+    budget = Budget(0.9, 1, (Limit(1, 1),))
     listing = "/0/public/AssetPairs"
 
     def name(self, asset: Asset) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path
 from aggregator.models import Asset, Ticker
 
 _KINDS: dict[str, type[ExchangeError]] = {
@@ -59,7 +59,7 @@ class Okx(Dialect):
 
     public_url = "https://www.okx.com"
     most_symbols = 1
-    budget = Budget(10, 20)
+    budget = Budget(8, 4, (Limit(20, 2),))
     listing = "/api/v5/public/instruments?instType=SPOT"
 
     def name(self, asset: Asset) -> str:
