@@ -12,6 +12,7 @@ from aggregator.models import Asset, Ticker
 
 T = TypeVar("T")
 
+_TAG = re.compile(r"<[^>]*>")
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -94,6 +95,11 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
+
+
+def shown(body: bytes) -> str:
+    """Return the beginning of a body that is not JSON, without tags and on one line, for an error's detail."""
+    return " ".join(_TAG.sub(" ", body[:2000].decode(errors="replace")).split())[:200]
 
 
 def whole(text: str) -> int | None:

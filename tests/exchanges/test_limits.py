@@ -49,9 +49,7 @@ class Timed(GuardedExchange):
         self._dialect = dialect
         self._listing_cost = dialect.listing_cost
         self._loop = asyncio.get_running_loop()
-        super().__init__(
-            "x", Metrics(CollectorRegistry()), slots, dialect.most_symbols, budget, clock=self._loop.time
-        )
+        super().__init__("x", Metrics(CollectorRegistry()), slots, dialect.most_symbols, budget, clock=self._loop.time)
 
     def _name_of(self, asset: Asset) -> str:
         return asset.symbol
@@ -77,8 +75,8 @@ async def sent(dialect: Dialect, budget: Budget, slots: int, waves: Sequence[Wav
         await asyncio.sleep(max(0.0, wave.at - asyncio.get_running_loop().time()))
         exchange.answer = wave.answer
         asset = Asset("btcusdt", "btc", "usdt", Tier.HOT if wave.hot else Tier.COLD, 1)
-        for _ in range(wave.calls):
-            tasks.append(asyncio.create_task(exchange.read_listing() if wave.listing else exchange.fetch([asset])))
+        calls = (exchange.read_listing() if wave.listing else exchange.fetch([asset]) for _ in range(wave.calls))
+        tasks += [asyncio.create_task(call) for call in calls]
     await asyncio.gather(*tasks)
     return exchange.sent
 

@@ -117,6 +117,15 @@ class BinanceVenue(Venue):
         )
         return rows({"code": -1003, "msg": said}, {"Retry-After": "7200"}, 418)
 
+    def other_place(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 451, code 0."""
+        said = (
+            "Service unavailable from a restricted location according to 'b. Eligibility' in"
+            " https://www.binance.com/en/terms. Please contact customer service if you believe you received this"
+            " message in error."
+        )
+        return rows({"code": 0, "msg": said}, status=451)
+
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """HTTP 503, code -1008 or none."""
         return rows({"code": -1008, "msg": "Server is currently overloaded with other requests."}, status=503)

@@ -87,6 +87,19 @@ class BybitVenue(Venue):
         """HTTP 403: for at least ten minutes."""
         return web.Response(status=403, text="403, access too frequent")
 
+    def other_place(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 403 for an address in the USA: CloudFront's page, not Bybit's."""
+        said = (
+            "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>"
+            "<H2>The request could not be satisfied.</H2><HR>The Amazon CloudFront distribution is configured to block"
+            " access from your country.</BODY></HTML>"
+        )
+        return web.Response(status=403, text=said, content_type="text/html")
+
+    def forbidden(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 403 for any other cause."""
+        return web.Response(status=403, text="403 Forbidden")
+
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """Code 10016."""
         return self.answer(10016, "Internal system error", {})
