@@ -14,7 +14,7 @@ LAYERS = [
     ["models"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
-    ["conversion", "tracing"],
+    ["conversion", "liquidity", "tracing"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],
@@ -42,7 +42,7 @@ HOMES = {
     "psutil": ["metrics/machine.py"],
     "opentelemetry": ["telemetry.py"],
 }
-PURE = ["models", "errors", "tiers", "pricing", "conversion", "quorum", "popularity", "candles"]
+PURE = ["models", "errors", "tiers", "pricing", "conversion", "liquidity", "quorum", "popularity", "candles"]
 PURE_MAY_IMPORT = {
     "aggregator",
     "collections",
@@ -119,7 +119,13 @@ def test_each_library_has_one_home(file: Path) -> None:
     if "starlette" in used:
         assert relative.startswith(("api/", "service/"))
     if "prometheus_client" in used:
-        openers = ("service/roles.py", "service/process.py", "service/draining.py", "service/record.py")
+        openers = (
+            "service/roles.py",
+            "service/process.py",
+            "service/draining.py",
+            "service/record.py",
+            "service/symbols.py",
+        )
         assert relative.startswith("metrics/") or relative in (*openers, "doctor/stores.py", "doctor/exchanges.py")
 
 

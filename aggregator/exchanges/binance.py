@@ -14,7 +14,19 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path, whole
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Day,
+    Dialect,
+    Limit,
+    Market,
+    Tickers,
+    decode,
+    in_path,
+    readable,
+    whole,
+)
 from aggregator.models import Asset, Ticker
 
 _A_MINUTE = 6000
@@ -64,6 +76,8 @@ class Binance(Dialect):
     budget = Budget(90, 600, (Limit(_A_MINUTE, 60),))
     listing = "/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false"
     listing_cost = 20
+    days = "/api/v3/ticker/24hr?type=MINI"
+    days_cost = 80
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""
@@ -92,9 +106,13 @@ class Binance(Dialect):
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the exchange information."""
         return [
-            Market((one.base_asset + one.quote_asset).lower(), one.symbol, one.status == "TRADING")
+            _market(one.symbol, one.base_asset.lower(), one.quote_asset.lower(), trading=one.status == "TRADING")
             for one in decode(_listing, answer.body).symbols
         ]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the statistics of all symbols."""
+        return [Day(one.symbol, one.volume, one.last_price) for one in readable(_one, decode(_many, answer.body))]
 
     def cost(self, count: int) -> float:
         """Return the weight; 2 for up to twenty symbols."""
@@ -114,6 +132,10 @@ class Binance(Dialect):
         """Return what is left of the minute when its weights are nearly used up; the next one begins anew."""
         used = whole(headers.get("X-MBX-USED-WEIGHT-1M", ""))
         return 60 - now % 60 if used is not None and used >= _NEARLY_ALL else None
+
+
+def _market(name: str, base: str, quote: str, *, trading: bool) -> Market:
+    return Market(base + quote, name, trading, base, quote)
 
 
 def _ticker(exchange: str, said: _Body) -> Ticker:

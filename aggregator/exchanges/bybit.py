@@ -21,7 +21,20 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path, shown, whole
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Day,
+    Dialect,
+    Limit,
+    Market,
+    Tickers,
+    decode,
+    in_path,
+    readable,
+    shown,
+    whole,
+)
 from aggregator.models import Asset, Ticker
 
 _KINDS: dict[int, type[ExchangeError]] = {
@@ -55,6 +68,14 @@ class _Tickers(msgspec.Struct):
     time: int
 
 
+class _Rows(msgspec.Struct):
+    list: list[msgspec.Raw]
+
+
+class _All(msgspec.Struct):
+    result: _Rows
+
+
 class _Instrument(msgspec.Struct, rename="camel"):
     symbol: str
     base_coin: str
@@ -71,6 +92,8 @@ class _Instruments(msgspec.Struct):
 
 
 _said = msgspec.json.Decoder(_Said)
+_body = msgspec.json.Decoder(_Body)
+_all = msgspec.json.Decoder(_All)
 _tickers = msgspec.json.Decoder(_Tickers)
 _instruments = msgspec.json.Decoder(_Instruments)
 
@@ -82,6 +105,7 @@ class Bybit(Dialect):
     most_symbols = 1
     budget = Budget(100, 100, (Limit(600, 5),))
     listing = "/v5/market/instruments-info?category=spot"
+    days = "/v5/market/tickers?category=spot"
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""
@@ -103,7 +127,13 @@ class Bybit(Dialect):
         """Read the instruments, which for spot come in one page."""
         _raise_for(decode(_said, answer.body))
         listed = decode(_instruments, answer.body).result.list
-        return [Market((one.base_coin + one.quote_coin).lower(), one.symbol, one.status == "Trading") for one in listed]
+        return [_market(one) for one in listed]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the tickers of all symbols."""
+        _raise_for(decode(_said, answer.body))
+        rows = decode(_all, answer.body).result.list
+        return [Day(one.symbol, one.volume24h, one.last_price) for one in readable(_body, rows)]
 
     def refusal(self, status: int, body: bytes) -> ExchangeError | None:
         """Tell the causes of a 403 apart: a ban, for which it has no header; a place it does not serve; any other."""
@@ -123,6 +153,11 @@ class Bybit(Dialect):
         if reset is None or whole(headers.get("X-Bapi-Limit-Status", "")) != 0:
             return None
         return max(0.0, reset / 1000 - now)
+
+
+def _market(said: _Instrument) -> Market:
+    base, quote = said.base_coin.lower(), said.quote_coin.lower()
+    return Market(base + quote, said.symbol, said.status == "Trading", base, quote)
 
 
 def _kind(body: bytes) -> type[ExchangeError] | None:

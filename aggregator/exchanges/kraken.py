@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Limit, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import Answer, Budget, Day, Dialect, Limit, Market, Tickers, decode, in_path
 from aggregator.models import Asset, Clock, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
@@ -57,6 +57,7 @@ class Kraken(Dialect):
     most_symbols = 50
     budget = Budget(0.9, 1, (Limit(1, 1),))
     listing = "/0/public/AssetPairs"
+    days = "/0/public/Ticker"
 
     def name(self, asset: Asset) -> str:
         """XBTUSDT; where base and quote are not known, as it is written."""
@@ -82,7 +83,14 @@ class Kraken(Dialect):
         """Read the pairs; a `wsname` is XBT/USD."""
         said = decode(_pairs, answer.body)
         _raise_for(said.error, answer.received)
-        return [Market(_symbol(one.wsname), key, one.status == "online") for key, one in said.result.items()]
+        return [_market(key, one) for key, one in said.result.items()]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the tickers of all pairs."""
+        said = decode(_tickers, answer.body)
+        _raise_for(said.error, answer.received)
+        found = ((key, _one_of_many("", key, raw, answer.received)) for key, raw in said.result.items())
+        return [Day(key, one.volume, one.price) for key, one in found if isinstance(one, Ticker)]
 
 
 def _only(exchange: str, symbol: str, result: Mapping[str, msgspec.Raw], received: float) -> Ticker:
@@ -142,8 +150,10 @@ def _respelled(name: str) -> str:
     return name
 
 
-def _symbol(wsname: str) -> str:
-    return "".join(_OUR_NAMES.get(part, part) for part in wsname.lower().split("/"))
+def _market(key: str, said: _Listed) -> Market:
+    base, _, quote = said.wsname.lower().partition("/")
+    base, quote = _OUR_NAMES.get(base, base), _OUR_NAMES.get(quote, quote)
+    return Market(base + quote, key, said.status == "online", base, quote)
 
 
 def _raise_for(errors: Sequence[str], now: float) -> None:

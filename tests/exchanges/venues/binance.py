@@ -37,7 +37,9 @@ class BinanceVenue(Venue):
         return quote.symbol.upper()
 
     async def ticker(self, request: web.Request) -> web.Response:
-        """Answer for `symbol` with one, for `symbols` (a JSON list) with a list."""
+        """Answer for `symbol` with one, for `symbols` (a JSON list) with a list, without either with all."""
+        if "symbol" not in request.query and "symbols" not in request.query:
+            return self.spend(80, [self.statistics(quote) for quote in self.quotes.values()])
         names = [request.query["symbol"]] if "symbol" in request.query else json.loads(request.query["symbols"])
         weight = 2 if len(names) <= 20 else 40 if len(names) <= 100 else 80
         found = [self.named(name) for name in names]

@@ -28,13 +28,20 @@ class BybitVenue(Venue):
         return quote.symbol.upper()
 
     async def tickers(self, request: web.Request) -> web.Response:
-        """Answer for one symbol."""
+        """Answer for one symbol, or for all."""
         assert request.query["category"] == "spot"
+        if "symbol" not in request.query:
+            found = [self.information(quote) for quote in self.quotes.values()]
+            return self.answer(0, "OK", {"category": "spot", "list": found})
         quote = self.named(request.query["symbol"])
         if quote is None:
             return self.answer(10001, "Not supported symbols", {})
+        return self.answer(0, "OK", {"category": "spot", "list": [self.information(quote)]})
+
+    def information(self, quote: Quote) -> dict[str, str]:
+        """Return one symbol's ticker."""
         price = Decimal(quote.price)
-        ticker = {
+        return {
             "symbol": self.name_of(quote),
             "bid1Price": f"{price * Decimal('0.999'):f}",
             "bid1Size": "2",
@@ -49,7 +56,6 @@ class BybitVenue(Venue):
             "volume24h": quote.volume,
             "usdIndexPrice": quote.price,
         }
-        return self.answer(0, "OK", {"category": "spot", "list": [ticker]})
 
     async def instruments(self, request: web.Request) -> web.Response:
         """Answer with every spot symbol; they come in one page."""
