@@ -1,5 +1,6 @@
 """`aggregator symbols`: a symbols file from what local venues list and trade, or an error and no file."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,8 +11,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from aggregator.__main__ import main
+from aggregator.errors import CannotGoOn
+from aggregator.service.symbols import Wanted
+from aggregator.service.symbols import symbols as make
+from aggregator.settings import load
 from aggregator.tiers import read_symbols
-from tests.exchanges.venues.base import Quote, Venue, beside
+from tests.exchanges.venues.base import Fault, Quote, Venue, beside
 from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.bybit import BybitVenue
 from tests.exchanges.venues.coinbase import CoinbaseVenue
@@ -71,7 +77,13 @@ def symbols(*options: object) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     command = [sys.executable, "-m", "aggregator", "symbols", *map(str, options)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def made(exchanges: str, file: Path, top: int = 1000, least: int | None = None) -> str:
+    """Do what the command does, in this process; return what the file holds then."""
+    asyncio.run(make(load({"exchanges": exchanges}), Wanted(top, least, file), asyncio.Event()))
+    return file.read_text()
 
 
 def test_what_two_venues_list_the_most_traded_first(five: Five, tmp_path: Path) -> None:
@@ -87,74 +99,96 @@ def test_what_two_venues_list_the_most_traded_first(five: Five, tmp_path: Path) 
     assert [one.name for one in tmp_path.iterdir()] == ["symbols.csv"]
 
 
-def test_to_stdout_and_no_more_than_wanted(five: Five) -> None:
-    """So that it can be looked at first; the log is on stderr."""
-    done = symbols("--exchanges", five.exchanges, "--top", 2)
-    assert (done.returncode, done.stdout) == (0, "".join(FILE.splitlines(keepends=True)[:3]))
-
-
-def test_how_many_venues(five: Five) -> None:
-    """One alone is enough where one is named, and three where three are wanted."""
-    alone = symbols("--exchanges", f"binance=binance+{five.venues['binance'].url}")
-    assert "lonelyusdt" in alone.stdout
-    assert "halted" not in alone.stdout
-    three = symbols("--exchanges", five.exchanges, "--min-venues", 3)
-    assert three.stdout == "symbol,base,quote\nbtcusdt,btc,usdt\n"
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (lambda _: web.Response(status=500), "http_error HTTP 500"),
-        (lambda _: web.Response(text="<html>"), "undecodable"),
-        (lambda _: web.Response(status=429), "rate_limited HTTP 429"),
-    ],
-)
-def test_a_venue_that_does_not_answer_is_named(five: Five, tmp_path: Path, fault: object, said: str) -> None:
-    """The exit code is 1, and the file is as it was."""
+def test_a_venue_that_does_not_answer_ends_it(five: Five, tmp_path: Path) -> None:
+    """With exit code 1 and its name; the file is as it was."""
     file = tmp_path / "symbols.csv"
     file.write_text("as it was")
-    five.venues["kraken"].fault = fault  # type: ignore[assignment]  # a Fault
+    five.venues["kraken"].fault = lambda _: web.Response(status=500)
     done = symbols("--exchanges", five.exchanges, "--file", file)
     assert done.returncode == 1
-    assert f"aggregator: kraken ({five.venues['kraken'].url}) did not answer: {said}" in done.stderr
-    assert "leave it out of --exchanges" in done.stderr
+    named = f"aggregator: kraken ({five.venues['kraken'].url}) did not answer: http_error HTTP 500; try again, or leave"
+    assert named in done.stderr
     assert "Traceback" not in done.stderr
     assert file.read_text() == "as it was"
     assert [one.name for one in tmp_path.iterdir()] == ["symbols.csv"]
 
 
+def test_to_stdout_and_no_more_than_wanted(five: Five, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that it can be looked at first."""
+    asyncio.run(make(load({"exchanges": five.exchanges}), Wanted(2), asyncio.Event()))
+    assert capsys.readouterr().out.endswith("".join(FILE.splitlines(keepends=True)[:3]))
+
+
+def test_how_many_venues(five: Five, tmp_path: Path) -> None:
+    """One alone is enough where one is named, and three where three are wanted."""
+    alone = made(f"binance=binance+{five.venues['binance'].url}", tmp_path / "one.csv")
+    assert "lonelyusdt" in alone
+    assert "halted" not in alone
+    three = made(five.exchanges, tmp_path / "three.csv", least=3)
+    assert three == "symbol,base,quote\nbtcusdt,btc,usdt\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [(lambda _: web.Response(text="<html>"), "undecodable"), (lambda _: web.Response(status=429), "rate_limited")],
+)
+def test_whatever_it_answers_instead(five: Five, tmp_path: Path, fault: Fault, said: str) -> None:
+    """The reason is told, and no file is begun."""
+    five.venues["kraken"].fault = fault
+    with pytest.raises(CannotGoOn, match=rf"^kraken \(http://\S+\) did not answer: {said}"):
+        made(five.exchanges, tmp_path / "new.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_venue_that_is_away_is_named(five: Five, tmp_path: Path) -> None:
-    """And no file is begun."""
+    """A refused connection."""
     away = f"okx=okx+http://127.0.0.1:{free_port()}"
-    done = symbols("--exchanges", f"{away},kraken=kraken+{five.venues['kraken'].url}", "--file", tmp_path / "new.csv")
-    assert done.returncode == 1
-    assert "did not answer: unreachable" in done.stderr
+    with pytest.raises(CannotGoOn, match=r"^okx .* did not answer: unreachable"):
+        made(f"{away},kraken=kraken+{five.venues['kraken'].url}", tmp_path / "new.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_told_to_stop_it_writes_nothing(five: Five, tmp_path: Path) -> None:
+    """Ctrl-C while an exchange hangs."""
+
+    async def stopped() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await make(load({"exchanges": five.exchanges}), Wanted(file=tmp_path / "new.csv"), stop)
+
+    with pytest.raises(CannotGoOn, match="nothing is written"):
+        asyncio.run(stopped())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written(five: Five, tmp_path: Path) -> None:
     """A folder that is not there, and a folder in the place of the file."""
-    for file in (tmp_path / "nowhere" / "symbols.csv", tmp_path):
-        done = symbols("--exchanges", five.exchanges, "--file", file)
-        assert done.returncode == 1
-        assert f"aggregator: cannot write {file}: " in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in (tmp_path / "nowhere" / "symbols.csv", folder):
+        with pytest.raises(CannotGoOn, match=f"^cannot write {file}: "):
+            made(five.exchanges, file)
+    assert [one.name for one in tmp_path.iterdir()] == ["folder"]
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("exchanges", "least", "said"),
     [
-        (("--exchanges", "ccxt:gemini"), 1, "name some of binance, coinbase, kraken, okx, bybit"),
-        (("--exchanges", "a=mock+http://127.0.0.1:1"), 1, "name some of binance"),
-        (("--exchanges", "kraken,okx", "--min-venues", "3"), 1, "--min-venues 3 is more than the 2 exchanges"),
-        (("--exchanges", "kraken", "--top", "0"), 2, "is not a whole number from 1 to 100000"),
-        (("--exchanges", "nobody"), 2, "'nobody' is neither"),
+        ("ccxt:gemini", None, "name some of binance, coinbase, kraken, okx, bybit"),
+        ("a=mock+http://127.0.0.1:1", None, "name some of binance"),
+        ("kraken,okx", 3, "--min-venues 3 is more than the 2 exchanges"),
     ],
 )
-def test_what_cannot_be_done_is_told(options: Sequence[str], code: int, said: str) -> None:
+def test_what_cannot_be_done_is_told(exchanges: str, least: int | None, said: str, tmp_path: Path) -> None:
     """Before anybody is asked."""
-    done = symbols(*options)
-    assert done.returncode == code
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(CannotGoOn, match=said):
+        made(exchanges, tmp_path / "new.csv", least=least)
+
+
+@pytest.mark.parametrize("option", ["--top", "--min-venues"])
+def test_a_count_is_a_whole_number(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, as for every wrong flag."""
+    for wrong in ("0", "-1", "1.5", "many", "9" * 40):
+        with pytest.raises(SystemExit, match="2"):
+            main(["symbols", option, wrong])
+        assert "is not a whole number from 1 to " in capsys.readouterr().err
