@@ -88,6 +88,8 @@ async def _ask(target: ExchangeTarget, settings: Settings, http: Session) -> lis
 def _first(ranked: Sequence[Ranked], least: int, wanted: Wanted) -> Sequence[Ranked]:
     if not ranked:
         raise CannotGoOn(f"no pair is listed by {least} of the exchanges", "name more of them, or lower --min-venues")
+    if ranked[0].turnover == 0:
+        raise CannotGoOn("no price is told, so volumes cannot be compared", "name an exchange beside coinbase")
     if len(ranked) < wanted.top:
         log.warning("fewer_symbols", wanted=wanted.top, found=len(ranked), min_venues=least)
     return ranked[: wanted.top]

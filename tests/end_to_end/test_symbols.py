@@ -148,6 +148,12 @@ def test_a_venue_that_is_away_is_named(five: Five, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_volumes_without_prices_are_no_order(five: Five, tmp_path: Path) -> None:
+    """Coinbase tells no prices in one answer: alone, it would be ranked by name."""
+    with pytest.raises(CannotGoOn, match=r"^no price is told"):
+        made(f"coinbase=coinbase+{five.venues['coinbase'].url}", tmp_path / "new.csv")
+
+
 def test_told_to_stop_it_writes_nothing(five: Five, tmp_path: Path) -> None:
     """Ctrl-C while an exchange hangs."""
 
