@@ -10,7 +10,7 @@ prices. `newest` knows the newest price of each asset that the process has seen,
 refresh now; `api` speaks HTTP, and `accesses` and `ranking` turn what is asked for into
 tiers where that is wanted. `models` and `errors` are the nouns everyone uses, `ports` the seams between the rooms,
 `settings` what you may choose, and `service` the one place that knows which adapter is behind which seam and which
-process does what. `logs` and `tracing` are how any of them tells what happens, and `telemetry` who sends that on,
-where it is wanted. `__main__` is the command line, `demo` the whole thing with invented exchanges, and `doctor` looks
-at everything outside that all this depends on.
+process does what. `liquidity` ranks pairs by turnover for `aggregator symbols`. `logs` and `tracing` are how any of
+them tells what happens, and `telemetry` who sends that on, where it is wanted. `__main__` is the command line, `demo`
+the whole thing with invented exchanges, and `doctor` looks at everything outside that all this depends on.
 """

@@ -22,14 +22,17 @@ from aggregator.service.opening import catalog_of
 from aggregator.service.record import record
 from aggregator.service.roles import serve
 from aggregator.service.running import complain, run
+from aggregator.service.symbols import MOST_ROWS, TOP, Wanted, symbols
 from aggregator.service.workers import serve_in_workers
 from aggregator.settings import PREFIX, Settings, SettingsError, load, service_variables
+from aggregator.targets import DIALECTS
 
 _LONGEST_LOOK, _DAY = 300, 86_400  # seconds
 _DEMO_DAYS = "1"  # of history, 660 MB
 _RECORDING = [
     name for name in Settings.model_fields if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log"))
 ]
+_SURVEYING = ("exchanges", "log_format", "log_level")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +66,9 @@ def _work_of(options: argparse.Namespace, settings: Settings) -> Callable[[async
         return lambda stop: _demo(settings, options.mock_port, stop)
     if options.command == "drain":
         return lambda stop: drain(settings, options.patience, stop)
+    if options.command == "symbols":
+        wanted = Wanted(options.top, options.min_venues, options.file)
+        return lambda stop: symbols(settings, wanted, stop)
     if options.command == "record":
         return lambda stop: record(settings, options.file, options.seconds, stop)
     return lambda stop: _serve(settings, stop)
@@ -97,7 +103,7 @@ def _parser() -> Parser:
     parser = Parser(prog="aggregator", description="Aggregated prices over HTTP.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters|record"
+        dest="command", required=True, metavar="demo|serve|doctor|drain|dead-letters|record|symbols"
     )
     parser.commands = commands.choices
     demo = commands.add_parser("demo", help="the service with three mock exchanges of its own; keeps a day of history")
@@ -126,7 +132,35 @@ def _parser() -> Parser:
     recorder.add_argument("--seconds", type=_up_to(_DAY), default=60.0, help="for how long, unless it is told to stop")
     for name in _RECORDING:
         _add_setting(recorder, name)
+    _add_symbols(commands.add_parser("symbols", help="makes a symbols file of what exchanges list and trade most"))
     return parser
+
+
+def _add_symbols(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Asks each exchange once for its listing and its 24-hour volumes, and writes the pairs that several of them"
+        " list, the largest turnover in US dollars first."
+    )
+    parser.add_argument("--top", type=_count(MOST_ROWS), default=TOP, help=f"rows at most; default {TOP}")
+    parser.add_argument(
+        "--min-venues",
+        type=_count(len(DIALECTS)),
+        help="exchanges that have to list a pair; default 2, or 1 where one exchange is named",
+    )
+    parser.add_argument("--file", type=Path, help="where to, replaced only when all have answered; default stdout")
+    for name in _SURVEYING:
+        _add_setting(parser, name)
+
+
+def _count(most: int) -> Callable[[str], int]:
+    """Return what reads a whole number from 1 to so many."""
+
+    def count(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):  # noqa: PLR2004
+            raise argparse.ArgumentTypeError(f"is not a whole number from 1 to {most}")
+        return int(text)
+
+    return count
 
 
 def _port(text: str) -> int:

@@ -73,6 +73,12 @@ class Maintenance(ExchangeError):
     reason = Reason.MAINTENANCE
 
 
+class Blocked(ExchangeError):
+    """The exchange does not serve the country or network that we call from; waiting does not help."""
+
+    reason = Reason.BLOCKED
+
+
 class BreakerOpen(ExchangeError):
     """Not asked at all: the exchange's breaker is open."""
 

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NOT_LISTED = "not_listed"
     RATE_LIMITED = "rate_limited"
     MAINTENANCE = "maintenance"
+    BLOCKED = "blocked"
     BREAKER_OPEN = "breaker_open"
     LATE = "late"
     NO_RATE = "no_rate"

@@ -8,8 +8,8 @@ from pathlib import Path
 from .market import Market, Pair
 
 LEVELS_FILE = Path(__file__).with_name("levels.csv")
-DOLLARS = ("fdusd", "usdt", "usdc", "tusd", "usd1", "usde", "dai", "usd")
-CURRENCIES = ("eur", "gbp", "try", "brl", "jpy", "aud", "cad", "chf", "mxn", "ars", "pln", "ron", "uah", "zar")
+DOLLARS = ("fdusd", "usdt", "usdc", "tusd", "usd1", "usde", "dai", "rlusd", "usd")
+CURRENCIES = ("eur", "gbp", "try", "brl", "jpy", "aud", "cad", "chf", "mxn", "ars", "pln", "ron", "uah", "zar", "sgd")
 QUOTES = (*DOLLARS, *CURRENCIES, "btc", "eth", "bnb")
 NAME = re.compile(r"[a-z0-9]{1,32}")
 

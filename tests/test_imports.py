@@ -14,7 +14,7 @@ LAYERS = [
     ["models", "clock"],
     ["errors", "weights"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections"],
-    ["conversion", "tracing", "newest"],
+    ["conversion", "liquidity", "tracing", "newest"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage", "options"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],
@@ -50,6 +50,7 @@ PURE = [
     "weights",
     "pricing",
     "conversion",
+    "liquidity",
     "quorum",
     "popularity",
     "candles",
@@ -131,7 +132,13 @@ def test_each_library_has_one_home(file: Path) -> None:
     if "starlette" in used:
         assert relative.startswith(("api/", "service/"))
     if "prometheus_client" in used:
-        openers = ("service/roles.py", "service/process.py", "service/draining.py", "service/record.py")
+        openers = (
+            "service/roles.py",
+            "service/process.py",
+            "service/draining.py",
+            "service/record.py",
+            "service/symbols.py",
+        )
         assert relative.startswith("metrics/") or relative in (*openers, "doctor/stores.py", "doctor/exchanges.py")
 
 

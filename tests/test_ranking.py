@@ -182,7 +182,7 @@ def test_a_cold_asset_that_is_asked_for_is_refreshed_as_a_hot_one(tmp_path: Path
     service = Service(
         tmp_path, exchanges=market.setting, tiering="popular", rank_interval=1, pinned="btcusdt", hot_interval=1
     ).filled()
-    cold = "pythbtc"
+    cold = "pytheur"
     tiers = {one["symbol"]: one["tier"] for one in service.get("/assets").json["assets"]}
     assert tiers[cold] == "cold"
 

@@ -23,6 +23,7 @@ _MENDS = {
     Reason.TIMEOUT: "see whether it hangs, or raise AGGREGATOR_EXCHANGE_TIMEOUT",
     Reason.UNREACHABLE: "check its address (AGGREGATOR_EXCHANGES), DNS, firewall and proxy",
     Reason.RATE_LIMITED: "ask it less: longer intervals, fewer assets, one address for fewer processes",
+    Reason.BLOCKED: "run this elsewhere, or take it out of AGGREGATOR_EXCHANGES: it does not serve this place",
     Reason.TOO_OLD: "its feed stands still, or this machine's clock is ahead",
     Reason.FROM_THE_FUTURE: "its clock is ahead, or this machine's behind",
 }

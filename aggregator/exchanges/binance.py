@@ -2,7 +2,10 @@
 
 `volume` is in base units (`quoteVolume` is the other one). One unknown symbol refuses a whole call: HTTP 400 with code
 -1121. Each call has a weight, 6000 a minute are allowed to an address, and each answer says how much is used.
-See developers.binance.com/docs/binance-spot-api-docs/rest-api
+`closeTime` is the end of the 24 hours of which the statistics are, and moves on with the pair's trades: that of a pair
+that nobody trades lies minutes back although the answer is fresh. Such a ticker is `too_old` for a tier whose interval
+is shorter, which is right: its price is as old as that.
+See developers.binance.com/docs/binance-spot-api-docs/rest-api (limits, market-data-endpoints)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +14,19 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path, whole
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Day,
+    Dialect,
+    Limit,
+    Market,
+    Tickers,
+    decode,
+    in_path,
+    readable,
+    whole,
+)
 from aggregator.models import Asset, Ticker
 
 _A_MINUTE = 6000
@@ -58,9 +73,11 @@ class Binance(Dialect):
 
     public_url = "https://api.binance.com"
     most_symbols = 20  # as many as weigh no more than one does
-    budget = Budget(_A_MINUTE / 60, 600)
+    budget = Budget(90, 600, (Limit(_A_MINUTE, 60),))
     listing = "/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false"
     listing_cost = 20
+    days = "/api/v3/ticker/24hr?type=MINI"
+    days_cost = 80
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""
@@ -74,7 +91,7 @@ class Binance(Dialect):
         return f"/api/v3/ticker/24hr?symbols={in_path(f'[{names}]')}"
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
-        """Read one ticker, or a list of them; their time is the end of the 24 hours they speak of."""
+        """Read one ticker, or a list of them; their time is `closeTime`, which lies back for a pair without trades."""
         if len(markets) == 1:
             return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
         found: dict[str, Ticker | ExchangeError] = {}
@@ -89,9 +106,13 @@ class Binance(Dialect):
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the exchange information."""
         return [
-            Market((one.base_asset + one.quote_asset).lower(), one.symbol, one.status == "TRADING")
+            _market(one.symbol, one.base_asset.lower(), one.quote_asset.lower(), trading=one.status == "TRADING")
             for one in decode(_listing, answer.body).symbols
         ]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the statistics of all symbols."""
+        return [Day(one.symbol, one.volume, one.last_price) for one in readable(_one, decode(_many, answer.body))]
 
     def cost(self, count: int) -> float:
         """Return the weight; 2 for up to twenty symbols."""
@@ -111,6 +132,10 @@ class Binance(Dialect):
         """Return what is left of the minute when its weights are nearly used up; the next one begins anew."""
         used = whole(headers.get("X-MBX-USED-WEIGHT-1M", ""))
         return 60 - now % 60 if used is not None and used >= _NEARLY_ALL else None
+
+
+def _market(name: str, base: str, quote: str, *, trading: bool) -> Market:
+    return Market(base + quote, name, trading, base, quote)
 
 
 def _ticker(exchange: str, said: _Body) -> Ticker:

@@ -23,7 +23,7 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.dialect import Budget, Market, Tickers
+from aggregator.exchanges.dialect import Budget, Limit, Market, Tickers
 from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
 from aggregator.exchanges.quiet import retry_after
@@ -32,7 +32,7 @@ from aggregator.models import Asset, Clock, Ticker
 from aggregator.tracing import UNTRACED, Tracer
 
 _LISTING_SECONDS = 30.0
-_LEAST_BURST = 2.0
+_OF_THE_PACE = 0.9  # so that two calls that the network brings closer together still keep ccxt's distance
 _UNKNOWN = re.compile("unknown (asset )?(pair|symbol|market)", re.IGNORECASE)  # where ccxt has no class for it
 _ADDRESS = re.compile(r"https?://[^/]+")
 # By the names of ccxt's classes, the narrowest first; what is none of these is an answer nobody can use.
@@ -68,8 +68,9 @@ class CcxtExchange(GuardedExchange):
     ) -> None:
         self._client = _client(library, url)
         self._timeout = timeout
-        pace = 1000 / max(1.0, float(self._client.rateLimit))
-        super().__init__(name, metrics, concurrency, 1, Budget(pace, max(pace, _LEAST_BURST)), rest, clock, now, tracer)
+        distance = max(1.0, float(self._client.rateLimit)) / 1000  # seconds from one call to the next
+        budget = Budget(_OF_THE_PACE / distance, 1, (Limit(1, distance),))
+        super().__init__(name, metrics, concurrency, 1, budget, rest, clock, now, tracer)
 
     async def close(self) -> None:
         """Close its connections."""

@@ -2,7 +2,8 @@
 
 `time` is that of the last trade, so a pair that rarely trades is left out by its age: what it says is old. `volume` is
 that of 24 hours in base units. The answer does not repeat which product it is about, and there is none for several.
-10 calls a second, 15 at once, are allowed to an address. See docs.cdp.coinbase.com/exchange/rest-api
+An address has a bucket of 15 calls that is refilled at 10 a second; our own, of 5, sends no more than 15 in any second.
+See docs.cdp.coinbase.com/exchange/rest-api (rate-limits)
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,18 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, Maintenance, NotListed, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Day,
+    Dialect,
+    Limit,
+    Market,
+    Tickers,
+    decode,
+    in_path,
+    readable,
+)
 from aggregator.models import Asset, Ticker
 
 _UNAVAILABLE = 503
@@ -30,6 +42,13 @@ class _Product(msgspec.Struct):
     trading_disabled: bool = False
 
 
+class _Volume(msgspec.Struct):
+    id: str
+    spot_volume_24hour: Decimal
+
+
+_volume = msgspec.json.Decoder(_Volume)
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(_Body)
 _products = msgspec.json.Decoder(list[_Product])
 
@@ -39,8 +58,9 @@ class Coinbase(Dialect):
 
     public_url = "https://api.exchange.coinbase.com"
     most_symbols = 1
-    budget = Budget(10, 15)
+    budget = Budget(10, 5, (Limit(15, 1), Limit(615, 60)))
     listing = "/products"
+    days = "/products/volume-summary"
 
     def name(self, asset: Asset) -> str:
         """BTC-USD, which needs to know base from quote."""
@@ -62,11 +82,17 @@ class Coinbase(Dialect):
 
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the products."""
-        return [
-            Market(one.id.replace("-", "").lower(), one.id, one.status == "online" and not one.trading_disabled)
-            for one in decode(_products, answer.body)
-        ]
+        return [_market(one) for one in decode(_products, answer.body)]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the volumes of all products; their prices are not told."""
+        return [Day(one.id, one.spot_volume_24hour) for one in readable(_volume, decode(_rows, answer.body))]
 
     def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # the status says it all
         """Tell maintenance from a fault; the rest is in the status."""
         return Maintenance(f"HTTP {status}") if status == _UNAVAILABLE else None
+
+
+def _market(said: _Product) -> Market:
+    base, _, quote = said.id.lower().partition("-")
+    return Market(base + quote, said.id, said.status == "online" and not said.trading_disabled, base, quote)

@@ -1,7 +1,8 @@
 """What an exchange's dialect file has to offer, and what it is given to read."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from aggregator.models import Asset, Ticker
 
 T = TypeVar("T")
 
+_TAG = re.compile(r"<[^>]*>")
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -22,22 +24,44 @@ class Answer(msgspec.Struct, frozen=True):
     received: float = 0.0
 
 
-class Market(msgspec.Struct, frozen=True):
-    """A pair at one exchange: our symbol, the exchange's name for it, and whether it is traded there now."""
+class Market(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pair at one exchange: our symbol, the exchange's name for it, and whether it is traded there now.
+
+    `base` and `quote` are ours, in lower case, where they come from a listing.
+    """
 
     symbol: str
     name: str
     trading: bool = True
+    base: str = ""
+    quote: str = ""
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The last 24 hours of a market, by the exchange's name of it: volume in base units, and the last price if told."""
+
+    name: str
+    volume: Decimal
+    price: Decimal | None = None
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """A rate limit as an exchange documents it: at most `most` in any `seconds`, for one IP address."""
+
+    most: float
+    seconds: float
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What an exchange's documentation allows to one address: so much a second, and at most `burst` at once.
+    """The token bucket that keeps an exchange's documented limits: `burst` tokens, refilled at `a_second`.
 
-    In calls, or in the weights that the exchange gives its calls.
+    In calls, or in the weights that the exchange gives its calls. A bucket lets `burst + a_second * seconds` through in
+    the worst window of that length, so this, in whole tokens, must not exceed any of the documented `limits`.
     """
 
     a_second: float
     burst: float
+    limits: tuple[Limit, ...] = ()
 
 
 # By our symbol: its ticker, or what the exchange said instead. Who is not in it is not listed there.
@@ -52,6 +76,8 @@ class Dialect(Protocol):
     budget: Budget | None = None  # none: ask as often as the settings say
     listing: str = ""  # the path that tells every market; empty: it has none, and is asked for whatever there is
     listing_cost: float = 1
+    days: str = ""  # the path that tells the last 24 hours of every market in one answer; empty: there is none
+    days_cost: float = 1
 
     def name(self, asset: Asset) -> str:
         """Spell the pair without having read the listing. Raises NotListed when that cannot be done."""
@@ -64,6 +90,10 @@ class Dialect(Protocol):
 
     def markets(self, answer: Answer) -> Iterable[Market]:  # noqa: ARG002  # for those who override it
         """Read the listing. Raises Undecodable, or what else the exchange says."""
+        return ()
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:  # noqa: ARG002  # likewise
+        """Read the last 24 hours of every market, without those that cannot be read. Raises ExchangeError."""
         return ()
 
     def cost(self, count: int) -> float:  # noqa: ARG002  # likewise
@@ -85,6 +115,20 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
+
+
+def readable(decoder: msgspec.json.Decoder[T], rows: list[msgspec.Raw]) -> Iterator[T]:
+    """Return the rows that can be decoded: of thousands, a few have no price yet, or never had one."""
+    for row in rows:
+        try:
+            yield decode(decoder, row)
+        except Undecodable:
+            continue
+
+
+def shown(body: bytes) -> str:
+    """Return the beginning of a body that is not JSON, without tags and on one line, for an error's detail."""
+    return " ".join(_TAG.sub(" ", body[:2000].decode(errors="replace")).split())[:200]
 
 
 def whole(text: str) -> int | None:

@@ -1,6 +1,6 @@
 """An exchange with all that stands between us and it: listing, quiet, allowance, breaker, slots and metrics.
 
-    listed? -> not quiet -> breaker not open -> a turn within its limits -> a slot -> the call -> what it says of us
+    listed? -> not quiet -> breaker not open -> a turn -> a slot -> tokens within its limits -> the call -> its answer
 
 How a call is made is told by who derives from it: `http` for our dialects, `ccxt` for that library.
 """
@@ -125,7 +125,8 @@ class GuardedExchange(ABC):
         try:
             self._check()
             if self._allowance is not None:
-                await self._allowance.take(self._listing_cost, hot=False)
+                await self._allowance.wait_turn(self._listing_cost, hot=False)
+                await self._allowance.take(self._listing_cost)
             self._listing.take(await self._heeded(self._list()))
             self.listing_doubted.clear()
         except ExchangeError as error:
@@ -178,8 +179,10 @@ class GuardedExchange(ABC):
         self._check()
         self._guard.check()  # before the queues for a turn and a slot: a hanging exchange may hold every one of them
         if self._allowance is not None:
-            await self._allowance.take(self._cost(len(markets)), hot=hot)
+            await self._allowance.wait_turn(self._cost(len(markets)), hot=hot)
         async with self._slots:
+            if self._allowance is not None:
+                await self._allowance.take(self._cost(len(markets)))  # last: what has tokens must be sent at once
             self._check()  # before the guard, whose probe would be spent on it
             return await self._guard.call(lambda: self._traced_call(markets))
 

@@ -9,6 +9,7 @@ import msgspec
 from yarl import URL
 
 from aggregator.errors import (
+    Blocked,
     ExchangeError,
     ExchangeHttpError,
     ExchangeTimeout,
@@ -34,6 +35,7 @@ _LISTING_SECONDS = 30.0
 _NO_SUCH_SYMBOL = (400, 404)
 _BANNED = 418
 _TOO_OFTEN = (_BANNED, 429)
+_UNAVAILABLE_HERE = 451  # RFC 7725; Binance says so of places that it does not serve
 _WELL = 200  # a redirect or an empty 204 is no ticker either
 
 
@@ -164,6 +166,8 @@ def _refusal(status: int, said: ExchangeError | None) -> ExchangeError:
     """Return what an answer other than 200 means: what the dialect reads in it, or what its status says."""
     if status in _TOO_OFTEN:
         return RateLimited(f"HTTP {status}")
+    if status == _UNAVAILABLE_HERE:
+        return Blocked(f"blocked where this runs: {said or f'HTTP {status}'}")
     if said is not None:
         return said
     return (NotListed if status in _NO_SUCH_SYMBOL else ExchangeHttpError)(f"HTTP {status}")

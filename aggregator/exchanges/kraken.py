@@ -2,7 +2,9 @@
 
 The ticker says no time, so it has that of its receipt: a feed that stands still behind a living web server does not
 show. Answers go by Kraken's own key (XXBTZUSD for XBTUSD), which is what its listing calls a pair. One unknown pair
-refuses a whole call. One call a second is what an address may be sure of. See docs.kraken.com/api
+refuses a whole call. One call a second is what an address may be sure of (support.kraken.com, "What are the API rate
+limits?"); a little fewer, so that two that the network brings closer together are still a second apart.
+See docs.kraken.com/api
 """
 
 import re
@@ -12,12 +14,14 @@ from decimal import Decimal
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import Answer, Budget, Day, Dialect, Limit, Market, Tickers, decode, in_path
 from aggregator.models import Asset, Clock, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
 _OUR_NAMES = {theirs: ours for ours, theirs in _THEIR_NAMES.items()}
-_OLD_KEY = re.compile(r"[XZ]([A-Z]{3})[XZ]([A-Z]{3})")
+_PREFIXES = "XZ"  # the oldest coins and currencies, all of three letters, have one of them before their name
+_SHORTEST_PAIR = 6
+_UNKNOWN = ("EQuery:Unknown asset pair", "EQuery:Invalid asset pair")
 _THROTTLED = re.compile(r"EService: ?Throttled: ?\[?(\d{1,12})")
 
 
@@ -51,8 +55,9 @@ class Kraken(Dialect):
 
     public_url = "https://api.kraken.com"
     most_symbols = 50
-    budget = Budget(1, 3)
+    budget = Budget(0.9, 1, (Limit(1, 1),))
     listing = "/0/public/AssetPairs"
+    days = "/0/public/Ticker"
 
     def name(self, asset: Asset) -> str:
         """XBTUSDT; where base and quote are not known, as it is written."""
@@ -69,19 +74,23 @@ class Kraken(Dialect):
         _raise_for(said.error, answer.received)
         if len(markets) == 1:
             return {markets[0].symbol: _only(exchange, markets[0].symbol, said.result, answer.received)}
-        symbols = {_short(market.name): market.symbol for market in markets}
-        found: dict[str, Ticker | ExchangeError] = {}
-        for key, raw in said.result.items():
-            symbol = symbols.get(_short(key))
-            if symbol is not None:
-                found[symbol] = _one_of_many(exchange, symbol, raw, answer.received)
-        return found
+        return {
+            symbol: _one_of_many(exchange, symbol, said.result[key], answer.received)
+            for key, symbol in _asked_for(said.result, markets).items()
+        }
 
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the pairs; a `wsname` is XBT/USD."""
         said = decode(_pairs, answer.body)
         _raise_for(said.error, answer.received)
-        return [Market(_symbol(one.wsname), key, one.status == "online") for key, one in said.result.items()]
+        return [_market(key, one) for key, one in said.result.items()]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the tickers of all pairs."""
+        said = decode(_tickers, answer.body)
+        _raise_for(said.error, answer.received)
+        found = ((key, _one_of_many("", key, raw, answer.received)) for key, raw in said.result.items())
+        return [Day(key, one.volume, one.price) for key, one in found if isinstance(one, Ticker)]
 
 
 def _only(exchange: str, symbol: str, result: Mapping[str, msgspec.Raw], received: float) -> Ticker:
@@ -104,19 +113,53 @@ def _ticker(exchange: str, symbol: str, raw: msgspec.Raw, received: float) -> Ti
     return Ticker(exchange, symbol, pair.c[0], pair.v[1], received, Clock.RECEIPT)
 
 
-def _short(key: str) -> str:
-    """XBTUSD for XXBTZUSD: the oldest names have a letter before each half."""
-    return _OLD_KEY.sub(r"\1\2", key) if _OLD_KEY.fullmatch(key) else key
+def _asked_for(keys: Iterable[str], markets: Sequence[Market]) -> dict[str, str]:
+    """Return which symbol each key of an answer is of.
+
+    After the listing, a pair's name is the key. Before, it is base + quote as we spell it (USDTUSD, XBTUSDQ), while the
+    key may have a prefix before either half (USDTZUSD, XXBTUSDQ). A key that would fit several pairs fits none.
+    """
+    by_name = {market.name: market.symbol for market in markets}
+    found = {key: by_name[key] for key in keys if key in by_name}
+    taken = set(found.values())
+    spelled = {_respelled(name): symbol for name, symbol in by_name.items() if symbol not in taken}
+    for key in keys:
+        fitting = {spelled[form] for form in _without_prefixes(key) if form in spelled}
+        if key not in found and len(fitting) == 1:
+            found[key] = fitting.pop()
+    return found
 
 
-def _symbol(wsname: str) -> str:
-    return "".join(_OUR_NAMES.get(part, part) for part in wsname.lower().split("/"))
+def _without_prefixes(key: str) -> set[str]:
+    """Return the names that Kraken's key may stand for: XBTUSD (and XBTZUSD, XXBTUSD) for XXBTZUSD."""
+    forms = {key}
+    if len(key) > _SHORTEST_PAIR:
+        forms |= {form[:-4] + form[-3:] for form in forms if form[-4] in _PREFIXES}
+        forms |= {form[1:] for form in forms if form[0] in _PREFIXES}
+    return forms
+
+
+def _respelled(name: str) -> str:
+    """Return the name with XBT for BTC: without base and quote it is asked for as written, and answered as XBT."""
+    for ours, theirs in _THEIR_NAMES.items():
+        before, after = ours.upper(), theirs.upper()
+        if name.startswith(before):
+            name = after + name.removeprefix(before)
+        if name.endswith(before):
+            name = name.removesuffix(before) + after
+    return name
+
+
+def _market(key: str, said: _Listed) -> Market:
+    base, _, quote = said.wsname.lower().partition("/")
+    base, quote = _OUR_NAMES.get(base, base), _OUR_NAMES.get(quote, quote)
+    return Market(base + quote, key, said.status == "online", base, quote)
 
 
 def _raise_for(errors: Sequence[str], now: float) -> None:
     for error in errors:
-        if error.startswith("EQuery:Unknown asset pair"):
-            raise NotListed(error)
+        if error.startswith(_UNKNOWN):
+            raise NotListed(error[:200])
         if throttled := _THROTTLED.match(error):
             raise RateLimited(error[:200], max(0.0, int(throttled[1]) - now))
         if "limit exceeded" in error or "Too many requests" in error or "Temporary lockout" in error:

@@ -12,7 +12,18 @@ from typing import Annotated
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Day,
+    Dialect,
+    Limit,
+    Market,
+    Tickers,
+    decode,
+    in_path,
+    readable,
+)
 from aggregator.models import Asset, Ticker
 
 _KINDS: dict[str, type[ExchangeError]] = {
@@ -40,6 +51,10 @@ class _Tickers(msgspec.Struct):
     data: tuple[_Body]
 
 
+class _All(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 class _Instrument(msgspec.Struct, rename="camel"):
     inst_id: str
     state: str
@@ -50,6 +65,8 @@ class _Instruments(msgspec.Struct):
 
 
 _said = msgspec.json.Decoder(_Said)
+_body = msgspec.json.Decoder(_Body)
+_all = msgspec.json.Decoder(_All)
 _tickers = msgspec.json.Decoder(_Tickers)
 _instruments = msgspec.json.Decoder(_Instruments)
 
@@ -59,8 +76,9 @@ class Okx(Dialect):
 
     public_url = "https://www.okx.com"
     most_symbols = 1
-    budget = Budget(10, 20)
+    budget = Budget(8, 4, (Limit(20, 2),))
     listing = "/api/v5/public/instruments?instType=SPOT"
+    days = "/api/v5/market/tickers?instType=SPOT"
 
     def name(self, asset: Asset) -> str:
         """BTC-USDT, which needs to know base from quote."""
@@ -82,7 +100,12 @@ class Okx(Dialect):
         """Read the instruments."""
         _raise_for(decode(_said, answer.body))
         listed = decode(_instruments, answer.body).data
-        return [Market(_symbol(one.inst_id), one.inst_id, one.state == "live") for one in listed]
+        return [_market(one) for one in listed]
+
+    def read_days(self, answer: Answer) -> Iterable[Day]:
+        """Read the tickers of all instruments."""
+        _raise_for(decode(_said, answer.body))
+        return [Day(one.inst_id, one.vol24h, one.last) for one in readable(_body, decode(_all, answer.body).data)]
 
     def refusal(self, status: int, body: bytes) -> ExchangeError | None:
         """Read `{"code":"50011","data":[],"msg":"Too Many Requests"}`."""
@@ -91,6 +114,11 @@ class Okx(Dialect):
         except Undecodable:
             return None
         return _KINDS.get(said.code, ExchangeHttpError)(f"HTTP {status}: {said.code} {said.msg:.200}")
+
+
+def _market(said: _Instrument) -> Market:
+    base, _, quote = said.inst_id.lower().partition("-")
+    return Market(_symbol(said.inst_id), said.inst_id, said.state == "live", base, quote)
 
 
 def _symbol(name: str) -> str:

@@ -62,7 +62,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def kept(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that an answer means something by; no cookie gets into a file that is handed on."""
+    """Return the headers that an answer means something by, their names as sent.
+
+    No cookie gets into a file that is handed on.
+    """
     return {name: text for name, text in headers.items() if name.lower() in _KEPT_HEADERS or name[:2].lower() == "x-"}
 
 

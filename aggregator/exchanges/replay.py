@@ -11,6 +11,7 @@ from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachabl
 from aggregator.exchanges.around import AroundExchange
 from aggregator.exchanges.dialect import Dialect, Market, Tickers
 from aggregator.exchanges.guard import Rest
+from aggregator.exchanges.headers import Headers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
 from aggregator.exchanges.recording import Record, Recording, RecordingFile, body_fields, kept
@@ -145,8 +146,9 @@ class ReplayedExchange(HttpExchange):
     def _reply(self, record: Record) -> Reply:
         if record.error is not None:
             raise _ERRORS.get(record.error, ExchangeUnreachable)(record.detail)
-        self._heed(record.status, record.headers)
-        return Reply(record.status, record.headers, record.body, record.at)
+        headers = Headers(record.headers)
+        self._heed(record.status, headers)
+        return Reply(record.status, headers, record.body, record.at)
 
     def _missing(self, symbol: str) -> ExchangeError:
         return NothingRecorded("not recorded yet") if self._recording.has(symbol) else NotListed("not in the recording")

@@ -136,7 +136,8 @@ class Metrics:
         self.push_connections = self._counter("price_exchange_push_connections_total", "Feeds opened.", "exchange")
         self.push_messages = self._counter(
             "price_exchange_push_messages_total",
-            "News of the feed: ticker, beat, gap, out_of_order, refused, junk, and lost connections.",
+            "News of the feed: ticker, beat, gap, out_of_order, refused, junk, shutdown (announced), and lost"
+            " connections.",
             "exchange",
             "kind",
         )

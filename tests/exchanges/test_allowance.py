@@ -14,11 +14,17 @@ from tests.parts.scripted import ScriptedExchange
 SLOW = Budget(0.001, 8)  # a token every thousand seconds: what is in the bucket is all there is
 
 
+async def take(allowance: Allowance, cost: float, *, hot: bool) -> None:
+    """Wait for the turn and the tokens of one call."""
+    await allowance.wait_turn(cost, hot=hot)
+    await allowance.take(cost)
+
+
 async def taken(allowance: Allowance, cost: float, *, hot: bool) -> int:
     """Take until there is nothing; return how many calls that were."""
     for calls in range(100):
         try:
-            await allowance.take(cost, hot=hot)
+            await take(allowance, cost, hot=hot)
         except RateLimited:
             return calls
     return 100
@@ -29,7 +35,7 @@ async def test_no_more_than_the_burst_and_then_a_reason() -> None:
     allowance = Allowance(SLOW, patience=0.01)
     assert await taken(allowance, 1, hot=True) == 8
     with pytest.raises(RateLimited, match=r"^within its own limit, no turn in 0.01 s$"):
-        await allowance.take(1, hot=True)
+        await allowance.take(1)
 
 
 async def test_weights_count() -> None:
@@ -49,21 +55,21 @@ async def test_cold_work_leaves_some_for_hot_assets() -> None:
 async def test_a_turn_comes() -> None:
     """Who waits within the bounds is served as the bucket fills."""
     allowance = Allowance(Budget(50, 2), patience=10)
-    await asyncio.gather(*(allowance.take(1, hot=True) for _ in range(12)))
+    await asyncio.gather(*(allowance.take(1) for _ in range(12)))
 
 
 async def test_who_gives_up_waiting_takes_nothing() -> None:
     """A call cancelled in the queue leaves its token to the next."""
     allowance = Allowance(Budget(20, 2), patience=10)
     for _ in range(2):
-        await allowance.take(1, hot=True)
-    waiting = [asyncio.create_task(allowance.take(1, hot=True)) for _ in range(20)]
+        await allowance.take(1)
+    waiting = [asyncio.create_task(allowance.take(1)) for _ in range(20)]
     await asyncio.sleep(0)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     async with asyncio.timeout(10):
-        await allowance.take(1, hot=True)
+        await allowance.take(1)
 
 
 @pytest.mark.parametrize("name", DIALECTS)

@@ -113,6 +113,7 @@ def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
     ("error", "expected"),
     [
         ("EQuery:Unknown asset pair", NotListed),
+        ("EQuery:Invalid asset pair", NotListed),
         ("EAPI:Rate limit exceeded", RateLimited),
         ("EGeneral:Too many requests", RateLimited),
         ("EGeneral:Temporary lockout", RateLimited),

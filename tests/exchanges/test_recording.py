@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -127,6 +127,21 @@ async def test_troubles_are_had_again(http: aiohttp.ClientSession) -> None:
         assert isinstance(answer, LeftOut)
         assert answer.reason is reason
     assert 6 < played.exchange.quiet_seconds <= 7
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+async def test_headers_are_found_in_whatever_case(http: aiohttp.ClientSession, spell: Callable[[str], str]) -> None:
+    """As over HTTP/2, or after a proxy: a pause and a used-up weight are heeded when replayed."""
+    markets = (Market("btcusdt", "BTCUSDT"),)
+    wait = {spell("Retry-After"): "7", spell("Date"): "Thu, 09 Oct 2025 08:53:32 GMT", "Set-Cookie": "secret"}
+    played = Played([Record(BEGAN, "/x", markets, 429, kept(wait), "{}")], http)
+    assert (await played.fetch()) == LeftOut("binance", Reason.RATE_LIMITED, "HTTP 429")
+    assert 6 < played.exchange.quiet_seconds <= 7
+    used = kept({spell("X-MBX-USED-WEIGHT-1M"): "5800"})
+    record = said(BEGAN, "1")
+    played = Played([Record(record.at, record.path, record.markets, 200, used, record.text)], http)
+    assert isinstance(await played.fetch(), Ticker)
+    assert 0 < played.exchange.quiet_seconds <= 60
 
 
 async def test_five_recorded_failures_open_the_breaker(http: aiohttp.ClientSession) -> None:

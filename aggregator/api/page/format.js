@@ -111,6 +111,7 @@ const REASONS = {
   not_listed: "does not list it",
   rate_limited: "asked to be left alone",
   maintenance: "closed for maintenance",
+  blocked: "does not serve the place where this runs",
   breaker_open: "breaker is open",
   late: "later than the others",
   no_rate: "no sound rate to convert by",

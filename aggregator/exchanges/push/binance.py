@@ -2,7 +2,9 @@
 
 Texts for numbers, milliseconds for times; `v` is in base units (`q` is the other one). There are no sequence numbers:
 each ticker is whole, and its event time `E` tells which of two is the newer. A pair that is not traded is accepted and
-never heard of. A connection ends after 24 hours; we may send five messages a second.
+never heard of. A connection ends after 24 hours; we may send five messages a second. Before a server is shut down, it
+says `{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":…}}` and wants a new connection to be opened at once.
+See developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (Server Shutdown)
 """
 
 from collections.abc import Sequence
@@ -12,10 +14,11 @@ from typing import Any
 import msgspec
 
 from aggregator.errors import Undecodable
-from aggregator.exchanges.push.dialect import News, Pushed, decoded
+from aggregator.exchanges.push.dialect import News, Pushed, Shutdown, decoded
 from aggregator.models import Asset
 
 _SUFFIX = "@ticker"
+_SHUTDOWN = "serverShutdown"
 
 
 class _Ticker(msgspec.Struct):
@@ -34,7 +37,19 @@ class _Frame(msgspec.Struct):
     error: Any = None
 
 
+class _Event(msgspec.Struct, frozen=True):
+    e: str = ""
+
+
+class _Announcement(msgspec.Struct):
+    """Wrapped by the combined stream, or raw."""
+
+    data: _Event = _Event()
+    e: str = ""
+
+
 _decoder = msgspec.json.Decoder(_Frame)
+_announcement = msgspec.json.Decoder(_Announcement)
 
 
 class BinancePush:
@@ -58,8 +73,10 @@ class BinancePush:
         """Return UNSUBSCRIBE."""
         return _request("UNSUBSCRIBE", names)
 
-    def read(self, frame: str) -> Sequence[News]:
+    def read(self, frame: str) -> Sequence[News | Shutdown]:
         """Read `{"stream":"btcusdt@ticker","data":{"e":"24hrTicker","E":…,"s":"BTCUSDT","c":"…","v":"…",…}}`."""
+        if _SHUTDOWN in frame and _is_shutdown(frame):
+            return (Shutdown(),)
         said = decoded(_decoder, frame)
         if said.data is None:
             if said.id is None or said.code is not None or said.error is not None:
@@ -69,6 +86,11 @@ class BinancePush:
         if name != ticker.s.lower():
             raise Undecodable(f"a ticker of {ticker.s[:32]!r} on the stream of another pair")
         return (Pushed(name, ticker.c, ticker.v, ticker.E / 1000, ticker.E),)
+
+
+def _is_shutdown(frame: str) -> bool:
+    said = decoded(_announcement, frame)
+    return _SHUTDOWN in (said.data.e, said.e)
 
 
 def _request(method: str, names: Sequence[str]) -> str:

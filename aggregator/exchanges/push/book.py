@@ -38,6 +38,12 @@ class Book:
         self._held: dict[str, _Held] = {}  # by name, as the others
         self._behind: dict[str, int] = {}  # the newest trade of those of which beats know more than we
 
+    def handed_over(self) -> "Book":
+        """Return the book of the connection that replaces this one: tickers are kept, and nothing is asked for yet."""
+        book = Book(self._exchange)
+        book._held = dict(self._held)
+        return book
+
     @property
     def names(self) -> set[str]:
         """The pairs asked for, refused ones too."""

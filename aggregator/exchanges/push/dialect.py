@@ -41,6 +41,10 @@ class Refused(msgspec.Struct, gc=False, frozen=True):
     why: str
 
 
+class Shutdown(msgspec.Struct, gc=False, frozen=True):
+    """The exchange will end this connection soon and wants a new one to be opened at once."""
+
+
 News = Pushed | Beat | Refused
 
 
@@ -62,7 +66,7 @@ class PushDialect(Protocol):
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return the message that asks for no more of them."""
 
-    def read(self, frame: str) -> Sequence[News]:
+    def read(self, frame: str) -> Sequence[News | Shutdown]:
         """Read a frame; greetings and receipts are no news. Raises Undecodable."""
 
 

@@ -1,6 +1,7 @@
 """One exchange's feed: connects, asks for what is wanted, reads, and begins again when that ends."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,9 +9,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from aggregator.backoff import Backoff
-from aggregator.errors import ExchangeError, ExchangeTimeout, Undecodable
+from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, Undecodable
 from aggregator.exchanges.push.book import Book
-from aggregator.exchanges.push.dialect import News, PushDialect
+from aggregator.exchanges.push.dialect import News, PushDialect, Shutdown
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
 from aggregator.exchanges.quiet import Quiet
 from aggregator.metrics import Metrics
@@ -22,6 +23,10 @@ _LOOK = 1.0  # seconds between two looks at what is wanted, and at whether it co
 _NOT_YET = "connected, no young ticker yet"
 _NO_TICKERS = 30.0  # seconds of beats without a ticker after which a connection is given up
 _ASK_AGAIN = 30.0  # seconds after which a pair is asked for anew of which nothing has come
+
+
+class _Replace(Exception):
+    """The exchange wants a new connection in place of this one."""
 
 
 class Feed:
@@ -62,6 +67,7 @@ class Feed:
         self._received: float | None = None
         self._newest: float | None = None
         self._live: bool | None = None
+        self._handing_over = False  # from a connection that the exchange wants replaced to the next one
         self._state = metrics.push_state.labels(name)
         self._connections = metrics.push_connections.labels(name)
         self._messages = metrics.push_messages
@@ -100,12 +106,23 @@ class Feed:
         return ticker if self._clock() - received <= self._interval / 2 and self._is_young(ticker.timestamp) else None
 
     async def run(self) -> None:
-        """Listen, for ever; after each end there is a pause, and a longer one each time until a connection holds."""
+        """Listen, for ever; after each end there is a pause, and a longer one each time until a connection holds.
+
+        A connection that the exchange wants replaced is replaced at once, and what it has pushed is served meanwhile.
+        That is done once in `_SETTLED` seconds: an exchange that says so on every connection gets the pauses.
+        """
         backoff = Backoff(LONGEST_PAUSE)
+        replaced_at = -math.inf
         while True:
             began = self._clock()
             try:
                 await self._listen()
+            except _Replace:
+                if self._clock() - replaced_at > _SETTLED:
+                    replaced_at, self._handing_over = self._clock(), True
+                    self._log.info("push_replaced", why="the exchange shuts this connection down")
+                    continue
+                self._end(ExchangeUnreachable("shut down again"))
             except ExchangeError as error:
                 self._end(error)
             if self._clock() - began > _SETTLED:
@@ -119,7 +136,10 @@ class Feed:
         async with self._connect(self._url) as socket:
             self._connections.inc()
             self._quiet.answered()
-            self._book, self._down = Book(self._name), _NOT_YET
+            if self._handing_over:
+                self._book, self._handing_over = self._book.handed_over(), False
+            else:
+                self._book, self._down = Book(self._name), _NOT_YET
             self._outbox.clear()
             self._heard_at = self._young_at = self._clock()
             self._look_at = self._send_at = 0.0
@@ -183,7 +203,10 @@ class Feed:
         for news in found:
             self._note(news)
 
-    def _note(self, news: News) -> None:
+    def _note(self, news: News | Shutdown) -> None:
+        if isinstance(news, Shutdown):
+            self._count("shutdown")
+            raise _Replace
         kind = self._book.take(news, self._clock(), self._now())
         self._count(kind)
         if kind == "ticker":
@@ -215,6 +238,7 @@ class Feed:
         return -FUTURE_TOLERANCE <= self._now() - timestamp <= self._interval / 2
 
     def _end(self, error: ExchangeError) -> None:
+        self._handing_over = False
         if isinstance(error, TooSoon):
             self._quiet.begin(error.seconds)
         self._book = Book(self._name)

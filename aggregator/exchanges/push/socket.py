@@ -7,7 +7,7 @@ from typing import Protocol
 
 import aiohttp
 
-from aggregator.errors import ExchangeHttpError, ExchangeTimeout, ExchangeUnreachable, RateLimited, Undecodable
+from aggregator.errors import Blocked, ExchangeHttpError, ExchangeTimeout, ExchangeUnreachable, RateLimited, Undecodable
 from aggregator.exchanges.quiet import retry_after
 
 MOST_BYTES = 1 << 20  # of a frame
@@ -16,6 +16,7 @@ _SEND_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _PING_SECONDS = 20.0
 _TOO_OFTEN = (418, 429)
+_UNAVAILABLE_HERE = 451
 
 
 class Socket(Protocol):
@@ -69,6 +70,8 @@ async def _open(http: aiohttp.ClientSession, url: str, now: Callable[[], float])
             headers: Mapping[str, str] = error.headers or {}
             seconds = retry_after(headers.get("Retry-After", ""), headers.get("Date", ""), now())
             raise TooSoon(error.status, seconds) from error
+        if error.status == _UNAVAILABLE_HERE:
+            raise Blocked(f"blocked where this runs: HTTP {error.status}") from error
         raise ExchangeHttpError(f"HTTP {error.status} instead of a WebSocket") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise ExchangeUnreachable(type(error).__name__) from error

@@ -37,7 +37,9 @@ class BinanceVenue(Venue):
         return quote.symbol.upper()
 
     async def ticker(self, request: web.Request) -> web.Response:
-        """Answer for `symbol` with one, for `symbols` (a JSON list) with a list."""
+        """Answer for `symbol` with one, for `symbols` (a JSON list) with a list, without either with all."""
+        if "symbol" not in request.query and "symbols" not in request.query:
+            return self.spend(80, [self.statistics(quote) for quote in self.quotes.values()])
         names = [request.query["symbol"]] if "symbol" in request.query else json.loads(request.query["symbols"])
         weight = 2 if len(names) <= 20 else 40 if len(names) <= 100 else 80
         found = [self.named(name) for name in names]
@@ -116,6 +118,15 @@ class BinanceVenue(Venue):
             f"Way too much request weight used; IP banned until {until}. Please use WebSocket Streams for live updates."
         )
         return rows({"code": -1003, "msg": said}, {"Retry-After": "7200"}, 418)
+
+    def other_place(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 451, code 0."""
+        said = (
+            "Service unavailable from a restricted location according to 'b. Eligibility' in"
+            " https://www.binance.com/en/terms. Please contact customer service if you believe you received this"
+            " message in error."
+        )
+        return rows({"code": 0, "msg": said}, status=451)
 
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """HTTP 503, code -1008 or none."""

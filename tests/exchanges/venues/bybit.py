@@ -28,13 +28,20 @@ class BybitVenue(Venue):
         return quote.symbol.upper()
 
     async def tickers(self, request: web.Request) -> web.Response:
-        """Answer for one symbol."""
+        """Answer for one symbol, or for all."""
         assert request.query["category"] == "spot"
+        if "symbol" not in request.query:
+            found = [self.information(quote) for quote in self.quotes.values()]
+            return self.answer(0, "OK", {"category": "spot", "list": found})
         quote = self.named(request.query["symbol"])
         if quote is None:
             return self.answer(10001, "Not supported symbols", {})
+        return self.answer(0, "OK", {"category": "spot", "list": [self.information(quote)]})
+
+    def information(self, quote: Quote) -> dict[str, str]:
+        """Return one symbol's ticker."""
         price = Decimal(quote.price)
-        ticker = {
+        return {
             "symbol": self.name_of(quote),
             "bid1Price": f"{price * Decimal('0.999'):f}",
             "bid1Size": "2",
@@ -49,7 +56,6 @@ class BybitVenue(Venue):
             "volume24h": quote.volume,
             "usdIndexPrice": quote.price,
         }
-        return self.answer(0, "OK", {"category": "spot", "list": [ticker]})
 
     async def instruments(self, request: web.Request) -> web.Response:
         """Answer with every spot symbol; they come in one page."""
@@ -86,6 +92,19 @@ class BybitVenue(Venue):
     def banned(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """HTTP 403: for at least ten minutes."""
         return web.Response(status=403, text="403, access too frequent")
+
+    def other_place(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 403 for an address in the USA: CloudFront's page, not Bybit's."""
+        said = (
+            "<HTML><HEAD><TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>"
+            "<H2>The request could not be satisfied.</H2><HR>The Amazon CloudFront distribution is configured to block"
+            " access from your country.</BODY></HTML>"
+        )
+        return web.Response(status=403, text=said, content_type="text/html")
+
+    def forbidden(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
+        """HTTP 403 for any other cause."""
+        return web.Response(status=403, text="403 Forbidden")
 
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """Code 10016."""

@@ -16,13 +16,18 @@ class CoinbaseVenue(Venue):
     pages: ClassVar[Sequence[str]] = (
         "https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker",
         "https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-all-known-trading-pairs",
+        "https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-all-product-volume",
         "https://docs.cdp.coinbase.com/exchange/rest-api/requests",
         "https://docs.cdp.coinbase.com/exchange/rest-api/rate-limits",
     )
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what it serves."""
-        return [web.get("/products", self.products), web.get("/products/{id}/ticker", self.ticker)]
+        return [
+            web.get("/products", self.products),
+            web.get("/products/volume-summary", self.volumes),
+            web.get("/products/{id}/ticker", self.ticker),
+        ]
 
     def name_of(self, quote: Quote) -> str:
         """BTC-USDT."""
@@ -46,6 +51,27 @@ class CoinbaseVenue(Venue):
                 "rfq_volume": "0.123456",
                 "conversions_volume": "0",
             }
+        )
+
+    async def volumes(self, _: web.Request) -> web.Response:
+        """Answer with the volumes of every product, without prices."""
+        return rows(
+            [
+                {
+                    "id": self.name_of(quote),
+                    "base_currency": quote.base.upper(),
+                    "quote_currency": quote.quote.upper(),
+                    "display_name": f"{quote.base}/{quote.quote}".upper(),
+                    "market_types": ["spot"],
+                    "spot_volume_24hour": quote.volume,
+                    "spot_volume_30day": "3567890.12",
+                    "rfq_volume_24hour": "0",
+                    "rfq_volume_30day": "0",
+                    "conversion_volume_24hour": "0",
+                    "conversion_volume_30day": "0",
+                }
+                for quote in self.quotes.values()
+            ]
         )
 
     async def products(self, _: web.Request) -> web.Response:

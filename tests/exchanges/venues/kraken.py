@@ -42,7 +42,10 @@ class KrakenVenue(Venue):
         return (_NAMES.get(quote.base, quote.base) + quote.quote).upper()
 
     async def ticker(self, request: web.Request) -> web.Response:
-        """Answer for pairs, separated by commas."""
+        """Answer for pairs, separated by commas, or for all."""
+        if "pair" not in request.query:
+            every = {self.name_of(quote): self.information(quote) for quote in self.quotes.values()}
+            return rows({"error": [], "result": every})
         result = {}
         for name in request.query["pair"].split(","):
             quote = self.named(name) or self._by_other_name(name)

@@ -20,7 +20,11 @@ class OkxVenue(Venue):
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what it serves."""
-        return [web.get("/api/v5/market/ticker", self.ticker), web.get("/api/v5/public/instruments", self.instruments)]
+        return [
+            web.get("/api/v5/market/ticker", self.ticker),
+            web.get("/api/v5/market/tickers", self.tickers),
+            web.get("/api/v5/public/instruments", self.instruments),
+        ]
 
     def name_of(self, quote: Quote) -> str:
         """BTC-USDT."""
@@ -32,27 +36,34 @@ class OkxVenue(Venue):
         if quote is None:
             said = "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
             return rows({"code": "51001", "data": [], "msg": said})
+        return self.data(self.information(quote))
+
+    async def tickers(self, request: web.Request) -> web.Response:
+        """Answer for all."""
+        assert request.query["instType"] == "SPOT"
+        return self.data(*(self.information(quote) for quote in self.quotes.values()))
+
+    def information(self, quote: Quote) -> dict[str, str]:
+        """Return one instrument's ticker."""
         price = Decimal(quote.price)
-        return self.data(
-            {
-                "instType": "SPOT",
-                "instId": self.name_of(quote),
-                "last": quote.price,
-                "lastSz": "0.1",
-                "askPx": f"{price * Decimal('1.001'):f}",
-                "askSz": "11",
-                "bidPx": f"{price * Decimal('0.999'):f}",
-                "bidSz": "5",
-                "open24h": quote.price,
-                "high24h": quote.price,
-                "low24h": quote.price,
-                "volCcy24h": quote.turnover,
-                "vol24h": quote.volume,
-                "ts": str(self.milliseconds),
-                "sodUtc0": quote.price,
-                "sodUtc8": quote.price,
-            }
-        )
+        return {
+            "instType": "SPOT",
+            "instId": self.name_of(quote),
+            "last": quote.price,
+            "lastSz": "0.1",
+            "askPx": f"{price * Decimal('1.001'):f}",
+            "askSz": "11",
+            "bidPx": f"{price * Decimal('0.999'):f}",
+            "bidSz": "5",
+            "open24h": quote.price,
+            "high24h": quote.price,
+            "low24h": quote.price,
+            "volCcy24h": quote.turnover,
+            "vol24h": quote.volume,
+            "ts": str(self.milliseconds),
+            "sodUtc0": quote.price,
+            "sodUtc8": quote.price,
+        }
 
     async def instruments(self, request: web.Request) -> web.Response:
         """Answer with every spot instrument."""

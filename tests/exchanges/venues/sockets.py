@@ -70,7 +70,7 @@ class Feed:
     @property
     def open(self) -> int:
         """How many connections are open."""
-        return len(self._open)
+        return sum(not socket.closed for socket in self._open)
 
     def freeze(self) -> None:
         """Let its clock stand still."""
@@ -102,7 +102,7 @@ class Feed:
 
     async def say(self, frame: str) -> None:
         """Send these very characters to everybody."""
-        for socket in list(self._open):
+        for socket in [one for one in self._open if not one.closed]:
             await socket.send_str(frame)
 
     async def push(self, request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,200 @@
+"""`aggregator symbols`: a symbols file from what local venues list and trade, or an error and no file."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from aggregator.__main__ import main
+from aggregator.errors import CannotGoOn
+from aggregator.service.symbols import Wanted
+from aggregator.service.symbols import symbols as make
+from aggregator.settings import load
+from aggregator.tiers import read_symbols
+from tests.exchanges.venues.base import Fault, Quote, Venue, beside
+from tests.exchanges.venues.binance import BinanceVenue
+from tests.exchanges.venues.bybit import BybitVenue
+from tests.exchanges.venues.coinbase import CoinbaseVenue
+from tests.exchanges.venues.kraken import KrakenVenue
+from tests.exchanges.venues.okx import OkxVenue
+from tests.parts.ports import free_port
+from tests.parts.process import ROOT
+
+pytestmark = pytest.mark.real
+
+BTC_USDT = Quote("btc", "usdt", "80000", "100")
+BTC_USD = Quote("btc", "usd", "79900", "50")
+ETH_USDT = Quote("eth", "usdt", "3000", "1000")
+DOGE_USD = Quote("doge", "usd", "0.2", "9000000")
+USDT_USD = Quote("usdt", "usd", "0.999", "1000000")
+LONELY = Quote("lonely", "usdt", "1", "999999999")
+HALTED = Quote("halted", "usdt", "1", "999999999", trading=False)
+LISTED: dict[str, tuple[type[Venue], Sequence[Quote]]] = {
+    "binance": (BinanceVenue, [ETH_USDT, BTC_USDT, LONELY, HALTED]),
+    "coinbase": (CoinbaseVenue, [BTC_USD, DOGE_USD]),
+    "kraken": (KrakenVenue, [DOGE_USD, BTC_USD, USDT_USD]),
+    "okx": (OkxVenue, [ETH_USDT, BTC_USDT, HALTED]),
+    "bybit": (BybitVenue, [BTC_USDT, HALTED, Quote("usdt", "usd", "0.999", "much")]),
+}
+# 300 BTC for USDT, 100 for USD (of which Coinbase tells no price), 2,000 ETH, 18 million DOGE.
+FILE = "symbol,base,quote\nbtcusdt,btc,usdt\nbtcusd,btc,usd\nethusdt,eth,usdt\ndogeusd,doge,usd\nusdtusd,usdt,usd\n"
+
+
+class Five:
+    """The five local venues."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.venues = {name: stack.enter_context(beside(make(quotes))) for name, (make, quotes) in LISTED.items()}
+
+    @property
+    def exchanges(self) -> str:
+        """The setting."""
+        return ",".join(f"{name}={name}+{venue.url}" for name, venue in self.venues.items())
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Five]:
+    """Serve them once."""
+    with ExitStack() as stack:
+        yield Five(stack)
+
+
+@pytest.fixture
+def five(shared: Five) -> Iterator[Five]:
+    """Return them, without faults again afterwards."""
+    yield shared
+    for venue in shared.venues.values():
+        venue.fault = None
+
+
+def symbols(*options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
+    command = [sys.executable, "-m", "aggregator", "symbols", *map(str, options)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def made(exchanges: str, file: Path, top: int = 1000, least: int | None = None) -> str:
+    """Do what the command does, in this process; return what the file holds then."""
+    asyncio.run(make(load({"exchanges": exchanges}), Wanted(top, least, file), asyncio.Event()))
+    return file.read_text()
+
+
+def test_what_two_venues_list_the_most_traded_first(five: Five, tmp_path: Path) -> None:
+    """In US dollars, whatever it is quoted in; not what one lists alone, and not what is halted."""
+    file = tmp_path / "symbols.csv"
+    file.write_text("symbol\nold\n")
+    done = symbols("--exchanges", five.exchanges, "--file", file)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert file.read_text() == FILE
+    assert [row[0] for row in read_symbols(file.read_text())][:2] == ["btcusdt", "btcusd"]
+    assert "fewer_symbols" in done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["symbols.csv"]
+
+
+def test_a_venue_that_does_not_answer_ends_it(five: Five, tmp_path: Path) -> None:
+    """With exit code 1 and its name; the file is as it was."""
+    file = tmp_path / "symbols.csv"
+    file.write_text("as it was")
+    five.venues["kraken"].fault = lambda _: web.Response(status=500)
+    done = symbols("--exchanges", five.exchanges, "--file", file)
+    assert done.returncode == 1
+    named = f"aggregator: kraken ({five.venues['kraken'].url}) did not answer: http_error HTTP 500; try again, or leave"
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert file.read_text() == "as it was"
+    assert [one.name for one in tmp_path.iterdir()] == ["symbols.csv"]
+
+
+def test_to_stdout_and_no_more_than_wanted(five: Five, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that it can be looked at first."""
+    asyncio.run(make(load({"exchanges": five.exchanges}), Wanted(2), asyncio.Event()))
+    assert capsys.readouterr().out.endswith("".join(FILE.splitlines(keepends=True)[:3]))
+
+
+def test_how_many_venues(five: Five, tmp_path: Path) -> None:
+    """One alone is enough where one is named, and three where three are wanted."""
+    alone = made(f"binance=binance+{five.venues['binance'].url}", tmp_path / "one.csv")
+    assert "lonelyusdt" in alone
+    assert "halted" not in alone
+    three = made(five.exchanges, tmp_path / "three.csv", least=3)
+    assert three == "symbol,base,quote\nbtcusdt,btc,usdt\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [(lambda _: web.Response(text="<html>"), "undecodable"), (lambda _: web.Response(status=429), "rate_limited")],
+)
+def test_whatever_it_answers_instead(five: Five, tmp_path: Path, fault: Fault, said: str) -> None:
+    """The reason is told, and no file is begun."""
+    five.venues["kraken"].fault = fault
+    with pytest.raises(CannotGoOn, match=rf"^kraken \(http://\S+\) did not answer: {said}"):
+        made(five.exchanges, tmp_path / "new.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_venue_that_is_away_is_named(five: Five, tmp_path: Path) -> None:
+    """A refused connection."""
+    away = f"okx=okx+http://127.0.0.1:{free_port()}"
+    with pytest.raises(CannotGoOn, match=r"^okx .* did not answer: unreachable"):
+        made(f"{away},kraken=kraken+{five.venues['kraken'].url}", tmp_path / "new.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_volumes_without_prices_are_no_order(five: Five, tmp_path: Path) -> None:
+    """Coinbase tells no prices in one answer: alone, it would be ranked by name."""
+    with pytest.raises(CannotGoOn, match=r"^no price is told"):
+        made(f"coinbase=coinbase+{five.venues['coinbase'].url}", tmp_path / "new.csv")
+
+
+def test_told_to_stop_it_writes_nothing(five: Five, tmp_path: Path) -> None:
+    """Ctrl-C while an exchange hangs."""
+
+    async def stopped() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await make(load({"exchanges": five.exchanges}), Wanted(file=tmp_path / "new.csv"), stop)
+
+    with pytest.raises(CannotGoOn, match="nothing is written"):
+        asyncio.run(stopped())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written(five: Five, tmp_path: Path) -> None:
+    """A folder that is not there, and a folder in the place of the file."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in (tmp_path / "nowhere" / "symbols.csv", folder):
+        with pytest.raises(CannotGoOn, match=f"^cannot write {file}: "):
+            made(five.exchanges, file)
+    assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "least", "said"),
+    [
+        ("ccxt:gemini", None, "name some of binance, coinbase, kraken, okx, bybit"),
+        ("a=mock+http://127.0.0.1:1", None, "name some of binance"),
+        ("kraken,okx", 3, "--min-venues 3 is more than the 2 exchanges"),
+    ],
+)
+def test_what_cannot_be_done_is_told(exchanges: str, least: int | None, said: str, tmp_path: Path) -> None:
+    """Before anybody is asked."""
+    with pytest.raises(CannotGoOn, match=said):
+        made(exchanges, tmp_path / "new.csv", least=least)
+
+
+@pytest.mark.parametrize("option", ["--top", "--min-venues"])
+def test_a_count_is_a_whole_number(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, as for every wrong flag."""
+    for wrong in ("0", "-1", "1.5", "many", "9" * 40):
+        with pytest.raises(SystemExit, match="2"):
+            main(["symbols", option, wrong])
+        assert "is not a whole number from 1 to " in capsys.readouterr().err

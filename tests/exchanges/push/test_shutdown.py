@@ -1,0 +1,81 @@
+"""Binance announces that a server is shut down: a new connection replaces the old one, and nothing is polled."""
+
+import asyncio
+
+import pytest
+
+from aggregator.exchanges.push.binance import BinancePush
+from aggregator.exchanges.push.dialect import Shutdown
+from tests.exchanges.push.scene import running, until
+
+pytestmark = pytest.mark.real
+
+COMBINED = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}'
+RAW = '{"e":"serverShutdown","E":1770123456789}'
+
+
+@pytest.mark.parametrize("frame", [COMBINED, RAW])
+def test_the_announcement_is_read(frame: str) -> None:
+    """Wrapped as the combined stream does, and raw."""
+    assert BinancePush().read(frame) == (Shutdown(),)
+
+
+def test_a_pair_of_that_name_is_no_announcement() -> None:
+    """It is what the event says, not that the word is somewhere in the frame."""
+    frame = '{"stream":"btcusdt@ticker","data":{"E":1,"s":"BTCUSDT","c":"1","v":"1","note":"serverShutdown"}}'
+    (news,) = BinancePush().read(frame)
+    assert not isinstance(news, Shutdown)
+
+
+async def test_the_connection_is_replaced_at_once() -> None:
+    """Tickers stay young, nothing is polled, nothing is lost, and /ready has nothing to tell, all the way."""
+    async with running("binance", interval=10) as scene:
+        await until(scene.young)
+        for _ in range(2):
+            await scene.is_polled()
+        assert scene.venue.polls == 0
+        told: set[str] = set()
+
+        async def watch() -> None:
+            while True:
+                told.add(scene.told())
+                assert scene.young()
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        await scene.venue.say(COMBINED)
+        await until(lambda: scene.venue.connections == 2)
+        await until(lambda: len(scene.venue.heard) == 2)  # it asks for the same pairs
+        rounds = scene.count("ticker")
+        await until(lambda: scene.count("ticker") > rounds + 4)  # and hears of them
+        watching.cancel()
+        assert isinstance((await asyncio.gather(watching, return_exceptions=True))[0], asyncio.CancelledError)
+        assert told == {""}
+        assert not await scene.is_polled()
+        assert (scene.venue.polls, scene.count("shutdown"), scene.count("lost")) == (0, 1, 0)
+        await until(lambda: scene.venue.open == 1)
+
+
+async def test_a_venue_that_always_says_so_gets_the_pauses() -> None:
+    """The second announcement within a minute is the end of a connection like any other."""
+    async with running("binance") as scene:
+        await until(scene.young)
+        await scene.venue.say(COMBINED)
+        await until(lambda: scene.venue.connections == 2 and scene.venue.open == 1)
+        scene.venue.handshake = 503
+        await scene.venue.say(COMBINED)
+        await until(lambda: scene.count("lost") >= 1)
+        assert scene.count("shutdown") == 2
+        assert scene.told().startswith("is polled, as its feed has fallen back: ")
+
+
+async def test_a_replacement_that_fails_falls_back() -> None:
+    """Where no new connection is to be had, it says so and polls."""
+    async with running("binance") as scene:
+        await until(scene.young)
+        scene.venue.handshake = 503
+        await scene.venue.say(COMBINED)
+        await until(lambda: scene.count("lost") >= 1)
+        assert scene.told() == "is polled, as its feed has fallen back: http_error: HTTP 503 instead of a WebSocket"
+        scene.venue.handshake = 101
+        await until(scene.young)

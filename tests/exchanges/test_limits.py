@@ -1,0 +1,188 @@
+"""The documented rate limits: whatever is asked for and however slow the answers are, no window holds more calls."""
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from aggregator.exchanges.allowance import Allowance
+from aggregator.exchanges.dialect import Budget, Dialect, Limit, Market, Tickers
+from aggregator.exchanges.guarded import GuardedExchange
+from aggregator.exchanges.mock import Mock
+from aggregator.metrics import Metrics
+from aggregator.models import Asset, Tier
+from aggregator.service.exchanges import DIALECTS
+from tests.parts.virtual_time import run
+
+LIMITED = {name: make() for name, make in DIALECTS.items() if make().budget is not None}
+DOCUMENTED = {  # from the pages that the dialects name
+    "binance": (Limit(6000, 60),),
+    "coinbase": (Limit(15, 1), Limit(615, 60)),
+    "kraken": (Limit(1, 1),),
+    "okx": (Limit(20, 2),),
+    "bybit": (Limit(600, 5),),
+}
+OLD_OKX = Budget(10, 20, (Limit(20, 2),))  # 20 at once, and 10 a second beside
+
+
+class Wave(msgspec.Struct, frozen=True):
+    """Calls of one tier that are wanted at the same moment; each takes `answer` seconds."""
+
+    at: float
+    calls: int
+    hot: bool
+    answer: float
+    listing: bool = False
+
+
+class Timed(GuardedExchange):
+    """The real guard and limiter; calls are not sent, but remembered with the time at which they would be."""
+
+    def __init__(self, dialect: Dialect, budget: Budget, slots: int) -> None:
+        self.sent: list[tuple[float, float]] = []  # when, and what it costs
+        self.answer = 0.0
+        self._dialect = dialect
+        self._listing_cost = dialect.listing_cost
+        self._loop = asyncio.get_running_loop()
+        super().__init__("x", Metrics(CollectorRegistry()), slots, dialect.most_symbols, budget, clock=self._loop.time)
+
+    def _name_of(self, asset: Asset) -> str:
+        return asset.symbol
+
+    def _cost(self, count: int) -> float:
+        return self._dialect.cost(count)
+
+    async def _ask(self, markets: Sequence[Market]) -> Tickers:
+        self.sent.append((self._loop.time(), self._cost(len(markets))))
+        await asyncio.sleep(self.answer)
+        return {}
+
+    async def _list(self) -> Iterable[Market]:
+        self.sent.append((self._loop.time(), self._listing_cost))
+        return ()
+
+
+async def sent(dialect: Dialect, budget: Budget, slots: int, waves: Sequence[Wave]) -> list[tuple[float, float]]:
+    """Return what is sent of these waves, and when."""
+    exchange = Timed(dialect, budget, slots)
+    tasks: list[asyncio.Task[object]] = []
+    for wave in sorted(waves, key=lambda one: one.at):
+        await asyncio.sleep(max(0.0, wave.at - asyncio.get_running_loop().time()))
+        exchange.answer = wave.answer
+        asset = Asset("btcusdt", "btc", "usdt", Tier.HOT if wave.hot else Tier.COLD, 1)
+        calls = (exchange.read_listing() if wave.listing else exchange.fetch([asset]) for _ in range(wave.calls))
+        tasks += [asyncio.create_task(call) for call in calls]
+    await asyncio.gather(*tasks)
+    return exchange.sent
+
+
+def most(calls: Sequence[tuple[float, float]], seconds: float) -> float:
+    """Return what the calls of the worst window of so many seconds cost, its ends included."""
+    worst = held = 0.0
+    first = 0
+    for at, cost in calls:
+        held += cost
+        while calls[first][0] < at - seconds:
+            held -= calls[first][1]
+            first += 1
+        worst = max(worst, held)
+    return worst
+
+
+def waves(limit: Limit) -> st.SearchStrategy[list[Wave]]:
+    """Make up waves around one window of the limit, of up to twice as many calls as fit into it."""
+    wave = st.builds(
+        Wave,
+        at=st.floats(0, 2.5 * limit.seconds),
+        calls=st.integers(1, math.ceil(min(2 * limit.most, 60))),
+        hot=st.booleans(),
+        answer=st.sampled_from([0.0, 0.05, limit.seconds / 3, limit.seconds]),
+        listing=st.booleans(),
+    )
+    return st.lists(wave, min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_the_bucket_fits_into_what_is_documented(name: str) -> None:
+    """Burst and refill of the worst window, in whole tokens; and the largest call fits into the bucket."""
+    budget = LIMITED[name].budget
+    assert budget is not None
+    assert budget.limits == DOCUMENTED[name]
+    for limit in budget.limits:
+        assert math.floor(budget.burst + budget.a_second * limit.seconds) <= limit.most
+
+
+@pytest.mark.parametrize("name", LIMITED)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_no_window_holds_more_than_is_documented(name: str, data: st.DataObject) -> None:
+    """Hot, cold and listing calls, at once or spread, with few slots or many, answered at once or late."""
+    dialect = LIMITED[name]
+    assert dialect.budget is not None
+    limit = data.draw(st.sampled_from(dialect.budget.limits))
+    slots = data.draw(st.sampled_from([1, 8, 64]))
+    calls = run(sent(dialect, dialect.budget, slots, data.draw(waves(limit))))
+    assert calls
+    assert most(calls, limit.seconds) <= limit.most + 1e-6
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_flood_keeps_the_limit(name: str) -> None:
+    """Half as much again as the limit, wanted at once, twice within a window."""
+    dialect = LIMITED[name]
+    assert dialect.budget is not None
+    for limit in dialect.budget.limits:
+        calls = math.ceil(min(1.5 * limit.most, 900))
+        flood = [Wave(at, calls, hot=True, answer=0, listing=name == "binance") for at in (0, limit.seconds / 2)]
+        seen = run(sent(dialect, dialect.budget, 64, flood))
+        assert 0.05 * limit.most <= most(seen, limit.seconds) <= limit.most
+
+
+@settings(max_examples=50, deadline=None)
+@example(burst=1.0, rate=0.9, seconds=1.0, costs=[1.0] * 5, hot=[True] * 5)
+@given(
+    burst=st.floats(1, 100),
+    rate=st.floats(0.5, 100),
+    seconds=st.floats(0.1, 60),
+    costs=st.lists(st.floats(0.1, 1), min_size=1, max_size=50),
+    hot=st.lists(st.booleans(), min_size=50, max_size=50),
+)
+def test_any_bucket_lets_through_its_burst_and_refill(
+    burst: float, rate: float, seconds: float, costs: Sequence[float], hot: Sequence[bool]
+) -> None:
+    """The sum that the dialects' limits are made by holds of the limiter itself, both of its parts together."""
+    taken: list[tuple[float, float]] = []
+
+    async def take(allowance: Allowance, cost: float, *, is_hot: bool) -> None:
+        await allowance.wait_turn(cost, hot=is_hot)
+        await allowance.take(cost)
+        taken.append((asyncio.get_running_loop().time(), cost))
+
+    async def take_all() -> None:
+        allowance = Allowance(Budget(rate, burst), patience=1e6)
+        await asyncio.gather(*(take(allowance, cost, is_hot=one) for cost, one in zip(costs, hot, strict=False)))
+
+    run(take_all())
+    assert len(taken) == len(costs)
+    assert most(taken, seconds) <= burst + rate * seconds + 1e-6
+
+
+def test_a_bucket_of_the_whole_limit_would_be_seen() -> None:
+    """What OKX was sent before: 39 calls or more in 2 seconds, of which 20 are allowed."""
+    calls = run(sent(Mock(), OLD_OKX, 64, [Wave(0, 200, hot=True, answer=0)]))
+    assert most(calls, 1.95) >= 39
+
+
+def test_calls_that_waited_for_a_slot_are_not_sent_together() -> None:
+    """While an exchange hangs on every slot, tokens are not handed out in advance."""
+    okx = LIMITED["okx"]
+    assert okx.budget is not None
+    hanging = [Wave(0, 4, hot=True, answer=4), *(Wave(0.5 * number, 4, hot=True, answer=0) for number in range(1, 8))]
+    calls = run(sent(okx, okx.budget, 4, hanging))
+    assert len(calls) > 10
+    assert most(calls, 2) <= 20

@@ -1,0 +1,114 @@
+"""Turnovers in US dollars by the exchanges' own prices, and the order of pairs that follows."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.liquidity import Listed, rank, worths
+
+ASSETS = ["usd", "usdt", "usdc", "eur", "btc", "eth", "shib"]
+
+
+def listed(exchange: str, pair: str, volume: object = 1, price: object = 1) -> Listed:
+    """Return a listing; `pair` is base/quote."""
+    base, _, quote = pair.partition("/")
+    amounts = [None if one is None else Decimal(str(one)) for one in (volume, price)]
+    return Listed(exchange, base, quote, *amounts)
+
+
+def symbols(found: list[Listed], least: int = 1) -> list[str]:
+    """Return the symbols in their order."""
+    return [one.symbol for one in rank(found, least)]
+
+
+def test_turnover_counts_and_not_volume() -> None:
+    """A billion of a small coin is less than a bitcoin."""
+    assert symbols([listed("a", "shib/usd", 1e9, 0.00001), listed("a", "btc/usd", 1, 80_000)]) == ["btcusd", "shibusd"]
+
+
+def test_quotes_are_made_comparable() -> None:
+    """ETH/BTC by BTC/USD, BTC/JPY by what a yen is worth, however many steps away from the dollar."""
+    market = [
+        listed("a", "btc/usd", 1, 80_000),
+        listed("a", "eth/btc", 100, 0.04),  # 320,000
+        listed("a", "btc/jpy", 2, 12_000_000),  # 160,000, although there are 24 million of them
+        listed("a", "usdt/usd", 10, 0.999),
+        listed("a", "sol/usdt", 1000, 150),  # 149,850
+    ]
+    assert [(one.symbol, round(one.turnover)) for one in rank(market, 1)] == [
+        ("ethbtc", 320_000),
+        ("btcjpy", 160_000),
+        ("solusdt", 149_850),
+        ("btcusd", 80_000),
+        ("usdtusd", 10),
+    ]
+
+
+def test_without_a_dollar_a_stablecoin_is_taken_for_one() -> None:
+    """Binance alone quotes nothing in dollars; the order is the same."""
+    market = [listed("a", "btc/usdt", 1, 80_000), listed("a", "eth/btc", 1, 0.04), listed("a", "eth/usdc", 2, 3_200)]
+    assert symbols(market) == ["btcusdt", "ethusdc", "ethbtc"]
+    assert worths(market)["usdt"] == 1
+
+
+def test_a_stablecoin_is_worth_what_it_trades_at() -> None:
+    """One that has lost its peg is no dollar."""
+    market = [listed("a", "usdt/usd", 5, "0.5"), listed("a", "btc/usdt", 1, 160_000), listed("a", "btc/usd", 1, 80_000)]
+    assert worths(market)["usdt"] == Decimal("0.5")
+    assert {one.symbol: one.turnover for one in rank(market, 1)}["btcusdt"] == 80_000
+
+
+def test_a_volume_without_a_price_is_valued_by_the_base() -> None:
+    """As Coinbase tells no prices in its summary."""
+    market = [listed("a", "btc/usd", 1, 80_000), listed("b", "btc/usd", 3, None), listed("b", "x/usd", 9, None)]
+    assert [(one.symbol, one.exchanges, int(one.turnover)) for one in rank(market, 1)] == [
+        ("btcusd", 2, 320_000),
+        ("xusd", 1, 0),
+    ]
+
+
+def test_at_least_so_many_exchanges() -> None:
+    """And one that means another asset by the same name is none of them."""
+    market = [
+        listed("a", "btc/usd", 1, 80_000),
+        listed("b", "btc/usd", 1, 80_100),
+        listed("a", "cat/usd", 1, 0.00001),
+        listed("b", "cat/usd", 1, 7),
+        listed("a", "eth/usd", 1, 3_000),
+    ]
+    assert symbols(market, 2) == ["btcusd"]
+    assert symbols(market, 3) == []
+
+
+def test_usd_and_usdt_are_two_quotes() -> None:
+    """Two exchanges, one pair each: nothing that both list."""
+    assert symbols([listed("a", "btc/usd", 1, 80_000), listed("b", "btc/usdt", 1, 80_000)], 2) == []
+
+
+def test_of_one_symbol_the_pair_that_is_traded_more() -> None:
+    """A file names each symbol once."""
+    market = [listed("a", "a/bcusd", 1, 1), listed("a", "abc/usd", 100, 5), listed("a", "ab/cusd", 1, 1)]
+    assert [(one.symbol, one.base) for one in rank(market, 1)] == [("abcusd", "abc")]
+
+
+@given(
+    st.lists(
+        st.builds(
+            Listed,
+            exchange=st.sampled_from(["a", "b", "c"]),
+            base=st.sampled_from([*ASSETS, "", "A-B", "\u0430"]),
+            quote=st.sampled_from(ASSETS),
+            volume=st.none() | st.decimals(),
+            price=st.none() | st.decimals(),
+        )
+    ),
+    st.integers(1, 3),
+)
+def test_whatever_is_listed_there_is_an_order(market: list[Listed], least: int) -> None:
+    """Not a number, negative, huge, without price: no crash, no symbol twice, the turnovers fall."""
+    found = rank(market, least)
+    assert len({one.symbol for one in found}) == len(found)
+    assert all(one.exchanges >= least and one.turnover >= 0 for one in found)
+    turnovers = [one.turnover for one in found]
+    assert turnovers == sorted(turnovers, reverse=True)
