@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from aggregator.hosts import allowed_host, allowed_origin, network
 from aggregator.models import Tier
 from aggregator.targets import DIALECTS, exchange_targets, has_good_port
 from aggregator.tiers import Cadence
@@ -27,7 +28,8 @@ DEFAULT_EXCHANGES = (
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
 _CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
 _OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
-_SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
+_ENTRIES = {"allowed_hosts": allowed_host, "cors_origins": allowed_origin, "trusted_proxies": network}
+_SECRET = {"api_keys", "read_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -118,6 +120,21 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; with any, POST /refresh needs one of them."
     )
+    read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys; with any, reading prices and history needs one of these or of API_KEYS."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts that are served, `*.` before a domain for all below it, `*` for any. Unless"
+        " set: localhost, 127.0.0.1, [::1] and HOST; where that is 0.0.0.0 or ::, any address.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated origins, as https://example.com, whose pages may use the API; `*` for any."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated addresses or networks whose X-Forwarded-For says who asks, for the bound on keys.",
+    )
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1000, description="Requests under way at once in one process; those beyond get 503 with Retry-After."
     )
@@ -145,15 +162,20 @@ class Settings(BaseSettings):
         "none", description="otlp sends traces as OpenTelemetry's OTEL_ variables say; it needs the extra `otel`."
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "read_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
-    @field_validator("pinned", "conversions", mode="before")
+    @field_validator("pinned", "conversions", *_ENTRIES, mode="before")
     @classmethod
     def _split_symbols(cls, value: object) -> object:
         return tuple(filter(None, value.lower().replace(" ", "").split(","))) if isinstance(value, str) else value
+
+    @field_validator(*_ENTRIES)
+    @classmethod
+    def _check_entries(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(map(_ENTRIES[str(info.field_name)], entries))
 
     @field_validator("cache_url")
     @classmethod

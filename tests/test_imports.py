@@ -13,7 +13,7 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models"],
     ["errors"],
-    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets"],
+    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "hosts"],
     ["conversion", "tracing"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage"],

@@ -16,6 +16,7 @@ from aggregator.api.admission import STREAMS, Admission
 from aggregator.api.answers import answer
 from aggregator.api.identified import Identified
 from aggregator.api.openapi.document import described
+from aggregator.api.policy import Policy
 from aggregator.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
@@ -37,17 +38,20 @@ _ENDPOINTS = (
 )
 
 
-def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:
+def build(
+    routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000, policy: Policy | None = None
+) -> ASGIApp:
     """Return the application behind its bounds and counts, with the document of these routes beside them.
 
-    A request beyond `most_in_flight` is refused.
+    A request beyond `most_in_flight` is refused, and what the `policy` does not let in.
     """
     app = Starlette(
         routes=described(routes),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False
-    return Identified(Counted(Admission(Bounded(app), most_in_flight, metrics), metrics))
+    bounded = Admission(Bounded(app), most_in_flight, metrics)
+    return Identified(Counted((policy or Policy()).before(bounded), metrics))
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:

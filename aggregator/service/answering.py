@@ -12,7 +12,6 @@ from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
 from aggregator.api.browser import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
-from aggregator.api.keys import Keys
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
@@ -22,6 +21,7 @@ from aggregator.api.traced import traced
 from aggregator.fanout import Fanout
 from aggregator.lookup import Lookup
 from aggregator.ports import History, Near, Refresh
+from aggregator.service.opening import policy_of
 from aggregator.service.process import Process
 from aggregator.service.server import STOP_SECONDS
 from aggregator.tally import Tally
@@ -32,19 +32,20 @@ async def open_api(
 ) -> ASGIApp:
     """Return the application that answers for prices, and for `more`."""
     settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
-    bodies = Bodies(catalog)
+    policy = policy_of(settings)
+    bodies = Bodies(catalog, vary=policy.vary)
     lookup = Lookup(catalog, cache, history, refresh, metrics, accesses)
     stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
     stack.push_async_callback(throttle.close, STOP_SECONDS)
-    prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys))
+    prices = PriceRoutes(catalog, lookup, throttle, bodies, policy.keys)
     stored = HistoryRoutes(catalog, history)
     streams = _open_streams(process, lookup, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
-    app = build(routes, metrics, settings.max_in_flight)
+    app = build(routes, metrics, settings.max_in_flight, policy)
     tally = Tally(metrics, accesses, Ages(catalog, metrics))
     await process.keep_running(tally)
-    return traced(AtHand(app, catalog, cache, bodies, tally), process.tracer)
+    return traced(AtHand(app, catalog, cache, bodies, tally, policy=policy), process.tracer)
 
 
 def _open_streams(process: Process, lookup: Lookup, bodies: Bodies) -> list[BaseRoute]:

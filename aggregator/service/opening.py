@@ -3,8 +3,11 @@
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
+from aggregator.api.keys import Keys
+from aggregator.api.policy import Hosts, Origins, Policy
 from aggregator.conversion import CannotConvert, Conversions
 from aggregator.errors import CannotGoOn, StoreError
+from aggregator.hosts import default_hosts, is_unspecified
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.ports import Cache, History, Near
@@ -44,6 +47,13 @@ def catalog_of(settings: Settings) -> Catalog:
         raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned", "name listed symbols with --pinned")
     conversions_of(settings, catalog)
     return catalog
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return who may ask. Where every address is listened on and no host is set, an address will do as a host."""
+    any_address = not settings.allowed_hosts and is_unspecified(settings.host)
+    hosts = Hosts(settings.allowed_hosts or default_hosts(settings.host), any_address=any_address)
+    return Policy(hosts, Origins(settings.cors_origins), Keys(settings.api_keys, settings.read_keys))
 
 
 def conversions_of(settings: Settings, catalog: Catalog) -> Conversions | None:

@@ -22,7 +22,7 @@ from aggregator.metrics import Metrics
 from aggregator.ports import Near, Refresh, Watch
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.service.answering import open_api
-from aggregator.service.opening import cache_of, catalog_of, open_history, open_redis, open_tracer
+from aggregator.service.opening import cache_of, catalog_of, open_history, open_redis, open_tracer, policy_of
 from aggregator.service.process import Process
 from aggregator.service.pulse import Pulse
 from aggregator.service.refreshing import exchanges_of, open_refresher
@@ -68,7 +68,7 @@ async def serve_on(listener: socket.socket | None, settings: Settings, catalog: 
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(process.longest_refresh, _LONGEST_STOP)
-        server = Server(app, limits_of(settings), process.metrics, patience)
+        server = Server(app, limits_of(settings), process.metrics, patience, settings.trusted_proxies)
         await _until(stop, server, listener, process.beside)
     log.info("stopped")
 
@@ -131,7 +131,7 @@ async def _open(process: Process) -> ASGIApp:
     stores = {"cache": cache, "history": history}
     ops = OpsRoutes(process.catalog, stores, sinks, watch, process.coverage, process.freshness, lag, metrics)
     if settings.role == "refresher":
-        return traced(build(ops.routes(), metrics, settings.max_in_flight), process.tracer)
+        return traced(build(ops.routes(), metrics, settings.max_in_flight, policy_of(settings)), process.tracer)
     return await open_api(process, cache, history, refresh, accesses, ops.routes())
 
 
