@@ -14,7 +14,7 @@ LAYERS = [
     ["models"],
     ["errors"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "hosts"],
-    ["conversion", "tracing"],
+    ["conversion", "tracing", "redis_url"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],

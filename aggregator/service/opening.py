@@ -1,7 +1,9 @@
 """From settings to open parts: the catalog, the stores, where traces go. The exchanges are in `exchanges.py`."""
 
+import stat
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from aggregator.api.keys import Keys
 from aggregator.api.policy import Hosts, Origins, Policy
@@ -27,6 +29,7 @@ from aggregator.tracing import UNTRACED, Tracer
 FILE_MEND = "name a file in a folder that exists and can be written to"
 TABLE_MEND = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
 
+_MOST_SYMBOLS = 16 << 20  # bytes; 100,000 assets take some 3 MiB
 _SEND_SECONDS = 2.0  # for the last traces, when the process ends
 
 
@@ -34,7 +37,7 @@ def catalog_of(settings: Settings) -> Catalog:
     """Read the symbols file. Raises CannotGoOn."""
     path = settings.symbols_file
     try:
-        rows = read_symbols(path.read_text(encoding="utf-8-sig"))
+        rows = read_symbols(_text_of(path))
     except OSError as error:
         raise CannotGoOn(f"cannot read {path}: {error.strerror}", "name a file with --symbols-file") from error
     except UnicodeDecodeError as error:
@@ -47,6 +50,20 @@ def catalog_of(settings: Settings) -> Catalog:
         raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned", "name listed symbols with --pinned")
     conversions_of(settings, catalog)
     return catalog
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a regular file of bounded size: a named pipe or a device could keep the start waiting.
+
+    Raises OSError and CannotGoOn.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CannotGoOn(f"{path} is no regular file", "name a file with --symbols-file")
+    with path.open("rb") as file:
+        raw = file.read(_MOST_SYMBOLS + 1)
+    if len(raw) > _MOST_SYMBOLS:
+        raise CannotGoOn(f"{path} is larger than {_MOST_SYMBOLS >> 20} MiB", "name a file with --symbols-file")
+    return raw.decode("utf-8-sig")
 
 
 def policy_of(settings: Settings) -> Policy:
