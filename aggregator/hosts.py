@@ -46,7 +46,9 @@ def allowed_host(text: str) -> str:
         return text
     wild = "*." if text.startswith("*.") else ""
     bare = text.removeprefix(wild)
-    found = host_and_port(f"[{bare}]" if bare.count(":") > 1 and not bare.startswith("[") else bare)
+    if bare.count(":") > 1 and not bare.startswith("["):
+        bare = f"[{bare}]"
+    found = host_and_port(bare)
     if found is None or ":" in bare.rpartition("]")[2]:
         raise ValueError(f"{text!r} is no host: a name or an address without port, *.example.com, or *")
     return wild + found[0]
