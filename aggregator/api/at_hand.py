@@ -86,15 +86,15 @@ class AtHand:
 
         It has a body, which somebody has to bound, or what the policy has to look at.
         """
-        found, host = b"", None
+        found, host, long_way = b"", None, self._long_way
         for name, value in scope["headers"]:
-            if name == b"if-none-match":
-                found = value
-            elif name == b"host":
+            if name == b"host":
                 if host is not None:
                     return None
                 host = value
-            elif name in self._long_way:
+            elif name == b"if-none-match":
+                found = value
+            elif name in long_way:
                 return None
         if host not in self._hosts.seen and not (host and self._hosts.allows(host)):
             return None

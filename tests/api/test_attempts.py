@@ -1,6 +1,6 @@
 """The bound on wrong keys: what it lets through in any time, and whom it never locks out."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
@@ -22,6 +22,7 @@ class Clock:
         return self.now
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_guesses_are_bounded_for_an_address(steps: list[tuple[float, int]]) -> None:
     """However they are spread over time: ten, and one in 6 s."""
@@ -38,6 +39,7 @@ def test_guesses_are_bounded_for_an_address(steps: list[tuple[float, int]]) -> N
         assert attempts.wait("192.0.2.2") == 0  # whoever has guessed nothing may try
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_waiting_is_enough(steps: list[tuple[float, int]]) -> None:
     """After the seconds that were told, the next key is looked at."""
