@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.parts import browser
 from tests.parts.exchanges import Market
-from tests.parts.process import wait_for
 from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
@@ -87,8 +86,8 @@ def start(folder: Path, market: Market, **settings: object) -> Service:
     """Run the service, with prices."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\n")
     chosen = {"symbols_file": folder / "symbols.csv", "refresh_cooldown": 0, "hot_interval": 30} | settings
-    service = Service(folder, exchanges=market.setting, **chosen).filled()
-    wait_for(lambda: service.get("/assets").status in {200, 401})
+    service = Service(folder, exchanges=market.setting, **chosen).started()
+    service.process.wait_for_line("tier_filled.*priced=1.*tier=hot")
     return service
 
 
