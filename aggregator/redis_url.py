@@ -18,10 +18,11 @@ def check_redis_url(url: str) -> None:
         raise ValueError("is neither memory:// nor redis://host:6379/0")
     parts = urlsplit(url)
     query = parse_qs(parts.query, keep_blank_values=True)
-    known = _ANY | _TLS | _SIGN_IN if parts.scheme == "rediss" else _ANY
-    unknown = sorted(query.keys() - known - (_SIGN_IN if "iam" in query else set()))
+    usual = _ANY | _TLS | _SIGN_IN if parts.scheme == "rediss" else _ANY
+    known = usual | _SIGN_IN if "iam" in query else usual - _SIGN_IN
+    unknown = sorted(query.keys() - known)
     if unknown:
-        takes = ", ".join(sorted(known))
+        takes = ", ".join(sorted(usual))
         raise ValueError(f"{parts.scheme}:// takes no parameter {_named(unknown)}, only {takes}")
     wrong = sorted(name for name in _NUMBERS & query.keys() if not re.fullmatch("[0-9]{1,9}", query[name][-1]))
     if wrong:

@@ -22,7 +22,8 @@ mistake.
 | --- | --- | --- | --- |
 """
 _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))
-_LISTS = ("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "pinned", "conversions")  # which pydantic knows as lists, and their users as texts
+# Which pydantic knows as lists, and their users as texts.
+_LISTS = ("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "pinned", "conversions")
 
 
 def reference() -> str:
