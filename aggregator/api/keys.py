@@ -52,11 +52,13 @@ class Keys:
     def may_read(self, client: str, headers: Headers) -> bool:
         """Whether these headers have a key that may read; False also where only the long way can tell."""
         shown = _shown(headers)
-        return bool(shown) and not self._attempts.wait(client) and _is_one_of(shown, self._to_read + self._to_write)
+        return (
+            shown is not None and not self._attempts.wait(client) and _is_one_of(shown, self._to_read + self._to_write)
+        )
 
     def _refusal(self, request: HTTPConnection, valid: Sequence[bytes]) -> HTTPException | None:
         shown = _shown(request.scope["headers"])
-        if not shown:
+        if shown is None:
             return refuse(401, _NO_KEY, {"WWW-Authenticate": "Bearer"})
         client = request.client.host if request.client else ""
         wait = self._attempts.wait(client)
@@ -76,9 +78,9 @@ def is_open(path: str) -> bool:
     return path in _OPEN or path.startswith(_OPEN_BELOW)
 
 
-def _shown(headers: Headers) -> bytes:
-    """Return the key that is shown, empty where there is none: a bearer token goes before X-API-Key."""
-    key = b""
+def _shown(headers: Headers) -> bytes | None:
+    """Return the key that is shown, or None: a bearer token goes before X-API-Key."""
+    key = None
     for name, value in headers:
         if name == b"authorization":
             scheme, _, token = value.partition(b" ")
