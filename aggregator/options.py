@@ -14,7 +14,8 @@ from aggregator.settings import DERIVED, Settings
 DISTRIBUTION = "rt-price-aggregator"
 
 _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))
-_LISTS = ("api_keys", "pinned", "conversions")  # which pydantic knows as lists, and their users as texts
+# Which pydantic knows as lists, and their users as texts.
+_LISTS = ("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "pinned", "conversions")
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from aggregator.hosts import allowed_host, allowed_origin, network
 from aggregator.models import Tier
+from aggregator.redis_url import check_redis_url
 from aggregator.targets import DIALECTS, exchange_targets, has_good_port
 from aggregator.tiers import Cadence
 
@@ -25,7 +27,10 @@ DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
 _DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
-_CACHE = re.compile(r"memory://|rediss?://[^/\s]\S*")
+_MAY_BE_SECRET = re.compile(
+    r"@|://[^/:\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?"
+)  # in the URLs of exchanges and history
+_ENTRY = re.compile(r"'([a-z0-9_-]{1,32}=(?:ccxt:)?[a-z0-9]{1,32}\+)?(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 # What Kubernetes sets in a container for each Service named aggregator, or aggregator-something.
 _SERVICE = re.compile(
@@ -34,7 +39,9 @@ _SERVICE = re.compile(
 _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # defaults that depend on other settings, in words
-_SECRET = {"api_keys", "cache_url"}  # never echoed, not even in an error
+_ENTRIES = {"allowed_hosts": allowed_host, "cors_origins": allowed_origin, "trusted_proxies": network}
+_URLS = {"history_url", "exchanges", "cors_origins"}
+_SECRET = {"api_keys", "read_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -147,6 +154,21 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; with any, POST /refresh needs one of them."
     )
+    read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys; with any, reading prices and history needs one of these or of API_KEYS."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts that are served, `*.` before a domain for all below it, `*` for any. Unless"
+        " set: localhost, 127.0.0.1, [::1] and HOST; where that is 0.0.0.0 or ::, any address.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated origins, as https://example.com, whose pages may use the API; `*` for any."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated addresses or networks whose X-Forwarded-For says who asks, for the bound on keys.",
+    )
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
         1000, description="Requests under way at once in one process; those beyond get 503 with Retry-After."
     )
@@ -174,23 +196,26 @@ class Settings(BaseSettings):
         "none", description="otlp sends traces as OpenTelemetry's OTEL_ variables say; it needs the extra `otel`."
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "read_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
-    @field_validator("pinned", "conversions", mode="before")
+    @field_validator("pinned", "conversions", *_ENTRIES, mode="before")
     @classmethod
     def _split_symbols(cls, value: object) -> object:
         return tuple(filter(None, value.lower().replace(" ", "").split(","))) if isinstance(value, str) else value
 
+    @field_validator(*_ENTRIES)
+    @classmethod
+    def _check_entries(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(map(_ENTRIES[str(info.field_name)], entries))
+
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, url: str) -> str:
-        if not _CACHE.fullmatch(url) or not has_good_port(url):
-            raise ValueError("is neither memory:// nor redis://host:6379/0")
-        if not _is_whole_sign_in(url):
-            raise ValueError("with iam= it is rediss://user@host:6379/0?iam=cache&region=us-east-1")
+        if url != "memory://":
+            check_redis_url(url)
         return url
 
     @field_validator("history_url")
@@ -275,20 +300,11 @@ def history_target(url: str) -> SqliteTarget | DynamoTarget:
     query = parse_qs(match["query"] or "")
     unknown = query.keys() - {"region", "endpoint"}
     if unknown:
-        raise ValueError(f"dynamodb:// takes region and endpoint, not {', '.join(sorted(unknown))}")
+        raise ValueError(f"dynamodb:// takes region and endpoint, not {', '.join(map(repr, sorted(unknown)))}")
     endpoint = query.get("endpoint", [None])[0]
     if endpoint is not None and not (has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
         raise ValueError("endpoint is not http://host:port")
     return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
-
-
-def _is_whole_sign_in(url: str) -> bool:
-    """Tell whether an URL that asks for IAM says all that takes; without TLS, what is signed could be read and used."""
-    parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    if "iam" not in query:
-        return True
-    return parts.scheme == "rediss" and bool(parts.username) and not parts.password and "region" in query
 
 
 def _is_installed(*modules: str) -> bool:
@@ -313,5 +329,10 @@ def _line(error: ErrorDetails) -> str:
         return error["msg"].removeprefix("Value error, ")
     name = str(error["loc"][0])
     message = error["msg"].removeprefix("Value error, ")
-    value = "" if name in _SECRET else f"={error['input']!s:.100}"
-    return f"{PREFIX}{name.upper()}{value}: {message}"
+    if name in _SECRET:
+        return f"{PREFIX}{name.upper()}: {message}"
+    value = str(error["input"])
+    if name in _URLS and _MAY_BE_SECRET.search(value):
+        shown = _ENTRY.sub(lambda found: f"'{found[1] or ''}…'", message)
+        return f"{PREFIX}{name.upper()}: {shown} (not shown whole, as there may be a password in it)"
+    return f"{PREFIX}{name.upper()}={value:.100}: {message}"

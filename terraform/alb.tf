@@ -78,6 +78,13 @@ resource "aws_lb_listener" "https" {
     type             = "forward"
     target_group_arn = aws_lb_target_group.api.arn
   }
+
+  lifecycle {
+    precondition {
+      condition     = length(var.hostnames) > 0 || contains(keys(var.settings), "ALLOWED_HOSTS")
+      error_message = "Name what the certificate is for in hostnames: the service refuses hosts that it does not know."
+    }
+  }
 }
 
 check "https" {

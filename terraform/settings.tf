@@ -1,5 +1,6 @@
 # The service's settings, in SSM Parameter Store, by role: /NAME/ROLE/CACHE_URL is AGGREGATOR_CACHE_URL. Machines read them
-# when the service starts. API_KEYS, the only secret, is put there by hand (README), so that neither state nor plan holds it.
+# when the service starts. API_KEYS and READ_KEYS, the only secrets, are put there by hand (README), so that neither state
+# nor plan holds them.
 
 locals {
   settings_path = { for role in local.users_of_settings : role => "/${local.name}/${role}" }
@@ -13,6 +14,11 @@ locals {
       ])
       HISTORY_URL = "dynamodb://${local.table}?region=${var.region}"
       HOST        = "0.0.0.0" # who gets that far is for the security groups to say
+      # By the balancer's own name, which nobody else can give to an address of theirs; and on the machine itself.
+      # Health checks and Prometheus call by address what needs none of these.
+      ALLOWED_HOSTS = join(",", concat(var.hostnames, [
+        "*.${var.region}.elb.${data.aws_partition.current.dns_suffix}", "localhost", "127.0.0.1",
+      ]))
       PORT        = tostring(local.port)
       LOG_FORMAT  = "json"
       OUTBOX_PATH = "/data/outbox.db"
@@ -21,9 +27,13 @@ locals {
     var.settings,
   )
   role_settings = {
-    api       = merge(local.common_settings, { ROLE = "api", WORKERS = tostring(var.api.workers) })
+    api = merge({ TRUSTED_PROXIES = local.balancer_s_networks }, local.common_settings, {
+      ROLE    = "api"
+      WORKERS = tostring(var.api.workers)
+    })
     refresher = merge(local.common_settings, { ROLE = "refresher", EXCHANGES = local.exchanges_setting })
   }
+  balancer_s_networks = join(",", [for zone in local.zones : cidrsubnet(var.vpc_cidr, 4, local.zone[zone])])
   mock_setting = join(",", [
     for name, port in { exchange1 = 8081, exchange2 = 8082, exchange3 = 8083 } :
     "${name}=mock+http://${name}.${local.domain}:${port}"

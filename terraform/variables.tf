@@ -94,8 +94,8 @@ variable "settings" {
   }
 
   validation {
-    condition     = length(setintersection(keys(var.settings), ["API_KEYS", "CACHE_URL", "HISTORY_URL", "HOST", "PORT", "ROLE", "OUTBOX_PATH"])) == 0
-    error_message = "API_KEYS is secret and goes into SSM by hand (README); the others are what this configuration is about."
+    condition     = length(setintersection(keys(var.settings), ["API_KEYS", "READ_KEYS", "CACHE_URL", "HISTORY_URL", "HOST", "PORT", "ROLE", "OUTBOX_PATH"])) == 0
+    error_message = "Keys are secret and go into SSM by hand (README); the others are what this configuration is about."
   }
 
   validation {
@@ -238,6 +238,17 @@ variable "certificate_arn" {
   validation {
     condition     = var.certificate_arn == null || can(regex("^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/", var.certificate_arn))
     error_message = "arn:aws:acm:REGION:ACCOUNT:certificate/ID."
+  }
+}
+
+variable "hostnames" {
+  description = "Names that lead to the load balancer, such as those the certificate is for; *.example.com for all below it."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.hostnames : can(regex("^([*][.])?[a-z0-9-]+([.][a-z0-9-]+)*$", name))])
+    error_message = "Names are like prices.example.com or *.example.com."
   }
 }
 

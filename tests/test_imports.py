@@ -13,8 +13,8 @@ PACKAGE = ROOT / "aggregator"
 LAYERS = [
     ["models", "clock"],
     ["errors", "weights"],
-    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections"],
-    ["conversion", "liquidity", "tracing", "newest"],
+    ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections", "hosts"],
+    ["conversion", "liquidity", "tracing", "newest", "redis_url"],
     ["ports", "settings", "metrics", "hub", "reader", "logs", "progress", "telemetry"],
     ["coverage", "options"],
     ["freshness", "commit", "work", "filling", "accesses", "ages"],

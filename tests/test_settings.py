@@ -164,6 +164,16 @@ def test_a_mistake_beside_what_kubernetes_sets(monkeypatch: pytest.MonkeyPatch, 
         ("refresh_rate", "0"),
         ("refresh_rate", "inf"),
         ("log_format", "xml"),
+        ("cache_url", "redis://localhost/0?x=1"),
+        ("cache_url", "redis://localhost/0?ssl_ca_certs=x"),
+        ("cache_url", "redis://user@localhost/0?iam=cache&region=us-east-1"),
+        ("cache_url", "rediss://localhost/0?db=x"),
+        ("cache_url", "rediss://localhost/0?region=us-east-1"),
+        ("allowed_hosts", "https://example.com"),
+        ("allowed_hosts", "example.com:80"),
+        ("cors_origins", "example.com"),
+        ("cors_origins", "null"),
+        ("trusted_proxies", "balancer"),
     ],
 )
 def test_what_cannot_work_is_refused(name: str, value: str) -> None:
@@ -176,6 +186,51 @@ def test_secrets_are_never_echoed() -> None:
     assert "hunter2" not in "".join(mistakes(cache_url="rediss//:hunter2@host"))
     settings = load({"api_keys": "hunter2, hunter3"})
     assert [key.get_secret_value() for key in settings.api_keys] == ["hunter2", "hunter3"]
+    assert "hunter" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cache_url", "redis://user:SECRET@localhost/0?x=1"),
+        ("cache_url", "redis://user:a?SECRET@localhost"),
+        ("cache_url", "rediss://user:SECRET@localhost/0?iam=x&region=y"),
+        ("cache_url", "redis://localhost/0?db=SECRET"),
+        ("cache_url", "redis://localhost/0?SECRET"),
+        ("history_url", "postgres://user:SECRET@localhost/x"),
+        ("history_url", "postgres://user:SECRET"),
+        ("history_url", "dynamodb://prices?endpoint=http://user:SECRET@localhost:99999"),
+        ("history_url", "dynamodb://prices?endpoint=http://user:x&SECRET=y@localhost"),
+        ("exchanges", "a=mock+http://user:SECRET@localhost:0"),
+        ("exchanges", "a=mock+http://user:x,SECRET,y@localhost:0"),
+        ("exchanges", "a=mock+http://user:'SECRET@localhost:0"),
+        ("exchanges", "a=mock+http://user:'\"SECRET@localhost:0"),
+        ("exchanges", "a=nosuch+http://localhost/x?key=SECRET"),
+        ("exchanges", "a=binance+ws+wss://user:SECRET@localhost:99999"),
+        ("cors_origins", "https://user:SECRET@localhost"),
+    ],
+)
+def test_a_mistake_in_an_address_never_shows_a_password(name: str, value: str) -> None:
+    """Wherever in it the mistake is; a name that is wrong in an address without secrets is shown."""
+    (line,) = mistakes(**{name: value})
+    assert "SECRET" not in line
+    assert line.startswith(f"AGGREGATOR_{name.upper()}: ")
+    assert "'zone'" in mistakes(history_url="dynamodb://prices?zone=x")[0]
+
+
+def test_who_may_ask() -> None:
+    """Hosts, origins and networks in their one form; keys are secret."""
+    settings = load(
+        {
+            "allowed_hosts": "Prices.Example.com., *.x.test, ::1",
+            "cors_origins": "https://X.test:443,*",
+            "read_keys": "hunter2",
+            "trusted_proxies": "10.0.0.1",
+        }
+    )
+    assert settings.allowed_hosts == ("prices.example.com", "*.x.test", "[::1]")
+    assert settings.cors_origins == ("https://x.test", "*")
+    assert settings.trusted_proxies == ("10.0.0.1/32",)
     assert "hunter" not in repr(settings)
 
 

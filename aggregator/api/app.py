@@ -17,6 +17,7 @@ from aggregator.api.answers import answer
 from aggregator.api.identified import Identified
 from aggregator.api.interrupted import Interrupted
 from aggregator.api.openapi.document import described
+from aggregator.api.policy import Policy
 from aggregator.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
@@ -38,17 +39,20 @@ _ENDPOINTS = (
 )
 
 
-def build(routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000) -> ASGIApp:
+def build(
+    routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000, policy: Policy | None = None
+) -> ASGIApp:
     """Return the application behind its bounds and counts, with the document of these routes beside them.
 
-    A request beyond `most_in_flight` is refused.
+    A request beyond `most_in_flight` is refused, and what the `policy` does not let in.
     """
     app = Starlette(
         routes=described(routes),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False
-    return Identified(Counted(Interrupted(Admission(Bounded(app), most_in_flight, metrics)), metrics))
+    inside = Interrupted(Admission(Bounded(app), most_in_flight, metrics))
+    return Identified(Counted((policy or Policy()).before(inside), metrics))
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:

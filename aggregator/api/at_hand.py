@@ -9,6 +9,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.bodies import Bodies, Body, matches
+from aggregator.api.policy import Policy
 from aggregator.models import FUTURE_TOLERANCE, Asset
 from aggregator.ports import Near
 from aggregator.tally import Tally
@@ -21,10 +22,15 @@ AtOnce = Callable[[int, bytes, bytes], bool]
 _PREFIX = "/prices/"
 _METHODS = ("GET", "HEAD")
 _BODY = (b"content-length", b"transfer-encoding")
+_CORS = (b"origin",)
 
 
 class AtHand:
-    """Stands before the application. Costs a lookup in three dicts, and a tally."""
+    """Stands before the application. Costs a lookup in three dicts and a set, and a tally.
+
+    The `policy` holds here too: a host or a key that is not known to be good takes the long way, where it is refused,
+    and so does a page's request where CORS has to be answered.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class AtHand:
         bodies: Bodies,
         tally: Tally,
         now: Callable[[], float] = time.time,
+        policy: Policy | None = None,
     ) -> None:
         self._app = app
         self._catalog = catalog
@@ -41,6 +48,10 @@ class AtHand:
         self._bodies = bodies
         self._tally = tally
         self._now = now
+        policy = policy or Policy()
+        self._hosts = policy.hosts
+        self._keys = policy.keys if policy.keys.reads_need_one else None
+        self._long_way = frozenset((*_BODY, *_CORS) if policy.origins.allowed else _BODY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -52,7 +63,7 @@ class AtHand:
         asset = self._catalog.find(scope["path"][len(_PREFIX) :])
         now = self._now()
         body = self._body(asset, now) if asset is not None and scope["method"] in _METHODS else None
-        seen = _if_none_match(scope)
+        seen = self._if_none_match(scope)
         if asset is None or body is None or seen is None or scope["query_string"]:
             await self._app(scope, receive, send)
             return
@@ -72,19 +83,34 @@ class AtHand:
             return None
         return self._bodies.of(asset, price)
 
+    def _if_none_match(self, scope: Scope) -> bytes | None:
+        """Return the header, empty when there is none; None when the request has to take the long way.
+
+        It has a body, which somebody has to bound, or what the policy has to look at.
+        """
+        found, host, long_way = b"", None, self._long_way
+        for name, value in scope["headers"]:
+            if name == b"host":
+                if host is not None:
+                    return None
+                host = value
+            elif name == b"if-none-match":
+                found = value
+            elif name in long_way:
+                return None
+        if host not in self._hosts.seen and not (host and self._hosts.allows(host)):
+            return None
+        if self._keys is not None and not self._keys.may_read(_client_of(scope), scope["headers"]):
+            return None
+        return found
+
+
+def _client_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
 
 def _taken_out(scope: Scope) -> AtOnce | None:
     """Take the server's way out of the scope, which it knows: in a circle, requests would be left to the collector."""
     way: AtOnce | None = scope["state"].pop(AT_ONCE, None) if "state" in scope else None
     return way
-
-
-def _if_none_match(scope: Scope) -> bytes | None:
-    """Return the header, empty when there is none; None when the request has a body, which somebody has to bound."""
-    found = b""
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            found = value
-        elif name in _BODY:
-            return None
-    return found

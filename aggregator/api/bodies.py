@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ class Body:
 
     __slots__ = ("asset", "etag", "max_age", "not_modified", "price", "raw", "reply", "since", "until")
 
-    def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float) -> None:
+    def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float, vary: Sequence[bytes] = ()) -> None:
         age = max(0.0, now - price.timestamp)
         body = price_body(price, asset.tier, now, cadence.stale_after)
         self.asset = asset
@@ -46,6 +46,7 @@ class Body:
         self.etag = b'W/"%d-%d%s"' % (*version, b"s" if body.stale else b"")
         self.max_age = 0 if is_ahead else max(0, math.floor(cadence.interval - age))
         shared: list[Header] = [(b"cache-control", b"max-age=%d" % self.max_age), (b"etag", self.etag)]
+        shared += [(b"vary", b", ".join(vary))] if vary else []
         length = (b"content-length", b"%d" % len(self.raw))
         self.reply = Reply(200, [(b"content-type", b"application/json"), length, *shared], self.raw)
         self.not_modified = Reply(304, shared, b"")
@@ -63,12 +64,14 @@ class Body:
 class Bodies:
     """The bodies of the prices last asked for: one per asset, made at most once a second (and once as it turns stale).
 
-    `time_ago` counts whole seconds of a price's age, so that is how long a body holds.
+    `time_ago` counts whole seconds of a price's age, so that is how long a body holds. `vary` are the headers by which
+    an answer may differ.
     """
 
-    def __init__(self, catalog: Catalog, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, catalog: Catalog, now: Callable[[], float] = time.time, vary: Sequence[bytes] = ()) -> None:
         self._catalog = catalog
         self._now = now
+        self._vary = vary
         self._made: dict[str, Body] = {}
 
     def of(self, asset: Asset, price: Price) -> Body:
@@ -76,7 +79,7 @@ class Bodies:
         now = self._now()
         made = self._made.get(asset.symbol)
         if made is None or not made.since <= now < made.until or not made.is_of(asset, price):
-            made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now)
+            made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now, self._vary)
         return made
 
     def is_stale(self, asset: Asset, price: Price) -> bool:

@@ -22,7 +22,6 @@ _PAGE_POLICY = _ONLY_OURS + "img-src 'self'; require-trusted-types-for 'script';
 # The library draws its arrows from data: addresses in its style sheet, and writes HTML that it has made harmless.
 _DOCS_POLICY = _ONLY_OURS + "img-src 'self' data:"
 _HEADERS = {
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

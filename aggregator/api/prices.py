@@ -95,7 +95,7 @@ class PriceRoutes:
 
     async def refresh(self, request: Request) -> Response:
         """POST /refresh/{asset}: fetch, aggregate and store now."""
-        self._keys.check(request)
+        self._keys.check_refresh(request)
         asset = asset_of(request, self._catalog)
         outcome = await self._refresher.refresh(asset)
         if isinstance(outcome, TooSoon):

@@ -12,7 +12,6 @@ from aggregator.api.at_hand import AtHand
 from aggregator.api.bodies import Bodies
 from aggregator.api.browser import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
-from aggregator.api.keys import Keys
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.snapshots import Snapshots
@@ -24,6 +23,7 @@ from aggregator.fanout import Fanout
 from aggregator.lookup import Lookup
 from aggregator.newest import NewestPrices
 from aggregator.ports import History, Near, Refresh
+from aggregator.service.opening import policy_of
 from aggregator.service.process import Process
 from aggregator.service.server import STOP_SECONDS
 from aggregator.stores.dated import DatedHistory
@@ -36,21 +36,22 @@ async def open_api(
     """Return the application that answers for prices, and for `more`."""
     settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
     now = process.clock.now
-    bodies = Bodies(catalog, now)
+    policy = policy_of(settings)
+    bodies = Bodies(catalog, now, policy.vary)
     lookup = Lookup(catalog, cache, DatedHistory(history, process.clock), refresh, metrics, accesses, now)
     stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
     stack.push_async_callback(throttle.close, STOP_SECONDS)
     recheck = Recheck(refresh, settings.refresh_rate)
     stack.push_async_callback(recheck.close, STOP_SECONDS)
-    prices = PriceRoutes(catalog, lookup, throttle, bodies, Keys(settings.api_keys), recheck)
+    prices = PriceRoutes(catalog, lookup, throttle, bodies, policy.keys, recheck)
     stored = HistoryRoutes(catalog, history, now)
     streams = _open_streams(process, lookup, cache.newest, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
-    app = build(routes, metrics, settings.max_in_flight)
+    app = build(routes, metrics, settings.max_in_flight, policy)
     tally = Tally(metrics, accesses, Ages(catalog, metrics))
     await process.keep_running(tally)
-    return traced(AtHand(app, catalog, cache, bodies, tally, now), process.tracer)
+    return traced(AtHand(app, catalog, cache, bodies, tally, now, policy), process.tracer)
 
 
 def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: Bodies) -> list[BaseRoute]:

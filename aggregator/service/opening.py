@@ -1,14 +1,19 @@
 """From settings to open parts: the catalog, the stores, where traces go. The exchanges are in `exchanges.py`."""
 
 import asyncio
+import stat
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 import structlog
 
+from aggregator.api.keys import Keys
+from aggregator.api.policy import Hosts, Origins, Policy
 from aggregator.conversion import CannotConvert, Conversions
 from aggregator.errors import CannotGoOn, StoreError, StoreUnavailable
+from aggregator.hosts import default_hosts, is_unspecified
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.newest import NewestPrices
@@ -29,6 +34,7 @@ from aggregator.tracing import UNTRACED, Tracer
 FILE_MEND = "name a file in a folder that exists and can be written to"
 TABLE_MEND = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
 
+_MOST_SYMBOLS = 16 << 20  # bytes; 100,000 assets take some 3 MiB
 _SEND_SECONDS = 2.0  # for the last traces, when the process ends
 _TRY_AGAIN = 0.25  # seconds until a store that is away is tried again
 
@@ -41,7 +47,7 @@ def catalog_of(settings: Settings) -> Catalog:
     """Read the symbols file. Raises CannotGoOn."""
     path = settings.symbols_file
     try:
-        rows = read_symbols(path.read_text(encoding="utf-8-sig"))
+        rows = read_symbols(_text_of(path))
     except OSError as error:
         raise CannotGoOn(f"cannot read {path}: {error.strerror}", "name a file with --symbols-file") from error
     except UnicodeDecodeError as error:
@@ -54,6 +60,27 @@ def catalog_of(settings: Settings) -> Catalog:
         raise CannotGoOn(f"{', '.join(unlisted)} not in {path}, but pinned", "name listed symbols with --pinned")
     conversions_of(settings, catalog)
     return catalog
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a regular file of bounded size: a named pipe or a device could keep the start waiting.
+
+    Raises OSError and CannotGoOn.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CannotGoOn(f"{path} is no regular file", "name a file with --symbols-file")
+    with path.open("rb") as file:
+        raw = file.read(_MOST_SYMBOLS + 1)
+    if len(raw) > _MOST_SYMBOLS:
+        raise CannotGoOn(f"{path} is larger than {_MOST_SYMBOLS >> 20} MiB", "name a file with --symbols-file")
+    return raw.decode("utf-8-sig")
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return who may ask. Where every address is listened on and no host is set, an address will do as a host."""
+    any_address = not settings.allowed_hosts and is_unspecified(settings.host)
+    hosts = Hosts(settings.allowed_hosts or default_hosts(settings.host), any_address=any_address)
+    return Policy(hosts, Origins(settings.cors_origins), Keys(settings.api_keys, settings.read_keys))
 
 
 def conversions_of(settings: Settings, catalog: Catalog) -> Conversions | None:

@@ -22,7 +22,16 @@ from aggregator.metrics import Metrics
 from aggregator.ports import Near, Refresh, Watch
 from aggregator.ranking import OwnScores, Ranking
 from aggregator.service.answering import open_api
-from aggregator.service.opening import Attempt, attempt, cache_of, catalog_of, open_history, open_redis, open_tracer
+from aggregator.service.opening import (
+    Attempt,
+    attempt,
+    cache_of,
+    catalog_of,
+    open_history,
+    open_redis,
+    open_tracer,
+    policy_of,
+)
 from aggregator.service.process import Process
 from aggregator.service.pulse import ClockLog, Pulse, TimeTold
 from aggregator.service.refreshing import exchanges_of, open_refresher, recall
@@ -74,7 +83,7 @@ async def serve_on(
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(process.longest_refresh, _LONGEST_STOP)
-        server = Server(app, limits_of(settings), process.metrics, patience)
+        server = Server(app, limits_of(settings), process.metrics, patience, settings.trusted_proxies)
         await _until(stop, server, listener, process.beside)
     log.info("stopped")
 
@@ -152,7 +161,7 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
         clock=process.clock,
     )
     if settings.role == "refresher":
-        return traced(build(ops.routes(), metrics, settings.max_in_flight), process.tracer)
+        return traced(build(ops.routes(), metrics, settings.max_in_flight, policy_of(settings)), process.tracer)
     return await open_api(process, cache, history, refresh, accesses, ops.routes())
 
 

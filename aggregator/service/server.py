@@ -51,12 +51,14 @@ class Server(uvicorn.Server):
     """Uvicorn with our limits, a stop that fails nobody, and without its signal handling.
 
     That would raise SIGTERM again and end the process before the stores close. Once told to stop, requests in flight
-    have `patience` seconds.
+    have `patience` seconds. Of a connection from one of the `proxies`, the client is who their X-Forwarded-For names.
     """
 
     server_state: State
 
-    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, patience: float) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, metrics: Metrics, patience: float, proxies: Sequence[str] = ()
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -70,7 +72,9 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,  # nothing here depends on who asks, and headers are easily made up
+                headers=[("X-Content-Type-Options", "nosniff")],  # with every answer, those from memory as well
+                proxy_headers=bool(proxies),  # from others, these headers are easily made up
+                forwarded_allow_ips=list(proxies),
                 timeout_graceful_shutdown=round(patience),
             )
         )

@@ -40,7 +40,7 @@ def send(service: Service, raw: bytes) -> bytes:
 
 def get_raw(service: Service, target: bytes) -> tuple[int, bytes]:
     """GET a target as it is, unescaped; return status and body."""
-    raw = send(service, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    raw = send(service, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     head, _, body = raw.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), body
 
@@ -185,7 +185,7 @@ def test_bad_parameters_of_history(service: Service, query: str) -> None:
 
 def test_too_large_is_refused_before_it_is_read(service: Service) -> None:
     """413 for a body, 414 for an address."""
-    head = b"POST /refresh/btcusdt HTTP/1.1\r\nHost: x\r\nX-API-Key: new\r\nContent-Length: 99999999\r\n\r\n"
+    head = b"POST /refresh/btcusdt HTTP/1.1\r\nHost: localhost\r\nX-API-Key: new\r\nContent-Length: 99999999\r\n\r\n"
     assert send(service, head).startswith(b"HTTP/1.1 413 ")
     assert get_raw(service, b"/prices/" + b"a" * 60_000)[0] == 414
     assert b'{"msg":' in get_raw(service, b"/prices/" + b"a" * 60_000)[1]

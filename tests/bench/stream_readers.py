@@ -65,7 +65,7 @@ class Reader(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one, on TCP
         """Ask."""
-        transport.write(f"GET {PATH} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+        transport.write(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
         """Note it."""
@@ -94,7 +94,7 @@ async def _stopped(host: str, port: int) -> socket.socket:
     wire.setblocking(False)  # noqa: FBT003  # the socket's own signature
     loop = asyncio.get_running_loop()
     await loop.sock_connect(wire, (host, port))
-    await loop.sock_sendall(wire, f"GET {PATH} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+    await loop.sock_sendall(wire, f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return wire
 
 

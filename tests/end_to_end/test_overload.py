@@ -45,7 +45,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def request(line: str, *, last: bool = True) -> bytes:
     """Return a whole request without a body; after the `last` one the server closes."""
-    return f"{line} HTTP/1.1\r\nHost: x\r\n{'Connection: close' if last else 'X: x'}\r\n\r\n".encode()
+    return f"{line} HTTP/1.1\r\nHost: localhost\r\n{'Connection: close' if last else 'X: x'}\r\n\r\n".encode()
 
 
 async def connect(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -115,7 +115,7 @@ async def test_a_megabyte_of_headers(service: Service) -> None:
     """431, and memory does not grow by what was sent."""
     for filler in (b"X: " + b"x" * 1_000_000, b"a: b\r\n" * 170_000):
         client = await connect(service)
-        client[1].write(b"GET /prices/btcusdt HTTP/1.1\r\nHost: x\r\n" + filler)
+        client[1].write(b"GET /prices/btcusdt HTTP/1.1\r\nHost: localhost\r\n" + filler)
         answer = await rest(*client)
         assert status_of(answer) == 431
         assert answer.endswith(b'{"msg":"The head is larger than 65536 bytes"}')
@@ -126,7 +126,7 @@ async def test_an_endless_body(service: Service) -> None:
     memory = psutil.Process(service.process.child.pid).memory_info().rss
     for line in ("GET /prices/btcusdt", "POST /refresh/nosuchusdt"):
         reader, writer = await connect(service)
-        writer.write(f"{line} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        writer.write(f"{line} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         async with asyncio.timeout(20):
             with pytest.raises(ConnectionError):
                 await _send_chunks(writer)

@@ -79,7 +79,7 @@ async def stream(url: str, query: str = "", headers: Mapping[str, str] | None = 
     reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1 << 24)
     lines = [
         f"GET /stream{query} HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         *(f"{name}: {value}" for name, value in (headers or {}).items()),
     ]
     writer.write("\r\n".join([*lines, "", ""]).encode())

@@ -11,6 +11,7 @@ EVERYTHING: dict[str, Any] = {
     "image_digest": DIGESTS["aggregator"],
     "monitoring": {"prometheus_digest": DIGESTS["prometheus"], "grafana_digest": DIGESTS["grafana"]},
     "certificate_arn": "arn:aws:acm:eu-west-1:210987654321:certificate/00000000-0000-0000-0000-000000000000",
+    "hostnames": ["prices.example.com"],
     "nat_gateways": "one",
     "waf": True,
     "alarm_email": "somebody@example.com",

@@ -315,6 +315,14 @@ def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.Mo
                 environment.setenv(f"AGGREGATOR_{name}", value)
             settings = load({})
         assert (settings.role, settings.hot_size, settings.retention_days) == (role, 50, 30)
+        assert set(settings.allowed_hosts) > {"prices.example.com", "*.eu-west-1.elb.amazonaws.com"}
+        assert bool(settings.trusted_proxies) == (role == "api")
+
+
+def test_a_certificate_needs_the_names_it_is_for(terraform: Terraform) -> None:
+    """The service refuses hosts that it does not know, so a name that nobody told it would lead nowhere."""
+    with pytest.raises(AssertionError, match="Name what the certificate is for in hostnames"):
+        terraform.plan(EVERYTHING | {"hostnames": []})
 
 
 def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
@@ -338,6 +346,7 @@ def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) 
         "settings": {"API_KEYS": "secret"},
         "certificate_arn": "my-certificate",
         "alarm_email": "nobody",
+        "hostnames": ["https://prices.example.com"],
         "allowed_cidrs": ["everywhere"],
         "log_days": 31,
         "api": {"min": 3, "max": 2},

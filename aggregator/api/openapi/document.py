@@ -8,8 +8,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from aggregator.api.answers import COMPRESSED, cacheable
+from aggregator.api.keys import is_open
 from aggregator.api.openapi import browser, history, ops, prices, streams
-from aggregator.api.openapi.parts import HEADERS, PARAMETERS, RESPONSES, SECURITY, Json, Operations
+from aggregator.api.openapi.parts import HEADERS, PARAMETERS, RESPONSES, SECURITY, Json, Operations, keyed
 from aggregator.api.openapi.schemas import schemas
 from aggregator.models import encode
 
@@ -22,7 +23,8 @@ _ABOUT = """One price per asset, from several exchanges, weighted by volume.
 
 Refusals are `{"msg": "…"}`. Every GET answers HEAD too, without the body. Numbers have all the digits they were
 computed with: read them as decimals, not as binary fractions. History, at and candles are CSV where `Accept` asks for
-`text/csv`.
+`text/csv`. Where the service was given `READ_KEYS`, all but the pages, this document, /health, /ready and /metrics
+needs a key. Where it was given `CORS_ORIGINS`, OPTIONS is answered to the pages of those origins.
 """
 
 
@@ -45,7 +47,8 @@ def document(routes: Sequence[BaseRoute]) -> Json:
     paths: Json = {}
     for call in calls(routes):
         method, _, path = call.partition(" ")
-        paths.setdefault(path, {})[method.lower()] = OPERATIONS[call]
+        told = OPERATIONS[call]
+        paths.setdefault(path, {})[method.lower()] = told if is_open(path) else keyed(told)
     return {
         "openapi": "3.1.1",
         "info": {"title": "Price aggregator", "version": _VERSION, "description": _ABOUT},

@@ -42,7 +42,7 @@ def text_csv(example: str) -> Json:
 
 def response(description: str, content: Json | None = None, sent: Iterable[str] = ()) -> Json:
     """Return a response with the headers `sent` with it, by the names of their components, and the id's."""
-    found: Json = {"description": description, "headers": headers(*sent, "RequestId")}
+    found: Json = {"description": description, "headers": headers(*sent, "NoSniff", "RequestId")}
     return found | ({"content": content} if content else {})
 
 
@@ -74,6 +74,13 @@ def operation(
     return found | more | {"responses": dict(sorted((anywhere | dict(answers)).items()))}
 
 
+def keyed(operation: Json) -> Json:
+    """Return the operation with what it says where reading needs a key; what it says of keys by itself goes before."""
+    answers = {status: ref("responses", component) for status, component in _KEYED.items()}
+    security: list[Json] = [{}, {"bearer": []}, {"key": []}]
+    return {"security": security} | operation | {"responses": dict(sorted((answers | operation["responses"]).items()))}
+
+
 def shown(examples: Iterable[object]) -> Json:
     """Return examples, as contents and parameters have them."""
     named = {f"example{number}": {"summary": EXAMPLE, "value": one} for number, one in enumerate(examples, 1)}
@@ -89,11 +96,13 @@ _HEADER_NAMES = {
     "NoStore": "Cache-Control",
     "NoStoreUnlessBare": "Cache-Control",
     "Policy": "Content-Security-Policy",
+    "NoSniff": "X-Content-Type-Options",
     "RequestId": "X-Request-ID",
     "RetryAfter": "Retry-After",
     "Authenticate": "WWW-Authenticate",
     "Upgrade": "Upgrade",
 }
+_KEYED = {"401": "NoKey", "403": "WrongKey", "429": "TooManyKeys"}
 _BARE: Json = {"text/plain": {"schema": {"type": "string"}}}
 _ANYWHERE = {
     "400": "NoHttp",
@@ -101,11 +110,17 @@ _ANYWHERE = {
     "408": "TooSlow",
     "413": "BodyTooLarge",
     "414": "AddressTooLong",
+    "421": "WrongHost",
     "431": "HeadTooLarge",
     "503": "Busy",
 }
 
 HEADERS: Json = {
+    "NoSniff": {
+        "description": "The content is of the type it says",
+        "required": True,
+        "schema": {"type": "string", "const": "nosniff"},
+    },
     "Allow": {"description": "The methods there are", "required": True, "schema": {"type": "string"}},
     "ETag": {
         "description": "What the answer says, for If-None-Match; weak, as the text of a price's age is not part of it",
@@ -191,6 +206,20 @@ RESPONSES: Json = {
         "Invalid asset symbol",
         "limit must be a whole number from 1 to 1000",
     ),
+    "WrongHost": refusal(
+        "The Host header names none of `ALLOWED_HOSTS`", "The host 'example.com' is not served here", sent=()
+    ),
+    "NoKey": refusal(
+        "Reading needs a key here (`READ_KEYS`)",
+        "An API key is needed: Authorization: Bearer … or X-API-Key",
+        sent=("Authenticate",),
+    ),
+    "WrongKey": refusal("The key is none of ours", "The API key is not valid"),
+    "TooManyKeys": refusal(
+        "Too many wrong keys have come from this address",
+        "Too many API keys that are not valid have come from this address",
+        sent=("RetryAfter",),
+    ),
     "NotListed": refusal("There is no such asset", "Asset not found"),
     "NotModified": response("What you have still holds; no body", sent=("ETag", "MaxAge")),
     "MethodNotAllowed": refusal("Another method is meant", "Method Not Allowed", sent=("Allow",)),
@@ -211,6 +240,6 @@ RESPONSES: Json = {
     ),
 }
 SECURITY: Json = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "One of API_KEYS"},
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "One of API_KEYS"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "One of API_KEYS, or of READ_KEYS to read"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "Likewise"},
 }

@@ -151,9 +151,14 @@ OPERATIONS: Operations = {
                 "An API key is needed: Authorization: Bearer … or X-API-Key",
                 sent=("Authenticate",),
             ),
-            "403": refusal("The key is none of ours", "The API key is not valid"),
+            "403": refusal(
+                "The key is none of ours, or for reading only; or a page of another site asks",
+                "The API key is not valid",
+                "This API key is for reading only",
+                "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS",
+            ),
             "404": ref("responses", "NotListed"),
-            "429": refusal("Too many refreshes, of this asset or of all", sent=("RetryAfter",)),
+            "429": refusal("Too many refreshes, of this asset or of all, or too many wrong keys", sent=("RetryAfter",)),
             "503": refusal(
                 "History cannot take a new price now, or too many requests are being answered",
                 "History cannot take a new price now",

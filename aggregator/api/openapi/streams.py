@@ -91,6 +91,11 @@ OPERATIONS: Operations = {
         "Every new price, over a WebSocket",
         {
             "101": response("It is a WebSocket from here on"),
+            "403": refusal(
+                "A page of another site asks, or the key is none of ours",
+                "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS",
+                "The API key is not valid",
+            ),
             "426": refusal("It was not asked to be a WebSocket", "Ask for a WebSocket here", sent=("Upgrade",)),
             "503": _FULL,
         },

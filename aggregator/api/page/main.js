@@ -21,6 +21,7 @@ const moved = new Map(); // rows with a new price that is not on the screen yet
 const due = { order: true, frame: false };
 let visible = [];
 let told = ""; // the connection's state
+let locked = false; // whether prices need a key, which this page has none of
 let shown = false; // whether there has been a price on the screen
 
 const health = new Health(() => soon());
@@ -33,7 +34,7 @@ const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () =
 async function ask(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(10_000) });
   const body = await response.json();
-  if (!response.ok) throw Object.assign(new Error(body.msg ?? response.statusText), { body });
+  if (!response.ok) throw Object.assign(new Error(body.msg ?? response.statusText), { body, status: response.status });
   return body;
 }
 
@@ -66,7 +67,7 @@ function refill() {
 }
 
 function connection(state, message) {
-  if (told === state) return;
+  if (told === state || locked) return;
   const again = told === "reconnecting" && state === "live";
   told = state;
   const element = byId("connection");
@@ -111,7 +112,7 @@ function order() {
   due.order = false;
   const rows = arrange(market.rows.values(), view);
   table.arrange(rows);
-  byId("nothing").hidden = rows.length > 0 || !market.rows.size;
+  byId("nothing").hidden = !locked && (rows.length > 0 || !market.rows.size);
   const found = counts(market.rows.values());
   for (const input of byId("tiers").querySelectorAll("input")) {
     write(input.nextElementSibling.lastElementChild, String(found[input.value]));
@@ -167,9 +168,21 @@ async function loadAssets() {
     market.list((await ask("/assets")).assets);
     due.order = true;
     follow();
-  } catch {
-    setTimeout(loadAssets, 2000); // the connection's state is told by the stream
+  } catch (error) {
+    if (error.status === 401) lock();
+    else setTimeout(loadAssets, 2000); // the connection's state is told by the stream
   }
+}
+
+/** Say that a key is needed: a browser's stream cannot send one, so there is nothing to try again. */
+function lock() {
+  locked = true;
+  feed.close();
+  mark(byId("connection"), "data-state", "reconnecting");
+  write(byId("connection").lastElementChild, "Key needed");
+  write(byId("nothing"), "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.");
+  due.order = true;
+  soon();
 }
 
 function second() {

@@ -1,0 +1,109 @@
+"""The bound on wrong keys: what it lets through in any time, and whom it never locks out."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from aggregator.api.attempts import Attempts
+from aggregator.api.keys import Keys
+
+STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 300)), max_size=300)
+
+
+class Clock:
+    """A time that goes when told."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return it."""
+        return self.now
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_guesses_are_bounded_for_an_address(steps: list[tuple[float, int]]) -> None:
+    """However they are spread over time: ten, and one in 6 s."""
+    clock = Clock()
+    attempts = Attempts(clock)
+    compared = 0
+    for pause, guesses in steps:
+        clock.now += pause
+        for _ in range(guesses):
+            if not attempts.wait("192.0.2.1"):
+                attempts.failed("192.0.2.1")
+                compared += 1
+        assert compared <= 10 + (clock.now - 1000) / 6 + 1e-6
+        assert attempts.wait("192.0.2.2") == 0  # whoever has guessed nothing may try
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_waiting_is_enough(steps: list[tuple[float, int]]) -> None:
+    """After the seconds that were told, the next key is looked at."""
+    clock = Clock()
+    attempts = Attempts(clock)
+    for pause, guesses in steps:
+        clock.now += pause
+        for _ in range(guesses % 20):
+            clock.now += attempts.wait("192.0.2.1") + 1e-6
+            assert attempts.wait("192.0.2.1") == 0
+            attempts.failed("192.0.2.1")
+
+
+def test_many_addresses_are_bounded_together() -> None:
+    """Each has its first guess; a second one only at ten a second, all together. The oldest are forgotten."""
+    clock = Clock()
+    attempts = Attempts(clock)
+    addresses = [f"10.{a}.{b}.1" for a in range(100) for b in range(150)]
+    for address in addresses:
+        assert attempts.wait(address) == 0
+        attempts.failed(address)
+    assert all(attempts.wait(address) > 0 for address in addresses[-9000:])
+    assert attempts.wait("192.0.2.1") == 0
+    assert attempts.wait(addresses[0]) == 0  # there are more addresses than are remembered
+
+
+def test_an_ipv6_client_is_its_network() -> None:
+    """As one client has all of a /64; an IPv4 address is the same one in IPv6's clothes."""
+    attempts = Attempts(Clock())
+    for number in range(10):
+        attempts.failed(f"2001:db8::{number:x}")
+        attempts.failed("::ffff:192.0.2.1")
+    assert attempts.wait("2001:db8::ffff") > 0
+    assert attempts.wait("192.0.2.1") > 0
+    assert attempts.wait("2001:db8:0:1::1") == 0
+
+
+def refused(keys: Keys, key: str, client: str = "192.0.2.1") -> int:
+    """Return the status of a refused refresh with this key, 0 where it may go on."""
+    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+    scope = {"type": "http", "method": "POST", "path": "/refresh/x", "headers": headers, "client": (client, 1)}
+    try:
+        keys.check_refresh(Request(scope))
+    except HTTPException as refusal:
+        return refusal.status_code
+    return 0
+
+
+def test_a_guesser_is_not_told_that_he_is_right() -> None:
+    """From his address no key is compared any more; from another, the right one is good. Time lets him try again."""
+    clock = Clock()
+    keys = Keys([SecretStr("right")], clock=clock)
+    assert [refused(keys, f"wrong{number}") for number in range(12)] == [403] * 10 + [429] * 2
+    assert refused(keys, "right") == 429
+    assert refused(keys, "") == 401
+    assert refused(keys, "right", "192.0.2.2") == 0
+    clock.now += 6.01
+    assert refused(keys, "right") == 0
+
+
+def test_right_keys_cost_nothing() -> None:
+    """Nor do calls without one, nor a key that may only read."""
+    keys = Keys([SecretStr("right")], [SecretStr("reads")], clock=Clock())
+    assert {refused(keys, key) for key in ["right"] * 50} == {0}
+    assert {refused(keys, key) for key in [""] * 50} == {401}
+    assert {refused(keys, key) for key in ["reads"] * 50} == {403}
+    assert refused(keys, "right") == 0

@@ -1,0 +1,263 @@
+"""Who may ask a real service: by Host, by Origin and by key, on the quick way from memory and on every other."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.parts.exchanges import Market
+from tests.parts.process import wait_for
+from tests.parts.service import Answer, Service
+
+pytestmark = pytest.mark.real
+
+OURS, THEIRS = "https://ours.example", "https://theirs.example"
+UPGRADE = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+UPGRADE += ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+PRICE = "GET /prices/btcusdt"
+
+
+def start(folder: Path, market: Market, **settings: object) -> Service:
+    """Run the service in memory, with two assets that are in memory once this returns."""
+    (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
+    market.sound()
+    chosen = {"symbols_file": folder / "symbols.csv", "refresh_cooldown": 0} | settings
+    running = Service(folder, exchanges=market.setting, **chosen).started()
+    keys = {"X-API-Key": "reads"} if "read_keys" in settings else {}
+    keys |= {"Host": "ours.example"} if "allowed_hosts" in settings else {}
+    wait_for(lambda: running.get("/prices/btcusdt", keys).status == 200)
+    return running
+
+
+@pytest.fixture(scope="module")
+def usual(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run it with what it has by default."""
+    running = start(tmp_path_factory.mktemp("usual"), shared_market)
+    yield running
+    assert running.process.stop() == 0
+    assert "Traceback" not in running.process.output
+
+
+@pytest.fixture(scope="module")
+def told(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run it with hosts, an origin, a key for everything and one for reading."""
+    settings = {"allowed_hosts": "ours.example,*.below.example", "cors_origins": OURS}
+    settings |= {"api_keys": "all", "read_keys": "reads"}
+    running = start(tmp_path_factory.mktemp("told"), shared_market, **settings)
+    yield running
+    assert running.process.stop() == 0
+    assert "Traceback" not in running.process.output
+
+
+def ask(service: Service, line: str, *headers: str) -> Answer:
+    """Send a request of these headers and no others, and read one answer; of what goes on, its head."""
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        raw = "\r\n".join([f"{line} HTTP/1.1", *headers, "", ""])
+        connection.sendall(raw.encode())
+        reader = connection.makefile("rb")
+        status = int(reader.readline().split(b" ")[1])
+        found: dict[str, str] = {}
+        while text := reader.readline().decode().strip():
+            name, _, value = text.partition(":")
+            found[name.lower()] = ", ".join(filter(None, [found.get(name.lower(), ""), value.strip()]))
+        return Answer(status, found, reader.read(int(found.get("content-length", "0"))))
+
+
+def port(service: Service) -> int:
+    """Return its port."""
+    return urlsplit(service.url).port or 0
+
+
+EVERYWHERE = [PRICE, "HEAD /prices/btcusdt", "GET /prices/nosuch", "GET /prices?tier=hot", "POST /refresh/btcusdt"]
+EVERYWHERE += ["GET /prices/btcusdt/history", "GET /stream", "GET /ws", "GET /assets", "GET /", "GET /page/main.js"]
+EVERYWHERE += ["GET /docs", "GET /openapi.json", "GET /nosuch", "GET /health", "GET /ready", "GET /metrics"]
+
+
+@pytest.mark.parametrize("line", EVERYWHERE)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "xlocalhost", "127.1.x"]
+)
+def test_a_rebound_name_gets_nothing(usual: Service, line: str, host: str) -> None:
+    """421 on every path, which names the host and the setting."""
+    answer = ask(usual, line, f"Host: {host}", "Content-Length: 0")
+    assert answer.status == 421
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    if not line.startswith("HEAD"):
+        assert answer.json["msg"] == (
+            f"The host {host.partition(':')[0]!r} is not served here; if it should be, "
+            "add it to AGGREGATOR_ALLOWED_HOSTS"
+        )
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST.:1", "127.0.0.1", "127.0.0.1:65535", "[::1]:8080", "[0:0::1]"]
+)
+@pytest.mark.parametrize("line", [PRICE, "GET /prices?tier=hot", "POST /refresh/btcusdt", "GET /"])
+def test_this_machine_is_served(usual: Service, line: str, host: str) -> None:
+    """By each of its usual names, in any case, with any port."""
+    assert ask(usual, line, f"Host: {host}", "Content-Length: 0").status == 200
+
+
+@pytest.mark.parametrize("headers", [[], ["Host: localhost", "Host: evil.example"], ["Host: "], ["Host: a@localhost"]])
+def test_no_host_or_two(usual: Service, headers: list[str]) -> None:
+    """400, where something else than a probe asks."""
+    for line in (PRICE, "GET /prices?tier=hot"):
+        assert ask(usual, line, *headers).status == 400
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/ready"])
+@pytest.mark.parametrize("headers", [[], ["Host: 10.0.0.7:8080"], ["Host: [2001:db8::1]:8080"]])
+def test_probes_need_no_name(usual: Service, told: Service, path: str, headers: list[str]) -> None:
+    """By address or by nothing at all, as load balancers and Prometheus do, and without a key."""
+    assert ask(usual, f"GET {path}", *headers).status in {200, 503}
+    assert ask(told, f"GET {path}", *headers).status in {200, 503}
+    assert ask(usual, PRICE, *headers).status in {400, 421}
+
+
+def test_every_address_where_all_are_listened_on(market: Market, tmp_path: Path) -> None:
+    """In a container nobody can know by which address it is called; a name has to be told."""
+    (tmp_path / "symbols.csv").write_text("symbol\nbtcusdt\n")
+    settings = {"host": "0.0.0.0", "symbols_file": tmp_path / "symbols.csv"}  # noqa: S104  # that is what this is about
+    service = Service(tmp_path, exchanges=market.setting, **settings)
+    service.url = "http://127.0.0.1:" + service.process.wait_for_line(r"listening.*http://0\.0\.0\.0:(\d+)")[1]
+    assert ask(service, "GET /assets", "Host: 192.168.1.5:8080").status == 200
+    assert ask(service, "GET /assets", "Host: [fe80::1]").status == 200
+    assert ask(service, "GET /assets", "Host: aggregator:8080").status == 421
+    assert service.process.stop() == 0
+
+
+def test_hosts_that_were_told(told: Service) -> None:
+    """They take the place of the usual ones."""
+    key = "X-API-Key: reads"
+    for host, status in {"ours.example": 200, "a.below.example:1": 200, "below.example": 421, "localhost": 421}.items():
+        assert ask(told, PRICE, f"Host: {host}", key).status == status, host
+
+
+# Origins
+
+
+@pytest.mark.parametrize("origin", [THEIRS, "null", "http://localhost:1", "http://evil.example:80", "x"])
+def test_a_page_of_another_site_may_not_act(usual: Service, origin: str) -> None:
+    """Neither force a refresh nor open a WebSocket; and what it reads, its browser does not give it."""
+    host = f"Host: 127.0.0.1:{port(usual)}"
+    for line, more in (("POST /refresh/btcusdt", ["Content-Length: 0"]), ("GET /ws", UPGRADE)):
+        answer = ask(usual, line, host, f"Origin: {origin}", *more)
+        assert answer.status == 403
+        assert "AGGREGATOR_CORS_ORIGINS" in answer.json["msg"]
+    for line in (PRICE, "GET /prices?tier=hot"):
+        answer = ask(usual, line, host, f"Origin: {origin}")
+        assert answer.status == 200
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+    preflight = ask(usual, "OPTIONS /refresh/btcusdt", host, f"Origin: {origin}", "Access-Control-Request-Method: POST")
+    assert preflight.status == 405
+
+
+def test_our_page_and_programs_may_act(usual: Service) -> None:
+    """A page of ours has our own origin, behind a proxy that ends TLS as well; a program has none."""
+    for host, origin in (
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("localhost", "https://localhost"),
+        ("[::1]", ""),
+    ):
+        headers = [f"Host: {host}", *([f"Origin: {origin}"] if origin else [])]
+        assert ask(usual, "POST /refresh/btcusdt", *headers, "Content-Length: 0").status == 200
+        assert ask(usual, "GET /ws", *headers, *UPGRADE).status == 101
+
+
+def test_cors(told: Service) -> None:
+    """An origin on the list may read and send a key, after asking; the answers say for whom they are."""
+    host, key = "Host: ours.example", "Authorization: Bearer reads"
+    wants = ["Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,x-api-key"]
+    preflight = ask(told, "OPTIONS /refresh/btcusdt", host, f"Origin: {OURS}", *wants)
+    assert preflight.status == 200
+    assert preflight.headers["access-control-allow-origin"] == OURS
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in preflight.headers
+    assert ask(told, "OPTIONS /prices/btcusdt", host, f"Origin: {THEIRS}", *wants).status == 400
+    for line in (PRICE, "GET /prices?tier=hot", "GET /assets"):
+        answer = ask(told, line, host, f"Origin: {OURS}", key)
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, OURS)
+        shown = answer.headers["access-control-expose-headers"].split(", ")
+        assert {"ETag", "Link", "Retry-After", "X-Request-ID"} <= set(shown)
+        assert "access-control-allow-origin" not in ask(told, line, host, f"Origin: {THEIRS}", key).headers
+        for origin in ([], [f"Origin: {OURS}"], [f"Origin: {THEIRS}"]):
+            vary = ask(told, line, host, *origin, key).headers["vary"]
+            assert {"Origin", "Authorization", "X-API-Key"} <= set(re.split(", ?", vary))
+    refused = ask(told, PRICE, host, f"Origin: {OURS}")
+    assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, OURS)
+    assert (
+        ask(told, "POST /refresh/btcusdt", host, f"Origin: {OURS}", "X-API-Key: all", "Content-Length: 0").status == 200
+    )
+    assert (
+        ask(told, "POST /refresh/btcusdt", host, f"Origin: {THEIRS}", "X-API-Key: all", "Content-Length: 0").status
+        == 403
+    )
+    assert ask(told, "GET /ws", host, f"Origin: {OURS}", key, *UPGRADE).status == 101
+    assert ask(told, "GET /ws", host, f"Origin: {THEIRS}", key, *UPGRADE).status == 403
+
+
+# Keys
+
+READS = [PRICE, "HEAD /prices/btcusdt", "GET /prices?tier=hot", "GET /prices/btcusdt/sources", "GET /assets"]
+READS += [
+    "GET /prices/btcusdt/history",
+    "GET /prices/btcusdt/candles",
+    "GET /stream",
+    "GET /prices/nosuch",
+    "GET /nosuch",
+]
+
+
+@pytest.mark.parametrize("line", [*READS, "GET /ws"])
+def test_reading_needs_a_key(told: Service, line: str) -> None:
+    """With either kind of key it is as ever; without one it is 401, also for what there is not."""
+    more = UPGRADE if line == "GET /ws" else []
+    answer = ask(told, line, "Host: ours.example", *more)
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+    for key in ("X-API-Key: reads", "Authorization: Bearer reads", "X-API-Key: all", "authorization: bearer  all"):
+        status = ask(told, line, "Host: ours.example", key, *more).status
+        assert status == (404 if "nosuch" in line else 101 if more else 200)
+
+
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/docs", "/docs/swagger-ui.css", "/openapi.json", "/health"])
+def test_what_stays_open(told: Service, path: str) -> None:
+    """The pages, which say that they need a key, the document, and what probes ask."""
+    assert ask(told, f"GET {path}", "Host: ours.example").status == 200
+
+
+def test_a_reader_may_not_force_a_refresh(told: Service) -> None:
+    """Its key is known, and is told that it is for something else; that is no guess."""
+    for _ in range(30):
+        answer = ask(told, "POST /refresh/btcusdt", "Host: ours.example", "X-API-Key: reads", "Content-Length: 0")
+        assert (answer.status, answer.json["msg"]) == (403, "This API key is for reading only")
+
+
+@pytest.mark.parametrize("line", [PRICE, "GET /assets", "POST /refresh/btcusdt", "GET /ws"])
+def test_guesses_are_bounded(market: Market, tmp_path: Path, line: str) -> None:
+    """After ten no key of that address is compared, on no way; another address, behind the proxy, is served."""
+    service = start(tmp_path, market, api_keys="all", read_keys="reads", trusted_proxies="127.0.0.0/8")
+    more = [f"Host: 127.0.0.1:{port(service)}", "Content-Length: 0"]
+    guesses = [
+        ask(service, line, *more, f"X-API-Key: guess{number}", "X-Forwarded-For: 192.0.2.1") for number in range(15)
+    ]
+    assert [answer.status for answer in guesses] == [403] * 10 + [429] * 5
+    assert 1 <= int(guesses[-1].headers["retry-after"]) <= 6
+    assert "192.0.2.1" not in json.dumps(guesses[-1].json)
+    for known in ("all", "reads"):
+        assert ask(service, PRICE, *more[:1], f"X-API-Key: {known}", "X-Forwarded-For: 192.0.2.1").status == 429
+        assert ask(service, PRICE, *more[:1], f"X-API-Key: {known}", "X-Forwarded-For: 192.0.2.2").status == 200
+    assert "guess" not in service.process.output
+    assert service.process.stop() == 0
+
+
+@pytest.mark.parametrize("line", EVERYWHERE)
+def test_no_answer_is_taken_for_another_type(usual: Service, line: str) -> None:
+    """Every one says so, once: from memory, not modified, refused, a stream's."""
+    host = f"Host: 127.0.0.1:{port(usual)}"
+    for more in ([], ["If-None-Match: *"], ["Content-Length: 99999999"]):
+        assert ask(usual, line, host, *more).headers["x-content-type-options"] == "nosniff"
