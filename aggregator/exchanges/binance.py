@@ -5,13 +5,26 @@
 See developers.binance.com/docs/binance-spot-api-docs/rest-api
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path, whole
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Dialect,
+    Market,
+    Tickers,
+    at_most,
+    attempt,
+    decode,
+    in_path,
+    whole,
+)
 from aggregator.models import Asset, Ticker
 
 _A_MINUTE = 6000
@@ -61,6 +74,7 @@ class Binance(Dialect):
     budget = Budget(_A_MINUTE / 60, 600)
     listing = "/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false"
     listing_cost = 20
+    listed_in = re.compile(rb'"symbols"\s*:\s*\[')
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""
@@ -78,12 +92,9 @@ class Binance(Dialect):
         if len(markets) == 1:
             return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
         found: dict[str, Ticker | ExchangeError] = {}
-        for raw in decode(_many, answer.body):
+        for raw in at_most(decode(_many, answer.body), len(markets)):
             symbol = decode(_name, raw).symbol.lower()
-            try:
-                found[symbol] = _ticker(exchange, decode(_one, raw))
-            except Undecodable as error:
-                found[symbol] = error
+            found[symbol] = attempt(partial(_read, exchange, raw))
         return found
 
     def markets(self, answer: Answer) -> Iterable[Market]:
@@ -111,6 +122,10 @@ class Binance(Dialect):
         """Return what is left of the minute when its weights are nearly used up; the next one begins anew."""
         used = whole(headers.get("X-MBX-USED-WEIGHT-1M", ""))
         return 60 - now % 60 if used is not None and used >= _NEARLY_ALL else None
+
+
+def _read(exchange: str, raw: msgspec.Raw) -> Ticker:
+    return _ticker(exchange, decode(_one, raw))
 
 
 def _ticker(exchange: str, said: _Body) -> Ticker:

@@ -5,6 +5,7 @@ symbol is code 10001 with a 200. 600 calls in 5 seconds are allowed to an addres
 See bybit-exchange.github.io/docs/v5
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
@@ -70,6 +71,7 @@ class Bybit(Dialect):
     most_symbols = 1
     budget = Budget(120, 300)
     listing = "/v5/market/instruments-info?category=spot"
+    listed_in = re.compile(rb'"list"\s*:\s*\[')
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""

@@ -5,6 +5,7 @@ that of 24 hours in base units. The answer does not repeat which product it is a
 10 calls a second, 15 at once, are allowed to an address. See docs.cdp.coinbase.com/exchange/rest-api
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -41,6 +42,7 @@ class Coinbase(Dialect):
     most_symbols = 1
     budget = Budget(10, 15)
     listing = "/products"
+    listed_in = re.compile(rb"\A\s*\[")
 
     def name(self, asset: Asset) -> str:
         """BTC-USD, which needs to know base from quote."""

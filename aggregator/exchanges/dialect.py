@@ -1,7 +1,7 @@
 """What an exchange's dialect file has to offer, and what it is given to read."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 from urllib.parse import quote
 
@@ -52,6 +52,7 @@ class Dialect(Protocol):
     budget: Budget | None = None  # none: ask as often as the settings say
     listing: str = ""  # the path that tells every market; empty: it has none, and is asked for whatever there is
     listing_cost: float = 1
+    listed_in: re.Pattern[bytes] | None = None  # matches up to the bracket before the first market of a listing
 
     def name(self, asset: Asset) -> str:
         """Spell the pair without having read the listing. Raises NotListed when that cannot be done."""
@@ -85,6 +86,21 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
+
+
+def attempt(read: Callable[[], T]) -> T | Undecodable:
+    """Return what is read, or why it cannot be; without the traceback, which would hold the whole answer."""
+    try:
+        return read()
+    except Undecodable as error:
+        return Undecodable(str(error))
+
+
+def at_most(read: list[T], asked: int) -> list[T]:
+    """Return the tickers of a batch. Raises Undecodable for more of them than were asked for."""
+    if len(read) > asked:
+        raise Undecodable(f"{len(read)} tickers instead of {asked}")
+    return read
 
 
 def whole(text: str) -> int | None:

@@ -8,11 +8,12 @@ refuses a whole call. One call a second is what an address may be sure of. See d
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, decode, in_path
+from aggregator.exchanges.dialect import Answer, Budget, Dialect, Market, Tickers, attempt, decode, in_path
 from aggregator.models import Asset, Clock, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
@@ -53,6 +54,7 @@ class Kraken(Dialect):
     most_symbols = 50
     budget = Budget(1, 3)
     listing = "/0/public/AssetPairs"
+    listed_in = re.compile(rb'"result"\s*:\s*\{')
 
     def name(self, asset: Asset) -> str:
         """XBTUSDT; where base and quote are not known, as it is written."""
@@ -74,7 +76,7 @@ class Kraken(Dialect):
         for key, raw in said.result.items():
             symbol = symbols.get(_short(key))
             if symbol is not None:
-                found[symbol] = _one_of_many(exchange, symbol, raw, answer.received)
+                found[symbol] = attempt(partial(_ticker, exchange, symbol, raw, answer.received))
         return found
 
     def markets(self, answer: Answer) -> Iterable[Market]:
@@ -90,13 +92,6 @@ def _only(exchange: str, symbol: str, result: Mapping[str, msgspec.Raw], receive
         raise Undecodable(f"{len(result)} pairs instead of one")
     (raw,) = result.values()
     return _ticker(exchange, symbol, raw, received)
-
-
-def _one_of_many(exchange: str, symbol: str, raw: msgspec.Raw, received: float) -> Ticker | ExchangeError:
-    try:
-        return _ticker(exchange, symbol, raw, received)
-    except Undecodable as error:
-        return error
 
 
 def _ticker(exchange: str, symbol: str, raw: msgspec.Raw, received: float) -> Ticker:

@@ -5,6 +5,7 @@
 allowed to an address. See www.okx.com/docs-v5/en
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated
@@ -61,6 +62,7 @@ class Okx(Dialect):
     most_symbols = 1
     budget = Budget(10, 20)
     listing = "/api/v5/public/instruments?instType=SPOT"
+    listed_in = re.compile(rb'"data"\s*:\s*\[')
 
     def name(self, asset: Asset) -> str:
         """BTC-USDT, which needs to know base from quote."""
