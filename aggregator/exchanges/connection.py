@@ -8,6 +8,8 @@ parsed in a turn of the loop. Small answers, nearly all there are, go to the par
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,8 +23,10 @@ _FREE_LINES, _BYTES_A_LINE = 4096, 8  # lines an answer may have: each chunk tak
 
 _PIECE = 16 << 10
 _DENSE_PIECE = 1 << 10
+_FRAMES_PIECE = 4 << 10  # of a WebSocket: some thousand frames at most
 _MOST_LINES = 64  # in a piece; one with more is parsed in dense pieces
 
+_SWITCHING, _HEAD_ENDS = b"HTTP/1.1 101", b"\r\n\r\n"
 _REDIRECTS = range(300, 400)
 _HELD: Any = object()
 
@@ -65,6 +69,7 @@ class Connection(ResponseHandler):
         self._is_full = False  # aiohttp wants no more until what it has parsed is read
         self._lost: Any = _HELD  # why the connection has ended while something was held
         self._refused = False
+        self._is_older = False  # whether aiohttp hands in what it has kept
         self._begin()
 
     def _begin(self) -> None:
@@ -74,7 +79,24 @@ class Connection(ResponseHandler):
     def set_response_params(self, **params: Any) -> None:
         """Begin to count anew with each request."""
         self._begin()
-        super().set_response_params(**params)
+        with self._in_order():
+            super().set_response_params(**params)
+
+    def set_parser(self, *parsers: Any, **more: Any) -> None:
+        """Parse the frames that came with the head of the handshake."""
+        with self._in_order():
+            super().set_parser(*parsers, **more)
+        if self._held:
+            self._wait()
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Parse at once what aiohttp itself has kept: it is older than what is held here."""
+        before, self._is_older = self._is_older, True
+        try:
+            yield
+        finally:
+            self._is_older = before
 
     @property
     def should_close(self) -> bool:
@@ -85,27 +107,32 @@ class Connection(ResponseHandler):
         """Parse what has been read, or keep it and read no further until it has been parsed."""
         if self._refused:
             return
-        if not data:  # aiohttp goes on with what its parser has
+        if not data or self._is_older:
             super().data_received(data)
             return
-        lines = 0 if self.upgraded else data.count(b"\n")
-        if self._held or len(data) > _PIECE or lines > _MOST_LINES:
+        if self._held or len(data) > self._most_at_once(data):
             self._held += data
             self._wait()
         else:
-            self._parse(data, lines)
+            self._parse(data)
+
+    def _most_at_once(self, data: bytes | bytearray) -> int:
+        """Return how many bytes from the beginning of `data` may be parsed in a turn."""
+        if self.upgraded:
+            return _FRAMES_PIECE
+        if not self._has_head and data.startswith(_SWITCHING):  # frames may follow
+            return data.find(_HEAD_ENDS) + len(_HEAD_ENDS)
+        return _DENSE_PIECE if data.count(b"\n", 0, _PIECE) > _MOST_LINES else _PIECE
 
     def parse_piece(self) -> None:
         """Parse the next piece of what is held, and read on when nothing is left."""
         self._is_waiting = False
-        if self._is_full or not self._held:
-            return
-        size = _PIECE
-        if not self.upgraded and self._held.count(b"\n", 0, size) > _MOST_LINES:
-            size = _DENSE_PIECE
+        if self._is_full or not self._held or (self.upgraded and self._payload_parser is None):
+            return  # `resume_reading` or `set_parser` goes on
+        size = self._most_at_once(self._held)
         piece = bytes(self._held[:size])
         del self._held[:size]
-        self._parse(piece, piece.count(b"\n"))
+        self._parse(piece)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -123,16 +150,18 @@ class Connection(ResponseHandler):
             self._is_waiting = True
             self._turns.wait(self)
 
-    def _parse(self, piece: bytes, lines: int) -> None:
+    def _parse(self, piece: bytes) -> None:
         if not self.upgraded:
             self._bytes += len(piece)
-            self._lines += lines
+            self._lines += piece.count(b"\n")
             if self._bytes > MOST_BYTES:
                 self._refuse(f"more than {MOST_BYTES} bytes")
             elif self._lines > _FREE_LINES + self._bytes // _BYTES_A_LINE:
                 self._refuse("too many chunks or lines")
         if not self._refused:
+            self._is_older = True  # what is behind the head of a handshake comes here again
             super().data_received(piece)
+            self._is_older = False
         if self._heads > MOST_HEADS:
             self._refuse("too many heads")
         elif not self._has_head and self._bytes > MOST_HEAD:

@@ -32,6 +32,7 @@ Session = aiohttp.ClientSession
 T = TypeVar("T")
 
 MOST_BYTES, MOST_BYTES_A_SYMBOL = 16 << 10, 1 << 10  # of a call's answer: venues take at most 700 for a ticker
+MOST_OF_BATCH = 256 << 10  # of any call's answer
 MOST_OF_LISTING = 16 << 20  # Binance's is some 15 MB
 MOST_MARKETS = 20_000
 _MOST_OF_REFUSAL = 64 << 10  # of what has another status than 200: the rest is not read
@@ -98,7 +99,7 @@ class HttpExchange(GuardedExchange):
         return self._dialect.cost(count)
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
-        most = MOST_BYTES + MOST_BYTES_A_SYMBOL * len(markets)
+        most = min(MOST_BYTES + MOST_BYTES_A_SYMBOL * len(markets), MOST_OF_BATCH)
         reply = await self._send(self._dialect.path(markets), most, None, markets)
         if len(reply.body) < _LARGE:
             return self._tickers(markets, reply)

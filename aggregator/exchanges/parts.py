@@ -21,19 +21,19 @@ _OPENING = frozenset(b"{[")
 _BETWEEN = b", \t\r\n"
 
 
-def parts(body: bytes, start: re.Pattern[bytes] | None) -> Iterator[bytes | None]:
-    """Yield documents that together list what `body` does; None is a pause in the work.
+def parts(body: bytes, start: re.Pattern[bytes] | None, size: int = PART) -> Iterator[bytes | None]:
+    """Yield documents that together list what `body` does, of some `size` bytes each; None is a pause in the work.
 
     `start` matches up to the bracket behind which the markets are. Raises Undecodable for what cannot be cut into parts
     that are short enough.
     """
-    if len(body) <= PART:
+    if len(body) <= size:
         yield body
         return
     found = None if start is None else start.search(body, 0, _MOST_AROUND)
     if found is None:
         raise Undecodable(f"{len(body)} bytes that are no list of markets")
-    cuts = yield from _cut(body, found.end())
+    cuts = yield from _cut(body, found.end(), size)
     before, after = body[: cuts[0]], body[cuts[-1] :]
     if len(after) > _MOST_AROUND:
         raise Undecodable(f"{len(after)} bytes behind the last market")
@@ -43,7 +43,7 @@ def parts(body: bytes, start: re.Pattern[bytes] | None) -> Iterator[bytes | None
             yield before + markets + after
 
 
-def _cut(body: bytes, first: int) -> Generator[None, None, list[int]]:
+def _cut(body: bytes, first: int, size: int) -> Generator[None, None, list[int]]:
     """Return where the parts begin, and the closing bracket of the list."""
     cuts = [first]
     for at, what in _marks(body, first):
@@ -51,9 +51,9 @@ def _cut(body: bytes, first: int) -> Generator[None, None, list[int]]:
             return [*cuts, at]
         if what is _Mark.PAUSE:
             yield None
-        elif at - cuts[-1] >= PART:
+        elif at - cuts[-1] >= size:
             cuts.append(at)
-        if at - cuts[-1] > 2 * PART:
+        if at - cuts[-1] > size + PART:
             raise Undecodable(f"a market of more than {PART} bytes")
     raise Undecodable("a list of markets without an end")
 

@@ -23,6 +23,7 @@ _PING_SECONDS = 20.0
 _TOO_OFTEN = (418, 429)
 
 
+_GOODBYE = aiohttp.WSCloseCode.OK.to_bytes(2, "big")
 _CONTROL = (aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG)
 
 
@@ -62,10 +63,16 @@ def connector(http: aiohttp.ClientSession, now: Callable[[], float]) -> Connect:
 
 
 async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """Close in good order, or without it where the exchange goes on sending."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await socket.close()
+    """Send a close frame and end the connection, without reading what the exchange goes on to send.
+
+    aiohttp's own `close` reads until the other close frame comes, which may be never, and without a pause.
+    """
+    if not socket.closed:
+        with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await socket.send_frame(_GOODBYE, aiohttp.WSMsgType.CLOSE)
+        socket._response.close()  # noqa: SLF001  # it has no other way to end
+    await socket.close()
 
 
 async def _open(http: aiohttp.ClientSession, url: str, now: Callable[[], float]) -> aiohttp.ClientWebSocketResponse:

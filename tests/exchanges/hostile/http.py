@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from itertools import repeat
+from threading import Lock
 
 Blocks = Iterator[bytes]
 Attack = Callable[[], Blocks]
@@ -14,6 +15,7 @@ Attack = Callable[[], Blocks]
 BLOCK = 1 << 18
 _MIB = 1 << 20
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+_making = Lock()
 TICKER = b'{"symbol":"btcusdt","price":79850.12,"volume":1234.5,"timestamp":1696118400.123}'
 
 
@@ -25,7 +27,13 @@ def answer(body: bytes, status: bytes = b"200 OK", headers: bytes = b"") -> byte
 def _one(body: bytes | Callable[[], bytes], status: bytes = b"200 OK", headers: bytes = b"") -> Attack:
     """Return an attack that is one answer; `body` may be what makes it, which is called once, where that takes long."""
     made = cache(lambda: answer(body if isinstance(body, bytes) else body(), status, headers))
-    return lambda: iter([made()])
+
+    def send() -> Blocks:
+        with _making:
+            whole = made()
+        yield whole
+
+    return send
 
 
 def _endless(head: bytes, block: bytes) -> Attack:
