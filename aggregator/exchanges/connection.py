@@ -7,6 +7,7 @@ parsed in a turn of the loop. Small answers, nearly all there are, go to the par
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _DENSE_PIECE = 1 << 10
 _MOST_LINES = 64  # in a piece; one with more is parsed in dense pieces
 
 _SWITCHING, _HEAD_ENDS = b"HTTP/1.1 101", b"\r\n\r\n"
+ENCODINGS = "gzip, deflate"  # to be asked for
+_LARGE_WINDOWS = re.compile(rb"content-encoding:[^\n]*(?:br|zstd)")  # 16 and 128 MiB for each answer under way
 _REDIRECTS = range(300, 400)
 _HELD: Any = object()
 
@@ -74,6 +77,7 @@ class Connection(ResponseHandler):
     def _begin(self) -> None:
         self._bytes = self._lines = self._heads = 0
         self._has_head = False  # that of the answer itself
+        self._begun = b""  # what has come of a head
 
     def set_response_params(self, **params: Any) -> None:
         """Begin to count anew with each request."""
@@ -155,6 +159,8 @@ class Connection(ResponseHandler):
             self._lines += piece.count(b"\n")
             if self._bytes > MOST_BYTES:
                 self._refuse(f"more than {MOST_BYTES} bytes")
+            elif not self._has_head and self._has_large_window(piece):
+                self._refuse("packed with br or zstd, which was not asked for")
             elif self._lines > _FREE_LINES + self._bytes // _BYTES_A_LINE:
                 self._refuse("too many chunks or lines")
         if not self._refused:
@@ -165,6 +171,11 @@ class Connection(ResponseHandler):
             self._refuse("too many heads")
         elif not self._has_head and self._bytes > MOST_HEAD:
             self._refuse(f"a head of more than {MOST_HEAD} bytes")
+
+    def _has_large_window(self, piece: bytes) -> bool:
+        """Whether the head names such an encoding; what comes with the head is unpacked before aiohttp shows the head."""
+        self._begun += piece.lower()
+        return b"content-encoding" in self._begun and _LARGE_WINDOWS.search(self._begun) is not None
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take a head that aiohttp has parsed, of an interim answer or of the answer."""

@@ -18,7 +18,7 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.connection import TooMuch, connector, refuse_redirect
+from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
 from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers
 from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
@@ -58,7 +58,7 @@ def session(timeout: float) -> Session:
     return aiohttp.ClientSession(
         connector=connector(),
         timeout=aiohttp.ClientTimeout(total=timeout),
-        headers={"Accept": "application/json", "User-Agent": "price-aggregator"},
+        headers={"Accept": "application/json", "Accept-Encoding": ENCODINGS, "User-Agent": "price-aggregator"},
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(refuse_redirect,),  # for WebSockets, which have no argument for it
     )
