@@ -173,7 +173,7 @@ class Connection(ResponseHandler):
             self._refuse(f"a head of more than {MOST_HEAD} bytes")
 
     def _has_large_window(self, piece: bytes) -> bool:
-        """Whether the head names such an encoding; what comes with the head is unpacked before aiohttp shows the head."""
+        """Whether a head names such an encoding; what comes with it is unpacked before aiohttp shows the head."""
         self._begun += piece.lower()
         return b"content-encoding" in self._begun and _LARGE_WINDOWS.search(self._begun) is not None
 
