@@ -8,6 +8,14 @@ from typing import ClassVar
 
 from aggregator.models import Reason
 
+MOST_DETAIL = 200
+
+
+def printable(text: str, most: int = MOST_DETAIL) -> str:
+    """Return the first `most` characters of a text from outside, `?` in place of each that cannot be printed."""
+    text = text[:most]
+    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
+
 
 class CannotGoOn(Exception):
     """Something outside is not as it must be, so the process ends; the message says what, and how to mend it."""
@@ -19,10 +27,16 @@ class CannotGoOn(Exception):
 
 
 class ExchangeError(Exception):
-    """A call to an exchange brought no ticker. `counts`: whether it speaks against the exchange's health."""
+    """A call to an exchange brought no ticker. `counts`: whether it speaks against the exchange's health.
+
+    The message goes into logs, answers and stores, and much of it may be the exchange's: it is bounded.
+    """
 
     reason: ClassVar[Reason]
     counts: ClassVar[bool] = True
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class ExchangeTimeout(ExchangeError):

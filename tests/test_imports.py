@@ -26,7 +26,7 @@ LAYERS = [
     ["__main__"],
 ]
 HOMES = {
-    "aiohttp": ["exchanges/http.py", "exchanges/push/socket.py"],
+    "aiohttp": ["exchanges/connection.py", "exchanges/http.py", "exchanges/push/socket.py"],
     "yarl": ["exchanges/http.py"],
     "aiobreaker": ["exchanges/guard.py"],
     "aiolimiter": ["exchanges/allowance.py"],

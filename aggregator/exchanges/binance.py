@@ -8,8 +8,10 @@ is shorter, which is right: its price is as old as that.
 See developers.binance.com/docs/binance-spot-api-docs/rest-api (limits, market-data-endpoints)
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -22,6 +24,8 @@ from aggregator.exchanges.dialect import (
     Limit,
     Market,
     Tickers,
+    at_most,
+    attempt,
     decode,
     in_path,
     readable,
@@ -78,6 +82,7 @@ class Binance(Dialect):
     listing_cost = 20
     days = "/api/v3/ticker/24hr?type=MINI"
     days_cost = 80
+    listed_in = re.compile(rb'"symbols"\s*:\s*\[')
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""
@@ -95,12 +100,9 @@ class Binance(Dialect):
         if len(markets) == 1:
             return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
         found: dict[str, Ticker | ExchangeError] = {}
-        for raw in decode(_many, answer.body):
+        for raw in at_most(decode(_many, answer.body), len(markets)):
             symbol = decode(_name, raw).symbol.lower()
-            try:
-                found[symbol] = _ticker(exchange, decode(_one, raw))
-            except Undecodable as error:
-                found[symbol] = error
+            found[symbol] = attempt(partial(_read, exchange, raw))
         return found
 
     def markets(self, answer: Answer) -> Iterable[Market]:
@@ -136,6 +138,10 @@ class Binance(Dialect):
 
 def _market(name: str, base: str, quote: str, *, trading: bool) -> Market:
     return Market(base + quote, name, trading, base, quote)
+
+
+def _read(exchange: str, raw: msgspec.Raw) -> Ticker:
+    return _ticker(exchange, decode(_one, raw))
 
 
 def _ticker(exchange: str, said: _Body) -> Ticker:

@@ -7,6 +7,7 @@ USA, which CloudFront refuses with a page of its own. Only the first of them pas
 See bybit-exchange.github.io/docs/v5 (rate-limit, error)
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
@@ -106,6 +107,7 @@ class Bybit(Dialect):
     budget = Budget(100, 100, (Limit(600, 5),))
     listing = "/v5/market/instruments-info?category=spot"
     days = "/v5/market/tickers?category=spot"
+    listed_in = re.compile(rb'"list"\s*:\s*\[')
 
     def name(self, asset: Asset) -> str:
         """BTCUSDT."""

@@ -6,6 +6,7 @@ An address has a bucket of 15 calls that is refilled at 10 a second; our own, of
 See docs.cdp.coinbase.com/exchange/rest-api (rate-limits)
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -61,6 +62,7 @@ class Coinbase(Dialect):
     budget = Budget(10, 5, (Limit(15, 1), Limit(615, 60)))
     listing = "/products"
     days = "/products/volume-summary"
+    listed_in = re.compile(rb"\A\s*\[")
 
     def name(self, asset: Asset) -> str:
         """BTC-USD, which needs to know base from quote."""

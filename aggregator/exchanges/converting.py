@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from aggregator.conversion import Conversions, Source, convert
+from aggregator.errors import printable
 from aggregator.exchanges.around import AroundExchange
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
 from aggregator.ports import Exchange
@@ -59,7 +60,7 @@ class ConvertingExchange(AroundExchange):
 
     def _converted(self, asset: Asset, source: Source, answer: Ticker | LeftOut) -> Ticker | LeftOut:
         if isinstance(answer, LeftOut):
-            return msgspec.structs.replace(answer, detail=f"{source.asset.symbol}: {answer.detail}")
+            return msgspec.structs.replace(answer, detail=printable(f"{source.asset.symbol}: {answer.detail}"))
         rated = self._catalog.find(source.rate)
         oldest = 0.0 if rated is None else self._catalog.cadence[rated.tier].stale_after
         return convert(asset, source.asset, answer, self._rate(source.rate), oldest, self._now())

@@ -1,7 +1,7 @@
 """What an exchange's dialect file has to offer, and what it is given to read."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol, TypeVar
 from urllib.parse import quote
@@ -78,6 +78,7 @@ class Dialect(Protocol):
     listing_cost: float = 1
     days: str = ""  # the path that tells the last 24 hours of every market in one answer; empty: there is none
     days_cost: float = 1
+    listed_in: re.Pattern[bytes] | None = None  # matches up to the bracket before the first market of a listing
 
     def name(self, asset: Asset) -> str:
         """Spell the pair without having read the listing. Raises NotListed when that cannot be done."""
@@ -129,6 +130,21 @@ def readable(decoder: msgspec.json.Decoder[T], rows: list[msgspec.Raw]) -> Itera
 def shown(body: bytes) -> str:
     """Return the beginning of a body that is not JSON, without tags and on one line, for an error's detail."""
     return " ".join(_TAG.sub(" ", body[:2000].decode(errors="replace")).split())[:200]
+
+
+def attempt(read: Callable[[], T]) -> T | Undecodable:
+    """Return what is read, or why it cannot be; without the traceback, which would hold the whole answer."""
+    try:
+        return read()
+    except Undecodable as error:
+        return Undecodable(str(error))
+
+
+def at_most(read: list[T], asked: int) -> list[T]:
+    """Return the tickers of a batch. Raises Undecodable for more of them than were asked for."""
+    if len(read) > asked:
+        raise Undecodable(f"{len(read)} tickers instead of {asked}")
+    return read
 
 
 def whole(text: str) -> int | None:

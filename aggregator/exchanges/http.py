@@ -1,5 +1,6 @@
 """One exchange over HTTP: a dialect says what to ask and how to read it, this module does the asking."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -18,9 +19,11 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
+from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
 from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers
 from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.guarded import GuardedExchange
+from aggregator.exchanges.parts import parts
 from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, retry_after
 from aggregator.metrics import Metrics
 from aggregator.models import Asset
@@ -29,8 +32,12 @@ from aggregator.tracing import UNTRACED, Tracer
 Session = aiohttp.ClientSession
 T = TypeVar("T")
 
-_MAX_BODY = 1 << 20
-_MAX_LISTING = 64 << 20  # Binance's is some 15 MB
+MOST_BYTES, MOST_BYTES_A_SYMBOL = 16 << 10, 1 << 10  # of a call's answer: venues take at most 700 for a ticker
+MOST_OF_BATCH = 256 << 10  # of any call's answer
+MOST_OF_LISTING = 16 << 20  # Binance's is some 15 MB
+MOST_MARKETS = 20_000
+_MOST_OF_REFUSAL = 64 << 10  # of what has another status than 200: the rest is not read
+_LARGE = 8 << 10  # bytes; such answers are decoded one a turn of the event loop
 _LISTING_SECONDS = 30.0
 _NO_SUCH_SYMBOL = (400, 404)
 _BANNED = 418
@@ -51,10 +58,11 @@ class Reply(msgspec.Struct, frozen=True):
 def session(timeout: float) -> Session:
     """Return the one session all exchanges share, `timeout` seconds a call; each exchange bounds its own calls."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+        connector=connector(),
         timeout=aiohttp.ClientTimeout(total=timeout),
-        headers={"Accept": "application/json", "User-Agent": "price-aggregator"},
+        headers={"Accept": "application/json", "Accept-Encoding": ENCODINGS, "User-Agent": "price-aggregator"},
         cookie_jar=aiohttp.DummyCookieJar(),
+        middlewares=(refuse_redirect,),  # for WebSockets, which have no argument for it
     )
 
 
@@ -82,6 +90,7 @@ class HttpExchange(GuardedExchange):
         self._dialect = dialect
         self._http = http
         self._listing_cost = dialect.listing_cost
+        self._decoding = asyncio.Lock()
         most = min(dialect.most_symbols, batch or dialect.most_symbols)
         super().__init__(name, metrics, concurrency, most, dialect.budget, rest, clock, now, tracer)
 
@@ -92,20 +101,36 @@ class HttpExchange(GuardedExchange):
         return self._dialect.cost(count)
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
-        reply = await self._send(self._dialect.path(markets), _MAX_BODY, None, markets)
-        return self._tickers(markets, reply)
+        most = min(MOST_BYTES + MOST_BYTES_A_SYMBOL * len(markets), MOST_OF_BATCH)
+        reply = await self._send(self._dialect.path(markets), most, None, markets)
+        if len(reply.body) < _LARGE:
+            return self._tickers(markets, reply)
+        async with self._decoding:
+            await asyncio.sleep(0)
+            return self._tickers(markets, reply)
 
     async def _list(self) -> Iterable[Market]:
         if not self._dialect.listing:
             return ()
-        return self._markets(await self._send(self._dialect.listing, _MAX_LISTING, _LISTING_SECONDS, ()))
+        return await self._markets(await self._send(self._dialect.listing, MOST_OF_LISTING, _LISTING_SECONDS, ()))
 
     def _tickers(self, markets: Sequence[Market], reply: Reply) -> Tickers:
         answer = self._good(reply)
         return _read(lambda: self._dialect.parse(self.name, markets, answer))
 
-    def _markets(self, reply: Reply) -> Iterable[Market]:
+    async def _markets(self, reply: Reply) -> Iterable[Market]:
+        """Read a listing part by part, so that it never holds the event loop for long."""
         answer = self._good(reply)
+        found: list[Market] = []
+        for part in parts(answer.body, self._dialect.listed_in):
+            await asyncio.sleep(0)
+            if part is not None:
+                found += self._part(Answer(part, answer.received))
+            if len(found) > MOST_MARKETS:
+                raise Undecodable(f"more than {MOST_MARKETS} markets")
+        return found
+
+    def _part(self, answer: Answer) -> Iterable[Market]:
         return _read(lambda: self._dialect.markets(answer))
 
     def _good(self, reply: Reply) -> Answer:
@@ -123,11 +148,13 @@ class HttpExchange(GuardedExchange):
         url = URL(self._base_url + path, encoded=True)
         patience = self._http.timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
         try:
-            async with self._http.get(url, allow_redirects=False, timeout=patience) as response:
+            async with self._http.get(url, allow_redirects=False, timeout=patience, middlewares=()) as response:
                 self._heed(response.status, response.headers)
-                body = await _body(response, most)
+                body = await (_body(response, most) if response.status == _WELL else _beginning(response))
         except TimeoutError as error:
             raise ExchangeTimeout("no answer in time") from error
+        except TooMuch as error:
+            raise Undecodable(str(error)) from error
         except aiohttp.ClientError as error:
             raise ExchangeUnreachable(type(error).__name__) from error
         return Reply(response.status, response.headers, body, self._now())
@@ -143,13 +170,27 @@ class HttpExchange(GuardedExchange):
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    parts, size = [], 0
-    while not response.content.at_eof():
-        parts.append(await response.content.readany())
-        size += len(parts[-1])
-        if size > most:
-            raise Undecodable(f"more than {most} bytes")
-    return b"".join(parts)
+    """Return the whole body. Raises Undecodable where it has more than `most` bytes, unpacked."""
+    content = response.content
+    first = await content.readany()
+    if content.at_eof() and len(first) <= most:
+        return first
+    body = bytearray(first)
+    while len(body) <= most and not content.at_eof():
+        await asyncio.sleep(0)  # reading need not wait: a packed body is unpacked as it is read
+        body += await content.readany()
+    if len(body) > most:
+        raise Undecodable(f"more than {most} bytes")
+    return bytes(body)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Return as much of the body as a refusal may need; the connection is closed where there is more."""
+    content, body = response.content, bytearray()
+    while len(body) < _MOST_OF_REFUSAL and not content.at_eof():
+        body += await content.readany()
+        await asyncio.sleep(0)
+    return bytes(body[:_MOST_OF_REFUSAL])
 
 
 def _read(read: Callable[[], T]) -> T:

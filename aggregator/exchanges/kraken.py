@@ -10,11 +10,23 @@ See docs.kraken.com/api
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
-from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Budget, Day, Dialect, Limit, Market, Tickers, decode, in_path
+from aggregator.errors import ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
+from aggregator.exchanges.dialect import (
+    Answer,
+    Budget,
+    Day,
+    Dialect,
+    Limit,
+    Market,
+    Tickers,
+    attempt,
+    decode,
+    in_path,
+)
 from aggregator.models import Asset, Clock, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
@@ -58,6 +70,7 @@ class Kraken(Dialect):
     budget = Budget(0.9, 1, (Limit(1, 1),))
     listing = "/0/public/AssetPairs"
     days = "/0/public/Ticker"
+    listed_in = re.compile(rb'"result"\s*:\s*\{')
 
     def name(self, asset: Asset) -> str:
         """XBTUSDT; where base and quote are not known, as it is written."""
@@ -75,7 +88,7 @@ class Kraken(Dialect):
         if len(markets) == 1:
             return {markets[0].symbol: _only(exchange, markets[0].symbol, said.result, answer.received)}
         return {
-            symbol: _one_of_many(exchange, symbol, said.result[key], answer.received)
+            symbol: attempt(partial(_ticker, exchange, symbol, said.result[key], answer.received))
             for key, symbol in _asked_for(said.result, markets).items()
         }
 
@@ -89,7 +102,7 @@ class Kraken(Dialect):
         """Read the tickers of all pairs."""
         said = decode(_tickers, answer.body)
         _raise_for(said.error, answer.received)
-        found = ((key, _one_of_many("", key, raw, answer.received)) for key, raw in said.result.items())
+        found = ((key, attempt(partial(_ticker, "", key, raw, answer.received))) for key, raw in said.result.items())
         return [Day(key, one.volume, one.price) for key, one in found if isinstance(one, Ticker)]
 
 
@@ -99,13 +112,6 @@ def _only(exchange: str, symbol: str, result: Mapping[str, msgspec.Raw], receive
         raise Undecodable(f"{len(result)} pairs instead of one")
     (raw,) = result.values()
     return _ticker(exchange, symbol, raw, received)
-
-
-def _one_of_many(exchange: str, symbol: str, raw: msgspec.Raw, received: float) -> Ticker | ExchangeError:
-    try:
-        return _ticker(exchange, symbol, raw, received)
-    except Undecodable as error:
-        return error
 
 
 def _ticker(exchange: str, symbol: str, raw: msgspec.Raw, received: float) -> Ticker:

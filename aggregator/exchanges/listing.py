@@ -7,6 +7,8 @@ from aggregator.exchanges.dialect import Market
 from aggregator.models import Asset
 from aggregator.tiers import is_symbol
 
+_LONGEST_NAME = 64
+
 
 class Listing:
     """One exchange's, as last read. `name` spells a pair where there is none."""
@@ -25,7 +27,7 @@ class Listing:
         found: dict[str, Market] = {}
         for market in markets:
             known = found.get(market.symbol)
-            if is_symbol(market.symbol) and (known is None or not known.trading):
+            if is_symbol(market.symbol) and _is_name(market.name) and (known is None or not known.trading):
                 found[market.symbol] = market
         if found:
             self._markets = found
@@ -57,3 +59,8 @@ class Listing:
         if not market.trading:
             raise NotListed("in its listing, but not traded now")
         return market
+
+
+def _is_name(text: str) -> bool:
+    """Whether it may stand in every call: Kraken's and Coinbase's names have some ten characters."""
+    return 0 < len(text) <= _LONGEST_NAME and text.isprintable()

@@ -5,11 +5,11 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
-from aggregator.errors import ExchangeError, Undecodable
-from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers, decode
+from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers, at_most, attempt, decode
 from aggregator.models import Asset, Ticker
 
 
@@ -63,22 +63,20 @@ class Mock(Dialect):
         """
         if len(markets) == 1:
             return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
-        return _read_batch(exchange, answer.body)
+        return _read_batch(exchange, answer.body, len(markets))
 
 
 def _ticker(exchange: str, said: _Body) -> Ticker:
     return Ticker(exchange, said.symbol, said.price, said.volume, said.timestamp)
 
 
-def _read_batch(exchange: str, body: bytes) -> Tickers:
+def _read(exchange: str, raw: msgspec.Raw) -> Ticker:
+    return _ticker(exchange, decode(_one, raw))
+
+
+def _read_batch(exchange: str, body: bytes, asked: int) -> Tickers:
     try:
-        return {said.symbol: _ticker(exchange, said) for said in _batch.decode(body).tickers}
+        return {said.symbol: _ticker(exchange, said) for said in at_most(_batch.decode(body).tickers, asked)}
     except (msgspec.DecodeError, UnicodeDecodeError):
-        found: dict[str, Ticker | ExchangeError] = {}
-        for raw in decode(_apart, body).tickers:
-            symbol = decode(_name, raw).symbol
-            try:
-                found[symbol] = _ticker(exchange, decode(_one, raw))
-            except Undecodable as error:
-                found[symbol] = error
-        return found
+        raws = at_most(decode(_apart, body).tickers, asked)
+        return {decode(_name, raw).symbol: attempt(partial(_read, exchange, raw)) for raw in raws}

@@ -5,6 +5,7 @@
 allowed to an address. See www.okx.com/docs-v5/en
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated
@@ -79,6 +80,7 @@ class Okx(Dialect):
     budget = Budget(8, 4, (Limit(20, 2),))
     listing = "/api/v5/public/instruments?instType=SPOT"
     days = "/api/v5/market/tickers?instType=SPOT"
+    listed_in = re.compile(rb'"data"\s*:\s*\[')
 
     def name(self, asset: Asset) -> str:
         """BTC-USDT, which needs to know base from quote."""

@@ -132,7 +132,7 @@ class ReplayedExchange(HttpExchange):
     async def _list(self) -> Iterable[Market]:
         """Read the listing that was recorded; without one, every pair is asked for."""
         record = self._recording.first(self._dialect.listing) if self._dialect.listing else None
-        return () if record is None else self._markets(self._reply(record))
+        return () if record is None else await self._markets(self._reply(record))
 
     def _said(self, record: Record) -> Tickers | ExchangeError:
         try:

@@ -1,0 +1,254 @@
+"""Connections to venues that are not trusted: what arrives is counted, and parsed in small pieces.
+
+aiohttp parses whatever one read brings in one go, and uvloop reads up to 32 times in one turn of the event loop: some
+8 MiB. A megabyte of one-byte chunks or of interim answers then holds the loop for a second or more. Here a read that is
+large or dense is kept, the connection is not read any further, and of all that is kept on all connections one piece is
+parsed in a turn of the loop. Small answers, nearly all there are, go to the parser at once.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+MOST_BYTES = 24 << 20  # of an answer as it is sent: head, chunk headers and all; more than the largest body we read
+MOST_HEAD = 64 << 10  # bytes of heads, those of interim answers too
+MOST_HEADS = 8  # of interim answers, the answer's own, and what nobody has asked for
+_FREE_LINES, _BYTES_A_LINE = 4096, 8  # lines an answer may have: each chunk takes two, each header one
+
+_PIECE = 16 << 10
+_DENSE_PIECE = 1 << 10
+_MOST_LINES = 64  # in a piece; one with more is parsed in dense pieces
+
+_SWITCHING, _HEAD_ENDS = b"HTTP/1.1 101", b"\r\n\r\n"
+ENCODINGS = "gzip, deflate"  # to be asked for
+_LARGE_WINDOWS = re.compile(rb"content-encoding:[^\n]*(?:br|zstd)")  # 16 and 128 MiB for each answer under way
+_REDIRECTS = range(300, 400)
+_HELD: Any = object()
+
+
+class TooMuch(aiohttp.ClientPayloadError):
+    """The venue sends more than any answer is allowed, or in more parts."""
+
+
+class Turns:
+    """Connections with data to be parsed; the first of them parses a piece in each turn of the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Connection] = deque()
+
+    def wait(self, connection: "Connection") -> None:
+        """Put the connection at the end of the queue."""
+        if not self._waiting:
+            self._loop.call_soon(self._next)
+        self._waiting.append(connection)
+
+    def _next(self) -> None:
+        connection = self._waiting.popleft()
+        if self._waiting:
+            self._loop.call_soon(self._next)
+        connection.parse_piece()
+
+
+class Connection(ResponseHandler):
+    """aiohttp's protocol with bounds on what it parses: of an answer in all, and in one turn of the event loop.
+
+    The bounds of an answer end with the handshake of a WebSocket; the one on a turn holds for its frames as well.
+    """
+
+    def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._turns = turns
+        self._held = bytearray()
+        self._is_waiting = False  # in the queue of turns
+        self._is_full = False  # aiohttp wants no more until what it has parsed is read
+        self._lost: Any = _HELD  # why the connection has ended while something was held
+        self._refused = False
+        self._is_older = False  # whether aiohttp hands in what it has kept
+        self._begin()
+
+    def _begin(self) -> None:
+        self._bytes = self._lines = self._heads = 0
+        self._has_head = False  # that of the answer itself
+        self._begun = b""  # what has come of a head
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin to count anew with each request."""
+        self._begin()
+        with self._in_order():
+            super().set_response_params(**params)
+
+    def set_parser(self, *parsers: Any, **more: Any) -> None:
+        """Parse the frames that came with the head of the handshake."""
+        with self._in_order():
+            super().set_parser(*parsers, **more)
+        if self._held:
+            self._wait()
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Parse at once what aiohttp itself has kept: it is older than what is held here."""
+        before, self._is_older = self._is_older, True
+        try:
+            yield
+        finally:
+            self._is_older = before
+
+    @property
+    def should_close(self) -> bool:
+        """Whether the connection is of no use to another request."""
+        return bool(self._held) or super().should_close
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has been read, or keep it and read no further until it has been parsed."""
+        if self._refused:
+            return
+        if not data or self._is_older:
+            super().data_received(data)
+            return
+        if self._held or len(data) > self._most_at_once(data):
+            self._held += data
+            self._wait()
+        else:
+            self._parse(data)
+
+    def _most_at_once(self, data: bytes | bytearray) -> int:
+        """Return how many bytes from the beginning of `data` may be parsed in a turn."""
+        if self.upgraded:
+            return _PIECE
+        if not self._has_head and data.startswith(_SWITCHING):  # frames may follow
+            return data.find(_HEAD_ENDS) + len(_HEAD_ENDS)
+        return _DENSE_PIECE if data.count(b"\n", 0, _PIECE) > _MOST_LINES else _PIECE
+
+    def parse_piece(self) -> None:
+        """Parse the next piece of what is held, and read on when nothing is left."""
+        self._is_waiting = False
+        if self._is_full or not self._held or (self.upgraded and self._payload_parser is None):
+            return  # `resume_reading` or `set_parser` goes on
+        size = self._most_at_once(self._held)
+        piece = bytes(self._held[:size])
+        del self._held[:size]
+        self._parse(piece)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._held:
+            self._wait()
+        elif self._lost is not _HELD:
+            self._end()
+        elif not self._is_full and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _wait(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+        if not self._is_waiting and not self._is_full:
+            self._is_waiting = True
+            self._turns.wait(self)
+
+    def _parse(self, piece: bytes) -> None:
+        if not self.upgraded:
+            self._bytes += len(piece)
+            self._lines += piece.count(b"\n")
+            if self._bytes > MOST_BYTES:
+                self._refuse(f"more than {MOST_BYTES} bytes")
+            elif not self._has_head and self._has_large_window(piece):
+                self._refuse("packed with br or zstd, which was not asked for")
+            elif self._lines > _FREE_LINES + self._bytes // _BYTES_A_LINE:
+                self._refuse("too many chunks or lines")
+        if not self._refused:
+            self._is_older = True  # what is behind the head of a handshake comes here again
+            super().data_received(piece)
+            self._is_older = False
+        if self._heads > MOST_HEADS:
+            self._refuse("too many heads")
+        elif not self._has_head and self._bytes > MOST_HEAD:
+            self._refuse(f"a head of more than {MOST_HEAD} bytes")
+
+    def _has_large_window(self, piece: bytes) -> bool:
+        """Whether a head names such an encoding; what comes with it is unpacked before aiohttp shows the head."""
+        self._begun += piece.lower()
+        return b"content-encoding" in self._begun and _LARGE_WINDOWS.search(self._begun) is not None
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Take a head that aiohttp has parsed, of an interim answer or of the answer."""
+        self._heads += 1
+        status = data[0].code
+        self._has_head = self._has_head or status >= 200 or status == 101  # noqa: PLR2004  # switching protocols
+        super().feed_data(data, size)
+
+    def pause_reading(self) -> None:
+        """Note that aiohttp wants no more for now."""
+        self._is_full = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  # aiohttp's signature
+        """Note that aiohttp wants more; what is held comes before what is read."""
+        self._is_full = False
+        super().resume_reading(resume_parser)
+        if self._held:
+            self._wait()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End when what is held has been parsed."""
+        if self._held:
+            self._lost = exc
+            self._wait()
+        else:
+            super().connection_lost(exc)
+
+    def close(self) -> None:
+        """Drop what is held, and close."""
+        self._drop()
+        super().close()
+
+    def abort(self) -> None:
+        """Drop what is held, and close at once."""
+        self._drop()
+        super().abort()
+
+    def _drop(self) -> None:
+        self._held.clear()
+        if self._lost is not _HELD:
+            self._end()
+
+    def _end(self) -> None:
+        lost, self._lost = self._lost, _HELD
+        super().connection_lost(lost)
+
+    def _refuse(self, why: str) -> None:
+        """Fail whoever waits for the answer, and close the connection."""
+        error, payload, transport = TooMuch(why), self._payload, self.transport
+        self._refused = True
+        self.set_exception(error)
+        if payload is not None and payload.exception() is None:
+            payload.set_exception(error)
+        self._parser = self._payload = None  # so that aiohttp puts no other error in its place
+        self._drop()
+        if transport is not None:
+            transport.abort()
+
+
+def connector() -> aiohttp.TCPConnector:
+    """Return a connector whose connections have these bounds; the DNS is asked every five minutes."""
+    made = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
+    loop = asyncio.get_running_loop()
+    # aiohttp has no argument for this; tests/exchanges/hostile fails where another version goes without it
+    made._factory = partial(Connection, Turns(loop), loop)  # type: ignore[assignment]  # noqa: SLF001
+    return made
+
+
+async def refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Follow no redirect: a venue has no say in which other hosts this process connects to."""
+    response = await handler(request)
+    if response.status in _REDIRECTS:
+        response.close()
+        raise aiohttp.WSServerHandshakeError(response.request_info, (), status=response.status)
+    return response
