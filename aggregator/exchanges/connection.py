@@ -24,6 +24,7 @@ _FREE_LINES, _BYTES_A_LINE = 4096, 8  # lines an answer may have: each chunk tak
 
 _PIECE = 16 << 10
 _DENSE_PIECE = 1 << 10
+_FRAMES_PIECE = 4 << 10  # of a WebSocket: some 2,000 frames at most
 _MOST_LINES = 64  # in a piece; one with more is parsed in dense pieces
 
 _SWITCHING, _HEAD_ENDS = b"HTTP/1.1 101", b"\r\n\r\n"
@@ -122,7 +123,7 @@ class Connection(ResponseHandler):
     def _most_at_once(self, data: bytes | bytearray) -> int:
         """Return how many bytes from the beginning of `data` may be parsed in a turn."""
         if self.upgraded:
-            return _PIECE
+            return _FRAMES_PIECE
         if not self._has_head and data.startswith(_SWITCHING):  # frames may follow
             return data.find(_HEAD_ENDS) + len(_HEAD_ENDS)
         return _DENSE_PIECE if data.count(b"\n", 0, _PIECE) > _MOST_LINES else _PIECE

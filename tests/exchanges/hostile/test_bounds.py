@@ -46,7 +46,8 @@ def attack() -> Iterator[Attack]:
         assert writing is not None
 
         def run(kind: str, name: str) -> dict[str, object]:
-            prepare(url, name)
+            if name in http.ATTACKS:
+                prepare(url, name)
             writing.write(f"{kind} {url}/{name}\n")
             writing.flush()
             said = json.loads(reading.readline())
