@@ -24,7 +24,8 @@ from aggregator.service.roles import serve
 from aggregator.service.running import complain, run
 from aggregator.service.symbols import MOST_ROWS, TOP, Wanted, symbols
 from aggregator.service.workers import serve_in_workers
-from aggregator.settings import PREFIX, Settings, SettingsError, load, service_variables
+from aggregator.settings import PREFIX, Settings
+from aggregator.settings_loader import SettingsError, load, service_variables
 from aggregator.targets import DIALECTS
 
 _LONGEST_LOOK, _DAY = 300, 86_400  # seconds

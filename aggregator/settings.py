@@ -1,24 +1,19 @@
 """Every setting, its default and its check. From the environment (prefix AGGREGATOR_), or a flag of the same name."""
 
-import difflib
 import importlib.util
-import os
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs
 
-import msgspec
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from aggregator.history_url import history_target
 from aggregator.hosts import allowed_host, allowed_origin, network
 from aggregator.models import Tier
 from aggregator.redis_url import check_redis_url
-from aggregator.targets import DIALECTS, exchange_targets, has_good_port
+from aggregator.targets import DIALECTS, exchange_targets
 from aggregator.tiers import Cadence
 
 PREFIX = "AGGREGATOR_"
@@ -26,47 +21,12 @@ PREFIX = "AGGREGATOR_"
 DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
-_DYNAMODB = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})/?(\?(?P<query>.*))?")
-_MAY_BE_SECRET = re.compile(
-    r"@|://[^/:\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?"
-)  # in the URLs of exchanges and history
-_ENTRY = re.compile(r"'([a-z0-9_-]{1,32}=(?:ccxt:)?[a-z0-9]{1,32}\+)?(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
-# What Kubernetes sets in a container for each Service named aggregator, or aggregator-something.
-_SERVICE = re.compile(
-    rf"{PREFIX}([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_[A-Z]+(_(ADDR|PROTO|PORT))?)"
-)
-_SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
-_SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # defaults that depend on other settings, in words
 _ENTRIES = {"allowed_hosts": allowed_host, "cors_origins": allowed_origin, "trusted_proxies": network}
-_URLS = {"history_url", "exchanges", "cors_origins"}
-_SECRET = {"api_keys", "read_keys", "cache_url"}  # never echoed, not even in an error
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
-
-
-class SqliteTarget(msgspec.Struct, frozen=True):
-    """History in a local file."""
-
-    path: Path
-
-
-class DynamoTarget(msgspec.Struct, frozen=True):
-    """History in a DynamoDB table; `endpoint` is None for Amazon's own."""
-
-    table: str
-    region: str
-    endpoint: str | None
-
-
-class SettingsError(ValueError):
-    """Some settings are wrong; `mistakes` has a line for each."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
 
 
 def _usual_min_sources(validated: Mapping[str, Any]) -> int:
@@ -264,75 +224,8 @@ class Settings(BaseSettings):
         return {tier: Cadence(interval) for tier, interval in intervals.items()}
 
 
-def load(flags: Mapping[str, str]) -> Settings:
-    """Read the settings; `flags`, by field name, go first. Raises SettingsError naming every mistake."""
-    ours = {name for name in os.environ if name.startswith(PREFIX)}.difference(service_variables(os.environ))
-    mistakes = [_unknown(name) for name in os.environ if name in ours and not _is_known(name)]
-    if f"{PREFIX}PORT" not in ours:  # nor is Kubernetes' value read
-        flags = {"port": str(Settings.model_fields["port"].default), **flags}
-    try:
-        settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
-    except ValidationError as error:
-        # A default that derives from a setting which is wrong is no mistake of its own.
-        wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
-        raise SettingsError(mistakes + [_line(one) for one in wrong]) from None
-    if mistakes:
-        raise SettingsError(mistakes)
-    return settings
-
-
-def service_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return the variables of `environment` that Kubernetes has set for a Service of our name: none of our settings."""
-    return [
-        name
-        for name, value in environment.items()
-        if _SERVICE.fullmatch(name) or (_SERVICE_PORT.fullmatch(name) and _SERVICE_ADDRESS.fullmatch(value))
-    ]
-
-
-def history_target(url: str) -> SqliteTarget | DynamoTarget:
-    """Read a history URL. Raises ValueError."""
-    if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
-        return SqliteTarget(Path(url.removeprefix("sqlite:///")))
-    match = _DYNAMODB.fullmatch(url)
-    if match is None:
-        raise ValueError("is neither sqlite:///file.db nor dynamodb://table?region=us-east-1")
-    query = parse_qs(match["query"] or "")
-    unknown = query.keys() - {"region", "endpoint"}
-    if unknown:
-        raise ValueError(f"dynamodb:// takes region and endpoint, not {', '.join(map(repr, sorted(unknown)))}")
-    endpoint = query.get("endpoint", [None])[0]
-    if endpoint is not None and not (has_good_port(endpoint) and re.match(r"https?://[^/]", endpoint)):
-        raise ValueError("endpoint is not http://host:port")
-    return DynamoTarget(match["table"], query.get("region", ["us-east-1"])[0], endpoint)
-
-
 def _is_installed(*modules: str) -> bool:
     try:
         return all(importlib.util.find_spec(module) is not None for module in modules)
     except ImportError:  # of what it is in
         return False
-
-
-def _is_known(name: str) -> bool:
-    return name.removeprefix(PREFIX).lower() in Settings.model_fields
-
-
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), Settings.model_fields, n=1)
-    return f"{name}: there is no such setting" + (f"; did you mean {PREFIX}{near[0].upper()}?" if near else "")
-
-
-def _line(error: ErrorDetails) -> str:
-    """Say in one line which setting is wrong, why, and what it was unless that may be a secret."""
-    if not error["loc"]:
-        return error["msg"].removeprefix("Value error, ")
-    name = str(error["loc"][0])
-    message = error["msg"].removeprefix("Value error, ")
-    if name in _SECRET:
-        return f"{PREFIX}{name.upper()}: {message}"
-    value = str(error["input"])
-    if name in _URLS and _MAY_BE_SECRET.search(value):
-        shown = _ENTRY.sub(lambda found: f"'{found[1] or ''}…'", message)
-        return f"{PREFIX}{name.upper()}: {shown} (not shown whole, as there may be a password in it)"
-    return f"{PREFIX}{name.upper()}={value:.100}: {message}"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from aggregator.exchanges.dialect import Dialect
+from aggregator.history_url import DynamoTarget, SqliteTarget, history_target
 from aggregator.models import Tier
 from aggregator.service.exchanges import DIALECTS, PUSHING
-from aggregator.settings import DynamoTarget, SettingsError, SqliteTarget, history_target, load, service_variables
+from aggregator.settings_loader import SettingsError, load, service_variables
 from aggregator.targets import DIALECTS as NAMES
 from aggregator.targets import PUSHING as PUSHING_NAMES
 from aggregator.targets import ExchangeTarget, exchange_targets

@@ -12,8 +12,10 @@ from aggregator.doctor.finding import Finding, Seen, broken
 from aggregator.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
 from aggregator.doctor.report import as_json, as_text, exit_code, without_secrets
 from aggregator.doctor.stores import outbox_check, redis_check, sqlite_check, table_check
+from aggregator.history_url import DynamoTarget, history_target
 from aggregator.logs import configure
-from aggregator.settings import DynamoTarget, Settings, SettingsError, history_target, load
+from aggregator.settings import Settings
+from aggregator.settings_loader import SettingsError, load
 from aggregator.targets import exchange_targets
 
 

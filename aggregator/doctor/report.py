@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from aggregator.doctor.finding import Finding, Level
-from aggregator.settings import Settings, history_target
+from aggregator.history_url import history_target
+from aggregator.settings import Settings
 from aggregator.targets import exchange_targets
 
 _CODES = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}

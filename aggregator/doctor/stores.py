@@ -15,10 +15,11 @@ from prometheus_client import CollectorRegistry
 from aggregator.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.doctor.report import place
 from aggregator.errors import CannotGoOn, StoreError, StoreRefused
+from aggregator.history_url import DynamoTarget, SqliteTarget
 from aggregator.metrics import Metrics
 from aggregator.models import Price, Tier
 from aggregator.service.opening import FILE_MEND, TABLE_MEND, attempt, open_redis, table_of
-from aggregator.settings import DynamoTarget, Settings, SqliteTarget
+from aggregator.settings import Settings
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.outbox_file import OutboxFile, Size
 from aggregator.stores.redis.client import RedisClient

@@ -13,12 +13,13 @@ from aggregator.api.keys import Keys
 from aggregator.api.policy import Hosts, Origins, Policy
 from aggregator.conversion import CannotConvert, Conversions
 from aggregator.errors import CannotGoOn, StoreError, StoreUnavailable
+from aggregator.history_url import DynamoTarget, history_target
 from aggregator.hosts import default_hosts, is_unspecified
 from aggregator.hub import Hub
 from aggregator.metrics import Metrics
 from aggregator.newest import NewestPrices
 from aggregator.ports import Cache, History, Near
-from aggregator.settings import DynamoTarget, Settings, history_target
+from aggregator.settings import Settings
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.near import NearCache

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
-from aggregator.settings import load
+from aggregator.settings_loader import load
 from aggregator.targets import exchange_targets
 from tests.parts.containers import compose_command, run
 from tests.parts.process import ROOT

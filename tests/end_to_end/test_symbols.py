@@ -15,7 +15,7 @@ from aggregator.__main__ import main
 from aggregator.errors import CannotGoOn
 from aggregator.service.symbols import Wanted
 from aggregator.service.symbols import symbols as make
-from aggregator.settings import load
+from aggregator.settings_loader import load
 from aggregator.tiers import read_symbols
 from tests.exchanges.venues.base import Fault, Quote, Venue, beside
 from tests.exchanges.venues.binance import BinanceVenue

@@ -1,0 +1,82 @@
+"""The settings from the environment and from flags, and what is wrong with them in words that show no secret."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from aggregator.settings import PREFIX, Settings
+
+_MAY_BE_SECRET = re.compile(
+    r"@|://[^/:\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?"
+)  # in the URLs of exchanges and history
+_ENTRY = re.compile(r"'([a-z0-9_-]{1,32}=(?:ccxt:)?[a-z0-9]{1,32}\+)?(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+# What Kubernetes sets in a container for each Service named aggregator, or aggregator-something.
+_SERVICE = re.compile(
+    rf"{PREFIX}([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_[A-Z]+(_(ADDR|PROTO|PORT))?)"
+)
+_SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
+_SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
+_URLS = {"history_url", "exchanges", "cors_origins"}
+_SECRET = {"api_keys", "read_keys", "cache_url"}  # never echoed, not even in an error
+
+
+class SettingsError(ValueError):
+    """Some settings are wrong; `mistakes` has a line for each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+def load(flags: Mapping[str, str]) -> Settings:
+    """Read the settings; `flags`, by field name, go first. Raises SettingsError naming every mistake."""
+    ours = {name for name in os.environ if name.startswith(PREFIX)}.difference(service_variables(os.environ))
+    mistakes = [_unknown(name) for name in os.environ if name in ours and not _is_known(name)]
+    if f"{PREFIX}PORT" not in ours:  # nor is Kubernetes' value read
+        flags = {"port": str(Settings.model_fields["port"].default), **flags}
+    try:
+        settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
+    except ValidationError as error:
+        # A default that derives from a setting which is wrong is no mistake of its own.
+        wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
+        raise SettingsError(mistakes + [_line(one) for one in wrong]) from None
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def service_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables of `environment` that Kubernetes has set for a Service of our name: none of our settings."""
+    return [
+        name
+        for name, value in environment.items()
+        if _SERVICE.fullmatch(name) or (_SERVICE_PORT.fullmatch(name) and _SERVICE_ADDRESS.fullmatch(value))
+    ]
+
+
+def _is_known(name: str) -> bool:
+    return name.removeprefix(PREFIX).lower() in Settings.model_fields
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), Settings.model_fields, n=1)
+    return f"{name}: there is no such setting" + (f"; did you mean {PREFIX}{near[0].upper()}?" if near else "")
+
+
+def _line(error: ErrorDetails) -> str:
+    """Say in one line which setting is wrong, why, and what it was unless that may be a secret."""
+    if not error["loc"]:
+        return error["msg"].removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    message = error["msg"].removeprefix("Value error, ")
+    if name in _SECRET:
+        return f"{PREFIX}{name.upper()}: {message}"
+    value = str(error["input"])
+    if name in _URLS and _MAY_BE_SECRET.search(value):
+        shown = _ENTRY.sub(lambda found: f"'{found[1] or ''}…'", message)
+        return f"{PREFIX}{name.upper()}: {shown} (not shown whole, as there may be a password in it)"
+    return f"{PREFIX}{name.upper()}={value:.100}: {message}"
