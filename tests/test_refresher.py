@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
-from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,13 +12,13 @@ from prometheus_client import CollectorRegistry
 from aggregator.commit import GroupCommit, Sinks
 from aggregator.freshness import Freshness
 from aggregator.metrics import Metrics
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, Ticker, Tier
+from aggregator.models import LeftOut, NoPrice, Price, Reason, Tier
 from aggregator.ports import Job
 from aggregator.publisher import Publisher
 from aggregator.refresher import Policy, Refresher, most_in_job
 from aggregator.tiers import Cadence, Catalog, assign
 from aggregator.work import OwnWork
-from tests.parts.examples import BTC, CADENCE, CATALOG, ticker
+from tests.parts.examples import BTC, CADENCE, CATALOG
 from tests.parts.scripted import ScriptedExchange, Store
 
 GRACE = 0.05
@@ -162,47 +161,6 @@ async def test_no_price_is_written_when_nobody_has_one(parts: Parts) -> None:
     assert parts.cache.written == parts.history.written == []
     assert parts.value("price_refresh_errors_total", tier="hot") == 1
     assert parts.value("price_tickers_rejected_total", exchange="exchange1", reason="timeout") == 1
-
-
-async def test_a_cache_that_is_away_does_not_keep_the_price_from_history(parts: Parts) -> None:
-    """The price counts as published: readers are served from history. The failure is counted by store."""
-    parts.cache.away = True
-    price = await parts.refresher.refresh(BTC, "manual")
-    assert parts.history.written == [price]
-    assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 1
-    assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 1
-    assert parts.freshness.by_tier(0)[Tier.HOT].priced == 1
-
-
-async def test_a_price_that_history_does_not_take_is_not_published(parts: Parts) -> None:
-    """What readers get can be found again, so a price that is not in history goes nowhere; the caller hears why."""
-    parts.history.away = True
-    outcome = await parts.refresher.refresh(BTC, "manual")
-    assert outcome == NoPrice("btcusdt", history_failing="away")
-    assert parts.cache.written == []
-    assert parts.value("price_refresh_errors_total", tier="hot") == 1
-    assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 1
-    assert parts.freshness.by_tier(0)[Tier.HOT].priced == 0
-    parts.history.away = False
-    assert isinstance(await parts.refresher.refresh(BTC, "manual"), Price)
-
-
-async def test_a_price_that_is_no_newer_is_not_published(parts: Parts) -> None:
-    """Where the newest source stands still or is left out, the price known so far stays: in stores, and for callers."""
-    now = time.time()
-    for exchange in parts.exchanges:
-        exchange.script = partial(_at, exchange.name, "100", now)
-    first = await parts.refresher.refresh(BTC, "manual")
-    for exchange, timestamp in zip(parts.exchanges, (now, now - 1, now - 1), strict=True):
-        exchange.script = partial(_at, exchange.name, "101", timestamp)
-    assert await parts.refresher.refresh(BTC, "manual") == first  # the same time, another price
-    parts.exchanges[0].refuse(Reason.TIMEOUT)
-    assert await parts.refresher.refresh(BTC, "manual") == first  # an older time
-    assert parts.history.written == parts.cache.written == [first]
-
-
-def _at(exchange: str, price: str, timestamp: float, asset: Asset) -> Ticker:
-    return ticker(exchange, price, timestamp=timestamp, symbol=asset.symbol)
 
 
 async def test_a_caller_who_goes_away_does_not_stop_the_refresh(parts: Parts) -> None:

@@ -1,0 +1,88 @@
+"""From new prices to readers: what is published, in which order, and what callers are given instead."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aggregator.commit import GroupCommit, Sinks
+from aggregator.freshness import Freshness
+from aggregator.metrics import Metrics
+from aggregator.models import NoPrice, Tier
+from aggregator.publisher import Publisher
+from tests.parts.examples import CATALOG, NOW, price
+from tests.parts.scripted import Store
+
+
+class Parts:
+    """A publisher and its two stores."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics(CollectorRegistry())
+        self.cache, self.history = Store(), Store()
+        self.freshness = Freshness(CATALOG, self.metrics)
+        sinks = Sinks(
+            GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
+        )
+        self.publisher = Publisher(self.cache.newest, sinks, self.freshness, self.metrics)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a series' value."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def priced(self) -> int:
+        """Return how many hot assets have a price."""
+        return self.freshness.by_tier(NOW)[Tier.HOT].priced
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """Return a publisher to which no price is known."""
+    return Parts()
+
+
+async def test_history_comes_first(parts: Parts) -> None:
+    """The cache, which tells all processes, gets a price that history has."""
+    assert await parts.publisher.publish([price()], "auto") == {"btcusdt": price()}
+    assert parts.history.written == parts.cache.written == [price()]
+    assert parts.value("price_refresh_total", tier="hot", trigger_type="auto") == 1
+    assert parts.priced() == 1
+
+
+async def test_a_cache_that_is_away_keeps_no_price_from_history(parts: Parts) -> None:
+    """The price counts as published: readers are served from history. The failure is counted by store."""
+    parts.cache.away = True
+    assert await parts.publisher.publish([price()], "manual") == {"btcusdt": price()}
+    assert parts.history.written == [price()]
+    assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 1
+    assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 1
+    assert parts.priced() == 1
+
+
+async def test_a_price_that_history_does_not_take_is_not_published(parts: Parts) -> None:
+    """Every price that readers get can be found again, so this one goes nowhere; the caller hears why."""
+    parts.history.away = True
+    outcome = await parts.publisher.publish([price()], "manual")
+    assert outcome == {"btcusdt": NoPrice("btcusdt", price().left_out, history_failing="away")}
+    assert parts.cache.written == []
+    assert parts.value("price_refresh_errors_total", tier="hot") == 1
+    assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 1
+    assert parts.priced() == 0
+    parts.history.away = False
+    assert await parts.publisher.publish([price()], "manual") == {"btcusdt": price()}
+
+
+async def test_a_price_that_is_no_newer_is_not_published(parts: Parts) -> None:
+    """The price known so far stays, in the stores and for callers: of the same time another price, or an older one."""
+    await parts.publisher.publish([price()], "auto")
+    assert await parts.publisher.publish([price(amount="1")], "manual") == {"btcusdt": price()}
+    assert await parts.publisher.publish([price(timestamp=NOW - 1)], "manual") == {"btcusdt": price()}
+    assert parts.history.written == parts.cache.written == [price()]
+    assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 2
+
+
+async def test_each_price_of_a_batch_has_its_own_outcome(parts: Parts) -> None:
+    """While history fails, what is known already is returned all the same."""
+    await parts.publisher.publish([price()], "auto")
+    parts.history.away = True
+    outcomes = await parts.publisher.publish([price(), price("ethusdt", tier=Tier.COLD)], "auto")
+    assert outcomes["btcusdt"] == price()
+    assert isinstance(outcomes["ethusdt"], NoPrice)
