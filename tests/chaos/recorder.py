@@ -75,6 +75,7 @@ class Record(msgspec.Struct):
     replies: list[Reply] = []
     faults: list[Fault] = []
     ended: list[Ended] = []
+    replaced: int = 0  # prices that history holds with another refresher's value of the same time
     refused_starts: int = 0  # starts that ended with a line that says what is away, while a fault had taken it away
 
     @contextmanager

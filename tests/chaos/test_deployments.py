@@ -45,6 +45,7 @@ SETTINGS: dict[str, object] = {
     "refresh_cooldown": 0,
     "refresh_rate": 1000,
 }
+SEVERAL_REFRESHERS = "roles"
 HISTORIES = {"one": "dynamodb", "workers": "sqlite", "roles": "dynamodb"}
 LOADS = {"one": Load(readers=8), "workers": Load(readers=12, streams=4, sockets=4), "roles": Load(readers=5)}
 
@@ -107,9 +108,13 @@ def _played(deployment: Deployment, listed: Path) -> list[Violation]:
     truth = Truth(open_market(0, listed), NAMES, {tier: Cadence(seconds) for tier, seconds in INTERVALS.items()})
     tiers = ["hot"] * 8 + ["medium"] * 8 + ["cold"] * 8
     windows = {asset: truth.cadence[tier].max_age for asset, tier in zip(assets, tiers, strict=True)}
+    missing = checker.not_in_history(record.seen, held)
+    if deployment.name == SEVERAL_REFRESHERS:
+        record.replaced = sum(one.rule == "replaced" for one in missing)
+        missing = [one for one in missing if one.rule != "replaced"]
     return [
         *checker.back_in_time(record.seen),
-        *checker.not_in_history(record.seen, held),
+        *missing,
         *checker.bad_replies(record.replies, record.faults),
         *checker.ended(record),
         *(Violation("traceback", 0.0, text) for text in deployment.tracebacks()),
@@ -127,5 +132,5 @@ def _figures(record: Record) -> str:
     return (
         f"{len(record.faults)} faults, {len(record.replies)} answers ({statuses}), {pushed} prices streamed,"
         f" {published} published, older than at another process {checker.elsewhere(record.seen)},"
-        f" {record.refused_starts} starts refused"
+        f" {record.replaced} replaced by another refresher's of the same time, {record.refused_starts} starts refused"
     )
