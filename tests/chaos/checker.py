@@ -2,9 +2,9 @@
 
 1. One process never shows an older price of an asset after a newer one: `back_in_time`. A price that a stream of that
    process has delivered counts, so this covers "once it was told" too. Between processes it is counted: `elsewhere`.
-2. Every price shown, streamed or published is in history with the same value: `not_in_history`. Where several refreshers
-   work, another value of the same time is counted, not judged: cut off from each other while the newest source stands
-   still, two of them make different prices of one time, of which DynamoDB keeps the last (docs/how-it-works.md).
+2. Every price shown, streamed or published is in history with the same value: `not_in_history`. Where several
+   refreshers work, another value of the same time is counted, not judged: cut off from each other while the newest
+   source stands still, two of them make different prices of one time, of which DynamoDB keeps the last.
 3. No status but those that are documented for the trouble at that time: `bad_replies`. No process ends by itself.
 4. Every price lies within what the venues had: `untrue`.
 """
