@@ -89,7 +89,7 @@ class PriceRoutes:
         rechecked = await self._recheck.refresh(asset)
         outcome = await self._prices.get(asset)  # again: meanwhile others may have been answered with a newer one
         if isinstance(rechecked, Price):
-            return max(rechecked, outcome, key=_time), None
+            return self._prices.at_least(rechecked), None
         is_stale = isinstance(outcome, Price) and self._bodies.is_stale(asset, outcome)
         return outcome, rechecked if is_stale else None
 
@@ -127,7 +127,3 @@ class PriceRoutes:
         assets = self._catalog.of(Tier(tier))
         bound(assets)
         return assets
-
-
-def _time(outcome: Price | NoPrice) -> float:
-    return outcome.timestamp if isinstance(outcome, Price) else -math.inf
