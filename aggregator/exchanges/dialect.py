@@ -24,7 +24,7 @@ class Answer(msgspec.Struct, frozen=True):
     received: float = 0.0
 
 
-class Market(msgspec.Struct, frozen=True, omit_defaults=True):
+class Market(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     """A pair at one exchange: our symbol, the exchange's name for it, and whether it is traded there now.
 
     `base` and `quote` are ours, in lower case, where they come from a listing.

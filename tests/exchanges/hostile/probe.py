@@ -24,11 +24,12 @@ from aggregator.exchanges.push.socket import connector
 from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Tier
 from aggregator.service.exchanges import DIALECTS, PUSHING
+from aggregator.service.running import settle_memory
 
-_TIMEOUT = 2.0  # seconds, the default of the setting
-_CONCURRENCY = 128  # likewise
+_TIMEOUT = 1.0  # seconds; half the default of the setting, as a flood is the same in the second one
+_CONCURRENCY = 128  # the default of the setting
 _CONNECT_SECONDS = 20.0
-_PUSH_SECONDS = 2.0
+_PUSH_SECONDS = 0.5
 _BEAT = 0.001
 _PROC = Path("/proc/self")
 
@@ -153,6 +154,7 @@ def in_a_process(kind: str, url: str) -> str:
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    settle_memory()  # as the service does once it has started
     for line in sys.stdin:
         sys.stdout.write(in_a_process(*line.split()) + "\n")
         sys.stdout.flush()
