@@ -123,6 +123,8 @@ class Outbox:
     async def ping(self) -> None:
         """Raise StoreUnavailable unless prices can be put on disk; the table may be away."""
         await self._file.ping()
+        if self._file_failing:  # an empty transaction may succeed on a disk that takes no more
+            raise StoreUnavailable(self._file_failing)
 
     async def run(self) -> None:
         """Send what waits, and what comes, for ever; begins with what the last run has left."""

@@ -60,7 +60,7 @@ def real_ones(sound: dict[str, object], tmp_path: Path) -> Iterator[tuple[Binanc
     symbols.write_text("symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n")
     with beside(binance, kraken):
         exchanges = f"binance=binance+{binance.url}/polled+{binance.push_url},kraken=kraken+{kraken.url}/polled"
-        yield binance, kraken, sound | {"symbols_file": symbols, "exchanges": exchanges}
+        yield binance, kraken, sound | {"symbols_file": symbols, "exchanges": exchanges, "min_sources": 1}
 
 
 def test_real_exchanges_are_well(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:

@@ -1,6 +1,5 @@
 """`aggregator doctor` on this machine: settings, the symbols file, the port, open files and the clock."""
 
-import os
 import socket
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from aggregator.doctor.finding import Level, Seen
 from aggregator.doctor.machine import clock_check
 from tests.end_to_end.doctor.report import Report, ran
+from tests.parts.exchanges import Market
 from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
@@ -45,13 +45,12 @@ def test_symbols_missing(sound: dict[str, object], tmp_path: Path) -> None:
     assert "--symbols-file" in report.of("symbols")[1]
 
 
-def test_a_check_that_hangs_is_given_up(sound: dict[str, object], tmp_path: Path) -> None:
-    """A file that never ends being opened holds up neither the other checks nor the end."""
-    pipe = tmp_path / "symbols.csv"
-    os.mkfifo(pipe)
-    report = Report(ran(**sound | {"symbols_file": pipe}))
-    assert (report.code, report.amiss()) == (2, {"symbols": "fail"})
-    assert "no answer within 4 s" in report.of("symbols")[1]
+def test_a_check_that_hangs_is_given_up(sound: dict[str, object], market: Market) -> None:
+    """An exchange that takes the call and says nothing holds up neither the other checks nor the end."""
+    market.exchanges["exchange2"].faults(hang_rate=1)
+    report = Report(ran(**sound, exchange_timeout=30))
+    assert (report.code, report.amiss()) == (2, {"exchange exchange2": "fail"})
+    assert "no answer within 4 s" in report.of("exchange exchange2")[1]
 
 
 def test_port_taken(sound: dict[str, object]) -> None:
