@@ -12,7 +12,6 @@ import structlog
 
 from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
-from aggregator.doctor import command as doctor
 from aggregator.errors import StoreError
 from aggregator.logs import configure
 from aggregator.options import Parser, version
@@ -48,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "demo" and not os.environ.get(f"{PREFIX}RETENTION_DAYS"):
         flags.setdefault("retention_days", _DEMO_DAYS)
     if options.command == "doctor":
+        from aggregator.doctor import command as doctor  # noqa: PLC0415  # with it comes all that `serve` may need
+
         return doctor.command(flags, options.seconds, json=options.json)
     try:
         settings = load(flags)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,7 +21,6 @@ from aggregator.metrics import Metrics
 from aggregator.newest import NewestPrices
 from aggregator.ports import Cache, History, Near
 from aggregator.settings import Settings
-from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.near import NearCache
 from aggregator.stores.outbox import Outbox
@@ -31,6 +31,9 @@ from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.traced import TracedCache, TracedHistory, TracedTable
 from aggregator.tiers import Catalog, SymbolsError, assign, read_symbols
 from aggregator.tracing import UNTRACED, Tracer
+
+if TYPE_CHECKING:
+    from aggregator.stores.dynamodb import DynamoTable
 
 FILE_MEND = "name a file in a folder that exists and can be written to"
 TABLE_MEND = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
@@ -200,8 +203,10 @@ async def open_history(
 
 def table_of(
     settings: Settings, target: DynamoTarget, metrics: Metrics, now: Callable[[], float] = time.time
-) -> DynamoTable:
+) -> "DynamoTable":
     """Return the DynamoDB table the settings name, not opened yet."""
+    from aggregator.stores.dynamodb import DynamoTable  # noqa: PLC0415  # 0.3 s and 25 MiB that SQLite does not need
+
     return DynamoTable(target.table, target.region, target.endpoint, metrics, _retention(settings), now)
 
 

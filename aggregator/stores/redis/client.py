@@ -12,7 +12,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from aggregator.errors import StoreUnavailable
-from aggregator.stores.redis.iam import sign_in_of
 
 _CONNECTIONS = 64
 
@@ -50,7 +49,11 @@ class RedisClient:
 
 
 def _connect(url: str, timeout: float) -> redis.Redis:
-    url, sign_in = sign_in_of(url)
+    sign_in = None
+    if "iam=" in url:
+        from aggregator.stores.redis.iam import sign_in_of  # noqa: PLC0415  # only this needs Amazon's libraries
+
+        url, sign_in = sign_in_of(url)
     pool = redis.BlockingConnectionPool.from_url(
         url,
         credential_provider=sign_in,
