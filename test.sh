@@ -45,7 +45,7 @@ checkov() {
   fi
 }
 
-beside=(--numprocesses 2 --dist loadfile) # most tests wait for a process of theirs most of the time
+beside=(--numprocesses 4 --dist loadfile) # most tests wait for a process of theirs most of the time
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
