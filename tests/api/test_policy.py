@@ -65,7 +65,8 @@ def ask(service: Service, line: str, *headers: str) -> Answer:
         while text := reader.readline().decode().strip():
             name, _, value = text.partition(":")
             found[name.lower()] = ", ".join(filter(None, [found.get(name.lower(), ""), value.strip()]))
-        return Answer(status, found, reader.read(int(found.get("content-length", "0"))))
+        size = 0 if line.startswith("HEAD ") else int(found.get("content-length", "0"))
+        return Answer(status, found, reader.read(size))
 
 
 def port(service: Service) -> int:

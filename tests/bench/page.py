@@ -73,7 +73,7 @@ def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
         Figure("  grown by", later / heap - 1, "of it", "<= 0.20"),
         Figure("  nodes of the document grown by", more / nodes - 1, "of them", "<= 0.20"),
         Figure("  prices in its last minute", prices, "", ">= 1"),
-        Figure("  complaints of the browser", len(tab.complaints), "", "<= 0"),
+        Figure("  complaints of the browser", len(tab.complaints), "; ".join(tab.complaints)[:200], "<= 0"),
     ]
 
 

@@ -202,7 +202,7 @@ class Subscriber:
     async def run(self) -> None:
         """Listen, for ever."""
         while True:
-            with suppress(RedisError, OSError):
+            with suppress(RedisError, OSError, RuntimeError):  # uvloop's, for a connection that has just been closed
                 await self._listen(next(self.notes.numbers))
             await asyncio.sleep(PAUSE)
 

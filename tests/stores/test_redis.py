@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 import redis.asyncio as redis
+import uvloop
 
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier, decode_prices
@@ -176,3 +177,25 @@ async def test_of_two_with_the_same_timestamp_the_first_stays(redis_cache: Redis
     assert await redis_cache.latest(["btcusdt"]) == {"btcusdt": first}
     await redis_cache.write([first])
     assert await redis_cache.latest(["btcusdt"]) == {"btcusdt": first}
+
+
+def test_a_connection_that_uvloop_has_closed_is_a_redis_that_is_away() -> None:
+    """Its RuntimeError must not end a process; any other RuntimeError is a defect of ours and passes."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        await writer.wait_closed()
+
+    async def write_to_a_closed_connection() -> None:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            with pytest.raises(StoreUnavailable), mapped():
+                writer.transport.writelines([b"PING\r\n"])
+            with pytest.raises(RuntimeError, match="ours"), mapped():
+                raise RuntimeError("ours")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(write_to_a_closed_connection())

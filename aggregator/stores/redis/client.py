@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from aggregator.errors import StoreUnavailable
 
 _CONNECTIONS = 64
+CLOSED = "the handler is closed"  # uvloop's RuntimeError for a write to a connection that was lost a moment ago
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # from decoding what somebody else wrote there
 
@@ -77,7 +78,9 @@ def mapped() -> Iterator[None]:
     before = task.cancelling() if task else 0
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and CLOSED not in str(error):
+            raise
         _heed(task, before)
         raise StoreUnavailable(f"Redis: {error}") from error
     _heed(task, before)
