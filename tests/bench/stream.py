@@ -2,10 +2,14 @@
 
 import statistics
 import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
 
 from tests.bench.report import Figure
 from tests.bench.scene import Scene, metrics_of, scene
 from tests.bench.stream_readers import Readers, Seen
+from tests.parts.process import wait_for
 from tests.parts.service import Service
 
 READERS = 1000
@@ -58,7 +62,7 @@ def _updated_at(service: Service, begin: float, end: float) -> dict[tuple[str, f
     """Return when each hot price of that time was made, by asset and exchange time."""
     found = {}
     for asset in (one["symbol"] for one in service.get("/assets").json["assets"] if one["tier"] == "hot"):
-        for row in service.get(f"/prices/{asset}/history?limit=1000").json["prices"]:
+        for row in _history(service, asset):
             if begin <= row["updated_at"] <= end:
                 found[asset, float(row["timestamp"])] = float(row["updated_at"])
     return found
@@ -75,3 +79,16 @@ def _delays(seen: list[list[Seen]], updated: dict[tuple[str, float], float]) -> 
 
 def _p99(values: list[float]) -> float:
     return statistics.quantiles(values, n=100)[98]
+
+
+def _history(service: Service, asset: str) -> list[Mapping[str, Any]]:
+    """Return what is stored of an asset; a busy machine's table may answer 503 at first."""
+    found: list[Mapping[str, Any]] = []
+
+    def read() -> bool:
+        answer = service.get(f"/prices/{asset}/history?limit=1000")
+        found[:] = answer.json["prices"] if answer.status == HTTPStatus.OK else []
+        return answer.status == HTTPStatus.OK
+
+    wait_for(read, what=f"the history of {asset}")
+    return found

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-PATIENCE = 20.0  # seconds for the next event
+PATIENCE = 60.0  # seconds for the next event
 
 
 class Event(msgspec.Struct, frozen=True):

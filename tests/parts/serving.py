@@ -20,6 +20,6 @@ async def serving(server: Server) -> AsyncIterator[int]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what no event announces."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not condition():
             await asyncio.sleep(0.01)
