@@ -14,7 +14,7 @@ from aggregator import dead_letters
 from aggregator.demo import NAMES, DemoError, mock_exchanges
 from aggregator.errors import StoreError
 from aggregator.logs import configure
-from aggregator.options import Parser, version
+from aggregator.options import Parser
 from aggregator.options import add_setting as _add_setting
 from aggregator.service.draining import drain
 from aggregator.service.opening import catalog_of
@@ -26,6 +26,7 @@ from aggregator.service.workers import serve_in_workers
 from aggregator.settings import PREFIX, Settings
 from aggregator.settings_loader import SettingsError, load, service_variables
 from aggregator.targets import DIALECTS
+from aggregator.version import version
 
 _LONGEST_LOOK, _DAY = 300, 86_400  # seconds
 _DEMO_DAYS = "1"  # of history, 660 MB

@@ -4,14 +4,10 @@ import argparse
 import difflib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from aggregator.settings import DERIVED, Settings
-
-DISTRIBUTION = "rt-price-aggregator"
 
 _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))
 # Which pydantic knows as lists, and their users as texts.
@@ -85,14 +81,6 @@ def allowed_of(name: str, mark: str = "") -> str:
     bounds = [f"{sign}{kind[bound]:.12g}" for bound, sign in _BOUNDS if bound in kind]
     words = {"integer": "whole number", "number": "number", "string": "path" if kind.get("format") else "text"}
     return " ".join([words[kind["type"]], ", ".join(bounds)]).strip()
-
-
-def version() -> str:
-    """Return the version that is installed."""
-    try:
-        return version_of(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "unknown: it is not installed"
 
 
 def _meant(word: str, known: Sequence[str]) -> str:

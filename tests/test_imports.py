@@ -11,7 +11,7 @@ PACKAGE = ROOT / "aggregator"
 
 # Each layer may import the layers above it in this list, and nothing else of ours.
 LAYERS = [
-    ["models", "clock"],
+    ["models", "clock", "version"],
     ["errors", "weights"],
     ["tiers", "pricing", "quorum", "popularity", "candles", "flight", "backoff", "targets", "rejections", "hosts"],
     ["conversion", "liquidity", "tracing", "newest", "redis_url", "history_url"],

@@ -71,7 +71,7 @@ def test_losses_begin_at_zero(name: str) -> None:
 def test_the_build_is_told() -> None:
     """The package's version and Python's, as labels of a 1."""
     registry = Metrics(CollectorRegistry()).registry
-    labels = {"version": version("aggregator"), "python": platform.python_version()}
+    labels = {"version": version("rt-price-aggregator"), "python": platform.python_version()}
     assert registry.get_sample_value("price_build_info", labels) == 1
 
 

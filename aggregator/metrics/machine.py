@@ -4,11 +4,12 @@ import os
 import platform
 import shutil
 from contextlib import suppress
-from importlib.metadata import version
 
 import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from aggregator.version import version
 
 
 class Processes(Collector):
@@ -56,5 +57,5 @@ class Build(Collector):
     def collect(self) -> list[GaugeMetricFamily]:
         """Return the one gauge."""
         build = GaugeMetricFamily("price_build_info", "Always 1.", labels=["version", "python"])
-        build.add_metric([version("aggregator"), platform.python_version()], 1)
+        build.add_metric([version(), platform.python_version()], 1)
         return [build]

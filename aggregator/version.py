@@ -1,0 +1,14 @@
+"""Which version is installed."""
+
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+
+DISTRIBUTION = "rt-price-aggregator"  # as `pip list` shows it; the command and the package are called aggregator
+
+
+def version() -> str:
+    """Return the version that is installed; where none is, as in a clone without an installation, words that say so."""
+    try:
+        return version_of(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown: it is not installed"
