@@ -32,8 +32,16 @@ def lie(market: Market) -> None:
 @pytest.fixture
 def settings(tmp_path: Path, market: Market) -> dict[str, object]:
     """Return the settings: the defaults, but for a short list of assets and short intervals."""
+    often = {"refresh_rate": 1000}  # every answer is looked at, those of forced refreshes too, as fast as they come
     intervals = {"hot_interval": INTERVAL, "medium_interval": INTERVAL, "cold_interval": INTERVAL}
-    return {"exchanges": market.setting, "symbols_file": listed(tmp_path), "refresh_cooldown": 0, **SIZES, **intervals}
+    return {
+        "exchanges": market.setting,
+        "symbols_file": listed(tmp_path),
+        "refresh_cooldown": 0,
+        **often,
+        **SIZES,
+        **intervals,
+    }
 
 
 @pytest.fixture
@@ -73,7 +81,9 @@ def test_a_lone_liar_is_never_believed(service: Service, market: Market) -> None
     assert seen > 0
     refusal = service.get(f"/prices/{HOT[0]}")
     assert (refusal.status, "retry-after" in refusal.headers) == (503, True)
-    left_out = {one["exchange"]: one for one in service.post(f"/refresh/{HOT[0]}").json["left_out"]}
+    reply = service.post(f"/refresh/{HOT[0]}")
+    assert reply.status == 502, reply.text
+    left_out = {one["exchange"]: one for one in reply.json["left_out"]}
     assert left_out[LIAR]["reason"] == "too_few"
     assert left_out[LIAR]["price"] > honest[HOT[0]] * 2
     market.sound()
