@@ -72,7 +72,7 @@ class SteadyClock:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the wall clock, or nothing. A step that was followed is told for ten minutes."""
+        """The wall clock's fault in words, or nothing. A step that was followed is reported for ten minutes."""
         before, wall = self._readings()
         step = wall - before
         if abs(step) > STEP:

@@ -1,4 +1,4 @@
-"""Who may ask: by Host, by Origin and by key. It stands before all routes; `at_hand.py` asks it too.
+"""The access policy: Host, Origin and key are checked before all routes, and by `at_hand.py`.
 
 A page of another site reaches this service through its visitor's browser. There are three cases:
 

@@ -241,7 +241,7 @@ def connector() -> aiohttp.TCPConnector:
     """Return a connector whose connections have these bounds; the DNS is asked every five minutes."""
     made = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
     loop = asyncio.get_running_loop()
-    # aiohttp has no argument for this; tests/exchanges/hostile fails where another version goes without it
+    # Both ignores: aiohttp has no argument for this. tests/exchanges/hostile fails where a version goes without it.
     made._factory = partial(Connection, Turns(loop), loop)  # type: ignore[assignment]  # noqa: SLF001
     return made
 

@@ -1,4 +1,4 @@
-"""What a record of a chaos run must hold to. Pure functions: a record in, violations out.
+"""The rules for the record of a chaos run. Pure functions: a record in, violations out.
 
 1. One process never shows an older price of an asset after a newer one: `back_in_time`. A price that a stream of that
    process has delivered counts, so this covers "once it was told" too. Between processes it is counted: `elsewhere`.
