@@ -159,7 +159,8 @@ def _count(most: int) -> Callable[[str], int]:
     """Return what reads a whole number from 1 to so many."""
 
     def count(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):  # noqa: PLR2004
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+        if not digits or not 1 <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"is not a whole number from 1 to {most}")
         return int(text)
 

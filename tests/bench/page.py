@@ -28,9 +28,11 @@ _SCROLL = """seconds => new Promise((done) => {
 })"""
 
 
-def run(minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED) -> list[Figure]:
+def run(
+    minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED, *, brief: bool = False
+) -> list[Figure]:
     """Measure, in the browser and on the service as it comes; and scrolling with all assets hot."""
-    with scene() as parts, browser.running() as chromium:
+    with scene(brief=brief) as parts, browser.running() as chromium:
         market, redis = parts.market(), parts.redis()
         service = parts.service(market, redis)
         firsts = [_first_price(chromium, service.url) for _ in range(opened)]
@@ -73,7 +75,7 @@ def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
         Figure("  grown by", later / heap - 1, "of it", "<= 0.20"),
         Figure("  nodes of the document grown by", more / nodes - 1, "of them", "<= 0.20"),
         Figure("  prices in its last minute", prices, "", ">= 1"),
-        Figure("  complaints of the browser", len(tab.complaints), "; ".join(tab.complaints)[:200], "<= 0"),
+        Figure("  complaints of the browser", len(tab.complaints), "; ".join(tab.complaints)[:2000], "<= 0"),
     ]
 
 

@@ -11,9 +11,9 @@ SECONDS = 4.0
 LIST = 200
 
 
-def run(rounds: int = ROUNDS, seconds: float = SECONDS) -> list[Figure]:
+def run(rounds: int = ROUNDS, seconds: float = SECONDS, *, brief: bool = False) -> list[Figure]:
     """Measure, the contenders taking turns within each round."""
-    with scene() as parts:
+    with scene(brief=brief) as parts:
         targets = _targets(parts)
         for url in targets.values():
             wrk(url, 1)  # warm

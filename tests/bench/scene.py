@@ -67,12 +67,12 @@ def metrics_of(service: Service) -> Mapping[str, float]:
 
 
 class Scene:
-    """Opens parts, and closes them all at the end."""
+    """Opens parts, and closes them all at the end. A `brief` scene lasts too short for Java's second compiler."""
 
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, *, brief: bool) -> None:
         self._stack = stack
         self.folder = folder
-        self.dynamodb = DynamoServer(lasts=True)
+        self.dynamodb = DynamoServer(lasts=not brief)
         stack.callback(self.dynamodb.stop)
 
     def closing(self, close: Callable[[], object]) -> None:
@@ -119,10 +119,10 @@ class Scene:
 
 
 @contextmanager
-def scene() -> Iterator[Scene]:
+def scene(*, brief: bool = False) -> Iterator[Scene]:
     """Open a scene in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        yield Scene(stack, Path(folder))
+        yield Scene(stack, Path(folder), brief=brief)
 
 
 def _answers(url: str) -> bool:

@@ -40,9 +40,11 @@ class Round:
         self.delays = _delays(seen, updated)
 
 
-def run(readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS) -> list[Figure]:
+def run(
+    readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS, *, brief: bool = False
+) -> list[Figure]:
     """Measure, first without and then with some who have stopped reading."""
-    with scene() as parts:
+    with scene(brief=brief) as parts:
         service = parts.service(parts.market(), parts.redis())
         Round(service, parts, 10, 0, 1)  # warm
         alone = Round(service, parts, readers, 0, seconds)

@@ -70,7 +70,7 @@ class Tab:
         # A 503 of /ready is no fault of the page: it shows the reasons, and the browser logs each such status.
         unready = "503" in message.text and message.location.get("url", "").endswith("/ready")
         if message.type in {"error", "warning"} and "ERR_NETWORK_CHANGED" not in message.text and not unready:
-            self.complaints.append(f"{message.type}: {message.text}")
+            self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}".rstrip())
 
     def _requested(self, request: Request) -> None:
         self.asked.append(request.url.removeprefix(self.url))
