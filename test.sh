@@ -46,7 +46,7 @@ checkov() {
 }
 
 # Most tests wait for a process of theirs most of the time. In this order the long files come first, the quick ones last.
-beside=(--numprocesses 3 --dist loadfile --no-loadscope-reorder)
+beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
