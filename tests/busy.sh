@@ -21,7 +21,7 @@ failed=0
 for run in $(seq "$times"); do
   log=$logs/$run.log
   ./test.sh "$@" >"$log" 2>&1 || failed=$((failed + 1))
-  grep -E '^(FAILED|ERROR) ' "$log" || true
+  grep -E '^(FAILED|ERROR) tests' "$log" || true
   echo "run $run of $times beside ${#loops[@]} busy loops: $(tail -1 "$log")"
 done
 echo "logs are in $logs"

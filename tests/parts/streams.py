@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-async def rest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 20) -> bytes:
+async def rest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 60) -> bytes:
     """Return what comes until the server ends the connection, well or not; fail after `seconds`."""
-    received = b""
+    received = bytearray()
     try:
         async with asyncio.timeout(seconds):
             while part := await reader.read(65536):
@@ -15,7 +15,7 @@ async def rest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secon
     except ConnectionError:
         pass  # reset: what came before it is the answer
     writer.close()
-    return received
+    return bytes(received)
 
 
 @asynccontextmanager
