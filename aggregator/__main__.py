@@ -10,23 +10,23 @@ from typing import Any
 
 import structlog
 
-from aggregator import dead_letters
-from aggregator.demo import NAMES, DemoError, mock_exchanges
+from aggregator.cli import dead_letters
+from aggregator.cli.demo import NAMES, DemoError, mock_exchanges
+from aggregator.cli.drain import drain
+from aggregator.cli.options import Parser
+from aggregator.cli.options import add_setting as _add_setting
+from aggregator.cli.record import record
+from aggregator.cli.symbols import MOST_ROWS, TOP, Wanted, symbols
 from aggregator.errors import StoreError
-from aggregator.logs import configure
-from aggregator.options import Parser
-from aggregator.options import add_setting as _add_setting
-from aggregator.service.draining import drain
-from aggregator.service.opening import catalog_of
-from aggregator.service.record import record
-from aggregator.service.roles import serve
-from aggregator.service.running import complain, run
-from aggregator.service.symbols import MOST_ROWS, TOP, Wanted, symbols
-from aggregator.service.workers import serve_in_workers
+from aggregator.exchanges.targets import DIALECTS
+from aggregator.observability.logs import configure
+from aggregator.observability.version import version
+from aggregator.runtime.roles import serve
+from aggregator.runtime.stores import catalog_of
+from aggregator.runtime.tuning import complain, run
+from aggregator.runtime.workers import serve_in_workers
 from aggregator.settings import PREFIX, Settings
-from aggregator.settings_loader import SettingsError, load, service_variables
-from aggregator.targets import DIALECTS
-from aggregator.version import version
+from aggregator.settings.loader import SettingsError, load, service_variables
 
 _LONGEST_LOOK, _DAY = 300, 86_400  # seconds
 _DEMO_DAYS = "1"  # of history, 660 MB
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "demo" and not os.environ.get(f"{PREFIX}RETENTION_DAYS"):
         flags.setdefault("retention_days", _DEMO_DAYS)
     if options.command == "doctor":
-        from aggregator.doctor import command as doctor  # noqa: PLC0415  # with it comes all that `serve` may need
+        from aggregator.cli.doctor import command as doctor  # noqa: PLC0415  # with it comes all that `serve` may need
 
         return doctor.command(flags, options.seconds, json=options.json)
     try:

@@ -3,14 +3,14 @@
 
 from pathlib import Path
 
-from aggregator.options import allowed_of, default_of, schema_of
+from aggregator.cli.options import allowed_of, default_of, schema_of
 from aggregator.settings import DERIVED, PREFIX, Settings
 
 FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _HEAD = f"""# Settings
 
-Made from `aggregator/settings.py` by `scripts/settings_reference.py`; the tests see to it that it is current.
+Made from `aggregator/settings/__init__.py` by `scripts/settings_reference.py`; the tests see to it that it is current.
 
 Each is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `aggregator demo`, which
 goes before it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as none. All are read once, at

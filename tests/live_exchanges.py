@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from aggregator.service.exchanges import DIALECTS
-from aggregator.targets import exchange_targets
+from aggregator.exchanges.targets import exchange_targets
+from aggregator.runtime.exchanges import DIALECTS
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.candles import INTERVALS, Candle, CandleBuilder
+from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
 
 points = st.lists(
     st.tuples(st.floats(0, 1e6).map(lambda seconds: round(seconds, 3)), st.decimals(1, 100, places=2)), max_size=80

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.clock import STEP, TOLD_SECONDS, SteadyClock
-from aggregator.service.pulse import TimeTold
+from aggregator.runtime.loop_lag import TimeTold
 from tests.parts.examples import price
 
 HOUR = 3600.0

@@ -7,10 +7,10 @@ from contextvars import ContextVar
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.commit import GroupCommit
 from aggregator.errors import StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import Price
+from aggregator.observability.metrics import Metrics
+from aggregator.resilience.group_commit import GroupCommit
 from tests.parts.examples import NOW, price
 
 WHO = ContextVar("WHO", default="nobody")

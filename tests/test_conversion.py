@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.conversion import CannotConvert, Conversions, Source, convert
 from aggregator.models import FUTURE_TOLERANCE, Asset, Conversion, LeftOut, Price, Reason, Ticker, Tier
 from aggregator.models import Source as PriceSource
-from aggregator.pricing import Rules, aggregate
+from aggregator.prices.conversion import CannotConvert, Conversions, Source, convert
+from aggregator.prices.pricing import Rules, aggregate
 from tests.parts.examples import NOW
 
 BTCUSD = Asset("btcusd", "btc", "usd", Tier.HOT, 1)

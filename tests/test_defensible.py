@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Reason, Ticker
 from aggregator.newest import NewestPrices
-from aggregator.pricing import Rules, aggregate
+from aggregator.prices.pricing import Rules, aggregate
 from tests.parts.examples import BTC, NOW, ticker
 
 TEN_DIGITS = Context(prec=10)

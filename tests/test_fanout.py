@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
-from aggregator.hub import Hub
-from aggregator.metrics import Metrics
+from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
+from aggregator.live.subscriber import _MOST_WAITING, EVERYTHING, Event, Mail, Reader, Wanted
+from aggregator.live.topics import Hub
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
-from aggregator.reader import _MOST_WAITING, EVERYTHING, Event, Mail, Reader, Wanted
+from aggregator.observability.metrics import Metrics
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.sharing import running
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
-from aggregator.filling import Filling
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Tier
 from aggregator.ports import Job
-from aggregator.work import OwnWork
+from aggregator.prices.schedule import OwnWork
+from aggregator.prices.warmup import Filling
 from tests.parts.examples import CATALOG
 
 SYMBOLS = [f"s{number}" for number in range(10)]

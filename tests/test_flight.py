@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from aggregator.flight import SingleFlight
+from aggregator.resilience.single_flight import SingleFlight
 
 
 async def test_callers_at_once_share_one_piece_of_work() -> None:

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.coverage import Coverage
-from aggregator.freshness import Freshness, TierFreshness
-from aggregator.metrics import Metrics
 from aggregator.models import LeftOut, Price, Reason, Tier
-from aggregator.tiers import Catalog, assign
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.freshness import Freshness, TierFreshness
+from aggregator.prices.tiers import Catalog, assign
+from aggregator.prices.venue_coverage import Coverage
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.scripted import ScriptedExchange
 

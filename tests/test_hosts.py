@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.hosts import (
+from aggregator.api.hosts import (
     allowed_host,
     allowed_origin,
     default_hosts,

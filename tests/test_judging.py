@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from aggregator.rejections import LEAST
+from aggregator.prices.rejections import LEAST
 from tests.parts.examples import BTC
 from tests.test_refresher import Parts
 

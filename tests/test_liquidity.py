@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.liquidity import Listed, rank, worths
+from aggregator.prices.liquidity import Listed, rank, worths
 
 ASSETS = ["usd", "usdt", "usdc", "eur", "btc", "eth", "shib"]
 

@@ -6,12 +6,12 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.accesses import Accesses
-from aggregator.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
-from aggregator.metrics import FOUND_IN, Metrics
+from aggregator.api.server.server import STOP_SECONDS
 from aggregator.models import Asset, NoPrice, Price, Tier
+from aggregator.observability.metrics import FOUND_IN, Metrics
 from aggregator.ports import Trigger
-from aggregator.service.server import STOP_SECONDS
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.scripted import Store
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.metrics import BREAKER_STATES, Metrics
+from aggregator.observability.metrics import BREAKER_STATES, Metrics
 
 # As the dashboards of the system we replace query them: name -> labels.
 EXPECTED = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.models import Asset, Tier
-from aggregator.popularity import NEGLIGIBLE, clear_of, decayed, rerank
+from aggregator.prices.popularity import NEGLIGIBLE, clear_of, decayed, rerank
 
 HOT, MEDIUM, COLD = Tier
 HEAT = {HOT: 2, MEDIUM: 1, COLD: 0}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, NoPrice, Price, Reason, Ticker
-from aggregator.pricing import Rules, aggregate
+from aggregator.prices.pricing import Rules, aggregate
 from tests.parts.examples import BTC, NOW, ticker
 
 RULES = Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal(1))

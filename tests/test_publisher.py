@@ -3,11 +3,11 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.commit import GroupCommit, Sinks
-from aggregator.freshness import Freshness
-from aggregator.metrics import Metrics
 from aggregator.models import NoPrice, Tier
-from aggregator.publisher import Publisher
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.freshness import Freshness
+from aggregator.prices.publisher import Publisher
+from aggregator.resilience.group_commit import GroupCommit, Sinks
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.scripted import Store
 

@@ -5,8 +5,8 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from aggregator.metrics import Metrics
-from aggregator.service.pulse import Pulse
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.loop_lag import Pulse
 from tests.parts.sharing import running, until
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.models import Asset, LeftOut, Reason, Ticker
-from aggregator.quorum import Quorum
+from aggregator.prices.quorum import Quorum
 from tests.parts.examples import BTC, ETH, ticker
 
 NAMES = ["a", "b", "c"]

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.accesses import Accesses
+from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.errors import StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import Tier
-from aggregator.popularity import rerank, reseated
-from aggregator.ranking import HALF_LIFE, OwnScores, Ranking, Scores
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.popularity import rerank, reseated
+from aggregator.prices.ranking import HALF_LIFE, OwnScores, Ranking, Scores
+from aggregator.prices.schedule import Rota
+from aggregator.prices.tiers import Catalog, assign
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.scores import RedisScores
-from aggregator.tiers import Catalog, assign
-from aggregator.work import Rota
 from tests.parts.examples import CADENCE
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port

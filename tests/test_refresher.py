@@ -9,15 +9,15 @@ from decimal import Decimal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.commit import GroupCommit, Sinks
-from aggregator.freshness import Freshness
-from aggregator.metrics import Metrics
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Tier
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Job
-from aggregator.publisher import Publisher
-from aggregator.refresher import Policy, Refresher, most_in_job
-from aggregator.tiers import Cadence, Catalog, assign
-from aggregator.work import OwnWork
+from aggregator.prices.freshness import Freshness
+from aggregator.prices.publisher import Publisher
+from aggregator.prices.refresher import Policy, Refresher, most_in_job
+from aggregator.prices.schedule import OwnWork
+from aggregator.prices.tiers import Cadence, Catalog, assign
+from aggregator.resilience.group_commit import GroupCommit, Sinks
 from tests.parts.examples import BTC, CADENCE, CATALOG
 from tests.parts.scripted import ScriptedExchange, Store
 

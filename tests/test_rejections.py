@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Source, Tier
-from aggregator.rejections import LEAST, Change, Rejection, Rejections, window_seconds
+from aggregator.prices.rejections import LEAST, Change, Rejection, Rejections, window_seconds
 from tests.parts.examples import NOW
 
 WINDOW = 10.0

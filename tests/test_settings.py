@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from aggregator.exchanges.dialect import Dialect
-from aggregator.history_url import DynamoTarget, SqliteTarget, history_target
+from aggregator.exchanges.targets import DIALECTS as NAMES
+from aggregator.exchanges.targets import PUSHING as PUSHING_NAMES
+from aggregator.exchanges.targets import ExchangeTarget, exchange_targets
 from aggregator.models import Tier
-from aggregator.service.exchanges import DIALECTS, PUSHING
-from aggregator.settings_loader import SettingsError, load, service_variables
-from aggregator.targets import DIALECTS as NAMES
-from aggregator.targets import PUSHING as PUSHING_NAMES
-from aggregator.targets import ExchangeTarget, exchange_targets
+from aggregator.runtime.exchanges import DIALECTS, PUSHING
+from aggregator.settings.history_url import DynamoTarget, SqliteTarget, history_target
+from aggregator.settings.loader import SettingsError, load, service_variables
 
 
 def mistakes(**flags: str) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.models import Tier
-from aggregator.tiers import Schedule, SymbolsError, assign, batches, is_symbol, read_symbols
+from aggregator.prices.tiers import Schedule, SymbolsError, assign, batches, is_symbol, read_symbols
 from tests.parts.examples import CADENCE
 from tests.parts.process import ROOT
 

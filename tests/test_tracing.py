@@ -12,21 +12,21 @@ from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.traced import traced
-from aggregator.commit import GroupCommit, Sinks
+from aggregator.api.tracing_middleware import traced
 from aggregator.errors import StoreUnavailable
-from aggregator.freshness import Freshness
-from aggregator.hub import Hub
-from aggregator.metrics import Metrics
+from aggregator.live.topics import Hub
 from aggregator.models import NoPrice, Price
 from aggregator.newest import NewestPrices
-from aggregator.publisher import Publisher
-from aggregator.refresher import Policy, Refresher
+from aggregator.observability.metrics import Metrics
+from aggregator.observability.telemetry import OpenTelemetry
+from aggregator.observability.tracing import UNTRACED
+from aggregator.prices.freshness import Freshness
+from aggregator.prices.publisher import Publisher
+from aggregator.prices.refresher import Policy, Refresher
+from aggregator.prices.schedule import OwnWork
+from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
-from aggregator.telemetry import OpenTelemetry
-from aggregator.tracing import UNTRACED
-from aggregator.work import OwnWork
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CADENCE, CATALOG, price
 from tests.parts.scripted import ScriptedExchange, Store

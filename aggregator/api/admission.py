@@ -2,8 +2,8 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aggregator.api.answers import answer
-from aggregator.metrics import Metrics
+from aggregator.api.responses import answer
+from aggregator.observability.metrics import Metrics
 
 STREAMS = frozenset({"/stream", "/ws"})  # they have a bound of their own, as theirs last
 _OPS = frozenset({"/health", "/ready", "/metrics"})

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from aggregator.api.admission import STREAMS, Admission
-from aggregator.api.answers import answer
-from aggregator.api.identified import Identified
 from aggregator.api.interrupted import Interrupted
 from aggregator.api.openapi.document import described
 from aggregator.api.policy import Policy
-from aggregator.metrics import Metrics
+from aggregator.api.request_id import Identified
+from aggregator.api.responses import answer
+from aggregator.observability.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
 _MOST_URL = 48 * 1024  # room for 1000 of the longest symbols

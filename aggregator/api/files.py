@@ -10,8 +10,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aggregator.api.answers import refuse
-from aggregator.api.bodies import matches
+from aggregator.api.price_bodies import matches
+from aggregator.api.responses import refuse
 
 _MEDIA = {
     ".css": "text/css",

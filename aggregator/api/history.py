@@ -11,14 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from aggregator.api import answers, cursor, times
-from aggregator.api.answers import COMPRESSED, NO_STORE, answer, asset_of, refuse
+from aggregator.api import cursor, times
+from aggregator.api import responses as answers
 from aggregator.api.cursor import Cursor
-from aggregator.candles import INTERVALS, Candle, CandleBuilder
+from aggregator.api.responses import COMPRESSED, NO_STORE, answer, asset_of, refuse
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Asset, Price, encode
 from aggregator.ports import History
-from aggregator.tiers import Catalog
+from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
+from aggregator.prices.tiers import Catalog
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aggregator.api.answers import answer
+from aggregator.api.responses import answer
 
 _STOPPING = answer({"msg": "The service is stopping"}, 503, {"Retry-After": "1"})
 

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from aggregator.api.answers import refuse
 from aggregator.api.attempts import Attempts
+from aggregator.api.responses import refuse
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -10,16 +10,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aggregator.api import exchanges
-from aggregator.api.answers import COMPRESSED, NO_STORE, answer
+from aggregator.api.responses import COMPRESSED, NO_STORE, answer
 from aggregator.clock import SteadyClock
-from aggregator.commit import GroupCommit
-from aggregator.coverage import Coverage
 from aggregator.errors import StoreError
-from aggregator.freshness import Freshness
-from aggregator.metrics import CONTENT_TYPE, Metrics
 from aggregator.models import Asset
+from aggregator.observability.metrics import CONTENT_TYPE, Metrics
 from aggregator.ports import Lag, Store, Watch
-from aggregator.tiers import Catalog
+from aggregator.prices.freshness import Freshness
+from aggregator.prices.tiers import Catalog
+from aggregator.prices.venue_coverage import Coverage
+from aggregator.resilience.group_commit import GroupCommit
 
 T = TypeVar("T")
 

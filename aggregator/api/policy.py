@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.api.admission import STREAMS
-from aggregator.api.answers import answer
+from aggregator.api.hosts import EVERY, host_and_port, is_address, is_same_origin, matches
 from aggregator.api.keys import Headers, Keys
-from aggregator.hosts import EVERY, host_and_port, is_address, is_same_origin, matches
+from aggregator.api.responses import answer
 
 _PROBED = frozenset({"/health", "/ready", "/metrics"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # a WebSocket has no method, and is none of them

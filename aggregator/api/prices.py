@@ -7,16 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aggregator.api import answers
-from aggregator.api.answers import answer, asset_of, cacheable, refuse
-from aggregator.api.bodies import Bodies, tag_of
+from aggregator.api import responses as answers
+from aggregator.api.endpoint_labels import bound, missing, names_in, sorted_out
 from aggregator.api.keys import Keys
-from aggregator.api.named import bound, missing, names_in, sorted_out
+from aggregator.api.price_bodies import Bodies, tag_of
 from aggregator.api.recheck import Recheck
+from aggregator.api.responses import answer, asset_of, cacheable, refuse
 from aggregator.api.throttle import Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
 from aggregator.ports import Prices
-from aggregator.tiers import Catalog
+from aggregator.prices.tiers import Catalog
 
 _RETRY_AFTER = {"Retry-After": "1"}
 

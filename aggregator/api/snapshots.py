@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from aggregator.api.bodies import Bodies
-from aggregator.fanout import Fanout
-from aggregator.flight import SingleFlight
+from aggregator.api.price_bodies import Bodies
+from aggregator.live.fanout import Fanout
+from aggregator.live.subscriber import Wanted
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
 from aggregator.ports import Prices
-from aggregator.reader import Wanted
-from aggregator.tiers import Catalog
+from aggregator.prices.tiers import Catalog
+from aggregator.resilience.single_flight import SingleFlight
 
 _MOST_IN_PART = 1000
 _HOLDS_SECONDS = 1.0  # as long as a price's body does

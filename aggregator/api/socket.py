@@ -11,16 +11,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from aggregator.api.answers import answer, refuse
-from aggregator.api.ending import announce
-from aggregator.api.named import MOST_ASSETS, sorted_out
+from aggregator.api.endpoint_labels import MOST_ASSETS, sorted_out
+from aggregator.api.responses import answer, refuse
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.stream import RETRY_AFTER
+from aggregator.api.stream_end import announce
 from aggregator.api.throttle import TokenBucket
-from aggregator.fanout import Fanout
+from aggregator.live.fanout import Fanout
+from aggregator.live.subscriber import Reader, Wanted
 from aggregator.models import Tier, encode
-from aggregator.reader import Reader, Wanted
-from aggregator.tiers import Catalog
+from aggregator.prices.tiers import Catalog
 
 _GONE = (WebSocketDisconnect, WebSocketDisconnected)  # by the client, or by us
 _RESTART = 1012  # the status of a close that asks the client to come again

@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.answers import INVALID_SYMBOL, NOT_FOUND, refuse
-from aggregator.api.ending import SLOW, announce
-from aggregator.api.named import names_in, sorted_out
+from aggregator.api.endpoint_labels import names_in, sorted_out
+from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, refuse
 from aggregator.api.snapshots import Snapshots
-from aggregator.fanout import Fanout
+from aggregator.api.stream_end import SLOW, announce
+from aggregator.live.fanout import Fanout
+from aggregator.live.subscriber import EVERYTHING, Reader, Wanted
 from aggregator.models import Tier, encode
-from aggregator.reader import EVERYTHING, Reader, Wanted
-from aggregator.tiers import Catalog
+from aggregator.prices.tiers import Catalog
 
 HEARTBEAT = 15  # seconds
 RETRY_AFTER = {"Retry-After": "1"}

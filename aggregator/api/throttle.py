@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from aggregator.flight import SingleFlight
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.ports import Refresh, Trigger
+from aggregator.resilience.single_flight import SingleFlight
 
 
 class TooSoon:

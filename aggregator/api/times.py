@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
-from aggregator.api.answers import refuse
+from aggregator.api.responses import refuse
 
 LATEST = 253_402_300_799.0  # the last second of the year 9999
 UNIX = r"[0-9]{1,12}(\.[0-9]{1,9})?"

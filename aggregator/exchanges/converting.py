@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from aggregator.conversion import Conversions, Source, convert
 from aggregator.errors import printable
 from aggregator.exchanges.around import AroundExchange
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
 from aggregator.ports import Exchange
-from aggregator.tiers import Catalog
+from aggregator.prices.conversion import Conversions, Source, convert
+from aggregator.prices.tiers import Catalog
 
 
 class ConvertingExchange(AroundExchange):

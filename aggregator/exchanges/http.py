@@ -19,15 +19,15 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
+from aggregator.exchanges.breaker import Rest
 from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
 from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers
-from aggregator.exchanges.guard import Rest
-from aggregator.exchanges.guarded import GuardedExchange
+from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.parts import parts
-from aggregator.exchanges.quiet import LONGEST, LONGEST_BAN, retry_after
-from aggregator.metrics import Metrics
+from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, retry_after
 from aggregator.models import Asset
-from aggregator.tracing import UNTRACED, Tracer
+from aggregator.observability.metrics import Metrics
+from aggregator.observability.tracing import UNTRACED, Tracer
 
 Session = aiohttp.ClientSession
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 from aggregator.exchanges.around import AroundExchange
 from aggregator.ports import Exchange
-from aggregator.rejections import Rejections
+from aggregator.prices.rejections import Rejections
 
 
 class JudgedExchange(AroundExchange):

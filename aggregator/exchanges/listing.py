@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from aggregator.errors import NotListed
 from aggregator.exchanges.dialect import Market
 from aggregator.models import Asset
-from aggregator.tiers import is_symbol
+from aggregator.prices.tiers import is_symbol
 
 _LONGEST_NAME = 64
 

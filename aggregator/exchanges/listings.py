@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from aggregator.exchanges.guarded import GuardedExchange
+from aggregator.exchanges.guarded_exchange import GuardedExchange
 
 DAY = 86_400.0
 _FIRST_PATIENCE = 10.0  # seconds the start waits; it goes on without those that take longer

@@ -9,16 +9,16 @@ import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
 from aggregator.exchanges.around import AroundExchange
+from aggregator.exchanges.breaker import Rest
 from aggregator.exchanges.dialect import Dialect, Market, Tickers
-from aggregator.exchanges.guard import Rest
 from aggregator.exchanges.headers import Headers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
 from aggregator.exchanges.recording import Record, Recording, RecordingFile, body_fields, kept
-from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker
+from aggregator.observability.metrics import Metrics
+from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Exchange
-from aggregator.tracing import UNTRACED, Tracer
 
 _ERRORS: Mapping[Reason, type[ExchangeError]] = {
     one.reason: one for one in (ExchangeTimeout, ExchangeUnreachable, Undecodable)

@@ -2,7 +2,7 @@
 
 from aggregator.exchanges.dialect import Answer
 from aggregator.exchanges.http import HttpExchange
-from aggregator.liquidity import Listed
+from aggregator.prices.liquidity import Listed
 
 _MOST_BYTES = 64 << 20
 _SECONDS = 30.0

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
+from aggregator.observability.metrics import Metrics
 from aggregator.stores.batch_body import write_batches_in_one_go
 
 Item = dict[str, dict[str, str]]

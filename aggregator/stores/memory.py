@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aggregator.hub import Hub
+from aggregator.live.topics import Hub
 from aggregator.models import Price
 from aggregator.newest import NewestPrices
 

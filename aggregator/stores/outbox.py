@@ -16,11 +16,11 @@ from typing import TypeVar
 
 import structlog
 
-from aggregator.backoff import Backoff
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import FUTURE_TOLERANCE, Price
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Table
+from aggregator.resilience.backoff import Backoff
 from aggregator.stores.outbox_file import OutboxFile, Row
 
 T = TypeVar("T")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from aggregator.models import Price
+from aggregator.observability.tracing import Tracer
 from aggregator.ports import Cache, History, Table
-from aggregator.tracing import Tracer
 
 
 class TracedCache:

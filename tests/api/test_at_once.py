@@ -10,17 +10,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from aggregator.accesses import Accesses
-from aggregator.ages import Ages
-from aggregator.api.at_hand import AT_ONCE, AtHand
-from aggregator.api.bodies import Bodies
-from aggregator.hub import Hub
-from aggregator.metrics import Metrics
+from aggregator.api.buffered_metrics import Tally
+from aggregator.api.fast_path import AT_ONCE, AtHand
+from aggregator.api.price_bodies import Bodies
+from aggregator.api.server.server import Server
+from aggregator.api.server.slow_readers import Limits
+from aggregator.live.topics import Hub
 from aggregator.newest import NewestPrices
-from aggregator.service.server import Server
-from aggregator.service.unread import Limits
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.freshness_metrics import Ages
 from aggregator.stores.memory import MemoryCache
-from aggregator.tally import Tally
 from tests.parts.examples import CADENCE, CATALOG, price
 from tests.parts.serving import serving, until
 from tests.parts.streams import rest

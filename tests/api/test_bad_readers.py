@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from aggregator.api.ending import SLOW
-from aggregator.service.socket_protocol import SocketProtocol
-from aggregator.service.unread import Limits
+from aggregator.api.server.slow_readers import Limits
+from aggregator.api.server.websocket_protocol import SocketProtocol
+from aggregator.api.stream_end import SLOW
 from tests.parts.live import stream
 from tests.parts.living import ASSETS, KEY, UPGRADE, Live, hear, heard, living, say
 from tests.parts.serving import until

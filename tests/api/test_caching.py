@@ -10,24 +10,24 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from aggregator.accesses import Accesses
-from aggregator.ages import Ages
 from aggregator.api.app import build
-from aggregator.api.at_hand import AtHand
-from aggregator.api.bodies import Bodies, Body, matches
+from aggregator.api.buffered_metrics import Tally
+from aggregator.api.fast_path import AtHand
 from aggregator.api.keys import Keys
+from aggregator.api.price_bodies import Bodies, Body, matches
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle
-from aggregator.hub import Hub
-from aggregator.lookup import Lookup
-from aggregator.metrics import Metrics
+from aggregator.live.topics import Hub
 from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
 from aggregator.newest import NewestPrices
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.freshness_metrics import Ages
+from aggregator.prices.lookup import Lookup
+from aggregator.prices.tiers import assign
 from aggregator.stores.memory import MemoryCache
-from aggregator.tally import Tally
-from aggregator.tiers import assign
 from tests.parts import asgi
 from tests.parts.examples import BTC, CADENCE, CATALOG, NOW, price
 from tests.parts.scripted import Store

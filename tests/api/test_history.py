@@ -20,15 +20,15 @@ from starlette.types import ASGIApp
 
 from aggregator.api.app import build
 from aggregator.api.history import HistoryRoutes
-from aggregator.candles import INTERVALS
 from aggregator.errors import StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import Price
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import History
+from aggregator.prices.candles import INTERVALS
+from aggregator.prices.tiers import assign
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
-from aggregator.tiers import assign
 from tests.parts.asgi import get
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE, NOW, price

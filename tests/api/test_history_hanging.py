@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
 from aggregator.api.history import HistoryRoutes
+from aggregator.api.server.server import STOP_SECONDS, Server, address_of, listening
+from aggregator.api.server.slow_readers import Limits
 from aggregator.errors import StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import Price
-from aggregator.service.server import STOP_SECONDS, Server, address_of, listening
-from aggregator.service.unread import Limits
-from aggregator.tiers import assign
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.tiers import assign
 from tests.parts.asgi import get
 from tests.parts.examples import CADENCE, NOW, price
 

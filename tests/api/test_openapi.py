@@ -10,15 +10,15 @@ import schemathesis
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.browser import BrowserRoutes
+from aggregator.api.browser_headers import BrowserRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.openapi.document import OPERATIONS, PATH, calls, document
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
-from aggregator.metrics import Metrics
 from aggregator.models import encode
+from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
 from tests.parts.examples import CATALOG
 from tests.parts.exchanges import Market

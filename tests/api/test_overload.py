@@ -10,17 +10,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from aggregator.accesses import Accesses
 from aggregator.api.app import build
-from aggregator.api.bodies import Bodies
 from aggregator.api.keys import Keys
+from aggregator.api.price_bodies import Bodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
-from aggregator.lookup import Lookup
-from aggregator.metrics import Metrics
 from aggregator.models import Asset, NoPrice, Price
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.lookup import Lookup
 from tests.parts import asgi
 from tests.parts.examples import BTC, CATALOG, NOW, price
 from tests.parts.scripted import Store

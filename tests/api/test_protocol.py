@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import Message, Receive, Scope, Send
 
-from aggregator.metrics import Metrics
-from aggregator.service.server import Server, listening
-from aggregator.service.unread import Limits
+from aggregator.api.server.server import Server, listening
+from aggregator.api.server.slow_readers import Limits
+from aggregator.observability.metrics import Metrics
 from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 

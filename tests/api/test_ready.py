@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 from aggregator.api.app import build
 from aggregator.api.exchanges import UNKNOWN, Here, told, trouble
 from aggregator.api.ops import OpsRoutes
-from aggregator.coverage import Coverage
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.mock import Mock
-from aggregator.freshness import Freshness
-from aggregator.metrics import Metrics
+from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Ticker
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.freshness import Freshness
+from aggregator.prices.venue_coverage import Coverage
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.exchanges import Market

@@ -13,9 +13,9 @@ from starlette.routing import Route
 from structlog.contextvars import get_contextvars
 
 from aggregator.api.app import build
-from aggregator.metrics import Metrics
-from aggregator.service.server import Server
-from aggregator.service.unread import Limits
+from aggregator.api.server.server import Server
+from aggregator.api.server.slow_readers import Limits
+from aggregator.observability.metrics import Metrics
 from tests.parts.serving import serving
 from tests.parts.streams import rest
 

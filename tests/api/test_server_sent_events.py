@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from aggregator.fanout import NOT_KEPT
+from aggregator.live.fanout import NOT_KEPT
 from tests.parts.live import Stream, stream
 from tests.parts.living import ASSETS, living
 from tests.parts.serving import until

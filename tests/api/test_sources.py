@@ -7,17 +7,17 @@ from decimal import Decimal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.accesses import Accesses
 from aggregator.api.app import build
-from aggregator.api.bodies import Bodies
 from aggregator.api.keys import Keys
+from aggregator.api.price_bodies import Bodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle
-from aggregator.lookup import Lookup
-from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.lookup import Lookup
 from tests.parts import asgi
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.scripted import Store

@@ -6,7 +6,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aggregator.fanout import CUT_OFF
+from aggregator.live.fanout import CUT_OFF
 from tests.parts.examples import NOW, price
 from tests.parts.live import stream
 from tests.parts.living import Live, hear, heard, living, say

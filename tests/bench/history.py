@@ -27,8 +27,8 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import Price, Source, Tier
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Table
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox

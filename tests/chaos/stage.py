@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL
 from urllib.parse import urlsplit
 
-from aggregator.tiers import Cadence
+from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
 from tests.chaos.parts import DurableDynamo
 from tests.chaos.readers import Readers

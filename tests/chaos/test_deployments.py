@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.tiers import Cadence
+from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
 from tests.chaos import checker
 from tests.chaos.checker import Violation

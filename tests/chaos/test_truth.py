@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.tiers import Cadence
+from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
 from tests.chaos.truth import Truth, Verdict, judge
 from tests.chaos.wire import Answered

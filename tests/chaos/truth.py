@@ -18,7 +18,7 @@ from decimal import Decimal
 
 import msgspec
 
-from aggregator.tiers import Cadence
+from aggregator.prices.tiers import Cadence
 from mock_exchange.market import Market
 from tests.chaos.wire import Answered
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
-from aggregator.settings_loader import load
-from aggregator.targets import exchange_targets
+from aggregator.exchanges.targets import exchange_targets
+from aggregator.settings.loader import load
 from tests.parts.containers import compose_command, run
 from tests.parts.process import ROOT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.exchanges.kraken import Kraken
+from aggregator.exchanges.venues.kraken import Kraken
 from tests.exchanges.venues.base import QUOTES, Venue, beside
 from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.coinbase import CoinbaseVenue

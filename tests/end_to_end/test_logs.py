@@ -70,7 +70,7 @@ def test_what_would_break_a_line_is_escaped() -> None:
     """Names and values of several lines, and what moves the cursor, by us or a library; other signs are left alone."""
     program = """
 import logging
-from aggregator.logs import configure
+from aggregator.observability.logs import configure
 import structlog
 configure("console", "info")
 structlog.get_logger().info("ours\\nforged", price="5 €", text="a\\r\\x1b[2Jb")
@@ -89,7 +89,7 @@ def test_lines_of_one_process_of_several() -> None:
     """Ours and a library's: the process' id and what it does."""
     program = """
 import logging
-from aggregator.logs import configure
+from aggregator.observability.logs import configure
 import structlog
 configure("json", "info", "refresher")
 structlog.get_logger().info("ours")

@@ -141,7 +141,7 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
     The bug is planted from outside (a sitecustomize on the path), as a sound service has none to show.
     """
     (tmp_path / "sitecustomize.py").write_text(
-        "import aggregator.pricing as pricing, aggregator.refresher as refresher\n"
+        "import aggregator.prices.pricing as pricing, aggregator.prices.refresher as refresher\n"
         "def crash(asset, *rest):\n"
         "    if asset.symbol == 'ethusdt': raise ZeroDivisionError('planted')\n"
         "    return pricing.aggregate(asset, *rest)\n"
@@ -276,7 +276,7 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
 def test_a_crash_shows_no_secret(tmp_path: Path, market: Market) -> None:
     """A traceback is plain: no local variables, and with them no password."""
     planted = tmp_path / "sitecustomize.py"
-    planted.write_text("import aggregator.service.refreshing as refreshing\nrefreshing.filling = None\n")
+    planted.write_text("import aggregator.runtime.build_refresher as refreshing\nrefreshing.filling = None\n")
     environment = os.environ | {
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
         "AGGREGATOR_PORT": "0",

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from aggregator.fanout import CUT_OFF, NOT_KEPT, STOPPING
+from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
 from tests.parts.few import HOT, INTERVALS, SIZES, SYMBOLS

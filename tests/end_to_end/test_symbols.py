@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from aggregator.__main__ import main
+from aggregator.cli.symbols import Wanted
+from aggregator.cli.symbols import symbols as make
 from aggregator.errors import CannotGoOn
-from aggregator.service.symbols import Wanted
-from aggregator.service.symbols import symbols as make
-from aggregator.settings_loader import load
-from aggregator.tiers import read_symbols
+from aggregator.prices.tiers import read_symbols
+from aggregator.settings.loader import load
 from tests.exchanges.venues.base import Fault, Quote, Venue, beside
 from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.bybit import BybitVenue

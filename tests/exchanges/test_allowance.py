@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from aggregator.errors import RateLimited
-from aggregator.exchanges.allowance import Allowance
 from aggregator.exchanges.dialect import Budget
-from aggregator.refresher import seconds_together
-from aggregator.service.exchanges import DIALECTS
+from aggregator.exchanges.rate_limit import Allowance
+from aggregator.prices.refresher import seconds_together
+from aggregator.runtime.exchanges import DIALECTS
 from tests.parts.scripted import ScriptedExchange
 
 SLOW = Budget(0.001, 8)  # a token every thousand seconds: what is in the bucket is all there is

@@ -7,9 +7,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from aggregator.exchanges.http import HttpExchange, Session, session
-from aggregator.metrics import Metrics
 from aggregator.models import LeftOut, Reason
-from aggregator.service.exchanges import DIALECTS
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.exchanges import DIALECTS
 from tests.exchanges.push.scene import running as pushing
 from tests.exchanges.push.scene import until
 from tests.exchanges.test_http import value

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn
-from aggregator.exchanges.ccxt import CcxtExchange
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.metrics import Metrics
+from aggregator.exchanges.venues.ccxt import CcxtExchange
 from aggregator.models import Clock, LeftOut, Reason, Ticker
+from aggregator.observability.metrics import Metrics
 from tests.exchanges.test_venues import ASSETS, BTC, NOWHERE, PAIRS
 from tests.exchanges.venues.base import Quote, Venue, running
 from tests.parts.clock import Clock as Hands
@@ -117,5 +117,5 @@ def test_an_exchange_it_does_not_know() -> None:
 
 def test_nobody_who_does_not_name_it_loads_it() -> None:
     """It takes seconds and a hundred megabytes: the whole service is there without."""
-    code = "import sys, aggregator.__main__, aggregator.service.roles; sys.exit('ccxt' in sys.modules)"
+    code = "import sys, aggregator.__main__, aggregator.runtime.roles; sys.exit('ccxt' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))

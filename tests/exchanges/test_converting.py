@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.conversion import Conversions
 from aggregator.exchanges.converting import ConvertingExchange
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker, Tier
-from aggregator.tiers import Catalog
+from aggregator.prices.conversion import Conversions
+from aggregator.prices.tiers import Catalog
 from tests.parts.examples import CADENCE, NOW, ticker
 from tests.parts.scripted import ScriptedExchange
 

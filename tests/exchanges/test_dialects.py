@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.binance import Binance
-from aggregator.exchanges.bybit import Bybit
-from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Answer, Dialect, Market
-from aggregator.exchanges.kraken import Kraken
-from aggregator.exchanges.mock import Mock
-from aggregator.exchanges.okx import Okx
+from aggregator.exchanges.venues.binance import Binance
+from aggregator.exchanges.venues.bybit import Bybit
+from aggregator.exchanges.venues.coinbase import Coinbase
+from aggregator.exchanges.venues.kraken import Kraken
+from aggregator.exchanges.venues.mock import Mock
+from aggregator.exchanges.venues.okx import Okx
 from aggregator.models import Asset, Clock, Ticker, Tier
 from tests.parts.examples import BTC
 

@@ -11,11 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.mock import Mock
-from aggregator.metrics import Metrics
+from aggregator.exchanges.venues.coinbase import Coinbase
+from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
+from aggregator.observability.metrics import Metrics
 from tests.parts.examples import BTC, ETH
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port

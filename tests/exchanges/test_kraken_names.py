@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.exchanges.dialect import Answer, Market
-from aggregator.exchanges.kraken import Kraken
+from aggregator.exchanges.venues.kraken import Kraken
 from aggregator.models import Asset, Ticker, Tier
 
 KEYS = {  # as its listing has them, of every form

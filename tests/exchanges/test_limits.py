@@ -10,13 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.allowance import Allowance
 from aggregator.exchanges.dialect import Budget, Dialect, Limit, Market, Tickers
-from aggregator.exchanges.guarded import GuardedExchange
-from aggregator.exchanges.mock import Mock
-from aggregator.metrics import Metrics
+from aggregator.exchanges.guarded_exchange import GuardedExchange
+from aggregator.exchanges.rate_limit import Allowance
+from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, Tier
-from aggregator.service.exchanges import DIALECTS
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.exchanges import DIALECTS
 from tests.parts.virtual_time import run
 
 LIMITED = {name: make() for name, make in DIALECTS.items() if make().budget is not None}

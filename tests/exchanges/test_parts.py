@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aggregator.errors import Undecodable
 from aggregator.exchanges.parts import PART, parts
-from aggregator.service.exchanges import DIALECTS
+from aggregator.runtime.exchanges import DIALECTS
 
 SIZE = 50
 texts = st.text(st.sampled_from('ab"\\{}[],: \u00e9\U0001f600'), max_size=8)

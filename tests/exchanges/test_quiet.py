@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry
 from aggregator.errors import RateLimited
 from aggregator.exchanges.dialect import Dialect
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.kraken import Kraken
-from aggregator.exchanges.mock import Mock
-from aggregator.exchanges.quiet import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Quiet, retry_after
-from aggregator.metrics import Metrics
+from aggregator.exchanges.retry_after import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Quiet, retry_after
+from aggregator.exchanges.venues.kraken import Kraken
+from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import LeftOut, Reason, Ticker
+from aggregator.observability.metrics import Metrics
 from tests.exchanges.test_http import raw_server, value
 from tests.parts.clock import Clock
 from tests.parts.examples import BTC, NOW

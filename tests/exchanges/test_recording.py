@@ -34,9 +34,9 @@ from aggregator.exchanges.replay import (
     recorded_clock,
     replayed,
 )
-from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
-from aggregator.service.exchanges import DIALECTS, PUSHING
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.exchanges import DIALECTS, PUSHING
 from tests.exchanges.push.scene import until
 from tests.exchanges.venues.sockets import FEEDS, opened
 

@@ -11,17 +11,17 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.allowance import Allowance
-from aggregator.exchanges.binance import Binance
-from aggregator.exchanges.bybit import Bybit
-from aggregator.exchanges.coinbase import Coinbase
 from aggregator.exchanges.dialect import Budget, Dialect
 from aggregator.exchanges.http import HttpExchange, Session, session
-from aggregator.exchanges.kraken import Kraken
 from aggregator.exchanges.listings import Listings
-from aggregator.exchanges.okx import Okx
-from aggregator.metrics import Metrics
+from aggregator.exchanges.rate_limit import Allowance
+from aggregator.exchanges.venues.binance import Binance
+from aggregator.exchanges.venues.bybit import Bybit
+from aggregator.exchanges.venues.coinbase import Coinbase
+from aggregator.exchanges.venues.kraken import Kraken
+from aggregator.exchanges.venues.okx import Okx
 from aggregator.models import Asset, Clock, LeftOut, Reason, Ticker, Tier
+from aggregator.observability.metrics import Metrics
 from tests.exchanges.venues.base import QUOTES, Quote, Venue, running
 from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.bybit import BybitVenue

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from aggregator.api import browser
+from aggregator.api import browser_headers as browser
 from aggregator.api.app import build
-from aggregator.api.browser import LIBRARY, BrowserRoutes, page_files
-from aggregator.metrics import Metrics
+from aggregator.api.browser_headers import LIBRARY, BrowserRoutes, page_files
+from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
 
 PAGE = Path(browser.__file__).with_name("page")

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from aggregator.models import Asset, LeftOut, Price, Reason, Source, Ticker, Tier
-from aggregator.tiers import Cadence, Catalog
+from aggregator.prices.tiers import Cadence, Catalog
 
 NOW = 1_760_000_000.0
 CADENCE = {Tier.HOT: Cadence(5), Tier.MEDIUM: Cadence(30), Tier.COLD: Cadence(300)}

@@ -10,22 +10,22 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import ClientConnection, connect
 
-from aggregator.accesses import Accesses
 from aggregator.api.app import build
-from aggregator.api.bodies import Bodies
+from aggregator.api.price_bodies import Bodies
+from aggregator.api.server.server import Server
+from aggregator.api.server.slow_readers import Limits
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
-from aggregator.fanout import Fanout
-from aggregator.hub import Hub
-from aggregator.lookup import Lookup
-from aggregator.metrics import Metrics
+from aggregator.live.fanout import Fanout
+from aggregator.live.topics import Hub
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
-from aggregator.service.server import Server
-from aggregator.service.unread import Limits
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.lookup import Lookup
+from aggregator.prices.tiers import Cadence, assign
 from aggregator.stores.memory import MemoryCache
-from aggregator.tiers import Cadence, assign
 from tests.parts.examples import NOW, price
 from tests.parts.serving import serving
 

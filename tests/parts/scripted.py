@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aggregator.errors import StoreUnavailable
-from aggregator.hub import Hub
+from aggregator.live.topics import Hub
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
 from aggregator.newest import NewestPrices
 from aggregator.stores.memory import MemoryCache

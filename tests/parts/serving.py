@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from aggregator.service.server import Server, listening
+from aggregator.api.server.server import Server, listening
 
 
 @asynccontextmanager

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from aggregator.metrics import Metrics
+from aggregator.cluster.jobs import SharedWork
 from aggregator.models import Tier
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Job
+from aggregator.prices.tiers import Cadence, Catalog, assign
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.jobs import SharedWork
-from aggregator.tiers import Cadence, Catalog, assign
 
 DEADLINE = 20
 

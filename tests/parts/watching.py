@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 from prometheus_client import CollectorRegistry
 
-from aggregator.metrics import Metrics
+from aggregator.observability.metrics import Metrics
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process
 from tests.parts.service import call

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.hub import Hub
-from aggregator.metrics import Metrics
+from aggregator.live.topics import Hub
 from aggregator.newest import NewestPrices
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Cache, History, Store
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.memory import MemoryCache

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from aggregator.cluster import status_board as boards
+from aggregator.cluster.status_board import Board, Teller
 from aggregator.errors import StoreUnavailable
-from aggregator.stores.redis import board as boards
-from aggregator.stores.redis.board import Board, Teller
 from aggregator.stores.redis.client import RedisClient
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer

@@ -2,10 +2,10 @@
 
 import pytest
 
-from aggregator.coverage import Coverage
+from aggregator.cluster.venue_coverage import CoverageListener, CoverageTeller
 from aggregator.errors import StoreUnavailable
+from aggregator.prices.venue_coverage import Coverage
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.coverage import CoverageListener, CoverageTeller
 from tests.parts.ports import free_port
 from tests.parts.sharing import running, until
 
@@ -35,8 +35,8 @@ async def test_news_are_told_and_heard_by_themselves(
     redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listing that was read again, and what Redis has forgotten."""
-    monkeypatch.setattr("aggregator.stores.redis.coverage._SECONDS", 0.01)
-    monkeypatch.setattr("aggregator.stores.redis.coverage._AGAIN", 0.05)
+    monkeypatch.setattr("aggregator.cluster.venue_coverage._SECONDS", 0.01)
+    monkeypatch.setattr("aggregator.cluster.venue_coverage._AGAIN", 0.05)
     told, heard = known(newcoin=1), Coverage()
     async with running(CoverageTeller(redis_client, told).run, CoverageListener(redis_client, heard).run):
         await until(lambda: heard.venues == {"newcoin": 1})

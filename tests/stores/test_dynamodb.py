@@ -11,7 +11,7 @@ from botocore.config import Config
 from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.metrics import Metrics
+from aggregator.observability.metrics import Metrics
 from aggregator.stores.dynamodb import _QUERY_SECONDS, DynamoTable
 from aggregator.stores.outbox import Outbox
 from tests.parts.dynamodb import DynamoServer, jar

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from aggregator.cluster import lag as lags
+from aggregator.cluster.consumer_group import Group
+from aggregator.cluster.lag import JobLag
 from aggregator.models import Tier
-from aggregator.stores.redis import lag as lags
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.group import Group
-from aggregator.stores.redis.lag import JobLag
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.sharing import Sharer, hot_catalog, running, until

@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import pytest
 
+from aggregator.cluster import jobs as shared_jobs
+from aggregator.cluster import lag as lags
+from aggregator.cluster.clock import RedisClock
+from aggregator.cluster.lag import JobLag
 from aggregator.models import Tier
 from aggregator.ports import Job
-from aggregator.stores.redis import jobs as shared_jobs
-from aggregator.stores.redis import lag as lags
+from aggregator.prices.tiers import Catalog
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.clock import RedisClock
-from aggregator.stores.redis.lag import JobLag
-from aggregator.tiers import Catalog
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.sharing import Sharer, all_jobs, assets_of, hot_catalog, running, until
@@ -234,7 +234,7 @@ async def test_without_redis_each_does_all_and_with_it_they_share_again(redis_al
 
 async def test_own_jobs_do_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long Redis has been away: the pauses between attempts to reach it stay short."""
-    monkeypatch.setattr("aggregator.backoff._FIRST", HOUR)
+    monkeypatch.setattr("aggregator.resilience.backoff._FIRST", HOUR)
     port = free_port()
     sharer = Sharer(f"redis://127.0.0.1:{port}/0", "", hot_catalog(INTERVAL, 1), "one")
     async with asyncio.timeout(10), hanging_up(port) as tried:

@@ -1,6 +1,6 @@
 """What only the memory cache has to show: expiry by the clock it is given."""
 
-from aggregator.hub import Hub
+from aggregator.live.topics import Hub
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.stores.memory import MemoryCache

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from aggregator.cluster.price_feed import RedisFeed
 from aggregator.errors import StoreUnavailable
-from aggregator.hub import Hub
+from aggregator.live.topics import Hub
 from aggregator.models import Price, Tier, encode
 from aggregator.newest import NewestPrices
 from aggregator.stores.near import NearCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.feed import RedisFeed
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer, binary

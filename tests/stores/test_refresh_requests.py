@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from aggregator.hub import Hub
+from aggregator.cluster import consumer_group as groups
+from aggregator.cluster.consumer_group import Entry, Group
+from aggregator.cluster.price_feed import RedisFeed
+from aggregator.cluster.refresh_requests import RefreshRequests, RemoteRefresh
+from aggregator.live.topics import Hub
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, encode
 from aggregator.ports import Trigger
-from aggregator.stores.redis import group as groups
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.feed import RedisFeed
-from aggregator.stores.redis.group import Entry, Group
-from aggregator.stores.redis.refreshes import RefreshRequests, RemoteRefresh
 from tests.parts.examples import BTC, CATALOG, ETH, price
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer

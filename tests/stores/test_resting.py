@@ -10,18 +10,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.exceptions import ResponseError
 
-from aggregator.accesses import Accesses
+from aggregator.cluster.price_feed import RedisFeed
 from aggregator.errors import StoreUnavailable
-from aggregator.hub import Hub
-from aggregator.lookup import Lookup
-from aggregator.metrics import Metrics
+from aggregator.live.topics import Hub
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.newest import NewestPrices
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.lookup import Lookup
+from aggregator.stores.circuit_breaking_cache import REST, RestingCache
 from aggregator.stores.near import NearCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.redis.feed import RedisFeed
-from aggregator.stores.resting import REST, RestingCache
 from tests.parts.clock import Clock
 from tests.parts.examples import BTC, CATALOG, ETH, price
 from tests.parts.redis_server import RedisServer

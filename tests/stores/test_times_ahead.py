@@ -6,9 +6,9 @@ from aggregator.clock import SteadyClock
 from aggregator.errors import StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE
 from aggregator.ports import History
+from aggregator.stores.circuit_breaking_cache import RestingCache
 from aggregator.stores.dated import DatedHistory
 from aggregator.stores.redis.cache import RedisCache
-from aggregator.stores.resting import RestingCache
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.clock import Clock
 from tests.parts.examples import NOW, price

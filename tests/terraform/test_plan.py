@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.settings_loader import load
+from aggregator.settings.loader import load
 from tests.parts.process import ROOT
 from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, Terraform
 from tests.terraform.conftest import EVERYTHING

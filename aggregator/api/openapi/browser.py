@@ -1,6 +1,6 @@
 """What is said of the routes for browsers."""
 
-from aggregator.api.browser import LIBRARY, page_files
+from aggregator.api.browser_headers import LIBRARY, page_files
 from aggregator.api.openapi.parts import Json, Operations, operation, ref, refusal, response
 
 _TAG = "pages"

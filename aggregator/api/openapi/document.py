@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from aggregator.api.answers import COMPRESSED, cacheable
 from aggregator.api.keys import is_open
 from aggregator.api.openapi import browser, history, ops, prices, streams
 from aggregator.api.openapi.parts import HEADERS, PARAMETERS, RESPONSES, SECURITY, Json, Operations, keyed
 from aggregator.api.openapi.schemas import schemas
+from aggregator.api.responses import COMPRESSED, cacheable
 from aggregator.models import encode
 
 PATH = "/openapi.json"

@@ -16,7 +16,7 @@ from aggregator.api.openapi.parts import (
 )
 from aggregator.api.openapi.schemas import CandleList, HistoryPage, StoredPrice
 from aggregator.api.times import UNIX
-from aggregator.candles import INTERVALS
+from aggregator.prices.candles import INTERVALS
 
 _TAG = "history"
 _ASSET = ref("parameters", "Asset")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aggregator.api.identified import SANE
 from aggregator.api.openapi.schemas import Refusal
-from aggregator.tiers import MAX_SYMBOL
+from aggregator.api.request_id import SANE
+from aggregator.prices.tiers import MAX_SYMBOL
 
 Json = dict[str, Any]  # a part of the document
 Operations = dict[str, Json]  # by "GET /path"

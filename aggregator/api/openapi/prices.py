@@ -1,7 +1,6 @@
 """What is said of the routes about prices."""
 
-from aggregator.api.answers import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
-from aggregator.api.named import MOST_ASSETS
+from aggregator.api.endpoint_labels import MOST_ASSETS
 from aggregator.api.openapi.parts import (
     SYMBOL,
     Json,
@@ -16,6 +15,7 @@ from aggregator.api.openapi.parts import (
     response,
 )
 from aggregator.api.openapi.schemas import NoPriceFound, PriceList, PriceSources, Refreshed, Refusal
+from aggregator.api.responses import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
 from aggregator.models import PriceBody, Reason, Tier
 
 _TAG = "prices"

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from aggregator.api.answers import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
-from aggregator.candles import INTERVALS, Candle
-from aggregator.freshness import TierFreshness
+from aggregator.api.responses import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
 from aggregator.models import LeftOut, PriceBody, Source, Tier
-from aggregator.tiers import MAX_SYMBOL
+from aggregator.prices.candles import INTERVALS, Candle
+from aggregator.prices.freshness import TierFreshness
+from aggregator.prices.tiers import MAX_SYMBOL
 
 _SYMBOL = f"^[a-z0-9]{{1,{MAX_SYMBOL}}}$"
 Symbol = Annotated[str, Meta(pattern=_SYMBOL)]

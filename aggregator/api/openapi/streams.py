@@ -1,7 +1,6 @@
 """What is said of the live streams."""
 
-from aggregator.api.answers import INVALID_SYMBOL, NOT_FOUND
-from aggregator.api.named import MOST_ASSETS
+from aggregator.api.endpoint_labels import MOST_ASSETS
 from aggregator.api.openapi.parts import (
     SYMBOL,
     Json,
@@ -14,7 +13,8 @@ from aggregator.api.openapi.parts import (
     shown,
 )
 from aggregator.api.openapi.prices import PRICE
-from aggregator.fanout import NOT_KEPT, TOO_MANY
+from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND
+from aggregator.live.fanout import NOT_KEPT, TOO_MANY
 from aggregator.models import Tier, encode
 
 _TAG = "live"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from aggregator.exchanges.around import AroundExchange
 from aggregator.exchanges.push.feed import Feed
-from aggregator.metrics import Metrics
 from aggregator.models import Asset, LeftOut, Ticker
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Exchange
 
 

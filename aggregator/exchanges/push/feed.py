@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from aggregator.backoff import Backoff
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, Undecodable
 from aggregator.exchanges.push.book import Book
 from aggregator.exchanges.push.dialect import News, PushDialect, Shutdown
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
-from aggregator.exchanges.quiet import Quiet
-from aggregator.metrics import Metrics
+from aggregator.exchanges.retry_after import Quiet
 from aggregator.models import FUTURE_TOLERANCE, Asset, Ticker
+from aggregator.observability.metrics import Metrics
+from aggregator.resilience.backoff import Backoff
 
 LONGEST_PAUSE = 30.0  # seconds between two connections; venues ban who comes back without one
 _SETTLED = 60.0  # seconds after which a connection was a good one, and the pauses begin again with the short one

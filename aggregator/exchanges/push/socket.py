@@ -10,7 +10,7 @@ import aiohttp
 
 from aggregator.errors import Blocked, ExchangeHttpError, ExchangeTimeout, ExchangeUnreachable, RateLimited, Undecodable
 from aggregator.exchanges.connection import TooMuch
-from aggregator.exchanges.quiet import retry_after
+from aggregator.exchanges.retry_after import retry_after
 
 MOST_BYTES = 64 << 10  # of a message; venues' have a few hundred
 MOST_A_SECOND = 10_000  # messages, pings too: some ten times what a venue's busiest pairs bring

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.metrics import Metrics
+from aggregator.observability.metrics import Metrics
 from aggregator.stores.dynamodb import DynamoTable
 from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer

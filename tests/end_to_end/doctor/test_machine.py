@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.doctor.finding import Level, Seen
-from aggregator.doctor.machine import clock_check
+from aggregator.cli.doctor.finding import Level, Seen
+from aggregator.cli.doctor.machine import clock_check
 from tests.end_to_end.doctor.report import Report, ran
 from tests.parts.exchanges import Market
 from tests.parts.service import Service

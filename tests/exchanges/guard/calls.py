@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from aggregator.errors import ExchangeHttpError, ExchangeTimeout
-from aggregator.exchanges.guard import Guard
+from aggregator.exchanges.breaker import Guard
 
 
 class Gate:

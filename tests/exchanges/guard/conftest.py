@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.exchanges.guard import Guard
+from aggregator.exchanges.breaker import Guard
 from tests.parts.clock import Clock
 
 

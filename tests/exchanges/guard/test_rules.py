@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from aggregator.errors import BreakerOpen, ExchangeTimeout, NotListed, RateLimited
-from aggregator.exchanges.guard import Guard, Rest
+from aggregator.exchanges.breaker import Guard, Rest
 from tests.exchanges.guard.calls import begin, fail, failing_with, good
 from tests.parts.clock import Clock
 

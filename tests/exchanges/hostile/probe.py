@@ -18,13 +18,13 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.mock import Mock
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
-from aggregator.metrics import Metrics
+from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, LeftOut, Tier
-from aggregator.service.exchanges import DIALECTS, PUSHING
-from aggregator.service.running import settle_memory
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.exchanges import DIALECTS, PUSHING
+from aggregator.runtime.tuning import settle_memory
 
 _TIMEOUT = 1.0  # seconds; half the default of the setting, as a flood is the same in the second one
 _CONCURRENCY = 128  # the default of the setting

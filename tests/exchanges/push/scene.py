@@ -14,9 +14,9 @@ from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
-from aggregator.metrics import Metrics
 from aggregator.models import Asset, Ticker, Tier
-from aggregator.service.exchanges import DIALECTS, PUSHING
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.exchanges import DIALECTS, PUSHING
 from tests.exchanges.test_http import value
 from tests.exchanges.venues.sockets import FEEDS, opened
 from tests.exchanges.venues.sockets import Feed as Pushing

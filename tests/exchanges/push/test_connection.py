@@ -7,12 +7,12 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.backoff import Backoff
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
-from aggregator.metrics import Metrics
-from aggregator.service.exchanges import PUSHING
+from aggregator.observability.metrics import Metrics
+from aggregator.resilience.backoff import Backoff
+from aggregator.runtime.exchanges import PUSHING
 from tests.exchanges.push.scene import BTC, running, until
 from tests.exchanges.venues.sockets import FEEDS
 from tests.parts.ports import free_port
@@ -91,7 +91,7 @@ async def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("aggregator.backoff.asyncio.sleep", sleep)
+    monkeypatch.setattr("aggregator.resilience.backoff.asyncio.sleep", sleep)
     backoff = Backoff(30)
     for _ in range(12):
         bounds.append(backoff._longest)

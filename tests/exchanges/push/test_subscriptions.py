@@ -3,7 +3,7 @@
 import pytest
 
 from aggregator.models import Asset, Tier
-from aggregator.service.exchanges import PUSHING
+from aggregator.runtime.exchanges import PUSHING
 from tests.exchanges.push.scene import BTC, DOGE, ETH, Scene, running, until
 from tests.exchanges.venues.sockets import FEEDS
 

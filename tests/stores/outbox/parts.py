@@ -11,8 +11,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.metrics import Metrics
 from aggregator.models import Price, Tier
+from aggregator.observability.metrics import Metrics
 from aggregator.stores.outbox import Outbox
 from tests.parts.examples import NOW, price
 

@@ -1,0 +1,55 @@
+"""Popularity of all processes together: `<prefix>accesses` (sorted set by symbol), and `<prefix>seats` (JSON)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from aggregator.models import encode
+from aggregator.prices.popularity import NEGLIGIBLE
+from aggregator.prices.ranking import HALF_LIFE, Decide, Seats
+from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
+
+_decoder = msgspec.json.Decoder(dict[str, str])
+
+
+class RedisScores:
+    """Popularity scores in Redis. The process that gets the lock ranks for all. Raises StoreUnavailable."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._redis = client.redis
+        self._accesses = f"{client.prefix}accesses"
+        self._seats = f"{client.prefix}seats"
+        self._lock = f"{client.prefix}ranking"
+
+    async def add(self, counts: Mapping[str, int]) -> None:
+        """As `Scores.add`."""
+        if not counts:
+            return
+        with mapped():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for symbol, count in counts.items():
+                    pipe.zincrby(self._accesses, count, symbol)
+                await pipe.execute()
+
+    async def rank(self, interval: float, decide: Decide) -> None:
+        """As `Scores.rank`; accesses that are added meanwhile fade with the others."""
+        with mapped():
+            if not await self._redis.set(self._lock, "", nx=True, px=round(interval * 1000)):
+                return
+            held: Any = await self._redis.zrange(self._accesses, 0, -1, withscores=True)
+            seats = decide({symbol.decode(errors="replace"): score for symbol, score in held})
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(self._seats, encode(seats))
+                pipe.zunionstore(self._accesses, {self._accesses: 0.5 ** (interval / HALF_LIFE)})
+                pipe.zremrangebyscore(self._accesses, "-inf", f"({NEGLIGIBLE}")
+                await pipe.execute()
+
+    async def seats(self) -> Seats:
+        """As `Scores.seats`; what is there and cannot be read gives nobody a seat."""
+        with mapped():
+            raw = await self._redis.get(self._seats)
+        try:
+            return _decoder.decode(raw or b"{}")
+        except UNREADABLE:
+            return {}

@@ -1,0 +1,115 @@
+"""Whether a Redis lets us do all that we do there, by doing it, on keys that nobody else looks at."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from aggregator.cluster.consumer_group import Group
+from aggregator.cluster.popularity_scores import RedisScores
+from aggregator.errors import StoreError, StoreUnavailable
+from aggregator.models import Price
+from aggregator.stores.redis.cache import RedisCache
+from aggregator.stores.redis.client import RedisClient, mapped
+
+_EXPIRE_MS = 60_000  # of what is left behind when we are cut off half-way
+_OLD_MS = 3_600_000  # nothing is ever that long unacknowledged here
+
+
+class Constitution(msgspec.Struct, frozen=True):
+    """What a Redis says of itself; `most_bytes` is 0 where it has no bound, `policy` is what goes when it is full."""
+
+    version: str
+    most_bytes: int
+    policy: str
+    is_replica: bool
+
+
+async def constitution(client: RedisClient) -> Constitution:
+    """Ask for it. Raises StoreUnavailable, also where INFO is not allowed."""
+    with mapped():
+        said: Mapping[str, object] = await client.redis.info()
+    return Constitution(
+        str(said.get("redis_version", "")),
+        int(str(said.get("maxmemory", 0))),
+        str(said.get("maxmemory_policy", "")),
+        said.get("role") == "slave",
+    )
+
+
+async def refusals(url: str, seconds: float, price: Price) -> list[str]:
+    """Return what Redis does not let us do, and why; a call has `seconds`, `price` is one to try."""
+    client = RedisClient(url, seconds, prefix=f"aggregator:doctor:{uuid.uuid4()}:")
+    steps: Mapping[str, Callable[[], Awaitable[None]]] = {
+        "keep prices": lambda: _keep(client, price),
+        "hear of prices": lambda: _hear(client),
+        "share work": lambda: _share(client),
+        "fill once": lambda: _lock(client),
+        "rank by popularity": lambda: _rank(client),
+    }
+    try:
+        return [text for name, step in steps.items() if (text := await _tried(name, step))]
+    finally:
+        await client.close()
+
+
+async def _tried(name: str, step: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await step()
+    except StoreError as error:
+        return f"{name} ({error})"
+    return ""
+
+
+async def _keep(client: RedisClient, price: Price) -> None:
+    cache = RedisCache(client, {price.tier: _EXPIRE_MS / 1000})
+    await cache.write([price])
+    if price.asset not in await cache.latest([price.asset]):
+        raise StoreUnavailable("Redis: what was just written is not there")
+    await _remove(client, f"{client.prefix}price:{price.asset}")
+
+
+async def _hear(client: RedisClient) -> None:
+    with mapped():
+        async with client.redis.pubsub() as pubsub:
+            with mapped():
+                await pubsub.subscribe(client.channel("prices"))
+                heard = await pubsub.get_message(timeout=client.timeout)
+    if heard is None:
+        raise StoreUnavailable("Redis: no answer to SUBSCRIBE")
+
+
+async def _share(client: RedisClient) -> None:
+    """Be a refresher for a moment: issue a job, take it, claim it, finish it, and look how far behind we are."""
+    stream = f"{client.prefix}jobs"
+    group = Group(client, stream, "doctor")
+    with mapped():
+        await client.redis.xadd(stream, {"symbols": ""}, minid=0)
+        await client.redis.pexpire(stream, _EXPIRE_MS)
+        await group.read()  # makes the group
+        entry = await group.read()
+        await group.claim(_OLD_MS)
+        await group.acknowledge(entry.id if entry else "0-0")
+        await group.unfinished()
+        await group.forget_the_gone()
+        await client.redis.xgroup_delconsumer(stream, "refreshers", "doctor")
+    await _remove(client, stream)
+
+
+async def _lock(client: RedisClient) -> None:
+    with mapped():
+        async with client.redis.lock(f"{client.prefix}filling", timeout=_EXPIRE_MS / 1000) as lock:
+            await lock.reacquire()
+
+
+async def _rank(client: RedisClient) -> None:
+    scores = RedisScores(client)
+    await scores.add({"doctor": 1})
+    await scores.rank(_EXPIRE_MS / 1000, lambda _: {})
+    await scores.seats()
+    await _remove(client, *(f"{client.prefix}{name}" for name in ("accesses", "seats", "ranking")))
+
+
+async def _remove(client: RedisClient, *keys: str) -> None:
+    with mapped():
+        await client.redis.delete(*keys)

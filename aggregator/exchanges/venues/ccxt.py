@@ -1,0 +1,158 @@
+"""Any of ccxt's exchanges, `ccxt:NAME`: asked through that library, behind the same guard, for the same reasons.
+
+An extra (in a clone: `.venv/bin/pip install -e '.[ccxt]'`), and loaded only when named, as the import takes three
+seconds and 100 MB.
+One symbol a call, at the pace ccxt thinks right; its own throttle, which queues without bound, stays off.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from aggregator.errors import (
+    CannotGoOn,
+    ExchangeError,
+    ExchangeHttpError,
+    ExchangeTimeout,
+    ExchangeUnreachable,
+    Maintenance,
+    NotListed,
+    RateLimited,
+    Undecodable,
+)
+from aggregator.exchanges.breaker import Rest
+from aggregator.exchanges.dialect import Budget, Limit, Market, Tickers
+from aggregator.exchanges.guarded_exchange import GuardedExchange
+from aggregator.exchanges.retry_after import retry_after
+from aggregator.models import Asset, Clock, Ticker
+from aggregator.observability.metrics import Metrics
+from aggregator.observability.tracing import UNTRACED, Tracer
+
+_LISTING_SECONDS = 30.0
+_OF_THE_PACE = 0.9  # so that two calls that the network brings closer together still keep ccxt's distance
+_UNKNOWN = re.compile("unknown (asset )?(pair|symbol|market)", re.IGNORECASE)  # where ccxt has no class for it
+_ADDRESS = re.compile(r"https?://[^/]+")
+# By the names of ccxt's classes, the narrowest first; what is none of these is an answer nobody can use.
+_KINDS: Mapping[str, type[ExchangeError]] = {
+    "BadSymbol": NotListed,
+    "OrderNotFound": NotListed,  # what its Coinbase makes of any 404
+    "OnMaintenance": Maintenance,
+    "RateLimitExceeded": RateLimited,
+    "DDoSProtection": RateLimited,
+    "RequestTimeout": ExchangeTimeout,
+    "ExchangeNotAvailable": ExchangeHttpError,
+    "NetworkError": ExchangeUnreachable,
+    "BadResponse": Undecodable,
+    "BaseError": ExchangeHttpError,
+}
+
+
+class CcxtExchange(GuardedExchange):
+    """`aggregator.ports.Exchange`; `library` is ccxt's name for it, `url` an address in place of its public ones."""
+
+    def __init__(
+        self,
+        name: str,
+        library: str,
+        url: str,
+        metrics: Metrics,
+        concurrency: int,
+        timeout: float,
+        rest: Rest | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        tracer: Tracer = UNTRACED,
+    ) -> None:
+        self._client = _client(library, url)
+        self._timeout = timeout
+        distance = max(1.0, float(self._client.rateLimit)) / 1000  # seconds from one call to the next
+        budget = Budget(_OF_THE_PACE / distance, 1, (Limit(1, distance),))
+        super().__init__(name, metrics, concurrency, 1, budget, rest, clock, now, tracer)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.close()
+
+    def _name_of(self, asset: Asset) -> str:
+        if not asset.base or not asset.quote:
+            raise NotListed("the symbols file does not say which is base and which quote")
+        return f"{asset.base}/{asset.quote}".upper()
+
+    async def _list(self) -> Iterable[Market]:
+        markets = await self._through(self._client.load_markets(reload=True), _LISTING_SECONDS)
+        return [
+            Market(f"{one['base']}{one['quote']}".lower(), one["symbol"], one.get("active") is not False)
+            for one in markets.values()
+            if one.get("spot")
+        ]
+
+    async def _ask(self, markets: Sequence[Market]) -> Tickers:
+        market = markets[0]
+        said = await self._through(self._client.fetch_ticker(market.name), self._timeout)
+        try:
+            return {market.symbol: self._ticker(said)}
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise Undecodable(f"{type(error).__name__} in ccxt's ticker") from error
+
+    def _ticker(self, said: Mapping[str, Any]) -> Ticker:
+        symbol = str(said["symbol"]).partition(":")[0].replace("/", "").lower()
+        price, volume, milliseconds = said["last"], said["baseVolume"], said["timestamp"]
+        if price is None or volume is None:
+            raise Undecodable(f"no {'price' if price is None else 'volume'} in ccxt's ticker")
+        timestamp = self._now() if milliseconds is None else milliseconds / 1000
+        clock = Clock.RECEIPT if milliseconds is None else Clock.EXCHANGE
+        return Ticker(self.name, symbol, Decimal(price), Decimal(volume), timestamp, clock)
+
+    async def _through(self, call: Any, seconds: float) -> Any:
+        """Await ccxt's answer; whatever it raises becomes one of our reasons."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await call
+        except TimeoutError as error:
+            raise ExchangeTimeout("no answer in time") from error
+        except Exception as error:
+            raise self._mapped(error) from error
+
+    def _mapped(self, error: Exception) -> ExchangeError:
+        names = [parent.__name__ for parent in type(error).__mro__]
+        kind = next((_KINDS[name] for name in names if name in _KINDS), Undecodable)
+        kind = NotListed if kind is ExchangeHttpError and _UNKNOWN.search(str(error)) else kind
+        text = f"{names[0]}: {error!s:.200}"
+        if kind is RateLimited:
+            headers = self._client.last_response_headers or {}
+            found = {name.lower(): value for name, value in headers.items()}
+            return RateLimited(text, retry_after(found.get("retry-after", ""), found.get("date", ""), self._now()))
+        if kind is ExchangeHttpError and isinstance(error.__cause__ or error.__context__, OSError):
+            return ExchangeUnreachable(text)
+        return kind(text)
+
+
+def _client(library: str, url: str) -> Any:
+    """Return ccxt's client for the exchange. Raises CannotGoOn where there is none."""
+    try:
+        import ccxt.async_support as ccxt  # noqa: PLC0415  # only for those who name it: see above
+    except ImportError as error:
+        raise CannotGoOn(
+            f"ccxt:{library} needs ccxt, which is not installed", "in a clone: .venv/bin/pip install -e '.[ccxt]'"
+        ) from error
+    if library not in ccxt.exchanges:
+        raise CannotGoOn(
+            f"ccxt knows no exchange {library!r}", "`python -c 'import ccxt; print(ccxt.exchanges)'` lists all"
+        )
+    options = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "warnOnFetchOpenOrdersWithoutSymbol": False}
+    client = getattr(ccxt, library)({"enableRateLimit": False, "timeout": _LISTING_SECONDS * 1000, "options": options})
+    client.number = str  # every digit
+    client.has["fetchCurrencies"] = False  # nobody needs them, and for some exchanges they take a key
+    if url:
+        client.urls["api"] = _moved(client.urls["api"], url.rstrip("/"))
+    return client
+
+
+def _moved(addresses: Any, url: str) -> Any:
+    """Put `url` in the place of every address, however deep."""
+    if isinstance(addresses, dict):
+        return {name: _moved(address, url) for name, address in addresses.items()}
+    return _ADDRESS.sub(url, addresses) if isinstance(addresses, str) else addresses

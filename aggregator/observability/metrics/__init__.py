@@ -1,0 +1,266 @@
+"""Every metric's name, meaning and labels, in one place, on a registry that is passed in.
+
+Where several processes serve one port, PROMETHEUS_MULTIPROC_DIR names the folder in which they count together, and
+whichever is asked answers for all; `service/workers.py` sets it. A gauge then shows what was set last by any of
+them, as only one process sets it at all, or each would set the same, unless it says otherwise.
+
+Labels are bounded: endpoints, tiers, exchanges, stores and reasons come from our own lists, and only hot assets are
+named one by one. The names up to price_dynamodb_* are those of the dashboards people already have.
+"""
+
+import os
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from aggregator.models import Asset, Tier
+from aggregator.observability.metrics import buckets
+from aggregator.observability.metrics.machine import Build, Machine, Processes
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for it
+
+BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
+# Near memory; the cache that processes share; history; fetched for the reader who asked; or there was none to be had.
+FOUND_IN = ("near", "cache", "history", "exchanges", "nowhere")
+
+
+class Metrics:
+    """The service's metrics; `registry` gathers them for GET /metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._flushes: list[Callable[[], None]] = []
+        self._api()
+        self._streams()
+        self._exchanges()
+        self._refresh()
+        self._stores()
+        self._processes()
+        self._answers_for = registry
+        if SHARED_FOLDER in os.environ:
+            self._answers_for = CollectorRegistry()
+            MultiProcessCollector(self._answers_for)  # type: ignore[no-untyped-call]  # it has no types
+            self._answers_for.register(Processes())
+        else:
+            ProcessCollector(registry=registry)
+        self._answers_for.register(Machine())
+        self._answers_for.register(Build())
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show these from the start: an increase from nothing to the first loss is none that an alert could see."""
+        for kind in ("sse", "websocket"):
+            self.stream_subscribers.labels(kind)
+        for tier in Tier:
+            self.refreshes.labels(tier.value, "auto")
+            for counter in (self.outbox_refused, self.refresh_errors, self.refresh_missed, self.stale_served):
+                counter.labels(tier.value)
+        for place in FOUND_IN:
+            self.reads.labels(place)
+        for store in ("cache", "history"):
+            self.store_errors.labels(store, "unavailable")
+
+    def _api(self) -> None:
+        self.api_requests = self._counter("price_api_requests_total", "Requests answered.", "endpoint", "status")
+        self.api_seconds = self._histogram(
+            "price_api_request_duration_seconds", "From request to last byte.", buckets.REQUEST, "endpoint"
+        )
+        self.in_flight = Gauge(
+            "price_api_requests_in_flight",
+            "Requests under way, but for those answered from memory on the spot.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.connections_cut = self._counter(
+            "price_api_connections_cut_total",
+            "Connections ended by us: slow, head or body too large, unread, malformed, pipelined, too_many.",
+            "reason",
+        )
+        self.cache_hits = self._counter("price_cache_hits_total", "Prices asked for that the cache had.")
+        self.cache_misses = self._counter("price_cache_misses_total", "Prices asked for that the cache had not.")
+        self.reads = self._counter("price_reads_total", "Prices asked for, by where they were found.", "found_in")
+        self.asset_access = self._counter(
+            "price_asset_access_total",
+            "Prices asked for; all but hot assets count as 'other'.",
+            "asset",
+            "tier",
+        )
+        self.age_at_read = self._histogram(
+            "price_age_at_read_seconds", "Age of a price when a reader got it.", buckets.AGE, "tier"
+        )
+        self.stale_served = self._counter("price_stale_served_total", "Prices served that said to be stale.", "tier")
+
+        self.loop_lag = self._histogram(
+            "price_event_loop_lag_seconds", "How late the event loop does what is due.", buckets.LAG
+        )
+
+    def _streams(self) -> None:
+        self.stream_subscribers = Gauge(
+            "price_stream_subscribers",
+            "Streams open: sse (/stream) and websocket (/ws).",
+            ["kind"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.stream_conflated = self._counter(
+            "price_stream_conflated_total",
+            "Prices not sent to a reader that had fallen behind, as a newer one of the same asset had come.",
+        )
+        self.stream_dropped = self._counter(
+            "price_stream_dropped_total",
+            "Streams ended by us: slow (what was sent was left unread), silent (no answer to pings), flood (messages"
+            " beyond their bounds), expired, stopping.",
+            "reason",
+        )
+
+    def _exchanges(self) -> None:
+        self.exchange_requests = self._counter("price_exchange_requests_total", "Calls sent.", "exchange")
+        self.exchange_errors = self._counter(
+            "price_exchange_errors_total", "Calls that brought no ticker, or were not made.", "exchange", "error_type"
+        )
+        self.exchange_seconds = self._histogram(
+            "price_exchange_request_duration_seconds", "From call to decoded ticker.", buckets.CALL, "exchange"
+        )
+        self.breaker_state = self._gauge("price_circuit_breaker_state", "0 closed, 1 open, 2 half-open.", "exchange")
+        self.exchange_quiet = self._gauge(
+            "price_exchange_quiet_seconds",
+            "For how much longer it is not asked because it has said so, as of the last call.",
+            "exchange",
+        )
+        self.push_state = self._gauge(
+            "price_exchange_push_state", "1 while its feed pushes young tickers, 0 while it is polled.", "exchange"
+        )
+        self.push_connections = self._counter("price_exchange_push_connections_total", "Feeds opened.", "exchange")
+        self.push_messages = self._counter(
+            "price_exchange_push_messages_total",
+            "News of the feed: ticker, beat, gap, out_of_order, refused, junk, shutdown (announced), and lost"
+            " connections.",
+            "exchange",
+            "kind",
+        )
+        self.push_answers = self._counter(
+            "price_exchange_push_answers_total", "Assets answered with a pushed ticker, without a call.", "exchange"
+        )
+        self.exchange_answered = self._gauge(
+            "price_exchange_last_ticker_timestamp_seconds", "When it last gave a ticker, by our clock.", "exchange"
+        )
+        self.exchange_newest = self._gauge(
+            "price_exchange_newest_ticker_timestamp_seconds",
+            "The newest time its tickers had, by its clock.",
+            "exchange",
+        )
+        self.rejected_tickers = self._counter(
+            "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
+        )
+        self.used_tickers = self._counter("price_tickers_used_total", "Tickers that had a part in a price.", "exchange")
+
+    def _refresh(self) -> None:
+        self.refreshes = self._counter(
+            "price_refresh_total",
+            "Refreshes that brought a price: by schedule (auto), for a read that found none"
+            " (force), by POST /refresh (manual).",
+            "tier",
+            "trigger_type",
+        )
+        self.refresh_errors = self._counter("price_refresh_errors_total", "Refreshes that brought no price.", "tier")
+        self.refresh_interval = self._gauge("price_refresh_interval_seconds", "As set.", "tier")
+        self.refresh_missed = self._counter(
+            "price_refresh_missed_total", "Scheduled refreshes left out because the one before was not done.", "tier"
+        )
+        self.jobs = self._counter(
+            "price_jobs_total",
+            "Jobs of a shared rota: taken, claimed from a dead refresher, outdated, or its own while Redis was away.",
+            "tier",
+            "how",
+        )
+        self.jobs_lag = self._gauge(
+            "price_jobs_lag_seconds", "For how long the oldest unfinished job has been due.", "tier"
+        )
+        self.refresh_seconds = self._histogram(
+            "price_refresh_duration_seconds",
+            "From asking the exchanges to the last store.",
+            buckets.CALL,
+            "tier",
+        )
+        self.tier_changes = self._counter(
+            "price_tier_changes_total", "Assets that popularity has brought into a tier.", "tier"
+        )
+        self.age_at_replacement = self._histogram(
+            "price_age_at_replacement_seconds", "Age of a price when its successor came.", buckets.AGE, "tier"
+        )
+
+        self.tier_assets = self._gauge("price_tier_assets", "Assets in it.", "tier")
+        self.tier_unpriced = self._gauge("price_tier_unpriced_assets", "Assets that never had a price here.", "tier")
+        self.single_source = self._gauge(
+            "price_single_source_assets",
+            "Assets whose newest price is made of one exchange although more list them.",
+            "tier",
+        )
+        self.tier_age = self._gauge(
+            "price_tier_age_seconds",
+            "What the ages of 95 % of its newest prices do not exceed now; +Inf while that many have none.",
+            "tier",
+        )
+
+    def _processes(self) -> None:
+        self.processes = Gauge(
+            "price_processes", "Processes that live.", ["role"], registry=self.registry, multiprocess_mode="livesum"
+        )
+        self.feed_connected = Gauge(
+            "price_feed_connected",
+            "1 while every process hears of every new price; absent where there is nobody to hear from.",
+            ["store"],
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
+
+    def _stores(self) -> None:
+        self.store_errors = self._counter("price_store_errors_total", "Store calls that failed.", "store", "reason")
+        self.store_writes = self._counter("price_store_written_total", "Prices written.", "store")
+        self.store_batch = self._histogram("price_store_batch_prices", "Prices per write.", buckets.BATCH, "store")
+        self.outbox_rows = self._gauge("price_outbox_rows", "Prices waiting for DynamoDB.")
+        self.outbox_bytes = self._gauge("price_outbox_bytes", "Of the outbox's file that are in use.")
+        self.outbox_oldest = self._gauge("price_outbox_oldest_age_seconds", "How long the oldest has been waiting.")
+        self.outbox_refused = self._counter(
+            "price_outbox_refused_total", "Waiting prices given up because the outbox was full.", "tier"
+        )
+        self.history_lost = self._counter(
+            "price_history_lost_total", "Prices that neither the outbox nor, in its stead, DynamoDB took."
+        )
+        self.dead_letters = self._counter("price_dead_letters_added_total", "Prices DynamoDB refused for good.")
+        self.dead_letters_held = self._gauge("price_dead_letters", "Dead letters not replayed or deleted yet.")
+        self.dynamodb_write_seconds = self._histogram(
+            "price_dynamodb_write_latency_seconds", "One BatchWriteItem.", buckets.CALL
+        )
+        self.dynamodb_read_seconds = self._histogram("price_dynamodb_read_latency_seconds", "One Query.", buckets.CALL)
+        self.dynamodb_write_units = self._counter("price_dynamodb_write_units_total", "Consumed write capacity.")
+        self.dynamodb_read_units = self._counter("price_dynamodb_read_units_total", "Consumed read capacity.")
+        self.dynamodb_errors = self._counter("price_dynamodb_errors_total", "Calls that failed after their retries.")
+        self.dynamodb_retries = self._counter("price_dynamodb_retries_total", "Items that had to be sent again.")
+
+    def accesses_of(self, asset: Asset) -> Callable[[float], None]:
+        """Return what counts reads of `asset`."""
+        name = asset.symbol if asset.tier is Tier.HOT else "other"
+        return self.asset_access.labels(name, asset.tier.value).inc
+
+    def before_text(self, flush: Callable[[], None]) -> None:
+        """Call `flush` whenever the metrics are asked for, so that nothing counted is missing."""
+        self._flushes.append(flush)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        for flush in self._flushes:
+            flush()
+        return generate_latest(self._answers_for)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode="mostrecent")
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)

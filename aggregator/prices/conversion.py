@@ -1,0 +1,93 @@
+"""A ticker in one quote made of a ticker in another and the rate between the two. Pure.
+
+    btcusd  <-  btcusdt x usdtusd
+
+The rate is a sound price of our own: fresh, and made of tickers that were not converted themselves. It is the only hop:
+what is converted is never converted again, and a pair that is a rate is never converted at all, so nothing can go round
+in a circle, and a price never comes to stand on itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Context
+
+import msgspec
+
+from aggregator.models import FUTURE_TOLERANCE, Asset, Conversion, LeftOut, Price, Reason, Ticker
+from aggregator.prices.pricing import is_quantity
+
+_PRODUCT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # as many digits as pricing takes
+
+
+class CannotConvert(ValueError):
+    """The rates contradict each other or the symbols file; the message says which."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The pair to ask for in an asset's stead, and the symbol of the rate that makes one of the other."""
+
+    asset: Asset
+    rate: str
+
+
+class Conversions:
+    """What can be converted: for each rate such as usdtusd, assets quoted in usd from those quoted in usdt."""
+
+    def __init__(self, rates: Sequence[Asset], assets: Iterable[Asset]) -> None:
+        _check(rates)
+        self.rates = frozenset(rate.symbol for rate in rates)
+        self._rates = rates
+        self._listed: Mapping[tuple[str, str], Asset] = {(asset.base, asset.quote): asset for asset in assets}
+
+    def sources(self, asset: Asset) -> list[Source]:
+        """Return what else to ask for, in the order of the rates: none for a rate, nor for another quote."""
+        if not asset.base or asset.symbol in self.rates:
+            return []
+        return [
+            Source(self._pair(asset, rate.base), rate.symbol)
+            for rate in self._rates
+            if rate.quote == asset.quote and rate.base != asset.base
+        ]
+
+    def _pair(self, asset: Asset, quote: str) -> Asset:
+        """Return the listed pair; where there is none, the one that would have been."""
+        listed = self._listed.get((asset.base, quote))
+        return listed or Asset(asset.base + quote, asset.base, quote, asset.tier, asset.rank)
+
+
+def _check(rates: Sequence[Asset]) -> None:
+    """Raise CannotConvert unless every rate leads from a quote to another from which none leads any further."""
+    for rate in rates:
+        if not rate.base or not rate.quote:
+            raise CannotConvert(f"{rate.symbol}: the symbols file does not say which is base and which quote")
+    wrong = {rate.base for rate in rates} & {rate.quote for rate in rates}
+    if wrong:
+        raise CannotConvert(f"{', '.join(sorted(wrong))} would be converted both from and to: one hop and no circles")
+
+
+def convert(
+    asset: Asset, source: Asset, ticker: Ticker, rate: Price | None, oldest_rate: float, now: float
+) -> Ticker | LeftOut:
+    """Return `source`'s ticker as one of `asset`, or why it cannot be; the rate is at most `oldest_rate` seconds old.
+
+    The price is the product, rounded only beyond 38 digits. The volume stays, as it is in base units. The time is that
+    of the older of the two, so that neither makes the other look fresher than it is; one of the future stays.
+    """
+    if ticker.symbol != source.symbol:
+        return LeftOut(ticker.exchange, Reason.WRONG_SYMBOL, f"answered for {ticker.symbol[:32]!r}")
+    if not is_quantity(ticker.price):
+        return LeftOut(ticker.exchange, Reason.BAD_PRICE, f"{ticker.price!s:.32}")
+    if rate is None:
+        return LeftOut(ticker.exchange, Reason.NO_RATE, f"{source.symbol} has no rate to {asset.quote} now")
+    if any(one.converted is not msgspec.UNSET for one in rate.sources):
+        return LeftOut(ticker.exchange, Reason.NO_RATE, f"{rate.asset} is converted itself")
+    age = now - rate.timestamp
+    if not age <= oldest_rate:
+        return LeftOut(ticker.exchange, Reason.NO_RATE, f"{rate.asset} is stale: {age:.3f} s old")
+    is_ahead = ticker.timestamp > now + FUTURE_TOLERANCE
+    return msgspec.structs.replace(
+        ticker,
+        symbol=asset.symbol,
+        price=_PRODUCT.multiply(ticker.price, rate.price),
+        timestamp=ticker.timestamp if is_ahead else min(ticker.timestamp, rate.timestamp),
+        converted=Conversion(source.symbol, ticker.price, rate.asset, rate.price, rate.timestamp),
+    )

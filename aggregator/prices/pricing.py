@@ -1,0 +1,172 @@
+"""Tickers to a Price, or the reasons why not. Pure: `now` is an argument, observations are returned, nothing is logged.
+
+usable tickers  ->  without outliers  ->  weights, none above a cap  ->  price = sum(p * w)
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from statistics import median
+
+import msgspec
+
+from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, NoPrice, Price, Reason, Source, Ticker
+from aggregator.prices.weights import counted_volumes
+
+# Wide enough for every sum of products of numbers within MAGNITUDE to be exact before the one rounding at the end:
+# a price, a volume and a cap of at most six decimal places reach from some 10^62 down to 10^-140.
+_EXACT = Context(prec=250, rounding=ROUND_HALF_EVEN)
+_PRICE = Context(prec=10, rounding=ROUND_HALF_EVEN)
+_SHARE = Context(prec=28, rounding=ROUND_HALF_EVEN)
+_WEIGHT = Decimal("0.000001")
+
+# No market has a price or a volume beyond these powers of ten; DynamoDB holds 38 digits.
+_MAGNITUDE = 30
+_MAX_DIGITS = 38
+
+_A_PAIR = 2
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What counts: `max_age` seconds, `max_deviation` from the median as a fraction, at least `min_sources` tickers.
+
+    No ticker has a weight above `max_weight`, a fraction of at most six decimal places, or above an equal share where
+    that is more. So a single ticker, whatever it says, moves a price of n >= 2 tickers at most max_deviation x
+    max(max_weight, 1 / n) of it beyond the range of the others.
+    """
+
+    max_age: float
+    max_deviation: Decimal
+    min_sources: int
+    max_weight: Decimal
+
+
+def aggregate(asset: Asset, answers: Sequence[Ticker | LeftOut], rules: Rules, now: float) -> Price | NoPrice:
+    """Make one price of what the exchanges answered for `asset`; the order of `answers` does not matter."""
+    usable, left_out = _sort_out(asset, answers, rules, now)
+    agreeing, disagreeing = _without_outliers(usable, rules.max_deviation)
+    left_out += disagreeing
+    if len(agreeing) < max(1, rules.min_sources):
+        left_out += _too_few(agreeing, rules.min_sources)
+        agreeing = []
+    left_out.sort(key=lambda one: one.exchange)
+    if not agreeing:
+        return NoPrice(asset.symbol, tuple(left_out))
+    agreeing.sort(key=lambda ticker: ticker.exchange)
+    return _price(asset, agreeing, left_out, rules.max_weight, now)
+
+
+def _sort_out(
+    asset: Asset, answers: Sequence[Ticker | LeftOut], rules: Rules, now: float
+) -> tuple[list[Ticker], list[LeftOut]]:
+    usable: list[Ticker] = []
+    left_out: list[LeftOut] = []
+    for answer in answers:
+        if isinstance(answer, LeftOut):
+            left_out.append(answer)
+        elif (flaw := _flaw(asset, answer, rules.max_age, now)) is None:
+            usable.append(answer)
+        else:
+            left_out.append(flaw)
+    return usable, left_out
+
+
+def _flaw(asset: Asset, ticker: Ticker, max_age: float, now: float) -> LeftOut | None:
+    """Why `ticker` cannot count, or None. Numbers are shown only when they are safe to write down."""
+    if ticker.symbol != asset.symbol:
+        return LeftOut(ticker.exchange, Reason.WRONG_SYMBOL, f"answered for {ticker.symbol[:32]!r}")
+    for reason, number in ((Reason.BAD_PRICE, ticker.price), (Reason.BAD_VOLUME, ticker.volume)):
+        if not is_quantity(number):
+            return LeftOut(ticker.exchange, reason, f"{number!s:.32}")
+    age = now - ticker.timestamp
+    if not age <= max_age:  # written so that a NaN time fails as well
+        return _shown(ticker, Reason.TOO_OLD, f"{age:.3f} s old, at most {max_age:g} s")
+    if age < -FUTURE_TOLERANCE:
+        return _shown(ticker, Reason.FROM_THE_FUTURE, f"{-age:.3f} s ahead, at most {FUTURE_TOLERANCE:g} s")
+    return None
+
+
+def is_quantity(number: Decimal) -> bool:
+    """Whether it is finite, above zero and of a size that a market could have."""
+    return (
+        number.is_finite()
+        and number > 0
+        and abs(number.adjusted()) <= _MAGNITUDE
+        and len(number.as_tuple().digits) <= _MAX_DIGITS
+    )
+
+
+def _without_outliers(tickers: list[Ticker], max_deviation: Decimal) -> tuple[list[Ticker], list[LeftOut]]:
+    """Drop those further than `max_deviation` from the median; where they are no minority, nobody can be believed.
+
+    So of three, one liar goes; of two that far apart, or three all apart, there is no telling who lies, and there is no
+    price rather than one that nobody has. No z-scores: of three numbers the largest possible z is 1.41, so a one-sigma
+    rule always drops one of them.
+    """
+    if not tickers:
+        return [], []
+    with localcontext(_EXACT):
+        middle = _middle([ticker.price for ticker in tickers])
+        reach = middle * max_deviation
+        inside = [ticker for ticker in tickers if abs(ticker.price - middle) <= reach]
+    if len(inside) == len(tickers):
+        return inside, []
+    detail = f"{'lower price' if len(tickers) == _A_PAIR else 'median'} {_plain(middle)}"
+    outside = [ticker for ticker in tickers if ticker not in inside]
+    if len(outside) >= len(inside):
+        return [], [_shown(ticker, Reason.DISAGREEMENT, detail) for ticker in tickers]
+    return inside, [_shown(ticker, Reason.OUTLIER, detail) for ticker in outside]
+
+
+def _middle(prices: Sequence[Decimal]) -> Decimal:
+    """Return the price that the others are compared with: the median, of two the lower one.
+
+    The midpoint of two would let them lie twice the deviation apart, as a liar draws it after itself.
+    """
+    return min(prices) if len(prices) == _A_PAIR else median(prices)
+
+
+def _too_few(agreeing: Sequence[Ticker], min_sources: int) -> list[LeftOut]:
+    detail = f"{len(agreeing)} of at least {min_sources} that agree"
+    return [_shown(ticker, Reason.TOO_FEW, detail) for ticker in agreeing]
+
+
+def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], max_weight: Decimal, now: float) -> Price:
+    with localcontext(_EXACT):
+        volumes, volume = counted_volumes([ticker.volume for ticker in tickers], max_weight)
+        turnover = sum((ticker.price * counts for ticker, counts in zip(tickers, volumes, strict=True)), Decimal())
+    price = _PRICE.divide(turnover, volume)
+    prices = [ticker.price for ticker in tickers]
+    spread = _PRICE.divide(_EXACT.subtract(max(prices), min(prices)), price)
+    return Price(
+        asset=asset.symbol,
+        price=_plain(price),
+        # A clock that is ahead must not make this price look newer than those that follow it.
+        timestamp=min(now, max(ticker.timestamp for ticker in tickers)),
+        tier=asset.tier,
+        spread=_plain(spread),
+        updated_at=now,
+        sources=tuple(
+            Source(
+                ticker.exchange,
+                ticker.price,
+                ticker.volume,
+                ticker.timestamp,
+                _SHARE.divide(counts, volume).quantize(_WEIGHT),
+                ticker.clock,
+                ticker.converted or msgspec.UNSET,
+            )
+            for ticker, counts in zip(tickers, volumes, strict=True)
+        ),
+        left_out=tuple(left_out),
+    )
+
+
+def _plain(number: Decimal) -> Decimal:
+    """Drop trailing zeros and, at ordinary sizes, the exponent: 80000, not 8E+4."""
+    short = number.normalize(_PRICE)
+    exponent = short.as_tuple().exponent
+    return short.quantize(Decimal(1)) if isinstance(exponent, int) and 0 < exponent <= _PRICE.prec else short
+
+
+def _shown(ticker: Ticker, reason: Reason, detail: str) -> LeftOut:
+    return LeftOut(ticker.exchange, reason, detail, ticker.price, ticker.volume, ticker.timestamp, ticker.converted)

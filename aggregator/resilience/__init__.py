@@ -1,0 +1,1 @@
+"""Tools against load and failure that know no price: single flight, group commit, backoff."""

@@ -1,0 +1,67 @@
+"""The half of a process that answers for prices, over HTTP and in streams."""
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from aggregator.api.app import build
+from aggregator.api.browser_headers import BrowserRoutes
+from aggregator.api.buffered_metrics import Tally
+from aggregator.api.fast_path import AtHand
+from aggregator.api.history import HistoryRoutes
+from aggregator.api.price_bodies import Bodies
+from aggregator.api.prices import PriceRoutes
+from aggregator.api.recheck import Recheck
+from aggregator.api.server.server import STOP_SECONDS
+from aggregator.api.snapshots import Snapshots
+from aggregator.api.socket import SocketRoute
+from aggregator.api.stream import StreamRoute
+from aggregator.api.throttle import Throttle
+from aggregator.api.tracing_middleware import traced
+from aggregator.live.fanout import Fanout
+from aggregator.newest import NewestPrices
+from aggregator.ports import History, Near, Refresh
+from aggregator.prices.access_counts import Accesses
+from aggregator.prices.freshness_metrics import Ages
+from aggregator.prices.lookup import Lookup
+from aggregator.runtime.process import Process
+from aggregator.runtime.stores import policy_of
+from aggregator.stores.dated import DatedHistory
+
+
+async def open_api(
+    process: Process, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]
+) -> ASGIApp:
+    """Return the application that answers for prices, and for `more`."""
+    settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
+    now = process.clock.now
+    policy = policy_of(settings)
+    bodies = Bodies(catalog, now, policy.vary)
+    lookup = Lookup(catalog, cache, DatedHistory(history, process.clock), refresh, metrics, accesses, now)
+    stack.push_async_callback(lookup.close, STOP_SECONDS)
+    throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
+    stack.push_async_callback(throttle.close, STOP_SECONDS)
+    recheck = Recheck(refresh, settings.refresh_rate)
+    stack.push_async_callback(recheck.close, STOP_SECONDS)
+    prices = PriceRoutes(catalog, lookup, throttle, bodies, policy.keys, recheck)
+    stored = HistoryRoutes(catalog, history, now)
+    streams = _open_streams(process, lookup, cache.newest, bodies)
+    routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
+    app = build(routes, metrics, settings.max_in_flight, policy)
+    tally = Tally(metrics, accesses, Ages(catalog, metrics))
+    await process.keep_running(tally)
+    return traced(AtHand(app, catalog, cache, bodies, tally, now, policy), process.tracer)
+
+
+def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: Bodies) -> list[BaseRoute]:
+    settings, catalog, hub = process.settings, process.catalog, process.hub
+    current = settings.cache_url == "memory://" or hub.connected
+    bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
+    fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current, now=process.clock.now)
+    hub.listen(fanout)
+    process.beside.append(fanout.end_on(process.stop))
+    snapshots = Snapshots(catalog, lookup, newest, bodies, fanout)
+    process.stack.push_async_callback(snapshots.close, STOP_SECONDS)
+    stream = StreamRoute(catalog, fanout, snapshots)
+    return [*stream.routes(), *SocketRoute(catalog, fanout, snapshots).routes()]
