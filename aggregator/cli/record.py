@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.breaker import Rest
@@ -42,7 +41,7 @@ async def record(settings: Settings, path: Path, seconds: float, stop: asyncio.E
     async with AsyncExitStack() as stack:
         stack.callback(file.close)
         opened = await _open(target, settings, catalog, file, stack)
-        exchange = opened.whole(Metrics(CollectorRegistry()))
+        exchange = opened.whole(Metrics())
         log.info("recording", exchange=target.name, file=str(path), seconds=seconds, assets=len(catalog.assets))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
@@ -67,7 +66,7 @@ async def _open(
     target: ExchangeTarget, settings: Settings, catalog: Catalog, file: RecordingFile, stack: AsyncExitStack
 ) -> Opened:
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    parts, dialect = Parts(settings, catalog, Rest(), http, Metrics(CollectorRegistry())), DIALECTS[target.dialect]()
+    parts, dialect = Parts(settings, catalog, Rest(), http, Metrics()), DIALECTS[target.dialect]()
     url, slots, batch = target.url or dialect.public_url, settings.exchange_concurrency, settings.exchange_batch
     polled = RecordedExchange(target.name, url, dialect, http, parts.metrics, slots, batch, file)
     await polled.read_listing()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn, ExchangeError
 from aggregator.exchanges.http import Session, session
@@ -72,7 +71,7 @@ async def _survey(settings: Settings, targets: Sequence[ExchangeTarget]) -> list
 
 async def _ask(target: ExchangeTarget, settings: Settings, http: Session) -> list[Listed] | str:
     """Return what one exchange lists, or why it did not say so."""
-    dialect, metrics = DIALECTS[target.dialect](), Metrics(CollectorRegistry())
+    dialect, metrics = DIALECTS[target.dialect](), Metrics()
     url, slots = target.url or dialect.public_url, settings.exchange_concurrency
     exchange = SurveyedExchange(target.name, url, dialect, http, metrics, slots)
     try:

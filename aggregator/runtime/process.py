@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry
 
 from aggregator.clock import SteadyClock
 from aggregator.live.topics import Hub
@@ -40,7 +39,7 @@ class Process:
         self.tracer = tracer
         self.stack = stack
         self.stop = stop
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics()
         self.hub = Hub()
         self.coverage = Coverage()
         self.clock = SteadyClock()

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
@@ -65,7 +64,7 @@ async def try_out(settings: Settings) -> None:
     catalog_of(settings)
     async with AsyncExitStack() as stack:
         await open_redis(settings, stack)
-        await open_history(settings, Metrics(CollectorRegistry()), stack)
+        await open_history(settings, Metrics(), stack)
 
 
 async def serve_on(
@@ -83,7 +82,7 @@ async def serve_on(
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(process.longest_refresh, _LONGEST_STOP)
-        server = Server(app, limits_of(settings), process.metrics, patience, settings.trusted_proxies)
+        server = Server(app, limits_of(settings.max_connections), process.metrics, patience, settings.trusted_proxies)
         await _until(stop, server, listener, process.beside)
     log.info("stopped")
 

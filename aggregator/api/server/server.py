@@ -15,7 +15,6 @@ from aggregator.api.server.slow_readers import Limits, State
 from aggregator.api.server.websocket_protocol import LARGEST_MESSAGE, PING_SECONDS, SocketProtocol
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
-from aggregator.settings import Settings
 
 STOP_SECONDS = 2.0  # for what still runs when the last request has been answered
 _LAST_ACCEPTS = 0.1  # seconds in which connections are still accepted; every answer says that it is the last
@@ -40,10 +39,9 @@ def address_of(listener: socket.socket) -> str:
     return "http://{}:{}".format(*listener.getsockname())
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Return what clients may take; they must leave files for the stores and the exchanges."""
+def limits_of(most: int) -> Limits:
+    """Return the limits for at most so many connections; a quarter of the open files stays for stores and exchanges."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = settings.max_connections
     return Limits(connections=most if files == resource.RLIM_INFINITY else min(most, files * 3 // 4))
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from prometheus_client import CollectorRegistry
 
 from aggregator.cli.doctor.finding import Finding, Level, Seen, broken, fine, odd
 from aggregator.errors import ExchangeError
@@ -37,7 +36,7 @@ _LOOK = 0.05  # seconds between two looks at a feed
 async def exchange_check(settings: Settings, target: ExchangeTarget, seen: Seen) -> Sequence[Finding]:
     """Ask one exchange for the first asset that it lists; `seen` hears how far its clock is ahead, where it tells."""
     async with AsyncExitStack() as stack:
-        metrics = Metrics(CollectorRegistry())
+        metrics = Metrics()
         opened = await _opened(settings, target, seen, metrics, stack)
         unread = await opened.polled.read_listing()
         assets = seen.assets or [_USUAL]
@@ -55,7 +54,7 @@ async def feed_check(settings: Settings, target: ExchangeTarget, seen: Seen, sec
     """Listen to one exchange's feed until it has pushed a young ticker, at most for `seconds`."""
     check = f"feed {target.name}"
     async with AsyncExitStack() as stack:
-        feed = (await _opened(settings, target, seen, Metrics(CollectorRegistry()), stack)).feed
+        feed = (await _opened(settings, target, seen, Metrics(), stack)).feed
         assert feed is not None  # noqa: S101  # nobody asks for those that have none
         listening = asyncio.create_task(feed.run())
         started = time.monotonic()

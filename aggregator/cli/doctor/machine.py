@@ -59,7 +59,7 @@ async def port_check(settings: Settings) -> Sequence[Finding]:
 
 async def files_check(settings: Settings) -> Sequence[Finding]:
     """Look at the limit of open files, of which every connection takes one."""
-    most, wanted = limits_of(settings).connections, settings.max_connections
+    most, wanted = limits_of(settings.max_connections).connections, settings.max_connections
     if most < wanted:
         says = f"the limit of open files allows {most} connections, not the {wanted} of AGGREGATOR_MAX_CONNECTIONS"
         return [odd("files", says, f"raise it (ulimit -n {wanted * 4 // 3 + 1}, LimitNOFILE=), or lower the setting")]

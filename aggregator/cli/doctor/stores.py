@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry
 
 from aggregator.cli.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.cli.doctor.report import place
@@ -100,7 +99,7 @@ def _policy(said: Constitution, where: str) -> Finding | None:
 
 async def table_check(settings: Settings, target: DynamoTarget) -> Sequence[Finding]:
     """Look for the DynamoDB table, its keys and TTL, and try our rights to it."""
-    table = table_of(settings, target, Metrics(CollectorRegistry()))
+    table = table_of(settings, target, Metrics())
     name = f"table {target.table} in {place(target.endpoint) if target.endpoint else target.region}"
     try:
         await attempt(table.connect, "AGGREGATOR_HISTORY_URL", TABLE_MEND)

@@ -28,9 +28,10 @@ FOUND_IN = ("near", "cache", "history", "exchanges", "nowhere")
 
 
 class Metrics:
-    """The service's metrics; `registry` gathers them for GET /metrics."""
+    """The service's metrics; `registry`, a new one unless given, gathers them for GET /metrics."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
         self.registry = registry
         self._flushes: list[Callable[[], None]] = []
         self._api()
