@@ -2,12 +2,15 @@
 
 import importlib.util
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from aggregator.stores.redis.client import RedisClient
 from tests.parts import aloud, browser, dynamodb, exchanges, faketime, process, redis_server, terraform
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
@@ -71,6 +74,24 @@ def redis_running() -> Iterator[RedisServer]:
     """Share one Redis; tests keep apart by prefix or database."""
     with redis_server.alone() as server:
         yield server
+
+
+@pytest.fixture
+def redis_alone() -> Iterator[RedisServer]:
+    """Start a Redis that the test may stop, hang and empty."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server here; see the header")
+    server = RedisServer()
+    yield server
+    server.process.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+async def redis_client(redis_running: RedisServer) -> AsyncIterator[RedisClient]:
+    """Connect to Redis, under a prefix nobody else has."""
+    client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
+    yield client
+    await client.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
-
 from aggregator.clock import SteadyClock
 from aggregator.live.topics import Hub
 from aggregator.observability.metrics import Metrics

@@ -32,7 +32,7 @@ from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.asgi import get
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE, NOW, price
-from tests.test_candles import naive
+from tests.prices.test_candles import naive
 
 CATALOG = assign([(f"a{number}", "", "") for number in range(500)], 500, 0, CADENCE)
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.exchanges.venues.sockets import BinanceFeed, beside
+from tests.observability.test_metrics import EXPECTED
 from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
@@ -25,7 +26,6 @@ from tests.parts.exchanges import Market
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Service, call
 from tests.parts.watching import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
-from tests.test_metrics import EXPECTED
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 

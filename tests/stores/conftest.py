@@ -1,9 +1,8 @@
 """The four stores, opened for one test each: apart from each other by prefix, file or table."""
 
 import asyncio
-import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE
-from tests.parts.redis_server import RedisServer, binary
 
 TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 
@@ -32,24 +30,6 @@ async def memory() -> AsyncIterator[MemoryCache]:
     cache = MemoryCache(NewestPrices(TTL), Hub())
     yield cache
     await cache.close()
-
-
-@pytest.fixture
-def redis_alone() -> Iterator[RedisServer]:
-    """Start a Redis that the test may stop, hang and empty."""
-    if binary() is None:
-        pytest.skip("no redis-server here; see the header")
-    server = RedisServer()
-    yield server
-    server.process.stop(signal.SIGKILL)
-
-
-@pytest.fixture
-async def redis_client(redis_running: RedisServer) -> AsyncIterator[RedisClient]:
-    """Connect to Redis, under a prefix nobody else has."""
-    client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
-    yield client
-    await client.close()
 
 
 @pytest.fixture

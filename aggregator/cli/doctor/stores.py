@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-
 from aggregator.cli.doctor.finding import Finding, Seen, broken, fine, odd
 from aggregator.cli.doctor.report import place
 from aggregator.cluster.clock import RedisClock

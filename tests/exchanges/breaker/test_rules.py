@@ -6,7 +6,7 @@ import pytest
 
 from aggregator.errors import BreakerOpen, ExchangeTimeout, NotListed, RateLimited
 from aggregator.exchanges.breaker import Guard, Rest
-from tests.exchanges.guard.calls import begin, fail, failing_with, good
+from tests.exchanges.breaker.calls import begin, fail, failing_with, good
 from tests.parts.clock import Clock
 
 

@@ -19,7 +19,7 @@ from aiobreaker.storage.memory import CircuitMemoryStorage
 
 from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, ExchangeTimeout, NotListed
 from aggregator.exchanges.breaker import Guard
-from tests.exchanges.guard.calls import Gate, bad, begin, fail, failing_with, good
+from tests.exchanges.breaker.calls import Gate, bad, begin, fail, failing_with, good
 from tests.parts.clock import Clock
 from tests.parts.process import ROOT
 
