@@ -67,7 +67,7 @@ case "$what" in
   live)
     [ $# -ge 1 ] || { echo "usage: ./test.sh live http://host:8080" >&2; exit 2; }
     url=$1; shift
-    .venv/bin/pytest tests/live.py --url "$url" "$@" ;;
+    .venv/bin/pytest tests/live_deployment.py --url "$url" "$@" ;;
   live-exchanges)
     names=()
     [ $# -ge 1 ] && [ "${1#-}" = "$1" ] && { names=(--exchanges "$1"); shift; }

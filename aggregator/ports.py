@@ -78,19 +78,19 @@ class Job(msgspec.Struct, frozen=True):
     id: str = ""
 
 
-class Work(Protocol):
+class JobQueue(Protocol):
     """Whose turn it is to be refreshed."""
 
     async def run(self) -> None:
         """Do what has to be done beside; never returns."""
 
-    def filling(self, tier: Tier) -> AbstractAsyncContextManager[None]:
+    def warm_up_lock(self, tier: Tier) -> AbstractAsyncContextManager[None]:
         """Return what keeps other processes from filling the tier at the same time."""
 
     def upcoming(self, tier: Tier) -> Sequence[str]:
         """Return the tier's symbols, first whoever's turn comes next."""
 
-    async def take(self, tier: Tier) -> Job:
+    async def next_job(self, tier: Tier) -> Job:
         """Wait for the tier's next job."""
 
     def waited(self, job: Job) -> float:
@@ -146,7 +146,7 @@ class Cache(Store, Protocol):
     """Holds each asset's newest price for its tier's TTL: an older one never replaces a newer one."""
 
 
-class Near(Cache, Protocol):
+class LocalCache(Cache, Protocol):
     """A cache some of which is in this process."""
 
     @property

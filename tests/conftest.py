@@ -27,7 +27,7 @@ settings.load_profile("untimed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take what `./test.sh live` and `./test.sh live-exchanges` are to check."""
-    parser.addoption("--url", help="the deployment that tests/live.py checks")
+    parser.addoption("--url", help="the deployment that tests/live_deployment.py checks")
     parser.addoption("--exchanges", help="the exchanges that tests/live_exchanges.py asks, as in AGGREGATOR_EXCHANGES")
 
 

@@ -85,7 +85,7 @@ def test_live(containers: Containers, url: str) -> None:
     """What `./test.sh live` asks of any deployment holds for the service, and for the one port of the replicas."""
     assert containers.all()
     wait_for(lambda: has_settled(url), HEAL_SECONDS, f"{url} ready without reasons, and done with its start")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live.py", "--url", url]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live_deployment.py", "--url", url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout
 

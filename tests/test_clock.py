@@ -129,9 +129,9 @@ def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
 def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
     """Where no exchange is asked, as in an API process."""
     told, right = TimeTold(machine.clock), machine.wall
-    told.take([price(timestamp=right - HOUR)])  # no step, nothing to tell
+    told.receive([price(timestamp=right - HOUR)])  # no step, nothing to tell
     machine.go(1, -HOUR)
-    told.take([price(timestamp=right)])
+    told.receive([price(timestamp=right)])
     assert machine.clock.now() == pytest.approx(right + 1)
     assert "disagree" in machine.clock.trouble
 

@@ -16,7 +16,7 @@ from aggregator.api.admission import STREAMS, Admission
 from aggregator.api.interrupted import Interrupted
 from aggregator.api.openapi.document import described
 from aggregator.api.policy import Policy
-from aggregator.api.request_id import Identified
+from aggregator.api.request_id import RequestIds
 from aggregator.api.responses import answer
 from aggregator.observability.metrics import Metrics
 
@@ -52,7 +52,7 @@ def build(
     )
     app.router.redirect_slashes = False
     inside = Interrupted(Admission(Bounded(app), most_in_flight, metrics))
-    return Identified(Counted((policy or Policy()).before(inside), metrics))
+    return RequestIds(Counted((policy or Policy()).before(inside), metrics))
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:

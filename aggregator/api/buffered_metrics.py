@@ -5,19 +5,19 @@ import asyncio
 from aggregator.models import Asset
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.durations import Durations
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.freshness_metrics import Ages
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.freshness_metrics import FreshnessMetrics
 
 _SECONDS = 0.1  # between two times of handing on
 
 
-class Tally:
+class BufferedMetrics:
     """Counts in plain numbers and hands them on ten times a second, and whenever the metrics are asked for.
 
     Each of Prometheus' counters takes a lock and, among workers, a write to a file; an answer adds to seven of them.
     """
 
-    def __init__(self, metrics: Metrics, accesses: Accesses, ages: Ages) -> None:
+    def __init__(self, metrics: Metrics, accesses: AccessCounts, ages: FreshnessMetrics) -> None:
         self._accesses = accesses
         self._ages = ages
         self._hits = (metrics.cache_hits, metrics.reads.labels("near"))
@@ -41,7 +41,7 @@ class Tally:
         """Hand on what has been counted."""
         reads, self._reads = self._reads, {}
         for symbol, count in reads.items():
-            self._accesses.note(self._assets[symbol], count)
+            self._accesses.record(self._assets[symbol], count)
         for counter, count in zip(self._statuses, self._counts, strict=True):
             counter.inc(count)
         for hits in self._hits:

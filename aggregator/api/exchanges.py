@@ -8,7 +8,7 @@ from aggregator.ports import ExchangeState
 UNKNOWN = "exchanges: no refresher tells of them"
 
 
-class Here:
+class LocalStatus:
     """`aggregator.ports.Watch` in a process that asks the exchanges itself."""
 
     def __init__(self, exchanges: Sequence[ExchangeState]) -> None:

@@ -18,7 +18,7 @@ from aggregator.observability.metrics import CONTENT_TYPE, Metrics
 from aggregator.ports import Lag, Store, Watch
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.resilience.group_commit import GroupCommit
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class OpsRoutes:
         stores: Mapping[str, Store],
         sinks: Sequence[GroupCommit],
         watch: Watch,
-        coverage: Coverage,
+        coverage: VenueCoverage,
         freshness: Freshness,
         lag: Lag | None,
         metrics: Metrics,

@@ -61,7 +61,7 @@ class Body:
         )
 
 
-class Bodies:
+class PriceBodies:
     """The bodies of the prices last asked for: one per asset, made at most once a second (and once as it turns stale).
 
     `time_ago` counts whole seconds of a price's age, so that is how long a body holds. `vary` are the headers by which

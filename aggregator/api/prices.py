@@ -10,7 +10,7 @@ from starlette.routing import Route
 from aggregator.api import responses as answers
 from aggregator.api.endpoint_labels import bound, missing, names_in, sorted_out
 from aggregator.api.keys import Keys
-from aggregator.api.price_bodies import Bodies, tag_of
+from aggregator.api.price_bodies import PriceBodies, tag_of
 from aggregator.api.recheck import Recheck
 from aggregator.api.responses import answer, asset_of, cacheable, refuse
 from aggregator.api.throttle import Throttle, TooSoon
@@ -29,7 +29,7 @@ class PriceRoutes:
         catalog: Catalog,
         prices: Prices,
         refresher: Throttle,
-        bodies: Bodies,
+        bodies: PriceBodies,
         keys: Keys,
         recheck: Recheck,
     ) -> None:

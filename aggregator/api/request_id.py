@@ -15,7 +15,7 @@ _SANE = re.compile(SANE.encode())
 _ANSWERS = ("http.response.start", "websocket.accept")
 
 
-class Identified:
+class RequestIds:
     """Takes the caller's id if it can be one, or makes one."""
 
     def __init__(self, app: ASGIApp) -> None:

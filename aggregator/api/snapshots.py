@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from aggregator.api.price_bodies import Bodies
+from aggregator.api.price_bodies import PriceBodies
 from aggregator.live.fanout import Fanout
-from aggregator.live.subscriber import Wanted
+from aggregator.live.subscriber import Subscription
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
 from aggregator.ports import Prices
@@ -75,7 +75,7 @@ class Snapshots:
         catalog: Catalog,
         prices: Prices,
         newest: NewestPrices,
-        bodies: Bodies,
+        bodies: PriceBodies,
         fanout: Fanout,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,10 +85,10 @@ class Snapshots:
         self._bodies = bodies
         self._fanout = fanout
         self._clock = clock
-        self._held: dict[Wanted, _Collection] = {}
-        self._flights: SingleFlight[Wanted, _Collection] = SingleFlight()
+        self._held: dict[Subscription, _Collection] = {}
+        self._flights: SingleFlight[Subscription, _Collection] = SingleFlight()
 
-    async def of(self, wanted: Wanted) -> Snapshot:
+    async def of(self, wanted: Subscription) -> Snapshot:
         """Return the prices of `wanted` as they are now. It is up to date until the caller awaits something."""
         held = self._held.get(wanted)
         if held is None or self._clock() - held.read_at >= _HOLDS_SECONDS:
@@ -100,7 +100,7 @@ class Snapshots:
         """Let those under way finish for at most `patience` seconds."""
         await self._flights.close(patience)
 
-    async def _read(self, wanted: Wanted) -> _Collection:
+    async def _read(self, wanted: Subscription) -> _Collection:
         assets = self._assets(wanted)
         collection = _Collection(assets, self._newest.changed, self._clock())
         for first in range(0, len(assets), _MOST_IN_PART):
@@ -124,13 +124,13 @@ class Snapshots:
     def _put(self, collection: _Collection, asset: Asset, price: Price) -> None:
         collection.put(price, self._bodies.of(asset, price).raw)
 
-    def _hold(self, wanted: Wanted, collection: _Collection) -> None:
+    def _hold(self, wanted: Subscription, collection: _Collection) -> None:
         self._held.pop(wanted, None)
         self._held[wanted] = collection
         if len(self._held) > _MOST_HELD:
             del self._held[next(iter(self._held))]
 
-    def _assets(self, wanted: Wanted) -> list[Asset]:
+    def _assets(self, wanted: Subscription) -> list[Asset]:
         found = [asset for tier in Tier if tier in wanted.tiers for asset in self._catalog.of(tier)]
         named = (asset for symbol in sorted(wanted.assets) if (asset := self._catalog.find(symbol)) is not None)
         return found + [asset for asset in named if asset.tier not in wanted.tiers]

@@ -18,7 +18,7 @@ from aggregator.api.stream import RETRY_AFTER
 from aggregator.api.stream_end import announce
 from aggregator.api.throttle import TokenBucket
 from aggregator.live.fanout import Fanout
-from aggregator.live.subscriber import Reader, Wanted
+from aggregator.live.subscriber import Subscriber, Subscription
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
@@ -70,7 +70,7 @@ class _Session:
     """One client: what it says is done, and what there is for it is sent, one after the other."""
 
     def __init__(
-        self, websocket: WebSocket, reader: Reader, catalog: Catalog, fanout: Fanout, snapshots: Snapshots
+        self, websocket: WebSocket, reader: Subscriber, catalog: Catalog, fanout: Fanout, snapshots: Snapshots
     ) -> None:
         self._websocket = websocket
         self._reader = reader
@@ -98,7 +98,7 @@ class _Session:
 
     async def _send_mail(self) -> bool:
         """Send what there is; return whether it was the last."""
-        mail = self._reader.take()
+        mail = self._reader.drain()
         for event in mail.events:
             await self._websocket.send_text(event.message)
         if mail.gap:
@@ -106,7 +106,7 @@ class _Session:
         if mail.end:
             await self._say({"type": "end", "msg": mail.end})
             await self._websocket.close(_RESTART, mail.end)
-        elif mail.snapshot_due and self._reader.wanted != Wanted():
+        elif mail.snapshot_due and self._reader.wanted != Subscription():
             await self._follow(self._reader.wanted)
         return bool(mail.end)
 
@@ -121,10 +121,10 @@ class _Session:
 
     async def _pause(self, bucket: TokenBucket) -> None:
         """Wait for this message's turn."""
-        wait = bucket.take(time.monotonic())
+        wait = bucket.acquire(time.monotonic())
         if wait:
             await asyncio.sleep(wait)
-            bucket.take(time.monotonic())
+            bucket.acquire(time.monotonic())
 
     async def _do(self, said: str | bytes) -> None:
         try:
@@ -138,8 +138,8 @@ class _Session:
         assets, unknown = sorted_out(list(dict.fromkeys(message.assets)), self._catalog)
         if unknown:
             await self._error(f"Not among our assets: {', '.join(one['asset'] for one in unknown)}"[:_LONGEST])
-        asked = Wanted(frozenset(asset.symbol for asset in assets), frozenset(message.tiers))
-        if asked == Wanted():
+        asked = Subscription(frozenset(asset.symbol for asset in assets), frozenset(message.tiers))
+        if asked == Subscription():
             if not unknown:
                 await self._error("Name assets or tiers")
         elif message.type == "subscribe":
@@ -148,7 +148,7 @@ class _Session:
             self._fanout.drop(self._reader, asked)
             await self._say_subscribed(self._reader.wanted)
 
-    async def _subscribe(self, asked: Wanted) -> None:
+    async def _subscribe(self, asked: Subscription) -> None:
         wanted = self._reader.wanted | asked
         if len(wanted.assets) > MOST_ASSETS:
             await self._error(f"{len(wanted.assets)} assets are too many: at most {MOST_ASSETS}, or name tiers")
@@ -156,13 +156,13 @@ class _Session:
         await self._say_subscribed(wanted)
         await self._follow(asked)
 
-    async def _follow(self, asked: Wanted) -> None:
+    async def _follow(self, asked: Subscription) -> None:
         snapshot = await self._snapshots.of(asked)
         self._fanout.follow(self._reader, asked, snapshot.last_id, snapshot.timestamps)
         for part in snapshot.parts:
             await self._websocket.send_text((b'{"type":"snapshot","prices":%b}' % part).decode())
 
-    async def _say_subscribed(self, wanted: Wanted) -> None:
+    async def _say_subscribed(self, wanted: Subscription) -> None:
         await self._say({"type": "subscribed", "assets": sorted(wanted.assets), "tiers": sorted(wanted.tiers)})
 
     async def _error(self, why: str) -> None:

@@ -12,7 +12,7 @@ from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, refuse
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.stream_end import SLOW, announce
 from aggregator.live.fanout import Fanout
-from aggregator.live.subscriber import EVERYTHING, Reader, Wanted
+from aggregator.live.subscriber import EVERYTHING, Subscriber, Subscription
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
@@ -50,7 +50,7 @@ class StreamRoute:
             self._fanout.count_dropped(ending.reason)
 
     async def _events(
-        self, reader: Reader, wanted: Wanted, unknown: bytes, last_id: str | None
+        self, reader: Subscriber, wanted: Subscription, unknown: bytes, last_id: str | None
     ) -> AsyncIterator[bytes]:
         """Yield what there is, as there is something."""
         yield _AGAIN
@@ -58,7 +58,7 @@ class StreamRoute:
             reader.renew()
         while True:
             await reader.news()
-            mail = reader.take()
+            mail = reader.drain()
             for first in range(0, len(mail.events), _SENT_AT_ONCE):
                 yield b"".join([event.sse for event in mail.events[first : first + _SENT_AT_ONCE]])
             if mail.gap:
@@ -70,7 +70,7 @@ class StreamRoute:
                 async for part in self._snapshot(reader, wanted, unknown):
                     yield part
 
-    async def _snapshot(self, reader: Reader, wanted: Wanted, unknown: bytes) -> AsyncIterator[bytes]:
+    async def _snapshot(self, reader: Subscriber, wanted: Subscription, unknown: bytes) -> AsyncIterator[bytes]:
         """Yield the current prices; the id comes with the last of them, as only who has them all can go on from it."""
         snapshot = await self._snapshots.of(wanted)
         self._fanout.follow(reader, wanted, snapshot.last_id, snapshot.timestamps)
@@ -79,13 +79,13 @@ class StreamRoute:
             yield _event("snapshot", part)
         yield _event("snapshot", last, b"id: %b\n" % snapshot.last_id.encode())
 
-    def _wanted(self, request: Request) -> tuple[Wanted, bytes]:
+    def _wanted(self, request: Request) -> tuple[Subscription, bytes]:
         """Return what the query names, and of what is none a part of the JSON; raises the answers 400 and 404."""
         named, tiers = request.query_params.getlist("assets"), request.query_params.getlist("tier")
         if named and tiers:
             raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot, or neither for all")
         if tiers:
-            return Wanted(tiers=_tiers(tiers)), b""
+            return Subscription(tiers=_tiers(tiers)), b""
         if not named:
             return EVERYTHING, b""
         assets, unknown = sorted_out(names_in(named), self._catalog)
@@ -93,7 +93,7 @@ class StreamRoute:
             malformed = all(one["reason"] == INVALID_SYMBOL for one in unknown)
             raise refuse(400, INVALID_SYMBOL) if malformed else refuse(404, NOT_FOUND)
         rest = b',"missing":%b' % encode(unknown) if unknown else b""
-        return Wanted(frozenset(asset.symbol for asset in assets)), rest
+        return Subscription(frozenset(asset.symbol for asset in assets)), rest
 
 
 def _tiers(lists: list[str]) -> frozenset[Tier]:

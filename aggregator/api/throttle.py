@@ -25,7 +25,7 @@ class TokenBucket:
         self._tokens = self._most
         self._at = now
 
-    def take(self, now: float) -> float:
+    def acquire(self, now: float) -> float:
         """Take a token and return 0, or return the seconds until there is one."""
         self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
         self._at = now
@@ -76,7 +76,7 @@ class Throttle:
         until = self._not_before.get(symbol)
         if until is not None:
             return TooSoon(f"{symbol} has just been refreshed: once every {self._cooldown:g} s is enough", until - now)
-        wait = self._bucket.take(now)
+        wait = self._bucket.acquire(now)
         return TooSoon(f"At most {self._rate:g} refreshes a second can be forced", wait) if wait else None
 
     async def _refresh(self, asset: Asset) -> Price | NoPrice:

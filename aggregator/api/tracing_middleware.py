@@ -36,7 +36,7 @@ class _Traced:
 
             async def noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    span.note("http.response.status_code", message["status"])
+                    span.record("http.response.status_code", message["status"])
                     if message["status"] >= _FIRST_FAULT:
                         span.fail("")
                 await send(message)

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from aggregator.errors import CannotGoOn
-from aggregator.exchanges.breaker import Rest
+from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector
 from aggregator.exchanges.recording import Header, RecordingFile
@@ -18,7 +18,7 @@ from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Exchange, Job
 from aggregator.prices.refresher import most_in_job, seconds_together
-from aggregator.prices.schedule import OwnWork
+from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
 from aggregator.runtime.exchanges import DIALECTS, Opened, Parts
 from aggregator.runtime.stores import catalog_of
@@ -66,7 +66,7 @@ async def _open(
     target: ExchangeTarget, settings: Settings, catalog: Catalog, file: RecordingFile, stack: AsyncExitStack
 ) -> Opened:
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    parts, dialect = Parts(settings, catalog, Rest(), http, Metrics()), DIALECTS[target.dialect]()
+    parts, dialect = Parts(settings, catalog, BreakerGroup(), http, Metrics()), DIALECTS[target.dialect]()
     url, slots, batch = target.url or dialect.public_url, settings.exchange_concurrency, settings.exchange_batch
     polled = RecordedExchange(target.name, url, dialect, http, parts.metrics, slots, batch, file)
     await polled.read_listing()
@@ -78,7 +78,7 @@ async def _open(
 
 async def _keep(exchange: Exchange, catalog: Catalog, tier: Tier) -> None:
     """Ask for the tier's assets in the jobs that a refresher would do, for ever; a few at a time, as it does."""
-    work = OwnWork(catalog, most_in_job([exchange], _LANE), together=seconds_together([exchange]))
+    work = LocalJobQueue(catalog, most_in_job([exchange], _LANE), together=seconds_together([exchange]))
     lane = asyncio.Semaphore(_LANE)
 
     async def do(job: Job) -> None:
@@ -90,4 +90,4 @@ async def _keep(exchange: Exchange, catalog: Catalog, tier: Tier) -> None:
     async with asyncio.TaskGroup() as jobs:
         while True:
             await lane.acquire()
-            jobs.create_task(do(await work.take(tier)))
+            jobs.create_task(do(await work.next_job(tier)))

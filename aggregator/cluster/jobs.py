@@ -1,8 +1,8 @@
-"""The refreshers' work, shared through Redis Streams: `<prefix>jobs:<tier>`, read by one consumer group.
+"""The job queue that refreshers share: one Redis Stream a tier, `<prefix>jobs:<tier>`, read by one consumer group.
 
-Every refresher keeps the same rota by Redis' clock and issues each job when it is due. A job's id is its due time, and
-a stream takes each id once: whoever is first has issued it for all. The group hands it to one of them; what a dead one
-has not finished is claimed by the others. While Redis is away, each does all by itself.
+Every refresher keeps the same schedule by Redis' clock and adds each job when it is due. A job's id is its due time.
+A stream takes each id once, so the first refresher adds the job for all. The group hands the job to one refresher; the
+others claim the jobs that a dead refresher has not finished. While Redis is away, each refresher does every job itself.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Job
-from aggregator.prices.schedule import Rota
-from aggregator.prices.tiers import TOGETHER, Catalog
+from aggregator.prices.schedule import TOGETHER, TierSchedule
+from aggregator.prices.tiers import Catalog
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import RedisClient, mapped
 
@@ -42,8 +42,8 @@ class _Lane:
         self.missed = 0
 
 
-class SharedWork:
-    """`aggregator.ports.Work`. `name` is this refresher's alone; a job under way for `abandoned` seconds is claimed."""
+class SharedJobQueue:
+    """`aggregator.ports.JobQueue`. `name` is unique; a job not done after `abandoned` seconds is claimed."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class SharedWork:
                 group.create_task(self._issue(tier, lane))
 
     @asynccontextmanager
-    async def filling(self, tier: Tier) -> AsyncIterator[None]:
+    async def warm_up_lock(self, tier: Tier) -> AsyncIterator[None]:
         """Keep the others from filling the tier at the same time; whoever comes next finds what is filled."""
         lock = self._redis.lock(self._fill + tier, timeout=_FILL_LOCK, blocking_timeout=_FILL_PATIENCE)
         try:
@@ -106,9 +106,9 @@ class SharedWork:
 
     def upcoming(self, tier: Tier) -> list[str]:
         """Return the tier's symbols, first whoever's turn comes next by Redis' clock."""
-        return self._rota(tier).upcoming()
+        return self._schedule_of(tier).upcoming()
 
-    async def take(self, tier: Tier) -> Job:
+    async def next_job(self, tier: Tier) -> Job:
         """Wait for the tier's next job: our own from while Redis was away, one a dead refresher left, or a new one."""
         backoff, lane = Backoff(_OWN_SECONDS), self._lanes[tier]
         while True:
@@ -142,13 +142,13 @@ class SharedWork:
         return missed
 
     async def _issue(self, tier: Tier, lane: _Lane) -> None:
-        rota, interval = self._rota(tier), self._catalog.cadence[tier].interval
+        schedule, interval = self._schedule_of(tier), self._catalog.cadence[tier].interval
         while True:
-            if rota.next_due > self._clock.now() + interval:  # Redis' clock was set back
-                rota = self._rota(tier)
-            await asyncio.sleep(max(_TICK, rota.next_due - self._clock.now()))
-            jobs = rota.take(self._clock.now())
-            lane.missed += rota.pop_missed()
+            if schedule.next_due > self._clock.now() + interval:  # Redis' clock was set back
+                schedule = self._schedule_of(tier)
+            await asyncio.sleep(max(_TICK, schedule.next_due - self._clock.now()))
+            jobs = schedule.pop_due(self._clock.now())
+            lane.missed += schedule.pop_missed()
             try:
                 with mapped():
                     await self._add(tier, jobs)
@@ -156,13 +156,13 @@ class SharedWork:
                 lane.own.extend(jobs)
                 self._metrics.jobs.labels(tier.value, "own").inc(len(jobs))
 
-    def _rota(self, tier: Tier) -> Rota:
-        """Return the rota from now on: what was due before we came was somebody else's to issue, or is filled."""
+    def _schedule_of(self, tier: Tier) -> TierSchedule:
+        """Return the schedule from now on: what was due before we came was somebody else's to issue, or is filled."""
         # From one moment for all, so that due times are equal bits.
-        rota = Rota(self._catalog, tier, self._most, 0.0, self._together)
-        rota.take(self._clock.now())
-        rota.pop_missed()
-        return rota
+        schedule = TierSchedule(self._catalog, tier, self._most, 0.0, self._together)
+        schedule.pop_due(self._clock.now())
+        schedule.pop_missed()
+        return schedule
 
     async def _add(self, tier: Tier, jobs: Sequence[Job]) -> None:
         """Put the jobs into the stream unless they are there already, and let go of what nobody will do any more."""

@@ -7,7 +7,7 @@ import msgspec
 
 from aggregator.models import encode
 from aggregator.prices.popularity import NEGLIGIBLE
-from aggregator.prices.ranking import HALF_LIFE, Decide, Seats
+from aggregator.prices.ranking import HALF_LIFE, Decide, Slots
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _decoder = msgspec.json.Decoder(dict[str, str])
@@ -19,7 +19,7 @@ class RedisScores:
     def __init__(self, client: RedisClient) -> None:
         self._redis = client.redis
         self._accesses = f"{client.prefix}accesses"
-        self._seats = f"{client.prefix}seats"
+        self._slots = f"{client.prefix}seats"
         self._lock = f"{client.prefix}ranking"
 
     async def add(self, counts: Mapping[str, int]) -> None:
@@ -38,17 +38,17 @@ class RedisScores:
             if not await self._redis.set(self._lock, "", nx=True, px=round(interval * 1000)):
                 return
             held: Any = await self._redis.zrange(self._accesses, 0, -1, withscores=True)
-            seats = decide({symbol.decode(errors="replace"): score for symbol, score in held})
+            slots = decide({symbol.decode(errors="replace"): score for symbol, score in held})
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(self._seats, encode(seats))
+                pipe.set(self._slots, encode(slots))
                 pipe.zunionstore(self._accesses, {self._accesses: 0.5 ** (interval / HALF_LIFE)})
                 pipe.zremrangebyscore(self._accesses, "-inf", f"({NEGLIGIBLE}")
                 await pipe.execute()
 
-    async def seats(self) -> Seats:
-        """As `Scores.seats`; what is there and cannot be read gives nobody a seat."""
+    async def slots(self) -> Slots:
+        """As `Scores.slots`; what is there and cannot be read gives nobody a slot."""
         with mapped():
-            raw = await self._redis.get(self._seats)
+            raw = await self._redis.get(self._slots)
         try:
             return _decoder.decode(raw or b"{}")
         except UNREADABLE:

@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio.client import PubSub
 
 from aggregator.errors import StoreUnavailable
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import decode_prices
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
@@ -17,10 +17,10 @@ _LONGEST_PAUSE = 1.0  # seconds between attempts to subscribe again
 _QUIET_SECONDS = 1.0  # without a message, after which the connection has to prove that it lives
 
 
-class RedisFeed:
+class RedisPriceFeed:
     """Listens for ever. The hub hears when it is cut off: what is published meanwhile is missed, and never comes."""
 
-    def __init__(self, client: RedisClient, hub: Hub) -> None:
+    def __init__(self, client: RedisClient, hub: Bus) -> None:
         self._redis = client.redis
         self._prices = client.channel("prices")
         self._others: dict[str, Callable[[bytes], None]] = {}
@@ -55,7 +55,7 @@ class RedisFeed:
             with mapped():
                 message = await self._next(pubsub)
             if message["type"] == "message":
-                self._take(message["channel"].decode(), message["data"])
+                self._receive(message["channel"].decode(), message["data"])
             elif message["type"] == "subscribe" and message["channel"] == self._prices.encode():
                 self._hub.connect()
                 self.subscribed.set()
@@ -72,7 +72,7 @@ class RedisFeed:
             raise StoreUnavailable("Redis: the subscription is silent")
         return message
 
-    def _take(self, channel: str, data: bytes) -> None:
+    def _receive(self, channel: str, data: bytes) -> None:
         try:
             if channel == self._prices:
                 self._hub.publish(decode_prices(data))

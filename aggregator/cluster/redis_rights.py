@@ -106,7 +106,7 @@ async def _rank(client: RedisClient) -> None:
     scores = RedisScores(client)
     await scores.add({"doctor": 1})
     await scores.rank(_EXPIRE_MS / 1000, lambda _: {})
-    await scores.seats()
+    await scores.slots()
     await _remove(client, *(f"{client.prefix}{name}" for name in ("accesses", "seats", "ranking")))
 
 

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from aggregator.cluster.consumer_group import Entry, Group
-from aggregator.cluster.price_feed import RedisFeed
+from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, encode
 from aggregator.observability.tracing import UNTRACED, Tracer
@@ -39,7 +39,7 @@ _decoder = msgspec.json.Decoder(_Outcome)
 class RemoteRefresh:
     """`aggregator.ports.Refresh` by a refresher somewhere; if none answers within `patience` seconds: no price."""
 
-    def __init__(self, client: RedisClient, feed: RedisFeed, patience: float, tracer: Tracer = UNTRACED) -> None:
+    def __init__(self, client: RedisClient, feed: RedisPriceFeed, patience: float, tracer: Tracer = UNTRACED) -> None:
         self._redis = client.redis
         self._tracer = tracer
         self._stream = f"{client.prefix}refreshes"
@@ -47,7 +47,7 @@ class RemoteRefresh:
         self._patience = patience
         self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
         self._waiting: dict[str, asyncio.Future[Price | NoPrice]] = {}
-        feed.subscribe(self._channel, self._take)
+        feed.subscribe(self._channel, self._receive)
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Ask, and wait for the answer; callers at the same moment share one question."""
@@ -78,7 +78,7 @@ class RemoteRefresh:
         with mapped():
             await self._redis.xadd(self._stream, dict(request.items()), maxlen=_MOST_WAITING)
 
-    def _take(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         said = _decoder.decode(data)
         outcome = said.price or said.no_price
         if outcome is not None:

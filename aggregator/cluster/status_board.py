@@ -55,7 +55,7 @@ class _Told(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(list[_Told])
 
 
-class Board:
+class StatusBoard:
     """`aggregator.ports.Watch` through Redis."""
 
     def __init__(self, client: RedisClient) -> None:
@@ -73,7 +73,7 @@ class Board:
         views = [_read(held[name], now) for name in sorted(held)]
         return [view for view in views if view]
 
-    async def tell(self, name: str, exchanges: Sequence[ExchangeState]) -> None:
+    async def report(self, name: str, exchanges: Sequence[ExchangeState]) -> None:
         """Say what the refresher `name` sees of its exchanges, for a few seconds. Raises StoreUnavailable."""
         told = encode([msgspec.convert(one, _Told, from_attributes=True) for one in exchanges])
         with mapped():
@@ -81,10 +81,10 @@ class Board:
             await saying
 
 
-class Teller:
+class StatusReporter:
     """Tells the board how this process' exchanges do, once a second."""
 
-    def __init__(self, board: Board, name: str, exchanges: Sequence[ExchangeState]) -> None:
+    def __init__(self, board: StatusBoard, name: str, exchanges: Sequence[ExchangeState]) -> None:
         self._board = board
         self._name = name
         self._exchanges = exchanges
@@ -94,7 +94,7 @@ class Teller:
         """Tell; never returns."""
         while True:
             try:
-                await self._board.tell(self._name, self._exchanges)
+                await self._board.report(self._name, self._exchanges)
             except StoreUnavailable as error:
                 self._log.debug("exchanges_not_told", error=str(error))
             await asyncio.sleep(_SECONDS)

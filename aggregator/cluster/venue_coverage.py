@@ -12,7 +12,7 @@ import structlog
 
 from aggregator.errors import StoreUnavailable
 from aggregator.models import encode
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _SECONDS = 2.0  # between two looks
@@ -28,10 +28,10 @@ class _Told(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Told)
 
 
-class CoverageTeller:
+class CoverageReporter:
     """Tells what `coverage` knows whenever it has changed."""
 
-    def __init__(self, client: RedisClient, coverage: Coverage) -> None:
+    def __init__(self, client: RedisClient, coverage: VenueCoverage) -> None:
         self._redis = client.redis
         self._key = f"{client.prefix}venues"
         self._coverage = coverage
@@ -44,13 +44,13 @@ class CoverageTeller:
         while True:
             if told != self._coverage.counts or time() >= tell_at:
                 try:
-                    await self.tell()
+                    await self.report()
                     told, tell_at = self._coverage.counts, time() + _AGAIN
                 except StoreUnavailable as error:
                     self._log.debug("coverage_not_told", error=str(error))
             await asyncio.sleep(_SECONDS)
 
-    async def tell(self) -> None:
+    async def report(self) -> None:
         """Tell it now. Raises StoreUnavailable."""
         said = encode(_Told(self._coverage.need, dict(self._coverage.venues)))
         with mapped():
@@ -63,7 +63,7 @@ class CoverageTeller:
 class CoverageListener:
     """Lets `coverage` know what a refresher tells."""
 
-    def __init__(self, client: RedisClient, coverage: Coverage) -> None:
+    def __init__(self, client: RedisClient, coverage: VenueCoverage) -> None:
         self._redis = client.redis
         self._key = f"{client.prefix}venues"
         self._coverage = coverage
@@ -93,4 +93,4 @@ class CoverageListener:
             told = _decoder.decode(said or b"")
         except UNREADABLE:
             return
-        self._coverage.take(told.venues, told.need)
+        self._coverage.replace(told.venues, told.need)

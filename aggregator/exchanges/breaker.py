@@ -1,7 +1,7 @@
 """A circuit breaker per exchange: stop asking who keeps failing, and find out gently when it is back.
 
 The states and counts are aiobreaker's; what 1.2.0 gets wrong under concurrency is kept away from it. It never wraps a
-call. The guard admits the call, runs it, and only then tells the breaker the outcome, in one synchronous step:
+call. The breaker admits the call, runs it, and only then tells the breaker the outcome, in one synchronous step:
 
 | state     | call may pass                                  | failure     | success                                 |
 | --------- | ---------------------------------------------- | ----------- | --------------------------------------- |
@@ -33,7 +33,7 @@ _NAMES = {
 }
 
 
-class Rest:
+class BreakerGroup:
     """For how many seconds the breakers of a process' exchanges rest: `usual`, and `brief` while all of them are open.
 
     Then there are no prices any more, and whoever is back first has to be found at once. One probe at a time is all it
@@ -43,42 +43,42 @@ class Rest:
     def __init__(self, usual: float = 30.0, brief: float = 30.0) -> None:
         self.usual = usual
         self._brief = brief
-        self._guards: list[Guard] = []
+        self._breakers: list[CircuitBreaker] = []
 
-    def join(self, guard: "Guard") -> None:
-        """Take in one exchange's guard."""
-        self._guards.append(guard)
+    def join(self, breaker: "CircuitBreaker") -> None:
+        """Take in one exchange's breaker."""
+        self._breakers.append(breaker)
 
     def shorten(self) -> None:
         """Make the rest of all of them brief if nobody is left to ask."""
-        if not any(guard.state == "closed" for guard in self._guards):
-            for guard in self._guards:
-                guard.rest = self._brief
+        if not any(breaker.state == "closed" for breaker in self._breakers):
+            for breaker in self._breakers:
+                breaker.rest = self._brief
 
 
-class Guard:
+class CircuitBreaker:
     """Admits calls to one exchange. `on_change` hears each new state once in effect, and the error that led to it."""
 
     def __init__(
         self,
         clock: Callable[[], float],
         on_change: Callable[[str, ExchangeError | None], None],
-        rest: Rest | None = None,
+        rest: BreakerGroup | None = None,
         failures: int = 5,
         probes: int = 2,
     ) -> None:
         self._clock = clock
         self._on_change = on_change
-        self._together = rest or Rest()
-        self._together.join(self)
-        self.rest = self._together.usual  # seconds, of an open breaker
+        self._group = rest or BreakerGroup()
+        self._group.join(self)
+        self.rest = self._group.usual  # seconds, of an open breaker
         self._probes = probes
         self._breaker = aiobreaker.CircuitBreaker(
             fail_max=failures,
-            timeout_duration=timedelta(0),  # the guard keeps the time
+            timeout_duration=timedelta(0),  # the breaker keeps the time
             state_storage=CircuitMemoryStorage(CircuitBreakerState.CLOSED),
         )
-        self._era = 0  # counts changes of state: an outcome from an earlier one is nobody's business any more
+        self._generation = 0  # counts changes of state: an outcome from an earlier one is nobody's business any more
         self._opened_at = 0.0
         self._good_probes = 0
         self._probing = False
@@ -91,19 +91,19 @@ class Guard:
     async def call(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` and return its result. Raises BreakerOpen when it may not run, or what `work` raises."""
         probe = self._admit()
-        era = self._era
+        generation = self._generation
         try:
             result = await work()
         except ExchangeError as error:
             if error.counts:
-                self._note(era, error)
+                self._record(generation, error)
             raise
         else:
-            self._note(era, None)
+            self._record(generation, None)
             return result
         finally:
-            # also on cancellation; a probe of an earlier era has no slot to give back
-            if probe and era == self._era:
+            # also on cancellation; a probe of an earlier generation has no slot to give back
+            if probe and generation == self._generation:
                 self._probing = False
 
     def check(self) -> None:
@@ -123,8 +123,8 @@ class Guard:
         self._probing = True
         return True
 
-    def _note(self, era: int, error: ExchangeError | None) -> None:
-        if era != self._era:
+    def _record(self, generation: int, error: ExchangeError | None) -> None:
+        if generation != self._generation:
             return
         state = self._breaker.current_state
         if error is None and state is CircuitBreakerState.CLOSED and self._breaker.fail_counter == 0:
@@ -133,9 +133,9 @@ class Guard:
             self._good_probes += 1
             if self._good_probes < self._probes:
                 return
-        self._enter(lambda: self._tell(error), error)
+        self._enter(lambda: self._report(error), error)
 
-    def _tell(self, error: ExchangeError | None) -> None:
+    def _report(self, error: ExchangeError | None) -> None:
         """Report one outcome to aiobreaker, which raises it again: the error itself, or its own when it trips."""
 
         def outcome() -> None:
@@ -146,17 +146,17 @@ class Guard:
             self._breaker.call(outcome)
 
     def _enter(self, step: Callable[[], None], error: ExchangeError | None) -> None:
-        """Take a step that may change the state; if it did, begin a new era and say so."""
+        """Take a step that may change the state; if it did, begin a new generation and say so."""
         before = self._breaker.current_state
         step()
         after = self._breaker.current_state
         if after is before:
             return
-        self._era += 1
+        self._generation += 1
         self._good_probes = 0
         self._probing = False
         if after is CircuitBreakerState.OPEN:
             self._opened_at = self._clock()
-            self.rest = self._together.usual
-            self._together.shorten()
+            self.rest = self._group.usual
+            self._group.shorten()
         self._on_change(_NAMES[after], error)

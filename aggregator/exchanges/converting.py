@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from aggregator.errors import printable
-from aggregator.exchanges.around import AroundExchange
+from aggregator.exchanges.wrapped import WrappedExchange
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
 from aggregator.ports import Exchange
 from aggregator.prices.conversion import Conversions, Source, convert
 from aggregator.prices.tiers import Catalog
 
 
-class ConvertingExchange(AroundExchange):
+class ConvertingExchange(WrappedExchange):
     """Answers for btcusd with its btcusdt x our usdtusd where it does not list btcusd itself.
 
     Only there, so that it has one voice in every price, as any other. `rate` returns our newest price of a rate.

@@ -52,7 +52,7 @@ class Limit(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Budget(msgspec.Struct, frozen=True):
+class Bucket(msgspec.Struct, frozen=True):
     """The token bucket that keeps an exchange's documented limits: `burst` tokens, refilled at `a_second`.
 
     In calls, or in the weights that the exchange gives its calls. A bucket lets `burst + a_second * seconds` through in
@@ -73,7 +73,7 @@ class Dialect(Protocol):
 
     public_url: str  # used when the settings give only a name; empty when there is none
     most_symbols: int  # in one call; with 1, path and parse get one market each time
-    budget: Budget | None = None  # none: ask as often as the settings say
+    budget: Bucket | None = None  # none: ask as often as the settings say
     listing: str = ""  # the path that tells every market; empty: it has none, and is asked for whatever there is
     listing_cost: float = 1
     days: str = ""  # the path that tells the last 24 hours of every market in one answer; empty: there is none

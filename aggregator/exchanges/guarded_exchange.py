@@ -14,11 +14,11 @@ from typing import TypeVar
 import structlog
 
 from aggregator.errors import ExchangeError, NotListed, RateLimited
-from aggregator.exchanges.breaker import Guard, Rest
-from aggregator.exchanges.dialect import Budget, Market, Tickers
+from aggregator.exchanges.breaker import BreakerGroup, CircuitBreaker
+from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.listing import Listing
-from aggregator.exchanges.rate_limit import Allowance
-from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, Quiet
+from aggregator.exchanges.rate_limit import RateLimiter
+from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, Cooldown
 from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.observability.metrics import BREAKER_STATES, Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
@@ -37,8 +37,8 @@ class GuardedExchange(ABC):
         metrics: Metrics,
         concurrency: int,
         batch: int,
-        budget: Budget | None,
-        rest: Rest | None = None,
+        budget: Bucket | None,
+        rest: BreakerGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         tracer: Tracer = UNTRACED,
@@ -53,9 +53,9 @@ class GuardedExchange(ABC):
         self._slots = asyncio.Semaphore(concurrency)
         self._listing = Listing(self._name_of)
         self.listing_doubted = asyncio.Event()  # set when it refuses a pair that its listing has
-        self._guard = Guard(clock, self._breaker_changed, rest)
-        self._quiet = Quiet(clock)
-        self._allowance = None if budget is None else Allowance(budget)
+        self._breaker = CircuitBreaker(clock, self._breaker_changed, rest)
+        self._quiet = Cooldown(clock)
+        self._allowance = None if budget is None else RateLimiter(budget)
         self._metrics = metrics
         self._requests = metrics.exchange_requests.labels(name)
         self._seconds = metrics.exchange_seconds.labels(name)
@@ -68,7 +68,7 @@ class GuardedExchange(ABC):
         self._told_quiet = -1.0  # not yet: what was never told is not shown
         self._in_vain = False  # whether the last call brought no ticker
         self._log = structlog.get_logger().bind(exchange=name)
-        self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._guard.state])
+        self._metrics.breaker_state.labels(name).set(BREAKER_STATES[self._breaker.state])
 
     @abstractmethod
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
@@ -93,7 +93,7 @@ class GuardedExchange(ABC):
     @property
     def breaker_state(self) -> str:
         """One of closed, open and half-open."""
-        return self._guard.state
+        return self._breaker.state
 
     @property
     def idle_seconds(self) -> float | None:
@@ -126,8 +126,8 @@ class GuardedExchange(ABC):
             self._check()
             if self._allowance is not None:
                 await self._allowance.wait_turn(self._listing_cost, hot=False)
-                await self._allowance.take(self._listing_cost)
-            self._listing.take(await self._heeded(self._list()))
+                await self._allowance.acquire(self._listing_cost)
+            self._listing.replace(await self._heeded(self._list()))
             self.listing_doubted.clear()
         except ExchangeError as error:
             self._log.warning("listing_unread", reason=error.reason.value, error=str(error))
@@ -177,14 +177,14 @@ class GuardedExchange(ABC):
 
     async def _guarded(self, markets: Sequence[Market], *, hot: bool) -> Tickers:
         self._check()
-        self._guard.check()  # before the queues for a turn and a slot: a hanging exchange may hold every one of them
+        self._breaker.check()  # before the queues for a turn and a slot: a hanging exchange may hold every one of them
         if self._allowance is not None:
             await self._allowance.wait_turn(self._cost(len(markets)), hot=hot)
         async with self._slots:
             if self._allowance is not None:
-                await self._allowance.take(self._cost(len(markets)))  # last: what has tokens must be sent at once
-            self._check()  # before the guard, whose probe would be spent on it
-            return await self._guard.call(lambda: self._traced_call(markets))
+                await self._allowance.acquire(self._cost(len(markets)))  # last: what has tokens must be sent at once
+            self._check()  # before the breaker, whose probe would be spent on it
+            return await self._breaker.call(lambda: self._traced_call(markets))
 
     def _check(self) -> None:
         """Raise RateLimited while the exchange is to be left alone."""

@@ -19,7 +19,7 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.breaker import Rest
+from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
 from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
@@ -81,7 +81,7 @@ class HttpExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         batch: int | None = None,
-        rest: Rest | None = None,
+        rest: BreakerGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         tracer: Tracer = UNTRACED,
@@ -149,7 +149,7 @@ class HttpExchange(GuardedExchange):
         patience = self._http.timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._http.get(url, allow_redirects=False, timeout=patience, middlewares=()) as response:
-                self._heed(response.status, response.headers)
+                self._honour_pauses(response.status, response.headers)
                 body = await (_body(response, most) if response.status == _WELL else _beginning(response))
         except TimeoutError as error:
             raise ExchangeTimeout("no answer in time") from error
@@ -159,7 +159,7 @@ class HttpExchange(GuardedExchange):
             raise ExchangeUnreachable(type(error).__name__) from error
         return Reply(response.status, response.headers, body, self._now())
 
-    def _heed(self, status: int, headers: Mapping[str, str]) -> None:
+    def _honour_pauses(self, status: int, headers: Mapping[str, str]) -> None:
         """Be quiet for as long as the answer says, whatever else it is; or as long as we think best after a 429."""
         now = self._now()
         asked = retry_after(headers.get("Retry-After", ""), headers.get("Date", ""), now)

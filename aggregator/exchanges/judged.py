@@ -1,11 +1,11 @@
 """An exchange with what became of its tickers, which only the refresher knows."""
 
-from aggregator.exchanges.around import AroundExchange
+from aggregator.exchanges.wrapped import WrappedExchange
 from aggregator.ports import Exchange
 from aggregator.prices.rejections import Rejections
 
 
-class JudgedExchange(AroundExchange):
+class JudgedExchange(WrappedExchange):
     """As `inner`, and it says why its tickers are rejected, as `rejections` has it."""
 
     def __init__(self, inner: Exchange, rejections: Rejections) -> None:

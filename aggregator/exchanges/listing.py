@@ -22,7 +22,7 @@ class Listing:
         """How many pairs are traded; None before a listing was read."""
         return None if self._markets is None else sum(market.trading for market in self._markets.values())
 
-    def take(self, markets: Iterable[Market]) -> None:
+    def replace(self, markets: Iterable[Market]) -> None:
         """Know these and no others; of two of the same symbol, the one that is traded. An empty one says nothing."""
         found: dict[str, Market] = {}
         for market in markets:

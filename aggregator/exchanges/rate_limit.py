@@ -9,7 +9,7 @@ import asyncio
 from aiolimiter import AsyncLimiter
 
 from aggregator.errors import RateLimited
-from aggregator.exchanges.dialect import Budget
+from aggregator.exchanges.dialect import Bucket
 
 PATIENCE = 1.5  # seconds a call waits for its turn; then there is a reason instead of a ticker
 _MOST_PATIENCE = 5.0  # seconds, where a turn comes so rarely that a few calls at the same moment need more than that
@@ -17,7 +17,7 @@ _IN_LINE = 3  # calls that may wait at the same moment: one per tier
 _NOT_HOT = 0.75  # of the rate
 
 
-class Allowance:
+class RateLimiter:
     """The rate limiter of one exchange. aiolimiter refills steadily and serves waiting calls in their order.
 
     A call first takes its turn (`wait_turn`), which is what holds back cold work, and then, when nothing else stands
@@ -25,7 +25,7 @@ class Allowance:
     with those that took theirs meanwhile, and more would be sent at once than the exchange allows.
     """
 
-    def __init__(self, budget: Budget, patience: float | None = None) -> None:
+    def __init__(self, budget: Bucket, patience: float | None = None) -> None:
         self._all = AsyncLimiter(budget.burst, budget.burst / budget.a_second)
         not_hot = max(budget.burst * _NOT_HOT, min(1.0, budget.burst))  # a bucket below one call would never admit any
         self._not_hot = AsyncLimiter(not_hot, not_hot / (budget.a_second * _NOT_HOT))
@@ -37,7 +37,7 @@ class Allowance:
         if not hot:
             await self._acquire(self._not_hot, cost)
 
-    async def take(self, cost: float) -> None:
+    async def acquire(self, cost: float) -> None:
         """Wait until the call may be sent. Raises RateLimited when that would take too long."""
         await self._acquire(self._all, cost)
 

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
-from aggregator.exchanges.around import AroundExchange
-from aggregator.exchanges.breaker import Rest
+from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.dialect import Dialect, Market, Tickers
 from aggregator.exchanges.headers import Headers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
 from aggregator.exchanges.recording import Record, Recording, RecordingFile, body_fields, kept
+from aggregator.exchanges.wrapped import WrappedExchange
 from aggregator.models import Asset, LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
@@ -107,7 +107,7 @@ class ReplayedExchange(HttpExchange):
         metrics: Metrics,
         concurrency: int,
         batch: int,
-        rest: Rest | None,
+        rest: BreakerGroup | None,
         now: Callable[[], float],
         tracer: Tracer = UNTRACED,
     ) -> None:
@@ -147,7 +147,7 @@ class ReplayedExchange(HttpExchange):
         if record.error is not None:
             raise _ERRORS.get(record.error, ExchangeUnreachable)(record.detail)
         headers = Headers(record.headers)
-        self._heed(record.status, headers)
+        self._honour_pauses(record.status, headers)
         return Reply(record.status, headers, record.body, record.at)
 
     def _missing(self, symbol: str) -> ExchangeError:
@@ -188,7 +188,7 @@ def replayed(recording: Recording, now: Callable[[], float]) -> Connect:
     return connect
 
 
-class Shifted(AroundExchange):
+class Shifted(WrappedExchange):
     """An exchange of another time, `seconds` ago, as one of now."""
 
     def __init__(self, inner: Exchange, seconds: float) -> None:

@@ -19,7 +19,7 @@ FIRST_OWN, LONGEST_OWN = 1.0, 60.0  # seconds, where it says nothing
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
-class Quiet:
+class Cooldown:
     """Until when not to ask. Times are seconds of the monotonic `clock`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

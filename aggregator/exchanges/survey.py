@@ -27,5 +27,5 @@ class SurveyedExchange(HttpExchange):
     async def _whole(self, path: str, cost: float) -> Answer:
         if self._allowance is not None:
             await self._allowance.wait_turn(cost, hot=True)
-            await self._allowance.take(cost)
+            await self._allowance.acquire(cost)
         return self._good(await self._send(path, _MOST_BYTES, _SECONDS, ()))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Literal
 
-from aggregator.live.subscriber import Event, Reader, Wanted
+from aggregator.live.subscriber import Event, Subscriber, Subscription
 from aggregator.models import Asset, Price, Tier, encode, price_body
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
@@ -58,10 +58,10 @@ class Fanout:
         self._number = 0
         self._kept: deque[Event] = deque(maxlen=kept)
         self._sent: dict[str, float] = {}  # timestamp of each asset's last event
-        self._readers: set[Reader] = set()
-        self._by_tier: dict[Tier, set[Reader]] = {tier: set() for tier in Tier}
-        self._by_asset: dict[str, set[Reader]] = {}
-        self._to_wake: dict[Reader, None] = {}
+        self._readers: set[Subscriber] = set()
+        self._by_tier: dict[Tier, set[Subscriber]] = {tier: set() for tier in Tier}
+        self._by_asset: dict[str, set[Subscriber]] = {}
+        self._to_wake: dict[Subscriber, None] = {}
         self._waking = False
 
     @property
@@ -77,9 +77,9 @@ class Fanout:
         return f"{self._epoch}-{self._number}"
 
     @contextmanager
-    def reading(self, kind: Kind) -> Iterator[Reader]:
+    def reading(self, kind: Kind) -> Iterator[Subscriber]:
         """Let someone read as long as the block lasts; it wants nothing yet."""
-        reader = Reader()
+        reader = Subscriber()
         expiry = None
         if self._seconds is not None:
             expiry = asyncio.get_running_loop().call_later(self._seconds, self._end, reader, "expired", EXPIRED)
@@ -93,11 +93,11 @@ class Fanout:
             self._metrics.stream_subscribers.labels(kind).dec()
             if expiry is not None:
                 expiry.cancel()
-            self._want(reader, Wanted())
+            self._want(reader, Subscription())
             self._readers.discard(reader)
             self._to_wake.pop(reader, None)
 
-    def resume(self, reader: Reader, wanted: Wanted, last_id: str) -> bool:
+    def resume(self, reader: Subscriber, wanted: Subscription, last_id: str) -> bool:
         """Let it go on behind that event; return False, with the gap said, where what came since is not kept."""
         since = self.since(last_id)
         if since is None:
@@ -107,7 +107,7 @@ class Fanout:
         reader.resume([event for event in since if wanted.has(event)])
         return True
 
-    def follow(self, reader: Reader, wanted: Wanted, last_id: str, shown: Mapping[str, float]) -> None:
+    def follow(self, reader: Subscriber, wanted: Subscription, last_id: str, shown: Mapping[str, float]) -> None:
         """Let it have the prices of `wanted` too: those behind that event and newer than what it is `shown`."""
         self._want(reader, reader.wanted | wanted)
         since = self.since(last_id)
@@ -119,7 +119,7 @@ class Fanout:
         new = [event for event in since if wanted.has(event) and event.timestamp > shown.get(event.asset, 0.0)]
         reader.wait_for([*kept, *new])
 
-    def drop(self, reader: Reader, wanted: Wanted) -> None:
+    def drop(self, reader: Subscriber, wanted: Subscription) -> None:
         """Let it have no more prices of these."""
         self._want(reader, reader.wanted - wanted)
         reader.wait_for([event for event in reader.waiting if reader.wanted.has(event)])
@@ -132,7 +132,7 @@ class Fanout:
             return None
         return list(islice(reversed(self._kept), missing))[::-1]
 
-    def take(self, prices: Sequence[Price]) -> None:
+    def receive(self, prices: Sequence[Price]) -> None:
         """Hand on new prices of listed assets.
 
         A price is passed over when this process has sent it before (the cache was emptied and got it again from
@@ -177,7 +177,7 @@ class Fanout:
         """Count a stream that we have ended."""
         self._metrics.stream_dropped.labels(reason).inc()
 
-    def _end(self, reader: Reader, reason: str, why: str) -> None:
+    def _end(self, reader: Subscriber, reason: str, why: str) -> None:
         self.count_dropped(reason)
         reader.end(why)
 
@@ -186,7 +186,7 @@ class Fanout:
         self._epoch = secrets.token_hex(4)
         self._kept.clear()
 
-    def _want(self, reader: Reader, wanted: Wanted) -> None:
+    def _want(self, reader: Subscriber, wanted: Subscription) -> None:
         """Hand the reader what is `wanted` from now on, and nothing else."""
         for tier in reader.wanted.tiers - wanted.tiers:
             self._by_tier[tier].discard(reader)

@@ -25,7 +25,7 @@ class Event:
         self.message = (b'{"type":"price","price":%b}' % body).decode()
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Subscription(msgspec.Struct, frozen=True):
     """Which prices: of these assets, and of whatever is in these tiers."""
 
     assets: frozenset[str] = frozenset()
@@ -35,17 +35,17 @@ class Wanted(msgspec.Struct, frozen=True):
         """Whether the event is of one of them."""
         return event.tier in self.tiers or event.asset in self.assets
 
-    def __or__(self, other: "Wanted") -> "Wanted":
-        return Wanted(self.assets | other.assets, self.tiers | other.tiers)
+    def __or__(self, other: "Subscription") -> "Subscription":
+        return Subscription(self.assets | other.assets, self.tiers | other.tiers)
 
-    def __sub__(self, other: "Wanted") -> "Wanted":
-        return Wanted(self.assets - other.assets, self.tiers - other.tiers)
-
-
-EVERYTHING = Wanted(tiers=frozenset(Tier))
+    def __sub__(self, other: "Subscription") -> "Subscription":
+        return Subscription(self.assets - other.assets, self.tiers - other.tiers)
 
 
-class Mail(msgspec.Struct, frozen=True):
+EVERYTHING = Subscription(tiers=frozenset(Tier))
+
+
+class Batch(msgspec.Struct, frozen=True):
     """What there is for a reader, to be sent in this order."""
 
     events: Sequence[Event] = ()
@@ -54,11 +54,11 @@ class Mail(msgspec.Struct, frozen=True):
     end: str = ""
 
 
-class Reader:
+class Subscriber:
     """What waits is bounded: first by number, then by there being so many assets."""
 
     def __init__(self) -> None:
-        self.wanted = Wanted()  # for `Fanout` to change
+        self.wanted = Subscription()  # for `Fanout` to change
         self._resumed: Sequence[Event] = ()
         self._waiting: dict[int | str, Event] = {}  # by number; by asset once it has fallen behind
         self._behind = False
@@ -118,10 +118,10 @@ class Reader:
         """Wait until there is something to take."""
         await self._news.wait()
 
-    def take(self) -> Mail:
+    def drain(self) -> Batch:
         """Hand over all there is."""
         self._news.clear()
-        mail = Mail([*self._resumed, *self._waiting.values()], self._gap, self._snapshot_due, self._end)
+        mail = Batch([*self._resumed, *self._waiting.values()], self._gap, self._snapshot_due, self._end)
         self._resumed, self._gap, self._snapshot_due = (), "", False
         self._waiting, self._behind = {}, False
         return mail

@@ -9,7 +9,7 @@ from aggregator.models import Price
 class Listener(Protocol):
     """Someone who wants every price."""
 
-    def take(self, prices: Sequence[Price]) -> None:
+    def receive(self, prices: Sequence[Price]) -> None:
         """Take new prices, at once and without waiting for anything."""
 
     def connected(self) -> None:
@@ -19,7 +19,7 @@ class Listener(Protocol):
         """Prices are being missed from now on."""
 
 
-class Hub:
+class Bus:
     """Passes prices on, and whether all of them come: while the process is cut off from the others, some do not."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Hub:
     def publish(self, prices: Sequence[Price]) -> None:
         """Pass on new prices."""
         for listener in self._listeners:
-            listener.take(prices)
+            listener.receive(prices)
 
     def connect(self) -> None:
         """Pass on that every price comes from now on."""

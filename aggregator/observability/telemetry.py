@@ -75,7 +75,7 @@ class _Span:
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    def note(self, name: str, value: Value) -> None:
+    def record(self, name: str, value: Value) -> None:
         """As `Span.note`."""
         self._span.set_attribute(name, value)
 

@@ -16,7 +16,7 @@ NOTHING: Mapping[str, Value] = {}
 class Span(Protocol):
     """Something being done."""
 
-    def note(self, name: str, value: Value) -> None:
+    def record(self, name: str, value: Value) -> None:
         """Add an attribute that was not known when it began."""
 
     def fail(self, why: str) -> None:
@@ -64,7 +64,7 @@ class _NoSpan(AbstractContextManager["_NoSpan"]):
     def __exit__(self, *_: object) -> None:
         """Leave whatever is raised alone."""
 
-    def note(self, name: str, value: Value) -> None:
+    def record(self, name: str, value: Value) -> None:
         """Forget it."""
 
     def fail(self, why: str) -> None:

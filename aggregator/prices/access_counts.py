@@ -8,7 +8,7 @@ from aggregator.observability.metrics import Metrics
 _Counter = tuple[Asset, Callable[[float], None]]  # the asset as it was when the counter was made
 
 
-class Accesses:
+class AccessCounts:
     """Counts reads: for the metrics, where only hot assets have a name, and by symbol for who ranks by popularity."""
 
     def __init__(self, metrics: Metrics, *, by_symbol: bool = False) -> None:
@@ -17,7 +17,7 @@ class Accesses:
         self._counts: dict[str, int] = {}
         self._by_symbol = by_symbol
 
-    def note(self, asset: Asset, count: int = 1) -> None:
+    def record(self, asset: Asset, count: int = 1) -> None:
         """Count reads."""
         symbol = asset.symbol
         known = self._counters.get(symbol)
@@ -27,7 +27,7 @@ class Accesses:
         if self._by_symbol:
             self._counts[symbol] = self._counts.get(symbol, 0) + count
 
-    def take(self) -> dict[str, int]:
+    def drain(self) -> dict[str, int]:
         """Return the reads by symbol since the last call."""
         counts, self._counts = self._counts, {}
         return counts

@@ -9,7 +9,7 @@ import msgspec
 from aggregator.models import FUTURE_TOLERANCE, Asset, Price, Reason, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 
 _ALLOWED_INTERVALS = 3
 _TOLD_PER_INTERVAL = 10  # how often at most the metrics are told: of 100,000 assets, finding out takes some 30 ms
@@ -46,7 +46,7 @@ class Freshness:
         self,
         catalog: Catalog,
         metrics: Metrics,
-        coverage: Coverage | None = None,
+        coverage: VenueCoverage | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
@@ -55,19 +55,19 @@ class Freshness:
         self._now = now
         self._newest: dict[str, float] = {}
         self._single: set[str] = set()  # whose newest price has one source although more exchanges list them
-        self._coverage = coverage or Coverage()
+        self._coverage = coverage or VenueCoverage()
         self._tell_at = dict.fromkeys(catalog.cadence, -math.inf)
         for tier, cadence in catalog.cadence.items():
             metrics.refresh_interval.labels(tier.value).set(cadence.interval)
 
-    def note(self, price: Price, now: float) -> None:
+    def record(self, price: Price, now: float) -> None:
         """Take note that `price` was stored at `now`, in the place of the one known so far."""
         known = self._newest.get(price.asset)
         if known is not None:
             self._ages[price.tier].observe(max(0.0, now - known))
-        self.take([price])
+        self.receive([price])
 
-    def take(self, prices: Sequence[Price]) -> None:
+    def receive(self, prices: Sequence[Price]) -> None:
         """Know of `prices`, whoever stored them; an older one than is known changes nothing.
 
         But for one known of the future, from before this machine's clock was set back.
@@ -87,7 +87,7 @@ class Freshness:
         """Know of others no more; prices grow old by themselves."""
         self._metrics.feed_connected.labels("redis").set(0)
 
-    def tell(self, now: float) -> None:
+    def report(self, now: float) -> None:
         """Set the gauges of each tier of which it is time to."""
         for tier, cadence in self._catalog.cadence.items():
             if now < self._tell_at[tier]:

@@ -6,7 +6,7 @@ from aggregator.observability.metrics.durations import Durations
 from aggregator.prices.tiers import Catalog
 
 
-class Ages:
+class FreshnessMetrics:
     """Ages at read by tier, and how many were stale: in plain numbers, until they are handed on."""
 
     def __init__(self, catalog: Catalog, metrics: Metrics) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import Near, Refresh, Store
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.freshness_metrics import Ages
+from aggregator.ports import LocalCache, Refresh, Store
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.freshness_metrics import FreshnessMetrics
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.single_flight import SingleFlight
 
@@ -29,11 +29,11 @@ class Lookup:
     def __init__(
         self,
         catalog: Catalog,
-        cache: Near,
+        cache: LocalCache,
         history: Store,
         refresher: Refresh,
         metrics: Metrics,
-        accesses: Accesses,
+        accesses: AccessCounts,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         history_seconds: float = HISTORY_SECONDS,
@@ -44,7 +44,7 @@ class Lookup:
         self._refresher = refresher
         self._metrics = metrics
         self._accesses = accesses
-        self._ages = Ages(catalog, metrics)
+        self._ages = FreshnessMetrics(catalog, metrics)
         self._history_seconds = history_seconds
         self._now = now
         self._clock = clock
@@ -53,7 +53,7 @@ class Lookup:
 
     async def get(self, asset: Asset) -> Price | NoPrice:
         """Return the price to serve now, asking the exchanges only when none is known."""
-        self._accesses.note(asset)
+        self._accesses.record(asset)
         price = (await self._cached([asset])).get(asset.symbol)
         if price is None:
             outcome, place = await self._flights.do(asset.symbol, lambda: self._find(asset))
@@ -68,7 +68,7 @@ class Lookup:
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return the known prices by symbol, without asking any exchange."""
         for asset in assets:
-            self._accesses.note(asset)
+            self._accesses.record(asset)
         found = await self._cached(assets)
         missing = [asset for asset in assets if asset.symbol not in found]
         if missing:

@@ -45,26 +45,26 @@ def rerank(assets: Sequence[Asset], scores: Mapping[str, float], pinned: Collect
     sizes = Counter(asset.tier for asset in rest)
     changes: dict[str, Tier] = {}
     for number, tier in enumerate(Tier, start=1):
-        seated = _seated(rest, tuple(Tier)[:number], sizes[tier], scores)
-        changes |= {asset.symbol: tier for asset in seated if asset.tier is not tier}
-        gone = {asset.symbol for asset in seated}
+        promoted = _promoted(rest, tuple(Tier)[:number], sizes[tier], scores)
+        changes |= {asset.symbol: tier for asset in promoted if asset.tier is not tier}
+        gone = {asset.symbol for asset in promoted}
         rest = [asset for asset in rest if asset.symbol not in gone]
     return changes
 
 
-def reseated(occupants: Mapping[str, str], assets: Sequence[Asset], changes: Mapping[str, Tier]) -> dict[str, str]:
-    """Return who has which seat (seat -> asset, where that is not its namesake) after `changes` by `rerank`.
+def reassigned(occupants: Mapping[str, str], assets: Sequence[Asset], changes: Mapping[str, Tier]) -> dict[str, str]:
+    """Return who has which slot (slot -> asset, where that is not its namesake) after `changes` by `rerank`.
 
-    In each tier, who comes takes the seats of who goes; everyone else keeps theirs, and with it their turn.
+    In each tier, who comes takes the slots of who goes; everyone else keeps theirs, and with it their turn.
     """
-    seat_of = {asset: seat for seat, asset in occupants.items()}
+    slot_of = {asset: slot for slot, asset in occupants.items()}
     after = dict(occupants)
     moving = sorted((asset for asset in assets if asset.symbol in changes), key=lambda asset: asset.rank)
     for tier in Tier:
-        going = [seat_of.get(asset.symbol, asset.symbol) for asset in moving if asset.tier is tier]
+        going = [slot_of.get(asset.symbol, asset.symbol) for asset in moving if asset.tier is tier]
         coming = [asset.symbol for asset in moving if changes[asset.symbol] is tier]
         after.update(zip(going, coming, strict=True))
-    return {seat: asset for seat, asset in after.items() if seat != asset}
+    return {slot: asset for slot, asset in after.items() if slot != asset}
 
 
 def _contenders(assets: Sequence[Asset], scores: Mapping[str, float], pinned: Collection[str]) -> list[Asset]:
@@ -85,7 +85,9 @@ def _by_strength(assets: Sequence[Asset], scores: Mapping[str, float]) -> list[A
     return sorted(by_rank, key=lambda asset: scores.get(asset.symbol, 0.0), reverse=True)
 
 
-def _seated(rest: Sequence[Asset], from_tiers: Collection[Tier], size: int, scores: Mapping[str, float]) -> list[Asset]:
+def _promoted(
+    rest: Sequence[Asset], from_tiers: Collection[Tier], size: int, scores: Mapping[str, float]
+) -> list[Asset]:
     """Return the `size` of `rest` (strongest first) to sit in a tier, whose residents are now in `from_tiers`."""
     inside: list[Asset] = []
     outside: list[Asset] = []

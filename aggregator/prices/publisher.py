@@ -49,7 +49,7 @@ class Publisher:
             await self._write(self._sinks.cache, news)
         now = self._now()
         for price in news:
-            self._freshness.note(price, now)
+            self._freshness.record(price, now)
         for tier, count in Counter(price.tier for price in prices).items():
             self._metrics.refreshes.labels(tier.value, trigger).inc(count)
         return {price.asset: self._newest.at_least(price) for price in prices}

@@ -32,7 +32,7 @@ class Quorum:
         """When the first grace is over; None while none has begun."""
         return min(self._grace_ends.values(), default=None)
 
-    def note(self, exchange: str, answers: Mapping[str, Ticker | LeftOut], now: float) -> None:
+    def record(self, exchange: str, answers: Mapping[str, Ticker | LeftOut], now: float) -> None:
         """Take what an exchange has answered; for those already settled it is too late."""
         for symbol, answer in answers.items():
             waiting = self._open.get(symbol)

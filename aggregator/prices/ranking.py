@@ -1,6 +1,6 @@
 """Popularity tiers at work: accesses are gathered, and every few minutes who is asked for most comes up.
 
-Accesses -> Scores (of this process, or through Redis of all) -> popularity.rerank -> seats -> every Catalog
+Accesses -> Scores (of this process, or through Redis of all) -> popularity.rerank -> slots -> every Catalog
 """
 
 import asyncio
@@ -11,15 +11,15 @@ import structlog
 
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.popularity import decayed, rerank, reseated
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.popularity import decayed, reassigned, rerank
 from aggregator.prices.tiers import Catalog
 
 HALF_LIFE = 1800.0  # seconds after which an access counts half
 _LONGEST_GATHERING = 5.0  # seconds
 
-Seats = Mapping[str, str]  # seat -> who has it, where that is not its namesake
-Decide = Callable[[Mapping[str, float]], Seats]  # scores by symbol -> seats
+Slots = Mapping[str, str]  # slot -> who has it, where that is not its namesake
+Decide = Callable[[Mapping[str, float]], Slots]  # scores by symbol -> slots
 
 
 class Scores(Protocol):
@@ -29,19 +29,19 @@ class Scores(Protocol):
         """Add the accesses of a moment."""
 
     async def rank(self, interval: float, decide: Decide) -> None:
-        """Let `decide` give out the seats and the scores fade, unless that was done in the last `interval` seconds."""
+        """Let `decide` give out the slots and the scores fade, unless that was done in the last `interval` seconds."""
 
-    async def seats(self) -> Seats:
-        """Return the seats as last given out."""
+    async def slots(self) -> Slots:
+        """Return the slots as last given out."""
 
 
-class OwnScores:
+class LocalScores:
     """Scores of a process that runs alone."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._scores: dict[str, float] = {}
-        self._seats: Seats = {}
+        self._slots: Slots = {}
         self._ranked_at = clock()
 
     async def add(self, counts: Mapping[str, int]) -> None:
@@ -53,13 +53,13 @@ class OwnScores:
         """As `Scores.rank`."""
         elapsed = self._clock() - self._ranked_at
         if elapsed >= interval:
-            self._seats = decide(self._scores)
+            self._slots = decide(self._scores)
             self._scores = decayed(self._scores, elapsed, HALF_LIFE)
             self._ranked_at = self._clock()
 
-    async def seats(self) -> Seats:
-        """As `Scores.seats`."""
-        return self._seats
+    async def slots(self) -> Slots:
+        """As `Scores.slots`."""
+        return self._slots
 
 
 class Ranking:
@@ -68,7 +68,7 @@ class Ranking:
     def __init__(
         self,
         catalog: Catalog,
-        accesses: Accesses,
+        accesses: AccessCounts,
         scores: Scores,
         pinned: Collection[str],
         interval: float,
@@ -83,30 +83,30 @@ class Ranking:
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
-        """Gather, rank when it is time, and take the seats as whoever ranked has given them out; never returns."""
+        """Gather, rank when it is time, and take the slots as whoever ranked has given them out; never returns."""
         while True:
-            counts = self._accesses.take()
+            counts = self._accesses.drain()
             try:
                 await self._scores.add(counts)
                 counts = {}
                 await self._scores.rank(self._interval, self._decide)
-                self._take(await self._scores.seats())
+                self._apply(await self._scores.slots())
             except StoreError as error:  # a popularity that is some accesses short is none the worse
                 self._log.debug("not_ranked", error=str(error), lost=sum(counts.values()))
             await asyncio.sleep(min(_LONGEST_GATHERING, self._interval / 4))
 
-    def _decide(self, scores: Mapping[str, float]) -> Seats:
+    def _decide(self, scores: Mapping[str, float]) -> Slots:
         assets = list(self._catalog.assets.values())
-        return reseated(self._catalog.occupants, assets, rerank(assets, scores, self._pinned))
+        return reassigned(self._catalog.occupants, assets, rerank(assets, scores, self._pinned))
 
-    def _take(self, seats: Seats) -> None:
-        if seats == self._catalog.occupants:
+    def _apply(self, slots: Slots) -> None:
+        if slots == self._catalog.occupants:
             return
-        if set(seats) != set(seats.values()) or not all(map(self._catalog.find, seats)):
+        if set(slots) != set(slots.values()) or not all(map(self._catalog.find, slots)):
             self._log.warning("seats_refused", why="they are not for these assets")  # another symbols file
             return
         before = self._catalog.assets
-        self._catalog.seat(seats)
+        self._catalog.assign_slots(slots)
         moved = [asset for symbol, asset in self._catalog.assets.items() if asset.tier is not before[symbol].tier]
         for asset in moved:
             self._metrics.tier_changes.labels(asset.tier.value).inc()

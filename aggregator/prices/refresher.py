@@ -15,14 +15,15 @@ from aggregator.errors import StoreError
 from aggregator.models import Asset, Clock, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
-from aggregator.ports import Exchange, Job, Near, Trigger, Work
+from aggregator.ports import Exchange, Job, JobQueue, LocalCache, Trigger
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.pricing import Rules, aggregate
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.quorum import Quorum
 from aggregator.prices.rejections import Change, Rejections
-from aggregator.prices.tiers import TOGETHER, Catalog
-from aggregator.prices.warmup import Filling, OnFill, Outcomes
+from aggregator.prices.schedule import TOGETHER
+from aggregator.prices.tiers import Catalog
+from aggregator.prices.warmup import OnWarmUp, Outcomes, WarmUp
 from aggregator.resilience.single_flight import SingleFlight
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
@@ -69,8 +70,8 @@ class Refresher:
         self,
         catalog: Catalog,
         exchanges: Sequence[Exchange],
-        work: Work,
-        near: Near,
+        work: JobQueue,
+        near: LocalCache,
         publisher: Publisher,
         freshness: Freshness,
         metrics: Metrics,
@@ -107,7 +108,7 @@ class Refresher:
             for tier, cadence in catalog.cadence.items()
         }
 
-    async def run(self, on_fill: OnFill) -> None:
+    async def run(self, on_fill: OnWarmUp) -> None:
         """Fill hot, then medium, then cold, each tier keeping its schedule from when its fill begins. Never returns.
 
         `on_fill` hears of how many assets of a tier were refreshed for the first time.
@@ -117,7 +118,7 @@ class Refresher:
             for tier in Tier:
                 if self._catalog.of(tier):
                     interval = self._catalog.cadence[tier].interval
-                    filling = Filling(self._work, tier, self._most, interval, self._clock)
+                    filling = WarmUp(self._work, tier, self._most, interval, self._clock)
                     await self._begin(filling, group, on_fill)
                     group.create_task(filling.again())
 
@@ -136,10 +137,10 @@ class Refresher:
         await asyncio.gather(*self._calls, return_exceptions=True)
         await self._publisher.close(patience)
 
-    async def _begin(self, filling: Filling, group: asyncio.TaskGroup, on_fill: OnFill) -> None:
+    async def _begin(self, filling: WarmUp, group: asyncio.TaskGroup, on_fill: OnWarmUp) -> None:
         """Fill the tier, but for what the cache has fresh: from before a restart, or from another refresher."""
         tier = filling.tier
-        async with self._work.filling(tier):
+        async with self._work.warm_up_lock(tier):
             assets = self._catalog.of(tier)
             fresh = await self._fresh(tier, assets)
             on_fill(tier, len(fresh))
@@ -154,25 +155,25 @@ class Refresher:
             held = await self._near.latest([asset.symbol for asset in assets])
         except StoreError:
             return set()
-        self._freshness.take(list(held.values()))
+        self._freshness.receive(list(held.values()))
         oldest = self._now() - self._catalog.cadence[tier].interval / 2
         return {price.asset for price in held.values() if price.timestamp >= oldest}
 
-    async def _keep(self, filling: Filling) -> None:
+    async def _keep(self, filling: WarmUp) -> None:
         """Do the tier's jobs, for ever. One is taken only when the lane has a place for it: others may be waiting."""
         tier = filling.tier
         missed = self._metrics.refresh_missed.labels(tier.value)
         async with asyncio.TaskGroup() as jobs:
             while True:
                 await self._lanes[tier].acquire()
-                job, symbols = await filling.take(jobs)
+                job, symbols = await filling.next_job(jobs)
                 missed.inc(self._work.pop_missed(tier))
                 jobs.create_task(self._do(filling, job, symbols))
 
-    async def _do(self, filling: Filling, job: Job | None, symbols: Sequence[str]) -> None:
+    async def _do(self, filling: WarmUp, job: Job | None, symbols: Sequence[str]) -> None:
         """Do what is left of a job, or a piece of the fill."""
         assets = [asset for symbol in symbols if (asset := self._catalog.find(symbol))]
-        filling.note(symbols, await self._in_lane(filling.tier, assets))
+        filling.record(symbols, await self._in_lane(filling.tier, assets))
         if job is not None:
             await self._work.done(job)
 
@@ -197,7 +198,7 @@ class Refresher:
         }
         with self._tracer.span("refresh", told) as span:
             outcomes = await self._refreshed(assets, trigger)
-            span.note("aggregator.prices", sum(isinstance(outcome, Price) for outcome in outcomes.values()))
+            span.record("aggregator.prices", sum(isinstance(outcome, Price) for outcome in outcomes.values()))
             return outcomes
 
     async def _refreshed(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
@@ -232,7 +233,7 @@ class Refresher:
         prices = [outcome for outcome in outcomes.values() if isinstance(outcome, Price)]
         for exchange, count in Counter(source.exchange for price in prices for source in price.sources).items():
             self._metrics.used_tickers.labels(exchange).inc(count)
-        for change in self._rejections.note(outcomes.values(), self._clock()):
+        for change in self._rejections.record(outcomes.values(), self._clock()):
             self._log_change(change)
 
     def _log_change(self, change: Change) -> None:
@@ -256,7 +257,7 @@ class Refresher:
             patience = None if end is None else max(0.0, end - self._clock())
             done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             for call in done:
-                quorum.note(calls[call], call.result(), self._clock())
+                quorum.record(calls[call], call.result(), self._clock())
             if answered := quorum.settle(self._clock()):
                 yield answered
 

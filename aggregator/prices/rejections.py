@@ -58,7 +58,7 @@ class Rejections:
         self._seconds = seconds
         self._venues: dict[str, _Venue] = {}
 
-    def note(self, outcomes: Iterable[Price | NoPrice], now: float) -> list[Change]:
+    def record(self, outcomes: Iterable[Price | NoPrice], now: float) -> list[Change]:
         """Take what became of some assets, at `now` in seconds of a clock that never goes back; return what changed."""
         for outcome in outcomes:
             if isinstance(outcome, Price):

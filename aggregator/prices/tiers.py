@@ -1,9 +1,8 @@
-"""Who is refreshed, and when: the symbols file to assets and tiers, and the schedule. Pure: times are arguments."""
+"""The symbols file, the assets in it, and the tier of each asset."""
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -12,7 +11,6 @@ from aggregator.models import Asset, Tier
 MAX_SYMBOL = 32
 _COLUMNS = (["symbol"], ["symbol", "base", "quote"])
 _SHOWN_MISTAKES = 20
-TOGETHER = 1.0  # seconds within which due assets may share a call: so much of a tier's even spread is given for it
 
 
 class SymbolsError(ValueError):
@@ -48,34 +46,34 @@ class Cadence(msgspec.Struct, frozen=True):
 class Catalog:
     """Every listed asset by symbol, hottest first, and each tier's cadence.
 
-    Each tier has seats, named after the assets that the symbols file puts into it. By popularity, another may be given
-    a seat; its tier is then the seat's.
+    Each tier has slots, named after the assets that the symbols file puts into it. By popularity, another may be given
+    a slot; its tier is then the slot's.
     """
 
     def __init__(self, assets: Mapping[str, Asset], cadence: Mapping[Tier, Cadence]) -> None:
         self.cadence = cadence
         self._listed = assets
-        self._seats = {tier: [asset.symbol for asset in assets.values() if asset.tier is tier] for tier in Tier}
-        self.seat({})
+        self._slots = {tier: [asset.symbol for asset in assets.values() if asset.tier is tier] for tier in Tier}
+        self.assign_slots({})
 
-    def seat(self, occupants: Mapping[str, str]) -> None:
-        """Give each asset the seat of its own name, but for `occupants` (seat -> asset), who swap among themselves."""
+    def assign_slots(self, occupants: Mapping[str, str]) -> None:
+        """Give each asset the slot of its own name, but for `occupants` (slot -> asset), who swap among themselves."""
         self.occupants = dict(occupants)
         changed = {
-            occupant: msgspec.structs.replace(self._listed[occupant], tier=self._listed[seat].tier)
-            for seat, occupant in occupants.items()
+            occupant: msgspec.structs.replace(self._listed[occupant], tier=self._listed[slot].tier)
+            for slot, occupant in occupants.items()
         }
         self.assets: Mapping[str, Asset] = {**self._listed, **changed}
         self._tiers = {tier: [asset for asset in self.assets.values() if asset.tier is tier] for tier in Tier}
         self.find = self.assets.get
 
-    def seats(self, tier: Tier) -> Sequence[str]:
-        """Return the tier's seats; they never change."""
-        return self._seats[tier]
+    def slots(self, tier: Tier) -> Sequence[str]:
+        """Return the tier's slots; they never change."""
+        return self._slots[tier]
 
-    def seated(self, seat: str) -> str:
-        """Return the symbol of who has the seat."""
-        return self.occupants.get(seat, seat)
+    def asset_in_slot(self, slot: str) -> str:
+        """Return the symbol of who has the slot."""
+        return self.occupants.get(slot, slot)
 
     def of(self, tier: Tier) -> Sequence[Asset]:
         """Return the tier's assets by rank."""
@@ -148,72 +146,3 @@ def assign(
         tier = Tier.HOT if rank <= hot_size else Tier.MEDIUM if rank <= hot_size + medium_size else Tier.COLD
         assets[symbol] = Asset(symbol, base, quote, tier, rank)
     return Catalog(assets, cadence)
-
-
-def batches(symbols: Sequence[str], interval: float, most: int, together: float = TOGETHER) -> list[list[str]]:
-    """Cut a tier's symbols into batches of at most `most`, due within about `together` seconds of each other."""
-    size = max(1, min(most, round(len(symbols) / interval * together)))
-    return [list(symbols[first : first + size]) for first in range(0, len(symbols), size)]
-
-
-class Turn(NamedTuple):
-    """Which thing is due, and when."""
-
-    place: int
-    due: float
-
-
-class Schedule:
-    """When each of `count` things is due, once per `interval` seconds from `start`, spread evenly over it.
-
-    The things stand on a circle of slots. Slot `n` is thing `n % count` and is due at a time computed from `n`
-    alone, so nothing drifts, however late it is taken. Who comes back after more than a whole interval finds each
-    thing due once, not once for every interval missed; the missed ones are counted.
-    """
-
-    def __init__(self, count: int, interval: float, start: float) -> None:
-        if count < 1 or interval <= 0:
-            raise ValueError("a schedule needs something to do and a positive interval")
-        self._count = count
-        self._interval = interval
-        self._start = start
-        self._slot = 0
-        self._missed = 0
-
-    @property
-    def next_due(self) -> float:
-        """The time at which the next slot is due."""
-        return self._due(self._slot)
-
-    @property
-    def next_place(self) -> int:
-        """Which thing that is."""
-        return self._slot % self._count
-
-    def take(self, now: float) -> list[Turn]:
-        """Return the turns due by `now`, longest due first, each thing at most once, and move on past them."""
-        end = self._first_after(now)
-        if end <= self._slot:
-            return []
-        begin = max(self._slot, end - self._count)
-        self._missed += begin - self._slot
-        self._slot = end
-        return [Turn(slot % self._count, self._due(slot)) for slot in range(begin, end)]
-
-    def pop_missed(self) -> int:
-        """Return how many slots were passed over since the last call."""
-        missed, self._missed = self._missed, 0
-        return missed
-
-    def _due(self, slot: int) -> float:
-        cycle, place = divmod(slot, self._count)
-        return self._start + cycle * self._interval + place * self._interval / self._count
-
-    def _first_after(self, now: float) -> int:
-        """Return the first slot due after `now`: a guess by division, put right by the one definition of due."""
-        slot = max(0, int((now - self._start) / self._interval * self._count))
-        while self._due(slot) <= now:
-            slot += 1
-        while slot > 0 and self._due(slot - 1) > now:
-            slot -= 1
-        return slot

@@ -6,7 +6,7 @@ from aggregator.models import Asset
 from aggregator.ports import Exchange
 
 
-class Coverage:
+class VenueCoverage:
     """How many exchanges trade each asset, and how many it takes; nothing, before it was counted or taken."""
 
     def __init__(self) -> None:
@@ -18,9 +18,9 @@ class Coverage:
     def count(self, exchanges: Sequence[Exchange], assets: Iterable[Asset], need: int) -> None:
         """Ask each exchange what it trades; those that do not tell count as trading it."""
         trades = [exchange.trades for exchange in exchanges]
-        self.take({one.symbol: sum(trade(one.symbol) is not False for trade in trades) for one in assets}, need)
+        self.replace({one.symbol: sum(trade(one.symbol) is not False for trade in trades) for one in assets}, need)
 
-    def take(self, venues: Mapping[str, int], need: int) -> None:
+    def replace(self, venues: Mapping[str, int], need: int) -> None:
         """Know this and nothing else."""
         self.need = need
         self.venues = venues

@@ -14,16 +14,16 @@ from itertools import islice
 import structlog
 
 from aggregator.models import NoPrice, Price, Reason, Tier
-from aggregator.ports import Job, Work
+from aggregator.ports import Job, JobQueue
 
 Outcomes = dict[str, Price | NoPrice]
-OnFill = Callable[[Tier, int], None]
+OnWarmUp = Callable[[Tier, int], None]
 
 
-class Filling:
+class WarmUp:
     """What a tier's lane is to do next; `most` assets in a piece of the fill, every `interval` seconds a turn."""
 
-    def __init__(self, work: Work, tier: Tier, most: int, interval: float, clock: Callable[[], float]) -> None:
+    def __init__(self, work: JobQueue, tier: Tier, most: int, interval: float, clock: Callable[[], float]) -> None:
         self.tier = tier
         self._work = work
         self._most = most
@@ -34,13 +34,13 @@ class Filling:
         self._open: set[str] = set()  # those without an outcome, be they left or under way
         self._outcomes: Outcomes = {}
         self._unpriced: list[str] = []
-        self._on_fill: OnFill = _nobody
+        self._on_fill: OnWarmUp = _nobody
         self._taking: asyncio.Task[Job] | None = None
         self._news = asyncio.Event()
         self._filled = asyncio.Event()
         self._log = structlog.get_logger().bind(tier=tier.value)
 
-    async def first(self, symbols: Sequence[str], on_fill: OnFill) -> None:
+    async def first(self, symbols: Sequence[str], on_fill: OnWarmUp) -> None:
         """Wait until each of these has been refreshed; `on_fill` hears of how many at a time."""
         self._on_fill = on_fill
         await self._fill(symbols)
@@ -57,10 +57,10 @@ class Filling:
             await self._fill(self._unpriced)
             pause *= 2
 
-    async def take(self, group: asyncio.TaskGroup) -> tuple[Job | None, list[str]]:
+    async def next_job(self, group: asyncio.TaskGroup) -> tuple[Job | None, list[str]]:
         """Wait for a turn, in `group`, or else give a piece of the fill, without a job: and the symbols to be done."""
         if self._taking is None:
-            self._taking = group.create_task(self._work.take(self.tier))
+            self._taking = group.create_task(self._work.next_job(self.tier))
             self._taking.add_done_callback(lambda _: self._news.set())
         while not self._taking.done() and not self._left:
             self._news.clear()
@@ -71,7 +71,7 @@ class Filling:
         due = self._clock() - self._work.waited(job)
         return job, self._ask([symbol for symbol in job.symbols if self._is_left(symbol, due)])
 
-    def note(self, symbols: Iterable[str], outcomes: Mapping[str, Price | NoPrice]) -> None:
+    def record(self, symbols: Iterable[str], outcomes: Mapping[str, Price | NoPrice]) -> None:
         """Take note of what came of symbols that were taken; those without an outcome were under way already."""
         done = self._open.intersection(symbols)
         if not done:
@@ -96,7 +96,7 @@ class Filling:
             self._filled.clear()
             self._news.set()
             await self._filled.wait()
-        self._tell(len(symbols), self._clock() - started)
+        self._log_result(len(symbols), self._clock() - started)
         self._unpriced = [symbol for symbol in symbols if _might_be_priced(self._outcomes.get(symbol))]
 
     def _ask(self, symbols: list[str]) -> list[str]:
@@ -114,7 +114,7 @@ class Filling:
         asking = symbol in self._open and symbol not in self._left
         return not asking and self._asked.get(symbol, -math.inf) < due
 
-    def _tell(self, assets: int, seconds: float) -> None:
+    def _log_result(self, assets: int, seconds: float) -> None:
         priced = sum(isinstance(outcome, Price) for outcome in self._outcomes.values())
         left_out = [one for outcome in self._outcomes.values() for one in outcome.left_out]
         reasons = Counter(f"{one.exchange}: {one.reason}" for one in left_out)

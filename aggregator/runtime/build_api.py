@@ -7,10 +7,10 @@ from starlette.types import ASGIApp
 
 from aggregator.api.app import build
 from aggregator.api.browser_headers import BrowserRoutes
-from aggregator.api.buffered_metrics import Tally
-from aggregator.api.fast_path import AtHand
+from aggregator.api.buffered_metrics import BufferedMetrics
+from aggregator.api.fast_path import FastPath
 from aggregator.api.history import HistoryRoutes
-from aggregator.api.price_bodies import Bodies
+from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.server.server import STOP_SECONDS
@@ -21,9 +21,9 @@ from aggregator.api.throttle import Throttle
 from aggregator.api.tracing_middleware import traced
 from aggregator.live.fanout import Fanout
 from aggregator.newest import NewestPrices
-from aggregator.ports import History, Near, Refresh
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.freshness_metrics import Ages
+from aggregator.ports import History, LocalCache, Refresh
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.freshness_metrics import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import policy_of
@@ -31,13 +31,18 @@ from aggregator.stores.dated import DatedHistory
 
 
 async def open_api(
-    process: Process, cache: Near, history: History, refresh: Refresh, accesses: Accesses, more: Sequence[BaseRoute]
+    process: Process,
+    cache: LocalCache,
+    history: History,
+    refresh: Refresh,
+    accesses: AccessCounts,
+    more: Sequence[BaseRoute],
 ) -> ASGIApp:
     """Return the application that answers for prices, and for `more`."""
     settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
     now = process.clock.now
     policy = policy_of(settings)
-    bodies = Bodies(catalog, now, policy.vary)
+    bodies = PriceBodies(catalog, now, policy.vary)
     lookup = Lookup(catalog, cache, DatedHistory(history, process.clock), refresh, metrics, accesses, now)
     stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
@@ -49,12 +54,12 @@ async def open_api(
     streams = _open_streams(process, lookup, cache.newest, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
     app = build(routes, metrics, settings.max_in_flight, policy)
-    tally = Tally(metrics, accesses, Ages(catalog, metrics))
+    tally = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(tally)
-    return traced(AtHand(app, catalog, cache, bodies, tally, now, policy), process.tracer)
+    return traced(FastPath(app, catalog, cache, bodies, tally, now, policy), process.tracer)
 
 
-def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: Bodies) -> list[BaseRoute]:
+def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[BaseRoute]:
     settings, catalog, hub = process.settings, process.catalog, process.hub
     current = settings.cache_url == "memory://" or hub.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from aggregator.api.server.server import STOP_SECONDS
-from aggregator.cluster.jobs import SharedWork
+from aggregator.cluster.jobs import SharedJobQueue
 from aggregator.cluster.refresh_requests import RefreshRequests
-from aggregator.cluster.status_board import Board, Teller
-from aggregator.cluster.venue_coverage import CoverageTeller
+from aggregator.cluster.status_board import StatusBoard, StatusReporter
+from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
 from aggregator.exchanges.judged import JudgedExchange
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
-from aggregator.ports import Exchange, History, Near, Work
+from aggregator.ports import Exchange, History, JobQueue, LocalCache
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresher import Policy, Refresher, most_in_job, seconds_together
-from aggregator.prices.schedule import OwnWork
+from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import Sinks
 from aggregator.runtime.exchanges import open_exchanges
@@ -31,7 +31,7 @@ _RECALLED_AT_ONCE = 1000
 _LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
 
 
-async def exchanges_of(process: Process, cache: Near) -> Sequence[Exchange]:
+async def exchanges_of(process: Process, cache: LocalCache) -> Sequence[Exchange]:
     """Open what the settings name; its listings and feeds keep themselves up to date. Raises CannotGoOn."""
     settings, catalog, coverage = process.settings, process.catalog, process.coverage
     opened = await open_exchanges(
@@ -49,7 +49,7 @@ async def open_refresher(
     process: Process,
     redis: RedisClient | None,
     exchanges: Sequence[Exchange],
-    cache: Near,
+    cache: LocalCache,
     history: History,
     sinks: Sinks,
 ) -> Refresher:
@@ -80,8 +80,8 @@ async def open_refresher(
         requests = RefreshRequests(
             redis, process.catalog, refresher, process.name, process.longest_refresh, process.tracer
         )
-        teller = Teller(Board(redis), process.name, exchanges)
-        process.beside += [requests.run(), teller.run(), CoverageTeller(redis, process.coverage).run()]
+        teller = StatusReporter(StatusBoard(redis), process.name, exchanges)
+        process.beside += [requests.run(), teller.run(), CoverageReporter(redis, process.coverage).run()]
     return refresher
 
 
@@ -100,11 +100,11 @@ async def recall(newest: NewestPrices, history: History, catalog: Catalog) -> No
                     newest.at_least(price)
 
 
-def _work(process: Process, redis: RedisClient | None, most: int, together: float) -> Work:
+def _work(process: Process, redis: RedisClient | None, most: int, together: float) -> JobQueue:
     if redis is None:
-        return OwnWork(process.catalog, most, together=together)
+        return LocalJobQueue(process.catalog, most, together=together)
     abandoned = 2 * process.longest_refresh
-    return SharedWork(redis, process.catalog, most, process.metrics, process.name, abandoned, together)
+    return SharedJobQueue(redis, process.catalog, most, process.metrics, process.name, abandoned, together)
 
 
 async def _refresh(refresher: Refresher, process: Process) -> None:

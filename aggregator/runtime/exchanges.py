@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from aggregator.errors import CannotGoOn
-from aggregator.exchanges.breaker import Rest
+from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.converting import ConvertingExchange
 from aggregator.exchanges.dialect import Dialect
 from aggregator.exchanges.guarded_exchange import GuardedExchange
@@ -35,7 +35,7 @@ from aggregator.exchanges.venues.okx import Okx
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
-from aggregator.ports import Exchange, Near
+from aggregator.ports import Exchange, LocalCache
 from aggregator.prices.conversion import Conversions
 from aggregator.prices.tiers import Catalog
 from aggregator.runtime.stores import conversions_of
@@ -69,7 +69,7 @@ class Exchanges(msgspec.Struct, frozen=True):
 async def open_exchanges(
     settings: Settings,
     catalog: Catalog,
-    cache: Near,
+    cache: LocalCache,
     metrics: Metrics,
     stack: AsyncExitStack,
     tracer: Tracer = UNTRACED,
@@ -77,7 +77,7 @@ async def open_exchanges(
 ) -> Exchanges:
     """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    rest = Rest(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
+    rest = BreakerGroup(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
     parts = Parts(settings, catalog, rest, http, metrics, tracer, now)
     opened = [open_one(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
@@ -107,7 +107,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     settings: Settings
     catalog: Catalog
-    rest: Rest
+    rest: BreakerGroup
     http: Session
     metrics: Metrics
     tracer: Tracer = UNTRACED

@@ -13,7 +13,7 @@ _SECONDS = 0.25
 _LOOK_SECONDS = 1.0
 
 
-class Pulse:
+class LoopLag:
     """Counts by how much it was woken too late: for so long, everybody else in the process had to wait as well."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -54,7 +54,7 @@ class TimeTold:
     def __init__(self, clock: SteadyClock) -> None:
         self._clock = clock
 
-    def take(self, prices: Sequence[Price]) -> None:
+    def receive(self, prices: Sequence[Price]) -> None:
         """Compare our clock with the time at which others have made `prices`, where ours has stepped."""
         if self._clock.is_off:
             self._clock.witness(price.updated_at for price in prices)

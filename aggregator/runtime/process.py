@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from aggregator.clock import SteadyClock
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.rejections import Rejections, window_seconds
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.settings import Settings
 
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
@@ -39,8 +39,8 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.hub = Hub()
-        self.coverage = Coverage()
+        self.hub = Bus()
+        self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)
         self.rejections = Rejections(window_seconds(min(one.interval for one in catalog.cadence.values())))
@@ -54,7 +54,7 @@ class Process:
         """One that no other process on the same Redis has."""
 
         self.metrics.processes.labels(settings.role).set(1)
-        self.metrics.before_text(lambda: self.freshness.tell(self.clock.now()))
+        self.metrics.before_text(lambda: self.freshness.report(self.clock.now()))
 
     async def keep_running(self, part: Runs) -> None:
         """Let a part do its own work until the stack closes."""

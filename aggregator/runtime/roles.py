@@ -11,26 +11,26 @@ import structlog
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import Here
+from aggregator.api.exchanges import LocalStatus
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.server.server import Server, address_of, limits_of, listening
 from aggregator.api.tracing_middleware import traced
 from aggregator.cluster.lag import JobLag
 from aggregator.cluster.popularity_scores import RedisScores
-from aggregator.cluster.price_feed import RedisFeed
+from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.cluster.refresh_requests import RemoteRefresh
-from aggregator.cluster.status_board import Board
+from aggregator.cluster.status_board import StatusBoard
 from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import Near, Refresh, Watch
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.ranking import OwnScores, Ranking
+from aggregator.ports import LocalCache, Refresh, Watch
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.ranking import LocalScores, Ranking
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.build_api import open_api
 from aggregator.runtime.build_refresher import exchanges_of, open_refresher, recall
-from aggregator.runtime.loop_lag import ClockLog, Pulse, TimeTold
+from aggregator.runtime.loop_lag import ClockLog, LoopLag, TimeTold
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import (
     Attempt,
@@ -121,31 +121,31 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
         await recall(cache.newest, history, process.catalog)
     # Before anything runs beside: what cannot be opened would come out of a task group as a group.
     exchanges = [] if settings.role == "api" else await exchanges_of(process, cache)
-    await process.keep_running(Pulse(metrics))
+    await process.keep_running(LoopLag(metrics))
     await process.keep_running(ClockLog(process.clock))
     feed = lag = None
     if redis is not None:
         process.hub.listen(process.freshness)  # for what other processes refresh
-        feed, lag = RedisFeed(redis, process.hub), JobLag(redis, process.catalog, metrics)
+        feed, lag = RedisPriceFeed(redis, process.hub), JobLag(redis, process.catalog, metrics)
         await process.keep_running(lag)
     sinks: Sinks | None = None
     if settings.role == "api":
         assert redis is not None  # noqa: S101  # the settings see to it
         assert feed is not None  # noqa: S101  # likewise
         refresh: Refresh = RemoteRefresh(redis, feed, process.longest_refresh, process.tracer)
-        watch: Watch = Board(redis)
+        watch: Watch = StatusBoard(redis)
         coverage = CoverageListener(redis, process.coverage)
         await process.keep_running(coverage)
         process.hub.listen(TimeTold(process.clock))
     else:
         sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
         refresh = await open_refresher(process, redis, exchanges, cache, history, sinks)
-        watch = Here(exchanges)
+        watch = LocalStatus(exchanges)
     if feed is not None:
         await process.keep_running(feed)
         if settings.role == "api":
             await _catch_up(process, cache, feed, coverage)
-    accesses = Accesses(metrics, by_symbol=settings.tiering == "popular")
+    accesses = AccessCounts(metrics, by_symbol=settings.tiering == "popular")
     await _open_ranking(process, redis, accesses)
     stores = {"cache": cache, "history": history}
     ops = OpsRoutes(
@@ -164,7 +164,7 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
     return await open_api(process, cache, history, refresh, accesses, ops.routes())
 
 
-async def _catch_up(process: Process, cache: Near, feed: RedisFeed, coverage: CoverageListener) -> None:
+async def _catch_up(process: Process, cache: LocalCache, feed: RedisPriceFeed, coverage: CoverageListener) -> None:
     """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.
 
     Else /ready would say that there is no price yet. Not before new ones are heard of, as what came in between
@@ -175,12 +175,12 @@ async def _catch_up(process: Process, cache: Near, feed: RedisFeed, coverage: Co
             await feed.subscribed.wait()
     with suppress(StoreError):
         await coverage.hear()
-        process.freshness.take(list((await cache.latest(list(process.catalog.assets))).values()))
+        process.freshness.receive(list((await cache.latest(list(process.catalog.assets))).values()))
 
 
-async def _open_ranking(process: Process, redis: RedisClient | None, accesses: Accesses) -> None:
+async def _open_ranking(process: Process, redis: RedisClient | None, accesses: AccessCounts) -> None:
     settings = process.settings
     if settings.tiering == "popular":
-        scores = OwnScores(time.monotonic) if redis is None else RedisScores(redis)
+        scores = LocalScores(time.monotonic) if redis is None else RedisScores(redis)
         pinned, interval = frozenset(settings.pinned), settings.rank_interval
         await process.keep_running(Ranking(process.catalog, accesses, scores, pinned, interval, process.metrics))

@@ -14,23 +14,23 @@ from aggregator.api.hosts import default_hosts, is_unspecified
 from aggregator.api.keys import Keys
 from aggregator.api.policy import Hosts, Origins, Policy
 from aggregator.errors import CannotGoOn, StoreError, StoreUnavailable
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
-from aggregator.ports import Cache, History, Near
+from aggregator.ports import Cache, History, LocalCache
 from aggregator.prices.conversion import CannotConvert, Conversions
 from aggregator.prices.tiers import Catalog, SymbolsError, assign, read_symbols
 from aggregator.settings import Settings
 from aggregator.settings.history_url import DynamoTarget, history_target
-from aggregator.stores.circuit_breaking_cache import RestingCache
+from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
 from aggregator.stores.memory import MemoryCache
-from aggregator.stores.near import NearCache
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.traced import TracedCache, TracedHistory, TracedTable
+from aggregator.stores.two_level_cache import TwoLevelCache
 
 if TYPE_CHECKING:
     from aggregator.stores.dynamodb import DynamoTable
@@ -161,17 +161,19 @@ async def open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
 def cache_of(
     settings: Settings,
     redis: RedisClient | None,
-    hub: Hub,
+    hub: Bus,
     tracer: Tracer = UNTRACED,
     now: Callable[[], float] = time.time,
-) -> Near:
+) -> LocalCache:
     """Return the cache, the part of it in this process told by the hub of every new price."""
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
     newest = NewestPrices(ttl, now=now)
     if redis is None:
         return MemoryCache(newest, hub)
     cache: Cache = RedisCache(redis, ttl, now)
-    near = NearCache(RestingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer), now=now), newest)
+    near = TwoLevelCache(
+        CircuitBreakingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer), now=now), newest
+    )
     hub.listen(near)
     return near
 

@@ -69,7 +69,7 @@ class _Rest:
         self._trying = False
 
 
-class RestingCache:
+class CircuitBreakingCache:
     """`aggregator.ports.Cache` in front of another one. Raises StoreUnavailable, most of the time without waiting."""
 
     def __init__(

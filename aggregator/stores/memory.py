@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.newest import NewestPrices
 
 
 class MemoryCache:
-    """`aggregator.ports.Near` that is all in this process. What it takes it tells the hub, as Redis would."""
+    """`aggregator.ports.LocalCache` that is all in this process. What it takes it tells the hub, as Redis would."""
 
-    def __init__(self, newest: NewestPrices, hub: Hub) -> None:
+    def __init__(self, newest: NewestPrices, hub: Bus) -> None:
         self.newest = newest
         self._hub = hub
 

@@ -223,10 +223,10 @@ class Outbox:
             except StoreRefused as refusal:
                 return await self._deliver_apart(list(left.values()), batch, str(refusal))
             except StoreUnavailable as error:
-                self._note(str(error))
+                self._record_failure(str(error))
                 not_taken = [row.price for row in left.values()]
             else:
-                self._note("")
+                self._record_failure("")
             left = {(price.asset, price.timestamp): left[price.asset, price.timestamp] for price in not_taken}
             if left:
                 self._metrics.dynamodb_retries.inc(len(left))
@@ -236,15 +236,15 @@ class Outbox:
     async def _deliver_apart(self, left: Sequence[Row], batch: Sequence[Row], reason: str) -> list[Row]:
         """One row spoils a refused batch: find it by sending each alone."""
         if len(left) == 1:
-            await self._bury(left[0], reason)
+            await self._move_to_dead_letters(left[0], reason)
             return [row for row in batch if row is not left[0]]
         taken = [row for row in batch if row not in left]
         for row in left:
             taken += await self._deliver([row])
         return taken
 
-    async def _bury(self, row: Row, reason: str) -> None:
-        await self._patiently(lambda: self._file.bury(row, reason, self._now()))
+    async def _move_to_dead_letters(self, row: Row, reason: str) -> None:
+        await self._patiently(lambda: self._file.move_to_dead_letters(row, reason, self._now()))
         self._metrics.dead_letters.inc()
         self._log.error("dead_letter", asset=row.price.asset, timestamp=row.price.timestamp, reason=reason)
 
@@ -281,7 +281,7 @@ class Outbox:
             self._log.info("outbox_recovered")
         self._file_failing = error
 
-    def _note(self, error: str) -> None:
+    def _record_failure(self, error: str) -> None:
         """Tell the log when the table goes away and when it is back, not once for every attempt."""
         if error and not self._failing:
             self._log.warning("table_failing", error=error)

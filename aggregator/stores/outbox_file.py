@@ -128,7 +128,7 @@ class OutboxFile:
         """Take out what DynamoDB has; what is no longer there is no trouble."""
         await self._file.write(lambda connection: _remove(connection, rows))
 
-    async def bury(self, row: Row, reason: str, now: float) -> None:
+    async def move_to_dead_letters(self, row: Row, reason: str, now: float) -> None:
         """Move a row to the dead letters."""
         dead = (row.id, row.price.asset, row.price.timestamp, now, reason, encode(row.price).decode())
 

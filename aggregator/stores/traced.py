@@ -21,7 +21,7 @@ class TracedCache:
         """As `Store.latest`, in a span."""
         with self._tracer.span("cache read", {"aggregator.assets": len(symbols)}, "client") as span:
             found = await self._cache.latest(symbols)
-            span.note("aggregator.prices", len(found))
+            span.record("aggregator.prices", len(found))
             return found
 
 
@@ -41,14 +41,14 @@ class TracedHistory:
         """As `Store.latest`, in a span."""
         with self._tracer.span("history read", {"aggregator.assets": len(symbols)}) as span:
             found = await self._history.latest(symbols)
-            span.note("aggregator.prices", len(found))
+            span.record("aggregator.prices", len(found))
             return found
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """As `History.between`, in a span."""
         with self._tracer.span("history read", {"aggregator.asset": symbol}) as span:
             found = await self._history.between(symbol, start, end, limit, newest_first=newest_first)
-            span.note("aggregator.prices", len(found))
+            span.record("aggregator.prices", len(found))
             return found
 
 
@@ -64,7 +64,7 @@ class TracedTable:
         """As `Table.put`, in a span."""
         with self._tracer.span("dynamodb write", {"aggregator.prices": len(prices)}, "client") as span:
             left = await self._table.put(prices)
-            span.note("aggregator.not_taken", len(left))
+            span.record("aggregator.not_taken", len(left))
             return left
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from aggregator.api.server.slow_readers import Limits
-from aggregator.api.server.websocket_protocol import SocketProtocol
+from aggregator.api.server.websocket_protocol import WebSocketProtocol
 from aggregator.api.stream_end import SLOW
 from tests.parts.live import stream
 from tests.parts.living import ASSETS, KEY, UPGRADE, Live, hear, heard, living, say
@@ -97,7 +97,7 @@ async def test_who_does_not_answer_a_ping() -> None:
         writer.write(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
         await until(lambda: live.open_now() == 1)
         (connection,) = live.server.server_state.connections
-        assert isinstance(connection, SocketProtocol)
+        assert isinstance(connection, WebSocketProtocol)
         connection.send_keepalive_ping()
         connection.keepalive_timeout()
         assert b"keepalive ping timeout" in await rest(reader, writer)

@@ -11,20 +11,20 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from aggregator.api.app import build
-from aggregator.api.buffered_metrics import Tally
-from aggregator.api.fast_path import AtHand
+from aggregator.api.buffered_metrics import BufferedMetrics
+from aggregator.api.fast_path import FastPath
 from aggregator.api.keys import Keys
-from aggregator.api.price_bodies import Bodies, Body, matches
+from aggregator.api.price_bodies import Body, PriceBodies, matches
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.freshness_metrics import Ages
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.freshness_metrics import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.tiers import assign
 from aggregator.stores.memory import MemoryCache
@@ -54,8 +54,8 @@ class Api:
         self.prices = prices
         catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
         metrics = self.metrics = Metrics(CollectorRegistry())
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Hub())
-        accesses, bodies = Accesses(metrics, by_symbol=True), Bodies(catalog, lambda: self.now)
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus())
+        accesses, bodies = AccessCounts(metrics, by_symbol=True), PriceBodies(catalog, lambda: self.now)
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
@@ -63,8 +63,8 @@ class Api:
         routes = PriceRoutes(catalog, lookup, throttle, bodies, Keys(()), recheck).routes()
         self.long_way = build(routes, metrics)
         self.asked_the_long_way = 0
-        self.tally = Tally(metrics, accesses, Ages(catalog, metrics))
-        self.quick_way = AtHand(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)
+        self.tally = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
+        self.quick_way = FastPath(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)
 
     async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked_the_long_way += 1
@@ -176,8 +176,8 @@ async def test_every_answer_is_counted() -> None:
     assert api.value("price_cache_hits_total") == 2
     assert api.value("price_reads_total", found_in="near") == 2
     assert api.value("price_asset_access_total", asset="btcusdt", tier="hot") == 2
-    assert api.accesses.take() == {"btcusdt": 2}
-    assert api.accesses.take() == {}
+    assert api.accesses.drain() == {"btcusdt": 2}
+    assert api.accesses.drain() == {}
 
 
 @pytest.mark.parametrize("later", [2.0, 7.4, 7.6])
@@ -232,7 +232,7 @@ async def test_what_is_no_price_is_kept_by_nobody() -> None:
 def test_a_body_is_true_whenever_it_is_sent_and_made_once_a_second(tier: Tier, steps: list[float]) -> None:
     """It says what a new one would; between whole seconds of its age none is made, but for the one that turns stale."""
     now = NOW
-    bodies = Bodies(CATALOG, lambda: now)
+    bodies = PriceBodies(CATALOG, lambda: now)
     asset = Asset("btcusdt", "btc", "usdt", tier, 1)
     made: dict[int, set[int]] = {}
     kept: list[Body] = []  # or their ids would be used again
@@ -247,7 +247,7 @@ def test_a_body_is_true_whenever_it_is_sent_and_made_once_a_second(tier: Tier, s
 
 def test_another_price_or_tier_is_another_body_at_once() -> None:
     """However young the one before."""
-    bodies = Bodies(CATALOG, lambda: NOW)
+    bodies = PriceBodies(CATALOG, lambda: NOW)
     first = bodies.of(BTC, price())
     assert bodies.of(BTC, price()) is first
     assert bodies.of(BTC, price(timestamp=NOW - 1)) is not first
@@ -260,7 +260,7 @@ def test_another_price_or_tier_is_another_body_at_once() -> None:
 def test_a_body_is_true_when_the_clock_steps(steps: list[float]) -> None:
     """Made before a step, in either direction, it says no longer what is so; one of the future is not to be cached."""
     now = NOW
-    bodies = Bodies(CATALOG, lambda: now)
+    bodies = PriceBodies(CATALOG, lambda: now)
     for step in steps:
         now += step
         body = bodies.of(BTC, price())

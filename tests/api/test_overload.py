@@ -12,14 +12,14 @@ from starlette.routing import Route
 
 from aggregator.api.app import build
 from aggregator.api.keys import Keys
-from aggregator.api.price_bodies import Bodies
+from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import Accesses
+from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
 from tests.parts import asgi
 from tests.parts.examples import BTC, CATALOG, NOW, price
@@ -54,9 +54,9 @@ class Refreshing:
         self.refreshes = Refreshes()
         self.metrics = Metrics(CollectorRegistry())
         self.throttle = Throttle(self.refreshes, cooldown, rate, lambda: self.time)
-        accesses = Accesses(self.metrics, by_symbol=False)
+        accesses = AccessCounts(self.metrics, by_symbol=False)
         lookup = Lookup(CATALOG, Store(), Store(), self.refreshes, self.metrics, accesses, lambda: NOW)
-        bodies = Bodies(CATALOG, lambda: NOW)
+        bodies = PriceBodies(CATALOG, lambda: NOW)
         recheck = Recheck(self.refreshes, rate)
         routes = PriceRoutes(CATALOG, lookup, self.throttle, bodies, Keys(()), recheck).routes()
         self.app = build(routes, self.metrics, 2000)
@@ -154,9 +154,9 @@ async def test_pauses_that_are_over_are_forgotten() -> None:
 def test_a_bucket_saves_up_a_second() -> None:
     """Not more, however long nobody came; slower than one a second, there is still one."""
     bucket = TokenBucket(10, 0.0)
-    assert [bucket.take(1000.0) for _ in range(11)] == [0.0] * 10 + [pytest.approx(0.1)]
+    assert [bucket.acquire(1000.0) for _ in range(11)] == [0.0] * 10 + [pytest.approx(0.1)]
     bucket = TokenBucket(0.1, 0.0)
-    assert [bucket.take(0.0), bucket.take(4.0), bucket.take(10.0)] == [0.0, pytest.approx(6), 0.0]
+    assert [bucket.acquire(0.0), bucket.acquire(4.0), bucket.acquire(10.0)] == [0.0, pytest.approx(6), 0.0]
 
 
 async def test_the_wait_is_until_there_is_a_token() -> None:

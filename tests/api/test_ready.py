@@ -8,14 +8,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import UNKNOWN, Here, told, trouble
+from aggregator.api.exchanges import UNKNOWN, LocalStatus, told, trouble
 from aggregator.api.ops import OpsRoutes
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.freshness import Freshness
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.exchanges import Market
@@ -97,7 +97,9 @@ class Scene:
         )
         self.freshness = Freshness(CATALOG, metrics)
         stores = {"cache": Store(), "history": Store()}
-        ops = OpsRoutes(CATALOG, stores, [], Here([self.exchange]), Coverage(), self.freshness, None, metrics, self.now)
+        ops = OpsRoutes(
+            CATALOG, stores, [], LocalStatus([self.exchange]), VenueCoverage(), self.freshness, None, metrics, self.now
+        )
         self.app = build(ops.routes(), metrics)
 
     def now(self) -> float:
@@ -106,7 +108,7 @@ class Scene:
 
     async def ready(self) -> tuple[list[str], dict[str, Any]]:
         """Ask while the hot prices are fresh, as the other exchanges make them; return reasons, and the exchange."""
-        self.freshness.take([price(timestamp=self.now()), price("ethusdt", self.now())])
+        self.freshness.receive([price(timestamp=self.now()), price("ethusdt", self.now())])
         answer = await get(self.app, "/ready")
         assert answer.status == 200
         return answer.json["reasons"], answer.json["exchanges"]["exchange2"]

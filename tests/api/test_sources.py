@@ -9,14 +9,14 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
 from aggregator.api.keys import Keys
-from aggregator.api.price_bodies import Bodies
+from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.recheck import Recheck
 from aggregator.api.throttle import Throttle
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import Accesses
+from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
 from tests.parts import asgi
 from tests.parts.examples import CATALOG, NOW, price
@@ -65,10 +65,10 @@ class Api:
             return self.now
 
         lookup = Lookup(
-            CATALOG, self.cache, Store(), self.refreshes, metrics, Accesses(metrics, by_symbol=False), later, later
+            CATALOG, self.cache, Store(), self.refreshes, metrics, AccessCounts(metrics, by_symbol=False), later, later
         )
         throttle, recheck = Throttle(self.refreshes, 1, rate), Recheck(self.refreshes, rate, later)
-        routes = PriceRoutes(CATALOG, lookup, throttle, Bodies(CATALOG, later), Keys(()), recheck).routes()
+        routes = PriceRoutes(CATALOG, lookup, throttle, PriceBodies(CATALOG, later), Keys(()), recheck).routes()
         self.app = build(routes, metrics)
 
     async def sources(self, symbol: str = "btcusdt") -> Answer:

@@ -135,10 +135,10 @@ async def test_jobs_of_a_dead_refresher_are_claimed(
     """By whoever looks once they are abandoned; done, they are nobody's."""
     dead = Sharer(redis_running.url, redis_client.prefix, hot_catalog(INTERVAL, 3), "dead")
     await put(redis_client, "asset1", "asset2", at=await now(redis_client) + 10)
-    job = await dead.work.take(Tier.HOT)
+    job = await dead.work.next_job(Tier.HOT)
     await dead.client.close()
     async with asyncio.timeout(10):
-        claimed = await sharer.work.take(Tier.HOT)
+        claimed = await sharer.work.next_job(Tier.HOT)
     assert claimed == job
     assert claimed.symbols == ("asset1", "asset2")
     assert sharer.count("claimed") == 1
@@ -152,7 +152,7 @@ async def test_an_outdated_job_is_dropped_and_counted(sharer: Sharer, redis_clie
     began = await now(redis_client)
     await put(redis_client, "asset0", "asset1", at=began - 2 * INTERVAL)
     await put(redis_client, "asset2", at=began + 10)
-    job = await sharer.work.take(Tier.HOT)
+    job = await sharer.work.next_job(Tier.HOT)
     assert job.symbols == ("asset2",)
     assert sharer.count("outdated") == 1
     assert sharer.work.pop_missed(Tier.HOT) == 2
@@ -166,7 +166,7 @@ async def test_an_outdated_job_of_its_own_is_dropped_and_counted(sharer: Sharer,
     began = await now(redis_client)
     old = Job(Tier.HOT, ("asset0", "asset1"), began - 2 * INTERVAL)
     sharer.work._lanes[Tier.HOT].own += [old, Job(Tier.HOT, ("asset2",), began + 10)]
-    assert (await sharer.work.take(Tier.HOT)).symbols == ("asset2",)
+    assert (await sharer.work.next_job(Tier.HOT)).symbols == ("asset2",)
     assert sharer.work.pop_missed(Tier.HOT) == 2
 
 
@@ -176,7 +176,7 @@ async def test_somebody_else_s_entries_harm_nobody(sharer: Sharer, redis_client:
     await redis_client.redis.xadd(stream, {b"\xff": b"\xfe"})
     await redis_client.redis.xadd(stream, {b"symbols": b"\xff,asset1"})
     for symbols in (("",), ("\ufffd", "asset1")):
-        job = await sharer.work.take(Tier.HOT)
+        job = await sharer.work.next_job(Tier.HOT)
         assert job.symbols == symbols
         await sharer.work.done(job)
 
@@ -238,7 +238,7 @@ async def test_own_jobs_do_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -
     port = free_port()
     sharer = Sharer(f"redis://127.0.0.1:{port}/0", "", hot_catalog(INTERVAL, 1), "one")
     async with asyncio.timeout(10), hanging_up(port) as tried:
-        taking = asyncio.create_task(sharer.work.take(Tier.HOT))
+        taking = asyncio.create_task(sharer.work.next_job(Tier.HOT))
         await tried.wait()  # and so it will pause, before it looks for jobs of its own
         job = Job(Tier.HOT, ("asset0",), sharer.work._clock.now() + 10)
         sharer.work._lanes[Tier.HOT].own.append(job)
@@ -288,10 +288,10 @@ async def test_jobs_are_claimed_after_the_clock_was_set_back(sharer: Sharer, red
     """The next look for them is by a clock that nobody sets."""
     sharer.work._clock._ahead += HOUR
     await put(redis_client, "asset0", at=sharer.work._clock.now())
-    job = await sharer.work.take(Tier.HOT)  # having looked for what somebody has left
+    job = await sharer.work.next_job(Tier.HOT)  # having looked for what somebody has left
     await sharer.work._clock.sync()
     async with asyncio.timeout(10):
-        assert await sharer.work.take(Tier.HOT) == job  # it is not done yet
+        assert await sharer.work.next_job(Tier.HOT) == job  # it is not done yet
     assert sharer.count("claimed") == 1
 
 
@@ -304,8 +304,8 @@ async def test_all_give_a_job_the_same_id_and_ids_grow(interval: float, assets: 
         sharer = Sharer("redis://127.0.0.1:1/0", "", hot_catalog(interval, assets), "one")
         sharer.work._clock = RedisClock(sharer.client, lambda came=came: start + came * 1.37)  # type: ignore[misc]
         sharer.work._clock._ahead = 0
-        rota = sharer.work._rota(Tier.HOT)
-        ids.add(tuple(shared_jobs._id(job.due) for job in rota.take(start + 100 + interval / 2)))
+        rota = sharer.work._schedule_of(Tier.HOT)
+        ids.add(tuple(shared_jobs._id(job.due) for job in rota.pop_due(start + 100 + interval / 2)))
     (all_the_same,) = ids
     assert len(all_the_same) == assets
     numbers = [tuple(map(int, name.split("-"))) for name in all_the_same]

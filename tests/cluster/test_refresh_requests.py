@@ -9,9 +9,9 @@ import pytest
 
 from aggregator.cluster import consumer_group as groups
 from aggregator.cluster.consumer_group import Entry, Group
-from aggregator.cluster.price_feed import RedisFeed
+from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.cluster.refresh_requests import RefreshRequests, RemoteRefresh
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, encode
 from aggregator.ports import Trigger
 from aggregator.stores.redis.client import RedisClient
@@ -46,8 +46,8 @@ class Process:
     """A process that has no exchanges: a subscription, and who asks."""
 
     def __init__(self, client: RedisClient, patience: float = PATIENCE) -> None:
-        self.hub = Hub()
-        self.feed = RedisFeed(client, self.hub)
+        self.hub = Bus()
+        self.feed = RedisPriceFeed(client, self.hub)
         self.remote = RemoteRefresh(client, self.feed, patience)
 
 

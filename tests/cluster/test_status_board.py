@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from aggregator.cluster import status_board as boards
-from aggregator.cluster.status_board import Board, Teller
+from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.errors import StoreUnavailable
 from aggregator.stores.redis.client import RedisClient
 from tests.parts.ports import free_port
@@ -26,17 +26,17 @@ class Seen(ScriptedExchange):
 
 
 @pytest.fixture
-def board(redis_client: RedisClient) -> Board:
+def board(redis_client: RedisClient) -> StatusBoard:
     """Return an empty one."""
-    return Board(redis_client)
+    return StatusBoard(redis_client)
 
 
-async def test_what_one_tells_another_reads(board: Board) -> None:
+async def test_what_one_tells_another_reads(board: StatusBoard) -> None:
     """Every part of an exchange's state, what was never there included."""
     known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
     known.push_trouble = "timeout: mute for 6 s"
     known.rejection = "outlier, 7 of 9 assets"
-    await board.tell("refresher1", [known, Seen("exchange2")])
+    await board.report("refresher1", [known, Seen("exchange2")])
     ((first, second),) = await board.look()
     assert (first.name, first.breaker_state, first.newest_ticker) == ("exchange1", "half-open", 1e9)
     assert (second.name, second.breaker_state, second.newest_ticker) == ("exchange2", "closed", None)
@@ -45,37 +45,39 @@ async def test_what_one_tells_another_reads(board: Board) -> None:
     assert (second.idle_seconds, first.silent_seconds, second.quiet_seconds) == (None, 0.0, 0.0)
 
 
-async def test_seconds_go_on_after_they_were_told(board: Board) -> None:
+async def test_seconds_go_on_after_they_were_told(board: StatusBoard) -> None:
     """Ages grow and a rest becomes shorter, so that what is read is true then, whatever the reader's clock says."""
-    await board.tell("refresher1", [Seen(idle_seconds=2.0, silent_seconds=3.0, quiet_seconds=7.0)])
+    await board.report("refresher1", [Seen(idle_seconds=2.0, silent_seconds=3.0, quiet_seconds=7.0)])
 
     async def has_gone_on() -> bool:
         ((one,),) = await board.look()
         return (one.idle_seconds or 0) > 2.2 and one.silent_seconds > 3.2 and one.quiet_seconds < 6.8
 
     await until(has_gone_on)
-    await board.tell("refresher1", [Seen(idle_seconds=0.0, quiet_seconds=0.01)])
+    await board.report("refresher1", [Seen(idle_seconds=0.0, quiet_seconds=0.01)])
     await asyncio.sleep(0.05)
     ((one,),) = await board.look()
     assert one.quiet_seconds == 0.0
 
 
-async def test_each_refresher_tells_for_itself(board: Board) -> None:
+async def test_each_refresher_tells_for_itself(board: StatusBoard) -> None:
     """Nobody's word replaces another's, and there is nothing before the first."""
     assert await board.look() == []
-    await board.tell("refresher1", [Seen(breaker_state="open")])
-    await board.tell("refresher2", [Seen()])
-    await board.tell("refresher2", [Seen(breaker_state="half-open")])
+    await board.report("refresher1", [Seen(breaker_state="open")])
+    await board.report("refresher2", [Seen()])
+    await board.report("refresher2", [Seen(breaker_state="half-open")])
     assert [one.breaker_state for view in await board.look() for one in view] == ["open", "half-open"]
 
 
-async def test_the_dead_are_forgotten(board: Board, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_dead_are_forgotten(
+    board: StatusBoard, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A refresher that tells nothing any more is not shown, the living delete it, and all goes with the last."""
     monkeypatch.setattr(boards, "_DEAD_SECONDS", 0.3)
-    await board.tell("dead", [Seen()])
+    await board.report("dead", [Seen()])
 
     async def is_forgotten() -> bool:
-        await board.tell("living", [Seen()])
+        await board.report("living", [Seen()])
         return len(await board.look()) == 1
 
     await until(is_forgotten)
@@ -89,7 +91,7 @@ async def test_the_dead_are_forgotten(board: Board, redis_client: RedisClient, m
     assert await board.look() == []
 
 
-async def test_processes_of_another_version_are_understood(board: Board, redis_client: RedisClient) -> None:
+async def test_processes_of_another_version_are_understood(board: StatusBoard, redis_client: RedisClient) -> None:
     """An older one tells nothing of feeds and rejections; what only a newer one tells is passed over."""
     older = (
         '{"name":"exchange1","breaker_state":"closed","idle_seconds":1,"silent_seconds":0,"newest_ticker":1e9,'
@@ -108,11 +110,13 @@ async def test_processes_of_another_version_are_understood(board: Board, redis_c
 @pytest.mark.parametrize(
     "entry", ["", "nonsense", "nonsense []", "99999999999 nonsense", '99999999999 [{"name":1}]', "nan []", b"\xff \xff"]
 )
-async def test_what_cannot_be_read_nobody_has_said(board: Board, redis_client: RedisClient, entry: str | bytes) -> None:
+async def test_what_cannot_be_read_nobody_has_said(
+    board: StatusBoard, redis_client: RedisClient, entry: str | bytes
+) -> None:
     """Somebody else's entry hides nobody's."""
     await redis_client.redis.hset(f"{redis_client.prefix}exchanges", "other", entry)
     assert await board.look() == []
-    await board.tell("refresher1", [Seen()])
+    await board.report("refresher1", [Seen()])
     assert len(await board.look()) == 1
 
 
@@ -128,10 +132,10 @@ async def apart() -> AsyncIterator[tuple[RedisClient, int]]:
 async def test_redis_away_and_back(apart: tuple[RedisClient, int]) -> None:
     """Who looks is told that it is away; who tells goes on, and is heard as soon as it is there."""
     client, port = apart
-    board = Board(client)
+    board = StatusBoard(client)
     with pytest.raises(StoreUnavailable, match="Redis"):
         await board.look()
-    async with running(Teller(board, "refresher1", [Seen()]).run):
+    async with running(StatusReporter(board, "refresher1", [Seen()]).run):
         server = RedisServer(port)
 
         async def is_heard() -> bool:

@@ -39,7 +39,7 @@ class Filling:
 
     async def fill(self, sharer: Sharer, name: str) -> None:
         """Fill the hot tier."""
-        async with sharer.work.filling(Tier.HOT):
+        async with sharer.work.warm_up_lock(Tier.HOT):
             self.said.append(f"{name} begins")
             await self.filled.wait()
             self.said.append(f"{name} ends")
@@ -51,7 +51,7 @@ async def test_two_fill_one_after_the_other(two: list[Sharer]) -> None:
     first = asyncio.create_task(filling.fill(two[0], "first"))
     await until(lambda: filling.said == ["first begins"])
     second = asyncio.create_task(filling.fill(two[1], "second"))
-    async with two[1].work.filling(Tier.COLD):
+    async with two[1].work.warm_up_lock(Tier.COLD):
         await asyncio.sleep(2.5)  # longer than a lock that nobody renews
     assert filling.said == ["first begins"]
     filling.filled.set()
@@ -75,18 +75,18 @@ async def test_who_is_stopped_while_filling_lets_the_next_in(two: list[Sharer]) 
 async def test_the_lock_of_who_died_lasts_for_a_moment(two: list[Sharer], redis_client: RedisClient) -> None:
     """Nobody renews it, so the next need not wait for long."""
     key = f"{redis_client.prefix}filling:hot"
-    async with two[0].work.filling(Tier.HOT):
+    async with two[0].work.warm_up_lock(Tier.HOT):
         left = await redis_client.redis.pttl(key)
         await redis_client.redis.set(key, "the dead one's", px=left)
     assert 0 < left <= 2000
-    async with asyncio.timeout(10), two[1].work.filling(Tier.HOT):
+    async with asyncio.timeout(10), two[1].work.warm_up_lock(Tier.HOT):
         assert await redis_client.redis.get(key) != b"the dead one's"
 
 
 async def test_without_redis_everybody_fills() -> None:
     """At once: there is nobody to ask."""
     sharer = Sharer(f"redis://127.0.0.1:{free_port()}/0", "", CATALOG, "one")
-    async with asyncio.timeout(10), sharer.work.filling(Tier.HOT), sharer.work.filling(Tier.HOT):
+    async with asyncio.timeout(10), sharer.work.warm_up_lock(Tier.HOT), sharer.work.warm_up_lock(Tier.HOT):
         pass
     await sharer.client.close()
 
@@ -94,7 +94,7 @@ async def test_without_redis_everybody_fills() -> None:
 async def test_redis_may_go_and_be_emptied_while_one_fills(redis_alone: RedisServer) -> None:
     """The lock is lost, the filling is not."""
     sharer = Sharer(redis_alone.url, "", CATALOG, "one")
-    async with sharer.work.filling(Tier.HOT):
+    async with sharer.work.warm_up_lock(Tier.HOT):
         await sharer.client.redis.flushall()
         scripts = await _scripts_run(sharer.client)
         async with asyncio.timeout(10):  # until it has tried to renew what is not there, and then where nobody is

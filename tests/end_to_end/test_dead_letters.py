@@ -36,7 +36,7 @@ def outbox(tmp_path: Path) -> Path:
         await file.open()
         await file.append(prices)
         for row in await file.after(0, 10):
-            await file.bury(row, "ValidationException: no", NOW)
+            await file.move_to_dead_letters(row, "ValidationException: no", NOW)
         await file.close()
 
     asyncio.run(make([price(timestamp=NOW + number) for number in range(3)]))

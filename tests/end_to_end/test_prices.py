@@ -182,7 +182,17 @@ def test_the_assets_by_rank(service: Service) -> None:
 
 def test_the_operator_s_check_passes_here_and_fails_elsewhere(service: Service, market: Market) -> None:
     """`./test.sh live URL` on this service: exit 0; with two exchanges down: non-zero."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live.py", "--url", service.url]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/live_deployment.py",
+        "--url",
+        service.url,
+    ]
     sound = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert sound.returncode == 0, sound.stdout
     market.exchanges["exchange1"].faults(error_rate=1)

@@ -40,7 +40,7 @@ def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
     """Each by what came before it on the same connection."""
     book = Book("coinbase")
     book.expect("BTC-USD", "btcusd", NOW)
-    found = [book.take(one, NOW, NOW) for one in news]
+    found = [book.update(one, NOW, NOW) for one in news]
     assert found == kinds
     assert set(found) <= set(KINDS)
     assert (book.held("BTC-USD") is not None) == ("ticker" in kinds and "gap" not in kinds)
@@ -50,13 +50,13 @@ def test_what_is_forgotten_is_junk_from_then_on() -> None:
     """What still comes of a pair that is no longer wanted is not held."""
     book = Book("coinbase")
     book.expect("BTC-USD", "btcusd", NOW)
-    assert book.take(pushed(1), NOW, NOW) == "ticker"
+    assert book.update(pushed(1), NOW, NOW) == "ticker"
     held = book.held("BTC-USD")
     assert held is not None
     assert (held[0].symbol, held[1]) == ("btcusd", NOW)
     book.forget("BTC-USD")
     assert book.held("BTC-USD") is None
-    assert book.take(pushed(2), NOW, NOW) == "junk"
+    assert book.update(pushed(2), NOW, NOW) == "junk"
     assert book.names == set()
 
 
@@ -66,15 +66,15 @@ def test_what_was_asked_for_and_never_heard_of() -> None:
     for name in ("BTC-USD", "ETH-USD", "SOL-USD"):
         book.expect(name, name.replace("-", "").lower(), NOW)
     assert book.unheard(NOW) == {}
-    book.take(pushed(1), NOW + 1, NOW)
-    book.take(Refused("ETH-USD", "why"), NOW + 1, NOW)
-    book.take(Beat("SOL-USD"), NOW + 1, NOW)
+    book.update(pushed(1), NOW + 1, NOW)
+    book.update(Refused("ETH-USD", "why"), NOW + 1, NOW)
+    book.update(Beat("SOL-USD"), NOW + 1, NOW)
     assert book.unheard(NOW + 2) == {"SOL-USD": "solusd"}
     book.expect("SOL-USD", "solusd", NOW + 2)
     assert book.unheard(NOW + 2) == {}
-    assert [book.take(Beat("BTC-USD", 9), NOW + 3, NOW) for _ in range(2)] == ["beat", "gap"]
+    assert [book.update(Beat("BTC-USD", 9), NOW + 3, NOW) for _ in range(2)] == ["beat", "gap"]
     assert book.unheard(NOW + 9) == {"SOL-USD": "solusd", "BTC-USD": "btcusd"}
-    book.take(pushed(2), NOW + 4, NOW)
+    book.update(pushed(2), NOW + 4, NOW)
     book.forget("SOL-USD")
     assert book.unheard(NOW + 9) == {}
 
@@ -84,7 +84,7 @@ def test_who_tells_no_time_has_that_of_its_receipt() -> None:
     book = Book("kraken")
     book.expect("BTC/USD", "btcusd", 5)
     for wall, price in ((NOW, "1"), (NOW + 1, "2")):
-        assert book.take(Pushed("BTC/USD", Decimal(price), Decimal(1), None, 0), 5, wall) == "ticker"
+        assert book.update(Pushed("BTC/USD", Decimal(price), Decimal(1), None, 0), 5, wall) == "ticker"
         held = book.held("BTC/USD")
         assert held is not None
         assert held == (Ticker("kraken", "btcusd", Decimal(price), Decimal(1), wall, Clock.RECEIPT), 5)

@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.dialect import Budget, Dialect, Limit, Market, Tickers
+from aggregator.exchanges.dialect import Bucket, Dialect, Limit, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
-from aggregator.exchanges.rate_limit import Allowance
+from aggregator.exchanges.rate_limit import RateLimiter
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import Metrics
@@ -27,7 +27,7 @@ DOCUMENTED = {  # from the pages that the dialects name
     "okx": (Limit(20, 2),),
     "bybit": (Limit(600, 5),),
 }
-OLD_OKX = Budget(10, 20, (Limit(20, 2),))  # 20 at once, and 10 a second beside
+OLD_OKX = Bucket(10, 20, (Limit(20, 2),))  # 20 at once, and 10 a second beside
 
 
 class Wave(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Wave(msgspec.Struct, frozen=True):
 class Timed(GuardedExchange):
     """The real guard and limiter; calls are not sent, but remembered with the time at which they would be."""
 
-    def __init__(self, dialect: Dialect, budget: Budget, slots: int) -> None:
+    def __init__(self, dialect: Dialect, budget: Bucket, slots: int) -> None:
         self.sent: list[tuple[float, float]] = []  # when, and what it costs
         self.answer = 0.0
         self._dialect = dialect
@@ -67,7 +67,7 @@ class Timed(GuardedExchange):
         return ()
 
 
-async def sent(dialect: Dialect, budget: Budget, slots: int, waves: Sequence[Wave]) -> list[tuple[float, float]]:
+async def sent(dialect: Dialect, budget: Bucket, slots: int, waves: Sequence[Wave]) -> list[tuple[float, float]]:
     """Return what is sent of these waves, and when."""
     exchange = Timed(dialect, budget, slots)
     tasks: list[asyncio.Task[object]] = []
@@ -158,13 +158,13 @@ def test_any_bucket_lets_through_its_burst_and_refill(
     """The sum that the dialects' limits are made by holds of the limiter itself, both of its parts together."""
     taken: list[tuple[float, float]] = []
 
-    async def take(allowance: Allowance, cost: float, *, is_hot: bool) -> None:
+    async def take(allowance: RateLimiter, cost: float, *, is_hot: bool) -> None:
         await allowance.wait_turn(cost, hot=is_hot)
-        await allowance.take(cost)
+        await allowance.acquire(cost)
         taken.append((asyncio.get_running_loop().time(), cost))
 
     async def take_all() -> None:
-        allowance = Allowance(Budget(rate, burst), patience=1e6)
+        allowance = RateLimiter(Bucket(rate, burst), patience=1e6)
         await asyncio.gather(*(take(allowance, cost, is_hot=one) for cost, one in zip(costs, hot, strict=False)))
 
     run(take_all())

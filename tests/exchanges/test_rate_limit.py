@@ -5,22 +5,22 @@ import asyncio
 import pytest
 
 from aggregator.errors import RateLimited
-from aggregator.exchanges.dialect import Budget
-from aggregator.exchanges.rate_limit import Allowance
+from aggregator.exchanges.dialect import Bucket
+from aggregator.exchanges.rate_limit import RateLimiter
 from aggregator.prices.refresher import seconds_together
 from aggregator.runtime.exchanges import DIALECTS
 from tests.parts.scripted import ScriptedExchange
 
-SLOW = Budget(0.001, 8)  # a token every thousand seconds: what is in the bucket is all there is
+SLOW = Bucket(0.001, 8)  # a token every thousand seconds: what is in the bucket is all there is
 
 
-async def take(allowance: Allowance, cost: float, *, hot: bool) -> None:
+async def take(allowance: RateLimiter, cost: float, *, hot: bool) -> None:
     """Wait for the turn and the tokens of one call."""
     await allowance.wait_turn(cost, hot=hot)
-    await allowance.take(cost)
+    await allowance.acquire(cost)
 
 
-async def taken(allowance: Allowance, cost: float, *, hot: bool) -> int:
+async def taken(allowance: RateLimiter, cost: float, *, hot: bool) -> int:
     """Take until there is nothing; return how many calls that were."""
     for calls in range(100):
         try:
@@ -32,20 +32,20 @@ async def taken(allowance: Allowance, cost: float, *, hot: bool) -> int:
 
 async def test_no_more_than_the_burst_and_then_a_reason() -> None:
     """The wait is bounded, and what it ends in says whose limit it was."""
-    allowance = Allowance(SLOW, patience=0.01)
+    allowance = RateLimiter(SLOW, patience=0.01)
     assert await taken(allowance, 1, hot=True) == 8
     with pytest.raises(RateLimited, match=r"^within its own limit, no turn in 0.01 s$"):
-        await allowance.take(1)
+        await allowance.acquire(1)
 
 
 async def test_weights_count() -> None:
     """A call takes what the exchange says that it weighs."""
-    assert await taken(Allowance(SLOW, patience=0.01), 2, hot=True) == 4
+    assert await taken(RateLimiter(SLOW, patience=0.01), 2, hot=True) == 4
 
 
 async def test_cold_work_leaves_some_for_hot_assets() -> None:
     """However much of it there is, and however long it has been waiting."""
-    allowance = Allowance(SLOW, patience=0.01)
+    allowance = RateLimiter(SLOW, patience=0.01)
     assert await taken(allowance, 1, hot=False) == 6
     crowd = [asyncio.create_task(taken(allowance, 1, hot=False)) for _ in range(50)]
     assert await taken(allowance, 1, hot=True) == 2
@@ -54,22 +54,22 @@ async def test_cold_work_leaves_some_for_hot_assets() -> None:
 
 async def test_a_turn_comes() -> None:
     """Who waits within the bounds is served as the bucket fills."""
-    allowance = Allowance(Budget(50, 2), patience=10)
-    await asyncio.gather(*(allowance.take(1) for _ in range(12)))
+    allowance = RateLimiter(Bucket(50, 2), patience=10)
+    await asyncio.gather(*(allowance.acquire(1) for _ in range(12)))
 
 
 async def test_who_gives_up_waiting_takes_nothing() -> None:
     """A call cancelled in the queue leaves its token to the next."""
-    allowance = Allowance(Budget(20, 2), patience=10)
+    allowance = RateLimiter(Bucket(20, 2), patience=10)
     for _ in range(2):
-        await allowance.take(1)
-    waiting = [asyncio.create_task(allowance.take(1)) for _ in range(20)]
+        await allowance.acquire(1)
+    waiting = [asyncio.create_task(allowance.acquire(1)) for _ in range(20)]
     await asyncio.sleep(0)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     async with asyncio.timeout(10):
-        await allowance.take(1)
+        await allowance.acquire(1)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -79,7 +79,7 @@ def test_every_call_fits_into_the_bucket(name: str) -> None:
     if dialect.budget is None:
         assert name == "mock"
     else:
-        allowance = Allowance(dialect.budget)
+        allowance = RateLimiter(dialect.budget)
         most = max(dialect.listing_cost, dialect.cost(1), dialect.cost(dialect.most_symbols))
         assert most <= min(allowance._not_hot.max_rate, allowance._all.max_rate)
 

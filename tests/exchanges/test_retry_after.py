@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from aggregator.errors import RateLimited
 from aggregator.exchanges.dialect import Dialect
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.retry_after import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Quiet, retry_after
+from aggregator.exchanges.retry_after import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Cooldown, retry_after
 from aggregator.exchanges.venues.kraken import Kraken
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import LeftOut, Reason, Ticker
@@ -51,7 +51,7 @@ def test_what_retry_after_says(header: str, date: str, seconds: float | None) ->
 @pytest.mark.parametrize(("asked", "kept"), [(0, SHORTEST), (12, 12), (1e9, LONGEST), (float("inf"), LONGEST)])
 def test_what_is_asked_for_is_kept_within_bounds(asked: float, kept: float) -> None:
     """Never asked again at once, nor forgotten for good."""
-    quiet = Quiet(Clock())
+    quiet = Cooldown(Clock())
     assert quiet.begin(asked)
     assert quiet.seconds == kept
 
@@ -59,7 +59,7 @@ def test_what_is_asked_for_is_kept_within_bounds(asked: float, kept: float) -> N
 def test_our_own_pauses_double() -> None:
     """Up to a minute, each time it refuses again after one; an answer begins anew."""
     clock = Clock()
-    quiet = Quiet(clock)
+    quiet = Cooldown(clock)
     pauses = []
     for _ in range(9):
         assert quiet.begin(None)
@@ -76,7 +76,7 @@ def test_our_own_pauses_double() -> None:
 def test_the_longest_wish_counts() -> None:
     """Of several answers, each with its own; and it says how long it will be."""
     clock = Clock()
-    quiet = Quiet(clock)
+    quiet = Cooldown(clock)
     quiet.check()
     assert quiet.begin(20)
     assert not quiet.begin(5)

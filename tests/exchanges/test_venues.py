@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.dialect import Budget, Dialect
+from aggregator.exchanges.dialect import Bucket, Dialect
 from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.listings import Listings
-from aggregator.exchanges.rate_limit import Allowance
+from aggregator.exchanges.rate_limit import RateLimiter
 from aggregator.exchanges.venues.binance import Binance
 from aggregator.exchanges.venues.bybit import Bybit
 from aggregator.exchanges.venues.coinbase import Coinbase
@@ -328,7 +328,7 @@ async def test_its_limits_are_kept(only: Callable[[Venue, str], Scene]) -> None:
     venue = BinanceVenue(now=lambda: NOW)
     async with running(venue):
         scene = only(venue, "binance")
-        scene.exchange._allowance = Allowance(Budget(0.001, 48), patience=0.01)
+        scene.exchange._allowance = RateLimiter(Bucket(0.001, 48), patience=0.01)
         assert await scene.exchange.read_listing() is None
         cold = Asset("btcusdt", "btc", "usdt", Tier.COLD, 9)
         for asset, calls in ((cold, 8), (BTC, 6)):  # 36 - 20 of weight, and what is left of 48 - 20

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
-from aggregator.live.subscriber import _MOST_WAITING, EVERYTHING, Event, Mail, Reader, Wanted
-from aggregator.live.topics import Hub
+from aggregator.live.subscriber import _MOST_WAITING, EVERYTHING, Batch, Event, Subscriber, Subscription
+from aggregator.live.topics import Bus
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.sharing import running
 
-HOT = Wanted(tiers=frozenset({Tier.HOT}))
+HOT = Subscription(tiers=frozenset({Tier.HOT}))
 ASSETS = ("btcusdt", "ethusdt")
 
 
@@ -27,7 +27,7 @@ class Live:
         self.metrics = Metrics(CollectorRegistry())
         newest = NewestPrices(dict.fromkeys(Tier, 10.0))
         self.fanout = Fanout(CATALOG, self.metrics, newest, most, kept, current=current, now=lambda: NOW)
-        self.hub = Hub()
+        self.hub = Bus()
         self.hub.listen(self.fanout)
         self._at = NOW
 
@@ -40,7 +40,7 @@ class Live:
         self.hub.publish(prices)
         return prices
 
-    def follow(self, reader: Reader, wanted: Wanted = EVERYTHING) -> None:
+    def follow(self, reader: Subscriber, wanted: Subscription = EVERYTHING) -> None:
         """Begin behind all there is."""
         self.fanout.follow(reader, wanted, self.fanout.last_id, {})
 
@@ -49,7 +49,7 @@ class Live:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def got(mail: Mail) -> list[tuple[str, float]]:
+def got(mail: Batch) -> list[tuple[str, float]]:
     """Return what the mail brings, by asset and time."""
     return [(event.asset, event.timestamp) for event in mail.events]
 
@@ -64,13 +64,13 @@ async def test_each_gets_what_it_wants() -> None:
     live = Live()
     with live.fanout.reading("sse") as hot, live.fanout.reading("websocket") as both, live.fanout.reading("sse") as eth:
         live.follow(hot, HOT)
-        live.follow(both, Wanted(frozenset(ASSETS), frozenset({Tier.HOT})))
-        live.follow(eth, Wanted(frozenset({"ethusdt"})))
+        live.follow(both, Subscription(frozenset(ASSETS), frozenset({Tier.HOT})))
+        live.follow(eth, Subscription(frozenset({"ethusdt"})))
         assert live.value("price_stream_subscribers", kind="sse") == 2
         prices = live.tell("btcusdt", "ethusdt", "btcusdt")
-        assert got(hot.take()) == told([prices[0], prices[2]])
-        assert got(both.take()) == told(prices)
-        assert got(eth.take()) == told([prices[1]])
+        assert got(hot.drain()) == told([prices[0], prices[2]])
+        assert got(both.drain()) == told(prices)
+        assert got(eth.drain()) == told([prices[1]])
     assert live.value("price_stream_subscribers", kind="sse") == 0
     assert not live.fanout._by_asset
     assert not any(live.fanout._by_tier.values())
@@ -82,7 +82,7 @@ async def test_an_event_is_a_price_as_it_is_served() -> None:
     with live.fanout.reading("sse") as reader:
         live.follow(reader)
         live.tell("btcusdt")
-        (event,) = reader.take().events
+        (event,) = reader.drain().events
         (kept,) = live.fanout._kept
     assert event is kept
     body = event.message.removeprefix('{"type":"price","price":').removesuffix("}")
@@ -97,7 +97,7 @@ async def test_an_older_price_never_comes_after_a_newer_one() -> None:
         live.follow(reader)
         (new,) = live.tell("btcusdt")
         live.hub.publish([new, price("btcusdt", NOW - 100), price("unlisted")])
-        assert got(reader.take()) == told([new])
+        assert got(reader.drain()) == told([new])
 
 
 @given(
@@ -122,7 +122,7 @@ def test_who_falls_behind_gets_the_newest_of_each(bursts: list[tuple[list[str], 
                     published += told(live.tell(*assets))
                     assert len(reader.waiting) <= _MOST_WAITING
                 if reads:
-                    new, fresh = got(reader.take()), published[since:]
+                    new, fresh = got(reader.drain()), published[since:]
                     assert new == fresh or len(fresh) > _MOST_WAITING
                     assert dict(new) == dict(fresh)
                     assert new == sorted(new, key=lambda one: one[1])
@@ -162,7 +162,7 @@ async def test_an_id_that_is_none_of_ours(last_id: str) -> None:
     assert live.fanout.since(last_id) is None
     with live.fanout.reading("sse") as reader:
         assert not live.fanout.resume(reader, EVERYTHING, last_id)
-        assert reader.take().gap == NOT_KEPT
+        assert reader.drain().gap == NOT_KEPT
 
 
 async def test_going_on_behind_an_event() -> None:
@@ -173,7 +173,7 @@ async def test_going_on_behind_an_event() -> None:
     with live.fanout.reading("sse") as reader:
         assert live.fanout.resume(reader, HOT, first)
         prices += live.tell("btcusdt")
-        mail = reader.take()
+        mail = reader.drain()
     assert got(mail) == told([one for one in prices if one.asset == "btcusdt"])
     assert (mail.gap, mail.snapshot_due) == ("", False)
 
@@ -182,12 +182,12 @@ async def test_behind_a_snapshot() -> None:
     """What has come since it was begun, but for what it shows already; other things that wait are left alone."""
     live = Live()
     with live.fanout.reading("websocket") as reader:
-        live.follow(reader, Wanted(frozenset({"btcusdt"})))
+        live.follow(reader, Subscription(frozenset({"btcusdt"})))
         begun = live.fanout.last_id
         btc, eth, newer = live.tell("btcusdt", "ethusdt", "ethusdt")
         shown = {"ethusdt": eth.timestamp}
-        live.fanout.follow(reader, Wanted(frozenset({"ethusdt"})), begun, shown)
-        assert got(reader.take()) == told([btc, newer])
+        live.fanout.follow(reader, Subscription(frozenset({"ethusdt"})), begun, shown)
+        assert got(reader.drain()) == told([btc, newer])
 
 
 async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
@@ -197,7 +197,7 @@ async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
         begun = live.fanout.last_id
         live.tell(*ASSETS)
         live.fanout.follow(reader, EVERYTHING, begun, {})
-        mail = reader.take()
+        mail = reader.drain()
         assert (mail.gap, mail.snapshot_due) == (NOT_KEPT, True)
 
 
@@ -205,13 +205,13 @@ async def test_what_is_no_longer_wanted() -> None:
     """It does not come, also where it was waiting."""
     live = Live()
     with live.fanout.reading("websocket") as reader:
-        live.follow(reader, Wanted(frozenset(ASSETS), frozenset({Tier.COLD})))
+        live.follow(reader, Subscription(frozenset(ASSETS), frozenset({Tier.COLD})))
         prices = live.tell(*ASSETS)
-        live.fanout.drop(reader, Wanted(frozenset(ASSETS)))
-        assert got(reader.take()) == told([prices[1]])  # it is cold
+        live.fanout.drop(reader, Subscription(frozenset(ASSETS)))
+        assert got(reader.drain()) == told([prices[1]])  # it is cold
         live.fanout.drop(reader, EVERYTHING)
         live.tell(*ASSETS)
-        assert got(reader.take()) == []
+        assert got(reader.drain()) == []
 
 
 async def test_cut_off_and_back() -> None:
@@ -223,12 +223,12 @@ async def test_cut_off_and_back() -> None:
         last_id = live.fanout.last_id
         live.hub.disconnect()
         live.hub.disconnect()  # at every attempt that fails
-        mail = reader.take()
+        mail = reader.drain()
         assert (got(mail), mail.gap, mail.snapshot_due) == (told([before]), CUT_OFF, False)
         with live.fanout.reading("sse") as late:
-            assert late.take().gap == CUT_OFF
+            assert late.drain().gap == CUT_OFF
         live.hub.connect()
-        assert reader.take() == Mail([], snapshot_due=True)
+        assert reader.drain() == Batch([], snapshot_due=True)
         assert live.fanout.since(last_id) is None
         live.hub.connect()
         assert not reader._news.is_set()
@@ -252,7 +252,7 @@ async def test_all_are_ended_when_the_service_stops() -> None:
             stop.set()
             await one.news()
             await other.news()
-        assert (one.take().end, other.take().end) == (STOPPING, STOPPING)
+        assert (one.drain().end, other.drain().end) == (STOPPING, STOPPING)
     assert live.fanout.refusal == STOPPING
     assert live.value("price_stream_dropped_total", reason="stopping") == 2
 
@@ -263,12 +263,12 @@ async def test_a_crowd_is_woken_bit_by_bit() -> None:
     turns = 0
     woken: list[int] = []
 
-    async def read(reader: Reader) -> None:
+    async def read(reader: Subscriber) -> None:
         await reader.news()
         woken.append(turns)
 
     with live.fanout.reading("sse") as first, live.fanout.reading("sse") as second:
-        more = [Reader() for _ in range(500)]
+        more = [Subscriber() for _ in range(500)]
         for reader in (first, second, *more):
             live.fanout._want(reader, HOT)
         reading = [asyncio.create_task(read(reader)) for reader in (first, second, *more)]
@@ -282,9 +282,9 @@ async def test_a_crowd_is_woken_bit_by_bit() -> None:
 
 def test_wanted_adds_up() -> None:
     """And is taken away again."""
-    both = Wanted(frozenset({"a"}), frozenset({Tier.HOT})) | Wanted(frozenset({"b"}))
-    assert both == Wanted(frozenset({"a", "b"}), frozenset({Tier.HOT}))
-    assert both - Wanted(frozenset({"a"}), frozenset({Tier.HOT})) == Wanted(frozenset({"b"}))
+    both = Subscription(frozenset({"a"}), frozenset({Tier.HOT})) | Subscription(frozenset({"b"}))
+    assert both == Subscription(frozenset({"a", "b"}), frozenset({Tier.HOT}))
+    assert both - Subscription(frozenset({"a"}), frozenset({Tier.HOT})) == Subscription(frozenset({"b"}))
     event = Event("0" * 8, 1, Asset("b", "", "", Tier.COLD, 1), price("b"), b"{}")
     assert both.has(event)
-    assert not (both - Wanted(frozenset({"b"}))).has(event)
+    assert not (both - Subscription(frozenset({"b"}))).has(event)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from aggregator.api.app import build
 from aggregator.api.tracing_middleware import traced
 from aggregator.errors import StoreUnavailable
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import NoPrice, Price
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
@@ -23,7 +23,7 @@ from aggregator.observability.tracing import UNTRACED
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresher import Policy, Refresher
-from aggregator.prices.schedule import OwnWork
+from aggregator.prices.schedule import LocalJobQueue
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
@@ -81,7 +81,7 @@ async def test_nothing_is_traced_by_default() -> None:
 
     def fail() -> None:
         with UNTRACED.span("anything") as span:
-            span.note("name", 1)
+            span.record("name", 1)
             span.fail("why")
             raise StoreUnavailable("gone on")
 
@@ -140,7 +140,7 @@ async def test_headers_tell_another_process(spans: Spans) -> None:
 def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange]:
     """Return one that is traced, its cache in memory."""
     metrics = Metrics(CollectorRegistry())
-    cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Hub())
+    cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus())
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
     policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"), grace=0.1, lane=4)
@@ -148,7 +148,7 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
     found = Refresher(
         CATALOG,
         [exchange],
-        OwnWork(CATALOG, 1),
+        LocalJobQueue(CATALOG, 1),
         cache,
         Publisher(cache.newest, sinks, freshness, metrics, tracer=spans.tracer),
         freshness,

@@ -11,18 +11,18 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import ClientConnection, connect
 
 from aggregator.api.app import build
-from aggregator.api.price_bodies import Bodies
+from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.live.fanout import Fanout
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import Accesses
+from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.tiers import Cadence, assign
 from aggregator.stores.memory import MemoryCache
@@ -41,15 +41,15 @@ class Live:
     def __init__(self, limits: Limits, most: int = 100, seconds: float | None = None) -> None:
         catalog = assign([(name, "", "") for name in ASSETS], len(ASSETS), 0, dict.fromkeys(Tier, Cadence(5)))
         self.metrics = Metrics(CollectorRegistry())
-        self.hub = Hub()
+        self.hub = Bus()
         self.cache = MemoryCache(NewestPrices(dict.fromkeys(Tier, 600.0)), self.hub)
-        accesses = Accesses(self.metrics, by_symbol=False)
+        accesses = AccessCounts(self.metrics, by_symbol=False)
         lookup = Lookup(catalog, self.cache, self.cache, None, self.metrics, accesses, lambda: NOW)  # type: ignore[arg-type]  # nobody asks for a refresh
         self.fanout = Fanout(
             catalog, self.metrics, self.cache.newest, most, 2000, seconds, current=True, now=lambda: NOW
         )
         self.hub.listen(self.fanout)
-        snapshots = Snapshots(catalog, lookup, self.cache.newest, Bodies(catalog, lambda: NOW), self.fanout)
+        snapshots = Snapshots(catalog, lookup, self.cache.newest, PriceBodies(catalog, lambda: NOW), self.fanout)
         parts = (catalog, self.fanout, snapshots)
         app = build([*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()], self.metrics, 1)
         self.server = Server(app, limits, self.metrics, 2)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from aggregator.cluster.jobs import SharedWork
+from aggregator.cluster.jobs import SharedJobQueue
 from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Job
@@ -62,7 +62,7 @@ class Sharer:
     ) -> None:
         self.client = RedisClient(url, timeout=0.25, prefix=prefix)
         self.metrics = Metrics(CollectorRegistry())
-        self.work = SharedWork(self.client, catalog, most, self.metrics, name, abandoned)
+        self.work = SharedJobQueue(self.client, catalog, most, self.metrics, name, abandoned)
         self.jobs: list[Job] = []
         self._busy = busy
 
@@ -77,7 +77,7 @@ class Sharer:
 
     async def _take(self) -> None:
         while True:
-            job = await self.work.take(Tier.HOT)
+            job = await self.work.next_job(Tier.HOT)
             self.jobs.append(job)
             await asyncio.sleep(self._busy)
             await self.work.done(job)

@@ -10,7 +10,7 @@ from aggregator.models import LeftOut, Price, Reason, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.freshness import Freshness, TierFreshness
 from aggregator.prices.tiers import Catalog, assign
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.scripted import ScriptedExchange
 
@@ -38,7 +38,7 @@ def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> No
 def test_what_never_had_a_price_is_told_as_such(catalog: Catalog, metrics: Metrics) -> None:
     """Not as a price that is too old."""
     freshness = Freshness(catalog, metrics)
-    freshness.note(price("s0", NOW), NOW)
+    freshness.record(price("s0", NOW), NOW)
     assert freshness.by_tier(NOW)[Tier.HOT].trouble == "19 of 20 assets have no price yet"
 
 
@@ -46,7 +46,7 @@ def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
     """The 95th percentile of twenty is the nineteenth; two old ones turn it."""
     freshness = Freshness(catalog, metrics)
     for number in range(19):
-        freshness.note(price(f"s{number}", NOW), NOW)
+        freshness.record(price(f"s{number}", NOW), NOW)
     assert freshness.by_tier(NOW + 15)[Tier.HOT] == TierFreshness(20, 19, 15.0, 15.0, 7.5)
     assert freshness.by_tier(NOW + 15)[Tier.HOT].trouble == ""
     assert freshness.by_tier(NOW + 15.1)[Tier.HOT].trouble == "p95 age is 15.1 s, at most 15 s are allowed"
@@ -56,9 +56,9 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
     """The newest counts; the age at replacement is that of what was replaced."""
     freshness = Freshness(catalog, metrics)
     for _ in range(20):
-        freshness.note(price("s0", NOW), NOW)
-    freshness.note(price("s20", NOW, tier=Tier.COLD), NOW)
-    freshness.note(price("s20", NOW - 50, tier=Tier.COLD), NOW + 7)
+        freshness.record(price("s0", NOW), NOW)
+    freshness.record(price("s20", NOW, tier=Tier.COLD), NOW)
+    freshness.record(price("s20", NOW - 50, tier=Tier.COLD), NOW + 7)
     assert freshness.by_tier(NOW)[Tier.COLD].p95_age == 0
     total = metrics.registry.get_sample_value("price_age_at_replacement_seconds_sum", {"tier": "cold"})
     assert total == pytest.approx(7)
@@ -66,10 +66,10 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
 
 def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics) -> None:
     """The tier is fresh without it; where nobody trades anything, something else is wrong, and it is not."""
-    coverage, exchange = Coverage(), ScriptedExchange("x")
+    coverage, exchange = VenueCoverage(), ScriptedExchange("x")
     freshness = Freshness(catalog, metrics, coverage)
     traded = {f"s{number}" for number in range(12)}
-    freshness.take([price(symbol, NOW) for symbol in traded])
+    freshness.receive([price(symbol, NOW) for symbol in traded])
     assert freshness.by_tier(NOW)[Tier.HOT].trouble == "8 of 20 assets have no price yet"
     coverage.count([exchange], catalog.assets.values(), 1)
     assert freshness.by_tier(NOW)[Tier.HOT].assets == 20
@@ -89,13 +89,13 @@ def gauge(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
     """Of each tier that has assets: how many, how many without a price, and the p95 age, infinite without prices."""
     freshness = Freshness(catalog, metrics)
-    freshness.tell(NOW)
+    freshness.report(NOW)
     assert gauge(metrics, "price_tier_age_seconds", tier="hot") == math.inf
     assert gauge(metrics, "price_tier_unpriced_assets", tier="hot") == gauge(metrics, "price_tier_assets", tier="hot")
     assert gauge(metrics, "price_tier_assets", tier="medium") is None
     for number in range(19):
-        freshness.note(price(f"s{number}", NOW), NOW)
-    freshness.tell(NOW + 4)
+        freshness.record(price(f"s{number}", NOW), NOW)
+    freshness.report(NOW + 4)
     assert gauge(metrics, "price_tier_age_seconds", tier="hot") == 4
     assert gauge(metrics, "price_tier_unpriced_assets", tier="hot") == 1
     assert gauge(metrics, "price_tier_assets", tier="hot") == 20
@@ -104,12 +104,12 @@ def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
 def test_a_tier_is_looked_at_ten_times_an_interval(catalog: Catalog, metrics: Metrics) -> None:
     """At most, however often the metrics are asked for."""
     freshness = Freshness(catalog, metrics)
-    freshness.tell(NOW)
-    freshness.take([price(f"s{number}", NOW) for number in range(21)])
-    freshness.tell(NOW + 0.75)
+    freshness.report(NOW)
+    freshness.receive([price(f"s{number}", NOW) for number in range(21)])
+    freshness.report(NOW + 0.75)
     assert gauge(metrics, "price_tier_age_seconds", tier="hot") == 0.75
     assert gauge(metrics, "price_tier_age_seconds", tier="cold") == math.inf
-    freshness.tell(NOW + 30)
+    freshness.report(NOW + 30)
     assert gauge(metrics, "price_tier_age_seconds", tier="cold") == 30
 
 
@@ -136,12 +136,12 @@ def test_assets_with_a_single_source_are_counted(catalog: Catalog, metrics: Metr
     def single(tier: str) -> float | None:
         return metrics.registry.get_sample_value("price_single_source_assets", {"tier": tier})
 
-    freshness.take([alone("s0", NOW, Reason.TIMEOUT), alone("s1", NOW, Reason.OUTLIER), price("s2", NOW)])
-    freshness.take([alone("s3", NOW, Reason.NOT_LISTED), alone("s20", NOW, Reason.LATE)])
-    freshness.tell(NOW)
+    freshness.receive([alone("s0", NOW, Reason.TIMEOUT), alone("s1", NOW, Reason.OUTLIER), price("s2", NOW)])
+    freshness.receive([alone("s3", NOW, Reason.NOT_LISTED), alone("s20", NOW, Reason.LATE)])
+    freshness.report(NOW)
     assert (single("hot"), single("cold")) == (2, 1)
-    freshness.take([price("s0", NOW + 1), price("s1", NOW - 1)])  # an older one changes nothing
-    freshness.tell(NOW + 5)
+    freshness.receive([price("s0", NOW + 1), price("s1", NOW - 1)])  # an older one changes nothing
+    freshness.report(NOW + 5)
     assert (single("hot"), single("cold")) == (1, 1)
 
 
@@ -149,7 +149,7 @@ def test_a_price_of_the_future_is_not_fresh(catalog: Catalog, metrics: Metrics) 
     """Its age is not known: a clock was set back since. It is not told as an asset without a price."""
     freshness = Freshness(catalog, metrics)
     for number in range(20):
-        freshness.note(price(f"s{number}", NOW), NOW)
+        freshness.record(price(f"s{number}", NOW), NOW)
     assert freshness.by_tier(NOW - 5)[Tier.HOT].trouble == ""
     hot = freshness.by_tier(NOW - 3600)[Tier.HOT]
     assert (hot.priced, hot.p95_age) == (20, None)
@@ -160,7 +160,7 @@ def test_a_price_of_the_future_hides_no_other(catalog: Catalog, metrics: Metrics
     """Once the clock that made it is right again, older ones count."""
     freshness = Freshness(catalog, metrics, now=lambda: NOW)
     for number in range(20):
-        freshness.take([price(f"s{number}", NOW + 3600)])
+        freshness.receive([price(f"s{number}", NOW + 3600)])
     for number in range(20):
-        freshness.take([price(f"s{number}", NOW - 1)])
+        freshness.receive([price(f"s{number}", NOW - 1)])
     assert freshness.by_tier(NOW)[Tier.HOT] == TierFreshness(20, 20, 1.0, 15.0, 7.5)

@@ -10,7 +10,7 @@ from aggregator.api.server.server import STOP_SECONDS
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.observability.metrics import FOUND_IN, Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import Accesses
+from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.scripted import Store
@@ -44,7 +44,7 @@ class Parts:
             self.history,
             self.refresher,
             self.metrics,
-            Accesses(self.metrics),
+            AccessCounts(self.metrics),
             lambda: self.now,
             lambda: self.now,
             history_seconds=0.05,

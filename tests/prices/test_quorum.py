@@ -31,7 +31,7 @@ def test_all_have_answered() -> None:
     quorum = Quorum([BTC], NAMES, 1, GRACE)
     for name in NAMES:
         assert settled(quorum, 1) == []
-        quorum.note(name, tickers(name, BTC), 1)
+        quorum.record(name, tickers(name, BTC), 1)
     assert settled(quorum, 1) == ["btcusdt"]
     assert not quorum.open
 
@@ -39,9 +39,9 @@ def test_all_have_answered() -> None:
 def test_the_rest_gets_the_grace_from_the_majority_on() -> None:
     """Not from the start, and not anew with every answer; who is late then is told so."""
     quorum = Quorum([BTC], NAMES, 1, GRACE)
-    quorum.note("a", tickers("a", BTC), 1)
+    quorum.record("a", tickers("a", BTC), 1)
     assert quorum.next_end is None
-    quorum.note("b", tickers("b", BTC), 2)
+    quorum.record("b", tickers("b", BTC), 2)
     assert quorum.next_end == 2 + GRACE
     assert settled(quorum, 2.2) == []
     ((_, answers),) = quorum.settle(2 + GRACE)
@@ -54,11 +54,11 @@ def test_who_does_not_list_it_has_no_vote() -> None:
     """That is known at once, and must not make the first ticker a majority: of the four who trade it, three are."""
     quorum = Quorum([BTC], [*NAMES, "d", "e", "f"], 1, GRACE)
     for name in "ef":
-        quorum.note(name, refusals(name, BTC), 1)
+        quorum.record(name, refusals(name, BTC), 1)
     for name in "ab":
-        quorum.note(name, tickers(name, BTC), 1)
+        quorum.record(name, tickers(name, BTC), 1)
     assert quorum.next_end is None
-    quorum.note("c", tickers("c", BTC), 2)
+    quorum.record("c", tickers("c", BTC), 2)
     assert quorum.next_end == 2 + GRACE
 
 
@@ -66,19 +66,19 @@ def test_each_asset_of_a_batch_by_itself() -> None:
     """What only the slow one lists waits for it; the others do not."""
     quorum = Quorum([BTC, ETH], NAMES, 1, GRACE)
     for name in "ab":
-        quorum.note(name, tickers(name, BTC) | refusals(name, ETH), 1)
+        quorum.record(name, tickers(name, BTC) | refusals(name, ETH), 1)
     assert settled(quorum, 2) == ["btcusdt"]
     assert quorum.open
     assert quorum.next_end is None
-    quorum.note("c", tickers("c", BTC, ETH), 9)
+    quorum.record("c", tickers("c", BTC, ETH), 9)
     assert settled(quorum, 9) == ["ethusdt"]
 
 
 def test_as_many_tickers_as_a_price_needs() -> None:
     """A majority with one ticker too few is not enough."""
     quorum = Quorum([BTC], NAMES, 2, GRACE)
-    quorum.note("a", tickers("a", BTC), 1)
-    quorum.note("b", refusals("b", BTC), 1)
+    quorum.record("a", tickers("a", BTC), 1)
+    quorum.record("b", refusals("b", BTC), 1)
     assert quorum.next_end is None
 
 
@@ -87,7 +87,7 @@ def test_once_all_have_answered_everyone_is_settled_once(order: list[tuple[str, 
     """In whatever order and with whatever the answers come, whenever one looks."""
     quorum, seen = Quorum([BTC, ETH], NAMES, 1, GRACE), []
     for now, ((name, asset), is_ticker) in enumerate(zip(order, sound, strict=False)):
-        quorum.note(name, tickers(name, asset) if is_ticker else refusals(name, asset), now)
+        quorum.record(name, tickers(name, asset) if is_ticker else refusals(name, asset), now)
         seen += settled(quorum, now)
     assert sorted(seen) == ["btcusdt", "ethusdt"]
     assert not quorum.open

@@ -1,4 +1,4 @@
-"""Popularity tiers at work: seats change hands, one ranking serves all, and nobody's turn is lost."""
+"""Popularity tiers at work: slots change hands, one ranking serves all, and nobody's turn is lost."""
 
 import asyncio
 import uuid
@@ -15,10 +15,10 @@ from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.popularity import rerank, reseated
-from aggregator.prices.ranking import HALF_LIFE, OwnScores, Ranking, Scores
-from aggregator.prices.schedule import Rota
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.popularity import reassigned, rerank
+from aggregator.prices.ranking import HALF_LIFE, LocalScores, Ranking, Scores
+from aggregator.prices.schedule import TierSchedule
 from aggregator.prices.tiers import Catalog, assign
 from aggregator.stores.redis.client import RedisClient
 from tests.parts.examples import CADENCE
@@ -36,18 +36,18 @@ def listed() -> Catalog:
     return assign([(symbol, "", "") for symbol in SYMBOLS], 2, 3, CADENCE)
 
 
-def ranking(catalog: Catalog, scores: Scores, *pinned: str) -> tuple[Ranking, Accesses]:
+def ranking(catalog: Catalog, scores: Scores, *pinned: str) -> tuple[Ranking, AccessCounts]:
     """Return what ranks the catalog whenever it is asked to, and what counts for it."""
     metrics = Metrics(CollectorRegistry())
-    accesses = Accesses(metrics, by_symbol=True)
+    accesses = AccessCounts(metrics, by_symbol=True)
     return Ranking(catalog, accesses, scores, pinned, 0.02, metrics), accesses
 
 
-def asked(accesses: Accesses, catalog: Catalog, **counts: int) -> None:
+def asked(accesses: AccessCounts, catalog: Catalog, **counts: int) -> None:
     """Ask for assets so many times."""
     for symbol, count in counts.items():
         for _ in range(count):
-            accesses.note(catalog.assets[symbol])
+            accesses.record(catalog.assets[symbol])
 
 
 async def ranked(*rankings: Ranking, until: Catalog, symbol: str, tier: Tier) -> None:
@@ -63,27 +63,29 @@ async def ranked(*rankings: Ranking, until: Catalog, symbol: str, tier: Tier) ->
 
 @given(st.lists(st.dictionaries(st.sampled_from(SYMBOLS), st.integers(0, 200)), max_size=8))
 def test_every_asset_keeps_exactly_one_seat(rounds: list[dict[str, int]]) -> None:
-    """However often they change: the seats stay a permutation, tiers keep their sizes, and every turn is somebody's."""
+    """However often they change: the slots stay a permutation, tiers keep their sizes, and every turn is somebody's."""
     catalog = listed()
     for scores in rounds:
         assets = list(catalog.assets.values())
         changes = rerank(assets, dict(scores), ())
-        catalog.seat(reseated(catalog.occupants, assets, changes))
+        catalog.assign_slots(reassigned(catalog.occupants, assets, changes))
         assert {asset.symbol: catalog.assets[asset.symbol].tier for asset in assets} == {
             asset.symbol: changes.get(asset.symbol, asset.tier) for asset in assets
         }
         for tier, size in ((Tier.HOT, 2), (Tier.MEDIUM, 3), (Tier.COLD, 7)):
             assert len(catalog.of(tier)) == size
-            assert sorted(map(catalog.seated, catalog.seats(tier))) == sorted(one.symbol for one in catalog.of(tier))
+            assert sorted(map(catalog.asset_in_slot, catalog.slots(tier))) == sorted(
+                one.symbol for one in catalog.of(tier)
+            )
 
 
 def test_who_stays_keeps_its_turn() -> None:
     """The one that comes gets the turn of the one that goes; the others notice nothing."""
     catalog = listed()
-    rota = Rota(catalog, Tier.MEDIUM, 1, 0.0)
-    assert [job.symbols for job in rota.take(29)] == [("s2",), ("s3",), ("s4",)]
-    catalog.seat({"s3": "s9", "s9": "s3"})
-    assert [job.symbols for job in rota.take(59)] == [("s2",), ("s9",), ("s4",)]
+    rota = TierSchedule(catalog, Tier.MEDIUM, 1, 0.0)
+    assert [job.symbols for job in rota.pop_due(29)] == [("s2",), ("s3",), ("s4",)]
+    catalog.assign_slots({"s3": "s9", "s9": "s3"})
+    assert [job.symbols for job in rota.pop_due(59)] == [("s2",), ("s9",), ("s4",)]
     assert catalog.assets["s9"].tier is Tier.MEDIUM
     assert catalog.assets["s3"].tier is Tier.COLD
 
@@ -92,7 +94,7 @@ def test_who_stays_keeps_its_turn() -> None:
 async def scores(request: pytest.FixtureRequest) -> AsyncIterator[Scores]:
     """Each place where accesses add up."""
     if request.param == "own":
-        yield OwnScores(asyncio.get_running_loop().time)
+        yield LocalScores(asyncio.get_running_loop().time)
         return
     redis: RedisServer = request.getfixturevalue("redis_running")
     client = RedisClient(redis.url, timeout=2, prefix=f"{uuid.uuid4()}:")
@@ -148,7 +150,7 @@ async def test_seats_of_another_list_are_refused(redis_running: RedisServer) -> 
     await client.redis.set(f"{client.prefix}ranking", "")  # nobody ranks
     for junk in (b"junk", b"[]", b"\xff", b'{"s1":"gone","gone":"s1"}', b'{"s1":"s8"}', b'{"s1":"s8","s9":"s8"}'):
         await client.redis.set(f"{client.prefix}seats", junk)
-        one._take(await RedisScores(client).seats())
+        one._apply(await RedisScores(client).slots())
         assert catalog.occupants == {}
     await client.close()
 
@@ -158,7 +160,7 @@ async def test_redis_away_ranks_nothing_and_harms_nothing() -> None:
     """It is told by an error that the ranking lives with."""
     client = RedisClient(f"redis://127.0.0.1:{free_port()}/0", timeout=0.25)
     scores = RedisScores(client)
-    for call in (scores.add({"s1": 1}), scores.rank(1, lambda _: {}), scores.seats()):
+    for call in (scores.add({"s1": 1}), scores.rank(1, lambda _: {}), scores.slots()):
         with pytest.raises(StoreUnavailable):
             await call
     catalog = listed()

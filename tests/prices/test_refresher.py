@@ -15,7 +15,7 @@ from aggregator.ports import Job
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresher import Policy, Refresher, most_in_job
-from aggregator.prices.schedule import OwnWork
+from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Cadence, Catalog, assign
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from tests.parts.examples import BTC, CADENCE, CATALOG
@@ -24,7 +24,7 @@ from tests.parts.scripted import ScriptedExchange, Store
 GRACE = 0.05
 
 
-class Backlog(OwnWork):
+class Backlog(LocalJobQueue):
     """Jobs that have been due for so many seconds, and no others."""
 
     def __init__(self, *waited: float) -> None:
@@ -32,7 +32,7 @@ class Backlog(OwnWork):
         self._left = [Job(Tier.HOT, (BTC.symbol,), time.monotonic() - seconds) for seconds in waited]
         self.all_done = asyncio.Event()
 
-    async def take(self, tier: Tier) -> Job:
+    async def next_job(self, tier: Tier) -> Job:
         """Return the next of them."""
         if not self._left or tier is not Tier.HOT:
             await asyncio.Event().wait()
@@ -57,7 +57,7 @@ class Parts:
         lane: int = 8,
         min_sources: int = 1,
         batch: int = 1,
-        work: OwnWork | None = None,
+        work: LocalJobQueue | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.metrics = Metrics(CollectorRegistry())
@@ -70,7 +70,7 @@ class Parts:
         self.refresher = Refresher(
             catalog,
             self.exchanges,
-            work or OwnWork(catalog, most_in_job(self.exchanges, lane)),
+            work or LocalJobQueue(catalog, most_in_job(self.exchanges, lane)),
             self.cache,
             Publisher(self.cache.newest, sinks, self.freshness, self.metrics),
             self.freshness,

@@ -30,7 +30,7 @@ def rounds(rejections: Rejections, shares: Iterable[int], start: float = 0.0) ->
     changes: list[Change] = []
     for number, rejected in enumerate(shares):
         outcomes = [outcome(name, Reason.OUTLIER if at < rejected else None) for at, name in enumerate(ASSETS)]
-        changes += rejections.note(outcomes, start + number * WINDOW / 2)
+        changes += rejections.record(outcomes, start + number * WINDOW / 2)
     return changes
 
 
@@ -59,7 +59,7 @@ def test_the_reason_and_number_follow_what_is_seen() -> None:
     rounds(rejections, [20] * 9)
     for number in range(6):
         outcomes = [outcome(name, Reason.TOO_OLD if at < 8 else None) for at, name in enumerate(ASSETS)]
-        assert rejections.note(outcomes, (5 + number) * WINDOW) == []
+        assert rejections.record(outcomes, (5 + number) * WINDOW) == []
     assert rejections.of(LIAR) == Rejection(Reason.TOO_OLD, 8, 20)
 
 
@@ -69,7 +69,7 @@ def test_where_two_disagree_both_are_named() -> None:
     sides = (LeftOut("exchange1", Reason.DISAGREEMENT), LeftOut("exchange2", Reason.DISAGREEMENT))
     changes: list[Change] = []
     for number in range(8):
-        changes += rejections.note([NoPrice(name, sides) for name in ASSETS], number * WINDOW)
+        changes += rejections.record([NoPrice(name, sides) for name in ASSETS], number * WINDOW)
     told = Rejection(Reason.DISAGREEMENT, 20, 20)
     assert changes == [Change("exchange1", told), Change("exchange2", told)]
 
@@ -79,18 +79,18 @@ def test_what_gave_no_ticker_is_not_judged() -> None:
     rejections = Rejections(WINDOW)
     for reason in (Reason.TIMEOUT, Reason.NOT_LISTED, Reason.LATE, Reason.BREAKER_OPEN):
         for number in range(9):
-            assert rejections.note([outcome(name, reason) for name in ASSETS], number * WINDOW) == []
+            assert rejections.record([outcome(name, reason) for name in ASSETS], number * WINDOW) == []
     assert rejections.of(LIAR) is None
     rounds(rejections, [20] * 9, 10 * WINDOW)
     for number in range(20, 40):
-        assert rejections.note([outcome(name, Reason.TIMEOUT) for name in ASSETS], number * WINDOW) == []
+        assert rejections.record([outcome(name, Reason.TIMEOUT) for name in ASSETS], number * WINDOW) == []
     assert rejections.of(LIAR) is not None
 
 
 def test_few_tickers_are_waited_for() -> None:
     """An exchange with one asset, asked once a window, is judged by its fifth ticker, not by each."""
     rejections = Rejections(WINDOW)
-    changes = [(number, rejections.note([outcome("a", Reason.BAD_PRICE)], number * WINDOW)) for number in range(25)]
+    changes = [(number, rejections.record([outcome("a", Reason.BAD_PRICE)], number * WINDOW)) for number in range(25)]
     assert [number for number, change in changes if change] == [2 * LEAST - 1]
 
 

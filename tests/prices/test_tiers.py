@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.models import Tier
-from aggregator.prices.tiers import Schedule, SymbolsError, assign, batches, is_symbol, read_symbols
+from aggregator.prices.schedule import Schedule, batches
+from aggregator.prices.tiers import SymbolsError, assign, is_symbol, read_symbols
 from tests.parts.examples import CADENCE
 from tests.parts.process import ROOT
 
 
 def places(schedule: Schedule, now: float) -> list[int]:
     """Take what is due; return the places."""
-    return [turn.place for turn in schedule.take(now)]
+    return [turn.place for turn in schedule.pop_due(now)]
 
 
 def test_our_own_file_has_a_thousand_distinct_pairs() -> None:
@@ -132,7 +133,7 @@ def test_offsets_are_spread_over_the_interval(count: int, interval: float) -> No
     dues = []
     for _ in range(count + 1):
         dues.append(schedule.next_due)
-        schedule.take(schedule.next_due)
+        schedule.pop_due(schedule.next_due)
     gaps = [later - sooner for sooner, later in pairwise(dues)]
     assert all(gap == pytest.approx(interval / count, rel=1e-9) for gap in gaps)
 
@@ -144,7 +145,7 @@ def test_nothing_drifts_over_ten_thousand_cycles(count: int, interval: float, st
     schedule, taken = Schedule(count, interval, start), 0
     late = interval * 0.3
     while taken < 10_000 * count:
-        taken += len(schedule.take(schedule.next_due + late))
+        taken += len(schedule.pop_due(schedule.next_due + late))
     exact = Fraction(start) + Fraction(interval) * Fraction(taken, count)
     assert abs(schedule.next_due - float(exact)) < 1e-6
     assert schedule.pop_missed() == 0
@@ -189,4 +190,4 @@ def test_batches_hold_what_is_due_within_a_second(count: int, interval: float, m
 def test_each_turn_knows_when_it_is_due() -> None:
     """Spread over the interval, in the schedule's own time."""
     schedule = Schedule(4, 8, 100)
-    assert [(turn.place, turn.due) for turn in schedule.take(103)] == [(0, 100), (1, 102)]
+    assert [(turn.place, turn.due) for turn in schedule.pop_due(103)] == [(0, 100), (1, 102)]

@@ -1,7 +1,7 @@
 """At how many exchanges an asset is traded."""
 
 from aggregator.models import Asset, Tier
-from aggregator.prices.venue_coverage import Coverage
+from aggregator.prices.venue_coverage import VenueCoverage
 from tests.parts.scripted import ScriptedExchange
 
 ASSETS = [Asset(symbol, "", "", Tier.HOT, rank) for rank, symbol in enumerate(("btcusdt", "ethusdt", "newcoin"), 1)]
@@ -16,7 +16,7 @@ def lists(*symbols: str) -> ScriptedExchange:
 
 def test_who_does_not_tell_counts_as_trading_it() -> None:
     """So that an exchange without a listing, or one that could not be read, takes no asset away."""
-    coverage = Coverage()
+    coverage = VenueCoverage()
     assert (coverage.venues, coverage.too_few) == ({}, frozenset())
     coverage.count([ScriptedExchange("silent"), lists("btcusdt"), lists("btcusdt", "ethusdt")], ASSETS, 2)
     assert coverage.venues == {"btcusdt": 3, "ethusdt": 2, "newcoin": 1}

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Tier
 from aggregator.ports import Job
-from aggregator.prices.schedule import OwnWork
-from aggregator.prices.warmup import Filling
+from aggregator.prices.schedule import LocalJobQueue
+from aggregator.prices.warmup import WarmUp
 from tests.parts.examples import CATALOG
 
 SYMBOLS = [f"s{number}" for number in range(10)]
@@ -17,7 +17,7 @@ AWAY = NoPrice("s9", (LeftOut("exchange1", Reason.TIMEOUT),))
 NOWHERE = NoPrice("s8", (LeftOut("exchange1", Reason.NOT_LISTED),))
 
 
-class Turns(OwnWork):
+class Turns(LocalJobQueue):
     """Turns that come when the test says so; s0 is the next."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Turns(OwnWork):
         """Return all, in order."""
         return SYMBOLS
 
-    async def take(self, tier: Tier) -> Job:  # noqa: ARG002  # Work's signature
+    async def next_job(self, tier: Tier) -> Job:  # noqa: ARG002  # Work's signature
         """Wait for the test."""
         return await self.queue.get()
 
@@ -47,7 +47,7 @@ class Scene:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self.turns = Turns()
-        self.filling = Filling(self.turns, Tier.HOT, 3, 4.0, time.monotonic)
+        self.filling = WarmUp(self.turns, Tier.HOT, 3, 4.0, time.monotonic)
         self.told = 0
         self.group = group
         self.first = group.create_task(self.filling.first(SYMBOLS, self._count))
@@ -59,11 +59,11 @@ class Scene:
         """Take what is next."""
         await asyncio.sleep(0)  # a turn that has come is known a moment later
         await asyncio.sleep(0)
-        return await self.filling.take(self.group)
+        return await self.filling.next_job(self.group)
 
     def priced(self, symbols: list[str]) -> None:
         """Say that each of them has its price."""
-        self.filling.note(symbols, {symbol: price(symbol) for symbol in symbols})
+        self.filling.record(symbols, {symbol: price(symbol) for symbol in symbols})
 
     async def fill(self) -> list[list[str]]:
         """Take and price until all is filled; return the pieces."""
@@ -131,7 +131,7 @@ async def test_what_had_no_price_has_its_turn() -> None:
     """However long ago that was due."""
     async with filling() as scene:
         _, symbols = await scene.take()
-        scene.filling.note(symbols, {"s9": price("s9"), "s8": AWAY, "s7": NOWHERE})
+        scene.filling.record(symbols, {"s9": price("s9"), "s8": AWAY, "s7": NOWHERE})
         scene.turns.come("s9", "s8", "s7", ago=60.0)
         assert (await scene.take())[1] == ["s8", "s7"]
 
@@ -141,7 +141,7 @@ async def test_what_might_have_a_price_is_asked_for_again() -> None:
     async with filling() as scene:
         for outcomes in ({"s9": AWAY, "s8": NOWHERE}, {}, {}, {}):
             _, symbols = await scene.take()
-            scene.filling.note(symbols, outcomes)
+            scene.filling.record(symbols, outcomes)
         await scene.first
         again = scene.group.create_task(scene.filling.again())
         assert await scene.take() == (None, ["s9"])
@@ -162,6 +162,6 @@ async def test_turns_go_on_after_the_fill() -> None:
 async def test_nothing_to_fill_is_filled() -> None:
     """As after a restart, when the cache has all."""
     async with filling() as scene:
-        other = Filling(scene.turns, Tier.HOT, 3, 4.0, time.monotonic)
+        other = WarmUp(scene.turns, Tier.HOT, 3, 4.0, time.monotonic)
         await other.first([], lambda _tier, _assets: None)
         await other.again()

@@ -6,7 +6,7 @@ import time
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.loop_lag import Pulse
+from aggregator.runtime.loop_lag import LoopLag
 from tests.parts.sharing import running, until
 
 
@@ -17,7 +17,7 @@ async def test_a_loop_that_is_held_up_shows() -> None:
     def value(name: str, **labels: str) -> float:
         return metrics.registry.get_sample_value(f"price_event_loop_lag_seconds_{name}", labels) or 0
 
-    async with running(Pulse(metrics).run):
+    async with running(LoopLag(metrics).run):
         await until(lambda: value("count") >= 1)
         before = value("count") - value("bucket", le="0.25")
         await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Cache, History, Store
@@ -27,7 +27,7 @@ TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryCache]:
     """Open memory://."""
-    cache = MemoryCache(NewestPrices(TTL), Hub())
+    cache = MemoryCache(NewestPrices(TTL), Bus())
     yield cache
     await cache.close()
 

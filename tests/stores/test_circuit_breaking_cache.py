@@ -10,18 +10,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.exceptions import ResponseError
 
-from aggregator.cluster.price_feed import RedisFeed
+from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.errors import StoreUnavailable
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import Accesses
+from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
-from aggregator.stores.circuit_breaking_cache import REST, RestingCache
-from aggregator.stores.near import NearCache
+from aggregator.stores.circuit_breaking_cache import REST, CircuitBreakingCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.two_level_cache import TwoLevelCache
 from tests.parts.clock import Clock
 from tests.parts.examples import BTC, CATALOG, ETH, price
 from tests.parts.redis_server import RedisServer
@@ -59,18 +59,20 @@ def behind() -> Slow:
 
 
 @pytest.fixture
-def cache(behind: Slow, clock: Clock) -> RestingCache:
+def cache(behind: Slow, clock: Clock) -> CircuitBreakingCache:
     """Return it with a second's rest."""
-    return RestingCache(behind, clock)
+    return CircuitBreakingCache(behind, clock)
 
 
-async def fail(cache: RestingCache) -> None:
+async def fail(cache: CircuitBreakingCache) -> None:
     """Read in vain."""
     with pytest.raises(StoreUnavailable):
         await cache.latest(["btcusdt"])
 
 
-async def test_after_a_failure_nobody_asks_for_a_second(cache: RestingCache, behind: Slow, clock: Clock) -> None:
+async def test_after_a_failure_nobody_asks_for_a_second(
+    cache: CircuitBreakingCache, behind: Slow, clock: Clock
+) -> None:
     """Then one try; it fails, and there is another second of rest; it succeeds, and all go through again."""
     await cache.write([price()])
     behind.away = True
@@ -85,7 +87,7 @@ async def test_after_a_failure_nobody_asks_for_a_second(cache: RestingCache, beh
     assert behind.reads == 102
 
 
-async def test_one_tries_while_the_others_rest(cache: RestingCache, behind: Slow, clock: Clock) -> None:
+async def test_one_tries_while_the_others_rest(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
     """However long the try hangs, nobody joins it; who is cancelled leaves the try to the next."""
     behind.away = True
     await fail(cache)
@@ -107,7 +109,7 @@ async def test_one_tries_while_the_others_rest(cache: RestingCache, behind: Slow
     assert await cache.latest(["btcusdt"]) == {}
 
 
-async def test_stragglers_change_nothing(cache: RestingCache, behind: Slow, clock: Clock) -> None:
+async def test_stragglers_change_nothing(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
     """Those that were under way when it fell asleep neither wake it nor, after it has woken, send it to sleep again."""
     behind.let_go.clear()
     stragglers = [asyncio.create_task(cache.latest(["btcusdt"])) for _ in range(50)]
@@ -121,7 +123,7 @@ async def test_stragglers_change_nothing(cache: RestingCache, behind: Slow, cloc
     assert await cache.latest(["btcusdt"]) == {}
 
 
-async def test_reads_and_writes_rest_apart(cache: RestingCache, behind: Slow) -> None:
+async def test_reads_and_writes_rest_apart(cache: CircuitBreakingCache, behind: Slow) -> None:
     """A cache that only refuses writes is read on."""
     await cache.write([price()])
     behind.away = True
@@ -133,7 +135,9 @@ async def test_reads_and_writes_rest_apart(cache: RestingCache, behind: Slow) ->
     assert await cache.latest(["btcusdt"]) == {"btcusdt": price()}
 
 
-async def test_what_was_missed_is_written_with_what_comes(cache: RestingCache, behind: Slow, clock: Clock) -> None:
+async def test_what_was_missed_is_written_with_what_comes(
+    cache: CircuitBreakingCache, behind: Slow, clock: Clock
+) -> None:
     """The newest of each asset, once; so that the cache does not show an older price than history has shown."""
     await cache.write([price(timestamp=1)])
     behind.away = True
@@ -149,7 +153,9 @@ async def test_what_was_missed_is_written_with_what_comes(cache: RestingCache, b
     assert len(behind.written) == 5
 
 
-async def test_much_that_was_missed_is_written_piece_by_piece(cache: RestingCache, behind: Slow, clock: Clock) -> None:
+async def test_much_that_was_missed_is_written_piece_by_piece(
+    cache: CircuitBreakingCache, behind: Slow, clock: Clock
+) -> None:
     """No write grows so large that it would take too long, and fail for that."""
     behind.away = True
     with pytest.raises(StoreUnavailable):
@@ -193,12 +199,12 @@ class Parts:
 
     def __init__(self, server: RedisServer, clock: Clock) -> None:
         self.client = RedisClient(server.url, timeout=0.25)
-        self.hub, self.history, self.clock = Hub(), Store(), clock
+        self.hub, self.history, self.clock = Bus(), Store(), clock
         self.redis = Counting(self.client, TTL)
-        self.near = NearCache(RestingCache(self.redis, clock), NewestPrices(TTL))
+        self.near = TwoLevelCache(CircuitBreakingCache(self.redis, clock), NewestPrices(TTL))
         self.hub.listen(self.near)
         metrics = Metrics(CollectorRegistry())
-        self.lookup = Lookup(CATALOG, self.near, self.history, Nobody(), metrics, Accesses(metrics))
+        self.lookup = Lookup(CATALOG, self.near, self.history, Nobody(), metrics, AccessCounts(metrics))
 
     async def refreshed(self, *prices: Price) -> bool:
         """Store as the refresher does, into history and cache; return whether the cache took it."""
@@ -219,7 +225,7 @@ class Parts:
 async def parts_on(server: RedisServer) -> AsyncIterator[Parts]:
     """Open the parts, connected."""
     parts = Parts(server, Clock())
-    async with running(RedisFeed(parts.client, parts.hub).run):
+    async with running(RedisPriceFeed(parts.client, parts.hub).run):
         await until(lambda: parts.hub.connected)
         yield parts
     await parts.client.close()

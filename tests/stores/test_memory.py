@@ -1,6 +1,6 @@
 """What only the memory cache has to show: expiry by the clock it is given."""
 
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.stores.memory import MemoryCache
@@ -10,7 +10,7 @@ from tests.parts.examples import NOW, price
 async def test_a_price_lives_for_its_tier_s_ttl() -> None:
     """A write renews it; an older one never comes in, not even after its expiry."""
     now = 0.0
-    cache = MemoryCache(NewestPrices({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, clock=lambda: now), Hub())
+    cache = MemoryCache(NewestPrices({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, clock=lambda: now), Bus())
     await cache.write([price(), price("ethusdt", tier=Tier.COLD)])
     now = 9.9
     assert len(await cache.latest(["btcusdt", "ethusdt"])) == 2

@@ -6,7 +6,7 @@ from aggregator.clock import SteadyClock
 from aggregator.errors import StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE
 from aggregator.ports import History
-from aggregator.stores.circuit_breaking_cache import RestingCache
+from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
 from aggregator.stores.dated import DatedHistory
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.sqlite import SqliteHistory
@@ -64,7 +64,7 @@ class Away:
 async def test_what_a_cache_missed_of_the_future_is_not_kept_for_it() -> None:
     """A price of now takes its place among those that wait for the cache to come back."""
     away, clock = Away(), Clock()
-    cache = RestingCache(away, clock, now=lambda: NOW)  # type: ignore[arg-type]
+    cache = CircuitBreakingCache(away, clock, now=lambda: NOW)  # type: ignore[arg-type]
     for timestamp in (NOW + HOUR, NOW, NOW - 1):
         try:
             await cache.write([price(timestamp=timestamp)])

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aggregator.api.server.direct_write import lines, offer
-from aggregator.api.server.slow_readers import State, Unread
-from aggregator.api.stream_end import Ending, announced
+from aggregator.api.server.slow_readers import SlowReader, State
+from aggregator.api.stream_end import StreamEnd, announced
 from aggregator.models import encode
 
 _PIECE = 16 * 1024  # the loop reads up to 256 KB at once: looked at in pieces, so that a bound means what it says
@@ -35,7 +35,7 @@ _parse = HttpToolsProtocol.data_received
 _start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # there is no other place to learn who is being answered
 
 
-class Protocol(Unread, HttpToolsProtocol):
+class Protocol(SlowReader, HttpToolsProtocol):
     """One connection."""
 
     server_state: State
@@ -155,7 +155,7 @@ class Protocol(Unread, HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
-    def _stream(self) -> Ending | None:
+    def _stream(self) -> StreamEnd | None:
         """What is being answered, if it is a stream."""
         if self._running is None or self._running.response_complete:
             return None

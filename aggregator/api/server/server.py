@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from aggregator.api.server.protocol import Protocol
 from aggregator.api.server.slow_readers import Limits, State
-from aggregator.api.server.websocket_protocol import LARGEST_MESSAGE, PING_SECONDS, SocketProtocol
+from aggregator.api.server.websocket_protocol import LARGEST_MESSAGE, PING_SECONDS, WebSocketProtocol
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 
@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=Protocol,
-                ws=SocketProtocol,
+                ws=WebSocketProtocol,
                 ws_max_size=LARGEST_MESSAGE,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
         """Do what uvicorn does ten times a second, and sweep over the connections once."""
         if counter % _SWEEP_TICKS == 0:
             now = asyncio.get_running_loop().time()
-            for connection in cast("list[Protocol | SocketProtocol]", list(self.server_state.connections)):
+            for connection in cast("list[Protocol | WebSocketProtocol]", list(self.server_state.connections)):
                 connection.sweep(now)
         return await super().on_tick(counter)
 

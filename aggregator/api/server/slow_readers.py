@@ -33,7 +33,7 @@ class State(ServerState):
         self.dated = Dated()
 
 
-class Unread:
+class SlowReader:
     """A connection's part that knows how long bytes have been waiting for the client."""
 
     transport: asyncio.Transport

@@ -7,7 +7,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from aggregator.api.server.slow_readers import State, Unread
+from aggregator.api.server.slow_readers import SlowReader, State
 from aggregator.api.stream_end import SLOW, announced
 
 PING_SECONDS = 15.0  # between pings, and for the answer to one
@@ -18,7 +18,7 @@ _SLOW = 1008
 _FLOOD = 1009
 
 
-class SocketProtocol(Unread, WebSocketsSansIOProtocol):
+class WebSocketProtocol(SlowReader, WebSocketsSansIOProtocol):
     """One connection, from the request that became a WebSocket on."""
 
     server_state: State
@@ -38,7 +38,7 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
         """Take what has come, but for more than anyone needs to say."""
         super().data_received(data)
         if self.queue.qsize() > _MOST_AHEAD or len(self.frames) > _MOST_AHEAD:
-            self._note("flood")
+            self._record_reason("flood")
             self._let_go(_FLOOD, "Too much at once")
         elif self.transport.get_write_buffer_size() > _MOST_UNSENT:
             self._count_unread()
@@ -70,7 +70,7 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """End what does not answer a ping."""
-        self._note("silent")
+        self._record_reason("silent")
         super().keepalive_timeout()
 
     def shutdown(self) -> None:
@@ -80,7 +80,7 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
 
     def _count_unread(self) -> None:
         self.server_state.cut.labels("unread").inc()
-        self._note("slow")
+        self._record_reason("slow")
 
     def _let_go(self, status: int, why: str) -> None:
         """Say why, let the application know that its client is gone, and hang up."""
@@ -94,7 +94,7 @@ class SocketProtocol(Unread, WebSocketsSansIOProtocol):
         self.writable.set()  # the application may be waiting for it
         self.transport.close()
 
-    def _note(self, reason: str) -> None:
+    def _record_reason(self, reason: str) -> None:
         stream = announced(self.scope["state"])
         if stream is not None:
             stream.reason = reason

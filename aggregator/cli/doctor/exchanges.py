@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from aggregator.cli.doctor.finding import Finding, Level, Seen, broken, fine, odd
 from aggregator.errors import ExchangeError
-from aggregator.exchanges.breaker import Rest
+from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.http import session
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget
 from aggregator.models import Asset, Clock, LeftOut, NoPrice, Reason, Ticker, Tier
@@ -71,7 +71,7 @@ async def _opened(
 ) -> Opened:
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     catalog = Catalog({asset.symbol: asset for asset in seen.assets or [_USUAL]}, settings.cadence)
-    return open_one(target, Parts(settings, catalog, Rest(), http, metrics), stack)
+    return open_one(target, Parts(settings, catalog, BreakerGroup(), http, metrics), stack)
 
 
 def _compare(timestamp: float, seen: Seen) -> None:

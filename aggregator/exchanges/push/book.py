@@ -64,14 +64,14 @@ class Book:
         self._asked.pop(name, None)
         self._drop(name)
 
-    def take(self, news: News, now: float, wall: float) -> str:
+    def update(self, news: News, now: float, wall: float) -> str:
         """Take news that came at `now`, in unix seconds at `wall`, and return which of KINDS it is."""
         if news.name not in self._symbols:
             return "refused" if isinstance(news, Refused) else "junk"
         if not isinstance(news, Beat):
             self._asked.pop(news.name, None)
         if isinstance(news, Pushed):
-            return self._take(news, now, wall)
+            return self._update(news, now, wall)
         if isinstance(news, Beat):
             return self._compare(news, now)
         self._drop(news.name)
@@ -82,7 +82,7 @@ class Book:
         held = self._held.get(name)
         return None if held is None else (held.ticker, held.received)
 
-    def _take(self, news: Pushed, now: float, wall: float) -> str:
+    def _update(self, news: Pushed, now: float, wall: float) -> str:
         told = news.timestamp is not None
         timestamp = wall if news.timestamp is None else news.timestamp
         if not (_is_amount(news.price) and _is_amount(news.volume) and math.isfinite(timestamp)):

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from aggregator.exchanges.around import AroundExchange
 from aggregator.exchanges.push.feed import Feed
+from aggregator.exchanges.wrapped import WrappedExchange
 from aggregator.models import Asset, LeftOut, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Exchange
 
 
-class PushedExchange(AroundExchange):
+class PushedExchange(WrappedExchange):
     """`polled`, with a feed before it. Breaker, quiet and listing are those of the calls."""
 
     def __init__(self, polled: Exchange, feed: Feed, metrics: Metrics) -> None:

@@ -12,7 +12,7 @@ from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachabl
 from aggregator.exchanges.push.book import Book
 from aggregator.exchanges.push.dialect import News, PushDialect, Shutdown
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
-from aggregator.exchanges.retry_after import Quiet
+from aggregator.exchanges.retry_after import Cooldown
 from aggregator.models import FUTURE_TOLERANCE, Asset, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.resilience.backoff import Backoff
@@ -56,7 +56,7 @@ class Feed:
         self._interval = interval
         self._clock = clock
         self._now = now
-        self._quiet = Quiet(clock)
+        self._quiet = Cooldown(clock)
         self._book = Book(name)
         self._outbox: deque[str] = deque()
         self._send_at = self._look_at = 0.0
@@ -158,7 +158,7 @@ class Feed:
         frame = await socket.receive(self._dialect.pause if self._outbox else _LOOK / 2)
         if frame is not None:
             self._heard_at = self._clock()
-            self._take(frame)
+            self._receive(frame)
 
     def _look(self, now: float) -> None:
         silent, without = now - self._heard_at, now - self._young_at
@@ -167,7 +167,7 @@ class Feed:
         if without > max(self._interval, _NO_TICKERS):
             raise ExchangeTimeout(f"no young ticker for {without:.0f} s")
         self._sync()
-        self._tell()
+        self._report()
 
     def _sync(self) -> bool:
         """Ask for what is wanted and not asked for yet, and no more for what is not; return whether there is any."""
@@ -191,7 +191,7 @@ class Feed:
         most = self._dialect.most_together
         self._outbox.extend(message(names[first : first + most]) for first in range(0, len(names), most))
 
-    def _take(self, frame: str) -> None:
+    def _receive(self, frame: str) -> None:
         try:
             found = self._dialect.read(frame)
         except Undecodable:
@@ -201,13 +201,13 @@ class Feed:
             self._count("junk")
             return
         for news in found:
-            self._note(news)
+            self._record(news)
 
-    def _note(self, news: News | Shutdown) -> None:
+    def _record(self, news: News | Shutdown) -> None:
         if isinstance(news, Shutdown):
             self._count("shutdown")
             raise _Replace
-        kind = self._book.take(news, self._clock(), self._now())
+        kind = self._book.update(news, self._clock(), self._now())
         self._count(kind)
         if kind == "ticker":
             self._believe(news.name)
@@ -232,7 +232,7 @@ class Feed:
         if self._is_young(ticker.timestamp):
             self._young_at, self._down = self._received, ""
             if not self._live:
-                self._tell()
+                self._report()
 
     def _is_young(self, timestamp: float) -> bool:
         return -FUTURE_TOLERANCE <= self._now() - timestamp <= self._interval / 2
@@ -244,9 +244,9 @@ class Feed:
         self._book = Book(self._name)
         self._down = f"{error.reason}: {error}"
         self._count("lost")
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Say so, where the feed has begun to push, or has fallen back."""
         trouble = self.trouble
         live = not trouble and bool(self._names)

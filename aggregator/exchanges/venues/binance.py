@@ -18,7 +18,7 @@ import msgspec
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
 from aggregator.exchanges.dialect import (
     Answer,
-    Budget,
+    Bucket,
     Day,
     Dialect,
     Limit,
@@ -77,7 +77,7 @@ class Binance(Dialect):
 
     public_url = "https://api.binance.com"
     most_symbols = 20  # as many as weigh no more than one does
-    budget = Budget(90, 600, (Limit(_A_MINUTE, 60),))
+    budget = Bucket(90, 600, (Limit(_A_MINUTE, 60),))
     listing = "/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false"
     listing_cost = 20
     days = "/api/v3/ticker/24hr?type=MINI"

@@ -24,7 +24,7 @@ from aggregator.errors import (
 )
 from aggregator.exchanges.dialect import (
     Answer,
-    Budget,
+    Bucket,
     Day,
     Dialect,
     Limit,
@@ -104,7 +104,7 @@ class Bybit(Dialect):
 
     public_url = "https://api.bybit.com"
     most_symbols = 1
-    budget = Budget(100, 100, (Limit(600, 5),))
+    budget = Bucket(100, 100, (Limit(600, 5),))
     listing = "/v5/market/instruments-info?category=spot"
     days = "/v5/market/tickers?category=spot"
     listed_in = re.compile(rb'"list"\s*:\s*\[')

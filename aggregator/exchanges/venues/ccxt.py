@@ -23,8 +23,8 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.breaker import Rest
-from aggregator.exchanges.dialect import Budget, Limit, Market, Tickers
+from aggregator.exchanges.breaker import BreakerGroup
+from aggregator.exchanges.dialect import Bucket, Limit, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.retry_after import retry_after
 from aggregator.models import Asset, Clock, Ticker
@@ -61,7 +61,7 @@ class CcxtExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         timeout: float,
-        rest: Rest | None = None,
+        rest: BreakerGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         tracer: Tracer = UNTRACED,
@@ -69,7 +69,7 @@ class CcxtExchange(GuardedExchange):
         self._client = _client(library, url)
         self._timeout = timeout
         distance = max(1.0, float(self._client.rateLimit)) / 1000  # seconds from one call to the next
-        budget = Budget(_OF_THE_PACE / distance, 1, (Limit(1, distance),))
+        budget = Bucket(_OF_THE_PACE / distance, 1, (Limit(1, distance),))
         super().__init__(name, metrics, concurrency, 1, budget, rest, clock, now, tracer)
 
     async def close(self) -> None:

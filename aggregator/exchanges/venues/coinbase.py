@@ -16,7 +16,7 @@ import msgspec
 from aggregator.errors import ExchangeError, Maintenance, NotListed, Undecodable
 from aggregator.exchanges.dialect import (
     Answer,
-    Budget,
+    Bucket,
     Day,
     Dialect,
     Limit,
@@ -59,7 +59,7 @@ class Coinbase(Dialect):
 
     public_url = "https://api.exchange.coinbase.com"
     most_symbols = 1
-    budget = Budget(10, 5, (Limit(15, 1), Limit(615, 60)))
+    budget = Bucket(10, 5, (Limit(15, 1), Limit(615, 60)))
     listing = "/products"
     days = "/products/volume-summary"
     listed_in = re.compile(rb"\A\s*\[")

@@ -17,7 +17,7 @@ import msgspec
 from aggregator.errors import ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
 from aggregator.exchanges.dialect import (
     Answer,
-    Budget,
+    Bucket,
     Day,
     Dialect,
     Limit,
@@ -67,7 +67,7 @@ class Kraken(Dialect):
 
     public_url = "https://api.kraken.com"
     most_symbols = 50
-    budget = Budget(0.9, 1, (Limit(1, 1),))
+    budget = Bucket(0.9, 1, (Limit(1, 1),))
     listing = "/0/public/AssetPairs"
     days = "/0/public/Ticker"
     listed_in = re.compile(rb'"result"\s*:\s*\{')

@@ -15,7 +15,7 @@ import msgspec
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
 from aggregator.exchanges.dialect import (
     Answer,
-    Budget,
+    Bucket,
     Day,
     Dialect,
     Limit,
@@ -77,7 +77,7 @@ class Okx(Dialect):
 
     public_url = "https://www.okx.com"
     most_symbols = 1
-    budget = Budget(8, 4, (Limit(20, 2),))
+    budget = Bucket(8, 4, (Limit(20, 2),))
     listing = "/api/v5/public/instruments?instType=SPOT"
     days = "/api/v5/market/tickers?instType=SPOT"
     listed_in = re.compile(rb'"data"\s*:\s*\[')

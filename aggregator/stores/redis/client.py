@@ -81,11 +81,11 @@ def mapped() -> Iterator[None]:
     except (RedisError, OSError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and CLOSED not in str(error):
             raise
-        _heed(task, before)
+        _raise_if_cancelled(task, before)
         raise StoreUnavailable(f"Redis: {error}") from error
-    _heed(task, before)
+    _raise_if_cancelled(task, before)
 
 
-def _heed(task: asyncio.Task[Any] | None, before: int) -> None:
+def _raise_if_cancelled(task: asyncio.Task[Any] | None, before: int) -> None:
     if task and task.cancelling() > before:
         raise asyncio.CancelledError

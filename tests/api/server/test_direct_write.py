@@ -10,16 +10,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.buffered_metrics import Tally
-from aggregator.api.fast_path import AT_ONCE, AtHand
-from aggregator.api.price_bodies import Bodies
+from aggregator.api.buffered_metrics import BufferedMetrics
+from aggregator.api.fast_path import AT_ONCE, FastPath
+from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import Accesses
-from aggregator.prices.freshness_metrics import Ages
+from aggregator.prices.access_counts import AccessCounts
+from aggregator.prices.freshness_metrics import FreshnessMetrics
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import CADENCE, CATALOG, price
 from tests.parts.serving import serving, until
@@ -36,10 +36,10 @@ class Api:
     def __init__(self, *, at_once: bool) -> None:
         metrics = Metrics(CollectorRegistry())
         self.now = time.time()
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Hub())
-        bodies = Bodies(CATALOG, lambda: self.now)
-        tally = Tally(metrics, Accesses(metrics, by_symbol=False), Ages(CATALOG, metrics))
-        self._app = AtHand(self._nothing, CATALOG, self.cache, bodies, tally, lambda: self.now)
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus())
+        bodies = PriceBodies(CATALOG, lambda: self.now)
+        tally = BufferedMetrics(metrics, AccessCounts(metrics, by_symbol=False), FreshnessMetrics(CATALOG, metrics))
+        self._app = FastPath(self._nothing, CATALOG, self.cache, bodies, tally, lambda: self.now)
         self._at_once = at_once
         self.counting = True
         self.server = Server(self, Limits(), metrics, 2)

@@ -118,7 +118,7 @@ async def test_dead_letters(on_dynamodb: dict[str, object], tmp_path: Path) -> N
     file = OutboxFile(tmp_path / "outbox.db", 1 << 30)
     await file.open()
     await file.append([price(timestamp=NOW)])
-    await file.bury((await file.after(0, 1))[0], "no", NOW)
+    await file.move_to_dead_letters((await file.after(0, 1))[0], "no", NOW)
     await file.close()
     report = Report(ran(**on_dynamodb))
     assert report.amiss() == {"outbox": "warn"}

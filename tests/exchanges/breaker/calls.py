@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from aggregator.errors import ExchangeHttpError, ExchangeTimeout
-from aggregator.exchanges.breaker import Guard
+from aggregator.exchanges.breaker import CircuitBreaker
 
 
 class Gate:
@@ -49,14 +49,14 @@ def failing_with(error: Exception) -> Callable[[], Awaitable[str]]:
     return call
 
 
-async def fail(guard: Guard, times: int) -> None:
+async def fail(guard: CircuitBreaker, times: int) -> None:
     """Fail so often."""
     for _ in range(times):
         with pytest.raises(ExchangeHttpError):
             await guard.call(bad)
 
 
-async def begin(guard: Guard) -> tuple[Gate, asyncio.Task[str]]:
+async def begin(guard: CircuitBreaker) -> tuple[Gate, asyncio.Task[str]]:
     """Start a call and leave it under way."""
     gate = Gate()
     task = asyncio.create_task(guard.call(gate))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.exchanges.breaker import Guard
+from aggregator.exchanges.breaker import CircuitBreaker
 from tests.parts.clock import Clock
 
 
@@ -19,6 +19,6 @@ def changes() -> list[str]:
 
 
 @pytest.fixture
-def guard(clock: Clock, changes: list[str]) -> Guard:
+def guard(clock: Clock, changes: list[str]) -> CircuitBreaker:
     """Return a guard as it is by itself: five failures, thirty seconds, two probes."""
-    return Guard(clock, lambda state, _: changes.append(state))
+    return CircuitBreaker(clock, lambda state, _: changes.append(state))

@@ -18,13 +18,13 @@ from aiobreaker.state import CircuitBreakerState
 from aiobreaker.storage.memory import CircuitMemoryStorage
 
 from aggregator.errors import BreakerOpen, ExchangeError, ExchangeHttpError, ExchangeTimeout, NotListed
-from aggregator.exchanges.breaker import Guard
+from aggregator.exchanges.breaker import CircuitBreaker
 from tests.exchanges.breaker.calls import Gate, bad, begin, fail, failing_with, good
 from tests.parts.clock import Clock
 from tests.parts.process import ROOT
 
 
-async def test_one_probe_at_a_time_kept_away(guard: Guard, clock: Clock) -> None:
+async def test_one_probe_at_a_time_kept_away(guard: CircuitBreaker, clock: Clock) -> None:
     """Bare, half-open lets all of 100 callers through; guarded, one."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(0))
     breaker.half_open()
@@ -45,7 +45,7 @@ async def test_one_probe_at_a_time_kept_away(guard: Guard, clock: Clock) -> None
     assert guard.state == "half-open"
 
 
-async def test_a_late_success_does_not_close_it_kept_away(guard: Guard, clock: Clock) -> None:
+async def test_a_late_success_does_not_close_it_kept_away(guard: CircuitBreaker, clock: Clock) -> None:
     """Bare, a success of a call from before closes a breaker that has just reopened; guarded, it changes nothing."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(hours=1))
     breaker.half_open()
@@ -70,7 +70,7 @@ async def test_a_late_success_does_not_close_it_kept_away(guard: Guard, clock: C
     assert guard.state == "open"
 
 
-async def test_failures_in_flight_do_not_prolong_it_kept_away(guard: Guard, clock: Clock) -> None:
+async def test_failures_in_flight_do_not_prolong_it_kept_away(guard: CircuitBreaker, clock: Clock) -> None:
     """Bare, calls under way when it opened open it anew as they fail; guarded, the thirty seconds stay thirty."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(hours=1))
     gates = [Gate(), Gate()]
@@ -94,7 +94,7 @@ async def test_failures_in_flight_do_not_prolong_it_kept_away(guard: Guard, cloc
     assert await guard.call(good) == "ticker"
 
 
-async def test_a_timeout_counts_where_the_timeout_is_inside(guard: Guard) -> None:
+async def test_a_timeout_counts_where_the_timeout_is_inside(guard: CircuitBreaker) -> None:
     """Bare, one put around it is not counted; here the call turns its own into an ExchangeTimeout, which is."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1)
     with pytest.raises(TimeoutError):
@@ -107,7 +107,7 @@ async def test_a_timeout_counts_where_the_timeout_is_inside(guard: Guard) -> Non
     assert guard.state == "open"
 
 
-async def test_an_excluded_error_closes_it_kept_away(guard: Guard, clock: Clock) -> None:
+async def test_an_excluded_error_closes_it_kept_away(guard: CircuitBreaker, clock: Clock) -> None:
     """Bare, an excluded exception in half-open counts as a success; ours never reach the breaker."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(0), exclude=[NotListed])
     breaker.half_open()
@@ -122,7 +122,7 @@ async def test_an_excluded_error_closes_it_kept_away(guard: Guard, clock: Clock)
     assert guard.state == "half-open"
 
 
-async def test_the_call_that_trips_it_keeps_its_own_error_kept_away(guard: Guard) -> None:
+async def test_the_call_that_trips_it_keeps_its_own_error_kept_away(guard: CircuitBreaker) -> None:
     """Bare, the fifth failure comes out as a CircuitBreakerError with the original as its cause."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1)
     with pytest.raises(aiobreaker.CircuitBreakerError) as raised:
@@ -146,7 +146,7 @@ async def test_a_listener_that_raises_does_not_stop_it_from_opening_kept_away(cl
     def raising(state: str, error: ExchangeError | None) -> None:
         raise RuntimeError(state, error)
 
-    guard = Guard(clock, raising, failures=1)
+    guard = CircuitBreaker(clock, raising, failures=1)
     with pytest.raises(RuntimeError):
         await guard.call(bad)
     assert guard.state == "open"
@@ -162,7 +162,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     time.tzset()
 
 
-async def test_local_time_means_nothing_kept_away(guard: Guard, clock: Clock, zone: str) -> None:
+async def test_local_time_means_nothing_kept_away(guard: CircuitBreaker, clock: Clock, zone: str) -> None:
     """Bare, half a minute is a TypeError in Berlin and four hours or more in New York; guarded, it is half a minute."""
     breaker = aiobreaker.CircuitBreaker(fail_max=1, timeout_duration=timedelta(seconds=30))
     breaker.open()
@@ -180,7 +180,7 @@ async def test_local_time_means_nothing_kept_away(guard: Guard, clock: Clock, zo
     assert await guard.call(good) == "ticker"
 
 
-def test_its_counts_are_in_memory(guard: Guard) -> None:
+def test_its_counts_are_in_memory(guard: CircuitBreaker) -> None:
     """Where nothing blocks the event loop, as aiobreaker's storage in Redis would."""
     assert type(guard._breaker._state_storage) is CircuitMemoryStorage
 

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from aggregator.errors import BreakerOpen, ExchangeTimeout, NotListed, RateLimited
-from aggregator.exchanges.breaker import Guard, Rest
+from aggregator.exchanges.breaker import BreakerGroup, CircuitBreaker
 from tests.exchanges.breaker.calls import begin, fail, failing_with, good
 from tests.parts.clock import Clock
 
 
-async def test_five_failures_open_it(guard: Guard, changes: list[str]) -> None:
+async def test_five_failures_open_it(guard: CircuitBreaker, changes: list[str]) -> None:
     """Four do not; after the fifth nobody gets through, and the caller of the fifth sees his own error."""
     await fail(guard, 4)
     assert guard.state == "closed"
@@ -21,7 +21,7 @@ async def test_five_failures_open_it(guard: Guard, changes: list[str]) -> None:
         await guard.call(good)
 
 
-async def test_only_consecutive_failures_count(guard: Guard) -> None:
+async def test_only_consecutive_failures_count(guard: CircuitBreaker) -> None:
     """A success in between starts the count again."""
     await fail(guard, 4)
     assert await guard.call(good) == "ticker"
@@ -29,7 +29,9 @@ async def test_only_consecutive_failures_count(guard: Guard) -> None:
     assert guard.state == "closed"
 
 
-async def test_after_thirty_seconds_two_good_probes_close_it(guard: Guard, clock: Clock, changes: list[str]) -> None:
+async def test_after_thirty_seconds_two_good_probes_close_it(
+    guard: CircuitBreaker, clock: Clock, changes: list[str]
+) -> None:
     """Not before; one alone is not enough."""
     await fail(guard, 5)
     clock.now += 29.999
@@ -43,7 +45,7 @@ async def test_after_thirty_seconds_two_good_probes_close_it(guard: Guard, clock
     assert changes == ["open", "half-open", "closed"]
 
 
-async def test_a_bad_probe_opens_it_for_another_thirty_seconds(guard: Guard, clock: Clock) -> None:
+async def test_a_bad_probe_opens_it_for_another_thirty_seconds(guard: CircuitBreaker, clock: Clock) -> None:
     """Even after a good one."""
     await fail(guard, 5)
     clock.now += 30
@@ -61,8 +63,8 @@ async def test_a_bad_probe_opens_it_for_another_thirty_seconds(guard: Guard, clo
 
 async def test_while_all_are_open_they_rest_briefly(clock: Clock) -> None:
     """Also those that opened first; who then fails beside one that is closed again rests as long as ever."""
-    rest = Rest(brief=2.5)
-    first, second = (Guard(clock, lambda _state, _error: None, rest) for _ in range(2))
+    rest = BreakerGroup(brief=2.5)
+    first, second = (CircuitBreaker(clock, lambda _state, _error: None, rest) for _ in range(2))
     await fail(first, 5)
     clock.now += 3
     with pytest.raises(BreakerOpen):
@@ -86,7 +88,9 @@ async def test_while_all_are_open_they_rest_briefly(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("error", [NotListed("404"), RateLimited("429")])
-async def test_what_is_no_fault_of_the_exchange_never_counts(guard: Guard, clock: Clock, error: Exception) -> None:
+async def test_what_is_no_fault_of_the_exchange_never_counts(
+    guard: CircuitBreaker, clock: Clock, error: Exception
+) -> None:
     """An unknown symbol or our own haste neither opens it nor, as a probe, closes it."""
     for _ in range(20):
         with pytest.raises(type(error)):
@@ -100,7 +104,7 @@ async def test_what_is_no_fault_of_the_exchange_never_counts(guard: Guard, clock
     assert guard.state == "half-open"
 
 
-async def test_three_callers_at_once_do_not_keep_it_open_for_ever(guard: Guard, clock: Clock) -> None:
+async def test_three_callers_at_once_do_not_keep_it_open_for_ever(guard: CircuitBreaker, clock: Clock) -> None:
     """Where the Go system's breaker reopened with three callers in half-open, this one closes."""
     await fail(guard, 5)
     clock.now += 30
@@ -109,7 +113,7 @@ async def test_three_callers_at_once_do_not_keep_it_open_for_ever(guard: Guard, 
     assert guard.state == "closed"
 
 
-async def test_a_failure_in_flight_does_not_count_after_it_closed(guard: Guard, clock: Clock) -> None:
+async def test_a_failure_in_flight_does_not_count_after_it_closed(guard: CircuitBreaker, clock: Clock) -> None:
     """Stragglers from before the outage are nobody's business any more."""
     stragglers = [await begin(guard) for _ in range(5)]
     await fail(guard, 5)
@@ -123,7 +127,7 @@ async def test_a_failure_in_flight_does_not_count_after_it_closed(guard: Guard, 
     assert guard.state == "closed"
 
 
-async def test_cancellation_never_counts_and_frees_the_probe(guard: Guard, clock: Clock) -> None:
+async def test_cancellation_never_counts_and_frees_the_probe(guard: CircuitBreaker, clock: Clock) -> None:
     """A caller who goes away says nothing about the exchange, and the next may probe at once."""
     for _ in range(10):
         _, task = await begin(guard)
@@ -138,7 +142,7 @@ async def test_cancellation_never_counts_and_frees_the_probe(guard: Guard, clock
     assert await guard.call(good) == "ticker"
 
 
-async def test_an_error_nobody_planned_passes_through_uncounted(guard: Guard) -> None:
+async def test_an_error_nobody_planned_passes_through_uncounted(guard: CircuitBreaker) -> None:
     """A bug of ours is not the exchange's fault."""
     for _ in range(6):
         with pytest.raises(ZeroDivisionError):
@@ -146,7 +150,7 @@ async def test_an_error_nobody_planned_passes_through_uncounted(guard: Guard) ->
     assert guard.state == "closed"
 
 
-async def test_check_tells_before_the_queue(guard: Guard, clock: Clock) -> None:
+async def test_check_tells_before_the_queue(guard: CircuitBreaker, clock: Clock) -> None:
     """It refuses what call would refuse and takes no probe's place."""
     guard.check()
     await fail(guard, 5)

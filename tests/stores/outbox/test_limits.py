@@ -56,7 +56,7 @@ async def test_dead_letters_push_out_nothing_that_waits(tmp_path: Path) -> None:
     for start in range(0, 3000, 500):
         await parts.outbox._file.append(many(500, "dead", start=NOW + start))
         for row in await parts.outbox._file.after(0, 500):
-            await parts.outbox._file.bury(row, "no", NOW)
+            await parts.outbox._file.move_to_dead_letters(row, "no", NOW)
     for number in range(10):
         await parts.outbox.write(many(20, "hot", start=NOW + 100 * number))
     assert await parts.rows() == 200

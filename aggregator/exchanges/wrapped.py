@@ -6,7 +6,7 @@ from aggregator.models import Asset, LeftOut, Ticker
 from aggregator.ports import Exchange
 
 
-class AroundExchange:
+class WrappedExchange:
     """`aggregator.ports.Exchange`, as `inner` is."""
 
     def __init__(self, inner: Exchange) -> None:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from aggregator.cluster.price_feed import RedisFeed
+from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.errors import StoreUnavailable
-from aggregator.live.topics import Hub
+from aggregator.live.topics import Bus
 from aggregator.models import Price, Tier, encode
 from aggregator.newest import NewestPrices
-from aggregator.stores.near import NearCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.two_level_cache import TwoLevelCache
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer, binary
@@ -27,8 +27,8 @@ class Parts:
     """Near memory before a cache that counts its reads."""
 
     def __init__(self) -> None:
-        self.hub, self.behind = Hub(), Store()
-        self.near = NearCache(self.behind, NewestPrices(TTL))
+        self.hub, self.behind = Bus(), Store()
+        self.near = TwoLevelCache(self.behind, NewestPrices(TTL))
         self.hub.listen(self.near)
 
 
@@ -131,7 +131,7 @@ class Heard:
         self.prices: list[Price] = []
         self.states: list[str] = []
 
-    def take(self, prices: Sequence[Price]) -> None:
+    def receive(self, prices: Sequence[Price]) -> None:
         """Remember."""
         self.prices += prices
 
@@ -156,9 +156,9 @@ async def until(condition: object) -> None:
 @pytest.fixture
 async def heard(redis_client: RedisClient) -> AsyncIterator[Heard]:
     """Listen to Redis."""
-    hub, heard = Hub(), Heard()
+    hub, heard = Bus(), Heard()
     hub.listen(heard)
-    running = asyncio.create_task(RedisFeed(redis_client, hub).run())
+    running = asyncio.create_task(RedisPriceFeed(redis_client, hub).run())
     await until(lambda: heard.states == ["connected"])
     yield heard
     running.cancel()
@@ -195,9 +195,9 @@ async def test_a_subscription_that_is_lost_is_told_and_made_again(how: str) -> N
         pytest.skip("no redis-server here; see the header")
     server = RedisServer(free_port())
     client = RedisClient(server.url, timeout=0.25)
-    hub, heard = Hub(), Heard()
+    hub, heard = Bus(), Heard()
     hub.listen(heard)
-    running = asyncio.create_task(RedisFeed(client, hub).run())
+    running = asyncio.create_task(RedisPriceFeed(client, hub).run())
     await until(lambda: heard.states == ["connected"])
     if how == "stopped":
         server.stop()

@@ -7,8 +7,8 @@ from aggregator.newest import NewestPrices
 from aggregator.ports import Cache
 
 
-class NearCache:
-    """`aggregator.ports.Near`. The hub fills it and keeps it current; while the hub is cut off, nothing is held.
+class TwoLevelCache:
+    """`aggregator.ports.LocalCache`. The hub fills it and keeps it current; while the hub is cut off, nothing is held.
 
     A price is held only when the hub tells it. A price that was read or written here may already be outdated by one
     that was published while the hub was cut off.
@@ -57,7 +57,7 @@ class NearCache:
         """As `Store.close`, of the cache behind."""
         await self._cache.close()
 
-    def take(self, prices: Sequence[Price]) -> None:
+    def receive(self, prices: Sequence[Price]) -> None:
         """Hold what the hub tells; while the hub is cut off, know it only."""
         if self._current:
             self.newest.hold(prices)
