@@ -12,11 +12,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from aggregator.api.admission import STREAMS, Admission
-from aggregator.api.interrupted import Interrupted
+from aggregator.api.middleware import STREAMS, Admission, Interrupted, RequestIds
 from aggregator.api.openapi.document import described
 from aggregator.api.policy import Policy
-from aggregator.api.request_id import RequestIds
 from aggregator.api.responses import answer
 from aggregator.observability.metrics import Metrics
 

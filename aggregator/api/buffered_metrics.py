@@ -5,8 +5,8 @@ import asyncio
 from aggregator.models import Asset
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.durations import Durations
-from aggregator.prices.access_counts import AccessCounts
-from aggregator.prices.freshness_metrics import FreshnessMetrics
+from aggregator.prices.freshness import FreshnessMetrics
+from aggregator.prices.ranking import AccessCounts
 
 _SECONDS = 0.1  # between two times of handing on
 

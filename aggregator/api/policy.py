@@ -19,9 +19,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aggregator.api.admission import STREAMS
 from aggregator.api.hosts import EVERY, host_and_port, is_address, is_same_origin, matches
 from aggregator.api.keys import Headers, Keys
+from aggregator.api.middleware import STREAMS
 from aggregator.api.responses import answer
 
 _PROBED = frozenset({"/health", "/ready", "/metrics"})

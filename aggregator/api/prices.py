@@ -11,9 +11,8 @@ from aggregator.api import responses as answers
 from aggregator.api.endpoint_labels import bound, missing, names_in, sorted_out
 from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies, tag_of
-from aggregator.api.recheck import Recheck
 from aggregator.api.responses import answer, asset_of, cacheable, refuse
-from aggregator.api.throttle import Throttle, TooSoon
+from aggregator.api.throttle import Recheck, Throttle, TooSoon
 from aggregator.models import Asset, NoPrice, Price, Tier, encode
 from aggregator.ports import Prices
 from aggregator.prices.tiers import Catalog

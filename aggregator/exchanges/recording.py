@@ -11,7 +11,7 @@ What was not written to its end, as after a kill, is read as far as it goes.
 import gzip
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -166,3 +166,19 @@ def _unpacked(path: Path) -> bytes:
             if size > MOST_BYTES:
                 raise BadRecording(f"{path} holds more than {MOST_BYTES} bytes; record for a shorter time")
     return b"".join(parts)
+
+
+class Headers(Mapping[str, str]):
+    """The header fields of a recorded answer; what aiohttp returns of a live one is case-insensitive already."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = {name.lower(): value for name, value in fields.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)

@@ -10,10 +10,9 @@ import msgspec
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
 from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.dialect import Dialect, Market, Tickers
-from aggregator.exchanges.headers import Headers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
-from aggregator.exchanges.recording import Record, Recording, RecordingFile, body_fields, kept
+from aggregator.exchanges.recording import Headers, Record, Recording, RecordingFile, body_fields, kept
 from aggregator.exchanges.wrapped import WrappedExchange
 from aggregator.models import Asset, LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from aggregator.models import Asset, LeftOut, Ticker
 from aggregator.ports import Exchange
+from aggregator.prices.rejections import Rejections
 
 
 class WrappedExchange:
@@ -57,3 +58,16 @@ class WrappedExchange:
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
         """As inside."""
         return await self._inner.fetch(assets)
+
+
+class JudgedExchange(WrappedExchange):
+    """As `inner`, and it says why its tickers are rejected, as `rejections` has it."""
+
+    def __init__(self, inner: Exchange, rejections: Rejections) -> None:
+        super().__init__(inner)
+        self._rejections = rejections
+
+    @property
+    def rejection(self) -> str:
+        """Why its tickers are rejected, and of how many assets; empty while they count."""
+        return str(self._rejections.of(self.name) or "")

@@ -12,8 +12,8 @@ from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import LocalCache, Refresh, Store
-from aggregator.prices.access_counts import AccessCounts
-from aggregator.prices.freshness_metrics import FreshnessMetrics
+from aggregator.prices.freshness import FreshnessMetrics
+from aggregator.prices.ranking import AccessCounts
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.single_flight import SingleFlight
 

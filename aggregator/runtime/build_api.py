@@ -12,19 +12,18 @@ from aggregator.api.fast_path import FastPath
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
-from aggregator.api.recheck import Recheck
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
-from aggregator.api.throttle import Throttle
+from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
 from aggregator.live.fanout import Fanout
 from aggregator.newest import NewestPrices
 from aggregator.ports import History, LocalCache, Refresh
-from aggregator.prices.access_counts import AccessCounts
-from aggregator.prices.freshness_metrics import FreshnessMetrics
+from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
+from aggregator.prices.ranking import AccessCounts
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import policy_of
 from aggregator.stores.dated import DatedHistory

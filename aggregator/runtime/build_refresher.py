@@ -10,7 +10,7 @@ from aggregator.cluster.refresh_requests import RefreshRequests
 from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
-from aggregator.exchanges.judged import JudgedExchange
+from aggregator.exchanges.wrapped import JudgedExchange
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.ports import Exchange, History, JobQueue, LocalCache

@@ -24,8 +24,7 @@ from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import LocalCache, Refresh, Watch
-from aggregator.prices.access_counts import AccessCounts
-from aggregator.prices.ranking import LocalScores, Ranking
+from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.build_api import open_api

@@ -22,7 +22,7 @@ from aggregator.ports import Cache, History, LocalCache
 from aggregator.prices.conversion import CannotConvert, Conversions
 from aggregator.prices.tiers import Catalog, SymbolsError, assign, read_symbols
 from aggregator.settings import Settings
-from aggregator.settings.history_url import DynamoTarget, history_target
+from aggregator.settings.urls import DynamoTarget, history_target
 from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.outbox import Outbox

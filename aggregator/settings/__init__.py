@@ -13,8 +13,7 @@ from aggregator.api.hosts import allowed_host, allowed_origin, network
 from aggregator.exchanges.targets import DIALECTS, exchange_targets
 from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
-from aggregator.settings.history_url import history_target
-from aggregator.settings.redis_url import check_redis_url
+from aggregator.settings.urls import check_redis_url, history_target
 
 PREFIX = "AGGREGATOR_"
 

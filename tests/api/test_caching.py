@@ -16,16 +16,15 @@ from aggregator.api.fast_path import FastPath
 from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import Body, PriceBodies, matches
 from aggregator.api.prices import PriceRoutes
-from aggregator.api.recheck import Recheck
-from aggregator.api.throttle import Throttle
+from aggregator.api.throttle import Recheck, Throttle
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import AccessCounts
-from aggregator.prices.freshness_metrics import FreshnessMetrics
+from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
+from aggregator.prices.ranking import AccessCounts
 from aggregator.prices.tiers import assign
 from aggregator.stores.memory import MemoryCache
 from tests.parts import asgi

@@ -14,13 +14,12 @@ from aggregator.api.app import build
 from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
-from aggregator.api.recheck import Recheck
-from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
+from aggregator.api.throttle import Recheck, Throttle, TokenBucket, TooSoon
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
+from aggregator.prices.ranking import AccessCounts
 from tests.parts import asgi
 from tests.parts.examples import BTC, CATALOG, NOW, price
 from tests.parts.scripted import Store

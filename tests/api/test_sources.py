@@ -11,13 +11,12 @@ from aggregator.api.app import build
 from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
-from aggregator.api.recheck import Recheck
-from aggregator.api.throttle import Throttle
+from aggregator.api.throttle import Recheck, Throttle
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
+from aggregator.prices.ranking import AccessCounts
 from tests.parts import asgi
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.scripted import Store

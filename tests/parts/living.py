@@ -22,8 +22,8 @@ from aggregator.live.topics import Bus
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
+from aggregator.prices.ranking import AccessCounts
 from aggregator.prices.tiers import Cadence, assign
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import NOW, price

@@ -10,8 +10,8 @@ from aggregator.api.server.server import STOP_SECONDS
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.observability.metrics import FOUND_IN, Metrics
 from aggregator.ports import Trigger
-from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
+from aggregator.prices.ranking import AccessCounts
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.scripted import Store
 

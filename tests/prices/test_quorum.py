@@ -46,7 +46,7 @@ def test_the_rest_gets_the_grace_from_the_majority_on() -> None:
     assert settled(quorum, 2.2) == []
     ((_, answers),) = quorum.settle(2 + GRACE)
     assert answers[2] == LeftOut("c", Reason.LATE, "not within 0.25 s of the majority")
-    quorum.note("c", tickers("c", BTC), 3)  # nobody waits for it any more
+    quorum.record("c", tickers("c", BTC), 3)  # nobody waits for it any more
     assert not quorum.open
 
 

@@ -15,9 +15,8 @@ from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.popularity import reassigned, rerank
-from aggregator.prices.ranking import HALF_LIFE, LocalScores, Ranking, Scores
+from aggregator.prices.ranking import HALF_LIFE, AccessCounts, LocalScores, Ranking, Scores
 from aggregator.prices.schedule import TierSchedule
 from aggregator.prices.tiers import Catalog, assign
 from aggregator.stores.redis.client import RedisClient

@@ -13,8 +13,8 @@ from aggregator.exchanges.targets import PUSHING as PUSHING_NAMES
 from aggregator.exchanges.targets import ExchangeTarget, exchange_targets
 from aggregator.models import Tier
 from aggregator.runtime.exchanges import DIALECTS, PUSHING
-from aggregator.settings.history_url import DynamoTarget, SqliteTarget, history_target
 from aggregator.settings.loader import SettingsError, load, service_variables
+from aggregator.settings.urls import DynamoTarget, SqliteTarget, history_target
 
 
 def mistakes(**flags: str) -> list[str]:

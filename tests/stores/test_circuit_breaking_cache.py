@@ -16,8 +16,8 @@ from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import AccessCounts
 from aggregator.prices.lookup import Lookup
+from aggregator.prices.ranking import AccessCounts
 from aggregator.stores.circuit_breaking_cache import REST, CircuitBreakingCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient

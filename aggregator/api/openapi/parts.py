@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aggregator.api.middleware import SANE
 from aggregator.api.openapi.schemas import Refusal
-from aggregator.api.request_id import SANE
 from aggregator.prices.tiers import MAX_SYMBOL
 
 Json = dict[str, Any]  # a part of the document

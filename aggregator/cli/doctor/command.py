@@ -6,17 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from aggregator.cli.doctor.examination import Check, examine
+from aggregator.cli.doctor.examination import Check, Finding, Seen, broken, examine
 from aggregator.cli.doctor.exchanges import exchange_check, feed_check
-from aggregator.cli.doctor.finding import Finding, Seen, broken
 from aggregator.cli.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
 from aggregator.cli.doctor.stores import outbox_check, redis_check, sqlite_check, table_check
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.observability.logs import configure
 from aggregator.settings import Settings
-from aggregator.settings.history_url import DynamoTarget, history_target
 from aggregator.settings.loader import SettingsError, load
+from aggregator.settings.urls import DynamoTarget, history_target
 
 
 def command(flags: Mapping[str, str], seconds: float, *, json: bool) -> int:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from aggregator.cli.doctor.finding import Finding, Level, Seen, broken, fine, odd
+from aggregator.cli.doctor.examination import Finding, Level, Seen, broken, fine, odd
 from aggregator.errors import ExchangeError
 from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.http import session

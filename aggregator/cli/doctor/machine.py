@@ -9,7 +9,7 @@ from contextlib import suppress
 from statistics import median
 
 from aggregator.api.server.server import limits_of, listening
-from aggregator.cli.doctor.finding import Finding, Seen, broken, fine, odd
+from aggregator.cli.doctor.examination import Finding, Seen, broken, fine, odd
 from aggregator.cli.doctor.report import place
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets

@@ -5,10 +5,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from aggregator.cli.doctor.finding import Finding, Level
+from aggregator.cli.doctor.examination import Finding, Level
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings import Settings
-from aggregator.settings.history_url import history_target
+from aggregator.settings.urls import history_target
 
 _CODES = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
 _HIDDEN = "***"

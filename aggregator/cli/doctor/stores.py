@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from aggregator.cli.doctor.finding import Finding, Seen, broken, fine, odd
+from aggregator.cli.doctor.examination import Finding, Seen, broken, fine, odd
 from aggregator.cli.doctor.report import place
 from aggregator.cluster.clock import RedisClock
 from aggregator.cluster.redis_rights import Constitution, constitution, refusals
@@ -19,7 +19,7 @@ from aggregator.models import Price, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.stores import FILE_MEND, TABLE_MEND, attempt, open_redis, table_of
 from aggregator.settings import Settings
-from aggregator.settings.history_url import DynamoTarget, SqliteTarget
+from aggregator.settings.urls import DynamoTarget, SqliteTarget
 from aggregator.stores.dynamodb import DynamoTable
 from aggregator.stores.outbox_file import OutboxFile, Size
 from aggregator.stores.redis.client import RedisClient

@@ -18,8 +18,8 @@ from aggregator.api.server.slow_readers import Limits
 from aggregator.live.topics import Bus
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.access_counts import AccessCounts
-from aggregator.prices.freshness_metrics import FreshnessMetrics
+from aggregator.prices.freshness import FreshnessMetrics
+from aggregator.prices.ranking import AccessCounts
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import CADENCE, CATALOG, price
 from tests.parts.serving import serving, until

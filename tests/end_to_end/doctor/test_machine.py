@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cli.doctor.finding import Level, Seen
+from aggregator.cli.doctor.examination import Level, Seen
 from aggregator.cli.doctor.machine import clock_check
 from tests.end_to_end.doctor.report import Report, ran
 from tests.parts.exchanges import Market
