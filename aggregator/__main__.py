@@ -18,7 +18,7 @@ from aggregator.cli.options import add_setting as _add_setting
 from aggregator.cli.record import record
 from aggregator.cli.symbols import MOST_ROWS, TOP, Wanted, symbols
 from aggregator.errors import StoreError
-from aggregator.exchanges.targets import DIALECTS
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.observability.logs import configure
 from aggregator.observability.version import version
 from aggregator.runtime.roles import serve

@@ -12,6 +12,7 @@ from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector
 from aggregator.exchanges.recording import Header, RecordingFile
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.replay import RecordedExchange, recorded
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget, exchange_targets
 from aggregator.models import Tier
@@ -20,7 +21,7 @@ from aggregator.ports import Exchange, Job
 from aggregator.prices.refresher import most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
-from aggregator.runtime.exchanges import DIALECTS, Opened, Parts
+from aggregator.runtime.exchanges import Opened, Parts
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 

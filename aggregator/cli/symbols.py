@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from aggregator.errors import CannotGoOn, ExchangeError
-from aggregator.exchanges.dialect import Answer
+from aggregator.errors import CannotGoOn, ExchangeError, NotListed
+from aggregator.exchanges.dialect import Answer, Request
 from aggregator.exchanges.http import HttpExchange, Session, session
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget, exchange_targets
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.liquidity import Listed, Ranked, rank
-from aggregator.runtime.exchanges import DIALECTS
 from aggregator.settings import Settings
 
 MOST_ROWS = 100_000
@@ -53,8 +53,8 @@ async def symbols(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> No
 
 
 def _usable(target: ExchangeTarget) -> ExchangeTarget:
-    if target.library or target.dialect == REPLAY or not DIALECTS[target.dialect]().days:
-        able = ", ".join(name for name, make in DIALECTS.items() if make().days)
+    if target.library or target.dialect == REPLAY or DIALECTS[target.dialect]().statistics is None:
+        able = ", ".join(name for name, make in DIALECTS.items() if make().statistics is not None)
         raise CannotGoOn(f"{target.dialect} does not tell all its volumes in one answer", f"name some of {able}")
     return target
 
@@ -128,7 +128,8 @@ class SurveyedExchange(HttpExchange):
         """Return the markets that it trades now, with volume and price where it tells them. Raises ExchangeError."""
         dialect = self._dialect
         markets = list(dialect.markets(await self._whole(dialect.listing, dialect.listing_cost)))
-        days = {day.name: day for day in dialect.read_days(await self._whole(dialect.days, dialect.days_cost))}
+        statistics = await self._whole(dialect.statistics, dialect.statistics_cost)
+        days = {day.name: day for day in dialect.read_statistics(statistics)}
         found = []
         for market in markets:
             if market.trading:
@@ -137,8 +138,8 @@ class SurveyedExchange(HttpExchange):
                 found.append(Listed(self.name, market.base, market.quote, volume, price))
         return found
 
-    async def _whole(self, path: str, cost: float) -> Answer:
-        if self._allowance is not None:
-            await self._allowance.wait_turn(cost, hot=True)
-            await self._allowance.acquire(cost)
-        return self._good(await self._send(path, _MOST_BYTES, _SECONDS, ()))
+    async def _whole(self, request: Request | None, cost: float) -> Answer:
+        if request is None:
+            raise NotListed("its dialect has no listing, or no statistics of all markets")
+        await self._acquire_tokens(cost, hot=True)
+        return self._answer_of(await self._send(request, _MOST_BYTES, _SECONDS, ()))

@@ -1,10 +1,12 @@
-"""Exchanges, asked over HTTP, each behind a guard.
+"""Adapters to exchanges: polled over HTTP, pushed over WebSockets, through ccxt, or replayed from a recording.
 
-`guarded` is what all have in common: `listing` tells whom to ask for what (`listings` keeps them), `guard` whether to
-ask at all (the only user of aiobreaker), `quiet` for how long not to because the exchange has said so, `allowance` how
-often (the only user of aiolimiter). `http` does the asking (with `connection`, which bounds what arrives, and
-`push/socket` the only user of aiohttp), with one small dialect file per exchange that knows its addresses and answers,
-and `parts`, which cuts long listings; or `ccxt` does, for exchanges we have no dialect of. Around one there may be
-others: `push/` for those that push, `converting` for quotes that stand in for others, `replay` for what `recording` has
-kept. The rest of the package sees `aggregator.ports.Exchange`.
+A ticker's way:
+
+    connection (bounds what arrives) -> http (sends requests, checks answers) -> venues/<name> (the dialect)
+    -> guarded_exchange (listing, cool-down, breaker, rate limiter, concurrency limit) -> wrapped (pushed, converted)
+
+`registry` has one line for each venue. `dialect` is the contract of a venue's file, `decoding` has its functions.
+`listing` knows the pairs of each venue, `parts` cuts long listings, `rate_limit` is the only user of aiolimiter,
+`retry_after` reads for how long a venue wants no calls. `recording` is the file format in which `replay` records an
+exchange and from which it answers. `targets` reads the setting EXCHANGES.
 """

@@ -1,9 +1,9 @@
-"""Connections to venues that are not trusted: what arrives is counted, and parsed in small pieces.
+"""Connections to venues, which are not trusted: counts what arrives and parses it in small pieces.
 
-aiohttp parses whatever one read brings in one go, and uvloop reads up to 32 times in one turn of the event loop: some
-8 MiB. A megabyte of one-byte chunks or of interim answers then holds the loop for a second or more. Here a read that is
-large or dense is kept, the connection is not read any further, and of all that is kept on all connections one piece is
-parsed in a turn of the loop. Small answers, nearly all there are, go to the parser at once.
+aiohttp parses all the bytes of a read in one go, and uvloop reads up to 32 times in one iteration of the event loop:
+about 8 MiB. A megabyte of one-byte chunks or of interim answers then blocks the loop for a second or more. Here, a read
+that is large or dense is held back, the connection is paused, and in each iteration one piece is parsed of all that is
+held back on all connections. Small answers, nearly all answers, go to the parser at once.
 """
 
 import asyncio
@@ -17,29 +17,31 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-MOST_BYTES = 24 << 20  # of an answer as it is sent: head, chunk headers and all; more than the largest body we read
-MOST_HEAD = 64 << 10  # bytes of heads, those of interim answers too
-MOST_HEADS = 8  # of interim answers, the answer's own, and what nobody has asked for
-_FREE_LINES, _BYTES_A_LINE = 4096, 8  # lines an answer may have: each chunk takes two, each header one
+MOST_BYTES = 24 << 20  # of an answer on the wire, with head and chunk headers; more than the largest body we read
+MOST_HEAD = 64 << 10  # bytes of heads, including those of interim answers
+MOST_HEADS = 8  # of interim answers, of the answer, and of answers to no request
+_FREE_LINES, _BYTES_A_LINE = 4096, 8  # bounds the lines of an answer: a chunk has two, a header one
 
 _PIECE = 16 << 10
 _DENSE_PIECE = 1 << 10
-_FRAMES_PIECE = 4 << 10  # of a WebSocket: some 2,000 frames at most
-_MOST_LINES = 64  # in a piece; one with more is parsed in dense pieces
+_FRAMES_PIECE = 4 << 10  # of a WebSocket: about 2,000 frames at most
+_MOST_LINES = 64  # in a piece; denser data is parsed in smaller pieces
 
 _SWITCHING, _HEAD_ENDS = b"HTTP/1.1 101", b"\r\n\r\n"
-ENCODINGS = "gzip, deflate"  # to be asked for
-_LARGE_WINDOWS = re.compile(rb"content-encoding:[^\n]*(?:br|zstd)")  # 16 and 128 MiB for each answer under way
+ENCODINGS = "gzip, deflate"  # for Accept-Encoding
+_LARGE_WINDOWS = re.compile(
+    rb"content-encoding:[^\n]*(?:br|zstd)"
+)  # decompressors that need 16 and 128 MiB for each answer
 _REDIRECTS = range(300, 400)
 _HELD: Any = object()
 
 
 class TooMuch(aiohttp.ClientPayloadError):
-    """The venue sends more than any answer is allowed, or in more parts."""
+    """The venue sends more bytes, lines or heads than an answer may have."""
 
 
-class Turns:
-    """Connections with data to be parsed; the first of them parses a piece in each turn of the event loop."""
+class ParsingQueue:
+    """A queue of connections that hold data back; the first one parses a piece in each iteration of the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -59,35 +61,35 @@ class Turns:
 
 
 class Connection(ResponseHandler):
-    """aiohttp's protocol with bounds on what it parses: of an answer in all, and in one turn of the event loop.
+    """aiohttp's protocol with bounds on what is parsed of one answer, and in one iteration of the event loop.
 
-    The bounds of an answer end with the handshake of a WebSocket; the one on a turn holds for its frames as well.
+    The bounds of an answer end with the handshake of a WebSocket; the bound of an iteration holds for its frames too.
     """
 
-    def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: ParsingQueue, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._turns = turns
+        self._queue = queue
         self._held = bytearray()
-        self._is_waiting = False  # in the queue of turns
-        self._is_full = False  # aiohttp wants no more until what it has parsed is read
-        self._lost: Any = _HELD  # why the connection has ended while something was held
+        self._is_waiting = False  # in the queue
+        self._is_full = False  # aiohttp wants no more data until its parsed data is read
+        self._lost: Any = _HELD  # why the connection ended while data was held back
         self._refused = False
-        self._is_older = False  # whether aiohttp hands in what it has kept
+        self._is_older = False  # whether aiohttp itself hands in data, which is older than what is held here
         self._begin()
 
     def _begin(self) -> None:
         self._bytes = self._lines = self._heads = 0
-        self._has_head = False  # that of the answer itself
-        self._begun = b""  # what has come of a head
+        self._has_head = False  # of the answer, not of an interim one
+        self._begun = b""  # the head so far
 
     def set_response_params(self, **params: Any) -> None:
-        """Begin to count anew with each request."""
+        """Restart the counts with each request."""
         self._begin()
         with self._in_order():
             super().set_response_params(**params)
 
     def set_parser(self, *parsers: Any, **more: Any) -> None:
-        """Parse the frames that came with the head of the handshake."""
+        """Parse the frames that came together with the head of the handshake."""
         with self._in_order():
             super().set_parser(*parsers, **more)
         if self._held:
@@ -95,7 +97,7 @@ class Connection(ResponseHandler):
 
     @contextmanager
     def _in_order(self) -> Iterator[None]:
-        """Parse at once what aiohttp itself has kept: it is older than what is held here."""
+        """Let aiohttp parse at once the data that it has kept itself: it is older than what is held here."""
         before, self._is_older = self._is_older, True
         try:
             yield
@@ -104,11 +106,11 @@ class Connection(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """Whether the connection is of no use to another request."""
+        """Whether the connection cannot be used for another request."""
         return bool(self._held) or super().should_close
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has been read, or keep it and read no further until it has been parsed."""
+        """Parse the data, or hold it back and pause reading until it is parsed."""
         if self._refused:
             return
         if not data or self._is_older:
@@ -121,7 +123,7 @@ class Connection(ResponseHandler):
             self._parse(data)
 
     def _most_at_once(self, data: bytes | bytearray) -> int:
-        """Return how many bytes from the beginning of `data` may be parsed in a turn."""
+        """Return how many bytes from the beginning of `data` may be parsed in one iteration."""
         if self.upgraded:
             return _FRAMES_PIECE
         if not self._has_head and data.startswith(_SWITCHING):  # frames may follow
@@ -129,17 +131,17 @@ class Connection(ResponseHandler):
         return _DENSE_PIECE if data.count(b"\n", 0, _PIECE) > _MOST_LINES else _PIECE
 
     def parse_piece(self) -> None:
-        """Parse the next piece of what is held, and read on when nothing is left."""
+        """Parse the next piece of the data held back, and resume reading when nothing is left."""
         self._is_waiting = False
         if self._is_full or not self._held or (self.upgraded and self._payload_parser is None):
-            return  # `resume_reading` or `set_parser` goes on
+            return  # continued by `resume_reading` or `set_parser`
         size = self._most_at_once(self._held)
         piece = bytes(self._held[:size])
         del self._held[:size]
         self._parse(piece)
-        self._go_on()
+        self._continue()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         if self._held:
             self._wait()
         elif self._lost is not _HELD:
@@ -152,7 +154,7 @@ class Connection(ResponseHandler):
             self.transport.pause_reading()
         if not self._is_waiting and not self._is_full:
             self._is_waiting = True
-            self._turns.wait(self)
+            self._queue.wait(self)
 
     def _parse(self, piece: bytes) -> None:
         if not self.upgraded:
@@ -161,11 +163,11 @@ class Connection(ResponseHandler):
             if self._bytes > MOST_BYTES:
                 self._refuse(f"more than {MOST_BYTES} bytes")
             elif not self._has_head and self._has_large_window(piece):
-                self._refuse("packed with br or zstd, which was not asked for")
+                self._refuse("compressed with br or zstd, which was not asked for")
             elif self._lines > _FREE_LINES + self._bytes // _BYTES_A_LINE:
                 self._refuse("too many chunks or lines")
         if not self._refused:
-            self._is_older = True  # what is behind the head of a handshake comes here again
+            self._is_older = True  # aiohttp hands the bytes behind the head of a handshake in again
             super().data_received(piece)
             self._is_older = False
         if self._heads > MOST_HEADS:
@@ -174,31 +176,31 @@ class Connection(ResponseHandler):
             self._refuse(f"a head of more than {MOST_HEAD} bytes")
 
     def _has_large_window(self, piece: bytes) -> bool:
-        """Whether a head names such an encoding; what comes with it is unpacked before aiohttp shows the head."""
+        """Whether the head names such an encoding; aiohttp decompresses the first bytes before it shows the head."""
         self._begun += piece.lower()
         return b"content-encoding" in self._begun and _LARGE_WINDOWS.search(self._begun) is not None
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Take a head that aiohttp has parsed, of an interim answer or of the answer."""
+        """Count a head that aiohttp has parsed, of an interim answer or of the answer."""
         self._heads += 1
         status = data[0].code
         self._has_head = self._has_head or status >= 200 or status == 101  # noqa: PLR2004  # switching protocols
         super().feed_data(data, size)
 
     def pause_reading(self) -> None:
-        """Note that aiohttp wants no more for now."""
+        """Record that aiohttp wants no more data for now."""
         self._is_full = True
         super().pause_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  # aiohttp's signature
-        """Note that aiohttp wants more; what is held comes before what is read."""
+        """Record that aiohttp wants more data; data held back comes before new data."""
         self._is_full = False
         super().resume_reading(resume_parser)
         if self._held:
             self._wait()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End when what is held has been parsed."""
+        """End the connection after the data held back has been parsed."""
         if self._held:
             self._lost = exc
             self._wait()
@@ -206,12 +208,12 @@ class Connection(ResponseHandler):
             super().connection_lost(exc)
 
     def close(self) -> None:
-        """Drop what is held, and close."""
+        """Drop the data held back, and close."""
         self._drop()
         super().close()
 
     def abort(self) -> None:
-        """Drop what is held, and close at once."""
+        """Drop the data held back, and close at once."""
         self._drop()
         super().abort()
 
@@ -225,29 +227,29 @@ class Connection(ResponseHandler):
         super().connection_lost(lost)
 
     def _refuse(self, why: str) -> None:
-        """Fail whoever waits for the answer, and close the connection."""
+        """Fail the request that waits for the answer, and close the connection."""
         error, payload, transport = TooMuch(why), self._payload, self.transport
         self._refused = True
         self.set_exception(error)
         if payload is not None and payload.exception() is None:
             payload.set_exception(error)
-        self._parser = self._payload = None  # so that aiohttp puts no other error in its place
+        self._parser = self._payload = None  # else aiohttp would replace the error
         self._drop()
         if transport is not None:
             transport.abort()
 
 
 def connector() -> aiohttp.TCPConnector:
-    """Return a connector whose connections have these bounds; the DNS is asked every five minutes."""
+    """Return a connector whose connections have these bounds; DNS answers are kept for five minutes."""
     made = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
     loop = asyncio.get_running_loop()
-    # Both ignores: aiohttp has no argument for this. tests/exchanges/hostile fails where a version goes without it.
-    made._factory = partial(Connection, Turns(loop), loop)  # type: ignore[assignment]  # noqa: SLF001
+    # Both ignores: aiohttp has no argument for this. tests/exchanges/hostile fails if a new version breaks it.
+    made._factory = partial(Connection, ParsingQueue(loop), loop)  # type: ignore[assignment]  # noqa: SLF001
     return made
 
 
 async def refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Follow no redirect: a venue has no say in which other hosts this process connects to."""
+    """Refuse redirects: a venue must not choose other hosts for this process to connect to."""
     response = await handler(request)
     if response.status in _REDIRECTS:
         response.close()

@@ -1,33 +1,43 @@
-"""What an exchange's dialect file has to offer, and what it is given to read."""
+"""The contract of a venue's file: its REST dialect, its push dialect, and the values these exchange with the client.
+
+A dialect has no I/O, clock or state of its own: it returns requests and reads answers. `http` sends the requests of a
+REST dialect, `push/feed` the messages of a push dialect. Functions for reading answers are in `decoding`.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol, TypeVar
-from urllib.parse import quote
+from typing import Protocol
 
 import msgspec
 
-from aggregator.errors import ExchangeError, Undecodable
+from aggregator.errors import ExchangeError
 from aggregator.models import Asset, Ticker
 
-T = TypeVar("T")
 
-_TAG = re.compile(r"<[^>]*>")
-_WHOLE = re.compile(r"\d{1,15}", re.ASCII)
+class Request(msgspec.Struct, frozen=True):
+    """An HTTP request to a venue. `path` includes the query and is sent as it is: see `decoding.in_path`.
+
+    A recording keeps method, path and body, but not the headers, which may contain a key.
+    """
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer with status 200: its body, and when it reached us (unix seconds), for those who tell no time."""
+    """The answer to a request, with status 200. `received` (unix seconds) is for venues whose tickers have no time."""
 
     body: bytes
     received: float = 0.0
 
 
 class Market(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
-    """A pair at one exchange: our symbol, the exchange's name for it, and whether it is traded there now.
+    """A pair at one venue: our symbol, the venue's name for it, and whether it is traded there now.
 
-    `base` and `quote` are ours, in lower case, where they come from a listing.
+    `base` and `quote` are in lower case; they are empty for a market that does not come from a listing.
     """
 
     symbol: str
@@ -36,122 +46,134 @@ class Market(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
     base: str = ""
     quote: str = ""
 
+    @classmethod
+    def listed(cls, name: str, base: str, quote: str, *, trading: bool) -> "Market":
+        """Return a market of a listing, `base` and `quote` in either case."""
+        base, quote = base.lower(), quote.lower()
+        return cls(base + quote, name, trading, base, quote)
 
-class Day(msgspec.Struct, frozen=True):
-    """The last 24 hours of a market, by the exchange's name of it: volume in base units, and the last price if told."""
+
+class DayStatistics(msgspec.Struct, frozen=True):
+    """The last 24 hours of the market that the venue calls `name`: volume in base units, last price if there is one."""
 
     name: str
     volume: Decimal
     price: Decimal | None = None
 
 
-class Limit(msgspec.Struct, frozen=True):
-    """A rate limit as an exchange documents it: at most `most` in any `seconds`, for one IP address."""
-
-    most: float
-    seconds: float
-
-
 class Bucket(msgspec.Struct, frozen=True):
-    """The token bucket that keeps an exchange's documented limits: `burst` tokens, refilled at `a_second`.
+    """A token bucket: `burst` tokens at most, `per_second` new ones each second.
 
-    In calls, or in the weights that the exchange gives its calls. A bucket lets `burst + a_second * seconds` through in
-    the worst window of that length, so this, in whole tokens, must not exceed any of the documented `limits`.
+    A token is one call, or one unit of weight where the venue weighs its calls. In the worst window of n seconds the
+    bucket lets `burst + per_second * n` tokens through; this must not exceed a documented limit (see `registry`).
     """
 
-    a_second: float
+    per_second: float
     burst: float
-    limits: tuple[Limit, ...] = ()
 
 
-# By our symbol: its ticker, or what the exchange said instead. Who is not in it is not listed there.
+# By our symbol: the ticker, or the error that the venue reports for this market. A symbol that is missing is not listed.
 Tickers = Mapping[str, Ticker | ExchangeError]
 
 
 class Dialect(Protocol):
-    """What is particular to one exchange: pure functions, where it lives, and how much it takes at once."""
+    """How one venue is polled. A venue's class inherits from this one and overrides what differs."""
 
-    public_url: str  # used when the settings give only a name; empty when there is none
-    most_symbols: int  # in one call; with 1, path and parse get one market each time
-    budget: Bucket | None = None  # none: ask as often as the settings say
-    listing: str = ""  # the path that tells every market; empty: it has none, and is asked for whatever there is
+    public_url: str  # used where EXCHANGES gives no address; empty: the venue has no public address
+    most_symbols: int  # in one call; with 1, `request` and `parse` always get one market
+    rate_limit: Bucket | None = None  # None: no limit of the venue's own
+    listing: Request | None = None  # asks for every market; None: the venue has no listing, every pair is tried
     listing_cost: float = 1
-    days: str = ""  # the path that tells the last 24 hours of every market in one answer; empty: there is none
-    days_cost: float = 1
-    listed_in: re.Pattern[bytes] | None = None  # matches up to the bracket before the first market of a listing
+    listing_start: re.Pattern[bytes] | None = None  # matches a listing up to the bracket that opens the list of markets
+    statistics: Request | None = None  # asks for the last 24 hours of every market in one answer; None: not possible
+    statistics_cost: float = 1
 
     def name(self, asset: Asset) -> str:
-        """Spell the pair without having read the listing. Raises NotListed when that cannot be done."""
+        """Return the venue's name of a pair, as long as no listing has been read. Raises NotListed if impossible."""
 
-    def path(self, markets: Sequence[Market]) -> str:
-        """Return the path and query that ask for the tickers, as they are sent."""
+    def request(self, markets: Sequence[Market]) -> Request:
+        """Return the request for the tickers of these markets."""
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
-        """Read the answer. Raises Undecodable, or what else the exchange says of the whole call, such as NotListed."""
+        """Return the tickers in the answer to `request(markets)`; `exchange` is the name to put into each.
 
-    def markets(self, answer: Answer) -> Iterable[Market]:  # noqa: ARG002  # for those who override it
-        """Read the listing. Raises Undecodable, or what else the exchange says."""
+        Raises Undecodable, or the error that the venue reports for the whole call, such as NotListed.
+        """
+
+    def markets(self, answer: Answer) -> Iterable[Market]:  # noqa: ARG002  # an override reads it
+        """Return the markets in the answer to `listing`, or in a part of it. Raises ExchangeError."""
         return ()
 
-    def read_days(self, answer: Answer) -> Iterable[Day]:  # noqa: ARG002  # likewise
-        """Read the last 24 hours of every market, without those that cannot be read. Raises ExchangeError."""
+    def read_statistics(self, answer: Answer) -> Iterable[DayStatistics]:  # noqa: ARG002  # an override reads it
+        """Return the markets in the answer to `statistics`, without those that have no volume. Raises ExchangeError."""
         return ()
 
-    def cost(self, count: int) -> float:  # noqa: ARG002  # likewise
-        """Return what a call for `count` symbols takes from the budget."""
+    def cost(self, count: int) -> float:  # noqa: ARG002  # an override may depend on it
+        """Return how many tokens a call for `count` symbols takes."""
         return 1
 
-    def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # likewise
-        """Return what an answer other than 200 means, where the body says more than the status."""
+    def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # an override reads them
+        """Return the error that a body with a status other than 200 reports; None: the status alone decides."""
         return None
 
-    def pause(self, headers: Mapping[str, str], now: float) -> float | None:  # noqa: ARG002  # likewise
-        """Return for how many seconds not to ask, where it is not Retry-After that says so; `now` in unix seconds."""
+    def pause(self, headers: Mapping[str, str], now: float) -> float | None:  # noqa: ARG002  # an override reads them
+        """Return the cool-down in seconds that headers other than Retry-After ask for; `now` in unix seconds."""
         return None
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
-    """Decode, or raise Undecodable; so does what is nested too deep for any decoder."""
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Undecodable(str(error)) from error
+class Pushed(msgspec.Struct, gc=False, frozen=True):
+    """A pushed ticker: the venue's `name` of the pair, price in quote units, volume in base units, unix seconds.
+
+    Without a timestamp, the ticker gets the time at which it arrived. `order` never falls from one ticker of a pair to
+    the next. `trade` is the number of the pair's newest trade, for venues whose heartbeats contain it.
+    """
+
+    name: str
+    price: Decimal
+    volume: Decimal
+    timestamp: float | None
+    order: int
+    trade: int = 0
 
 
-def readable(decoder: msgspec.json.Decoder[T], rows: list[msgspec.Raw]) -> Iterator[T]:
-    """Return the rows that can be decoded: of thousands, a few have no price yet, or never had one."""
-    for row in rows:
-        try:
-            yield decode(decoder, row)
-        except Undecodable:
-            continue
+class Beat(msgspec.Struct, gc=False, frozen=True):
+    """A heartbeat of one pair, with the number of its newest trade; 0 where the venue does not number trades."""
+
+    name: str
+    trade: int = 0
 
 
-def shown(body: bytes) -> str:
-    """Return the beginning of a body that is not JSON, without tags and on one line, for an error's detail."""
-    return " ".join(_TAG.sub(" ", body[:2000].decode(errors="replace")).split())[:200]
+class Refused(msgspec.Struct, gc=False, frozen=True):
+    """The venue refuses the subscription to this pair."""
+
+    name: str
+    why: str
 
 
-def attempt(read: Callable[[], T]) -> T | Undecodable:
-    """Return what is read, or why it cannot be; without the traceback, which would hold the whole answer."""
-    try:
-        return read()
-    except Undecodable as error:
-        return Undecodable(str(error))
+class Shutdown(msgspec.Struct, gc=False, frozen=True):
+    """The venue is about to end this connection and asks for a new one to be opened at once."""
 
 
-def at_most(read: list[T], asked: int) -> list[T]:
-    """Return the tickers of a batch. Raises Undecodable for more of them than were asked for."""
-    if len(read) > asked:
-        raise Undecodable(f"{len(read)} tickers instead of {asked}")
-    return read
+News = Pushed | Beat | Refused
 
 
-def whole(text: str) -> int | None:
-    """Read a header that is a number without sign; None for anything else."""
-    return int(text) if _WHOLE.fullmatch(text) else None
+class PushDialect(Protocol):
+    """How one venue pushes over a WebSocket."""
 
+    public_url: str  # used where EXCHANGES gives no address
+    path: str  # appended to the address
+    most_symbols: int  # on one connection
+    most_together: int  # in one subscription message
+    pause: float  # seconds between two messages that we send
 
-def in_path(name: str) -> str:
-    """Quote an exchange's name for a pair: it comes from the exchange, and must not lead anywhere else."""
-    return quote(name, safe="")
+    def spell(self, asset: Asset) -> str:
+        """Return the venue's name of the pair; empty if base and quote are needed and not known."""
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return the message that subscribes to these pairs."""
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return the message that ends the subscription to these pairs."""
+
+    def read(self, frame: str) -> Sequence[News | Shutdown]:
+        """Return the news in a frame; none in a greeting or a receipt. Raises Undecodable."""

@@ -1,8 +1,9 @@
-"""One exchange over HTTP: a dialect says what to ask and how to read it, this module does the asking."""
+"""An exchange over HTTP: sends the requests of a dialect, bounds the answers, and lets the dialect read them."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import aiohttp
@@ -21,7 +22,7 @@ from aggregator.errors import (
 )
 from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
-from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers
+from aggregator.exchanges.dialect import Answer, Dialect, Market, Request, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.parts import parts
 from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, retry_after
@@ -32,22 +33,22 @@ from aggregator.observability.tracing import UNTRACED, Tracer
 Session = aiohttp.ClientSession
 T = TypeVar("T")
 
-MOST_BYTES, MOST_BYTES_A_SYMBOL = 16 << 10, 1 << 10  # of a call's answer: venues take at most 700 for a ticker
-MOST_OF_BATCH = 256 << 10  # of any call's answer
-MOST_OF_LISTING = 16 << 20  # Binance's is some 15 MB
+MOST_BYTES, MOST_BYTES_A_SYMBOL = 16 << 10, 1 << 10  # of a body: a venue's ticker has at most 700 bytes
+MOST_OF_BATCH = 256 << 10  # bytes of a body with tickers, however many symbols were asked for
+MOST_OF_LISTING = 16 << 20  # bytes; Binance's listing has about 15 MB
 MOST_MARKETS = 20_000
-_MOST_OF_REFUSAL = 64 << 10  # of what has another status than 200: the rest is not read
-_LARGE = 8 << 10  # bytes; such answers are decoded one a turn of the event loop
+_MOST_OF_REFUSAL = 64 << 10  # bytes of a body with another status than 200; the rest is not read
+_LARGE = 8 << 10  # bytes; only one such body is decoded in one iteration of the event loop
 _LISTING_SECONDS = 30.0
 _NO_SUCH_SYMBOL = (400, 404)
 _BANNED = 418
 _TOO_OFTEN = (_BANNED, 429)
-_UNAVAILABLE_HERE = 451  # RFC 7725; Binance says so of places that it does not serve
-_WELL = 200  # a redirect or an empty 204 is no ticker either
+_UNAVAILABLE_HERE = 451  # RFC 7725; Binance's answer to countries that it does not serve
+_OK = 200  # the only status with tickers: a redirect or an empty 204 has none
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer of whatever status, and when it reached us (unix seconds)."""
+    """An answer with any status, and when it arrived (unix seconds)."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,20 +57,20 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def session(timeout: float) -> Session:
-    """Return the one session all exchanges share, `timeout` seconds a call; each exchange bounds its own calls."""
+    """Return the session that all exchanges share, with `timeout` seconds a call and no limit of connections."""
     return aiohttp.ClientSession(
         connector=connector(),
         timeout=aiohttp.ClientTimeout(total=timeout),
         headers={"Accept": "application/json", "Accept-Encoding": ENCODINGS, "User-Agent": "price-aggregator"},
         cookie_jar=aiohttp.DummyCookieJar(),
-        middlewares=(refuse_redirect,),  # for WebSockets, which have no argument for it
+        middlewares=(refuse_redirect,),  # for WebSockets, which have no argument for this
     )
 
 
 class HttpExchange(GuardedExchange):
-    """`aggregator.ports.Exchange` over one shared session.
+    """`aggregator.ports.Exchange` over the shared session.
 
-    A call asks for as many symbols as the dialect takes, but no more than `batch`.
+    A call asks for as many symbols as the dialect allows, but no more than `batch`.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class HttpExchange(GuardedExchange):
         self._listing_cost = dialect.listing_cost
         self._decoding = asyncio.Lock()
         most = min(dialect.most_symbols, batch or dialect.most_symbols)
-        super().__init__(name, metrics, concurrency, most, dialect.budget, rest, clock, now, tracer)
+        super().__init__(name, metrics, concurrency, most, dialect.rate_limit, rest, clock, now, tracer)
 
     def _name_of(self, asset: Asset) -> str:
         return self._dialect.name(asset)
@@ -102,7 +103,7 @@ class HttpExchange(GuardedExchange):
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
         most = min(MOST_BYTES + MOST_BYTES_A_SYMBOL * len(markets), MOST_OF_BATCH)
-        reply = await self._send(self._dialect.path(markets), most, None, markets)
+        reply = await self._send(self._dialect.request(markets), most, None, markets)
         if len(reply.body) < _LARGE:
             return self._tickers(markets, reply)
         async with self._decoding:
@@ -110,47 +111,52 @@ class HttpExchange(GuardedExchange):
             return self._tickers(markets, reply)
 
     async def _list(self) -> Iterable[Market]:
-        if not self._dialect.listing:
+        if self._dialect.listing is None:
             return ()
         return await self._markets(await self._send(self._dialect.listing, MOST_OF_LISTING, _LISTING_SECONDS, ()))
 
     def _tickers(self, markets: Sequence[Market], reply: Reply) -> Tickers:
-        answer = self._good(reply)
+        answer = self._answer_of(reply)
         return _read(lambda: self._dialect.parse(self.name, markets, answer))
 
     async def _markets(self, reply: Reply) -> Iterable[Market]:
-        """Read a listing part by part, so that it never holds the event loop for long."""
-        answer = self._good(reply)
+        """Return the markets of a listing. Decodes it part by part, so that other tasks run in between."""
+        answer = self._answer_of(reply)
         found: list[Market] = []
-        for part in parts(answer.body, self._dialect.listed_in):
+        for part in parts(answer.body, self._dialect.listing_start):
             await asyncio.sleep(0)
             if part is not None:
-                found += self._part(Answer(part, answer.received))
+                found += _read(partial(self._dialect.markets, Answer(part, answer.received)))
             if len(found) > MOST_MARKETS:
                 raise Undecodable(f"more than {MOST_MARKETS} markets")
         return found
 
-    def _part(self, answer: Answer) -> Iterable[Market]:
-        return _read(lambda: self._dialect.markets(answer))
-
-    def _good(self, reply: Reply) -> Answer:
-        """Return the answer if it is one. Raises what it says instead."""
-        if reply.status != _WELL:
+    def _answer_of(self, reply: Reply) -> Answer:
+        """Return the answer in a reply with status 200. Raises the error that any other reply stands for."""
+        if reply.status != _OK:
             raise _refusal(reply.status, self._dialect.refusal(reply.status, reply.body))
         return Answer(reply.body, reply.received)
 
-    async def _send(self, path: str, most: int, seconds: float | None, markets: Sequence[Market]) -> Reply:  # noqa: ARG002  # for those who override it
-        """Return what is answered, at most `most` bytes, within `seconds` where they are not the session's.
+    async def _send(self, request: Request, most: int, seconds: float | None, markets: Sequence[Market]) -> Reply:  # noqa: ARG002  # recordings keep the markets
+        """Send the request and return the reply, of at most `most` bytes, within `seconds` (None: the session's).
 
-        What it says of when to ask again is heeded. Raises ExchangeError.
+        Begins a cool-down where the headers ask for one. Raises ExchangeError.
         """
-        # encoded: a dialect's path is as it is sent, and looking for what is to be quoted costs a fifth of a call
-        url = URL(self._base_url + path, encoded=True)
-        patience = self._http.timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
+        # encoded: the dialect has encoded the path already, and yarl's search for what to encode costs a fifth of a call
+        url = URL(self._base_url + request.path, encoded=True)
+        timeout = self._http.timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
         try:
-            async with self._http.get(url, allow_redirects=False, timeout=patience, middlewares=()) as response:
+            async with self._http.request(
+                request.method,
+                url,
+                headers=request.headers or None,
+                data=request.body or None,
+                allow_redirects=False,
+                timeout=timeout,
+                middlewares=(),
+            ) as response:
                 self._honour_pauses(response.status, response.headers)
-                body = await (_body(response, most) if response.status == _WELL else _beginning(response))
+                body = await (_body(response, most) if response.status == _OK else _beginning(response))
         except TimeoutError as error:
             raise ExchangeTimeout("no answer in time") from error
         except TooMuch as error:
@@ -160,24 +166,24 @@ class HttpExchange(GuardedExchange):
         return Reply(response.status, response.headers, body, self._now())
 
     def _honour_pauses(self, status: int, headers: Mapping[str, str]) -> None:
-        """Be quiet for as long as the answer says, whatever else it is; or as long as we think best after a 429."""
+        """Begin a cool-down where headers of any answer ask for one, or after a 429 or 418 without such headers."""
         now = self._now()
         asked = retry_after(headers.get("Retry-After", ""), headers.get("Date", ""), now)
         if asked is None:
             asked = self._dialect.pause(headers, now)
         if asked is not None or status in _TOO_OFTEN:
-            self._be_quiet(asked, LONGEST_BAN if status == _BANNED else LONGEST)
+            self._begin_cooldown(asked, LONGEST_BAN if status == _BANNED else LONGEST)
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the whole body. Raises Undecodable where it has more than `most` bytes, unpacked."""
+    """Return the whole body. Raises Undecodable if it has more than `most` bytes after decompression."""
     content = response.content
     first = await content.readany()
     if content.at_eof() and len(first) <= most:
         return first
     body = bytearray(first)
     while len(body) <= most and not content.at_eof():
-        await asyncio.sleep(0)  # reading need not wait: a packed body is unpacked as it is read
+        await asyncio.sleep(0)  # reading a compressed body may never wait, so other tasks get their time here
         body += await content.readany()
     if len(body) > most:
         raise Undecodable(f"more than {most} bytes")
@@ -185,7 +191,7 @@ async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Return as much of the body as a refusal may need; the connection is closed where there is more."""
+    """Return the first 64 KiB of a refusal; where there is more, the connection is closed."""
     content, body = response.content, bytearray()
     while len(body) < _MOST_OF_REFUSAL and not content.at_eof():
         body += await content.readany()
@@ -194,7 +200,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _read(read: Callable[[], T]) -> T:
-    """Let the dialect read the answer; whatever it stumbles over, the answer is to blame, never the service."""
+    """Return what the dialect reads. Any exception other than ExchangeError becomes Undecodable: the answer is wrong."""
     try:
         return read()
     except ExchangeError:
@@ -204,7 +210,7 @@ def _read(read: Callable[[], T]) -> T:
 
 
 def _refusal(status: int, said: ExchangeError | None) -> ExchangeError:
-    """Return what an answer other than 200 means: what the dialect reads in it, or what its status says."""
+    """Return the error that a status other than 200 stands for; `said` is the error that the dialect has read."""
     if status in _TOO_OFTEN:
         return RateLimited(f"HTTP {status}")
     if status == _UNAVAILABLE_HERE:

@@ -1,17 +1,28 @@
-"""Which pairs an exchange trades, by its own listing. Before one was read, whatever it is asked for is tried."""
+"""The pairs that a venue trades, by its own listing, and the task that keeps the listings of all venues up to date.
 
+Listings are read at start, once a day, and when a venue refuses a pair that its listing has. While one cannot be read,
+the listing read before stays in use. Before the first one, every pair is tried.
+"""
+
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
 
-from aggregator.errors import NotListed
+from aggregator.errors import ExchangeError, NotListed
 from aggregator.exchanges.dialect import Market
 from aggregator.models import Asset
 from aggregator.prices.tiers import is_symbol
 
+DAY = 86_400.0
 _LONGEST_NAME = 64
+_FIRST_PATIENCE = 10.0  # seconds that the start waits for all listings
+_RETRY, _LONGEST_RETRY = 15.0, 900.0  # seconds
+_REST = 900.0  # seconds between two readings, even where the listing is in doubt
 
 
 class Listing:
-    """One exchange's, as last read. `name` spells a pair where there is none."""
+    """One venue's listing as last read. `name` returns the venue's name of a pair as long as there is none."""
 
     def __init__(self, name: Callable[[Asset], str]) -> None:
         self._name = name
@@ -19,11 +30,11 @@ class Listing:
 
     @property
     def size(self) -> int | None:
-        """How many pairs are traded; None before a listing was read."""
+        """The number of pairs that are traded; None before a listing was read."""
         return None if self._markets is None else sum(market.trading for market in self._markets.values())
 
     def replace(self, markets: Iterable[Market]) -> None:
-        """Know these and no others; of two of the same symbol, the one that is traded. An empty one says nothing."""
+        """Replace the listing. Of two markets with one symbol, the traded one counts. An empty listing is ignored."""
         found: dict[str, Market] = {}
         for market in markets:
             known = found.get(market.symbol)
@@ -33,14 +44,14 @@ class Listing:
             self._markets = found
 
     def trades(self, symbol: str) -> bool | None:
-        """Whether the pair is traded there; None before a listing was read."""
+        """Whether the pair is traded; None before a listing was read."""
         if self._markets is None:
             return None
         market = self._markets.get(symbol)
         return market is not None and market.trading
 
     def sort(self, assets: Sequence[Asset]) -> tuple[list[Market], dict[str, NotListed]]:
-        """Return whom to ask for, and why not for the others, by symbol."""
+        """Return the markets to ask for, and for each other symbol the reason why not."""
         markets: list[Market] = []
         others: dict[str, NotListed] = {}
         for asset in assets:
@@ -62,5 +73,71 @@ class Listing:
 
 
 def _is_name(text: str) -> bool:
-    """Whether it may stand in every call: Kraken's and Coinbase's names have some ten characters."""
+    """Whether the venue's name of a pair is short and printable: it goes into every request. Usual are ten letters."""
     return 0 < len(text) <= _LONGEST_NAME and text.isprintable()
+
+
+class ListedExchange(Protocol):
+    """The part of an exchange that `Listings` uses."""
+
+    name: str
+    listing_doubted: asyncio.Event
+
+    async def read_listing(self) -> ExchangeError | None:
+        """Read the listing, or return why that failed."""
+
+
+class Listings:
+    """Keeps the listings of all exchanges up to date. `every`, `retry` and `rest` in seconds."""
+
+    def __init__(
+        self, exchanges: Sequence[ListedExchange], every: float = DAY, retry: float = _RETRY, rest: float = _REST
+    ) -> None:
+        self.exchanges = exchanges
+        self._every = every
+        self._retry = retry
+        self._rest = rest
+        self._up_to_date: set[str] = set()  # names of exchanges
+        self._on_read: Callable[[], None] = lambda: None
+
+    def listen(self, on_read: Callable[[], None]) -> None:
+        """Call `on_read` now and after each listing that is read."""
+        self._on_read = on_read
+        on_read()
+
+    async def open(self) -> None:
+        """Read all listings at the same time, for at most ten seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_PATIENCE), asyncio.TaskGroup() as group:
+                for exchange in self.exchanges:
+                    group.create_task(self._read(exchange))
+
+    async def run(self) -> None:
+        """Read the listings again and again; never returns."""
+        async with asyncio.TaskGroup() as group:
+            for exchange in self.exchanges:
+                group.create_task(self._keep_up_to_date(exchange))
+
+    async def _keep_up_to_date(self, exchange: ListedExchange) -> None:
+        pause = self._retry
+        while True:
+            if exchange.name in self._up_to_date:
+                await self._until_due(exchange)
+                pause = self._retry
+            else:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_RETRY)
+            await self._read(exchange)
+
+    async def _until_due(self, exchange: ListedExchange) -> None:
+        rest = min(self._rest, self._every)
+        await asyncio.sleep(rest)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._every - rest):
+                await exchange.listing_doubted.wait()
+
+    async def _read(self, exchange: ListedExchange) -> None:
+        self._up_to_date.discard(exchange.name)
+        if await exchange.read_listing() is None:
+            self._up_to_date.add(exchange.name)
+            self._on_read()

@@ -1,8 +1,8 @@
-"""A long listing as several short ones, so that decoding each takes the event loop a few milliseconds at most. Pure.
+"""Cuts a long listing into short ones, so that decoding one blocks the event loop a few milliseconds at most. Pure.
 
-A decoder works through its whole input in one call that holds the interpreter's lock, in a thread as well: 16 MiB take
-up to half a second. So the JSON text is cut between two markets, and each part is made a document of its own, with what
-comes before the first market and after the last.
+A JSON decoder reads its whole input in one call, which holds the interpreter's lock in a thread too: 16 MiB take up to
+half a second. So the text is cut between two markets, and each part becomes a document of its own, with the text before
+the first market and after the last one.
 """
 
 import re
@@ -12,9 +12,9 @@ from itertools import pairwise
 
 from aggregator.errors import Undecodable
 
-PART = 64 << 10  # bytes of markets in a part; a shorter listing is not cut
+PART = 64 << 10  # bytes of markets in a part; a listing up to this size is not cut
 _MOST_AROUND = 16 << 10  # bytes before the first market, and after the last
-_WINDOW = 16 << 10  # bytes looked through between two pauses: 3 ms where all of them are brackets
+_WINDOW = 16 << 10  # bytes searched between two pauses: 3 ms if all of them are brackets
 _TOKEN = re.compile(rb'["\\{}\[\]]')
 _QUOTE, _BACKSLASH = b'"\\'
 _OPENING = frozenset(b"{[")
@@ -22,10 +22,10 @@ _BETWEEN = b", \t\r\n"
 
 
 def parts(body: bytes, start: re.Pattern[bytes] | None, size: int = PART) -> Iterator[bytes | None]:
-    """Yield documents that together list what `body` does, of some `size` bytes each; None is a pause in the work.
+    """Yield documents of about `size` bytes that together list the markets of `body`; a None is a place for a pause.
 
-    `start` matches up to the bracket behind which the markets are. Raises Undecodable for what cannot be cut into parts
-    that are short enough.
+    `start` matches up to the bracket that opens the list of markets. Raises Undecodable where `body` cannot be cut into
+    parts that are short enough.
     """
     if len(body) <= size:
         yield body
@@ -44,12 +44,12 @@ def parts(body: bytes, start: re.Pattern[bytes] | None, size: int = PART) -> Ite
 
 
 def _cut(body: bytes, first: int, size: int) -> Generator[None, None, list[int]]:
-    """Return where the parts begin, and the closing bracket of the list."""
+    """Return the offset of each part, and of the bracket that closes the list."""
     cuts = [first]
-    for at, what in _marks(body, first):
-        if what is _Mark.LIST:
+    for at, mark in _marks(body, first):
+        if mark is _Mark.LIST:
             return [*cuts, at]
-        if what is _Mark.PAUSE:
+        if mark is _Mark.PAUSE:
             yield None
         elif at - cuts[-1] >= size:
             cuts.append(at)
@@ -59,7 +59,7 @@ def _cut(body: bytes, first: int, size: int) -> Generator[None, None, list[int]]
 
 
 class _Mark(Enum):
-    """What is at a place: the end of a market, the bracket behind all of them, or nothing, after a window."""
+    """What is at an offset: the end of a market, the end of the list, or the end of a window (for a pause)."""
 
     MARKET = 0
     LIST = 1

@@ -1,7 +1,7 @@
-"""An exchange's rate limiter: a token bucket. A call takes tokens, and waits for its turn when there are none.
+"""A venue's rate limiter: a token bucket. A call takes tokens, and waits for them where there are none.
 
-Only part of the rate is for assets that are not hot, so that however much cold work there is, hot assets find tokens.
-Both parts come out of the same bucket, so together they keep the exchange's limits.
+Calls for assets that are not hot get only a share of the rate, so that any amount of cold work leaves tokens for hot
+assets. All calls take their tokens from the same bucket, so that together they keep the venue's limits.
 """
 
 import asyncio
@@ -11,34 +11,34 @@ from aiolimiter import AsyncLimiter
 from aggregator.errors import RateLimited
 from aggregator.exchanges.dialect import Bucket
 
-PATIENCE = 1.5  # seconds a call waits for its turn; then there is a reason instead of a ticker
-_MOST_PATIENCE = 5.0  # seconds, where a turn comes so rarely that a few calls at the same moment need more than that
+PATIENCE = 1.5  # seconds that a call waits for tokens before it fails
+_MOST_PATIENCE = 5.0  # seconds, for a rate so low that a few calls at the same moment have to wait longer
 _IN_LINE = 3  # calls that may wait at the same moment: one per tier
-_NOT_HOT = 0.75  # of the rate
+_SHARE = 0.75  # of the rate, for calls that are not hot
 
 
 class RateLimiter:
-    """The rate limiter of one exchange. aiolimiter refills steadily and serves waiting calls in their order.
+    """The rate limiter of one venue. aiolimiter refills steadily and serves waiting calls in their order.
 
-    A call first takes its turn (`wait_turn`), which is what holds back cold work, and then, when nothing else stands
-    between it and the exchange, its tokens (`take`). A call that took them earlier could be sent much later, together
-    with those that took theirs meanwhile, and more would be sent at once than the exchange allows.
+    A call first waits for its share (`wait_for_share`), which is what holds cold work back. When nothing else stands
+    between the call and the venue, it takes its tokens (`acquire`). With tokens taken earlier, a call could be sent
+    much later, together with calls that took theirs meanwhile: more at once than the venue allows.
     """
 
-    def __init__(self, budget: Bucket, patience: float | None = None) -> None:
-        self._all = AsyncLimiter(budget.burst, budget.burst / budget.a_second)
-        not_hot = max(budget.burst * _NOT_HOT, min(1.0, budget.burst))  # a bucket below one call would never admit any
-        self._not_hot = AsyncLimiter(not_hot, not_hot / (budget.a_second * _NOT_HOT))
-        rare = min(_IN_LINE / budget.a_second, _MOST_PATIENCE)
-        self._patience = max(PATIENCE, rare) if patience is None else patience
+    def __init__(self, rate_limit: Bucket, patience: float | None = None) -> None:
+        self._all = AsyncLimiter(rate_limit.burst, rate_limit.burst / rate_limit.per_second)
+        share = max(rate_limit.burst * _SHARE, min(1.0, rate_limit.burst))  # below one token, no call would ever pass
+        self._not_hot = AsyncLimiter(share, share / (rate_limit.per_second * _SHARE))
+        longer = min(_IN_LINE / rate_limit.per_second, _MOST_PATIENCE)
+        self._patience = max(PATIENCE, longer) if patience is None else patience
 
-    async def wait_turn(self, cost: float, *, hot: bool) -> None:
-        """Wait until a call that is not hot is within its part of the rate. Raises RateLimited like `take`."""
+    async def wait_for_share(self, cost: float, *, hot: bool) -> None:
+        """Wait until the share for calls that are not hot admits the call. Raises RateLimited like `acquire`."""
         if not hot:
             await self._acquire(self._not_hot, cost)
 
     async def acquire(self, cost: float) -> None:
-        """Wait until the call may be sent. Raises RateLimited when that would take too long."""
+        """Take the call's tokens; the call may be sent then. Raises RateLimited where they do not come in time."""
         await self._acquire(self._all, cost)
 
     async def _acquire(self, limiter: AsyncLimiter, cost: float) -> None:
@@ -46,4 +46,4 @@ class RateLimiter:
             async with asyncio.timeout(self._patience):
                 await limiter.acquire(cost)
         except TimeoutError as error:
-            raise RateLimited(f"within its own limit, no turn in {self._patience:g} s") from error
+            raise RateLimited(f"our own rate limit: no token within {self._patience:g} s") from error

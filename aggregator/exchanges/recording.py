@@ -1,11 +1,12 @@
-"""A recording: an exchange's raw answers and frames with their times, as compressed lines of JSON.
+"""A recording: a venue's raw answers and frames with their times, as gzipped lines of JSON.
 
     {"name":"binance","dialect":"binance","pushed":true,"began":1696118400.25}
     {"at":1696118400.31,"path":"/api/v3/ticker/24hr?symbol=BTCUSDT","markets":[…],"status":200,"headers":{…},"text":"…"}
     {"at":1696118405.31,"path":"…","error":"timeout","detail":"no answer in time"}
     {"at":1696118405.40,"frame":"…"}
 
-What was not written to its end, as after a kill, is read as far as it goes.
+A request other than a GET without a body has `method` and `sent` too. A file that was not written to its end, as after
+a kill, is read as far as it goes.
 """
 
 import gzip
@@ -16,20 +17,20 @@ from pathlib import Path
 
 import msgspec
 
-from aggregator.exchanges.dialect import Market
+from aggregator.exchanges.dialect import Market, Request
 from aggregator.models import Reason
 
-MOST_BYTES = 512 << 20  # of a recording, unpacked: it is held in memory while it is replayed
-_FLUSH_SECONDS = 1.0  # what a kill can cost
-_KEPT_HEADERS = frozenset({"date", "retry-after", "content-type"})  # and x-…, which some exchanges tell limits with
+MOST_BYTES = 512 << 20  # of a recording, decompressed: a replay keeps it in memory
+_FLUSH_SECONDS = 1.0  # a kill loses this much at most
+_KEPT_HEADERS = frozenset({"date", "retry-after", "content-type"})  # and x-…, in which some venues tell limits
 
 
 class BadRecording(ValueError):
-    """The file is no recording, or none that can be used; the message says why."""
+    """The file is no recording, or one that cannot be used; the message tells why."""
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What was recorded; `began` in unix seconds, as all times."""
+    """The first line: what was recorded. `began`, as all times, in unix seconds."""
 
     name: str
     dialect: str
@@ -39,9 +40,10 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An answer, the error instead of one, or a pushed frame. A body that is no text is in `raw`.
+    """An answer to a request, the error instead of one, or a pushed frame.
 
-    A frame with an error is the end of a connection.
+    `text` is the answer's body, `raw` a body that is not UTF-8. `sent` is the request's body. A frame with an error is
+    the end of a connection. Request headers are not recorded: they may contain a key.
     """
 
     at: float
@@ -54,6 +56,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     error: Reason | None = None
     detail: str = ""
     frame: str | None = None
+    method: str = "GET"
+    sent: str = ""
 
     @property
     def body(self) -> bytes:
@@ -61,16 +65,22 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.raw or self.text.encode()
 
 
-def kept(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that an answer means something by, their names as sent.
+def record_of(request: Request, markets: Sequence[Market], at: float) -> Record:
+    """Return the record of a request about these markets, without its answer."""
+    return Record(at, request.path, tuple(markets), method=request.method, sent=_sent(request))
 
-    No cookie gets into a file that is handed on.
-    """
+
+def _sent(request: Request) -> str:
+    return request.body.decode(errors="backslashreplace")
+
+
+def kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that a dialect may read, with their names as sent; no cookies, as files are shared."""
     return {name: text for name, text in headers.items() if name.lower() in _KEPT_HEADERS or name[:2].lower() == "x-"}
 
 
 def body_fields(body: bytes) -> dict[str, str | bytes]:
-    """Return the field of a record that holds this body."""
+    """Return the field of a record for an answer's body."""
     try:
         return {"text": body.decode()}
     except UnicodeDecodeError:
@@ -78,7 +88,7 @@ def body_fields(body: bytes) -> dict[str, str | bytes]:
 
 
 class RecordingFile:
-    """A recording that is being made. Raises OSError, FileExistsError where there is a file already."""
+    """Writes a recording. Raises OSError; FileExistsError if the file exists."""
 
     def __init__(self, path: Path, header: Header) -> None:
         self._file = gzip.open(path, "xb", compresslevel=6)  # noqa: SIM115  # closed by `close`
@@ -88,7 +98,7 @@ class RecordingFile:
         self._write(header)
 
     def add(self, record: Record) -> None:
-        """Add it."""
+        """Append a record."""
         self._write(record)
         self.records += 1
         if record.at >= self._flush_at:
@@ -96,7 +106,7 @@ class RecordingFile:
             self._file.flush()
 
     def close(self) -> None:
-        """Write the rest."""
+        """Write what is buffered and close the file."""
         self._file.close()
 
     def _write(self, line: Header | Record) -> None:
@@ -104,47 +114,49 @@ class RecordingFile:
 
 
 class Recording:
-    """One that was read: which record is the newest at a time, of a path, of a pair, of what was pushed."""
+    """A recording in memory: finds the answer to a request, and the newest answer about a pair at a time."""
 
     def __init__(self, header: Header, records: Sequence[Record]) -> None:
         self.header = header
         self.frames = [record for record in records if record.frame is not None]
         self.ends = max((record.at for record in records), default=header.began)
-        self._by_path: dict[str, list[Record]] = {}
+        self._by_request: dict[tuple[str, str, str], Record] = {}
         self._by_symbol: dict[str, list[Record]] = {}
         for record in records:
             if record.frame is not None:
                 continue
-            self._by_path.setdefault(record.path, []).append(record)
+            self._by_request.setdefault((record.method, record.path, record.sent), record)
             for market in record.markets:
                 self._by_symbol.setdefault(market.symbol, []).append(record)
         first = [record.at for record in records if record.markets or record.frame is not None]
-        self.begins = min(first, default=header.began)  # when its first tickers came
+        self.begins = min(first, default=header.began)  # the time of the first tickers
 
-    def first(self, path: str) -> Record | None:
-        """Return the first answer of this path."""
-        return next(iter(self._by_path.get(path, ())), None)
+    def first(self, request: Request) -> Record | None:
+        """Return the first answer to this request; None if there is none."""
+        return self._by_request.get((request.method, request.path, _sent(request)))
 
     def newest(self, symbol: str, now: float) -> Record | None:
-        """Return the newest answer about the pair at `now`; None where there was none yet."""
+        """Return the newest answer about the pair at the time `now`; None before the first one."""
         records = self._by_symbol.get(symbol, [])
         number = bisect_right(records, now, key=lambda record: record.at)
         return records[number - 1] if number else None
 
     def has(self, symbol: str) -> bool:
-        """Whether the pair was ever asked for."""
+        """Whether the recording has any answer about the pair."""
         return symbol in self._by_symbol
 
 
 def read(path: Path) -> Recording:
-    """Read a recording. Raises BadRecording."""
+    """Return the recording in a file. Raises BadRecording."""
     try:
         lines = _unpacked(path).split(b"\n")
     except (OSError, EOFError, zlib.error) as error:
         raise BadRecording(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         header = msgspec.json.decode(lines[0], type=Header)
-        records = [msgspec.json.decode(line, type=Record) for line in lines[1:-1]]  # behind the last there is no more
+        records = [
+            msgspec.json.decode(line, type=Record) for line in lines[1:-1]
+        ]  # the last one is empty or was cut short
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRecording(f"{path} is no recording: {error}") from error
     return Recording(header, sorted(records, key=lambda record: record.at))
@@ -157,7 +169,7 @@ def _unpacked(path: Path) -> bytes:
         while True:
             try:
                 part = file.read1(1 << 20)
-            except EOFError:  # not written to its end
+            except EOFError:  # the file was not written to its end
                 break
             if not part:
                 break
@@ -169,7 +181,7 @@ def _unpacked(path: Path) -> bytes:
 
 
 class Headers(Mapping[str, str]):
-    """The header fields of a recorded answer; what aiohttp returns of a live one is case-insensitive already."""
+    """The header fields of a recorded answer, found in any case, as aiohttp finds those of a live answer."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = {name.lower(): value for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""An exchange that is recorded as it is asked, and one that answers from such a recording, in the recording's time."""
+"""An exchange that records its answers, and one that answers from a recording, in the recording's time."""
 
 import asyncio
 import time
@@ -9,15 +9,13 @@ import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
 from aggregator.exchanges.breaker import BreakerGroup
-from aggregator.exchanges.dialect import Dialect, Market, Tickers
+from aggregator.exchanges.dialect import Dialect, Market, Request, Tickers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
-from aggregator.exchanges.recording import Headers, Record, Recording, RecordingFile, body_fields, kept
-from aggregator.exchanges.wrapped import WrappedExchange
-from aggregator.models import Asset, LeftOut, Reason, Ticker
+from aggregator.exchanges.recording import Headers, Record, Recording, RecordingFile, body_fields, kept, record_of
+from aggregator.models import Reason, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
-from aggregator.ports import Exchange
 
 _ERRORS: Mapping[Reason, type[ExchangeError]] = {
     one.reason: one for one in (ExchangeTimeout, ExchangeUnreachable, Undecodable)
@@ -25,14 +23,14 @@ _ERRORS: Mapping[Reason, type[ExchangeError]] = {
 
 
 class NothingRecorded(ExchangeError):
-    """The recording has no answer to this yet: no fault of the exchange."""
+    """At this time the recording has no answer about the pair yet: no failure of the venue."""
 
     reason = Reason.UNREACHABLE
     counts = False
 
 
 class RecordedExchange(HttpExchange):
-    """Writes down what it is answered, word for word, before it is read."""
+    """An HttpExchange that records each answer byte for byte before the dialect reads it."""
 
     def __init__(
         self,
@@ -48,19 +46,21 @@ class RecordedExchange(HttpExchange):
         super().__init__(name, base_url, dialect, http, metrics, concurrency, batch)
         self._file = file
 
-    async def _send(self, path: str, most: int, seconds: float | None, markets: Sequence[Market]) -> Reply:
+    async def _send(self, request: Request, most: int, seconds: float | None, markets: Sequence[Market]) -> Reply:
         try:
-            reply = await super()._send(path, most, seconds, markets)
+            reply = await super()._send(request, most, seconds, markets)
         except ExchangeError as error:
-            self._file.add(Record(self._now(), path, tuple(markets), error=error.reason, detail=str(error)))
+            record = record_of(request, markets, self._now())
+            self._file.add(msgspec.structs.replace(record, error=error.reason, detail=str(error)))
             raise
-        answer = Record(reply.received, path, tuple(markets), reply.status, kept(reply.headers))
-        self._file.add(msgspec.structs.replace(answer, **body_fields(reply.body)))
+        record = record_of(request, markets, reply.received)
+        body = body_fields(reply.body)
+        self._file.add(msgspec.structs.replace(record, status=reply.status, headers=kept(reply.headers), **body))
         return reply
 
 
 def recorded(connect: Connect, file: RecordingFile, now: Callable[[], float]) -> Connect:
-    """Return what connects as `connect` does, and writes down every frame that comes."""
+    """Return a `Connect` that connects through `connect` and records every frame that arrives."""
 
     @asynccontextmanager
     async def connect_and_record(url: str) -> AsyncIterator[Socket]:
@@ -71,7 +71,7 @@ def recorded(connect: Connect, file: RecordingFile, now: Callable[[], float]) ->
 
 
 class _RecordedSocket:
-    """`Socket`, with a witness."""
+    """A `Socket` that records the frames."""
 
     def __init__(self, socket: Socket, file: RecordingFile, now: Callable[[], float]) -> None:
         self._socket = socket
@@ -79,11 +79,11 @@ class _RecordedSocket:
         self._now = now
 
     async def send(self, text: str) -> None:
-        """As the socket does."""
+        """Send a message."""
         await self._socket.send(text)
 
     async def receive(self, seconds: float) -> str | None:
-        """As the socket does."""
+        """Return the next frame, and record it; also the error that ends the connection."""
         try:
             frame = await self._socket.receive(seconds)
         except ExchangeError as error:
@@ -95,7 +95,7 @@ class _RecordedSocket:
 
 
 class ReplayedExchange(HttpExchange):
-    """Answers each asset with the newest answer about it at the recording's `now`, which is read and judged anew."""
+    """Answers each asset from the newest recorded answer about it at `now`, which the dialect reads again."""
 
     def __init__(
         self,
@@ -114,26 +114,27 @@ class ReplayedExchange(HttpExchange):
         self._recording = recording
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
-        """Give each market what the call said that was the newest about it, whichever others it was asked with."""
+        """Answer each market from the newest call about it, whichever other markets that call was for."""
         now = self._now()
         newest = {market.symbol: self._recording.newest(market.symbol, now) for market in markets}
         calls = {id(record): record for record in newest.values() if record is not None}
-        if len(calls) == 1 and None not in newest.values():  # as it was asked for then, so it fails as it did then
+        if len(calls) == 1 and None not in newest.values():  # one recorded call: it fails as a whole if it failed then
             return self._replay(next(iter(calls.values())))
-        said = {key: self._said(record) for key, record in calls.items()}
+        found = {key: self._replay_or_error(record) for key, record in calls.items()}
         answers: dict[str, Ticker | ExchangeError] = {}
         for symbol, record in newest.items():
-            answer = self._missing(symbol) if record is None else _pick(said[id(record)], symbol)
+            answer = self._missing(symbol) if record is None else _pick(found[id(record)], symbol)
             if answer is not None:
                 answers[symbol] = answer
         return answers
 
     async def _list(self) -> Iterable[Market]:
-        """Read the listing that was recorded; without one, every pair is asked for."""
-        record = self._recording.first(self._dialect.listing) if self._dialect.listing else None
+        """Return the recorded listing; without one, every pair is tried."""
+        listing = self._dialect.listing
+        record = None if listing is None else self._recording.first(listing)
         return () if record is None else await self._markets(self._reply(record))
 
-    def _said(self, record: Record) -> Tickers | ExchangeError:
+    def _replay_or_error(self, record: Record) -> Tickers | ExchangeError:
         try:
             return self._replay(record)
         except ExchangeError as error:
@@ -153,22 +154,22 @@ class ReplayedExchange(HttpExchange):
         return NothingRecorded("not recorded yet") if self._recording.has(symbol) else NotListed("not in the recording")
 
 
-def _pick(said: Tickers | ExchangeError, symbol: str) -> Ticker | ExchangeError | None:
-    return said if isinstance(said, ExchangeError) else said.get(symbol)
+def _pick(found: Tickers | ExchangeError, symbol: str) -> Ticker | ExchangeError | None:
+    return found if isinstance(found, ExchangeError) else found.get(symbol)
 
 
 def replayed(recording: Recording, now: Callable[[], float]) -> Connect:
-    """Return what plays the recorded frames back, each at its time; the ends of connections too."""
+    """Return a `Connect` that plays the recorded frames back, each at its time; the ends of connections too."""
     played = 0
 
     class Played:
-        """`Socket`; what it is asked for was asked for when it was recorded."""
+        """A `Socket`; its subscriptions were made when it was recorded."""
 
         async def send(self, text: str) -> None:
-            """Nobody listens."""
+            """Ignore the message."""
 
         async def receive(self, seconds: float) -> str | None:
-            """Return the next frame."""
+            """Return the next frame, or None where it is not due within `seconds`."""
             nonlocal played
             wait = recording.frames[played].at - now() if played < len(recording.frames) else seconds
             await asyncio.sleep(min(max(wait, 0.0), seconds))
@@ -187,30 +188,7 @@ def replayed(recording: Recording, now: Callable[[], float]) -> Connect:
     return connect
 
 
-class Shifted(WrappedExchange):
-    """An exchange of another time, `seconds` ago, as one of now."""
-
-    def __init__(self, inner: Exchange, seconds: float) -> None:
-        super().__init__(inner)
-        self._seconds = seconds
-
-    @property
-    def newest_ticker(self) -> float | None:
-        """As of now."""
-        newest = self._inner.newest_ticker
-        return None if newest is None else newest + self._seconds
-
-    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-        """Answer with tickers of the age they had then."""
-        return {symbol: self._shift(answer) for symbol, answer in (await self._inner.fetch(assets)).items()}
-
-    def _shift(self, answer: Ticker | LeftOut) -> Ticker | LeftOut:
-        if isinstance(answer, LeftOut):
-            return answer
-        return msgspec.structs.replace(answer, timestamp=answer.timestamp + self._seconds)
-
-
 def recorded_clock(recording: Recording, now: Callable[[], float] = time.time) -> tuple[Callable[[], float], float]:
-    """Return a clock that stands at the recording's beginning now, and by how many seconds it is behind."""
+    """Return a clock that starts now at the beginning of the recording, and the seconds by which it is behind `now`."""
     behind = now() - recording.begins
     return lambda: now() - behind, behind

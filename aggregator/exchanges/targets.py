@@ -1,12 +1,12 @@
-"""The setting EXCHANGES: which exchanges, how they are asked, and where they are. Pure."""
+"""The setting EXCHANGES: the names of the exchanges, their dialects and addresses. Pure."""
 
 import re
 from urllib.parse import urlsplit
 
 import msgspec
 
-DIALECTS = ("mock", "binance", "coinbase", "kraken", "okx", "bybit")
-PUSHING = ("binance", "coinbase", "kraken")
+from aggregator.exchanges.registry import DIALECTS, PUSHING
+
 REPLAY = "replay"
 
 _NAME = r"(?P<name>[a-z0-9_-]{1,32})"
@@ -16,14 +16,15 @@ _EXCHANGE = re.compile(
 )
 _REPLAY = re.compile(rf"({_NAME}=)?{REPLAY}\+file://(?P<path>\S+)")
 _LIBRARY = re.compile(r"ccxt:([a-z0-9]{1,32})")
-_MOCK = "mock"  # the one without a public address
+_MOCK = "mock"  # the only dialect without a public address
+_PUBLIC = [name for name in DIALECTS if name != _MOCK]
 
 
 class ExchangeTarget(msgspec.Struct, frozen=True):
-    """One exchange to ask: the name prices know it by, its dialect, its address (empty: the dialect's public one).
+    """One exchange: the name under which prices show it, its dialect, its address (empty: the dialect's public one).
 
-    `push_url` is where its feed is, empty likewise; None where it is only polled. A dialect `ccxt:NAME` is none of
-    ours: the exchange is asked through that library. With `replay`, the address is the path of a recording.
+    `push_url` is the address of its feed, empty likewise; None if it is only polled. With the dialect `ccxt:NAME` the
+    exchange is asked through that library. With `replay`, the address is the path of a recording.
     """
 
     name: str
@@ -33,13 +34,13 @@ class ExchangeTarget(msgspec.Struct, frozen=True):
 
     @property
     def library(self) -> str:
-        """The library's name for the exchange; empty when the dialect is ours."""
+        """The library's name of the exchange; empty for a dialect of our own."""
         found = _LIBRARY.fullmatch(self.dialect)
         return found[1] if found else ""
 
 
 def exchange_targets(text: str) -> list[ExchangeTarget]:
-    """Read `name=dialect+url,…` or `binance,…`. Raises ValueError naming every entry that is wrong."""
+    """Return the exchanges in `name=dialect+url,…` or `binance,…`. Raises ValueError naming every wrong entry."""
     targets: list[ExchangeTarget] = []
     wrong: list[str] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
@@ -47,7 +48,7 @@ def exchange_targets(text: str) -> list[ExchangeTarget]:
         if isinstance(target, str):
             wrong.append(target)
         elif target.name in {known.name for known in targets}:
-            wrong.append(f"{target.name!r} is there twice")
+            wrong.append(f"{target.name!r} is named twice")
         else:
             targets.append(target)
     if not targets and not wrong:
@@ -58,7 +59,7 @@ def exchange_targets(text: str) -> list[ExchangeTarget]:
 
 
 def has_good_port(url: str) -> bool:
-    """Whether the address names no port, or one that there is."""
+    """Whether the port of an address, if it has one, is from 1 to 65535."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
@@ -66,13 +67,13 @@ def has_good_port(url: str) -> bool:
 
 
 def _exchange_target(entry: str) -> ExchangeTarget | str:
-    """Return one entry's target, or what is wrong with it."""
+    """Return the exchange of one entry, or what is wrong with the entry."""
     recording = _REPLAY.fullmatch(entry)
     if recording is not None:
         return _replay(recording["name"], recording["path"]) or f"{entry!r}: name it, as in name={entry}"
     match = _EXCHANGE.fullmatch(entry)
     if match is None or not (match["name"] or _is_known(match["dialect"])):
-        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(DIALECTS[1:])}, ccxt:NAME"
+        return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(_PUBLIC)}, ccxt:NAME"
     pushed = match["push"] is not None or match["push_url"] is not None
     name = match["name"] or match["dialect"].removeprefix("ccxt:")
     target = ExchangeTarget(name, match["dialect"], match["url"] or "", (match["push_url"] or "") if pushed else None)
@@ -80,13 +81,13 @@ def _exchange_target(entry: str) -> ExchangeTarget | str:
 
 
 def _mistake(target: ExchangeTarget, entry: str) -> str:
-    """Say what is wrong with the target of `entry`, or nothing."""
+    """Return what is wrong with the exchange of `entry`; empty if nothing is."""
     if not _is_known(target.dialect):
-        return f"{target.dialect!r} is no dialect we know ({', '.join(DIALECTS)})"
+        return f"{target.dialect!r} is no known dialect ({', '.join(DIALECTS)})"
     if target.dialect == _MOCK and not (target.url and "=" in entry):
         return f"{entry!r}: {_MOCK} has no public address; name={_MOCK}+http://host:port"
     if not (has_good_port(target.url) and has_good_port(target.push_url or "")):
-        return f"{entry!r} names no port from 1 to 65535"
+        return f"{entry!r} has a port that is not from 1 to 65535"
     if target.push_url is not None and target.dialect not in PUSHING:
         return f"{entry!r}: {target.dialect} does not push ({', '.join(PUSHING)} do)"
     return ""
@@ -97,6 +98,6 @@ def _is_known(dialect: str) -> bool:
 
 
 def _replay(name: str | None, path: str) -> ExchangeTarget | None:
-    """Return the recording's target; without a name, it has that of the file up to the first dot."""
+    """Return the exchange of a recording. Without a name, it gets that of the file up to the first dot."""
     found = name or path.rpartition("/")[2].partition(".")[0]
     return ExchangeTarget(found, REPLAY, path) if re.fullmatch(_NAME, found) else None

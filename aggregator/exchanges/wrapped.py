@@ -1,14 +1,22 @@
-"""An exchange around another: the same in everything that is not told otherwise."""
+"""Exchanges around another exchange: the pushed one, the converting one, the one shifted in time, the judged one."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from aggregator.models import Asset, LeftOut, Ticker
+import msgspec
+
+from aggregator.errors import printable
+from aggregator.exchanges.push.feed import Feed
+from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import Exchange
+from aggregator.prices.conversion import Conversions, Source, convert
 from aggregator.prices.rejections import Rejections
+from aggregator.prices.tiers import Catalog
 
 
 class WrappedExchange:
-    """`aggregator.ports.Exchange`, as `inner` is."""
+    """`aggregator.ports.Exchange` that passes every call on to `inner`; subclasses override what differs."""
 
     def __init__(self, inner: Exchange) -> None:
         self.name = inner.name
@@ -18,50 +26,162 @@ class WrappedExchange:
 
     @property
     def breaker_state(self) -> str:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.breaker_state
 
     @property
     def quiet_seconds(self) -> float:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.quiet_seconds
 
     @property
     def idle_seconds(self) -> float | None:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.idle_seconds
 
     @property
     def silent_seconds(self) -> float:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.silent_seconds
 
     @property
     def newest_ticker(self) -> float | None:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.newest_ticker
 
     @property
     def push_trouble(self) -> str | None:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.push_trouble
 
     @property
     def rejection(self) -> str:
-        """As inside."""
+        """The inner exchange's."""
         return self._inner.rejection
 
     def trades(self, symbol: str) -> bool | None:
-        """As inside."""
+        """Whether the inner exchange trades the pair."""
         return self._inner.trades(symbol)
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-        """As inside."""
+        """Return the inner exchange's tickers."""
         return await self._inner.fetch(assets)
 
 
+class PushedExchange(WrappedExchange):
+    """Answers from `feed` where its ticker is young, and polls `polled` for the rest."""
+
+    def __init__(self, polled: Exchange, feed: Feed, metrics: Metrics) -> None:
+        super().__init__(polled)
+        self._feed = feed
+        self._answers = metrics.push_answers.labels(polled.name)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """Seconds since the last ticker, pushed or polled; None before the first one."""
+        return min(_known(self._feed.idle_seconds, self._inner.idle_seconds), default=None)
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds without a ticker, pushed or polled, although calls are made."""
+        return min(_known(self._feed.idle_seconds, self._inner.silent_seconds))
+
+    @property
+    def newest_ticker(self) -> float | None:
+        """The newest timestamp of a ticker, pushed or polled."""
+        return max(_known(self._feed.newest_ticker, self._inner.newest_ticker), default=None)
+
+    @property
+    def push_trouble(self) -> str | None:
+        """Why the exchange is polled although it has a feed; empty while it pushes."""
+        return self._feed.trouble
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """Return the young tickers of the feed; poll for the other assets, if any."""
+        pushed = {asset.symbol: ticker for asset in assets if (ticker := self._feed.young(asset.symbol)) is not None}
+        self._answers.inc(len(pushed))
+        rest = [asset for asset in assets if asset.symbol not in pushed]
+        return {**pushed, **(await self._inner.fetch(rest) if rest else {})}
+
+
+class ConvertingExchange(WrappedExchange):
+    """Answers for btcusd with btcusdt x our own price of usdtusd, where the exchange does not list btcusd itself.
+
+    Only there, so that the exchange counts once in every price. `rate` returns our newest price of a rate.
+    """
+
+    def __init__(
+        self,
+        inner: Exchange,
+        conversions: Conversions,
+        catalog: Catalog,
+        rate: Callable[[str], Price | None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(inner)
+        self._conversions = conversions
+        self._catalog = catalog
+        self._rate = rate
+        self._now = now
+
+    def trades(self, symbol: str) -> bool | None:
+        """Whether the exchange trades the pair, or one that can be converted."""
+        own = self._inner.trades(symbol)
+        asset = self._catalog.find(symbol)
+        if own is not False or asset is None:
+            return own
+        return any(self._inner.trades(source.asset.symbol) for source in self._conversions.sources(asset))
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """Return the exchange's own tickers; for a pair it does not list, the first one that can be converted."""
+        answers = dict(await self._inner.fetch(assets))
+        fetched = dict(answers)  # without conversions
+        unlisted = [
+            (asset, self._conversions.sources(asset)) for asset in assets if _is_not_listed(answers[asset.symbol])
+        ]
+        while unlisted := [(asset, sources) for asset, sources in unlisted if sources]:
+            ask = [sources[0].asset for _, sources in unlisted if sources[0].asset.symbol not in fetched]
+            fetched |= await self._inner.fetch(ask) if ask else {}
+            for asset, sources in unlisted:
+                answer = self._converted(asset, sources[0], fetched[sources[0].asset.symbol])
+                if not _is_not_listed(answer):
+                    answers[asset.symbol] = answer
+            unlisted = [(asset, sources[1:]) for asset, sources in unlisted if _is_not_listed(answers[asset.symbol])]
+        return answers
+
+    def _converted(self, asset: Asset, source: Source, answer: Ticker | LeftOut) -> Ticker | LeftOut:
+        if isinstance(answer, LeftOut):
+            return msgspec.structs.replace(answer, detail=printable(f"{source.asset.symbol}: {answer.detail}"))
+        rated = self._catalog.find(source.rate)
+        oldest = 0.0 if rated is None else self._catalog.cadence[rated.tier].stale_after
+        return convert(asset, source.asset, answer, self._rate(source.rate), oldest, self._now())
+
+
+class ShiftedExchange(WrappedExchange):
+    """A replayed exchange: moves the timestamps of its tickers `seconds` forward, from the recording's time to ours."""
+
+    def __init__(self, inner: Exchange, seconds: float) -> None:
+        super().__init__(inner)
+        self._seconds = seconds
+
+    @property
+    def newest_ticker(self) -> float | None:
+        """The newest timestamp of a ticker, in our time."""
+        newest = self._inner.newest_ticker
+        return None if newest is None else newest + self._seconds
+
+    async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+        """Return tickers of the same age as when they were recorded."""
+        return {symbol: self._shift(answer) for symbol, answer in (await self._inner.fetch(assets)).items()}
+
+    def _shift(self, answer: Ticker | LeftOut) -> Ticker | LeftOut:
+        if isinstance(answer, LeftOut):
+            return answer
+        return msgspec.structs.replace(answer, timestamp=answer.timestamp + self._seconds)
+
+
 class JudgedExchange(WrappedExchange):
-    """As `inner`, and it says why its tickers are rejected, as `rejections` has it."""
+    """Adds to the exchange's state why pricing rejects its tickers, as `rejections` counts them."""
 
     def __init__(self, inner: Exchange, rejections: Rejections) -> None:
         super().__init__(inner)
@@ -69,5 +189,13 @@ class JudgedExchange(WrappedExchange):
 
     @property
     def rejection(self) -> str:
-        """Why its tickers are rejected, and of how many assets; empty while they count."""
+        """Why the exchange's tickers are rejected, and of how many assets; empty while they count."""
         return str(self._rejections.of(self.name) or "")
+
+
+def _known(*values: float | None) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _is_not_listed(answer: Ticker | LeftOut) -> bool:
+    return isinstance(answer, LeftOut) and answer.reason is Reason.NOT_LISTED

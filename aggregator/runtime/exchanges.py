@@ -1,7 +1,7 @@
-"""From settings to open exchanges: each dialect, feed, recording and library behind the seam the refresher knows."""
+"""Opens the exchanges that the settings name: polled, pushed, replayed, or asked through ccxt."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -10,28 +10,17 @@ import msgspec
 
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.breaker import BreakerGroup
-from aggregator.exchanges.converting import ConvertingExchange
-from aggregator.exchanges.dialect import Dialect
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.http import HttpExchange, Session, session
-from aggregator.exchanges.listings import Listings
-from aggregator.exchanges.push.dialect import PushDialect
-from aggregator.exchanges.push.exchange import PushedExchange
+from aggregator.exchanges.listing import Listings
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import Connect, connector
 from aggregator.exchanges.recording import BadRecording, read
-from aggregator.exchanges.replay import ReplayedExchange, Shifted, recorded_clock, replayed
+from aggregator.exchanges.registry import DIALECTS, PUSHING
+from aggregator.exchanges.replay import ReplayedExchange, recorded_clock, replayed
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget, exchange_targets
-from aggregator.exchanges.venues.binance import Binance
-from aggregator.exchanges.venues.binance_ws import BinancePush
-from aggregator.exchanges.venues.bybit import Bybit
 from aggregator.exchanges.venues.ccxt import CcxtExchange
-from aggregator.exchanges.venues.coinbase import Coinbase
-from aggregator.exchanges.venues.coinbase_ws import CoinbasePush
-from aggregator.exchanges.venues.kraken import Kraken
-from aggregator.exchanges.venues.kraken_ws import KrakenPush
-from aggregator.exchanges.venues.mock import Mock
-from aggregator.exchanges.venues.okx import Okx
+from aggregator.exchanges.wrapped import ConvertingExchange, PushedExchange, ShiftedExchange
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
@@ -41,25 +30,11 @@ from aggregator.prices.tiers import Catalog
 from aggregator.runtime.stores import conversions_of
 from aggregator.settings import Settings
 
-DIALECTS: Mapping[str, Callable[[], Dialect]] = {
-    "mock": Mock,
-    "binance": Binance,
-    "coinbase": Coinbase,
-    "kraken": Kraken,
-    "okx": Okx,
-    "bybit": Bybit,
-}
-PUSHING: Mapping[str, Callable[[], PushDialect]] = {
-    "binance": BinancePush,
-    "coinbase": CoinbasePush,
-    "kraken": KrakenPush,
-}
-
-_LONGEST_BRIEF = 10.0  # seconds an exchange that fails is left alone while all of them do; at most half a hot interval
+_LONGEST_BRIEF = 10.0  # seconds that a breaker stays open while all breakers are; at most half a hot interval
 
 
 class Exchanges(msgspec.Struct, frozen=True):
-    """Every exchange the settings name, and what has to run beside them."""
+    """All exchanges, and the listings and feeds that have to run beside them."""
 
     all: list[Exchange]
     listings: Listings
@@ -75,7 +50,7 @@ async def open_exchanges(
     tracer: Tracer = UNTRACED,
     now: Callable[[], float] = time.time,
 ) -> Exchanges:
-    """Open every exchange the settings name, its listing read; closed with the stack. Raises CannotGoOn."""
+    """Open every exchange that the settings name and read its listing; `stack` closes them. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     rest = BreakerGroup(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
     parts = Parts(settings, catalog, rest, http, metrics, tracer, now)
@@ -90,20 +65,20 @@ async def open_exchanges(
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """One exchange: how it is polled, what it pushes, and by how many seconds it is a recording of the past."""
+    """One exchange as it is polled, its feed if it has one, and for a recording the seconds since it was made."""
 
     polled: GuardedExchange
     feed: Feed | None = None
     behind: float = 0.0
 
     def whole(self, metrics: Metrics) -> Exchange:
-        """Put them together."""
+        """Return the exchange with its feed in front, and with its tickers moved to our time."""
         exchange: Exchange = self.polled if self.feed is None else PushedExchange(self.polled, self.feed, metrics)
-        return Shifted(exchange, self.behind) if self.behind else exchange
+        return ShiftedExchange(exchange, self.behind) if self.behind else exchange
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What every exchange is made with."""
+    """The dependencies that all exchanges share."""
 
     settings: Settings
     catalog: Catalog
@@ -116,74 +91,52 @@ class Parts(msgspec.Struct, frozen=True):
     def feed(
         self, name: str, dialect: str, url: str, polled: Exchange, connect: Connect, now: Callable[[], float]
     ) -> Feed:
-        """Return what an exchange pushes of hot assets; `url` may be empty."""
-        wanted = partial(_hot, self.catalog, polled, conversions_of(self.settings, self.catalog))
+        """Return the feed of an exchange's hot assets; an empty `url` means the dialect's public one."""
+        wanted = partial(_pushed_assets, self.catalog, polled, conversions_of(self.settings, self.catalog))
         pushing, interval = PUSHING[dialect](), self.settings.hot_interval
         return Feed(name, url or pushing.public_url, pushing, connect, wanted, interval, self.metrics, now=now)
 
 
 def open_one(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened:
-    """Open one exchange, its listing not read yet; closed with the stack. Raises CannotGoOn."""
+    """Open one exchange, without reading its listing; `stack` closes it. Raises CannotGoOn."""
+    slots, batch = parts.settings.exchange_concurrency, parts.settings.exchange_batch
+    name, metrics, rest, now, tracer = target.name, parts.metrics, parts.rest, parts.now, parts.tracer
     if target.dialect == REPLAY:
-        return _replayed(target, parts)
+        return _open_recording(target, parts)
     if target.library:
-        return _through_library(target, parts, stack)
+        seconds = parts.settings.exchange_timeout
+        library = CcxtExchange(name, target.library, target.url, metrics, slots, seconds, rest, now=now, tracer=tracer)
+        stack.push_async_callback(library.close)
+        return Opened(library)
     dialect = DIALECTS[target.dialect]()
-    url, slots, batch = target.url or dialect.public_url, *_bounds(parts.settings)
-    polled = HttpExchange(
-        target.name,
-        url,
-        dialect,
-        parts.http,
-        parts.metrics,
-        slots,
-        batch,
-        parts.rest,
-        now=parts.now,
-        tracer=parts.tracer,
-    )
+    url = target.url or dialect.public_url
+    polled = HttpExchange(name, url, dialect, parts.http, metrics, slots, batch, rest, now=now, tracer=tracer)
     if target.push_url is None:
         return Opened(polled)
-    connect = connector(parts.http, parts.now)
-    return Opened(polled, parts.feed(target.name, target.dialect, target.push_url, polled, connect, parts.now))
+    connect = connector(parts.http, now)
+    return Opened(polled, parts.feed(name, target.dialect, target.push_url, polled, connect, now))
 
 
-def _through_library(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened:
-    slots, _ = _bounds(parts.settings)
-    seconds = parts.settings.exchange_timeout
-    found = CcxtExchange(
-        target.name,
-        target.library,
-        target.url,
-        parts.metrics,
-        slots,
-        seconds,
-        parts.rest,
-        now=parts.now,
-        tracer=parts.tracer,
-    )
-    stack.push_async_callback(found.close)
-    return Opened(found)
-
-
-def _replayed(target: ExchangeTarget, parts: Parts) -> Opened:
+def _open_recording(target: ExchangeTarget, parts: Parts) -> Opened:
     try:
         recording = read(Path(target.url))
     except BadRecording as error:
         raise CannotGoOn(str(error), "make one with `aggregator record`") from error
     header = recording.header
     if header.dialect not in DIALECTS or (header.pushed and header.dialect not in PUSHING):
-        raise CannotGoOn(f"{target.url} is of {header.dialect!r}, which is no dialect we know")
+        raise CannotGoOn(
+            f"{target.url} is a recording of {header.dialect!r}, which is no dialect of this version",
+            f"replay one of {', '.join(DIALECTS)}",
+        )
     now, behind = recorded_clock(recording, parts.now)
-    slots, batch = _bounds(parts.settings)
     polled = ReplayedExchange(
         target.name,
         DIALECTS[header.dialect](),
         recording,
         parts.http,
         parts.metrics,
-        slots,
-        batch,
+        parts.settings.exchange_concurrency,
+        parts.settings.exchange_batch,
         parts.rest,
         now,
         parts.tracer,
@@ -193,16 +146,12 @@ def _replayed(target: ExchangeTarget, parts: Parts) -> Opened:
     return Opened(polled, feed, behind)
 
 
-def _bounds(settings: Settings) -> tuple[int, int]:
-    return settings.exchange_concurrency, settings.exchange_batch
-
-
-def _hot(catalog: Catalog, exchange: Exchange, conversions: Conversions | None) -> list[Asset]:
-    """Return what an exchange is to push: hot assets that it trades, and what stands in for those that it does not."""
+def _pushed_assets(catalog: Catalog, exchange: Exchange, conversions: Conversions | None) -> list[Asset]:
+    """Return the assets that a feed subscribes to: each hot asset, or the first one listed that converts into it."""
     found: dict[str, Asset] = {}
     for asset in catalog.of(Tier.HOT):
-        stand_ins = [one.asset for one in conversions.sources(asset)] if conversions is not None else []
-        listed = next((one for one in (asset, *stand_ins) if exchange.trades(one.symbol) is not False), None)
+        convertible = [one.asset for one in conversions.sources(asset)] if conversions is not None else []
+        listed = next((one for one in (asset, *convertible) if exchange.trades(one.symbol) is not False), None)
         if listed is not None:
             found[listed.symbol] = listed
     return list(found.values())

@@ -10,7 +10,8 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aggregator.api.hosts import allowed_host, allowed_origin, network
-from aggregator.exchanges.targets import DIALECTS, exchange_targets
+from aggregator.exchanges.registry import DIALECTS
+from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
 from aggregator.settings.urls import check_redis_url, history_target

@@ -1,6 +1,6 @@
-"""Exchanges that push: a WebSocket feed of tickers in front of one that is polled.
+"""WebSocket feeds of venues that push tickers.
 
-    socket.py -> feed.py (connect, subscribe, begin again) -> a dialect -> book.py (what is believed) -> exchange.py
+    socket.py -> feed.py (connect, subscribe, reconnect) -> the venue's push dialect -> book.py (newest valid tickers)
 
-`socket` is the only user of aiohttp here. What the feed has not, or not young enough, is polled.
+`socket` is the only user of aiohttp here. `wrapped.PushedExchange` answers from a feed and polls for the rest.
 """

@@ -1,4 +1,4 @@
-"""A WebSocket connection to an exchange. Its library's exceptions end here."""
+"""A WebSocket connection to a venue; maps aiohttp's exceptions to ExchangeErrors."""
 
 import asyncio
 import time
@@ -12,19 +12,16 @@ from aggregator.errors import Blocked, ExchangeHttpError, ExchangeTimeout, Excha
 from aggregator.exchanges.connection import TooMuch
 from aggregator.exchanges.retry_after import retry_after
 
-MOST_BYTES = 64 << 10  # of a message; venues' have a few hundred
-MOST_A_SECOND = 10_000  # messages, pings too: some ten times what a venue's busiest pairs bring
-_BREATH = 32  # messages, and
-_BREATH_BYTES = 64 << 10  # bytes, after which the rest of the process has its turn
+MOST_BYTES = 64 << 10  # of a message; those of venues have a few hundred
+MOST_A_SECOND = 10_000  # messages and pings: about ten times what the busiest pairs of a venue bring
+_YIELD_MESSAGES, _YIELD_BYTES = 32, 64 << 10  # after so many, other tasks of the process run
 _OPEN_SECONDS = 10.0
 _SEND_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _PING_SECONDS = 20.0
 _TOO_OFTEN = (418, 429)
 _UNAVAILABLE_HERE = 451
-
-
-_GOODBYE = aiohttp.WSCloseCode.OK.to_bytes(2, "big")
+_CLOSE_FRAME = aiohttp.WSCloseCode.OK.to_bytes(2, "big")
 _CONTROL = (aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG)
 
 
@@ -35,14 +32,14 @@ class Socket(Protocol):
         """Send a message. Raises ExchangeError."""
 
     async def receive(self, seconds: float) -> str | None:
-        """Return the next frame, or None where none comes within `seconds`. Raises ExchangeError when it has ended."""
+        """Return the next frame; None if none comes within `seconds`. Raises ExchangeError at the connection's end."""
 
 
 Connect = Callable[[str], AbstractAsyncContextManager[Socket]]
 
 
 class TooSoon(RateLimited):
-    """No connection before `seconds` have passed; None where the exchange does not say."""
+    """The venue refuses the connection as too early; `seconds` until the next try, None if it does not tell."""
 
     def __init__(self, status: int, seconds: float | None) -> None:
         super().__init__(f"HTTP {status}")
@@ -50,7 +47,7 @@ class TooSoon(RateLimited):
 
 
 def connector(http: aiohttp.ClientSession, now: Callable[[], float]) -> Connect:
-    """Return what connects over this session."""
+    """Return a `Connect` over this session."""
 
     @asynccontextmanager
     async def connect(url: str) -> AsyncIterator[Socket]:
@@ -64,15 +61,15 @@ def connector(http: aiohttp.ClientSession, now: Callable[[], float]) -> Connect:
 
 
 async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """Send a close frame and end the connection, without reading what the exchange goes on to send.
+    """Send a close frame and close the connection, without reading what the venue still sends.
 
-    aiohttp's own `close` reads until the other close frame comes, which may be never, and without a pause.
+    aiohttp's own `close` reads until the venue's close frame comes, which may be never, and lets no other task run.
     """
     if not socket.closed:
         with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await socket.send_frame(_GOODBYE, aiohttp.WSMsgType.CLOSE)
-        socket._response.close()  # noqa: SLF001  # it has no other way to end
+                await socket.send_frame(_CLOSE_FRAME, aiohttp.WSMsgType.CLOSE)
+        socket._response.close()  # noqa: SLF001  # aiohttp has no public way
     await socket.close()
 
 
@@ -82,7 +79,7 @@ async def _open(http: aiohttp.ClientSession, url: str, now: Callable[[], float])
             return await http.ws_connect(
                 url,
                 heartbeat=_PING_SECONDS,
-                autoping=False,  # aiohttp would answer a flood of pings without a pause
+                autoping=False,  # aiohttp would answer a flood of pings and let no other task run
                 max_msg_size=MOST_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
             )
@@ -103,39 +100,39 @@ async def _open(http: aiohttp.ClientSession, url: str, now: Callable[[], float])
 
 
 class _Socket:
-    """`Socket` over aiohttp, which sends pings and keeps messages within bounds."""
+    """`Socket` over aiohttp, which sends pings and bounds messages."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
-        self._pace = _Pace()
+        self._flow = _Flow()
 
     async def send(self, text: str) -> None:
         """Send a message."""
-        await self._sent(self._socket.send_str(text))
+        await self._complete(self._socket.send_str(text))
 
-    async def _sent(self, sending: Awaitable[None]) -> None:
+    async def _complete(self, sending: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(_SEND_SECONDS):
                 await sending
         except TimeoutError as error:
-            raise ExchangeTimeout("takes no messages") from error
+            raise ExchangeTimeout("the connection takes no messages") from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ExchangeUnreachable(type(error).__name__) from error
 
     async def receive(self, seconds: float) -> str | None:
-        """Return the next frame; None for a ping, which is answered, and for a pong as well."""
+        """Return the next frame; None for a ping, which is answered, and for a pong."""
         try:
             message = await self._socket.receive(seconds)
         except TimeoutError:
             return None
         if message.type is aiohttp.WSMsgType.TEXT:
             text: str = message.data
-            await self._pace.keep(len(text))
+            await self._flow.count(len(text))
             return text
         if message.type in _CONTROL:
-            await self._pace.keep(0)
+            await self._flow.count(0)
             if message.type is aiohttp.WSMsgType.PING:
-                await self._sent(self._socket.pong(message.data))
+                await self._complete(self._socket.pong(message.data))
             return None
         if message.type is aiohttp.WSMsgType.ERROR:
             if self._socket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
@@ -146,18 +143,18 @@ class _Socket:
         raise ExchangeUnreachable(f"closed the connection ({self._socket.close_code})")
 
 
-class _Pace:
-    """How much a connection brings: between two turns of others, which waiting for what is there does not give them."""
+class _Flow:
+    """Bounds the messages of a connection, and lets other tasks run: awaiting a message that is there does not."""
 
     def __init__(self) -> None:
         self._messages = self._bytes = self._in_second = 0
         self._second = 0.0
 
-    async def keep(self, size: int) -> None:
-        """Count a message, and let others have their turn where it is time. Raises Undecodable for a flood."""
+    async def count(self, size: int) -> None:
+        """Count a message of `size` bytes; yield to other tasks where it is time. Raises Undecodable for a flood."""
         self._messages += 1
         self._bytes += size
-        if self._messages < _BREATH and self._bytes < _BREATH_BYTES:
+        if self._messages < _YIELD_MESSAGES and self._bytes < _YIELD_BYTES:
             return
         now = time.monotonic()
         if now - self._second >= 1:

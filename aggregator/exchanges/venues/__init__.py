@@ -1,1 +1,1 @@
-"""One module for each venue: its addresses, its limits, and the parsing of its answers; `_ws` for its WebSocket."""
+"""One file for each venue, with its REST dialect and, where it pushes, its WebSocket dialect."""

@@ -1,52 +1,53 @@
-"""Binance spot: `GET /api/v3/ticker/24hr?symbol=BTCUSDT`, or several; texts for numbers, milliseconds for times.
+"""Binance spot. Numbers are texts, times are milliseconds, `volume` and `v` are in base units.
 
-`volume` is in base units (`quoteVolume` is the other one). One unknown symbol refuses a whole call: HTTP 400 with code
--1121. Each call has a weight, 6000 a minute are allowed to an address, and each answer says how much is used.
-`closeTime` is the end of the 24 hours of which the statistics are, and moves on with the pair's trades: that of a pair
-that nobody trades lies minutes back although the answer is fresh. Such a ticker is `too_old` for a tier whose interval
-is shorter, which is right: its price is as old as that.
+REST: `GET /api/v3/ticker/24hr?symbol=BTCUSDT`, or `symbols=[…]` for several. One unknown symbol refuses the whole call:
+HTTP 400 with code -1121. Each call has a weight, an address may use 6000 a minute, and each answer tells how much is
+used. `closeTime` is the end of the 24 hours that the statistics cover, and moves on with the pair's trades: for a pair
+without trades it is minutes old although the answer is new. Such a ticker is `too_old` for a tier with a shorter
+interval, which is right: its price is as old as that.
 See developers.binance.com/docs/binance-spot-api-docs/rest-api (limits, market-data-endpoints)
+
+WebSocket: `<symbol>@ticker` about once a second, wrapped by the combined stream. There are no sequence numbers: each
+ticker is complete, and the event time `E` orders them. The venue accepts a subscription to a pair that is not traded,
+and never pushes it. A connection ends after 24 hours; a client may send five messages a second. Before it shuts a
+server down, the venue sends `{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":…}}` and wants the client to
+open a new connection at once.
+See developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (Server Shutdown)
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
+from typing import Any
 
 import msgspec
 
-from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
+from aggregator.errors import ExchangeError, Maintenance, NotListed, RateLimited, Undecodable
+from aggregator.exchanges.decoding import by_symbol, decodable, decode, in_path, message, reported, unsigned
 from aggregator.exchanges.dialect import (
     Answer,
     Bucket,
-    Day,
+    DayStatistics,
     Dialect,
-    Limit,
     Market,
+    News,
+    PushDialect,
+    Pushed,
+    Request,
+    Shutdown,
     Tickers,
-    at_most,
-    attempt,
-    decode,
-    in_path,
-    readable,
-    whole,
 )
 from aggregator.models import Asset, Ticker
 
-_A_MINUTE = 6000
-_NEARLY_ALL = 0.95 * _A_MINUTE  # used, maybe by others at our address: then the rest of the minute is left to them
-_BAD_SYMBOL, _TOO_MANY, _OVERLOADED = -1121, -1003, -1008
+_NEARLY_ALL = 0.95 * 6000  # of a minute's weight, used by anybody at our address: the rest is left to the others
+_KINDS: dict[int, type[ExchangeError]] = {-1121: NotListed, -1003: RateLimited, -1008: Maintenance}
 
 
-class _Body(msgspec.Struct, rename="camel"):
+class _Ticker(msgspec.Struct, rename="camel"):
     symbol: str
     last_price: Decimal
     volume: Decimal
     close_time: int
-
-
-class _Named(msgspec.Struct):
-    symbol: str
 
 
 class _Listed(msgspec.Struct, rename="camel"):
@@ -65,84 +66,148 @@ class _Error(msgspec.Struct):
     msg: str = ""
 
 
-_one = msgspec.json.Decoder(_Body)
-_many = msgspec.json.Decoder(list[msgspec.Raw])
-_name = msgspec.json.Decoder(_Named)
+_ticker = msgspec.json.Decoder(_Ticker)
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
 _listing = msgspec.json.Decoder(_Listing)
 _error = msgspec.json.Decoder(_Error)
 
 
 class Binance(Dialect):
-    """The dialect."""
+    """The REST dialect."""
 
     public_url = "https://api.binance.com"
-    most_symbols = 20  # as many as weigh no more than one does
-    budget = Bucket(90, 600, (Limit(_A_MINUTE, 60),))
-    listing = "/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false"
+    most_symbols = 20  # a call for twenty weighs as much as a call for one
+    rate_limit = Bucket(90, 600)
+    listing = Request("/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false")
     listing_cost = 20
-    days = "/api/v3/ticker/24hr?type=MINI"
-    days_cost = 80
-    listed_in = re.compile(rb'"symbols"\s*:\s*\[')
+    listing_start = re.compile(rb'"symbols"\s*:\s*\[')
+    statistics = Request("/api/v3/ticker/24hr?type=MINI")
+    statistics_cost = 80
 
     def name(self, asset: Asset) -> str:
-        """BTCUSDT."""
+        """Return BTCUSDT."""
         return asset.symbol.upper()
 
-    def path(self, markets: Sequence[Market]) -> str:
-        """Return the 24-hour tickers' path."""
+    def request(self, markets: Sequence[Market]) -> Request:
+        """Ask for the 24-hour statistics of one symbol or several."""
         if len(markets) == 1:
-            return f"/api/v3/ticker/24hr?symbol={in_path(markets[0].name)}"
+            return Request(f"/api/v3/ticker/24hr?symbol={in_path(markets[0].name)}")
         names = ",".join(f'"{market.name}"' for market in markets)
-        return f"/api/v3/ticker/24hr?symbols={in_path(f'[{names}]')}"
+        return Request(f"/api/v3/ticker/24hr?symbols={in_path(f'[{names}]')}")
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
-        """Read one ticker, or a list of them; their time is `closeTime`, which lies back for a pair without trades."""
+        """Read one ticker, or a list of tickers where several markets were asked for."""
+
+        def read(body: bytes | msgspec.Raw) -> Ticker:
+            found = decode(_ticker, body)
+            return Ticker(exchange, found.symbol.lower(), found.last_price, found.volume, found.close_time / 1000)
+
         if len(markets) == 1:
-            return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
-        found: dict[str, Ticker | ExchangeError] = {}
-        for raw in at_most(decode(_many, answer.body), len(markets)):
-            symbol = decode(_name, raw).symbol.lower()
-            found[symbol] = attempt(partial(_read, exchange, raw))
-        return found
+            return {markets[0].symbol: read(answer.body)}
+        rows = by_symbol(decode(_rows, answer.body), len(markets), read)
+        return {symbol.lower(): ticker for symbol, ticker in rows.items()}
 
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the exchange information."""
         return [
-            _market(one.symbol, one.base_asset.lower(), one.quote_asset.lower(), trading=one.status == "TRADING")
+            Market.listed(one.symbol, one.base_asset, one.quote_asset, trading=one.status == "TRADING")
             for one in decode(_listing, answer.body).symbols
         ]
 
-    def read_days(self, answer: Answer) -> Iterable[Day]:
+    def read_statistics(self, answer: Answer) -> Iterable[DayStatistics]:
         """Read the statistics of all symbols."""
-        return [Day(one.symbol, one.volume, one.last_price) for one in readable(_one, decode(_many, answer.body))]
+        rows = decode(_rows, answer.body)
+        return [DayStatistics(one.symbol, one.volume, one.last_price) for one in decodable(_ticker, rows)]
 
     def cost(self, count: int) -> float:
-        """Return the weight; 2 for up to twenty symbols."""
+        """Return the call's weight."""
         return 2 if count <= self.most_symbols else 80
 
     def refusal(self, status: int, body: bytes) -> ExchangeError | None:
         """Read `{"code":-1121,"msg":"Invalid symbol."}`."""
         try:
-            said = decode(_error, body)
+            error = decode(_error, body)
         except Undecodable:
             return None
-        text = f"HTTP {status}: {said.code} {said.msg:.200}"
-        kinds: dict[int, type[ExchangeError]] = {_TOO_MANY: RateLimited, _OVERLOADED: Maintenance}
-        return NotListed(text) if said.code == _BAD_SYMBOL else kinds.get(said.code, ExchangeHttpError)(text)
+        return reported(_KINDS, error.code, f"HTTP {status}: {error.code} {error.msg:.200}")
 
     def pause(self, headers: Mapping[str, str], now: float) -> float | None:
-        """Return what is left of the minute when its weights are nearly used up; the next one begins anew."""
-        used = whole(headers.get("X-MBX-USED-WEIGHT-1M", ""))
+        """Return the rest of the minute when its weight is nearly used up: the count restarts with each minute."""
+        used = unsigned(headers.get("X-MBX-USED-WEIGHT-1M", ""))
         return 60 - now % 60 if used is not None and used >= _NEARLY_ALL else None
 
 
-def _market(name: str, base: str, quote: str, *, trading: bool) -> Market:
-    return Market(base + quote, name, trading, base, quote)
+_STREAM = "@ticker"
+_SHUTDOWN = "serverShutdown"
 
 
-def _read(exchange: str, raw: msgspec.Raw) -> Ticker:
-    return _ticker(exchange, decode(_one, raw))
+class _PushedTicker(msgspec.Struct):
+    E: int
+    s: str
+    c: Decimal
+    v: Decimal
 
 
-def _ticker(exchange: str, said: _Body) -> Ticker:
-    return Ticker(exchange, said.symbol.lower(), said.last_price, said.volume, said.close_time / 1000)
+class _Frame(msgspec.Struct):
+    stream: str = ""
+    data: _PushedTicker | None = None
+    id: int | None = None
+    code: int | None = None
+    msg: str = ""
+    error: Any = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    e: str = ""
+
+
+class _Announcement(msgspec.Struct):
+    """An event with or without the wrapping of the combined stream."""
+
+    data: _Event = _Event()
+    e: str = ""
+
+
+_frame = msgspec.json.Decoder(_Frame)
+_announcement = msgspec.json.Decoder(_Announcement)
+
+
+class BinancePush(PushDialect):
+    """The WebSocket dialect."""
+
+    public_url = "wss://stream.binance.com:9443"
+    path = "/stream"
+    most_symbols = 1024
+    most_together = 50
+    pause = 0.5
+
+    def spell(self, asset: Asset) -> str:
+        """Return btcusdt: the names of streams are in lower case."""
+        return asset.symbol
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return a SUBSCRIBE message."""
+        return message({"method": "SUBSCRIBE", "params": [name + _STREAM for name in names], "id": 1})
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return an UNSUBSCRIBE message."""
+        return message({"method": "UNSUBSCRIBE", "params": [name + _STREAM for name in names], "id": 1})
+
+    def read(self, frame: str) -> Sequence[News | Shutdown]:
+        """Read `{"stream":"btcusdt@ticker","data":{"e":"24hrTicker","E":…,"s":"BTCUSDT","c":"…","v":"…",…}}`."""
+        if _SHUTDOWN in frame and _is_shutdown(frame):
+            return (Shutdown(),)
+        found = decode(_frame, frame)
+        if found.data is None:
+            if found.id is None or found.code is not None or found.error is not None:
+                raise Undecodable(found.msg or "neither a ticker nor a receipt")
+            return ()
+        ticker, name = found.data, found.stream.removesuffix(_STREAM)
+        if name != ticker.s.lower():
+            raise Undecodable(f"a ticker of {ticker.s[:32]!r} on the stream of another pair")
+        return (Pushed(name, ticker.c, ticker.v, ticker.E / 1000, ticker.E),)
+
+
+def _is_shutdown(frame: str) -> bool:
+    found = decode(_announcement, frame)
+    return _SHUTDOWN in (found.data.e, found.e)

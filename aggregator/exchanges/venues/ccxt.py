@@ -1,8 +1,8 @@
-"""Any of ccxt's exchanges, `ccxt:NAME`: asked through that library, behind the same guard, for the same reasons.
+"""Any exchange of the ccxt library, `ccxt:NAME`, behind the same breaker and rate limiter as our own dialects.
 
-An extra (in a clone: `.venv/bin/pip install -e '.[ccxt]'`), and loaded only when named, as the import takes three
-seconds and 100 MB.
-One symbol a call, at the pace ccxt thinks right; its own throttle, which queues without bound, stays off.
+ccxt is an extra (in a clone: `.venv/bin/pip install -e '.[ccxt]'`), imported only where EXCHANGES names it: the import
+takes three seconds and 100 MB. Each call asks for one symbol, at the pace that ccxt gives for the exchange; ccxt's own
+throttle, whose queue has no bound, stays off.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from aggregator.errors import (
     Undecodable,
 )
 from aggregator.exchanges.breaker import BreakerGroup
-from aggregator.exchanges.dialect import Bucket, Limit, Market, Tickers
+from aggregator.exchanges.decoding import joined
+from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.retry_after import retry_after
 from aggregator.models import Asset, Clock, Ticker
@@ -32,13 +33,13 @@ from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
 
 _LISTING_SECONDS = 30.0
-_OF_THE_PACE = 0.9  # so that two calls that the network brings closer together still keep ccxt's distance
-_UNKNOWN = re.compile("unknown (asset )?(pair|symbol|market)", re.IGNORECASE)  # where ccxt has no class for it
+_OF_THE_PACE = 0.9  # leaves room for two calls that the network brings closer together
+_UNKNOWN = re.compile("unknown (asset )?(pair|symbol|market)", re.IGNORECASE)  # texts for which ccxt has no class
 _ADDRESS = re.compile(r"https?://[^/]+")
-# By the names of ccxt's classes, the narrowest first; what is none of these is an answer nobody can use.
+# By the names of ccxt's classes; of an error's classes the narrowest decides. Any other error is Undecodable.
 _KINDS: Mapping[str, type[ExchangeError]] = {
     "BadSymbol": NotListed,
-    "OrderNotFound": NotListed,  # what its Coinbase makes of any 404
+    "OrderNotFound": NotListed,  # raised by ccxt's Coinbase for any 404
     "OnMaintenance": Maintenance,
     "RateLimitExceeded": RateLimited,
     "DDoSProtection": RateLimited,
@@ -51,7 +52,7 @@ _KINDS: Mapping[str, type[ExchangeError]] = {
 
 
 class CcxtExchange(GuardedExchange):
-    """`aggregator.ports.Exchange`; `library` is ccxt's name for it, `url` an address in place of its public ones."""
+    """`aggregator.ports.Exchange`. `library` is ccxt's name of the exchange; `url`, if any, replaces its own."""
 
     def __init__(
         self,
@@ -69,20 +70,18 @@ class CcxtExchange(GuardedExchange):
         self._client = _client(library, url)
         self._timeout = timeout
         distance = max(1.0, float(self._client.rateLimit)) / 1000  # seconds from one call to the next
-        budget = Bucket(_OF_THE_PACE / distance, 1, (Limit(1, distance),))
-        super().__init__(name, metrics, concurrency, 1, budget, rest, clock, now, tracer)
+        rate_limit = Bucket(_OF_THE_PACE / distance, 1)
+        super().__init__(name, metrics, concurrency, 1, rate_limit, rest, clock, now, tracer)
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the client's connections."""
         await self._client.close()
 
     def _name_of(self, asset: Asset) -> str:
-        if not asset.base or not asset.quote:
-            raise NotListed("the symbols file does not say which is base and which quote")
-        return f"{asset.base}/{asset.quote}".upper()
+        return joined(asset, "/")
 
     async def _list(self) -> Iterable[Market]:
-        markets = await self._through(self._client.load_markets(reload=True), _LISTING_SECONDS)
+        markets = await self._call_library(self._client.load_markets(reload=True), _LISTING_SECONDS)
         return [
             Market(f"{one['base']}{one['quote']}".lower(), one["symbol"], one.get("active") is not False)
             for one in markets.values()
@@ -91,7 +90,7 @@ class CcxtExchange(GuardedExchange):
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:
         market = markets[0]
-        said = await self._through(self._client.fetch_ticker(market.name), self._timeout)
+        said = await self._call_library(self._client.fetch_ticker(market.name), self._timeout)
         try:
             return {market.symbol: self._ticker(said)}
         except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
@@ -106,8 +105,8 @@ class CcxtExchange(GuardedExchange):
         clock = Clock.RECEIPT if milliseconds is None else Clock.EXCHANGE
         return Ticker(self.name, symbol, Decimal(price), Decimal(volume), timestamp, clock)
 
-    async def _through(self, call: Any, seconds: float) -> Any:
-        """Await ccxt's answer; whatever it raises becomes one of our reasons."""
+    async def _call_library(self, call: Any, seconds: float) -> Any:
+        """Return the result of a coroutine of ccxt; any exception becomes an ExchangeError."""
         try:
             async with asyncio.timeout(seconds):
                 return await call
@@ -131,9 +130,9 @@ class CcxtExchange(GuardedExchange):
 
 
 def _client(library: str, url: str) -> Any:
-    """Return ccxt's client for the exchange. Raises CannotGoOn where there is none."""
+    """Return ccxt's client for the exchange. Raises CannotGoOn if ccxt is not installed or has no such exchange."""
     try:
-        import ccxt.async_support as ccxt  # noqa: PLC0415  # only for those who name it: see above
+        import ccxt.async_support as ccxt  # noqa: PLC0415  # slow and large: see above
     except ImportError as error:
         raise CannotGoOn(
             f"ccxt:{library} needs ccxt, which is not installed", "in a clone: .venv/bin/pip install -e '.[ccxt]'"
@@ -144,15 +143,15 @@ def _client(library: str, url: str) -> Any:
         )
     options = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "warnOnFetchOpenOrdersWithoutSymbol": False}
     client = getattr(ccxt, library)({"enableRateLimit": False, "timeout": _LISTING_SECONDS * 1000, "options": options})
-    client.number = str  # every digit
-    client.has["fetchCurrencies"] = False  # nobody needs them, and for some exchanges they take a key
+    client.number = str  # keeps every digit
+    client.has["fetchCurrencies"] = False  # not needed, and some exchanges want a key for it
     if url:
-        client.urls["api"] = _moved(client.urls["api"], url.rstrip("/"))
+        client.urls["api"] = _replaced(client.urls["api"], url.rstrip("/"))
     return client
 
 
-def _moved(addresses: Any, url: str) -> Any:
-    """Put `url` in the place of every address, however deep."""
+def _replaced(addresses: Any, url: str) -> Any:
+    """Return the nested `addresses` with `url` in place of each scheme and host."""
     if isinstance(addresses, dict):
-        return {name: _moved(address, url) for name, address in addresses.items()}
+        return {name: _replaced(address, url) for name, address in addresses.items()}
     return _ADDRESS.sub(url, addresses) if isinstance(addresses, str) else addresses

@@ -1,9 +1,15 @@
-"""Coinbase Exchange: `GET /products/BTC-USD/ticker`; an unknown product is 404.
+"""Coinbase Exchange. Numbers are texts, `volume` and `volume_24h` cover 24 hours in base units.
 
-`time` is that of the last trade, so a pair that rarely trades is left out by its age: what it says is old. `volume` is
-that of 24 hours in base units. The answer does not repeat which product it is about, and there is none for several.
-An address has a bucket of 15 calls that is refilled at 10 a second; our own, of 5, sends no more than 15 in any second.
+REST: `GET /products/BTC-USD/ticker`, one product a call; an unknown product is 404. The answer does not repeat the
+product. `time` is that of the last trade, so pricing leaves a pair that rarely trades out as too old. An address has a
+bucket of 15 calls that is refilled at 10 a second; our bucket of 5 keeps every second below 15.
 See docs.cdp.coinbase.com/exchange/rest-api (rate-limits)
+
+WebSocket: a `ticker` at every trade (one for several that are close together) and a `heartbeat` each second. `time` is
+that of the trade. `sequence` counts all events of a product, so on this channel it grows but has gaps; a lost ticker
+shows in the heartbeat, which has the number of the product's newest trade. One wrong product invalidates the whole
+subscription message, so each product has its own.
+See docs.cdp.coinbase.com/exchange/websocket-feed (channels, errors)
 """
 
 import re
@@ -13,25 +19,36 @@ from decimal import Decimal
 
 import msgspec
 
-from aggregator.errors import ExchangeError, Maintenance, NotListed, Undecodable
-from aggregator.exchanges.dialect import (
-    Answer,
-    Bucket,
-    Day,
-    Dialect,
-    Limit,
-    Market,
-    Tickers,
+from aggregator.errors import ExchangeError, Maintenance, Undecodable
+from aggregator.exchanges.decoding import (
+    decodable,
     decode,
     in_path,
-    readable,
+    joined,
+    joined_or_empty,
+    message,
+    unix_seconds,
+)
+from aggregator.exchanges.dialect import (
+    Answer,
+    Beat,
+    Bucket,
+    DayStatistics,
+    Dialect,
+    Market,
+    News,
+    PushDialect,
+    Pushed,
+    Refused,
+    Request,
+    Tickers,
 )
 from aggregator.models import Asset, Ticker
 
 _UNAVAILABLE = 503
 
 
-class _Body(msgspec.Struct):
+class _Ticker(msgspec.Struct):
     price: Decimal
     volume: Decimal
     time: datetime
@@ -48,53 +65,119 @@ class _Volume(msgspec.Struct):
     spot_volume_24hour: Decimal
 
 
-_volume = msgspec.json.Decoder(_Volume)
-_rows = msgspec.json.Decoder(list[msgspec.Raw])
-_one = msgspec.json.Decoder(_Body)
+_ticker = msgspec.json.Decoder(_Ticker)
 _products = msgspec.json.Decoder(list[_Product])
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+_volume = msgspec.json.Decoder(_Volume)
 
 
 class Coinbase(Dialect):
-    """The dialect."""
+    """The REST dialect."""
 
     public_url = "https://api.exchange.coinbase.com"
     most_symbols = 1
-    budget = Bucket(10, 5, (Limit(15, 1), Limit(615, 60)))
-    listing = "/products"
-    days = "/products/volume-summary"
-    listed_in = re.compile(rb"\A\s*\[")
+    rate_limit = Bucket(10, 5)
+    listing = Request("/products")
+    listing_start = re.compile(rb"\A\s*\[")
+    statistics = Request("/products/volume-summary")
 
     def name(self, asset: Asset) -> str:
-        """BTC-USD, which needs to know base from quote."""
-        if not asset.base or not asset.quote:
-            raise NotListed("the symbols file does not say which is base and which quote")
-        return f"{asset.base}-{asset.quote}".upper()
+        """Return BTC-USD."""
+        return joined(asset, "-")
 
-    def path(self, markets: Sequence[Market]) -> str:
-        """Return the product's path."""
-        return f"/products/{in_path(markets[0].name)}/ticker"
+    def request(self, markets: Sequence[Market]) -> Request:
+        """Ask for the product's ticker."""
+        return Request(f"/products/{in_path(markets[0].name)}/ticker")
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
-        """Read the ticker."""
-        said = decode(_one, answer.body)
-        if said.time.tzinfo is None:
-            raise Undecodable("a time without its zone")
-        symbol = markets[0].symbol
-        return {symbol: Ticker(exchange, symbol, said.price, said.volume, said.time.timestamp())}
+        """Read the ticker of the one product."""
+        found, symbol = decode(_ticker, answer.body), markets[0].symbol
+        return {symbol: Ticker(exchange, symbol, found.price, found.volume, unix_seconds(found.time))}
 
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the products."""
         return [_market(one) for one in decode(_products, answer.body)]
 
-    def read_days(self, answer: Answer) -> Iterable[Day]:
-        """Read the volumes of all products; their prices are not told."""
-        return [Day(one.id, one.spot_volume_24hour) for one in readable(_volume, decode(_rows, answer.body))]
+    def read_statistics(self, answer: Answer) -> Iterable[DayStatistics]:
+        """Read the volumes of all products; this answer has no prices."""
+        rows = decode(_rows, answer.body)
+        return [DayStatistics(one.id, one.spot_volume_24hour) for one in decodable(_volume, rows)]
 
-    def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # the status says it all
-        """Tell maintenance from a fault; the rest is in the status."""
+    def refusal(self, status: int, body: bytes) -> ExchangeError | None:  # noqa: ARG002  # the status is enough
+        """Return Maintenance for a 503."""
         return Maintenance(f"HTTP {status}") if status == _UNAVAILABLE else None
 
 
-def _market(said: _Product) -> Market:
-    base, _, quote = said.id.lower().partition("-")
-    return Market(base + quote, said.id, said.status == "online" and not said.trading_disabled, base, quote)
+def _market(product: _Product) -> Market:
+    base, _, quote = product.id.partition("-")
+    trading = product.status == "online" and not product.trading_disabled
+    return Market.listed(product.id, base, quote, trading=trading)
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+class _PushedTicker(msgspec.Struct):
+    product_id: str
+    price: Decimal
+    volume_24h: Decimal
+    time: datetime
+    sequence: int
+    trade_id: int
+
+
+class _Heartbeat(msgspec.Struct):
+    product_id: str
+    last_trade_id: int
+
+
+class _Error(msgspec.Struct):
+    message: str
+    reason: str = ""
+
+
+_kind = msgspec.json.Decoder(_Kind)
+_pushed = msgspec.json.Decoder(_PushedTicker)
+_heartbeat = msgspec.json.Decoder(_Heartbeat)
+_error = msgspec.json.Decoder(_Error)
+
+
+class CoinbasePush(PushDialect):
+    """The WebSocket dialect."""
+
+    public_url = "wss://ws-feed.exchange.coinbase.com"
+    path = ""
+    most_symbols = 100
+    most_together = 1
+    pause = 0.05
+
+    def spell(self, asset: Asset) -> str:
+        """Return BTC-USD."""
+        return joined_or_empty(asset, "-")
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return a subscribe message."""
+        return message({"type": "subscribe", "product_ids": names, "channels": ["ticker", "heartbeat"]})
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return an unsubscribe message."""
+        return message({"type": "unsubscribe", "product_ids": names, "channels": ["ticker", "heartbeat"]})
+
+    def read(self, frame: str) -> Sequence[News]:
+        """Read `{"type":"ticker","product_id":"BTC-USD","price":"…","volume_24h":"…",…}`, a heartbeat or an error."""
+        kind = decode(_kind, frame).type
+        if kind == "ticker":
+            found = decode(_pushed, frame)
+            seconds = unix_seconds(found.time)
+            return (Pushed(found.product_id, found.price, found.volume_24h, seconds, found.sequence, found.trade_id),)
+        if kind == "heartbeat":
+            beat = decode(_heartbeat, frame)
+            return (Beat(beat.product_id, beat.last_trade_id),)
+        if kind == "error":
+            error = decode(_error, frame)
+            name = error.reason.partition(" ")[0]  # "BTC-XYZ is not a valid product"
+            return (Refused(name, (error.reason or error.message)[:200]),)
+        if kind == "subscriptions":
+            return ()
+        raise Undecodable(f"a message of type {kind[:32]!r}")

@@ -1,39 +1,51 @@
-"""Kraken: `GET /0/public/Ticker?pair=XBTUSDT,…`; errors come with a 200.
+"""Kraken.
 
-The ticker says no time, so it has that of its receipt: a feed that stands still behind a living web server does not
-show. Answers go by Kraken's own key (XXBTZUSD for XBTUSD), which is what its listing calls a pair. One unknown pair
-refuses a whole call. One call a second is what an address may be sure of (support.kraken.com, "What are the API rate
-limits?"); a little fewer, so that two that the network brings closer together are still a second apart.
+REST: `GET /0/public/Ticker?pair=XBTUSDT,…`; errors come with status 200, and one unknown pair refuses the whole call.
+The ticker has no time, so it gets the time at which the answer arrived: that the venue's data stands still behind a
+working web server cannot be seen. Answers are keyed by Kraken's own key (XXBTZUSD for XBTUSD), which is also the name
+of the pair in the listing. An address can rely on one call a second (support.kraken.com, "What are the API rate
+limits?"); we send slightly fewer, so that two calls are a second apart even where the network delays the first.
 See docs.kraken.com/api
+
+WebSocket (v2): a `ticker` as a snapshot on subscription and at every trade, and a heartbeat where there is nothing
+else. Numbers are JSON numbers, `volume` covers 24 hours in base units, `timestamp` is RFC 3339; a ticker without one
+(earlier versions had none) gets its time of arrival. Names are the usual ones (BTC/USD, not XBT). There are no sequence
+numbers: each ticker is complete, and the time orders them.
+See docs.kraken.com/api/docs/websocket-v2/ticker
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 import msgspec
 
 from aggregator.errors import ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
+from aggregator.exchanges.decoding import attempt, decode, in_path, joined_or_empty, message, unix_seconds
 from aggregator.exchanges.dialect import (
     Answer,
     Bucket,
-    Day,
+    DayStatistics,
     Dialect,
-    Limit,
     Market,
+    News,
+    PushDialect,
+    Pushed,
+    Refused,
+    Request,
     Tickers,
-    attempt,
-    decode,
-    in_path,
 )
 from aggregator.models import Asset, Clock, Ticker
 
 _THEIR_NAMES = {"btc": "xbt", "doge": "xdg"}
 _OUR_NAMES = {theirs: ours for ours, theirs in _THEIR_NAMES.items()}
-_PREFIXES = "XZ"  # the oldest coins and currencies, all of three letters, have one of them before their name
+_PREFIXES = "XZ"  # one of them stands before the oldest coins and currencies, which all have three letters
 _SHORTEST_PAIR = 6
 _UNKNOWN = ("EQuery:Unknown asset pair", "EQuery:Invalid asset pair")
+_TOO_OFTEN = ("limit exceeded", "Too many requests", "Temporary lockout")
+_CLOSED = ("EService:Unavailable", "EService:Busy", "EService:Market in")
 _THROTTLED = re.compile(r"EService: ?Throttled: ?\[?(\d{1,12})")
 
 
@@ -52,78 +64,77 @@ class _Tickers(msgspec.Struct):
     result: dict[str, msgspec.Raw] = {}
 
 
-class _Pairs(msgspec.Struct):
+class _Listing(msgspec.Struct):
     error: list[str]
     result: dict[str, _Listed] = {}
 
 
 _tickers = msgspec.json.Decoder(_Tickers)
 _pair = msgspec.json.Decoder(_Pair)
-_pairs = msgspec.json.Decoder(_Pairs)
+_listing = msgspec.json.Decoder(_Listing)
 
 
 class Kraken(Dialect):
-    """The dialect."""
+    """The REST dialect."""
 
     public_url = "https://api.kraken.com"
     most_symbols = 50
-    budget = Bucket(0.9, 1, (Limit(1, 1),))
-    listing = "/0/public/AssetPairs"
-    days = "/0/public/Ticker"
-    listed_in = re.compile(rb'"result"\s*:\s*\{')
+    rate_limit = Bucket(0.9, 1)
+    listing = Request("/0/public/AssetPairs")
+    listing_start = re.compile(rb'"result"\s*:\s*\{')
+    statistics = Request("/0/public/Ticker")
 
     def name(self, asset: Asset) -> str:
-        """XBTUSDT; where base and quote are not known, as it is written."""
+        """Return XBTUSDT; where base and quote are not known, the symbol as it is written."""
         parts = (asset.base, asset.quote) if asset.base and asset.quote else (asset.symbol,)
         return "".join(_THEIR_NAMES.get(part, part) for part in parts).upper()
 
-    def path(self, markets: Sequence[Market]) -> str:
-        """Return the tickers' path."""
-        return "/0/public/Ticker?pair=" + ",".join(in_path(market.name) for market in markets)
+    def request(self, markets: Sequence[Market]) -> Request:
+        """Ask for the tickers."""
+        return Request("/0/public/Ticker?pair=" + ",".join(in_path(market.name) for market in markets))
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
-        """Read the tickers."""
-        said = decode(_tickers, answer.body)
-        _raise_for(said.error, answer.received)
+        """Read the tickers. A single one is accepted under any key: a pair has several names."""
+        rows = _result(answer)
         if len(markets) == 1:
-            return {markets[0].symbol: _only(exchange, markets[0].symbol, said.result, answer.received)}
+            if len(rows) != 1:
+                raise Undecodable(f"{len(rows)} pairs instead of one")
+            (row,) = rows.values()
+            return {markets[0].symbol: _ticker(exchange, markets[0].symbol, row, answer.received)}
         return {
-            symbol: attempt(partial(_ticker, exchange, symbol, said.result[key], answer.received))
-            for key, symbol in _asked_for(said.result, markets).items()
+            symbol: attempt(partial(_ticker, exchange, symbol, rows[key], answer.received))
+            for key, symbol in _symbols_by_key(rows, markets).items()
         }
 
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the pairs; a `wsname` is XBT/USD."""
-        said = decode(_pairs, answer.body)
-        _raise_for(said.error, answer.received)
-        return [_market(key, one) for key, one in said.result.items()]
+        found = decode(_listing, answer.body)
+        _raise_for(found.error, answer.received)
+        return [_market(key, one) for key, one in found.result.items()]
 
-    def read_days(self, answer: Answer) -> Iterable[Day]:
+    def read_statistics(self, answer: Answer) -> Iterable[DayStatistics]:
         """Read the tickers of all pairs."""
-        said = decode(_tickers, answer.body)
-        _raise_for(said.error, answer.received)
-        found = ((key, attempt(partial(_ticker, "", key, raw, answer.received))) for key, raw in said.result.items())
-        return [Day(key, one.volume, one.price) for key, one in found if isinstance(one, Ticker)]
+        rows = _result(answer).items()
+        found = ((key, attempt(partial(_ticker, "", key, row, answer.received))) for key, row in rows)
+        return [DayStatistics(key, one.volume, one.price) for key, one in found if isinstance(one, Ticker)]
 
 
-def _only(exchange: str, symbol: str, result: Mapping[str, msgspec.Raw], received: float) -> Ticker:
-    """Read the one pair there is, whatever its key: which of its names was asked for is not said."""
-    if len(result) != 1:
-        raise Undecodable(f"{len(result)} pairs instead of one")
-    (raw,) = result.values()
-    return _ticker(exchange, symbol, raw, received)
+def _result(answer: Answer) -> dict[str, msgspec.Raw]:
+    found = decode(_tickers, answer.body)
+    _raise_for(found.error, answer.received)
+    return found.result
 
 
-def _ticker(exchange: str, symbol: str, raw: msgspec.Raw, received: float) -> Ticker:
-    pair = decode(_pair, raw)
+def _ticker(exchange: str, symbol: str, row: msgspec.Raw, received: float) -> Ticker:
+    pair = decode(_pair, row)
     return Ticker(exchange, symbol, pair.c[0], pair.v[1], received, Clock.RECEIPT)
 
 
-def _asked_for(keys: Iterable[str], markets: Sequence[Market]) -> dict[str, str]:
-    """Return which symbol each key of an answer is of.
+def _symbols_by_key(keys: Iterable[str], markets: Sequence[Market]) -> dict[str, str]:
+    """Return the symbol that each key of an answer stands for.
 
-    After the listing, a pair's name is the key. Before, it is base + quote as we spell it (USDTUSD, XBTUSDQ), while the
-    key may have a prefix before either half (USDTZUSD, XXBTUSDQ). A key that would fit several pairs fits none.
+    With a listing, a market's name is the key. Without, the name is base + quote as we spell them (USDTUSD, XBTUSDQ),
+    while the key may have a prefix before either half (USDTZUSD, XXBTUSDQ). A key that fits several pairs is dropped.
     """
     by_name = {market.name: market.symbol for market in markets}
     found = {key: by_name[key] for key in keys if key in by_name}
@@ -146,7 +157,7 @@ def _without_prefixes(key: str) -> set[str]:
 
 
 def _respelled(name: str) -> str:
-    """Return the name with XBT for BTC: without base and quote it is asked for as written, and answered as XBT."""
+    """Return the name with XBT for BTC: a pair without base and quote is requested as BTC and answered as XBT."""
     for ours, theirs in _THEIR_NAMES.items():
         before, after = ours.upper(), theirs.upper()
         if name.startswith(before):
@@ -156,10 +167,10 @@ def _respelled(name: str) -> str:
     return name
 
 
-def _market(key: str, said: _Listed) -> Market:
-    base, _, quote = said.wsname.lower().partition("/")
+def _market(key: str, listed: _Listed) -> Market:
+    base, _, quote = listed.wsname.lower().partition("/")
     base, quote = _OUR_NAMES.get(base, base), _OUR_NAMES.get(quote, quote)
-    return Market(base + quote, key, said.status == "online", base, quote)
+    return Market.listed(key, base, quote, trading=listed.status == "online")
 
 
 def _raise_for(errors: Sequence[str], now: float) -> None:
@@ -168,9 +179,73 @@ def _raise_for(errors: Sequence[str], now: float) -> None:
             raise NotListed(error[:200])
         if throttled := _THROTTLED.match(error):
             raise RateLimited(error[:200], max(0.0, int(throttled[1]) - now))
-        if "limit exceeded" in error or "Too many requests" in error or "Temporary lockout" in error:
+        if any(text in error for text in _TOO_OFTEN):
             raise RateLimited(error[:200])
-        if error.startswith(("EService:Unavailable", "EService:Busy", "EService:Market in")):
+        if error.startswith(_CLOSED):
             raise Maintenance(error[:200])
         if error.startswith("E"):
             raise ExchangeHttpError(error[:200])
+
+
+_MICRO = 1_000_000
+_NO_NEWS = ("heartbeat", "status")
+
+
+class _PushedTicker(msgspec.Struct):
+    symbol: str
+    last: Decimal
+    volume: Decimal
+    timestamp: datetime | None = None
+
+
+class _Frame(msgspec.Struct):
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    method: str = ""
+    success: bool = True
+    error: str = ""
+    symbol: str = ""
+
+
+_frame = msgspec.json.Decoder(_Frame)
+_pushed_tickers = msgspec.json.Decoder(list[_PushedTicker])
+
+
+class KrakenPush(PushDialect):
+    """The WebSocket dialect."""
+
+    public_url = "wss://ws.kraken.com"
+    path = "/v2"
+    most_symbols = 200
+    most_together = 50
+    pause = 0.2
+
+    def spell(self, asset: Asset) -> str:
+        """Return BTC/USD."""
+        return joined_or_empty(asset, "/")
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return a subscribe message."""
+        return message({"method": "subscribe", "params": {"channel": "ticker", "symbol": names}})
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return an unsubscribe message."""
+        return message({"method": "unsubscribe", "params": {"channel": "ticker", "symbol": names}})
+
+    def read(self, frame: str) -> Sequence[News]:
+        """Read `{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":…,"volume":…,…}]}`."""
+        found = decode(_frame, frame)
+        if found.channel == "ticker":
+            return [_pushed(one) for one in decode(_pushed_tickers, found.data)]
+        if found.method and not found.success:
+            return (Refused(found.symbol, found.error[:200]),)
+        if found.method or found.channel in _NO_NEWS:
+            return ()
+        raise Undecodable(f"a message of channel {found.channel[:32]!r}")
+
+
+def _pushed(ticker: _PushedTicker) -> Pushed:
+    if ticker.timestamp is None:
+        return Pushed(ticker.symbol, ticker.last, ticker.volume, None, 0)
+    seconds = unix_seconds(ticker.timestamp)
+    return Pushed(ticker.symbol, ticker.last, ticker.volume, seconds, round(seconds * _MICRO))

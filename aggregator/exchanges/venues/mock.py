@@ -1,19 +1,19 @@
-"""The mock exchange's dialect: numbers as JSON numbers, time in seconds.
+"""The mock exchange of mock_exchange/: numbers are JSON numbers, times are seconds.
 
 `GET /mock/ticker/btcusdt` for one, `GET /mock/tickers?symbols=btcusdt,ethusdt` for up to a thousand.
 """
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
 
 import msgspec
 
-from aggregator.exchanges.dialect import Answer, Dialect, Market, Tickers, at_most, attempt, decode
+from aggregator.exchanges.decoding import at_most, by_symbol, decode
+from aggregator.exchanges.dialect import Answer, Dialect, Market, Request, Tickers
 from aggregator.models import Asset, Ticker
 
 
-class _Body(msgspec.Struct):
+class _Ticker(msgspec.Struct):
     symbol: str
     price: Decimal
     volume: Decimal
@@ -21,62 +21,48 @@ class _Body(msgspec.Struct):
 
 
 class _Batch(msgspec.Struct):
-    tickers: list[_Body]
+    tickers: list[_Ticker]
 
 
-class _Apart(msgspec.Struct):
-    """A batch of which one body is not as it should be: each is read by itself."""
-
+class _Rows(msgspec.Struct):
     tickers: list[msgspec.Raw]
 
 
-class _Named(msgspec.Struct):
-    symbol: str
-
-
-_one = msgspec.json.Decoder(_Body)
+_ticker = msgspec.json.Decoder(_Ticker)
 _batch = msgspec.json.Decoder(_Batch)
-_apart = msgspec.json.Decoder(_Apart)
-_name = msgspec.json.Decoder(_Named)
+_rows = msgspec.json.Decoder(_Rows)
 
 
 class Mock(Dialect):
-    """See mock_exchange/, which serves it."""
+    """The REST dialect. The mock has no public address and no rate limit."""
 
     public_url = ""
     most_symbols = 1000
 
     def name(self, asset: Asset) -> str:
-        """As we spell it."""
+        """Return our symbol."""
         return asset.symbol
 
-    def path(self, markets: Sequence[Market]) -> str:
-        """Return the path; symbols are a-z and 0-9 only, so there is nothing to quote."""
+    def request(self, markets: Sequence[Market]) -> Request:
+        """Ask for one ticker or several; our symbols are a-z and 0-9 only, so nothing has to be encoded."""
         if len(markets) == 1:
-            return f"/mock/ticker/{markets[0].symbol}"
-        return "/mock/tickers?symbols=" + ",".join(market.symbol for market in markets)
+            return Request(f"/mock/ticker/{markets[0].symbol}")
+        return Request("/mock/tickers?symbols=" + ",".join(market.symbol for market in markets))
 
     def parse(self, exchange: str, markets: Sequence[Market], answer: Answer) -> Tickers:
-        """Read `{"symbol":"btcusdt","price":79850.12,"volume":1234567.89,"timestamp":1696118400.123}`, or many of them.
+        """Read `{"symbol":"btcusdt","price":79850.12,"volume":1234567.89,"timestamp":1696118400.123}`.
 
-        Many come as `{"tickers":[…],"unknown":[…]}`.
+        Several come as `{"tickers":[…],"unknown":[…]}`. Where one of them is wrong, each is decoded by itself.
         """
+
+        def ticker(found: _Ticker) -> Ticker:
+            return Ticker(exchange, found.symbol, found.price, found.volume, found.timestamp)
+
         if len(markets) == 1:
-            return {markets[0].symbol: _ticker(exchange, decode(_one, answer.body))}
-        return _read_batch(exchange, answer.body, len(markets))
-
-
-def _ticker(exchange: str, said: _Body) -> Ticker:
-    return Ticker(exchange, said.symbol, said.price, said.volume, said.timestamp)
-
-
-def _read(exchange: str, raw: msgspec.Raw) -> Ticker:
-    return _ticker(exchange, decode(_one, raw))
-
-
-def _read_batch(exchange: str, body: bytes, asked: int) -> Tickers:
-    try:
-        return {said.symbol: _ticker(exchange, said) for said in at_most(_batch.decode(body).tickers, asked)}
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raws = at_most(decode(_apart, body).tickers, asked)
-        return {decode(_name, raw).symbol: attempt(partial(_read, exchange, raw)) for raw in raws}
+            return {markets[0].symbol: ticker(decode(_ticker, answer.body))}
+        try:
+            found = _batch.decode(answer.body).tickers
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            rows = decode(_rows, answer.body).tickers
+            return by_symbol(rows, len(markets), lambda row: ticker(decode(_ticker, row)))
+        return {one.symbol: ticker(one) for one in at_most(found, len(markets))}
