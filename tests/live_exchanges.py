@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
-from aggregator.runtime.exchanges import DIALECTS
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 

@@ -72,7 +72,7 @@ class Bucket(msgspec.Struct, frozen=True):
     burst: float
 
 
-# By our symbol: the ticker, or the error that the venue reports for this market. A symbol that is missing is not listed.
+# By our symbol: the ticker, or the error that the venue reports for this market. A missing symbol is not listed.
 Tickers = Mapping[str, Ticker | ExchangeError]
 
 

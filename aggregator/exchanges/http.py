@@ -142,7 +142,7 @@ class HttpExchange(GuardedExchange):
 
         Begins a cool-down where the headers ask for one. Raises ExchangeError.
         """
-        # encoded: the dialect has encoded the path already, and yarl's search for what to encode costs a fifth of a call
+        # encoded: the dialect has encoded the path, and yarl's search for more to encode costs a fifth of a call
         url = URL(self._base_url + request.path, encoded=True)
         timeout = self._http.timeout if seconds is None else aiohttp.ClientTimeout(total=seconds)
         try:
@@ -200,7 +200,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _read(read: Callable[[], T]) -> T:
-    """Return what the dialect reads. Any exception other than ExchangeError becomes Undecodable: the answer is wrong."""
+    """Return what the dialect reads; any exception but ExchangeError becomes Undecodable, as the answer is wrong."""
     try:
         return read()
     except ExchangeError:

@@ -17,7 +17,8 @@ import msgspec
 import psutil
 import pytest
 
-from tests.exchanges.venues.sockets import BinanceFeed, beside
+from tests.exchanges.venues.binance import BinanceFeed
+from tests.exchanges.venues.sockets import beside
 from tests.observability.test_metrics import EXPECTED
 from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer

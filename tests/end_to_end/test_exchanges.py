@@ -58,10 +58,10 @@ def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -
     assert left_out["kraken"]["detail"] == "not in its listing"
     calls = service.metric('price_exchange_requests_total{exchange="kraken"}')
     wait_for(lambda: service.metric('price_exchange_requests_total{exchange="kraken"}') > calls + 2, what="two more")
-    budget = Kraken.budget
-    assert budget is not None
+    bucket = Kraken.rate_limit
+    assert bucket is not None
     elapsed = time.monotonic() - started
-    assert len(venues["kraken"].asked) <= budget.burst + budget.a_second * (elapsed + 5)  # 5 for what was before
+    assert len(venues["kraken"].asked) <= bucket.burst + bucket.per_second * (elapsed + 5)  # 5 for what was before
     asked = [path for venue in venues.values() for path in venue.asked]
     assert not [path for path in asked if "NOSUCH" in path]
     assert not [path for path in venues["kraken"].asked if "ETH" in path]

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.exchanges.venues.base import Quote
-from tests.exchanges.venues.sockets import BinanceFeed, Feed, KrakenFeed, beside
+from tests.exchanges.venues.binance import BinanceFeed
+from tests.exchanges.venues.kraken import KrakenFeed
+from tests.exchanges.venues.sockets import Feed, beside
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 

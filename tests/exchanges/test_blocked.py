@@ -7,16 +7,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from aggregator.exchanges.http import HttpExchange, Session, session
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.models import LeftOut, Reason
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.exchanges import DIALECTS
+from tests.exchanges.calls import value
 from tests.exchanges.push.scene import running as pushing
 from tests.exchanges.push.scene import until
-from tests.exchanges.test_http import value
 from tests.exchanges.venues.base import Venue, running
 from tests.exchanges.venues.binance import BinanceVenue
 from tests.exchanges.venues.bybit import BybitVenue
-from tests.exchanges.venues.sockets import FEEDS
+from tests.exchanges.venues.servers import FEEDS
 from tests.parts.clock import Clock
 from tests.parts.examples import BTC, NOW
 
@@ -36,7 +36,7 @@ class Asked:
     def __init__(self, name: str, venue: Venue, http: Session) -> None:
         self.metrics = Metrics(CollectorRegistry())
         dialect = DIALECTS[name]()
-        dialect.budget = None
+        dialect.rate_limit = None
         self.exchange = HttpExchange(name, venue.url, dialect, http, self.metrics, 4, clock=Clock(), now=lambda: NOW)
 
     async def refusal(self) -> LeftOut:

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from aggregator.exchanges.dialect import Beat, News, Pushed, Refused
 from aggregator.exchanges.push.book import KINDS, Book
-from aggregator.exchanges.push.dialect import Beat, News, Pushed, Refused
 from aggregator.models import Clock, Ticker
 from tests.parts.examples import NOW
 

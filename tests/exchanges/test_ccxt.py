@@ -11,11 +11,13 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.venues.ccxt import CcxtExchange
 from aggregator.models import Clock, LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics
-from tests.exchanges.test_venues import ASSETS, BTC, NOWHERE, PAIRS
+from tests.exchanges.polled import ASSETS, BTC, NOWHERE
 from tests.exchanges.venues.base import Quote, Venue, running
+from tests.exchanges.venues.servers import SERVERS
 from tests.parts.clock import Clock as Hands
 from tests.parts.examples import NOW
 from tests.parts.process import ROOT
@@ -25,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("ccxt") is None, reason="ccxt, an extra, is not installed"),
 ]
 
+COMPARED = ("binance", "coinbase", "kraken", "okx", "bybit")  # ccxt need not know a later one
 LIBRARY = {"coinbase": "coinbaseexchange"}  # ccxt's name where it is not ours
 
 
@@ -38,18 +41,17 @@ class Both:
         self.theirs = theirs
 
 
-@pytest.fixture(params=PAIRS)
+@pytest.fixture(params=COMPARED)
 async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
-    """Open each in turn, without their allowances, which are in real seconds."""
+    """Open each in turn, without their rate limits, which are in real seconds."""
     name = str(request.param)
-    make, venue_of = PAIRS[name]
-    async with session(5) as http, running(venue_of(now=lambda: NOW)) as venue:
-        dialect, hands = make(), Hands()
-        dialect.budget = None
+    async with session(5) as http, running(SERVERS[name](now=lambda: NOW)) as venue:
+        dialect, hands = DIALECTS[name](), Hands()
+        dialect.rate_limit = None
         metrics = Metrics(CollectorRegistry())
         ours = HttpExchange(name, venue.url, dialect, http, metrics, 8, clock=hands, now=lambda: NOW)
         theirs = CcxtExchange(name, LIBRARY.get(name, name), venue.url, metrics, 8, 5.0, None, hands, lambda: NOW)
-        theirs._allowance = None
+        theirs._rate_limiter = None
         assert await ours.read_listing() is None
         assert await theirs.read_listing() is None
         yield Both(name, venue, ours, theirs)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.exchanges.converting import ConvertingExchange
+from aggregator.exchanges.wrapped import ConvertingExchange
 from aggregator.models import Asset, LeftOut, Price, Reason, Ticker, Tier
 from aggregator.prices.conversion import Conversions
 from aggregator.prices.tiers import Catalog

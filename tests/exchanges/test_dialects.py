@@ -1,4 +1,4 @@
-"""The dialects: the path and the parse of each exchange, as tables.
+"""The dialects: the request and the parse of each venue, as tables.
 
 The bodies of Binance, Coinbase and Kraken are made up after their public documentation; none was captured live.
 """
@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.dialect import Answer, Dialect, Market
+from aggregator.exchanges.dialect import Answer, Dialect, Market, Request
 from aggregator.exchanges.venues.binance import Binance
 from aggregator.exchanges.venues.bybit import Bybit
 from aggregator.exchanges.venues.coinbase import Coinbase
@@ -63,9 +63,9 @@ KRAKEN_BODY = (
         (Kraken(), BARE, "/0/public/Ticker?pair=BTCUSDT"),
     ],
 )
-def test_the_path(dialect: Dialect, asset: Asset, path: str) -> None:
+def test_the_request(dialect: Dialect, asset: Asset, path: str) -> None:
     """One symbol, one path, in the exchange's own spelling."""
-    assert dialect.path([Market(asset.symbol, dialect.name(asset))]) == path
+    assert dialect.request([Market(asset.symbol, dialect.name(asset))]) == Request(path)
 
 
 @pytest.mark.parametrize("dialect", [Coinbase(), Okx()])
@@ -79,7 +79,7 @@ def test_a_name_leads_nowhere_else() -> None:
     """It comes from the exchange's listing, and goes into a path as it is."""
     evil = Market("btcusdt", "../../x?y=1&z,é")
     for dialect in (Binance(), Coinbase(), Kraken(), Okx(), Bybit()):
-        assert "..%2F..%2Fx%3Fy%3D1%26z%2C%C3%A9" in dialect.path([evil])
+        assert "..%2F..%2Fx%3Fy%3D1%26z%2C%C3%A9" in dialect.request([evil]).path
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def batch(*bodies: bytes) -> Answer:
 
 def test_many_symbols_in_one_call() -> None:
     """One path for all; who is not in the answer is not listed."""
-    assert Mock().path([PAIR, OTHER]) == "/mock/tickers?symbols=btcusdt,ethusdt"
+    assert Mock().request([PAIR, OTHER]).path == "/mock/tickers?symbols=btcusdt,ethusdt"
     tickers = Mock().parse("x", [PAIR, OTHER], batch(MOCK_BODY))
     assert tickers == Mock().parse("x", [PAIR], Answer(MOCK_BODY))
 

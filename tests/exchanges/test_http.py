@@ -2,37 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import RawTestServer
-from prometheus_client import CollectorRegistry
 
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.venues.coinbase import Coinbase
 from aggregator.exchanges.venues.mock import Mock
-from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
+from aggregator.models import LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics
+from tests.exchanges.calls import MANY, UNLISTED, fetch_each, raw_server, reason, value
 from tests.parts.examples import BTC, ETH
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port
 
 pytestmark = pytest.mark.real
 
-UNLISTED = Asset("nosuchcoin", "", "", Tier.COLD, 3)
 # A ticker with three thousand lists inside each other in a field nobody asked for: decoders give up in their own way.
 NESTED_BODY = b'{"x":' + b"[" * 3000 + b"]" * 3000 + b',"symbol":"btcusdt","price":1,"volume":1,"timestamp":1}'
 NESTED = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(NESTED_BODY) + NESTED_BODY
-MANY = [Asset(symbol, "", "", Tier.COLD, 0) for symbol in ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt")]
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    """Return metrics of its own for each test."""
-    return Metrics(CollectorRegistry())
 
 
 @pytest.fixture
@@ -40,46 +28,6 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session with a short timeout."""
     async with session(0.5) as opened:
         yield opened
-
-
-@pytest.fixture
-def exchange(market: Market, http: aiohttp.ClientSession, metrics: Metrics) -> HttpExchange:
-    """Return the first mock exchange as the service sees it."""
-    return HttpExchange("exchange1", market.exchanges["exchange1"].url, Mock(), http, metrics, 4)
-
-
-def value(metrics: Metrics, name: str, **labels: str) -> float:
-    """Return a series' value, 0 when it is not there."""
-    return metrics.registry.get_sample_value(name, labels) or 0.0
-
-
-async def fetch_each(exchange: HttpExchange, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-    """Fetch side by side, each asset in a call of its own."""
-    answers = await asyncio.gather(*(exchange.fetch([asset]) for asset in assets))
-    return {symbol: answer for found in answers for symbol, answer in found.items()}
-
-
-async def reason(exchange: HttpExchange, asset: Asset = BTC) -> Reason:
-    """Fetch where there is nothing to be had and return why."""
-    answer = (await exchange.fetch([asset]))[asset.symbol]
-    assert isinstance(answer, LeftOut), answer
-    return answer.reason
-
-
-@asynccontextmanager
-async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]:
-    """Serve these very bytes to every request."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        if close:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics: Metrics) -> None:
@@ -224,81 +172,6 @@ async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused
         assert await reason(exchange) is Reason.BREAKER_OPEN
     for _ in hanging:
         exchange._slots.release()
-
-
-async def test_a_batch_is_one_call(exchange: HttpExchange, metrics: Metrics) -> None:
-    """Six assets, one request; who is not in the answer is not listed, which is no error of the call."""
-    answers = await exchange.fetch([*MANY, UNLISTED])
-    assert [symbol for symbol, answer in answers.items() if isinstance(answer, Ticker)] == [one.symbol for one in MANY]
-    assert answers["nosuchcoin"] == LeftOut("exchange1", Reason.NOT_LISTED, "not in the answer")
-    assert value(metrics, "price_exchange_requests_total", exchange="exchange1") == 1
-    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="not_listed") == 0
-
-
-async def test_a_batch_that_fails_has_one_reason_for_all(
-    market: Market, exchange: HttpExchange, metrics: Metrics
-) -> None:
-    """It counts once, for the breaker as in the metrics."""
-    market.exchanges["exchange1"].faults(error_rate=1, status=503)
-    answers = await exchange.fetch(MANY)
-    assert [one.reason for one in answers.values() if isinstance(one, LeftOut)] == [Reason.HTTP_ERROR] * len(MANY)
-    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="http_error") == 1
-    assert exchange.breaker_state == "closed"
-
-
-def test_the_smaller_bound_counts(http: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """A batch is what the dialect takes, or less if the settings say so."""
-    assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4).batch == 1000
-    assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4, batch=7).batch == 7
-    assert HttpExchange("x", "http://127.0.0.1:1", Coinbase(), http, metrics, 4, batch=7).batch == 1
-
-
-class Strict:
-    """An exchange that refuses a whole batch for one symbol it does not know; a stand-in, as the mock never does."""
-
-    def __init__(self, *unknown: str) -> None:
-        self.unknown = set(unknown)
-        self.asked: list[list[str]] = []
-
-    async def answer(self, request: web.BaseRequest) -> web.Response:
-        """Answer for one or many symbols."""
-        single = request.path.rpartition("/")[2]
-        symbols = request.query["symbols"].split(",") if "symbols" in request.query else [single]
-        self.asked.append(symbols)
-        if self.unknown & set(symbols):
-            return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
-        bodies = [{"symbol": symbol, "price": 1, "volume": 1, "timestamp": 1} for symbol in symbols]
-        return web.json_response({"tickers": bodies} if "symbols" in request.query else bodies[0])
-
-
-@pytest.fixture
-async def strict() -> AsyncIterator[tuple[Strict, str]]:
-    """Serve it."""
-    strict = Strict("coin3", "coin6")
-    server = RawTestServer(strict.answer)
-    await server.start_server()
-    yield strict, str(server.make_url("/"))
-    await server.close()
-
-
-async def test_a_bad_symbol_in_a_batch_costs_only_itself(
-    http: aiohttp.ClientSession, metrics: Metrics, strict: tuple[Strict, str]
-) -> None:
-    """Where the whole batch is refused for it, it is found by halves; the next batch goes without it."""
-    server, url = strict
-    exchange = HttpExchange("strict", url, Mock(), http, metrics, 4)
-    coins = [Asset(f"coin{number}", "", "", Tier.COLD, number) for number in range(8)]
-    for _ in range(2):
-        answers = await exchange.fetch(coins)
-        assert [symbol for symbol, one in answers.items() if isinstance(one, LeftOut)] == ["coin3", "coin6"]
-        assert len(answers) == 8
-    good = [coin.symbol for coin in coins if coin.symbol not in server.unknown]
-    assert sorted(server.asked[-3:], key=len) == [["coin3"], ["coin6"], good]
-    assert exchange.breaker_state == "closed"
-    server.unknown.clear()
-    for _ in range(2):  # listed now: found so when asked alone, and part of the batch again
-        assert all(isinstance(one, Ticker) for one in (await exchange.fetch(coins)).values())
-    assert server.asked[-1] == [coin.symbol for coin in coins]
 
 
 def count_connections(http: aiohttp.ClientSession) -> Callable[[], int]:

@@ -10,24 +10,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.dialect import Bucket, Dialect, Limit, Market, Tickers
+from aggregator.exchanges.dialect import Bucket, Dialect, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.rate_limit import RateLimiter
+from aggregator.exchanges.registry import DIALECTS, VENUES, Limit
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.exchanges import DIALECTS
+from tests.exchanges.venues.servers import SERVERS
 from tests.parts.virtual_time import run
 
-LIMITED = {name: make() for name, make in DIALECTS.items() if make().budget is not None}
-DOCUMENTED = {  # from the pages that the dialects name
-    "binance": (Limit(6000, 60),),
-    "coinbase": (Limit(15, 1), Limit(615, 60)),
-    "kraken": (Limit(1, 1),),
-    "okx": (Limit(20, 2),),
-    "bybit": (Limit(600, 5),),
-}
-OLD_OKX = Bucket(10, 20, (Limit(20, 2),))  # 20 at once, and 10 a second beside
+LIMITED = {name: make() for name, make in DIALECTS.items() if make().rate_limit is not None}
+OLD_OKX = Bucket(10, 20)  # 20 at once, and 10 a second beside
 
 
 class Wave(msgspec.Struct, frozen=True):
@@ -43,13 +37,13 @@ class Wave(msgspec.Struct, frozen=True):
 class Timed(GuardedExchange):
     """The real guard and limiter; calls are not sent, but remembered with the time at which they would be."""
 
-    def __init__(self, dialect: Dialect, budget: Bucket, slots: int) -> None:
+    def __init__(self, dialect: Dialect, bucket: Bucket, slots: int) -> None:
         self.sent: list[tuple[float, float]] = []  # when, and what it costs
         self.answer = 0.0
         self._dialect = dialect
         self._listing_cost = dialect.listing_cost
         self._loop = asyncio.get_running_loop()
-        super().__init__("x", Metrics(CollectorRegistry()), slots, dialect.most_symbols, budget, clock=self._loop.time)
+        super().__init__("x", Metrics(CollectorRegistry()), slots, dialect.most_symbols, bucket, clock=self._loop.time)
 
     def _name_of(self, asset: Asset) -> str:
         return asset.symbol
@@ -67,9 +61,9 @@ class Timed(GuardedExchange):
         return ()
 
 
-async def sent(dialect: Dialect, budget: Bucket, slots: int, waves: Sequence[Wave]) -> list[tuple[float, float]]:
+async def sent(dialect: Dialect, bucket: Bucket, slots: int, waves: Sequence[Wave]) -> list[tuple[float, float]]:
     """Return what is sent of these waves, and when."""
-    exchange = Timed(dialect, budget, slots)
+    exchange = Timed(dialect, bucket, slots)
     tasks: list[asyncio.Task[object]] = []
     for wave in sorted(waves, key=lambda one: one.at):
         await asyncio.sleep(max(0.0, wave.at - asyncio.get_running_loop().time()))
@@ -110,11 +104,11 @@ def waves(limit: Limit) -> st.SearchStrategy[list[Wave]]:
 @pytest.mark.parametrize("name", LIMITED)
 def test_the_bucket_fits_into_what_is_documented(name: str) -> None:
     """Burst and refill of the worst window, in whole tokens; and the largest call fits into the bucket."""
-    budget = LIMITED[name].budget
-    assert budget is not None
-    assert budget.limits == DOCUMENTED[name]
-    for limit in budget.limits:
-        assert math.floor(budget.burst + budget.a_second * limit.seconds) <= limit.most
+    bucket, limits = LIMITED[name].rate_limit, VENUES[name].limits
+    assert bucket is not None
+    assert limits == tuple(Limit(*documented) for documented in SERVERS[name].documented_limits)
+    for limit in limits:
+        assert math.floor(bucket.burst + bucket.per_second * limit.seconds) <= limit.most
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -123,10 +117,10 @@ def test_the_bucket_fits_into_what_is_documented(name: str) -> None:
 def test_no_window_holds_more_than_is_documented(name: str, data: st.DataObject) -> None:
     """Hot, cold and listing calls, at once or spread, with few slots or many, answered at once or late."""
     dialect = LIMITED[name]
-    assert dialect.budget is not None
-    limit = data.draw(st.sampled_from(dialect.budget.limits))
+    assert dialect.rate_limit is not None
+    limit = data.draw(st.sampled_from(VENUES[name].limits or ()))
     slots = data.draw(st.sampled_from([1, 8, 64]))
-    calls = run(sent(dialect, dialect.budget, slots, data.draw(waves(limit))))
+    calls = run(sent(dialect, dialect.rate_limit, slots, data.draw(waves(limit))))
     assert calls
     assert most(calls, limit.seconds) <= limit.most + 1e-6
 
@@ -135,11 +129,11 @@ def test_no_window_holds_more_than_is_documented(name: str, data: st.DataObject)
 def test_a_flood_keeps_the_limit(name: str) -> None:
     """Half as much again as the limit, wanted at once, twice within a window."""
     dialect = LIMITED[name]
-    assert dialect.budget is not None
-    for limit in dialect.budget.limits:
+    assert dialect.rate_limit is not None
+    for limit in VENUES[name].limits or ():
         calls = math.ceil(min(1.5 * limit.most, 900))
         flood = [Wave(at, calls, hot=True, answer=0, listing=name == "binance") for at in (0, limit.seconds / 2)]
-        seen = run(sent(dialect, dialect.budget, 64, flood))
+        seen = run(sent(dialect, dialect.rate_limit, 64, flood))
         assert 0.05 * limit.most <= most(seen, limit.seconds) <= limit.most
 
 
@@ -158,14 +152,14 @@ def test_any_bucket_lets_through_its_burst_and_refill(
     """The sum that the dialects' limits are made by holds of the limiter itself, both of its parts together."""
     taken: list[tuple[float, float]] = []
 
-    async def take(allowance: RateLimiter, cost: float, *, is_hot: bool) -> None:
-        await allowance.wait_turn(cost, hot=is_hot)
-        await allowance.acquire(cost)
+    async def take(limiter: RateLimiter, cost: float, *, is_hot: bool) -> None:
+        await limiter.wait_for_share(cost, hot=is_hot)
+        await limiter.acquire(cost)
         taken.append((asyncio.get_running_loop().time(), cost))
 
     async def take_all() -> None:
-        allowance = RateLimiter(Bucket(rate, burst), patience=1e6)
-        await asyncio.gather(*(take(allowance, cost, is_hot=one) for cost, one in zip(costs, hot, strict=False)))
+        limiter = RateLimiter(Bucket(rate, burst), patience=1e6)
+        await asyncio.gather(*(take(limiter, cost, is_hot=one) for cost, one in zip(costs, hot, strict=False)))
 
     run(take_all())
     assert len(taken) == len(costs)
@@ -181,8 +175,8 @@ def test_a_bucket_of_the_whole_limit_would_be_seen() -> None:
 def test_calls_that_waited_for_a_slot_are_not_sent_together() -> None:
     """While an exchange hangs on every slot, tokens are not handed out in advance."""
     okx = LIMITED["okx"]
-    assert okx.budget is not None
+    assert okx.rate_limit is not None
     hanging = [Wave(0, 4, hot=True, answer=4), *(Wave(0.5 * number, 4, hot=True, answer=0) for number in range(1, 8))]
-    calls = run(sent(okx, okx.budget, 4, hanging))
+    calls = run(sent(okx, okx.rate_limit, 4, hanging))
     assert len(calls) > 10
     assert most(calls, 2) <= 20

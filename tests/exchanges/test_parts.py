@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aggregator.errors import Undecodable
 from aggregator.exchanges.parts import PART, parts
-from aggregator.runtime.exchanges import DIALECTS
+from aggregator.exchanges.registry import DIALECTS
 
 SIZE = 50
 texts = st.text(st.sampled_from('ab"\\{}[],: \u00e9\U0001f600'), max_size=8)
@@ -70,7 +70,7 @@ def test_a_long_list_is_cut() -> None:
     assert max(map(len, found)) < 2 * PART
 
 
-@pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if dialect().listing])
+@pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if dialect().listing is not None])
 def test_every_venue_with_a_listing_says_where_its_markets_are(name: str) -> None:
     """A listing that is longer than a part would be refused otherwise."""
-    assert DIALECTS[name]().listed_in is not None
+    assert DIALECTS[name]().listing_start is not None

@@ -7,24 +7,24 @@ import pytest
 from aggregator.errors import RateLimited
 from aggregator.exchanges.dialect import Bucket
 from aggregator.exchanges.rate_limit import RateLimiter
+from aggregator.exchanges.registry import DIALECTS
 from aggregator.prices.refresher import seconds_together
-from aggregator.runtime.exchanges import DIALECTS
 from tests.parts.scripted import ScriptedExchange
 
 SLOW = Bucket(0.001, 8)  # a token every thousand seconds: what is in the bucket is all there is
 
 
-async def take(allowance: RateLimiter, cost: float, *, hot: bool) -> None:
+async def take(limiter: RateLimiter, cost: float, *, hot: bool) -> None:
     """Wait for the turn and the tokens of one call."""
-    await allowance.wait_turn(cost, hot=hot)
-    await allowance.acquire(cost)
+    await limiter.wait_for_share(cost, hot=hot)
+    await limiter.acquire(cost)
 
 
-async def taken(allowance: RateLimiter, cost: float, *, hot: bool) -> int:
+async def taken(limiter: RateLimiter, cost: float, *, hot: bool) -> int:
     """Take until there is nothing; return how many calls that were."""
     for calls in range(100):
         try:
-            await take(allowance, cost, hot=hot)
+            await take(limiter, cost, hot=hot)
         except RateLimited:
             return calls
     return 100
@@ -32,10 +32,10 @@ async def taken(allowance: RateLimiter, cost: float, *, hot: bool) -> int:
 
 async def test_no_more_than_the_burst_and_then_a_reason() -> None:
     """The wait is bounded, and what it ends in says whose limit it was."""
-    allowance = RateLimiter(SLOW, patience=0.01)
-    assert await taken(allowance, 1, hot=True) == 8
-    with pytest.raises(RateLimited, match=r"^within its own limit, no turn in 0.01 s$"):
-        await allowance.acquire(1)
+    limiter = RateLimiter(SLOW, patience=0.01)
+    assert await taken(limiter, 1, hot=True) == 8
+    with pytest.raises(RateLimited, match=r"^our own rate limit: no token within 0.01 s$"):
+        await limiter.acquire(1)
 
 
 async def test_weights_count() -> None:
@@ -45,43 +45,43 @@ async def test_weights_count() -> None:
 
 async def test_cold_work_leaves_some_for_hot_assets() -> None:
     """However much of it there is, and however long it has been waiting."""
-    allowance = RateLimiter(SLOW, patience=0.01)
-    assert await taken(allowance, 1, hot=False) == 6
-    crowd = [asyncio.create_task(taken(allowance, 1, hot=False)) for _ in range(50)]
-    assert await taken(allowance, 1, hot=True) == 2
+    limiter = RateLimiter(SLOW, patience=0.01)
+    assert await taken(limiter, 1, hot=False) == 6
+    crowd = [asyncio.create_task(taken(limiter, 1, hot=False)) for _ in range(50)]
+    assert await taken(limiter, 1, hot=True) == 2
     assert sum(await asyncio.gather(*crowd)) == 0
 
 
 async def test_a_turn_comes() -> None:
     """Who waits within the bounds is served as the bucket fills."""
-    allowance = RateLimiter(Bucket(50, 2), patience=10)
-    await asyncio.gather(*(allowance.acquire(1) for _ in range(12)))
+    limiter = RateLimiter(Bucket(50, 2), patience=10)
+    await asyncio.gather(*(limiter.acquire(1) for _ in range(12)))
 
 
 async def test_who_gives_up_waiting_takes_nothing() -> None:
     """A call cancelled in the queue leaves its token to the next."""
-    allowance = RateLimiter(Bucket(20, 2), patience=10)
+    limiter = RateLimiter(Bucket(20, 2), patience=10)
     for _ in range(2):
-        await allowance.acquire(1)
-    waiting = [asyncio.create_task(allowance.acquire(1)) for _ in range(20)]
+        await limiter.acquire(1)
+    waiting = [asyncio.create_task(limiter.acquire(1)) for _ in range(20)]
     await asyncio.sleep(0)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     async with asyncio.timeout(10):
-        await allowance.acquire(1)
+        await limiter.acquire(1)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_call_fits_into_the_bucket(name: str) -> None:
     """Also into the part for what is not hot; the largest call, and the listing's."""
     dialect = DIALECTS[name]()
-    if dialect.budget is None:
+    if dialect.rate_limit is None:
         assert name == "mock"
     else:
-        allowance = RateLimiter(dialect.budget)
+        limiter = RateLimiter(dialect.rate_limit)
         most = max(dialect.listing_cost, dialect.cost(1), dialect.cost(dialect.most_symbols))
-        assert most <= min(allowance._not_hot.max_rate, allowance._all.max_rate)
+        assert most <= min(limiter._not_hot.max_rate, limiter._all.max_rate)
 
 
 @pytest.mark.parametrize(("allowed", "seconds"), [([], 1), ([None, 50.0], 1), ([None, 50.0, 1.0], 4), ([0.5], 8)])

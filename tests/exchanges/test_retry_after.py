@@ -14,7 +14,7 @@ from aggregator.exchanges.venues.kraken import Kraken
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics
-from tests.exchanges.test_http import raw_server, value
+from tests.exchanges.calls import raw_server, value
 from tests.parts.clock import Clock
 from tests.parts.examples import BTC, NOW
 from tests.parts.exchanges import Market

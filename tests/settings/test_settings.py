@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from aggregator.exchanges.dialect import Dialect
-from aggregator.exchanges.targets import DIALECTS as NAMES
-from aggregator.exchanges.targets import PUSHING as PUSHING_NAMES
+from aggregator.exchanges.registry import DIALECTS, PUSHING
 from aggregator.exchanges.targets import ExchangeTarget, exchange_targets
 from aggregator.models import Tier
-from aggregator.runtime.exchanges import DIALECTS, PUSHING
+from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError, load, service_variables
 from aggregator.settings.urls import DynamoTarget, SqliteTarget, history_target
 
@@ -258,7 +257,7 @@ def test_a_dialect_alone_means_its_public_address() -> None:
     assert exchange_targets("binance,coinbase,kraken") == [
         ExchangeTarget(name, name, "") for name in ("binance", "coinbase", "kraken")
     ]
-    assert all(DIALECTS[name]().public_url.startswith("https://") for name in NAMES if name != "mock")
+    assert all(DIALECTS[name]().public_url.startswith("https://") for name in DIALECTS if name != "mock")
 
 
 def test_which_exchanges_push() -> None:
@@ -301,8 +300,10 @@ def test_exchanges_through_ccxt() -> None:
 
 
 def test_every_dialect_the_settings_know_is_there() -> None:
-    """And the other way round; each is a dialect."""
-    assert set(NAMES) == set(DIALECTS)
-    assert set(PUSHING_NAMES) == set(PUSHING)
+    """Each is a dialect, and the settings name each; those that push can be named with +ws."""
+    described = str(Settings.model_fields["exchanges"].description)
+    assert f"({', '.join(DIALECTS)})" in described
+    assert exchange_targets(",".join(f"{name}={name}+http://127.0.0.1:1" for name in DIALECTS))
+    assert exchange_targets(",".join(f"{name}+ws" for name in PUSHING))
     dialects: list[Dialect] = [make() for make in DIALECTS.values()]
-    assert all(dialect.path for dialect in dialects)
+    assert all(dialect.request for dialect in dialects)

@@ -7,7 +7,9 @@ import pytest
 
 from tests.end_to_end.doctor.report import Report, ran
 from tests.exchanges.venues.base import Quote
-from tests.exchanges.venues.sockets import BinanceFeed, KrakenFeed, beside
+from tests.exchanges.venues.binance import BinanceFeed
+from tests.exchanges.venues.kraken import KrakenFeed
+from tests.exchanges.venues.sockets import beside
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port
 

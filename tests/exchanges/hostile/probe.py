@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
+from aggregator.exchanges.registry import DIALECTS, PUSHING
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, LeftOut, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.exchanges import DIALECTS, PUSHING
 from aggregator.runtime.tuning import settle_memory
 
 _TIMEOUT = 1.0  # seconds; half the default of the setting, as a flood is the same in the second one

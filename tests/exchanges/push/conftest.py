@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.exchanges.push.scene import Scene, running, until
-from tests.exchanges.venues.sockets import FEEDS
+from tests.exchanges.venues.servers import FEEDS
 
 
 @pytest.fixture(params=list(FEEDS))

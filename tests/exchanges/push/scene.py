@@ -11,15 +11,16 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.exchanges import trouble
 from aggregator.exchanges.http import HttpExchange, session
-from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
+from aggregator.exchanges.registry import DIALECTS, PUSHING
+from aggregator.exchanges.wrapped import PushedExchange
 from aggregator.models import Asset, Ticker, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.exchanges import DIALECTS, PUSHING
-from tests.exchanges.test_http import value
-from tests.exchanges.venues.sockets import FEEDS, opened
+from tests.exchanges.calls import value
+from tests.exchanges.venues.servers import FEEDS
 from tests.exchanges.venues.sockets import Feed as Pushing
+from tests.exchanges.venues.sockets import opened
 
 BTC = Asset("btcusdt", "btc", "usdt", Tier.HOT, 1)
 ETH = Asset("ethusdt", "eth", "usdt", Tier.HOT, 2)

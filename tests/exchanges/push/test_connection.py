@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
+from aggregator.exchanges.registry import PUSHING
 from aggregator.observability.metrics import Metrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.runtime.exchanges import PUSHING
 from tests.exchanges.push.scene import BTC, running, until
-from tests.exchanges.venues.sockets import FEEDS
+from tests.exchanges.venues.servers import FEEDS
 from tests.parts.ports import free_port
 
 pytestmark = pytest.mark.real
@@ -26,7 +26,7 @@ async def test_a_refused_handshake_is_heeded() -> None:
     venue.handshake, venue.retry_after = 429, "30"
     async with running("binance", venue=venue) as scene:
         await until(lambda: scene.count("lost") == 1)
-        assert 29 < scene.feed._quiet.seconds <= 30
+        assert 29 < scene.feed._cooldown.seconds <= 30
         assert scene.told() == "is polled, as its feed has fallen back: rate_limited: HTTP 429"
         assert await scene.is_polled()
         assert scene.count("lost") == 1

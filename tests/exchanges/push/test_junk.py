@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from aggregator.exchanges.push.socket import MOST_BYTES
-from aggregator.runtime.exchanges import PUSHING
+from aggregator.exchanges.registry import PUSHING
 from tests.exchanges.push.scene import BTC, DOGE, Scene, until
 
 pytestmark = pytest.mark.real

@@ -7,9 +7,9 @@ import pytest
 
 from aggregator.api.exchanges import shown
 from aggregator.models import Clock, Ticker
+from tests.exchanges.calls import value
 from tests.exchanges.push.scene import BTC, DOGE, ETH, INTERVAL, SECONDS, Scene, running, until
-from tests.exchanges.test_http import value
-from tests.exchanges.venues.sockets import KrakenFeed
+from tests.exchanges.venues.kraken import KrakenFeed
 
 pytestmark = pytest.mark.real
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from aggregator.exchanges.push.dialect import Shutdown
-from aggregator.exchanges.venues.binance_ws import BinancePush
+from aggregator.exchanges.dialect import Shutdown
+from aggregator.exchanges.venues.binance import BinancePush
 from tests.exchanges.push.scene import running, until
 
 pytestmark = pytest.mark.real

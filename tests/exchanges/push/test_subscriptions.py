@@ -2,10 +2,10 @@
 
 import pytest
 
+from aggregator.exchanges.registry import PUSHING
 from aggregator.models import Asset, Tier
-from aggregator.runtime.exchanges import PUSHING
 from tests.exchanges.push.scene import BTC, DOGE, ETH, Scene, running, until
-from tests.exchanges.venues.sockets import FEEDS
+from tests.exchanges.venues.servers import FEEDS
 
 pytestmark = pytest.mark.real
 

@@ -43,6 +43,8 @@ class Venue:
     """One exchange. `quotes`, by our symbol, may be changed while it runs; `fault` answers in its place if it wants."""
 
     pages: ClassVar[Sequence[str]]  # of the exchange's documentation
+    documented_limits: ClassVar[Sequence[tuple[float, float]]]  # from these pages: calls or weight, in any seconds
+    cooldown = 1.0  # seconds that `too_often` asks for; 1 where it does not tell
 
     def __init__(self, quotes: Sequence[Quote] = QUOTES, now: Callable[[], float] = time.time) -> None:
         self.quotes: dict[str, Quote] = {quote.symbol: quote for quote in quotes}

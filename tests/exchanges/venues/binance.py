@@ -12,6 +12,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from tests.exchanges.venues.base import Quote, Venue, rows
+from tests.exchanges.venues.sockets import Feed
 
 _DAY = 86_400_000
 
@@ -25,6 +26,8 @@ class BinanceVenue(Venue):
         "https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits",
         "https://developers.binance.com/docs/binance-spot-api-docs/errors",
     )
+    documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((6000, 60),)
+    cooldown = 23.0
     limit = 6000
     used = 0
 
@@ -136,3 +139,36 @@ class BinanceVenue(Venue):
         """Answer, saying how much weight is used."""
         self.used += weight
         return rows(body, {"X-MBX-USED-WEIGHT": str(self.used), "X-MBX-USED-WEIGHT-1M": str(self.used)}, status)
+
+
+class BinanceFeed(Feed):
+    """Receipts with a result of null; a pair that it does not trade is taken, and never heard of.
+
+    Written from:
+    - https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (combined streams, individual symbol
+      ticker streams, error messages)
+    """
+
+    polled = BinanceVenue
+    push_path = "/stream"
+
+    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
+        """SUBSCRIBE and UNSUBSCRIBE."""
+        names = [str(name).removesuffix("@ticker") for name in asked["params"]]  # type: ignore[attr-defined]  # a list
+        wanted = self.wanted[socket]
+        if asked["method"] == "SUBSCRIBE":
+            wanted += [name for name in names if name not in self.unlisted]
+        else:
+            wanted[:] = [name for name in wanted if name not in names]
+        await socket.send_str(json.dumps({"result": None, "id": asked["id"]}))
+
+    def ticker(self, name: str, kind: str) -> str:  # noqa: ARG002  # they have no kinds here
+        """Wrap 24hrTicker as the combined stream does."""
+        millis = int(self.now() * 1000)
+        return (
+            f'{{"stream":"{name}@ticker","data":{{"e":"24hrTicker","E":{millis},"s":"{name.upper()}","p":"0.0015",'
+            f'"P":"250.00","w":"0.0018","x":"0.0009","c":"{self.price_of(name)}","Q":"10","b":"0.0024","B":"10",'
+            f'"a":"0.0026",'
+            f'"A":"100","o":"0.0010","h":"0.0025","l":"0.0010","v":"{self.volume}","q":"18","O":{millis - 86400000},'
+            f'"C":{millis},"F":0,"L":{self.trades},"n":18151}}}}'
+        )

@@ -18,6 +18,8 @@ class BybitVenue(Venue):
         "https://bybit-exchange.github.io/docs/v5/rate-limit",
         "https://bybit-exchange.github.io/docs/v5/error",
     )
+    documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((600, 5),)
+    cooldown = 3.0
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what it serves."""

@@ -1,5 +1,6 @@
 """Coinbase Exchange, after its documentation. One product a call; times are RFC 3339 with microseconds."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from tests.exchanges.venues.base import Quote, Venue, rows
+from tests.exchanges.venues.sockets import Feed
 
 
 class CoinbaseVenue(Venue):
@@ -20,6 +22,7 @@ class CoinbaseVenue(Venue):
         "https://docs.cdp.coinbase.com/exchange/rest-api/requests",
         "https://docs.cdp.coinbase.com/exchange/rest-api/rate-limits",
     )
+    documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((15, 1), (615, 60))
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what it serves."""
@@ -107,3 +110,55 @@ class CoinbaseVenue(Venue):
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """HTTP 503."""
         return rows({"message": "ServiceUnavailable"}, status=503)
+
+
+class CoinbaseFeed(Feed):
+    """A ticker when asked for and at every trade; heartbeats with the newest trade. A wrong product spoils a call.
+
+    Written from:
+    - https://docs.cdp.coinbase.com/exchange/websocket-feed/overview and .../channels (ticker, heartbeat, errors)
+    """
+
+    polled = CoinbaseVenue
+
+    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
+        """Subscribe and unsubscribe."""
+        names: list[str] = asked["product_ids"]  # type: ignore[assignment]  # a list
+        wanted = self.wanted[socket]
+        bad = next((name for name in names if name in self.unlisted), None)
+        if bad is not None:
+            reason = f"{bad} is not a valid product"
+            await socket.send_str(json.dumps({"type": "error", "message": "Failed to subscribe", "reason": reason}))
+            return
+        if asked["type"] == "subscribe":
+            wanted += names
+        else:
+            wanted[:] = [name for name in wanted if name not in names]
+        channels = [{"name": name, "product_ids": wanted} for name in ("ticker", "heartbeat")]
+        await socket.send_str(json.dumps({"type": "subscriptions", "channels": channels}))
+        if asked["type"] == "subscribe" and not self.beats_only:
+            self.lose_tickers = False
+            for name in names:
+                await socket.send_str(self.ticker(name, "snapshot"))
+
+    def ticker(self, name: str, kind: str, trade: int = 0) -> str:  # noqa: ARG002  # they have no kinds here
+        """Return a ticker message; the sequence is that of all that happens, far ahead of the trades."""
+        trade = trade or self.trades
+        return (
+            f'{{"type":"ticker","sequence":{trade * 37},"product_id":"{name}","price":"{self.price_of(name)}",'
+            f'"open_24h":"1310.79","volume_24h":"{self.volume}","low_24h":"1280.52","high_24h":"1313.8",'
+            '"volume_30d":"245532.79269678","best_bid":"1285.04","best_bid_size":"0.46688654","best_ask":"1285.27",'
+            f'"best_ask_size":"1.56637040","side":"buy","time":"{self.stamp()}","trade_id":{trade},"last_size":"11.4"}}'
+        )
+
+    def beat(self, name: str) -> str:
+        """Return a heartbeat message."""
+        return json.dumps(
+            {
+                "type": "heartbeat",
+                "last_trade_id": self.trades,
+                "product_id": name,
+                "sequence": self.trades * 37,
+                "time": self.stamp(),
+            }
+        )

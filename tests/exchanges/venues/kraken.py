@@ -4,6 +4,7 @@ Of several pairs, one that is unknown refuses all. Answers go by Kraken's own ke
 asked for.
 """
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
@@ -11,6 +12,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from tests.exchanges.venues.base import Quote, Venue, rows
+from tests.exchanges.venues.sockets import Feed
 
 _NAMES = {"btc": "xbt", "doge": "xdg"}
 _OLD = {"btc": "XXBT", "doge": "XXDG", "eth": "XETH", "usd": "ZUSD", "eur": "ZEUR"}  # the first ones have a letter more
@@ -26,6 +28,7 @@ class KrakenVenue(Venue):
         "https://docs.kraken.com/api/docs/guides/spot-errors",
         "https://docs.kraken.com/api/docs/guides/spot-rest-ratelimits",
     )
+    documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((1, 1),)
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what it serves."""
@@ -117,3 +120,54 @@ class KrakenVenue(Venue):
 
     def _by_other_name(self, name: str) -> Quote | None:
         return next((quote for quote in self.quotes.values() if self.other_name_of(quote) == name), None)
+
+
+class KrakenFeed(Feed):
+    """Numbers as JSON numbers; a status first, a snapshot when asked for, a heartbeat when there is nothing else.
+
+    Written from:
+    - https://docs.kraken.com/api/docs/websocket-v2/ticker, .../heartbeat and .../status
+    """
+
+    tells_time = True  # which it has not always done
+    push_path = "/v2"
+    polled = KrakenVenue
+
+    async def greet(self, socket: web.WebSocketResponse) -> None:
+        """Send the status."""
+        data = {"api_version": "v2", "connection_id": 12393906104898154338, "system": "online", "version": "2.0.4"}
+        await socket.send_str(json.dumps({"channel": "status", "type": "update", "data": [data]}))
+
+    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
+        """Subscribe and unsubscribe; every pair has a receipt of its own."""
+        params: dict[str, list[str]] = asked["params"]  # type: ignore[assignment]  # an object
+        for name in params["symbol"]:
+            await self._serve(socket, str(asked["method"]), name)
+
+    async def _serve(self, socket: web.WebSocketResponse, method: str, name: str) -> None:
+        wanted, times = self.wanted[socket], {"time_in": self.stamp(), "time_out": self.stamp()}
+        if name in self.unlisted:
+            refusal = {"error": f"Currency pair not supported {name}", "method": method, "success": False}
+            await socket.send_str(json.dumps(refusal | {"symbol": name} | times))
+            return
+        result = {"channel": "ticker", "snapshot": True, "symbol": name}
+        await socket.send_str(json.dumps({"method": method, "result": result, "success": True} | times))
+        if method == "unsubscribe":
+            wanted.remove(name)
+            return
+        wanted.append(name)
+        if not self.beats_only:
+            await socket.send_str(self.ticker(name, "snapshot"))
+
+    def ticker(self, name: str, kind: str) -> str:
+        """Return a ticker message."""
+        time_told = f',"timestamp":"{self.stamp()}"' if self.tells_time else ""
+        return (
+            f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{name}","bid":0.10025,"bid_qty":740.0,'
+            f'"ask":0.10036,"ask_qty":1361.44813783,"last":{self.price_of(name)},"volume":{self.volume},"vwap":0.10148,'
+            f'"low":0.09979,"high":0.10285,"change":-0.00017,"change_pct":-0.17{time_told}}}]}}'
+        )
+
+    def beat(self, name: str) -> str:  # noqa: ARG002  # one for all
+        """Return a heartbeat message."""
+        return '{"channel":"heartbeat"}'

@@ -17,6 +17,7 @@ class OkxVenue(Venue):
         "https://www.okx.com/docs-v5/en/#public-data-rest-api-get-instruments",
         "https://www.okx.com/docs-v5/en/#error-code-rest-api-public",
     )
+    documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((20, 2),)
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what it serves."""

@@ -1,10 +1,6 @@
-"""What Binance, Coinbase and Kraken push, over a real WebSocket, beside what they answer when polled.
+"""The part that all local feeds share: a WebSocket that pushes tickers, beside the venue's REST server.
 
-Written from the official documentation:
-- https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (combined streams, individual symbol
-  ticker streams, error messages)
-- https://docs.cdp.coinbase.com/exchange/websocket-feed/overview and .../channels (ticker, heartbeat, errors)
-- https://docs.kraken.com/api/docs/websocket-v2/ticker, .../heartbeat and .../status
+Each venue's own feed is in the file of its REST server, such as `binance.BinanceFeed`.
 """
 
 import asyncio
@@ -12,7 +8,7 @@ import json
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -21,9 +17,6 @@ from aiohttp import WSCloseCode, web
 from aiohttp.test_utils import TestServer
 
 from tests.exchanges.venues.base import Quote, Venue
-from tests.exchanges.venues.binance import BinanceVenue
-from tests.exchanges.venues.coinbase import CoinbaseVenue
-from tests.exchanges.venues.kraken import KrakenVenue
 
 PERIOD = 0.05  # seconds between two pushed rounds, so that tests need not wait
 
@@ -52,7 +45,7 @@ class Feed:
         self.heard: list[dict[str, object]] = []
         self.trades = 1000
         self._open: set[web.WebSocketResponse] = set()
-        self._wanted: dict[web.WebSocketResponse, list[str]] = {}
+        self.wanted: dict[web.WebSocketResponse, list[str]] = {}
         self._waiting: dict[web.WebSocketResponse, list[dict[str, object]]] = {}
         self._frozen: float | None = None
         self.url = ""
@@ -112,7 +105,7 @@ class Feed:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.connections += 1
-        self._wanted[socket], self._waiting[socket] = [], []
+        self.wanted[socket], self._waiting[socket] = [], []
         self._open.add(socket)
         telling = asyncio.create_task(self._tell(socket))
         try:
@@ -143,11 +136,11 @@ class Feed:
                 continue
             while self._waiting[socket]:
                 await self._hear(socket, self._waiting[socket].pop(0))
-            if not self._wanted[socket]:
+            if not self.wanted[socket]:
                 continue
             self.trades += 1
             self.rounds += 1
-            for name in self._wanted[socket]:
+            for name in self.wanted[socket]:
                 if not (self.beats_only or self.lose_tickers):
                     await socket.send_str(self.ticker(name, "update"))
                 if (beat := self.beat(name)) is not None:
@@ -167,132 +160,6 @@ class Feed:
     def beat(self, name: str) -> str | None:  # noqa: ARG002  # not all have one per pair
         """Return a frame that says that it is alive."""
         return None
-
-
-class BinanceFeed(Feed):
-    """Receipts with a result of null; a pair that it does not trade is taken, and never heard of."""
-
-    polled = BinanceVenue
-    push_path = "/stream"
-
-    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
-        """SUBSCRIBE and UNSUBSCRIBE."""
-        names = [str(name).removesuffix("@ticker") for name in asked["params"]]  # type: ignore[attr-defined]  # a list
-        wanted = self._wanted[socket]
-        if asked["method"] == "SUBSCRIBE":
-            wanted += [name for name in names if name not in self.unlisted]
-        else:
-            wanted[:] = [name for name in wanted if name not in names]
-        await socket.send_str(json.dumps({"result": None, "id": asked["id"]}))
-
-    def ticker(self, name: str, kind: str) -> str:  # noqa: ARG002  # they have no kinds here
-        """Wrap 24hrTicker as the combined stream does."""
-        millis = int(self.now() * 1000)
-        return (
-            f'{{"stream":"{name}@ticker","data":{{"e":"24hrTicker","E":{millis},"s":"{name.upper()}","p":"0.0015",'
-            f'"P":"250.00","w":"0.0018","x":"0.0009","c":"{self.price_of(name)}","Q":"10","b":"0.0024","B":"10",'
-            f'"a":"0.0026",'
-            f'"A":"100","o":"0.0010","h":"0.0025","l":"0.0010","v":"{self.volume}","q":"18","O":{millis - 86400000},'
-            f'"C":{millis},"F":0,"L":{self.trades},"n":18151}}}}'
-        )
-
-
-class CoinbaseFeed(Feed):
-    """A ticker when asked for and at every trade; heartbeats with the newest trade. A wrong product spoils a call."""
-
-    polled = CoinbaseVenue
-
-    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
-        """Subscribe and unsubscribe."""
-        names: list[str] = asked["product_ids"]  # type: ignore[assignment]  # a list
-        wanted = self._wanted[socket]
-        bad = next((name for name in names if name in self.unlisted), None)
-        if bad is not None:
-            reason = f"{bad} is not a valid product"
-            await socket.send_str(json.dumps({"type": "error", "message": "Failed to subscribe", "reason": reason}))
-            return
-        if asked["type"] == "subscribe":
-            wanted += names
-        else:
-            wanted[:] = [name for name in wanted if name not in names]
-        channels = [{"name": name, "product_ids": wanted} for name in ("ticker", "heartbeat")]
-        await socket.send_str(json.dumps({"type": "subscriptions", "channels": channels}))
-        if asked["type"] == "subscribe" and not self.beats_only:
-            self.lose_tickers = False
-            for name in names:
-                await socket.send_str(self.ticker(name, "snapshot"))
-
-    def ticker(self, name: str, kind: str, trade: int = 0) -> str:  # noqa: ARG002  # they have no kinds here
-        """Return a ticker message; the sequence is that of all that happens, far ahead of the trades."""
-        trade = trade or self.trades
-        return (
-            f'{{"type":"ticker","sequence":{trade * 37},"product_id":"{name}","price":"{self.price_of(name)}",'
-            f'"open_24h":"1310.79","volume_24h":"{self.volume}","low_24h":"1280.52","high_24h":"1313.8",'
-            '"volume_30d":"245532.79269678","best_bid":"1285.04","best_bid_size":"0.46688654","best_ask":"1285.27",'
-            f'"best_ask_size":"1.56637040","side":"buy","time":"{self.stamp()}","trade_id":{trade},"last_size":"11.4"}}'
-        )
-
-    def beat(self, name: str) -> str:
-        """Return a heartbeat message."""
-        return json.dumps(
-            {
-                "type": "heartbeat",
-                "last_trade_id": self.trades,
-                "product_id": name,
-                "sequence": self.trades * 37,
-                "time": self.stamp(),
-            }
-        )
-
-
-class KrakenFeed(Feed):
-    """Numbers as JSON numbers; a status first, a snapshot when asked for, a heartbeat when there is nothing else."""
-
-    tells_time = True  # which it has not always done
-    push_path = "/v2"
-    polled = KrakenVenue
-
-    async def greet(self, socket: web.WebSocketResponse) -> None:
-        """Send the status."""
-        data = {"api_version": "v2", "connection_id": 12393906104898154338, "system": "online", "version": "2.0.4"}
-        await socket.send_str(json.dumps({"channel": "status", "type": "update", "data": [data]}))
-
-    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
-        """Subscribe and unsubscribe; every pair has a receipt of its own."""
-        params: dict[str, list[str]] = asked["params"]  # type: ignore[assignment]  # an object
-        for name in params["symbol"]:
-            await self._serve(socket, str(asked["method"]), name)
-
-    async def _serve(self, socket: web.WebSocketResponse, method: str, name: str) -> None:
-        wanted, times = self._wanted[socket], {"time_in": self.stamp(), "time_out": self.stamp()}
-        if name in self.unlisted:
-            refusal = {"error": f"Currency pair not supported {name}", "method": method, "success": False}
-            await socket.send_str(json.dumps(refusal | {"symbol": name} | times))
-            return
-        result = {"channel": "ticker", "snapshot": True, "symbol": name}
-        await socket.send_str(json.dumps({"method": method, "result": result, "success": True} | times))
-        if method == "unsubscribe":
-            wanted.remove(name)
-            return
-        wanted.append(name)
-        if not self.beats_only:
-            await socket.send_str(self.ticker(name, "snapshot"))
-
-    def ticker(self, name: str, kind: str) -> str:
-        """Return a ticker message."""
-        time_told = f',"timestamp":"{self.stamp()}"' if self.tells_time else ""
-        return (
-            f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{name}","bid":0.10025,"bid_qty":740.0,'
-            f'"ask":0.10036,"ask_qty":1361.44813783,"last":{self.price_of(name)},"volume":{self.volume},"vwap":0.10148,'
-            f'"low":0.09979,"high":0.10285,"change":-0.00017,"change_pct":-0.17{time_told}}}]}}'
-        )
-
-    def beat(self, name: str) -> str:  # noqa: ARG002  # one for all
-        """Return a heartbeat message."""
-        return '{"channel":"heartbeat"}'
-
-
-FEEDS: dict[str, Callable[[], Feed]] = {"binance": BinanceFeed, "coinbase": CoinbaseFeed, "kraken": KrakenFeed}
 
 
 @asynccontextmanager

@@ -1,0 +1,47 @@
+"""Calls to one exchange, and what the metrics say of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from aggregator.exchanges.http import HttpExchange
+from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
+from aggregator.observability.metrics import Metrics
+from tests.parts.examples import BTC
+
+UNLISTED = Asset("nosuchcoin", "", "", Tier.COLD, 3)
+MANY = [Asset(symbol, "", "", Tier.COLD, 0) for symbol in ("btcusdt", "ethusdt", "solusdt", "xrpusdt", "bnbusdt")]
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    """Return a series' value, 0 when it is not there."""
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def fetch_each(exchange: HttpExchange, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
+    """Fetch side by side, each asset in a call of its own."""
+    answers = await asyncio.gather(*(exchange.fetch([asset]) for asset in assets))
+    return {symbol: answer for found in answers for symbol, answer in found.items()}
+
+
+async def reason(exchange: HttpExchange, asset: Asset = BTC) -> Reason:
+    """Fetch where there is nothing to be had and return why."""
+    answer = (await exchange.fetch([asset]))[asset.symbol]
+    assert isinstance(answer, LeftOut), answer
+    return answer.reason
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]:
+    """Serve these very bytes to every request."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        if close:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

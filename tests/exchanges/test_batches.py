@@ -1,0 +1,93 @@
+"""Several symbols in one call."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
+
+from aggregator.exchanges.http import HttpExchange
+from aggregator.exchanges.venues.coinbase import Coinbase
+from aggregator.exchanges.venues.mock import Mock
+from aggregator.models import Asset, LeftOut, Reason, Ticker, Tier
+from aggregator.observability.metrics import Metrics
+from tests.exchanges.calls import MANY, UNLISTED, value
+from tests.parts.exchanges import Market
+
+pytestmark = pytest.mark.real
+
+
+async def test_a_batch_is_one_call(exchange: HttpExchange, metrics: Metrics) -> None:
+    """Six assets, one request; who is not in the answer is not listed, which is no error of the call."""
+    answers = await exchange.fetch([*MANY, UNLISTED])
+    assert [symbol for symbol, answer in answers.items() if isinstance(answer, Ticker)] == [one.symbol for one in MANY]
+    assert answers["nosuchcoin"] == LeftOut("exchange1", Reason.NOT_LISTED, "not in the answer")
+    assert value(metrics, "price_exchange_requests_total", exchange="exchange1") == 1
+    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="not_listed") == 0
+
+
+async def test_a_batch_that_fails_has_one_reason_for_all(
+    market: Market, exchange: HttpExchange, metrics: Metrics
+) -> None:
+    """It counts once, for the breaker as in the metrics."""
+    market.exchanges["exchange1"].faults(error_rate=1, status=503)
+    answers = await exchange.fetch(MANY)
+    assert [one.reason for one in answers.values() if isinstance(one, LeftOut)] == [Reason.HTTP_ERROR] * len(MANY)
+    assert value(metrics, "price_exchange_errors_total", exchange="exchange1", error_type="http_error") == 1
+    assert exchange.breaker_state == "closed"
+
+
+def test_the_smaller_bound_counts(http: aiohttp.ClientSession, metrics: Metrics) -> None:
+    """A batch is what the dialect takes, or less if the settings say so."""
+    assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4).batch == 1000
+    assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4, batch=7).batch == 7
+    assert HttpExchange("x", "http://127.0.0.1:1", Coinbase(), http, metrics, 4, batch=7).batch == 1
+
+
+class Strict:
+    """An exchange that refuses a whole batch for one symbol it does not know; a stand-in, as the mock never does."""
+
+    def __init__(self, *unknown: str) -> None:
+        self.unknown = set(unknown)
+        self.asked: list[list[str]] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Answer for one or many symbols."""
+        single = request.path.rpartition("/")[2]
+        symbols = request.query["symbols"].split(",") if "symbols" in request.query else [single]
+        self.asked.append(symbols)
+        if self.unknown & set(symbols):
+            return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
+        bodies = [{"symbol": symbol, "price": 1, "volume": 1, "timestamp": 1} for symbol in symbols]
+        return web.json_response({"tickers": bodies} if "symbols" in request.query else bodies[0])
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[tuple[Strict, str]]:
+    """Serve it."""
+    strict = Strict("coin3", "coin6")
+    server = RawTestServer(strict.answer)
+    await server.start_server()
+    yield strict, str(server.make_url("/"))
+    await server.close()
+
+
+async def test_a_bad_symbol_in_a_batch_costs_only_itself(
+    http: aiohttp.ClientSession, metrics: Metrics, strict: tuple[Strict, str]
+) -> None:
+    """Where the whole batch is refused for it, it is found by halves; the next batch goes without it."""
+    server, url = strict
+    exchange = HttpExchange("strict", url, Mock(), http, metrics, 4)
+    coins = [Asset(f"coin{number}", "", "", Tier.COLD, number) for number in range(8)]
+    for _ in range(2):
+        answers = await exchange.fetch(coins)
+        assert [symbol for symbol, one in answers.items() if isinstance(one, LeftOut)] == ["coin3", "coin6"]
+        assert len(answers) == 8
+    good = [coin.symbol for coin in coins if coin.symbol not in server.unknown]
+    assert sorted(server.asked[-3:], key=len) == [["coin3"], ["coin6"], good]
+    assert exchange.breaker_state == "closed"
+    server.unknown.clear()
+    for _ in range(2):  # listed now: found so when asked alone, and part of the batch again
+        assert all(isinstance(one, Ticker) for one in (await exchange.fetch(coins)).values())
+    assert server.asked[-1] == [coin.symbol for coin in coins]

@@ -1,0 +1,81 @@
+"""The listings of the local exchanges: what is asked for without one, and when it is read again."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from aiohttp import web
+
+from aggregator.exchanges.http import Session
+from aggregator.exchanges.listing import Listings
+from aggregator.models import Asset, Reason, Ticker, Tier
+from tests.exchanges.polled import ASSETS, NOWHERE, Scene
+from tests.exchanges.venues.base import QUOTES, Quote
+
+pytestmark = pytest.mark.real
+
+
+async def test_an_empty_listing_says_nothing(scene: Scene) -> None:
+    """An exchange that lists no pair at all has made a mistake, and what is known stays."""
+    scene.venue.quotes.clear()
+    assert await scene.exchange.read_listing() is None
+    assert scene.exchange.trades("btcusdt")
+
+
+async def test_without_a_listing_it_is_asked_for_everything(scene: Scene, http: Session) -> None:
+    """By the names its dialect makes of base and quote; for the oldest pairs Kraken answers by other ones."""
+    blind = Scene(scene.name, scene.venue, http)
+    answers = await blind.ask(*ASSETS)
+    prices = {symbol: one.price for symbol, one in answers.items() if isinstance(one, Ticker)}
+    assert prices == {quote.symbol: Decimal(quote.price) for quote in QUOTES}
+    assert blind.exchange.trades("btcusdt") is None
+    assert (await blind.refusal(NOWHERE)).reason is Reason.NOT_LISTED
+    assert blind.exchange.breaker_state == "closed"
+
+
+async def test_listings_are_read_again(scene: Scene) -> None:
+    """Once a day, here every few milliseconds: what is new is asked for from then on."""
+    new = Asset("solusdt", "sol", "usdt", Tier.HOT, 9)
+    assert (await scene.refusal(new)).reason is Reason.NOT_LISTED
+    assert Listings([])._every == 24 * 3600
+    listings = Listings([scene.exchange], every=0.01)
+    await listings.open()
+    keeping = asyncio.create_task(listings.run())
+    scene.venue.quotes["solusdt"] = Quote("sol", "usdt", "150.25", "1000")
+    async with asyncio.timeout(10):
+        while not scene.exchange.trades("solusdt"):
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert isinstance((await scene.ask(new))["solusdt"], Ticker)
+
+
+async def test_a_listing_that_is_wrong_is_read_again(scene: Scene) -> None:
+    """Long before the day is over: a pair that it has and the exchange refuses is looked up, and asked for no more."""
+    listings = Listings([scene.exchange], rest=0.01)
+    await listings.open()
+    keeping = asyncio.create_task(listings.run())
+    del scene.venue.quotes["ethusdt"]
+    async with asyncio.timeout(10):
+        while scene.exchange.trades("ethusdt"):
+            await scene.ask(*ASSETS)
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert (await scene.refusal(ASSETS[2])).detail == "not in its listing"
+
+
+async def test_a_listing_that_cannot_be_read_is_tried_again(scene: Scene, http: Session) -> None:
+    """The start goes on without; until then everything is asked for."""
+    late = Scene(scene.name, scene.venue, http)
+    scene.venue.fault = lambda _: web.Response(status=500)
+    listings = Listings([late.exchange], retry=0.01)
+    await listings.open()
+    assert late.exchange.trades("btcusdt") is None
+    keeping = asyncio.create_task(listings.run())
+    scene.venue.fault = None
+    async with asyncio.timeout(10):
+        while late.exchange.trades("btcusdt") is None:
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)

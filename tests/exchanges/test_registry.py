@@ -1,0 +1,76 @@
+"""The registry: every venue has all that it needs, and a sentence says what is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from aggregator.exchanges import venues
+from aggregator.exchanges.registry import VENUES, Limit, Venue
+from aggregator.exchanges.venues.binance import BinancePush
+from aggregator.exchanges.venues.coinbase import Coinbase
+from aggregator.exchanges.venues.mock import Mock
+from aggregator.models import Clock
+from tests.exchanges.venues.servers import SERVED_ELSEWHERE, feed_of, server_of
+
+LINE = "in its line of aggregator/exchanges/registry.py"
+NOT_DIALECTS = {"ccxt"}  # a library's venues
+
+
+def missing(name: str, venue: Venue) -> list[str]:
+    """Return a sentence for each thing that the venue lacks."""
+    sentences = []
+    if venue.limits is None:
+        sentences.append(
+            f"{name} has no documented rate limits {LINE}: add limits=(Limit(calls, seconds),),"
+            " or limits=() if its documentation states none."
+        )
+    elif venue.limits and venue.dialect().rate_limit is None:
+        sentences.append(f"{name} has no rate_limit in its dialect: add a Bucket that keeps {venue.limits}.")
+    elif not venue.limits and venue.dialect().rate_limit is not None:
+        sentences.append(f"{name} has a rate_limit in its dialect and no limits {LINE}: add those that it keeps.")
+    if venue.clock is None:
+        sentences.append(
+            f"{name} has no clock {LINE}: add clock=Clock.EXCHANGE if its tickers have a time, else Clock.RECEIPT."
+        )
+    if name in SERVED_ELSEWHERE:
+        return sentences
+    if server_of(name) is None:
+        sentences.append(
+            f"{name} has no local test server: add tests/exchanges/venues/{name}.py with a subclass of Venue"
+            " (tests/exchanges/venues/base.py), written from its documentation."
+        )
+    if venue.push is not None and feed_of(name) is None:
+        sentences.append(
+            f"{name} has a push dialect and no local feed: add to tests/exchanges/venues/{name}.py a subclass of Feed"
+            " (tests/exchanges/venues/sockets.py)."
+        )
+    return sentences
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_nothing_is_missing(name: str) -> None:
+    """Limits, clock, local test server, and a local feed where it pushes."""
+    sentences = missing(name, VENUES[name])
+    assert not sentences, " ".join(sentences)
+
+
+def test_what_is_forgotten_is_said() -> None:
+    """One sentence for each thing, with the place where it belongs."""
+    forgotten = missing("nosuch", Venue(Mock, BinancePush))
+    assert [sentence.partition(":")[0] for sentence in forgotten] == [
+        f"nosuch has no documented rate limits {LINE}",
+        f"nosuch has no clock {LINE}",
+        "nosuch has no local test server",
+        "nosuch has a push dialect and no local feed",
+    ]
+    (unlimited,) = missing("mock", Venue(Mock, limits=(Limit(10, 1),), clock=Clock.EXCHANGE))
+    assert unlimited.startswith("mock has no rate_limit in its dialect: ")
+    (undocumented,) = missing("coinbase", Venue(Coinbase, limits=(), clock=Clock.EXCHANGE))
+    assert undocumented.startswith("coinbase has a rate_limit in its dialect and no limits ")
+
+
+def test_every_file_of_a_venue_is_registered() -> None:
+    """A dialect that no line names would never be used."""
+    names = {path.stem for path in Path(venues.__path__[0]).glob("*.py")} - {"__init__"} - NOT_DIALECTS
+    unregistered = names - set(VENUES)
+    assert not unregistered, f"aggregator/exchanges/registry.py has no line for {', '.join(sorted(unregistered))}."
