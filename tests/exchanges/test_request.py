@@ -158,11 +158,11 @@ async def test_recorded_and_replayed(server: Server, http: Session, tmp_path: Pa
 async def test_recordings_made_before_are_replayed(http: Session, tmp_path: Path) -> None:
     """Their lines have neither method nor body, and stand for GET; such a line is still written without them."""
     path = tmp_path / "old.rec.gz"
+    market = '{"symbol":"btcusdt","name":"btcusdt"}'
     ticker = '{\\"symbol\\":\\"btcusdt\\",\\"price\\":3,\\"volume\\":1,\\"timestamp\\":1700000000}'
     lines = [
         '{"name":"mock","dialect":"mock","pushed":false,"began":1700000000.0,"format":1}',
-        '{"at":1700000001.0,"path":"/mock/ticker/btcusdt","markets":[{"symbol":"btcusdt","name":"btcusdt"}],"status":200,'
-        + f'"text":"{ticker}"}}',
+        f'{{"at":1700000001.0,"path":"/mock/ticker/btcusdt","markets":[{market}],"status":200,"text":"{ticker}"}}',
     ]
     path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
     recording = read(path)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TypeVar
 
 from aggregator.exchanges.registry import VENUES
 from tests.exchanges.venues.base import Venue
 from tests.exchanges.venues.sockets import Feed
+
+T = TypeVar("T")
 
 SERVED_ELSEWHERE = {"mock"}  # mock_exchange/ serves it, as a process
 
@@ -19,10 +21,10 @@ def server_of(name: str) -> type[Venue] | None:
 
 def feed_of(name: str) -> type[Feed] | None:
     """Return the venue's feed; None if there is no file or no such class."""
-    return _found(name, Feed)
+    return _found(name, Feed)  # type: ignore[type-abstract]  # only its subclasses are made
 
 
-def _found(name: str, kind: Any) -> Any:
+def _found(name: str, kind: type[T]) -> type[T] | None:
     path = f"{__package__}.{name}"
     if find_spec(path) is None:
         return None
