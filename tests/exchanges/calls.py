@@ -1,4 +1,4 @@
-"""Calls to one exchange, and what the metrics say of them."""
+"""Calls to one exchange, and the metrics after them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,18 +14,18 @@ MANY = [Asset(symbol, "", "", Tier.COLD, 0) for symbol in ("btcusdt", "ethusdt",
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
-    """Return a series' value, 0 when it is not there."""
+    """Return the value of a metric; 0 if there is no such series."""
     return metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 async def fetch_each(exchange: HttpExchange, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-    """Fetch side by side, each asset in a call of its own."""
+    """Fetch each asset in a call of its own, all at the same time."""
     answers = await asyncio.gather(*(exchange.fetch([asset]) for asset in assets))
     return {symbol: answer for found in answers for symbol, answer in found.items()}
 
 
 async def reason(exchange: HttpExchange, asset: Asset = BTC) -> Reason:
-    """Fetch where there is nothing to be had and return why."""
+    """Fetch an asset for which there is no ticker, and return the reason."""
     answer = (await exchange.fetch([asset]))[asset.symbol]
     assert isinstance(answer, LeftOut), answer
     return answer.reason
@@ -33,7 +33,7 @@ async def reason(exchange: HttpExchange, asset: Asset = BTC) -> Reason:
 
 @asynccontextmanager
 async def raw_server(answer: bytes, *, close: bool = True) -> AsyncIterator[str]:
-    """Serve these very bytes to every request."""
+    """Serve these bytes as the answer to every request."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What many tests of exchanges need: a session, metrics, a mock exchange, and each local exchange in turn."""
+"""Fixtures of many tests of exchanges: a session, metrics, a mock exchange, and each local venue in turn."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -30,13 +30,13 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def exchange(market: Market, http: Session, metrics: Metrics) -> HttpExchange:
-    """Return the first mock exchange as the service sees it."""
+    """Return the client of the first mock exchange."""
     return HttpExchange("exchange1", market.exchanges["exchange1"].url, Mock(), http, metrics, 4)
 
 
 @pytest.fixture(params=SERVERS)
 async def scene(request: pytest.FixtureRequest, http: Session) -> AsyncIterator[Scene]:
-    """Return each exchange in turn, its listing read."""
+    """Return each local venue in turn with its client, the listing read."""
     name = str(request.param)
     async with running(SERVERS[name](now=lambda: NOW)) as venue:
         scene = Scene(name, venue, http)
@@ -47,5 +47,5 @@ async def scene(request: pytest.FixtureRequest, http: Session) -> AsyncIterator[
 
 @pytest.fixture
 def only(http: Session) -> Callable[[Venue, str], Scene]:
-    """Return what makes a scene of one exchange."""
+    """Return a function that makes the scene of one venue."""
     return lambda venue, name: Scene(name, venue, http)

@@ -1,4 +1,4 @@
-"""A local exchange, and the real client of it over HTTP."""
+"""A local venue, and the real client that polls it over HTTP."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ NOWHERE = Asset("nosuchcoin", "nosuch", "coin", Tier.COLD, 9)
 
 
 class Scene:
-    """A local exchange, and the client of it whose time goes when told."""
+    """A local venue and its client, whose clock the test moves."""
 
     def __init__(self, name: str, venue: Venue, http: Session, dialect: Dialect | None = None) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class Scene:
         )
 
     async def ask(self, *assets: Asset) -> Mapping[str, Ticker | LeftOut]:
-        """Ask as the refresher does, in parts of as many as the exchange takes."""
+        """Fetch in batches of the size that the venue takes."""
         size = self.exchange.batch
         parts = [assets[first : first + size] for first in range(0, len(assets), size)]
         answers: dict[str, Ticker | LeftOut] = {}
@@ -44,12 +44,12 @@ class Scene:
         return answers
 
     async def refusal(self, asset: Asset = BTC) -> LeftOut:
-        """Ask for one of which there is no ticker to be had."""
+        """Fetch an asset for which there is no ticker, and return the reason."""
         answer = (await self.exchange.fetch([asset]))[asset.symbol]
         assert isinstance(answer, LeftOut), answer
         return answer
 
     def asked(self) -> list[str]:
-        """Return what was asked since the last time."""
+        """Return the paths requested since the last call of this method."""
         asked, self.venue.asked = self.venue.asked, []
         return asked

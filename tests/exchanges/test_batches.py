@@ -1,4 +1,4 @@
-"""Several symbols in one call."""
+"""Calls for several symbols."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 
 async def test_a_batch_is_one_call(exchange: HttpExchange, metrics: Metrics) -> None:
-    """Six assets, one request; who is not in the answer is not listed, which is no error of the call."""
+    """Six assets take one request; an asset that is not in the answer is not listed, which is no error of the call."""
     answers = await exchange.fetch([*MANY, UNLISTED])
     assert [symbol for symbol, answer in answers.items() if isinstance(answer, Ticker)] == [one.symbol for one in MANY]
     assert answers["nosuchcoin"] == LeftOut("exchange1", Reason.NOT_LISTED, "not in the answer")
@@ -30,7 +30,7 @@ async def test_a_batch_is_one_call(exchange: HttpExchange, metrics: Metrics) -> 
 async def test_a_batch_that_fails_has_one_reason_for_all(
     market: Market, exchange: HttpExchange, metrics: Metrics
 ) -> None:
-    """It counts once, for the breaker as in the metrics."""
+    """The failure counts once, for the breaker and in the metrics."""
     market.exchanges["exchange1"].faults(error_rate=1, status=503)
     answers = await exchange.fetch(MANY)
     assert [one.reason for one in answers.values() if isinstance(one, LeftOut)] == [Reason.HTTP_ERROR] * len(MANY)
@@ -39,21 +39,21 @@ async def test_a_batch_that_fails_has_one_reason_for_all(
 
 
 def test_the_smaller_bound_counts(http: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """A batch is what the dialect takes, or less if the settings say so."""
+    """A batch has the size that the dialect takes, or less by the setting."""
     assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4).batch == 1000
     assert HttpExchange("x", "http://127.0.0.1:1", Mock(), http, metrics, 4, batch=7).batch == 7
     assert HttpExchange("x", "http://127.0.0.1:1", Coinbase(), http, metrics, 4, batch=7).batch == 1
 
 
 class Strict:
-    """An exchange that refuses a whole batch for one symbol it does not know; a stand-in, as the mock never does."""
+    """A server that refuses a whole batch for one unknown symbol, which the mock exchange never does."""
 
     def __init__(self, *unknown: str) -> None:
         self.unknown = set(unknown)
         self.asked: list[list[str]] = []
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
-        """Answer for one or many symbols."""
+        """Answer for one symbol or several."""
         single = request.path.rpartition("/")[2]
         symbols = request.query["symbols"].split(",") if "symbols" in request.query else [single]
         self.asked.append(symbols)
@@ -76,7 +76,7 @@ async def strict() -> AsyncIterator[tuple[Strict, str]]:
 async def test_a_bad_symbol_in_a_batch_costs_only_itself(
     http: aiohttp.ClientSession, metrics: Metrics, strict: tuple[Strict, str]
 ) -> None:
-    """Where the whole batch is refused for it, it is found by halves; the next batch goes without it."""
+    """The unknown symbol is found by halves, and the next batch goes without it."""
     server, url = strict
     exchange = HttpExchange("strict", url, Mock(), http, metrics, 4)
     coins = [Asset(f"coin{number}", "", "", Tier.COLD, number) for number in range(8)]

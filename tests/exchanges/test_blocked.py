@@ -1,4 +1,4 @@
-"""An exchange that does not serve the place from which it is asked: no rate limit, and no mere HTTP error."""
+"""A venue that does not serve the country from which it is asked: neither a rate limit nor an HTTP error."""
 
 from collections.abc import AsyncIterator
 
@@ -31,7 +31,7 @@ async def http() -> AsyncIterator[Session]:
 
 
 class Asked:
-    """A venue with a fault, asked until the breaker opens."""
+    """The client of a venue with a fault."""
 
     def __init__(self, name: str, venue: Venue, http: Session) -> None:
         self.metrics = Metrics(CollectorRegistry())
@@ -40,7 +40,7 @@ class Asked:
         self.exchange = HttpExchange(name, venue.url, dialect, http, self.metrics, 4, clock=Clock(), now=lambda: NOW)
 
     async def refusal(self) -> LeftOut:
-        """Ask once."""
+        """Fetch once and return the reason."""
         answer = (await self.exchange.fetch([BTC]))["btcusdt"]
         assert isinstance(answer, LeftOut)
         return answer
@@ -65,7 +65,7 @@ class Asked:
     ids=["binance", "bybit"],
 )
 async def test_a_place_that_is_not_served(venue: BinanceVenue | BybitVenue, detail: str, http: Session) -> None:
-    """A reason of its own, which is counted, with the cause; never quiet, and the breaker opens as for any failure."""
+    """It has a reason of its own with the cause in the detail; there is no cool-down, and the breaker opens."""
     name = "binance" if isinstance(venue, BinanceVenue) else "bybit"
     async with running(venue):
         asked = Asked(name, venue, http)
@@ -92,7 +92,7 @@ async def test_a_place_that_is_not_served(venue: BinanceVenue | BybitVenue, deta
     ],
 )
 async def test_the_causes_of_bybits_403(body: str, reason: Reason, quiet: float, http: Session) -> None:
-    """Only a ban is sat out; what it says is in the detail."""
+    """Only a ban begins a cool-down; the detail has the text of the page."""
     async with running(BybitVenue(now=lambda: NOW)) as venue:
         asked = Asked("bybit", venue, http)
         venue.fault = lambda _: web.Response(status=403, text=body)
@@ -104,7 +104,7 @@ async def test_the_causes_of_bybits_403(body: str, reason: Reason, quiet: float,
 
 
 async def test_a_feed_that_is_not_served_says_so() -> None:
-    """Binance refuses the handshake with the same status."""
+    """A handshake refused with 451 shows the same reason."""
     venue = FEEDS["binance"]()
     venue.handshake = 451
     async with pushing("binance", venue=venue) as scene:

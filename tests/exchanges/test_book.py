@@ -1,4 +1,4 @@
-"""What is believed of pushed news, as a table."""
+"""Which pushed news is accepted, as a table."""
 
 from decimal import Decimal
 
@@ -37,7 +37,7 @@ def pushed(order: int, trade: int = 0, price: str = "1", name: str = "BTC-USD") 
     ],
 )
 def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
-    """Each by what came before it on the same connection."""
+    """The kind of news depends on the news before it on the same connection."""
     book = Book("coinbase")
     book.expect("BTC-USD", "btcusd", NOW)
     found = [book.update(one, NOW, NOW) for one in news]
@@ -47,7 +47,7 @@ def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
 
 
 def test_what_is_forgotten_is_junk_from_then_on() -> None:
-    """What still comes of a pair that is no longer wanted is not held."""
+    """News of a pair that was unsubscribed is not stored."""
     book = Book("coinbase")
     book.expect("BTC-USD", "btcusd", NOW)
     assert book.update(pushed(1), NOW, NOW) == "ticker"
@@ -61,7 +61,7 @@ def test_what_is_forgotten_is_junk_from_then_on() -> None:
 
 
 def test_what_was_asked_for_and_never_heard_of() -> None:
-    """Until there is a ticker, or a refusal; a beat alone is neither."""
+    """A pair is unheard until a ticker or a refusal; a heartbeat does not count."""
     book = Book("coinbase")
     for name in ("BTC-USD", "ETH-USD", "SOL-USD"):
         book.expect(name, name.replace("-", "").lower(), NOW)
@@ -80,7 +80,7 @@ def test_what_was_asked_for_and_never_heard_of() -> None:
 
 
 def test_who_tells_no_time_has_that_of_its_receipt() -> None:
-    """And says so; one that came later takes the place of the one before."""
+    """A ticker without a time gets that of its arrival, is marked so, and replaces the one before."""
     book = Book("kraken")
     book.expect("BTC/USD", "btcusd", 5)
     for wall, price in ((NOW, "1"), (NOW + 1, "2")):

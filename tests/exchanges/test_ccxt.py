@@ -1,4 +1,4 @@
-"""ccxt against the same local exchanges: the same tickers from the same bytes as our dialects, and the same reasons."""
+"""ccxt against the same local venues: the same tickers from the same bytes as our dialects, and the same reasons."""
 
 import importlib.util
 import os
@@ -32,7 +32,7 @@ LIBRARY = {"coinbase": "coinbaseexchange"}  # ccxt's name where it is not ours
 
 
 class Both:
-    """One local exchange, asked by our dialect and through ccxt."""
+    """One local venue with two clients: our dialect and ccxt."""
 
     def __init__(self, name: str, venue: Venue, ours: HttpExchange, theirs: CcxtExchange) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class Both:
 
 @pytest.fixture(params=COMPARED)
 async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
-    """Open each in turn, without their rate limits, which are in real seconds."""
+    """Open both clients of each venue in turn, without rate limits, which are in real seconds."""
     name = str(request.param)
     async with session(5) as http, running(SERVERS[name](now=lambda: NOW)) as venue:
         dialect, hands = DIALECTS[name](), Hands()
@@ -59,7 +59,7 @@ async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
 
 
 async def test_the_same_ticker_from_the_same_bytes(both: Both) -> None:
-    """Field by field, to the last digit; but Bybit's time, which is beside the ticker, ccxt does not look at."""
+    """All fields are equal to the last digit, except Bybit's time, which ccxt does not read."""
     for asset in ASSETS:
         ours = (await both.ours.fetch([asset]))[asset.symbol]
         theirs = (await both.theirs.fetch([asset]))[asset.symbol]
@@ -71,7 +71,7 @@ async def test_the_same_ticker_from_the_same_bytes(both: Both) -> None:
 
 
 async def test_the_same_listing(both: Both) -> None:
-    """What is traded, and what no more."""
+    """Both know which pairs are traded and which are not."""
     both.venue.quotes["ethusdt"] = Quote("eth", "usdt", "1", "1", trading=False)
     assert await both.ours.read_listing() is None
     assert await both.theirs.read_listing() is None
@@ -81,14 +81,14 @@ async def test_the_same_listing(both: Both) -> None:
 
 
 async def reason(exchange: HttpExchange | CcxtExchange) -> Reason:
-    """Ask for what there is no ticker of."""
+    """Fetch an asset for which there is no ticker, and return the reason."""
     answer = (await exchange.fetch([BTC]))["btcusdt"]
     assert isinstance(answer, LeftOut), answer
     return answer.reason
 
 
 async def test_the_same_reasons(both: Both) -> None:
-    """An unknown pair, asked too often, closed: ccxt tells the last one from a fault where it can."""
+    """An unknown pair, a rate limit, and maintenance as far as ccxt tells it from a fault."""
     del both.venue.quotes["btcusdt"]
     assert await reason(both.ours) is Reason.NOT_LISTED
     assert await reason(both.theirs) is Reason.NOT_LISTED
@@ -102,7 +102,7 @@ async def test_the_same_reasons(both: Both) -> None:
 
 
 async def test_five_failures_open_its_breaker(both: Both) -> None:
-    """It stands behind the same guard; nobody listening is no answer."""
+    """Refused connections open the breaker."""
     both.theirs._client.urls["api"] = "http://127.0.0.1:1"
     both.venue.fault = both.venue.maintenance
     for _ in range(5):
@@ -112,12 +112,12 @@ async def test_five_failures_open_its_breaker(both: Both) -> None:
 
 
 def test_an_exchange_it_does_not_know() -> None:
-    """Is said, and how to see those it knows."""
+    """The error names the exchange and the command that lists all."""
     with pytest.raises(CannotGoOn, match="knows no exchange 'nosuch'"):
         CcxtExchange("x", "nosuch", "", Metrics(CollectorRegistry()), 4, 1)
 
 
 def test_nobody_who_does_not_name_it_loads_it() -> None:
-    """It takes seconds and a hundred megabytes: the whole service is there without."""
+    """The service does not import ccxt, which takes seconds and a hundred megabytes, unless it is named."""
     code = "import sys, aggregator.__main__, aggregator.runtime.roles; sys.exit('ccxt' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))

@@ -1,4 +1,4 @@
-"""An exchange that stands in with another quote where it does not list the one asked for."""
+"""An exchange that answers with a converted pair where it does not list the one asked for."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -45,12 +45,12 @@ class Venue(ScriptedExchange):
 def converting(
     venue: ScriptedExchange, rate: Callable[[str], Price | None] = lambda _: RATE, rates: tuple[Asset, ...] = (USDTUSD,)
 ) -> ConvertingExchange:
-    """Return the exchange around the venue, at NOW."""
+    """Return the converting exchange around the venue, at NOW."""
     return ConvertingExchange(venue, Conversions(rates, ASSETS.values()), CATALOG, rate, lambda: NOW)
 
 
 async def test_it_stands_in_where_the_pair_is_not_listed() -> None:
-    """One call more, for what it lacks; the answer is of the asset asked for, and says how it came to be."""
+    """One more call fetches the pair to convert; the ticker has the symbol asked for and shows the conversion."""
     venue = Venue(btcusdt="100")
     answers = await converting(venue).fetch([BTCUSD])
     found = answers["btcusd"]
@@ -61,7 +61,7 @@ async def test_it_stands_in_where_the_pair_is_not_listed() -> None:
 
 
 async def test_its_own_pair_goes_before() -> None:
-    """Where it lists btcusd there is nothing to convert: it has one voice in a price."""
+    """A pair that the exchange lists is not converted."""
     venue = Venue(btcusd="51", btcusdt="100")
     found = (await converting(venue).fetch([BTCUSD]))["btcusd"]
     assert isinstance(found, Ticker)
@@ -70,7 +70,7 @@ async def test_its_own_pair_goes_before() -> None:
 
 
 async def test_what_was_asked_for_anyway_is_not_asked_for_twice() -> None:
-    """Both in one fetch; the one in usdt is answered as it is."""
+    """Both pairs in one fetch take one call; the one in usdt stays as it is."""
     venue = Venue(btcusdt="100")
     answers = await converting(venue).fetch([BTCUSD, BTCUSDT])
     assert [one.price for one in answers.values() if isinstance(one, Ticker)] == [Decimal(50), Decimal(100)]
@@ -78,7 +78,7 @@ async def test_what_was_asked_for_anyway_is_not_asked_for_twice() -> None:
 
 
 async def test_a_rate_is_never_converted() -> None:
-    """Neither the rate itself, by whatever else there is, nor what nobody lists."""
+    """Neither the rate itself nor a pair that is not listed at all."""
     eurusd = Asset("eurusd", "eur", "usd", Tier.HOT, 9)
     venue = Venue(usdteur="1", btcusdt="1")
     answers = await converting(venue, rates=(USDTUSD, eurusd)).fetch([USDTUSD, ETHUSD])
@@ -87,7 +87,7 @@ async def test_a_rate_is_never_converted() -> None:
 
 
 async def test_the_first_rate_that_leads_somewhere() -> None:
-    """In the order of the setting."""
+    """Rates are tried in the order of the setting."""
     eurusd = Asset("eurusd", "eur", "usd", Tier.HOT, 9)
     for prices, symbol in (({"btcusdt": "1", "btceur": "1"}, "btceur"), ({"btcusdt": "1"}, "btcusdt")):
         found = (await converting(Venue(**prices), rates=(eurusd, USDTUSD)).fetch([BTCUSD]))["btcusd"]
@@ -100,14 +100,14 @@ async def test_the_first_rate_that_leads_somewhere() -> None:
 
 @pytest.mark.parametrize("rate", [None, Price("usdtusd", Decimal(1), NOW - 7.6, Tier.HOT, Decimal(0), NOW, ())])
 async def test_without_a_fresh_rate_there_is_no_ticker(rate: Price | None) -> None:
-    """It says so, and is not called unlisted: it may have one soon."""
+    """The reason is the missing rate, not an unlisted pair: a rate may come soon."""
     found = (await converting(Venue(btcusdt="100"), lambda _: rate).fetch([BTCUSD]))["btcusd"]
     assert isinstance(found, LeftOut)
     assert found.reason is Reason.NO_RATE
 
 
 async def test_the_stand_ins_trouble_is_told_as_its_own() -> None:
-    """A timeout of the call for btcusdt is why there is no btcusd."""
+    """A timeout of the call for btcusdt is the reason for btcusd."""
     venue = Venue()
     venue.script = lambda asset: LeftOut("binance", Reason.NOT_LISTED if asset is BTCUSD else Reason.TIMEOUT, "why")
     found = (await converting(venue).fetch([BTCUSD]))["btcusd"]
@@ -115,6 +115,6 @@ async def test_the_stand_ins_trouble_is_told_as_its_own() -> None:
 
 
 def test_it_trades_what_it_can_stand_in_for() -> None:
-    """So that /assets counts it among the venues."""
+    """A convertible pair counts as traded, so that /assets counts the venue."""
     exchange = converting(Venue(btcusdt="100"))
     assert [exchange.trades(symbol) for symbol in (*ASSETS, "nosuch")] == [True, False, True, False, False]

@@ -64,19 +64,19 @@ KRAKEN_BODY = (
     ],
 )
 def test_the_request(dialect: Dialect, asset: Asset, path: str) -> None:
-    """One symbol, one path, in the exchange's own spelling."""
+    """One symbol gives one request, with the venue's own name of the pair."""
     assert dialect.request([Market(asset.symbol, dialect.name(asset))]) == Request(path)
 
 
 @pytest.mark.parametrize("dialect", [Coinbase(), Okx()])
 def test_some_need_base_and_quote(dialect: Dialect) -> None:
-    """Where the file has only symbols and no listing was read, they cannot be asked: no fault of theirs."""
+    """Without a listing, a symbol without base and quote is NotListed, which does not count as a failure."""
     with pytest.raises(NotListed, match="base"):
         dialect.name(BARE)
 
 
 def test_a_name_leads_nowhere_else() -> None:
-    """It comes from the exchange's listing, and goes into a path as it is."""
+    """A venue's name of a pair cannot change the path."""
     evil = Market("btcusdt", "../../x?y=1&z,é")
     for dialect in (Binance(), Coinbase(), Kraken(), Okx(), Bybit()):
         assert "..%2F..%2Fx%3Fy%3D1%26z%2C%C3%A9" in dialect.request([evil]).path
@@ -94,7 +94,7 @@ def test_a_name_leads_nowhere_else() -> None:
     ],
 )
 def test_the_parse(dialect: Dialect, body: bytes, price: str, volume: str, timestamp: float) -> None:
-    """Price in quote units, volume in base units, seconds; every digit kept, as Decimal straight from the bytes."""
+    """Price in quote units, volume in base units, unix seconds; Decimals with every digit."""
     clock = Clock.RECEIPT if isinstance(dialect, Kraken) else Clock.EXCHANGE
     ticker = Ticker("x", "btcusdt", Decimal(price), Decimal(volume), timestamp, clock)
     assert dialect.parse("x", [PAIR], Answer(body, RECEIVED)) == {"btcusdt": ticker}
@@ -102,7 +102,7 @@ def test_the_parse(dialect: Dialect, body: bytes, price: str, volume: str, times
 
 @pytest.mark.parametrize("dialect", [Mock(), Binance()])
 def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
-    """Whether it is the one asked for is pricing's business."""
+    """The ticker has the symbol in the answer; pricing compares it with the one asked for."""
     body = (MOCK_BODY if isinstance(dialect, Mock) else BINANCE_BODY).replace(b"btc", b"eth").replace(b"BTC", b"ETH")
     ticker = dialect.parse("x", [PAIR], Answer(body))["btcusdt"]
     assert isinstance(ticker, Ticker)
@@ -123,13 +123,13 @@ def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
     ],
 )
 def test_kraken_says_its_errors_with_a_200(error: str, expected: type[ExchangeError]) -> None:
-    """Each is what it would be as a status."""
+    """An error in a body with status 200 becomes the error that a status would be."""
     with pytest.raises(expected):
         Kraken().parse("x", [PAIR], Answer(b'{"error":["%s"]}' % error.encode(), RECEIVED))
 
 
 def test_kraken_must_answer_for_one_pair() -> None:
-    """Two or none: which one was asked for cannot be told."""
+    """Two pairs or none for one is Undecodable."""
     for body in (
         b'{"error":[],"result":{}}',
         KRAKEN_BODY.replace(b'"XBTUSDT":', b'"X":{"c":["1","1"],"v":["1","1"]},"Y":'),
@@ -166,18 +166,18 @@ SHAPES = [
 @pytest.mark.parametrize("dialect", [Mock(), Binance(), Coinbase(), Kraken(), Okx(), Bybit()])
 @pytest.mark.parametrize("body", SHAPES)
 def test_anything_else_is_undecodable(dialect: Dialect, body: bytes) -> None:
-    """Half a body, another shape, another's answer, another encoding: one reason for all."""
+    """A cut body, another shape, another venue, another encoding: Undecodable."""
     with pytest.raises(Undecodable):
         dialect.parse("x", [PAIR], Answer(body, RECEIVED))
 
 
 def batch(*bodies: bytes) -> Answer:
-    """Return what a mock exchange answers for several symbols."""
+    """Return the mock exchange's answer for several symbols."""
     return Answer(b'{"tickers":[' + b",".join(bodies) + b'],"unknown":["nosuchcoin"]}')
 
 
 def test_many_symbols_in_one_call() -> None:
-    """One path for all; who is not in the answer is not listed."""
+    """One path has all symbols; a symbol missing in the answer has no ticker."""
     assert Mock().request([PAIR, OTHER]).path == "/mock/tickers?symbols=btcusdt,ethusdt"
     tickers = Mock().parse("x", [PAIR, OTHER], batch(MOCK_BODY))
     assert tickers == Mock().parse("x", [PAIR], Answer(MOCK_BODY))
@@ -185,7 +185,7 @@ def test_many_symbols_in_one_call() -> None:
 
 @pytest.mark.parametrize("number", [number for number in NUMBERS if number != b"NaN"])  # which is no JSON at all
 def test_a_bad_body_in_a_batch_costs_only_itself(number: bytes) -> None:
-    """It is undecodable, the others are tickers."""
+    """It is Undecodable, and the others are tickers."""
     bad = MOCK_BODY.replace(b"btcusdt", b"ethusdt").replace(b"79850.120000000000001", number)
     tickers = Mock().parse("x", [PAIR, OTHER], batch(bad, MOCK_BODY))
     assert isinstance(tickers["ethusdt"], Undecodable)
@@ -194,6 +194,6 @@ def test_a_bad_body_in_a_batch_costs_only_itself(number: bytes) -> None:
 
 @pytest.mark.parametrize("body", [*SHAPES[:7], b'{"tickers":[1]}', b'{"tickers":[{"symbol":null}]}'])
 def test_a_batch_that_is_none(body: bytes) -> None:
-    """Then nobody in it has a ticker."""
+    """A batch that cannot be read is Undecodable as a whole."""
     with pytest.raises((Undecodable, RecursionError)):
         Mock().parse("x", [PAIR, OTHER], Answer(body))

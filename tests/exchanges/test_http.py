@@ -1,4 +1,4 @@
-"""An exchange over HTTP: real mock exchanges with their faults, and a raw socket for what no exchange would send."""
+"""An exchange over HTTP: real mock exchanges with faults, and a raw socket for bytes that no exchange should send."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics: Metrics) -> None:
-    """A ticker for the listed, a reason for the other; one bad symbol costs only itself."""
+    """A listed asset has a ticker and another one a reason; one unknown symbol costs only itself."""
     started = time.time()
     answers = await fetch_each(exchange, [BTC, UNLISTED, ETH])
     assert list(answers) == ["btcusdt", "nosuchcoin", "ethusdt"]
@@ -51,7 +51,7 @@ async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics
 
 
 async def test_symbols_nobody_lists_never_open_the_breaker(exchange: HttpExchange) -> None:
-    """Defect 9 of the system before: an unknown symbol opened the whole exchange."""
+    """Unknown symbols are no failures; in an earlier system one of them stopped the whole exchange."""
     for _ in range(10):
         assert await reason(exchange, UNLISTED) is Reason.NOT_LISTED
     assert exchange.breaker_state == "closed"
@@ -72,7 +72,7 @@ async def test_symbols_nobody_lists_never_open_the_breaker(exchange: HttpExchang
 async def test_what_counts_opens_the_breaker(
     market: Market, exchange: HttpExchange, metrics: Metrics, fault: dict[str, float], expected: Reason
 ) -> None:
-    """Five of a kind, each with its typed reason, and the sixth is not sent."""
+    """Five failures with one reason open the breaker, and the sixth call is not sent."""
     market.exchanges["exchange1"].faults(**fault)
     answers = await fetch_each(exchange, MANY)
     assert {answer.reason for answer in answers.values() if isinstance(answer, LeftOut)} <= {
@@ -95,7 +95,7 @@ async def test_what_counts_opens_the_breaker(
 async def test_what_does_not_count_leaves_it_closed(
     market: Market, exchange: HttpExchange, fault: dict[str, float], expected: Reason
 ) -> None:
-    """Our haste and unknown symbols are no fault of the exchange."""
+    """A rate limit and unknown symbols are no failures of the exchange."""
     market.exchanges["exchange1"].faults(**fault)
     for _ in range(8):
         assert await reason(exchange) is expected
@@ -103,7 +103,7 @@ async def test_what_does_not_count_leaves_it_closed(
 
 
 async def test_a_refused_connection_counts(http: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """Nobody listens there."""
+    """Refused connections open the breaker."""
     exchange = HttpExchange("gone", f"http://127.0.0.1:{free_port()}", Mock(), http, metrics, 4)
     for _ in range(5):
         assert await reason(exchange) is Reason.UNREACHABLE
@@ -126,13 +126,13 @@ async def test_a_refused_connection_counts(http: aiohttp.ClientSession, metrics:
 async def test_what_no_exchange_should_send(
     http: aiohttp.ClientSession, metrics: Metrics, answer: bytes, expected: Reason
 ) -> None:
-    """Redirects are not followed, bodies are bounded, half an answer is none."""
+    """Redirects are not followed, bodies are bounded, and half an answer is an error."""
     async with raw_server(answer) as url:
         assert await reason(HttpExchange("odd", url, Mock(), http, metrics, 4)) is expected
 
 
 async def test_connections_are_reused(market: Market, exchange: HttpExchange, http: aiohttp.ClientSession) -> None:
-    """Twenty calls one after the other take one connection."""
+    """Twenty calls in a row take one connection."""
     opened = count_connections(http)
     for _ in range(20):
         await exchange.fetch([BTC])
@@ -141,7 +141,7 @@ async def test_connections_are_reused(market: Market, exchange: HttpExchange, ht
 
 
 async def test_no_more_calls_at_once_than_allowed(market: Market, exchange: HttpExchange) -> None:
-    """Of twelve slow ones with four slots, four are under way."""
+    """Of twelve slow calls with four slots, four are under way."""
     market.exchanges["exchange1"].faults(latency_ms=100)
     most = 0
 
@@ -161,7 +161,7 @@ async def test_no_more_calls_at_once_than_allowed(market: Market, exchange: Http
 async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused(
     market: Market, exchange: HttpExchange
 ) -> None:
-    """With every slot hanging and the breaker open, the answer comes at once, not after a timeout each."""
+    """With every slot in use and the breaker open, the answer comes at once."""
     market.exchanges["exchange1"].faults(hang_rate=1)
     await fetch_each(exchange, MANY)
     assert await reason(exchange) in (Reason.TIMEOUT, Reason.BREAKER_OPEN)

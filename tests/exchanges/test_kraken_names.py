@@ -1,4 +1,4 @@
-"""Before Kraken's listing is read: answers by keys of Kraken's own find the pairs that were asked for."""
+"""Without Kraken's listing, the pairs asked for are found by Kraken's own keys in the answer."""
 
 from collections.abc import Sequence
 
@@ -35,40 +35,40 @@ PAIRS = sorted(KEYS)
 
 
 def asked(pairs: Sequence[tuple[str, str]], *, bare: bool = False) -> list[Market]:
-    """Return what is asked for without a listing; from a file with only symbols where `bare`."""
+    """Return the markets of these pairs without a listing; without base and quote if `bare`."""
     assets = [Asset(base + quote, "" if bare else base, "" if bare else quote, Tier.HOT, 1) for base, quote in pairs]
     return [Market(asset.symbol, Kraken().name(asset)) for asset in assets]
 
 
 def answer(pairs: Sequence[tuple[str, str]]) -> Answer:
-    """Return what Kraken answers; each price is the pair's number."""
+    """Return Kraken's answer; each price is the pair's number."""
     result = {KEYS[pair]: {"c": [str(PAIRS.index(pair) + 1), "1"], "v": ["1", "1"]} for pair in pairs}
     return Answer(msgspec.json.encode({"error": [], "result": result}))
 
 
 def prices(markets: Sequence[Market], pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Return the prices that are read, by symbol."""
+    """Return the prices in the answer, by symbol."""
     found = Kraken().parse("kraken", markets, answer(pairs))
     return {symbol: int(one.price) for symbol, one in found.items() if isinstance(one, Ticker)}
 
 
 @given(st.lists(st.sampled_from(PAIRS), unique=True, min_size=1), st.booleans())
 def test_every_form_of_a_key_finds_its_pair(pairs: list[tuple[str, str]], bare: bool) -> None:  # noqa: FBT001  # drawn
-    """Prefixes on either half, on both, or on none; whichever others it is asked with."""
+    """A key may have a prefix before either half, before both, or none."""
     expected = {base + quote: PAIRS.index((base, quote)) + 1 for base, quote in pairs}
     assert prices(asked(pairs, bare=bare), pairs) == expected
 
 
 @given(st.lists(st.sampled_from(PAIRS), unique=True, min_size=2))
 def test_after_the_listing_the_key_is_the_name(pairs: list[tuple[str, str]]) -> None:
-    """Then nothing is guessed."""
+    """With a listing, the key is the name of the market."""
     markets = [Market(base + quote, KEYS[base, quote]) for base, quote in pairs]
     assert prices(markets, pairs) == {base + quote: PAIRS.index((base, quote)) + 1 for base, quote in pairs}
 
 
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_key_that_fits_no_pair_or_several_is_left(bare: bool) -> None:  # noqa: FBT001  # a parameter
-    """A wrong price would be worse than none."""
+    """Such a key gives no ticker: a wrong price would be worse."""
     markets = asked([("btc", "usd"), ("sol", "usd")], bare=bare)
     body = b'{"error":[],"result":{"XETHZUSD":{"c":["1","1"],"v":["1","1"]},"Z":{"c":["1","1"],"v":["1","1"]}}}'
     assert Kraken().parse("kraken", markets, Answer(body)) == {}

@@ -1,4 +1,4 @@
-"""The documented rate limits: whatever is asked for and however slow the answers are, no window holds more calls."""
+"""The documented rate limits hold in every window, whatever is asked for and however slow the answers are."""
 
 import asyncio
 import math
@@ -25,7 +25,7 @@ OLD_OKX = Bucket(10, 20)  # 20 at once, and 10 a second beside
 
 
 class Wave(msgspec.Struct, frozen=True):
-    """Calls of one tier that are wanted at the same moment; each takes `answer` seconds."""
+    """Calls of one tier at the same moment; each takes `answer` seconds."""
 
     at: float
     calls: int
@@ -35,7 +35,7 @@ class Wave(msgspec.Struct, frozen=True):
 
 
 class Timed(GuardedExchange):
-    """The real guard and limiter; calls are not sent, but remembered with the time at which they would be."""
+    """The real guarded exchange and rate limiter; calls are not sent, but recorded with their time."""
 
     def __init__(self, dialect: Dialect, bucket: Bucket, slots: int) -> None:
         self.sent: list[tuple[float, float]] = []  # when, and what it costs
@@ -62,7 +62,7 @@ class Timed(GuardedExchange):
 
 
 async def sent(dialect: Dialect, bucket: Bucket, slots: int, waves: Sequence[Wave]) -> list[tuple[float, float]]:
-    """Return what is sent of these waves, and when."""
+    """Return the calls of these waves: the time and cost of each."""
     exchange = Timed(dialect, bucket, slots)
     tasks: list[asyncio.Task[object]] = []
     for wave in sorted(waves, key=lambda one: one.at):
@@ -76,7 +76,7 @@ async def sent(dialect: Dialect, bucket: Bucket, slots: int, waves: Sequence[Wav
 
 
 def most(calls: Sequence[tuple[float, float]], seconds: float) -> float:
-    """Return what the calls of the worst window of so many seconds cost, its ends included."""
+    """Return the cost of all calls in the worst window of so many seconds, its ends included."""
     worst = held = 0.0
     first = 0
     for at, cost in calls:
@@ -89,7 +89,7 @@ def most(calls: Sequence[tuple[float, float]], seconds: float) -> float:
 
 
 def waves(limit: Limit) -> st.SearchStrategy[list[Wave]]:
-    """Make up waves around one window of the limit, of up to twice as many calls as fit into it."""
+    """Draw waves around one window of the limit, of up to twice as many calls as fit into it."""
     wave = st.builds(
         Wave,
         at=st.floats(0, 2.5 * limit.seconds),
@@ -103,7 +103,7 @@ def waves(limit: Limit) -> st.SearchStrategy[list[Wave]]:
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_the_bucket_fits_into_what_is_documented(name: str) -> None:
-    """Burst and refill of the worst window, in whole tokens; and the largest call fits into the bucket."""
+    """Burst and refill in the worst window, in whole tokens, do not exceed the limit that the documentation states."""
     bucket, limits = LIMITED[name].rate_limit, VENUES[name].limits
     assert bucket is not None
     assert limits == tuple(Limit(*documented) for documented in SERVERS[name].documented_limits)
@@ -127,7 +127,7 @@ def test_no_window_holds_more_than_is_documented(name: str, data: st.DataObject)
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_a_flood_keeps_the_limit(name: str) -> None:
-    """Half as much again as the limit, wanted at once, twice within a window."""
+    """One and a half times the limit, twice within a window."""
     dialect = LIMITED[name]
     assert dialect.rate_limit is not None
     for limit in VENUES[name].limits or ():
@@ -149,7 +149,7 @@ def test_a_flood_keeps_the_limit(name: str) -> None:
 def test_any_bucket_lets_through_its_burst_and_refill(
     burst: float, rate: float, seconds: float, costs: Sequence[float], hot: Sequence[bool]
 ) -> None:
-    """The sum that the dialects' limits are made by holds of the limiter itself, both of its parts together."""
+    """Both parts of a limiter together let through at most burst and refill, the sum from which buckets are chosen."""
     taken: list[tuple[float, float]] = []
 
     async def take(limiter: RateLimiter, cost: float, *, is_hot: bool) -> None:
@@ -167,13 +167,13 @@ def test_any_bucket_lets_through_its_burst_and_refill(
 
 
 def test_a_bucket_of_the_whole_limit_would_be_seen() -> None:
-    """What OKX was sent before: 39 calls or more in 2 seconds, of which 20 are allowed."""
+    """The former bucket of OKX lets 39 calls through in 2 seconds, of which 20 are allowed."""
     calls = run(sent(Mock(), OLD_OKX, 64, [Wave(0, 200, hot=True, answer=0)]))
     assert most(calls, 1.95) >= 39
 
 
 def test_calls_that_waited_for_a_slot_are_not_sent_together() -> None:
-    """While an exchange hangs on every slot, tokens are not handed out in advance."""
+    """While a venue hangs on every slot, waiting calls have no tokens yet."""
     okx = LIMITED["okx"]
     assert okx.rate_limit is not None
     hanging = [Wave(0, 4, hot=True, answer=4), *(Wave(0.5 * number, 4, hot=True, answer=0) for number in range(1, 8))]

@@ -1,4 +1,4 @@
-"""The listings of the local exchanges: what is asked for without one, and when it is read again."""
+"""The listings of the local venues: calls without one, and when a listing is read again."""
 
 import asyncio
 from decimal import Decimal
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.real
 
 
 async def test_an_empty_listing_says_nothing(scene: Scene) -> None:
-    """An exchange that lists no pair at all has made a mistake, and what is known stays."""
+    """An empty listing is taken for a mistake, and the one before stays in use."""
     scene.venue.quotes.clear()
     assert await scene.exchange.read_listing() is None
     assert scene.exchange.trades("btcusdt")
 
 
 async def test_without_a_listing_it_is_asked_for_everything(scene: Scene, http: Session) -> None:
-    """By the names its dialect makes of base and quote; for the oldest pairs Kraken answers by other ones."""
+    """Every pair is tried by the dialect's name; Kraken answers for the oldest pairs by other names."""
     blind = Scene(scene.name, scene.venue, http)
     answers = await blind.ask(*ASSETS)
     prices = {symbol: one.price for symbol, one in answers.items() if isinstance(one, Ticker)}
@@ -34,7 +34,7 @@ async def test_without_a_listing_it_is_asked_for_everything(scene: Scene, http: 
 
 
 async def test_listings_are_read_again(scene: Scene) -> None:
-    """Once a day, here every few milliseconds: what is new is asked for from then on."""
+    """Once a day (here every few milliseconds), and new pairs are asked for from then on."""
     new = Asset("solusdt", "sol", "usdt", Tier.HOT, 9)
     assert (await scene.refusal(new)).reason is Reason.NOT_LISTED
     assert Listings([])._every == 24 * 3600
@@ -51,7 +51,7 @@ async def test_listings_are_read_again(scene: Scene) -> None:
 
 
 async def test_a_listing_that_is_wrong_is_read_again(scene: Scene) -> None:
-    """Long before the day is over: a pair that it has and the exchange refuses is looked up, and asked for no more."""
+    """A pair in the listing that the venue refuses makes it read again at once; the pair is not asked for any more."""
     listings = Listings([scene.exchange], rest=0.01)
     await listings.open()
     keeping = asyncio.create_task(listings.run())
@@ -66,7 +66,7 @@ async def test_a_listing_that_is_wrong_is_read_again(scene: Scene) -> None:
 
 
 async def test_a_listing_that_cannot_be_read_is_tried_again(scene: Scene, http: Session) -> None:
-    """The start goes on without; until then everything is asked for."""
+    """The start goes on without it; until it is read, every pair is tried."""
     late = Scene(scene.name, scene.venue, http)
     scene.venue.fault = lambda _: web.Response(status=500)
     listings = Listings([late.exchange], retry=0.01)

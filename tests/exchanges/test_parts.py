@@ -1,4 +1,4 @@
-"""A long listing is cut into short ones that list the same markets, whatever is in them."""
+"""A long listing is cut into short ones that together list the same markets."""
 
 import json
 import re
@@ -25,7 +25,7 @@ styles = st.sampled_from([None, 1])
 
 
 def decoded(body: bytes, start: str, size: int = SIZE) -> list[Any]:
-    """Return the documents that a body is cut into."""
+    """Return the decoded documents into which a body is cut."""
     found = parts(body, re.compile(start.encode()), size)
     return [json.loads(part) for part in found if part is not None]
 
@@ -41,14 +41,14 @@ def test_a_list(listed: list[Any], text: str, indent: int | None) -> None:
 
 @given(st.lists(markets, min_size=1), styles)
 def test_a_bare_list(listed: list[Any], indent: int | None) -> None:
-    """With nothing around it, as Coinbase's."""
+    """A list without anything around it, as from Coinbase."""
     found = decoded(json.dumps(listed, indent=indent).encode(), r"\A\s*\[")
     assert [market for part in found for market in part] == listed
 
 
 @given(st.dictionaries(texts, markets, min_size=1))
 def test_markets_by_name(listed: dict[str, Any]) -> None:
-    """An object of markets, as Kraken's."""
+    """An object of markets, as from Kraken."""
     found: dict[str, Any] = {}
     for part in decoded(json.dumps({"error": [], "result": listed}).encode(), r'"result"\s*:\s*\{'):
         found |= part["result"]
@@ -57,13 +57,13 @@ def test_markets_by_name(listed: dict[str, Any]) -> None:
 
 @given(st.binary(max_size=300))
 def test_anything_else(body: bytes) -> None:
-    """What is no list raises Undecodable, or ends in parts that are for the decoder to judge."""
+    """A body that is no list raises Undecodable, or gives parts that the decoder judges."""
     with suppress(Undecodable):
         assert all(part is None or isinstance(part, bytes) for part in parts(b"[" + body, re.compile(rb"\["), 10))
 
 
 def test_a_long_list_is_cut() -> None:
-    """Into parts of some 64 KiB."""
+    """Into parts of about 64 KiB."""
     listed = [{"symbol": f"{number}", "x": ["y"] * 20} for number in range(5000)]
     found = [part for part in parts(json.dumps(listed).encode(), re.compile(rb"\["), PART) if part is not None]
     assert len(found) > 5
@@ -72,5 +72,5 @@ def test_a_long_list_is_cut() -> None:
 
 @pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if dialect().listing is not None])
 def test_every_venue_with_a_listing_says_where_its_markets_are(name: str) -> None:
-    """A listing that is longer than a part would be refused otherwise."""
+    """Without `listing_start`, a listing longer than one part would be refused."""
     assert DIALECTS[name]().listing_start is not None

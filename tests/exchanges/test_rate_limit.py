@@ -1,4 +1,4 @@
-"""An exchange's own limits, kept: in real seconds, as the bucket is aiolimiter's and has no other clock."""
+"""A venue's rate limiter, in real seconds: aiolimiter has no other clock."""
 
 import asyncio
 
@@ -15,13 +15,13 @@ SLOW = Bucket(0.001, 8)  # a token every thousand seconds: what is in the bucket
 
 
 async def take(limiter: RateLimiter, cost: float, *, hot: bool) -> None:
-    """Wait for the turn and the tokens of one call."""
+    """Wait for the share and the tokens of one call."""
     await limiter.wait_for_share(cost, hot=hot)
     await limiter.acquire(cost)
 
 
 async def taken(limiter: RateLimiter, cost: float, *, hot: bool) -> int:
-    """Take until there is nothing; return how many calls that were."""
+    """Take tokens until there are none; return the number of calls."""
     for calls in range(100):
         try:
             await take(limiter, cost, hot=hot)
@@ -31,7 +31,7 @@ async def taken(limiter: RateLimiter, cost: float, *, hot: bool) -> int:
 
 
 async def test_no_more_than_the_burst_and_then_a_reason() -> None:
-    """The wait is bounded, and what it ends in says whose limit it was."""
+    """After the burst a call waits for a bounded time and fails with a reason that names our own limit."""
     limiter = RateLimiter(SLOW, patience=0.01)
     assert await taken(limiter, 1, hot=True) == 8
     with pytest.raises(RateLimited, match=r"^our own rate limit: no token within 0.01 s$"):
@@ -39,12 +39,12 @@ async def test_no_more_than_the_burst_and_then_a_reason() -> None:
 
 
 async def test_weights_count() -> None:
-    """A call takes what the exchange says that it weighs."""
+    """A call takes as many tokens as it weighs."""
     assert await taken(RateLimiter(SLOW, patience=0.01), 2, hot=True) == 4
 
 
 async def test_cold_work_leaves_some_for_hot_assets() -> None:
-    """However much of it there is, and however long it has been waiting."""
+    """Any amount of cold work leaves a quarter of the tokens."""
     limiter = RateLimiter(SLOW, patience=0.01)
     assert await taken(limiter, 1, hot=False) == 6
     crowd = [asyncio.create_task(taken(limiter, 1, hot=False)) for _ in range(50)]
@@ -53,13 +53,13 @@ async def test_cold_work_leaves_some_for_hot_assets() -> None:
 
 
 async def test_a_turn_comes() -> None:
-    """Who waits within the bounds is served as the bucket fills."""
+    """Calls that wait are admitted as the bucket fills."""
     limiter = RateLimiter(Bucket(50, 2), patience=10)
     await asyncio.gather(*(limiter.acquire(1) for _ in range(12)))
 
 
 async def test_who_gives_up_waiting_takes_nothing() -> None:
-    """A call cancelled in the queue leaves its token to the next."""
+    """A cancelled call leaves its token to the next one."""
     limiter = RateLimiter(Bucket(20, 2), patience=10)
     for _ in range(2):
         await limiter.acquire(1)
@@ -74,7 +74,7 @@ async def test_who_gives_up_waiting_takes_nothing() -> None:
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_call_fits_into_the_bucket(name: str) -> None:
-    """Also into the part for what is not hot; the largest call, and the listing's."""
+    """The largest call and the listing fit, also into the share for calls that are not hot."""
     dialect = DIALECTS[name]()
     if dialect.rate_limit is None:
         assert name == "mock"
@@ -86,7 +86,7 @@ def test_every_call_fits_into_the_bucket(name: str) -> None:
 
 @pytest.mark.parametrize(("allowed", "seconds"), [([], 1), ([None, 50.0], 1), ([None, 50.0, 1.0], 4), ([0.5], 8)])
 def test_few_calls_a_second_make_large_jobs(allowed: list[float | None], seconds: float) -> None:
-    """Three tiers and the refreshes by hand share what the slowest exchange allows."""
+    """Three tiers and manual refreshes share the calls that the slowest exchange allows."""
     exchanges = []
     for calls in allowed:
         exchange = ScriptedExchange("x")

@@ -1,4 +1,4 @@
-"""The file of a recording: it gives back what was written, and is bounded."""
+"""The file of a recording returns what was written, and is bounded."""
 
 import gzip
 from pathlib import Path
@@ -21,7 +21,7 @@ HEADER = Header("binance", "binance", pushed=False, began=BEGAN)
 
 
 def body(price: str, at: float, symbol: str = "BTCUSDT") -> str:
-    """Return what Binance says of one symbol."""
+    """Return Binance's ticker of one symbol."""
     return (
         f'{{"symbol":"{symbol}","lastPrice":"{price}","volume":"8913.30000000",'
         f'"closeTime":{round(at * 1000)},"quoteVolume":"1"}}'
@@ -35,7 +35,7 @@ def said(at: float, price: str, delay: float = 0.2, symbol: str = "btcusdt") -> 
 
 
 def test_a_body_comes_back_byte_for_byte(tmp_path: Path) -> None:
-    """Text as text, so that it can be read; what is no text as it was."""
+    """Text is stored as readable text, other bytes unchanged."""
     path = tmp_path / "x.rec.gz"
     file = RecordingFile(path, HEADER)
     bodies = [b'{"a":1}', b"\xff\xfe\x00", "żółć €".encode(), b""]
@@ -50,13 +50,13 @@ def test_a_body_comes_back_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_no_cookie_gets_into_a_recording() -> None:
-    """Only headers that mean something to us."""
+    """Only headers that a dialect may read are kept."""
     headers = {"Date": "d", "Set-Cookie": "secret", "X-MBX-USED-WEIGHT-1M": "3", "Retry-After": "5", "Server": "x"}
     assert list(kept(headers)) == ["Date", "X-MBX-USED-WEIGHT-1M", "Retry-After"]
 
 
 def test_what_was_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    """A kill costs at most the last second, and no more is lost by half a line or half a block."""
+    """A kill costs at most the last second, wherever it cuts a line or a block."""
     path = tmp_path / "x.rec.gz"
     file = RecordingFile(path, HEADER)
     for number in range(50):
@@ -83,7 +83,7 @@ REFUSED = {
 # Names of their own: gzip writes the time into its header, and two processes would call one case by two names.
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
 def test_what_is_no_recording_is_refused(content: bytes | None, tmp_path: Path) -> None:
-    """With its name, whatever it is, a missing file too."""
+    """The error names the file, also a missing one."""
     path = tmp_path / "x.rec.gz"
     if content is not None:
         path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_what_is_no_recording_is_refused(content: bytes | None, tmp_path: Path) 
 
 
 def test_a_recording_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small file that unpacks to a large one is not taken into memory."""
+    """A small file that decompresses to a large one is refused."""
     monkeypatch.setattr("aggregator.exchanges.recording.MOST_BYTES", 1 << 20)
     path = tmp_path / "bomb.rec.gz"
     path.write_bytes(gzip.compress(b" " * (8 << 20)))

@@ -1,4 +1,4 @@
-"""The registry: every venue has all that it needs, and a sentence says what is missing."""
+"""Every registered venue is complete; a sentence names what is missing."""
 
 from pathlib import Path
 
@@ -49,13 +49,13 @@ def missing(name: str, venue: Venue) -> list[str]:
 
 @pytest.mark.parametrize("name", VENUES)
 def test_nothing_is_missing(name: str) -> None:
-    """Limits, clock, local test server, and a local feed where it pushes."""
+    """Limits, clock, local test server, and a local feed if the venue pushes."""
     sentences = missing(name, VENUES[name])
     assert not sentences, " ".join(sentences)
 
 
 def test_what_is_forgotten_is_said() -> None:
-    """One sentence for each thing, with the place where it belongs."""
+    """Each missing part gives one sentence with the place where it belongs."""
     forgotten = missing("nosuch", Venue(Mock, BinancePush))
     assert [sentence.partition(":")[0] for sentence in forgotten] == [
         f"nosuch has no documented rate limits {LINE}",
@@ -70,7 +70,7 @@ def test_what_is_forgotten_is_said() -> None:
 
 
 def test_every_file_of_a_venue_is_registered() -> None:
-    """A dialect that no line names would never be used."""
+    """A dialect without a line in the registry is found."""
     names = {path.stem for path in Path(venues.__path__[0]).glob("*.py")} - {"__init__"} - NOT_DIALECTS
     unregistered = names - set(VENUES)
     assert not unregistered, f"aggregator/exchanges/registry.py has no line for {', '.join(sorted(unregistered))}."

@@ -1,4 +1,4 @@
-"""A recording: what an exchange said, and when, can be run again as if it said so now."""
+"""A recording is replayed: the venue's answers at their time and with their age."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ LATER = 1_800_000_000.0  # when the recording is played
 
 
 class Played:
-    """An exchange that is replayed, at a time that can be moved on."""
+    """A replayed exchange and its clock, which the test moves."""
 
     def __init__(self, records: Sequence[Record], http: aiohttp.ClientSession, dialect: str = "binance") -> None:
         self.elapsed = 0.0
@@ -63,7 +63,7 @@ class Played:
         return LATER + self.elapsed
 
     async def fetch(self, asset: Asset = BTC) -> Ticker | LeftOut:
-        """Fetch one."""
+        """Fetch one asset."""
         return (await self.exchange.fetch([asset]))[asset.symbol]
 
 
@@ -75,7 +75,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_each_answer_comes_at_its_time_and_age(http: aiohttp.ClientSession) -> None:
-    """The first at once, the next when it came; every digit as it was, and as old as it was then."""
+    """The first answer comes at once, the next one when it was recorded, each with the age it had then."""
     played = Played([said(BEGAN + 1, "0.00000001234"), said(BEGAN + 6, "2", delay=30)], http)
     first = await played.fetch()
     assert isinstance(first, Ticker)
@@ -92,7 +92,7 @@ async def test_each_answer_comes_at_its_time_and_age(http: aiohttp.ClientSession
 
 
 async def test_troubles_are_had_again(http: aiohttp.ClientSession) -> None:
-    """A timeout, a 429 with its pause, a body that is none, and what nobody recorded: each with its reason."""
+    """A timeout, a 429 with its cool-down and a wrong body have the same reasons as when they were recorded."""
     markets = (Market("btcusdt", "BTCUSDT"),)
     played = Played(
         [
@@ -114,7 +114,7 @@ async def test_troubles_are_had_again(http: aiohttp.ClientSession) -> None:
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
 async def test_headers_are_found_in_whatever_case(http: aiohttp.ClientSession, spell: Callable[[str], str]) -> None:
-    """As over HTTP/2, or after a proxy: a pause and a used-up weight are heeded when replayed."""
+    """Headers count in any case: HTTP/2 and proxies change it."""
     markets = (Market("btcusdt", "BTCUSDT"),)
     wait = {spell("Retry-After"): "7", spell("Date"): "Thu, 09 Oct 2025 08:53:32 GMT", "Set-Cookie": "secret"}
     played = Played([Record(BEGAN, "/x", markets, 429, kept(wait), "{}")], http)
@@ -128,7 +128,7 @@ async def test_headers_are_found_in_whatever_case(http: aiohttp.ClientSession, s
 
 
 async def test_five_recorded_failures_open_the_breaker(http: aiohttp.ClientSession) -> None:
-    """As they did then."""
+    """Recorded failures count as real ones do."""
     markets = (Market("btcusdt", "BTCUSDT"),)
     failures = [Record(BEGAN + number, "/x", markets, 500, text="down") for number in range(6)]
     played = Played(failures, http)
@@ -139,7 +139,7 @@ async def test_five_recorded_failures_open_the_breaker(http: aiohttp.ClientSessi
 
 
 async def test_other_batches_than_were_recorded(http: aiohttp.ClientSession) -> None:
-    """Each pair has the newest answer about it, whichever others it was asked with; one of them failing is its own."""
+    """Each pair has its newest answer, whichever batch recorded it; a failure of one call concerns only its pairs."""
     both = (Market("btcusdt", "BTCUSDT"), Market("ethusdt", "ETHUSDT"))
     records = [
         Record(BEGAN, "/x", both, 200, {}, f"[{body('1', BEGAN)},{body('2', BEGAN, 'ETHUSDT')}]"),
@@ -161,7 +161,7 @@ async def test_other_batches_than_were_recorded(http: aiohttp.ClientSession) -> 
 @pytest.mark.real
 @pytest.mark.parametrize("name", list(FEEDS))
 async def test_what_was_recorded_is_what_is_replayed(name: str, http: aiohttp.ClientSession, tmp_path: Path) -> None:
-    """Polled answers, the listing, refusals and pushed frames of a real venue, through a file, are the same tickers."""
+    """Polled answers, the listing, refusals and frames of a local venue give the same tickers after a replay."""
     path = tmp_path / f"{name}.rec.gz"
     dialect, pushing, metrics = DIALECTS[name](), PUSHING[name](), Metrics(CollectorRegistry())
     async with opened(FEEDS[name]()) as venue:
@@ -207,7 +207,7 @@ async def test_what_was_recorded_is_what_is_replayed(name: str, http: aiohttp.Cl
 
 
 async def test_a_replayed_feed_that_is_over_falls_back(http: aiohttp.ClientSession) -> None:
-    """The end of a connection is had again, and after the last frame there is silence."""
+    """The recorded end of a connection is replayed, and after the last frame there are none."""
     frames = [Record(BEGAN, frame="{}"), Record(BEGAN + 0.1, frame="", error=Reason.UNREACHABLE, detail="cut off")]
     recording = Recording(HEADER, frames)
     now, _ = recorded_clock(recording)

@@ -1,4 +1,4 @@
-"""A dialect decides method, headers and body of its requests; recordings keep apart what only the body tells apart."""
+"""A dialect chooses method, headers and body of a request; recordings tell requests to one path apart by the body."""
 
 import gzip
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -37,12 +37,12 @@ _rows = msgspec.json.Decoder(list[_Row])
 
 
 def asked(**question: object) -> Request:
-    """Return a question to the venue: all of them go to one path."""
+    """Return a request to the venue: all of them have the same path."""
     return Request("/info", "POST", HEADERS, msgspec.json.encode(question))
 
 
 class Posting(Dialect):
-    """A venue that is asked by POST, for tickers as for its listing."""
+    """The dialect of a venue that is asked by POST, for tickers and for its listing."""
 
     public_url = ""
     most_symbols = 10
@@ -68,14 +68,14 @@ class Posting(Dialect):
 
 
 class Server:
-    """The venue."""
+    """The local venue."""
 
     def __init__(self) -> None:
         self.questions: list[object] = []
         self.url = ""
 
     async def info(self, request: web.Request) -> web.Response:
-        """Answer a question, to whoever has the key."""
+        """Answer a request that has the key."""
         assert {name: request.headers[name] for name in HEADERS} == HEADERS
         question = await request.json()
         self.questions.append(question)
@@ -96,7 +96,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 def metrics() -> Metrics:
-    """Return metrics of their own."""
+    """Return new metrics."""
     return Metrics(CollectorRegistry())
 
 
@@ -115,7 +115,7 @@ async def test_a_venue_that_is_asked_by_post(server: Server, http: Session) -> N
 
 @pytest.mark.real
 async def test_a_get_is_sent_without_a_body(http: Session) -> None:
-    """As before a request could have one: Bybit refuses a GET with a body."""
+    """A GET has neither a body nor its headers: Bybit refuses a GET with a body."""
     seen: list[tuple[str, str, bytes, bool]] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -133,7 +133,7 @@ async def test_a_get_is_sent_without_a_body(http: Session) -> None:
 
 @pytest.mark.real
 async def test_recorded_and_replayed(server: Server, http: Session, tmp_path: Path) -> None:
-    """Listing and tickers have the same path, and are told apart by their bodies; the key stays out of the file."""
+    """Listing and tickers with one path are told apart by their bodies; the key is not in the file."""
     path = tmp_path / "posting.rec.gz"
     file = RecordingFile(path, Header("posting", "posting", pushed=False, began=BEGAN))
     recorded = RecordedExchange("posting", server.url, Posting(), http, metrics(), 4, 10, file)
@@ -156,7 +156,7 @@ async def test_recorded_and_replayed(server: Server, http: Session, tmp_path: Pa
 
 
 async def test_recordings_made_before_are_replayed(http: Session, tmp_path: Path) -> None:
-    """Their lines have neither method nor body, and stand for GET; such a line is still written without them."""
+    """A line without method and body stands for a GET, and a GET is still written without them."""
     path = tmp_path / "old.rec.gz"
     market = '{"symbol":"btcusdt","name":"btcusdt"}'
     ticker = '{\\"symbol\\":\\"btcusdt\\",\\"price\\":3,\\"volume\\":1,\\"timestamp\\":1700000000}'

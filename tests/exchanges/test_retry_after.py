@@ -1,4 +1,4 @@
-"""An exchange that wants to be left alone is, for as long as it says, and its breaker knows nothing of it."""
+"""A venue that asks for a cool-down gets it, and its breaker is not affected."""
 
 from collections.abc import AsyncIterator
 
@@ -44,48 +44,48 @@ TICKER = b'{"symbol":"btcusdt","price":1,"volume":1,"timestamp":1}'
     ],
 )
 def test_what_retry_after_says(header: str, date: str, seconds: float | None) -> None:
-    """Seconds, or a date in any of HTTP's three forms, by the clock of who says it; ours only where it tells none."""
+    """Seconds, or a date in any of HTTP's three forms, by the sender's clock if it tells it, else by ours."""
     assert retry_after(header, date, NOW) == seconds  # NOW is 08:53:20
 
 
 @pytest.mark.parametrize(("asked", "kept"), [(0, SHORTEST), (12, 12), (1e9, LONGEST), (float("inf"), LONGEST)])
 def test_what_is_asked_for_is_kept_within_bounds(asked: float, kept: float) -> None:
-    """Never asked again at once, nor forgotten for good."""
-    quiet = Cooldown(Clock())
-    assert quiet.begin(asked)
-    assert quiet.seconds == kept
+    """A cool-down is neither too short nor endless."""
+    cooldown = Cooldown(Clock())
+    assert cooldown.begin(asked)
+    assert cooldown.seconds == kept
 
 
 def test_our_own_pauses_double() -> None:
-    """Up to a minute, each time it refuses again after one; an answer begins anew."""
+    """Up to a minute with each refusal after a pause; an answer resets them."""
     clock = Clock()
-    quiet = Cooldown(clock)
+    cooldown = Cooldown(clock)
     pauses = []
     for _ in range(9):
-        assert quiet.begin(None)
-        assert not quiet.begin(None)  # the refusals of calls under way together are one
-        quiet.answered()  # and the answers to some of them change nothing
-        pauses.append(quiet.seconds)
-        clock.now += quiet.seconds
+        assert cooldown.begin(None)
+        assert not cooldown.begin(None)  # the refusals of calls under way together are one
+        cooldown.answered()  # and the answers to some of them change nothing
+        pauses.append(cooldown.seconds)
+        clock.now += cooldown.seconds
     assert pauses == [FIRST_OWN, 2, 4, 8, 16, 32, LONGEST_OWN, LONGEST_OWN, LONGEST_OWN]
-    quiet.answered()
-    quiet.begin(None)
-    assert quiet.seconds == FIRST_OWN
+    cooldown.answered()
+    cooldown.begin(None)
+    assert cooldown.seconds == FIRST_OWN
 
 
 def test_the_longest_wish_counts() -> None:
-    """Of several answers, each with its own; and it says how long it will be."""
+    """Of several answers the longest cool-down counts, and the error tells how long it will be."""
     clock = Clock()
-    quiet = Cooldown(clock)
-    quiet.check()
-    assert quiet.begin(20)
-    assert not quiet.begin(5)
+    cooldown = Cooldown(clock)
+    cooldown.check()
+    assert cooldown.begin(20)
+    assert not cooldown.begin(5)
     clock.now += 8.5
     with pytest.raises(RateLimited, match=r"^quiet for another 12 s$"):
-        quiet.check()
+        cooldown.check()
     clock.now += 11.5
-    quiet.check()
-    assert quiet.seconds == 0
+    cooldown.check()
+    assert cooldown.seconds == 0
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def exchange_at(
     url: str, http: aiohttp.ClientSession, metrics: Metrics, clock: Clock, dialect: Dialect | None = None
 ) -> HttpExchange:
-    """Return an exchange whose time goes when told."""
+    """Return an exchange with a clock that the test moves."""
     return HttpExchange("exchange1", url, dialect or Mock(), http, metrics, 4, clock=clock, now=lambda: NOW)
 
 
@@ -117,7 +117,7 @@ def sent(metrics: Metrics) -> float:
 async def test_after_429_it_is_not_asked_until_the_time_is_up(
     market: Market, http: aiohttp.ClientSession, metrics: Metrics
 ) -> None:
-    """The mock says Retry-After: 1. Nobody asks meanwhile, the breaker stays closed, and then it goes on as before."""
+    """During the cool-down of one second no call is made and the breaker stays closed; then calls go on."""
     clock = Clock()
     exchange = exchange_at(market.exchanges["exchange1"].url, http, metrics, clock)
     market.exchanges["exchange1"].faults(rate_limit=0)
@@ -136,7 +136,7 @@ async def test_after_429_it_is_not_asked_until_the_time_is_up(
 
 
 def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
-    """Write a whole HTTP answer."""
+    """Return the bytes of an HTTP answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -166,7 +166,7 @@ def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
 async def test_which_answers_make_it_quiet(
     http: aiohttp.ClientSession, metrics: Metrics, raw: bytes, reason: Reason, seconds: float
 ) -> None:
-    """Those that ask for it, whatever their status, and those that say we ask too often."""
+    """Answers that ask for a cool-down, with any status, and statuses for too many calls."""
     async with raw_server(raw) as url:
         exchange = exchange_at(url, http, metrics, Clock())
         found = (await exchange.fetch([BTC]))["btcusdt"]
@@ -176,7 +176,7 @@ async def test_which_answers_make_it_quiet(
 
 @pytest.mark.real
 async def test_a_ticker_that_comes_with_the_wish_is_used(http: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """A 200 with Retry-After is an answer all the same."""
+    """A 200 with Retry-After has a ticker all the same."""
     async with raw_server(answer("200 OK", "Retry-After: 7", body=TICKER)) as url:
         exchange = exchange_at(url, http, metrics, Clock())
         assert isinstance((await exchange.fetch([BTC]))["btcusdt"], Ticker)
@@ -185,7 +185,7 @@ async def test_a_ticker_that_comes_with_the_wish_is_used(http: aiohttp.ClientSes
 
 @pytest.mark.real
 async def test_a_refusal_within_a_200_counts_too(http: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """As Kraken does it."""
+    """An error in the body begins a cool-down too, as with Kraken."""
     body = b'{"error":["EAPI:Rate limit exceeded"]}'
     async with raw_server(answer("200 OK", body=body)) as url:
         exchange = exchange_at(url, http, metrics, Clock(), Kraken())
@@ -196,7 +196,7 @@ async def test_a_refusal_within_a_200_counts_too(http: aiohttp.ClientSession, me
 
 @pytest.mark.real
 async def test_quiet_and_open_are_two_things(http: aiohttp.ClientSession, metrics: Metrics) -> None:
-    """A 503 counts for the breaker whatever else it says; calls not made count for nothing and are no probes."""
+    """A 503 counts for the breaker with or without a cool-down; calls not made are neither failures nor probes."""
     clock = Clock()
     async with raw_server(answer("503 Service Unavailable", "Retry-After: 40")) as url:
         exchange = exchange_at(url, http, metrics, clock)

@@ -1,4 +1,4 @@
-"""What exchanges ask for when they are asked too often, and the limits that their dialects keep."""
+"""Cool-downs that venues ask for, and the limits that their dialects keep."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.real
 
 
 async def test_asked_too_often_it_is_left_alone(scene: Scene) -> None:
-    """Whatever its way to say so is: for as long as it wants, or a second, and no failure for the breaker."""
+    """The venue's own way to refuse begins a cool-down of the time it tells, or a second, and is no failure."""
     scene.venue.fault = scene.venue.too_often
     assert (await scene.refusal()).reason is Reason.RATE_LIMITED
     quiet = scene.venue.cooldown
@@ -32,7 +32,7 @@ async def test_asked_too_often_it_is_left_alone(scene: Scene) -> None:
 
 
 async def test_binance_is_not_asked_into_the_ground(only: Callable[[Venue, str], Scene]) -> None:
-    """It says how much of the minute's weight is used, by whomever at our address: the last of it is not ours."""
+    """The last of a minute's weight is left to other clients at our address."""
     venue = BinanceVenue(now=lambda: NOW)
     async with running(venue):
         scene = only(venue, "binance")
@@ -46,7 +46,7 @@ async def test_binance_is_not_asked_into_the_ground(only: Callable[[Venue, str],
     ("name", "fault", "seconds"), [("binance", "banned", 7200), ("bybit", "banned", 600), ("kraken", "throttled", 42)]
 )
 async def test_a_ban_is_sat_out(only: Callable[[Venue, str], Scene], name: str, fault: str, seconds: float) -> None:
-    """To the end, as asking meanwhile makes it longer."""
+    """No call is made before the end of a ban, as calls prolong it."""
     async with running(SERVERS[name](now=lambda: NOW)) as venue:
         scene = only(venue, name)
         venue.fault = getattr(venue, fault)
@@ -55,7 +55,7 @@ async def test_a_ban_is_sat_out(only: Callable[[Venue, str], Scene], name: str, 
 
 
 async def test_binance_weighs_twenty_symbols_like_one(only: Callable[[Venue, str], Scene]) -> None:
-    """So a call has that many, and its cost is what Binance counts."""
+    """A call has twenty symbols, and costs the weight that Binance counts."""
     quotes = [Quote(f"coin{number}", "usdt", "1.5", "10") for number in range(45)]
     venue = BinanceVenue(quotes, now=lambda: NOW)
     async with running(venue):
@@ -67,7 +67,7 @@ async def test_binance_weighs_twenty_symbols_like_one(only: Callable[[Venue, str
 
 
 async def test_its_limits_are_kept(only: Callable[[Venue, str], Scene]) -> None:
-    """By weight, the listing's too: cold assets take three quarters at most, hot ones the rest; then it is a reason."""
+    """By weight, including the listing: cold assets take three quarters at most; without tokens there is a reason."""
     venue = BinanceVenue(now=lambda: NOW)
     async with running(venue):
         scene = only(venue, "binance")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 
 async def test_every_digit_arrives_as_it_left(scene: Scene) -> None:
-    """Price, base volume and time of each pair, the smallest number too; the time by the exchange where it says one."""
+    """Price, base volume and time of each pair; the time is of the clock that the registry names."""
     answers = await scene.ask(*ASSETS)
     assert len(answers) == len(QUOTES)
     for quote in QUOTES:
@@ -33,7 +33,7 @@ async def test_every_digit_arrives_as_it_left(scene: Scene) -> None:
 
 
 async def test_who_does_not_trade_a_pair_is_not_asked_for_it(scene: Scene) -> None:
-    """It is a reason, found in the listing, and no call."""
+    """The listing gives the reason without a call."""
     scene.venue.quotes["ethusdt"] = Quote("eth", "usdt", "1", "1", trading=False)
     assert await scene.exchange.read_listing() is None
     scene.asked()
@@ -48,7 +48,7 @@ async def test_who_does_not_trade_a_pair_is_not_asked_for_it(scene: Scene) -> No
 
 
 async def test_a_pair_delisted_since_is_a_reason_and_costs_only_itself(scene: Scene) -> None:
-    """The others of its batch have their tickers, the breaker knows nothing, and the listing is read once more."""
+    """The rest of its batch has tickers, the breaker stays closed, and the listing is read once more."""
     del scene.venue.quotes["ethusdt"]
     for _ in range(3):
         answers = await scene.ask(*ASSETS)
@@ -65,7 +65,7 @@ async def test_a_pair_delisted_since_is_a_reason_and_costs_only_itself(scene: Sc
 
 
 async def test_maintenance_is_a_reason_of_its_own(scene: Scene) -> None:
-    """It counts, so that five such answers are enough for half a minute."""
+    """It counts as a failure: five of them open the breaker for half a minute."""
     scene.venue.fault = scene.venue.maintenance
     for _ in range(5):
         assert scene.exchange.breaker_state == "closed"
@@ -91,20 +91,20 @@ async def test_maintenance_is_a_reason_of_its_own(scene: Scene) -> None:
     ],
 )
 async def test_what_its_documentation_does_not_know(scene: Scene, status: int, text: str, reason: Reason) -> None:
-    """A page of somebody's proxy, or nonsense: a reason by the status, never a crash."""
+    """A proxy's page or nonsense gets a reason by its status."""
     scene.venue.fault = lambda _: web.Response(status=status, text=text)
     assert (await scene.refusal()).reason is reason
 
 
 def half(_: web.Request) -> web.Response:
-    """Begin an answer and hang up; a `Fault`."""
+    """Begin an answer and close the connection; a `Fault`."""
     answer = web.Response(body=b"{", headers={"Content-Length": "100"})
     answer.force_close()
     return answer
 
 
 async def test_half_an_answer_and_none(scene: Scene) -> None:
-    """A connection cut in the middle of the listing leaves what is known; the next reading succeeds."""
+    """A cut listing leaves the one before in use, and the next reading succeeds."""
     scene.venue.fault = half
     assert await scene.exchange.read_listing() is not None
     assert (await scene.refusal()).reason is Reason.UNREACHABLE
@@ -115,13 +115,13 @@ async def test_half_an_answer_and_none(scene: Scene) -> None:
 
 
 async def test_the_pages_are_named(scene: Scene) -> None:
-    """Each local exchange says what it was written from."""
+    """Each local venue names the pages from which it was written."""
     assert len(scene.venue.pages) >= 3
     assert all(page.startswith("https://") for page in scene.venue.pages)
 
 
 async def test_one_bad_ticker_in_a_batch_costs_only_itself(only: Callable[[Venue, str], Scene]) -> None:
-    """Where many come in one answer, each is read by itself."""
+    """Of several tickers in one answer, each is decoded by itself."""
     for name in MANY_A_CALL:
         async with running(SERVERS[name](now=lambda: NOW)) as venue:
             venue.quotes["ethusdt"] = Quote("eth", "usdt", "1", "much")

@@ -1,1 +1,1 @@
-"""A venue that attacks its clients, and what runs the real client against it, each as a process."""
+"""A venue that attacks its clients, and a probe that runs the real client against it, each as a process."""

@@ -1,4 +1,4 @@
-"""What a hostile venue sends over a WebSocket whose handshake it has answered well: blocks of frames."""
+"""Blocks of frames that a hostile venue sends over a WebSocket after a good handshake."""
 
 import struct
 import zlib

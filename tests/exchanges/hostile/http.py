@@ -1,4 +1,4 @@
-"""What a hostile venue answers to an HTTP request: every attack is the blocks of bytes that it sends."""
+"""Answers of a hostile venue to an HTTP request: an attack is a sequence of blocks of bytes."""
 
 import gzip
 import time
@@ -25,7 +25,7 @@ def answer(body: bytes, status: bytes = b"200 OK", headers: bytes = b"") -> byte
 
 
 def _one(body: bytes | Callable[[], bytes], status: bytes = b"200 OK", headers: bytes = b"") -> Attack:
-    """Return an attack that is one answer; `body` may be what makes it, which is called once, where that takes long."""
+    """Return an attack that is one answer; `body` may be a function, called once, where the body takes long to make."""
     made = cache(lambda: answer(body if isinstance(body, bytes) else body(), status, headers))
 
     def send() -> Blocks:
@@ -37,7 +37,7 @@ def _one(body: bytes | Callable[[], bytes], status: bytes = b"200 OK", headers: 
 
 
 def _endless(head: bytes, block: bytes) -> Attack:
-    """Return an attack that sends a head and then the block for ever, in large writes."""
+    """Return an attack that sends a head and then the block without end, in large writes."""
     whole = block * max(1, BLOCK // len(block))
 
     def send() -> Blocks:
@@ -48,7 +48,7 @@ def _endless(head: bytes, block: bytes) -> Attack:
 
 
 def _drip(head: bytes, block: bytes) -> Attack:
-    """Return an attack that sends a block every few milliseconds for ever."""
+    """Return an attack that sends a block every few milliseconds without end."""
 
     def send() -> Blocks:
         yield head
@@ -75,7 +75,7 @@ def _brotli(body: bytes) -> bytes:
 
 
 def _listing(entries: int, filler: int = 0) -> bytes:
-    """Return Binance's listing of so many markets, each with as many filters as make some `filler` bytes."""
+    """Return Binance's listing of so many markets, each with as many filters as make about `filler` bytes."""
     filters = b",".join([b'{"filterType":"LOT_SIZE","minQty":"0.00001000"}'] * (filler // 48))
     market = '{"symbol":"C%dUSDT","status":"TRADING","baseAsset":"C%d","quoteAsset":"USDT","filters":['
     listed = [(market % (number, number)).encode() + filters + b"]}" for number in range(entries)]

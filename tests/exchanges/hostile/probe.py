@@ -35,7 +35,7 @@ _PROC = Path("/proc/self")
 
 
 class Heartbeat:
-    """The longest time between two turns of the event loop, in CPU seconds of this process: other load does not count.
+    """The longest time between two iterations of the event loop, in CPU seconds of this process, without other load.
 
     All threads count, as one that decodes holds the interpreter's lock.
     """
@@ -60,8 +60,8 @@ def _memory(name: str) -> float:
 
 
 async def measured(work: Awaitable[dict[str, object]]) -> dict[str, object]:
-    """Await the work; return what it says, the longest stall in milliseconds and the growth in MiB."""
-    (_PROC / "clear_refs").write_text("5")  # the peak begins anew
+    """Await the work; return its result, the longest stall in milliseconds and the growth in MiB."""
+    (_PROC / "clear_refs").write_text("5")  # resets the peak
     before, beat = _memory("VmRSS"), Heartbeat()
     beating = asyncio.create_task(beat.run())
     await asyncio.sleep(10 * _BEAT)
@@ -74,7 +74,7 @@ async def measured(work: Awaitable[dict[str, object]]) -> dict[str, object]:
 
 
 async def fetched(exchange: HttpExchange, assets: Sequence[Asset], calls: int) -> dict[str, object]:
-    """Fetch in so many calls at once; return what the answers are, and the longest text in them."""
+    """Fetch in so many calls at once; return the reasons in the answers, and the longest text."""
     found = await asyncio.gather(*(exchange.fetch(assets) for _ in range(calls)))
     answers = [one for answer in found for one in answer.values()]
     details = [one.detail for one in answers if isinstance(one, LeftOut)]
@@ -83,13 +83,13 @@ async def fetched(exchange: HttpExchange, assets: Sequence[Asset], calls: int) -
 
 
 async def listed(exchange: HttpExchange) -> dict[str, object]:
-    """Read the listing; return what went wrong."""
+    """Read the listing; return the error, if any, and the number of markets."""
     error = await exchange.read_listing()
     return {"error": str(error)[:300] if error else "", "size": exchange._listing.size}
 
 
 async def pushed(feed: Feed, count: Callable[[str], float]) -> dict[str, object]:
-    """Let the feed run until it has given the connection up, or for some seconds after it was made."""
+    """Let the feed run until it closes the connection, or for some seconds after the connection is made."""
     running = asyncio.create_task(feed.run())
     deadline = asyncio.get_running_loop().time() + _CONNECT_SECONDS
     while not count("connections") and not count("lost") and asyncio.get_running_loop().time() < deadline:
@@ -122,7 +122,7 @@ async def main(kind: str, url: str) -> dict[str, object]:
     assets = [Asset("btcusdt", "btc", "usdt", Tier.HOT, 1), Asset("ethusdt", "eth", "usdt", Tier.HOT, 2)]
     async with session(_TIMEOUT) as http:
         well = HttpExchange("well", url.rpartition("/")[0] + "/well", Mock(), http, metrics, _CONCURRENCY)
-        await well.fetch(assets[:1])  # what is allocated once is not the attack's
+        await well.fetch(assets[:1])  # allocations that happen once do not belong to the attack
         if what == "push":
             dialect, address, connect = PUSHING["kraken"](), url.replace("http", "ws", 1), connector(http, time.time)
             feed = Feed("odd", address, dialect, connect, lambda: assets, 5, metrics)
@@ -154,7 +154,7 @@ def in_a_process(kind: str, url: str) -> str:
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    settle_memory()  # as the service does once it has started
+    settle_memory()  # as the service does after its start
     for line in sys.stdin:
         sys.stdout.write(in_a_process(*line.split()) + "\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A venue that attacks its clients: one attack a path, as a process of its own so that its load counts for nobody else.
+"""A venue that attacks its clients: one attack a path, as a process of its own so that its load is not counted.
 
 `python -m tests.exchanges.hostile.server` prints its address; `/one-byte-chunks/…` runs the attack of that name.
 """
@@ -19,7 +19,7 @@ _HEAD = 1 << 16
 
 
 def serve(listener: socket.socket) -> None:
-    """Accept connections for ever, each in a thread."""
+    """Accept connections without end, each in a thread."""
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=_answer_all, args=(connection,), daemon=True).start()

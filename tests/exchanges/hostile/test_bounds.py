@@ -1,4 +1,4 @@
-"""Whatever a venue sends, the loop is never held for 100 ms, and the process does not grow by 64 MiB."""
+"""No answer of a venue blocks the event loop for 100 ms or makes the process grow by 64 MiB."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from tests.parts.process import ROOT, Process
 
 pytestmark = pytest.mark.real
 
-MOST_STALL = 100.0  # milliseconds of CPU time between two turns of the event loop
+MOST_STALL = 100.0  # milliseconds of CPU time between two iterations of the event loop
 MOST_GROWTH = 64.0  # MiB
 USUAL = "ticker:mock:1:32"  # one symbol a call, as many calls at once as a tier may make
 KINDS = {
@@ -28,7 +28,7 @@ KINDS = {
     "error-texts": "ticker:kraken:50:4",
     "listing-errors": "listing:kraken",
 }
-# A ticker is what it says; that no market has such numbers is for whoever makes prices to see.
+# Their answers are valid tickers; that no market has such numbers is for pricing to find.
 TICKERS = {"pipelined", "cookies", "exponent"}
 LISTINGS = [name for name in http.ATTACKS if name.startswith("listing")]
 Attack = Callable[[str, str], dict[str, object]]
@@ -36,7 +36,7 @@ Attack = Callable[[str, str], dict[str, object]]
 
 @pytest.fixture(scope="module")
 def attack() -> Iterator[Attack]:
-    """Run the hostile venue and the probe; return what makes one attack of a kind and returns what it did."""
+    """Run the hostile venue; return a function that makes one attack and returns its measured effects."""
     server = Process([sys.executable, "-m", "tests.exchanges.hostile.server"])
     url = server.wait_for_line(r"http://\S+")[0]
     command = [sys.executable, "-m", "tests.exchanges.hostile.probe"]
@@ -60,7 +60,7 @@ def attack() -> Iterator[Attack]:
 
 
 def prepare(url: str, name: str) -> None:
-    """Have the venue make what it sends, so that the client's patience is not over before."""
+    """Have the venue prepare its answer first, so that the client does not time out meanwhile."""
     host, _, port = url.rpartition("/")[2].partition(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"GET /{name}/ HTTP/1.1\r\n\r\n".encode())
@@ -68,7 +68,7 @@ def prepare(url: str, name: str) -> None:
 
 
 def check(did: dict[str, object]) -> None:
-    """Hold what an attack did against the bounds."""
+    """Check the effects of an attack against the bounds."""
     stall, growth = did["stall_ms"], did["growth_mib"]
     assert isinstance(stall, float)
     assert isinstance(growth, float)
@@ -78,7 +78,7 @@ def check(did: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", [name for name in http.ATTACKS if name not in LISTINGS and name != "well"])
 def test_an_answer(attack: Attack, name: str) -> None:
-    """To a call for tickers: no ticker comes of it, and what is said about it is short."""
+    """An attack on a call for tickers gives no ticker, and a short reason."""
     did = attack(KINDS.get(name, USUAL), name)
     check(did)
     assert did["longest"] <= MOST_DETAIL, did  # type: ignore[operator]  # an object
@@ -87,7 +87,7 @@ def test_an_answer(attack: Attack, name: str) -> None:
 
 @pytest.mark.parametrize("name", LISTINGS)
 def test_a_listing(attack: Attack, name: str) -> None:
-    """A large one is read if it is one; others are refused, and what is known of the venue stays."""
+    """A large listing is read; an attack is refused, and the listing read before stays in use."""
     did = attack(KINDS.get(name, "listing:binance"), name)
     check(did)
     if name == "listing-well":
@@ -99,7 +99,7 @@ def test_a_listing(attack: Attack, name: str) -> None:
 
 @pytest.mark.parametrize("name", list(frames.ATTACKS))
 def test_frames(attack: Attack, name: str) -> None:
-    """Over a WebSocket: the connection is made, and the reason for its end is short."""
+    """An attack over a WebSocket ends the connection with a short reason."""
     did = attack("push", name)
     check(did)
     assert did["connections"] == 1, did
@@ -108,7 +108,7 @@ def test_frames(attack: Attack, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["interim", "header", "headers", "refusal", "redirect", "pipelined", "drip-head"])
 def test_a_handshake(attack: Attack, name: str) -> None:
-    """What answers instead of a WebSocket is no connection, and a redirect is not followed."""
+    """An attack on the handshake makes no connection, and a redirect is not followed."""
     did = attack("push", name)
     check(did)
     assert did["connections"] == 0, did

@@ -1,4 +1,4 @@
-"""The exchanges that push, each in turn."""
+"""The venues that push, each in turn."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from tests.exchanges.venues.servers import FEEDS
 
 @pytest.fixture(params=list(FEEDS))
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    """Each of the three, pushing."""
+    """Return each venue that pushes, with its feed running."""
     async with running(request.param) as scene:
         await until(scene.young)
         yield scene

@@ -1,4 +1,4 @@
-"""An exchange that pushes, in front of a local venue with the faults that feeds have: real WebSockets and real HTTP."""
+"""An exchange that pushes and a local venue with the faults of real feeds, over real WebSockets and HTTP."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ INTERVAL = 1.0  # so that what takes one does not take long
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what nobody announces."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -38,7 +38,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Scene:
-    """A venue, and the exchange in front of it as the service sees it."""
+    """A local venue, and the client of its feed and its REST server."""
 
     def __init__(self, name: str, venue: Pushing, http: aiohttp.ClientSession, interval: float) -> None:
         self.venue = venue
@@ -57,17 +57,17 @@ class Scene:
         return time.time() + self.ahead
 
     def young(self) -> bool:
-        """Whether both assets can be answered from the feed."""
+        """Whether the feed has young tickers of both assets."""
         return all(self.feed.young(asset.symbol) for asset in (BTC, ETH))
 
     async def ticker(self, asset: Asset = BTC) -> Ticker:
-        """Fetch one."""
+        """Fetch one ticker."""
         answer = (await self.exchange.fetch([asset]))[asset.symbol]
         assert isinstance(answer, Ticker), answer
         return answer
 
     async def is_polled(self, asset: Asset = BTC) -> bool:
-        """Whether a fetch takes a call, and brings what it said."""
+        """Whether a fetch makes a call; checks the price either way."""
         before = self.venue.polls
         ticker = await self.ticker(asset)
         if self.venue.polls == before:
@@ -77,18 +77,18 @@ class Scene:
         return True
 
     def count(self, kind: str) -> float:
-        """Return how many news of this kind there were."""
+        """Return how many news of this kind were counted."""
         exchange = self.exchange.name
         return value(self.metrics, "price_exchange_push_messages_total", exchange=exchange, kind=kind)
 
     def told(self) -> str:
-        """Return what /ready says of it."""
+        """Return what /ready shows for the exchange."""
         return trouble(self.exchange, time.time(), 2 * INTERVAL)
 
 
 @asynccontextmanager
 async def running(name: str, interval: float = INTERVAL, venue: Pushing | None = None) -> AsyncIterator[Scene]:
-    """Run the venue and the feed."""
+    """Run the local venue and the feed."""
     async with opened(venue or FEEDS[name]()) as served, session(0.5) as http:
         scene = Scene(name, served, http, interval)
         running = asyncio.create_task(scene.feed.run())

@@ -1,4 +1,4 @@
-"""A feed's connection: what answers instead of a WebSocket, and the pauses before the next try."""
+"""A feed's connection: answers that are no WebSocket, and the pauses before the next try."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real
 
 
 async def test_a_refused_handshake_is_heeded() -> None:
-    """A 429 with Retry-After: no second try before that, and polls go on."""
+    """After a 429 with Retry-After the feed waits that long, and polling goes on."""
     venue = FEEDS["binance"]()
     venue.handshake, venue.retry_after = 429, "30"
     async with running("binance", venue=venue) as scene:
@@ -34,7 +34,7 @@ async def test_a_refused_handshake_is_heeded() -> None:
 
 @pytest.mark.parametrize("status", [200, 301, 403, 500])
 async def test_what_is_no_websocket_is_told(status: int) -> None:
-    """Whatever stands there, it is tried again, and said what it was."""
+    """Another status than 101 is shown as the reason, and the feed tries again."""
     venue = FEEDS["binance"]()
     venue.handshake = status
     async with running("binance", venue=venue) as scene:
@@ -45,7 +45,7 @@ async def test_what_is_no_websocket_is_told(status: int) -> None:
 
 
 async def test_nobody_there() -> None:
-    """A refused connection is told."""
+    """A refused connection is shown as the reason."""
     async with session(0.5) as http:
         metrics, url = Metrics(CollectorRegistry()), f"ws://127.0.0.1:{free_port()}"
         feed = Feed("kraken", url, PUSHING["kraken"](), connector(http, time.time), lambda: [BTC], 5, metrics)
@@ -56,7 +56,7 @@ async def test_nobody_there() -> None:
 
 
 async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not before: who refuses every connection is tried ever more rarely."""
+    """Pauses grow with each refused connection, and restart after a connection that held."""
 
     class Counted(Backoff):
         def __init__(self, longest: float) -> None:
@@ -84,7 +84,7 @@ async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytes
 
 
 async def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each may be twice as long as the one before, up to the longest; how long it is, chance decides."""
+    """A pause is random below a bound that doubles up to the longest pause."""
     slept: list[float] = []
     bounds: list[float] = []
 

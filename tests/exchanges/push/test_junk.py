@@ -1,4 +1,4 @@
-"""What a feed says and should not: it is counted, and never served."""
+"""Frames that a feed must not believe are counted and never served."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -30,7 +30,7 @@ JUNK = [
 
 
 async def test_junk_is_counted_and_changes_nothing(scene: Scene) -> None:
-    """Whatever it is, the tickers go on; it costs neither them nor the connection."""
+    """A frame that cannot be read costs neither the tickers nor the connection."""
     for junk in JUNK:
         await scene.venue.say(junk)
     await until(lambda: scene.count("junk") == len(JUNK))
@@ -41,7 +41,7 @@ async def test_junk_is_counted_and_changes_nothing(scene: Scene) -> None:
 
 @pytest.mark.parametrize("number", ["0", "-1", "NaN", "Infinity"])
 async def test_a_number_no_market_has_is_junk(scene: Scene, number: str) -> None:
-    """Zero for a price is never served from a feed; what was held goes out of use by its age."""
+    """An impossible price is not served; the ticker held before becomes too old."""
     scene.venue.price = number
     await until(lambda: scene.count("junk") >= 2)
     await until(lambda: not scene.young())
@@ -49,7 +49,7 @@ async def test_a_number_no_market_has_is_junk(scene: Scene, number: str) -> None
 
 
 async def test_a_pair_nobody_asked_for_is_junk(scene: Scene) -> None:
-    """A feed cannot fill our memory with pairs of its own."""
+    """A pair without subscription is not stored: a feed cannot fill our memory."""
     name = PUSHING[scene.exchange.name]().spell(DOGE)
     await scene.venue.say(scene.venue.ticker(name, "update"))
     await until(lambda: scene.count("junk") == 1)
@@ -57,7 +57,7 @@ async def test_a_pair_nobody_asked_for_is_junk(scene: Scene) -> None:
 
 
 async def test_a_frame_too_large_ends_the_connection(scene: Scene) -> None:
-    """It is not read to its end; the next connection does."""
+    """The frame is not read to its end, and the next connection works."""
     with capture_logs() as logs:
         await scene.venue.say("x" * (MOST_BYTES + 1))
         await until(lambda: scene.count("lost") >= 1)
@@ -66,7 +66,7 @@ async def test_a_frame_too_large_ends_the_connection(scene: Scene) -> None:
 
 
 async def test_an_older_ticker_never_replaces_a_newer_one(scene: Scene) -> None:
-    """Frames may overtake each other."""
+    """A frame that was overtaken is ignored."""
     name = PUSHING[scene.exchange.name]().spell(BTC)
     scene.venue.mute = True
     scene.venue.price, scene.venue.behind = "7", 1

@@ -1,4 +1,4 @@
-"""What is pushed needs no call; what is not, or cannot be believed, is polled, and /ready says so."""
+"""Pushed tickers need no call; other assets are polled, and /ready shows why a feed has fallen back."""
 
 import time
 from decimal import Decimal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real
 
 
 async def test_what_is_pushed_needs_no_call(scene: Scene) -> None:
-    """Every digit as it left, the exchange's own time and symbol, base volume; and /ready calls it live."""
+    """A pushed ticker has every digit, the venue's time and base volume, and /ready shows the feed as live."""
     answers = await scene.exchange.fetch([BTC, ETH])
     assert list(answers) == ["btcusdt", "ethusdt"]
     for symbol, answer in answers.items():
@@ -40,7 +40,7 @@ async def test_what_is_pushed_needs_no_call(scene: Scene) -> None:
 
 
 async def test_what_is_not_pushed_is_polled(scene: Scene) -> None:
-    """An asset beyond those wanted; in one fetch with those that are."""
+    """One fetch returns pushed tickers and polls for the other assets."""
     answers = await scene.exchange.fetch([BTC, DOGE] if scene.exchange.batch > 1 else [DOGE])
     assert isinstance(answers["dogeusdt"], Ticker)
     assert answers["dogeusdt"].price == Decimal(scene.venue.polled_price)
@@ -48,7 +48,7 @@ async def test_what_is_not_pushed_is_polled(scene: Scene) -> None:
 
 
 async def test_a_mute_connection_falls_back_within_an_interval(scene: Scene) -> None:
-    """It stays open and says nothing: the next asset asked for is polled, and it says so; it comes back by itself."""
+    """Without frames on an open connection assets are polled within an interval; the feed recovers by itself."""
     scene.venue.mute = True
     began = time.monotonic()
     await until(lambda: not scene.young())
@@ -67,7 +67,7 @@ async def test_a_mute_connection_falls_back_within_an_interval(scene: Scene) -> 
 
 
 async def test_a_dropped_connection_falls_back_at_once(scene: Scene) -> None:
-    """Cut, or closed in good order: what was pushed before is not served any more; reconnected, it pushes again."""
+    """After a cut or a close, tickers pushed before are not served; after reconnecting the feed pushes again."""
     for end in (scene.venue.drop, scene.venue.hang_up):
         before, lost = scene.venue.connections, scene.count("lost")
         scene.venue.handshake = 503
@@ -82,7 +82,7 @@ async def test_a_dropped_connection_falls_back_at_once(scene: Scene) -> None:
 
 
 async def test_a_clock_that_stands_still_is_caught_by_age(scene: Scene) -> None:
-    """Tickers keep coming, each as old as the clock: they are polled for, and /ready says why."""
+    """Tickers with an old time are not served, and /ready shows why."""
     scene.venue.freeze()
     await until(lambda: not scene.young())
     rounds = scene.venue.rounds
@@ -92,7 +92,7 @@ async def test_a_clock_that_stands_still_is_caught_by_age(scene: Scene) -> None:
 
 
 async def test_beats_alone_are_no_tickers(scene: Scene) -> None:
-    """A connection that is alive and brings no ticker is not what is to be served from."""
+    """Heartbeats without tickers do not keep old tickers in use."""
     scene.venue.beats_only = True
     await until(lambda: not scene.young())
     assert await scene.is_polled()
@@ -101,14 +101,14 @@ async def test_beats_alone_are_no_tickers(scene: Scene) -> None:
 
 @pytest.mark.parametrize("seconds", [60, -60])
 async def test_a_time_nobody_can_believe_is_not_served(scene: Scene, seconds: float) -> None:
-    """A minute ahead or behind: polled."""
+    """A ticker a minute ahead or behind is not served."""
     scene.ahead = seconds
     assert not scene.young()
     assert await scene.is_polled()
 
 
 async def test_a_feed_that_tells_no_time() -> None:
-    """Its tickers have that of their receipt, and say so."""
+    """A ticker without a time gets the time of its arrival, and its clock is marked so."""
     venue = KrakenFeed()
     venue.tells_time = False
     async with running("kraken", venue=venue) as scene:

@@ -1,4 +1,4 @@
-"""Binance announces that a server is shut down: a new connection replaces the old one, and nothing is polled."""
+"""Binance announces the shutdown of a server: a new connection replaces the old one, and nothing is polled."""
 
 import asyncio
 
@@ -16,19 +16,19 @@ RAW = '{"e":"serverShutdown","E":1770123456789}'
 
 @pytest.mark.parametrize("frame", [COMBINED, RAW])
 def test_the_announcement_is_read(frame: str) -> None:
-    """Wrapped as the combined stream does, and raw."""
+    """It is read with and without the wrapping of the combined stream."""
     assert BinancePush().read(frame) == (Shutdown(),)
 
 
 def test_a_pair_of_that_name_is_no_announcement() -> None:
-    """It is what the event says, not that the word is somewhere in the frame."""
+    """The word elsewhere in a frame is no announcement."""
     frame = '{"stream":"btcusdt@ticker","data":{"E":1,"s":"BTCUSDT","c":"1","v":"1","note":"serverShutdown"}}'
     (news,) = BinancePush().read(frame)
     assert not isinstance(news, Shutdown)
 
 
 async def test_the_connection_is_replaced_at_once() -> None:
-    """Tickers stay young, nothing is polled, nothing is lost, and /ready has nothing to tell, all the way."""
+    """Tickers stay young, nothing is polled or lost, and /ready shows no trouble."""
     async with running("binance", interval=10) as scene:
         await until(scene.young)
         for _ in range(2):
@@ -57,7 +57,7 @@ async def test_the_connection_is_replaced_at_once() -> None:
 
 
 async def test_a_venue_that_always_says_so_gets_the_pauses() -> None:
-    """The second announcement within a minute is the end of a connection like any other."""
+    """The second announcement within a minute ends the connection like any other end."""
     async with running("binance") as scene:
         await until(scene.young)
         await scene.venue.say(COMBINED)
@@ -70,7 +70,7 @@ async def test_a_venue_that_always_says_so_gets_the_pauses() -> None:
 
 
 async def test_a_replacement_that_fails_falls_back() -> None:
-    """Where no new connection is to be had, it says so and polls."""
+    """Where the new connection fails, assets are polled and /ready shows why."""
     async with running("binance") as scene:
         await until(scene.young)
         scene.venue.handshake = 503

@@ -1,4 +1,4 @@
-"""What a feed is asked for: the assets wanted now, in bounds, and again where a ticker was lost."""
+"""The subscriptions of a feed: wanted assets, within bounds, and again after a lost ticker."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.real
 
 
 async def test_wanted_assets_come_and_go(scene: Scene) -> None:
-    """Popularity moves them: one is asked for, another no more, on the same connection."""
+    """A newly wanted asset is subscribed to and another one unsubscribed, on the same connection."""
     scene.wanted = [ETH, DOGE]
     await until(lambda: scene.feed.young("dogeusdt") is not None)
     assert scene.feed.young("btcusdt") is None
@@ -23,7 +23,7 @@ async def test_wanted_assets_come_and_go(scene: Scene) -> None:
 
 
 async def test_a_gap_is_resynchronised() -> None:
-    """Coinbase's heartbeats know of a trade whose ticker never came: dropped, and asked for anew."""
+    """A trade in Coinbase's heartbeats without its ticker drops the pair's ticker and subscribes anew."""
     async with running("coinbase") as scene:
         scene.wanted = [BTC]
         await until(lambda: scene.feed.young("btcusdt") is not None)
@@ -38,7 +38,7 @@ async def test_a_gap_is_resynchronised() -> None:
 
 @pytest.mark.parametrize("name", ["coinbase", "kraken"])
 async def test_a_pair_it_does_not_trade_costs_only_itself(name: str) -> None:
-    """The refusal is counted, the others are pushed; Binance says nothing, and pushes nothing, of such a pair."""
+    """A refused subscription is counted and the other pairs are pushed. Binance accepts it and pushes nothing."""
     venue = FEEDS[name]()
     venue.unlisted = {PUSHING[name]().spell(ETH)}
     async with running(name, venue=venue) as scene:
@@ -49,7 +49,7 @@ async def test_a_pair_it_does_not_trade_costs_only_itself(name: str) -> None:
 
 
 async def test_a_subscription_that_was_lost_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one pair among others, on a connection that is well."""
+    """A pair without any news is subscribed to again, on the same connection."""
     venue = FEEDS["coinbase"]()
     venue.overhears = {"BTC-USDT"}
     async with running("coinbase", venue=venue) as scene:
@@ -61,7 +61,7 @@ async def test_a_subscription_that_was_lost_is_made_again(monkeypatch: pytest.Mo
 
 
 async def test_a_symbols_file_without_base_and_quote_is_polled() -> None:
-    """Coinbase and Kraken need to know one from the other; nothing is pushed, and nothing is wrong."""
+    """Coinbase and Kraken need base and quote; without them nothing is pushed, and that is no trouble."""
     async with running("kraken") as scene:
         scene.wanted = [Asset("btcusdt", "", "", Tier.HOT, 1)]
         await until(lambda: scene.told() == "")
@@ -69,7 +69,7 @@ async def test_a_symbols_file_without_base_and_quote_is_polled() -> None:
 
 
 async def test_subscriptions_are_bounded_and_in_parts() -> None:
-    """No more pairs than a connection takes, no more in a message than is polite."""
+    """At most as many pairs as a connection takes, in messages of at most the allowed size."""
     async with running("kraken") as scene:
         dialect = PUSHING["kraken"]()
         scene.wanted = [Asset(f"c{number}usd", f"c{number}", "usd", Tier.HOT, number) for number in range(1000)]

@@ -1,5 +1,5 @@
-"""Exchanges as their documentation describes them, served on 127.0.0.1; one small module each, `base` shared by all.
+"""Local servers of venues, written from the venues' documentation: one file each, `base` and `sockets` for all.
 
-No answer here was captured from an exchange: each module names the pages from which its shapes, errors and limits are
-written.
+No answer here was captured from a venue: each file names the pages from which its shapes, errors and limits come.
+`servers` finds the server and the feed of each venue in aggregator/exchanges/registry.py.
 """

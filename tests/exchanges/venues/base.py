@@ -1,4 +1,4 @@
-"""What the local exchanges share: a market to speak of, a record of what was asked, and faults to switch on."""
+"""The part that all local venues share: quotes, a record of the requests, and faults to switch on."""
 
 import asyncio
 import threading
@@ -15,18 +15,18 @@ Fault = Callable[[web.Request], web.StreamResponse | None]
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What is said of one pair: texts, so that every digit leaves as it is written here; `volume` is in base units."""
+    """The numbers of one pair, as texts, so that every digit is sent as it is written here; `volume` is in base units."""
 
     base: str
     quote: str
     price: str
     volume: str
-    turnover: str = "123456789.987654321"  # in quote units: never to be taken for the volume
+    turnover: str = "123456789.987654321"  # in quote units: a dialect must not take it for the volume
     trading: bool = True
 
     @property
     def symbol(self) -> str:
-        """Our name for it."""
+        """Our symbol."""
         return self.base + self.quote
 
 
@@ -40,7 +40,7 @@ QUOTES = (
 
 
 class Venue:
-    """One exchange. `quotes`, by our symbol, may be changed while it runs; `fault` answers in its place if it wants."""
+    """One venue. `quotes`, by our symbol, may be changed while it runs; `fault` may answer in place of the venue."""
 
     pages: ClassVar[Sequence[str]]  # of the exchange's documentation
     documented_limits: ClassVar[Sequence[tuple[float, float]]]  # from these pages: calls or weight, in any seconds
@@ -49,37 +49,37 @@ class Venue:
     def __init__(self, quotes: Sequence[Quote] = QUOTES, now: Callable[[], float] = time.time) -> None:
         self.quotes: dict[str, Quote] = {quote.symbol: quote for quote in quotes}
         self.now = now
-        self.asked: list[str] = []  # path and query of each request, but for those of a WebSocket
+        self.asked: list[str] = []  # path and query of each request, without those of a WebSocket
         self.fault: Fault | None = None
         self.url = ""
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Return what it serves."""
+        """Return the routes that it serves."""
         raise NotImplementedError
 
     def too_often(self, request: web.Request) -> web.Response:
-        """Answer as it does when asked too often; a `Fault`."""
+        """Answer as the venue does to too many calls; a `Fault`."""
         raise NotImplementedError
 
     def maintenance(self, request: web.Request) -> web.Response:
-        """Answer as it does when it is closed for maintenance; a `Fault`."""
+        """Answer as the venue does during maintenance; a `Fault`."""
         raise NotImplementedError
 
     @property
     def milliseconds(self) -> int:
-        """Its clock."""
+        """The venue's time."""
         return round(self.now() * 1000)
 
     def named(self, name: str) -> Quote | None:
-        """Return the quote of the pair that this exchange calls so."""
+        """Return the quote of the pair with this name at the venue; None if there is none."""
         return next((quote for quote in self.quotes.values() if self.name_of(quote) == name), None)
 
     def name_of(self, quote: Quote) -> str:
-        """Return this exchange's name for the pair."""
+        """Return the venue's name of the pair."""
         raise NotImplementedError
 
     def application(self) -> web.Application:
-        """Return all of it."""
+        """Return the application with all routes."""
 
         @web.middleware
         async def record(request: web.Request, handler: Callable[..., object]) -> web.StreamResponse:
@@ -99,7 +99,7 @@ def rows(body: object, headers: Mapping[str, str] | None = None, status: int = 2
 
 @asynccontextmanager
 async def running(venue: Venue) -> AsyncIterator[Venue]:
-    """Serve it on this event loop, for clients that are on it too; `url` says where."""
+    """Serve the venue on this event loop; its address is in `url`."""
     server = TestServer(venue.application(), host="127.0.0.1")
     await server.start_server()
     venue.url = str(server.make_url("")).rstrip("/")
@@ -111,7 +111,7 @@ async def running(venue: Venue) -> AsyncIterator[Venue]:
 
 @contextmanager
 def beside(venue: Venue) -> Iterator[Venue]:
-    """Serve it on a thread of its own, for clients that are processes."""
+    """Serve the venue on a thread of its own, for clients that are processes."""
     started, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 

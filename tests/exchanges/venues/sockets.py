@@ -22,7 +22,7 @@ PERIOD = 0.05  # seconds between two pushed rounds, so that tests need not wait
 
 
 class Feed:
-    """What one exchange pushes. Prices and volumes are texts, sent digit by digit; faults are plain attributes."""
+    """The feed of one venue. Prices and volumes are texts, sent digit by digit; faults are plain attributes."""
 
     push_path = "/"
     polled: ClassVar[type[Venue]]
@@ -34,13 +34,13 @@ class Feed:
         pairs = [(base, quote) for base in ("btc", "eth", "doge") for quote in ("usdt", "usd")]
         self.rest = self.polled([Quote(*pair, self.polled_price, self.volume) for pair in pairs], self.now)
         self.unlisted: set[str] = set()  # by the venue's name
-        self.mute = False  # say and do nothing at all, but hold the connection; what was asked for is done later
-        self.overhears: set[str] = set()  # by the venue's name: the next subscription of it is lost
+        self.mute = False  # sends nothing and keeps the connection; serves the subscriptions later
+        self.overhears: set[str] = set()  # by the venue's name: ignores the next subscription
         self.beats_only = False
-        self.behind = 0.0  # seconds its clock is
-        self.handshake = 101  # or the status that refuses it
+        self.behind = 0.0  # seconds by which its clock is behind
+        self.handshake = 101  # or a status that refuses the handshake
         self.retry_after = ""
-        self.lose_tickers = False  # trades go on, and the heartbeats know of them
+        self.lose_tickers = False  # heartbeats go on and have the numbers of the trades
         self.connections = self.rounds = 0
         self.heard: list[dict[str, object]] = []
         self.trades = 1000
@@ -52,21 +52,21 @@ class Feed:
 
     @property
     def push_url(self) -> str:
-        """Where it pushes."""
+        """The address of the WebSocket."""
         return self.url.replace("http", "ws", 1)
 
     @property
     def polls(self) -> int:
-        """How many calls there were."""
+        """The number of polls."""
         return len(self.rest.asked)
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return sum(not socket.closed for socket in self._open)
 
     def freeze(self) -> None:
-        """Let its clock stand still."""
+        """Stop its clock."""
         self._frozen = time.time()
 
     def now(self) -> float:
@@ -74,7 +74,7 @@ class Feed:
         return (self._frozen or time.time()) - self.behind
 
     def price_of(self, name: str) -> str:
-        """Return what it pushes of the pair."""
+        """Return the price that it pushes of the pair."""
         return self.prices.get(name, self.price)
 
     def stamp(self) -> str:
@@ -82,19 +82,19 @@ class Feed:
         return datetime.fromtimestamp(self.now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     async def drop(self) -> None:
-        """Cut every connection, without a word."""
+        """Cut every connection without a close frame."""
         for socket in list(self._open):
             transport = socket._req.transport if socket._req is not None else None
             if transport is not None:
                 transport.abort()
 
     async def hang_up(self) -> None:
-        """Close every connection in good order, as Binance does after 24 hours."""
+        """Close every connection with a close frame, as Binance does after 24 hours."""
         for socket in list(self._open):
             await socket.close(code=WSCloseCode.GOING_AWAY)
 
     async def say(self, frame: str) -> None:
-        """Send these very characters to everybody."""
+        """Send this text on every connection."""
         for socket in [one for one in self._open if not one.closed]:
             await socket.send_str(frame)
 
@@ -147,24 +147,24 @@ class Feed:
                     await socket.send_str(beat)
 
     async def greet(self, socket: web.WebSocketResponse) -> None:
-        """Say what comes first."""
+        """Send the first frames of a connection."""
 
     @abstractmethod
     async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
-        """Do what was asked for."""
+        """Serve a message of the client."""
 
     @abstractmethod
     def ticker(self, name: str, kind: str) -> str:
-        """Return a frame with the pair's ticker now."""
+        """Return a frame with the pair's current ticker."""
 
     def beat(self, name: str) -> str | None:  # noqa: ARG002  # not all have one per pair
-        """Return a frame that says that it is alive."""
+        """Return a heartbeat of the pair; None if the venue has none per pair."""
         return None
 
 
 @asynccontextmanager
 async def opened(feed: Feed) -> AsyncIterator[Feed]:
-    """Serve it and what is polled, on a port of their own."""
+    """Serve the feed and its REST server on one port."""
     app = web.Application()
     app.router.add_get(feed.push_path, feed.push)
     app.add_subapp("/polled", feed.rest.application())
@@ -180,7 +180,7 @@ async def opened(feed: Feed) -> AsyncIterator[Feed]:
 
 @contextmanager
 def beside(*feeds: Feed) -> Iterator[None]:
-    """Serve them on a thread of their own, for a service that is a process."""
+    """Serve the feeds on a thread of their own, for a service that is a process."""
     started, ended = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
