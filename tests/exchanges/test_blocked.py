@@ -1,12 +1,10 @@
 """A venue that does not serve the country from which it is asked: neither a rate limit nor an HTTP error."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.http import HttpExchange, Session, session
+from aggregator.exchanges.http import HttpExchange, Session
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.models import LeftOut, Reason
 from aggregator.observability.metrics import Metrics
@@ -21,13 +19,6 @@ from tests.parts.clock import Clock
 from tests.parts.examples import BTC, NOW
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Session]:
-    """Open a session."""
-    async with session(2) as opened:
-        yield opened
 
 
 class Asked:

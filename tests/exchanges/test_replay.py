@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from aggregator.exchanges.dialect import Market
-from aggregator.exchanges.http import session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
 from aggregator.exchanges.recording import (
@@ -65,13 +64,6 @@ class Played:
     async def fetch(self, asset: Asset = BTC) -> Ticker | LeftOut:
         """Fetch one asset."""
         return (await self.exchange.fetch([asset]))[asset.symbol]
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a session."""
-    async with session(1) as opened:
-        yield opened
 
 
 async def test_each_answer_comes_at_its_time_and_age(http: aiohttp.ClientSession) -> None:

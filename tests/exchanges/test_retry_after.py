@@ -1,14 +1,11 @@
 """A venue that asks for a cool-down gets it, and its breaker is not affected."""
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry
 
 from aggregator.errors import RateLimited
 from aggregator.exchanges.dialect import Dialect
-from aggregator.exchanges.http import HttpExchange, session
+from aggregator.exchanges.http import HttpExchange
 from aggregator.exchanges.retry_after import FIRST_OWN, LONGEST, LONGEST_OWN, SHORTEST, Cooldown, retry_after
 from aggregator.exchanges.venues.kraken import Kraken
 from aggregator.exchanges.venues.mock import Mock
@@ -86,19 +83,6 @@ def test_the_longest_wish_counts() -> None:
     clock.now += 11.5
     cooldown.check()
     assert cooldown.seconds == 0
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    """Return metrics of its own for each test."""
-    return Metrics(CollectorRegistry())
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a session with a short timeout."""
-    async with session(2) as opened:
-        yield opened
 
 
 def exchange_at(

@@ -15,7 +15,7 @@ Fault = Callable[[web.Request], web.StreamResponse | None]
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """The numbers of one pair, as texts, so that every digit is sent as it is written here; `volume` is in base units."""
+    """The numbers of one pair, as texts, so that every digit is sent as written here; `volume` is in base units."""
 
     base: str
     quote: str

@@ -18,7 +18,7 @@ _DAY = 86_400_000
 
 
 class BinanceVenue(Venue):
-    """`limit` is the weight allowed a minute; `used` what is spent of it, which a test may set."""
+    """`limit` is the weight allowed a minute; `used` is the weight spent so far, which a test may set."""
 
     pages: ClassVar[Sequence[str]] = (
         "https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints",
@@ -32,7 +32,7 @@ class BinanceVenue(Venue):
     used = 0
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Return what it serves."""
+        """Return the routes that it serves."""
         return [web.get("/api/v3/ticker/24hr", self.ticker), web.get("/api/v3/exchangeInfo", self.info)]
 
     def name_of(self, quote: Quote) -> str:
@@ -83,7 +83,7 @@ class BinanceVenue(Venue):
         return {"rateLimits": [minute], "exchangeFilters": [], "symbols": symbols}
 
     def statistics(self, quote: Quote) -> dict[str, object]:
-        """Return the 24 hours of one pair, at full length."""
+        """Return all fields of the 24-hour statistics of one pair."""
         price = Decimal(quote.price)
         return {
             "symbol": self.name_of(quote),
@@ -136,13 +136,13 @@ class BinanceVenue(Venue):
         return rows({"code": -1008, "msg": "Server is currently overloaded with other requests."}, status=503)
 
     def spend(self, weight: int, body: object, status: int = 200) -> web.Response:
-        """Answer, saying how much weight is used."""
+        """Answer with the header of the weight used so far."""
         self.used += weight
         return rows(body, {"X-MBX-USED-WEIGHT": str(self.used), "X-MBX-USED-WEIGHT-1M": str(self.used)}, status)
 
 
 class BinanceFeed(Feed):
-    """Receipts with a result of null; a pair that it does not trade is taken, and never heard of.
+    """Sends receipts with a null result; accepts a pair that it does not trade, and never pushes it.
 
     Written from:
     - https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (combined streams, individual symbol
@@ -163,7 +163,7 @@ class BinanceFeed(Feed):
         await socket.send_str(json.dumps({"result": None, "id": asked["id"]}))
 
     def ticker(self, name: str, kind: str) -> str:  # noqa: ARG002  # they have no kinds here
-        """Wrap 24hrTicker as the combined stream does."""
+        """Return a 24hrTicker event in the wrapping of the combined stream."""
         millis = int(self.now() * 1000)
         return (
             f'{{"stream":"{name}@ticker","data":{{"e":"24hrTicker","E":{millis},"s":"{name.upper()}","p":"0.0015",'

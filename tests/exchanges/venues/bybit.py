@@ -10,7 +10,7 @@ from tests.exchanges.venues.base import Quote, Venue, rows
 
 
 class BybitVenue(Venue):
-    """See `pages`."""
+    """The REST server."""
 
     pages: ClassVar[Sequence[str]] = (
         "https://bybit-exchange.github.io/docs/v5/market/tickers",
@@ -22,7 +22,7 @@ class BybitVenue(Venue):
     cooldown = 3.0
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Return what it serves."""
+        """Return the routes that it serves."""
         return [web.get("/v5/market/tickers", self.tickers), web.get("/v5/market/instruments-info", self.instruments)]
 
     def name_of(self, quote: Quote) -> str:

@@ -13,7 +13,7 @@ from tests.exchanges.venues.sockets import Feed
 
 
 class CoinbaseVenue(Venue):
-    """See `pages`."""
+    """The REST server."""
 
     pages: ClassVar[Sequence[str]] = (
         "https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker",
@@ -25,7 +25,7 @@ class CoinbaseVenue(Venue):
     documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((15, 1), (615, 60))
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Return what it serves."""
+        """Return the routes that it serves."""
         return [
             web.get("/products", self.products),
             web.get("/products/volume-summary", self.volumes),
@@ -37,7 +37,7 @@ class CoinbaseVenue(Venue):
         return f"{quote.base}-{quote.quote}".upper()
 
     async def ticker(self, request: web.Request) -> web.Response:
-        """Answer for one product; it does not say which."""
+        """Answer for one product, without its name."""
         quote = self.named(request.match_info["id"])
         if quote is None:
             return rows({"message": "NotFound"}, status=404)
@@ -113,7 +113,7 @@ class CoinbaseVenue(Venue):
 
 
 class CoinbaseFeed(Feed):
-    """A ticker when asked for and at every trade; heartbeats with the newest trade. A wrong product spoils a call.
+    """Sends a ticker on subscription and at every trade, and heartbeats. A wrong product refuses the whole message.
 
     Written from:
     - https://docs.cdp.coinbase.com/exchange/websocket-feed/overview and .../channels (ticker, heartbeat, errors)
@@ -142,7 +142,7 @@ class CoinbaseFeed(Feed):
                 await socket.send_str(self.ticker(name, "snapshot"))
 
     def ticker(self, name: str, kind: str, trade: int = 0) -> str:  # noqa: ARG002  # they have no kinds here
-        """Return a ticker message; the sequence is that of all that happens, far ahead of the trades."""
+        """Return a ticker message; `sequence` counts all events, so it is far ahead of the trades."""
         trade = trade or self.trades
         return (
             f'{{"type":"ticker","sequence":{trade * 37},"product_id":"{name}","price":"{self.price_of(name)}",'

@@ -20,7 +20,7 @@ _OLD_KEYS = {"btcusd", "ethusd", "btceur"}
 
 
 class KrakenVenue(Venue):
-    """See `pages`."""
+    """The REST server."""
 
     pages: ClassVar[Sequence[str]] = (
         "https://docs.kraken.com/api/docs/rest-api/get-ticker-information",
@@ -31,7 +31,7 @@ class KrakenVenue(Venue):
     documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((1, 1),)
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Return what it serves."""
+        """Return the routes that it serves."""
         return [web.get("/0/public/Ticker", self.ticker), web.get("/0/public/AssetPairs", self.pairs)]
 
     def name_of(self, quote: Quote) -> str:
@@ -103,15 +103,15 @@ class KrakenVenue(Venue):
         return rows({"error": [], "result": result})
 
     def error(self, *said: str) -> web.Response:
-        """Answer with errors, which is a 200."""
+        """Answer with errors and status 200."""
         return rows({"error": list(said)})
 
     def too_often(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
-        """EAPI."""
+        """EAPI:Rate limit exceeded."""
         return self.error("EAPI:Rate limit exceeded")
 
     def throttled(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
-        """EService, with the time until which."""
+        """EService:Throttled, with the time of its end."""
         return self.error(f"EService: Throttled: {round(self.now()) + 42}")
 
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
@@ -123,7 +123,7 @@ class KrakenVenue(Venue):
 
 
 class KrakenFeed(Feed):
-    """Numbers as JSON numbers; a status first, a snapshot when asked for, a heartbeat when there is nothing else.
+    """Sends a status first, a snapshot on subscription, and heartbeats; numbers are JSON numbers.
 
     Written from:
     - https://docs.kraken.com/api/docs/websocket-v2/ticker, .../heartbeat and .../status
@@ -139,7 +139,7 @@ class KrakenFeed(Feed):
         await socket.send_str(json.dumps({"channel": "status", "type": "update", "data": [data]}))
 
     async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
-        """Subscribe and unsubscribe; every pair has a receipt of its own."""
+        """Subscribe and unsubscribe, with a receipt for each pair."""
         params: dict[str, list[str]] = asked["params"]  # type: ignore[assignment]  # an object
         for name in params["symbol"]:
             await self._serve(socket, str(asked["method"]), name)

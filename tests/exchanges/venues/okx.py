@@ -10,7 +10,7 @@ from tests.exchanges.venues.base import Quote, Venue, rows
 
 
 class OkxVenue(Venue):
-    """See `pages`."""
+    """The REST server."""
 
     pages: ClassVar[Sequence[str]] = (
         "https://www.okx.com/docs-v5/en/#order-book-trading-market-data-get-ticker",
@@ -20,7 +20,7 @@ class OkxVenue(Venue):
     documented_limits: ClassVar[Sequence[tuple[float, float]]] = ((20, 2),)
 
     def routes(self) -> Sequence[web.RouteDef]:
-        """Return what it serves."""
+        """Return the routes that it serves."""
         return [
             web.get("/api/v5/market/ticker", self.ticker),
             web.get("/api/v5/market/tickers", self.tickers),
@@ -93,7 +93,7 @@ class OkxVenue(Venue):
         )
 
     def data(self, *found: dict[str, str]) -> web.Response:
-        """Answer well."""
+        """Answer with code 0."""
         return rows({"code": "0", "msg": "", "data": list(found)})
 
     def too_often(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
