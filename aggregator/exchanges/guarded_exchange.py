@@ -31,7 +31,7 @@ _LOG_SECONDS = 60.0  # between two log lines of a kind: some venues refuse a few
 class GuardedExchange(ABC):
     """`aggregator.ports.Exchange`, with at most `concurrency` calls under way and `batch` symbols in each.
 
-    `rest` is the group of breakers this one belongs to. `clock` is monotonic, `now` returns unix seconds.
+    `breaker_group` has the breakers of all exchanges of the process. `clock` is monotonic, `now` returns unix seconds.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class GuardedExchange(ABC):
         concurrency: int,
         batch: int,
         rate_limit: Bucket | None,
-        rest: BreakerGroup | None = None,
+        breaker_group: BreakerGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         tracer: Tracer = UNTRACED,
@@ -56,7 +56,7 @@ class GuardedExchange(ABC):
         self._slots = asyncio.Semaphore(concurrency)
         self._listing = Listing(self._name_of)
         self.listing_doubted = asyncio.Event()  # set when the venue refuses a pair that its listing has
-        self._breaker = CircuitBreaker(clock, self._breaker_changed, rest)
+        self._breaker = CircuitBreaker(clock, self._breaker_changed, breaker_group)
         self._cooldown = Cooldown(clock)
         self._rate_limiter = None if rate_limit is None else RateLimiter(rate_limit)
         self._metrics = metrics

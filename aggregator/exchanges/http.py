@@ -82,7 +82,7 @@ class HttpExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         batch: int | None = None,
-        rest: BreakerGroup | None = None,
+        breaker_group: BreakerGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         tracer: Tracer = UNTRACED,
@@ -93,7 +93,7 @@ class HttpExchange(GuardedExchange):
         self._listing_cost = dialect.listing_cost
         self._decoding = asyncio.Lock()
         most = min(dialect.most_symbols, batch or dialect.most_symbols)
-        super().__init__(name, metrics, concurrency, most, dialect.rate_limit, rest, clock, now, tracer)
+        super().__init__(name, metrics, concurrency, most, dialect.rate_limit, breaker_group, clock, now, tracer)
 
     def _name_of(self, asset: Asset) -> str:
         return self._dialect.name(asset)

@@ -106,11 +106,11 @@ class ReplayedExchange(HttpExchange):
         metrics: Metrics,
         concurrency: int,
         batch: int,
-        rest: BreakerGroup | None,
+        breaker_group: BreakerGroup | None,
         now: Callable[[], float],
         tracer: Tracer = UNTRACED,
     ) -> None:
-        super().__init__(name, "", dialect, http, metrics, concurrency, batch, rest, now=now, tracer=tracer)
+        super().__init__(name, "", dialect, http, metrics, concurrency, batch, breaker_group, now=now, tracer=tracer)
         self._recording = recording
 
     async def _ask(self, markets: Sequence[Market]) -> Tickers:

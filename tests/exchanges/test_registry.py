@@ -1,6 +1,6 @@
 """Every registered venue is complete; a sentence names what is missing."""
 
-from pathlib import Path
+import pkgutil
 
 import pytest
 
@@ -34,10 +34,16 @@ def missing(name: str, venue: Venue) -> list[str]:
         )
     if name in SERVED_ELSEWHERE:
         return sentences
-    if server_of(name) is None:
+    server = server_of(name)
+    if server is None:
         sentences.append(
             f"{name} has no local test server: add tests/exchanges/venues/{name}.py with a subclass of Venue"
             " (tests/exchanges/venues/base.py), written from its documentation."
+        )
+    elif tuple(Limit(*limit) for limit in getattr(server, "documented_limits", ())) != (venue.limits or ()):
+        sentences.append(
+            f"{name} has other limits {LINE} than its local test server has in documented_limits: look them up, and"
+            " write the same ones in both places."
         )
     if venue.push is not None and feed_of(name) is None:
         sentences.append(
@@ -63,14 +69,16 @@ def test_what_is_forgotten_is_said() -> None:
         "nosuch has no local test server",
         "nosuch has a push dialect and no local feed",
     ]
+    (undocumented,) = missing("okx", Venue(Coinbase, limits=(Limit(1, 1),), clock=Clock.EXCHANGE))
+    assert undocumented.startswith("okx has other limits ")
     (unlimited,) = missing("mock", Venue(Mock, limits=(Limit(10, 1),), clock=Clock.EXCHANGE))
     assert unlimited.startswith("mock has no rate_limit in its dialect: ")
-    (undocumented,) = missing("coinbase", Venue(Coinbase, limits=(), clock=Clock.EXCHANGE))
+    undocumented, _ = missing("coinbase", Venue(Coinbase, limits=(), clock=Clock.EXCHANGE))
     assert undocumented.startswith("coinbase has a rate_limit in its dialect and no limits ")
 
 
 def test_every_file_of_a_venue_is_registered() -> None:
     """A dialect without a line in the registry is found."""
-    names = {path.stem for path in Path(venues.__path__[0]).glob("*.py")} - {"__init__"} - NOT_DIALECTS
-    unregistered = names - set(VENUES)
+    names = {module.name for module in pkgutil.iter_modules(venues.__path__)}
+    unregistered = names - set(VENUES) - NOT_DIALECTS
     assert not unregistered, f"aggregator/exchanges/registry.py has no line for {', '.join(sorted(unregistered))}."

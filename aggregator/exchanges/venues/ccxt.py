@@ -62,7 +62,7 @@ class CcxtExchange(GuardedExchange):
         metrics: Metrics,
         concurrency: int,
         timeout: float,
-        rest: BreakerGroup | None = None,
+        breaker_group: BreakerGroup | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         tracer: Tracer = UNTRACED,
@@ -71,7 +71,7 @@ class CcxtExchange(GuardedExchange):
         self._timeout = timeout
         distance = max(1.0, float(self._client.rateLimit)) / 1000  # seconds from one call to the next
         rate_limit = Bucket(_OF_THE_PACE / distance, 1)
-        super().__init__(name, metrics, concurrency, 1, rate_limit, rest, clock, now, tracer)
+        super().__init__(name, metrics, concurrency, 1, rate_limit, breaker_group, clock, now, tracer)
 
     async def close(self) -> None:
         """Close the client's connections."""
