@@ -18,7 +18,8 @@ from aggregator.models import Asset, Ticker
 class Request(msgspec.Struct, frozen=True):
     """An HTTP request to a venue. `path` includes the query and is sent as it is: see `decoding.in_path`.
 
-    A recording keeps method, path and body, but not the headers, which may contain a key.
+    A body needs a Content-Type among the headers. A recording keeps method, path and body, but not the headers, which
+    may contain a key.
     """
 
     path: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, Undecodable
+from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable
 from aggregator.exchanges.dialect import News, PushDialect, Shutdown
 from aggregator.exchanges.push.book import Book
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
@@ -67,7 +67,7 @@ class Feed:
         self._received: float | None = None
         self._newest: float | None = None
         self._live: bool | None = None
-        self._handing_over = False  # the next connection keeps the tickers of this one
+        self._keeps_tickers = False  # whether the next connection begins with the tickers of this one
         self._state = metrics.push_state.labels(name)
         self._connections = metrics.push_connections.labels(name)
         self._messages = metrics.push_messages
@@ -119,7 +119,7 @@ class Feed:
                 await self._listen()
             except _Replace:
                 if self._clock() - replaced_at > _SETTLED:
-                    replaced_at, self._handing_over = self._clock(), True
+                    replaced_at, self._keeps_tickers = self._clock(), True
                     self._log.info("push_replaced", why="the exchange shuts this connection down")
                     continue
                 self._end(ExchangeUnreachable("shut down again"))
@@ -131,13 +131,13 @@ class Feed:
             await backoff.pause()
 
     async def _listen(self) -> None:
-        while not self._sync():  # noqa: ASYNC110  # nothing announces that popularity has moved an asset
+        while not self._update_subscriptions():  # noqa: ASYNC110  # nothing announces that popularity has moved an asset
             await asyncio.sleep(_CHECK_SECONDS)
         async with self._connect(self._url) as socket:
             self._connections.inc()
             self._cooldown.answered()
-            if self._handing_over:
-                self._book, self._handing_over = self._book.handed_over(), False
+            if self._keeps_tickers:
+                self._book, self._keeps_tickers = self._book.handed_over(), False
             else:
                 self._book, self._down = Book(self._name), _NOT_YET
             self._outbox.clear()
@@ -166,10 +166,10 @@ class Feed:
             raise ExchangeTimeout(f"mute for {silent:.0f} s")
         if without > max(self._interval, _NO_TICKERS):
             raise ExchangeTimeout(f"no young ticker for {without:.0f} s")
-        self._sync()
+        self._update_subscriptions()
         self._report()
 
-    def _sync(self) -> bool:
+    def _update_subscriptions(self) -> bool:
         """Subscribe to new wanted pairs, unsubscribe from others; return whether any pair is wanted."""
         dialect = self._dialect
         spelled = {asset.symbol: name for asset in self._wanted() if (name := dialect.spell(asset))}
@@ -183,21 +183,18 @@ class Feed:
         new |= self._book.unheard(now - _ASK_AGAIN)
         for name, symbol in new.items():
             self._book.expect(name, symbol, now)
-        self._ask(dialect.unsubscribe, gone)
-        self._ask(dialect.subscribe, list(new))
+        self._queue(dialect.unsubscribe, gone)
+        self._queue(dialect.subscribe, list(new))
         return bool(self._names)
 
-    def _ask(self, message: Callable[[Sequence[str]], str], names: Sequence[str]) -> None:
+    def _queue(self, message: Callable[[Sequence[str]], str], names: Sequence[str]) -> None:
         most = self._dialect.most_together
         self._outbox.extend(message(names[first : first + most]) for first in range(0, len(names), most))
 
     def _receive(self, frame: str) -> None:
         try:
             found = self._dialect.read(frame)
-        except Undecodable:
-            self._count("junk")
-            return
-        except Exception:  # noqa: BLE001  # such as RecursionError in a dialect: the frame is wrong
+        except Exception:  # noqa: BLE001  # Undecodable, or an exception in the dialect: the frame is wrong either way
             self._count("junk")
             return
         for news in found:
@@ -213,8 +210,8 @@ class Feed:
             self._record_ticker(news.name)
         elif kind == "gap":
             self._log.info("push_gap", pair=news.name)
-            self._ask(self._dialect.unsubscribe, [news.name])
-            self._ask(self._dialect.subscribe, [news.name])
+            self._queue(self._dialect.unsubscribe, [news.name])
+            self._queue(self._dialect.subscribe, [news.name])
         elif kind == "refused":
             self._log.info("push_refused", pair=news.name)
 
@@ -238,7 +235,7 @@ class Feed:
         return -FUTURE_TOLERANCE <= self._now() - timestamp <= self._interval / 2
 
     def _end(self, error: ExchangeError) -> None:
-        self._handing_over = False
+        self._keeps_tickers = False
         if isinstance(error, TooSoon):
             self._cooldown.begin(error.seconds)
         self._book = Book(self._name)
