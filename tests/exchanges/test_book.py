@@ -46,7 +46,7 @@ def test_what_the_news_are(news: list[News], kinds: list[str]) -> None:
     assert (book.held("BTC-USD") is not None) == ("ticker" in kinds and "gap" not in kinds)
 
 
-def test_what_is_forgotten_is_junk_from_then_on() -> None:
+def test_news_of_a_forgotten_pair_is_junk() -> None:
     """News of a pair that was unsubscribed is not stored."""
     book = Book("coinbase")
     book.expect("BTC-USD", "btcusd", NOW)
@@ -79,7 +79,7 @@ def test_what_was_asked_for_and_never_heard_of() -> None:
     assert book.unheard(NOW + 9) == {}
 
 
-def test_who_tells_no_time_has_that_of_its_receipt() -> None:
+def test_a_ticker_without_a_time_gets_that_of_its_arrival() -> None:
     """A ticker without a time gets that of its arrival, is marked so, and replaces the one before."""
     book = Book("kraken")
     book.expect("BTC/USD", "btcusd", 5)

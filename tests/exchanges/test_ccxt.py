@@ -111,13 +111,13 @@ async def test_five_failures_open_its_breaker(both: Both) -> None:
     assert await reason(both.theirs) is Reason.BREAKER_OPEN
 
 
-def test_an_exchange_it_does_not_know() -> None:
+def test_an_exchange_that_ccxt_does_not_know() -> None:
     """The error names the exchange and the command that lists all."""
     with pytest.raises(CannotGoOn, match="knows no exchange 'nosuch'"):
         CcxtExchange("x", "nosuch", "", Metrics(CollectorRegistry()), 4, 1)
 
 
-def test_nobody_who_does_not_name_it_loads_it() -> None:
+def test_ccxt_is_imported_only_where_it_is_named() -> None:
     """The service does not import ccxt, which takes seconds and a hundred megabytes, unless it is named."""
     code = "import sys, aggregator.__main__, aggregator.runtime.roles; sys.exit('ccxt' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))

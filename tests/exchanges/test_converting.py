@@ -49,7 +49,7 @@ def converting(
     return ConvertingExchange(venue, Conversions(rates, ASSETS.values()), CATALOG, rate, lambda: NOW)
 
 
-async def test_it_stands_in_where_the_pair_is_not_listed() -> None:
+async def test_a_pair_that_is_not_listed_is_converted() -> None:
     """One more call fetches the pair to convert; the ticker has the symbol asked for and shows the conversion."""
     venue = Venue(btcusdt="100")
     answers = await converting(venue).fetch([BTCUSD])
@@ -60,7 +60,7 @@ async def test_it_stands_in_where_the_pair_is_not_listed() -> None:
     assert venue.asked == ["btcusd", "btcusdt"]
 
 
-async def test_its_own_pair_goes_before() -> None:
+async def test_a_listed_pair_is_not_converted() -> None:
     """A pair that the exchange lists is not converted."""
     venue = Venue(btcusd="51", btcusdt="100")
     found = (await converting(venue).fetch([BTCUSD]))["btcusd"]
@@ -69,7 +69,7 @@ async def test_its_own_pair_goes_before() -> None:
     assert venue.asked == ["btcusd"]
 
 
-async def test_what_was_asked_for_anyway_is_not_asked_for_twice() -> None:
+async def test_a_pair_asked_for_anyway_is_fetched_once() -> None:
     """Both pairs in one fetch take one call; the one in usdt stays as it is."""
     venue = Venue(btcusdt="100")
     answers = await converting(venue).fetch([BTCUSD, BTCUSDT])
@@ -86,7 +86,7 @@ async def test_a_rate_is_never_converted() -> None:
     assert "usdteur" not in venue.asked
 
 
-async def test_the_first_rate_that_leads_somewhere() -> None:
+async def test_rates_are_tried_in_order() -> None:
     """Rates are tried in the order of the setting."""
     eurusd = Asset("eurusd", "eur", "usd", Tier.HOT, 9)
     for prices, symbol in (({"btcusdt": "1", "btceur": "1"}, "btceur"), ({"btcusdt": "1"}, "btcusdt")):
@@ -106,7 +106,7 @@ async def test_without_a_fresh_rate_there_is_no_ticker(rate: Price | None) -> No
     assert found.reason is Reason.NO_RATE
 
 
-async def test_the_stand_ins_trouble_is_told_as_its_own() -> None:
+async def test_a_failure_of_the_converted_pair_is_the_reason() -> None:
     """A timeout of the call for btcusdt is the reason for btcusd."""
     venue = Venue()
     venue.script = lambda asset: LeftOut("binance", Reason.NOT_LISTED if asset is BTCUSD else Reason.TIMEOUT, "why")
@@ -114,7 +114,7 @@ async def test_the_stand_ins_trouble_is_told_as_its_own() -> None:
     assert found == LeftOut("binance", Reason.TIMEOUT, "btcusdt: why")
 
 
-def test_it_trades_what_it_can_stand_in_for() -> None:
+def test_a_convertible_pair_counts_as_traded() -> None:
     """A convertible pair counts as traded, so that /assets counts the venue."""
     exchange = converting(Venue(btcusdt="100"))
     assert [exchange.trades(symbol) for symbol in (*ASSETS, "nosuch")] == [True, False, True, False, False]

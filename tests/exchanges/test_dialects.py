@@ -75,7 +75,7 @@ def test_some_need_base_and_quote(dialect: Dialect) -> None:
         dialect.name(BARE)
 
 
-def test_a_name_leads_nowhere_else() -> None:
+def test_a_name_cannot_change_the_path() -> None:
     """A venue's name of a pair cannot change the path."""
     evil = Market("btcusdt", "../../x?y=1&z,é")
     for dialect in (Binance(), Coinbase(), Kraken(), Okx(), Bybit()):
@@ -122,7 +122,7 @@ def test_the_symbol_is_the_one_answered(dialect: Dialect) -> None:
         ("EGeneral:Internal error", ExchangeHttpError),
     ],
 )
-def test_kraken_says_its_errors_with_a_200(error: str, expected: type[ExchangeError]) -> None:
+def test_kraken_reports_errors_with_status_200(error: str, expected: type[ExchangeError]) -> None:
     """An error in a body with status 200 becomes the error that a status would be."""
     with pytest.raises(expected):
         Kraken().parse("x", [PAIR], Answer(b'{"error":["%s"]}' % error.encode(), RECEIVED))

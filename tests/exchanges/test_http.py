@@ -50,7 +50,7 @@ async def test_every_asset_asked_for_is_answered(exchange: HttpExchange, metrics
     assert newest == exchange.newest_ticker
 
 
-async def test_symbols_nobody_lists_never_open_the_breaker(exchange: HttpExchange) -> None:
+async def test_unknown_symbols_never_open_the_breaker(exchange: HttpExchange) -> None:
     """Unknown symbols are no failures; in an earlier system one of them stopped the whole exchange."""
     for _ in range(10):
         assert await reason(exchange, UNLISTED) is Reason.NOT_LISTED
@@ -69,7 +69,7 @@ async def test_symbols_nobody_lists_never_open_the_breaker(exchange: HttpExchang
         ({"latency_ms": 5000}, Reason.TIMEOUT),
     ],
 )
-async def test_what_counts_opens_the_breaker(
+async def test_failures_open_the_breaker(
     market: Market, exchange: HttpExchange, metrics: Metrics, fault: dict[str, float], expected: Reason
 ) -> None:
     """Five failures with one reason open the breaker, and the sixth call is not sent."""
@@ -92,7 +92,7 @@ async def test_what_counts_opens_the_breaker(
     ("fault", "expected"),
     [({"rate_limit": 0}, Reason.RATE_LIMITED), ({"error_rate": 1, "status": 404}, Reason.NOT_LISTED)],
 )
-async def test_what_does_not_count_leaves_it_closed(
+async def test_other_reasons_leave_the_breaker_closed(
     market: Market, exchange: HttpExchange, fault: dict[str, float], expected: Reason
 ) -> None:
     """A rate limit and unknown symbols are no failures of the exchange."""
@@ -123,7 +123,7 @@ async def test_a_refused_connection_counts(http: aiohttp.ClientSession, metrics:
     ],
     ids=["redirect", "empty", "teapot", "half", "endless", "smtp", "nested"],
 )
-async def test_what_no_exchange_should_send(
+async def test_invalid_http_answers(
     http: aiohttp.ClientSession, metrics: Metrics, answer: bytes, expected: Reason
 ) -> None:
     """Redirects are not followed, bodies are bounded, and half an answer is an error."""
@@ -158,9 +158,7 @@ async def test_no_more_calls_at_once_than_allowed(market: Market, exchange: Http
     assert all(isinstance(answer["btcusdt"], Ticker) for answer in answers)
 
 
-async def test_a_hanging_exchange_does_not_make_those_queue_who_would_be_refused(
-    market: Market, exchange: HttpExchange
-) -> None:
+async def test_calls_do_not_queue_for_an_open_breaker(market: Market, exchange: HttpExchange) -> None:
     """With every slot in use and the breaker open, the answer comes at once."""
     market.exchanges["exchange1"].faults(hang_rate=1)
     await fetch_each(exchange, MANY)

@@ -15,14 +15,14 @@ from tests.exchanges.venues.base import QUOTES, Quote
 pytestmark = pytest.mark.real
 
 
-async def test_an_empty_listing_says_nothing(scene: Scene) -> None:
+async def test_an_empty_listing_is_ignored(scene: Scene) -> None:
     """An empty listing is taken for a mistake, and the one before stays in use."""
     scene.venue.quotes.clear()
     assert await scene.exchange.read_listing() is None
     assert scene.exchange.trades("btcusdt")
 
 
-async def test_without_a_listing_it_is_asked_for_everything(scene: Scene, http: Session) -> None:
+async def test_without_a_listing_every_pair_is_tried(scene: Scene, http: Session) -> None:
     """Every pair is tried by the dialect's name; Kraken answers for the oldest pairs by other names."""
     blind = Scene(scene.name, scene.venue, http)
     answers = await blind.ask(*ASSETS)

@@ -52,13 +52,13 @@ async def test_cold_work_leaves_some_for_hot_assets() -> None:
     assert sum(await asyncio.gather(*crowd)) == 0
 
 
-async def test_a_turn_comes() -> None:
+async def test_waiting_calls_are_admitted() -> None:
     """Calls that wait are admitted as the bucket fills."""
     limiter = RateLimiter(Bucket(50, 2), patience=10)
     await asyncio.gather(*(limiter.acquire(1) for _ in range(12)))
 
 
-async def test_who_gives_up_waiting_takes_nothing() -> None:
+async def test_a_cancelled_call_takes_no_tokens() -> None:
     """A cancelled call leaves its token to the next one."""
     limiter = RateLimiter(Bucket(20, 2), patience=10)
     for _ in range(2):

@@ -60,7 +60,7 @@ def test_nothing_is_missing(name: str) -> None:
     assert not sentences, " ".join(sentences)
 
 
-def test_what_is_forgotten_is_said() -> None:
+def test_what_is_missing_is_named() -> None:
     """Each missing part gives one sentence with the place where it belongs."""
     forgotten = missing("nosuch", Venue(Mock, BinancePush))
     assert [sentence.partition(":")[0] for sentence in forgotten] == [

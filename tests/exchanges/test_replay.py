@@ -83,7 +83,7 @@ async def test_each_answer_comes_at_its_time_and_age(http: aiohttp.ClientSession
     assert played.exchange.newest_ticker == pytest.approx(first.timestamp, abs=1e-3)
 
 
-async def test_troubles_are_had_again(http: aiohttp.ClientSession) -> None:
+async def test_failures_are_replayed(http: aiohttp.ClientSession) -> None:
     """A timeout, a 429 with its cool-down and a wrong body have the same reasons as when they were recorded."""
     markets = (Market("btcusdt", "BTCUSDT"),)
     played = Played(

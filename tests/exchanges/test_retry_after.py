@@ -70,7 +70,7 @@ def test_our_own_pauses_double() -> None:
     assert cooldown.seconds == FIRST_OWN
 
 
-def test_the_longest_wish_counts() -> None:
+def test_the_longest_cooldown_counts() -> None:
     """Of several answers the longest cool-down counts, and the error tells how long it will be."""
     clock = Clock()
     cooldown = Cooldown(clock)
@@ -147,7 +147,7 @@ def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
     ],
     ids=["429", "418", "unreadable", "503", "date", "503 that says nothing", "404"],
 )
-async def test_which_answers_make_it_quiet(
+async def test_which_answers_begin_a_cooldown(
     http: aiohttp.ClientSession, metrics: Metrics, raw: bytes, reason: Reason, seconds: float
 ) -> None:
     """Answers that ask for a cool-down, with any status, and statuses for too many calls."""
@@ -159,7 +159,7 @@ async def test_which_answers_make_it_quiet(
 
 
 @pytest.mark.real
-async def test_a_ticker_that_comes_with_the_wish_is_used(http: aiohttp.ClientSession, metrics: Metrics) -> None:
+async def test_a_ticker_with_retry_after_is_used(http: aiohttp.ClientSession, metrics: Metrics) -> None:
     """A 200 with Retry-After has a ticker all the same."""
     async with raw_server(answer("200 OK", "Retry-After: 7", body=TICKER)) as url:
         exchange = exchange_at(url, http, metrics, Clock())
@@ -179,7 +179,7 @@ async def test_a_refusal_within_a_200_counts_too(http: aiohttp.ClientSession, me
 
 
 @pytest.mark.real
-async def test_quiet_and_open_are_two_things(http: aiohttp.ClientSession, metrics: Metrics) -> None:
+async def test_cooldown_and_breaker_are_independent(http: aiohttp.ClientSession, metrics: Metrics) -> None:
     """A 503 counts for the breaker with or without a cool-down; calls not made are neither failures nor probes."""
     clock = Clock()
     async with raw_server(answer("503 Service Unavailable", "Retry-After: 40")) as url:

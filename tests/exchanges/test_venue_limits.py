@@ -16,7 +16,7 @@ from tests.parts.examples import NOW
 pytestmark = pytest.mark.real
 
 
-async def test_asked_too_often_it_is_left_alone(scene: Scene) -> None:
+async def test_a_refusal_for_too_many_calls_begins_a_cooldown(scene: Scene) -> None:
     """The venue's own way to refuse begins a cool-down of the time it tells, or a second, and is no failure."""
     scene.venue.fault = scene.venue.too_often
     assert (await scene.refusal()).reason is Reason.RATE_LIMITED
@@ -31,7 +31,7 @@ async def test_asked_too_often_it_is_left_alone(scene: Scene) -> None:
     assert isinstance((await scene.ask(BTC))["btcusdt"], Ticker)
 
 
-async def test_binance_is_not_asked_into_the_ground(only: Callable[[Venue, str], Scene]) -> None:
+async def test_binance_keeps_a_reserve_of_its_weight(only: Callable[[Venue, str], Scene]) -> None:
     """The last of a minute's weight is left to other clients at our address."""
     venue = BinanceVenue(now=lambda: NOW)
     async with running(venue):
@@ -45,7 +45,9 @@ async def test_binance_is_not_asked_into_the_ground(only: Callable[[Venue, str],
 @pytest.mark.parametrize(
     ("name", "fault", "seconds"), [("binance", "banned", 7200), ("bybit", "banned", 600), ("kraken", "throttled", 42)]
 )
-async def test_a_ban_is_sat_out(only: Callable[[Venue, str], Scene], name: str, fault: str, seconds: float) -> None:
+async def test_no_call_is_made_during_a_ban(
+    only: Callable[[Venue, str], Scene], name: str, fault: str, seconds: float
+) -> None:
     """No call is made before the end of a ban, as calls prolong it."""
     async with running(SERVERS[name](now=lambda: NOW)) as venue:
         scene = only(venue, name)

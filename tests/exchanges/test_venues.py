@@ -32,7 +32,7 @@ async def test_every_digit_arrives_as_it_left(scene: Scene) -> None:
     assert len(scene.asked()) == (1 if scene.name in MANY_A_CALL else len(QUOTES))
 
 
-async def test_who_does_not_trade_a_pair_is_not_asked_for_it(scene: Scene) -> None:
+async def test_a_pair_that_is_not_traded_is_not_asked_for(scene: Scene) -> None:
     """The listing gives the reason without a call."""
     scene.venue.quotes["ethusdt"] = Quote("eth", "usdt", "1", "1", trading=False)
     assert await scene.exchange.read_listing() is None
@@ -90,7 +90,7 @@ async def test_maintenance_is_a_reason_of_its_own(scene: Scene) -> None:
         (502, "<html>Bad gateway</html>", Reason.HTTP_ERROR),
     ],
 )
-async def test_what_its_documentation_does_not_know(scene: Scene, status: int, text: str, reason: Reason) -> None:
+async def test_answers_that_are_not_documented(scene: Scene, status: int, text: str, reason: Reason) -> None:
     """A proxy's page or nonsense gets a reason by its status."""
     scene.venue.fault = lambda _: web.Response(status=status, text=text)
     assert (await scene.refusal()).reason is reason
@@ -103,7 +103,7 @@ def half(_: web.Request) -> web.Response:
     return answer
 
 
-async def test_half_an_answer_and_none(scene: Scene) -> None:
+async def test_a_cut_answer(scene: Scene) -> None:
     """A cut listing leaves the one before in use, and the next reading succeeds."""
     scene.venue.fault = half
     assert await scene.exchange.read_listing() is not None

@@ -20,7 +20,7 @@ from tests.parts.ports import free_port
 pytestmark = pytest.mark.real
 
 
-async def test_a_refused_handshake_is_heeded() -> None:
+async def test_a_refused_handshake_begins_a_cooldown() -> None:
     """After a 429 with Retry-After the feed waits that long, and polling goes on."""
     venue = FEEDS["binance"]()
     venue.handshake, venue.retry_after = 429, "30"
@@ -33,7 +33,7 @@ async def test_a_refused_handshake_is_heeded() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 301, 403, 500])
-async def test_what_is_no_websocket_is_told(status: int) -> None:
+async def test_another_status_is_the_reason(status: int) -> None:
     """Another status than 101 is shown as the reason, and the feed tries again."""
     venue = FEEDS["binance"]()
     venue.handshake = status
@@ -44,7 +44,7 @@ async def test_what_is_no_websocket_is_told(status: int) -> None:
         )
 
 
-async def test_nobody_there() -> None:
+async def test_a_refused_connection() -> None:
     """A refused connection is shown as the reason."""
     async with session(0.5) as http:
         metrics, url = Metrics(CollectorRegistry()), f"ws://127.0.0.1:{free_port()}"

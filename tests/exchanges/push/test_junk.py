@@ -40,7 +40,7 @@ async def test_junk_is_counted_and_changes_nothing(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "NaN", "Infinity"])
-async def test_a_number_no_market_has_is_junk(scene: Scene, number: str) -> None:
+async def test_an_impossible_number_is_junk(scene: Scene, number: str) -> None:
     """An impossible price is not served; the ticker held before becomes too old."""
     scene.venue.price = number
     await until(lambda: scene.count("junk") >= 2)
@@ -48,7 +48,7 @@ async def test_a_number_no_market_has_is_junk(scene: Scene, number: str) -> None
     assert await scene.is_polled()
 
 
-async def test_a_pair_nobody_asked_for_is_junk(scene: Scene) -> None:
+async def test_a_pair_without_subscription_is_junk(scene: Scene) -> None:
     """A pair without subscription is not stored: a feed cannot fill our memory."""
     name = PUSHING[scene.exchange.name]().spell(DOGE)
     await scene.venue.say(scene.venue.ticker(name, "update"))

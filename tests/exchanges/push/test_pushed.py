@@ -100,14 +100,14 @@ async def test_beats_alone_are_no_tickers(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("seconds", [60, -60])
-async def test_a_time_nobody_can_believe_is_not_served(scene: Scene, seconds: float) -> None:
+async def test_an_implausible_time_is_not_served(scene: Scene, seconds: float) -> None:
     """A ticker a minute ahead or behind is not served."""
     scene.ahead = seconds
     assert not scene.young()
     assert await scene.is_polled()
 
 
-async def test_a_feed_that_tells_no_time() -> None:
+async def test_a_feed_without_times() -> None:
     """A ticker without a time gets the time of its arrival, and its clock is marked so."""
     venue = KrakenFeed()
     venue.tells_time = False
