@@ -18,7 +18,7 @@ DAY = 86_400.0
 _LONGEST_NAME = 64
 _FIRST_PATIENCE = 10.0  # seconds that the start waits for all listings
 _RETRY, _LONGEST_RETRY = 15.0, 900.0  # seconds
-_REST = 900.0  # seconds between two readings, even where the listing is in doubt
+_SPACING = 900.0  # seconds at least between two readings, even where the listing is in doubt
 
 
 class Listing:
@@ -88,15 +88,15 @@ class ListedExchange(Protocol):
 
 
 class Listings:
-    """Keeps the listings of all exchanges up to date. `every`, `retry` and `rest` in seconds."""
+    """Keeps the listings of all exchanges up to date. `every`, `retry` and `spacing` in seconds."""
 
     def __init__(
-        self, exchanges: Sequence[ListedExchange], every: float = DAY, retry: float = _RETRY, rest: float = _REST
+        self, exchanges: Sequence[ListedExchange], every: float = DAY, retry: float = _RETRY, spacing: float = _SPACING
     ) -> None:
         self.exchanges = exchanges
         self._every = every
         self._retry = retry
-        self._rest = rest
+        self._spacing = spacing
         self._up_to_date: set[str] = set()  # names of exchanges
         self._on_read: Callable[[], None] = lambda: None
 
@@ -130,10 +130,10 @@ class Listings:
             await self._read(exchange)
 
     async def _until_due(self, exchange: ListedExchange) -> None:
-        rest = min(self._rest, self._every)
-        await asyncio.sleep(rest)
+        spacing = min(self._spacing, self._every)
+        await asyncio.sleep(spacing)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._every - rest):
+            async with asyncio.timeout(self._every - spacing):
                 await exchange.listing_doubted.wait()
 
     async def _read(self, exchange: ListedExchange) -> None:

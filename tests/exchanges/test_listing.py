@@ -52,7 +52,7 @@ async def test_listings_are_read_again(scene: Scene) -> None:
 
 async def test_a_listing_that_is_wrong_is_read_again(scene: Scene) -> None:
     """A pair in the listing that the venue refuses makes it read again at once; the pair is not asked for any more."""
-    listings = Listings([scene.exchange], rest=0.01)
+    listings = Listings([scene.exchange], spacing=0.01)
     await listings.open()
     keeping = asyncio.create_task(listings.run())
     del scene.venue.quotes["ethusdt"]

@@ -39,7 +39,9 @@ from aggregator.exchanges.dialect import (
 )
 from aggregator.models import Asset, Ticker
 
-_NEARLY_ALL = 0.95 * 6000  # of a minute's weight, used by anybody at our address: the rest is left to the others
+_NEARLY_ALL = (
+    0.95 * 6000
+)  # of a minute's weight, used by all clients at our address; the remainder is left to the others
 _KINDS: dict[int, type[ExchangeError]] = {-1121: NotListed, -1003: RateLimited, -1008: Maintenance}
 
 
