@@ -18,7 +18,7 @@ from tests.parts.ports import free_port
 
 pytestmark = pytest.mark.real
 
-# A ticker with three thousand lists inside each other in an unknown field: decoders raise RecursionError or their own error.
+# A ticker with three thousand nested lists in an unknown field: decoders refuse it, each with its own exception.
 NESTED_BODY = b'{"x":' + b"[" * 3000 + b"]" * 3000 + b',"symbol":"btcusdt","price":1,"volume":1,"timestamp":1}'
 NESTED = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(NESTED_BODY) + NESTED_BODY
 
