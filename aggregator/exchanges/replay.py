@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.dialect import Dialect, Market, Tickers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
@@ -18,6 +17,7 @@ from aggregator.models import Asset, LeftOut, Reason, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Exchange
+from aggregator.resilience.circuit_breaker import BreakerGroup
 
 _ERRORS: Mapping[Reason, type[ExchangeError]] = {
     one.reason: one for one in (ExchangeTimeout, ExchangeUnreachable, Undecodable)

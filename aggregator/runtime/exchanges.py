@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from aggregator.errors import CannotGoOn
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.converting import ConvertingExchange
 from aggregator.exchanges.dialect import Dialect
 from aggregator.exchanges.guarded_exchange import GuardedExchange
@@ -38,6 +37,7 @@ from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Exchange, LocalCache
 from aggregator.prices.conversion import Conversions
 from aggregator.prices.tiers import Catalog
+from aggregator.resilience.circuit_breaker import BreakerGroup
 from aggregator.runtime.stores import conversions_of
 from aggregator.settings import Settings
 

@@ -18,7 +18,7 @@ from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
-from aggregator.stores.circuit_breaking_cache import REST, CircuitBreakingCache
+from aggregator.stores.circuit_breaking_cache import OPEN_SECONDS, CircuitBreakingCache
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.two_level_cache import TwoLevelCache
@@ -79,7 +79,7 @@ async def test_after_a_failure_nobody_asks_for_a_second(
     for _ in range(2):
         for _ in range(100):
             await fail(cache)
-        clock.now += REST
+        clock.now += OPEN_SECONDS
     assert behind.reads == 2
     behind.away = False
     for _ in range(100):
@@ -91,7 +91,7 @@ async def test_one_tries_while_the_others_rest(cache: CircuitBreakingCache, behi
     """However long the try hangs, nobody joins it; who is cancelled leaves the try to the next."""
     behind.away = True
     await fail(cache)
-    clock.now += REST
+    clock.now += OPEN_SECONDS
     behind.let_go.clear()
     for cancelled in (True, False):
         trying = asyncio.create_task(cache.latest(["btcusdt"]))
@@ -118,7 +118,7 @@ async def test_stragglers_change_nothing(cache: CircuitBreakingCache, behind: Sl
     behind.away = True
     behind.let_go.set()
     assert all(isinstance(one, StoreUnavailable) for one in await asyncio.gather(*stragglers, return_exceptions=True))
-    clock.now += REST
+    clock.now += OPEN_SECONDS
     behind.away = False
     assert await cache.latest(["btcusdt"]) == {}
 
@@ -145,7 +145,7 @@ async def test_what_was_missed_is_written_with_what_comes(
         with pytest.raises(StoreUnavailable):
             await cache.write([price(timestamp=timestamp), price("ethusdt", timestamp)])
     behind.away = False
-    clock.now += REST
+    clock.now += OPEN_SECONDS
     await cache.write([price("solusdt")])
     assert behind.written == [price(timestamp=1), price(timestamp=4), price("ethusdt", 4), price("solusdt")]
     await cache.write([price("xrpusdt")])
@@ -161,7 +161,7 @@ async def test_much_that_was_missed_is_written_piece_by_piece(
     with pytest.raises(StoreUnavailable):
         await cache.write([price(f"asset{number}") for number in range(2500)])
     behind.away = False
-    clock.now += REST
+    clock.now += OPEN_SECONDS
     lengths = []
     for _ in range(4):
         before = len(behind.written)
@@ -217,7 +217,7 @@ class Parts:
 
     async def is_written(self, *prices: Price) -> bool:
         """Go on refreshing, a second later."""
-        self.clock.now += REST
+        self.clock.now += OPEN_SECONDS
         return await self.refreshed(*prices)
 
 
@@ -254,7 +254,7 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
             assert parts.redis.reached - reached <= 2  # a read and, to put into the cache what history had, a write
             assert {answer.asset: answer for answer in answers} == {"btcusdt": new, "ethusdt": cold}
             assert set(map(type, answers)) == {Price}
-            parts.clock.now += REST
+            parts.clock.now += OPEN_SECONDS
         await until(lambda: not parts.hub.connected)
         assert parts.near.peek("ethusdt") is None
         if how == "hanging":
@@ -268,7 +268,7 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
         await until(lambda: parts.near.peek("solusdt") == other)
         assert (await parts.redis.latest(["btcusdt"]))["btcusdt"] == new  # what was missed has come with it
         reads = parts.history.reads
-        parts.clock.now += REST
+        parts.clock.now += OPEN_SECONDS
         for _ in range(10):
             assert await parts.lookup.get(BTC) == new
         assert parts.history.reads == reads

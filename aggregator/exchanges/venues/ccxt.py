@@ -23,13 +23,13 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.dialect import Bucket, Limit, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.retry_after import retry_after
 from aggregator.models import Asset, Clock, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
+from aggregator.resilience.circuit_breaker import BreakerGroup
 
 _LISTING_SECONDS = 30.0
 _OF_THE_PACE = 0.9  # so that two calls that the network brings closer together still keep ccxt's distance
