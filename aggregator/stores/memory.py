@@ -6,6 +6,14 @@ from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.newest import NewestPrices
 
+MEMORY_URL = "memory://"
+
+
+def check_memory_url(url: str) -> None:
+    """Raise ValueError if there is more in the URL than its scheme."""
+    if url != MEMORY_URL:
+        raise ValueError(f"must be {MEMORY_URL}")
+
 
 class MemoryCache:
     """`aggregator.ports.LocalCache` that is all in this process. What it takes it tells the hub, as Redis would."""

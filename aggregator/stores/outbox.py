@@ -25,7 +25,6 @@ from aggregator.stores.outbox_file import OutboxFile, Row
 
 T = TypeVar("T")
 
-_BATCH = 25  # what DynamoDB takes in one call
 _BATCHES_IN_FLIGHT = 4
 _READ_ROWS = 500
 _LINGER = 2.0  # seconds a batch that is not full waits for more: a call costs the same for one row as for 25
@@ -60,7 +59,7 @@ class Outbox:
         self._hurry = False
         self._failing = ""
         self._file_failing = ""
-        self._log = structlog.get_logger().bind(store="dynamodb")
+        self._log = structlog.get_logger().bind(store=table.name)
 
     async def open(self) -> None:
         """Create the file where missing. Raises StoreRefused when the path cannot hold one."""
@@ -92,11 +91,11 @@ class Outbox:
         sent = 0
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_DIRECT_SECONDS):
-                for first in range(0, len(keyed), _BATCH):
-                    batch = keyed[first : first + _BATCH]
+                for first in range(0, len(keyed), self._table.batch):
+                    batch = keyed[first : first + self._table.batch]
                     with suppress(StoreRefused):  # of this batch only
                         sent += len(batch) - len(await self._table.put(batch))
-        self._metrics.store_writes.labels("dynamodb").inc(sent)
+        self._metrics.store_writes.labels(self._table.name).inc(sent)
         self._metrics.history_lost.inc(len(keyed) - sent)
         return sent == len(keyed)
 
@@ -174,7 +173,7 @@ class Outbox:
         """Return the next waiting rows; fewer than a batch only after having waited for more."""
         self._arrived.clear()
         rows = await self._patiently(lambda: self._file.after(last_id, _READ_ROWS))
-        if 0 < len(rows) < _BATCH and not self._hurry:
+        if 0 < len(rows) < self._table.batch and not self._hurry:
             await asyncio.sleep(_LINGER)
             rows = await self._patiently(lambda: self._file.after(last_id, _READ_ROWS))
         return [row for row in rows if row.id not in self._ids_in_flight]
@@ -182,7 +181,7 @@ class Outbox:
     async def _hand_out(self, rows: Sequence[Row]) -> None:
         batch: list[Row] = []
         for row in rows:
-            if len(batch) == _BATCH or (batch and _key(row) in self._in_flight):
+            if len(batch) == self._table.batch or (batch and _key(row) in self._in_flight):
                 await self._batches.put(batch)
                 batch = []
             while _key(row) in self._in_flight:  # the later of two with one key must not overtake the earlier
@@ -206,8 +205,8 @@ class Outbox:
     async def _send_batch(self, batch: Sequence[Row]) -> None:
         taken = await self._deliver(batch)
         await self._patiently(lambda: self._file.remove(taken))
-        self._metrics.store_batch.labels("dynamodb").observe(len(batch))
-        self._metrics.store_writes.labels("dynamodb").inc(len(taken))
+        self._metrics.store_batch.labels(self._table.name).observe(len(batch))
+        self._metrics.store_writes.labels(self._table.name).inc(len(taken))
         self._in_flight.difference_update(map(_key, batch))
         self._ids_in_flight.difference_update(row.id for row in batch)
         self._freed.set()

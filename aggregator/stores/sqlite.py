@@ -11,6 +11,7 @@ import structlog
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, Price, decode_price, encode
 from aggregator.stores.database import Connection, Database
+from aggregator.stores.definition import FILE_REMEDY, CreatedHistory, HistoryParts, HistoryStore, OpenStep
 
 # The whole price is kept as its JSON: one mapping, exact Decimals, and SQL can still look inside with json_extract.
 _SCHEMA = """
@@ -32,9 +33,18 @@ _LATEST = "SELECT body FROM prices WHERE asset = ? AND timestamp <= ? ORDER BY t
 _BETWEEN = "SELECT body FROM prices WHERE asset = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp {} LIMIT ?"
 _EXPIRE = "DELETE FROM prices WHERE rowid IN (SELECT rowid FROM prices WHERE updated_at < ? LIMIT ?)"
 
+_EXAMPLE = "sqlite:///file.db"
+_PREFIX = "sqlite:///"
 _SWEEP_SECONDS = 600.0
 _CHECKPOINT_SECONDS = 1.0
 _SWEEP_ROWS = 5000  # a transaction; writers wait no longer than that takes
+
+
+def parse_sqlite_url(url: str) -> Path:
+    """Return the path of the file that the URL names. Raises ValueError."""
+    if not url.startswith(_PREFIX) or url == _PREFIX:
+        raise ValueError(f"must be {_EXAMPLE}")
+    return Path(url.removeprefix(_PREFIX))
 
 
 class SqliteHistory:
@@ -115,3 +125,16 @@ def _read(connection: Connection, queries: Sequence[tuple[str, Sequence[object]]
         return [decode_price(body) for body in rows]
     except msgspec.DecodeError as error:
         raise StoreRefused(f"SQLite: a row that is no price: {error}") from error
+
+
+def _create(url: str, parts: HistoryParts) -> CreatedHistory:
+    history = SqliteHistory(parse_sqlite_url(url), parts.retention, parts.now)
+    return CreatedHistory(history, [OpenStep(history.open, FILE_REMEDY)])
+
+
+SQLITE = HistoryStore(
+    example=_EXAMPLE,
+    form=f"{_EXAMPLE} (relative; //// for absolute)",
+    check=parse_sqlite_url,
+    create=_create,
+)

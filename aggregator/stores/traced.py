@@ -58,21 +58,23 @@ class TracedTable:
     def __init__(self, table: Table, tracer: Tracer) -> None:
         self._table = table
         self._tracer = tracer
+        self.name = table.name
+        self.batch = table.batch
         self.close = table.close
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """As `Table.put`, in a span."""
-        with self._tracer.span("dynamodb write", {"aggregator.prices": len(prices)}, "client") as span:
+        with self._tracer.span(f"{self.name} write", {"aggregator.prices": len(prices)}, "client") as span:
             left = await self._table.put(prices)
             span.record("aggregator.not_taken", len(left))
             return left
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Table.latest`, in a span."""
-        with self._tracer.span("dynamodb read", {"aggregator.assets": len(symbols)}, "client"):
+        with self._tracer.span(f"{self.name} read", {"aggregator.assets": len(symbols)}, "client"):
             return await self._table.latest(symbols)
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """As `Table.between`, in a span."""
-        with self._tracer.span("dynamodb read", {"aggregator.asset": symbol}, "client"):
+        with self._tracer.span(f"{self.name} read", {"aggregator.asset": symbol}, "client"):
             return await self._table.between(symbol, start, end, limit, newest_first=newest_first)

@@ -12,7 +12,7 @@ from aggregator.live.topics import Bus
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Cache, History, Store
-from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis.cache import RedisCache

@@ -10,7 +10,7 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.stores.batch_body import write_batches_in_one_go
+from aggregator.stores.dynamodb.batch_body import write_batches_in_one_go
 
 ATTRIBUTES = st.dictionaries(st.text(), st.dictionaries(st.sampled_from(["S", "N"]), st.text(), min_size=1, max_size=1))
 PUT = st.fixed_dictionaries({"PutRequest": st.fixed_dictionaries({"Item": ATTRIBUTES})})

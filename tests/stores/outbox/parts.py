@@ -20,6 +20,8 @@ from tests.parts.examples import NOW, price
 class ScriptedTable:
     """A table in memory that can be away, take half, refuse an asset for good, or hold a batch back."""
 
+    name, batch = "dynamodb", 25
+
     def __init__(self) -> None:
         self.items: dict[tuple[str, float], Price] = {}
         self.calls: list[list[Price]] = []

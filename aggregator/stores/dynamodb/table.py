@@ -20,7 +20,7 @@ from botocore.parsers import ResponseParserError
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.batch_body import write_batches_in_one_go
+from aggregator.stores.dynamodb.batch_body import write_batches_in_one_go
 
 Item = dict[str, dict[str, str]]
 
@@ -44,6 +44,9 @@ class DynamoTable:
 
     With `retention` (seconds from our time of writing), items expire by DynamoDB's own TTL; without, they never do.
     """
+
+    name = "dynamodb"
+    batch = 25  # the most that BatchWriteItem takes
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class DynamoTable:
                 await self._client.batch_write_item(RequestItems={self._table: [request]})
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Put at most 25 prices of different keys in one call; return those DynamoDB did not process."""
+        """Put at most `batch` prices of different keys in one call; return those DynamoDB did not process."""
         requests = [{"PutRequest": {"Item": self._item(price)}} for price in prices]
         with self._mapped(), self._metrics.dynamodb_write_seconds.time():
             answer = await self._client.batch_write_item(
@@ -150,7 +153,7 @@ class DynamoTable:
         try:
             prices = await self._query(symbol, 0, self._now() + FUTURE_TOLERANCE, 1, newest_first=True)
         except StoreRefused:  # somebody else's item that is no price: it must not spoil the others
-            self._metrics.store_errors.labels("dynamodb", StoreRefused.reason).inc()
+            self._metrics.store_errors.labels(self.name, StoreRefused.reason).inc()
             return None
         return prices[0] if prices else None
 
