@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from aggregator.exchanges.guarded_exchange import GuardedExchange
+from aggregator.resilience.backoff import Backoff
 
 DAY = 86_400.0
 _FIRST_PATIENCE = 10.0  # seconds the start waits; it goes on without those that take longer
@@ -47,14 +48,13 @@ class Listings:
                 group.create_task(self._keep(exchange))
 
     async def _keep(self, exchange: GuardedExchange) -> None:
-        pause = self._retry
+        backoff = Backoff(_LONGEST_RETRY, self._retry, jitter=False)
         while True:
             if exchange.name in self._read:
                 await self._until_due(exchange)
-                pause = self._retry
+                backoff = Backoff(_LONGEST_RETRY, self._retry, jitter=False)
             else:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_RETRY)
+                await backoff.pause()
             await self._try(exchange)
 
     async def _until_due(self, exchange: GuardedExchange) -> None:

@@ -5,6 +5,7 @@ import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from aggregator.cluster.lag import JobLag
 from aggregator.models import Tier
 from aggregator.ports import Job
 from aggregator.prices.tiers import Catalog
+from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import RedisClient
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
@@ -234,7 +236,7 @@ async def test_without_redis_each_does_all_and_with_it_they_share_again(redis_al
 
 async def test_own_jobs_do_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long Redis has been away: the pauses between attempts to reach it stay short."""
-    monkeypatch.setattr("aggregator.resilience.backoff._FIRST", HOUR)
+    monkeypatch.setattr(shared_jobs, "Backoff", partial(Backoff, first=HOUR))
     port = free_port()
     sharer = Sharer(f"redis://127.0.0.1:{port}/0", "", hot_catalog(INTERVAL, 1), "one")
     async with asyncio.timeout(10), hanging_up(port) as tried:
