@@ -167,7 +167,7 @@ async def test_an_outdated_job_of_its_own_is_dropped_and_counted(sharer: Sharer,
     """What could not be done while Redis was away is not made up for, any more than a job from Redis."""
     began = await now(redis_client)
     old = Job(Tier.HOT, ("asset0", "asset1"), began - 2 * INTERVAL)
-    sharer.work._lanes[Tier.HOT].own += [old, Job(Tier.HOT, ("asset2",), began + 10)]
+    sharer.work._states[Tier.HOT].own += [old, Job(Tier.HOT, ("asset2",), began + 10)]
     assert (await sharer.work.next_job(Tier.HOT)).symbols == ("asset2",)
     assert sharer.work.pop_missed(Tier.HOT) == 2
 
@@ -243,7 +243,7 @@ async def test_own_jobs_do_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -
         taking = asyncio.create_task(sharer.work.next_job(Tier.HOT))
         await tried.wait()  # and so it will pause, before it looks for jobs of its own
         job = Job(Tier.HOT, ("asset0",), sharer.work._clock.now() + 10)
-        sharer.work._lanes[Tier.HOT].own.append(job)
+        sharer.work._states[Tier.HOT].own.append(job)
         assert await taking == job
     await sharer.client.close()
 

@@ -36,7 +36,7 @@ async def test_news_are_told_and_heard_by_themselves(
 ) -> None:
     """A listing that was read again, and what Redis has forgotten."""
     monkeypatch.setattr("aggregator.cluster.venue_coverage._SECONDS", 0.01)
-    monkeypatch.setattr("aggregator.cluster.venue_coverage._AGAIN", 0.05)
+    monkeypatch.setattr("aggregator.cluster.venue_coverage._REWRITE_SECONDS", 0.05)
     told, heard = known(newcoin=1), VenueCoverage()
     async with running(CoverageReporter(redis_client, told).run, CoverageListener(redis_client, heard).run):
         await until(lambda: heard.venues == {"newcoin": 1})

@@ -20,7 +20,7 @@ from botocore.parsers import ResponseParserError
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.dynamodb.batch_body import write_batches_in_one_go
+from aggregator.stores.dynamodb.batch_body import encode_batches_in_one_call
 
 Item = dict[str, dict[str, str]]
 
@@ -96,7 +96,7 @@ class DynamoTable:
                     **await _credentials(session, self._endpoint),
                 )
             )
-        write_batches_in_one_go(self._client)
+        encode_batches_in_one_call(self._client)
 
     async def exists(self) -> bool:
         """Return whether the table is there. Raises StoreRefused when it has other keys than ours."""
