@@ -1,4 +1,4 @@
-"""Stores that tell a tracer of what they are asked. Of writes, the refresher tells."""
+"""Stores that record their reads as spans. The refresher records the writes to cache and history."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from aggregator.ports import Cache, History, Table
 
 
 class TracedCache:
-    """`aggregator.ports.Cache` in front of another one."""
+    """`aggregator.ports.Cache` around another one."""
 
     def __init__(self, cache: Cache, tracer: Tracer) -> None:
         self._cache = cache
@@ -26,7 +26,7 @@ class TracedCache:
 
 
 class TracedHistory:
-    """`aggregator.ports.History` in front of another one."""
+    """`aggregator.ports.History` around another one."""
 
     def __init__(self, history: History, tracer: Tracer) -> None:
         self._history = history
@@ -53,7 +53,7 @@ class TracedHistory:
 
 
 class TracedTable:
-    """`aggregator.ports.Table` in front of another one: the history reads it, the outbox writes to it."""
+    """`aggregator.ports.Table` around another one; its writes are recorded, too."""
 
     def __init__(self, table: Table, tracer: Tracer) -> None:
         self._table = table
