@@ -14,7 +14,7 @@ from tests.parts.scripted import Store
 
 
 class Slow(Store):
-    """A store that can be made to hang until let go."""
+    """A store that can hang until released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Slow(Store):
         self.entered = 0
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Answer when let go."""
+        """Answer when released."""
         self.entered += 1
         await self.let_go.wait()
         return await super().latest(symbols)
@@ -31,32 +31,32 @@ class Slow(Store):
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that goes when told."""
+    """Return a clock that the test sets."""
     return Clock()
 
 
 @pytest.fixture
 def behind() -> Slow:
-    """Return the cache behind."""
+    """Return the wrapped cache."""
     return Slow()
 
 
 @pytest.fixture
 def cache(behind: Slow, clock: Clock) -> CircuitBreakingCache:
-    """Return it with a second's rest."""
+    """Return the wrapped cache behind breakers."""
     return CircuitBreakingCache(behind, clock)
 
 
 async def fail(cache: CircuitBreakingCache) -> None:
-    """Read in vain."""
+    """Read, and expect StoreUnavailable."""
     with pytest.raises(StoreUnavailable):
         await cache.latest(["btcusdt"])
 
 
-async def test_after_a_failure_nobody_asks_for_a_second(
+async def test_after_a_failure_the_cache_is_not_called_for_a_second(
     cache: CircuitBreakingCache, behind: Slow, clock: Clock
 ) -> None:
-    """Then one try; it fails, and there is another second of rest; it succeeds, and all go through again."""
+    """Then one probe is admitted. If it fails, the breaker stays open for another second; if it succeeds, it closes."""
     await cache.write([price()])
     behind.away = True
     for _ in range(2):
@@ -70,30 +70,30 @@ async def test_after_a_failure_nobody_asks_for_a_second(
     assert behind.reads == 102
 
 
-async def test_one_tries_while_the_others_rest(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
-    """However long the try hangs, nobody joins it; who is cancelled leaves the try to the next."""
+async def test_one_probe_at_a_time(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
+    """However long the probe hangs, other calls are refused; after a cancelled probe, the next call is the probe."""
     behind.away = True
     await fail(cache)
     clock.now += OPEN_SECONDS
     behind.let_go.clear()
     for cancelled in (True, False):
-        trying = asyncio.create_task(cache.latest(["btcusdt"]))
+        probe = asyncio.create_task(cache.latest(["btcusdt"]))
         await asyncio.sleep(0)
         entered = behind.entered
         for _ in range(100):
             await fail(cache)
         assert behind.entered == entered
         if cancelled:
-            trying.cancel()
-            await asyncio.gather(trying, return_exceptions=True)
+            probe.cancel()
+            await asyncio.gather(probe, return_exceptions=True)
     behind.away = False
     behind.let_go.set()
-    assert await trying == {}
+    assert await probe == {}
     assert await cache.latest(["btcusdt"]) == {}
 
 
 async def test_stragglers_change_nothing(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
-    """Those that were under way when it fell asleep neither wake it nor, after it has woken, send it to sleep again."""
+    """Calls that were under way when the breaker opened neither close it nor, after it has closed, open it again."""
     behind.let_go.clear()
     stragglers = [asyncio.create_task(cache.latest(["btcusdt"])) for _ in range(50)]
     await asyncio.sleep(0)
@@ -106,22 +106,22 @@ async def test_stragglers_change_nothing(cache: CircuitBreakingCache, behind: Sl
     assert await cache.latest(["btcusdt"]) == {}
 
 
-async def test_reads_and_writes_rest_apart(cache: CircuitBreakingCache, behind: Slow) -> None:
-    """A cache that only refuses writes is read on."""
+async def test_reads_and_writes_have_a_breaker_each(cache: CircuitBreakingCache, behind: Slow) -> None:
+    """A cache that only refuses writes is still read."""
     await cache.write([price()])
     behind.away = True
     with pytest.raises(StoreUnavailable):
         await cache.write([price()])
     behind.away = False
     with pytest.raises(StoreUnavailable, match="away"):
-        await cache.write([price()])  # it rests
+        await cache.write([price()])  # the breaker is open
     assert await cache.latest(["btcusdt"]) == {"btcusdt": price()}
 
 
-async def test_what_was_missed_is_written_with_what_comes(
+async def test_missed_prices_are_written_with_later_ones(
     cache: CircuitBreakingCache, behind: Slow, clock: Clock
 ) -> None:
-    """The newest of each asset, once; so that the cache does not show an older price than history has shown."""
+    """The newest price of each asset, once, so that the cache does not return an older price than history did."""
     await cache.write([price(timestamp=1)])
     behind.away = True
     for timestamp in (2, 4, 3):
@@ -136,10 +136,10 @@ async def test_what_was_missed_is_written_with_what_comes(
     assert len(behind.written) == 5
 
 
-async def test_much_that_was_missed_is_written_piece_by_piece(
+async def test_many_missed_prices_are_written_in_several_writes(
     cache: CircuitBreakingCache, behind: Slow, clock: Clock
 ) -> None:
-    """No write grows so large that it would take too long, and fail for that."""
+    """No write grows so large that it would time out."""
     behind.away = True
     with pytest.raises(StoreUnavailable):
         await cache.write([price(f"asset{number}") for number in range(2500)])

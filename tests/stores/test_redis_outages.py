@@ -30,17 +30,17 @@ from tests.stores.conftest import TTL
 
 
 class Counting(RedisCache):
-    """The real one, counting how many calls reach it."""
+    """The Redis cache, counting the calls that reach it."""
 
     reached = 0
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Count, and ask."""
+        """Count and read."""
         self.reached += 1
         return await super().latest(symbols)
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Count, and write."""
+        """Count and write."""
         self.reached += 1
         await super().write(prices)
 
@@ -54,7 +54,7 @@ class Nobody:
 
 
 class Parts:
-    """The read path of a process with Redis, but for its history, which is in memory."""
+    """The read path of a process with Redis, with a history in memory."""
 
     def __init__(self, server: RedisServer, clock: Clock) -> None:
         self.client = RedisClient(server.url, timeout=0.25)
@@ -66,7 +66,7 @@ class Parts:
         self.lookup = Lookup(CATALOG, self.near, self.history, Nobody(), metrics, AccessCounts(metrics))
 
     async def refreshed(self, *prices: Price) -> bool:
-        """Store as the refresher does, into history and cache; return whether the cache took it."""
+        """Write to history and cache, as the refresher does; return whether the cache took the prices."""
         await self.history.write(prices)
         try:
             await self.near.write(prices)
@@ -75,14 +75,14 @@ class Parts:
         return True
 
     async def is_written(self, *prices: Price) -> bool:
-        """Go on refreshing, a second later."""
+        """Write a second later; return whether the cache took the prices."""
         self.clock.now += OPEN_SECONDS
         return await self.refreshed(*prices)
 
 
 @asynccontextmanager
 async def parts_on(server: RedisServer) -> AsyncIterator[Parts]:
-    """Open the parts, connected."""
+    """Open the parts, with the bus connected."""
     parts = Parts(server, Clock())
     async with running(RedisPriceFeed(parts.client, parts.hub).run):
         await until(lambda: parts.hub.connected)
@@ -93,9 +93,9 @@ async def parts_on(server: RedisServer) -> AsyncIterator[Parts]:
 @pytest.mark.real
 @pytest.mark.parametrize("how", ["hanging", "killed"])
 async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
-    """Reads come from history meanwhile, one of them slow in a second; afterwards from near memory and cache again.
+    """Without Redis, reads come from history, and one in a second is slow; afterwards from the local cache and Redis.
 
-    From the newer price on, nobody is shown the older one, though near memory had it before, and Redis had it after.
+    After the newer price, no read returns the older one, though the local cache had it before and Redis had it after.
     """
     start = time.time()
     old, new, cold = price(timestamp=start), price(timestamp=start + 1), price("ethusdt", start, tier=Tier.COLD)
@@ -105,12 +105,12 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
         await until(lambda: parts.near.peek("btcusdt") == old)
         server.process.signal(signal.SIGSTOP if how == "hanging" else signal.SIGKILL)
         assert not await parts.refreshed(new)
-        assert parts.near.peek("btcusdt") is None  # at once, though the feed may not have noticed yet
+        assert parts.near.peek("btcusdt") is None  # at once, though the feed may not have noticed the outage yet
         for _ in range(2):
             reached, started = parts.redis.reached, time.monotonic()
             answers = [await parts.lookup.get(asset) for asset in (BTC, *[BTC, ETH] * 100)]
             assert time.monotonic() - started < 2
-            assert parts.redis.reached - reached <= 2  # a read and, to put into the cache what history had, a write
+            assert parts.redis.reached - reached <= 2  # a read, and a write of the price from history
             assert {answer.asset: answer for answer in answers} == {"btcusdt": new, "ethusdt": cold}
             assert set(map(type, answers)) == {Price}
             parts.clock.now += OPEN_SECONDS
@@ -125,7 +125,7 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
         other = price("solusdt", start)
         await until(lambda: parts.is_written(other))
         await until(lambda: parts.near.peek("solusdt") == other)
-        assert (await parts.redis.latest(["btcusdt"]))["btcusdt"] == new  # what was missed has come with it
+        assert (await parts.redis.latest(["btcusdt"]))["btcusdt"] == new  # the missed price was written with it
         reads = parts.history.reads
         parts.clock.now += OPEN_SECONDS
         for _ in range(10):
@@ -139,7 +139,7 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
 
 @pytest.mark.real
 async def test_redis_emptied(redis_alone: RedisServer) -> None:
-    """Whoever has a price in near memory goes on with it, the others find it in history, once; writes go on."""
+    """A process with the price in its local cache uses that, others read history once; writes go on."""
     start = time.time()
     async with parts_on(redis_alone) as parts:
         assert await parts.refreshed(price(timestamp=start))
@@ -157,7 +157,7 @@ async def test_redis_emptied(redis_alone: RedisServer) -> None:
 
 @pytest.mark.real
 async def test_a_redis_that_takes_no_writes_is_still_read(redis_alone: RedisServer) -> None:
-    """Read-only, as a replica is: what it has not taken comes from history, never the older price it still holds."""
+    """Redis is read-only, like a replica. Prices that it has not taken come from history, not its older ones."""
     start = time.time()
     async with parts_on(redis_alone) as parts:
         assert await parts.refreshed(price(timestamp=start))

@@ -1,4 +1,4 @@
-"""A refresher, and a Redis of its own."""
+"""Fixtures: a refresher, and a Redis that a test may stop or empty."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from tests.parts.sharing import Sharer, hot_catalog
 
 @pytest.fixture
 async def sharer(redis_running: RedisServer, redis_client: RedisClient) -> AsyncIterator[Sharer]:
-    """Open one that does nothing by itself."""
+    """Return a refresher that does nothing by itself."""
     sharer = Sharer(redis_running.url, redis_client.prefix, hot_catalog(INTERVAL, 3), "one", abandoned=0.2)
     yield sharer
     await sharer.client.close()
@@ -20,7 +20,7 @@ async def sharer(redis_running: RedisServer, redis_client: RedisClient) -> Async
 
 @pytest.fixture
 async def alone(redis_alone: RedisServer) -> AsyncIterator[RedisClient]:
-    """Connect to the Redis that the test may empty."""
+    """Return a client of the Redis that the test may empty."""
     client = RedisClient(redis_alone.url, timeout=2)
     yield client
     await client.close()

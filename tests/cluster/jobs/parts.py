@@ -20,14 +20,14 @@ HOUR = 3600
 async def sharing(
     server: RedisServer, count: int, catalog: Catalog, prefix: str = "aggregator:", busy: float = 0
 ) -> AsyncIterator[list[Sharer]]:
-    """Run several."""
+    """Run `count` refreshers."""
     sharers = [Sharer(server.url, prefix, catalog, f"refresher{number}", busy=busy) for number in range(count)]
     async with running(*(sharer.run for sharer in sharers)):
         yield sharers
 
 
 def times(taken: Sequence[Job]) -> dict[str, list[int]]:
-    """Return when each asset was due, in order and in milliseconds."""
+    """Return the due times of each asset, sorted, in milliseconds."""
     found: dict[str, list[int]] = defaultdict(list)
     for job in sorted(taken, key=lambda job: job.due):
         for symbol in job.symbols:
@@ -36,7 +36,7 @@ def times(taken: Sequence[Job]) -> dict[str, list[int]]:
 
 
 def assert_once_per_interval(taken: Sequence[Job], assets: int) -> None:
-    """Each asset is due at every interval, neither twice nor not at all."""
+    """Assert that each asset was done once in every interval."""
     by_asset = times(taken)
     assert len(by_asset) == assets
     for due in by_asset.values():
@@ -45,12 +45,12 @@ def assert_once_per_interval(taken: Sequence[Job], assets: int) -> None:
 
 
 def due_after(moment: float, sharers: Sequence[Sharer]) -> list[Job]:
-    """Return the jobs that were due later."""
+    """Return the jobs that were due after the moment."""
     return [job for job in all_jobs(sharers) if job.due > moment]
 
 
 def due_before(moment: float, sharers: Sequence[Sharer]) -> list[Job]:
-    """Return the jobs that were due earlier."""
+    """Return the jobs that were due before the moment."""
     return [job for job in all_jobs(sharers) if job.due < moment]
 
 
@@ -62,12 +62,12 @@ async def now(client: RedisClient) -> float:
 
 
 async def put(client: RedisClient, *symbols: str, at: float | None = None) -> None:
-    """Put a job into the stream of hot jobs, due now unless told otherwise."""
+    """Add a job to the stream of hot jobs, due at `at` or now."""
     due = round((at or await now(client)) * 1000)
     await client.redis.xadd(f"{client.prefix}jobs:hot", {"symbols": ",".join(symbols)}, id=f"{due}-*")
 
 
 async def pending(client: RedisClient) -> int:
-    """Return how many hot jobs are taken and not done."""
+    """Return how many hot jobs are taken and not acknowledged."""
     found = await client.redis.xpending(f"{client.prefix}jobs:hot", "refreshers")
     return int(found["pending"])

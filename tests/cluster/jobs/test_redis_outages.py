@@ -31,7 +31,7 @@ pytestmark = pytest.mark.real
 async def test_a_key_of_another_type_counts_as_redis_being_away(
     redis_running: RedisServer, redis_client: RedisClient
 ) -> None:
-    """Each does all by itself, until the key is gone."""
+    """Each refresher does every job itself until the key is deleted."""
     key = f"{redis_client.prefix}jobs:hot"
     await redis_client.redis.set(key, "not a stream")
     lag = JobLag(redis_client, hot_catalog(INTERVAL, 3), Sharer(redis_running.url, "", hot_catalog(1, 1), "").metrics)
@@ -43,7 +43,7 @@ async def test_a_key_of_another_type_counts_as_redis_being_away(
 
 
 async def test_an_emptied_redis_is_filled_again(redis_alone: RedisServer, alone: RedisClient) -> None:
-    """FLUSHALL takes streams and groups; both are made again by whoever misses them."""
+    """FLUSHALL deletes streams and groups; the refreshers create both again."""
     async with sharing(redis_alone, 2, hot_catalog(INTERVAL, 4)) as two:
         await until(lambda: bool(all_jobs(two)))
         for _ in range(2):
@@ -55,7 +55,7 @@ async def test_an_emptied_redis_is_filled_again(redis_alone: RedisServer, alone:
 
 @pytest.mark.parametrize("how", ["stopped", "hanging"])
 async def test_without_redis_each_does_all_and_with_it_they_share_again(redis_alone: RedisServer, how: str) -> None:
-    """Nobody waits for Redis to come back; when it does, every job is done once again."""
+    """No refresher waits for Redis; when Redis is back, every job is done once again."""
     server = redis_alone
     async with sharing(server, 2, hot_catalog(INTERVAL, 4)) as two:
         await until(lambda: bool(all_jobs(two)))
@@ -80,13 +80,13 @@ async def test_without_redis_each_does_all_and_with_it_they_share_again(redis_al
 
 
 async def test_own_jobs_do_not_wait_for_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long Redis has been away: the pauses between attempts to reach it stay short."""
+    """The pauses between attempts to reach Redis stay short, however long Redis has been away."""
     monkeypatch.setattr(shared_jobs, "Backoff", partial(Backoff, first=HOUR))
     port = free_port()
     sharer = Sharer(f"redis://127.0.0.1:{port}/0", "", hot_catalog(INTERVAL, 1), "one")
     async with asyncio.timeout(10), hanging_up(port) as tried:
         taking = asyncio.create_task(sharer.work.next_job(Tier.HOT))
-        await tried.wait()  # and so it will pause, before it looks for jobs of its own
+        await tried.wait()  # so it pauses before it takes a job of its own
         job = Job(Tier.HOT, ("asset0",), sharer.work._clock.now() + 10)
         sharer.work._states[Tier.HOT].own.append(job)
         assert await taking == job
