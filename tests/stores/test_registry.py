@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.cli.doctor.examination import Level
+from aggregator.cli.doctor.examination import Level, fine
+from aggregator.cli.doctor.report import without_secrets
 from aggregator.cli.doctor.stores import history_checks
 from aggregator.errors import CannotGoOn, StoreUnavailable
 from aggregator.models import Price
@@ -90,6 +91,8 @@ async def test_a_new_history_needs_one_line(example: ExampleHistory) -> None:
     (check,) = history_checks(settings).values()
     (finding,) = await check()
     assert (finding.level, finding.says) == (Level.OK, "example://host answers")
+    (shown,) = without_secrets([fine("history", URL)], settings)
+    assert shown.says == "example://user:***@host/prices"
 
 
 async def test_a_new_history_that_cannot_be_opened_says_what_to_do(example: ExampleHistory) -> None:
