@@ -47,11 +47,11 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
     cache_url: str = Field(
         "memory://",
-        description=f"{cache_forms()}.",
+        description=f"Address of the cache: {cache_forms()}.",
     )
     history_url: str = Field(
         "sqlite:///prices.db",
-        description=f"{history_forms()}.",
+        description=f"Address of the history: {history_forms()}.",
     )
     outbox_path: Path = Field(Path("outbox.db"), description="File in which prices wait for DynamoDB.")
     outbox_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Its bound; past it, the oldest cold ones go.")

@@ -134,7 +134,7 @@ def _create(url: str, parts: HistoryParts) -> CreatedHistory:
 
 SQLITE = HistoryStore(
     example=_EXAMPLE,
-    form=f"{_EXAMPLE} (relative; //// for absolute)",
+    form=f"{_EXAMPLE} (relative path; //// for an absolute one)",
     check=parse_sqlite_url,
     create=_create,
 )

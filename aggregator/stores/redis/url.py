@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 from aggregator.stores.definition import has_valid_port
 
 REDIS_URL = "redis://[user:password@]host:6379/0"
-REDISS_URL = "rediss://user@host:6379/0?iam=cache&region=…"
+REDISS_URL = "rediss://user@host:6379/0?iam=cache&region=… (sign-in with AWS IAM)"
 
 _URL = re.compile(r"rediss?://[^/\s]\S*")
 _NUMBERS = frozenset({"db", "protocol", "health_check_interval"})
