@@ -156,7 +156,7 @@ def cache_of(
     tracer: Tracer = UNTRACED,
     now: Callable[[], float] = time.time,
 ) -> LocalCache:
-    """Return the cache that the settings name. The bus tells its part in this process of every new price."""
+    """Return the cache that the settings name. Its local part subscribes to the bus."""
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
     return cache_store(settings.cache_url).create(CacheParts(ttl, bus, redis, tracer, now))
 

@@ -46,8 +46,8 @@ class Process:
     """A process without exchanges: a price feed and a RemoteRefresh."""
 
     def __init__(self, client: RedisClient, patience: float = PATIENCE) -> None:
-        self.hub = Bus()
-        self.feed = RedisPriceFeed(client, self.hub)
+        self.bus = Bus()
+        self.feed = RedisPriceFeed(client, self.bus)
         self.remote = RemoteRefresh(client, self.feed, patience)
 
 
@@ -68,7 +68,7 @@ async def asking(redis_client: RedisClient) -> AsyncIterator[Process]:
     """Run the side that requests."""
     process = Process(redis_client)
     async with running(process.feed.run):
-        await until(lambda: process.hub.connected)
+        await until(lambda: process.bus.connected)
         yield process
 
 
@@ -126,7 +126,7 @@ async def test_each_process_gets_its_own_outcomes(
     """Two processes that request the same asset get an outcome each."""
     other = Process(redis_client)
     async with running(other.feed.run, requests.run):
-        await until(lambda: other.hub.connected)
+        await until(lambda: other.bus.connected)
         both = await asyncio.gather(asking.remote.refresh(BTC, "force"), other.remote.refresh(BTC, "force"))
         assert list(both) == [price(), price()]
     assert len(refresher.asked) == 2
@@ -162,7 +162,7 @@ async def test_the_answering_side_starts_without_redis_and_goes_on_with_it(refre
     async with running(RefreshRequests(client, CATALOG, refresher, "one", PATIENCE).run, process.feed.run):
         assert isinstance(await process.remote.refresh(BTC, "force"), NoPrice)
         server = RedisServer(port)
-        await until(lambda: process.hub.connected)
+        await until(lambda: process.bus.connected)
         assert await process.remote.refresh(BTC, "force") == price()
     await client.close()
     server.stop()

@@ -97,11 +97,11 @@ async def test_processes_of_another_version_are_understood(board: StatusBoard, r
         '{"name":"exchange1","breaker_state":"closed","idle_seconds":1,"silent_seconds":0,"newest_ticker":1e9,'
         '"quiet_seconds":0'
     )
-    for name, told in (
+    for name, reported in (
         ("older", older + "}"),
         ("newer", older + ',"rejection":"outlier, 1 of 1 assets","mood":"bad"}'),
     ):
-        await redis_client.redis.hset(f"{redis_client.prefix}exchanges", name, f"99999999999 [{told}]")
+        await redis_client.redis.hset(f"{redis_client.prefix}exchanges", name, f"99999999999 [{reported}]")
     (newer,), (old,) = await board.look()
     assert (old.push_trouble, old.rejection) == (None, "")
     assert newer.rejection == "outlier, 1 of 1 assets"

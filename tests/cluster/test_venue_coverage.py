@@ -21,14 +21,14 @@ def known(need: int = 2, **venues: int) -> VenueCoverage:
 
 async def test_a_written_coverage_is_read(redis_client: RedisClient) -> None:
     """How many venues trade each asset, and which assets can have no price; nothing before the first write."""
-    heard = VenueCoverage()
-    listener = CoverageListener(redis_client, heard)
+    read = VenueCoverage()
+    listener = CoverageListener(redis_client, read)
     await listener.hear()
-    assert (heard.venues, heard.counts) == ({}, 0)
+    assert (read.venues, read.counts) == ({}, 0)
     await CoverageReporter(redis_client, known(btcusdt=3, newcoin=1)).report()
     await listener.hear()
-    assert (heard.venues, heard.need) == ({"btcusdt": 3, "newcoin": 1}, 2)
-    assert heard.too_few == {"newcoin"}
+    assert (read.venues, read.need) == ({"btcusdt": 3, "newcoin": 1}, 2)
+    assert read.too_few == {"newcoin"}
 
 
 async def test_changes_are_written_and_read_periodically(
@@ -37,11 +37,11 @@ async def test_changes_are_written_and_read_periodically(
     """After a listing was read again, and after Redis has lost the hash."""
     monkeypatch.setattr("aggregator.cluster.venue_coverage._SECONDS", 0.01)
     monkeypatch.setattr("aggregator.cluster.venue_coverage._REWRITE_SECONDS", 0.05)
-    told, heard = known(newcoin=1), VenueCoverage()
-    async with running(CoverageReporter(redis_client, told).run, CoverageListener(redis_client, heard).run):
-        await until(lambda: heard.venues == {"newcoin": 1})
-        told.replace({"newcoin": 2}, 2)
-        await until(lambda: heard.venues == {"newcoin": 2} and not heard.too_few)
+    written, read = known(newcoin=1), VenueCoverage()
+    async with running(CoverageReporter(redis_client, written).run, CoverageListener(redis_client, read).run):
+        await until(lambda: read.venues == {"newcoin": 1})
+        written.replace({"newcoin": 2}, 2)
+        await until(lambda: read.venues == {"newcoin": 2} and not read.too_few)
         await redis_client.redis.delete(f"{redis_client.prefix}venues")
         late = VenueCoverage()
         async with running(CoverageListener(redis_client, late).run):
@@ -50,20 +50,20 @@ async def test_changes_are_written_and_read_periodically(
 
 async def test_an_unchanged_coverage_is_not_read_twice(redis_client: RedisClient) -> None:
     """It may be long, so only the digest is read until it changes."""
-    heard = VenueCoverage()
-    teller, listener = CoverageReporter(redis_client, known(btcusdt=3)), CoverageListener(redis_client, heard)
+    read = VenueCoverage()
+    teller, listener = CoverageReporter(redis_client, known(btcusdt=3)), CoverageListener(redis_client, read)
     for _ in range(2):
         await teller.report()
         await listener.hear()
-    assert heard.counts == 1
+    assert read.counts == 1
 
 
 async def test_an_unreadable_coverage_changes_nothing(redis_client: RedisClient) -> None:
     """Of another writer, or of another version."""
-    heard = known(btcusdt=3)
+    read = known(btcusdt=3)
     await redis_client.redis.hset(f"{redis_client.prefix}venues", mapping={"said": "no", "digest": "other"})
-    await CoverageListener(redis_client, heard).hear()
-    assert heard.venues == {"btcusdt": 3}
+    await CoverageListener(redis_client, read).hear()
+    assert read.venues == {"btcusdt": 3}
 
 
 async def test_without_redis() -> None:

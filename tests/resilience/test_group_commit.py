@@ -13,7 +13,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.resilience.group_commit import GroupCommit
 from tests.parts.examples import NOW, price
 
-WHO = ContextVar("WHO", default="nobody")
+REQUEST = ContextVar("REQUEST", default="none")
 
 
 class Sink:
@@ -29,7 +29,7 @@ class Sink:
     async def write(self, prices: Sequence[Price]) -> None:
         """Take a batch when released."""
         self.writing += 1
-        self.on_behalf_of.append(WHO.get())
+        self.on_behalf_of.append(REQUEST.get())
         assert self.writing == 1, "two writes at a time"
         await self.let.acquire()
         self.writing -= 1
@@ -142,9 +142,9 @@ async def test_a_write_belongs_to_no_request(commit: GroupCommit, sink: Sink) ->
     """It has the prices of several requests, so its log lines must not have the id of the first one."""
 
     async def write() -> None:
-        WHO.set("somebody")
+        REQUEST.set("a request")
         assert await commit.write([price()])
 
     sink.let.release()
     await asyncio.create_task(write())
-    assert sink.on_behalf_of == ["nobody"]
+    assert sink.on_behalf_of == ["none"]

@@ -1,4 +1,4 @@
-"""A cache behind a circuit breaker: when it is called, and what happens to prices that could not be written."""
+"""A cache wrapped a circuit breaker: when it is called, and what happens to prices that could not be written."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,15 +36,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def behind() -> Slow:
+def wrapped() -> Slow:
     """Return the wrapped cache."""
     return Slow()
 
 
 @pytest.fixture
-def cache(behind: Slow, clock: Clock) -> CircuitBreakingCache:
-    """Return the wrapped cache behind breakers."""
-    return CircuitBreakingCache(behind, clock)
+def cache(wrapped: Slow, clock: Clock) -> CircuitBreakingCache:
+    """Return the wrapped cache wrapped breakers."""
+    return CircuitBreakingCache(wrapped, clock)
 
 
 async def fail(cache: CircuitBreakingCache) -> None:
@@ -54,100 +54,100 @@ async def fail(cache: CircuitBreakingCache) -> None:
 
 
 async def test_after_a_failure_the_cache_is_not_called_for_a_second(
-    cache: CircuitBreakingCache, behind: Slow, clock: Clock
+    cache: CircuitBreakingCache, wrapped: Slow, clock: Clock
 ) -> None:
     """Then one probe is admitted. If it fails, the breaker stays open for another second; if it succeeds, it closes."""
     await cache.write([price()])
-    behind.away = True
+    wrapped.away = True
     for _ in range(2):
         for _ in range(100):
             await fail(cache)
         clock.now += OPEN_SECONDS
-    assert behind.reads == 2
-    behind.away = False
+    assert wrapped.reads == 2
+    wrapped.away = False
     for _ in range(100):
         assert await cache.latest(["btcusdt"]) == {"btcusdt": price()}
-    assert behind.reads == 102
+    assert wrapped.reads == 102
 
 
-async def test_one_probe_at_a_time(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
+async def test_one_probe_at_a_time(cache: CircuitBreakingCache, wrapped: Slow, clock: Clock) -> None:
     """However long the probe hangs, other calls are refused; after a cancelled probe, the next call is the probe."""
-    behind.away = True
+    wrapped.away = True
     await fail(cache)
     clock.now += OPEN_SECONDS
-    behind.let_go.clear()
+    wrapped.let_go.clear()
     for cancelled in (True, False):
         probe = asyncio.create_task(cache.latest(["btcusdt"]))
         await asyncio.sleep(0)
-        entered = behind.entered
+        entered = wrapped.entered
         for _ in range(100):
             await fail(cache)
-        assert behind.entered == entered
+        assert wrapped.entered == entered
         if cancelled:
             probe.cancel()
             await asyncio.gather(probe, return_exceptions=True)
-    behind.away = False
-    behind.let_go.set()
+    wrapped.away = False
+    wrapped.let_go.set()
     assert await probe == {}
     assert await cache.latest(["btcusdt"]) == {}
 
 
-async def test_stragglers_change_nothing(cache: CircuitBreakingCache, behind: Slow, clock: Clock) -> None:
+async def test_stragglers_change_nothing(cache: CircuitBreakingCache, wrapped: Slow, clock: Clock) -> None:
     """Calls that were under way when the breaker opened neither close it nor, after it has closed, open it again."""
-    behind.let_go.clear()
+    wrapped.let_go.clear()
     stragglers = [asyncio.create_task(cache.latest(["btcusdt"])) for _ in range(50)]
     await asyncio.sleep(0)
-    assert behind.entered == 50
-    behind.away = True
-    behind.let_go.set()
+    assert wrapped.entered == 50
+    wrapped.away = True
+    wrapped.let_go.set()
     assert all(isinstance(one, StoreUnavailable) for one in await asyncio.gather(*stragglers, return_exceptions=True))
     clock.now += OPEN_SECONDS
-    behind.away = False
+    wrapped.away = False
     assert await cache.latest(["btcusdt"]) == {}
 
 
-async def test_reads_and_writes_have_a_breaker_each(cache: CircuitBreakingCache, behind: Slow) -> None:
+async def test_reads_and_writes_have_a_breaker_each(cache: CircuitBreakingCache, wrapped: Slow) -> None:
     """A cache that only refuses writes is still read."""
     await cache.write([price()])
-    behind.away = True
+    wrapped.away = True
     with pytest.raises(StoreUnavailable):
         await cache.write([price()])
-    behind.away = False
+    wrapped.away = False
     with pytest.raises(StoreUnavailable, match="away"):
         await cache.write([price()])  # the breaker is open
     assert await cache.latest(["btcusdt"]) == {"btcusdt": price()}
 
 
 async def test_missed_prices_are_written_with_later_ones(
-    cache: CircuitBreakingCache, behind: Slow, clock: Clock
+    cache: CircuitBreakingCache, wrapped: Slow, clock: Clock
 ) -> None:
     """The newest price of each asset, once, so that the cache does not return an older price than history did."""
     await cache.write([price(timestamp=1)])
-    behind.away = True
+    wrapped.away = True
     for timestamp in (2, 4, 3):
         with pytest.raises(StoreUnavailable):
             await cache.write([price(timestamp=timestamp), price("ethusdt", timestamp)])
-    behind.away = False
+    wrapped.away = False
     clock.now += OPEN_SECONDS
     await cache.write([price("solusdt")])
-    assert behind.written == [price(timestamp=1), price(timestamp=4), price("ethusdt", 4), price("solusdt")]
+    assert wrapped.written == [price(timestamp=1), price(timestamp=4), price("ethusdt", 4), price("solusdt")]
     await cache.write([price("xrpusdt")])
-    assert behind.written[-1] == price("xrpusdt")
-    assert len(behind.written) == 5
+    assert wrapped.written[-1] == price("xrpusdt")
+    assert len(wrapped.written) == 5
 
 
 async def test_many_missed_prices_are_written_in_several_writes(
-    cache: CircuitBreakingCache, behind: Slow, clock: Clock
+    cache: CircuitBreakingCache, wrapped: Slow, clock: Clock
 ) -> None:
     """No write grows so large that it would time out."""
-    behind.away = True
+    wrapped.away = True
     with pytest.raises(StoreUnavailable):
         await cache.write([price(f"asset{number}") for number in range(2500)])
-    behind.away = False
+    wrapped.away = False
     clock.now += OPEN_SECONDS
     lengths = []
     for _ in range(4):
-        before = len(behind.written)
+        before = len(wrapped.written)
         await cache.write([price()])
-        lengths.append(len(behind.written) - before)
+        lengths.append(len(wrapped.written) - before)
     assert lengths == [1001, 1001, 501, 1]

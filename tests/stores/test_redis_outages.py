@@ -45,7 +45,7 @@ class Counting(RedisCache):
         await super().write(prices)
 
 
-class Nobody:
+class UnusedRefresher:
     """A refresher that is never needed."""
 
     async def refresh(self, asset: Asset, trigger: str) -> Price | NoPrice:
@@ -58,18 +58,18 @@ class Parts:
 
     def __init__(self, server: RedisServer, clock: Clock) -> None:
         self.client = RedisClient(server.url, timeout=0.25)
-        self.hub, self.history, self.clock = Bus(), Store(), clock
+        self.bus, self.history, self.clock = Bus(), Store(), clock
         self.redis = Counting(self.client, TTL)
-        self.near = TwoLevelCache(CircuitBreakingCache(self.redis, clock), NewestPrices(TTL))
-        self.hub.listen(self.near)
+        self.local = TwoLevelCache(CircuitBreakingCache(self.redis, clock), NewestPrices(TTL))
+        self.bus.listen(self.local)
         metrics = Metrics(CollectorRegistry())
-        self.lookup = Lookup(CATALOG, self.near, self.history, Nobody(), metrics, AccessCounts(metrics))
+        self.lookup = Lookup(CATALOG, self.local, self.history, UnusedRefresher(), metrics, AccessCounts(metrics))
 
     async def refreshed(self, *prices: Price) -> bool:
         """Write to history and cache, as the refresher does; return whether the cache took the prices."""
         await self.history.write(prices)
         try:
-            await self.near.write(prices)
+            await self.local.write(prices)
         except StoreUnavailable:
             return False
         return True
@@ -84,8 +84,8 @@ class Parts:
 async def parts_on(server: RedisServer) -> AsyncIterator[Parts]:
     """Open the parts, with the bus connected."""
     parts = Parts(server, Clock())
-    async with running(RedisPriceFeed(parts.client, parts.hub).run):
-        await until(lambda: parts.hub.connected)
+    async with running(RedisPriceFeed(parts.client, parts.bus).run):
+        await until(lambda: parts.bus.connected)
         yield parts
     await parts.client.close()
 
@@ -102,10 +102,10 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
     server = redis_alone
     async with parts_on(server) as parts:
         assert await parts.refreshed(old, cold)
-        await until(lambda: parts.near.peek("btcusdt") == old)
+        await until(lambda: parts.local.peek("btcusdt") == old)
         server.process.signal(signal.SIGSTOP if how == "hanging" else signal.SIGKILL)
         assert not await parts.refreshed(new)
-        assert parts.near.peek("btcusdt") is None  # at once, though the feed may not have noticed the outage yet
+        assert parts.local.peek("btcusdt") is None  # at once, though the feed may not have noticed the outage yet
         for _ in range(2):
             reached, started = parts.redis.reached, time.monotonic()
             answers = [await parts.lookup.get(asset) for asset in (BTC, *[BTC, ETH] * 100)]
@@ -114,17 +114,17 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
             assert {answer.asset: answer for answer in answers} == {"btcusdt": new, "ethusdt": cold}
             assert set(map(type, answers)) == {Price}
             parts.clock.now += OPEN_SECONDS
-        await until(lambda: not parts.hub.connected)
-        assert parts.near.peek("ethusdt") is None
+        await until(lambda: not parts.bus.connected)
+        assert parts.local.peek("ethusdt") is None
         if how == "hanging":
             server.process.signal(signal.SIGCONT)
         else:
             server.process.ended()
             server = RedisServer(server.port)
-        await until(lambda: parts.hub.connected)
+        await until(lambda: parts.bus.connected)
         other = price("solusdt", start)
         await until(lambda: parts.is_written(other))
-        await until(lambda: parts.near.peek("solusdt") == other)
+        await until(lambda: parts.local.peek("solusdt") == other)
         assert (await parts.redis.latest(["btcusdt"]))["btcusdt"] == new  # the missed price was written with it
         reads = parts.history.reads
         parts.clock.now += OPEN_SECONDS
@@ -133,7 +133,7 @@ async def test_redis_away_and_back(redis_alone: RedisServer, how: str) -> None:
         assert parts.history.reads == reads
         newer = price(timestamp=start + 2)
         assert await parts.refreshed(newer)
-        await until(lambda: parts.near.peek("btcusdt") == newer)
+        await until(lambda: parts.local.peek("btcusdt") == newer)
     server.process.stop(signal.SIGKILL)
 
 
@@ -143,11 +143,11 @@ async def test_redis_emptied(redis_alone: RedisServer) -> None:
     start = time.time()
     async with parts_on(redis_alone) as parts:
         assert await parts.refreshed(price(timestamp=start))
-        await until(lambda: parts.near.peek("btcusdt") is not None)
+        await until(lambda: parts.local.peek("btcusdt") is not None)
         await parts.client.redis.flushall()
         await parts.client.redis.script_flush()
         assert await parts.lookup.get(BTC) == price(timestamp=start)
-        parts.near.disconnected()
+        parts.local.disconnected()
         for _ in range(5):
             assert await parts.lookup.get(BTC) == price(timestamp=start)
         assert parts.history.reads == 1
@@ -161,7 +161,7 @@ async def test_a_redis_that_takes_no_writes_is_still_read(redis_alone: RedisServ
     start = time.time()
     async with parts_on(redis_alone) as parts:
         assert await parts.refreshed(price(timestamp=start))
-        parts.near.disconnected()
+        parts.local.disconnected()
         await parts.client.redis.config_set("min-replicas-to-write", 1)
         with pytest.raises(ResponseError):
             await parts.client.redis.set("x", "y")
