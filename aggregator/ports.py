@@ -178,10 +178,18 @@ class History(Store, Protocol):
 
 
 class Table(Protocol):
-    """Where the outbox sends what it has."""
+    """The remote table that the outbox sends prices to."""
+
+    @property
+    def name(self) -> str:
+        """The name of the store in metrics, logs and traces."""
+
+    @property
+    def batch(self) -> int:
+        """How many prices one `put` may have."""
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Put at most 25 prices of different keys; return those not taken. Raises StoreUnavailable or StoreRefused."""
+        """Put at most `batch` prices of different keys; return those not taken. Raises StoreError."""
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `History.latest`."""

@@ -4,7 +4,7 @@ locals {
   table     = "${local.name}-prices"
   table_arn = "${local.arn.dynamodb}:table/${local.table}"
 
-  # What aggregator/stores/dynamodb.py calls. TTL is switched on below, so it only has to look.
+  # What aggregator/stores/dynamodb/table.py calls. TTL is switched on below, so it only has to look.
   table_actions = {
     api       = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"]
     refresher = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query", "dynamodb:BatchWriteItem"]

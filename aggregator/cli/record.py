@@ -8,7 +8,6 @@ from pathlib import Path
 import structlog
 
 from aggregator.errors import CannotGoOn
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector
 from aggregator.exchanges.recording import Header, RecordingFile
@@ -21,6 +20,7 @@ from aggregator.ports import Exchange, Job
 from aggregator.prices.refresher import most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
+from aggregator.resilience.circuit_breaker import BreakerGroup
 from aggregator.runtime.exchanges import Opened, Parts
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings

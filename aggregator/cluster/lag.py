@@ -1,4 +1,4 @@
-"""How far the refreshers are behind, measured by whoever wants to know."""
+"""How far the refreshers are behind. Every process on the Redis measures it for itself."""
 
 import asyncio
 
@@ -12,11 +12,11 @@ from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
 from aggregator.stores.redis.client import RedisClient, mapped
 
-_SECONDS = 2.0
+_SECONDS = 2.0  # between two measurements
 
 
 class JobLag:
-    """For how many seconds the oldest unfinished job of each tier has been due, looked at every two."""
+    """For how many seconds the oldest unfinished job of each tier has been due; measured every two seconds."""
 
     def __init__(self, client: RedisClient, catalog: Catalog, metrics: Metrics) -> None:
         self._redis = client.redis
@@ -45,7 +45,7 @@ class JobLag:
     async def _measure(self, tier: Tier, group: Group) -> float:
         last, unfinished = await group.unfinished()
         if last is not None and last.time > self._clock.now() + self._catalog.cadence[tier].interval:
-            # Redis' clock was set back: no job could be issued until it has caught up with the ids it has seen.
+            # Redis' clock was set back. The stream refuses smaller ids, so no job could be added for so long.
             self._log.warning("jobs_from_the_future", tier=tier.value, seconds=round(last.time - self._clock.now()))
             await self._redis.delete(self._stream + tier)
             return 0.0

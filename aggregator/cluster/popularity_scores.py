@@ -1,4 +1,4 @@
-"""Popularity of all processes together: `<prefix>accesses` (sorted set by symbol), and `<prefix>seats` (JSON)."""
+"""Popularity over all processes: `<prefix>accesses` (scores in a sorted set) and `<prefix>seats` (slots as JSON)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _decoder = msgspec.json.Decoder(dict[str, str])
 
 
 class RedisScores:
-    """Popularity scores in Redis. The process that gets the lock ranks for all. Raises StoreUnavailable."""
+    """`aggregator.prices.ranking.Scores` in Redis. One process at a time ranks for all. Raises StoreUnavailable."""
 
     def __init__(self, client: RedisClient) -> None:
         self._redis = client.redis
@@ -33,7 +33,10 @@ class RedisScores:
                 await pipe.execute()
 
     async def rank(self, interval: float, decide: Decide) -> None:
-        """As `Scores.rank`; accesses that are added meanwhile fade with the others."""
+        """As `Scores.rank`, if no other process has ranked within `interval` seconds.
+
+        Accesses that are added during the ranking decay with the others.
+        """
         with mapped():
             if not await self._redis.set(self._lock, "", nx=True, px=round(interval * 1000)):
                 return
@@ -46,7 +49,7 @@ class RedisScores:
                 await pipe.execute()
 
     async def slots(self) -> Slots:
-        """As `Scores.slots`; what is there and cannot be read gives nobody a slot."""
+        """As `Scores.slots`; a value that cannot be read counts as empty."""
         with mapped():
             raw = await self._redis.get(self._slots)
         try:

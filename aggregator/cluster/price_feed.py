@@ -1,4 +1,4 @@
-"""Every new price, by whichever process it was made, from Redis' publish and subscribe to this process' hub."""
+"""The subscription to new prices: from Redis' channel, where every process publishes, to this process' bus."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,40 +14,43 @@ from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _LONGEST_PAUSE = 1.0  # seconds between attempts to subscribe again
-_QUIET_SECONDS = 1.0  # without a message, after which the connection has to prove that it lives
+_SILENT_SECONDS = 1.0  # without a message, then the connection is tested with a ping
 
 
 class RedisPriceFeed:
-    """Listens for ever. The hub hears when it is cut off: what is published meanwhile is missed, and never comes."""
+    """Publishes received prices on the bus, and marks the bus as disconnected while there is no subscription.
 
-    def __init__(self, client: RedisClient, hub: Bus) -> None:
+    Prices that are published while there is no subscription are lost for this process.
+    """
+
+    def __init__(self, client: RedisClient, bus: Bus) -> None:
         self._redis = client.redis
         self._prices = client.channel("prices")
-        self._others: dict[str, Callable[[bytes], None]] = {}
+        self._receivers: dict[str, Callable[[bytes], None]] = {}
         self._timeout = client.timeout
-        self._hub = hub
-        self.subscribed = asyncio.Event()  # once, that is; whether now is for the hub to know
+        self._bus = bus
+        self.subscribed = asyncio.Event()  # set by the first subscription; `Bus.connected` is the state now
         self._log = structlog.get_logger().bind(store="redis")
 
-    def subscribe(self, channel: str, take: Callable[[bytes], None]) -> None:
-        """Listen on one more channel; `take` may raise one of UNREADABLE."""
-        self._others[channel] = take
+    def subscribe(self, channel: str, receive: Callable[[bytes], None]) -> None:
+        """Add a channel, before `run`. `receive` gets each message, and may raise one of UNREADABLE."""
+        self._receivers[channel] = receive
 
     async def run(self) -> None:
-        """Subscribe, and again whenever the connection is lost; never returns."""
+        """Subscribe, and again when the connection is lost; never returns."""
         backoff = Backoff(_LONGEST_PAUSE)
         while True:
             try:
                 with mapped():
                     async with self._redis.pubsub() as pubsub:
                         with mapped():
-                            await pubsub.subscribe(self._prices, *self._others)
+                            await pubsub.subscribe(self._prices, *self._receivers)
                         await self._listen(pubsub)
             except StoreUnavailable as error:
-                if self._hub.connected:
+                if self._bus.connected:
                     self._log.warning("feed_lost", error=str(error))
                     backoff = Backoff(_LONGEST_PAUSE)
-                self._hub.disconnect()
+                self._bus.disconnect()
                 await backoff.pause()
 
     async def _listen(self, pubsub: PubSub) -> None:
@@ -57,13 +60,13 @@ class RedisPriceFeed:
             if message["type"] == "message":
                 self._receive(message["channel"].decode(), message["data"])
             elif message["type"] == "subscribe" and message["channel"] == self._prices.encode():
-                self._hub.connect()
+                self._bus.connect()
                 self.subscribed.set()
                 self._log.info("feed_subscribed")
 
     async def _next(self, pubsub: PubSub) -> dict[str, Any]:
-        """Return the next message; of a connection on which nothing comes, not even the answer to a ping, an error."""
-        message: dict[str, Any] | None = await pubsub.get_message(timeout=_QUIET_SECONDS)
+        """Return the next message. Raises StoreUnavailable when even a ping is not answered."""
+        message: dict[str, Any] | None = await pubsub.get_message(timeout=_SILENT_SECONDS)
         if message is None:
             with mapped():
                 await pubsub.ping()
@@ -75,8 +78,8 @@ class RedisPriceFeed:
     def _receive(self, channel: str, data: bytes) -> None:
         try:
             if channel == self._prices:
-                self._hub.publish(decode_prices(data))
+                self._bus.publish(decode_prices(data))
             else:
-                self._others[channel](data)
-        except UNREADABLE as error:  # somebody else's message on our channel
+                self._receivers[channel](data)
+        except UNREADABLE as error:  # a message that is not ours
             self._log.warning("feed_unreadable", channel=channel, error=str(error))

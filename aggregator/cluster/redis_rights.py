@@ -1,4 +1,4 @@
-"""Whether a Redis lets us do all that we do there, by doing it, on keys that nobody else looks at."""
+"""Checks our rights on a Redis by doing everything that the service does there, on keys of its own."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,12 +12,12 @@ from aggregator.models import Price
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient, mapped
 
-_EXPIRE_MS = 60_000  # of what is left behind when we are cut off half-way
-_OLD_MS = 3_600_000  # nothing is ever that long unacknowledged here
+_EXPIRE_MS = 60_000  # of keys that stay behind if the check is interrupted
+_IDLE_MS = 3_600_000  # longer than any entry of this check is pending
 
 
 class Constitution(msgspec.Struct, frozen=True):
-    """What a Redis says of itself; `most_bytes` is 0 where it has no bound, `policy` is what goes when it is full."""
+    """What INFO says. `most_bytes` is maxmemory, 0 for no limit; `policy` is maxmemory-policy."""
 
     version: str
     most_bytes: int
@@ -26,7 +26,7 @@ class Constitution(msgspec.Struct, frozen=True):
 
 
 async def constitution(client: RedisClient) -> Constitution:
-    """Ask for it. Raises StoreUnavailable, also where INFO is not allowed."""
+    """Return what INFO says. Raises StoreUnavailable, also where INFO is not allowed."""
     with mapped():
         said: Mapping[str, object] = await client.redis.info()
     return Constitution(
@@ -38,7 +38,7 @@ async def constitution(client: RedisClient) -> Constitution:
 
 
 async def refusals(url: str, seconds: float, price: Price) -> list[str]:
-    """Return what Redis does not let us do, and why; a call has `seconds`, `price` is one to try."""
+    """Return what Redis refuses, and why; a call times out after `seconds`, `price` is the price to write."""
     client = RedisClient(url, seconds, prefix=f"aggregator:doctor:{uuid.uuid4()}:")
     steps: Mapping[str, Callable[[], Awaitable[None]]] = {
         "keep prices": lambda: _keep(client, price),
@@ -80,15 +80,15 @@ async def _hear(client: RedisClient) -> None:
 
 
 async def _share(client: RedisClient) -> None:
-    """Be a refresher for a moment: issue a job, take it, claim it, finish it, and look how far behind we are."""
+    """Do what a refresher does with a job: add it, read it, claim it, acknowledge it, measure the lag."""
     stream = f"{client.prefix}jobs"
     group = Group(client, stream, "doctor")
     with mapped():
         await client.redis.xadd(stream, {"symbols": ""}, minid=0)
         await client.redis.pexpire(stream, _EXPIRE_MS)
-        await group.read()  # makes the group
+        await group.read()  # creates the group
         entry = await group.read()
-        await group.claim(_OLD_MS)
+        await group.claim(_IDLE_MS)
         await group.acknowledge(entry.id if entry else "0-0")
         await group.unfinished()
         await group.forget_the_gone()

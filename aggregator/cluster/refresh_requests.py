@@ -1,6 +1,7 @@
-"""Refreshes asked for by a process that has no exchanges, done by one that has: a stream of requests, and answers.
+"""Refresh requests from a process without exchanges to a refresher: a stream of requests, and a channel for outcomes.
 
-RemoteRefresh -> `<prefix>refreshes` (one consumer group) -> RefreshRequests -> published to who has asked
+RemoteRefresh -> stream `<prefix>refreshes`, one consumer group -> RefreshRequests
+RemoteRefresh <- channel `<prefix>outcomes:<uuid>`, named in the request <- RefreshRequests
 """
 
 import asyncio
@@ -21,13 +22,13 @@ from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.single_flight import SingleFlight
 from aggregator.stores.redis.client import RedisClient, mapped
 
-_MOST_WAITING = 1000
-_AT_ONCE = 32
-_LONGEST_PAUSE = 1.0  # seconds between attempts to reach Redis, while somebody may be waiting for an answer
+_MAX_REQUESTS = 1000  # in the stream; older ones are trimmed
+_CONCURRENCY = 32  # requests that a refresher answers at a time
+_LONGEST_PAUSE = 1.0  # seconds between attempts to reach Redis; clients may be waiting
 
 
 class _Outcome(msgspec.Struct):
-    """An answer: one of the two."""
+    """The outcome on the channel: one of the two."""
 
     price: Price | None = None
     no_price: NoPrice | None = None
@@ -37,7 +38,7 @@ _decoder = msgspec.json.Decoder(_Outcome)
 
 
 class RemoteRefresh:
-    """`aggregator.ports.Refresh` by a refresher somewhere; if none answers within `patience` seconds: no price."""
+    """`aggregator.ports.Refresh` by another process. No outcome within `patience` seconds is a NoPrice."""
 
     def __init__(self, client: RedisClient, feed: RedisPriceFeed, patience: float, tracer: Tracer = UNTRACED) -> None:
         self._redis = client.redis
@@ -50,43 +51,43 @@ class RemoteRefresh:
         feed.subscribe(self._channel, self._receive)
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Ask, and wait for the answer; callers at the same moment share one question."""
-        return await self._flights.do(asset.symbol, lambda: self._asked(asset, trigger))
+        """Request a refresh and return its outcome; concurrent callers share one request."""
+        return await self._flights.do(asset.symbol, lambda: self._request(asset, trigger))
 
-    async def _asked(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
+    async def _request(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         waiting: asyncio.Future[Price | NoPrice] = asyncio.get_running_loop().create_future()
         self._waiting[asset.symbol] = waiting
         try:
             async with asyncio.timeout(self._patience):
-                await self._ask(asset, trigger)
+                await self._send(asset, trigger)
                 return await waiting
         except StoreUnavailable as error:
-            return _nobody(asset, str(error))
+            return _no_refresher(asset, str(error))
         except TimeoutError:
-            return _nobody(asset, f"no refresher has answered within {self._patience:g} s")
+            return _no_refresher(asset, f"no refresher has answered within {self._patience:g} s")
         finally:
             del self._waiting[asset.symbol]
 
     def _settle(self, outcome: Price | NoPrice) -> None:
-        """Give the outcome to who waits for it; one that nobody waits for any more goes nowhere."""
+        """Pass the outcome to the call that waits for it, if one still does."""
         waiting = self._waiting.get(outcome.asset)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
 
-    async def _ask(self, asset: Asset, trigger: Trigger) -> None:
+    async def _send(self, asset: Asset, trigger: Trigger) -> None:
         request = {"symbol": asset.symbol, "trigger": trigger, "reply": self._channel} | self._tracer.headers()
         with mapped():
-            await self._redis.xadd(self._stream, dict(request.items()), maxlen=_MOST_WAITING)
+            await self._redis.xadd(self._stream, dict(request.items()), maxlen=_MAX_REQUESTS)
 
     def _receive(self, data: bytes) -> None:
-        said = _decoder.decode(data)
-        outcome = said.price or said.no_price
+        message = _decoder.decode(data)
+        outcome = message.price or message.no_price
         if outcome is not None:
             self._settle(outcome)
 
 
 class RefreshRequests:
-    """Does what RemoteRefresh asks for. What has waited for more than `patience` seconds, nobody waits for any more."""
+    """Answers the requests of RemoteRefresh. Skips requests older than `patience` seconds: nothing waits for them."""
 
     def __init__(
         self,
@@ -106,10 +107,10 @@ class RefreshRequests:
         self._log = structlog.get_logger().bind(store="redis")
 
     async def run(self) -> None:
-        """Answer requests, several at a time; never returns."""
+        """Answer requests, at most 32 at a time; never returns."""
         with suppress(StoreUnavailable), mapped():
             await self._group.forget_the_gone()
-        slots = asyncio.Semaphore(_AT_ONCE)
+        slots = asyncio.Semaphore(_CONCURRENCY)
         async with asyncio.TaskGroup() as group:
             while True:
                 await slots.acquire()
@@ -117,7 +118,7 @@ class RefreshRequests:
                 group.create_task(self._answer(request)).add_done_callback(lambda _: slots.release())
 
     async def _next(self) -> Entry:
-        """Wait for a request that somebody still waits for."""
+        """Wait for a request that is not too old."""
         backoff = Backoff(_LONGEST_PAUSE)
         while True:
             try:
@@ -131,24 +132,24 @@ class RefreshRequests:
                 backoff = Backoff(_LONGEST_PAUSE)
 
     async def _age(self, request: Entry) -> float:
-        """Return the seconds since it was asked, both times by Redis' clock."""
+        """Return the age of the request in seconds, by Redis' clock."""
         seconds, micros = await self._redis.time()
         return seconds + micros / 1e6 - request.time
 
     async def _answer(self, request: Entry) -> None:
         asset = self._catalog.find(request.fields.get("symbol", ""))
-        if asset is None:  # listed there, but not here
+        if asset is None:  # in the other process' symbols file, not in ours
             return
         trigger: Trigger = "manual" if request.fields.get("trigger") == "manual" else "force"
         with self._tracer.span("refresh asked for", {"aggregator.asset": asset.symbol}, "server", request.fields):
             outcome = await self._refresher.refresh(asset, trigger)
-        said = _Outcome(price=outcome) if isinstance(outcome, Price) else _Outcome(no_price=outcome)
+        message = _Outcome(price=outcome) if isinstance(outcome, Price) else _Outcome(no_price=outcome)
         try:
             with mapped():
-                await self._redis.publish(request.fields.get("reply", ""), encode(said))
+                await self._redis.publish(request.fields.get("reply", ""), encode(message))
         except StoreUnavailable as error:
             self._log.warning("refresh_not_answered", asset=asset.symbol, error=str(error))
 
 
-def _nobody(asset: Asset, why: str) -> NoPrice:
+def _no_refresher(asset: Asset, why: str) -> NoPrice:
     return NoPrice(asset.symbol, (LeftOut("refreshers", Reason.UNREACHABLE, why),))

@@ -1,6 +1,7 @@
-"""How the exchanges do, as each refresher sees it, for every process to read: `<prefix>exchanges`, a hash by refresher.
+"""The status of the exchanges as each refresher sees it, for every process: `<prefix>exchanges`, a hash by refresher.
 
-An entry is Redis' time of writing and JSON. The living delete the dead, and the whole goes with the last of them.
+An entry is the time of writing, by Redis' clock, and JSON. Each write deletes the entries of refreshers that have
+ended; the hash expires after the last write.
 """
 
 import asyncio
@@ -15,9 +16,9 @@ from aggregator.models import encode
 from aggregator.ports import ExchangeState
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
-_SECONDS = 1.0
-_DEAD_SECONDS = 5.0  # without a word
-_TELL = """
+_SECONDS = 1.0  # between two reports
+_DEAD_SECONDS = 5.0  # without a report
+_REPORT = """
 local time = redis.call('TIME')
 local now, dead = tonumber(time[1]) + time[2] / 1e6, tonumber(ARGV[3])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.3f ', now) .. ARGV[2])
@@ -30,8 +31,8 @@ redis.call('PEXPIRE', KEYS[1], 1000 * dead)
 """
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """`aggregator.ports.ExchangeState` as one refresher wrote it."""
+class _Report(msgspec.Struct, frozen=True):
+    """`aggregator.ports.ExchangeState` as a refresher reported it."""
 
     name: str
     breaker_state: str
@@ -39,11 +40,11 @@ class _Told(msgspec.Struct, frozen=True):
     silent_seconds: float
     newest_ticker: float | None
     quiet_seconds: float
-    push_trouble: str | None = None  # older processes write neither this
-    rejection: str = ""  # nor this
+    push_trouble: str | None = None  # missing from older versions' reports
+    rejection: str = ""  # likewise
 
-    def after(self, seconds: float) -> "_Told":
-        """Return it as it is `seconds` later, when nothing has happened meanwhile."""
+    def after(self, seconds: float) -> "_Report":
+        """Return the status `seconds` after the report, if nothing has happened since."""
         return msgspec.structs.replace(
             self,
             idle_seconds=None if self.idle_seconds is None else self.idle_seconds + seconds,
@@ -52,7 +53,7 @@ class _Told(msgspec.Struct, frozen=True):
         )
 
 
-_decoder = msgspec.json.Decoder(list[_Told])
+_decoder = msgspec.json.Decoder(list[_Report])
 
 
 class StatusBoard:
@@ -63,7 +64,7 @@ class StatusBoard:
         self._key = f"{client.prefix}exchanges"
 
     async def look(self) -> Sequence[Sequence[ExchangeState]]:
-        """Return what each living refresher sees; what cannot be read, nobody has said. Raises StoreUnavailable."""
+        """Return the status that each refresher reports; skips entries that cannot be read. Raises StoreUnavailable."""
         with mapped():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.time()
@@ -74,15 +75,15 @@ class StatusBoard:
         return [view for view in views if view]
 
     async def report(self, name: str, exchanges: Sequence[ExchangeState]) -> None:
-        """Say what the refresher `name` sees of its exchanges, for a few seconds. Raises StoreUnavailable."""
-        told = encode([msgspec.convert(one, _Told, from_attributes=True) for one in exchanges])
+        """Write the report of the refresher `name`, valid for a few seconds. Raises StoreUnavailable."""
+        report = encode([msgspec.convert(one, _Report, from_attributes=True) for one in exchanges])
         with mapped():
-            saying: Any = self._redis.eval(_TELL, 1, self._key, name, told.decode(), str(_DEAD_SECONDS))
-            await saying
+            writing: Any = self._redis.eval(_REPORT, 1, self._key, name, report.decode(), str(_DEAD_SECONDS))
+            await writing
 
 
 class StatusReporter:
-    """Tells the board how this process' exchanges do, once a second."""
+    """Reports the status of this process' exchanges once a second."""
 
     def __init__(self, board: StatusBoard, name: str, exchanges: Sequence[ExchangeState]) -> None:
         self._board = board
@@ -91,7 +92,7 @@ class StatusReporter:
         self._log = structlog.get_logger().bind(store="redis")
 
     async def run(self) -> None:
-        """Tell; never returns."""
+        """Report; never returns."""
         while True:
             try:
                 await self._board.report(self._name, self._exchanges)
@@ -100,10 +101,10 @@ class StatusReporter:
             await asyncio.sleep(_SECONDS)
 
 
-def _read(entry: bytes, now: float) -> list[_Told]:
+def _read(entry: bytes, now: float) -> list[_Report]:
     at, _, raw = entry.partition(b" ")
     try:
         age = max(0.0, now - float(at))
         return [one.after(age) for one in _decoder.decode(raw)]
-    except (ValueError, *UNREADABLE):  # somebody else's
+    except (ValueError, *UNREADABLE):  # not written by us
         return []

@@ -1,6 +1,7 @@
-"""Where assets are traded, for processes that ask no exchange: `<prefix>venues`, a hash of JSON and its digest.
+"""On how many venues each asset is traded, for processes without exchanges: `<prefix>venues`, a hash.
 
-Refreshers tell it; those who read it look at the digest first, as of many assets it is long. The last word counts.
+Refreshers write JSON and its digest, and the last write counts. A reader compares the digest first, because the JSON
+may be long.
 """
 
 import asyncio
@@ -15,21 +16,21 @@ from aggregator.models import encode
 from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
-_SECONDS = 2.0  # between two looks
-_AGAIN = 60.0  # seconds after which the same is told again, as Redis may have forgotten it
-_KEPT_SECONDS = 3 * 86_400
+_SECONDS = 2.0  # between two comparisons
+_REWRITE_SECONDS = 60.0  # then the same is written again, because Redis may have lost it
+_EXPIRE_SECONDS = 3 * 86_400
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Coverage(msgspec.Struct, frozen=True):
     need: int
     venues: dict[str, int]
 
 
-_decoder = msgspec.json.Decoder(_Told)
+_decoder = msgspec.json.Decoder(_Coverage)
 
 
 class CoverageReporter:
-    """Tells what `coverage` knows whenever it has changed."""
+    """Writes `coverage` whenever it has changed."""
 
     def __init__(self, client: RedisClient, coverage: VenueCoverage) -> None:
         self._redis = client.redis
@@ -38,30 +39,30 @@ class CoverageReporter:
         self._log = structlog.get_logger().bind(store="redis")
 
     async def run(self) -> None:
-        """Tell; never returns."""
-        told, tell_at = 0, 0.0
+        """Write; never returns."""
+        written, write_at = 0, 0.0
         time = asyncio.get_running_loop().time
         while True:
-            if told != self._coverage.counts or time() >= tell_at:
+            if written != self._coverage.counts or time() >= write_at:
                 try:
                     await self.report()
-                    told, tell_at = self._coverage.counts, time() + _AGAIN
+                    written, write_at = self._coverage.counts, time() + _REWRITE_SECONDS
                 except StoreUnavailable as error:
                     self._log.debug("coverage_not_told", error=str(error))
             await asyncio.sleep(_SECONDS)
 
     async def report(self) -> None:
-        """Tell it now. Raises StoreUnavailable."""
-        said = encode(_Told(self._coverage.need, dict(self._coverage.venues)))
+        """Write it now. Raises StoreUnavailable."""
+        body = encode(_Coverage(self._coverage.need, dict(self._coverage.venues)))
         with mapped():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(self._key, mapping={"said": said, "digest": blake2b(said, digest_size=16).hexdigest()})
-                pipe.expire(self._key, _KEPT_SECONDS)
+                pipe.hset(self._key, mapping={"said": body, "digest": blake2b(body, digest_size=16).hexdigest()})
+                pipe.expire(self._key, _EXPIRE_SECONDS)
                 await pipe.execute()
 
 
 class CoverageListener:
-    """Lets `coverage` know what a refresher tells."""
+    """Replaces `coverage` with what refreshers write."""
 
     def __init__(self, client: RedisClient, coverage: VenueCoverage) -> None:
         self._redis = client.redis
@@ -71,7 +72,7 @@ class CoverageListener:
         self._log = structlog.get_logger().bind(store="redis")
 
     async def run(self) -> None:
-        """Listen; never returns."""
+        """Read it every two seconds; never returns."""
         while True:
             try:
                 await self.hear()
@@ -80,17 +81,17 @@ class CoverageListener:
             await asyncio.sleep(_SECONDS)
 
     async def hear(self) -> None:
-        """Look whether there is news, and take it; what cannot be read, nobody has told. Raises StoreUnavailable."""
+        """Replace the coverage if it has changed and can be read. Raises StoreUnavailable."""
         with mapped():
             reading: Any = self._redis.hget(self._key, "digest")
             digest = await reading
             if digest in (None, self._digest):
                 return
             reading = self._redis.hget(self._key, "said")
-            said = await reading
+            body = await reading
         self._digest = digest
         try:
-            told = _decoder.decode(said or b"")
+            coverage = _decoder.decode(body or b"")
         except UNREADABLE:
             return
-        self._coverage.replace(told.venues, told.need)
+        self._coverage.replace(coverage.venues, coverage.need)

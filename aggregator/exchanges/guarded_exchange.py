@@ -13,8 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from aggregator.errors import ExchangeError, NotListed, RateLimited
-from aggregator.exchanges.breaker import BreakerGroup, CircuitBreaker
+from aggregator.errors import BreakerOpen, ExchangeError, NotListed, RateLimited
 from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.listing import Listing
 from aggregator.exchanges.rate_limit import RateLimiter
@@ -22,10 +21,20 @@ from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, Cooldown
 from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, Reason, Ticker, Tier
 from aggregator.observability.metrics import BREAKER_STATES, Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
+from aggregator.resilience.circuit_breaker import BreakerGroup, BreakerRules, CircuitBreaker
 
 T = TypeVar("T")
 
 _LOG_SECONDS = 60.0  # between two log lines of a kind: some venues refuse a few calls every second
+
+BREAKER_RULES = BreakerRules(
+    errors=ExchangeError,
+    counts=lambda error: error.counts,
+    refusal=lambda reason, _failure: BreakerOpen(reason),
+    failures=5,
+    open_seconds=30.0,
+    probes=2,
+)
 
 
 class GuardedExchange(ABC):
@@ -56,7 +65,7 @@ class GuardedExchange(ABC):
         self._slots = asyncio.Semaphore(concurrency)
         self._listing = Listing(self._name_of)
         self.listing_doubted = asyncio.Event()  # set when the venue refuses a pair that its listing has
-        self._breaker = CircuitBreaker(clock, self._breaker_changed, breaker_group)
+        self._breaker = CircuitBreaker(BREAKER_RULES, clock, self._breaker_changed, breaker_group)
         self._cooldown = Cooldown(clock)
         self._rate_limiter = None if rate_limit is None else RateLimiter(rate_limit)
         self._metrics = metrics

@@ -20,7 +20,6 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
 from aggregator.exchanges.dialect import Answer, Dialect, Market, Request, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
@@ -29,6 +28,7 @@ from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, retry_after
 from aggregator.models import Asset
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
+from aggregator.resilience.circuit_breaker import BreakerGroup
 
 Session = aiohttp.ClientSession
 T = TypeVar("T")

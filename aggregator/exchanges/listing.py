@@ -13,6 +13,7 @@ from aggregator.errors import ExchangeError, NotListed
 from aggregator.exchanges.dialect import Market
 from aggregator.models import Asset
 from aggregator.prices.tiers import is_symbol
+from aggregator.resilience.backoff import Backoff
 
 DAY = 86_400.0
 _LONGEST_NAME = 64
@@ -119,14 +120,13 @@ class Listings:
                 group.create_task(self._keep_up_to_date(exchange))
 
     async def _keep_up_to_date(self, exchange: ListedExchange) -> None:
-        pause = self._retry
+        backoff = Backoff(_LONGEST_RETRY, self._retry, jitter=False)
         while True:
             if exchange.name in self._up_to_date:
                 await self._until_due(exchange)
-                pause = self._retry
+                backoff = Backoff(_LONGEST_RETRY, self._retry, jitter=False)
             else:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_RETRY)
+                await backoff.pause()
             await self._read(exchange)
 
     async def _until_due(self, exchange: ListedExchange) -> None:

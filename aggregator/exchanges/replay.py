@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable, NotListed, Undecodable
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.dialect import Dialect, Market, Request, Tickers
 from aggregator.exchanges.http import HttpExchange, Reply, Session
 from aggregator.exchanges.push.socket import Connect, Socket
@@ -16,6 +15,7 @@ from aggregator.exchanges.recording import Headers, Record, Recording, Recording
 from aggregator.models import Reason, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
+from aggregator.resilience.circuit_breaker import BreakerGroup
 
 _ERRORS: Mapping[Reason, type[ExchangeError]] = {
     one.reason: one for one in (ExchangeTimeout, ExchangeUnreachable, Undecodable)

@@ -15,6 +15,7 @@ import structlog
 
 from aggregator.models import NoPrice, Price, Reason, Tier
 from aggregator.ports import Job, JobQueue
+from aggregator.resilience.backoff import Backoff
 
 Outcomes = dict[str, Price | NoPrice]
 OnWarmUp = Callable[[Tier, int], None]
@@ -51,11 +52,10 @@ class WarmUp:
 
         Exchanges that come up a moment after us must not cost a cold asset five minutes.
         """
-        pause = 1.0
-        while self._unpriced and pause < self._interval:
-            await asyncio.sleep(pause)
+        backoff = Backoff(self._interval, first=1.0, jitter=False)
+        while self._unpriced and backoff.seconds < self._interval:
+            await backoff.pause()
             await self._fill(self._unpriced)
-            pause *= 2
 
     async def next_job(self, group: asyncio.TaskGroup) -> tuple[Job | None, list[str]]:
         """Wait for a turn, in `group`, or else give a piece of the fill, without a job: and the symbols to be done."""

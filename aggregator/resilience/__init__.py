@@ -1,1 +1,1 @@
-"""Tools against load and failure that know no price: single flight, group commit, backoff."""
+"""Tools against load and failure: circuit breaker, backoff, single flight, group commit."""

@@ -1,4 +1,4 @@
-"""Pauses between attempts."""
+"""Growing pauses between attempts."""
 
 import asyncio
 import random
@@ -7,13 +7,19 @@ _FIRST, _LONGEST = 0.05, 5.0  # seconds
 
 
 class Backoff:
-    """Pauses that double, of which a random part is slept, so that those who failed together do not return together."""
+    """Pauses that double from `first` to `longest` seconds; make a new one after a success.
 
-    def __init__(self, longest: float = _LONGEST) -> None:
-        self._most = longest
-        self._longest = min(_FIRST, longest)
+    With `jitter`, a pause sleeps a random part of its seconds, so that clients that failed together retry apart.
+    `seconds` is the length of the next pause, the longest it can be with jitter.
+    """
+
+    def __init__(self, longest: float = _LONGEST, first: float = _FIRST, *, jitter: bool = True) -> None:
+        self.seconds = min(first, longest)
+        self._longest = longest
+        self._jitter = jitter
 
     async def pause(self) -> None:
-        """Sleep."""
-        await asyncio.sleep(random.uniform(0, self._longest))  # noqa: S311  # jitter, no secret
-        self._longest = min(2 * self._longest, self._most)
+        """Sleep; the next pause is twice as long, at most `longest`."""
+        seconds = self.seconds
+        self.seconds = min(2 * seconds, self._longest)
+        await asyncio.sleep(random.uniform(0, seconds) if self._jitter else seconds)  # noqa: S311  # no secret

@@ -1,4 +1,4 @@
-"""Group commit: many writers, one write at a time. What arrives during a write goes out together with the next."""
+"""Group commit: one write to a store at a time; prices that arrive during a write go together into the next one."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Sink
 
-_MAX_BATCH = 1000
+_MAX_CALLS = 1000  # calls of `write` whose prices go into one write
 
 
 class Sinks(NamedTuple):
-    """Where a new price goes: history first, then the cache."""
+    """The two stores that a new price is written to: history first, then the cache."""
 
     history: "GroupCommit"
     cache: "GroupCommit"
@@ -26,10 +26,12 @@ _Waiting = tuple[Sequence[Price], asyncio.Future[bool]]
 
 
 class GroupCommit:
-    """Puts prices into one sink. Alone, a price is written at once; under load, batches grow by themselves.
+    """Writes prices to one sink. A price is written at once if no write is under way; under load, batches grow.
 
-    Waiting prices are bounded by the writers, each of whom waits for its own. A failure is told to those whose
-    prices were in that write and to nobody else; the log hears of the first failure and of the recovery.
+    Every caller waits for its own prices, so the number of callers bounds the prices that wait. A failed write fails
+    the calls whose prices were in it, and no others. The log gets the first failure and the recovery.
+
+    `name` is the store's label in metrics and logs. `failing` is the last error, empty while writes succeed.
     """
 
     def __init__(self, name: str, sink: Sink, metrics: Metrics) -> None:
@@ -42,21 +44,21 @@ class GroupCommit:
         self._writer: asyncio.Task[None] | None = None
 
     async def write(self, prices: Sequence[Price]) -> bool:
-        """Write `prices`; return whether the sink took them. A caller who is cancelled does not stop the write."""
+        """Write `prices`; return whether the sink has taken them. A cancelled caller does not stop the write."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((prices, written))
         if self._writer is None:
-            # In no request's context: it writes what others bring as well.
+            # In an empty context: it writes the prices of other callers, too, so it belongs to no request.
             self._writer = asyncio.create_task(self._write_waiting(), context=Context())
         return await written
 
     async def close(self, patience: float) -> None:
-        """Give the write under way, and those waiting, at most `patience` seconds."""
+        """Wait at most `patience` seconds until all prices are written, then give up."""
         writer = self._writer
         if writer is None:
             return
-        _, late = await asyncio.wait([writer], timeout=patience)
-        if late:
+        _, unfinished = await asyncio.wait([writer], timeout=patience)
+        if unfinished:
             self._log.error("store_write_abandoned", waiting=len(self._waiting), after_seconds=patience)
             writer.cancel()
         await asyncio.gather(writer, return_exceptions=True)
@@ -65,20 +67,20 @@ class GroupCommit:
         batch: list[_Waiting] = []
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
+                batch, self._waiting = self._waiting[:_MAX_CALLS], self._waiting[_MAX_CALLS:]
                 await self._settle(batch)
         finally:
             self._writer = None
-            for _, written in [*batch, *self._waiting]:  # there are such only when this task was cancelled
+            for _, written in [*batch, *self._waiting]:  # only after this task was cancelled
                 if not written.done():
                     written.set_exception(RuntimeError("the write was abandoned"))
             self._waiting = []
 
     async def _settle(self, batch: list[_Waiting]) -> None:
-        """Write the batch and tell its writers the outcome, an error that nobody planned included."""
+        """Write the batch and pass the outcome to its callers, including an unexpected exception."""
         try:
             taken = await self._write([price for prices, _ in batch for price in prices])
-        except Exception as error:  # noqa: BLE001  # goes on to every writer, who raises it
+        except Exception as error:  # noqa: BLE001  # raised again in every caller
             for _, written in batch:
                 if not written.done():
                     written.set_exception(error)

@@ -1,4 +1,4 @@
-"""Single flight: callers who want the same thing at the same moment share one piece of work."""
+"""Single flight: concurrent callers with the same key share one task."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Sequence
@@ -9,7 +9,7 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """Owns the task of each key under way. A caller who goes away does not take the work from those who stay."""
+    """Owns the running task of each key. The cancellation of a caller does not cancel the task."""
 
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Task[V]] = {}
@@ -18,11 +18,11 @@ class SingleFlight(Generic[K, V]):
         return key in self._flights
 
     async def do(self, key: K, work: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Join the work under way for `key`, or start it; return its result or raise its exception."""
+        """Join the running task of `key`, or start one; return its result or raise its exception."""
         return await asyncio.shield(self._flights.get(key) or self._start([key], work))
 
     async def do_together(self, keys: Sequence[K], work: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """Start one piece of work for several keys, none of which is under way, and return its result."""
+        """Start one task for several keys, none of which has a running task, and return its result."""
         return await asyncio.shield(self._start(keys, work))
 
     def _start(self, keys: Sequence[K], work: Callable[[], Coroutine[Any, Any, V]]) -> asyncio.Task[V]:
@@ -32,11 +32,11 @@ class SingleFlight(Generic[K, V]):
         return task
 
     async def close(self, patience: float) -> None:
-        """Let what is under way finish for at most `patience` seconds, then cancel it."""
+        """Wait at most `patience` seconds for the running tasks, then cancel them."""
         tasks = set(self._flights.values())
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=patience)
-        for task in late:
+        _, unfinished = await asyncio.wait(tasks, timeout=patience)
+        for task in unfinished:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

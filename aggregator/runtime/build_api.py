@@ -60,7 +60,7 @@ async def open_api(
 
 def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[BaseRoute]:
     settings, catalog, hub = process.settings, process.catalog, process.hub
-    current = settings.cache_url == "memory://" or hub.connected
+    current = not settings.shares_cache or hub.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
     fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current, now=process.clock.now)
     hub.listen(fanout)

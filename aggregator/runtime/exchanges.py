@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from aggregator.errors import CannotGoOn
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.listing import Listings
@@ -27,6 +26,7 @@ from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Exchange, LocalCache
 from aggregator.prices.conversion import Conversions
 from aggregator.prices.tiers import Catalog
+from aggregator.resilience.circuit_breaker import BreakerGroup
 from aggregator.runtime.stores import conversions_of
 from aggregator.settings import Settings
 

@@ -1,4 +1,4 @@
-"""From settings to open parts: the catalog, the stores, where traces go. The exchanges are in `exchanges.py`."""
+"""Makes parts from the settings: catalog, access policy, conversions, stores, tracer. Exchanges: see `exchanges.py`."""
 
 import asyncio
 import stat
@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,40 +14,28 @@ from aggregator.api.keys import Keys
 from aggregator.api.policy import Hosts, Origins, Policy
 from aggregator.errors import CannotGoOn, StoreError, StoreUnavailable
 from aggregator.live.topics import Bus
-from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
-from aggregator.ports import Cache, History, LocalCache
+from aggregator.ports import History, LocalCache
 from aggregator.prices.conversion import CannotConvert, Conversions
 from aggregator.prices.tiers import Catalog, SymbolsError, assign, read_symbols
-from aggregator.settings import Settings
-from aggregator.settings.urls import DynamoTarget, history_target
-from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
-from aggregator.stores.memory import MemoryCache
-from aggregator.stores.outbox import Outbox
-from aggregator.stores.redis.cache import RedisCache
+from aggregator.settings import PREFIX, Settings
+from aggregator.stores.definition import HistoryParts
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.sqlite import SqliteHistory
-from aggregator.stores.traced import TracedCache, TracedHistory, TracedTable
-from aggregator.stores.two_level_cache import TwoLevelCache
+from aggregator.stores.registry import CacheParts, cache_store, history_store
+from aggregator.stores.traced import TracedHistory
 
-if TYPE_CHECKING:
-    from aggregator.stores.dynamodb import DynamoTable
-
-FILE_MEND = "name a file in a folder that exists and can be written to"
-TABLE_MEND = "check region, endpoint, credentials and rights, or use sqlite:///prices.db"
-
-_MOST_SYMBOLS = 16 << 20  # bytes; 100,000 assets take some 3 MiB
-_SEND_SECONDS = 2.0  # for the last traces, when the process ends
-_TRY_AGAIN = 0.25  # seconds until a store that is away is tried again
+_MAX_SYMBOLS_BYTES = 16 << 20  # 100,000 assets take some 3 MiB
+_SEND_SECONDS = 2.0  # to send the last traces when the process ends
+_RETRY_SECONDS = 0.25  # between attempts to open a store that is away
 
 Step = Callable[[], Awaitable[None]]
 Attempt = Callable[[Step, str, str], Awaitable[None]]
-"""Takes a step of opening something. Raises CannotGoOn, which names the setting and what to mend."""
+"""Runs a step that opens something; takes the step, the setting and a remedy. Raises CannotGoOn naming both."""
 
 
 def catalog_of(settings: Settings) -> Catalog:
-    """Read the symbols file. Raises CannotGoOn."""
+    """Return the assets of the symbols file, in tiers. Raises CannotGoOn."""
     path = settings.symbols_file
     try:
         rows = read_symbols(_text_of(path))
@@ -67,28 +54,31 @@ def catalog_of(settings: Settings) -> Catalog:
 
 
 def _text_of(path: Path) -> str:
-    """Return the text of a regular file of bounded size: a named pipe or a device could keep the start waiting.
+    """Return the text of a regular file of bounded size. Raises OSError and CannotGoOn.
 
-    Raises OSError and CannotGoOn.
+    Reading a named pipe or a device might never end.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise CannotGoOn(f"{path} is no regular file", "name a file with --symbols-file")
     with path.open("rb") as file:
-        raw = file.read(_MOST_SYMBOLS + 1)
-    if len(raw) > _MOST_SYMBOLS:
-        raise CannotGoOn(f"{path} is larger than {_MOST_SYMBOLS >> 20} MiB", "name a file with --symbols-file")
+        raw = file.read(_MAX_SYMBOLS_BYTES + 1)
+    if len(raw) > _MAX_SYMBOLS_BYTES:
+        raise CannotGoOn(f"{path} is larger than {_MAX_SYMBOLS_BYTES >> 20} MiB", "name a file with --symbols-file")
     return raw.decode("utf-8-sig")
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return who may ask. Where every address is listened on and no host is set, an address will do as a host."""
+    """Return the access policy: hosts, origins and keys.
+
+    If the service listens on every address and no host is set, any IP address is accepted as a host.
+    """
     any_address = not settings.allowed_hosts and is_unspecified(settings.host)
     hosts = Hosts(settings.allowed_hosts or default_hosts(settings.host), any_address=any_address)
     return Policy(hosts, Origins(settings.cors_origins), Keys(settings.api_keys, settings.read_keys))
 
 
 def conversions_of(settings: Settings, catalog: Catalog) -> Conversions | None:
-    """Return what is to be converted, or None where nothing is. Raises CannotGoOn."""
+    """Return the conversions that the settings name, or None. Raises CannotGoOn."""
     if not settings.conversions:
         return None
     rates = [catalog.find(symbol) for symbol in settings.conversions]
@@ -103,7 +93,7 @@ def conversions_of(settings: Settings, catalog: Catalog) -> Conversions | None:
 
 
 async def attempt(step: Step, setting: str, mend: str) -> None:
-    """`Attempt` of a process that nobody has tried anything out for: one that fails is the last."""
+    """`Attempt` that runs the step once."""
     try:
         await step()
     except StoreError as error:
@@ -111,24 +101,25 @@ async def attempt(step: Step, setting: str, mend: str) -> None:
 
 
 def patient(stop: asyncio.Event) -> Attempt:
-    """Return the `Attempt` of a process whose parent has just opened the same: a store that is away is waited for.
+    """Return an `Attempt` that waits for a store that is away, until `stop` is set.
 
-    It may go away between the two, and would take all processes of the group with it. Given up when told to stop.
+    For a process whose parent has just opened the same store. The store may go away between the two, which must not end
+    all processes of the group.
     """
 
     async def wait_for(step: Step, setting: str, mend: str) -> None:
-        told = False
+        is_logged = False
         while True:
             try:
                 await step()
             except StoreUnavailable as error:
                 if stop.is_set():
                     raise CannotGoOn(str(error), f"{mend} ({setting})") from error
-                if not told:
+                if not is_logged:
                     structlog.get_logger().warning("store_awaited", error=str(error), setting=setting)
-                    told = True
+                    is_logged = True
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _TRY_AGAIN)
+                    await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
             except StoreError as error:
                 raise CannotGoOn(str(error), f"{mend} ({setting})") from error
             else:
@@ -138,8 +129,8 @@ def patient(stop: asyncio.Event) -> Attempt:
 
 
 async def open_redis(settings: Settings, stack: AsyncExitStack, attempt: Attempt = attempt) -> RedisClient | None:
-    """Connect to Redis where the settings name one; closed with the stack. Raises CannotGoOn."""
-    if settings.cache_url == "memory://":
+    """Connect to the Redis that the settings name, or return None; closed with the stack. Raises CannotGoOn."""
+    if not settings.shares_cache:
         return None
     client = RedisClient(settings.cache_url, settings.redis_timeout)
     stack.push_async_callback(client.close)
@@ -148,10 +139,10 @@ async def open_redis(settings: Settings, stack: AsyncExitStack, attempt: Attempt
 
 
 async def open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
-    """Return what traces go to; it is closed with the stack. Raises CannotGoOn."""
+    """Return the tracer, which is closed with the stack. Raises CannotGoOn."""
     if settings.traces == "none":
         return UNTRACED
-    from aggregator.observability.telemetry import otlp  # noqa: PLC0415  # an extra: who wants no traces need not have it
+    from aggregator.observability.telemetry import otlp  # noqa: PLC0415  # an optional dependency
 
     tracer = otlp(settings.role)
     stack.push_async_callback(tracer.close, _SEND_SECONDS)
@@ -161,21 +152,13 @@ async def open_tracer(settings: Settings, stack: AsyncExitStack) -> Tracer:
 def cache_of(
     settings: Settings,
     redis: RedisClient | None,
-    hub: Bus,
+    bus: Bus,
     tracer: Tracer = UNTRACED,
     now: Callable[[], float] = time.time,
 ) -> LocalCache:
-    """Return the cache, the part of it in this process told by the hub of every new price."""
+    """Return the cache that the settings name. Its local part subscribes to the bus."""
     ttl = {tier: cadence.ttl for tier, cadence in settings.cadence.items()}
-    newest = NewestPrices(ttl, now=now)
-    if redis is None:
-        return MemoryCache(newest, hub)
-    cache: Cache = RedisCache(redis, ttl, now)
-    near = TwoLevelCache(
-        CircuitBreakingCache(cache if tracer is UNTRACED else TracedCache(cache, tracer), now=now), newest
-    )
-    hub.listen(near)
-    return near
+    return cache_store(settings.cache_url).create(CacheParts(ttl, bus, redis, tracer, now))
 
 
 async def open_history(
@@ -186,31 +169,15 @@ async def open_history(
     attempt: Attempt = attempt,
     now: Callable[[], float] = time.time,
 ) -> History:
-    """Open and try the history; it is closed with the stack. Raises CannotGoOn."""
-    target = history_target(settings.history_url)
-    history: SqliteHistory | Outbox
-    if isinstance(target, DynamoTarget):
-        table = table_of(settings, target, metrics, now)
-        sent = table if tracer is UNTRACED else TracedTable(table, tracer)
-        history = Outbox(settings.outbox_path, settings.outbox_max_bytes, sent, metrics, now)
-        stack.push_async_callback(history.close)
-        await attempt(table.open, "AGGREGATOR_HISTORY_URL", TABLE_MEND)
-        await attempt(history.open, "AGGREGATOR_OUTBOX_PATH", FILE_MEND)
-    else:
-        history = SqliteHistory(target.path, _retention(settings), now)
-        stack.push_async_callback(history.close)
-        await attempt(history.open, "AGGREGATOR_HISTORY_URL", FILE_MEND)
-    return history if tracer is UNTRACED else TracedHistory(history, tracer)
+    """Open the history that the settings name; it is closed with the stack. Raises CannotGoOn."""
+    parts = HistoryParts(retention_of(settings), settings.outbox_path, settings.outbox_max_bytes, metrics, tracer, now)
+    created = history_store(settings.history_url).create(settings.history_url, parts)
+    stack.push_async_callback(created.history.close)
+    for step in created.open_steps:
+        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    return created.history if tracer is UNTRACED else TracedHistory(created.history, tracer)
 
 
-def table_of(
-    settings: Settings, target: DynamoTarget, metrics: Metrics, now: Callable[[], float] = time.time
-) -> "DynamoTable":
-    """Return the DynamoDB table the settings name, not opened yet."""
-    from aggregator.stores.dynamodb import DynamoTable  # noqa: PLC0415  # 0.3 s and 25 MiB that SQLite does not need
-
-    return DynamoTable(target.table, target.region, target.endpoint, metrics, _retention(settings), now)
-
-
-def _retention(settings: Settings) -> float | None:
+def retention_of(settings: Settings) -> float | None:
+    """Return for how many seconds history keeps prices; None keeps them for good."""
     return None if settings.retention_days is None else settings.retention_days * 86_400

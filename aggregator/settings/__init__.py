@@ -14,7 +14,7 @@ from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
-from aggregator.settings.urls import check_redis_url, history_target
+from aggregator.stores.registry import cache_forms, cache_store, history_forms, history_store
 
 PREFIX = "AGGREGATOR_"
 
@@ -48,11 +48,11 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
     cache_url: str = Field(
         "memory://",
-        description="memory://, redis://[user:password@]host:6379/0, or rediss://user@host:6379/0?iam=cache&region=….",
+        description=f"Address of the cache: {cache_forms()}.",
     )
     history_url: str = Field(
         "sqlite:///prices.db",
-        description="sqlite:///file.db (relative; //// for absolute) or dynamodb://table?region=us-east-1[&endpoint=http://…].",
+        description=f"Address of the history: {history_forms()}.",
     )
     outbox_path: Path = Field(Path("outbox.db"), description="File in which prices wait for DynamoDB.")
     outbox_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Its bound; past it, the oldest cold ones go.")
@@ -174,14 +174,13 @@ class Settings(BaseSettings):
     @field_validator("cache_url")
     @classmethod
     def _check_cache(cls, url: str) -> str:
-        if url != "memory://":
-            check_redis_url(url)
+        cache_store(url).check(url)
         return url
 
     @field_validator("history_url")
     @classmethod
     def _check_history(cls, url: str) -> str:
-        history_target(url)
+        history_store(url).check(url)
         return url
 
     @field_validator("exchanges")
@@ -207,15 +206,20 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_processes(self) -> "Settings":
-        if self.cache_url == "memory://" and (self.role != "all" or self.workers > 1):
+        if not self.shares_cache and (self.role != "all" or self.workers > 1):
             asked = f"role={self.role}" if self.role != "all" else f"workers={self.workers}"
             raise ValueError(
-                f"{asked} means several processes, and cache_url=memory:// is inside one, where the others do not see"
-                " its prices; give them a redis://"
+                f"{asked} means several processes, and cache_url={self.cache_url} is inside one, where the others do"
+                " not see its prices; give them a redis://"
             )
         if self.role == "refresher" and self.workers > 1:
             raise ValueError("workers answer requests, which role=refresher does not; start it several times instead")
         return self
+
+    @property
+    def shares_cache(self) -> bool:
+        """Whether other processes see the prices in the cache."""
+        return cache_store(self.cache_url).is_shared
 
     @property
     def cadence(self) -> Mapping[Tier, Cadence]:

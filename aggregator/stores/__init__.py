@@ -1,5 +1,8 @@
 """Stores, chosen by URL: `memory` and `redis` are caches, `sqlite` and `dynamodb` are histories.
 
-Each module is the only user of its library and maps that library's exceptions to `aggregator.errors.StoreError`.
-`tests/stores` runs one contract suite over all four.
+`registry` has every store by the scheme of its URL. Each store is the only user of its library, and maps the library's
+exceptions to `aggregator.errors.StoreError`. `tests/stores` runs one contract suite over all four.
+
+To add a history, write a module with a class for `aggregator.ports.History` and a `definition.HistoryStore`, and add a
+line to `registry.HISTORIES`. Settings, their documentation, the service and `doctor` get it from there.
 """

@@ -1,88 +1,45 @@
-"""A cache that is left alone for a moment after it has failed, so that nobody has to wait for one that hangs.
+"""A cache behind a circuit breaker, so that requests do not wait for a cache that hangs.
 
-| state   | call                                     | it fails       | it succeeds   |
-| ------- | ---------------------------------------- | -------------- | ------------- |
-| awake   | goes through                             | resting        | -             |
-| resting | refused at once; after a second, one try | resting, again | awake         |
+The breaker opens at the first failure, admits one call after a second, and closes when that call succeeds.
 
-Reads and writes rest apart, as a Redis that is full or read-only still answers. What could not be written is written
-with what comes later, so that the cache does not fall back behind what readers were given from history meanwhile.
+Reads and writes have a breaker each, because a Redis that is full or read-only still answers reads. Prices that could
+not be written are written together with later ones. Otherwise the cache would return older prices than clients have got
+from history in the meantime.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from aggregator.errors import StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, Price
 from aggregator.ports import Cache
+from aggregator.resilience.circuit_breaker import BreakerRules, CircuitBreaker
 
-T = TypeVar("T")
+OPEN_SECONDS = 1.0
+_MISSED_IN_WRITE = 1000  # missed prices that are added to one write
 
-REST = 1.0  # seconds
-_AT_ONCE = 1000  # missed prices that go with one write
-
-
-class _Rest:
-    """Lets calls of one kind through, or refuses them."""
-
-    def __init__(self, clock: Callable[[], float], rest: float) -> None:
-        self._clock = clock
-        self._rest = rest
-        self._why = ""  # empty while awake
-        self._until = 0.0
-        self._trying = False
-        self._era = 0  # counts changes of state: what a call from an earlier one tells is out of date
-
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work`. Raises StoreUnavailable, at once while resting."""
-        self._admit()
-        era = self._era
-        try:
-            result = await work()
-        except StoreUnavailable as error:
-            if era == self._era:
-                self._fall_asleep(str(error))
-            raise
-        else:
-            if era == self._era and self._why:
-                self._change("")
-            return result
-        finally:
-            if era == self._era:  # cancelled: the next may try
-                self._trying = False
-
-    def _admit(self) -> None:
-        if not self._why:
-            return
-        if self._trying or self._clock() < self._until:
-            raise StoreUnavailable(f"{self._why} (a moment ago)")
-        self._trying = True
-
-    def _fall_asleep(self, why: str) -> None:
-        self._change(why)
-        self._until = self._clock() + self._rest
-
-    def _change(self, why: str) -> None:
-        self._why = why
-        self._era += 1
-        self._trying = False
+_RULES = BreakerRules(
+    errors=StoreUnavailable,
+    refusal=lambda _reason, failure: StoreUnavailable(f"{failure} (a moment ago)"),
+    failures=1,
+    open_seconds=OPEN_SECONDS,
+    probes=1,
+)
 
 
 class CircuitBreakingCache:
-    """`aggregator.ports.Cache` in front of another one. Raises StoreUnavailable, most of the time without waiting."""
+    """`aggregator.ports.Cache` in front of another one. Raises StoreUnavailable, at once while a breaker is open."""
 
     def __init__(
         self,
         cache: Cache,
         clock: Callable[[], float] = time.monotonic,
-        rest: float = REST,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._cache = cache
         self._now = now
-        self._reads = _Rest(clock, rest)
-        self._writes = _Rest(clock, rest)
+        self._reads = CircuitBreaker(_RULES, clock)
+        self._writes = CircuitBreaker(_RULES, clock)
         self._missed: dict[str, Price] = {}  # by asset, so never more than there are assets
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
@@ -90,7 +47,7 @@ class CircuitBreakingCache:
         return await self._reads.call(lambda: self._cache.latest(symbols))
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """As `Sink.write`; what is not taken now goes with a later write, unless there is a newer price by then."""
+        """As `Sink.write`. Prices that are not written now go with a later write, except where a newer one came."""
         try:
             await self._writes.call(lambda: self._write(prices))
         except StoreUnavailable:
@@ -98,7 +55,7 @@ class CircuitBreakingCache:
             raise
 
     async def ping(self) -> None:
-        """As `Store.ping`: whoever wants to know gets the truth, however long that takes."""
+        """As `Store.ping`, past the breakers: a health check needs the cache's present state."""
         await self._cache.ping()
 
     async def close(self) -> None:
@@ -106,14 +63,15 @@ class CircuitBreakingCache:
         await self._cache.close()
 
     async def _write(self, prices: Sequence[Price]) -> None:
-        missed = list(self._missed.values())[:_AT_ONCE]
+        missed = list(self._missed.values())[:_MISSED_IN_WRITE]
         await self._cache.write([*missed, *prices])
         for price in missed:
             if self._missed.get(price.asset) is price:
                 del self._missed[price.asset]
 
     def _keep(self, prices: Sequence[Price]) -> None:
-        latest = self._now() + FUTURE_TOLERANCE  # one from later was made while a clock was wrong
+        """Keep each asset's newest price for a later write; a price of the future, from a wrong clock, gives way."""
+        latest = self._now() + FUTURE_TOLERANCE
         for price in prices:
             missed = self._missed.get(price.asset)
             if missed is None or price.timestamp >= missed.timestamp or missed.timestamp > latest:

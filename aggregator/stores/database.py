@@ -1,7 +1,7 @@
-"""A local SQLite file in WAL mode, for the stores that keep one. The only user of sqlite3.
+"""A local SQLite file in WAL mode, for SQLite history and the outbox. The only user of sqlite3.
 
-One thread writes and another reads, so neither the event loop nor a reader waits for a writer. A write is one
-transaction; it survives a kill -9, and after a power cut the file is whole but may lack the last moments.
+One thread writes and another reads, so neither the event loop nor a read waits for a write. A write is one transaction.
+It survives a kill -9. After a power cut the file is consistent, but may lack the writes of the last seconds.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 Connection = sqlite3.Connection
 
-_BUSY_SECONDS = 0.5
+_BUSY_SECONDS = 0.5  # to wait for a lock that another process holds
 _RETRY_SECONDS = 0.01
-_JOURNAL_BYTES = 16 << 20  # a WAL that grew larger is cut back to this
+_JOURNAL_BYTES = 16 << 20  # a larger WAL is truncated to this
 
 
 class Database:
-    """The file at `path` with `schema`, whose version is `version`. Raises StoreUnavailable for what SQLite raises."""
+    """The file at `path` with `schema`, whose version is `version`. Raises StoreUnavailable for SQLite's errors."""
 
     def __init__(self, path: Path, schema: str, version: int) -> None:
         self.path = path
@@ -35,9 +35,9 @@ class Database:
         self._checkpointer = _Worker(path, "sqlite-checkpoint")
 
     async def open(self) -> None:
-        """Create file and tables where missing. Raises StoreRefused when the file cannot be used.
+        """Create file and tables where missing.
 
-        And StoreUnavailable while somebody else has locked it.
+        Raises StoreRefused when the file cannot be used, StoreUnavailable while another process has locked it.
         """
         try:
             found = await self._writer.run(lambda connection: _prepare(connection, self._schema, self._version))
@@ -48,38 +48,38 @@ class Database:
             raise StoreRefused(f"{self.path} has layout {found}, this version needs {self._version}: move it away")
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in the writer's thread as one transaction: all of it is kept, or none.
+        """Run `work` in the writer's thread as one transaction.
 
-        Nothing of SQLite's may leave the thread: a cursor that is let go of in another one spoils a statement in use.
+        `work` must not return a cursor: closing it in another thread breaks a statement that is in use.
         """
         return await self._writer.run(lambda connection: _transaction(connection, work))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in the reader's thread."""
+        """Run `work` in the reader's thread, outside of a transaction."""
         return await self._reader.run(work)
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless the file could be locked for writing."""
+        """Raise StoreUnavailable unless the file can be locked for writing."""
         await self.write(lambda _: None)
 
     async def checkpoint(self) -> None:
-        """Move what was written from the journal into the file, in a third thread, so no writer waits for the disk.
+        """Move writes from the journal into the file. To be called about once a second while the database is open.
 
-        Whoever opens a database calls this about once a second. The journal can begin anew only when all of it is
-        moved, which under steady writes is never quite so; once it is large, the writer moves the little that is left.
+        A third thread does this, so no write waits for the disk. SQLite can reuse the journal only when all of it has
+        been moved, which steady writes prevent. Therefore the writer moves the rest once the journal is large.
         """
         if await self._checkpointer.run(_checkpoint) > _JOURNAL_BYTES:
             await self._writer.run(_checkpoint)
 
     async def close(self) -> None:
-        """Finish what is under way and close the file."""
+        """Wait for the work under way and close the file."""
         await self._checkpointer.close()
         await self._reader.close()
         await self._writer.close()
 
 
 class _Worker:
-    """One thread with one connection, opened on first use: SQLite blocks, and its connections like to stay put."""
+    """A thread with a connection, opened on first use: SQLite blocks, and a connection belongs to one thread."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
@@ -115,7 +115,7 @@ def _connect(path: Path) -> Connection:
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # a writer would wait for the disk; see checkpoint()
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # a write would wait for the disk; see `checkpoint`
     except sqlite3.Error:
         connection.close()
         raise
@@ -123,7 +123,7 @@ def _connect(path: Path) -> Connection:
 
 
 def _use_wal(connection: Connection) -> None:
-    """Switch the file over; SQLite itself does not wait here for another process that does so at the same moment."""
+    """Switch the file to WAL. Retries, because SQLite does not wait here for another process that does the same."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -137,22 +137,22 @@ def _use_wal(connection: Connection) -> None:
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # the low byte names the error, the rest details
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # the low byte is the error, the rest its detail
     return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _checkpoint(connection: Connection) -> int:
-    """Move what can be moved now; return how large the journal is, in bytes."""
+    """Move what no reader or writer is using; return the size of the journal in bytes."""
     _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     size = connection.execute("PRAGMA page_size").fetchone()[0]
     return int(frames * size)
 
 
 def _prepare(connection: Connection, schema: str, version: int) -> int:
-    """Create the tables in a new file, unless another process does so first; return the version of the layout."""
+    """Create the tables in a new file, unless another process does so first; return the version of the schema."""
     _transaction(connection, lambda connection: _create(connection, schema, version))
     found = connection.execute("PRAGMA user_version").fetchone()[0]
-    assert isinstance(found, int)  # noqa: S101  # it is SQLite's own
+    assert isinstance(found, int)  # noqa: S101  # SQLite returns an int
     return found
 
 

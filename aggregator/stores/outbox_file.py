@@ -1,7 +1,7 @@
-"""The outbox's file: prices waiting for DynamoDB, and those it refused for good.
+"""The outbox's SQLite file: rows that wait for the remote table, and dead letters, which it refused.
 
-Waiting prices stand in one table per tier, so that giving up the oldest cold ones frees whole pages of the file. Their
-ids are nanoseconds of our clock, made to increase, and so give one order across the three.
+There is one SQL table of waiting rows per tier, so that deleting the oldest cold rows frees whole pages of the file. A
+row's id is the time of writing in nanoseconds, increased where needed, so ids give one order across the three.
 """
 
 import time
@@ -36,25 +36,25 @@ _SCHEMA = "".join(_WAITING.format(tier=tier.value) for tier in Tier) + _DEAD
 _VERSION = 1
 
 _COLDEST_FIRST = tuple(reversed(Tier))
-_UNSEEN_SHARE = 0.001  # of the bound may be appended between two looks at the size, which cost as much as an append
-_INSERT_ROWS = 200  # a statement; four values each, and SQLite takes 999 at the least
-_GIVE_UP_ROWS = 200  # at a time, when the file is full
+_UNCHECKED_SHARE = 0.001  # of the bound, appended between two checks of the size; a check costs as much as an append
+_INSERT_ROWS = 200  # in one statement; a row is four values, and any SQLite takes 999
+_DROP_ROWS = 200  # deleted at a time when the file is full
 _ALL = " UNION ALL ".join(f"SELECT id, body FROM (SELECT * FROM waiting_{tier.value} {{0}})" for tier in Tier)
 
-_LAST = " UNION ALL ".join(
+_LAST_OF_TIME = " UNION ALL ".join(
     f"SELECT id, body FROM (SELECT max(id) AS id, body FROM waiting_{tier.value} {{0}})" for tier in Tier
 )
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A price waiting under its id."""
+    """A waiting price and its id."""
 
     id: int
     price: Price
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A price DynamoDB refused for good, why, and when (unix seconds)."""
+    """A price that the remote table refused: why, and when (unix seconds). `body` is the price's JSON."""
 
     id: int
     asset: str
@@ -65,7 +65,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How much is in the file; `oldest` is when the longest waiting row came (unix seconds), None when none waits."""
+    """What is in the file. `oldest` is when the oldest waiting row was written (unix seconds), None without any."""
 
     rows: int
     oldest: float | None
@@ -74,16 +74,16 @@ class Size(msgspec.Struct, frozen=True):
 
 
 class OutboxFile:
-    """The file at `path`, at most `most_bytes` large, its journal apart. Raises StoreUnavailable, open StoreRefused."""
+    """The file at `path`, at most `most_bytes` large without its journal. Raises StoreError."""
 
     def __init__(self, path: Path, most_bytes: int) -> None:
         self._file = Database(path, _SCHEMA, _VERSION)
         self._most_bytes = most_bytes
         self._last_id = 0
-        self._unseen_bytes = most_bytes  # appended since the last look at the size; at first, look
+        self._unchecked_bytes = most_bytes  # appended since the last check of the size; the first append checks
 
     async def open(self) -> None:
-        """Create the file where missing."""
+        """Create the file if it is missing."""
         await self._file.open()
         self._last_id = await self._file.read(_largest_id)
 
@@ -92,29 +92,29 @@ class OutboxFile:
         await self._file.checkpoint()
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless the file could be written to."""
+        """Raise StoreUnavailable unless the file can be written to."""
         await self._file.ping()
 
     async def close(self) -> None:
-        """Finish what is under way and close the file."""
+        """Wait for the work under way and close the file."""
         await self._file.close()
 
     async def append(self, prices: Sequence[Price]) -> Mapping[Tier, int]:
-        """Put all of `prices` on disk; return how many waiting ones of each tier had to go to make room."""
+        """Write all of `prices`; return how many waiting rows of each tier were deleted to make room."""
         rows: dict[Tier, list[tuple[int, str, float, str]]] = {tier: [] for tier in Tier}
         for price in prices:
             body = encode(price).decode()
             rows[price.tier].append((self._next_id(), price.asset, price.timestamp, body))
-            self._unseen_bytes += len(body)
+            self._unchecked_bytes += len(body)
 
         def append(connection: Connection) -> Mapping[Tier, int]:
-            given_up: Mapping[Tier, int] = {}
-            if self._unseen_bytes > self._most_bytes * _UNSEEN_SHARE:
-                given_up = _make_room(connection, self._most_bytes)
-                self._unseen_bytes = 0
+            deleted: Mapping[Tier, int] = {}
+            if self._unchecked_bytes > self._most_bytes * _UNCHECKED_SHARE:
+                deleted = _make_room(connection, self._most_bytes)
+                self._unchecked_bytes = 0
             for tier, ours in rows.items():
                 _insert(connection, tier, ours)
-            return given_up
+            return deleted
 
         return await self._file.write(append)
 
@@ -125,21 +125,21 @@ class OutboxFile:
         return [Row(found_id, decode_price(body)) for found_id, body in found]
 
     async def remove(self, rows: Sequence[Row]) -> None:
-        """Take out what DynamoDB has; what is no longer there is no trouble."""
+        """Delete rows that the remote table has taken; rows that are not there are ignored."""
         await self._file.write(lambda connection: _remove(connection, rows))
 
     async def move_to_dead_letters(self, row: Row, reason: str, now: float) -> None:
         """Move a row to the dead letters."""
         dead = (row.id, row.price.asset, row.price.timestamp, now, reason, encode(row.price).decode())
 
-        def bury(connection: Connection) -> None:
+        def move(connection: Connection) -> None:
             _remove(connection, [row])
             connection.execute("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?)", dead)
 
-        await self._file.write(bury)
+        await self._file.write(move)
 
     async def latest(self, symbols: Sequence[str], until: float) -> dict[str, Price]:
-        """Return the newest waiting price of each symbol that has one of at most `until` (unix seconds)."""
+        """Return each symbol's newest waiting price that is not later than `until` (unix seconds)."""
         query = f"{_ALL.format('WHERE asset = ?1 AND timestamp <= ?2 ORDER BY timestamp DESC, id DESC LIMIT 1')}"
         found = await self._file.read(
             lambda connection: [connection.execute(query, (symbol, until)).fetchall() for symbol in symbols]
@@ -148,19 +148,21 @@ class OutboxFile:
         return {price.asset: price for prices in newest for price in prices}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Return at most `limit` waiting prices in the range, in order of time; of the same time, the last written."""
+        """As `History.between`, of waiting prices; of two with the same time, the one written last."""
         order = "DESC" if newest_first else "ASC"
-        # One row per time: with max(id), SQLite takes the other columns from the row that has it.
+        # One row per time: with max(id), SQLite takes the other columns from the row that has the largest id.
         part = (
             f"WHERE asset = ?1 AND timestamp BETWEEN ?2 AND ?3 GROUP BY timestamp ORDER BY timestamp {order} LIMIT ?4"
         )
         values = (symbol, start, end, limit)
-        found = await self._file.read(lambda connection: connection.execute(_LAST.format(part), values).fetchall())
+        found = await self._file.read(
+            lambda connection: connection.execute(_LAST_OF_TIME.format(part), values).fetchall()
+        )
         prices = _newest_first(found)
         return (prices if newest_first else prices[::-1])[:limit]
 
     async def size(self) -> Size:
-        """Return how much is in the file now."""
+        """Return what is in the file now."""
         return await self._file.read(_size)
 
     async def dead_letters(self, after: int, limit: int) -> list[DeadLetter]:
@@ -170,12 +172,12 @@ class OutboxFile:
         return [DeadLetter(*row) for row in found]
 
     async def dead_letter(self, letter_id: int) -> DeadLetter | None:
-        """Return one dead letter."""
+        """Return the dead letter with this id, if there is one."""
         found = await self.dead_letters(letter_id - 1, 1)
         return found[0] if found and found[0].id == letter_id else None
 
     async def replay(self, letter: DeadLetter) -> None:
-        """Put a dead letter back among the waiting, to be sent again."""
+        """Move a dead letter to the waiting rows, to be sent again."""
         price = decode_price(letter.body)
         new = (self._next_id(), price.asset, price.timestamp, letter.body)
 
@@ -186,7 +188,7 @@ class OutboxFile:
         await self._file.write(replay)
 
     async def forget(self, letter: DeadLetter) -> None:
-        """Delete a dead letter for good."""
+        """Delete a dead letter."""
 
         def forget(connection: Connection) -> None:
             connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,))
@@ -199,7 +201,7 @@ class OutboxFile:
 
 
 def _insert(connection: Connection, tier: Tier, rows: Sequence[tuple[int, str, float, str]]) -> None:
-    """Insert by few statements: each hands the interpreter's lock over twice, which costs more than the SQL."""
+    """Insert with few statements: each releases and takes the interpreter's lock, which costs more than the SQL."""
     for first in range(0, len(rows), _INSERT_ROWS):
         some = rows[first : first + _INSERT_ROWS]
         places = ",".join(["(?, ?, ?, ?)"] * len(some))
@@ -222,29 +224,30 @@ def _remove(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def _make_room(connection: Connection, most_bytes: int) -> Mapping[Tier, int]:
-    """Give up the oldest rows of the coldest tier that has any, until what waits is below the bound.
+    """Delete the oldest rows of the coldest tier that has any, until the waiting rows are below the bound.
 
-    Dead letters do not count: they are never given up, and must not push out what DynamoDB would take.
+    Return how many rows of each tier were deleted. Dead letters do not count: they are never deleted to make room, and
+    must not displace rows that the table would take.
     """
-    given_up: dict[Tier, int] = {}
+    deleted: dict[Tier, int] = {}
     most_bytes += connection.execute("SELECT coalesce(sum(length(body)), 0) FROM dead_letters").fetchone()[0]
     for tier in _COLDEST_FIRST:
-        oldest = f"SELECT id FROM waiting_{tier.value} ORDER BY id LIMIT {_GIVE_UP_ROWS}"
+        oldest = f"SELECT id FROM waiting_{tier.value} ORDER BY id LIMIT {_DROP_ROWS}"
         while _bytes(connection) > most_bytes:
             gone = connection.execute(f"DELETE FROM waiting_{tier.value} WHERE id IN ({oldest})").rowcount
             if not gone:
                 break
-            given_up[tier] = given_up.get(tier, 0) + gone
-    return given_up
+            deleted[tier] = deleted.get(tier, 0) + gone
+    return deleted
 
 
 def _bytes(connection: Connection) -> int:
-    """Return the bytes of pages in use; free pages will be used again before the file grows."""
+    """Return the bytes of the pages in use; SQLite reuses free pages before the file grows."""
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
     in_use = (pages - free) * size
-    assert isinstance(in_use, int)  # noqa: S101  # they are SQLite's own
+    assert isinstance(in_use, int)  # noqa: S101  # SQLite returns ints
     return in_use
 
 
@@ -259,7 +262,7 @@ def _size(connection: Connection) -> Size:
 
 
 def _newest_first(rows: Iterable[tuple[int, str]]) -> list[Price]:
-    """Return one price per time, the one written last, the newest first."""
+    """Return one price per time, the one written last; newest first."""
     by_time: dict[float, tuple[int, Price]] = {}
     for row_id, body in rows:
         price = decode_price(body)

@@ -1,4 +1,4 @@
-"""`sqlite:///prices.db`: history in one local file, for a process that runs alone."""
+"""`sqlite:///file.db`: history in a local SQLite file."""
 
 import asyncio
 import time
@@ -11,8 +11,9 @@ import structlog
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, Price, decode_price, encode
 from aggregator.stores.database import Connection, Database
+from aggregator.stores.definition import FILE_REMEDY, CreatedHistory, HistoryParts, HistoryStore, OpenStep
 
-# The whole price is kept as its JSON: one mapping, exact Decimals, and SQL can still look inside with json_extract.
+# `body` is the price's JSON: one mapping, exact decimals, and json_extract reads its fields in SQL.
 _SCHEMA = """
 CREATE TABLE prices (
     asset TEXT NOT NULL,
@@ -32,15 +33,24 @@ _LATEST = "SELECT body FROM prices WHERE asset = ? AND timestamp <= ? ORDER BY t
 _BETWEEN = "SELECT body FROM prices WHERE asset = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp {} LIMIT ?"
 _EXPIRE = "DELETE FROM prices WHERE rowid IN (SELECT rowid FROM prices WHERE updated_at < ? LIMIT ?)"
 
-_SWEEP_SECONDS = 600.0
+_EXAMPLE = "sqlite:///file.db"
+_PREFIX = "sqlite:///"
+_SWEEP_SECONDS = 600.0  # between two deletions of expired prices
 _CHECKPOINT_SECONDS = 1.0
-_SWEEP_ROWS = 5000  # a transaction; writers wait no longer than that takes
+_SWEEP_ROWS = 5000  # deleted in one transaction, for which writes have to wait
+
+
+def parse_sqlite_url(url: str) -> Path:
+    """Return the path of the file that the URL names. Raises ValueError."""
+    if not url.startswith(_PREFIX) or url == _PREFIX:
+        raise ValueError(f"must be {_EXAMPLE}")
+    return Path(url.removeprefix(_PREFIX))
 
 
 class SqliteHistory:
-    """`aggregator.ports.History` in a SQLite file; a batch is one transaction. Raises StoreUnavailable.
+    """`aggregator.ports.History` in a SQLite file. Raises StoreUnavailable.
 
-    With `retention` (seconds from our time of writing), what is older is deleted; without, it is kept for good.
+    With `retention` (seconds after `updated_at`), older prices are deleted; without, prices are kept for good.
     """
 
     def __init__(self, path: Path, retention: float | None = None, now: Callable[[], float] = time.time) -> None:
@@ -53,7 +63,7 @@ class SqliteHistory:
         await self._file.open()
 
     async def run(self) -> None:
-        """Keep the file in order, for ever: delete what has expired every ten minutes, checkpoint every second."""
+        """Delete expired prices every ten minutes and checkpoint every second; never returns."""
         sweep_at = 0.0
         while True:
             try:
@@ -66,7 +76,7 @@ class SqliteHistory:
             await asyncio.sleep(_CHECKPOINT_SECONDS)
 
     async def expire(self) -> None:
-        """Delete what is older than the retention allows."""
+        """Delete the prices that are older than the retention."""
         if self._retention is None:
             return
         limit = (self._now() - self._retention, _SWEEP_ROWS)
@@ -76,32 +86,32 @@ class SqliteHistory:
             await self._file.checkpoint()
 
     async def drain(self, patience: float) -> int:  # noqa: ARG002  # History's signature
-        """Nothing waits: what was written is where it belongs."""
+        """Return 0: `write` has finished its work when it returns."""
         return 0
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Keep all of `prices`, or none; of two with the same key the first stays, which readers may have."""
+        """Write all of `prices` in one transaction. A price that has the same key stays: clients may have got it."""
         rows = [(price.asset, price.timestamp, price.updated_at, encode(price).decode()) for price in prices]
         await self._file.write(lambda connection: _insert(connection, rows))
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return the newest price of each symbol that has one that is not of the future."""
+        """Return the newest price of each symbol, without prices of the future; a symbol without any is left out."""
         latest = self._now() + FUTURE_TOLERANCE
         queries = [(_LATEST, (one, latest)) for one in symbols]
         prices = await self._file.read(lambda connection: _read(connection, queries))
         return {price.asset: price for price in prices}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time."""
+        """As `History.between`."""
         query = _BETWEEN.format("DESC" if newest_first else "ASC")
         return await self._file.read(lambda connection: _read(connection, [(query, (symbol, start, end, limit))]))
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless the file could be written to."""
+        """Raise StoreUnavailable unless the file can be written to."""
         await self._file.ping()
 
     async def close(self) -> None:
-        """Finish the write under way and close the file."""
+        """Wait for the write under way and close the file."""
         await self._file.close()
 
 
@@ -115,3 +125,16 @@ def _read(connection: Connection, queries: Sequence[tuple[str, Sequence[object]]
         return [decode_price(body) for body in rows]
     except msgspec.DecodeError as error:
         raise StoreRefused(f"SQLite: a row that is no price: {error}") from error
+
+
+def _create(url: str, parts: HistoryParts) -> CreatedHistory:
+    history = SqliteHistory(parse_sqlite_url(url), parts.retention, parts.now)
+    return CreatedHistory(history, [OpenStep(history.open, FILE_REMEDY)])
+
+
+SQLITE = HistoryStore(
+    example=_EXAMPLE,
+    form=f"{_EXAMPLE} (relative path; //// for an absolute one)",
+    check=parse_sqlite_url,
+    create=_create,
+)

@@ -1,4 +1,4 @@
-"""Stores that tell a tracer of what they are asked. Of writes, the refresher tells."""
+"""Stores that record their reads as spans. The refresher records the writes to cache and history."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from aggregator.ports import Cache, History, Table
 
 
 class TracedCache:
-    """`aggregator.ports.Cache` in front of another one."""
+    """`aggregator.ports.Cache` around another one."""
 
     def __init__(self, cache: Cache, tracer: Tracer) -> None:
         self._cache = cache
@@ -26,7 +26,7 @@ class TracedCache:
 
 
 class TracedHistory:
-    """`aggregator.ports.History` in front of another one."""
+    """`aggregator.ports.History` around another one."""
 
     def __init__(self, history: History, tracer: Tracer) -> None:
         self._history = history
@@ -53,26 +53,28 @@ class TracedHistory:
 
 
 class TracedTable:
-    """`aggregator.ports.Table` in front of another one: the history reads it, the outbox writes to it."""
+    """`aggregator.ports.Table` around another one; its writes are recorded, too."""
 
     def __init__(self, table: Table, tracer: Tracer) -> None:
         self._table = table
         self._tracer = tracer
+        self.name = table.name
+        self.batch = table.batch
         self.close = table.close
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """As `Table.put`, in a span."""
-        with self._tracer.span("dynamodb write", {"aggregator.prices": len(prices)}, "client") as span:
+        with self._tracer.span(f"{self.name} write", {"aggregator.prices": len(prices)}, "client") as span:
             left = await self._table.put(prices)
             span.record("aggregator.not_taken", len(left))
             return left
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Table.latest`, in a span."""
-        with self._tracer.span("dynamodb read", {"aggregator.assets": len(symbols)}, "client"):
+        with self._tracer.span(f"{self.name} read", {"aggregator.assets": len(symbols)}, "client"):
             return await self._table.latest(symbols)
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """As `Table.between`, in a span."""
-        with self._tracer.span("dynamodb read", {"aggregator.asset": symbol}, "client"):
+        with self._tracer.span(f"{self.name} read", {"aggregator.asset": symbol}, "client"):
             return await self._table.between(symbol, start, end, limit, newest_first=newest_first)

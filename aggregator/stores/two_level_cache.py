@@ -1,4 +1,4 @@
-"""The local cache: the prices that this process holds, in front of the cache that processes share."""
+"""The local cache of a process in front of the cache that the processes share."""
 
 from collections.abc import Sequence
 
@@ -8,68 +8,68 @@ from aggregator.ports import Cache
 
 
 class TwoLevelCache:
-    """`aggregator.ports.LocalCache`. The hub fills it and keeps it current; while the hub is cut off, nothing is held.
+    """`aggregator.ports.LocalCache`, filled by the bus. It is empty while the bus is disconnected.
 
-    A price is held only when the hub tells it. A price that was read or written here may already be outdated by one
-    that was published while the hub was cut off.
+    Only prices from the bus are kept. A price that was read or written here may be older than one that was published
+    while the bus was disconnected.
     """
 
     def __init__(self, cache: Cache, newest: NewestPrices) -> None:
         self.newest = newest
         self._cache = cache
-        self._current = False
+        self._is_connected = False
 
     def peek(self, symbol: str) -> Price | None:
-        """Return the price if it is held here, fresh by its tier's TTL."""
+        """Return the price if it is in the local cache and has not expired."""
         return self.newest.peek(symbol)
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """As `Store.latest`: held prices, and the rest from the cache behind.
+        """As `Store.latest`, from the local cache, and for the missing symbols from the shared cache.
 
-        A price that is older than the newest one seen is left out: a cache that was away returns with old prices, and
-        history, which is asked next, has the later ones.
+        A price that is older than the newest one seen is left out. A shared cache that was away comes back with old
+        prices; the lookup reads the later ones from history.
         """
-        here = {symbol: price for symbol in symbols if (price := self.newest.peek(symbol)) is not None}
-        rest = [symbol for symbol in symbols if symbol not in here]
-        if not rest:
-            return here
-        there = await self._cache.latest(rest)
-        return here | {
+        local = {symbol: price for symbol in symbols if (price := self.newest.peek(symbol)) is not None}
+        missing = [symbol for symbol in symbols if symbol not in local]
+        if not missing:
+            return local
+        shared = await self._cache.latest(missing)
+        return local | {
             symbol: newest
-            for symbol, price in there.items()
+            for symbol, price in shared.items()
             if (newest := self.newest.at_least(price)).timestamp == price.timestamp
         }
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """As `Sink.write`, into the cache behind, whose feed tells all processes, this one included.
+        """As `Sink.write`, into the shared cache, which publishes the prices to all processes, this one included.
 
-        The prices count as seen from now on, even where the cache does not take them: history has them.
+        The prices count as seen even where the shared cache does not take them: history has them.
         """
         for price in prices:
             self.newest.at_least(price)
         await self._cache.write(prices)
 
     async def ping(self) -> None:
-        """As `Store.ping`, of the cache behind."""
+        """As `Store.ping`, of the shared cache."""
         await self._cache.ping()
 
     async def close(self) -> None:
-        """As `Store.close`, of the cache behind."""
+        """As `Store.close`, of the shared cache."""
         await self._cache.close()
 
     def receive(self, prices: Sequence[Price]) -> None:
-        """Hold what the hub tells; while the hub is cut off, know it only."""
-        if self._current:
+        """Keep prices from the bus; while the bus is disconnected, only count them as seen."""
+        if self._is_connected:
             self.newest.hold(prices)
         else:
             for price in prices:
                 self.newest.at_least(price)
 
     def connected(self) -> None:
-        """Begin to hold prices."""
-        self._current = True
+        """Start to keep prices."""
+        self._is_connected = True
 
     def disconnected(self) -> None:
-        """Hold nothing: newer prices may be published that this process does not hear of."""
-        self._current = False
+        """Drop all prices: this process does not get newer ones that are published from now on."""
+        self._is_connected = False
         self.newest.release_all()

@@ -26,7 +26,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.ports import History
 from aggregator.prices.candles import INTERVALS
 from aggregator.prices.tiers import assign
-from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.asgi import get

@@ -1,4 +1,4 @@
-"""A refresh asked for in one process and done in another, through a real Redis."""
+"""Refreshes that one process requests and another does, through a real Redis."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ DEEP = b'{"x":' + b"[" * 100_000
 
 
 class Refresher:
-    """Refreshes by saying what it was told to say, once it may."""
+    """A refresher that returns the outcomes it was given, once it may."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Trigger]] = []
@@ -36,44 +36,44 @@ class Refresher:
         self.may.set()
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """As told."""
+        """Return the given outcome."""
         self.asked.append((asset.symbol, trigger))
         await self.may.wait()
         return self.outcome
 
 
 class Process:
-    """A process that has no exchanges: a subscription, and who asks."""
+    """A process without exchanges: a price feed and a RemoteRefresh."""
 
     def __init__(self, client: RedisClient, patience: float = PATIENCE) -> None:
-        self.hub = Bus()
-        self.feed = RedisPriceFeed(client, self.hub)
+        self.bus = Bus()
+        self.feed = RedisPriceFeed(client, self.bus)
         self.remote = RemoteRefresh(client, self.feed, patience)
 
 
 @pytest.fixture
 def refresher() -> Refresher:
-    """Refresh at once, with a price."""
+    """Return a refresher that returns a price at once."""
     return Refresher()
 
 
 @pytest.fixture
 def requests(redis_client: RedisClient, refresher: Refresher) -> RefreshRequests:
-    """Open the side that answers."""
+    """Run the side that answers."""
     return RefreshRequests(redis_client, CATALOG, refresher, "one", PATIENCE)
 
 
 @pytest.fixture
 async def asking(redis_client: RedisClient) -> AsyncIterator[Process]:
-    """Run the side that asks."""
+    """Run the side that requests."""
     process = Process(redis_client)
     async with running(process.feed.run):
-        await until(lambda: process.hub.connected)
+        await until(lambda: process.bus.connected)
         yield process
 
 
 async def ask(client: RedisClient, symbol: str | bytes, *, at: str = "*", **fields: str) -> None:
-    """Put a request into the stream by hand."""
+    """Add a request to the stream."""
     request: dict[Any, Any] = {"symbol": symbol, **fields}
     await client.redis.xadd(f"{client.prefix}refreshes", request, id=at)
 
@@ -84,7 +84,7 @@ async def ask(client: RedisClient, symbol: str | bytes, *, at: str = "*", **fiel
 async def test_the_answer_comes_back_whole(
     asking: Process, requests: RefreshRequests, refresher: Refresher, outcome: Price | NoPrice
 ) -> None:
-    """A price or the reasons for none, and with what it was asked for."""
+    """A price, or the reasons for none; asset and trigger arrive at the refresher."""
     refresher.outcome = outcome
     async with running(requests.run):
         assert await asking.remote.refresh(BTC, "manual") == outcome
@@ -92,10 +92,10 @@ async def test_the_answer_comes_back_whole(
     assert refresher.asked == [("btcusdt", "manual"), ("btcusdt", "force")]
 
 
-async def test_callers_at_once_share_one_question(
+async def test_concurrent_callers_share_one_request(
     asking: Process, requests: RefreshRequests, refresher: Refresher
 ) -> None:
-    """All get the answer, and one who goes away takes it from nobody."""
+    """All get the outcome; a cancelled caller does not cancel the request."""
     refresher.may.clear()
     callers = [asyncio.create_task(asking.remote.refresh(BTC, "force")) for _ in range(5)]
     async with running(requests.run):
@@ -107,10 +107,10 @@ async def test_callers_at_once_share_one_question(
     assert len(refresher.asked) == 1
 
 
-async def test_who_goes_away_while_asking_leaves_the_question_to_the_others(
+async def test_a_caller_cancelled_while_sending_leaves_the_request_to_the_others(
     asking: Process, requests: RefreshRequests, refresher: Refresher
 ) -> None:
-    """They share what the first has begun, however far it has got."""
+    """They share the request of the first caller, even before it is sent."""
     async with running(requests.run):
         first, second = (asyncio.create_task(asking.remote.refresh(BTC, "force")) for _ in range(2))
         await asyncio.sleep(0)
@@ -120,20 +120,20 @@ async def test_who_goes_away_while_asking_leaves_the_question_to_the_others(
     assert len(refresher.asked) == 1
 
 
-async def test_each_process_hears_its_own_answers(
+async def test_each_process_gets_its_own_outcomes(
     asking: Process, redis_client: RedisClient, requests: RefreshRequests, refresher: Refresher
 ) -> None:
-    """Two that ask for the same get an answer each."""
+    """Two processes that request the same asset get an outcome each."""
     other = Process(redis_client)
     async with running(other.feed.run, requests.run):
-        await until(lambda: other.hub.connected)
+        await until(lambda: other.bus.connected)
         both = await asyncio.gather(asking.remote.refresh(BTC, "force"), other.remote.refresh(BTC, "force"))
         assert list(both) == [price(), price()]
     assert len(refresher.asked) == 2
 
 
-async def test_nobody_there_is_no_price(redis_client: RedisClient) -> None:
-    """After the patience, with the reason; and the next question is a new one."""
+async def test_without_a_refresher_there_is_no_price(redis_client: RedisClient) -> None:
+    """The caller gets the reason after the patience; the next call sends a new request."""
     process = Process(redis_client, patience=0.1)
     for _ in range(2):
         outcome = await process.remote.refresh(BTC, "force")
@@ -144,7 +144,7 @@ async def test_nobody_there_is_no_price(redis_client: RedisClient) -> None:
 
 
 async def test_redis_away_is_no_price_at_once() -> None:
-    """Nobody waits for a Redis that cannot be asked, not even those who share the question."""
+    """No caller waits for a Redis that is away, nor does one that shares the request."""
     client = RedisClient(f"redis://127.0.0.1:{free_port()}/0", timeout=0.25)
     process = Process(client, patience=60)
     started = time.monotonic()
@@ -154,24 +154,24 @@ async def test_redis_away_is_no_price_at_once() -> None:
     await client.close()
 
 
-async def test_who_answers_starts_without_redis_and_goes_on_with_it(refresher: Refresher) -> None:
-    """Whichever comes first."""
+async def test_the_answering_side_starts_without_redis_and_goes_on_with_it(refresher: Refresher) -> None:
+    """Whether Redis or the refresher starts first."""
     port = free_port()
     client = RedisClient(f"redis://127.0.0.1:{port}/0", timeout=0.25)
     process = Process(client)
     async with running(RefreshRequests(client, CATALOG, refresher, "one", PATIENCE).run, process.feed.run):
         assert isinstance(await process.remote.refresh(BTC, "force"), NoPrice)
         server = RedisServer(port)
-        await until(lambda: process.hub.connected)
+        await until(lambda: process.bus.connected)
         assert await process.remote.refresh(BTC, "force") == price()
     await client.close()
     server.stop()
 
 
-async def test_requests_nobody_waits_for_are_not_done(
+async def test_outdated_and_foreign_requests_are_not_done(
     redis_client: RedisClient, requests: RefreshRequests, refresher: Refresher
 ) -> None:
-    """Older than the patience, of an asset that is not listed here, or somebody else's: the next is done."""
+    """A request that is too old, of an unlisted asset, or not ours, is skipped; the next one is done."""
     seconds, _ = await redis_client.redis.time()
     await ask(redis_client, "btcusdt", at=f"{(seconds - 60) * 1000}-0")
     await ask(redis_client, "nothere", reply="nowhere")
@@ -184,10 +184,10 @@ async def test_requests_nobody_waits_for_are_not_done(
 
 
 @pytest.mark.parametrize("junk", [b"", b"{}", b"null", b"\xff", b'{"price":1}', b'{"no_price":{"asset":"x"}}', DEEP])
-async def test_junk_for_an_answer_is_none(
+async def test_unreadable_outcomes_are_ignored(
     asking: Process, redis_client: RedisClient, requests: RefreshRequests, refresher: Refresher, junk: bytes
 ) -> None:
-    """On the channel for answers and on that of the prices; the answer is heard all the same."""
+    """On the channel of outcomes and on that of prices; the outcome arrives all the same."""
     refresher.may.clear()
     async with running(requests.run):
         caller = asyncio.create_task(asking.remote.refresh(BTC, "force"))
@@ -198,8 +198,8 @@ async def test_junk_for_an_answer_is_none(
         assert await caller == price()
 
 
-async def test_a_late_answer_goes_nowhere(asking: Process, redis_client: RedisClient) -> None:
-    """Nobody waits for it any more."""
+async def test_a_late_outcome_is_ignored(asking: Process, redis_client: RedisClient) -> None:
+    """No call waits for it any more."""
     await redis_client.redis.publish(asking.remote._channel, encode({"price": price()}))
     assert asking.remote._waiting == {}
 
@@ -207,7 +207,7 @@ async def test_a_late_answer_goes_nowhere(asking: Process, redis_client: RedisCl
 async def test_a_key_of_another_type_is_waited_out(
     asking: Process, redis_client: RedisClient, requests: RefreshRequests
 ) -> None:
-    """No price while it is there, and nobody ends."""
+    """There is no price while the key exists, and both processes go on."""
     await redis_client.redis.set(f"{redis_client.prefix}refreshes", "not a stream")
     async with running(requests.run):
         assert isinstance(await asking.remote.refresh(BTC, "force"), NoPrice)
@@ -215,10 +215,10 @@ async def test_a_key_of_another_type_is_waited_out(
         assert await asking.remote.refresh(BTC, "force") == price()
 
 
-async def test_refreshers_that_are_no_more_are_forgotten(
+async def test_consumers_of_ended_refreshers_are_deleted(
     redis_client: RedisClient, requests: RefreshRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the next that starts."""
+    """By the next refresher that starts."""
     monkeypatch.setattr(groups, "_GONE_MS", -1)
     stream = f"{redis_client.prefix}refreshes"
     await redis_client.redis.xgroup_create(stream, "refreshers", mkstream=True)
@@ -232,14 +232,14 @@ async def _forgotten(client: RedisClient, stream: str, name: str) -> bool:
     return name.encode() not in [one["name"] for one in consumers]
 
 
-async def test_a_group_is_made_where_it_is_missing(redis_client: RedisClient) -> None:
-    """By reading or by claiming, with the stream or without; what is in the stream by then is read."""
+async def test_a_missing_group_is_created(redis_client: RedisClient) -> None:
+    """By a read or a claim, with or without a stream; the entries that are in the stream by then are read."""
     stream = f"{redis_client.prefix}stream"
     group = Group(redis_client, stream, "one")
     ways: list[Callable[[], Awaitable[Entry | None]]] = [group.read, lambda: group.claim(0)]
     for first in ways:
         assert await group.unfinished() == (None, [])
-        assert await first() is None  # it is made
+        assert await first() is None  # the group is created
         assert await group.read() is None
         await redis_client.redis.xadd(stream, {"number": "1"})
         entry = await group.read()
@@ -247,16 +247,16 @@ async def test_a_group_is_made_where_it_is_missing(redis_client: RedisClient) ->
         assert entry.fields == {"number": "1"}
         await redis_client.redis.xgroup_destroy(stream, "refreshers")
         assert await first() is None
-        assert await group.read() == entry  # of the stream that was there before the group
+        assert await group.read() == entry  # of the stream that existed before the group
         await redis_client.redis.delete(stream)
 
 
-async def test_only_consumers_long_gone_and_with_nothing_unfinished_are_forgotten(
+async def test_only_consumers_long_idle_and_with_nothing_pending_are_deleted(
     redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the others have to finish can still be claimed."""
+    """The pending entries of the others can still be claimed."""
     stream = f"{redis_client.prefix}stream"
-    await Group(redis_client, stream, "").forget_the_gone()  # there is no stream yet: nothing to do
+    await Group(redis_client, stream, "").forget_the_gone()  # there is no stream yet
     for name in ("idle", "busy"):
         await Group(redis_client, stream, name).read()
         await redis_client.redis.xadd(stream, {"for": name})

@@ -1,4 +1,4 @@
-"""What refreshers tell each other's readers of the exchanges. On a real Redis."""
+"""The status of exchanges that refreshers report to other processes, on a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 
 class Seen(ScriptedExchange):
-    """An exchange in whatever state."""
+    """The state of an exchange."""
 
     def __init__(self, name: str = "exchange1", **state: object) -> None:
         super().__init__(name)
@@ -27,12 +27,12 @@ class Seen(ScriptedExchange):
 
 @pytest.fixture
 def board(redis_client: RedisClient) -> StatusBoard:
-    """Return an empty one."""
+    """Return an empty board."""
     return StatusBoard(redis_client)
 
 
-async def test_what_one_tells_another_reads(board: StatusBoard) -> None:
-    """Every part of an exchange's state, what was never there included."""
+async def test_a_report_is_read_by_another_process(board: StatusBoard) -> None:
+    """With every field of an exchange's state, including those that are None."""
     known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
     known.push_trouble = "timeout: mute for 6 s"
     known.rejection = "outlier, 7 of 9 assets"
@@ -45,8 +45,8 @@ async def test_what_one_tells_another_reads(board: StatusBoard) -> None:
     assert (second.idle_seconds, first.silent_seconds, second.quiet_seconds) == (None, 0.0, 0.0)
 
 
-async def test_seconds_go_on_after_they_were_told(board: StatusBoard) -> None:
-    """Ages grow and a rest becomes shorter, so that what is read is true then, whatever the reader's clock says."""
+async def test_seconds_go_on_after_the_report(board: StatusBoard) -> None:
+    """Ages grow and cool-downs shrink, so that the status is true when it is read, whatever the local clock says."""
     await board.report("refresher1", [Seen(idle_seconds=2.0, silent_seconds=3.0, quiet_seconds=7.0)])
 
     async def has_gone_on() -> bool:
@@ -60,8 +60,8 @@ async def test_seconds_go_on_after_they_were_told(board: StatusBoard) -> None:
     assert one.quiet_seconds == 0.0
 
 
-async def test_each_refresher_tells_for_itself(board: StatusBoard) -> None:
-    """Nobody's word replaces another's, and there is nothing before the first."""
+async def test_each_refresher_has_its_own_report(board: StatusBoard) -> None:
+    """No report replaces that of another refresher; there is none before the first."""
     assert await board.look() == []
     await board.report("refresher1", [Seen(breaker_state="open")])
     await board.report("refresher2", [Seen()])
@@ -69,10 +69,10 @@ async def test_each_refresher_tells_for_itself(board: StatusBoard) -> None:
     assert [one.breaker_state for view in await board.look() for one in view] == ["open", "half-open"]
 
 
-async def test_the_dead_are_forgotten(
+async def test_reports_of_ended_refreshers_are_deleted(
     board: StatusBoard, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refresher that tells nothing any more is not shown, the living delete it, and all goes with the last."""
+    """The report is not shown any more, other refreshers delete it, and the hash expires after the last write."""
     monkeypatch.setattr(boards, "_DEAD_SECONDS", 0.3)
     await board.report("dead", [Seen()])
 
@@ -92,16 +92,16 @@ async def test_the_dead_are_forgotten(
 
 
 async def test_processes_of_another_version_are_understood(board: StatusBoard, redis_client: RedisClient) -> None:
-    """An older one tells nothing of feeds and rejections; what only a newer one tells is passed over."""
+    """Reports of an older version have no feeds and rejections; fields of a newer version are ignored."""
     older = (
         '{"name":"exchange1","breaker_state":"closed","idle_seconds":1,"silent_seconds":0,"newest_ticker":1e9,'
         '"quiet_seconds":0'
     )
-    for name, told in (
+    for name, reported in (
         ("older", older + "}"),
         ("newer", older + ',"rejection":"outlier, 1 of 1 assets","mood":"bad"}'),
     ):
-        await redis_client.redis.hset(f"{redis_client.prefix}exchanges", name, f"99999999999 [{told}]")
+        await redis_client.redis.hset(f"{redis_client.prefix}exchanges", name, f"99999999999 [{reported}]")
     (newer,), (old,) = await board.look()
     assert (old.push_trouble, old.rejection) == (None, "")
     assert newer.rejection == "outlier, 1 of 1 assets"
@@ -110,10 +110,10 @@ async def test_processes_of_another_version_are_understood(board: StatusBoard, r
 @pytest.mark.parametrize(
     "entry", ["", "nonsense", "nonsense []", "99999999999 nonsense", '99999999999 [{"name":1}]', "nan []", b"\xff \xff"]
 )
-async def test_what_cannot_be_read_nobody_has_said(
+async def test_unreadable_reports_are_skipped(
     board: StatusBoard, redis_client: RedisClient, entry: str | bytes
 ) -> None:
-    """Somebody else's entry hides nobody's."""
+    """An entry that is not ours hides no report."""
     await redis_client.redis.hset(f"{redis_client.prefix}exchanges", "other", entry)
     assert await board.look() == []
     await board.report("refresher1", [Seen()])
@@ -122,7 +122,7 @@ async def test_what_cannot_be_read_nobody_has_said(
 
 @pytest.fixture
 async def apart() -> AsyncIterator[tuple[RedisClient, int]]:
-    """Return a client of a Redis that is not there, and its port."""
+    """Return a client of a Redis that is away, and its port."""
     port = free_port()
     client = RedisClient(f"redis://127.0.0.1:{port}/0", timeout=0.25)
     yield client, port
@@ -130,7 +130,7 @@ async def apart() -> AsyncIterator[tuple[RedisClient, int]]:
 
 
 async def test_redis_away_and_back(apart: tuple[RedisClient, int]) -> None:
-    """Who looks is told that it is away; who tells goes on, and is heard as soon as it is there."""
+    """`look` raises while Redis is away; the reporter goes on, and its report is there as soon as Redis is."""
     client, port = apart
     board = StatusBoard(client)
     with pytest.raises(StoreUnavailable, match="Redis"):

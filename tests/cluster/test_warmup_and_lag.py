@@ -1,4 +1,4 @@
-"""What refreshers agree on beside the jobs: who fills a tier, and how far behind they are. On a real Redis."""
+"""The warm-up lock and the lag that refreshers share in addition to jobs, on a real Redis."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ CATALOG = hot_catalog(1, 3)
 
 @pytest.fixture
 async def two(redis_running: RedisServer, redis_client: RedisClient) -> AsyncIterator[list[Sharer]]:
-    """Open two that start at the same time."""
+    """Return two refreshers that start at the same time."""
     found = [Sharer(redis_running.url, redis_client.prefix, CATALOG, f"refresher{number}") for number in range(2)]
     yield found
     for sharer in found:
@@ -31,36 +31,36 @@ async def two(redis_running: RedisServer, redis_client: RedisClient) -> AsyncIte
 
 
 class Filling:
-    """Fills until it is told that all is filled, and writes down what happened when."""
+    """Warms up a tier until told to stop, and records the times of the events."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.filled = asyncio.Event()
 
     async def fill(self, sharer: Sharer, name: str) -> None:
-        """Fill the hot tier."""
+        """Warm up the hot tier."""
         async with sharer.work.warm_up_lock(Tier.HOT):
             self.said.append(f"{name} begins")
             await self.filled.wait()
             self.said.append(f"{name} ends")
 
 
-async def test_two_fill_one_after_the_other(two: list[Sharer]) -> None:
-    """However long the first takes: its lock is renewed; another tier is another matter."""
+async def test_two_warm_up_one_after_the_other(two: list[Sharer]) -> None:
+    """However long the first one takes, because its lock is renewed; another tier has another lock."""
     filling = Filling()
     first = asyncio.create_task(filling.fill(two[0], "first"))
     await until(lambda: filling.said == ["first begins"])
     second = asyncio.create_task(filling.fill(two[1], "second"))
     async with two[1].work.warm_up_lock(Tier.COLD):
-        await asyncio.sleep(2.5)  # longer than a lock that nobody renews
+        await asyncio.sleep(2.5)  # longer than a lock lives without renewal
     assert filling.said == ["first begins"]
     filling.filled.set()
     await asyncio.gather(first, second)
     assert filling.said == ["first begins", "first ends", "second begins", "second ends"]
 
 
-async def test_who_is_stopped_while_filling_lets_the_next_in(two: list[Sharer]) -> None:
-    """At once, having given the lock back."""
+async def test_a_stopped_warm_up_releases_the_lock(two: list[Sharer]) -> None:
+    """At once, so that the next refresher can start."""
     filling = Filling()
     first = asyncio.create_task(filling.fill(two[0], "first"))
     await until(lambda: filling.said == ["first begins"])
@@ -72,8 +72,8 @@ async def test_who_is_stopped_while_filling_lets_the_next_in(two: list[Sharer]) 
     assert first.cancelled()
 
 
-async def test_the_lock_of_who_died_lasts_for_a_moment(two: list[Sharer], redis_client: RedisClient) -> None:
-    """Nobody renews it, so the next need not wait for long."""
+async def test_the_lock_of_a_dead_refresher_expires(two: list[Sharer], redis_client: RedisClient) -> None:
+    """Without renewal, so that the next refresher waits for a moment only."""
     key = f"{redis_client.prefix}filling:hot"
     async with two[0].work.warm_up_lock(Tier.HOT):
         left = await redis_client.redis.pttl(key)
@@ -83,21 +83,21 @@ async def test_the_lock_of_who_died_lasts_for_a_moment(two: list[Sharer], redis_
         assert await redis_client.redis.get(key) != b"the dead one's"
 
 
-async def test_without_redis_everybody_fills() -> None:
-    """At once: there is nobody to ask."""
+async def test_without_redis_every_refresher_warms_up() -> None:
+    """At once, without the lock."""
     sharer = Sharer(f"redis://127.0.0.1:{free_port()}/0", "", CATALOG, "one")
     async with asyncio.timeout(10), sharer.work.warm_up_lock(Tier.HOT), sharer.work.warm_up_lock(Tier.HOT):
         pass
     await sharer.client.close()
 
 
-async def test_redis_may_go_and_be_emptied_while_one_fills(redis_alone: RedisServer) -> None:
-    """The lock is lost, the filling is not."""
+async def test_redis_may_be_emptied_and_stop_during_a_warm_up(redis_alone: RedisServer) -> None:
+    """The lock is lost, the warm-up goes on."""
     sharer = Sharer(redis_alone.url, "", CATALOG, "one")
     async with sharer.work.warm_up_lock(Tier.HOT):
         await sharer.client.redis.flushall()
         scripts = await _scripts_run(sharer.client)
-        async with asyncio.timeout(10):  # until it has tried to renew what is not there, and then where nobody is
+        async with asyncio.timeout(10):  # until it has tried to renew a lost lock, and then without Redis
             while await _scripts_run(sharer.client) == scripts:
                 await asyncio.sleep(0.01)
             redis_alone.stop()
@@ -107,7 +107,7 @@ async def test_redis_may_go_and_be_emptied_while_one_fills(redis_alone: RedisSer
 
 
 async def _scripts_run(client: RedisClient) -> int:
-    """Return how many scripts Redis was asked to run; renewing a lock is one."""
+    """Return how many scripts Redis has run; a renewal of a lock is one."""
     stats = await client.redis.info("commandstats")
     return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
@@ -115,7 +115,7 @@ async def _scripts_run(client: RedisClient) -> int:
 async def test_lag_is_how_long_the_oldest_unfinished_job_has_been_due(
     redis_alone: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None when all is done, growing while a job waits or is under way, and unknown while Redis is away."""
+    """It is 0 when all jobs are done, grows while one waits or is under way, and is unknown while Redis is away."""
     monkeypatch.setattr(lags, "_SECONDS", 0.05)
     client = RedisClient(redis_alone.url, timeout=0.25)
     lag = JobLag(client, CATALOG, Sharer(redis_alone.url, "", CATALOG, "").metrics)
@@ -123,7 +123,7 @@ async def test_lag_is_how_long_the_oldest_unfinished_job_has_been_due(
     assert lag.by_tier == {}
     async with running(lag.run):
         await until(lambda: lag.by_tier == {Tier.HOT: 0.0})
-        await group.read()  # makes the group
+        await group.read()  # creates the group
         await client.redis.xadd("aggregator:jobs:hot", {"symbols": "asset1"})
         await client.redis.xadd("aggregator:jobs:hot", {"symbols": "asset2"})
         for _ in range(2):
@@ -142,7 +142,7 @@ async def test_lag_is_how_long_the_oldest_unfinished_job_has_been_due(
 
 
 async def grows(lag: JobLag) -> None:
-    """Wait until it is more than it was, and no more than the time since."""
+    """Wait until the lag has grown, by no more than the time since then."""
     started, before = time.monotonic(), lag.by_tier[Tier.HOT]
     await until(lambda: lag.by_tier[Tier.HOT] > before + 0.1)
     assert lag.by_tier[Tier.HOT] - before < time.monotonic() - started + 1

@@ -194,6 +194,8 @@ async def test_a_store_that_fails(spans: Spans) -> None:
 class Table:
     """A table that takes all but the last, and finds one price."""
 
+    name, batch = "dynamodb", 25
+
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Refuse the last."""
         return list(prices[-1:])

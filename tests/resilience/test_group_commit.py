@@ -1,4 +1,4 @@
-"""Group commit: one write at a time, batches that grow by themselves, failures told to whom they concern."""
+"""Group commit: one write at a time, growing batches, and failures passed to the callers of that write."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from aggregator.observability.metrics import Metrics
 from aggregator.resilience.group_commit import GroupCommit
 from tests.parts.examples import NOW, price
 
-WHO = ContextVar("WHO", default="nobody")
+REQUEST = ContextVar("REQUEST", default="none")
 
 
 class Sink:
-    """Takes a batch each time it is let, and can be told to fail."""
+    """A sink that takes one batch each time it is released, and can be told to fail."""
 
     def __init__(self) -> None:
         self.batches: list[list[Price]] = []
@@ -27,9 +27,9 @@ class Sink:
         self.on_behalf_of: list[str] = []
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Take a batch, when let."""
+        """Take a batch when released."""
         self.writing += 1
-        self.on_behalf_of.append(WHO.get())
+        self.on_behalf_of.append(REQUEST.get())
         assert self.writing == 1, "two writes at a time"
         await self.let.acquire()
         self.writing -= 1
@@ -40,24 +40,24 @@ class Sink:
 
 @pytest.fixture
 def sink() -> Sink:
-    """Return a sink that waits to be let."""
+    """Return a sink that waits to be released."""
     return Sink()
 
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """Return metrics of its own."""
+    """Return metrics with their own registry."""
     return Metrics(CollectorRegistry())
 
 
 @pytest.fixture
 def commit(sink: Sink, metrics: Metrics) -> GroupCommit:
-    """Return a group commit to the sink."""
+    """Return a group commit for the sink."""
     return GroupCommit("cache", sink, metrics)
 
 
 async def start(commit: GroupCommit, *numbers: int) -> list[asyncio.Task[bool]]:
-    """Start a writer for each number."""
+    """Start a call of `write` for each number."""
     tasks = [asyncio.create_task(commit.write([price(timestamp=NOW + number)])) for number in numbers]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -65,12 +65,14 @@ async def start(commit: GroupCommit, *numbers: int) -> list[asyncio.Task[bool]]:
 
 
 def numbers(batch: list[Price]) -> list[float]:
-    """Return which prices are in a batch."""
+    """Return the numbers of the prices in a batch."""
     return [one.timestamp - NOW for one in batch]
 
 
-async def test_what_comes_during_a_write_goes_with_the_next(commit: GroupCommit, sink: Sink, metrics: Metrics) -> None:
-    """The first goes alone, the other ninety-nine together, in order."""
+async def test_prices_that_come_during_a_write_go_into_the_next(
+    commit: GroupCommit, sink: Sink, metrics: Metrics
+) -> None:
+    """The first price is written alone, the other ninety-nine together, in order."""
     writers = await start(commit, 0) + await start(commit, *range(1, 100))
     sink.let.release()
     assert await writers[0]
@@ -81,8 +83,8 @@ async def test_what_comes_during_a_write_goes_with_the_next(commit: GroupCommit,
     assert metrics.registry.get_sample_value("price_store_written_total", {"store": "cache"}) == 100
 
 
-async def test_a_failure_is_told_to_those_it_concerns(commit: GroupCommit, sink: Sink, metrics: Metrics) -> None:
-    """The first write fails, the next succeeds; each writer hears about his own."""
+async def test_a_failure_reaches_the_callers_of_that_write(commit: GroupCommit, sink: Sink, metrics: Metrics) -> None:
+    """The first write fails, the next one succeeds; each caller gets the outcome of its own."""
     sink.error = StoreUnavailable("away")
     first = await start(commit, 1)
     sink.let.release()
@@ -97,8 +99,8 @@ async def test_a_failure_is_told_to_those_it_concerns(commit: GroupCommit, sink:
     assert errors == 1
 
 
-async def test_an_error_nobody_planned_reaches_the_writers(commit: GroupCommit, sink: Sink) -> None:
-    """A bug is not swallowed and leaves nobody waiting; the next write starts anew."""
+async def test_an_unexpected_error_reaches_the_callers(commit: GroupCommit, sink: Sink) -> None:
+    """It is raised in each caller; the next write starts anew."""
     sink.error = ZeroDivisionError()
     writers = await start(commit, 1, 2) + await start(commit, 3)
     sink.let.release()
@@ -109,8 +111,8 @@ async def test_an_error_nobody_planned_reaches_the_writers(commit: GroupCommit, 
     assert await writers[2]
 
 
-async def test_a_writer_who_goes_away_does_not_stop_the_write(commit: GroupCommit, sink: Sink) -> None:
-    """Its price is written all the same."""
+async def test_a_cancelled_caller_does_not_stop_the_write(commit: GroupCommit, sink: Sink) -> None:
+    """Its price is written."""
     writers = await start(commit, 1) + await start(commit, 2)
     writers[0].cancel()
     sink.let.release()
@@ -119,8 +121,8 @@ async def test_a_writer_who_goes_away_does_not_stop_the_write(commit: GroupCommi
     assert [numbers(batch) for batch in sink.batches] == [[1], [2]]
 
 
-async def test_closing_finishes_what_waits(commit: GroupCommit, sink: Sink) -> None:
-    """Nothing that was handed in is left behind."""
+async def test_closing_writes_the_waiting_prices(commit: GroupCommit, sink: Sink) -> None:
+    """All prices that were passed in are written."""
     writers = await start(commit, 1) + await start(commit, 2, 3)
     for _ in range(2):
         sink.let.release()
@@ -129,20 +131,20 @@ async def test_closing_finishes_what_waits(commit: GroupCommit, sink: Sink) -> N
 
 
 async def test_closing_does_not_wait_for_ever(commit: GroupCommit) -> None:
-    """A sink that hangs is abandoned, and its writers hear of it."""
+    """The write to a sink that hangs is abandoned, which raises in its callers."""
     writers = await start(commit, 1) + await start(commit, 2)
     await commit.close(0.01)
     outcomes = await asyncio.gather(*writers, return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["the write was abandoned"] * 2
 
 
-async def test_a_write_is_nobody_s_request(commit: GroupCommit, sink: Sink) -> None:
-    """It has what others bring as well, so what it logs must not have the id of who happened to be first."""
+async def test_a_write_belongs_to_no_request(commit: GroupCommit, sink: Sink) -> None:
+    """It has the prices of several requests, so its log lines must not have the id of the first one."""
 
     async def write() -> None:
-        WHO.set("somebody")
+        REQUEST.set("a request")
         assert await commit.write([price()])
 
     sink.let.release()
     await asyncio.create_task(write())
-    assert sink.on_behalf_of == ["nobody"]
+    assert sink.on_behalf_of == ["none"]

@@ -1,4 +1,4 @@
-"""Single flight: one piece of work per key at a time, shared."""
+"""Single flight: one task per key at a time, shared by its callers."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ import pytest
 from aggregator.resilience.single_flight import SingleFlight
 
 
-async def test_callers_at_once_share_one_piece_of_work() -> None:
-    """A thousand callers, one run; the next caller starts anew."""
+async def test_concurrent_callers_share_one_task() -> None:
+    """A thousand callers, one run; the next caller starts a new task."""
     flights, runs = SingleFlight[str, int](), 0
 
     async def work() -> int:
@@ -23,7 +23,7 @@ async def test_callers_at_once_share_one_piece_of_work() -> None:
 
 
 async def test_keys_do_not_wait_for_each_other() -> None:
-    """One hangs, the other flies."""
+    """One task hangs, the other finishes."""
     flights, forever = SingleFlight[str, int](), asyncio.Event()
 
     async def hang() -> int:
@@ -39,8 +39,8 @@ async def test_keys_do_not_wait_for_each_other() -> None:
     assert await hanging == 1
 
 
-async def test_an_error_reaches_everyone_and_is_not_kept() -> None:
-    """All who waited see it; who comes later tries again."""
+async def test_an_error_reaches_every_caller_and_is_not_kept() -> None:
+    """Every waiting caller gets it; a later caller starts a new task."""
     flights = SingleFlight[str, int]()
 
     async def fail() -> int:
@@ -56,8 +56,8 @@ async def test_an_error_reaches_everyone_and_is_not_kept() -> None:
     assert await flights.do("a", work) == 1
 
 
-async def test_who_goes_away_does_not_take_the_work_along() -> None:
-    """The first caller is cancelled; the second still gets its answer."""
+async def test_a_cancelled_caller_does_not_cancel_the_task() -> None:
+    """The first caller is cancelled; the second one gets the result."""
     flights, go = SingleFlight[str, int](), asyncio.Event()
 
     async def work() -> int:
@@ -74,7 +74,7 @@ async def test_who_goes_away_does_not_take_the_work_along() -> None:
 
 
 async def test_closing_waits_and_then_cancels() -> None:
-    """What can finish does; what hangs is ended, and whoever waited hears of it."""
+    """Tasks that can finish do; a task that hangs is cancelled, which raises in its callers."""
     flights = SingleFlight[str, int]()
 
     async def hang() -> int:

@@ -13,7 +13,8 @@ from aggregator.exchanges.targets import ExchangeTarget, exchange_targets
 from aggregator.models import Tier
 from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError, load, service_variables
-from aggregator.settings.urls import DynamoTarget, SqliteTarget, history_target
+from aggregator.stores.dynamodb import DynamoAddress, parse_dynamodb_url
+from aggregator.stores.sqlite import parse_sqlite_url
 
 
 def mistakes(**flags: str) -> list[str]:
@@ -236,10 +237,10 @@ def test_who_may_ask() -> None:
 
 def test_where_history_goes() -> None:
     """Relative and absolute files; tables with and without an endpoint of one's own."""
-    assert history_target("sqlite:///prices.db") == SqliteTarget(Path("prices.db"))
-    assert history_target("sqlite:////var/lib/prices.db") == SqliteTarget(Path("/var/lib/prices.db"))
-    assert history_target("dynamodb://prices") == DynamoTarget("prices", "us-east-1", None)
-    assert history_target("dynamodb://prices?region=eu-west-1&endpoint=http://127.0.0.1:8000") == DynamoTarget(
+    assert parse_sqlite_url("sqlite:///prices.db") == Path("prices.db")
+    assert parse_sqlite_url("sqlite:////var/lib/prices.db") == Path("/var/lib/prices.db")
+    assert parse_dynamodb_url("dynamodb://prices") == DynamoAddress("prices", "us-east-1", None)
+    assert parse_dynamodb_url("dynamodb://prices?region=eu-west-1&endpoint=http://127.0.0.1:8000") == DynamoAddress(
         "prices", "eu-west-1", "http://127.0.0.1:8000"
     )
 

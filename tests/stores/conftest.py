@@ -1,4 +1,4 @@
-"""The four stores, opened for one test each: apart from each other by prefix, file or table."""
+"""The four stores, opened for one test each, with a prefix, file or table of their own."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ from aggregator.live.topics import Bus
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Cache, History, Store
-from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis.cache import RedisCache
@@ -61,7 +61,7 @@ async def table(dynamodb_running: DynamoServer) -> AsyncIterator[DynamoTable]:
 
 @pytest.fixture
 async def waiting(table: DynamoTable, tmp_path: Path) -> AsyncIterator[Outbox]:
-    """Open dynamodb:// with a new table, to which nothing is sent: whatever is written stays in the outbox."""
+    """Open dynamodb:// with a new table and an outbox that sends nothing."""
     outbox = Outbox(tmp_path / "outbox.db", 1 << 30, table, table._metrics)
     await outbox.open()
     yield outbox
@@ -70,7 +70,7 @@ async def waiting(table: DynamoTable, tmp_path: Path) -> AsyncIterator[Outbox]:
 
 @pytest.fixture
 async def dynamodb(waiting: Outbox) -> AsyncIterator[Outbox]:
-    """Open dynamodb:// as the service does: what is written is on its way to the table."""
+    """Open dynamodb:// as the service does: the outbox sends prices to the table."""
     async with asyncio.TaskGroup() as group:
         running = group.create_task(waiting.run())
         yield waiting
@@ -84,20 +84,20 @@ HISTORIES = ["sqlite", pytest.param("waiting", marks=REAL), pytest.param("dynamo
 
 @pytest.fixture(params=CACHES)
 def cache(request: pytest.FixtureRequest) -> Cache:
-    """Each cache in turn."""
+    """Return each cache in turn."""
     found: Cache = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture(params=HISTORIES)
 def history(request: pytest.FixtureRequest) -> History:
-    """Each history in turn."""
+    """Return each history in turn."""
     found: History = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture(params=CACHES + HISTORIES)
 def store(request: pytest.FixtureRequest) -> Store:
-    """Each of them in turn; DynamoDB with an outbox that sends and with one that does not."""
+    """Return each store in turn; DynamoDB with an outbox that sends, and with one that does not."""
     found: Store = request.getfixturevalue(request.param)
     return found

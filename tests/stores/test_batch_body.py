@@ -10,7 +10,7 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.stores.batch_body import write_batches_in_one_go
+from aggregator.stores.dynamodb.batch_body import encode_batches_in_one_call
 
 ATTRIBUTES = st.dictionaries(st.text(), st.dictionaries(st.sampled_from(["S", "N"]), st.text(), min_size=1, max_size=1))
 PUT = st.fixed_dictionaries({"PutRequest": st.fixed_dictionaries({"Item": ATTRIBUTES})})
@@ -19,7 +19,7 @@ DELETE = st.fixed_dictionaries({"DeleteRequest": st.fixed_dictionaries({"Key": A
 OPERATION = botocore.session.get_session().get_service_model("dynamodb").operation_model("BatchWriteItem")
 SERIALIZER = create_serializer(OPERATION.service_model.metadata["protocol"], include_validation=False)  # nor has ours
 EVENTS = HierarchicalEmitter()
-write_batches_in_one_go(SimpleNamespace(meta=SimpleNamespace(events=EVENTS)))
+encode_batches_in_one_call(SimpleNamespace(meta=SimpleNamespace(events=EVENTS)))
 
 
 @given(requests=st.lists(PUT | DELETE, max_size=25), consumed=st.booleans())

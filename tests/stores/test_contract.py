@@ -1,4 +1,4 @@
-"""What every store promises, shown on each of them: memory, Redis, SQLite, DynamoDB."""
+"""The contract of stores, tested on each of them: memory, Redis, SQLite, DynamoDB."""
 
 import asyncio
 import random
@@ -12,13 +12,13 @@ from tests.parts.examples import NOW, price
 
 
 async def test_nothing_known_is_nothing_found(store: Store) -> None:
-    """Not None, not a zero price: left out."""
+    """The asset is left out, not None and not a zero price."""
     assert await store.latest(["btcusdt", "ethusdt"]) == {}
     assert await store.latest([]) == {}
 
 
 async def test_a_price_comes_back_as_it_went(store: Store) -> None:
-    """Every digit, every source, and who was left out."""
+    """With every digit, every source, and every source that was left out."""
     await store.write([price()])
     assert await store.latest(["btcusdt", "nosuch"]) == {"btcusdt": price()}
 
@@ -43,7 +43,7 @@ async def test_times_come_back_to_the_microsecond(store: Store) -> None:
 
 
 async def test_an_older_price_never_replaces_a_newer(store: Store) -> None:
-    """Whether it comes in a later write or later in the same."""
+    """Whether it comes in a later write, or later in the same write."""
     await store.write([price(timestamp=NOW, amount="2")])
     await store.write([price(timestamp=NOW - 0.001, amount="1")])
     assert (await store.latest(["btcusdt"]))["btcusdt"].price == 2
@@ -52,7 +52,7 @@ async def test_an_older_price_never_replaces_a_newer(store: Store) -> None:
 
 
 async def test_of_two_prices_of_the_same_time_one_stays(request: pytest.FixtureRequest, store: Store) -> None:
-    """The first, which readers may have; in DynamoDB, whose batches have no conditions, the last."""
+    """The first, which clients may have got; in DynamoDB, whose batches have no conditions, the last."""
     await store.write([price(amount="1"), price(amount="2")])
     await store.write([price(amount="3")])
     keeps_last = request.node.callspec.params["store"] not in ("memory", "redis_cache", "sqlite")
@@ -60,14 +60,14 @@ async def test_of_two_prices_of_the_same_time_one_stays(request: pytest.FixtureR
 
 
 async def test_a_thousand_at_once(store: Store) -> None:
-    """Batches of any size go in whole."""
+    """Batches of any size are written whole."""
     prices = [price(f"asset{number}", NOW + number / 1000, tier=Tier.COLD) for number in range(1000)]
     await store.write(prices)
     assert await store.latest([one.asset for one in prices]) == {one.asset: one for one in prices}
 
 
-async def test_an_empty_write_is_no_trouble(store: Store) -> None:
-    """Nothing in, nothing done."""
+async def test_an_empty_write_does_nothing(store: Store) -> None:
+    """It raises nothing."""
     await store.write([])
 
 
@@ -79,13 +79,13 @@ async def test_writers_at_once_leave_the_newest(store: Store) -> None:
     assert (await store.latest(["btcusdt"]))["btcusdt"].price == 20
 
 
-async def test_it_says_that_it_is_there(store: Store) -> None:
-    """A ping raises nothing."""
+async def test_a_ping_succeeds(store: Store) -> None:
+    """While the store can be reached."""
     await store.ping()
 
 
 async def test_history_keeps_every_price(history: History) -> None:
-    """In order of time, both ways round, other assets apart."""
+    """In order of time, both ways, without other assets' prices."""
     prices = [price(timestamp=NOW + number, amount=str(number + 1)) for number in range(10)]
     await history.write([*reversed(prices), price("ethusdt", NOW + 3)])
     assert await history.between("btcusdt", 0, NOW * 2, 100, newest_first=False) == prices
@@ -93,7 +93,7 @@ async def test_history_keeps_every_price(history: History) -> None:
 
 
 async def test_history_of_a_range(history: History) -> None:
-    """Both ends belong to it; the limit takes the first in the order asked for."""
+    """The range includes both ends; the limit takes the first prices in the requested order."""
     prices = [price(timestamp=NOW + number) for number in range(10)]
     await history.write(prices)
     assert await history.between("btcusdt", NOW + 2, NOW + 5, 100, newest_first=False) == prices[2:6]

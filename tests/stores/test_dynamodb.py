@@ -1,4 +1,4 @@
-"""What only DynamoDB has to show: the table, its keys, its expiry, and what it does with a batch."""
+"""What only DynamoDB has: a table with keys and TTL, batches, and calls over the network."""
 
 import asyncio
 import uuid
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.dynamodb import _QUERY_SECONDS, DynamoTable
+from aggregator.stores.dynamodb.table import _QUERY_SECONDS, DynamoTable
 from aggregator.stores.outbox import Outbox
 from tests.parts.dynamodb import DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy
@@ -25,18 +25,18 @@ LOCAL = {"region_name": "us-east-1", "aws_access_key_id": "local", "aws_secret_a
 
 
 def table_at(endpoint: str, name: str | None = None, retention: float | None = None) -> tuple[DynamoTable, Metrics]:
-    """Return a table not opened yet, and its metrics."""
+    """Return a table that is not open yet, and its metrics."""
     metrics = Metrics(CollectorRegistry())
     return DynamoTable(name or f"prices-{uuid.uuid4()}", "us-east-1", endpoint, metrics, retention), metrics
 
 
 def value(metrics: Metrics, name: str) -> float:
-    """Return a series' value."""
+    """Return the value of a metric."""
     return metrics.registry.get_sample_value(name) or 0.0
 
 
 async def test_the_table_is_made_as_the_design_says(table: DynamoTable) -> None:
-    """Asset (S) and timestamp (N), paid per request."""
+    """Keys asset (S) and timestamp (N), billed per request."""
     found = (await table._client.describe_table(TableName=table._table))["Table"]
     assert {key["AttributeName"]: key["KeyType"] for key in found["KeySchema"]} == {
         "asset": "HASH",
@@ -50,7 +50,7 @@ async def test_the_table_is_made_as_the_design_says(table: DynamoTable) -> None:
 
 
 async def test_the_attributes_are_as_the_design_says(table: DynamoTable) -> None:
-    """price, updated_at as numbers, so that others can read the table; nothing expires unless it was asked for."""
+    """Prices and times are numbers, so that other programs can read the table; items expire only with a retention."""
     assert await table.put([price()]) == []
     key = {"asset": {"S": "btcusdt"}, "timestamp": {"N": str(NOW)}}
     item = (await table._client.get_item(TableName=table._table, Key=key))["Item"]
@@ -60,7 +60,7 @@ async def test_the_attributes_are_as_the_design_says(table: DynamoTable) -> None
 
 
 async def test_items_of_other_writers_are_read_or_refused(table: DynamoTable) -> None:
-    """Keys and price are enough; what is no price is an error of the store, not a crash."""
+    """Keys and price are enough; an item that is no price is a StoreRefused, not a crash."""
     key = {"asset": {"S": "btcusdt"}, "timestamp": {"N": str(NOW)}}
     await table._client.put_item(TableName=table._table, Item=key | {"price": {"N": "1.5"}})
     found = (await table.latest(["btcusdt"]))["btcusdt"]
@@ -78,7 +78,7 @@ async def test_items_of_other_writers_are_read_or_refused(table: DynamoTable) ->
 async def test_an_answer_that_is_not_dynamodb_s_takes_nothing(
     dynamodb_running: DynamoServer, status: int, body: bytes
 ) -> None:
-    """A proxy's page with a 200 must not make rows leave the outbox; nor may any of it end the process."""
+    """A proxy's page with status 200 must neither remove rows from the outbox nor end the process."""
     table, _ = table_at(dynamodb_running.endpoint, "proxied")
     await table.open()
 
@@ -91,7 +91,7 @@ async def test_an_answer_that_is_not_dynamodb_s_takes_nothing(
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        once = Config(retries={"total_max_attempts": 1})  # as the table's own client
+        once = Config(retries={"total_max_attempts": 1})  # like our own client
         session = aioboto3.Session()
         async with session.client("dynamodb", endpoint_url=f"http://127.0.0.1:{port}", config=once, **LOCAL) as client:
             table._client, ours = client, table._client
@@ -104,8 +104,8 @@ async def test_an_answer_that_is_not_dynamodb_s_takes_nothing(
 
 
 async def test_a_retention_turns_expiry_on(dynamodb_running: DynamoServer) -> None:
-    """Defect 5 of the system before: the attribute is the one the table knows, in seconds from our time of writing."""
-    for _ in range(2):  # the second start finds it on
+    """The TTL attribute is the one in the items, in unix seconds: `updated_at` plus the retention."""
+    for _ in range(2):  # the second start finds the TTL on
         table, _ = table_at(dynamodb_running.endpoint, "expiring", retention=86_400)
         await table.open()
         await table.put([price()])
@@ -119,7 +119,7 @@ async def test_a_retention_turns_expiry_on(dynamodb_running: DynamoServer) -> No
 
 
 async def test_a_table_that_expires_by_something_else_is_refused(dynamodb_running: DynamoServer) -> None:
-    """Better no start than rows that vanish by another rule."""
+    """The start fails, so that no items vanish by another rule."""
     table, _ = table_at(dynamodb_running.endpoint, "expiring-otherwise")
     await table.open()
     await table._client.update_time_to_live(
@@ -133,7 +133,7 @@ async def test_a_table_that_expires_by_something_else_is_refused(dynamodb_runnin
 
 
 async def test_processes_starting_at_once_share_one_table(dynamodb_running: DynamoServer) -> None:
-    """Whoever comes second finds it made or being made."""
+    """A process that comes second finds the table created or being created."""
     name = f"prices-{uuid.uuid4()}"
     tables = [table_at(dynamodb_running.endpoint, name)[0] for _ in range(5)]
     await asyncio.gather(*(table.open() for table in tables))
@@ -142,7 +142,7 @@ async def test_processes_starting_at_once_share_one_table(dynamodb_running: Dyna
     await asyncio.gather(*(table.close() for table in tables))
 
 
-async def test_a_table_of_another_make_is_refused(dynamodb_running: DynamoServer) -> None:
+async def test_a_table_with_other_keys_is_refused(dynamodb_running: DynamoServer) -> None:
     """Before anything is written to it."""
     async with aioboto3.Session().client("dynamodb", endpoint_url=dynamodb_running.endpoint, **LOCAL) as client:
         await client.create_table(
@@ -158,7 +158,7 @@ async def test_a_table_of_another_make_is_refused(dynamodb_running: DynamoServer
 
 
 async def test_a_batch_is_one_call(table: DynamoTable) -> None:
-    """Twenty-five prices, one call, its capacity counted; the twenty-sixth is refused for good."""
+    """Twenty-five prices make one call, whose capacity is counted; twenty-six are refused."""
     prices = [price(timestamp=NOW + number) for number in range(26)]
     assert await table.put(prices[:25]) == []
     assert value(table._metrics, "price_dynamodb_write_latency_seconds_count") == 1
@@ -171,7 +171,7 @@ async def test_a_batch_is_one_call(table: DynamoTable) -> None:
 
 
 async def test_a_table_that_hangs_is_an_error_in_time(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
-    """A second for whoever reads, of one asset or of a thousand; who reads through the outbox gets what waits there."""
+    """A read of one asset or of a thousand fails after a second; the outbox then returns its own prices."""
     proxy = DynamoProxy(dynamodb_running.endpoint)
     table, metrics = table_at(proxy.endpoint)
     await table.open()
@@ -186,14 +186,14 @@ async def test_a_table_that_hangs_is_an_error_in_time(dynamodb_running: DynamoSe
     async with asyncio.timeout(_QUERY_SECONDS + 1):
         assert await outbox.latest(["btcusdt"]) == {"btcusdt": price()}
     proxy.faults()
-    async with asyncio.timeout(_QUERY_SECONDS + 1):  # the thousand have left nobody behind who holds a place
+    async with asyncio.timeout(_QUERY_SECONDS + 1):  # the thousand queries have released their slots
         assert await table.latest(["btcusdt"]) == {}
     await outbox.close()
     proxy.stop()
 
 
 async def test_away_is_an_error_and_back_is_service() -> None:
-    """Refused at start; killed while we run; back again: served by the same client."""
+    """Away at the start, killed later, then back: the same client works again."""
     table, metrics = table_at(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StoreUnavailable):
         await table.open()

@@ -1,4 +1,4 @@
-"""What only the memory cache has to show: expiry by the clock it is given."""
+"""The memory cache: expiry by a given clock."""
 
 from aggregator.live.topics import Bus
 from aggregator.models import Tier
@@ -8,7 +8,7 @@ from tests.parts.examples import NOW, price
 
 
 async def test_a_price_lives_for_its_tier_s_ttl() -> None:
-    """A write renews it; an older one never comes in, not even after its expiry."""
+    """A write renews the TTL; an older price is never taken, not even after the expiry."""
     now = 0.0
     cache = MemoryCache(NewestPrices({Tier.HOT: 10, Tier.MEDIUM: 60, Tier.COLD: 600}, clock=lambda: now), Bus())
     await cache.write([price(), price("ethusdt", tier=Tier.COLD)])

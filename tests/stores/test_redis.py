@@ -1,4 +1,4 @@
-"""What only Redis has to show: one round trip, TTLs, publishing, and what happens while it is away."""
+"""What only Redis has: one round trip for a batch, TTLs, publishing, and calls over the network."""
 
 import asyncio
 import signal
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 async def client(redis_running: RedisServer) -> AsyncIterator[redis.Redis]:
-    """Open a client of our own to look behind the cache."""
+    """Return a client to look at the keys of the cache."""
     client = redis.from_url(redis_running.url)
     yield client
     await client.aclose()
 
 
 async def test_each_tier_has_its_ttl(redis_cache: RedisCache, client: redis.Redis) -> None:
-    """10, 60 and 600 s from the write."""
+    """10, 60 and 600 s after the write."""
     await redis_cache.write([price(tier.value, tier=tier) for tier in Tier])
     for tier in Tier:
         left = await client.pttl(redis_cache._prefix + tier.value)
@@ -39,7 +39,7 @@ async def test_each_tier_has_its_ttl(redis_cache: RedisCache, client: redis.Redi
 
 
 async def test_a_price_expires(redis_client: RedisClient) -> None:
-    """Gone when its time is up, by itself."""
+    """Redis deletes it after its TTL."""
     cache = RedisCache(redis_client, dict.fromkeys(Tier, 0.05))
     await cache.write([price()])
     async with asyncio.timeout(10):
@@ -48,20 +48,20 @@ async def test_a_price_expires(redis_client: RedisClient) -> None:
 
 
 async def test_a_batch_is_one_round_trip(redis_cache: RedisCache, client: redis.Redis) -> None:
-    """A thousand prices: a command for fifty of them, no multi, no second trip; counted by Redis itself."""
+    """A thousand prices: one command for fifty of them, no MULTI, no second round trip, as counted by Redis."""
     await redis_cache.write([price()])  # loads the script
     before = await client.info("all")
     await redis_cache.write([price(f"asset{number}") for number in range(1000)])
     after = await client.info("all")
     assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 20
     assert "cmdstat_script|load" not in after or after["cmdstat_script|load"] == before["cmdstat_script|load"]
-    # far fewer reads from sockets than commands: they came in a few packets (Redis >= 7 counts them)
+    # far fewer reads of sockets than commands, because they came in a few packets (Redis >= 7 counts the reads)
     reads = after.get("total_reads_processed", 0) - before.get("total_reads_processed", 0)
     assert reads < 100
 
 
-async def test_what_is_taken_is_published(redis_cache: RedisCache, client: redis.Redis) -> None:
-    """New prices are, older ones and mere repetitions are not."""
+async def test_new_prices_are_published(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """Older prices and repetitions are not."""
     pubsub = client.pubsub(ignore_subscribe_messages=True)
     await pubsub.subscribe(redis_cache._channel)
     await redis_cache.write([price(timestamp=NOW)])
@@ -79,8 +79,8 @@ async def test_what_is_taken_is_published(redis_cache: RedisCache, client: redis
     await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py forgot this one
 
 
-async def test_somebody_else_s_bytes_are_no_price(redis_cache: RedisCache, client: redis.Redis) -> None:
-    """They are not served, and the next price takes their place."""
+async def test_foreign_bytes_are_no_price(redis_cache: RedisCache, client: redis.Redis) -> None:
+    """They are left out of reads, and the next price replaces them."""
     for bytes_ in (b"null", b"garbage", b'{"timestamp":"x"}', b"\xff"):
         await client.set(redis_cache._prefix + "btcusdt", bytes_)
         assert await redis_cache.latest(["btcusdt"]) == {}
@@ -89,15 +89,15 @@ async def test_somebody_else_s_bytes_are_no_price(redis_cache: RedisCache, clien
 
 
 async def test_a_flushed_redis_learns_the_script_again(redis_cache: RedisCache, client: redis.Redis) -> None:
-    """SCRIPT FLUSH or a restart costs one more round trip, no price."""
+    """After SCRIPT FLUSH or a restart, a write takes one more round trip, and no price is lost."""
     await redis_cache.write([price()])
     await client.script_flush()
     await redis_cache.write([price(timestamp=NOW + 1)])
     assert (await redis_cache.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
 
 
-async def test_away_is_said_at_once_and_heals_by_itself() -> None:
-    """Refused, then hanging, then back: an error within the timeout, never the client's own retries, then service."""
+async def test_an_outage_is_an_error_in_time_and_heals() -> None:
+    """Refused, then hanging, then back: errors come within the timeout, without redis-py's retries; then it works."""
     if binary() is None:
         pytest.skip("no redis-server here; see the header")
     port = free_port()
@@ -113,7 +113,7 @@ async def test_away_is_said_at_once_and_heals_by_itself() -> None:
             started = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 await call
-            assert time.monotonic() - started < 5  # a bound, not a measure: unbounded it would hang for ever
+            assert time.monotonic() - started < 5  # a bound: without a timeout, the call would hang for ever
     finally:
         server.process.signal(signal.SIGCONT)
     async with asyncio.timeout(10):
@@ -130,7 +130,7 @@ async def test_away_is_said_at_once_and_heals_by_itself() -> None:
 
 
 async def test_a_wrong_password_is_told() -> None:
-    """The error says what Redis said, and never the password."""
+    """The error has Redis' message, and never the password."""
     if binary() is None:
         pytest.skip("no redis-server here; see the header")
     server = RedisServer(None, "--requirepass", "right")
@@ -143,7 +143,7 @@ async def test_a_wrong_password_is_told() -> None:
 
 
 async def test_a_cancellation_is_not_lost() -> None:
-    """Not even where the client drops it, as redis-py does before Python 3.12 when it has just sent something."""
+    """Not even where redis-py drops it, as it does before Python 3.12 just after it has sent something."""
 
     async def forever(error: Exception | None) -> None:
         while True:
@@ -170,7 +170,7 @@ async def _has(cache: RedisCache) -> bool:
 
 
 async def test_of_two_with_the_same_timestamp_the_first_stays(redis_cache: RedisCache) -> None:
-    """Readers may have it already; writing it again renews its TTL."""
+    """Clients may have got it; writing it again renews its TTL."""
     first = price(amount="1")
     await redis_cache.write([first])
     await redis_cache.write([price(amount="2")])
@@ -180,7 +180,7 @@ async def test_of_two_with_the_same_timestamp_the_first_stays(redis_cache: Redis
 
 
 def test_a_connection_that_uvloop_has_closed_is_a_redis_that_is_away() -> None:
-    """Its RuntimeError must not end a process; any other RuntimeError is a defect of ours and passes."""
+    """Its RuntimeError must not end a process; any other RuntimeError is a defect of ours and is raised."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

@@ -1,4 +1,4 @@
-"""Signing in to ElastiCache with AWS credentials: what is asked of Redis, and that it is signed as AWS documents it."""
+"""Sign-in to ElastiCache with AWS credentials: the signature that AWS documents, and what Redis is sent."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ URL = "rediss://prices-service@redis.example:6379/0?iam=prices&region=eu-west-1"
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Have the example's credentials, and none of the machine's."""
+    """Use the example's credentials, and none of this machine's."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -30,7 +30,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def signature(host: str, query: dict[str, str]) -> str:
-    """Sign `GET /` by the book: Signature Version 4 with everything in the query."""
+    """Return the query of `GET /`, signed by Signature Version 4 as documented."""
     asked = urlencode(sorted(query.items()), quote_via=quote, safe="-_.~")
     canonical = "\n".join(["GET", "/", asked, f"host:{host}", "", "host", hashlib.sha256(b"").hexdigest()])
     day, region, service, _ = scope = query["X-Amz-Credential"].split("/")[1:]
@@ -48,8 +48,8 @@ def signature(host: str, query: dict[str, str]) -> str:
     return hmac.new(key, text.encode(), "sha256").hexdigest()
 
 
-async def test_the_password_is_a_signed_call_of_connect() -> None:
-    """For this user and this cache, good for 15 minutes, and with the signature anybody would compute."""
+async def test_the_password_is_a_signed_url_of_connect() -> None:
+    """For this user and this cache, valid for 15 minutes, and with the documented signature."""
     _, sign_in = sign_in_of(URL)
     assert sign_in is not None
     user, password = await sign_in.get_credentials_async()
@@ -64,7 +64,7 @@ async def test_the_password_is_a_signed_call_of_connect() -> None:
 
 
 async def test_without_credentials_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said why, in the store's own words."""
+    """The error is a StoreUnavailable that says why."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     _, sign_in = sign_in_of(URL)
@@ -76,7 +76,7 @@ async def test_without_credentials_redis_is_away(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.real
 @pytest.mark.skipif(binary() is None, reason="no redis-server here; see the header")
 async def test_a_connection_signs_in_as_the_user() -> None:
-    """Redis is shown user and password on every connection; who is not known to it is told so."""
+    """Every connection sends user name and password; an unknown user is an error."""
     server = RedisServer(
         None, "--user", "default", "off", "--user", "prices-service", "on", "nopass", "~*", "&*", "+@all"
     )
@@ -93,6 +93,6 @@ async def test_a_connection_signs_in_as_the_user() -> None:
 
 
 def test_other_urls_stay_as_they_are() -> None:
-    """A password in the URL is nobody else's business."""
+    """Without `iam`, redis-py gets the URL unchanged."""
     assert sign_in_of("redis://:secret@host:6379/1") == ("redis://:secret@host:6379/1", None)
     assert sign_in_of(URL)[0] == "rediss://redis.example:6379/0"

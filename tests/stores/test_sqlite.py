@@ -1,4 +1,4 @@
-"""What only SQLite has to show: files, locks, and a batch that is whole or not there."""
+"""What only SQLite has: files, locks, transactions and checkpoints."""
 
 import asyncio
 import sqlite3
@@ -11,8 +11,8 @@ from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.examples import NOW, price
 
 
-async def test_it_is_there_after_a_restart(tmp_path: Path) -> None:
-    """Opened again, the same file holds the same prices."""
+async def test_prices_are_there_after_a_restart(tmp_path: Path) -> None:
+    """The same file, opened again, has the same prices."""
     for _ in range(2):
         history = SqliteHistory(tmp_path / "prices.db")
         await history.open()
@@ -24,8 +24,8 @@ async def test_it_is_there_after_a_restart(tmp_path: Path) -> None:
     await history.close()
 
 
-async def test_it_writes_ahead(sqlite: SqliteHistory, tmp_path: Path) -> None:
-    """WAL: readers do not wait for writers."""
+async def test_the_journal_is_a_wal(sqlite: SqliteHistory, tmp_path: Path) -> None:
+    """So reads do not wait for writes."""
     connection = sqlite3.connect(tmp_path / "prices.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
@@ -33,7 +33,7 @@ async def test_it_writes_ahead(sqlite: SqliteHistory, tmp_path: Path) -> None:
 
 
 async def test_a_batch_that_fails_leaves_nothing(sqlite: SqliteHistory, tmp_path: Path) -> None:
-    """All or none: the good rows of a failed batch are not there."""
+    """The good rows of a failed batch are not written either."""
     connection = sqlite3.connect(tmp_path / "prices.db")
     connection.execute(
         "CREATE TRIGGER refuse BEFORE INSERT ON prices WHEN new.asset = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
@@ -47,8 +47,8 @@ async def test_a_batch_that_fails_leaves_nothing(sqlite: SqliteHistory, tmp_path
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, None])
-async def test_what_cannot_be_a_database_is_refused(tmp_path: Path, content: bytes | None) -> None:
-    """Another kind of file, or a folder that is not there: told with the path."""
+async def test_a_path_that_cannot_be_a_database_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    """Another kind of file, or a folder that does not exist; the error has the path."""
     path = tmp_path / "prices.db" if content else tmp_path / "nowhere" / "prices.db"
     if content:
         path.write_bytes(content)
@@ -58,8 +58,8 @@ async def test_what_cannot_be_a_database_is_refused(tmp_path: Path, content: byt
     await history.close()
 
 
-async def test_what_is_older_than_the_retention_goes(tmp_path: Path) -> None:
-    """By our time of writing, not the exchange's; without a retention nothing ever goes."""
+async def test_prices_older_than_the_retention_are_deleted(tmp_path: Path) -> None:
+    """By `updated_at`, not by the exchange's time; without a retention, no price is deleted."""
     for retention, left in ((None, 6000), (3600.0, 1000)):
         history = SqliteHistory(tmp_path / f"{left}.db", retention, now=lambda: NOW + 10_000)
         await history.open()
@@ -70,8 +70,8 @@ async def test_what_is_older_than_the_retention_goes(tmp_path: Path) -> None:
         await history.close()
 
 
-async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
-    """Before anything is written to it, and with what to do."""
+async def test_a_file_of_another_schema_version_is_refused(tmp_path: Path) -> None:
+    """Before anything is written to it; the error says what to do."""
     other = sqlite3.connect(tmp_path / "prices.db")
     other.execute("CREATE TABLE prices (asset TEXT)")
     other.close()
@@ -82,7 +82,7 @@ async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
 
 
 async def test_the_journal_stays_small_under_steady_writes(sqlite: SqliteHistory, tmp_path: Path) -> None:
-    """Three times its bound written, with checkpoints in between as `run` makes them: it began anew on the way."""
+    """After writes of three times its bound, with checkpoints as `run` makes them, SQLite has reused it."""
     largest = 0
 
     async def checkpoints() -> None:

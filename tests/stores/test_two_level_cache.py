@@ -1,4 +1,4 @@
-"""Near memory: what it holds, when it is passed by, and that it hears of prices other processes have made."""
+"""The local cache: which prices it has, when reads go past it, and the feed of prices from other processes."""
 
 import asyncio
 import signal
@@ -24,123 +24,123 @@ DEADLINE = 15
 
 
 class Parts:
-    """Near memory before a cache that counts its reads."""
+    """A local cache in front of a cache that counts its reads."""
 
     def __init__(self) -> None:
-        self.hub, self.behind = Bus(), Store()
-        self.near = TwoLevelCache(self.behind, NewestPrices(TTL))
-        self.hub.listen(self.near)
+        self.bus, self.shared = Bus(), Store()
+        self.local = TwoLevelCache(self.shared, NewestPrices(TTL))
+        self.bus.listen(self.local)
 
 
-async def test_what_the_hub_tells_is_answered_without_the_cache() -> None:
-    """No read goes past it, until the price has expired."""
+async def test_prices_from_the_bus_are_read_without_the_cache() -> None:
+    """No read reaches the shared cache until the price has expired."""
     parts = Parts()
-    parts.hub.connect()
-    parts.hub.publish([price()])
-    assert parts.near.peek("btcusdt") == price()
-    assert await parts.near.latest(["btcusdt"]) == {"btcusdt": price()}
-    assert parts.behind.reads == 0
-    assert parts.near.peek("ethusdt") is None
+    parts.bus.connect()
+    parts.bus.publish([price()])
+    assert parts.local.peek("btcusdt") == price()
+    assert await parts.local.latest(["btcusdt"]) == {"btcusdt": price()}
+    assert parts.shared.reads == 0
+    assert parts.local.peek("ethusdt") is None
 
 
-async def test_what_this_process_writes_hides_the_price_before() -> None:
-    """A reader after a refresh does not get the price before, even where the hub has not told of the new one yet."""
+async def test_a_written_price_hides_the_one_before() -> None:
+    """A read after a refresh does not return the price before, even if the bus has not published the new one yet."""
     parts = Parts()
-    parts.hub.connect()
-    parts.hub.publish([price()])
+    parts.bus.connect()
+    parts.bus.publish([price()])
     newer = price(timestamp=NOW + 1)
-    await parts.near.write([newer])
-    assert parts.near.peek("btcusdt") is None
-    assert await parts.near.latest(["btcusdt"]) == {"btcusdt": newer}
-    parts.hub.publish([price()])
-    assert parts.near.peek("btcusdt") is None
-    parts.hub.publish([newer])
-    assert parts.near.peek("btcusdt") == newer
-    await parts.near.write([price()])
-    assert parts.near.peek("btcusdt") == newer
+    await parts.local.write([newer])
+    assert parts.local.peek("btcusdt") is None
+    assert await parts.local.latest(["btcusdt"]) == {"btcusdt": newer}
+    parts.bus.publish([price()])
+    assert parts.local.peek("btcusdt") is None
+    parts.bus.publish([newer])
+    assert parts.local.peek("btcusdt") == newer
+    await parts.local.write([price()])
+    assert parts.local.peek("btcusdt") == newer
 
 
-async def test_the_rest_comes_from_the_cache() -> None:
-    """Each asset from where it is."""
+async def test_missing_prices_come_from_the_shared_cache() -> None:
+    """Each asset comes from the cache that has it."""
     parts = Parts()
-    parts.hub.connect()
-    await parts.behind.write([price("ethusdt")])
-    parts.hub.publish([price()])
-    assert sorted(await parts.near.latest(["btcusdt", "ethusdt", "solusdt"])) == ["btcusdt", "ethusdt"]
+    parts.bus.connect()
+    await parts.shared.write([price("ethusdt")])
+    parts.bus.publish([price()])
+    assert sorted(await parts.local.latest(["btcusdt", "ethusdt", "solusdt"])) == ["btcusdt", "ethusdt"]
 
 
 async def test_an_older_price_never_replaces_a_newer() -> None:
-    """However the messages come."""
+    """In whatever order the messages arrive."""
     parts = Parts()
-    parts.hub.connect()
-    parts.hub.publish([price(timestamp=NOW + 1)])
-    parts.hub.publish([price(timestamp=NOW)])
-    held = parts.near.peek("btcusdt")
+    parts.bus.connect()
+    parts.bus.publish([price(timestamp=NOW + 1)])
+    parts.bus.publish([price(timestamp=NOW)])
+    held = parts.local.peek("btcusdt")
     assert held is not None
     assert held.timestamp == NOW + 1
 
 
-async def test_cut_off_it_forgets_and_is_passed_by() -> None:
-    """What it holds could be older than what others have by now; connected again, it begins with nothing."""
+async def test_it_is_empty_while_the_bus_is_disconnected() -> None:
+    """Other processes may have newer prices by then; it starts empty when the bus is connected again."""
     parts = Parts()
-    parts.hub.publish([price()])
-    assert parts.near.peek("btcusdt") is None  # not connected yet
-    parts.hub.connect()
-    parts.hub.publish([price()])
-    parts.hub.disconnect()
-    assert parts.near.peek("btcusdt") is None
-    await parts.behind.write([price(timestamp=NOW + 1)])
-    assert (await parts.near.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
-    parts.hub.connect()
-    assert parts.near.peek("btcusdt") is None
+    parts.bus.publish([price()])
+    assert parts.local.peek("btcusdt") is None  # not connected yet
+    parts.bus.connect()
+    parts.bus.publish([price()])
+    parts.bus.disconnect()
+    assert parts.local.peek("btcusdt") is None
+    await parts.shared.write([price(timestamp=NOW + 1)])
+    assert (await parts.local.latest(["btcusdt"]))["btcusdt"].timestamp == NOW + 1
+    parts.bus.connect()
+    assert parts.local.peek("btcusdt") is None
 
 
-async def test_what_the_cache_does_not_take_is_out_of_date_here() -> None:
-    """Nobody is told of the newer price, so the older one is shown to nobody any more; the others stay."""
+async def test_a_price_that_the_shared_cache_does_not_take_replaces_the_local_one() -> None:
+    """The newer price is not published, so the older one is not returned any more; other assets stay."""
     parts = Parts()
-    parts.hub.connect()
-    parts.hub.publish([price(), price("ethusdt")])
-    parts.behind.away = True
+    parts.bus.connect()
+    parts.bus.publish([price(), price("ethusdt")])
+    parts.shared.away = True
     with pytest.raises(StoreUnavailable):
-        await parts.near.write([price(timestamp=NOW + 1)])
-    assert parts.near.peek("btcusdt") is None
-    assert parts.near.peek("ethusdt") == price("ethusdt")
+        await parts.local.write([price(timestamp=NOW + 1)])
+    assert parts.local.peek("btcusdt") is None
+    assert parts.local.peek("ethusdt") == price("ethusdt")
 
 
-async def test_a_cache_that_comes_back_with_older_prices_is_not_believed() -> None:
-    """What it could not take, or what was heard of while it was away: history has it, and is asked next."""
+async def test_older_prices_of_a_cache_that_was_away_are_left_out() -> None:
+    """History has the prices that the cache could not take, or that came while it was away, and is read next."""
     parts = Parts()
-    await parts.behind.write([price("btcusdt"), price("ethusdt"), price("solusdt")])
-    parts.behind.away = True
+    await parts.shared.write([price("btcusdt"), price("ethusdt"), price("solusdt")])
+    parts.shared.away = True
     with pytest.raises(StoreUnavailable):
-        await parts.near.write([price("btcusdt", NOW + 1)])
-    parts.hub.publish([price("ethusdt", NOW + 1)])
-    parts.behind.away = False
-    assert await parts.near.latest(["btcusdt", "ethusdt", "solusdt"]) == {"solusdt": price("solusdt")}
-    parts.hub.connect()
-    parts.hub.publish([price("btcusdt")])  # told late
-    assert parts.near.peek("btcusdt") is None
-    await parts.near.write([price("btcusdt", NOW + 1)])
-    assert await parts.near.latest(["btcusdt"]) == {"btcusdt": price("btcusdt", NOW + 1)}
+        await parts.local.write([price("btcusdt", NOW + 1)])
+    parts.bus.publish([price("ethusdt", NOW + 1)])
+    parts.shared.away = False
+    assert await parts.local.latest(["btcusdt", "ethusdt", "solusdt"]) == {"solusdt": price("solusdt")}
+    parts.bus.connect()
+    parts.bus.publish([price("btcusdt")])  # published late
+    assert parts.local.peek("btcusdt") is None
+    await parts.local.write([price("btcusdt", NOW + 1)])
+    assert await parts.local.latest(["btcusdt"]) == {"btcusdt": price("btcusdt", NOW + 1)}
 
 
 class Heard:
-    """A listener that remembers."""
+    """A listener that records what it gets."""
 
     def __init__(self) -> None:
         self.prices: list[Price] = []
         self.states: list[str] = []
 
     def receive(self, prices: Sequence[Price]) -> None:
-        """Remember."""
+        """Record."""
         self.prices += prices
 
     def connected(self) -> None:
-        """Remember."""
+        """Record."""
         self.states.append("connected")
 
     def disconnected(self) -> None:
-        """Remember; every failed attempt says it again."""
+        """Record; every failed attempt calls it again."""
         if self.states[-1:] != ["disconnected"]:
             self.states.append("disconnected")
 
@@ -155,10 +155,10 @@ async def until(condition: object) -> None:
 
 @pytest.fixture
 async def heard(redis_client: RedisClient) -> AsyncIterator[Heard]:
-    """Listen to Redis."""
-    hub, heard = Bus(), Heard()
-    hub.listen(heard)
-    running = asyncio.create_task(RedisPriceFeed(redis_client, hub).run())
+    """Subscribe to Redis."""
+    bus, heard = Bus(), Heard()
+    bus.listen(heard)
+    running = asyncio.create_task(RedisPriceFeed(redis_client, bus).run())
     await until(lambda: heard.states == ["connected"])
     yield heard
     running.cancel()
@@ -166,8 +166,8 @@ async def heard(redis_client: RedisClient) -> AsyncIterator[Heard]:
 
 
 @pytest.mark.real
-async def test_prices_of_another_process_are_heard(heard: Heard, redis_cache: RedisCache) -> None:
-    """In order, every one of a large batch."""
+async def test_prices_of_another_process_arrive(heard: Heard, redis_cache: RedisCache) -> None:
+    """In order, and every price of a large batch."""
     batch = [price(f"asset{number}") for number in range(120)]
     await redis_cache.write(batch)
     await redis_cache.write([price(timestamp=NOW + 1)])
@@ -177,10 +177,10 @@ async def test_prices_of_another_process_are_heard(heard: Heard, redis_cache: Re
 
 @pytest.mark.real
 @pytest.mark.parametrize("junk", [b"", b"null", b"\xff", b'[{"asset":1}]', encode(price())])
-async def test_somebody_else_s_message_is_passed_over(
+async def test_a_foreign_message_is_skipped(
     heard: Heard, redis_client: RedisClient, redis_cache: RedisCache, junk: bytes
 ) -> None:
-    """The next price is heard all the same."""
+    """The next price arrives."""
     await redis_client.redis.publish(f"{redis_client.prefix}prices", junk)
     await redis_cache.write([price()])
     await until(lambda: bool(heard.prices))
@@ -189,15 +189,15 @@ async def test_somebody_else_s_message_is_passed_over(
 
 @pytest.mark.real
 @pytest.mark.parametrize("how", ["stopped", "hanging"])
-async def test_a_subscription_that_is_lost_is_told_and_made_again(how: str) -> None:
-    """Whether the connection breaks or just says nothing any more."""
+async def test_a_lost_subscription_is_reported_and_made_again(how: str) -> None:
+    """Whether the connection breaks or is silent."""
     if binary() is None:
         pytest.skip("no redis-server here; see the header")
     server = RedisServer(free_port())
     client = RedisClient(server.url, timeout=0.25)
-    hub, heard = Bus(), Heard()
-    hub.listen(heard)
-    running = asyncio.create_task(RedisPriceFeed(client, hub).run())
+    bus, heard = Bus(), Heard()
+    bus.listen(heard)
+    running = asyncio.create_task(RedisPriceFeed(client, bus).run())
     await until(lambda: heard.states == ["connected"])
     if how == "stopped":
         server.stop()

@@ -136,7 +136,7 @@ def test_each_role_reaches_its_own_only(plan: Plan) -> None:
 
 def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
     """No call without a right, no right without a call; the table and its TTL are made by Terraform, not machines."""
-    source = (ROOT / "aggregator/stores/dynamodb.py").read_text(encoding="utf-8")
+    source = (ROOT / "aggregator/stores/dynamodb/table.py").read_text(encoding="utf-8")
     called = {"dynamodb:" + name.title().replace("_", "") for name in re.findall(r"self\._client\.([a-z_]+)\(", source)}
     terraform_s = {"dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"}
     assert set(of_machine(plan, "refresher", "UseTheTable")["Action"]) == called - terraform_s

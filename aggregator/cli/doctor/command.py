@@ -10,12 +10,11 @@ from aggregator.cli.doctor.examination import Check, Finding, Seen, broken, exam
 from aggregator.cli.doctor.exchanges import exchange_check, feed_check
 from aggregator.cli.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
-from aggregator.cli.doctor.stores import outbox_check, redis_check, sqlite_check, table_check
+from aggregator.cli.doctor.stores import history_checks, redis_check
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.observability.logs import configure
 from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError, load
-from aggregator.settings.urls import DynamoTarget, history_target
 
 
 def command(flags: Mapping[str, str], seconds: float, *, json: bool) -> int:
@@ -47,12 +46,7 @@ def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
         "files": partial(files_check, settings),
         "redis": partial(redis_check, settings, seen),
     }
-    target = history_target(settings.history_url)
-    if isinstance(target, DynamoTarget):
-        checks["outbox"] = partial(outbox_check, settings)
-        checks["dynamodb"] = partial(table_check, settings, target)
-    else:
-        checks["history"] = partial(sqlite_check, target)
+    checks |= history_checks(settings)
     if settings.role != "api":  # which asks no exchange
         for exchange in exchange_targets(settings.exchanges):
             checks[f"exchange {exchange.name}"] = partial(exchange_check, settings, exchange, seen)

@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 
 from aggregator.cli.doctor.examination import Finding, Level, Seen, broken, fine, odd
 from aggregator.errors import ExchangeError
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.http import session
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget
 from aggregator.models import Asset, Clock, LeftOut, NoPrice, Reason, Ticker, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.pricing import Rules, aggregate
 from aggregator.prices.tiers import Catalog
+from aggregator.resilience.circuit_breaker import BreakerGroup
 from aggregator.runtime.exchanges import Opened, Parts, open_one
 from aggregator.settings import Settings
 

@@ -8,7 +8,6 @@ import msgspec
 from aggregator.cli.doctor.examination import Finding, Level
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings import Settings
-from aggregator.settings.urls import history_target
 
 _CODES = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
 _HIDDEN = "***"
@@ -63,8 +62,8 @@ def _blotted(text: str, secrets: Sequence[str]) -> str:
 
 def _secrets(settings: Settings) -> set[str]:
     """Return the keys, and whatever stands before an @ in an address or as `password` in its query."""
-    history = history_target(settings.history_url)
-    urls = [settings.cache_url, getattr(history, "endpoint", None) or ""]
+    urls = [settings.cache_url, settings.history_url]
+    urls += parse_qs(urlsplit(settings.history_url).query).get("endpoint", [])
     urls += [target.url for target in exchange_targets(settings.exchanges)]
     found = {key.get_secret_value() for key in settings.api_keys}
     for url in urls:

@@ -7,23 +7,25 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from aggregator.cli.doctor.examination import Finding, Seen, broken, fine, odd
+from aggregator.cli.doctor.examination import Check, Finding, Seen, broken, fine, odd
 from aggregator.cli.doctor.report import place
 from aggregator.cluster.clock import RedisClock
 from aggregator.cluster.redis_rights import Constitution, constitution, refusals
 from aggregator.errors import CannotGoOn, StoreError, StoreRefused
 from aggregator.models import Price, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.stores import FILE_MEND, TABLE_MEND, attempt, open_redis, table_of
+from aggregator.runtime.stores import attempt, open_history, open_redis, retention_of
 from aggregator.settings import Settings
-from aggregator.settings.urls import DynamoTarget, SqliteTarget
-from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.definition import FILE_REMEDY
+from aggregator.stores.dynamodb import TABLE_REMEDY, DynamoAddress, make_table, parse_dynamodb_url
+from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox_file import OutboxFile, Size
 from aggregator.stores.redis.client import RedisClient
-from aggregator.stores.sqlite import SqliteHistory
+from aggregator.stores.sqlite import SqliteHistory, parse_sqlite_url
 
 _OLDEST_REDIS = (6, 2)  # XAUTOCLAIM
 _LEAST_FREE = 64 << 20  # bytes
@@ -96,12 +98,30 @@ def _policy(said: Constitution, where: str) -> Finding | None:
 # History
 
 
-async def table_check(settings: Settings, target: DynamoTarget) -> Sequence[Finding]:
+def history_checks(settings: Settings) -> dict[str, Check]:
+    """Return the checks of the history that the settings name: those of its own, or `history_check`."""
+    url = settings.history_url
+    if url.startswith("dynamodb:"):
+        table = partial(table_check, settings, parse_dynamodb_url(url))
+        return {"outbox": partial(outbox_check, settings), "dynamodb": table}
+    if url.startswith("sqlite:"):
+        return {"history": partial(sqlite_check, parse_sqlite_url(url))}
+    return {"history": partial(history_check, settings)}
+
+
+async def history_check(settings: Settings) -> Sequence[Finding]:
+    """Open the history as the service does, and ask whether it can be reached."""
+    async with AsyncExitStack() as stack:
+        await (await open_history(settings, Metrics(), stack)).ping()
+    return [fine("history", f"{place(settings.history_url)} answers")]
+
+
+async def table_check(settings: Settings, target: DynamoAddress) -> Sequence[Finding]:
     """Look for the DynamoDB table, its keys and TTL, and try our rights to it."""
-    table = table_of(settings, target, Metrics())
+    table = make_table(target, Metrics(), retention_of(settings))
     name = f"table {target.table} in {place(target.endpoint) if target.endpoint else target.region}"
     try:
-        await attempt(table.connect, "AGGREGATOR_HISTORY_URL", TABLE_MEND)
+        await attempt(table.connect, "AGGREGATOR_HISTORY_URL", TABLE_REMEDY)
         if not await table.exists():
             says = f"{name} is not there yet"
             return [odd("dynamodb", says, "the service makes it, which takes the right to dynamodb:CreateTable")]
@@ -110,7 +130,7 @@ async def table_check(settings: Settings, target: DynamoTarget) -> Sequence[Find
     except StoreRefused as error:
         return [broken("dynamodb", str(error), "name another table (AGGREGATOR_HISTORY_URL)")]
     except StoreError as error:
-        return [broken("dynamodb", f"{name}: {error}", f"{TABLE_MEND} (AGGREGATOR_HISTORY_URL)")]
+        return [broken("dynamodb", f"{name}: {error}", f"{TABLE_REMEDY} (AGGREGATOR_HISTORY_URL)")]
     finally:
         await table.close()
 
@@ -136,12 +156,10 @@ async def outbox_check(settings: Settings) -> Sequence[Finding]:
     return found or [fine("outbox", f"{path} can be written to; {size.rows} prices wait in it")]
 
 
-async def sqlite_check(target: SqliteTarget) -> Sequence[Finding]:
+async def sqlite_check(path: Path) -> Sequence[Finding]:
     """Try the history's file."""
-    await _try_file(target.path, SqliteHistory, "AGGREGATOR_HISTORY_URL")
-    return await asyncio.to_thread(_room, "history", target.path, 0) or [
-        fine("history", f"{target.path} can be written to")
-    ]
+    await _try_file(path, SqliteHistory, "AGGREGATOR_HISTORY_URL")
+    return await asyncio.to_thread(_room, "history", path, 0) or [fine("history", f"{path} can be written to")]
 
 
 async def _try_file(path: Path, make: Callable[[Path], File], setting: str) -> Size:
@@ -149,8 +167,8 @@ async def _try_file(path: Path, make: Callable[[Path], File], setting: str) -> S
     there = path if await asyncio.to_thread(path.exists) else path.with_name(f".doctor-{uuid.uuid4()}.db")
     file = make(there)
     try:
-        await attempt(file.open, setting, FILE_MEND)
-        await attempt(file.ping, setting, FILE_MEND)
+        await attempt(file.open, setting, FILE_REMEDY)
+        await attempt(file.ping, setting, FILE_REMEDY)
         return await file.size() if isinstance(file, OutboxFile) else Size(0, None, 0, 0)
     except CannotGoOn as error:
         raise CannotGoOn(error.what.replace(str(there), str(path)), error.mend) from error

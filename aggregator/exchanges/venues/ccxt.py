@@ -23,7 +23,6 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.breaker import BreakerGroup
 from aggregator.exchanges.decoding import joined
 from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
@@ -31,6 +30,7 @@ from aggregator.exchanges.retry_after import retry_after
 from aggregator.models import Asset, Clock, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
+from aggregator.resilience.circuit_breaker import BreakerGroup
 
 _LISTING_SECONDS = 30.0
 _OF_THE_PACE = 0.9  # leaves room for two calls that the network brings closer together

@@ -1,1 +1,1 @@
-"""What processes share through Redis; the only users of redis-py."""
+"""The cache in Redis, and the connections to Redis that `aggregator.cluster` uses as well."""

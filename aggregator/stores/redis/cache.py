@@ -1,7 +1,7 @@
 """`redis://host:6379/0`: the cache that several processes share.
 
-`<prefix>price:<asset>` holds the price's JSON with the tier's TTL. The prices taken are published on `<prefix>prices`
-as one JSON array for each batch; `feed.py` listens.
+The key `<prefix>price:<asset>` has the price's JSON and the tier's TTL. New prices are published on the channel
+`<prefix>prices`, a JSON array for each batch; `aggregator.cluster.price_feed` subscribes.
 """
 
 import hashlib
@@ -13,11 +13,13 @@ from redis.exceptions import NoScriptError
 from aggregator.models import FUTURE_TOLERANCE, Price, Tier, decode_price, encode
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
-# Keeps the newer of the held price and the new one; of two with the same timestamp the first, which readers may have.
-# A held value that cannot be read counts as nothing. So does a price from later than ARGV[2]: it was made while a clock
-# was wrong, and would hide all others until then.
-# The first timestamp in a price's JSON is its own: looking for it takes a tenth of the time of decoding the whole.
-# Publishes what was taken, except a rewrite of the same bytes.
+# For each price there are these cases:
+# 1. The key's price is newer, or as old with another body: it stays. Clients may have got it.
+# 2. The key's price is later than ARGV[2], or cannot be read: it is replaced. A price of the future comes from a wrong
+#    clock, and would hide all others until that time.
+# 3. The new price is newer: it is written and published.
+# 4. The same bytes are written again: the TTL starts again, nothing is published.
+# The first timestamp in a price's JSON is the price's own; finding it takes a tenth of the time of decoding the JSON.
 _SET_IF_NEWER = """
 local taken, latest = {}, tonumber(ARGV[2])
 for i, key in ipairs(KEYS) do
@@ -32,13 +34,13 @@ for i, key in ipairs(KEYS) do
 end
 if #taken > 0 then redis.call('PUBLISH', ARGV[1], '[' .. table.concat(taken, ',') .. ']') end
 """
-_SHA = hashlib.sha1(_SET_IF_NEWER.encode(), usedforsecurity=False).hexdigest()  # how Redis names a script
-_AT_ONCE = 50  # prices in one run of the script, during which Redis serves nobody else
-_READ_AT_ONCE = 1000
+_SHA = hashlib.sha1(_SET_IF_NEWER.encode(), usedforsecurity=False).hexdigest()  # Redis' name for the script
+_SCRIPT_PRICES = 50  # prices in one run of the script, during which Redis serves no other client
+_READ_PRICES = 1000  # prices in one MGET
 
 
 class RedisCache:
-    """`aggregator.ports.Cache` on Redis; one round trip per batch, whatever its size. Raises StoreUnavailable."""
+    """`aggregator.ports.Cache` in Redis. A write is one round trip, whatever its size. Raises StoreUnavailable."""
 
     def __init__(self, client: RedisClient, ttl: Mapping[Tier, float], now: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -49,17 +51,17 @@ class RedisCache:
         self._ttl_ms = {tier: max(1, round(seconds * 1000)) for tier, seconds in ttl.items()}
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Keep each price for its tier's TTL unless a newer one is held, and publish it."""
+        """Keep each price for its tier's TTL, except where Redis has a newer one, and publish it."""
         with mapped():
             if not await self._pipelined(prices, load=False):
                 await self._pipelined(prices, load=True)
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return those of `symbols` that are held; what somebody else wrote there and cannot be read is not."""
+        """Return the prices of `symbols`; a missing price, or one that cannot be read, is left out."""
         found: dict[str, Price] = {}
-        for first in range(0, len(symbols), _READ_AT_ONCE):
+        for first in range(0, len(symbols), _READ_PRICES):
             with mapped():
-                held = await self._redis.mget([self._prefix + one for one in symbols[first : first + _READ_AT_ONCE]])
+                held = await self._redis.mget([self._prefix + one for one in symbols[first : first + _READ_PRICES]])
             prices = (_read(raw) for raw in held if raw is not None)
             found |= {price.asset: price for price in prices if price is not None}
         return found
@@ -69,16 +71,16 @@ class RedisCache:
         await self._client.ping()
 
     async def close(self) -> None:
-        """Nothing to let go of: the connections are the client's."""
+        """There is nothing to close: the connections belong to the client."""
 
     async def _pipelined(self, prices: Sequence[Price], *, load: bool) -> bool:
-        """Send the whole batch at once; False when Redis (restarted, flushed) does not know the script."""
+        """Send the whole batch; return False when Redis, restarted or flushed, does not know the script."""
         async with self._redis.pipeline(transaction=False) as pipe:
             if load:
                 pipe.script_load(_SET_IF_NEWER)
             latest = repr(self._now() + FUTURE_TOLERANCE)
-            for first in range(0, len(prices), _AT_ONCE):
-                some = prices[first : first + _AT_ONCE]
+            for first in range(0, len(prices), _SCRIPT_PRICES):
+                some = prices[first : first + _SCRIPT_PRICES]
                 keys = [self._prefix + price.asset for price in some]
                 values = [
                     value

@@ -1,4 +1,4 @@
-"""One pool of connections to Redis, and its errors in our words."""
+"""The connections to Redis, and the mapping of redis-py's errors to StoreUnavailable."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from redis.exceptions import RedisError
 from aggregator.errors import StoreUnavailable
 
 _CONNECTIONS = 64
-CLOSED = "the handler is closed"  # uvloop's RuntimeError for a write to a connection that was lost a moment ago
+CLOSED = "the handler is closed"  # text of uvloop's RuntimeError for a write to a lost connection
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # from decoding what somebody else wrote there
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # for a value or message that is not ours
 
 
 class RedisClient:
-    """Everything of ours in that Redis begins with `prefix`; a call is given up after `timeout` seconds.
+    """Two connection pools to one Redis, in which all our keys and channels begin with `prefix`.
 
-    Calls that wait in Redis for something to come, at most `block_ms`, go over `patient`, by connections of their own.
+    A call times out after `timeout` seconds. Calls that block in Redis, for at most `block_ms`, use the pool `patient`.
     """
 
     block_ms = 1000
@@ -34,7 +34,7 @@ class RedisClient:
         self.patient = _connect(url, timeout + self.block_ms / 1000)
 
     def channel(self, name: str) -> str:
-        """Return the channel of that name; Redis' databases share their channels, so another than 0 is in the name."""
+        """Return our channel of that name. A Redis' databases share channels, so the name has the database if not 0."""
         database = self.redis.connection_pool.connection_kwargs.get("db") or 0
         return f"{self.prefix}{database}:{name}" if database else f"{self.prefix}{name}"
 
@@ -52,7 +52,7 @@ class RedisClient:
 def _connect(url: str, timeout: float) -> redis.Redis:
     sign_in = None
     if "iam=" in url:
-        from aggregator.stores.redis.iam import sign_in_of  # noqa: PLC0415  # only this needs Amazon's libraries
+        from aggregator.stores.redis.iam import sign_in_of  # noqa: PLC0415  # it imports Amazon's libraries
 
         url, sign_in = sign_in_of(url)
     pool = redis.BlockingConnectionPool.from_url(
@@ -62,7 +62,7 @@ def _connect(url: str, timeout: float) -> redis.Redis:
         timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        # No retries by the client: its own can add seconds to a request while Redis is away.
+        # No retries: they can add seconds to a request while Redis is away.
         retry=Retry(NoBackoff(), 0),
     )
     return redis.Redis.from_pool(pool)
@@ -70,9 +70,9 @@ def _connect(url: str, timeout: float) -> redis.Redis:
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Turn what redis-py and the socket raise into the store's own error, and do not lose a cancellation.
+    """Map errors of redis-py and the socket to StoreUnavailable, and raise a cancellation that redis-py has dropped.
 
-    redis-py sends within `asyncio.wait_for`, which before Python 3.12 drops one that comes as it is done.
+    redis-py sends within `asyncio.wait_for`, which before Python 3.12 drops a cancellation that comes as it returns.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0

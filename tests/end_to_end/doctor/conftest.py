@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.dynamodb import DynamoTable
+from aggregator.stores.dynamodb.table import DynamoTable
 from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market

@@ -1,7 +1,6 @@
 """A feed's connection: answers that are no WebSocket, and the pauses before the next try."""
 
 import asyncio
-import math
 import time
 
 import pytest
@@ -81,23 +80,3 @@ async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytes
         monkeypatch.setattr("aggregator.exchanges.push.feed._SETTLED", 0)
         await venue.drop()
         await until(lambda: len(made) == 2)
-
-
-async def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause is random below a bound that doubles up to the longest pause."""
-    slept: list[float] = []
-    bounds: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr("aggregator.resilience.backoff.asyncio.sleep", sleep)
-    backoff = Backoff(30)
-    for _ in range(12):
-        bounds.append(backoff._longest)
-        await backoff.pause()
-    assert all(0 <= one <= bound for one, bound in zip(slept, bounds, strict=True))
-    assert bounds[:3] == [0.05, 0.1, 0.2]
-    assert bounds[-1] == 30
-    assert len(set(slept)) == 12
-    assert not math.isclose(slept[-1], slept[-2])

@@ -1,4 +1,4 @@
-"""An outbox for each test."""
+"""A fixture: an outbox."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""An outbox before a small table in memory that does what it is told, as DynamoDB cannot be told to fail just so.
+"""An outbox in front of a scripted table in memory, which can fail in ways that DynamoDB Local cannot be told to.
 
-Against the real DynamoDB Local, and through real outages, it is shown in tests/stores/test_contract.py and tests/chaos.
+tests/stores/test_contract.py tests the outbox with DynamoDB Local, and tests/chaos with real outages.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from tests.parts.examples import NOW, price
 
 
 class ScriptedTable:
-    """A table in memory that can be away, take half, refuse an asset for good, or hold a batch back."""
+    """A table in memory that can be away, take half of a batch, refuse an asset, or hold a batch back."""
+
+    name, batch = "dynamodb", 25
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, float], Price] = {}
@@ -30,7 +32,7 @@ class ScriptedTable:
         self.let.set()
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Take a batch as DynamoDB would, or fail as told."""
+        """Take a batch as DynamoDB does, or fail as told."""
         assert 0 < len(prices) <= 25
         assert len({(one.asset, one.timestamp) for one in prices}) == len(prices), "DynamoDB refuses doubled keys"
         self.calls.append(list(prices))
@@ -44,25 +46,25 @@ class ScriptedTable:
         return list(prices[cut:])
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Answer from what was taken."""
+        """Answer from the prices that were taken."""
         if self.away:
             raise StoreUnavailable("away")
         ours = sorted((one for one in self.items.values() if one.asset in symbols), key=lambda one: one.timestamp)
         return {one.asset: one for one in ours}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Answer from what was taken."""
+        """Answer from the prices that were taken."""
         if self.away:
             raise StoreUnavailable("away")
         ours = [one for one in self.items.values() if one.asset == symbol and start <= one.timestamp <= end]
         return sorted(ours, key=lambda one: one.timestamp, reverse=newest_first)[:limit]
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to close."""
 
 
 class Parts:
-    """An outbox on a file, before a table in memory."""
+    """An outbox with a file, in front of a table in memory."""
 
     def __init__(self, path: Path, most_bytes: int = 1 << 30) -> None:
         self.path = path
@@ -79,11 +81,11 @@ class Parts:
             task.cancel()
 
     async def rows(self) -> int:
-        """Return how many wait."""
+        """Return how many rows wait."""
         return (await self.outbox._file.size()).rows
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a series' value."""
+        """Return the value of a metric."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
@@ -95,7 +97,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def emptied(parts: Parts) -> None:
-    """Wait until nothing waits."""
+    """Wait until no row waits."""
 
     async def nothing_waits() -> bool:
         return await parts.rows() == 0

@@ -1,4 +1,4 @@
-"""The outbox: on disk first, in the table soon, never lost, never twice, never out of order."""
+"""The outbox: prices are written to the file first and to the table soon, in order, and none is lost."""
 
 import asyncio
 import sqlite3
@@ -10,7 +10,7 @@ from tests.stores.outbox.parts import Parts, emptied, many, until
 
 
 async def test_written_is_on_disk(parts: Parts) -> None:
-    """Before write returns, another connection sees it; the table has not been asked."""
+    """Another connection sees the price when `write` returns; the table has not been called."""
     await parts.outbox.write(many(3))
     other = sqlite3.connect(parts.path)
     assert other.execute("SELECT count(*) FROM waiting_hot").fetchone() == (3,)
@@ -29,8 +29,8 @@ async def test_everything_arrives_and_leaves_the_file(parts: Parts) -> None:
     assert parts.value("price_store_written_total", store="dynamodb") == 180
 
 
-async def test_what_the_last_run_left_goes_first(tmp_path: Path) -> None:
-    """Killed with rows on disk: the next start sends them, the oldest first, across the tiers."""
+async def test_rows_of_the_last_run_are_sent_first(tmp_path: Path) -> None:
+    """After a kill with rows in the file, the next start sends them, oldest first across the tiers."""
     parts = Parts(tmp_path / "outbox.db")
     await parts.outbox.open()
     for number in range(60):
@@ -46,7 +46,7 @@ async def test_what_the_last_run_left_goes_first(tmp_path: Path) -> None:
 
 
 async def test_an_outage_loses_nothing(parts: Parts) -> None:
-    """Away, it waits on disk and is counted; back, it drains by itself; nothing is in the table twice or missing."""
+    """Rows wait in the file and are counted while the table is away, and are sent when it is back; none is missing."""
     parts.table.away = True
     async with parts.running():
         await parts.outbox.write(many(100))
@@ -72,7 +72,7 @@ async def test_half_taken_batches_are_finished(parts: Parts) -> None:
 
 
 async def test_the_later_of_two_with_one_key_wins(parts: Parts) -> None:
-    """While the first is on its way, the second waits for it; they never share a batch."""
+    """The second waits while the first is in flight; they never share a batch."""
     parts.table.let.clear()
     async with parts.running():
         await parts.outbox.write([price(amount="1")])
@@ -88,8 +88,8 @@ async def test_the_later_of_two_with_one_key_wins(parts: Parts) -> None:
     assert len(parts.table.items) == 2
 
 
-async def test_a_row_that_comes_in_behind_is_found_under_load(parts: Parts) -> None:
-    """With an id older than what was sent already, as by a clock set back: sent soon, not at the next lull."""
+async def test_a_row_with_a_smaller_id_is_found_under_load(parts: Parts) -> None:
+    """A row whose id is smaller than those already sent, as after a clock was set back, is sent soon."""
     async with parts.running():
         await parts.outbox.write(many(1))
         await emptied(parts)
@@ -110,7 +110,7 @@ async def test_a_row_that_comes_in_behind_is_found_under_load(parts: Parts) -> N
 
 
 async def test_draining_ends_early_or_in_time(parts: Parts) -> None:
-    """With the table there, what waits is sent without lingering; with it away, the rest stays for the next start."""
+    """If the table can be reached, rows are sent without lingering; if not, they stay for the next start."""
     async with parts.running():
         await parts.outbox.write(many(3))
         await parts.outbox.drain(10)

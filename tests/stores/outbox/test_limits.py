@@ -1,4 +1,4 @@
-"""Where the outbox cannot keep or send a price: refused for good, no room, a file that fails."""
+"""Where the outbox cannot keep or send a price: refused rows, no room, a file that fails."""
 
 import sqlite3
 from pathlib import Path
@@ -12,8 +12,8 @@ from tests.parts.examples import NOW, price
 from tests.stores.outbox.parts import Parts, emptied, many, until
 
 
-async def test_one_bad_price_becomes_a_dead_letter_and_spoils_no_other(parts: Parts) -> None:
-    """Refused for good, it is found among its batch, set aside with the reason, and not tried for ever."""
+async def test_one_refused_price_becomes_a_dead_letter_and_no_other(parts: Parts) -> None:
+    """The refused row of a batch is found, moved to the dead letters with the reason, and not sent again."""
     parts.table.refuses = "badusdt"
     async with parts.running():
         await parts.outbox.write([*many(12), price("badusdt"), *many(12, "ethusdt")])
@@ -27,7 +27,7 @@ async def test_one_bad_price_becomes_a_dead_letter_and_spoils_no_other(parts: Pa
 
 
 async def test_a_dead_letter_can_be_replayed_or_deleted(parts: Parts) -> None:
-    """Replayed by another process even: the running one finds it and sends it; deleted is gone."""
+    """A row that another process replays is sent by the running one; a deleted one is gone."""
     parts.table.refuses = "badusdt"
     async with parts.running():
         await parts.outbox.write([price("badusdt"), price("badusdt", NOW + 1)])
@@ -37,7 +37,7 @@ async def test_a_dead_letter_can_be_replayed_or_deleted(parts: Parts) -> None:
         await other.open()
         first, second = await other.dead_letters(0, 10)
         await other.replay(first)
-        await other.replay(first)  # who comes second does no harm
+        await other.replay(first)  # a second replay does no harm
         await other.forget(second)
         assert await other.dead_letter(second.id) is None
 
@@ -49,8 +49,8 @@ async def test_a_dead_letter_can_be_replayed_or_deleted(parts: Parts) -> None:
         await other.close()
 
 
-async def test_dead_letters_push_out_nothing_that_waits(tmp_path: Path) -> None:
-    """They are kept outside the bound: what DynamoDB would take is not given up for what it will not."""
+async def test_dead_letters_displace_no_waiting_row(tmp_path: Path) -> None:
+    """They do not count for the bound, so no row that the table would take is deleted for them."""
     parts = Parts(tmp_path / "outbox.db", most_bytes=1 << 20)
     await parts.outbox.open()
     for start in range(0, 3000, 500):
@@ -64,8 +64,8 @@ async def test_dead_letters_push_out_nothing_that_waits(tmp_path: Path) -> None:
     await parts.outbox.close()
 
 
-async def test_a_full_outbox_gives_up_the_oldest_cold_first(tmp_path: Path) -> None:
-    """Bounded on disk; what goes is counted by tier, cold before medium before hot, the oldest before the newer."""
+async def test_a_full_outbox_deletes_the_oldest_cold_rows_first(tmp_path: Path) -> None:
+    """Deleted rows are counted by tier: cold before medium before hot, the oldest first."""
     parts = Parts(tmp_path / "outbox.db", most_bytes=1 << 20)
     await parts.outbox.open()
     for number in range(40):
@@ -89,12 +89,12 @@ async def test_a_full_outbox_gives_up_the_oldest_cold_first(tmp_path: Path) -> N
 
 
 async def test_a_file_that_cannot_be_written_is_an_error_and_heals(parts: Parts) -> None:
-    """Locked by another process, a write fails unless the table takes it all at once; the ping says so; it heals."""
+    """While another process locks the file, a write fails unless the table takes all prices, and so does a ping."""
     async with parts.running():
         other = sqlite3.connect(parts.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         await parts.outbox.write(many(30))
-        assert len(parts.table.items) == 30  # sent at once instead
+        assert len(parts.table.items) == 30  # sent directly instead
         assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 1
         assert parts.value("price_history_lost_total") == 0
         parts.table.away = True
@@ -112,7 +112,7 @@ async def test_a_file_that_cannot_be_written_is_an_error_and_heals(parts: Parts)
 
 
 async def test_a_file_that_cannot_be_read_does_not_keep_us_from_stopping(parts: Parts) -> None:
-    """Nor do the figures stand still while only the checkpoint fails."""
+    """And the gauges are still set while only the checkpoint fails."""
     parts.table.away = True
 
     async def refuse() -> None:

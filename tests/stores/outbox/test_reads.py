@@ -1,4 +1,4 @@
-"""Reads through the outbox: what waits and what was sent are one history."""
+"""Reads through the outbox: waiting and sent prices are one history."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from tests.parts.examples import NOW, price
 from tests.stores.outbox.parts import Parts, many
 
 
-async def test_reads_see_both_what_waits_and_what_was_sent(parts: Parts) -> None:
-    """In one order, each time once, the newer word for the same key."""
+async def test_reads_return_waiting_and_sent_prices(parts: Parts) -> None:
+    """In one order, one price for each time, the one written last for the same key."""
     sent, waiting = many(10), many(10, start=NOW + 5)
     parts.table.items = {(one.asset, one.timestamp): one for one in sent}
     await parts.outbox.write(waiting)
@@ -18,8 +18,8 @@ async def test_reads_see_both_what_waits_and_what_was_sent(parts: Parts) -> None
     assert await parts.outbox.latest(["btcusdt", "nosuch"]) == {"btcusdt": waiting[-1]}
 
 
-async def test_while_the_table_is_away_latest_answers_from_what_waits(parts: Parts) -> None:
-    """A range, of which part would be missing, is refused rather than answered in part."""
+async def test_while_the_table_is_away_latest_returns_waiting_prices(parts: Parts) -> None:
+    """A range fails, because part of it would be missing."""
     await parts.outbox.write([price()])
     parts.table.away = True
     assert await parts.outbox.latest(["btcusdt"]) == {"btcusdt": price()}
@@ -29,8 +29,8 @@ async def test_while_the_table_is_away_latest_answers_from_what_waits(parts: Par
         await parts.outbox.between("btcusdt", 0, NOW * 2, 10, newest_first=True)
 
 
-async def test_many_words_for_one_time_hide_no_other_time(parts: Parts) -> None:
-    """Eight for the first second, one for the next: a page of three has the three oldest times."""
+async def test_many_prices_of_one_time_hide_no_other_time(parts: Parts) -> None:
+    """With eight prices of the first second and one of each later one, a page of three has the three oldest times."""
     parts.table.items = {("btcusdt", NOW + number): price(timestamp=NOW + number) for number in (3, 4)}
     for amount in range(8):
         await parts.outbox.write([price(timestamp=NOW + 1, amount=str(amount + 1))])

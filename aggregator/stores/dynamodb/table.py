@@ -1,7 +1,7 @@
-"""`dynamodb://prices?region=us-east-1`: history in DynamoDB. The only user of aioboto3.
+"""The DynamoDB table of prices, through aioboto3.
 
-Table: asset (S, partition), timestamp (N, sort: exchange time in unix seconds), price (N), updated_at (N, our time),
-tier (S), spread (N), sources and, if any, left_out (S, JSON: where it came from), expires_at (N, with a retention).
+Attributes: asset (S, partition), timestamp (N, sort: exchange time in unix seconds), price (N), updated_at (N, our
+time), tier (S), spread (N), sources and, if any, left_out (S, JSON), expires_at (N, only with a retention).
 """
 
 import asyncio
@@ -20,30 +20,33 @@ from botocore.parsers import ResponseParserError
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.batch_body import write_batches_in_one_go
+from aggregator.stores.dynamodb.batch_body import encode_batches_in_one_call
 
 Item = dict[str, dict[str, str]]
 
 _QUERIES_IN_FLIGHT = 32
-_QUERY_SECONDS = 1.0  # a reader waits no longer for one, and has time left to be answered from elsewhere
+_QUERY_SECONDS = 1.0  # per page of a query; leaves a request the time to get its price elsewhere
 _TABLE_WAIT = 30.0  # seconds for a new table to become active
 _KEYS = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
 _TYPES = [
     {"AttributeName": "asset", "AttributeType": "S"},
     {"AttributeName": "timestamp", "AttributeType": "N"},
 ]
-_NOBODY: Item = {"asset": {"S": "-doctor"}, "timestamp": {"N": "0"}}  # no symbol has a hyphen
-_FOR_GOOD = {"ValidationException"}  # the item's fault; missing rights or a missing table are somebody's to mend
+_TEST_KEY: Item = {"asset": {"S": "-doctor"}, "timestamp": {"N": "0"}}  # of no asset: no symbol has a hyphen
+_FINAL = {"ValidationException"}  # errors of the item; missing rights or a missing table can be mended
 
 _sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
 _left_out_decoder = msgspec.json.Decoder(tuple[LeftOut, ...])
 
 
 class DynamoTable:
-    """What `stores.outbox` sends to, and reads from. Raises StoreUnavailable, or StoreRefused for what is final.
+    """`aggregator.ports.Table`. Raises StoreUnavailable, or StoreRefused where a retry cannot help.
 
-    With `retention` (seconds from our time of writing), items expire by DynamoDB's own TTL; without, they never do.
+    With `retention` (seconds after `updated_at`), items expire by DynamoDB's TTL; without, they never expire.
     """
+
+    name = "dynamodb"
+    batch = 25  # the most that BatchWriteItem takes
 
     def __init__(
         self,
@@ -65,17 +68,17 @@ class DynamoTable:
         self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
 
     async def open(self) -> None:
-        """Connect and create the table when missing. May be called again when it has failed."""
+        """Connect, and create the table if it is missing. May be called again after an error."""
         if self._client is None:
             await self.connect()
-        with self._mapped():
+        with self._mapped_errors():
             await self._ensure_table()
             if self._retention is not None:
                 await self._ensure_expiry()
 
     async def connect(self) -> None:
-        """Make the client for the life of the process, which takes 60 ms, and ask nothing yet."""
-        with self._mapped():
+        """Create the client, which takes 60 ms. Sends nothing yet."""
+        with self._mapped_errors():
             session = aioboto3.Session()
             self._client = await self._stack.enter_async_context(
                 session.client(
@@ -83,21 +86,21 @@ class DynamoTable:
                     region_name=self._region,
                     endpoint_url=self._endpoint,
                     config=Config(
-                        connect_timeout=3,  # a busy machine needs one or two when a service starts
+                        connect_timeout=3,  # seconds; a busy machine needs one or two when the service starts
                         read_timeout=3,
                         max_pool_connections=2 * _QUERIES_IN_FLIGHT,
-                        parameter_validation=False,  # this module builds every request; checking takes half the CPU
-                        retries={"total_max_attempts": 1},  # the outbox retries; twice nested would multiply
-                        user_agent="price-aggregator",  # botocore's own is put together anew for each call
+                        parameter_validation=False,  # takes half the CPU time; this module builds every request
+                        retries={"total_max_attempts": 1},  # the outbox retries; nested retries would multiply
+                        user_agent="price-aggregator",  # botocore builds its own anew for each call
                     ),
                     **await _credentials(session, self._endpoint),
                 )
             )
-        write_batches_in_one_go(self._client)
+        encode_batches_in_one_call(self._client)
 
     async def exists(self) -> bool:
-        """Return whether the table is there. Raises StoreRefused when it has other keys than ours."""
-        with self._mapped():
+        """Return whether the table exists. Raises StoreRefused when it has other keys than ours."""
+        with self._mapped_errors():
             try:
                 self._check_keys(await self._client.describe_table(TableName=self._table))
             except self._client.exceptions.ResourceNotFoundException:
@@ -105,33 +108,33 @@ class DynamoTable:
         return True
 
     async def expires(self) -> bool:
-        """Return whether the table forgets what has expired. Raises StoreRefused when it does so by other means."""
-        with self._mapped():
+        """Return whether the table's TTL is on. Raises StoreRefused where it uses another attribute."""
+        with self._mapped_errors():
             return await self._has_expiry()
 
     async def try_rights(self, *, writing: bool) -> None:
-        """Read an item that is no asset's, write and delete it. Raises StoreUnavailable for what is refused."""
-        await self._query(_NOBODY["asset"]["S"], 0, 1, 1, newest_first=True)
-        put = {"PutRequest": {"Item": _NOBODY | {"price": {"N": "0"}}}}
-        for request in (put, {"DeleteRequest": {"Key": _NOBODY}}) if writing else ():
-            with self._mapped():
+        """Read a test item and, if `writing`, write and delete it. Raises StoreUnavailable where a right is missing."""
+        await self._query(_TEST_KEY["asset"]["S"], 0, 1, 1, newest_first=True)
+        put = {"PutRequest": {"Item": _TEST_KEY | {"price": {"N": "0"}}}}
+        for request in (put, {"DeleteRequest": {"Key": _TEST_KEY}}) if writing else ():
+            with self._mapped_errors():
                 await self._client.batch_write_item(RequestItems={self._table: [request]})
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Put at most 25 prices of different keys in one call; return those DynamoDB did not process."""
+        """Put at most `batch` prices of different keys in one call; return those DynamoDB did not process."""
         requests = [{"PutRequest": {"Item": self._item(price)}} for price in prices]
-        with self._mapped(), self._metrics.dynamodb_write_seconds.time():
+        with self._mapped_errors(), self._metrics.dynamodb_write_seconds.time():
             answer = await self._client.batch_write_item(
                 RequestItems={self._table: requests}, ReturnConsumedCapacity="TOTAL"
             )
-            left = answer["UnprocessedItems"].get(self._table, [])  # without it, it is not DynamoDB that has answered
+            left = answer["UnprocessedItems"].get(self._table, [])  # missing from an answer that is not DynamoDB's
         self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
         return [_price(request["PutRequest"]["Item"]) for request in left]
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return the newest price of each symbol that has one that is not of the future."""
+        """Return the newest price of each symbol, without prices of the future; a symbol without any is left out."""
         try:
-            async with asyncio.TaskGroup() as group:  # the first that fails ends the others, which would fail as slowly
+            async with asyncio.TaskGroup() as group:  # the first failure cancels the others
                 queries = [group.create_task(self._latest(symbol)) for symbol in symbols]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -139,7 +142,7 @@ class DynamoTable:
         return {price.asset: price for price in found if price is not None}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time."""
+        """As `History.between`."""
         return await self._query(symbol, start, end, limit, newest_first=newest_first)
 
     async def close(self) -> None:
@@ -149,20 +152,20 @@ class DynamoTable:
     async def _latest(self, symbol: str) -> Price | None:
         try:
             prices = await self._query(symbol, 0, self._now() + FUTURE_TOLERANCE, 1, newest_first=True)
-        except StoreRefused:  # somebody else's item that is no price: it must not spoil the others
-            self._metrics.store_errors.labels("dynamodb", StoreRefused.reason).inc()
+        except StoreRefused:  # an item of another writer that is no price must not fail the other symbols
+            self._metrics.store_errors.labels(self.name, StoreRefused.reason).inc()
             return None
         return prices[0] if prices else None
 
     async def _query(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         if start > end:
-            return []  # DynamoDB would refuse it
+            return []  # DynamoDB refuses such a range
         condition, values = _condition(symbol, start, end)
         prices: list[Price] = []
         page: dict[str, Any] = {}
         while len(prices) < limit:
             async with self._queries:
-                with self._mapped(), self._metrics.dynamodb_read_seconds.time():
+                with self._mapped_errors(), self._metrics.dynamodb_read_seconds.time():
                     async with asyncio.timeout(_QUERY_SECONDS):
                         answer = await self._client.query(
                             TableName=self._table,
@@ -207,10 +210,10 @@ class DynamoTable:
                 TableName=self._table, KeySchema=_KEYS, AttributeDefinitions=_TYPES, BillingMode="PAY_PER_REQUEST"
             )
         except self._client.exceptions.ResourceInUseException:
-            return  # another process was quicker
+            return  # another process was faster
 
     async def _ensure_expiry(self) -> None:
-        """Turn the table's TTL on, by `expires_at`."""
+        """Turn on the table's TTL, by `expires_at`."""
         if not await self._has_expiry():
             await self._client.update_time_to_live(
                 TableName=self._table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
@@ -230,23 +233,23 @@ class DynamoTable:
         return _item(price) | {"expires_at": {"N": str(int(price.updated_at + self._retention))}}
 
     @contextmanager
-    def _mapped(self) -> Iterator[None]:
-        """Turn what botocore raises into the store's own errors."""
+    def _mapped_errors(self) -> Iterator[None]:
+        """Map botocore's errors to StoreError."""
         try:
             yield
         except ClientError as error:
             self._metrics.dynamodb_errors.inc()
             code = error.response.get("Error", {}).get("Code", "")
-            kind: type[StoreError] = StoreRefused if code in _FOR_GOOD else StoreUnavailable
+            kind: type[StoreError] = StoreRefused if code in _FINAL else StoreUnavailable
             raise kind(f"DynamoDB: {error}") from error
         except (BotoCoreError, ResponseParserError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-            # The last four: botocore's parser, or we, stumbling over a body that is not DynamoDB's, such as a proxy's.
+            # The last four come from reading a body that is not DynamoDB's, such as a proxy's error page.
             self._metrics.dynamodb_errors.inc()
             raise StoreUnavailable(f"DynamoDB: {error!r}") from error
 
 
 async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
-    """Return placeholders when an endpoint of one's own (DynamoDB Local) is named and no credentials are set up."""
+    """Return placeholders for an endpoint such as DynamoDB Local if no credentials are configured; else nothing."""
     if endpoint is None or await session.get_credentials() is not None:
         return {}
     return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
@@ -273,9 +276,9 @@ def _item(price: Price) -> Item:
 
 
 def _price(item: Mapping[str, Mapping[str, str]]) -> Price:
-    """Read an item; only the keys and the price need to be there, as other writers may know no more.
+    """Return the item's price. Only keys and price are required, because items of other writers may have no more.
 
-    Raises StoreRefused for what is no price.
+    Raises StoreRefused for an item that is no price.
     """
     try:
         return Price(

@@ -1,12 +1,12 @@
-"""Calls that a guard is to let through or not: well, badly, and under way for as long as a test wants."""
+"""Calls through a circuit breaker: one that succeeds, one that fails, one that is under way until a test ends it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from aggregator.errors import ExchangeHttpError, ExchangeTimeout
-from aggregator.exchanges.breaker import CircuitBreaker
+from aggregator.errors import ExchangeError, ExchangeHttpError, ExchangeTimeout
+from aggregator.resilience.circuit_breaker import CircuitBreaker
 
 
 class Gate:
@@ -49,16 +49,16 @@ def failing_with(error: Exception) -> Callable[[], Awaitable[str]]:
     return call
 
 
-async def fail(guard: CircuitBreaker, times: int) -> None:
+async def fail(breaker: CircuitBreaker[ExchangeError], times: int) -> None:
     """Fail so often."""
     for _ in range(times):
         with pytest.raises(ExchangeHttpError):
-            await guard.call(bad)
+            await breaker.call(bad)
 
 
-async def begin(guard: CircuitBreaker) -> tuple[Gate, asyncio.Task[str]]:
+async def begin(breaker: CircuitBreaker[ExchangeError]) -> tuple[Gate, asyncio.Task[str]]:
     """Start a call and leave it under way."""
     gate = Gate()
-    task = asyncio.create_task(guard.call(gate))
+    task = asyncio.create_task(breaker.call(gate))
     await gate.entered.wait()
     return gate, task

@@ -1,0 +1,61 @@
+"""How a history is registered: the form of its URL, the check of a URL, and how the history is made from it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from aggregator.observability.metrics import Metrics
+from aggregator.observability.tracing import Tracer
+from aggregator.ports import History
+
+FILE_REMEDY = "name a file in a folder that exists and can be written to"
+
+
+class OpenStep(NamedTuple):
+    """A step of opening a store. Where it raises StoreError, the operator is shown `remedy` and the setting's name."""
+
+    run: Callable[[], Awaitable[None]]
+    remedy: str
+    setting: str = "history_url"
+
+
+class CreatedHistory(NamedTuple):
+    """A history that is not open yet. The steps open it, in this order; `history.close` may be called at any time."""
+
+    history: History
+    open_steps: Sequence[OpenStep]
+
+
+class HistoryParts(msgspec.Struct, frozen=True):
+    """What a history may use in addition to its URL. `retention` is in seconds; None keeps prices for good."""
+
+    retention: float | None
+    outbox_path: Path
+    outbox_max_bytes: int
+    metrics: Metrics
+    tracer: Tracer
+    now: Callable[[], float]
+
+
+class HistoryStore(msgspec.Struct, frozen=True):
+    """A kind of history.
+
+    `example` is a URL for error messages, `form` the URL with its options for the documentation. `check` raises
+    ValueError with a message that has no secret of the URL in it. `create` gets a URL that `check` accepts.
+    """
+
+    example: str
+    form: str
+    check: Callable[[str], object]
+    create: Callable[[str, HistoryParts], CreatedHistory]
+
+
+def has_valid_port(url: str) -> bool:
+    """Whether the URL names no port, or one from 1 to 65535."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False

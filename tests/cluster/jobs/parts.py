@@ -1,0 +1,73 @@
+"""Refreshers that share a job queue, and what their tests ask of the jobs they have done."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+from aggregator.cluster.clock import RedisClock
+from aggregator.ports import Job
+from aggregator.prices.tiers import Catalog
+from aggregator.stores.redis.client import RedisClient
+from tests.parts.redis_server import RedisServer
+from tests.parts.sharing import Sharer, all_jobs, running
+
+INTERVAL = 0.6
+HOUR = 3600
+
+
+@asynccontextmanager
+async def sharing(
+    server: RedisServer, count: int, catalog: Catalog, prefix: str = "aggregator:", busy: float = 0
+) -> AsyncIterator[list[Sharer]]:
+    """Run `count` refreshers."""
+    sharers = [Sharer(server.url, prefix, catalog, f"refresher{number}", busy=busy) for number in range(count)]
+    async with running(*(sharer.run for sharer in sharers)):
+        yield sharers
+
+
+def times(taken: Sequence[Job]) -> dict[str, list[int]]:
+    """Return the due times of each asset, sorted, in milliseconds."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for job in sorted(taken, key=lambda job: job.due):
+        for symbol in job.symbols:
+            found[symbol].append(round(job.due * 1000))
+    return found
+
+
+def assert_once_per_interval(taken: Sequence[Job], assets: int) -> None:
+    """Assert that each asset was done once in every interval."""
+    by_asset = times(taken)
+    assert len(by_asset) == assets
+    for due in by_asset.values():
+        steps = [later - earlier for earlier, later in pairwise(due)]
+        assert all(abs(step - INTERVAL * 1000) <= 1 for step in steps), due
+
+
+def due_after(moment: float, sharers: Sequence[Sharer]) -> list[Job]:
+    """Return the jobs that were due after the moment."""
+    return [job for job in all_jobs(sharers) if job.due > moment]
+
+
+def due_before(moment: float, sharers: Sequence[Sharer]) -> list[Job]:
+    """Return the jobs that were due before the moment."""
+    return [job for job in all_jobs(sharers) if job.due < moment]
+
+
+async def now(client: RedisClient) -> float:
+    """Return the time by Redis' clock."""
+    clock = RedisClock(client)
+    await clock.sync()
+    return clock.now()
+
+
+async def put(client: RedisClient, *symbols: str, at: float | None = None) -> None:
+    """Add a job to the stream of hot jobs, due at `at` or now."""
+    due = round((at or await now(client)) * 1000)
+    await client.redis.xadd(f"{client.prefix}jobs:hot", {"symbols": ",".join(symbols)}, id=f"{due}-*")
+
+
+async def pending(client: RedisClient) -> int:
+    """Return how many hot jobs are taken and not acknowledged."""
+    found = await client.redis.xpending(f"{client.prefix}jobs:hot", "refreshers")
+    return int(found["pending"])
