@@ -110,6 +110,7 @@ USED = {
         "shutdown": "server.py overrides it to answer the clients that are connected at a stop",
     },
     HISTOGRAM: {
+        "_labelnames": "tests/observability/test_metrics.py makes a series of each metric with it",
         "_buckets": "durations.py adds many observations to each of its buckets at once",
         "_sum": "durations.py adds their sum to it",
         "_upper_bounds": "durations.py finds the bucket of an observation by it",
