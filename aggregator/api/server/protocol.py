@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aggregator.api.server.direct_write import header_lines, offer_direct_write
-from aggregator.api.server.slow_readers import SlowReader, State
+from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.stream_end import StreamEnd, announced
 from aggregator.models import encode
 
@@ -35,7 +35,7 @@ _parse = HttpToolsProtocol.data_received
 _start_asgi_task = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # the only hook that sees each request start
 
 
-class Protocol(SlowReader, HttpToolsProtocol):
+class Protocol(ReadProgress, HttpToolsProtocol):
     """One HTTP connection."""
 
     server_state: State

@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
                 ws_max_size=LARGEST_MESSAGE,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,
-                ws_per_message_deflate=False,  # needs more memory per client than all our other state of it
+                ws_per_message_deflate=False,  # it needs more memory than all else of a client
                 lifespan="off",
                 log_config=None,
                 access_log=False,

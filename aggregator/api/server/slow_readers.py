@@ -33,7 +33,7 @@ class State(ServerState):
         self.default_header_lines = DefaultHeaders() if direct_write else None
 
 
-class SlowReader:
+class ReadProgress:
     """Mixin of both protocols: measures how long bytes have waited for the client to read them."""
 
     transport: asyncio.Transport

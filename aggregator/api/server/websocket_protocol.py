@@ -7,7 +7,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from aggregator.api.server.slow_readers import SlowReader, State
+from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.stream_end import SLOW, announced
 
 PING_SECONDS = 15.0  # between two pings, and for the answer to one
@@ -18,7 +18,7 @@ _POLICY_VIOLATION = 1008  # close codes of RFC 6455
 _TOO_BIG = 1009
 
 
-class WebSocketProtocol(SlowReader, WebSocketsSansIOProtocol):
+class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
     """One WebSocket connection, from the request that opens it on."""
 
     server_state: State
