@@ -211,7 +211,7 @@ async def test_a_connection_aborted_with_requests_waiting(caplog: pytest.LogCapt
         writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n" + GET * 3)
         await until(lambda: server.asked == ["/wait"])
         (connection,) = server.server.server_state.connections
-        connection.transport.abort()  # of a client that has left nothing is noticed while reading is paused
+        connection.transport.abort()  # while reading is paused, a client that leaves is not noticed
         await until(lambda: not server.server.server_state.connections)
         server.go.set()
         await until(lambda: not server.server.server_state.tasks)
