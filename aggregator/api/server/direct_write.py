@@ -1,7 +1,7 @@
 """Writes a whole prepared response to the connection in one call, past uvicorn's `send`.
 
-`send` checks every header against two regular expressions and writes head and body apart. The fast path's responses are
-rendered and checked when a price changes, so one write of ready bytes is enough.
+`send` checks every header against two regular expressions and writes head and body apart. The fast path needs neither:
+its headers hold nothing that a client has sent, and they are rendered once for all requests of the same second.
 
 The server puts a `DirectWrite` into the scope of each request (`offer_direct_write`); the fast path takes it out
 (`take_direct_write`). These two functions are all that the application knows of uvicorn's internals.
