@@ -1,4 +1,4 @@
-"""Counting what is answered from memory, at a cost that does not show."""
+"""Metrics of the fast path, counted in plain numbers and added to Prometheus' metrics in batches."""
 
 import asyncio
 
@@ -8,13 +8,14 @@ from aggregator.observability.metrics.durations import Durations
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.ranking import AccessCounts
 
-_SECONDS = 0.1  # between two times of handing on
+_FLUSH_SECONDS = 0.1  # between two flushes
 
 
 class BufferedMetrics:
-    """Counts in plain numbers and hands them on ten times a second, and whenever the metrics are asked for.
+    """Counts the fast path's responses; flushes ten times a second, and before every scrape of /metrics.
 
-    Each of Prometheus' counters takes a lock and, among workers, a write to a file; an answer adds to seven of them.
+    A Prometheus counter takes a lock for each increment and, with several workers, writes to a file. One response
+    increments seven of them.
     """
 
     def __init__(self, metrics: Metrics, accesses: AccessCounts, ages: FreshnessMetrics) -> None:
@@ -23,13 +24,13 @@ class BufferedMetrics:
         self._hits = (metrics.cache_hits, metrics.reads.labels("near"))
         self._statuses = (metrics.api_requests.labels("/prices", "200"), metrics.api_requests.labels("/prices", "304"))
         self._durations = Durations(metrics.api_seconds.labels("/prices"))
-        self._counts = [0, 0]
+        self._counts = [0, 0]  # in the order of `_statuses`
         self._reads: dict[str, int] = {}
         self._assets: dict[str, Asset] = {}
         metrics.before_text(self.flush)
 
     def add(self, asset: Asset, seconds: float, age: float, *, not_modified: bool) -> None:
-        """Count an answer, 304 or 200: the seconds it took, and the age of its price."""
+        """Count one response (304 if `not_modified`, else 200): its duration and its price's age, both in seconds."""
         symbol = asset.symbol
         self._assets[symbol] = asset
         self._reads[symbol] = self._reads.get(symbol, 0) + 1
@@ -38,7 +39,7 @@ class BufferedMetrics:
         self._ages.add(asset.tier, age)
 
     def flush(self) -> None:
-        """Hand on what has been counted."""
+        """Add the counts to Prometheus' metrics and start again from zero."""
         reads, self._reads = self._reads, {}
         for symbol, count in reads.items():
             self._accesses.record(self._assets[symbol], count)
@@ -51,8 +52,8 @@ class BufferedMetrics:
         self._ages.flush()
 
     async def run(self) -> None:
-        """Hand on from time to time; never returns."""
+        """Flush every 0.1 s; never returns."""
         while True:
-            await asyncio.sleep(_SECONDS)
+            await asyncio.sleep(_FLUSH_SECONDS)
             if self._reads:
                 self.flush()

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.api.app import endpoint_of
-from aggregator.api.fast_path import AT_ONCE
+from aggregator.api.server.direct_write import take_direct_write
 from aggregator.observability.tracing import UNTRACED, Tracer
 
 _FIRST_FAULT = 500  # of ours: a refusal is the caller's
@@ -41,5 +41,5 @@ class _Traced:
                         span.fail("")
                 await send(message)
 
-            scope.get("state", {}).pop(AT_ONCE, None)  # nobody could look at what is sent that way
+            take_direct_write(scope)  # a direct write would bypass `noted`
             await self._app(scope, receive, noted)

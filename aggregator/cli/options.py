@@ -67,6 +67,8 @@ def default_of(name: str) -> str:
     if name in DERIVED:
         return DERIVED[name]
     default = Settings.model_fields[name].default
+    if isinstance(default, bool):
+        return str(default).lower()
     return "none" if default in (None, ()) else str(default)
 
 
@@ -79,7 +81,12 @@ def allowed_of(name: str, mark: str = "") -> str:
     if "enum" in kind:
         return ", ".join(f"{mark}{choice}{mark}" for choice in kind["enum"])
     bounds = [f"{sign}{kind[bound]:.12g}" for bound, sign in _BOUNDS if bound in kind]
-    words = {"integer": "whole number", "number": "number", "string": "path" if kind.get("format") else "text"}
+    words = {
+        "boolean": f"{mark}true{mark} or {mark}false{mark}",
+        "integer": "whole number",
+        "number": "number",
+        "string": "path" if kind.get("format") else "text",
+    }
     return " ".join([words[kind["type"]], ", ".join(bounds)]).strip()
 
 

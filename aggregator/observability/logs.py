@@ -1,4 +1,4 @@
-"""Logging on stderr: structlog through the standard library, so that every library's lines look the same."""
+"""Logging to stderr: structlog through the standard library, so that the lines of all libraries have one format."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import structlog
 
 
 class _Stderr(logging.StreamHandler[Any]):
-    """Writes to what sys.stderr is at that moment, so that a progress bar can move out of the way."""
+    """Writes to the current sys.stderr, which a progress bar replaces while it is on the screen."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -17,11 +17,11 @@ class _Stderr(logging.StreamHandler[Any]):
 
 
 def configure(form: Literal["console", "json"], level: str, role: str = "") -> None:
-    """Set up the process's logging; times are UTC. With a `role`, each line says it and the id of the process."""
+    """Set up the process's logging, with times in UTC. With a `role`, each line has the role and the process's id."""
     process = {"pid": os.getpid(), "role": role} if role else {}
     shared: list[structlog.typing.Processor] = [
         lambda _, __, event: {**process, **event},
-        structlog.contextvars.merge_contextvars,  # the id of the request on whose way it is said
+        structlog.contextvars.merge_contextvars,  # adds the id of the request that is being served
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -30,7 +30,7 @@ def configure(form: Literal["console", "json"], level: str, role: str = "") -> N
         if form == "json"
         else [
             _on_one_line,
-            # A plain traceback: the pretty one shows local variables, and with them whatever is secret.
+            # A plain traceback: the rich one shows local variables, which may hold secrets.
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
@@ -50,14 +50,17 @@ def configure(form: Literal["console", "json"], level: str, role: str = "") -> N
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),  # what is not wanted costs next to nothing
+        wrapper_class=structlog.make_filtering_bound_logger(level),  # lines below `level` cost next to nothing
         logger_factory=lambda *_: logging.getLogger("aggregator"),
         cache_logger_on_first_use=True,
     )
 
 
 def _on_one_line(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Escape what would begin a new line or move the cursor; JSON does by itself. A traceback is what it is."""
+    """Escape line breaks and control characters, so that no value can forge a log line; JSON does so by itself.
+
+    Tracebacks are rendered later and keep their line breaks.
+    """
     return {
         name: value.encode("unicode_escape").decode() if isinstance(value, str) and not value.isprintable() else value
         for name, value in event.items()

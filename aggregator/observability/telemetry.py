@@ -1,7 +1,6 @@
-"""Traces by OpenTelemetry over OTLP/HTTP. An extra: whoever wants no traces neither needs nor imports this.
+"""Traces by OpenTelemetry over OTLP/HTTP. Needs the extra `otel`; imported only with the setting `traces=otlp`.
 
-Where to and how many is said by OpenTelemetry's own environment variables: OTEL_EXPORTER_OTLP_ENDPOINT,
-OTEL_TRACES_SAMPLER and so on.
+OpenTelemetry's own environment variables configure it: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER and so on.
 """
 
 import asyncio
@@ -26,11 +25,11 @@ _W3C = TraceContextTextMapPropagator()
 
 
 def otlp(role: str) -> "OpenTelemetry":
-    """Return a tracer that sends its spans in the background. Raises CannotGoOn when a variable makes no sense."""
-    # Of each span that does not fit and each try that fails, OpenTelemetry logs a line of its own.
+    """Return a tracer that sends its spans in the background. Raises CannotGoOn if an OTEL_ variable is invalid."""
+    # OpenTelemetry logs a line for each span that is dropped and each attempt that fails; _LoggingExporter logs one.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     try:
-        return OpenTelemetry(BatchSpanProcessor(_Told(OTLPSpanExporter())), role)
+        return OpenTelemetry(BatchSpanProcessor(_LoggingExporter(OTLPSpanExporter())), role)
     except ValueError as error:
         raise CannotGoOn(f"cannot send traces: {error}; check the OTEL_ variables") from error
 
@@ -51,22 +50,22 @@ class OpenTelemetry:
         kind: Kind = "internal",
         caller: Mapping[str, str] | None = None,
     ) -> Iterator["_Span"]:
-        """As `Tracer.span`; headers that are no W3C trace context begin a trace of their own."""
+        """As `Tracer.span`; a new trace begins if the caller's headers are no W3C trace context."""
         context = None if caller is None else _W3C.extract(caller)
         with self._tracer.start_as_current_span(name, context, _KINDS[kind], attributes) as span:
             yield _Span(span)
 
     def headers(self) -> dict[str, str]:
-        """As `Tracer.headers`: traceparent, and tracestate where there is one."""
+        """As `Tracer.headers`: traceparent, and tracestate if there is one."""
         found: dict[str, str] = {}
         _W3C.inject(found)
         return found
 
     async def close(self, patience: float) -> None:
-        """Send what is left, for at most `patience` seconds: the collector may be away, and it goes on trying."""
-        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
-        closing.start()
-        await asyncio.to_thread(closing.join, patience)
+        """Send the remaining spans, for at most `patience` seconds: without a collector, the exporter would retry."""
+        shutdown = threading.Thread(target=self._provider.shutdown, daemon=True)
+        shutdown.start()
+        await asyncio.to_thread(shutdown.join, patience)
 
 
 class _Span:
@@ -76,7 +75,7 @@ class _Span:
         self._span = span
 
     def record(self, name: str, value: Value) -> None:
-        """As `Span.note`."""
+        """As `Span.record`."""
         self._span.set_attribute(name, value)
 
     def fail(self, why: str) -> None:
@@ -84,8 +83,8 @@ class _Span:
         self._span.set_status(Status(StatusCode.ERROR, why))
 
 
-class _Told(SpanExporter):
-    """Sends, and tells the log when that begins to fail and when it goes well again."""
+class _LoggingExporter(SpanExporter):
+    """Exports spans, and logs when exports begin to fail and when they succeed again."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -93,7 +92,7 @@ class _Told(SpanExporter):
         self._log = structlog.get_logger()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send; called in the thread that does nothing else."""
+        """Send the spans; called in the batch processor's own thread."""
         result = self._exporter.export(spans)
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
@@ -104,12 +103,12 @@ class _Told(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Give up what is being tried."""
+        """Stop retrying an export that is under way."""
         self._exporter.shutdown()
 
 
 def _resource(role: str) -> Resource:
-    """Return who we are: by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, else the package's name."""
+    """Return the resource of OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES; without a name, it is `aggregator`."""
     found = Resource.create({"aggregator.role": role})
     if str(found.attributes[SERVICE_NAME]).startswith("unknown_service"):
         return found.merge(Resource({SERVICE_NAME: "aggregator"}))

@@ -1,6 +1,6 @@
-"""Spans: what was done for whom and how long it took, for those who collect traces. By default nobody does.
+"""Tracing ports: spans around requests and calls. By default they do nothing (`UNTRACED`).
 
-`telemetry.py` has the tracer that sends them; everybody else knows only what is here.
+`telemetry.py` implements them with OpenTelemetry; the other modules know only this interface.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ NOTHING: Mapping[str, Value] = {}
 
 
 class Span(Protocol):
-    """Something being done."""
+    """One operation under way."""
 
     def record(self, name: str, value: Value) -> None:
-        """Add an attribute that was not known when it began."""
+        """Add an attribute that was not known at the start."""
 
     def fail(self, why: str) -> None:
-        """Say that it went wrong; an exception that ends it says so by itself."""
+        """Mark the operation as failed, with the reason; an exception does so by itself."""
 
 
 class Tracer(Protocol):
-    """Takes the time of what is done."""
+    """Makes spans."""
 
     def span(
         self,
@@ -33,17 +33,17 @@ class Tracer(Protocol):
         kind: Kind = "internal",
         caller: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[Span]:
-        """Return what measures a `with` block: part of the span around it, or of the one `caller` tells by its headers.
+        """Return a span for a `with` block: a child of the current span, or of the one in the `caller`'s headers.
 
-        Names come from a short list, so that traces can be counted by them.
+        Names come from a fixed list, so that spans can be grouped by them.
         """
 
     def headers(self) -> dict[str, str]:
-        """Return what tells another process of the span we are in."""
+        """Return the headers that tell another process of the current span."""
 
 
 class _Untraced:
-    """Does nothing, at the price of a call."""
+    """The tracer that makes no spans."""
 
     def span(
         self,
@@ -52,23 +52,23 @@ class _Untraced:
         kind: Kind = "internal",  # noqa: ARG002  # likewise
         caller: Mapping[str, str] | None = None,  # noqa: ARG002  # likewise
     ) -> AbstractContextManager[Span]:
-        """Return what measures nothing."""
+        """Return a span that does nothing."""
         return _NO_SPAN
 
     def headers(self) -> dict[str, str]:
-        """Return none."""
+        """Return no headers."""
         return {}
 
 
 class _NoSpan(AbstractContextManager["_NoSpan"]):
     def __exit__(self, *_: object) -> None:
-        """Leave whatever is raised alone."""
+        """Let exceptions through."""
 
     def record(self, name: str, value: Value) -> None:
-        """Forget it."""
+        """Do nothing."""
 
     def fail(self, why: str) -> None:
-        """Forget it."""
+        """Do nothing."""
 
 
 _NO_SPAN = _NoSpan()

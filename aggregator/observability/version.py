@@ -1,4 +1,4 @@
-"""Which version is installed."""
+"""The version that is installed."""
 
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -7,7 +7,7 @@ DISTRIBUTION = "rt-price-aggregator"  # as `pip list` shows it; the command and 
 
 
 def version() -> str:
-    """Return the version that is installed; where none is, as in a clone without an installation, words that say so."""
+    """Return the installed version, or a text that says there is none, as in a clone without an installation."""
     try:
         return version_of(DISTRIBUTION)
     except PackageNotFoundError:

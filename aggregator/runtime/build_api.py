@@ -53,9 +53,11 @@ async def open_api(
     streams = _open_streams(process, lookup, cache.newest, bodies)
     routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
     app = build(routes, metrics, settings.max_in_flight, policy)
-    tally = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
-    await process.keep_running(tally)
-    return traced(FastPath(app, catalog, cache, bodies, tally, now, policy), process.tracer)
+    if settings.fast_path:
+        buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
+        await process.keep_running(buffered)
+        app = FastPath(app, catalog, cache, bodies, buffered, now, policy)
+    return traced(app, process.tracer)
 
 
 def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[BaseRoute]:

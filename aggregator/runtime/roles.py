@@ -81,7 +81,9 @@ async def serve_on(
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(process.longest_refresh, _LONGEST_STOP)
-        server = Server(app, limits_of(settings.max_connections), process.metrics, patience, settings.trusted_proxies)
+        limits = limits_of(settings.max_connections)
+        direct_write = settings.fast_path and settings.role != "refresher"  # else nothing takes it out of the scope
+        server = Server(app, limits, process.metrics, patience, settings.trusted_proxies, direct_write=direct_write)
         await _until(stop, server, listener, process.beside)
     log.info("stopped")
 

@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     stream_seconds: Seconds | None = Field(
         None, description="Seconds after which a live stream is ended, for the client to come again; none for never."
     )
+    fast_path: bool = Field(
+        default=True, description="true serves prices in the local cache without Starlette; false, every read with it."
+    )
     refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
         1, description="Seconds after a POST /refresh in which another one of that asset gets 429."
     )

@@ -1,97 +1,42 @@
-"""Prices as they are sent: the quick way and the long way say the same, and caches on the way are told the truth."""
+"""GET /prices: the fast path and Starlette give the same answers, and HTTP caches are told how long they hold."""
 
 import gzip
 import json
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
-from starlette.types import Receive, Scope, Send
 
-from aggregator.api.app import build
-from aggregator.api.buffered_metrics import BufferedMetrics
-from aggregator.api.fast_path import FastPath
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import Body, PriceBodies, matches
-from aggregator.api.prices import PriceRoutes
-from aggregator.api.throttle import Recheck, Throttle
-from aggregator.live.topics import Bus
-from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
-from aggregator.newest import NewestPrices
-from aggregator.observability.metrics import Metrics
-from aggregator.ports import Trigger
-from aggregator.prices.freshness import FreshnessMetrics
-from aggregator.prices.lookup import Lookup
-from aggregator.prices.ranking import AccessCounts
-from aggregator.prices.tiers import assign
-from aggregator.stores.memory import MemoryCache
+from aggregator.models import Asset, Tier, encode, price_body
 from tests.parts import asgi
 from tests.parts.examples import BTC, CADENCE, CATALOG, NOW, price
-from tests.parts.scripted import Store
-from tests.parts.service import Answer
+from tests.parts.price_api import PriceApi
 
-TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 ETH = CATALOG.assets["ethusdt"]
+SYMBOLS = [f"asset{number}" for number in range(200)]
 
-
-class NoRefresh:
-    """No exchange has anything."""
-
-    async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Give nothing."""
-        assert trigger == "force"
-        return NoPrice(asset.symbol)
-
-
-class Api:
-    """The application with and without the quick way before it, at a time that goes when told."""
-
-    def __init__(self, prices: Sequence[Price] = (), symbols: Sequence[str] = ("btcusdt", "ethusdt")) -> None:
-        self.now = NOW + 2.25
-        self.prices = prices
-        catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
-        metrics = self.metrics = Metrics(CollectorRegistry())
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus())
-        accesses, bodies = AccessCounts(metrics, by_symbol=True), PriceBodies(catalog, lambda: self.now)
-        self.accesses = accesses
-        lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
-        throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
-        recheck = Recheck(NoRefresh(), 50)
-        routes = PriceRoutes(catalog, lookup, throttle, bodies, Keys(()), recheck).routes()
-        self.long_way = build(routes, metrics)
-        self.asked_the_long_way = 0
-        self.tally = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
-        self.quick_way = FastPath(self._counting, catalog, self.cache, bodies, self.tally, lambda: self.now)
-
-    async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked_the_long_way += 1
-        await self.long_way(scope, receive, send)
-
-    async def get(self, target: str, method: str = "GET", **headers: str) -> Answer:
-        """Ask, after the prices have been put into the cache."""
-        await self.cache.write(self.prices)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await asgi.get(self.quick_way, target, named, method)
-
-    def value(self, name: str, **labels: str) -> float:
-        """Return a series' value, all that was counted handed on."""
-        self.tally.flush()
-        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+either_way = pytest.mark.parametrize("fast_path", [True, False], ids=["fast path", "Starlette"])
 
 
 @pytest.mark.parametrize("later", [0.0, 0.5, 4.9, 7.4, 7.6, 9.0])
-async def test_both_ways_say_the_same(later: float) -> None:
-    """Status, headers and body, at every age; but for the request's id, which names nothing where nothing is logged."""
-    api = Api([price()])
+async def test_both_ways_give_the_same_answer(later: float) -> None:
+    """Status, headers and body, at every age; only Starlette's has a request id, as only Starlette's may be logged."""
+    api = PriceApi([price()])
     api.now = NOW + later
-    quick = await api.get("/prices/btcusdt")
-    assert api.asked_the_long_way == 0
-    long = await asgi.get(api.long_way, "/prices/btcusdt")
-    assert long.headers.pop("x-request-id")
-    assert (quick.status, quick.headers, quick.body) == (long.status, long.headers, long.body)
-    assert quick.json["stale"] is (later > 7.5)
+    fast = await api.get("/prices/btcusdt")
+    assert api.starlette_requests == 0
+    slow = await asgi.get(api.starlette, "/prices/btcusdt")
+    assert slow.headers.pop("x-request-id")
+    assert (fast.status, fast.headers, fast.body) == (slow.status, slow.headers, slow.body)
+    assert fast.json["stale"] is (later > 7.5)
+
+
+async def test_without_the_fast_path_starlette_serves_everything() -> None:
+    """As with the setting fast_path=false."""
+    api = PriceApi([price()], fast_path=False)
+    assert (await api.get("/prices/btcusdt")).status == 200
+    assert api.starlette_requests == 1
 
 
 @pytest.mark.parametrize(
@@ -107,31 +52,34 @@ async def test_both_ways_say_the_same(later: float) -> None:
         ("/prices/", "GET", {}),
     ],
 )
-async def test_what_is_out_of_the_ordinary_goes_the_long_way(target: str, method: str, headers: dict[str, str]) -> None:
+async def test_other_requests_go_to_starlette(target: str, method: str, headers: dict[str, str]) -> None:
     """Where all the checks are."""
-    api = Api([price()])
+    api = PriceApi([price()])
     await api.get(target, method, **headers)
-    assert api.asked_the_long_way == 1
+    assert api.starlette_requests == 1
 
 
-async def test_a_price_that_is_gone_is_not_served() -> None:
+@either_way
+async def test_a_price_that_is_too_old_is_not_served(*, fast_path: bool) -> None:
     """Though the cache still has it."""
-    api = Api([price(timestamp=NOW - 31)])
+    api = PriceApi([price(timestamp=NOW - 31)], fast_path=fast_path)
     assert (await api.get("/prices/btcusdt")).status == 503
 
 
+@either_way
 @pytest.mark.parametrize(("later", "max_age"), [(0.0, 5), (0.1, 4), (4.9, 0), (5.0, 0), (9.0, 0)])
-async def test_how_long_a_cache_may_keep_it(later: float, max_age: int) -> None:
-    """Until its successor is due; a stale one not at all."""
-    api = Api([price()])
+async def test_how_long_a_cache_may_keep_it(later: float, max_age: int, *, fast_path: bool) -> None:
+    """Until the next price is due; a stale one not at all."""
+    api = PriceApi([price()], fast_path=fast_path)
     api.now = NOW + later
     assert (await api.get("/prices/btcusdt")).headers["cache-control"] == f"max-age={max_age}"
 
 
+@either_way
 @pytest.mark.parametrize("target", ["/prices/btcusdt", "/prices/btcusdt?", "/prices?assets=btcusdt"])
-async def test_who_has_it_is_told_so(target: str) -> None:
-    """304 without a body, whatever form the tag comes in; a new price, or turning stale, is another tag."""
-    api = Api([price()])
+async def test_a_client_that_has_the_price_gets_304(target: str, *, fast_path: bool) -> None:
+    """Without a body, whatever form the tag has; a new price has another tag, and a price that turns stale as well."""
+    api = PriceApi([price()], fast_path=fast_path)
     tag = (await api.get(target)).headers["etag"]
     assert tag.startswith('W/"')
     for seen in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
@@ -150,23 +98,25 @@ async def test_who_has_it_is_told_so(target: str) -> None:
 
 
 @given(st.text(st.characters(codec="latin-1"), max_size=40))
-def test_any_header_is_an_answer(text: str) -> None:
-    """A list of tags is read, whatever it is."""
+def test_any_if_none_match_can_be_read(text: str) -> None:
+    """Whatever text it is, nothing is raised."""
     assert matches(b'W/"x"', text.encode("latin-1")) in (True, False)
 
 
-async def test_head_says_what_get_would() -> None:
-    """The same headers; the server leaves the body out."""
-    api = Api([price()])
+@either_way
+async def test_head_has_the_headers_of_get(*, fast_path: bool) -> None:
+    """The server leaves the body out."""
+    api = PriceApi([price()], fast_path=fast_path)
     head, get = await api.get("/prices/btcusdt", "HEAD"), await api.get("/prices/btcusdt")
     assert (head.status, head.headers) == (get.status, get.headers)
     assert int(get.headers["content-length"]) == len(get.body)
-    assert api.asked_the_long_way == 0
+    assert api.starlette_requests == (0 if fast_path else 2)
 
 
-async def test_every_answer_is_counted() -> None:
-    """As the long way counts: status, duration, hit, and who was asked for."""
-    api = Api([price()])
+@either_way
+async def test_every_answer_is_counted(*, fast_path: bool) -> None:
+    """By status, with its duration, as a hit, and under its asset."""
+    api = PriceApi([price()], fast_path=fast_path)
     tag = (await api.get("/prices/btcusdt")).headers["etag"]
     await api.get("/prices/btcusdt", if_none_match=tag)
     assert api.value("price_api_requests_total", endpoint="/prices", status="200") == 1
@@ -179,11 +129,12 @@ async def test_every_answer_is_counted() -> None:
     assert api.accesses.drain() == {}
 
 
+@either_way
 @pytest.mark.parametrize("later", [2.0, 7.4, 7.6])
 @pytest.mark.parametrize("target", ["/prices/btcusdt", "/prices/btcusdt?long", "/prices?assets=btcusdt"])
-async def test_how_old_it_is_is_counted(target: str, later: float) -> None:
-    """To the fraction of a second, and whether it said to be stale, whichever way it went."""
-    api = Api([price()])
+async def test_the_age_of_a_served_price_is_counted(target: str, later: float, *, fast_path: bool) -> None:
+    """To the fraction of a second, and whether the price was stale."""
+    api = PriceApi([price()], fast_path=fast_path)
     api.now = NOW + later
     await api.get(target)
     assert api.value("price_age_at_read_seconds_sum", tier="hot") == pytest.approx(later)
@@ -191,12 +142,10 @@ async def test_how_old_it_is_is_counted(target: str, later: float) -> None:
     assert api.value("price_stale_served_total", tier="hot") == (later > 7.5)
 
 
-SYMBOLS = [f"asset{number}" for number in range(200)]
-
-
-async def test_lists_are_compressed_for_who_wants_it() -> None:
-    """A list shrinks to less than a third; a single price is never compressed, nor is what nobody wants compressed."""
-    api = Api([price(symbol) for symbol in SYMBOLS], SYMBOLS)
+@either_way
+async def test_lists_are_compressed_on_request(*, fast_path: bool) -> None:
+    """To less than a third, if the client accepts gzip; a single price never."""
+    api = PriceApi([price(symbol) for symbol in SYMBOLS], SYMBOLS, fast_path=fast_path)
     target = "/prices?assets=" + ",".join(SYMBOLS)
     plain = await api.get(target)
     packed = await api.get(target, accept_encoding="gzip")
@@ -209,9 +158,10 @@ async def test_lists_are_compressed_for_who_wants_it() -> None:
         assert "content-encoding" not in (await api.get(single, accept_encoding="gzip")).headers
 
 
-async def test_a_list_is_its_prices_as_each_is_sent_alone() -> None:
-    """Byte for byte, in the order asked for, and the missing ones beside them."""
-    api = Api([price("asset1"), price("asset2")], SYMBOLS)
+@either_way
+async def test_a_list_has_each_price_as_it_is_sent_alone(*, fast_path: bool) -> None:
+    """Byte for byte, in the order of the request, and the missing ones beside them."""
+    api = PriceApi([price("asset1"), price("asset2")], SYMBOLS, fast_path=fast_path)
     alone = [json.loads((await api.get(f"/prices/{name}")).body) for name in ("asset2", "asset1")]
     answer = await api.get("/prices?assets=asset2,NOSUCH,asset1,asset3,b@d")
     listed = json.loads(answer.body)
@@ -220,16 +170,17 @@ async def test_a_list_is_its_prices_as_each_is_sent_alone() -> None:
     assert answer.headers["cache-control"] == "max-age=0"  # the missing may be there the next moment
 
 
-async def test_what_is_no_price_is_kept_by_nobody() -> None:
-    """Errors, and answers about one moment."""
-    api = Api()
+@either_way
+async def test_errors_are_not_to_be_cached(*, fast_path: bool) -> None:
+    """Nor answers that hold for one moment only."""
+    api = PriceApi(fast_path=fast_path)
     for target in ("/prices/btcusdt", "/prices/nosuch", "/prices/btcusdt/sources"):
         assert (await api.get(target)).headers["cache-control"] == "no-store"
 
 
 @given(st.sampled_from(list(Tier)), st.lists(st.floats(0, 3), min_size=1, max_size=60))
-def test_a_body_is_true_whenever_it_is_sent_and_made_once_a_second(tier: Tier, steps: list[float]) -> None:
-    """It says what a new one would; between whole seconds of its age none is made, but for the one that turns stale."""
+def test_a_body_is_current_and_rendered_once_a_second(tier: Tier, steps: list[float]) -> None:
+    """It equals a new one at every moment; between whole seconds of age it is rendered again only as it turns stale."""
     now = NOW
     bodies = PriceBodies(CATALOG, lambda: now)
     asset = Asset("btcusdt", "btc", "usdt", tier, 1)
@@ -245,7 +196,7 @@ def test_a_body_is_true_whenever_it_is_sent_and_made_once_a_second(tier: Tier, s
 
 
 def test_another_price_or_tier_is_another_body_at_once() -> None:
-    """However young the one before."""
+    """However young the body before."""
     bodies = PriceBodies(CATALOG, lambda: NOW)
     first = bodies.of(BTC, price())
     assert bodies.of(BTC, price()) is first
@@ -256,8 +207,8 @@ def test_another_price_or_tier_is_another_body_at_once() -> None:
 
 
 @given(st.lists(st.floats(-4000, 4000), min_size=1, max_size=20))
-def test_a_body_is_true_when_the_clock_steps(steps: list[float]) -> None:
-    """Made before a step, in either direction, it says no longer what is so; one of the future is not to be cached."""
+def test_a_body_is_current_when_the_clock_steps(steps: list[float]) -> None:
+    """It is rendered again after a step in either direction; a price from the future is not to be cached."""
     now = NOW
     bodies = PriceBodies(CATALOG, lambda: now)
     for step in steps:

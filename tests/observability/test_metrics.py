@@ -1,4 +1,4 @@
-"""The metrics' names and labels, which people's dashboards depend on."""
+"""The metrics' names and labels, which existing dashboards query."""
 
 import platform
 import shutil
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import BREAKER_STATES, Metrics
 
-# As the dashboards of the system we replace query them: name -> labels.
+# As the dashboards of the replaced system query them: name -> labels.
 EXPECTED = {
     "price_api_requests_total": {"endpoint", "status"},
     "price_api_request_duration_seconds": {"endpoint"},
@@ -36,7 +36,7 @@ EXPECTED = {
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """Return metrics with one of everything counted."""
+    """Return metrics with one series of each."""
     metrics = Metrics(CollectorRegistry())
     for name, metric in vars(metrics).items():
         labels = getattr(metric, "_labelnames", ())
@@ -46,8 +46,8 @@ def metrics() -> Metrics:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_names_and_labels_people_query(metrics: Metrics, name: str) -> None:
-    """Each is there, with the very labels."""
+def test_the_names_and_labels_of_dashboards(metrics: Metrics, name: str) -> None:
+    """Each exists, with exactly these labels."""
     found = [
         sample
         for family in metrics.registry.collect()
@@ -62,13 +62,13 @@ def test_the_names_and_labels_people_query(metrics: Metrics, name: str) -> None:
     "name", ["price_outbox_refused_total", "price_refresh_errors_total", "price_history_lost_total"]
 )
 def test_losses_begin_at_zero(name: str) -> None:
-    """The series an alert watches is there before the first loss, else its increase would not be seen."""
+    """The series of an alert exists before the first loss; otherwise the alert would not see it."""
     registry = Metrics(CollectorRegistry()).registry
     samples = [one for family in registry.collect() for one in family.samples if one.name == name]
     assert [one.value for one in samples] == [0.0] * (1 if name == "price_history_lost_total" else 3)
 
 
-def test_the_build_is_told() -> None:
+def test_the_build_is_a_metric() -> None:
     """The package's version and Python's, as labels of a 1."""
     registry = Metrics(CollectorRegistry()).registry
     labels = {"version": version("rt-price-aggregator"), "python": platform.python_version()}
@@ -76,14 +76,14 @@ def test_the_build_is_told() -> None:
 
 
 def test_two_services_in_one_process_do_not_share_numbers() -> None:
-    """Everything is on the registry passed in; there is no global one."""
+    """All metrics are on the registry that is passed in; there is no global one."""
     one, other = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
     one.cache_hits.inc()
     assert other.registry.get_sample_value("price_cache_hits_total") == 0
 
 
 def test_the_states_of_a_breaker() -> None:
-    """The numbers of the dashboards."""
+    """The numbers that the dashboards show."""
     assert BREAKER_STATES == {"closed": 0, "open": 1, "half-open": 2}
 
 
@@ -91,8 +91,8 @@ PROMTOOL = shutil.which("promtool") or ""
 
 
 @pytest.mark.skipif(not PROMTOOL, reason="Prometheus is not installed; see the header")
-def test_prometheus_finds_nothing_to_complain_of(metrics: Metrics) -> None:
-    """`promtool check metrics` on the text we serve."""
+def test_promtool_accepts_the_metrics(metrics: Metrics) -> None:
+    """`promtool check metrics` on the text of /metrics."""
     checked = subprocess.run(
         [PROMTOOL, "check", "metrics"], input=metrics.text(), capture_output=True, check=False, timeout=30
     )

@@ -1,4 +1,4 @@
-"""Spans as OpenTelemetry makes them, kept in memory: what they are called, and whose they are."""
+"""Spans as OpenTelemetry makes them, kept in memory: their names, attributes and parents."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,46 +35,46 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Spans:
-    """A tracer, and what it was told."""
+    """A tracer that keeps its finished spans."""
 
     def __init__(self) -> None:
         self._kept = InMemorySpanExporter()
         self.tracer = OpenTelemetry(SimpleSpanProcessor(self._kept), "all")
 
     def named(self, name: str) -> list[ReadableSpan]:
-        """Return the ended spans of that name."""
+        """Return the finished spans of that name."""
         return [span for span in self._kept.get_finished_spans() if span.name == name]
 
     def one(self, name: str) -> ReadableSpan:
-        """Return the only one of that name."""
+        """Return the only span of that name."""
         (found,) = self.named(name)
         return found
 
     def names(self) -> list[str]:
-        """Return all names, in order of ending."""
+        """Return the names of all spans, in the order in which they finished."""
         return [span.name for span in self._kept.get_finished_spans()]
 
 
 @pytest.fixture
 def spans() -> Iterator[Spans]:
-    """Collect in memory."""
+    """Return a tracer that keeps its spans in memory."""
     found = Spans()
     yield found
     asyncio.run(found.tracer.close(5))
 
 
 def attributes(span: ReadableSpan) -> Mapping[str, object]:
-    """Return what is noted of it."""
+    """Return the span's attributes."""
     return span.attributes or {}
 
 
 def is_inside(span: ReadableSpan, outer: ReadableSpan) -> bool:
-    """Tell whether it is directly part of the other."""
+    """Whether `outer` is the span's parent."""
     return span.parent is not None and outer.context is not None and span.parent.span_id == outer.context.span_id
 
 
 async def test_nothing_is_traced_by_default() -> None:
-    """The application is what it was, a span is nothing, and what is raised inside goes on."""
+    """The application is not wrapped, a span does nothing, and exceptions pass through it."""
     app = build([], Metrics(CollectorRegistry()))
     assert traced(app, UNTRACED) is app
     assert UNTRACED.headers() == {}
@@ -90,20 +90,20 @@ async def test_nothing_is_traced_by_default() -> None:
 
 
 async def test_a_request_is_a_span(spans: Spans) -> None:
-    """With its method, path and status, named by what the metrics call it, and not by what the caller has sent."""
+    """With method, path and status; its name has the endpoint label of the metrics, not the path of the request."""
     app = traced(build([], Metrics(CollectorRegistry())), spans.tracer)
     assert (await get(app, "/openapi.json")).status == 200
-    told = spans.one("GET /openapi.json")
-    assert attributes(told) == {
+    span = spans.one("GET /openapi.json")
+    assert attributes(span) == {
         "http.request.method": "GET",
         "url.path": "/openapi.json",
         "http.response.status_code": 200,
     }
-    assert told.status.status_code is StatusCode.UNSET
+    assert span.status.status_code is StatusCode.UNSET
     assert (await get(app, f"/{'x' * 1000}")).status == 404
     missed = spans.one("GET /other")
     assert len(str(attributes(missed)["url.path"])) == 200
-    assert missed.status.status_code is StatusCode.UNSET  # the caller's mistake is none of ours
+    assert missed.status.status_code is StatusCode.UNSET  # a mistake of the caller is no error of the service
 
 
 @pytest.mark.parametrize(
@@ -118,17 +118,17 @@ async def test_a_request_is_a_span(spans: Spans) -> None:
     ],
 )
 async def test_the_caller_s_trace_goes_on(spans: Spans, sent: dict[str, str], known: bool) -> None:  # noqa: FBT001  # a case
-    """W3C's traceparent is taken over; what is none begins a trace of its own."""
+    """A valid W3C traceparent is continued; anything else begins a new trace."""
     app = traced(build([], Metrics(CollectorRegistry())), spans.tracer)
     await get(app, "/openapi.json", {name: value.encode().decode("latin-1") for name, value in sent.items()})
-    told = spans.one("GET /openapi.json")
-    assert told.context is not None
-    assert (f"{told.context.trace_id:032x}" == CALLER[3:35]) == known
-    assert (told.parent is not None) == known
+    span = spans.one("GET /openapi.json")
+    assert span.context is not None
+    assert (f"{span.context.trace_id:032x}" == CALLER[3:35]) == known
+    assert (span.parent is not None) == known
 
 
 async def test_headers_tell_another_process(spans: Spans) -> None:
-    """What is done there for us is part of our trace."""
+    """The span there is a child of the one here."""
     assert spans.tracer.headers() == {}
     with spans.tracer.span("here"):
         headers = spans.tracer.headers()
@@ -138,7 +138,7 @@ async def test_headers_tell_another_process(spans: Spans) -> None:
 
 
 def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange]:
-    """Return one that is traced, its cache in memory."""
+    """Return a refresher that is traced, with its cache in memory, and its only exchange."""
     metrics = Metrics(CollectorRegistry())
     cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus())
     exchange = ScriptedExchange("exchange1")
@@ -160,26 +160,26 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
 
 
 async def test_a_refresh_and_its_stores(spans: Spans) -> None:
-    """One span for it, and one in it for each store, with how many prices it brought."""
+    """One span for the refresh, with its number of prices, and a child for each store."""
     refreshes, _ = refresher(spans, Store())
     with spans.tracer.span("request"):
         assert isinstance(await refreshes.refresh(BTC, "manual"), Price)
-    done = spans.one("refresh")
-    assert is_inside(done, spans.one("request"))
-    assert attributes(done) == {
+    refresh = spans.one("refresh")
+    assert is_inside(refresh, spans.one("request"))
+    assert attributes(refresh) == {
         "aggregator.tier": "hot",
         "aggregator.assets": 1,
         "aggregator.trigger": "manual",
         "aggregator.prices": 1,
     }
     for name in ("history write", "cache write"):
-        assert is_inside(spans.one(name), done)
+        assert is_inside(spans.one(name), refresh)
         assert spans.one(name).status.status_code is StatusCode.UNSET
     await refreshes.close(1)
 
 
 async def test_a_store_that_fails(spans: Spans) -> None:
-    """Its span says so, and why; the refresh itself has not failed, though its price is not published."""
+    """Its span has failed, with the reason; the refresh's span has not, though its price is not published."""
     history = Store()
     history.away = True
     refreshes, _ = refresher(spans, history)
@@ -192,28 +192,28 @@ async def test_a_store_that_fails(spans: Spans) -> None:
 
 
 class Table:
-    """A table that takes all but the last, and finds one price."""
+    """A table that refuses the last price of a batch, and finds one price."""
 
     name, batch = "dynamodb", 25
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Refuse the last."""
+        """Refuse the last price."""
         return list(prices[-1:])
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Know the first."""
+        """Find the first asset's price."""
         return {symbols[0]: price(symbols[0])}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Be away."""
+        """Fail as a table that cannot be reached."""
         raise StoreUnavailable(f"away {symbol} {start} {end} {limit} {newest_first}")
 
     async def close(self) -> None:
-        """Be closed."""
+        """Do nothing."""
 
 
 async def test_reads_and_the_table(spans: Spans) -> None:
-    """Each store that is asked is a span, with what was asked for and found; what it raises, it says."""
+    """A span for each call of a store, with the numbers of assets asked for and prices found; errors are recorded."""
     table = TracedTable(Table(), spans.tracer)
     assert len(await table.put([price(), price("ethusdt")])) == 1
     assert attributes(spans.one("dynamodb write")) == {"aggregator.prices": 2, "aggregator.not_taken": 1}

@@ -1,41 +1,69 @@
-"""A whole answer in one write: what uvicorn's `send` would do after looking at each header by two expressions."""
+"""Writes a whole prepared response to the connection in one call, past uvicorn's `send`.
 
-from collections.abc import Sequence
+`send` checks every header against two regular expressions and writes head and body apart. The fast path needs neither:
+its headers hold nothing that a client has sent, and they are rendered once for all requests of the same second.
+
+The server puts a `DirectWrite` into the scope of each request (`offer_direct_write`); the fast path takes it out
+(`take_direct_write`). These two functions are all that the application knows of uvicorn's internals.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from aggregator.api.fast_path import AT_ONCE
 from aggregator.api.price_bodies import Header
 
+# Takes status, rendered headers (with the blank line that ends them) and body. Returns False if nothing was written.
+DirectWrite = Callable[[int, bytes, bytes], bool]
 
-class Dated:
-    """The headers that uvicorn adds to every answer, as they are sent; made once a second, as it makes them."""
+DIRECT_WRITE = "aggregator.direct_write"  # its key in scope["state"]
+
+
+class DefaultHeaders:
+    """The headers that uvicorn adds to every response, rendered as bytes.
+
+    Uvicorn makes a new list of them once a second, for the date; they are rendered again when the list is another one.
+    """
 
     def __init__(self) -> None:
-        self._made: tuple[object, bytes | None] = (None, None)
+        self._rendered: tuple[object, bytes | None] = (None, None)
 
-    def lines(self, headers: Sequence[Header]) -> bytes | None:
-        """Return them; None once they end the connection."""
-        if headers is not self._made[0]:
-            ends = any(name == b"connection" for name, _ in headers)
-            self._made = (headers, None if ends else lines(headers))
-        return self._made[1]
+    def render(self, headers: Sequence[Header]) -> bytes | None:
+        """Return the header lines; None if there is a `connection` header, which ends the connection."""
+        if headers is not self._rendered[0]:
+            ends_connection = any(name == b"connection" for name, _ in headers)
+            self._rendered = (headers, None if ends_connection else header_lines(headers))
+        return self._rendered[1]
 
 
-def lines(headers: Sequence[Header]) -> bytes:
-    """Return headers as they are sent."""
+def header_lines(headers: Sequence[Header]) -> bytes:
+    """Return headers in the form of HTTP/1.1."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-def offer(cycle: RequestResponseCycle, dated: Dated) -> None:
-    """Let the application answer this request so."""
-    cycle.scope["state"][AT_ONCE] = partial(_answer, cycle, dated)
+def offer_direct_write(cycle: RequestResponseCycle, default_headers: DefaultHeaders) -> None:
+    """Put a DirectWrite for this request into its scope."""
+    cycle.scope["state"][DIRECT_WRITE] = partial(_write, cycle, default_headers)
 
 
-def _answer(cycle: RequestResponseCycle, dated: Dated, status: int, head: bytes, body: bytes) -> bool:
-    """Send it; False where there is more to it: a client that does not read, a last answer. Those go the usual way."""
-    first = dated.lines(cycle.default_headers)
+def take_direct_write(scope: Scope) -> DirectWrite | None:
+    """Remove the DirectWrite from the scope and return it; None when the server offers none.
+
+    It refers to the scope: left inside, the two form a reference cycle, which only the garbage collector frees.
+    """
+    write: DirectWrite | None = scope["state"].pop(DIRECT_WRITE, None) if "state" in scope else None
+    return write
+
+
+def _write(cycle: RequestResponseCycle, default_headers: DefaultHeaders, status: int, head: bytes, body: bytes) -> bool:
+    """Write the response and finish the request as uvicorn's `send` does.
+
+    Returns False, and writes nothing, in the cases that need `send`: the client has not read earlier responses or has
+    left, or this is the connection's last response, or the response has begun already.
+    """
+    first = default_headers.render(cycle.default_headers)
     if first is None or cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive or cycle.response_started:
         return False
     cycle.response_started = cycle.response_complete = True

@@ -1,8 +1,8 @@
-"""HTTP/1.1 by uvicorn and httptools, with an end to what a client may send, leave unread or keep waiting for.
+"""HTTP/1.1 by uvicorn and httptools, with limits on what a client sends, leaves unread or delays.
 
-Uvicorn bounds neither the size of a request's head nor the time it takes, and a single byte stops its keep-alive timer
-for good. Here a connection keeps no timer of its own: `Server` sweeps over all of them once a second, and a request
-that arrives in one piece costs three comparisons.
+Uvicorn limits neither the size of a request's head nor the time it takes, and a single byte stops its keep-alive timer
+until the next response. Connections have no timers of their own here: `Server` calls `sweep` of every connection once a
+second, and a request that arrives in one piece costs three comparisons.
 """
 
 import asyncio
@@ -10,45 +10,45 @@ import asyncio
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from aggregator.api.server.direct_write import lines, offer
-from aggregator.api.server.slow_readers import SlowReader, State
+from aggregator.api.server.direct_write import header_lines, offer_direct_write
+from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.stream_end import StreamEnd, announced
 from aggregator.models import encode
 
-_PIECE = 16 * 1024  # the loop reads up to 256 KB at once: looked at in pieces, so that a bound means what it says
-_MOST_PIPELINED = 1000  # requests of one connection waiting for their turn, at some 3 KB each
-_MOST_IGNORED = 4 * 1024 * 1024  # bytes still read from who has been refused, so that the refusal arrives
-_MOST_HEADERS = 120  # of a request that becomes a WebSocket, each at most so long
-_LONGEST_LINE = 8000
-_LAST_CALL = 1.0  # seconds in which idle clients may still ask once we have been told to stop
+_CHUNK = 16 * 1024  # bytes parsed at a time; the loop reads up to 256 KB, which could exceed a limit by that much
+_MAX_PIPELINED = 1000  # unanswered requests of one connection, at about 3 KB each
+_MAX_DISCARDED = 4 * 1024 * 1024  # bytes read from a refused client, so that its kernel does not drop the refusal
+_MAX_WEBSOCKET_HEADERS = 120  # of the request that opens a WebSocket; websockets accepts 128
+_MAX_WEBSOCKET_LINE = 8000  # bytes of each of these headers and of the URL; websockets accepts 8192
+_LAST_REQUEST_SECONDS = 1.0  # in which idle clients may still send a request after the server was told to stop
 
 
-class _Deaf:
-    """Stands in for the parser of a connection that has been refused."""
+class _DiscardingParser:
+    """Replaces the parser of a connection that was refused."""
 
     def feed_data(self, data: bytes) -> None:
-        """Ignore it."""
+        """Discard the data."""
 
 
-# By name, as super() costs as much as all that is done here for a request that comes in one piece.
+# Called as functions because super() would double the cost of a request that arrives in one piece.
 _parse = HttpToolsProtocol.data_received
-_start = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # there is no other place to learn who is being answered
+_start_asgi_task = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # the only hook that sees each request start
 
 
-class Protocol(SlowReader, HttpToolsProtocol):
-    """One connection."""
+class Protocol(ReadProgress, HttpToolsProtocol):
+    """One HTTP connection."""
 
     server_state: State
-    _unfinished = 0  # bytes of a head or body that has not ended yet, and of which request
-    _unfinished_of: object = None
+    _unfinished = 0  # bytes of the head or body that has begun and not ended
+    _unfinished_of: object = None  # the request they belong to, as its scope
     _refused = False
     _upgraded = False
-    _running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the last one read
-    _awaited: object = None  # what the client owes us, by identity, since when
-    _awaited_since = 0.0
+    _running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the one read last
+    _expected: object = None  # what the client has to send (compared by identity)
+    _expected_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Take the connection, or turn it away where there are too many."""
+        """Accept the connection, or refuse it with 503 if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.server_state.limits.connections:
             self._count("too_many")
@@ -56,7 +56,10 @@ class Protocol(SlowReader, HttpToolsProtocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the requests; uvicorn forgets to tell the one being answered, where others wait behind it."""
+        """Drop the waiting requests and disconnect the running one.
+
+        Uvicorn disconnects only the request read last, which is another one if requests are pipelined.
+        """
         super().connection_lost(exc)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
@@ -64,174 +67,182 @@ class Protocol(SlowReader, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # likewise
         self._running = cycle
-        offer(cycle, self.server_state.dated)
-        _start(self, cycle, app)  # type: ignore[arg-type]  # the same in Starlette's words
+        default_headers = self.server_state.default_header_lines
+        if default_headers is not None:
+            offer_direct_write(cycle, default_headers)
+        _start_asgi_task(self, cycle, app)  # type: ignore[arg-type]  # the same type in Starlette's words
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come; go on from here only where that leaves something unfinished."""
-        if len(data) > _PIECE:
-            self._in_pieces(data)
+        """Parse the data; check the limits only if it leaves a request unfinished."""
+        if len(data) > _CHUNK:
+            self._receive_in_chunks(data)
             return
         before = self.cycle
         _parse(self, data)
         cycle = self.cycle
         if cycle is before or cycle.more_body or cycle.scope is not self.scope:
-            self._look_at_rest(len(data) if cycle is before else 0)
+            self._check_unfinished(len(data) if cycle is before else 0)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over, unless the library that takes it would find its head too large, and say nothing."""
+        """Hand the connection over to the WebSocket protocol, or refuse a head larger than `websockets` accepts.
+
+        That library would end the connection without a response.
+        """
         sizes = [len(name) + len(value) for name, value in self.scope["headers"]]
-        if len(sizes) > _MOST_HEADERS or max([len(self.url), *sizes]) > _LONGEST_LINE:
-            self._refuse("head", 431, f"A WebSocket may begin with {_MOST_HEADERS} headers of {_LONGEST_LINE} bytes")
+        if len(sizes) > _MAX_WEBSOCKET_HEADERS or max([len(self.url), *sizes]) > _MAX_WEBSOCKET_LINE:
+            bounds = f"{_MAX_WEBSOCKET_HEADERS} headers of {_MAX_WEBSOCKET_LINE} bytes"
+            self._refuse("head", 431, f"A WebSocket may begin with {bounds}")
             return
         self._upgraded = True
         super().handle_websocket_upgrade()
 
-    def _in_pieces(self, data: bytes) -> None:
-        for first in range(0, len(data), _PIECE):
-            self.data_received(data[first : first + _PIECE])
+    def _receive_in_chunks(self, data: bytes) -> None:
+        for first in range(0, len(data), _CHUNK):
+            self.data_received(data[first : first + _CHUNK])
             if self.transport.is_closing() or self._upgraded:
-                return  # what a client says before it was let in is lost on uvicorn
-            if len(self.pipeline) > _MOST_PIPELINED:
+                return  # uvicorn drops what a client sends before its WebSocket is accepted
+            if len(self.pipeline) > _MAX_PIPELINED:
                 self._count("pipelined")
                 self.transport.abort()
                 return
 
-    def _look_at_rest(self, size: int) -> None:
-        """Refuse a head or a body that has grown beyond its bound; `size` is how much of it has just come."""
+    def _check_unfinished(self, size: int) -> None:
+        """Refuse a head or body that exceeds its limit; `size` is how many bytes of it have just arrived."""
         if self._upgraded:
             return
         self._unfinished = self._unfinished + size if size and self._unfinished_of is self.scope else size
         self._unfinished_of = self.scope
         if self._refused:
-            if self._unfinished > _MOST_IGNORED:
+            if self._unfinished > _MAX_DISCARDED:
                 self.transport.abort()
         elif self._unfinished > self.server_state.limits.head:
             self._unfinished = 0
-            if self._in_head:
+            if self._is_in_head:
                 self._refuse("head", 431, f"The head is larger than {self.server_state.limits.head} bytes")
             else:
                 self._refuse("body", 413, f"The body is larger than {self.server_state.limits.head} bytes")
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
+        """Refuse data that is not HTTP."""
         self._refuse("malformed", 400, msg.rstrip("."))
 
     def resume_writing(self) -> None:
-        """Note that the client has read nearly all there was."""
+        """Record that the client has read nearly all of the write buffer."""
         self._unsent = 0
         super().resume_writing()
 
     def sweep(self, now: float) -> None:
-        """Cut the connection off if its client has kept it waiting for too long; `now` in seconds of any clock."""
+        """End the connection if its client has kept it waiting for too long; `now` is in seconds of any clock."""
         if self._stream is not None:
-            self._narrow()
-        if self._is_left_unread(now):
-            self._let_go(now)
+            self._shrink_send_buffer()
+        if self._is_stalled(now):
+            self._end_stalled(now)
             return
-        awaited = None if self._answering else self._owed
-        if awaited is not self._awaited:
-            self._awaited, self._awaited_since = awaited, now
-        elif awaited is _Deaf:
-            if now - self._awaited_since >= self.server_state.limits.linger:
+        expected = None if self._is_answering else self._expected_of_client
+        if expected is not self._expected:
+            self._expected, self._expected_since = expected, now
+        elif expected is _DiscardingParser:
+            if now - self._expected_since >= self.server_state.limits.linger:
                 self.transport.abort()
-        elif awaited is not None and now - self._awaited_since >= self.server_state.limits.request:
+        elif expected is not None and now - self._expected_since >= self.server_state.limits.request:
             self._refuse("slow", 408, f"No whole request within {self.server_state.limits.request:g} s")
 
     def shutdown(self) -> None:
-        """End as soon as nothing is owed. Who may be about to ask gets a second for it, and that answer is the last.
+        """End the connection after its current response; an idle one after one more second or one more response.
 
-        Closing sooner would lose the requests of those who ask one after the other, as theirs cross our closing.
+        Closing idle connections at once would lose requests that are on their way, of clients that send one request
+        after the other.
         """
         if self._stream is not None:
-            self.loop.call_later(_LAST_CALL, self.transport.abort)  # where its last words are not read
-        if self._answering or self._refused:
+            self.loop.call_later(_LAST_REQUEST_SECONDS, self.transport.abort)  # if its last words are not read
+        if self._is_answering or self._refused:
             super().shutdown()
         else:
-            self.loop.call_later(_LAST_CALL, super().shutdown)
+            self.loop.call_later(_LAST_REQUEST_SECONDS, super().shutdown)
 
     @property
-    def _answering(self) -> bool:
+    def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def _stream(self) -> StreamEnd | None:
-        """What is being answered, if it is a stream."""
+        """The end of the stream being sent; None if the response is no stream."""
         if self._running is None or self._running.response_complete:
             return None
         return announced(self._running.scope["state"])
 
     @property
-    def _in_head(self) -> bool:
-        """Whether the client is in the middle of a request's head."""
+    def _is_in_head(self) -> bool:
+        """Whether a request's head has begun and not ended."""
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     @property
-    def _owed(self) -> object:
-        """What the client has to send or do, or None while it may be idle, for which uvicorn has a timer."""
+    def _expected_of_client(self) -> object:
+        """What the client has to send: the rest of a request, its first one, or the end of a refused connection.
+
+        None while the client may be idle; for that uvicorn has a timer.
+        """
         if self._refused:
-            return _Deaf
+            return _DiscardingParser
         if self.timeout_keep_alive_task is not None:
             return None
         return self if self.scope is None else self.scope
 
-    def _let_go(self, now: float) -> None:
-        """Cut off who does not read. A stream is ended with a word, for a client that comes round to it yet."""
+    def _end_stalled(self, now: float) -> None:
+        """End a connection whose client does not read; a stream gets its last words first."""
         running, stream = self._running, self._stream
-        if running is None or stream is None:
+        if stream is None or not stream.reason:
             self._count("unread")
         if running is None or stream is None or stream.reason:
             self.transport.abort()
             return
-        self._count("unread")
         stream.reason = "slow"
         self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(stream.words), stream.words))
         self._linger(now)
         _disconnect(running)
-        self.flow.resume_writing()  # the stream may be waiting for it
+        self.flow.resume_writing()  # the stream's task may be waiting for it
 
     def _refuse(self, reason: str, status: int, message: str) -> None:
-        """Say why, unless that would go into another answer, and hang up.
+        """Send a refusal, unless another response is being sent, and end the connection.
 
-        What the client still sends is read and ignored for a moment: closing at once would make its kernel drop the
-        refusal unread.
+        What the client still sends is read and discarded for a moment: if the connection closed at once, the client's
+        kernel would drop the refusal unread.
         """
         if self._refused:
             return
         self._count(reason)
         self._refused = True
-        self.parser = _Deaf()  # type: ignore[assignment]  # all of it that is still called
+        self.parser = _DiscardingParser()  # type: ignore[assignment]  # no other method of it is called any more
         self._unset_keepalive_if_required()
-        if self._answering:
-            self.cycle.keep_alive = False  # that answer is the last
+        if self._is_answering:
+            self.cycle.keep_alive = False  # uvicorn ends the connection after this response
             return
-        if self._in_head or status == 400:  # noqa: PLR2004  # what is no HTTP has no head
+        if self._is_in_head or status == 400:  # noqa: PLR2004  # what is not HTTP has no head
             self.transport.write(self._refusal(status, message))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
             self.transport.close()
 
-    def _refusal(self, status: int, message: str, more: bytes = b"") -> bytes:
-        """Return a whole answer in the form of all refusals."""
+    def _refusal(self, status: int, message: str, more_headers: bytes = b"") -> bytes:
+        """Return a whole response in the form of all refusals."""
         body = encode({"msg": message})
-        dated = lines(self.server_state.default_headers)
         return b"".join(
             [
                 STATUS_LINE[status],
-                dated,
+                header_lines(self.server_state.default_headers),
                 b"content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n",
-                more,
+                more_headers,
                 b"content-length: %d\r\n\r\n" % len(body),
                 body,
             ]
         )
 
     def _count(self, reason: str) -> None:
-        self.server_state.cut.labels(reason).inc()
+        self.server_state.connections_cut.labels(reason).inc()
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:
-    """Let the application know that its client is gone."""
+    """Make the application's `receive` return http.disconnect."""
     cycle.disconnected = True
     cycle.message_event.set()

@@ -1,4 +1,4 @@
-"""Uvicorn, and the socket it listens on."""
+"""The HTTP server: uvicorn with our protocols and limits, and the socket it listens on."""
 
 import asyncio
 import resource
@@ -16,46 +16,58 @@ from aggregator.api.server.websocket_protocol import LARGEST_MESSAGE, PING_SECON
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 
-STOP_SECONDS = 2.0  # for what still runs when the last request has been answered
-_LAST_ACCEPTS = 0.1  # seconds in which connections are still accepted; every answer says that it is the last
-_SWEEP_TICKS = 10  # of a tenth of a second each
+STOP_SECONDS = 2.0  # for tasks that still run after the last response
+_LAST_ACCEPT_SECONDS = 0.1  # in which a stopping server still accepts connections; each gets one response
+_SWEEP_TICKS = 10  # of uvicorn's ticks of 0.1 s
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the port before anything else starts. Raises CannotGoOn when it cannot be had."""
+    """Open the listening socket, before anything else starts. Raises CannotGoOn if the address is not available."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        why = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
-        raise CannotGoOn(why, "choose another --port (0 for any free one) or --host") from error
+        reason = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
+        raise CannotGoOn(reason, "choose another --port (0 for any free one) or --host") from error
     with listener:
         yield listener
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return what to put into a browser."""
+    """Return the URL of the socket, to open in a browser."""
     return "http://{}:{}".format(*listener.getsockname())
 
 
-def limits_of(most: int) -> Limits:
-    """Return the limits for at most so many connections; a quarter of the open files stays for stores and exchanges."""
+def limits_of(max_connections: int) -> Limits:
+    """Return the limits for at most `max_connections`, and at most 3/4 of the files that the process may open.
+
+    The other quarter is for stores and exchanges.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return Limits(connections=most if files == resource.RLIM_INFINITY else min(most, files * 3 // 4))
+    unlimited = files == resource.RLIM_INFINITY
+    return Limits(connections=max_connections if unlimited else min(max_connections, files * 3 // 4))
 
 
 class Server(uvicorn.Server):
-    """Uvicorn with our limits, a stop that fails nobody, and without its signal handling.
+    """Uvicorn with our limits and a stop that loses no request, and without its signal handling.
 
-    That would raise SIGTERM again and end the process before the stores close. Once told to stop, requests in flight
-    have `patience` seconds. Of a connection from one of the `proxies`, the client is who their X-Forwarded-For names.
+    Uvicorn's would raise SIGTERM again and end the process before the stores close. After the stop begins, requests in
+    flight have `patience` seconds. For a connection from one of the `proxies`, the client's address is taken from
+    X-Forwarded-For. With `direct_write`, the application may write whole responses past uvicorn (`direct_write.py`).
     """
 
     server_state: State
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, metrics: Metrics, patience: float, proxies: Sequence[str] = ()
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        metrics: Metrics,
+        patience: float,
+        proxies: Sequence[str] = (),
+        *,
+        direct_write: bool = True,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -65,26 +77,26 @@ class Server(uvicorn.Server):
                 ws_max_size=LARGEST_MESSAGE,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,
-                ws_per_message_deflate=False,  # its memory for each client is more than all else we keep of it
+                ws_per_message_deflate=False,  # it needs more memory than all else of a client
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                headers=[("X-Content-Type-Options", "nosniff")],  # with every answer, those from memory as well
-                proxy_headers=bool(proxies),  # from others, these headers are easily made up
+                headers=[("X-Content-Type-Options", "nosniff")],  # in every response, those of the fast path included
+                proxy_headers=bool(proxies),  # other clients could forge these headers
                 forwarded_allow_ips=list(proxies),
                 timeout_graceful_shutdown=round(patience),
             )
         )
-        self.server_state = State(limits, metrics)
+        self.server_state = State(limits, metrics, direct_write=direct_write)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the command line."""
+        """Do not handle signals: the command line does."""
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what uvicorn does ten times a second, and sweep over the connections once."""
+        """Run uvicorn's tick (every 0.1 s); once a second, sweep all connections."""
         if counter % _SWEEP_TICKS == 0:
             now = asyncio.get_running_loop().time()
             for connection in cast("list[Protocol | WebSocketProtocol]", list(self.server_state.connections)):
@@ -92,32 +104,32 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop so that nobody's request is lost: who is connected is answered, also where we have not yet accepted.
+        """Stop, and answer every client that is connected, also those in the port's queue that were not accepted yet.
 
-        Uvicorn by itself closes the port, and with it whoever waits in its queue, and every connection that has not
-        asked yet, though its request may have arrived.
+        Uvicorn closes the port, which drops the clients in its queue, and every idle connection, whose request may have
+        arrived already.
         """
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        await asyncio.sleep(_LAST_ACCEPTS)
-        waiting = _accept_all(sockets or [])
+        await asyncio.sleep(_LAST_ACCEPT_SECONDS)
+        queued = _accept_all(sockets or [])
         for server in self.servers:
             server.close()
-        for accepted in waiting:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
+        for accepted in queued:
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, accepted)
         await super().shutdown(sockets)
 
-    def _protocol(self) -> Protocol:
+    def _make_protocol(self) -> Protocol:
         return Protocol(self.config, self.server_state, self.lifespan.state)
 
 
 def _accept_all(listeners: Sequence[socket.socket]) -> list[socket.socket]:
-    """Return the connections that wait to be accepted."""
+    """Accept and return all connections in the queues of the listening sockets."""
     accepted = []
     for listener in listeners:
         listener.settimeout(0)
         while True:
             try:
                 accepted.append(listener.accept()[0])
-            except OSError:  # there are no more, or no more can be had
+            except OSError:  # the queue is empty, or the process may open no more files
                 break
     return accepted

@@ -1,4 +1,4 @@
-"""Noticing clients that do not read what they are sent."""
+"""Detects clients that do not read what the server sends; and the limits and the state of a server's connections."""
 
 import asyncio
 import socket
@@ -6,44 +6,44 @@ import socket
 import msgspec
 from uvicorn.server import ServerState
 
-from aggregator.api.server.direct_write import Dated
+from aggregator.api.server.direct_write import DefaultHeaders
 from aggregator.observability.metrics import Metrics
 
-_PROGRESS = 64 * 1024  # bytes that count as reading an answer
-_STREAM_BUFFER = 32 * 1024  # bytes of a stream in the kernel, which makes it 64: what waits there, waits in vain
+_PROGRESS = 64 * 1024  # bytes; a client that reads so many is not slow
+_STREAM_BUFFER = 32 * 1024  # bytes of a stream that the kernel may hold; Linux doubles the number
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one client may take: bytes and seconds."""
+    """What one client may use, in bytes and seconds."""
 
     connections: int = 10_000  # of all clients together
-    head: int = 64 * 1024  # bytes of a request's head, and again of its body with its framing
-    request: float = 10.0  # from connecting to the first byte, and from that to the last
-    unread: float = 20.0  # without reading 64 KB, or the rest, of an answer that waits for it
-    linger: float = 2.0  # from a refusal to the end, for the client to read it
+    head: int = 64 * 1024  # bytes of a request's head; and of its body, with the chunks' framing
+    request: float = 10.0  # seconds from the connection to the first byte, and from the first byte to the last
+    unread: float = 20.0  # seconds in which a client has to read 64 KB, or the rest, of a waiting response
+    linger: float = 2.0  # seconds from a refusal to the end of the connection, for the client to read the refusal
 
 
 class State(ServerState):
-    """What all connections of a server share."""
+    """What all connections of a server share. `default_header_lines` is None if there are no direct writes."""
 
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics, *, direct_write: bool = True) -> None:
         super().__init__()
         self.limits = limits
-        self.cut = metrics.connections_cut
-        self.dated = Dated()
+        self.connections_cut = metrics.connections_cut
+        self.default_header_lines = DefaultHeaders() if direct_write else None
 
 
-class SlowReader:
-    """A connection's part that knows how long bytes have been waiting for the client."""
+class ReadProgress:
+    """Mixin of both protocols: measures how long bytes have waited for the client to read them."""
 
     transport: asyncio.Transport
     server_state: State
-    _unsent = 0  # bytes that wait for the client to read, when they last became fewer, since when
-    _unsent_since = 0.0
-    _is_narrow = False
+    _unsent = 0  # bytes in the transport's write buffer when the client last made progress
+    _unsent_since = 0.0  # when that was, in seconds of the clock that is passed in as `now`
+    _has_small_buffer = False
 
-    def _is_left_unread(self, now: float) -> bool:
-        """Whether an answer has been waiting for the client for too long, also after the connection was closed."""
+    def _is_stalled(self, now: float) -> bool:
+        """Whether a response has waited too long for the client; also after the transport has begun to close."""
         unsent = self.transport.get_write_buffer_size()
         if not unsent or not self._unsent or unsent <= self._unsent - _PROGRESS:
             self._unsent, self._unsent_since = unsent, now
@@ -52,14 +52,17 @@ class SlowReader:
         return now - self._unsent_since >= self.server_state.limits.unread
 
     def _linger(self, now: float) -> None:
-        """Hang up, but leave the client a moment to read what there is."""
+        """Close the transport; the next `_is_stalled` after `limits.linger` seconds without progress is true."""
         limits = self.server_state.limits
         self._unsent_since = now - limits.unread + limits.linger
         self.transport.close()
 
-    def _narrow(self) -> None:
-        """Let the kernel hold little of a stream: what a slow reader gets should be new, and a stopped one be found."""
-        if not self._is_narrow:
-            self._is_narrow = True
-            wire: socket.socket = self.transport.get_extra_info("socket")
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER)
+    def _shrink_send_buffer(self) -> None:
+        """Make the kernel's send buffer small, for streams.
+
+        A slow subscriber then gets recent prices rather than old ones, and one that has stopped is detected sooner.
+        """
+        if not self._has_small_buffer:
+            self._has_small_buffer = True
+            connection: socket.socket = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER)

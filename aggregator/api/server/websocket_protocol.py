@@ -1,4 +1,4 @@
-"""WebSockets by uvicorn and websockets, with an end to what a client may send, leave unread or keep waiting for."""
+"""WebSockets by uvicorn and websockets, with limits on what a client sends, leaves unread or delays."""
 
 import asyncio
 from typing import Any
@@ -7,19 +7,19 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from aggregator.api.server.slow_readers import SlowReader, State
+from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.stream_end import SLOW, announced
 
-PING_SECONDS = 15.0  # between pings, and for the answer to one
+PING_SECONDS = 15.0  # between two pings, and for the answer to one
 LARGEST_MESSAGE = 64 * 1024  # bytes: a thousand of the longest symbols
-_MOST_AHEAD = 1000  # messages, or pieces of one, that have not been looked at
-_MOST_UNSENT = 1024 * 1024  # bytes of answers, to pings as well, that a client has let wait
-_SLOW = 1008
-_FLOOD = 1009
+_MAX_QUEUED = 1000  # messages, or frames of one message, that the application has not received
+_MAX_UNSENT = 1024 * 1024  # bytes, answers to pings included, that the client has not read
+_POLICY_VIOLATION = 1008  # close codes of RFC 6455
+_TOO_BIG = 1009
 
 
-class WebSocketProtocol(SlowReader, WebSocketsSansIOProtocol):
-    """One connection, from the request that became a WebSocket on."""
+class WebSocketProtocol(ReadProgress, WebSocketsSansIOProtocol):
+    """One WebSocket connection, from the request that opens it on."""
 
     server_state: State
 
@@ -32,69 +32,73 @@ class WebSocketProtocol(SlowReader, WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.server_state = server_state
-        self._begun = self.loop.time()
+        self._opened_at = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, but for more than anyone needs to say."""
+        """Receive data; end the connection if the client sends faster than the application receives."""
         super().data_received(data)
-        if self.queue.qsize() > _MOST_AHEAD or len(self.frames) > _MOST_AHEAD:
+        if self.queue.qsize() > _MAX_QUEUED or len(self.frames) > _MAX_QUEUED:
             self._record_reason("flood")
-            self._let_go(_FLOOD, "Too much at once")
-        elif self.transport.get_write_buffer_size() > _MOST_UNSENT:
+            self._close(_TOO_BIG, "Too much at once")
+        elif self.transport.get_write_buffer_size() > _MAX_UNSENT:
             self._count_unread()
             self.transport.abort()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send; who was refused has been answered, which uvicorn would take for a crash."""
+        """Send the message; after a refusal, mark the handshake as complete.
+
+        Uvicorn does not, and would log an error: that the application returned without completing the handshake.
+        """
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
 
     def resume_writing(self) -> None:
-        """Note that the client has read nearly all there was."""
+        """Record that the client has read nearly all of the write buffer."""
         self._unsent = 0
         super().resume_writing()
 
     def sweep(self, now: float) -> None:
-        """Cut the connection off if its client has kept it waiting for too long; `now` by the loop's clock."""
-        self._narrow()
-        if self._is_left_unread(now):
+        """End the connection if its client has kept it waiting for too long; `now` is the event loop's time."""
+        self._shrink_send_buffer()
+        if self._is_stalled(now):
             if self.close_sent or self.transport.is_closing():
-                self.transport.abort()  # it has had its time to read the last word
+                self.transport.abort()  # the client has not read the close frame in time
             else:
                 self._count_unread()
-                self._let_go(_SLOW, SLOW)
+                self._close(_POLICY_VIOLATION, SLOW)
                 self._linger(now)
-        elif not self.handshake_complete and now - self._begun >= self.server_state.limits.request:
+        elif not self.handshake_complete and now - self._opened_at >= self.server_state.limits.request:
             self.transport.abort()
 
     def keepalive_timeout(self) -> None:
-        """End what does not answer a ping."""
+        """End a connection whose client does not answer a ping."""
         self._record_reason("silent")
         super().keepalive_timeout()
 
     def shutdown(self) -> None:
-        """End with a word; where that is not read, without."""
+        """Send a close frame and end the connection, also if the client does not read the frame."""
         self.loop.call_later(self.server_state.limits.linger, self.transport.abort)
         super().shutdown()
 
     def _count_unread(self) -> None:
-        self.server_state.cut.labels("unread").inc()
+        self.server_state.connections_cut.labels("unread").inc()
         self._record_reason("slow")
 
-    def _let_go(self, status: int, why: str) -> None:
-        """Say why, let the application know that its client is gone, and hang up."""
+    def _close(self, code: int, reason: str) -> None:
+        """Send a close frame, disconnect the application, and close the transport."""
         if self.close_sent or self.transport.is_closing():
             return
         self.stop_keepalive()
-        self.conn.fail(status, why)
+        self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = self.disconnected = True
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": status, "reason": why})
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.writable.set()  # the application may be waiting for it
         self.transport.close()
 
     def _record_reason(self, reason: str) -> None:
+        """Set the reason under which the stream counts its end in the metrics."""
         stream = announced(self.scope["state"])
         if stream is not None:
             stream.reason = reason

@@ -1,11 +1,12 @@
 """Every metric's name, meaning and labels, in one place, on a registry that is passed in.
 
-Where several processes serve one port, PROMETHEUS_MULTIPROC_DIR names the folder in which they count together, and
-whichever is asked answers for all; `service/workers.py` sets it. A gauge then shows what was set last by any of
-them, as only one process sets it at all, or each would set the same, unless it says otherwise.
+If several processes serve one port, they share their counts through files in PROMETHEUS_MULTIPROC_DIR, which
+`runtime/workers.py` sets, and a scrape of any of them shows the sums. A gauge then shows the value that any process set
+last, since one process alone sets it or all set the same; a gauge for which that is not so has another
+`multiprocess_mode`.
 
-Labels are bounded: endpoints, tiers, exchanges, stores and reasons come from our own lists, and only hot assets are
-named one by one. The names up to price_dynamodb_* are those of the dashboards people already have.
+Labels have few values: endpoints, tiers, exchanges, stores and reasons come from fixed lists, and of the assets only
+the hot ones have series of their own. Existing dashboards query the names up to price_dynamodb_*: never change them.
 """
 
 import os
@@ -23,12 +24,12 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for it
 
 BREAKER_STATES = {"closed": 0, "open": 1, "half-open": 2}
-# Near memory; the cache that processes share; history; fetched for the reader who asked; or there was none to be had.
+# The local cache; the cache that processes share; history; a refresh for this request; or no price was found.
 FOUND_IN = ("near", "cache", "history", "exchanges", "nowhere")
 
 
 class Metrics:
-    """The service's metrics; `registry`, a new one unless given, gathers them for GET /metrics."""
+    """The service's metrics, on `registry` (a new one unless given)."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
@@ -40,19 +41,19 @@ class Metrics:
         self._refresh()
         self._stores()
         self._processes()
-        self._answers_for = registry
+        self._exposed = registry
         if SHARED_FOLDER in os.environ:
-            self._answers_for = CollectorRegistry()
-            MultiProcessCollector(self._answers_for)  # type: ignore[no-untyped-call]  # it has no types
-            self._answers_for.register(Processes())
+            self._exposed = CollectorRegistry()
+            MultiProcessCollector(self._exposed)  # type: ignore[no-untyped-call]  # it has no types
+            self._exposed.register(Processes())
         else:
             ProcessCollector(registry=registry)
-        self._answers_for.register(Machine())
-        self._answers_for.register(Build())
-        self._begin_at_zero()
+        self._exposed.register(Machine())
+        self._exposed.register(Build())
+        self._create_alerted_series()
 
-    def _begin_at_zero(self) -> None:
-        """Show these from the start: an increase from nothing to the first loss is none that an alert could see."""
+    def _create_alerted_series(self) -> None:
+        """Create series at 0: an alert on an increase does not see the first one if the series appears with it."""
         for kind in ("sse", "websocket"):
             self.stream_subscribers.labels(kind)
         for tier in Tier:
@@ -243,19 +244,19 @@ class Metrics:
         self.dynamodb_retries = self._counter("price_dynamodb_retries_total", "Items that had to be sent again.")
 
     def accesses_of(self, asset: Asset) -> Callable[[float], None]:
-        """Return what counts reads of `asset`."""
+        """Return the function that counts reads of `asset`; its argument is how many."""
         name = asset.symbol if asset.tier is Tier.HOT else "other"
         return self.asset_access.labels(name, asset.tier.value).inc
 
     def before_text(self, flush: Callable[[], None]) -> None:
-        """Call `flush` whenever the metrics are asked for, so that nothing counted is missing."""
+        """Call `flush` before each scrape, for counts that are buffered elsewhere."""
         self._flushes.append(flush)
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         for flush in self._flushes:
             flush()
-        return generate_latest(self._answers_for)
+        return generate_latest(self._exposed)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self.registry)

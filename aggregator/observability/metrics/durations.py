@@ -1,4 +1,8 @@
-"""Observations in plain numbers, for those that are too many to be handed to Prometheus one by one."""
+"""A histogram's observations, summed up in plain numbers and added to Prometheus' histogram in batches.
+
+Uses private parts of prometheus-client, whose histograms have no method to add many observations at once;
+`tests/api/server/test_private_names.py` lists them.
+"""
 
 from bisect import bisect_left
 
@@ -6,22 +10,22 @@ from prometheus_client import Histogram
 
 
 class Durations:
-    """Observations of one histogram, added up before they are handed on; it has no way of its own to take many."""
+    """The buffered observations of one histogram (one that has its labels)."""
 
     def __init__(self, histogram: Histogram) -> None:
-        self._bounds = histogram._upper_bounds  # noqa: SLF001  # as said: it has no way of its own to take many
+        self._bounds = histogram._upper_bounds  # noqa: SLF001  # there is no public way, see above
         self._buckets = histogram._buckets  # noqa: SLF001  # likewise
         self._sum = histogram._sum  # noqa: SLF001  # likewise
         self._counts = [0] * len(self._bounds)
         self._seconds = 0.0
 
     def add(self, seconds: float) -> None:
-        """As `Histogram.observe`, in a tenth of the time."""
+        """Add one observation, in a tenth of the time of `Histogram.observe`; it shows after the next flush."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._seconds += seconds
 
     def flush(self) -> None:
-        """Hand on."""
+        """Add the buffered observations to the histogram and start again from zero."""
         if not any(self._counts):
             return
         for bucket, count in zip(self._buckets, self._counts, strict=True):

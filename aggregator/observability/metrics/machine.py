@@ -1,4 +1,4 @@
-"""What is measured when it is asked for: the machine, the processes of the port, and which version they are."""
+"""Metrics that are measured at each scrape: of the machine, of the port's processes, and of the build."""
 
 import os
 import platform
@@ -13,14 +13,14 @@ from aggregator.observability.version import version
 
 
 class Processes(Collector):
-    """The processes of one port together, under the names that one process has by itself."""
+    """The sums over all processes of one port, under the names of prometheus-client's ProcessCollector."""
 
     def collect(self) -> list[Metric]:
-        """Return their memory, processor time and open files as they are now."""
+        """Return memory, processor time and open files."""
         parent = psutil.Process(os.getppid())
         memory, seconds, files = 0, 0.0, 0
         for process in (parent, *parent.children(recursive=True)):
-            with suppress(psutil.Error):  # it may end while we look
+            with suppress(psutil.Error):  # a process may end meanwhile
                 with process.oneshot():
                     times = process.cpu_times()
                     memory += process.memory_info().rss
@@ -34,13 +34,13 @@ class Processes(Collector):
 
 
 class Machine(Collector):
-    """The machine's load, read when it is asked for. CPU is the share since the last scrape."""
+    """The machine's load. CPU usage is that since the last scrape."""
 
     def __init__(self) -> None:
-        psutil.cpu_percent()  # the first reading only sets the mark the next one measures from
+        psutil.cpu_percent()  # the first call returns 0 and begins the interval that the next one measures
 
     def collect(self) -> list[GaugeMetricFamily]:
-        """Return the four gauges as they are now."""
+        """Return the three gauges."""
         disk = GaugeMetricFamily("price_system_disk_usage_percent", "Used, of the whole disk.", labels=["path"])
         usage = shutil.disk_usage(".")
         disk.add_metric(["."], 100 * usage.used / usage.total)
@@ -52,10 +52,10 @@ class Machine(Collector):
 
 
 class Build(Collector):
-    """Which version this is, as labels of a constant 1."""
+    """The versions of the service and of Python, as labels of a constant 1."""
 
     def collect(self) -> list[GaugeMetricFamily]:
-        """Return the one gauge."""
+        """Return the gauge."""
         build = GaugeMetricFamily("price_build_info", "Always 1.", labels=["version", "python"])
         build.add_metric([version(), platform.python_version()], 1)
         return [build]

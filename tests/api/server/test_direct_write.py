@@ -1,76 +1,70 @@
-"""A whole answer in one write: what goes over the wire is what it would be in ASGI's two messages."""
+"""A response in one write: the bytes on the wire are those of ASGI's two messages, and those without the fast path."""
 
 import asyncio
 import gc
 import re
 import socket
 import time
+from typing import Literal
 
 import pytest
-from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.buffered_metrics import BufferedMetrics
-from aggregator.api.fast_path import AT_ONCE, FastPath
-from aggregator.api.price_bodies import PriceBodies
+from aggregator.api.server.direct_write import DIRECT_WRITE, take_direct_write
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
-from aggregator.live.topics import Bus
-from aggregator.newest import NewestPrices
-from aggregator.observability.metrics import Metrics
-from aggregator.prices.freshness import FreshnessMetrics
-from aggregator.prices.ranking import AccessCounts
-from aggregator.stores.memory import MemoryCache
-from tests.parts.examples import CADENCE, CATALOG, price
+from tests.parts.examples import price
+from tests.parts.price_api import PriceApi
 from tests.parts.serving import serving, until
 from tests.parts.streams import rest
 
-TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
+Way = Literal["direct write", "two messages", "no fast path"]
+each_way = pytest.mark.parametrize("way", ["direct write", "two messages", "no fast path"])
+
 LINE = b"%b /prices/btcusdt HTTP/1.1\r\nHost: x\r\n"
 LAST = b"Connection: close\r\n\r\n"
 
 
-class Api:
-    """One price in memory, served by our server with its own way or without; it counts how often it was taken."""
+class Served:
+    """One price, served by our server; counts direct writes and finished requests."""
 
-    def __init__(self, *, at_once: bool) -> None:
-        metrics = Metrics(CollectorRegistry())
-        self.now = time.time()
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus())
-        bodies = PriceBodies(CATALOG, lambda: self.now)
-        tally = BufferedMetrics(metrics, AccessCounts(metrics, by_symbol=False), FreshnessMetrics(CATALOG, metrics))
-        self._app = FastPath(self._nothing, CATALOG, self.cache, bodies, tally, lambda: self.now)
-        self._at_once = at_once
+    def __init__(self, way: Way, now: float | None = None) -> None:
+        self.api = PriceApi(fast_path=way != "no fast path")
+        self.api.now = time.time() if now is None else now
+        self.server = Server(self, Limits(), self.api.metrics, 2, direct_write=way == "direct write")
         self.counting = True
-        self.server = Server(self, Limits(), metrics, 2)
-        self.taken = 0
+        self.written = self.finished = 0
+
+    async def add_price(self) -> None:
+        """Put the price into the cache."""
+        await self.api.cache.write([price(timestamp=self.api.now - 1)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if not self.counting:
-            await self._app(scope, receive, send)
+        if self.counting:
+            self._count_direct_write(scope)
+        await self.api.app(scope, receive, send)
+        self.finished += 1
+
+    def _count_direct_write(self, scope: Scope) -> None:
+        write = take_direct_write(scope)
+        if write is None:
             return
-        whole = scope["state"].pop(AT_ONCE)
 
-        def counting(status: int, head: bytes, body: bytes) -> bool:
-            done: bool = whole(status, head, body)
-            self.taken += done
-            return done
+        def counted(status: int, head: bytes, body: bytes) -> bool:
+            written: bool = write(status, head, body)
+            self.written += written
+            return written
 
-        if self._at_once:
-            scope["state"][AT_ONCE] = counting
-        await self._app(scope, receive, send)
-
-    async def _nothing(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
-        raise AssertionError("went the long way")
+        scope["state"][DIRECT_WRITE] = counted
 
 
 async def test_a_request_leaves_nothing_to_the_collector() -> None:
-    """No circles: looking for them in thousands of requests stops the process for as long as 500 answers take."""
-    api = Api(at_once=True)
-    await api.cache.write([price(timestamp=api.now - 1)])
-    api.counting = False
-    async with serving(api.server) as port:
+    """No reference cycles: collecting those of thousands of requests stops the process for as long as 500 answers."""
+    served = Served("direct write")
+    await served.add_price()
+    served.counting = False
+    async with serving(served.server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         gc.collect()
         gc.disable()
@@ -82,21 +76,31 @@ async def test_a_request_leaves_nothing_to_the_collector() -> None:
         finally:
             gc.enable()
             writer.close()
+    assert served.api.starlette_requests == 0
 
 
-async def said(raw: bytes, *, at_once: bool) -> tuple[bytes, int]:
-    """Return all that comes back for these bytes, and how many answers went at once."""
-    api = Api(at_once=at_once)
-    api.now = 1_800_000_000.0
-    await api.cache.write([price(timestamp=api.now - 1)])
-    async with serving(api.server) as port:
+async def answers_to(raw: bytes, way: Way) -> tuple[bytes, Served]:
+    """Return all bytes that come back for these, the date left out."""
+    served = Served(way, now=1_800_000_000.0)
+    await served.add_price()
+    async with serving(served.server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(raw)
-        return re.sub(rb"date: [^\r]+", b"date", await rest(reader, writer)), api.taken
+        return re.sub(rb"date: [^\r]+", b"date: x", await rest(reader, writer)), served
+
+
+def headers_in_order(raw: bytes) -> bytes:
+    """Return responses with their headers sorted by name, and without X-Request-ID, which only Starlette's have."""
+    without_ids = re.sub(rb"x-request-id: [^\r]+\r\n", b"", raw)
+    return re.sub(
+        rb"(HTTP/1\.1 [^\r]+\r\n)((?:[^\r]+\r\n)*)\r\n",
+        lambda found: found[1] + b"".join(sorted(found[2].splitlines(keepends=True))) + b"\r\n",
+        without_ids,
+    )
 
 
 @pytest.mark.parametrize(
-    ("raw", "taken"),
+    ("raw", "written"),
     [
         (LINE % b"GET" + b"\r\n" + LINE % b"GET" + LAST, 1),
         (LINE % b"HEAD" + b"\r\n" + LINE % b"GET" + LAST, 1),
@@ -107,28 +111,34 @@ async def said(raw: bytes, *, at_once: bool) -> tuple[bytes, int]:
     ],
     ids=["get", "head", "not modified", "expecting", "pipelined", "1.0"],
 )
-async def test_the_same_bytes(raw: bytes, taken: int) -> None:
-    """Answers that leave the connection open go at once; the last one says so, the usual way."""
-    quick, went = await said(raw, at_once=True)
-    usual, _ = await said(raw, at_once=False)
-    assert quick == usual
-    assert quick.count(b"HTTP/1.1 ") == taken + 1
-    assert went == taken
+async def test_the_same_bytes(raw: bytes, written: int) -> None:
+    """Responses that leave the connection open are written directly; the last one goes through uvicorn's `send`."""
+    direct, served = await answers_to(raw, "direct write")
+    in_two, served_in_two = await answers_to(raw, "two messages")
+    by_starlette, served_by_starlette = await answers_to(raw, "no fast path")
+    assert direct == in_two
+    assert headers_in_order(direct) == headers_in_order(by_starlette)
+    assert direct.count(b"HTTP/1.1 ") == written + 1
+    assert (served.written, served_in_two.written, served_by_starlette.written) == (written, 0, 0)
+    assert served.api.starlette_requests == served_in_two.api.starlette_requests == 0
+    assert served_by_starlette.api.starlette_requests == written + 1
 
 
-async def test_who_does_not_read_gets_everything_later() -> None:
+@each_way
+async def test_a_client_that_does_not_read_gets_everything_later(way: Way) -> None:
     """A full buffer is waited for, and every answer comes whole and in order."""
-    api = Api(at_once=True)
-    await api.cache.write([price(timestamp=api.now - 1)])
+    served = Served(way)
+    await served.add_price()
     asked = 0
 
     def is_full() -> bool:
-        return any(one.flow.write_paused for one in api.server.server_state.connections)  # type: ignore[union-attr]  # ours
+        connections = served.server.server_state.connections
+        return any(one.flow.write_paused for one in connections)  # type: ignore[union-attr]  # ours
 
     def is_answered() -> bool:
-        return is_full() or api.taken == asked
+        return is_full() or served.finished == asked
 
-    async with serving(api.server) as port:
+    async with serving(served.server) as port:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", port))
@@ -139,19 +149,23 @@ async def test_who_does_not_read_gets_everything_later() -> None:
             client.sendall(LINE % b"GET" + LAST)
             answers = await rest(*await asyncio.open_connection(sock=client))
     assert answers.count(b"HTTP/1.1 200 OK\r\n") == answers.count(b'"degraded":true}') == asked + 1
-    assert 0 < api.taken < asked
+    if way == "direct write":
+        assert 0 < served.written < asked
+    else:
+        assert served.written == 0
 
 
-async def test_a_stop_ends_the_connection() -> None:
-    """Once the server is told to stop, the answer says that it is the last."""
-    api = Api(at_once=True)
-    await api.cache.write([price(timestamp=api.now - 1)])
-    async with serving(api.server) as port:
+@each_way
+async def test_a_stop_ends_the_connection(way: Way) -> None:
+    """After the server was told to stop, the answer says that it is the last."""
+    served = Served(way)
+    await served.add_price()
+    async with serving(served.server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        api.server.should_exit = True
-        await until(lambda: (b"connection", b"close") in api.server.server_state.default_headers)
+        served.server.should_exit = True
+        await until(lambda: (b"connection", b"close") in served.server.server_state.default_headers)
         writer.write(LINE % b"GET" + b"\r\n")
         answer = await rest(reader, writer)
     assert b"\r\nconnection: close\r\n" in answer
     assert answer.endswith(b'"degraded":true}')
-    assert api.taken == 0
+    assert served.written == 0

@@ -1,4 +1,4 @@
-"""What one client may take of the server, on real connections of this process."""
+"""The limits of one client, on real connections within this process."""
 
 import asyncio
 import socket
@@ -17,13 +17,13 @@ from tests.parts.streams import rest
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HASTY = Limits(request=0.5, unread=0.5, linger=0.5)
-# For a test with a client that is well: it shares the loop with the server, and a busy machine stops both for a second.
+# For tests whose client behaves well: client and server share a loop, and a busy machine may stop both for a second.
 UNHURRIED = Limits(unread=5.0, linger=0.5)
 BIG = 32 * 1024 * 1024  # more than the kernels' buffers take
 
 
 class Running:
-    """A server, its metrics, and what its application has been asked."""
+    """A server and its application, with the paths that were requested and answered."""
 
     def __init__(self, limits: Limits) -> None:
         self.metrics = Metrics(CollectorRegistry())
@@ -34,7 +34,7 @@ class Running:
         self.port = 0
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Answer."""
+        """Answer one request, according to its path."""
         path = scope["path"]
         self.asked.append(path)
         if path == "/wait":
@@ -51,7 +51,7 @@ class Running:
         self.answered.append(path)
 
     def cut(self, reason: str) -> float:
-        """Return how many connections were cut for that."""
+        """Return how many connections were ended for this reason."""
         return self.metrics.registry.get_sample_value("price_api_connections_cut_total", {"reason": reason}) or 0.0
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -75,7 +75,7 @@ async def running(limits: Limits) -> AsyncIterator[Running]:
 
 @pytest.mark.parametrize("size", [60_000, 65_000])
 async def test_a_large_head_that_is_allowed(size: int) -> None:
-    """Up to the bound it is answered, however it is cut into packets, and so is the next."""
+    """Up to the limit it is answered, however it is split into packets, and so is the next request."""
     async with running(UNHURRIED) as server:
         reader, writer = await server.connect()
         for _ in range(3):
@@ -87,20 +87,20 @@ async def test_a_large_head_that_is_allowed(size: int) -> None:
 @pytest.mark.parametrize("size", [90_000, 1_000_000, 20_000_000])
 @pytest.mark.parametrize("form", [b"X: %b", b"/%b", b"X: x\r\n%b"])
 async def test_a_head_that_is_too_large(size: int, form: bytes) -> None:
-    """431 in the form of all refusals, one header, many headers or an address; the application never hears of it."""
+    """431 in the form of all refusals, for one header, many headers or a URL; the application is not called."""
     filler = b"a: b\r\n" * (size // 6) if b"\n" in form else b"x" * size
     raw = (b"GET " if form.startswith(b"/") else b"GET / HTTP/1.1\r\n") + form % filler
     async with running(HASTY) as server:
         answer = await server.say(raw)
-        if size < 4_000_000:  # beyond, it is cut off without its having to read anything
+        if size < 4_000_000:  # beyond, the connection is aborted, and the refusal may be lost
             assert answer.startswith(b"HTTP/1.1 431 ")
             assert answer.endswith(b'{"msg":"The head is larger than 65536 bytes"}')
         assert not server.asked
         assert server.cut("head") == 1
 
 
-async def test_a_head_that_does_not_come_to_its_end() -> None:
-    """408 at the deadline, however steadily it trickles; after whole requests too."""
+async def test_a_head_that_does_not_end() -> None:
+    """408 at the deadline, though bytes keep arriving; after whole requests too."""
     async with running(HASTY) as server:
         reader, writer = await server.connect()
         writer.write(GET)
@@ -120,15 +120,15 @@ async def test_a_head_that_does_not_come_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", GET + b"\r\n"])
-async def test_who_says_nothing_is_cut_off_without_a_word(raw: bytes) -> None:
-    """From connecting on, and also behind a blank line, which stops uvicorn's own timer for good."""
+async def test_a_silent_client_is_disconnected_without_a_response(raw: bytes) -> None:
+    """After connecting, and also after a blank line, which stops uvicorn's own timer."""
     async with running(HASTY) as server:
         answer = await server.say(raw)
         assert answer.count(b"HTTP/1.1 ") == bool(raw)
 
 
 async def test_a_slow_answer_is_no_slow_request() -> None:
-    """A request that came whole is waited for as long as it takes."""
+    """The deadline is for requests; the response to a whole request may take longer."""
     async with running(HASTY) as server:
         reader, writer = await server.connect()
         writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -144,7 +144,7 @@ async def test_a_slow_answer_is_no_slow_request() -> None:
 @pytest.mark.parametrize("path", [b"/", b"/wait"])
 @pytest.mark.parametrize("part", [b"400\r\n" + b"x" * 1024 + b"\r\n", b"1;" + b"x" * 1024 + b"\r\nx\r\n"])
 async def test_an_endless_body(path: bytes, part: bytes) -> None:
-    """Chunks, or chunks' extensions, go on for ever: one answer, and the connection ends."""
+    """Chunks, or chunk extensions, without an end: at most one answer, and the connection ends."""
     async with running(HASTY) as server:
         reader, writer = await server.connect()
         writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
@@ -165,8 +165,8 @@ async def test_an_endless_body(path: bytes, part: bytes) -> None:
         assert server.asked == [path.decode()]
 
 
-async def test_bodies_in_packets_of_their_own_do_not_add_up() -> None:
-    """Many requests, each body a moment after its head, on one connection."""
+async def test_bodies_of_many_requests_do_not_add_up() -> None:
+    """Many requests on one connection, each body a moment after its head."""
     async with running(HASTY) as server:
         reader, writer = await server.connect()
         for _ in range(30):
@@ -177,8 +177,8 @@ async def test_bodies_in_packets_of_their_own_do_not_add_up() -> None:
         assert server.cut("body") == 0
 
 
-async def test_who_does_not_read_is_cut_off() -> None:
-    """The application is not held up for ever, and nothing is kept; who reads gets all of it."""
+async def test_a_client_that_does_not_read_is_disconnected() -> None:
+    """Its application task ends and nothing is kept; a client that reads gets the whole response."""
     async with running(UNHURRIED) as server:
         with socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -193,7 +193,7 @@ async def test_who_does_not_read_is_cut_off() -> None:
 
 
 async def test_thousands_of_requests_at_once_on_one_connection() -> None:
-    """A few hundred are answered one by one; many thousands are not kept waiting in memory."""
+    """900 are answered one by one; 100,000 are not queued in memory, the connection is aborted."""
     async with running(UNHURRIED) as server:
         reader, writer = await server.connect()
         writer.write(GET * 900)
@@ -204,14 +204,14 @@ async def test_thousands_of_requests_at_once_on_one_connection() -> None:
         assert server.cut("pipelined") == 1
 
 
-async def test_a_connection_cut_off_with_requests_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    """The one being answered goes nowhere, those behind it are not begun, and the log has nothing to say."""
+async def test_a_connection_aborted_with_requests_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """The response under way is dropped, the requests behind it are not started, and no error is logged."""
     async with running(HASTY) as server:
         _, writer = await server.connect()
         writer.write(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n" + GET * 3)
         await until(lambda: server.asked == ["/wait"])
         (connection,) = server.server.server_state.connections
-        connection.transport.abort()  # as for who does not read; who has left is not noticed while reading is paused
+        connection.transport.abort()  # while reading is paused, a client that leaves is not noticed
         await until(lambda: not server.server.server_state.connections)
         server.go.set()
         await until(lambda: not server.server.server_state.tasks)
@@ -220,8 +220,8 @@ async def test_a_connection_cut_off_with_requests_waiting(caplog: pytest.LogCapt
         assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_too_many_connections_are_turned_away() -> None:
-    """503 with Retry-After; when one leaves there is room again."""
+async def test_too_many_connections_are_refused() -> None:
+    """503 with Retry-After; after one has left, another is accepted."""
     async with running(Limits(connections=2)) as server:
         first, second = await server.connect(), await server.connect()
         await until(lambda: len(server.server.server_state.connections) == 2)
@@ -237,8 +237,8 @@ async def test_too_many_connections_are_turned_away() -> None:
             writer.close()
 
 
-async def test_a_stop_answers_who_is_connected() -> None:
-    """Under way, just connected, and still in the port's queue: each gets its answer; who is idle is let go."""
+async def test_a_stop_answers_the_connected_clients() -> None:
+    """Those under way, just connected, or in the port's queue get their answers; an idle one is disconnected."""
     one = Running(Limits())
     with listening("127.0.0.1", 0) as listener:
         one.port = listener.getsockname()[1]
