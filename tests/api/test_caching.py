@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 from aggregator.api.app import build
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.fast_path import FastPath
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import Body, PriceBodies, matches
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.sources import SourcesRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price, Tier, encode, price_body
@@ -59,7 +60,11 @@ class Api:
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
         recheck = Recheck(NoRefresh(), 50)
-        routes = PriceRoutes(catalog, lookup, throttle, bodies, Keys(()), recheck).routes()
+        routes = [
+            *PriceRoutes(catalog, lookup, bodies).routes(),
+            *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
+            *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
+        ]
         self.long_way = build(routes, metrics)
         self.asked_the_long_way = 0
         self.tally = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))

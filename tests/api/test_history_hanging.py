@@ -5,13 +5,16 @@ import http.client
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
+from aggregator.api.candles import CandlesRoute
 from aggregator.api.history import HistoryRoutes
+from aggregator.api.route import Route
 from aggregator.api.server.server import STOP_SECONDS, Server, address_of, listening
 from aggregator.api.server.slow_readers import Limits
 from aggregator.errors import StoreUnavailable
@@ -45,15 +48,17 @@ class Failing:
         return [price(symbol, NOW + number) for number in range(first, min(ROWS, first + limit)) if NOW + number <= end]
 
 
-def routes(history: Failing, seconds: float = 0.1) -> HistoryRoutes:
+def routes(history: Failing, seconds: float = 0.1) -> list[Route]:
     """Return the routes over it, which wait so long for it."""
-    return HistoryRoutes(CATALOG, history, lambda: NOW, seconds)  # type: ignore[arg-type]  # no more of a history is asked for
+    reader: Any = history  # no more of a history is asked for
+    stored = HistoryRoutes(CATALOG, reader, lambda: NOW, seconds).routes()
+    return stored + CandlesRoute(CATALOG, reader, lambda: NOW, seconds).routes()
 
 
 @pytest.mark.parametrize("target", ["/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"])
 async def test_a_history_that_hangs_is_503(target: str) -> None:
     """As one that is away, with Retry-After."""
-    app = build(routes(Failing(0, "hanging")).routes(), Metrics(CollectorRegistry()))
+    app = build(routes(Failing(0, "hanging")), Metrics(CollectorRegistry()))
     async with asyncio.timeout(5):
         answer = await get(app, target)
     assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})
@@ -72,7 +77,7 @@ async def test_the_bound_is_shorter_than_the_time_left_to_requests_at_the_end() 
 async def served(history: Failing) -> AsyncIterator[tuple[str, int]]:
     """Serve the routes as the service does; yield host and port."""
     metrics = Metrics(CollectorRegistry())
-    server = Server(build(routes(history).routes(), metrics), Limits(), metrics, STOP_SECONDS)
+    server = Server(build(routes(history), metrics), Limits(), metrics, STOP_SECONDS)
     with listening("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         where = urlsplit(address_of(listener))

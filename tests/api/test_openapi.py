@@ -1,8 +1,8 @@
-"""The document of /openapi.json and what the service does say the same."""
+"""GET /openapi.json describes every route, and the responses of the service match it."""
 
 import json
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -10,29 +10,17 @@ import schemathesis
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.browser_headers import BrowserRoutes
-from aggregator.api.history import HistoryRoutes
-from aggregator.api.openapi.document import OPERATIONS, PATH, calls, document
-from aggregator.api.ops import OpsRoutes
-from aggregator.api.prices import PriceRoutes
-from aggregator.api.socket import SocketRoute
-from aggregator.api.stream import StreamRoute
+from aggregator.api.openapi import PATH, OpenApiRoute, document
 from aggregator.models import encode
 from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
-from tests.parts.examples import CATALOG
 from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
+from tests.parts.routes import OPS, every_route
 from tests.parts.service import Answer, Service, call
 
 Json = dict[str, Any]
-NONE = cast("Any", None)  # a part that no route asks while routes are only listed
 
-HISTORY = HistoryRoutes(CATALOG, NONE).routes()
-OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE, NONE).routes()
-STREAMS = [*StreamRoute(CATALOG, NONE, NONE).routes(), *SocketRoute(CATALOG, NONE, NONE).routes()]
-PAGES = BrowserRoutes().routes()
-PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE).routes()
 ITSELF = f"GET {PATH}"
 
 
@@ -46,7 +34,7 @@ async def shown(*routes: Any) -> Json:
 @pytest.fixture(scope="module")
 def told() -> Json:
     """Return the document of the whole API."""
-    found: Json = json.loads(encode(document([*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES])))
+    found: Json = json.loads(encode(document([*OpenApiRoute(every_route()).routes(), *every_route()])))
     return found
 
 
@@ -61,10 +49,9 @@ def operations(told: Json) -> dict[str, Json]:
 
 async def test_every_route_is_told_and_nothing_else() -> None:
     """With its methods, by a process of any role; nothing is said of routes there are not."""
-    every = [*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES]
-    assert set(operations(await shown(*every))) == {ITSELF, *calls(every)}
-    assert set(operations(await shown(*OPS))) == {ITSELF, *calls(OPS)}
-    assert set(OPERATIONS) == {ITSELF, *calls(every)}
+    every = every_route()
+    assert set(operations(await shown(*every))) == {ITSELF, *(str(one) for one in every if one.method != "WEBSOCKET")}
+    assert set(operations(await shown(*OPS))) == {ITSELF, *map(str, OPS)}
 
 
 async def test_it_is_kept_and_asked_for_again_cheaply() -> None:

@@ -8,13 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from aggregator.api.app import build
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
-from aggregator.api.throttle import Recheck, Throttle, TokenBucket, TooSoon
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
@@ -22,6 +21,7 @@ from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
 from tests.parts import asgi
 from tests.parts.examples import BTC, CATALOG, NOW, price
+from tests.parts.routes import route_to
 from tests.parts.scripted import Store
 from tests.parts.service import Answer
 
@@ -56,8 +56,10 @@ class Refreshing:
         accesses = AccessCounts(self.metrics, by_symbol=False)
         lookup = Lookup(CATALOG, Store(), Store(), self.refreshes, self.metrics, accesses, lambda: NOW)
         bodies = PriceBodies(CATALOG, lambda: NOW)
-        recheck = Recheck(self.refreshes, rate)
-        routes = PriceRoutes(CATALOG, lookup, self.throttle, bodies, Keys(()), recheck).routes()
+        routes = [
+            *PriceRoutes(CATALOG, lookup, bodies).routes(),
+            *RefreshRoute(CATALOG, lookup, self.throttle, bodies).routes(),
+        ]
         self.app = build(routes, self.metrics, 2000)
 
     async def post(self, symbol: str = "btcusdt") -> Answer:
@@ -175,10 +177,10 @@ class Busy:
         self.go = asyncio.Event()
         self.metrics = Metrics(CollectorRegistry())
         routes = [
-            Route("/assets", self._wait),
-            Route("/prices", self._stream),
-            Route("/prices/{asset}", self._crash),
-            *(Route(path, self._at_once) for path in ("/health", "/ready", "/metrics")),
+            route_to("/assets", self._wait),
+            route_to("/prices", self._stream),
+            route_to("/prices/{asset}", self._crash),
+            *(route_to(path, self._at_once, is_probe=True) for path in ("/health", "/ready", "/metrics")),
         ]
         self.app = build(routes, self.metrics, 3)
 

@@ -9,13 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from structlog.contextvars import get_contextvars
 
 from aggregator.api.app import build
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from aggregator.observability.metrics import Metrics
+from tests.parts.routes import route_to
 from tests.parts.serving import serving
 from tests.parts.streams import rest
 
@@ -51,7 +51,7 @@ async def crash(_: Request) -> Response:
 async def test_a_crash_is_one_line_with_the_request_s_id(kept: Kept) -> None:
     """The caller gets it too, with a 500 that says nothing of our insides."""
     metrics = Metrics(CollectorRegistry())
-    server = Server(build([Route("/assets", crash)], metrics), Limits(), metrics, 1)
+    server = Server(build([route_to("/assets", crash)], metrics), Limits(), metrics, 1)
     async with serving(server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASKED.encode())

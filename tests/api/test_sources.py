@@ -8,9 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.sources import SourcesRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
 from aggregator.observability.metrics import Metrics
@@ -67,7 +68,12 @@ class Api:
             CATALOG, self.cache, Store(), self.refreshes, metrics, AccessCounts(metrics, by_symbol=False), later, later
         )
         throttle, recheck = Throttle(self.refreshes, 1, rate), Recheck(self.refreshes, rate, later)
-        routes = PriceRoutes(CATALOG, lookup, throttle, PriceBodies(CATALOG, later), Keys(()), recheck).routes()
+        bodies = PriceBodies(CATALOG, later)
+        routes = [
+            *PriceRoutes(CATALOG, lookup, bodies).routes(),
+            *SourcesRoute(CATALOG, lookup, bodies, recheck).routes(),
+            *RefreshRoute(CATALOG, lookup, throttle, bodies).routes(),
+        ]
         self.app = build(routes, metrics)
 
     async def sources(self, symbol: str = "btcusdt") -> Answer:

@@ -76,7 +76,7 @@ def is_inside(span: ReadableSpan, outer: ReadableSpan) -> bool:
 async def test_nothing_is_traced_by_default() -> None:
     """The application is what it was, a span is nothing, and what is raised inside goes on."""
     app = build([], Metrics(CollectorRegistry()))
-    assert traced(app, UNTRACED) is app
+    assert traced(app, UNTRACED, str) is app
     assert UNTRACED.headers() == {}
 
     def fail() -> None:
@@ -91,7 +91,8 @@ async def test_nothing_is_traced_by_default() -> None:
 
 async def test_a_request_is_a_span(spans: Spans) -> None:
     """With its method, path and status, named by what the metrics call it, and not by what the caller has sent."""
-    app = traced(build([], Metrics(CollectorRegistry())), spans.tracer)
+    built = build([], Metrics(CollectorRegistry()))
+    app = traced(built, spans.tracer, built.label_of)
     assert (await get(app, "/openapi.json")).status == 200
     told = spans.one("GET /openapi.json")
     assert attributes(told) == {
@@ -119,7 +120,8 @@ async def test_a_request_is_a_span(spans: Spans) -> None:
 )
 async def test_the_caller_s_trace_goes_on(spans: Spans, sent: dict[str, str], known: bool) -> None:  # noqa: FBT001  # a case
     """W3C's traceparent is taken over; what is none begins a trace of its own."""
-    app = traced(build([], Metrics(CollectorRegistry())), spans.tracer)
+    built = build([], Metrics(CollectorRegistry()))
+    app = traced(built, spans.tracer, built.label_of)
     await get(app, "/openapi.json", {name: value.encode().decode("latin-1") for name, value in sent.items()})
     told = spans.one("GET /openapi.json")
     assert told.context is not None
