@@ -1,7 +1,7 @@
 """The ASGI application: routes behind middleware that bounds, counts and refuses requests."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from starlette.applications import Starlette
@@ -31,9 +31,9 @@ class Application:
         self._app = app
         self.label_of = label_of
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one request. Not a coroutine of its own: that would cost each request some time."""
-        return self._app(scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._app(scope, receive, send)
 
 
 def build(

@@ -1,4 +1,4 @@
-"""Routes for tests: every route of the service without the parts of its handler, and routes of a test's own handlers."""
+"""Routes for tests: every route of the service, without what its handler needs, and routes to a test's handlers."""
 
 import re
 from collections.abc import Awaitable, Callable
