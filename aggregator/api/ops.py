@@ -269,7 +269,7 @@ class OpsRoutes:
         if views is None:
             return {}, [f"exchanges: not known: {problem}"]
         hottest = next(iter(self._freshness.by_tier(self._now())))
-        return exchanges.told(views, self._now(), self._catalog.cadence[hottest].max_age)
+        return exchanges.summary(views, self._now(), self._catalog.cadence[hottest].max_age)
 
 
 async def _in_time(work: Awaitable[T]) -> tuple[T | None, str]:

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import UNKNOWN, LocalStatus, told, trouble
+from aggregator.api.exchanges import UNKNOWN, LocalStatus, problem_of, summary
 from aggregator.api.ops import OpsRoutes
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.venues.mock import Mock
@@ -60,29 +60,29 @@ class Told(ScriptedExchange):
 )
 def test_what_is_wrong_with_an_exchange(state: dict[str, object], told: str) -> None:
     """One thing at a time, the plainest first."""
-    assert trouble(Told(**state), NOW, MAX_AGE) == told
+    assert problem_of(Told(**state), NOW, MAX_AGE) == told
 
 
 def test_several_refreshers_see_one_exchange() -> None:
     """One that has trouble with it is shown, and how many have; else the one it last gave a ticker."""
     idle, busy = Told(idle_seconds=60, newest_ticker=NOW - 61), Told(idle_seconds=2, newest_ticker=NOW - 2.5)
-    shown, reasons = told([[idle], [busy]], NOW, MAX_AGE)
+    shown, reasons = summary([[idle], [busy]], NOW, MAX_AGE)
     assert (shown["exchange1"]["last_ticker_seconds_ago"], reasons) == (2, [])  # type: ignore[index]  # it is JSON
     cut_off = Told(breaker_state="open", idle_seconds=50)
-    shown, reasons = told([[busy], [cut_off], [idle]], NOW, MAX_AGE)
+    shown, reasons = summary([[busy], [cut_off], [idle]], NOW, MAX_AGE)
     assert shown["exchange1"]["breaker"] == "open"  # type: ignore[index]  # it is JSON
     assert reasons == ["exchange1: its breaker is open (at 1 of 3 refreshers)"]
-    assert told([[cut_off], [cut_off]], NOW, MAX_AGE)[1] == ["exchange1: its breaker is open"]
-    assert told([[Told()]], NOW, MAX_AGE)[1] == []
+    assert summary([[cut_off], [cut_off]], NOW, MAX_AGE)[1] == ["exchange1: its breaker is open"]
+    assert summary([[Told()]], NOW, MAX_AGE)[1] == []
     lying = Told(rejection="outlier, 7 of 9 assets")
-    shown, reasons = told([[busy], [lying]], NOW, MAX_AGE)
+    shown, reasons = summary([[busy], [lying]], NOW, MAX_AGE)
     assert shown["exchange1"]["rejected"] == "outlier, 7 of 9 assets"  # type: ignore[index]  # it is JSON
     assert reasons == ["exchange1: its tickers are rejected: outlier, 7 of 9 assets (at 1 of 2 refreshers)"]
 
 
 def test_what_nobody_tells_is_said_to_be_unknown() -> None:
     """No states, and the reason."""
-    assert told([], NOW, MAX_AGE) == ({}, [UNKNOWN])
+    assert summary([], NOW, MAX_AGE) == ({}, [UNKNOWN])
 
 
 class Scene:
