@@ -38,24 +38,25 @@ class UndescribedRoute(ValueError):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One method of one path. Empty fields without a comment are refused by `check`.
+    """One method of one path, with its description and handler.
 
+    `check` requires a label, an operation id, a tag, a summary, a response, and a description of every path parameter.
     `{name:path}` at the end of a path also matches slashes; such a route is tried after all others.
     """
 
     method: Literal["GET", "POST", "WEBSOCKET"]  # a GET answers HEAD too
     path: str
-    label: str = ""  # the label `endpoint` of the request metrics, shared by all paths with the same first segment
+    label: str = ""  # `endpoint` in the request metrics; the same for all paths with the same first segment
     operation_id: str = ""
     tag: str = ""  # of description.TAGS
     summary: str = ""
-    responses: Mapping[int, Response] = {}  # beside those that every route has
-    parameters: Sequence[Parameter] = ()  # may be empty where the path has none
-    description: str = ""  # may be empty
+    responses: Mapping[int, Response] = {}  # by status; openapi.py adds the responses that every route has
+    parameters: Sequence[Parameter] = ()
+    description: str = ""
     access: Access = "read"  # read: needs a key if READ_KEYS is set. write: needs one if API_KEYS is set
     is_compressed: bool = False
-    is_probe: bool = False  # asked by monitoring: has slots of its own and may be called by IP address
-    is_stream: bool = False  # lasts: has limits of its own. The handler of a GET is an ASGI application
+    is_probe: bool = False  # for monitoring: has request slots of its own, and may be called by IP address
+    is_stream: bool = False  # long-lived: has limits of its own. The handler of a GET is an ASGI application
     handler: Callable[..., Any] | None = None
 
     def __call__(self, handler: Handler) -> Handler:

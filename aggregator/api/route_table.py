@@ -1,4 +1,4 @@
-"""What the middleware must know about a request before routing: by its path alone, as any request may be refused."""
+"""Properties of the routes by path, for middleware that counts or refuses requests before routing."""
 
 from collections.abc import Iterable
 

@@ -25,7 +25,7 @@ ITSELF = f"GET {PATH}"
 
 
 async def shown(*routes: Any) -> Json:
-    """Return the document an application of these routes shows."""
+    """Return the document of an application with these routes."""
     answer = await asgi.get(build(routes, Metrics(CollectorRegistry())), PATH)
     found: Json = json.loads(answer.body)
     return found
@@ -47,15 +47,15 @@ def operations(told: Json) -> dict[str, Json]:
     }
 
 
-async def test_every_route_is_told_and_nothing_else() -> None:
-    """With its methods, by a process of any role; nothing is said of routes there are not."""
+async def test_exactly_the_routes_are_documented() -> None:
+    """With its methods, in a process of any role, and no other operation."""
     every = every_route()
     assert set(operations(await shown(*every))) == {ITSELF, *(str(one) for one in every if one.method != "WEBSOCKET")}
     assert set(operations(await shown(*OPS))) == {ITSELF, *map(str, OPS)}
 
 
-async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
-    """It changes with the program only."""
+async def test_the_document_can_be_cached() -> None:
+    """It changes only with the program."""
     app = build(OPS, Metrics(CollectorRegistry()))
     first = await asgi.get(app, PATH)
     assert first.headers["cache-control"] == "max-age=3600"
@@ -63,8 +63,8 @@ async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-def test_it_is_openapi(told: Json) -> None:
-    """By the meta-schemas of OpenAPI 3.1 and of JSON Schema, and every reference leads somewhere."""
+def test_the_document_is_valid(told: Json) -> None:
+    """Valid by the meta-schemas of OpenAPI 3.1 and JSON Schema, and without dangling references."""
     schemathesis.openapi.from_dict(told).validate()
     for schema in told["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
@@ -74,16 +74,16 @@ def test_it_is_openapi(told: Json) -> None:
             assert name in told["components"][kind], part["$ref"]
 
 
-def test_every_part_is_used(told: Json) -> None:
-    """A component that nothing points to is left over from something."""
+def test_every_component_is_used(told: Json) -> None:
+    """A component without references would be left over."""
     pointed = {part["$ref"] for part in parts(told) if "$ref" in part}
     pointed |= {f"#/components/securitySchemes/{name}" for name in ("bearer", "key")}
     there = {f"#/components/{kind}/{name}" for kind, named in told["components"].items() for name in named}
     assert pointed == there
 
 
-def test_every_example_is_one(told: Json) -> None:
-    """Each is what its schema says."""
+def test_every_example_is_valid(told: Json) -> None:
+    """Each example is valid by its schema."""
     seen = 0
     for part in parts(told):
         for example in part.get("examples", {}).values():
@@ -93,7 +93,7 @@ def test_every_example_is_one(told: Json) -> None:
 
 
 def parts(node: Any) -> Iterator[Json]:
-    """Yield every object in the document; examples are not looked into."""
+    """Yield every object in the document except examples."""
     if isinstance(node, dict):
         yield node
         for name, child in node.items():
@@ -120,7 +120,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def strict(service: Service) -> Json:
-    """Return the document as the process shows it, its objects closed to what it does not name."""
+    """Return the served document, with schemas that allow no additional properties."""
     found: Json = json.loads(service.get(PATH).body)
     for part in parts(found["components"]["schemas"]):
         if "properties" in part and part.get("type") == "object":
@@ -176,10 +176,10 @@ def strict(service: Service) -> Json:
         (ITSELF, PATH, 304, {"If-None-Match": "*"}),
     ],
 )
-def test_an_answer_is_as_told(
+def test_a_response_is_as_documented(
     service: Service, strict: Json, operation: str, path: str, status: int, headers: dict[str, str]
 ) -> None:
-    """Status, content type, headers, and of a JSON body no more and no less than is told."""
+    """Status, content type and headers, and no more and no fewer JSON fields than documented."""
     answer = call(operation.split(maxsplit=1)[0], service.url + path, headers)
     assert answer.status == status
     said = resolved(strict, operations(strict)[operation]["responses"][str(status)])
@@ -192,7 +192,7 @@ def test_an_answer_is_as_told(
 
 
 def check_headers(told: Json, said: Json, answer: Answer) -> None:
-    """Check the headers that are told of: those required are there, and each is what it should be."""
+    """Check that required headers are present, and that headers are valid by their schemas."""
     for name, header in said.get("headers", {}).items():
         found = answer.headers.get(name.lower())
         wanted = resolved(told, header)
@@ -202,7 +202,7 @@ def check_headers(told: Json, said: Json, answer: Answer) -> None:
 
 
 def resolved(told: Json, part: Json) -> Json:
-    """Return a component where it is only pointed to."""
+    """Return the component if the part is a reference, else the part."""
     if "$ref" not in part:
         return part
     _, _, kind, name = part["$ref"].split("/")
