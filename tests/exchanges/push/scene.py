@@ -9,7 +9,7 @@ from decimal import Decimal
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from aggregator.api.exchanges import trouble
+from aggregator.api.exchanges import problem_of
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.push.exchange import PushedExchange
 from aggregator.exchanges.push.feed import Feed
@@ -82,7 +82,7 @@ class Scene:
 
     def told(self) -> str:
         """Return what /ready says of it."""
-        return trouble(self.exchange, time.time(), 2 * INTERVAL)
+        return problem_of(self.exchange, time.time(), 2 * INTERVAL)
 
 
 @asynccontextmanager
