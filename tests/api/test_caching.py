@@ -1,4 +1,4 @@
-"""Responses with prices: the fast path and the route give the same, and their caching headers are right."""
+"""Prices as they are sent: the quick way and the long way say the same, and caches on the way are told the truth."""
 
 import gzip
 import json
@@ -38,16 +38,16 @@ ETH = CATALOG.assets["ethusdt"]
 
 
 class NoRefresh:
-    """A refresher without exchanges."""
+    """No exchange has anything."""
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Return no price."""
+        """Give nothing."""
         assert trigger == "force"
         return NoPrice(asset.symbol)
 
 
 class Api:
-    """The application with and without the fast path, at a time that tests set."""
+    """The application with and without the quick way before it, at a time that goes when told."""
 
     def __init__(self, prices: Sequence[Price] = (), symbols: Sequence[str] = ("btcusdt", "ethusdt")) -> None:
         self.now = NOW + 2.25
@@ -75,20 +75,20 @@ class Api:
         await self.long_way(scope, receive, send)
 
     async def get(self, target: str, method: str = "GET", **headers: str) -> Answer:
-        """Send a request after writing the prices to the cache."""
+        """Ask, after the prices have been put into the cache."""
         await self.cache.write(self.prices)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await asgi.get(self.quick_way, target, named, method)
 
     def value(self, name: str, **labels: str) -> float:
-        """Return the value of a time series after a flush of the buffered metrics."""
+        """Return a series' value, all that was counted handed on."""
         self.tally.flush()
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 @pytest.mark.parametrize("later", [0.0, 0.5, 4.9, 7.4, 7.6, 9.0])
-async def test_fast_path_and_route_give_the_same_response(later: float) -> None:
-    """Status, headers and body are equal at every age, except the request id, which the fast path omits."""
+async def test_both_ways_say_the_same(later: float) -> None:
+    """Status, headers and body, at every age; but for the request's id, which names nothing where nothing is logged."""
     api = Api([price()])
     api.now = NOW + later
     quick = await api.get("/prices/btcusdt")
@@ -112,30 +112,30 @@ async def test_fast_path_and_route_give_the_same_response(later: float) -> None:
         ("/prices/", "GET", {}),
     ],
 )
-async def test_unusual_requests_take_the_route(target: str, method: str, headers: dict[str, str]) -> None:
-    """The route has all checks."""
+async def test_what_is_out_of_the_ordinary_goes_the_long_way(target: str, method: str, headers: dict[str, str]) -> None:
+    """Where all the checks are."""
     api = Api([price()])
     await api.get(target, method, **headers)
     assert api.asked_the_long_way == 1
 
 
-async def test_a_price_that_is_too_old_is_not_served() -> None:
-    """Although the cache still has it."""
+async def test_a_price_that_is_gone_is_not_served() -> None:
+    """Though the cache still has it."""
     api = Api([price(timestamp=NOW - 31)])
     assert (await api.get("/prices/btcusdt")).status == 503
 
 
 @pytest.mark.parametrize(("later", "max_age"), [(0.0, 5), (0.1, 4), (4.9, 0), (5.0, 0), (9.0, 0)])
-async def test_max_age(later: float, max_age: int) -> None:
-    """Until the next price is due; a stale price is not cached."""
+async def test_how_long_a_cache_may_keep_it(later: float, max_age: int) -> None:
+    """Until its successor is due; a stale one not at all."""
     api = Api([price()])
     api.now = NOW + later
     assert (await api.get("/prices/btcusdt")).headers["cache-control"] == f"max-age={max_age}"
 
 
 @pytest.mark.parametrize("target", ["/prices/btcusdt", "/prices/btcusdt?", "/prices?assets=btcusdt"])
-async def test_not_modified(target: str) -> None:
-    """304 without a body for every form of the ETag. A new price has another ETag, and so has one that turns stale."""
+async def test_who_has_it_is_told_so(target: str) -> None:
+    """304 without a body, whatever form the tag comes in; a new price, or turning stale, is another tag."""
     api = Api([price()])
     tag = (await api.get(target)).headers["etag"]
     assert tag.startswith('W/"')
@@ -155,13 +155,13 @@ async def test_not_modified(target: str) -> None:
 
 
 @given(st.text(st.characters(codec="latin-1"), max_size=40))
-def test_any_if_none_match_is_parsed(text: str) -> None:
-    """Any list of ETags is parsed."""
+def test_any_header_is_an_answer(text: str) -> None:
+    """A list of tags is read, whatever it is."""
     assert matches(b'W/"x"', text.encode("latin-1")) in (True, False)
 
 
-async def test_head_has_the_headers_of_get() -> None:
-    """The headers are equal; the server omits the body."""
+async def test_head_says_what_get_would() -> None:
+    """The same headers; the server leaves the body out."""
     api = Api([price()])
     head, get = await api.get("/prices/btcusdt", "HEAD"), await api.get("/prices/btcusdt")
     assert (head.status, head.headers) == (get.status, get.headers)
@@ -169,8 +169,8 @@ async def test_head_has_the_headers_of_get() -> None:
     assert api.asked_the_long_way == 0
 
 
-async def test_every_response_is_counted() -> None:
-    """Status, duration, cache hit and asset are counted as the route counts them."""
+async def test_every_answer_is_counted() -> None:
+    """As the long way counts: status, duration, hit, and who was asked for."""
     api = Api([price()])
     tag = (await api.get("/prices/btcusdt")).headers["etag"]
     await api.get("/prices/btcusdt", if_none_match=tag)
@@ -186,8 +186,8 @@ async def test_every_response_is_counted() -> None:
 
 @pytest.mark.parametrize("later", [2.0, 7.4, 7.6])
 @pytest.mark.parametrize("target", ["/prices/btcusdt", "/prices/btcusdt?long", "/prices?assets=btcusdt"])
-async def test_the_age_of_a_price_is_counted(target: str, later: float) -> None:
-    """Its age to a fraction of a second, and whether it was stale, on either path."""
+async def test_how_old_it_is_is_counted(target: str, later: float) -> None:
+    """To the fraction of a second, and whether it said to be stale, whichever way it went."""
     api = Api([price()])
     api.now = NOW + later
     await api.get(target)
@@ -199,8 +199,8 @@ async def test_the_age_of_a_price_is_counted(target: str, later: float) -> None:
 SYMBOLS = [f"asset{number}" for number in range(200)]
 
 
-async def test_lists_are_compressed_on_request() -> None:
-    """A list shrinks to less than a third. A single price is not compressed, nor is it without Accept-Encoding."""
+async def test_lists_are_compressed_for_who_wants_it() -> None:
+    """A list shrinks to less than a third; a single price is never compressed, nor is what nobody wants compressed."""
     api = Api([price(symbol) for symbol in SYMBOLS], SYMBOLS)
     target = "/prices?assets=" + ",".join(SYMBOLS)
     plain = await api.get(target)
@@ -214,8 +214,8 @@ async def test_lists_are_compressed_on_request() -> None:
         assert "content-encoding" not in (await api.get(single, accept_encoding="gzip")).headers
 
 
-async def test_a_list_consists_of_the_bodies_of_single_prices() -> None:
-    """The bodies are equal byte for byte, in the order of the request, with the missing assets beside them."""
+async def test_a_list_is_its_prices_as_each_is_sent_alone() -> None:
+    """Byte for byte, in the order asked for, and the missing ones beside them."""
     api = Api([price("asset1"), price("asset2")], SYMBOLS)
     alone = [json.loads((await api.get(f"/prices/{name}")).body) for name in ("asset2", "asset1")]
     answer = await api.get("/prices?assets=asset2,NOSUCH,asset1,asset3,b@d")
@@ -225,16 +225,16 @@ async def test_a_list_consists_of_the_bodies_of_single_prices() -> None:
     assert answer.headers["cache-control"] == "max-age=0"  # the missing may be there the next moment
 
 
-async def test_other_responses_must_not_be_cached() -> None:
-    """Errors, and responses about one moment."""
+async def test_what_is_no_price_is_kept_by_nobody() -> None:
+    """Errors, and answers about one moment."""
     api = Api()
     for target in ("/prices/btcusdt", "/prices/nosuch", "/prices/btcusdt/sources"):
         assert (await api.get(target)).headers["cache-control"] == "no-store"
 
 
 @given(st.sampled_from(list(Tier)), st.lists(st.floats(0, 3), min_size=1, max_size=60))
-def test_a_body_is_current_and_encoded_once_a_second(tier: Tier, steps: list[float]) -> None:
-    """A body is encoded once per second of its age, and once more when the price turns stale."""
+def test_a_body_is_true_whenever_it_is_sent_and_made_once_a_second(tier: Tier, steps: list[float]) -> None:
+    """It says what a new one would; between whole seconds of its age none is made, but for the one that turns stale."""
     now = NOW
     bodies = PriceBodies(CATALOG, lambda: now)
     asset = Asset("btcusdt", "btc", "usdt", tier, 1)
@@ -249,8 +249,8 @@ def test_a_body_is_current_and_encoded_once_a_second(tier: Tier, steps: list[flo
     assert all(len(ids) <= (2 if second == 7 else 1) for second, ids in made.items())
 
 
-def test_another_price_or_tier_makes_another_body_at_once() -> None:
-    """Even if the old body is still valid."""
+def test_another_price_or_tier_is_another_body_at_once() -> None:
+    """However young the one before."""
     bodies = PriceBodies(CATALOG, lambda: NOW)
     first = bodies.of(BTC, price())
     assert bodies.of(BTC, price()) is first
@@ -261,8 +261,8 @@ def test_another_price_or_tier_makes_another_body_at_once() -> None:
 
 
 @given(st.lists(st.floats(-4000, 4000), min_size=1, max_size=20))
-def test_a_body_is_current_after_a_clock_step(steps: list[float]) -> None:
-    """A body from before a clock step is not used again. A price from the future is not cached."""
+def test_a_body_is_true_when_the_clock_steps(steps: list[float]) -> None:
+    """Made before a step, in either direction, it says no longer what is so; one of the future is not to be cached."""
     now = NOW
     bodies = PriceBodies(CATALOG, lambda: now)
     for step in steps:

@@ -1,4 +1,4 @@
-"""Stored prices: pages, the price at a time, candles. SQLite and DynamoDB give the same responses."""
+"""Questions about the past: pages, the price at a time, candles; the same answers from SQLite and DynamoDB."""
 
 import asyncio
 import csv
@@ -49,11 +49,11 @@ class Parts:
         self._unused = iter(CATALOG.assets)
 
     def fresh_asset(self) -> str:
-        """Return an asset without prices."""
+        """Return an asset nobody has written to yet."""
         return next(self._unused)
 
     async def get(self, target: str, **headers: str) -> Any:
-        """GET with status 200; return the decoded body."""
+        """GET where 200 is expected; return the decoded body."""
         answer = await get(self.app, target, headers)
         assert answer.status == 200, answer.text
         return answer.json
@@ -84,7 +84,7 @@ async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Part
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
-    """Open the routes over outbox and DynamoDB, while prices move from one to the other."""
+    """Open the routes over the outbox and DynamoDB, with prices moving from one to the other all the while."""
     metrics = Metrics(CollectorRegistry())
     table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
     await table.open()
@@ -99,7 +99,7 @@ async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
 def parts(request: pytest.FixtureRequest) -> Parts:
-    """Return one history after the other."""
+    """Each history in turn."""
     found: Parts = request.getfixturevalue(request.param)
     return found
 
@@ -110,12 +110,12 @@ points = st.lists(
 
 
 def stored(asset: str, drawn: Sequence[tuple[int, int]]) -> list[Price]:
-    """Return prices of (milliseconds, hundredths), ordered by time."""
+    """Make prices of (milliseconds, hundredths), in order of time."""
     return [price(asset, NOW + at / 1000, str(Decimal(amount) / 100)) for at, amount in sorted(drawn)]
 
 
 def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
-    """Return (timestamp, price) of rows."""
+    """Return what rows say: (timestamp, price)."""
     return [(float(row["timestamp"]), Decimal(row["price"])) for row in rows]
 
 
@@ -133,7 +133,7 @@ def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
 async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is drawn
     parts: Parts, drawn: list[tuple[int, int]], limit: int, order: str, cut: list[int], interval: str
 ) -> None:
-    """Random prices, random ranges and page sizes: the pages together are the whole range."""
+    """On random prices, over random ranges, across the borders of pages of any size."""
     asset = parts.fresh_asset()
     prices = stored(asset, drawn)
     await parts.history.write(prices)
@@ -158,7 +158,7 @@ async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is d
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
-    """Unix seconds and RFC 3339 are equal, and either can be sent back."""
+    """Unix seconds and RFC 3339; either leads back to it."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, 1696118400.123)])
     (row,) = (await parts.get(f"/prices/{asset}/history"))["prices"]
@@ -178,7 +178,7 @@ async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> None:
-    """A page of exactly a thousand prices up to `end`: the candles are complete, on either history."""
+    """A thousand prices up to `end` itself: the candles are whole, on either history."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, NOW + number) for number in range(1000)])
     body = await parts.get(f"/prices/{asset}/candles?start={NOW!r}&end={NOW + 999!r}")
@@ -187,7 +187,7 @@ async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> None:
-    """Without an end, start cannot be after it."""
+    """No end was given, so none can be before it."""
     asset = sqlite.fresh_asset()
     for route, key in (("history", "prices"), ("candles", "candles")):
         assert (await sqlite.get(f"/prices/{asset}/{route}?start=2100-01-01"))[key] == []
@@ -195,7 +195,7 @@ async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> N
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
-    """Unless start is given."""
+    """Unless start says otherwise."""
     asset = sqlite.fresh_asset()
     await sqlite.history.write([price(asset, NOW - 499 * 60), price(asset, NOW - 502 * 60)])
     assert len((await sqlite.get(f"/prices/{asset}/candles"))["candles"]) == 1
@@ -203,7 +203,7 @@ async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
-    """200 with an empty list for pages and candles; 404 for a time before all prices."""
+    """200 and nothing, from pages and candles; a time before all prices has none, which is 404."""
     asset = parts.fresh_asset()
     assert await parts.get(f"/prices/{asset}/history") == {"asset": asset, "prices": [], "next": None}
     assert await parts.get(f"/prices/{asset}/candles") == {"asset": asset, "interval": "1m", "candles": []}
@@ -218,7 +218,7 @@ def cell(value: object) -> str:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_csv_on_request(parts: Parts) -> None:
+async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
     """The same rows under a header, for pages, a time, and candles."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, NOW + number) for number in range(3)])
@@ -237,7 +237,7 @@ async def test_csv_on_request(parts: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None:
-    """Memory holds one page at a time, and the whole response is right."""
+    """Never more than a page in hand, and the whole answer is right."""
     history = SqliteHistory(tmp_path / "long.db")
     await history.open()
     for start in range(0, 100_000, 5000):
@@ -281,7 +281,7 @@ async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_bad_parameters_are_named(sqlite: Parts, query: str, told: str) -> None:
-    """400 with the parameter and its allowed values."""
+    """400, the parameter, and what is allowed."""
     answer = await get(sqlite.app, f"/prices/a0/{query}")
     assert answer.status == 400
     assert told in answer.json["msg"]
@@ -289,7 +289,7 @@ async def test_bad_parameters_are_named(sqlite: Parts, query: str, told: str) ->
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
-    """A cursor of another asset is refused, and so is one together with start, end or order."""
+    """Another asset's is refused, and so is one together with a range of its own."""
     asset, other = sqlite.fresh_asset(), sqlite.fresh_asset()
     await sqlite.history.write([price(asset, NOW), price(asset, NOW + 1)])
     following = (await sqlite.get(f"/prices/{asset}/history?limit=1"))["next"]
@@ -303,8 +303,8 @@ async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
         assert answer.json["msg"].startswith("cursor")
 
 
-async def test_a_history_that_fails_is_503() -> None:
-    """503 with Retry-After on every route; candles too, because their first page is read before the response begins."""
+async def test_a_history_that_is_away_is_503() -> None:
+    """With Retry-After, on every route; candles too, as their first page is read before the answer begins."""
 
     class Away:
         async def between(self, *_: object, **__: object) -> list[Price]:
