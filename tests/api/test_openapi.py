@@ -21,10 +21,10 @@ from tests.parts.service import Answer, Service, call
 
 Json = dict[str, Any]
 
-ITSELF = f"GET {PATH}"
+OPENAPI = f"GET {PATH}"
 
 
-async def shown(*routes: Any) -> Json:
+async def document_of(*routes: Any) -> Json:
     """Return the document of an application with these routes."""
     answer = await asgi.get(build(routes, Metrics(CollectorRegistry())), PATH)
     found: Json = json.loads(answer.body)
@@ -32,17 +32,17 @@ async def shown(*routes: Any) -> Json:
 
 
 @pytest.fixture(scope="module")
-def told() -> Json:
+def openapi() -> Json:
     """Return the document of the whole API."""
     found: Json = json.loads(encode(document([*OpenApiRoute(every_route()).routes(), *every_route()])))
     return found
 
 
-def operations(told: Json) -> dict[str, Json]:
+def operations(openapi: Json) -> dict[str, Json]:
     """Return the operations of a document by "GET /path"."""
     return {
         f"{method.upper()} {path}": operation
-        for path, methods in told["paths"].items()
+        for path, methods in openapi["paths"].items()
         for method, operation in methods.items()
     }
 
@@ -50,8 +50,9 @@ def operations(told: Json) -> dict[str, Json]:
 async def test_exactly_the_routes_are_documented() -> None:
     """With its methods, in a process of any role, and no other operation."""
     every = every_route()
-    assert set(operations(await shown(*every))) == {ITSELF, *(str(one) for one in every if one.method != "WEBSOCKET")}
-    assert set(operations(await shown(*OPS))) == {ITSELF, *map(str, OPS)}
+    documented = {str(route) for route in every if route.method != "WEBSOCKET"}
+    assert set(operations(await document_of(*every))) == {OPENAPI, *documented}
+    assert set(operations(await document_of(*OPS))) == {OPENAPI, *map(str, OPS)}
 
 
 async def test_the_document_can_be_cached() -> None:
@@ -63,31 +64,31 @@ async def test_the_document_can_be_cached() -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-def test_the_document_is_valid(told: Json) -> None:
+def test_the_document_is_valid(openapi: Json) -> None:
     """Valid by the meta-schemas of OpenAPI 3.1 and JSON Schema, and without dangling references."""
-    schemathesis.openapi.from_dict(told).validate()
-    for schema in told["components"]["schemas"].values():
+    schemathesis.openapi.from_dict(openapi).validate()
+    for schema in openapi["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
-    for part in parts(told):
+    for part in parts(openapi):
         if "$ref" in part:
             _, _, kind, name = part["$ref"].split("/")
-            assert name in told["components"][kind], part["$ref"]
+            assert name in openapi["components"][kind], part["$ref"]
 
 
-def test_every_component_is_used(told: Json) -> None:
+def test_every_component_is_used(openapi: Json) -> None:
     """A component without references would be left over."""
-    pointed = {part["$ref"] for part in parts(told) if "$ref" in part}
+    pointed = {part["$ref"] for part in parts(openapi) if "$ref" in part}
     pointed |= {f"#/components/securitySchemes/{name}" for name in ("bearer", "key")}
-    there = {f"#/components/{kind}/{name}" for kind, named in told["components"].items() for name in named}
+    there = {f"#/components/{kind}/{name}" for kind, named in openapi["components"].items() for name in named}
     assert pointed == there
 
 
-def test_every_example_is_valid(told: Json) -> None:
+def test_every_example_is_valid(openapi: Json) -> None:
     """Each example is valid by its schema."""
     seen = 0
-    for part in parts(told):
+    for part in parts(openapi):
         for example in part.get("examples", {}).values():
-            jsonschema_rs.validate(part["schema"] | {"components": told["components"]}, example["value"])
+            jsonschema_rs.validate(part["schema"] | {"components": openapi["components"]}, example["value"])
             seen += 1
     assert seen > 40
 
@@ -172,8 +173,8 @@ def strict(service: Service) -> Json:
         ("GET /page/{file}", "/page/nosuch.js", 404, {}),
         ("GET /docs", "/docs", 200, {}),
         ("GET /docs/{file}", "/docs/swagger-ui.css", 200, {}),
-        (ITSELF, PATH, 200, {}),
-        (ITSELF, PATH, 304, {"If-None-Match": "*"}),
+        (OPENAPI, PATH, 200, {}),
+        (OPENAPI, PATH, 304, {"If-None-Match": "*"}),
     ],
 )
 def test_a_response_is_as_documented(
@@ -182,29 +183,29 @@ def test_a_response_is_as_documented(
     """Status, content type and headers, and no more and no fewer JSON fields than documented."""
     answer = call(operation.split(maxsplit=1)[0], service.url + path, headers)
     assert answer.status == status
-    said = resolved(strict, operations(strict)[operation]["responses"][str(status)])
+    documented = resolved(strict, operations(strict)[operation]["responses"][str(status)])
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    assert ({kind} & set(said.get("content", {}))) or (not kind and not answer.body)
+    assert ({kind} & set(documented.get("content", {}))) or (not kind and not answer.body)
     if kind == "application/json":
-        schema = said["content"][kind]["schema"] | {"components": strict["components"]}
+        schema = documented["content"][kind]["schema"] | {"components": strict["components"]}
         jsonschema_rs.validate(schema, json.loads(answer.body))
-    check_headers(strict, said, answer)
+    check_headers(strict, documented, answer)
 
 
-def check_headers(told: Json, said: Json, answer: Answer) -> None:
+def check_headers(openapi: Json, documented: Json, answer: Answer) -> None:
     """Check that required headers are present, and that headers are valid by their schemas."""
-    for name, header in said.get("headers", {}).items():
+    for name, header in documented.get("headers", {}).items():
         found = answer.headers.get(name.lower())
-        wanted = resolved(told, header)
+        wanted = resolved(openapi, header)
         assert found is not None or not wanted.get("required"), name
         if found is not None:
             jsonschema_rs.validate(wanted["schema"], found)
 
 
-def resolved(told: Json, part: Json) -> Json:
+def resolved(openapi: Json, part: Json) -> Json:
     """Return the component if the part is a reference, else the part."""
     if "$ref" not in part:
         return part
     _, _, kind, name = part["$ref"].split("/")
-    found: Json = told["components"][kind][name]
+    found: Json = openapi["components"][kind][name]
     return found
