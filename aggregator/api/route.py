@@ -83,8 +83,16 @@ def routes_of(owner: object) -> list[Route]:
 
 
 def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRoute]:
-    """Return the routes for Starlette's router. A route with write access checks the key of each request."""
-    return [_starlette_route(route, keys) for route in sorted(routes, key=lambda route: ":path}" in route.path)]
+    """Return the routes for Starlette's router. A route with write access checks the key of each request.
+
+    A path with `{name:path}` becomes two: `{name}`, and, tried last, `{name:path}`, which alone matches slashes. Only
+    `{name}` matches line breaks.
+    """
+    routes = list(routes)
+    with_slashes = [route for route in routes if ":path}" in route.path]
+    return [_starlette_route(route, route.documented_path, keys) for route in routes] + [
+        _starlette_route(route, route.path, keys) for route in with_slashes
+    ]
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -133,14 +141,14 @@ def _place(route: Route) -> str:
     return f"{getattr(handler, '__module__', '?')}.{name}"
 
 
-def _starlette_route(route: Route, keys: Keys) -> routing.BaseRoute:
+def _starlette_route(route: Route, path: str, keys: Keys) -> routing.BaseRoute:
     handler: Any = route.handler
     if route.method == "WEBSOCKET":
-        return routing.WebSocketRoute(route.path, handler)
+        return routing.WebSocketRoute(path, handler)
     middleware = [Middleware(_WriteKey, keys)] if route.access == "write" else []
     middleware += COMPRESSED if route.is_compressed else []
     endpoint = _Asgi(handler) if route.is_stream else handler
-    return routing.Route(route.path, endpoint, methods=[route.method], middleware=middleware)
+    return routing.Route(path, endpoint, methods=[route.method], middleware=middleware)
 
 
 class _Asgi:

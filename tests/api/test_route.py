@@ -163,8 +163,8 @@ async def test_a_description_is_enough() -> None:
     assert (await asgi.get(app, "/spreads/a/b", method="POST")).body == b"a/b"
     document = (await asgi.get(app, PATH)).json
     assert document["paths"]["/spreads/{asset}"]["post"]["operationId"] == "postSpread"
-    for method, count in (("/spreads", 3), (PATH, 1)):
-        labels = {"endpoint": method, "status": "200"}
+    for label, count in (("/spreads", 3), (PATH, 1)):
+        labels = {"endpoint": label, "status": "200"}
         assert metrics.registry.get_sample_value("price_api_requests_total", labels) == count
 
 
