@@ -1,6 +1,8 @@
-"""The HTTP contract on Starlette: `app` joins the routes, `prices` answers about prices, `ops` about the service.
+"""The HTTP API on Starlette.
 
-`openapi` says all that once more, for machines.
+A module for each route or group of routes (`prices`, `history`, `stream`, `ops` …) has the handlers and their
+descriptions (`route`). `app` builds the application of them, and `openapi` its document. A request passes
+`tracing_middleware`, `fast_path`, `middleware` and `policy` before it reaches a route.
 
-Nothing here knows a store or an exchange: it asks `aggregator.ports`.
+The package knows stores and exchanges only by their interfaces in `aggregator.ports`.
 """

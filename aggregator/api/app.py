@@ -1,56 +1,60 @@
-"""The ASGI application: routes, refusals in one form, bounds on what comes in, and a count of every answer."""
+"""The ASGI application: routes behind middleware that bounds, counts and refuses requests."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from aggregator.api.middleware import STREAMS, Admission, Interrupted, RequestIds
-from aggregator.api.openapi.document import described
+from aggregator.api.middleware import Admission, Interrupted, RequestIds
+from aggregator.api.openapi import OpenApiRoute
 from aggregator.api.policy import Policy
 from aggregator.api.responses import answer
+from aggregator.api.route import Route, check, starlette_routes
+from aggregator.api.route_table import RouteTable
 from aggregator.observability.metrics import Metrics
 
-_MOST_BODY = 64 * 1024  # no route reads a body; this is patience, not need
-_MOST_URL = 48 * 1024  # room for 1000 of the longest symbols
-_MOST_LOGGED = 200
-_ENDPOINTS = (
-    "",
-    "page",
-    "docs",
-    "prices",
-    "refresh",
-    "assets",
-    "health",
-    "ready",
-    "metrics",
-    "openapi.json",
-    "stream",
-    "ws",
-)
+_MOST_BODY = 64 * 1024  # bytes; no route reads a body, but some clients send a small one
+_MOST_URL = 48 * 1024  # bytes; enough for 1000 of the longest symbols
+_MOST_LOGGED = 200  # bytes of a path
+
+
+class Application:
+    """The ASGI application. `label_of` returns the metric label of a path."""
+
+    def __init__(self, app: ASGIApp, label_of: Callable[[str], str]) -> None:
+        self._app = app
+        self.label_of = label_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._app(scope, receive, send)
 
 
 def build(
-    routes: Sequence[BaseRoute], metrics: Metrics, most_in_flight: int = 1000, policy: Policy | None = None
-) -> ASGIApp:
-    """Return the application behind its bounds and counts, with the document of these routes beside them.
+    routes: Sequence[Route], metrics: Metrics, most_in_flight: int = 1000, policy: Policy | None = None
+) -> Application:
+    """Return the application of these routes and of /openapi.json, which documents them.
 
-    A request beyond `most_in_flight` is refused, and what the `policy` does not let in.
+    At most `most_in_flight` requests are served at once; without a `policy` every client is allowed. Raises
+    UndescribedRoute if a route lacks a description, a metric label or a documented response.
     """
+    check(routes)
+    policy = policy or Policy()
+    routes = [*OpenApiRoute(routes).routes(), *routes]
+    table = RouteTable(routes)
     app = Starlette(
-        routes=described(routes),
+        routes=starlette_routes(routes, policy.keys),
         exception_handlers={HTTPException: _refusal, Exception: _crash},  # type: ignore[dict-item]  # narrower errors
     )
     app.router.redirect_slashes = False
-    inside = Interrupted(Admission(Bounded(app), most_in_flight, metrics))
-    return RequestIds(Counted((policy or Policy()).before(inside), metrics))
+    limited = Interrupted(Admission(Bounded(app, table), most_in_flight, metrics, table))
+    return Application(RequestIds(Counted(policy.before(limited, table), metrics, table)), table.label_of)
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:
@@ -58,25 +62,25 @@ async def _refusal(_: Request, error: HTTPException) -> Response:
 
 
 async def _crash(request: Request, _: Exception) -> Response:
-    """Answer what nobody planned; Starlette raises it again, and the server logs it, with what we know of it."""
+    """Answer 500 to an unexpected exception. Starlette raises it again, and the server logs it with this path."""
     bind_contextvars(path=_path(request.scope))
     return answer({"msg": "Internal error"}, 500)
 
 
 class Bounded:
-    """Refuses what is too large before anything reads it: 413 for a body, 414 for an address; and stray WebSockets."""
+    """Refuses bodies (413) and URLs (414) that are too large before they are read, and WebSockets at other paths."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, table: RouteTable) -> None:
         self._app = app
+        self._streams = table.streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        refusal = _too_large(scope) if scope["type"] == "http" else _astray(scope)
+        refusal = _too_large(scope) if scope["type"] == "http" else self._misplaced(scope)
         await (refusal or self._app)(scope, receive, send)
 
-
-def _astray(scope: Scope) -> Response | None:
-    return None if scope["path"] in STREAMS else answer({"msg": "There are WebSockets at /ws only"}, 404)
+    def _misplaced(self, scope: Scope) -> Response | None:
+        return None if scope["path"] in self._streams else answer({"msg": "There are WebSockets at /ws only"}, 404)
 
 
 def _too_large(scope: Scope) -> Response | None:
@@ -89,60 +93,55 @@ def _too_large(scope: Scope) -> Response | None:
 
 
 class Counted:
-    """Counts and times every answer under its true status, by the first part of its path."""
+    """Counts and times every response by its status and by the metric label of its path."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, table: RouteTable) -> None:
         self._app = app
+        self._table = table
         self._requests = metrics.api_requests
         self._log = structlog.get_logger()
-        self._seconds = {name: metrics.api_seconds.labels(f"/{name}") for name in (*_ENDPOINTS, "other")}
+        self._seconds = {label: metrics.api_seconds.labels(label) for label in table.labels}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["path"] in STREAMS or scope["type"] != "http":
-            await self._count_begun(scope, receive, send)
+        if scope["path"] in self._table.streams or scope["type"] != "http":
+            await self._serve_stream(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500  # what a crash becomes
+        status = 500  # the status of a crash, which sends no response through here
 
-        async def noted(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_and_note)
         finally:
             self._count(scope, status, started)
 
-    async def _count_begun(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a stream, counted and timed as it begins: its end says nothing of how fast we are."""
+    async def _serve_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a stream. It is counted and timed when it begins: its end depends on the client."""
         started = time.perf_counter()
 
-        async def noted(message: Message) -> None:
+        async def send_and_count(message: Message) -> None:
             status = 101 if message["type"] == "websocket.accept" else message.get("status")
             if status is not None:
                 self._count(scope, status, started)
             await send(message)
 
-        await self._app(scope, receive, noted)
+        await self._app(scope, receive, send_and_count)
 
     def _count(self, scope: Scope, status: int, started: float) -> None:
-        name, seconds = endpoint_of(scope["path"]), time.perf_counter() - started
-        self._requests.labels(f"/{name}", str(status)).inc()
-        self._seconds[name].observe(seconds)
-        method = scope.get("method", "GET")  # a WebSocket has none, and begins with a GET
+        label, seconds = self._table.label_of(scope["path"]), time.perf_counter() - started
+        self._requests.labels(label, str(status)).inc()
+        self._seconds[label].observe(seconds)
+        method = scope.get("method", "GET")  # the scope of a WebSocket has no method; its handshake is a GET
         self._log.debug("request", method=method, path=_path(scope), status=status, seconds=round(seconds, 6))
 
 
 def _path(scope: Scope) -> str:
-    """Return the path as it came: undecoded, it has no sign that would begin another line in the log."""
+    """Return the path as it was sent: undecoded, it has no character that could begin a new line in the log."""
     path: bytes = scope["raw_path"][:_MOST_LOGGED]
     return path.decode("ascii", "backslashreplace")
-
-
-def endpoint_of(path: str) -> str:
-    """Return the first part of the path if it is one of ours: a label must not be made of what callers send."""
-    first = path[1:].partition("/")[0]
-    return first if first in _ENDPOINTS else "other"

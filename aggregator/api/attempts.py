@@ -1,31 +1,31 @@
-"""A bound on wrong API keys: for each client address, and for all of them together."""
+"""A rate limit for wrong API keys: for each client address, and for all addresses together."""
 
 import time
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
-_PAUSE = 6.0  # seconds that a wrong key costs its address
-_BURST = 10  # wrong keys in a row before the address has to wait
-_PAUSE_OF_ALL = 0.1  # likewise for all addresses together
+_PAUSE = 6.0  # seconds that each wrong key adds to the debt of its address
+_BURST = 10  # wrong keys at once before the address must wait
+_PAUSE_OF_ALL = 0.1  # the same for all addresses together
 _BURST_OF_ALL = 100
-_MOST = 10_000  # addresses that are remembered, at some 200 bytes
+_MOST = 10_000  # addresses in memory, about 200 bytes each
 
 
 class Attempts:
-    """Counts wrong keys as debts of time: each adds a pause, and time pays it off.
+    """Counts wrong keys as debts of time: each wrong key adds a pause, and passing time reduces the debt.
 
-    An address may try 10 wrong keys at once and then one in 6 s. Where all addresses together have tried 100 at once,
-    and more than ten a second from then on, those with a debt have to wait; an address without one may still try, so
-    that a right key is never locked out by the guesses of others. Memory is bounded by forgetting the oldest debts.
+    An address may try 10 wrong keys at once, and then one every 6 s. All addresses together may try 100 at once, and
+    then ten a second; beyond that, every address with a debt must wait. An address without a debt never waits, so the
+    guesses of others cannot lock out a valid key. Memory is bounded: the oldest debts are dropped.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._owed_until: dict[str, float] = {}  # by address, in the order of the last wrong key
+        self._owed_until: dict[str, float] = {}  # by address, ordered by the time of the last wrong key
         self._all_owe_until = 0.0
 
     def wait(self, client: str) -> float:
-        """Return the seconds until this client may try a key; 0 where it may now."""
+        """Return the seconds until this client may try a key; 0 if it may now."""
         if not self._owed_until:
             return 0.0
         now = self._clock()
@@ -42,7 +42,7 @@ class Attempts:
         self._all_owe_until = max(now, self._all_owe_until) + _PAUSE_OF_ALL
 
     def _forget(self, now: float) -> None:
-        """Drop what is paid off from the front, and the oldest where there are too many."""
+        """Drop debts that are paid off, and the oldest if there are too many."""
         while self._owed_until:
             address, until = next(iter(self._owed_until.items()))
             if until > now and len(self._owed_until) < _MOST:
@@ -51,7 +51,7 @@ class Attempts:
 
 
 def _address(client: str) -> str:
-    """Return what stands for one client: an IPv4 address, or the /64 of an IPv6 address, all of which is one's own."""
+    """Return the key of a client: its IPv4 address, or the /64 of its IPv6 address, all of which one client can use."""
     try:
         address = ip_address(client.partition("%")[0])
     except ValueError:

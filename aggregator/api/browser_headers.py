@@ -1,16 +1,18 @@
-"""What people open in a browser: the live page at /, and the document of the API at /docs.
+"""GET / and /docs with their files: the live page, and the API documentation.
 
-Nothing comes from another host, and the browser is told so: it runs and shows what these routes send and nothing else.
+No file comes from another host. The Content-Security-Policy header makes the browser load files of these routes only.
 """
 
 from importlib import metadata
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import Response as HttpResponse
 
+from aggregator.api.description import Parameter, Response, text
 from aggregator.api.files import Files, media_of
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import ETAG, IF_NONE_MATCH, NO_CACHE, POLICY, refusal
 
 _PAGE = Path(__file__).with_name("page")
 LIBRARY = ("swagger-ui-bundle.js", "swagger-ui.css")
@@ -19,7 +21,7 @@ _ONLY_OURS = (
     "frame-ancestors 'none'; "
 )
 _PAGE_POLICY = _ONLY_OURS + "img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
-# The library draws its arrows from data: addresses in its style sheet, and writes HTML that it has made harmless.
+# Swagger UI has images as data: URLs in its style sheet, and writes HTML (sanitised), so no trusted-types here.
 _DOCS_POLICY = _ONLY_OURS + "img-src 'self' data:"
 _HEADERS = {
     "Referrer-Policy": "no-referrer",
@@ -29,12 +31,27 @@ _HEADERS = {
 
 
 def page_files() -> tuple[str, ...]:
-    """Return the names of the files the pages are made of."""
+    """Return the names of the files that the pages load."""
     return tuple(sorted(path.name for path in _PAGE.iterdir() if media_of(path) and path.suffix != ".html"))
 
 
+_FILE_HEADERS = (ETAG, NO_CACHE, POLICY)
+_NOT_MODIFIED = Response("The file that the client has is current. No body", headers=_FILE_HEADERS)
+_NOT_FOUND = refusal("There is no such file", "Not Found")
+
+
+def _file(*media_types: str) -> Response:
+    """Return the description of a response that is a file."""
+    return Response("The file", tuple(text(media_type) for media_type in media_types), _FILE_HEADERS)
+
+
+def _name(names: tuple[str, ...]) -> Parameter:
+    """Return the description of the path parameter that is the name of a file."""
+    return Parameter("file", "path", "The name of the file", {"type": "string", "enum": list(names)}, required=True)
+
+
 class BrowserRoutes:
-    """The routes to the pages and to what they load."""
+    """The routes for the pages and for the files that they load."""
 
     def __init__(self) -> None:
         page = _HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
@@ -46,30 +63,73 @@ class BrowserRoutes:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [
-            Route("/", self.page),
-            Route("/page/{file}", self.page_file),
-            Route("/docs", self.docs),
-            Route("/docs/{file}", self.docs_file),
-        ]
+        return routes_of(self)
 
-    async def page(self, request: Request) -> Response:
-        """GET /: prices as they change."""
+    @Route(
+        "GET",
+        "/",
+        label="/",
+        operation_id="getPage",
+        tag="pages",
+        summary="A page with live prices",
+        parameters=[IF_NONE_MATCH],
+        responses={200: _file("text/html"), 304: _NOT_MODIFIED},
+        access="open",
+    )
+    async def page(self, request: Request) -> HttpResponse:
+        """Return the live page."""
         return await self._page.answer(request, "index.html")
 
-    async def page_file(self, request: Request) -> Response:
-        """GET /page/{file}: what the pages load."""
+    @Route(
+        "GET",
+        "/page/{file}",
+        label="/page",
+        operation_id="getPageFile",
+        tag="pages",
+        summary="A file that the pages load",
+        parameters=[_name(page_files()), IF_NONE_MATCH],
+        responses={
+            200: _file("text/css", "text/javascript", "image/svg+xml"),
+            304: _NOT_MODIFIED,
+            404: _NOT_FOUND,
+        },
+        access="open",
+    )
+    async def page_file(self, request: Request) -> HttpResponse:
+        """Return a style sheet, script or image of the pages."""
         return await self._page_files.answer(request, request.path_params["file"])
 
-    async def docs(self, request: Request) -> Response:
-        """GET /docs: the document of /openapi.json, to be read and tried."""
+    @Route(
+        "GET",
+        "/docs",
+        label="/docs",
+        operation_id="getDocs",
+        tag="pages",
+        summary="A page that shows this document and sends requests",
+        parameters=[IF_NONE_MATCH],
+        responses={200: _file("text/html"), 304: _NOT_MODIFIED},
+        access="open",
+    )
+    async def docs(self, request: Request) -> HttpResponse:
+        """Return the page that shows /openapi.json with Swagger UI."""
         return await self._docs.answer(request, "docs.html")
 
-    async def docs_file(self, request: Request) -> Response:
-        """GET /docs/{file}: Swagger UI, out of the package that brings it."""
+    @Route(
+        "GET",
+        "/docs/{file}",
+        label="/docs",
+        operation_id="getDocsFile",
+        tag="pages",
+        summary="A file of Swagger UI, which shows this document",
+        parameters=[_name(LIBRARY), IF_NONE_MATCH],
+        responses={200: _file("text/css", "text/javascript"), 304: _NOT_MODIFIED, 404: _NOT_FOUND},
+        access="open",
+    )
+    async def docs_file(self, request: Request) -> HttpResponse:
+        """Return a file of Swagger UI."""
         return await self._library.answer(request, request.path_params["file"])
 
 
 def _library() -> Path:
-    """Return the folder of the library; its package is for another framework, so it is not imported."""
+    """Return the folder of Swagger UI. Its package is for Flask, so it is located and not imported."""
     return Path(str(metadata.distribution("flask-swagger-ui").locate_file("flask_swagger_ui/dist")))

@@ -1,6 +1,6 @@
-"""Where a page ends, as text that callers hand back unread.
+"""Pagination cursors: the rest of a range as opaque text.
 
-It opens no door, everything it says could be asked for openly; so a checksum is enough to refuse what was altered.
+A cursor gives no access that query parameters would not give, so a checksum against alteration is enough.
 """
 
 import base64
@@ -9,12 +9,12 @@ import hashlib
 
 import msgspec
 
-_CHECK = 8
-_LONGEST = 512
+_CHECKSUM_BYTES = 8
+_LONGEST = 512  # characters
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """What is left to read of a range: `start` to `end` (unix seconds, both included) of `asset`."""
+    """The part of a range that is still to be read: `start` to `end` (unix seconds, inclusive) of `asset`."""
 
     asset: str
     start: float
@@ -25,20 +25,20 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 def write(cursor: Cursor) -> str:
     """Return the cursor as text for a URL."""
     body = msgspec.json.encode(cursor)
-    return base64.urlsafe_b64encode(_check(body) + body).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
 
 
 def read(text: str) -> Cursor | None:
-    """Return the cursor, or None when it is none of ours."""
+    """Return the cursor, or None if `write` did not make this text."""
     if len(text) > _LONGEST or not text.isascii():
         return None
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        cursor = msgspec.json.decode(raw[_CHECK:], type=Cursor)
+        cursor = msgspec.json.decode(raw[_CHECKSUM_BYTES:], type=Cursor)
     except (binascii.Error, ValueError):
         return None
     return cursor if write(cursor) == text else None
 
 
-def _check(body: bytes) -> bytes:
-    return hashlib.sha256(b"price history cursor" + body).digest()[:_CHECK]
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(b"price history cursor" + body).digest()[:_CHECKSUM_BYTES]

@@ -1,4 +1,4 @@
-"""Files that browsers ask for: read and compressed once, and sent again only to who does not have them yet."""
+"""Static files: read and compressed once, and answered with 304 if the browser already has them."""
 
 import asyncio
 import gzip
@@ -19,11 +19,11 @@ _MEDIA = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_SMALL = 1000  # bytes that are not worth compressing
+_SMALL = 1000  # bytes; compressing fewer gains nothing
 
 
 class _File(msgspec.Struct, frozen=True):
-    """What is sent, plain and compressed."""
+    """The content of a file, plain and compressed."""
 
     media: str
     etag: bytes
@@ -32,7 +32,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """The named files of one folder and no others, whatever is asked for; `headers` go out with each."""
+    """The named files of a folder; every other name is 404. Each response has the given headers."""
 
     def __init__(self, folder: Path, names: Iterable[str], headers: Mapping[str, str]) -> None:
         self._paths = {name: folder / name for name in names}
@@ -40,12 +40,12 @@ class Files:
         self._read: dict[str, _File] = {}
 
     async def answer(self, request: Request, name: str) -> Response:
-        """Send the file, or 304 to who has it; raises the answer 404."""
+        """Return the file, or 304 if the client has it. Raises the response 404."""
         path = self._paths.get(name)
         if path is None:
             raise refuse(404, "Not Found")
         file = self._read.get(name)
-        if file is None:  # in a thread, as a library's script takes a while to compress
+        if file is None:  # in a thread: compressing Swagger UI's script takes long
             file = self._read[name] = await asyncio.to_thread(_read, path)
         headers = self._headers | {"ETag": file.etag.decode()}
         seen = request.headers.get("if-none-match", "").encode()
@@ -57,7 +57,7 @@ class Files:
 
 
 def media_of(path: Path) -> str | None:
-    """Return the media type of a file that browsers may ask for, or None for any other."""
+    """Return the media type of a file, or None if its suffix is not served."""
     return _MEDIA.get(path.suffix)
 
 

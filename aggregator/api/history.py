@@ -1,153 +1,208 @@
-"""What prices were: stored ones in pages, the one at a time, and candles; as JSON or, where asked for, as CSV."""
+"""GET /prices/{asset}/history and /at: stored prices, as JSON or CSV."""
 
-import asyncio
-import csv
-import io
-import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
+from msgspec import Meta, Struct
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import Response as HttpResponse
 
 from aggregator.api import cursor, times
-from aggregator.api import responses as answers
+from aggregator.api.csv_text import Row, csv_response, csv_text, wants_csv
 from aggregator.api.cursor import Cursor
-from aggregator.api.responses import COMPRESSED, NO_STORE, answer, asset_of, refuse
-from aggregator.errors import StoreError, StoreUnavailable
-from aggregator.models import Asset, Price, encode
+from aggregator.api.description import Json, Response, json, query, text
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, HistoryReader, check_range, rest_of
+from aggregator.api.responses import NOT_FOUND, answer, asset_of, choice, refuse, whole
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import (
+    ASSET,
+    BAD_REQUEST,
+    LINK,
+    NO_HISTORY_NOW,
+    NO_STORE,
+    NOT_LISTED,
+    SYMBOL,
+    TIME_EXAMPLES,
+    TIME_FORMATS,
+    TIME_SCHEMA,
+    Count,
+    Seconds,
+    Symbol,
+    Time,
+    refusal,
+)
+from aggregator.models import Asset, Price
 from aggregator.ports import History
-from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.prices.tiers import Catalog
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100
-MOST_CANDLES = 100_000
-USUAL_CANDLES = 500
-_AHEAD = 3600.0  # seconds past now that an open end reaches, as exchange clocks may run ahead of ours
-_STORE_SECONDS = 1.5  # for one answer of the store; shorter than a process told to stop waits for its requests
-_RETRY_AFTER = {"Retry-After": "1"}
-_PRICE_COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at", "degraded")
-_CANDLE_COLUMNS = ("start", "time", "open", "high", "low", "close", "count")
+_COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at", "degraded")
+_ROW: Json = {
+    "asset": SYMBOL,
+    "timestamp": 1795241427.047,
+    "time": "2026-11-21T06:10:27.047Z",
+    "price": 77896.49245,
+    "sources": 3,
+    "spread": 0.0002019346379,
+    "updated_at": 1795241427.123456,
+    "degraded": False,
+}
+_ROW_AS_CSV = text("text/csv", csv_text(_COLUMNS, [_ROW]))
+_CURSOR = "AAECAwQFBgdbImJ0Y3VzZHQiLDAsMSx0cnVlXQ"
 
-Row = dict[str, object]
+
+class StoredPrice(Struct, frozen=True):
+    """A price in the history. `updated_at` is our time of computing it; `degraded` was determined at that time."""
+
+    asset: Symbol
+    timestamp: Seconds
+    time: Time
+    price: Annotated[float, Meta(gt=0)]
+    sources: Count
+    spread: Annotated[float, Meta(ge=0)]
+    updated_at: Seconds
+    degraded: bool
+
+
+class HistoryPage(Struct, frozen=True):
+    """A page of stored prices. `next` is the cursor of the next page; null on the last page."""
+
+    asset: Symbol
+    prices: tuple[StoredPrice, ...]
+    next: str | None
 
 
 class HistoryRoutes:
-    """The routes about stored prices."""
+    """The routes for stored prices. A read of the store may take `store_seconds`."""
 
     def __init__(
         self,
         catalog: Catalog,
         history: History,
         now: Callable[[], float] = time.time,
-        store_seconds: float = _STORE_SECONDS,
+        store_seconds: float = STORE_SECONDS,
     ) -> None:
         self._catalog = catalog
-        self._history = history
+        self._reader = HistoryReader(history, store_seconds)
         self._now = now
-        self._store_seconds = store_seconds
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [
-            Route("/prices/{asset}/history", self.pages, middleware=COMPRESSED),
-            Route("/prices/{asset}/at", self.at),
-            Route("/prices/{asset}/candles", self.candles, middleware=COMPRESSED),
-        ]
+        return routes_of(self)
 
-    async def pages(self, request: Request) -> Response:
-        """GET /prices/{asset}/history: a page of stored prices, and the way to the next."""
+    @Route(
+        "GET",
+        "/prices/{asset}/history",
+        label="/prices",
+        operation_id="getHistory",
+        tag="history",
+        summary="Stored prices, in pages",
+        parameters=[
+            ASSET,
+            query("start", f"The start of the range, inclusive. {TIME_FORMATS}", TIME_SCHEMA, *TIME_EXAMPLES),
+            query(
+                "end",
+                f"The end of the range, inclusive; now if it is not given. {TIME_FORMATS}",
+                TIME_SCHEMA,
+                *TIME_EXAMPLES,
+            ),
+            query(
+                "order",
+                "Newest first (desc) or oldest first (asc)",
+                {"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+            ),
+            query(
+                "limit",
+                "The largest number of prices in a page",
+                {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": USUAL_ROWS},
+            ),
+            query(
+                "cursor",
+                "The value of `next`. It contains start, end and order, which must not be given with it",
+                {"type": "string", "maxLength": 512},
+            ),
+        ],
+        responses={
+            200: Response(
+                "A page. The next page is in `next` and in the Link header; CSV has the Link header only",
+                (json(HistoryPage, {"asset": SYMBOL, "prices": [_ROW], "next": _CURSOR}), _ROW_AS_CSV),
+                (LINK, NO_STORE),
+                {
+                    "next": {
+                        "operationId": "getHistory",
+                        "parameters": {"path.asset": "$response.body#/asset", "query.cursor": "$response.body#/next"},
+                        "description": "The next page, if `next` is not null",
+                    }
+                },
+            ),
+            400: BAD_REQUEST,
+            404: NOT_LISTED,
+            503: NO_HISTORY_NOW,
+        },
+        is_compressed=True,
+    )
+    async def pages(self, request: Request) -> HttpResponse:
+        """Return a page of stored prices with the cursor of the next."""
         asset = asset_of(request, self._catalog)
-        limit = answers.whole(request, "limit", USUAL_ROWS, MOST_ROWS)
-        wanted = self._wanted(request, asset)
-        prices = await self._between(wanted, limit + 1)
-        page, following = prices[:limit], _following(wanted, prices, limit)
+        limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
+        window = self._requested(request, asset)
+        prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
+        page, following = prices[:limit], _next_cursor(window, prices, limit)
         headers = {}
         if following is not None:
             headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}>; rel="next"'
-        rows = [_price_row(price) for price in page]
-        if _wants_csv(request):
-            return _csv(_PRICE_COLUMNS, rows, headers)
+        rows = [_row(price) for price in page]
+        if wants_csv(request):
+            return csv_response(_COLUMNS, rows, headers)
         return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers)
 
-    async def at(self, request: Request) -> Response:
-        """GET /prices/{asset}/at?time=: the newest stored price that is not later than that."""
+    @Route(
+        "GET",
+        "/prices/{asset}/at",
+        label="/prices",
+        operation_id="getPriceAt",
+        tag="history",
+        summary="The stored price at a time, or the last one before it",
+        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True)],
+        responses={
+            200: Response("The price", (json(StoredPrice, _ROW), _ROW_AS_CSV), (NO_STORE,)),
+            400: BAD_REQUEST,
+            404: refusal(
+                "The asset is not listed, or it has no price as old as that",
+                NOT_FOUND,
+                "No price stored at or before 2023-10-01T00:00:00.000Z",
+            ),
+            503: NO_HISTORY_NOW,
+        },
+    )
+    async def at(self, request: Request) -> HttpResponse:
+        """Return the newest stored price that is not later than `time`."""
         asset = asset_of(request, self._catalog)
         if "time" not in request.query_params:
             raise refuse(400, "time is missing: unix seconds or RFC 3339")
         moment = times.time_of(request, "time", 0.0)
-        prices = await self._between(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
+        prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
         if not prices:
             raise refuse(404, f"No price stored at or before {times.show(moment)}")
-        if _wants_csv(request):
-            return _csv(_PRICE_COLUMNS, [_price_row(prices[0])], {})
-        return answer(_price_row(prices[0]))
+        row = _row(prices[0])
+        return csv_response(_COLUMNS, [row], {}) if wants_csv(request) else answer(row)
 
-    async def candles(self, request: Request) -> Response:
-        """GET /prices/{asset}/candles?interval=: read page by page and sent as they are complete."""
-        asset = asset_of(request, self._catalog)
-        interval = answers.choice(request, "interval", "1m", tuple(INTERVALS))
-        seconds = INTERVALS[interval]
-        usual = max(0.0, min(times.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
-        start = times.time_of(request, "start", usual)
-        end = times.time_of(request, "end", max(start, self._now() + _AHEAD))
-        _check_range(start, end)
-        if (end - start) / seconds > MOST_CANDLES:
-            raise refuse(400, f"start to end must be at most {MOST_CANDLES} candles of {interval}")
-        wanted = Cursor(asset.symbol, start, end, newest_first=False)
-        first = await self._between(wanted, MOST_ROWS)  # now, as once the answer has begun it cannot become a 503
-        found = self._candles(wanted, first, seconds)
-        if _wants_csv(request):
-            return StreamingResponse(_csv_lines(found), headers=NO_STORE, media_type="text/csv")
-        head = encode({"asset": asset.symbol, "interval": interval})[:-1] + b',"candles":['
-        return StreamingResponse(_json_array(head, found), headers=NO_STORE, media_type="application/json")
-
-    async def _candles(self, wanted: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[list[Candle]]:
-        """Yield the candles page by page of the history.
-
-        Raises StoreError where it cannot be read on: the answer is then cut off, and never looks as if it were whole.
-        """
-        builder = CandleBuilder(seconds)
-        while prices:
-            yield list(builder.add((price.timestamp, price.price) for price in prices))
-            if len(prices) < MOST_ROWS or prices[-1].timestamp >= wanted.end:
-                break
-            wanted = _after(wanted, prices[-1])
-            prices = await self._read(wanted, MOST_ROWS)
-        yield list(builder.finish())
-
-    async def _between(self, wanted: Cursor, limit: int) -> list[Price]:
-        try:
-            return await self._read(wanted, limit)
-        except StoreError as error:
-            raise refuse(503, "History cannot be read now", _RETRY_AFTER) from error
-
-    async def _read(self, wanted: Cursor, limit: int) -> list[Price]:
-        """Ask the store. Raises StoreError, also when it hangs."""
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                return await self._history.between(
-                    wanted.asset, wanted.start, wanted.end, limit, newest_first=wanted.newest_first
-                )
-        except TimeoutError as error:
-            raise StoreUnavailable(f"no answer within {self._store_seconds:g} s") from error
-
-    def _wanted(self, request: Request, asset: Asset) -> Cursor:
-        """Return the range asked for, openly or by a cursor; raises the answer 400."""
-        text = request.query_params.get("cursor")
-        if text is not None:
-            return _from_cursor(request, asset, text)
+    def _requested(self, request: Request, asset: Asset) -> Cursor:
+        """Return the range of the query string or of its cursor. Raises the response 400."""
+        encoded = request.query_params.get("cursor")
+        if encoded is not None:
+            return _from_cursor(request, asset, encoded)
         start = times.time_of(request, "start", 0.0)
-        end = times.time_of(request, "end", max(start, self._now() + _AHEAD))
-        _check_range(start, end)
-        order = answers.choice(request, "order", "desc", ("asc", "desc"))
+        end = times.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
+        check_range(start, end)
+        order = choice(request, "order", "desc", ("asc", "desc"))
         return Cursor(asset.symbol, start, end, newest_first=order == "desc")
 
 
-def _from_cursor(request: Request, asset: Asset, text: str) -> Cursor:
-    found = cursor.read(text)
+def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
+    found = cursor.read(encoded)
     if found is None or found.asset != asset.symbol:
         raise refuse(400, f"cursor is not one that was given for {asset.symbol}")
     if request.query_params.keys() & {"start", "end", "order"}:
@@ -155,25 +210,13 @@ def _from_cursor(request: Request, asset: Asset, text: str) -> Cursor:
     return found
 
 
-def _check_range(start: float, end: float) -> None:
-    if start > end:
-        raise refuse(400, "start must not be after end")
+def _next_cursor(window: Cursor, prices: Sequence[Price], limit: int) -> str | None:
+    """Return the cursor of the next page, or None if there is no price behind this one."""
+    return cursor.write(rest_of(window, prices[limit - 1])) if len(prices) > limit else None
 
 
-def _following(wanted: Cursor, prices: Sequence[Price], limit: int) -> str | None:
-    """Return the cursor behind the page's last price, when there is more."""
-    return cursor.write(_after(wanted, prices[limit - 1])) if len(prices) > limit else None
-
-
-def _after(wanted: Cursor, last: Price) -> Cursor:
-    """Return what is left of the range behind `last`: from the next float on, as no price lies in between."""
-    if wanted.newest_first:
-        return Cursor(wanted.asset, wanted.start, math.nextafter(last.timestamp, -math.inf), newest_first=True)
-    return Cursor(wanted.asset, math.nextafter(last.timestamp, math.inf), wanted.end, newest_first=False)
-
-
-def _price_row(price: Price) -> Row:
-    shown = (
+def _row(price: Price) -> Row:
+    cells = (
         price.asset,
         price.timestamp,
         times.show(price.timestamp),
@@ -183,47 +226,4 @@ def _price_row(price: Price) -> Row:
         price.updated_at,
         price.degraded,
     )
-    return dict(zip(_PRICE_COLUMNS, shown, strict=True))
-
-
-def _candle_row(candle: Candle) -> Row:
-    shown = (candle.start, times.show(candle.start), candle.open, candle.high, candle.low, candle.close, candle.count)
-    return dict(zip(_CANDLE_COLUMNS, shown, strict=True))
-
-
-def _wants_csv(request: Request) -> bool:
-    return "text/csv" in request.headers.get("accept", "").lower()
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Row], headers: dict[str, str]) -> Response:
-    return Response(_csv_text(columns, rows, header=True), headers=NO_STORE | headers, media_type="text/csv")
-
-
-def _csv_text(columns: Sequence[str], rows: Iterable[Row], *, header: bool) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    if header:
-        writer.writeheader()
-    writer.writerows({name: _csv_cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _csv_cell(value: object) -> object:
-    """Return what the table shows: true and false as in JSON."""
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-async def _csv_lines(found: AsyncIterator[list[Candle]]) -> AsyncIterator[str]:
-    yield _csv_text(_CANDLE_COLUMNS, [], header=True)
-    async for candles in found:
-        yield _csv_text(_CANDLE_COLUMNS, map(_candle_row, candles), header=False)
-
-
-async def _json_array(head: bytes, found: AsyncIterator[list[Candle]]) -> AsyncIterator[bytes]:
-    yield head
-    separator = b""
-    async for candles in found:
-        if candles:
-            yield separator + b",".join(encode(_candle_row(candle)) for candle in candles)
-            separator = b","
-    yield b"]}"
+    return dict(zip(_COLUMNS, cells, strict=True))

@@ -1,7 +1,8 @@
-"""Host headers and origins: read, brought into one form and compared. Pure.
+"""Host headers and origins: parsing, normal form and comparison. Pure.
 
-A host is in lower case, without port and trailing dot; an IPv6 address is in brackets and in its shortest form. An
-origin is `scheme://host[:port]`, without the port that is its scheme's own, as browsers send it.
+The normal form of a host is lower case, without port and trailing dot; of an IPv6 address, in brackets and shortest
+notation. The normal form of an origin is the one browsers send: `scheme://host[:port]` without the scheme's default
+port.
 """
 
 import re
@@ -13,12 +14,12 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(:(?P<port>[0-9]{0,5}))?")
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<place>[^/?#@\s]+)")
-_UNSPECIFIED = ("0.0.0.0", "::", "")  # noqa: S104  # compared with, not listened on
+_UNSPECIFIED = ("0.0.0.0", "::", "")  # noqa: S104  # compared, not bound
 _PORTS = {"http": "80", "https": "443"}
 
 
 def host_and_port(text: str) -> tuple[str, str] | None:
-    """Return the host in its one form and the port, which may be empty; None for what cannot be a Host header."""
+    """Return the host in normal form and the port, which may be empty; None if the Host header is malformed."""
     match = _HOST.fullmatch(text)
     if match is None:
         return None
@@ -32,7 +33,7 @@ def host_and_port(text: str) -> tuple[str, str] | None:
 
 
 def is_address(host: str) -> bool:
-    """Whether a host in its one form is an IP address, and no name that a DNS server could answer for."""
+    """Whether a host in normal form is an IP address. DNS rebinding needs a name, so an address is safe."""
     try:
         ip_address(host.strip("[]"))
     except ValueError:
@@ -41,21 +42,21 @@ def is_address(host: str) -> bool:
 
 
 def allowed_host(text: str) -> str:
-    """Return an entry of ALLOWED_HOSTS in its one form: a host, `*.` and a domain, or `*`. Raises ValueError."""
+    """Return an entry of ALLOWED_HOSTS in normal form: a host, `*.` and a domain, or `*`. Raises ValueError."""
     if text == EVERY:
         return text
-    wild = "*." if text.startswith("*.") else ""
-    bare = text.removeprefix(wild)
+    wildcard = "*." if text.startswith("*.") else ""
+    bare = text.removeprefix(wildcard)
     if bare.count(":") > 1 and not bare.startswith("["):
         bare = f"[{bare}]"
     found = host_and_port(bare)
     if found is None or ":" in bare.rpartition("]")[2]:
         raise ValueError(f"{text!r} is no host: a name or an address without port, *.example.com, or *")
-    return wild + found[0]
+    return wildcard + found[0]
 
 
 def default_hosts(host: str) -> tuple[str, ...]:
-    """Return the hosts that are served where none are set, by the address that is listened on."""
+    """Return the allowed hosts if the setting is empty: loopback, and the address that the service listens on."""
     try:
         own = allowed_host(host)
     except ValueError:
@@ -64,12 +65,12 @@ def default_hosts(host: str) -> tuple[str, ...]:
 
 
 def is_unspecified(host: str) -> bool:
-    """Whether the setting HOST means every address of the machine."""
+    """Whether the setting HOST stands for every address of the machine."""
     return host in _UNSPECIFIED
 
 
 def allowed_origin(text: str) -> str:
-    """Return an entry of CORS_ORIGINS as browsers send it, or `*`. Raises ValueError."""
+    """Return an entry of CORS_ORIGINS in normal form, or `*`. Raises ValueError."""
     if text == EVERY:
         return text
     match = _ORIGIN.fullmatch(text)
@@ -81,9 +82,9 @@ def allowed_origin(text: str) -> str:
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Whether an Origin header names the host and port of a Host header.
+    """Whether an Origin header has the host and port of a Host header.
 
-    The scheme is not compared: where a proxy ends TLS, only the browser knows it.
+    The scheme is not compared: behind a proxy that terminates TLS, the service does not know it.
     """
     match = _ORIGIN.fullmatch(origin)
     ours, theirs = host_and_port(host), host_and_port(match["place"]) if match else None
@@ -94,12 +95,12 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def matches(host: str, allowed: Iterable[str]) -> bool:
-    """Whether a host in its one form is one of `allowed`, or below one that begins with `*.`."""
+    """Whether a host in normal form is in `allowed`, or is a subdomain of an entry that begins with `*.`."""
     return any(one in (EVERY, host) or (one.startswith("*.") and host.endswith(one[1:])) for one in allowed)
 
 
 def network(text: str) -> str:
-    """Return an address or a network in its one form. Raises ValueError."""
+    """Return an address or a network in normal form. Raises ValueError."""
     try:
         return str(ip_network(text))
     except ValueError:

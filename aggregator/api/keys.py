@@ -1,4 +1,4 @@
-"""Who may read, and who may force a refresh: everyone where no key is set, else who shows one of the keys."""
+"""API keys: which requests may read and which may force a refresh. Without keys in the settings, all may do both."""
 
 import hashlib
 import hmac
@@ -15,15 +15,16 @@ from aggregator.api.responses import refuse
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-_OPEN = frozenset({"/", "/docs", "/openapi.json", "/health", "/ready", "/metrics"})
-_OPEN_BELOW = ("/page/", "/docs/")
-_NO_KEY = "An API key is needed: Authorization: Bearer … or X-API-Key"
+NO_KEY = "An API key is needed: Authorization: Bearer … or X-API-Key"
+WRONG_KEY = "The API key is not valid"
+READ_ONLY_KEY = "This API key is for reading only"
+TOO_MANY_WRONG_KEYS = "Too many API keys that are not valid have come from this address"
 
 
 class Keys:
-    """The valid keys, several at once so that they can be rotated; kept and compared as digests.
+    """The valid keys, stored and compared as digests. Several are valid at once, so that keys can be rotated.
 
-    `api_keys` may do everything; `read_keys` only read, which needs no key where there are none of these.
+    `api_keys` allow everything. `read_keys` allow reading; without `read_keys`, reading needs no key.
     """
 
     def __init__(
@@ -38,48 +39,39 @@ class Keys:
         self.reads_need_one = bool(read_keys)
 
     def check_refresh(self, request: HTTPConnection) -> None:
-        """Raise the answer 401 (no key shown), 403 (not one that may refresh) or 429 (too many wrong ones)."""
+        """Raise the response 401 (no key), 403 (the key does not allow a refresh) or 429 (too many wrong keys)."""
         refusal = self._refusal(request, self._to_write) if self._to_write else None
         if refusal is not None:
             raise refusal
 
     def refused_read(self, request: HTTPConnection) -> HTTPException | None:
-        """Return why this call, whatever it is, needs a key that it does not have; None where it may go on."""
-        if not self.reads_need_one or is_open(request.scope["path"]):
-            return None
-        return self._refusal(request, self._to_read + self._to_write)
+        """Return the refusal of a request that needs a key and has no valid one; None if it may continue."""
+        return self._refusal(request, self._to_read + self._to_write) if self.reads_need_one else None
 
     def may_read(self, client: str, headers: Headers) -> bool:
-        """Whether these headers have a key that may read; False also where only the long way can tell."""
-        shown = _shown(headers)
-        return (
-            shown is not None and not self._attempts.wait(client) and _is_one_of(shown, self._to_read + self._to_write)
-        )
+        """Whether these headers have a key that allows reading. If not, `refused_read` says why."""
+        sent = _key_in(headers)
+        return sent is not None and not self._attempts.wait(client) and _is_one_of(sent, self._to_read + self._to_write)
 
     def _refusal(self, request: HTTPConnection, valid: Sequence[bytes]) -> HTTPException | None:
-        shown = _shown(request.scope["headers"])
-        if shown is None:
-            return refuse(401, _NO_KEY, {"WWW-Authenticate": "Bearer"})
+        sent = _key_in(request.scope["headers"])
+        if sent is None:
+            return refuse(401, NO_KEY, {"WWW-Authenticate": "Bearer"})
         client = request.client.host if request.client else ""
         wait = self._attempts.wait(client)
-        if wait:  # before the key is looked at: a guess that is not compared is none
+        if wait:  # before the key is compared: during the wait, a guess cannot succeed
             retry = {"Retry-After": str(max(1, math.ceil(wait)))}
-            return refuse(429, "Too many API keys that are not valid have come from this address", retry)
-        if _is_one_of(shown, valid):
+            return refuse(429, TOO_MANY_WRONG_KEYS, retry)
+        if _is_one_of(sent, valid):
             return None
-        if _is_one_of(shown, self._to_read):
-            return refuse(403, "This API key is for reading only")
+        if _is_one_of(sent, self._to_read):
+            return refuse(403, READ_ONLY_KEY)
         self._attempts.failed(client)
-        return refuse(403, "The API key is not valid")
+        return refuse(403, WRONG_KEY)
 
 
-def is_open(path: str) -> bool:
-    """Whether a path needs no key ever: what probes and scrapers ask, the document, and the files of the pages."""
-    return path in _OPEN or path.startswith(_OPEN_BELOW)
-
-
-def _shown(headers: Headers) -> bytes | None:
-    """Return the key that is shown, or None: a bearer token goes before X-API-Key."""
+def _key_in(headers: Headers) -> bytes | None:
+    """Return the key in the headers, or None. A bearer token has precedence over X-API-Key."""
     key = None
     for name, value in headers:
         if name == b"authorization":
@@ -91,10 +83,10 @@ def _shown(headers: Headers) -> bytes | None:
     return key
 
 
-def _is_one_of(shown: bytes, digests: Sequence[bytes]) -> bool:
-    """Compare with every digest, in constant time."""
-    digest = _digest(shown)
-    matches = [hmac.compare_digest(digest, valid) for valid in digests]  # all of them, whichever it is
+def _is_one_of(sent: bytes, digests: Sequence[bytes]) -> bool:
+    """Whether the key is valid. Compares with every digest, each in constant time, so that timing reveals nothing."""
+    digest = _digest(sent)
+    matches = [hmac.compare_digest(digest, valid) for valid in digests]
     return any(matches)
 
 

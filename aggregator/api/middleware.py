@@ -1,6 +1,6 @@
-"""Every request has an id, in its answer and in every line that is logged on its way.
+"""Middleware before all routes: request ids, limits of concurrent requests, and a response to cancelled requests.
 
-Prices in near memory are answered before they come here (`at_hand.py`): nothing is logged of them.
+Prices from the local cache do not pass it: `fast_path.py` answers them first, and nothing is logged about them.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import secrets
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from aggregator.api.responses import answer
+from aggregator.api.responses import RETRY_SOON, answer
+from aggregator.api.route_table import RouteTable
 from aggregator.observability.metrics import Metrics
 
 HEADER = b"x-request-id"
@@ -20,7 +21,7 @@ _ANSWERS = ("http.response.start", "websocket.accept")
 
 
 class RequestIds:
-    """Takes the caller's id if it can be one, or makes one."""
+    """Gives each request an id, the client's if that is well-formed, and adds it to the response and to log lines."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +29,7 @@ class RequestIds:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         name = _given(scope) or secrets.token_hex(16).encode()
-        bind_contextvars(request_id=name.decode())  # for good: the server has a task, and so a context, for each
+        bind_contextvars(request_id=name.decode())  # never unbound: the server runs each request in a task of its own
 
         async def identified(message: Message) -> None:
             if message["type"] in _ANSWERS:
@@ -39,42 +40,41 @@ class RequestIds:
 
 
 def _given(scope: Scope) -> bytes | None:
-    """Return the id in the header: none that is too long, or has signs that could pass for something else in a log."""
+    """Return the id in the header, or None if it is too long or has characters that could forge a log line."""
     found = next((value for name, value in scope["headers"] if name == HEADER), b"")
     return found if _SANE.fullmatch(found) else None
 
 
-STREAMS = frozenset({"/stream", "/ws"})  # they have a bound of their own, as theirs last
-_OPS = frozenset({"/health", "/ready", "/metrics"})
-_MOST_OPS = 100
-_TOO_MANY = answer({"msg": "Too many requests under way"}, 503, {"Retry-After": "1"})
+_MOST_PROBES = 100
+_TOO_MANY = answer({"msg": "Too many requests under way"}, 503, RETRY_SOON)
 
 
 class _Slots:
-    """So many and no more."""
+    """The free slots of a concurrency limit."""
 
     def __init__(self, most: int) -> None:
         self.free = most
 
 
 class Admission:
-    """Stands before the application. An answer counts until its last byte has been handed over.
+    """Limits concurrent requests to `most`. A request holds its slot until the last byte of its response is sent.
 
-    What operators ask has slots of its own, so that it is answered however many others ask.
+    Probes have slots of their own, so that monitoring works under full load. Streams have limits of their own.
     """
 
-    def __init__(self, app: ASGIApp, most: int, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, most: int, metrics: Metrics, table: RouteTable) -> None:
         self._app = app
+        self._table = table
         self._slots = _Slots(most)
-        self._ops_slots = _Slots(_MOST_OPS)
+        self._probe_slots = _Slots(_MOST_PROBES)
         self._in_flight = metrics.in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it: 503."""
-        if scope["path"] in STREAMS:
+        """Serve one request, or refuse it with 503."""
+        if scope["path"] in self._table.streams:
             await self._app(scope, receive, send)
             return
-        slots = self._ops_slots if scope["type"] == "http" and scope["path"] in _OPS else self._slots
+        slots = self._probe_slots if scope["type"] == "http" and scope["path"] in self._table.probes else self._slots
         if not slots.free:
             await _TOO_MANY(scope, receive, send)
             return
@@ -87,14 +87,14 @@ class Admission:
             self._in_flight.dec()
 
 
-_STOPPING = answer({"msg": "The service is stopping"}, 503, {"Retry-After": "1"})
+_STOPPING = answer({"msg": "The service is stopping"}, 503, RETRY_SOON)
 
 
 class Interrupted:
-    """Answers a cancelled request with 503, unless its answer has begun: the server would make it a 500.
+    """Answers a cancelled request with 503, unless its response has begun. The server would send 500.
 
-    The server cancels requests only when its time to stop is over. A refresh can take longer than that, as when the
-    process it was asked of has been killed.
+    The server cancels requests only when its time to stop is over. A refresh can take longer, for example if the
+    process that should do it has been killed.
     """
 
     def __init__(self, app: ASGIApp) -> None:

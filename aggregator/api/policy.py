@@ -1,15 +1,16 @@
-"""The access policy: Host, Origin and key are checked before all routes, and by `at_hand.py`.
+"""The access policy: Host, Origin and key are checked before all routes, and by `fast_path.py`.
 
-A page of another site reaches this service through its visitor's browser. There are three cases:
+A page of another site can send requests to this service through the browser of its visitor. There are three cases:
 
-1. It gives its own name our address (DNS rebinding): the browser then takes our answers for its own. The Host header
-   still has that name, so hosts that are not ours are refused.
-2. It reads from our origin: the browser asks for permission by CORS, and gives the page nothing without.
-3. It sends a POST or opens a WebSocket, for which the browser asks nobody. The Origin header says whose page it is.
+1. DNS rebinding: the site gives its own name our IP address, so the browser treats our responses as the site's own.
+   The Host header still has the site's name, so hosts that are not allowed are refused.
+2. The page reads from our origin: the browser asks for permission by CORS, and the page gets nothing without it.
+3. The page sends a POST or opens a WebSocket: the browser asks for no permission. The Origin header names the page's
+   site, so origins that are not allowed are refused.
 
-Starlette's CORSMiddleware does the second. Its TrustedHostMiddleware does not do the first: its refusal is plain text
-that cannot name the setting, a trailing dot or a second Host header is not looked at, probes that send an address
-cannot be let in, and as a middleware of its own it would cost a coroutine for each price from memory.
+Starlette's CORSMiddleware handles case 2. Starlette's TrustedHostMiddleware is not enough for case 1: its refusal is
+plain text that cannot name the setting, it ignores a trailing dot and a second Host header, it cannot except probes
+that send an IP address, and as a middleware it would cost each price from the local cache a coroutine.
 """
 
 from collections.abc import Sequence
@@ -21,19 +22,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.api.hosts import EVERY, host_and_port, is_address, is_same_origin, matches
 from aggregator.api.keys import Headers, Keys
-from aggregator.api.middleware import STREAMS
 from aggregator.api.responses import answer
+from aggregator.api.route_table import RouteTable
 
-_PROBED = frozenset({"/health", "/ready", "/metrics"})
+FOREIGN_ORIGIN = "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # a WebSocket has no method, and is none of them
 _MOST_SEEN = 1000
-_SENT = ("Authorization", "X-API-Key", "If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control")
-_SHOW_KEYS = [b"Authorization", b"X-API-Key"]
-_SHOWN = ("ETag", "Link", "Retry-After", "X-Request-ID", "WWW-Authenticate")
+_REQUEST_HEADERS = ("Authorization", "X-API-Key", "If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control")
+_KEY_HEADERS = [b"Authorization", b"X-API-Key"]
+_RESPONSE_HEADERS = ("ETag", "Link", "Retry-After", "X-Request-ID", "WWW-Authenticate")
 
 
 class Hosts:
-    """The Host headers that are served; `seen` are those found good, as they came, and None where none is needed."""
+    """The allowed hosts. `seen` caches allowed Host headers as they were sent; it has None if no header is needed."""
 
     def __init__(self, allowed: Sequence[str] = (EVERY,), *, any_address: bool = False) -> None:
         self._allowed = tuple(allowed)
@@ -42,60 +43,59 @@ class Hosts:
         self.seen = self._first_seen.copy()
 
     def allows(self, header: bytes) -> bool:
-        """Whether a Host header is one of ours; the port is not looked at."""
+        """Whether a Host header names an allowed host. Its port does not matter."""
         if header in self.seen:
             return True
         found = host_and_port(header.decode("latin-1"))
         if found is None or not (matches(found[0], self._allowed) or (self._any_address and is_address(found[0]))):
             return False
-        if len(self.seen) >= _MOST_SEEN:  # wildcards and ports have no end
+        if len(self.seen) >= _MOST_SEEN:  # wildcards and ports allow any number of different headers
             self.seen = self._first_seen.copy()
         self.seen.add(header)
         return True
 
-    def refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that is not for us, or None for one that is.
+    def refusal(self, scope: Scope, *, is_probe: bool = False) -> Response | None:
+        """Return the response to a request for another host, or None if the host is allowed.
 
-        Probes and scrapers call a machine by its address, or by nothing: a rebound name can do neither.
+        Probes and scrapers often send an IP address or no Host header. A probe may: DNS rebinding needs a name.
         """
         headers = _all(scope, b"host")
         if EVERY in self._allowed or (len(headers) == 1 and self.allows(headers[0])):
             return None
         found = host_and_port(headers[0].decode("latin-1")) if len(headers) == 1 else None
-        if scope["path"] in _PROBED and (not headers or (found is not None and is_address(found[0]))):
+        if is_probe and (not headers or (found is not None and is_address(found[0]))):
             return None
         if found is None:
             return answer({"msg": "The request needs one Host header, which names a host"}, 400)
-        told = f"The host {found[0]!r} is not served here; if it should be, add it to AGGREGATOR_ALLOWED_HOSTS"
-        return answer({"msg": told}, 421)
+        message = f"The host {found[0]!r} is not served here; if it should be, add it to AGGREGATOR_ALLOWED_HOSTS"
+        return answer({"msg": message}, 421)
 
 
 class Origins:
-    """The origins whose pages may read, force refreshes and open WebSockets, beside our own."""
+    """The origins other than our own whose pages may read, force refreshes and open WebSockets."""
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         self.allowed = tuple(allowed)
 
     def refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a page of another site, or None: of who only reads, and of what is no browser."""
+        """Return the response to a page of a foreign origin, or None for a read and for a client that is no browser."""
         if scope.get("method") in _SAFE:
             return None
         origins = _all(scope, b"origin")
         host = next(iter(_all(scope, b"host")), b"").decode("latin-1")
         if all(self._is_allowed(origin.decode("latin-1"), host) for origin in origins):
             return None
-        told = "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS"
-        return answer({"msg": told}, 403)
+        return answer({"msg": FOREIGN_ORIGIN}, 403)
 
     def _is_allowed(self, origin: str, host: str) -> bool:
-        """Whether an Origin header is one of ours; `null` stands for anyone, so it is none."""
+        """Whether an Origin header is allowed. `null` never is: any page can make a browser send it."""
         if origin == "null":
             return False
         return origin in self.allowed or EVERY in self.allowed or is_same_origin(origin, host)
 
 
 class Policy:
-    """The hosts, origins and keys of one process; without any, everybody may do everything."""
+    """The hosts, origins and keys of one process. Without arguments, every request is allowed."""
 
     def __init__(self, hosts: Hosts | None = None, origins: Origins | None = None, keys: Keys | None = None) -> None:
         self.hosts = hosts or Hosts()
@@ -103,65 +103,71 @@ class Policy:
         self.keys = keys or Keys()
         self.vary = [b"Origin"] if self.origins.allowed else []
         if self.keys.reads_need_one:
-            self.vary += _SHOW_KEYS
+            self.vary += _KEY_HEADERS
 
-    def before(self, app: ASGIApp) -> ASGIApp:
-        """Return the application behind the checks: of the host first, then CORS, then of origin and key.
+    def before(self, app: ASGIApp, table: RouteTable) -> ASGIApp:
+        """Return the application behind the checks: first the host, then CORS, then origin and key.
 
-        A page whose origin may read can so read these refusals as well, and preflights need no key.
+        CORS comes before the key, so that allowed pages can read refusals, and preflight requests need no key.
         """
-        inner: ASGIApp = _OriginAndKey(app, self)
+        inner: ASGIApp = _OriginAndKey(app, self, table)
         if self.origins.allowed:
             inner = CORSMiddleware(
                 inner,
                 allow_origins=self.origins.allowed,
                 allow_methods=("GET", "HEAD", "POST"),
-                allow_headers=_SENT,
+                allow_headers=_REQUEST_HEADERS,
                 allow_private_network=True,
-                expose_headers=_SHOWN,
+                expose_headers=_RESPONSE_HEADERS,
             )
-        return _Host(inner, self.hosts)
+        return _Host(inner, self.hosts, table)
 
 
 class _Host:
-    """Stands before the application."""
+    """Refuses requests for hosts that are not allowed."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, table: RouteTable) -> None:
         self._app = app
         self._hosts = hosts
+        self._probes = table.probes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._hosts.refusal(scope) or self._app)(scope, receive, send)
+        refusal = self._hosts.refusal(scope, is_probe=scope["path"] in self._probes)
+        await (refusal or self._app)(scope, receive, send)
 
 
 class _OriginAndKey:
-    """Stands before the application."""
+    """Refuses requests of foreign origins, and requests that need a key and have none."""
 
-    def __init__(self, app: ASGIApp, policy: Policy) -> None:
+    def __init__(self, app: ASGIApp, policy: Policy, table: RouteTable) -> None:
         self._app = app
-        self._policy = policy
+        self._origins = policy.origins
+        self._keys = policy.keys
+        self._table = table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._policy.keys.reads_need_one and scope["type"] == "http" and scope["path"] not in STREAMS:
-            send = _varying(send)
-        await (self._policy.origins.refusal(scope) or self._key(scope) or self._app)(scope, receive, send)
+        if self._keys.reads_need_one and scope["type"] == "http" and scope["path"] not in self._table.streams:
+            send = _vary_by_key(send)
+        await (self._origins.refusal(scope) or self._key_refusal(scope) or self._app)(scope, receive, send)
 
-    def _key(self, scope: Scope) -> Response | None:
-        refused = self._policy.keys.refused_read(HTTPConnection(scope))
+    def _key_refusal(self, scope: Scope) -> Response | None:
+        if self._table.is_open(scope["path"]):
+            return None
+        refused = self._keys.refused_read(HTTPConnection(scope))
         return answer({"msg": refused.detail}, refused.status_code, refused.headers) if refused else None
 
 
-def _varying(send: Send) -> Send:
-    """Return what sends an answer that is only for who shows such a key, also for a cache on the way."""
+def _vary_by_key(send: Send) -> Send:
+    """Return a `send` that adds the header Vary, so that caches give a response only to requests with the same key."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"vary", b", ".join(_SHOW_KEYS))]}
+            message = {**message, "headers": [*message.get("headers", ()), (b"vary", b", ".join(_KEY_HEADERS))]}
         await send(message)
 
     return sent
 
 
-def _all(scope: Scope, wanted: bytes) -> list[bytes]:
+def _all(scope: Scope, name: bytes) -> list[bytes]:
     headers: Headers = scope["headers"]
-    return [value for name, value in headers if name == wanted]
+    return [value for key, value in headers if key == name]

@@ -1,4 +1,4 @@
-"""Prices as they are sent: encoded once, and again only when they would say something else."""
+"""Response bodies of prices: encoded once, and again only when their content changes."""
 
 import hashlib
 import math
@@ -15,7 +15,7 @@ Header = tuple[bytes, bytes]
 
 
 class Reply:
-    """An answer ready to go: as ASGI's two messages, and as the bytes of its headers and body."""
+    """A complete response: as two ASGI messages, and as the bytes of its headers and body."""
 
     __slots__ = ("end", "head", "raw", "start", "status")
 
@@ -28,7 +28,7 @@ class Reply:
 
 
 class Body:
-    """A price as JSON, the headers it goes out with, and from when until when it says the truth (unix seconds)."""
+    """A price as JSON with its headers. It is valid from `since` until `until` (unix seconds)."""
 
     __slots__ = ("asset", "etag", "max_age", "not_modified", "price", "raw", "reply", "since", "until")
 
@@ -41,7 +41,7 @@ class Body:
         is_ahead = price.timestamp > now + FUTURE_TOLERANCE
         self.until = now + 1 if is_ahead else price.timestamp + _next_change(age, cadence)
         self.raw = encode(body)
-        # Weak: the price is the same as long as its tag, the text of its age is not.
+        # Weak: `time_ago` changes while price and ETag stay the same.
         version = (round(1e6 * price.timestamp), round(1e6 * price.updated_at))
         self.etag = b'W/"%d-%d%s"' % (*version, b"s" if body.stale else b"")
         self.max_age = 0 if is_ahead else max(0, math.floor(cadence.interval - age))
@@ -52,8 +52,8 @@ class Body:
         self.not_modified = Reply(304, shared, b"")
 
     def is_of(self, asset: Asset, price: Price) -> bool:
-        """Whether it shows this price, as this asset's; read anew from Redis, the same price is another object."""
-        if self.asset is not asset:  # it is in another tier by now
+        """Whether this is the body of the price. Read from Redis again, an equal price is another object."""
+        if self.asset is not asset:  # a re-ranking has put the asset into another tier
             return False
         return self.price is price or (self.price.timestamp, self.price.updated_at) == (
             price.timestamp,
@@ -62,10 +62,10 @@ class Body:
 
 
 class PriceBodies:
-    """The bodies of the prices last asked for: one per asset, made at most once a second (and once as it turns stale).
+    """A cache of response bodies: one per asset, encoded at most once a second, and once when the price turns stale.
 
-    `time_ago` counts whole seconds of a price's age, so that is how long a body holds. `vary` are the headers by which
-    an answer may differ.
+    A body is valid for up to a second, because `time_ago` has whole seconds. `vary` has the request headers on which
+    a response may depend.
     """
 
     def __init__(self, catalog: Catalog, now: Callable[[], float] = time.time, vary: Sequence[bytes] = ()) -> None:
@@ -75,7 +75,7 @@ class PriceBodies:
         self._made: dict[str, Body] = {}
 
     def of(self, asset: Asset, price: Price) -> Body:
-        """Return the body of `price` as it is now."""
+        """Return the body of `price` that is valid now."""
         now = self._now()
         made = self._made.get(asset.symbol)
         if made is None or not made.since <= now < made.until or not made.is_of(asset, price):
@@ -83,17 +83,17 @@ class PriceBodies:
         return made
 
     def is_stale(self, asset: Asset, price: Price) -> bool:
-        """Whether `price` is older now than its tier allows."""
+        """Whether `price` is older than its tier allows."""
         return self._now() - price.timestamp > self._catalog.cadence[asset.tier].stale_after
 
     def fields(self, asset: Asset, price: Price) -> dict[str, object]:
-        """Return what `price` says now, by name, for answers that say more."""
+        """Return the fields of `price` by name, for responses that have more fields."""
         stale_after = self._catalog.cadence[asset.tier].stale_after
         return msgspec.structs.asdict(price_body(price, asset.tier, self._now(), stale_after))
 
 
 def tag_of(bodies: Iterable[Body], rest: bytes) -> bytes:
-    """Return the tag of a list: another as soon as one of its prices is another, or the `rest` of the answer is."""
+    """Return the ETag of a list. It changes if one of its prices changes, or the `rest` of the response."""
     return (
         b'W/"%b"'
         % hashlib.blake2b(b"".join([body.etag for body in bodies]) + rest, digest_size=12).hexdigest().encode()
@@ -101,7 +101,7 @@ def tag_of(bodies: Iterable[Body], rest: bytes) -> bytes:
 
 
 def matches(etag: bytes, if_none_match: bytes) -> bool:
-    """Whether the caller has what `etag` stands for: If-None-Match is a list of tags, or `*`; weak is enough."""
+    """Whether If-None-Match, a list of ETags or `*`, contains `etag`. The comparison is weak."""
     if b"*" in if_none_match:
         return if_none_match.strip() == b"*"
     wanted = etag.removeprefix(b"W/")
@@ -109,6 +109,6 @@ def matches(etag: bytes, if_none_match: bytes) -> bool:
 
 
 def _next_change(age: float, cadence: Cadence) -> float:
-    """Return the age at which the body would say something else: the next whole second, or when it turns stale."""
+    """Return the age at which the body changes: the next whole second, or the age at which it turns stale."""
     following = math.floor(age) + 1.0
     return min(following, cadence.stale_after) if age <= cadence.stale_after else following

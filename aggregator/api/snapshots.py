@@ -1,7 +1,6 @@
-"""The current prices as a stream begins with them: read once for all who ask for the same at about the same time.
+"""Snapshots: the current prices at the beginning of a stream, read once for all subscribers of the same prices.
 
-A snapshot is brought up to date at the moment it is handed out, so it is never older than what this process has sent or
-answered before.
+A snapshot is updated at the moment it is returned, so it is never older than a price that this process has sent before.
 """
 
 import time
@@ -19,12 +18,12 @@ from aggregator.prices.tiers import Catalog
 from aggregator.resilience.single_flight import SingleFlight
 
 _MOST_IN_PART = 1000
-_HOLDS_SECONDS = 1.0  # as long as a price's body does
-_MOST_HELD = 64
+_VALID_SECONDS = 1.0  # as long as the body of a price
+_MOST_CACHED = 64  # snapshots
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Prices as JSON arrays of at most a thousand, each one's timestamp, and the last event they include."""
+    """Prices as JSON arrays of at most a thousand, the timestamp of each asset, and the last event they include."""
 
     last_id: str
     parts: Sequence[bytes]
@@ -32,7 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class _Collection:
-    """The bodies of one subscription's prices; `changed` counts the changes of `NewestPrices` that they include."""
+    """The bodies of a subscription's prices. They include the first `changed` changes of `NewestPrices`."""
 
     def __init__(self, assets: Sequence[Asset], changed: int, read_at: float) -> None:
         self.changed = changed
@@ -40,27 +39,27 @@ class _Collection:
         self.timestamps: dict[str, float] = {}
         self._assets = {asset.symbol: (place // _MOST_IN_PART, asset) for place, asset in enumerate(assets)}
         self._bodies: list[dict[str, bytes]] = [{} for _ in range(0, len(assets), _MOST_IN_PART)]
-        self._joined: dict[int, bytes] = {}  # by part; missing where a body has changed
+        self._joined: dict[int, bytes] = {}  # by part; absent if one of its bodies has changed
 
     @property
     def symbols(self) -> list[str]:
-        """The subscription's assets."""
+        """The symbols of the subscription."""
         return list(self._assets)
 
     def asset(self, symbol: str) -> Asset | None:
-        """Return the asset if the subscription has it."""
+        """Return the asset, or None if the subscription does not have it."""
         found = self._assets.get(symbol)
         return found[1] if found is not None else None
 
     def put(self, price: Price, body: bytes) -> None:
-        """Show this price of its asset."""
+        """Replace the price of its asset."""
         part, _ = self._assets[price.asset]
         self._bodies[part][price.asset] = body
         self.timestamps[price.asset] = price.timestamp
         self._joined.pop(part, None)
 
     def parts(self) -> list[bytes]:
-        """Return the JSON arrays, at least one."""
+        """Return the JSON arrays; one, if there is no price."""
         for part, bodies in enumerate(self._bodies):
             if part not in self._joined:
                 self._joined[part] = b"[%b]" % b",".join(bodies.values())
@@ -68,7 +67,7 @@ class _Collection:
 
 
 class Snapshots:
-    """Puts snapshots together. A thousand readers who come back at the same moment cost little more than one."""
+    """Makes and caches snapshots: a thousand subscribers that connect at once cost little more than one."""
 
     def __init__(
         self,
@@ -85,23 +84,23 @@ class Snapshots:
         self._bodies = bodies
         self._fanout = fanout
         self._clock = clock
-        self._held: dict[Subscription, _Collection] = {}
+        self._cached: dict[Subscription, _Collection] = {}
         self._flights: SingleFlight[Subscription, _Collection] = SingleFlight()
 
-    async def of(self, wanted: Subscription) -> Snapshot:
-        """Return the prices of `wanted` as they are now. It is up to date until the caller awaits something."""
-        held = self._held.get(wanted)
-        if held is None or self._clock() - held.read_at >= _HOLDS_SECONDS:
-            held = await self._flights.do(wanted, lambda: self._read(wanted))
-        self._bring_up_to_date(held)
-        return Snapshot(self._fanout.last_id, held.parts(), dict(held.timestamps))
+    async def of(self, subscription: Subscription) -> Snapshot:
+        """Return the current prices of the subscription. They are up to date until the caller awaits something."""
+        cached = self._cached.get(subscription)
+        if cached is None or self._clock() - cached.read_at >= _VALID_SECONDS:
+            cached = await self._flights.do(subscription, lambda: self._read(subscription))
+        self._update(cached)
+        return Snapshot(self._fanout.last_id, cached.parts(), dict(cached.timestamps))
 
     async def close(self, patience: float) -> None:
-        """Let those under way finish for at most `patience` seconds."""
+        """Wait at most `patience` seconds for reads that are in flight."""
         await self._flights.close(patience)
 
-    async def _read(self, wanted: Subscription) -> _Collection:
-        assets = self._assets(wanted)
+    async def _read(self, subscription: Subscription) -> _Collection:
+        assets = self._assets(subscription)
         collection = _Collection(assets, self._newest.changed, self._clock())
         for first in range(0, len(assets), _MOST_IN_PART):
             some = assets[first : first + _MOST_IN_PART]
@@ -109,11 +108,11 @@ class Snapshots:
             for asset in some:
                 if asset.symbol in found:
                     self._put(collection, asset, found[asset.symbol])
-        self._hold(wanted, collection)
+        self._keep(subscription, collection)
         return collection
 
-    def _bring_up_to_date(self, collection: _Collection) -> None:
-        """Show the newest price of each asset that has got a newer one since."""
+    def _update(self, collection: _Collection) -> None:
+        """Replace each price for which there is a newer one."""
         changed = self._newest.changed_since(collection.changed)
         collection.changed = self._newest.changed
         for symbol in collection.symbols if changed is None else changed:
@@ -124,13 +123,13 @@ class Snapshots:
     def _put(self, collection: _Collection, asset: Asset, price: Price) -> None:
         collection.put(price, self._bodies.of(asset, price).raw)
 
-    def _hold(self, wanted: Subscription, collection: _Collection) -> None:
-        self._held.pop(wanted, None)
-        self._held[wanted] = collection
-        if len(self._held) > _MOST_HELD:
-            del self._held[next(iter(self._held))]
+    def _keep(self, subscription: Subscription, collection: _Collection) -> None:
+        self._cached.pop(subscription, None)
+        self._cached[subscription] = collection
+        if len(self._cached) > _MOST_CACHED:
+            del self._cached[next(iter(self._cached))]
 
-    def _assets(self, wanted: Subscription) -> list[Asset]:
-        found = [asset for tier in Tier if tier in wanted.tiers for asset in self._catalog.of(tier)]
-        named = (asset for symbol in sorted(wanted.assets) if (asset := self._catalog.find(symbol)) is not None)
-        return found + [asset for asset in named if asset.tier not in wanted.tiers]
+    def _assets(self, subscription: Subscription) -> list[Asset]:
+        found = [asset for tier in Tier if tier in subscription.tiers for asset in self._catalog.of(tier)]
+        named = (asset for symbol in sorted(subscription.assets) if (asset := self._catalog.find(symbol)) is not None)
+        return found + [asset for asset in named if asset.tier not in subscription.tiers]

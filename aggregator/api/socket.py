@@ -1,4 +1,4 @@
-"""/ws: every new price over a WebSocket, of whatever the client subscribes to as it goes."""
+"""GET /ws: every new price over a WebSocket. The client subscribes and unsubscribes by messages."""
 
 import asyncio
 import time
@@ -7,14 +7,17 @@ from typing import Annotated, Literal
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.responses import Response as HttpResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from aggregator.api.endpoint_labels import MOST_ASSETS, sorted_out
-from aggregator.api.responses import answer, refuse
+from aggregator.api.description import Response
+from aggregator.api.keys import WRONG_KEY
+from aggregator.api.policy import FOREIGN_ORIGIN
+from aggregator.api.requested_assets import MOST_ASSETS, find_assets
+from aggregator.api.responses import RETRY_SOON, answer, refuse
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import STREAM_REFUSED, SYMBOL, UPGRADE, refusal
 from aggregator.api.snapshots import Snapshots
-from aggregator.api.stream import RETRY_AFTER
 from aggregator.api.stream_end import announce
 from aggregator.api.throttle import TokenBucket
 from aggregator.live.fanout import Fanout
@@ -22,14 +25,20 @@ from aggregator.live.subscriber import Subscriber, Subscription
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
-_GONE = (WebSocketDisconnect, WebSocketDisconnected)  # by the client, or by us
-_RESTART = 1012  # the status of a close that asks the client to come again
-_LONGEST = 500  # characters of an error
-_MESSAGES_A_SECOND = 20  # of one client; what comes faster waits in its own network
+_GONE = (WebSocketDisconnect, WebSocketDisconnected)  # closed by the client, or by us
+_RESTART = 1012  # the close status that asks the client to reconnect
+_LONGEST_ERROR = 500  # characters
+_MESSAGES_PER_SECOND = 20  # of one client; further messages wait in the network buffers
+_NOT_A_WEBSOCKET = "Ask for a WebSocket here"
+_ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"subscribe","tiers":["hot"]}}`, and
+`unsubscribe` likewise. The reply is the whole subscription, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or
+`{{"type":"error","msg":"…"}}`. At most {MOST_ASSETS} assets by name. Prices arrive as
+`{{"type":"snapshot","prices":[…]}}` and `{{"type":"price","price":{{…}}}}`. `{{"type":"gap","msg":"…"}}` and
+`{{"type":"end","msg":"…"}}` mean the same as in `GET /stream`."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client may send."""
+    """A message of a client."""
 
     type: Literal["subscribe", "unsubscribe"]
     assets: Annotated[list[str], msgspec.Meta(max_length=MOST_ASSETS)] = []
@@ -40,133 +49,155 @@ _decoder = msgspec.json.Decoder(Message)
 
 
 class SocketRoute:
-    """Lets clients in, as far as there is room."""
+    """The route for WebSockets, and its description for clients that send an ordinary GET."""
 
     def __init__(self, catalog: Catalog, fanout: Fanout, snapshots: Snapshots) -> None:
         self._catalog = catalog
         self._fanout = fanout
         self._snapshots = snapshots
 
-    def routes(self) -> list[BaseRoute]:
-        """Return the routes; the second is for who does not ask for a WebSocket."""
-        return [WebSocketRoute("/ws", self.serve), Route("/ws", self.explain)]
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return routes_of(self)
 
-    async def explain(self, _: Request) -> Response:
-        """GET /ws."""
-        return answer({"msg": "Ask for a WebSocket here"}, 426, {"Upgrade": "websocket"})
+    @Route(
+        "GET",
+        "/ws",
+        label="/ws",
+        operation_id="getSocket",
+        tag="live",
+        summary="Every new price, over a WebSocket",
+        description=_ABOUT,
+        responses={
+            101: Response("The connection is a WebSocket from now on"),
+            403: refusal(
+                "The request comes from a page of another site, or the key is not valid", FOREIGN_ORIGIN, WRONG_KEY
+            ),
+            426: refusal("The request does not ask for a WebSocket", _NOT_A_WEBSOCKET, headers=(UPGRADE,)),
+            503: STREAM_REFUSED,
+        },
+    )
+    async def explain(self, _: Request) -> HttpResponse:
+        """Return 426 to a GET that does not ask for a WebSocket."""
+        return answer({"msg": _NOT_A_WEBSOCKET}, 426, {"Upgrade": "websocket"})
 
+    @Route("WEBSOCKET", "/ws", label="/ws", is_stream=True)
     async def serve(self, websocket: WebSocket) -> None:
-        """Serve until the client leaves, is cut off, or is told that it is over."""
+        """Serve until the client disconnects, or the service ends the stream."""
         if self._fanout.refusal:
-            raise refuse(503, self._fanout.refusal, RETRY_AFTER)
+            raise refuse(503, self._fanout.refusal, RETRY_SOON)
         ending = announce(websocket.scope)
-        with self._fanout.reading("websocket") as reader:
-            await _Session(websocket, reader, self._catalog, self._fanout, self._snapshots).run()
+        with self._fanout.reading("websocket") as subscriber:
+            await _Session(websocket, subscriber, self._catalog, self._fanout, self._snapshots).run()
         if ending.reason:
             self._fanout.count_dropped(ending.reason)
 
 
 class _Session:
-    """One client: what it says is done, and what there is for it is sent, one after the other."""
+    """The connection of one client: executes its messages, and sends it prices."""
 
     def __init__(
-        self, websocket: WebSocket, reader: Subscriber, catalog: Catalog, fanout: Fanout, snapshots: Snapshots
+        self, websocket: WebSocket, subscriber: Subscriber, catalog: Catalog, fanout: Fanout, snapshots: Snapshots
     ) -> None:
         self._websocket = websocket
-        self._reader = reader
+        self._subscriber = subscriber
         self._catalog = catalog
         self._fanout = fanout
         self._snapshots = snapshots
-        self._turn = asyncio.Lock()  # so that no price comes between a snapshot and the prices behind it
+        self._order = asyncio.Lock()  # no price may be sent between the parts of a snapshot
 
     async def run(self) -> None:
-        """Do both until the connection ends."""
+        """Receive and send until the connection ends."""
         with suppress(*_GONE):
             await self._websocket.accept()
             async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._send())
+                sender = group.create_task(self._send())
                 await self._receive()
-                sending.cancel()
+                sender.cancel()
 
     async def _send(self) -> None:
-        with suppress(*_GONE):  # the receiver hears of it too
-            over = False
-            while not over:
-                await self._reader.news()
-                async with self._turn:
-                    over = await self._send_mail()
+        with suppress(*_GONE):  # the receiver notices it too, and ends the session
+            ended = False
+            while not ended:
+                await self._subscriber.news()
+                async with self._order:
+                    ended = await self._send_batch()
 
-    async def _send_mail(self) -> bool:
-        """Send what there is; return whether it was the last."""
-        mail = self._reader.drain()
-        for event in mail.events:
+    async def _send_batch(self) -> bool:
+        """Send what waits for this client. Return whether the stream ends with it."""
+        batch = self._subscriber.drain()
+        for event in batch.events:
             await self._websocket.send_text(event.message)
-        if mail.gap:
-            await self._say({"type": "gap", "msg": mail.gap})
-        if mail.end:
-            await self._say({"type": "end", "msg": mail.end})
-            await self._websocket.close(_RESTART, mail.end)
-        elif mail.snapshot_due and self._reader.wanted != Subscription():
-            await self._follow(self._reader.wanted)
-        return bool(mail.end)
+        if batch.gap:
+            await self._send_json({"type": "gap", "msg": batch.gap})
+        if batch.end:
+            await self._send_json({"type": "end", "msg": batch.end})
+            await self._websocket.close(_RESTART, batch.end)
+        elif batch.snapshot_due and self._subscriber.wanted != Subscription():
+            await self._follow(self._subscriber.wanted)
+        return bool(batch.end)
 
     async def _receive(self) -> None:
-        """Do what the client says, at the pace it may."""
-        bucket = TokenBucket(_MESSAGES_A_SECOND, time.monotonic())
+        """Execute the messages of the client, at the rate that it is allowed."""
+        bucket = TokenBucket(_MESSAGES_PER_SECOND, time.monotonic())
         with suppress(*_GONE):
-            while (said := await self._websocket.receive())["type"] == "websocket.receive":
-                await self._pause(bucket)
-                async with self._turn:
-                    await self._do(said.get("text") or said.get("bytes") or b"")
+            while (received := await self._websocket.receive())["type"] == "websocket.receive":
+                await _pause(bucket)
+                async with self._order:
+                    await self._execute(received.get("text") or received.get("bytes") or b"")
 
-    async def _pause(self, bucket: TokenBucket) -> None:
-        """Wait for this message's turn."""
-        wait = bucket.acquire(time.monotonic())
-        if wait:
-            await asyncio.sleep(wait)
-            bucket.acquire(time.monotonic())
-
-    async def _do(self, said: str | bytes) -> None:
+    async def _execute(self, text: str | bytes) -> None:
         try:
-            message = _decoder.decode(said)
-        except msgspec.DecodeError as error:  # a ValidationError is one
-            await self._error(f"Not understood: {error}")
+            message = _decoder.decode(text)
+        except msgspec.DecodeError as error:  # or its subclass ValidationError
+            await self._send_error(f"Not understood: {error}")
             return
         except UnicodeDecodeError:
-            await self._error("Not understood: it is no UTF-8")
+            await self._send_error("Not understood: it is no UTF-8")
             return
-        assets, unknown = sorted_out(list(dict.fromkeys(message.assets)), self._catalog)
-        if unknown:
-            await self._error(f"Not among our assets: {', '.join(one['asset'] for one in unknown)}"[:_LONGEST])
-        asked = Subscription(frozenset(asset.symbol for asset in assets), frozenset(message.tiers))
-        if asked == Subscription():
-            if not unknown:
-                await self._error("Name assets or tiers")
+        assets, without_asset = find_assets(list(dict.fromkeys(message.assets)), self._catalog)
+        if without_asset:
+            names = ", ".join(entry["asset"] for entry in without_asset)
+            await self._send_error(f"Not among our assets: {names}"[:_LONGEST_ERROR])
+        requested = Subscription(frozenset(asset.symbol for asset in assets), frozenset(message.tiers))
+        if requested == Subscription():
+            if not without_asset:
+                await self._send_error("Name assets or tiers")
         elif message.type == "subscribe":
-            await self._subscribe(asked)
+            await self._subscribe(requested)
         else:
-            self._fanout.drop(self._reader, asked)
-            await self._say_subscribed(self._reader.wanted)
+            self._fanout.drop(self._subscriber, requested)
+            await self._confirm(self._subscriber.wanted)
 
-    async def _subscribe(self, asked: Subscription) -> None:
-        wanted = self._reader.wanted | asked
-        if len(wanted.assets) > MOST_ASSETS:
-            await self._error(f"{len(wanted.assets)} assets are too many: at most {MOST_ASSETS}, or name tiers")
+    async def _subscribe(self, requested: Subscription) -> None:
+        whole = self._subscriber.wanted | requested
+        if len(whole.assets) > MOST_ASSETS:
+            await self._send_error(f"{len(whole.assets)} assets are too many: at most {MOST_ASSETS}, or name tiers")
             return
-        await self._say_subscribed(wanted)
-        await self._follow(asked)
+        await self._confirm(whole)
+        await self._follow(requested)
 
-    async def _follow(self, asked: Subscription) -> None:
-        snapshot = await self._snapshots.of(asked)
-        self._fanout.follow(self._reader, asked, snapshot.last_id, snapshot.timestamps)
+    async def _follow(self, subscription: Subscription) -> None:
+        """Send a snapshot of the subscription, and from then on every new price."""
+        snapshot = await self._snapshots.of(subscription)
+        self._fanout.follow(self._subscriber, subscription, snapshot.last_id, snapshot.timestamps)
         for part in snapshot.parts:
             await self._websocket.send_text((b'{"type":"snapshot","prices":%b}' % part).decode())
 
-    async def _say_subscribed(self, wanted: Subscription) -> None:
-        await self._say({"type": "subscribed", "assets": sorted(wanted.assets), "tiers": sorted(wanted.tiers)})
+    async def _confirm(self, whole: Subscription) -> None:
+        """Tell the client its whole subscription."""
+        await self._send_json({"type": "subscribed", "assets": sorted(whole.assets), "tiers": sorted(whole.tiers)})
 
-    async def _error(self, why: str) -> None:
-        await self._say({"type": "error", "msg": why})
+    async def _send_error(self, message: str) -> None:
+        await self._send_json({"type": "error", "msg": message})
 
-    async def _say(self, what: dict[str, object]) -> None:
-        await self._websocket.send_text(encode(what).decode())
+    async def _send_json(self, body: dict[str, object]) -> None:
+        await self._websocket.send_text(encode(body).decode())
+
+
+async def _pause(bucket: TokenBucket) -> None:
+    """Wait until the rate limit allows another message."""
+    wait = bucket.acquire(time.monotonic())
+    if wait:
+        await asyncio.sleep(wait)
+        bucket.acquire(time.monotonic())

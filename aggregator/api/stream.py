@@ -4,27 +4,57 @@ from collections.abc import AsyncIterator
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.endpoint_labels import names_in, sorted_out
-from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, refuse
+from aggregator.api.description import Content, Json, Parameter, Response, query_list
+from aggregator.api.price_schema import PRICE
+from aggregator.api.requested_assets import MOST_ASSETS, find_assets, split_names
+from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, RETRY_SOON, refuse
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import NO_STORE, STREAM_REFUSED, SYMBOL, bad_request, refusal
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.stream_end import SLOW, announce
-from aggregator.live.fanout import Fanout
+from aggregator.live.fanout import NOT_KEPT, Fanout
 from aggregator.live.subscriber import EVERYTHING, Subscriber, Subscription
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
 HEARTBEAT = 15  # seconds
-RETRY_AFTER = {"Retry-After": "1"}
-_AGAIN = b"retry: 1000\n\n"  # milliseconds after which a browser comes again
-_SENT_AT_ONCE = 200  # events
-_BEAT = ServerSentEvent(comment="still here", sep="\n")
+_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser reconnects
+_EVENTS_PER_SEND = 200
+_HEARTBEAT_EVENT = ServerSentEvent(comment="still here", sep="\n")
+
+_ABOUT = """The stream begins with the current prices (`snapshot`; several events if there are more than a thousand) and
+then has an event for every new price (`price`). The data of `price` is the body of `GET /prices/{asset}`. The data of
+`snapshot` is a list of such bodies in `prices`, and `missing` if a requested asset is not listed.
+
+A client that reconnects with `Last-Event-ID` gets the events that it has missed while these are kept. If they are not
+kept, or if the service itself may have missed prices, there is a `gap` event with the reason, and a `snapshot` as soon
+as possible. A client that reads too slowly gets only the newest price of each asset, and is disconnected in the end.
+`end` has the reason why the service ends the stream."""
+_EVENT: Json = {
+    "type": "object",
+    "description": "The fields of one event",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["snapshot", "price", "gap", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9]+$"},
+    },
+}
+_EVENTS = Content(
+    "text/event-stream",
+    _EVENT,
+    (
+        {"id": "5f1c09ab-41", "event": "snapshot", "data": encode({"prices": [PRICE]}).decode()},
+        {"id": "5f1c09ab-42", "event": "price", "data": encode(PRICE).decode()},
+        {"event": "gap", "data": encode({"msg": NOT_KEPT}).decode()},
+    ),
+)
 
 
 class StreamRoute:
-    """Encodes nothing but what is said to one reader only: the library is handed bytes."""
+    """The route for Server-Sent Events. Prices are encoded once for all subscribers, and sent as these bytes."""
 
     def __init__(self, catalog: Catalog, fanout: Fanout, snapshots: Snapshots) -> None:
         self._catalog = catalog
@@ -33,67 +63,105 @@ class StreamRoute:
 
     def routes(self) -> list[Route]:
         """Return the route."""
-        return [Route("/stream", self, methods=["GET"])]
+        return routes_of(self)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream until the reader leaves, is cut off, or is told that it is over."""
+    @Route(
+        "GET",
+        "/stream",
+        label="/stream",
+        operation_id="getStream",
+        tag="live",
+        summary="Every new price, as Server-Sent Events",
+        description=_ABOUT,
+        parameters=[
+            query_list(
+                "assets",
+                "Only these assets. Symbols in upper or lower case",
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_ASSETS},
+                [SYMBOL, "ethusdt"],
+            ),
+            query_list(
+                "tier",
+                "Only these tiers",
+                {"type": "array", "items": {"type": "string", "enum": [tier.value for tier in Tier]}, "minItems": 1},
+                [Tier.HOT.value],
+            ),
+            Parameter(
+                "Last-Event-ID",
+                "header",
+                "The id of the last event that the client has received. Browsers send it when they reconnect",
+                {"type": "string"},
+            ),
+        ],
+        responses={
+            200: Response("The events, until the client disconnects", (_EVENTS,), (NO_STORE,)),
+            400: bad_request("The symbols or tiers are malformed, or both are given", INVALID_SYMBOL),
+            404: refusal("None of the assets is listed", NOT_FOUND),
+            503: STREAM_REFUSED,
+        },
+        is_stream=True,
+    )
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the client disconnects, or the service ends the stream."""
         request = Request(scope)
-        wanted, unknown = self._wanted(request)
+        subscription, missing_json = self._requested(request)
         if self._fanout.refusal:
-            raise refuse(503, self._fanout.refusal, RETRY_AFTER)
+            raise refuse(503, self._fanout.refusal, RETRY_SOON)
         ending = announce(scope, _event("end", encode({"msg": SLOW})))
-        with self._fanout.reading("sse") as reader:
-            events = self._events(reader, wanted, unknown, request.headers.get("last-event-id"))
-            stream = EventSourceResponse(events, ping=HEARTBEAT, ping_message_factory=lambda: _BEAT)
+        with self._fanout.reading("sse") as subscriber:
+            events = self._events(subscriber, subscription, missing_json, request.headers.get("last-event-id"))
+            stream = EventSourceResponse(events, ping=HEARTBEAT, ping_message_factory=lambda: _HEARTBEAT_EVENT)
             await stream(scope, receive, send)
         if ending.reason:
             self._fanout.count_dropped(ending.reason)
 
     async def _events(
-        self, reader: Subscriber, wanted: Subscription, unknown: bytes, last_id: str | None
+        self, subscriber: Subscriber, subscription: Subscription, missing_json: bytes, last_id: str | None
     ) -> AsyncIterator[bytes]:
-        """Yield what there is, as there is something."""
-        yield _AGAIN
-        if last_id is None or not self._fanout.resume(reader, wanted, last_id):
-            reader.renew()
+        """Yield the events as they come, several at once if several wait."""
+        yield _RETRY
+        if last_id is None or not self._fanout.resume(subscriber, subscription, last_id):
+            subscriber.renew()
         while True:
-            await reader.news()
-            mail = reader.drain()
-            for first in range(0, len(mail.events), _SENT_AT_ONCE):
-                yield b"".join([event.sse for event in mail.events[first : first + _SENT_AT_ONCE]])
-            if mail.gap:
-                yield _event("gap", encode({"msg": mail.gap}))
-            if mail.end:
-                yield _event("end", encode({"msg": mail.end}))
+            await subscriber.news()
+            batch = subscriber.drain()
+            for first in range(0, len(batch.events), _EVENTS_PER_SEND):
+                yield b"".join([event.sse for event in batch.events[first : first + _EVENTS_PER_SEND]])
+            if batch.gap:
+                yield _event("gap", encode({"msg": batch.gap}))
+            if batch.end:
+                yield _event("end", encode({"msg": batch.end}))
                 return
-            if mail.snapshot_due:
-                async for part in self._snapshot(reader, wanted, unknown):
+            if batch.snapshot_due:
+                async for part in self._snapshot(subscriber, subscription, missing_json):
                     yield part
 
-    async def _snapshot(self, reader: Subscriber, wanted: Subscription, unknown: bytes) -> AsyncIterator[bytes]:
-        """Yield the current prices; the id comes with the last of them, as only who has them all can go on from it."""
-        snapshot = await self._snapshots.of(wanted)
-        self._fanout.follow(reader, wanted, snapshot.last_id, snapshot.timestamps)
-        *parts, last = (b'{"prices":%b%b}' % (part, unknown) for part in snapshot.parts)
+    async def _snapshot(
+        self, subscriber: Subscriber, subscription: Subscription, missing_json: bytes
+    ) -> AsyncIterator[bytes]:
+        """Yield the current prices. Only the last part has an id: a client can resume only from a complete snapshot."""
+        snapshot = await self._snapshots.of(subscription)
+        self._fanout.follow(subscriber, subscription, snapshot.last_id, snapshot.timestamps)
+        *parts, last = (b'{"prices":%b%b}' % (part, missing_json) for part in snapshot.parts)
         for part in parts:
             yield _event("snapshot", part)
         yield _event("snapshot", last, b"id: %b\n" % snapshot.last_id.encode())
 
-    def _wanted(self, request: Request) -> tuple[Subscription, bytes]:
-        """Return what the query names, and of what is none a part of the JSON; raises the answers 400 and 404."""
-        named, tiers = request.query_params.getlist("assets"), request.query_params.getlist("tier")
-        if named and tiers:
+    def _requested(self, request: Request) -> tuple[Subscription, bytes]:
+        """Return the subscription of the query string, and its `,"missing":…` of the JSON. Raises 400 and 404."""
+        lists, tiers = request.query_params.getlist("assets"), request.query_params.getlist("tier")
+        if lists and tiers:
             raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot, or neither for all")
         if tiers:
             return Subscription(tiers=_tiers(tiers)), b""
-        if not named:
+        if not lists:
             return EVERYTHING, b""
-        assets, unknown = sorted_out(names_in(named), self._catalog)
+        assets, without_asset = find_assets(split_names(lists), self._catalog)
         if not assets:
-            malformed = all(one["reason"] == INVALID_SYMBOL for one in unknown)
+            malformed = all(entry["reason"] == INVALID_SYMBOL for entry in without_asset)
             raise refuse(400, INVALID_SYMBOL) if malformed else refuse(404, NOT_FOUND)
-        rest = b',"missing":%b' % encode(unknown) if unknown else b""
-        return Subscription(frozenset(asset.symbol for asset in assets)), rest
+        missing_json = b',"missing":%b' % encode(without_asset) if without_asset else b""
+        return Subscription(frozenset(asset.symbol for asset in assets)), missing_json
 
 
 def _tiers(lists: list[str]) -> frozenset[Tier]:
@@ -103,5 +171,5 @@ def _tiers(lists: list[str]) -> frozenset[Tier]:
     return frozenset(map(Tier, names))
 
 
-def _event(name: str, data: bytes, more: bytes = b"") -> bytes:
-    return b"%bevent: %b\ndata: %b\n\n" % (more, name.encode(), data)
+def _event(name: str, data: bytes, fields: bytes = b"") -> bytes:
+    return b"%bevent: %b\ndata: %b\n\n" % (fields, name.encode(), data)

@@ -1,4 +1,4 @@
-"""What a stream and the connection it is on tell each other about its end, in the request's scope."""
+"""The end of a stream, shared by the route and the server's connection in the scope of the request."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -10,20 +10,20 @@ _NAME = "stream"
 
 
 class StreamEnd(msgspec.Struct):
-    """If the connection has to hang up, it says `words` (part of the body), and the stream is told the `reason`."""
+    """If the connection must be closed, the server sends `words` as the end of the body and sets `reason`."""
 
     words: bytes = b""
     reason: str = ""
 
 
 def announce(scope: MutableMapping[str, Any], words: bytes = b"") -> StreamEnd:
-    """Tell the connection that this answer is a stream."""
+    """Mark the response as a stream for the server, and return the shared state."""
     ending = StreamEnd(words)
     scope.setdefault("state", {})[_NAME] = ending
     return ending
 
 
 def announced(state: Mapping[str, Any]) -> StreamEnd | None:
-    """Return what was announced of the answer to the request of this state; None when it is no stream."""
+    """Return the shared state of a stream; None if the response is not a stream."""
     found: StreamEnd | None = state.get(_NAME)
     return found

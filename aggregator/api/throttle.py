@@ -1,4 +1,4 @@
-"""How often a refresh may be forced over HTTP: one asset after a pause, and all of them at a rate."""
+"""Rate limits for refreshes that clients force: a cool-down for each asset, and a rate for all assets together."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from aggregator.resilience.single_flight import SingleFlight
 
 
 class TooSoon:
-    """A refresh that was not made: the reason, and in how many seconds it may be asked for again."""
+    """A refresh that was refused: the reason, and the seconds until the next attempt may succeed."""
 
     def __init__(self, why: str, seconds: float) -> None:
         self.why = why
@@ -17,7 +17,7 @@ class TooSoon:
 
 
 class TokenBucket:
-    """`rate` tokens a second, of which at most a second's worth can be saved up (one at least). Starts full."""
+    """A token bucket: `rate` tokens a second. Its capacity is a second's worth, at least one token. It starts full."""
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
@@ -26,7 +26,7 @@ class TokenBucket:
         self._at = now
 
     def acquire(self, now: float) -> float:
-        """Take a token and return 0, or return the seconds until there is one."""
+        """Take a token and return 0.0, or return the seconds until there is a token."""
         self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
         self._at = now
         if self._tokens >= 1:
@@ -36,9 +36,9 @@ class TokenBucket:
 
 
 class Throttle:
-    """Forces refreshes, but not too many. Who asks while one of the same asset is under way shares it, free of charge.
+    """Refreshes on demand within the rate limits. Concurrent calls for one asset share one refresh and one token.
 
-    Remembers an asset from the end of its refresh until its `cooldown` is over; memory is bounded by rate x cooldown.
+    The cool-down of an asset starts at the end of its refresh. Memory is bounded by rate x cooldown assets.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Throttle:
         self._trigger: Trigger = trigger
         self._bucket = TokenBucket(rate, clock())
         self._flights: SingleFlight[str, Price | NoPrice] = SingleFlight()
-        self._not_before: dict[str, float] = {}  # by time, as the pause is the same for all
+        self._not_before: dict[str, float] = {}  # ordered by time, because all cool-downs are equal
 
     async def refresh(self, asset: Asset) -> Price | NoPrice | TooSoon:
-        """Refresh now, join the one under way, or say when to come again."""
+        """Refresh now or join the refresh in flight; TooSoon if the rate limits forbid a refresh."""
         if asset.symbol not in self._flights:
             refusal = self._too_soon(asset.symbol)
             if refusal is not None:
@@ -67,7 +67,7 @@ class Throttle:
         return await self._flights.do(asset.symbol, lambda: self._refresh(asset))
 
     async def close(self, patience: float) -> None:
-        """Let refreshes under way finish for at most `patience` seconds."""
+        """Wait at most `patience` seconds for refreshes in flight."""
         await self._flights.close(patience)
 
     def _too_soon(self, symbol: str) -> TooSoon | None:
@@ -83,7 +83,7 @@ class Throttle:
         try:
             return await self._refresher.refresh(asset, self._trigger)
         finally:
-            # Inside the flight: who comes after it finds the pause begun, and there is no moment between the two.
+            # Inside the flight, so that no call can come between the end of the refresh and the start of the cool-down.
             self._not_before[asset.symbol] = self._clock() + self._cooldown
 
     def _forget(self, now: float) -> None:
@@ -94,20 +94,20 @@ class Throttle:
             del self._not_before[symbol]
 
 
-_PAUSE = 1.0  # seconds between two refreshes of one asset
-_REMEMBERED = 5.0  # seconds for which a refusal is shown again when the exchanges may not be asked
+_RECHECK_COOLDOWN = 1.0  # seconds
+_REMEMBERED = 5.0  # seconds for which the last failed refresh is returned while the rate limits forbid another
 
 
 class Recheck:
-    """Refreshes an asset whose price is stale, for who asks why: each at most once a second, all of them at a rate."""
+    """Refreshes stale prices for the sources route: each asset at most once a second, all assets at a rate."""
 
     def __init__(self, refresher: Refresh, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._throttle = Throttle(refresher, _PAUSE, rate, clock, "force")
+        self._throttle = Throttle(refresher, _RECHECK_COOLDOWN, rate, clock, "force")
         self._clock = clock
-        self._refused: dict[str, tuple[float, NoPrice]] = {}  # at most one of each asset
+        self._refused: dict[str, tuple[float, NoPrice]] = {}  # by asset: when, and why there was no price
 
     async def refresh(self, asset: Asset) -> Price | NoPrice | None:
-        """Return the new price, or why there is none; None when that was asked too often to be known."""
+        """Return the new price, or why there is none; None if the rate limits forbid to find out."""
         outcome = await self._throttle.refresh(asset)
         if isinstance(outcome, TooSoon):
             at, refused = self._refused.get(asset.symbol, (0.0, None))
@@ -119,5 +119,5 @@ class Recheck:
         return outcome
 
     async def close(self, patience: float) -> None:
-        """Let refreshes under way finish for at most `patience` seconds."""
+        """Wait at most `patience` seconds for refreshes in flight."""
         await self._throttle.close(patience)

@@ -1,4 +1,4 @@
-"""Times as callers write them, unix seconds or RFC 3339, and as we show them: both."""
+"""Parsing times in query parameters (unix seconds or RFC 3339), and writing RFC 3339."""
 
 import re
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ](\d\d:\d\d:\d\d(\.\d{1,9})?)([Zz
 
 
 def time_of(request: Request, name: str, default: float) -> float:
-    """Return a time from the query in unix seconds; raises the answer 400."""
+    """Return a query parameter that is a time, in unix seconds. Raises the response 400."""
     text = request.query_params.get(name)
     if text is None:
         return default
@@ -24,7 +24,7 @@ def time_of(request: Request, name: str, default: float) -> float:
 
 
 def parse(text: str) -> float | None:
-    """Return unix seconds, or None for what is no time; a date alone is its midnight in UTC."""
+    """Return unix seconds, or None if the text is not a time. A date alone is midnight UTC of that day."""
     if re.fullmatch(UNIX, text):
         seconds = float(text)
         return seconds if seconds <= LATEST else None
@@ -32,7 +32,7 @@ def parse(text: str) -> float | None:
     if match is None:
         return None
     day, clock, zone = match[1], match[3] or "00:00:00", match[5] or "Z"
-    # An unescaped + in a query arrives as a space.
+    # An unescaped + in a query string arrives as a space.
     zone = "+00:00" if zone in "Zz" else zone.replace(" ", "+")
     try:
         seconds = datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
@@ -42,7 +42,7 @@ def parse(text: str) -> float | None:
 
 
 def show(timestamp: float) -> str:
-    """Return RFC 3339 in UTC, to the millisecond, or to the microsecond where there are any."""
+    """Return RFC 3339 in UTC with milliseconds, or with microseconds if the timestamp has any."""
     moment = datetime.fromtimestamp(timestamp, UTC)
     precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
 from aggregator.api.browser_headers import BrowserRoutes
 from aggregator.api.buffered_metrics import BufferedMetrics
+from aggregator.api.candles import CandlesRoute
 from aggregator.api.fast_path import FastPath
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.route import Route
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
+from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
@@ -35,7 +38,7 @@ async def open_api(
     history: History,
     refresh: Refresh,
     accesses: AccessCounts,
-    more: Sequence[BaseRoute],
+    more: Sequence[Route],
 ) -> ASGIApp:
     """Return the application that answers for prices, and for `more`."""
     settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
@@ -48,19 +51,26 @@ async def open_api(
     stack.push_async_callback(throttle.close, STOP_SECONDS)
     recheck = Recheck(refresh, settings.refresh_rate)
     stack.push_async_callback(recheck.close, STOP_SECONDS)
-    prices = PriceRoutes(catalog, lookup, throttle, bodies, policy.keys, recheck)
-    stored = HistoryRoutes(catalog, history, now)
-    streams = _open_streams(process, lookup, cache.newest, bodies)
-    routes = [*stored.routes(), *streams, *more, *BrowserRoutes().routes(), *prices.routes()]
-    app = build(routes, metrics, settings.max_in_flight, policy)
+    routes = [
+        *PriceRoutes(catalog, lookup, bodies).routes(),
+        *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
+        *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
+        *HistoryRoutes(catalog, history, now).routes(),
+        *CandlesRoute(catalog, history, now).routes(),
+        *_open_streams(process, lookup, cache.newest, bodies),
+        *BrowserRoutes().routes(),
+        *more,
+    ]
+    built = build(routes, metrics, settings.max_in_flight, policy)
+    app: ASGIApp = built
     if settings.fast_path:
         buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
         await process.keep_running(buffered)
         app = FastPath(app, catalog, cache, bodies, buffered, now, policy)
-    return traced(app, process.tracer)
+    return traced(app, process.tracer, built.label_of)
 
 
-def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[BaseRoute]:
+def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[Route]:
     settings, catalog, hub = process.settings, process.catalog, process.hub
     current = not settings.shares_cache or hub.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)

@@ -161,7 +161,8 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
         clock=process.clock,
     )
     if settings.role == "refresher":
-        return traced(build(ops.routes(), metrics, settings.max_in_flight, policy_of(settings)), process.tracer)
+        app = build(ops.routes(), metrics, settings.max_in_flight, policy_of(settings))
+        return traced(app, process.tracer, app.label_of)
     return await open_api(process, cache, history, refresh, accesses, ops.routes())
 
 

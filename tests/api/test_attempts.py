@@ -1,4 +1,4 @@
-"""The bound on wrong keys: what it lets through in any time, and whom it never locks out."""
+"""The rate limit of wrong keys: how many it allows, and that it never locks out a valid key."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,19 +13,19 @@ STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 300)), max_size=300)
 
 
 class Clock:
-    """A time that goes when told."""
+    """A clock that tests set."""
 
     now = 1000.0
 
     def __call__(self) -> float:
-        """Return it."""
+        """Return the time."""
         return self.now
 
 
 @settings(deadline=None)
 @given(STEPS)
-def test_guesses_are_bounded_for_an_address(steps: list[tuple[float, int]]) -> None:
-    """However they are spread over time: ten, and one in 6 s."""
+def test_wrong_keys_of_an_address_are_limited(steps: list[tuple[float, int]]) -> None:
+    """Ten at once and one every 6 s, whatever their distribution over time."""
     clock = Clock()
     attempts = Attempts(clock)
     compared = 0
@@ -41,8 +41,8 @@ def test_guesses_are_bounded_for_an_address(steps: list[tuple[float, int]]) -> N
 
 @settings(deadline=None)
 @given(STEPS)
-def test_waiting_is_enough(steps: list[tuple[float, int]]) -> None:
-    """After the seconds that were told, the next key is looked at."""
+def test_waiting_as_long_as_announced_is_enough(steps: list[tuple[float, int]]) -> None:
+    """After the announced seconds, the next key is compared."""
     clock = Clock()
     attempts = Attempts(clock)
     for pause, guesses in steps:
@@ -53,8 +53,8 @@ def test_waiting_is_enough(steps: list[tuple[float, int]]) -> None:
             attempts.failed("192.0.2.1")
 
 
-def test_many_addresses_are_bounded_together() -> None:
-    """Each has its first guess; a second one only at ten a second, all together. The oldest are forgotten."""
+def test_wrong_keys_of_all_addresses_are_limited_together() -> None:
+    """Each address has its first guess; all second guesses together are limited to ten a second. Memory is bounded."""
     clock = Clock()
     attempts = Attempts(clock)
     addresses = [f"10.{a}.{b}.1" for a in range(100) for b in range(150)]
@@ -66,8 +66,8 @@ def test_many_addresses_are_bounded_together() -> None:
     assert attempts.wait(addresses[0]) == 0  # there are more addresses than are remembered
 
 
-def test_an_ipv6_client_is_its_network() -> None:
-    """As one client has all of a /64; an IPv4 address is the same one in IPv6's clothes."""
+def test_an_ipv6_client_is_identified_by_its_network() -> None:
+    """One client can use all addresses of a /64. An IPv4-mapped IPv6 address is the IPv4 address."""
     attempts = Attempts(Clock())
     for number in range(10):
         attempts.failed(f"2001:db8::{number:x}")
@@ -78,7 +78,7 @@ def test_an_ipv6_client_is_its_network() -> None:
 
 
 def refused(keys: Keys, key: str, client: str = "192.0.2.1") -> int:
-    """Return the status of a refused refresh with this key, 0 where it may go on."""
+    """Return the status of a refused refresh with this key, 0 if it is allowed."""
     headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
     scope = {"type": "http", "method": "POST", "path": "/refresh/x", "headers": headers, "client": (client, 1)}
     try:
@@ -88,8 +88,8 @@ def refused(keys: Keys, key: str, client: str = "192.0.2.1") -> int:
     return 0
 
 
-def test_a_guesser_is_not_told_that_he_is_right() -> None:
-    """From his address no key is compared any more; from another, the right one is good. Time lets him try again."""
+def test_a_right_guess_is_not_confirmed_while_waiting() -> None:
+    """The address gets 429 even with the right key; another address does not. After a pause it may try again."""
     clock = Clock()
     keys = Keys([SecretStr("right")], clock=clock)
     assert [refused(keys, f"wrong{number}") for number in range(12)] == [403] * 10 + [429] * 2
@@ -100,8 +100,8 @@ def test_a_guesser_is_not_told_that_he_is_right() -> None:
     assert refused(keys, "right") == 0
 
 
-def test_right_keys_cost_nothing() -> None:
-    """Nor do calls without one, nor a key that may only read."""
+def test_valid_keys_are_not_limited() -> None:
+    """Nor do requests without a key, or with a key for reading only."""
     keys = Keys([SecretStr("right")], [SecretStr("reads")], clock=Clock())
     assert {refused(keys, key) for key in ["right"] * 50} == {0}
     assert {refused(keys, key) for key in [""] * 50} == {401}

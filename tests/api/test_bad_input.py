@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a clear `{"msg"}` with the right status; never a 500, never a traceback."""
+"""Every malformed request gets `{"msg"}` with the right status; never a 500, never a traceback."""
 
 import socket
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def send(service: Service, raw: bytes) -> bytes:
-    """Send these very bytes and return what comes back until the connection ends."""
+    """Send these bytes and return the response until the connection ends."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(raw)
@@ -39,7 +39,7 @@ def send(service: Service, raw: bytes) -> bytes:
 
 
 def get_raw(service: Service, target: bytes) -> tuple[int, bytes]:
-    """GET a target as it is, unescaped; return status and body."""
+    """GET a target without escaping it; return status and body."""
     raw = send(service, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     head, _, body = raw.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), body
@@ -71,8 +71,8 @@ def get_raw(service: Service, target: bytes) -> tuple[int, bytes]:
     ],
 )
 @pytest.mark.parametrize("route", ["/prices/", "POST /refresh/"])
-def test_what_is_no_symbol(service: Service, symbol: str, route: str) -> None:
-    """400 and the words of the contract."""
+def test_malformed_symbols(service: Service, symbol: str, route: str) -> None:
+    """400 with the message of the contract."""
     if route.startswith("POST"):
         answer = service.post(f"/refresh/{symbol}", {"X-API-Key": "new"})
     else:
@@ -82,14 +82,14 @@ def test_what_is_no_symbol(service: Service, symbol: str, route: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/prices/nosuch", "/prices/nosuch/sources", "/prices/nosuch/history"])
-def test_what_is_not_listed(service: Service, path: str) -> None:
-    """404 and the words of the contract."""
+def test_unlisted_assets(service: Service, path: str) -> None:
+    """404 with the message of the contract."""
     answer = service.get(path)
     assert (answer.status, answer.json) == (404, {"msg": "Asset not found"})
 
 
-def test_upper_case_is_fine(service: Service) -> None:
-    """Answered in lower case."""
+def test_upper_case_symbols(service: Service) -> None:
+    """The response has it in lower case."""
     assert service.get("/prices/BTCUSDT").json["asset"] == "btcusdt"
 
 
@@ -113,7 +113,7 @@ def test_unknown_paths(service: Service, path: str) -> None:
     ],
 )
 def test_unknown_methods(service: Service, method: str, path: str) -> None:
-    """405 with what is allowed."""
+    """405 with the allowed methods."""
     answer = call(method, service.url + path)
     assert answer.status == 405
     assert list(answer.json) == ["msg"]
@@ -134,15 +134,15 @@ def test_unknown_methods(service: Service, method: str, path: str) -> None:
         "?asset=btcusdt",
     ],
 )
-def test_a_list_of_nothing_or_too_much(service: Service, query: str) -> None:
-    """400 that says what to give."""
+def test_an_empty_list_and_one_that_is_too_long(service: Service, query: str) -> None:
+    """400 with the allowed values."""
     answer = service.get(f"/prices{query}")
     assert answer.status == 400
     assert list(answer.json) == ["msg"]
 
 
-def test_one_bad_symbol_never_spoils_the_rest(service: Service) -> None:
-    """Each missing one with its own reason, once, in the order asked."""
+def test_a_bad_symbol_does_not_fail_the_list(service: Service) -> None:
+    """Each missing asset once, with its reason, in the order of the request."""
     names = ["zzz", "BTCUSDT", "a/b", "btcusdt", quote("\u212arwusdt"), "x" * 100]
     body = service.get("/prices?assets=" + ",".join(names)).json
     assert [price["asset"] for price in body["prices"]] == ["btcusdt"]
@@ -155,7 +155,7 @@ def test_one_bad_symbol_never_spoils_the_rest(service: Service) -> None:
 
 
 def test_a_thousand_of_the_longest_symbols_fit(service: Service) -> None:
-    """The bound on the address leaves room for what the contract allows."""
+    """The limit of the URL's length allows them."""
     names = [f"{number:032d}" for number in range(1000)]
     assert len(service.get("/prices?assets=" + ",".join(names)).json["missing"]) == 1000
 
@@ -184,7 +184,7 @@ def test_bad_parameters_of_history(service: Service, query: str) -> None:
 
 
 def test_too_large_is_refused_before_it_is_read(service: Service) -> None:
-    """413 for a body, 414 for an address."""
+    """413 for a body, 414 for a URL."""
     head = b"POST /refresh/btcusdt HTTP/1.1\r\nHost: localhost\r\nX-API-Key: new\r\nContent-Length: 99999999\r\n\r\n"
     assert send(service, head).startswith(b"HTTP/1.1 413 ")
     assert get_raw(service, b"/prices/" + b"a" * 60_000)[0] == 414
@@ -194,8 +194,8 @@ def test_too_large_is_refused_before_it_is_read(service: Service) -> None:
 @pytest.mark.parametrize(
     "raw", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n", b"\x16\x03\x01\x02\x00"]
 )
-def test_what_is_no_http(service: Service, raw: bytes) -> None:
-    """Refused or cut off; the service goes on."""
+def test_requests_that_are_not_http(service: Service, raw: bytes) -> None:
+    """400, or the connection ends; the service keeps running."""
     answer = send(service, raw)
     assert not answer or answer.startswith(b"HTTP/1.1 400 ")
     assert service.get("/health").status == 200
@@ -216,22 +216,22 @@ def test_what_is_no_http(service: Service, raw: bytes) -> None:
     ],
 )
 def test_a_refresh_needs_a_key(service: Service, headers: dict[str, str], status: int) -> None:
-    """Either header, either key; 401 without, 403 with a wrong one. Reading needs none."""
+    """Either header and either key are accepted; 401 without a key, 403 with a wrong one. Reading needs no key."""
     assert service.post("/refresh/btcusdt", headers).status == status
     assert service.get("/prices/btcusdt").status == 200
     assert "new,old" not in service.process.output
 
 
-def test_errors_count_as_what_they_are(service: Service) -> None:
-    """Defect 3 of the system before: error answers were counted as 200."""
+def test_errors_are_counted_by_their_status(service: Service) -> None:
+    """An earlier system counted error responses as 200."""
     series = 'price_api_requests_total{endpoint="/prices",status="404"}'
     before = service.metric(series)
     service.get("/prices/nosuch")
     assert service.metric(series) == before + 1
 
 
-def test_no_label_is_made_of_what_callers_send(service: Service) -> None:
-    """Defect of others: one series per unknown path or asset."""
+def test_labels_do_not_contain_what_clients_send(service: Service) -> None:
+    """Labels made of paths or assets would allow clients to create any number of time series."""
     for path in ("/made-up-1", "/made-up-2", "/prices/madeup", "/%F0%9F%92%A9"):
         service.get(path)
     text = service.get("/metrics").text
@@ -245,8 +245,8 @@ def test_no_label_is_made_of_what_callers_send(service: Service) -> None:
     st.text(st.characters(codec="utf-8"), max_size=60),
     st.sampled_from(["/prices/", "/prices?assets=", "/prices?tier=", "/"]),
 )
-def test_any_text_gets_an_answer(service: Service, text: str, prefix: str) -> None:
-    """Some documented status and a JSON body."""
+def test_any_text_gets_a_response(service: Service, text: str, prefix: str) -> None:
+    """A documented status and a JSON body."""
     answer = service.get(prefix + quote(text, safe=""))
     assert answer.status in (200, 400, 404)
     known = text.lower() in {"health", "ready", "metrics", "assets"} or text in {"", "prices"}
@@ -255,7 +255,7 @@ def test_any_text_gets_an_answer(service: Service, text: str, prefix: str) -> No
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60).filter(lambda raw: not any(byte in raw for byte in b" \r\n")))
-def test_any_bytes_get_an_answer(service: Service, raw: bytes) -> None:
-    """Even what no client would send unescaped."""
+def test_any_bytes_get_a_response(service: Service, raw: bytes) -> None:
+    """Even bytes that clients would escape."""
     status, _ = get_raw(service, b"/prices/" + raw)
     assert status in (400, 404)

@@ -1,4 +1,4 @@
-"""Readers of live prices that stop reading, flood or fall silent: each is cut off, and holds up nobody and no stop."""
+"""Clients of streams that stop reading, flood or fall silent: they are disconnected, and delay nothing."""
 
 import asyncio
 import socket
@@ -18,8 +18,8 @@ from tests.parts.streams import rest
 
 
 @pytest.mark.parametrize("kind", ["sse", "websocket"])
-async def test_who_stops_reading_is_cut_off(kind: str) -> None:
-    """What waits for it is bounded meanwhile; it is told where it comes round to it, and nobody else waits."""
+async def test_a_client_that_stops_reading_is_disconnected(kind: str) -> None:
+    """Its queue is bounded meanwhile. It gets the reason if it still reads, and other clients are not delayed."""
     ask: dict[str, Callable[[Live], Any]] = {"sse": _deaf_stream, "websocket": _deaf_socket}
     async with living() as live, stream(live.url) as healthy:
         deaf = await ask[kind](live)
@@ -55,8 +55,8 @@ def masked(payload: bytes, opcode: int = 1, *, final: bool = True) -> bytes:
     return bytes([opcode | (0x80 if final else 0), 0x80 | len(payload), 0, 0, 0, 0]) + payload
 
 
-async def test_an_idle_stream_is_left_alone() -> None:
-    """However long nothing comes, as long as what came was read."""
+async def test_an_idle_stream_stays_open() -> None:
+    """A quiet stream may last as long as the client has read everything."""
     async with living() as live, stream(live.url) as one, live.client() as client:
         await one.until("snapshot")
         await say(client, type="subscribe", tiers=["hot"])
@@ -79,7 +79,7 @@ async def test_an_idle_stream_is_left_alone() -> None:
     ],
 )
 async def test_too_many_messages(flood: bytes, reason: str) -> None:
-    """More than anyone needs to say, whole or in pieces, ends the connection."""
+    """A message that is too long, whole or in pieces, ends the connection."""
     async with living() as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
         writer.write(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
@@ -90,8 +90,8 @@ async def test_too_many_messages(flood: bytes, reason: str) -> None:
         assert live.open_now() == 0
 
 
-async def test_who_does_not_answer_a_ping() -> None:
-    """It is taken for gone."""
+async def test_a_client_that_does_not_answer_pings() -> None:
+    """The connection counts as lost."""
     async with living() as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
         writer.write(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
@@ -105,7 +105,7 @@ async def test_who_does_not_answer_a_ping() -> None:
         assert live.open_now() == 0
 
 
-async def test_pings_whose_answers_are_not_read() -> None:
+async def test_pongs_that_the_client_does_not_read() -> None:
     """They fill no memory: the connection ends."""
     async with living(Limits()) as live:
         deaf = await live.stopped(b"GET /ws HTTP/1.1\r\n" + UPGRADE + KEY + b"\r\n")
@@ -118,7 +118,7 @@ async def test_pings_whose_answers_are_not_read() -> None:
 
 
 async def flooded(deaf: socket.socket, part: bytes) -> None:
-    """Send this again and again."""
+    """Send these bytes again and again."""
     async with asyncio.timeout(20):
         while True:
             await asyncio.get_running_loop().sock_sendall(deaf, part)
@@ -138,8 +138,8 @@ async def test_a_message_that_is_too_large() -> None:
             assert closed.value.rcvd.code == 1009
 
 
-async def test_a_stop_with_readers_of_all_kinds() -> None:
-    """Each gets a word, those who do not read do not hold it up."""
+async def test_a_stop_with_clients_of_all_kinds() -> None:
+    """Each client gets the reason; clients that do not read do not delay the stop."""
     stop = asyncio.Event()
     async with living(Limits(linger=0.2)) as live:
         ending = asyncio.create_task(live.fanout.end_on(stop))

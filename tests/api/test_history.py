@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
+from aggregator.api.candles import CandlesRoute
 from aggregator.api.history import HistoryRoutes
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Price
@@ -42,7 +43,9 @@ class Parts:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.app: ASGIApp = build(HistoryRoutes(CATALOG, history, lambda: NOW).routes(), Metrics(CollectorRegistry()))
+        routes = HistoryRoutes(CATALOG, history, lambda: NOW).routes()
+        routes += CandlesRoute(CATALOG, history, lambda: NOW).routes()
+        self.app: ASGIApp = build(routes, Metrics(CollectorRegistry()))
         self._unused = iter(CATALOG.assets)
 
     def fresh_asset(self) -> str:
@@ -307,8 +310,9 @@ async def test_a_history_that_is_away_is_503() -> None:
         async def between(self, *_: object, **__: object) -> list[Price]:
             raise StoreUnavailable("away")
 
-    away = HistoryRoutes(CATALOG, Away())  # type: ignore[arg-type]  # no more of a history is asked for
-    app = build(away.routes(), Metrics(CollectorRegistry()))
+    away: Any = Away()  # no more of a history is asked for
+    routes = HistoryRoutes(CATALOG, away).routes() + CandlesRoute(CATALOG, away).routes()
+    app = build(routes, Metrics(CollectorRegistry()))
     for target in ("/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"):
         answer = await get(app, target)
         assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})

@@ -1,17 +1,20 @@
-"""A history that hangs or fails: an answer in bounded time, and never half of one that looks whole."""
+"""A history that hangs or fails: a response in bounded time, and never an incomplete one that looks complete."""
 
 import asyncio
 import http.client
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
+from aggregator.api.candles import CandlesRoute
 from aggregator.api.history import HistoryRoutes
+from aggregator.api.route import Route
 from aggregator.api.server.server import STOP_SECONDS, Server, address_of, listening
 from aggregator.api.server.slow_readers import Limits
 from aggregator.errors import StoreUnavailable
@@ -27,14 +30,14 @@ ROWS = 3500
 
 
 class Failing:
-    """A history with a price a second, that answers `good` times, and then fails or hangs."""
+    """A history with a price a second. It answers `good` reads, and then fails or hangs."""
 
     def __init__(self, good: int, how: str) -> None:
         self.good = good
         self.how = how
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Answer, or not."""
+        """Return prices, fail, or hang."""
         assert not newest_first or limit <= 1000
         if self.good == 0:
             if self.how == "hanging":
@@ -45,23 +48,25 @@ class Failing:
         return [price(symbol, NOW + number) for number in range(first, min(ROWS, first + limit)) if NOW + number <= end]
 
 
-def routes(history: Failing, seconds: float = 0.1) -> HistoryRoutes:
-    """Return the routes over it, which wait so long for it."""
-    return HistoryRoutes(CATALOG, history, lambda: NOW, seconds)  # type: ignore[arg-type]  # no more of a history is asked for
+def routes(history: Failing, seconds: float = 0.1) -> list[Route]:
+    """Return the routes over it, with this time limit."""
+    reader: Any = history  # no more of a history is asked for
+    stored = HistoryRoutes(CATALOG, reader, lambda: NOW, seconds).routes()
+    return stored + CandlesRoute(CATALOG, reader, lambda: NOW, seconds).routes()
 
 
 @pytest.mark.parametrize("target", ["/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"])
 async def test_a_history_that_hangs_is_503(target: str) -> None:
-    """As one that is away, with Retry-After."""
-    app = build(routes(Failing(0, "hanging")).routes(), Metrics(CollectorRegistry()))
+    """503 with Retry-After, as for a history that fails."""
+    app = build(routes(Failing(0, "hanging")), Metrics(CollectorRegistry()))
     async with asyncio.timeout(5):
         answer = await get(app, target)
     assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_the_bound_is_shorter_than_the_time_left_to_requests_at_the_end() -> None:
-    """So that one told to stop still answers with it."""
+async def test_the_time_limit_is_shorter_than_that_of_a_stop() -> None:
+    """So that a stopping process still sends the 503."""
     app = build(HistoryRoutes(CATALOG, Failing(0, "hanging")).routes(), Metrics(CollectorRegistry()))  # type: ignore[arg-type]  # likewise
     started = time.monotonic()
     assert (await get(app, "/prices/a0/history")).status == 503
@@ -72,7 +77,7 @@ async def test_the_bound_is_shorter_than_the_time_left_to_requests_at_the_end() 
 async def served(history: Failing) -> AsyncIterator[tuple[str, int]]:
     """Serve the routes as the service does; yield host and port."""
     metrics = Metrics(CollectorRegistry())
-    server = Server(build(routes(history).routes(), metrics), Limits(), metrics, STOP_SECONDS)
+    server = Server(build(routes(history), metrics), Limits(), metrics, STOP_SECONDS)
     with listening("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         where = urlsplit(address_of(listener))
@@ -82,7 +87,7 @@ async def served(history: Failing) -> AsyncIterator[tuple[str, int]]:
 
 
 def read_all(host: str, port: int, headers: dict[str, str]) -> tuple[int, bytes]:
-    """GET the candles; raises IncompleteRead when the answer is cut off."""
+    """GET the candles; raises IncompleteRead if the response is cut off."""
     connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
         connection.request("GET", CANDLES, headers=headers)
@@ -100,15 +105,15 @@ FORMS = pytest.mark.parametrize(
 @FORMS
 @pytest.mark.parametrize("how", ["failing", "hanging"])
 async def test_candles_that_cannot_be_read_to_the_end_are_cut_off(headers: dict[str, str], how: str) -> None:
-    """The last chunk never comes, so whoever reads them knows that they are not whole; as CSV and compressed too."""
+    """The last chunk is never sent, so clients notice; also for CSV and gzip."""
     async with served(Failing(2, how)) as (host, port):
         with pytest.raises(http.client.IncompleteRead):
             await asyncio.to_thread(read_all, host, port, headers)
 
 
 @FORMS
-async def test_candles_that_can_are_whole(headers: dict[str, str]) -> None:
-    """The same, over a history that answers every time."""
+async def test_candles_that_can_be_read_are_complete(headers: dict[str, str]) -> None:
+    """The same over a history that always answers."""
     async with served(Failing(9, "failing")) as (host, port):
         status, body = await asyncio.to_thread(read_all, host, port, headers)
     assert (status, len(body) > 100) == (200, True)

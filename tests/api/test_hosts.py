@@ -1,4 +1,4 @@
-"""Host headers and origins in their one form."""
+"""Host headers and origins in normal form."""
 
 import pytest
 from hypothesis import given
@@ -42,13 +42,13 @@ PORTS = st.one_of(st.just(""), st.integers(1, 65_535).map(str))
     ],
 )
 def test_a_host_header(header: str, found: tuple[str, str] | None) -> None:
-    """Lower case, without port and trailing dot; None for what cannot be one."""
+    """Lower case, without port and trailing dot; None for a malformed header."""
     assert host_and_port(header) == found
 
 
 @given(NAMES, PORTS, st.booleans(), st.booleans())
-def test_a_host_is_found_however_it_is_written(name: str, port: str, upper: bool, dot: bool) -> None:  # noqa: FBT001  # from Hypothesis
-    """Case, port and a trailing dot make no difference to what is allowed."""
+def test_all_spellings_of_a_host_are_equal(name: str, port: str, upper: bool, dot: bool) -> None:  # noqa: FBT001  # from Hypothesis
+    """Case, port and a trailing dot make no difference."""
     header = (name.upper() if upper else name) + "." * dot + f":{port}" * bool(port)
     found = host_and_port(header)
     assert found is not None
@@ -57,8 +57,8 @@ def test_a_host_is_found_however_it_is_written(name: str, port: str, upper: bool
 
 
 @given(NAMES, NAMES)
-def test_a_wildcard_is_for_what_is_below(domain: str, name: str) -> None:
-    """Not for the domain itself, nor for one that only ends in the same letters."""
+def test_a_wildcard_is_for_subdomains(domain: str, name: str) -> None:
+    """Not the domain itself, nor a domain that only ends in the same letters."""
     allowed = [allowed_host(f"*.{domain}")]
     assert matches(f"{name}.{domain}", allowed)
     assert matches(f"a.{name}.{domain}", allowed)
@@ -67,8 +67,8 @@ def test_a_wildcard_is_for_what_is_below(domain: str, name: str) -> None:
 
 
 @given(NAMES, PORTS, st.sampled_from(["http", "https"]))
-def test_an_origin_is_its_own(name: str, port: str, scheme: str) -> None:
-    """As a browser writes it; another host, another port or `null` is another origin."""
+def test_same_origin(name: str, port: str, scheme: str) -> None:
+    """As browsers send it. Another host, another port or `null` is another origin."""
     host = name + f":{port}" * bool(port)
     assert is_same_origin(f"{scheme}://{host}", host)
     assert not is_same_origin(f"{scheme}://x{host}", host)
@@ -76,8 +76,8 @@ def test_an_origin_is_its_own(name: str, port: str, scheme: str) -> None:
     assert not is_same_origin("null", host)
 
 
-def test_the_port_of_a_scheme_need_not_be_named() -> None:
-    """Browsers leave it out, proxies may put it in."""
+def test_the_default_port_of_a_scheme_is_optional() -> None:
+    """Browsers omit it, proxies may add it."""
     assert is_same_origin("https://example.com", "example.com:443")
     assert is_same_origin("http://example.com", "EXAMPLE.com:80")
     assert not is_same_origin("https://example.com", "example.com:80")
@@ -87,21 +87,21 @@ def test_the_port_of_a_scheme_need_not_be_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["null", "example.com", "https://example.com/", "https://u@example.com", "https://*"])
-def test_what_is_no_origin(text: str) -> None:
-    """It is refused at start: no browser would ever send it."""
+def test_malformed_origins(text: str) -> None:
+    """It is refused at the start: no browser would send it."""
     with pytest.raises(ValueError, match="no origin"):
         allowed_origin(text)
 
 
 @pytest.mark.parametrize("text", ["https://example.com", "example.com:80", "*example.com", "a.*", "", "[::1]:80", "*."])
-def test_what_is_no_host(text: str) -> None:
-    """It is refused at start: no request could ever match it."""
+def test_malformed_hosts(text: str) -> None:
+    """It is refused at the start: no request could match it."""
     with pytest.raises(ValueError, match="no host"):
         allowed_host(text)
 
 
-def test_what_is_served_unless_told_otherwise() -> None:
-    """This machine by its usual names, and by the address that is listened on."""
+def test_default_hosts() -> None:
+    """Loopback, and the address that the service listens on."""
     assert default_hosts("127.0.0.1") == ("localhost", "127.0.0.1", "[::1]")
     assert default_hosts("192.168.1.5")[-1] == "192.168.1.5"
     assert default_hosts("2001:db8::1")[-1] == "[2001:db8::1]"
@@ -110,7 +110,7 @@ def test_what_is_served_unless_told_otherwise() -> None:
 
 
 def test_addresses_and_networks() -> None:
-    """A name is none, whatever it ends in."""
+    """A name is not an address, whatever its ending."""
     assert is_address("10.0.0.1")
     assert is_address("[::1]")
     assert not is_address("10.0.0.1.nip.io")

@@ -1,12 +1,12 @@
-"""No stream shows an older price after a newer one was sent on it, or answered by this process in another way."""
+"""No stream sends an older price after this process has sent a newer one, on that stream or in another response."""
 
 from tests.parts.examples import NOW, price
 from tests.parts.live import stream
 from tests.parts.living import hear, living, say
 
 
-async def test_a_snapshot_is_no_older_than_what_was_sent() -> None:
-    """A client that subscribes again gets the price it has had, or a newer one, however new the last snapshot is."""
+async def test_a_snapshot_is_no_older_than_sent_events() -> None:
+    """A client that subscribes again gets the same price or a newer one, even if the cached snapshot is older."""
     async with living() as live, live.client() as client:
         await live.tell("asset1")
         await say(client, type="subscribe", assets=["asset1"])
@@ -18,8 +18,8 @@ async def test_a_snapshot_is_no_older_than_what_was_sent() -> None:
         assert (await hear(client))["prices"][0]["timestamp"] == sent
 
 
-async def test_a_snapshot_is_no_older_than_what_was_answered() -> None:
-    """A price that was read from history, of which the process was never told, is in the next snapshot."""
+async def test_a_snapshot_is_no_older_than_other_responses() -> None:
+    """A price that was read from history and never published is in the next snapshot."""
     async with living() as live:
         await live.tell("asset1", "asset2")
         async with stream(live.url) as one:
@@ -30,8 +30,8 @@ async def test_a_snapshot_is_no_older_than_what_was_answered() -> None:
                 assert shown["asset1"] == answered.timestamp
 
 
-async def test_an_event_that_comes_late_is_not_sent() -> None:
-    """A price that is published after a newer one was answered is passed over; the next newer one is sent."""
+async def test_a_late_event_is_not_sent() -> None:
+    """A price that is published after a newer one was sent is dropped; the next newer one is sent."""
     async with living() as live, stream(live.url) as one:
         await one.until("snapshot")
         live.cache.newest.at_least(price("asset1", NOW + 60))
@@ -41,7 +41,7 @@ async def test_an_event_that_comes_late_is_not_sent() -> None:
 
 
 async def test_after_a_gap_the_snapshot_is_no_older() -> None:
-    """Whatever the stores return by then."""
+    """Even if the stores return an older one by then."""
     async with living() as live, stream(live.url) as one:
         await live.tell("asset1")
         await one.until("snapshot")

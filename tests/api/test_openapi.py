@@ -1,8 +1,8 @@
-"""The document of /openapi.json and what the service does say the same."""
+"""GET /openapi.json describes every route, and the responses of the service match it."""
 
 import json
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -10,65 +10,53 @@ import schemathesis
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.browser_headers import BrowserRoutes
-from aggregator.api.history import HistoryRoutes
-from aggregator.api.openapi.document import OPERATIONS, PATH, calls, document
-from aggregator.api.ops import OpsRoutes
-from aggregator.api.prices import PriceRoutes
-from aggregator.api.socket import SocketRoute
-from aggregator.api.stream import StreamRoute
+from aggregator.api.openapi import PATH, OpenApiRoute, document
 from aggregator.models import encode
 from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
-from tests.parts.examples import CATALOG
 from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
+from tests.parts.routes import OPS, every_route
 from tests.parts.service import Answer, Service, call
 
 Json = dict[str, Any]
-NONE = cast("Any", None)  # a part that no route asks while routes are only listed
 
-HISTORY = HistoryRoutes(CATALOG, NONE).routes()
-OPS = OpsRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE, NONE, NONE).routes()
-STREAMS = [*StreamRoute(CATALOG, NONE, NONE).routes(), *SocketRoute(CATALOG, NONE, NONE).routes()]
-PAGES = BrowserRoutes().routes()
-PRICES = PriceRoutes(CATALOG, NONE, NONE, NONE, NONE, NONE).routes()
-ITSELF = f"GET {PATH}"
+OPENAPI = f"GET {PATH}"
 
 
-async def shown(*routes: Any) -> Json:
-    """Return the document an application of these routes shows."""
+async def document_of(*routes: Any) -> Json:
+    """Return the document of an application with these routes."""
     answer = await asgi.get(build(routes, Metrics(CollectorRegistry())), PATH)
     found: Json = json.loads(answer.body)
     return found
 
 
 @pytest.fixture(scope="module")
-def told() -> Json:
+def openapi() -> Json:
     """Return the document of the whole API."""
-    found: Json = json.loads(encode(document([*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES])))
+    found: Json = json.loads(encode(document([*OpenApiRoute(every_route()).routes(), *every_route()])))
     return found
 
 
-def operations(told: Json) -> dict[str, Json]:
+def operations(openapi: Json) -> dict[str, Json]:
     """Return the operations of a document by "GET /path"."""
     return {
         f"{method.upper()} {path}": operation
-        for path, methods in told["paths"].items()
+        for path, methods in openapi["paths"].items()
         for method, operation in methods.items()
     }
 
 
-async def test_every_route_is_told_and_nothing_else() -> None:
-    """With its methods, by a process of any role; nothing is said of routes there are not."""
-    every = [*HISTORY, *STREAMS, *OPS, *PAGES, *PRICES]
-    assert set(operations(await shown(*every))) == {ITSELF, *calls(every)}
-    assert set(operations(await shown(*OPS))) == {ITSELF, *calls(OPS)}
-    assert set(OPERATIONS) == {ITSELF, *calls(every)}
+async def test_exactly_the_routes_are_documented() -> None:
+    """With its methods, in a process of any role, and no other operation."""
+    every = every_route()
+    documented = {str(route) for route in every if route.method != "WEBSOCKET"}
+    assert set(operations(await document_of(*every))) == {OPENAPI, *documented}
+    assert set(operations(await document_of(*OPS))) == {OPENAPI, *map(str, OPS)}
 
 
-async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
-    """It changes with the program only."""
+async def test_the_document_can_be_cached() -> None:
+    """It changes only with the program."""
     app = build(OPS, Metrics(CollectorRegistry()))
     first = await asgi.get(app, PATH)
     assert first.headers["cache-control"] == "max-age=3600"
@@ -76,37 +64,37 @@ async def test_it_is_kept_and_asked_for_again_cheaply() -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-def test_it_is_openapi(told: Json) -> None:
-    """By the meta-schemas of OpenAPI 3.1 and of JSON Schema, and every reference leads somewhere."""
-    schemathesis.openapi.from_dict(told).validate()
-    for schema in told["components"]["schemas"].values():
+def test_the_document_is_valid(openapi: Json) -> None:
+    """Valid by the meta-schemas of OpenAPI 3.1 and JSON Schema, and without dangling references."""
+    schemathesis.openapi.from_dict(openapi).validate()
+    for schema in openapi["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
-    for part in parts(told):
+    for part in parts(openapi):
         if "$ref" in part:
             _, _, kind, name = part["$ref"].split("/")
-            assert name in told["components"][kind], part["$ref"]
+            assert name in openapi["components"][kind], part["$ref"]
 
 
-def test_every_part_is_used(told: Json) -> None:
-    """A component that nothing points to is left over from something."""
-    pointed = {part["$ref"] for part in parts(told) if "$ref" in part}
+def test_every_component_is_used(openapi: Json) -> None:
+    """A component without references would be left over."""
+    pointed = {part["$ref"] for part in parts(openapi) if "$ref" in part}
     pointed |= {f"#/components/securitySchemes/{name}" for name in ("bearer", "key")}
-    there = {f"#/components/{kind}/{name}" for kind, named in told["components"].items() for name in named}
+    there = {f"#/components/{kind}/{name}" for kind, named in openapi["components"].items() for name in named}
     assert pointed == there
 
 
-def test_every_example_is_one(told: Json) -> None:
-    """Each is what its schema says."""
+def test_every_example_is_valid(openapi: Json) -> None:
+    """Each example is valid by its schema."""
     seen = 0
-    for part in parts(told):
+    for part in parts(openapi):
         for example in part.get("examples", {}).values():
-            jsonschema_rs.validate(part["schema"] | {"components": told["components"]}, example["value"])
+            jsonschema_rs.validate(part["schema"] | {"components": openapi["components"]}, example["value"])
             seen += 1
     assert seen > 40
 
 
 def parts(node: Any) -> Iterator[Json]:
-    """Yield every object in the document; examples are not looked into."""
+    """Yield every object in the document except examples."""
     if isinstance(node, dict):
         yield node
         for name, child in node.items():
@@ -133,7 +121,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def strict(service: Service) -> Json:
-    """Return the document as the process shows it, its objects closed to what it does not name."""
+    """Return the served document, with schemas that allow no additional properties."""
     found: Json = json.loads(service.get(PATH).body)
     for part in parts(found["components"]["schemas"]):
         if "properties" in part and part.get("type") == "object":
@@ -185,39 +173,39 @@ def strict(service: Service) -> Json:
         ("GET /page/{file}", "/page/nosuch.js", 404, {}),
         ("GET /docs", "/docs", 200, {}),
         ("GET /docs/{file}", "/docs/swagger-ui.css", 200, {}),
-        (ITSELF, PATH, 200, {}),
-        (ITSELF, PATH, 304, {"If-None-Match": "*"}),
+        (OPENAPI, PATH, 200, {}),
+        (OPENAPI, PATH, 304, {"If-None-Match": "*"}),
     ],
 )
-def test_an_answer_is_as_told(
+def test_a_response_is_as_documented(
     service: Service, strict: Json, operation: str, path: str, status: int, headers: dict[str, str]
 ) -> None:
-    """Status, content type, headers, and of a JSON body no more and no less than is told."""
+    """Status, content type and headers, and no more and no fewer JSON fields than documented."""
     answer = call(operation.split(maxsplit=1)[0], service.url + path, headers)
     assert answer.status == status
-    said = resolved(strict, operations(strict)[operation]["responses"][str(status)])
+    documented = resolved(strict, operations(strict)[operation]["responses"][str(status)])
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    assert ({kind} & set(said.get("content", {}))) or (not kind and not answer.body)
+    assert ({kind} & set(documented.get("content", {}))) or (not kind and not answer.body)
     if kind == "application/json":
-        schema = said["content"][kind]["schema"] | {"components": strict["components"]}
+        schema = documented["content"][kind]["schema"] | {"components": strict["components"]}
         jsonschema_rs.validate(schema, json.loads(answer.body))
-    check_headers(strict, said, answer)
+    check_headers(strict, documented, answer)
 
 
-def check_headers(told: Json, said: Json, answer: Answer) -> None:
-    """Check the headers that are told of: those required are there, and each is what it should be."""
-    for name, header in said.get("headers", {}).items():
+def check_headers(openapi: Json, documented: Json, answer: Answer) -> None:
+    """Check that required headers are present, and that headers are valid by their schemas."""
+    for name, header in documented.get("headers", {}).items():
         found = answer.headers.get(name.lower())
-        wanted = resolved(told, header)
+        wanted = resolved(openapi, header)
         assert found is not None or not wanted.get("required"), name
         if found is not None:
             jsonschema_rs.validate(wanted["schema"], found)
 
 
-def resolved(told: Json, part: Json) -> Json:
-    """Return a component where it is only pointed to."""
+def resolved(openapi: Json, part: Json) -> Json:
+    """Return the component if the part is a reference, else the part."""
     if "$ref" not in part:
         return part
     _, _, kind, name = part["$ref"].split("/")
-    found: Json = told["components"][kind][name]
+    found: Json = openapi["components"][kind][name]
     return found

@@ -1,4 +1,4 @@
-"""Too much of everything, in this process: how many requests are let in, and how often a refresh may be forced."""
+"""Overload in one process: the limit of concurrent requests, and the rate limits of forced refreshes."""
 
 import asyncio
 from collections import Counter
@@ -8,13 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from aggregator.api.app import build
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
-from aggregator.api.throttle import Recheck, Throttle, TokenBucket, TooSoon
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
@@ -22,6 +21,7 @@ from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
 from tests.parts import asgi
 from tests.parts.examples import BTC, CATALOG, NOW, price
+from tests.parts.routes import route_to
 from tests.parts.scripted import Store
 from tests.parts.service import Answer
 
@@ -29,7 +29,7 @@ ETH = CATALOG.assets["ethusdt"]
 
 
 class Refreshes:
-    """Gives a price, or none, when let go; counts how often it was asked for each asset."""
+    """A refresher that waits until `go` is set, and counts the refreshes of each asset."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
@@ -38,7 +38,7 @@ class Refreshes:
         self.has_prices = True
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Answer once let go."""
+        """Return a price, or none, once `go` is set."""
         assert trigger == "manual"
         self.asked[asset.symbol] += 1
         await self.go.wait()
@@ -46,7 +46,7 @@ class Refreshes:
 
 
 class Refreshing:
-    """The application with a throttle at a time that goes when told."""
+    """The application with a throttle, at a time that tests set."""
 
     def __init__(self, cooldown: float = 1, rate: float = 50) -> None:
         self.time = 0.0
@@ -56,8 +56,10 @@ class Refreshing:
         accesses = AccessCounts(self.metrics, by_symbol=False)
         lookup = Lookup(CATALOG, Store(), Store(), self.refreshes, self.metrics, accesses, lambda: NOW)
         bodies = PriceBodies(CATALOG, lambda: NOW)
-        recheck = Recheck(self.refreshes, rate)
-        routes = PriceRoutes(CATALOG, lookup, self.throttle, bodies, Keys(()), recheck).routes()
+        routes = [
+            *PriceRoutes(CATALOG, lookup, bodies).routes(),
+            *RefreshRoute(CATALOG, lookup, self.throttle, bodies).routes(),
+        ]
         self.app = build(routes, self.metrics, 2000)
 
     async def post(self, symbol: str = "btcusdt") -> Answer:
@@ -66,12 +68,12 @@ class Refreshing:
 
 
 def statuses(answers: list[Answer]) -> Counter[int]:
-    """Return how many answers have which status."""
+    """Return the number of responses by status."""
     return Counter(answer.status for answer in answers)
 
 
 async def test_a_thousand_at_once_are_one_refresh() -> None:
-    """All are answered with the price that one fetch brought."""
+    """All get the price of one fetch."""
     api = Refreshing()
     api.refreshes.go.clear()
     asking = [asyncio.create_task(api.post()) for _ in range(1000)]
@@ -83,7 +85,7 @@ async def test_a_thousand_at_once_are_one_refresh() -> None:
 
 
 async def test_an_asset_just_refreshed_is_not_refreshed_again() -> None:
-    """429 until its pause is over, whole seconds in Retry-After; other assets are none of its business."""
+    """429 during its cool-down, with whole seconds in Retry-After; other assets are not affected."""
     api = Refreshing(cooldown=2.5)
     assert (await api.post()).status == 200
     refused = await api.post("BTCUSDT")
@@ -101,22 +103,22 @@ async def test_an_asset_just_refreshed_is_not_refreshed_again() -> None:
     ) == pytest.approx(2)
 
 
-async def test_the_pause_is_after_a_failure_too() -> None:
-    """Exchanges that have nothing are not to be asked all the time either."""
+async def test_a_failed_refresh_starts_the_cooldown() -> None:
+    """A failed refresh starts the cool-down too."""
     api = Refreshing()
     api.refreshes.has_prices = False
     assert (await api.post()).status == 502
     assert (await api.post()).status == 429
 
 
-async def test_no_pause_where_none_is_wanted() -> None:
+async def test_no_cooldown() -> None:
     """Cool-down 0."""
     api = Refreshing(cooldown=0)
     assert statuses([await api.post() for _ in range(20)]) == {200: 20}
 
 
-async def test_all_assets_together_have_a_rate() -> None:
-    """429 beyond it, though no asset was asked for twice; what shares a flight costs nothing of it."""
+async def test_all_assets_together_have_a_rate_limit() -> None:
+    """429 beyond it, even for different assets; requests that share a flight cost one token."""
     api = Refreshing(cooldown=0, rate=2)
     assert statuses([await api.post(symbol) for symbol in ("btcusdt", "ethusdt")]) == {200: 2}
     refused = await api.post()
@@ -131,13 +133,13 @@ async def test_all_assets_together_have_a_rate() -> None:
     assert statuses(await asyncio.gather(*sharing)) == {200: 10}
 
 
-async def test_what_is_refused_for_other_reasons_costs_nothing() -> None:
-    """400 and 404 come first."""
+async def test_malformed_refreshes_cost_no_token() -> None:
+    """400 and 404 cost no token."""
     api = Refreshing(rate=1)
     assert [(await api.post(symbol)).status for symbol in ("b!", "nosuch", "btcusdt")] == [400, 404, 200]
 
 
-async def test_pauses_that_are_over_are_forgotten() -> None:
+async def test_finished_cooldowns_are_dropped() -> None:
     """Memory holds the assets of one cool-down."""
     api = Refreshing(rate=1000)
     for number in range(100):
@@ -150,8 +152,8 @@ async def test_pauses_that_are_over_are_forgotten() -> None:
     assert list(api.throttle._not_before) == ["btcusdt"]
 
 
-def test_a_bucket_saves_up_a_second() -> None:
-    """Not more, however long nobody came; slower than one a second, there is still one."""
+def test_a_bucket_holds_a_second_of_tokens() -> None:
+    """Not more, however long it is unused; below one token a second its capacity is one token."""
     bucket = TokenBucket(10, 0.0)
     assert [bucket.acquire(1000.0) for _ in range(11)] == [0.0] * 10 + [pytest.approx(0.1)]
     bucket = TokenBucket(0.1, 0.0)
@@ -169,16 +171,16 @@ async def test_the_wait_is_until_there_is_a_token() -> None:
 
 
 class Busy:
-    """An application of which three requests may be under way: one that waits, one that streams, one that crashes."""
+    """An application with three request slots, and routes that wait, stream or crash."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.metrics = Metrics(CollectorRegistry())
         routes = [
-            Route("/assets", self._wait),
-            Route("/prices", self._stream),
-            Route("/prices/{asset}", self._crash),
-            *(Route(path, self._at_once) for path in ("/health", "/ready", "/metrics")),
+            route_to("/assets", self._wait),
+            route_to("/prices", self._stream),
+            route_to("/prices/{asset}", self._crash),
+            *(route_to(path, self._at_once, is_probe=True) for path in ("/health", "/ready", "/metrics")),
         ]
         self.app = build(routes, self.metrics, 3)
 
@@ -202,13 +204,13 @@ class Busy:
 
     @property
     def in_flight(self) -> float:
-        """What the gauge says."""
+        """Return the value of the gauge."""
         return self.metrics.registry.get_sample_value("price_api_requests_in_flight") or 0.0
 
 
 @pytest.mark.parametrize("path", ["/assets", "/prices"])
-async def test_beyond_the_bound_requests_are_refused_at_once(path: str) -> None:
-    """503 with Retry-After and counted as such; a streaming answer counts to its end; then there is room again."""
+async def test_requests_beyond_the_limit_are_refused_at_once(path: str) -> None:
+    """503 with Retry-After, and counted; a streaming response holds its slot to its end; then slots are free again."""
     busy = Busy()
     asking = [asyncio.create_task(asgi.get(busy.app, path)) for _ in range(10)]
     while sum(one.done() for one in asking) < 7:
@@ -228,8 +230,8 @@ async def test_beyond_the_bound_requests_are_refused_at_once(path: str) -> None:
     assert busy.metrics.registry.get_sample_value("price_api_requests_total", labels) == 7
 
 
-async def test_a_crash_gives_its_place_back() -> None:
-    """Else a few bugs would close the door for good."""
+async def test_a_crash_frees_its_slot() -> None:
+    """Otherwise a few crashes would use up all slots."""
     busy = Busy()
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Who may ask a real service: by Host, by Origin and by key, on the quick way from memory and on every other."""
+"""The access policy of a real service: Host, Origin and key, on the fast path and on every other."""
 
 import json
 import re
@@ -22,7 +22,7 @@ PRICE = "GET /prices/btcusdt"
 
 
 def start(folder: Path, market: Market, **settings: object) -> Service:
-    """Run the service in memory, with two assets that are in memory once this returns."""
+    """Run the service in memory, with two assets whose prices are in the local cache."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
     market.sound()
     chosen = {"symbols_file": folder / "symbols.csv", "refresh_cooldown": 0} | settings
@@ -35,7 +35,7 @@ def start(folder: Path, market: Market, **settings: object) -> Service:
 
 @pytest.fixture(scope="module")
 def usual(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run it with what it has by default."""
+    """Run the service with default settings."""
     running = start(tmp_path_factory.mktemp("usual"), shared_market)
     yield running
     assert running.process.stop() == 0
@@ -44,7 +44,7 @@ def usual(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def told(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run it with hosts, an origin, a key for everything and one for reading."""
+    """Run the service with allowed hosts, an origin, a key for everything and a key for reading."""
     settings = {"allowed_hosts": "ours.example,*.below.example", "cors_origins": OURS}
     settings |= {"api_keys": "all", "read_keys": "reads"}
     running = start(tmp_path_factory.mktemp("told"), shared_market, **settings)
@@ -54,7 +54,7 @@ def told(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def ask(service: Service, line: str, *headers: str) -> Answer:
-    """Send a request of these headers and no others, and read one answer; of what goes on, its head."""
+    """Send a request with exactly these headers and return the response; of a stream, its head."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         raw = "\r\n".join([f"{line} HTTP/1.1", *headers, "", ""])
@@ -70,7 +70,7 @@ def ask(service: Service, line: str, *headers: str) -> Answer:
 
 
 def port(service: Service) -> int:
-    """Return its port."""
+    """Return the port of the service."""
     return urlsplit(service.url).port or 0
 
 
@@ -83,8 +83,8 @@ EVERYWHERE += ["GET /docs", "GET /openapi.json", "GET /nosuch", "GET /health", "
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "xlocalhost", "127.1.x"]
 )
-def test_a_rebound_name_gets_nothing(usual: Service, line: str, host: str) -> None:
-    """421 on every path, which names the host and the setting."""
+def test_dns_rebinding_is_refused(usual: Service, line: str, host: str) -> None:
+    """421 on every path, with the host and the setting."""
     answer = ask(usual, line, f"Host: {host}", "Content-Length: 0")
     assert answer.status == 421
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -99,14 +99,14 @@ def test_a_rebound_name_gets_nothing(usual: Service, line: str, host: str) -> No
     "host", ["localhost", "LOCALHOST.:1", "127.0.0.1", "127.0.0.1:65535", "[::1]:8080", "[0:0::1]"]
 )
 @pytest.mark.parametrize("line", [PRICE, "GET /prices?tier=hot", "POST /refresh/btcusdt", "GET /"])
-def test_this_machine_is_served(usual: Service, line: str, host: str) -> None:
-    """By each of its usual names, in any case, with any port."""
+def test_loopback_names_are_served(usual: Service, line: str, host: str) -> None:
+    """Each usual name, in any case, with any port."""
     assert ask(usual, line, f"Host: {host}", "Content-Length: 0").status == 200
 
 
 @pytest.mark.parametrize("headers", [[], ["Host: localhost", "Host: evil.example"], ["Host: "], ["Host: a@localhost"]])
-def test_no_host_or_two(usual: Service, headers: list[str]) -> None:
-    """400, where something else than a probe asks."""
+def test_no_host_header_or_two(usual: Service, headers: list[str]) -> None:
+    """400, except for probes."""
     for line in (PRICE, "GET /prices?tier=hot"):
         assert ask(usual, line, *headers).status == 400
 
@@ -114,14 +114,14 @@ def test_no_host_or_two(usual: Service, headers: list[str]) -> None:
 @pytest.mark.parametrize("path", ["/health", "/metrics", "/ready"])
 @pytest.mark.parametrize("headers", [[], ["Host: 10.0.0.7:8080"], ["Host: [2001:db8::1]:8080"]])
 def test_probes_need_no_name(usual: Service, told: Service, path: str, headers: list[str]) -> None:
-    """By address or by nothing at all, as load balancers and Prometheus do, and without a key."""
+    """By address or without a Host header, as load balancers and Prometheus call it, and without a key."""
     assert ask(usual, f"GET {path}", *headers).status in {200, 503}
     assert ask(told, f"GET {path}", *headers).status in {200, 503}
     assert ask(usual, PRICE, *headers).status in {400, 421}
 
 
-def test_every_address_where_all_are_listened_on(market: Market, tmp_path: Path) -> None:
-    """In a container nobody can know by which address it is called; a name has to be told."""
+def test_any_ip_address_if_all_are_listened_on(market: Market, tmp_path: Path) -> None:
+    """A container does not know its addresses; names must be set."""
     (tmp_path / "symbols.csv").write_text("symbol\nbtcusdt\n")
     settings = {"host": "0.0.0.0", "symbols_file": tmp_path / "symbols.csv"}  # noqa: S104  # that is what this is about
     service = Service(tmp_path, exchanges=market.setting, **settings)
@@ -132,8 +132,8 @@ def test_every_address_where_all_are_listened_on(market: Market, tmp_path: Path)
     assert service.process.stop() == 0
 
 
-def test_hosts_that_were_told(told: Service) -> None:
-    """They take the place of the usual ones."""
+def test_configured_hosts(told: Service) -> None:
+    """They replace the default hosts."""
     key = "X-API-Key: reads"
     for host, status in {"ours.example": 200, "a.below.example:1": 200, "below.example": 421, "localhost": 421}.items():
         assert ask(told, PRICE, f"Host: {host}", key).status == status, host
@@ -144,7 +144,7 @@ def test_hosts_that_were_told(told: Service) -> None:
 
 @pytest.mark.parametrize("origin", [THEIRS, "null", "http://localhost:1", "http://evil.example:80", "x"])
 def test_a_page_of_another_site_may_not_act(usual: Service, origin: str) -> None:
-    """Neither force a refresh nor open a WebSocket; and what it reads, its browser does not give it."""
+    """It can neither force a refresh nor open a WebSocket, and its browser does not give it responses."""
     host = f"Host: 127.0.0.1:{port(usual)}"
     for line, more in (("POST /refresh/btcusdt", ["Content-Length: 0"]), ("GET /ws", UPGRADE)):
         answer = ask(usual, line, host, f"Origin: {origin}", *more)
@@ -159,7 +159,7 @@ def test_a_page_of_another_site_may_not_act(usual: Service, origin: str) -> None
 
 
 def test_our_page_and_programs_may_act(usual: Service) -> None:
-    """A page of ours has our own origin, behind a proxy that ends TLS as well; a program has none."""
+    """A page of our own origin may, also behind a proxy that terminates TLS; a program sends no origin."""
     for host, origin in (
         ("127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("localhost", "https://localhost"),
@@ -171,7 +171,7 @@ def test_our_page_and_programs_may_act(usual: Service) -> None:
 
 
 def test_cors(told: Service) -> None:
-    """An origin on the list may read and send a key, after asking; the answers say for whom they are."""
+    """An allowed origin may read and send a key, after a preflight; Vary names the headers."""
     host, key = "Host: ours.example", "Authorization: Bearer reads"
     wants = ["Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,x-api-key"]
     preflight = ask(told, "OPTIONS /refresh/btcusdt", host, f"Origin: {OURS}", *wants)
@@ -216,7 +216,7 @@ READS += [
 
 @pytest.mark.parametrize("line", [*READS, "GET /ws"])
 def test_reading_needs_a_key(told: Service, line: str) -> None:
-    """With either kind of key it is as ever; without one it is 401, also for what there is not."""
+    """Either kind of key allows reading; without one it is 401, also for unknown paths."""
     more = UPGRADE if line == "GET /ws" else []
     answer = ask(told, line, "Host: ours.example", *more)
     assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -226,21 +226,21 @@ def test_reading_needs_a_key(told: Service, line: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/page/main.js", "/docs", "/docs/swagger-ui.css", "/openapi.json", "/health"])
-def test_what_stays_open(told: Service, path: str) -> None:
-    """The pages, which say that they need a key, the document, and what probes ask."""
+def test_open_paths(told: Service, path: str) -> None:
+    """The pages, which show that they need a key; the document; and probes."""
     assert ask(told, f"GET {path}", "Host: ours.example").status == 200
 
 
-def test_a_reader_may_not_force_a_refresh(told: Service) -> None:
-    """Its key is known, and is told that it is for something else; that is no guess."""
+def test_a_read_key_may_not_force_a_refresh(told: Service) -> None:
+    """A key for reading is refused with its reason, and does not count as a guess."""
     for _ in range(30):
         answer = ask(told, "POST /refresh/btcusdt", "Host: ours.example", "X-API-Key: reads", "Content-Length: 0")
         assert (answer.status, answer.json["msg"]) == (403, "This API key is for reading only")
 
 
 @pytest.mark.parametrize("line", [PRICE, "GET /assets", "POST /refresh/btcusdt", "GET /ws"])
-def test_guesses_are_bounded(market: Market, tmp_path: Path, line: str) -> None:
-    """After ten no key of that address is compared, on no way; another address, behind the proxy, is served."""
+def test_wrong_keys_are_limited(market: Market, tmp_path: Path, line: str) -> None:
+    """After ten wrong keys, no key of that address is compared; other addresses behind the proxy are served."""
     service = start(tmp_path, market, api_keys="all", read_keys="reads", trusted_proxies="127.0.0.0/8")
     more = [f"Host: 127.0.0.1:{port(service)}", "Content-Length: 0"]
     guesses = [
@@ -257,8 +257,8 @@ def test_guesses_are_bounded(market: Market, tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize("line", EVERYWHERE)
-def test_no_answer_is_taken_for_another_type(usual: Service, line: str) -> None:
-    """Every one says so, once: from memory, not modified, refused, a stream's."""
+def test_every_response_has_nosniff(usual: Service, line: str) -> None:
+    """Every response has it once: from the local cache, not modified, refused, and of a stream."""
     host = f"Host: 127.0.0.1:{port(usual)}"
     for more in ([], ["If-None-Match: *"], ["Content-Length: 99999999"]):
         assert ask(usual, line, host, *more).headers["x-content-type-options"] == "nosniff"

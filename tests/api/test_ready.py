@@ -1,4 +1,4 @@
-"""What /ready says of the exchanges: one that stands still, one that gives nothing, one that is left alone."""
+"""The exchanges in /ready: a clock that stands still, no tickers, a cool-down."""
 
 import time
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import UNKNOWN, LocalStatus, told, trouble
+from aggregator.api.exchanges import UNKNOWN, LocalStatus, problem_of, summary
 from aggregator.api.ops import OpsRoutes
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.venues.mock import Mock
@@ -25,7 +25,7 @@ MAX_AGE = 10.0  # of the hot tier
 
 
 class Told(ScriptedExchange):
-    """An exchange in whatever state."""
+    """An exchange in a given state."""
 
     def __init__(self, **state: object) -> None:
         super().__init__("exchange1")
@@ -58,35 +58,35 @@ class Told(ScriptedExchange):
         ),
     ],
 )
-def test_what_is_wrong_with_an_exchange(state: dict[str, object], told: str) -> None:
-    """One thing at a time, the plainest first."""
-    assert trouble(Told(**state), NOW, MAX_AGE) == told
+def test_the_problem_of_an_exchange(state: dict[str, object], told: str) -> None:
+    """One problem at a time, the most obvious first."""
+    assert problem_of(Told(**state), NOW, MAX_AGE) == told
 
 
 def test_several_refreshers_see_one_exchange() -> None:
-    """One that has trouble with it is shown, and how many have; else the one it last gave a ticker."""
+    """The state of one with a problem is shown, and how many have it; else of the one that received a ticker last."""
     idle, busy = Told(idle_seconds=60, newest_ticker=NOW - 61), Told(idle_seconds=2, newest_ticker=NOW - 2.5)
-    shown, reasons = told([[idle], [busy]], NOW, MAX_AGE)
+    shown, reasons = summary([[idle], [busy]], NOW, MAX_AGE)
     assert (shown["exchange1"]["last_ticker_seconds_ago"], reasons) == (2, [])  # type: ignore[index]  # it is JSON
     cut_off = Told(breaker_state="open", idle_seconds=50)
-    shown, reasons = told([[busy], [cut_off], [idle]], NOW, MAX_AGE)
+    shown, reasons = summary([[busy], [cut_off], [idle]], NOW, MAX_AGE)
     assert shown["exchange1"]["breaker"] == "open"  # type: ignore[index]  # it is JSON
     assert reasons == ["exchange1: its breaker is open (at 1 of 3 refreshers)"]
-    assert told([[cut_off], [cut_off]], NOW, MAX_AGE)[1] == ["exchange1: its breaker is open"]
-    assert told([[Told()]], NOW, MAX_AGE)[1] == []
+    assert summary([[cut_off], [cut_off]], NOW, MAX_AGE)[1] == ["exchange1: its breaker is open"]
+    assert summary([[Told()]], NOW, MAX_AGE)[1] == []
     lying = Told(rejection="outlier, 7 of 9 assets")
-    shown, reasons = told([[busy], [lying]], NOW, MAX_AGE)
+    shown, reasons = summary([[busy], [lying]], NOW, MAX_AGE)
     assert shown["exchange1"]["rejected"] == "outlier, 7 of 9 assets"  # type: ignore[index]  # it is JSON
     assert reasons == ["exchange1: its tickers are rejected: outlier, 7 of 9 assets (at 1 of 2 refreshers)"]
 
 
-def test_what_nobody_tells_is_said_to_be_unknown() -> None:
+def test_unknown_exchanges() -> None:
     """No states, and the reason."""
-    assert told([], NOW, MAX_AGE) == ({}, [UNKNOWN])
+    assert summary([], NOW, MAX_AGE) == ({}, [UNKNOWN])
 
 
 class Scene:
-    """An exchange over HTTP and /ready in front of it, at a time that runs, and can be moved on."""
+    """An exchange over HTTP, and /ready in front of it, at a time that can be advanced."""
 
     def __init__(self, url: str, http: Any) -> None:
         self.ahead = 0.0  # of the wall clock
@@ -107,27 +107,27 @@ class Scene:
         return time.time() + self.ahead
 
     async def ready(self) -> tuple[list[str], dict[str, Any]]:
-        """Ask while the hot prices are fresh, as the other exchanges make them; return reasons, and the exchange."""
+        """GET /ready while the hot prices are fresh from other exchanges; return reasons and the exchange's state."""
         self.freshness.receive([price(timestamp=self.now()), price("ethusdt", self.now())])
         answer = await get(self.app, "/ready")
         assert answer.status == 200
         return answer.json["reasons"], answer.json["exchanges"]["exchange2"]
 
     async def gives_tickers(self) -> bool:
-        """Ask it for two, in one call."""
+        """Fetch two tickers in one request."""
         return all(isinstance(one, Ticker) for one in (await self.exchange.fetch([BTC, ETH])).values())
 
 
 @pytest.fixture
 async def scene(market: Market) -> AsyncIterator[Scene]:
-    """Open it on a sound exchange."""
+    """Open the scene on a sound exchange."""
     async with session(2) as http:
         yield Scene(market.exchanges["exchange2"].url, http)
 
 
 @pytest.mark.real
 async def test_a_clock_that_stands_still(scene: Scene, market: Market) -> None:
-    """The exchange answers every call, and no breaker will ever open; /ready names it, until its clock goes again."""
+    """The exchange answers, so no breaker opens; /ready names it until its clock goes again."""
     assert await scene.gives_tickers()
     reasons, shown = await scene.ready()
     assert reasons == []
@@ -152,7 +152,7 @@ async def test_a_clock_that_stands_still(scene: Scene, market: Market) -> None:
 
 @pytest.mark.real
 async def test_a_time_from_the_future_hides_nothing(scene: Scene, market: Market) -> None:
-    """A ticker of next year is no proof of a clock that goes; it is not remembered as the newest."""
+    """A ticker of next year is no proof that the clock goes; it is not remembered as the newest."""
     market.exchanges["exchange2"].faults()
     scene.ahead = -60
     assert await scene.gives_tickers()
@@ -160,8 +160,8 @@ async def test_a_time_from_the_future_hides_nothing(scene: Scene, market: Market
 
 
 @pytest.mark.real
-async def test_an_exchange_that_gives_nothing(scene: Scene, market: Market) -> None:
-    """From the first call on, or since its last ticker, once that is longer than a ticker may be old."""
+async def test_an_exchange_without_tickers(scene: Scene, market: Market) -> None:
+    """Since the first request, or since its last ticker, once that is longer than the largest age of a ticker."""
     market.exchanges["exchange2"].faults(rate_limit=0)
     assert not await scene.gives_tickers()
     reasons, shown = await scene.ready()
@@ -182,8 +182,8 @@ async def test_an_exchange_that_gives_nothing(scene: Scene, market: Market) -> N
 
 
 @pytest.mark.real
-async def test_one_that_nobody_asks_is_not_to_blame(scene: Scene, market: Market) -> None:
-    """Where several refreshers share the work, it may be long until this one asks again."""
+async def test_an_exchange_that_is_not_polled_has_no_problem(scene: Scene, market: Market) -> None:
+    """If several refreshers share the work, this one may poll rarely."""
     assert market
     assert await scene.gives_tickers()
     scene.ahead += 60
@@ -195,7 +195,7 @@ async def test_one_that_nobody_asks_is_not_to_blame(scene: Scene, market: Market
 
 @pytest.mark.real
 async def test_an_open_breaker(scene: Scene, market: Market) -> None:
-    """Is a reason, and no 503."""
+    """A reason, and no 503."""
     market.exchanges["exchange2"].faults(error_rate=1)
     for _ in range(5):
         assert not await scene.gives_tickers()

@@ -1,4 +1,4 @@
-"""A request's id where something goes wrong."""
+"""The request id in the log and in the response of a crash."""
 
 import asyncio
 import json
@@ -9,13 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from structlog.contextvars import get_contextvars
 
 from aggregator.api.app import build
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from aggregator.observability.metrics import Metrics
+from tests.parts.routes import route_to
 from tests.parts.serving import serving
 from tests.parts.streams import rest
 
@@ -23,20 +23,20 @@ ASKED = "GET /assets?%0aforged HTTP/1.1\r\nHost: here\r\nX-Request-ID: order-471
 
 
 class Kept(logging.Handler):
-    """Keeps what is logged, and what is known of the request at that moment."""
+    """Keeps log records, and the context variables at that moment."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.told: list[tuple[str, dict[str, object]]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
+        """Keep a record."""
         self.told.append((record.getMessage().strip(), dict(get_contextvars())))
 
 
 @pytest.fixture
 def kept() -> Iterator[Kept]:
-    """Listen to all loggers."""
+    """Attach the handler to all loggers."""
     found = Kept()
     logging.getLogger().addHandler(found)
     yield found
@@ -44,14 +44,14 @@ def kept() -> Iterator[Kept]:
 
 
 async def crash(_: Request) -> Response:
-    """Do what nobody planned."""
+    """Crash."""
     raise ZeroDivisionError
 
 
 async def test_a_crash_is_one_line_with_the_request_s_id(kept: Kept) -> None:
-    """The caller gets it too, with a 500 that says nothing of our insides."""
+    """The client gets the id too, with a 500 that reveals nothing."""
     metrics = Metrics(CollectorRegistry())
-    server = Server(build([Route("/assets", crash)], metrics), Limits(), metrics, 1)
+    server = Server(build([route_to("/assets", crash)], metrics), Limits(), metrics, 1)
     async with serving(server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASKED.encode())

@@ -1,4 +1,4 @@
-"""GET /stream over real connections: the snapshot and what comes after it, going on behind what was seen, beats."""
+"""GET /stream over real connections: snapshot, events, resumption and heartbeats."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from tests.parts.serving import until
 from tests.parts.streams import rest
 
 
-async def test_what_a_stream_says() -> None:
-    """First what there is, in parts of at most a thousand and with what is not listed, then what is new."""
+async def test_the_events_of_a_stream() -> None:
+    """First the snapshot, in parts of at most a thousand and with the assets that are not listed; then new prices."""
     async with living() as live:
         await live.tell(*ASSETS)
         async with stream(live.url) as one:
@@ -45,8 +45,8 @@ async def test_what_a_stream_says() -> None:
         ("?assets=" + "a," * 1001, 400, "1002 assets are too many: at most 1000 in one call"),
     ],
 )
-async def test_what_cannot_be_streamed(query: str, status: int, message: str) -> None:
-    """It is refused with the reason before anything begins."""
+async def test_refused_streams(query: str, status: int, message: str) -> None:
+    """It is refused with the reason before the stream begins."""
     async with living() as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
         writer.write(f"GET /stream{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -56,8 +56,8 @@ async def test_what_cannot_be_streamed(query: str, status: int, message: str) ->
         assert live.open_now() == 0
 
 
-async def test_going_on() -> None:
-    """Behind the last event that was seen, without a gap; where that cannot be, with a gap and a snapshot."""
+async def test_resuming() -> None:
+    """After the last event received, without a gap; if that is impossible, with a gap and a snapshot."""
     async with living() as live:
         async with stream(live.url, "?tier=hot,cold") as one:
             last = (await one.until("snapshot")).id
@@ -72,9 +72,9 @@ async def test_going_on() -> None:
             assert [found["asset"] for found in snapshot.data["prices"]] == ["asset1", "asset2"]
 
 
-async def test_a_crowd_shares_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prices are read once for all who come at about the same time, and nobody misses what comes meanwhile."""
-    monkeypatch.setattr("aggregator.api.snapshots._HOLDS_SECONDS", 60.0)  # a busy machine connects fifty in over 1 s
+async def test_concurrent_clients_share_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices are read once for clients that connect at once, and no client misses a price that comes meanwhile."""
+    monkeypatch.setattr("aggregator.api.snapshots._VALID_SECONDS", 60.0)  # a busy machine connects fifty in over 1 s
     async with living() as live:
         await live.tell(*ASSETS[:10])
         async with AsyncExitStack() as stack:
@@ -89,8 +89,8 @@ async def test_a_crowd_shares_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> Non
         assert live.value("price_cache_hits_total") == 10
 
 
-async def test_a_beat_is_a_comment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which no browser shows to anyone."""
+async def test_a_heartbeat_is_a_comment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment, which browsers do not show."""
     monkeypatch.setattr("aggregator.api.stream.HEARTBEAT", 0.05)
     async with living() as live, stream(live.url) as one:
         assert await beat(one) == "still here"

@@ -1,4 +1,4 @@
-"""GET /prices/{asset}/sources where there is no price, or only a stale one: what each exchange answered."""
+"""GET /prices/{asset}/sources without a price, or with a stale one: each exchange's reason."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -8,9 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.sources import SourcesRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
 from aggregator.observability.metrics import Metrics
@@ -34,7 +35,7 @@ TOLD = [
 
 
 class Refreshes:
-    """Makes `outcome` of each asset, and counts how often it was asked."""
+    """A refresher that returns `outcome`, and counts the refreshes of each asset."""
 
     def __init__(self) -> None:
         self.outcome: Price | NoPrice = NoPrice("btcusdt", APART)
@@ -42,7 +43,7 @@ class Refreshes:
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Answer at once."""
+        """Return the outcome."""
         assert trigger == "force"  # no POST /refresh
         self.asked[asset.symbol] += 1
         if self.meanwhile is not None:
@@ -51,7 +52,7 @@ class Refreshes:
 
 
 class Api:
-    """The routes at a time that goes when told, for reading and for refreshing."""
+    """The routes at a time that tests set, for reading and for refreshing."""
 
     def __init__(self, rate: float = 50) -> None:
         self.now = NOW
@@ -67,22 +68,27 @@ class Api:
             CATALOG, self.cache, Store(), self.refreshes, metrics, AccessCounts(metrics, by_symbol=False), later, later
         )
         throttle, recheck = Throttle(self.refreshes, 1, rate), Recheck(self.refreshes, rate, later)
-        routes = PriceRoutes(CATALOG, lookup, throttle, PriceBodies(CATALOG, later), Keys(()), recheck).routes()
+        bodies = PriceBodies(CATALOG, later)
+        routes = [
+            *PriceRoutes(CATALOG, lookup, bodies).routes(),
+            *SourcesRoute(CATALOG, lookup, bodies, recheck).routes(),
+            *RefreshRoute(CATALOG, lookup, throttle, bodies).routes(),
+        ]
         self.app = build(routes, metrics)
 
     async def sources(self, symbol: str = "btcusdt") -> Answer:
-        """Ask."""
+        """GET the sources."""
         return await asgi.get(self.app, f"/prices/{symbol}/sources")
 
 
 @pytest.fixture
 def api() -> Api:
-    """Return one without any price."""
+    """Return the routes without any price."""
     return Api()
 
 
 async def test_no_price_is_explained(api: Api) -> None:
-    """503 with each exchange's answer and when to come again; the same for a second, without asking any exchange."""
+    """503 with each exchange's reason and Retry-After; for a second, the same without another refresh."""
     for _ in range(3):
         answer = await api.sources()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -91,14 +97,14 @@ async def test_no_price_is_explained(api: Api) -> None:
     assert api.refreshes.asked == {"btcusdt": 1}
 
 
-async def test_one_price_needs_no_more_than_a_line(api: Api) -> None:
-    """GET /prices/{asset} is refused as ever."""
+async def test_a_single_price_has_a_plain_refusal(api: Api) -> None:
+    """GET /prices/{asset} is refused as usual."""
     answer = await asgi.get(api.app, "/prices/btcusdt")
     assert (answer.status, answer.json) == (503, {"msg": "No price known now"})
 
 
 async def test_a_stale_price_is_shown_with_the_reason_why_there_is_no_newer(api: Api) -> None:
-    """What it was made of, and what the exchanges answer now; they are asked once a second at most."""
+    """Its sources, and each exchange's reason; they are asked at most once a second."""
     await api.cache.write([price()])
     fresh = (await api.sources()).json
     assert (fresh["stale"], "no_new_price" in fresh) == (False, False)
@@ -116,7 +122,7 @@ async def test_a_stale_price_is_shown_with_the_reason_why_there_is_no_newer(api:
 
 
 async def test_a_price_that_can_be_made_is_shown(api: Api) -> None:
-    """A price was stale only because nobody had asked; every other answer shows the new one too, and none an older."""
+    """If the recheck makes a new price, this response and all others show it, and none an older one."""
     await api.cache.write([price()])
     api.now = NOW + 8
     api.refreshes.outcome = price(timestamp=NOW + 7, amount="80000")
@@ -129,8 +135,8 @@ async def test_a_price_that_can_be_made_is_shown(api: Api) -> None:
     assert (kept["stale"], kept["price"]) == (True, 80000)
 
 
-async def test_a_newer_price_of_somebody_else_is_not_overlooked(api: Api) -> None:
-    """While the exchanges are asked in vain, another refresh brings one: the answer is no older than that."""
+async def test_a_newer_price_of_another_refresh_is_used(api: Api) -> None:
+    """Another refresh makes a price during a failing recheck: the response is not older than that price."""
     await api.cache.write([price()])
     api.now = NOW + 8
     api.refreshes.meanwhile = lambda: api.cache.write([price(timestamp=NOW + 7, amount="80000")])
@@ -138,8 +144,8 @@ async def test_a_newer_price_of_somebody_else_is_not_overlooked(api: Api) -> Non
     assert (found["stale"], found["price"], "no_new_price" in found) == (False, 80000, False)
 
 
-async def test_stale_prices_do_not_let_readers_flood_the_exchanges() -> None:
-    """All assets together are asked for at a rate; beyond it the last reasons are shown, and none that are old."""
+async def test_rechecks_have_a_rate_limit() -> None:
+    """All assets together have a rate limit; beyond it, the last reasons are shown, if they are not old."""
     api = Api(rate=1)
     await api.cache.write([price()])
     api.now = NOW + 8

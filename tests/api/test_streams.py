@@ -1,4 +1,4 @@
-"""What both kinds of stream have in common, over real connections: a gap, how many there may be, how long they last."""
+"""Both kinds of stream over real connections: gaps, the limit of streams, and their duration."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ from tests.parts.serving import until
 from tests.parts.streams import rest
 
 
-async def test_cut_off_and_back() -> None:
-    """Both kinds say the gap at once, and how things stand once nothing is missed any more."""
+async def test_a_gap_and_the_snapshot_after_it() -> None:
+    """Both report the gap at once, and a snapshot as soon as no price is missed any more."""
     async with living() as live, stream(live.url) as one, live.client() as client:
         await one.until("snapshot")
         assert (await say(client, type="subscribe", tiers=["hot"]))["type"] == "subscribed"
@@ -29,8 +29,8 @@ async def test_cut_off_and_back() -> None:
             assert [found["asset"] for found in data["prices"]] == ["asset1"]
 
 
-async def test_there_is_an_end_to_how_many() -> None:
-    """Both kinds together: 503 and when to come again; they take nobody else's place, and leave room again."""
+async def test_the_limit_of_streams() -> None:
+    """One limit for both kinds: 503 with Retry-After; streams use no request slots, and free their place."""
     async with living(most=2) as live, stream(live.url) as one:
         async with live.client() as client:
             async with stream(live.url) as third:
@@ -51,14 +51,14 @@ async def test_there_is_an_end_to_how_many() -> None:
 
 
 async def status_of(live: Live, line: bytes) -> int:
-    """Return the status of an answer."""
+    """Return the status of a response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
     writer.write(line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     return int((await rest(reader, writer)).split(b" ")[1])
 
 
-async def test_streams_that_may_not_last() -> None:
-    """They end with a word, and their readers go on where they were."""
+async def test_streams_with_a_time_limit() -> None:
+    """They end with a reason, and clients resume."""
     async with living(seconds=0.3) as live:
         async with stream(live.url) as one, live.client() as client:
             last = (await one.until("snapshot")).id

@@ -1,4 +1,4 @@
-"""Times as callers write them, and cursors as they hand them back."""
+"""Parsing of times and cursors."""
 
 import pytest
 from hypothesis import given
@@ -25,8 +25,8 @@ from aggregator.api.cursor import Cursor
         ("2024-02-29", 1709164800.0),
     ],
 )
-def test_times_that_are_understood(text: str, seconds: float) -> None:
-    """Unix seconds and RFC 3339, fractions and offsets; a date is its midnight in UTC."""
+def test_valid_times(text: str, seconds: float) -> None:
+    """Unix seconds and RFC 3339, with fractions and offsets; a date is midnight UTC."""
     assert times.parse(text) == seconds
 
 
@@ -57,14 +57,14 @@ def test_times_that_are_understood(text: str, seconds: float) -> None:
         "9" * 5000,
     ],
 )
-def test_times_that_are_not(text: str) -> None:
-    """Days that are not in the calendar, times without a zone, before 1970, after 9999, and plain nonsense."""
+def test_invalid_times(text: str) -> None:
+    """Days that are not in the calendar, times without a zone, before 1970, after 9999, and nonsense."""
     assert times.parse(text) is None
 
 
 @given(st.integers(0, int(times.LATEST) * 1000))
-def test_what_we_show_is_understood(milliseconds: int) -> None:
-    """Both forms of a time lead back to it, to the bit."""
+def test_our_own_times_are_valid(milliseconds: int) -> None:
+    """Either form of a time can be parsed back, to the bit."""
     seconds = milliseconds / 1000
     assert times.parse(times.show(seconds)) == seconds
 
@@ -77,7 +77,7 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 
 
 @given(st.text("abcxyz019", min_size=1, max_size=32), st.floats(0, 1e12), st.floats(0, 1e12), st.booleans())
-def test_a_cursor_comes_back_as_it_went(asset: str, start: float, end: float, newest_first: bool) -> None:  # noqa: FBT001  # drawn
+def test_a_cursor_survives_the_round_trip(asset: str, start: float, end: float, newest_first: bool) -> None:  # noqa: FBT001  # drawn
     """To the bit, and safe in a URL."""
     written = cursor.write(Cursor(asset, start, end, newest_first=newest_first))
     assert cursor.read(written) == Cursor(asset, start, end, newest_first=newest_first)
@@ -85,7 +85,7 @@ def test_a_cursor_comes_back_as_it_went(asset: str, start: float, end: float, ne
 
 
 @given(st.data())
-def test_an_altered_cursor_is_none(data: st.DataObject) -> None:
+def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
     """One character changed, cut or added is enough."""
     written = cursor.write(Cursor("btcusdt", 0.0, 1696118400.25, newest_first=True))
     place = data.draw(st.integers(0, len(written) - 1))
@@ -100,5 +100,5 @@ def test_an_altered_cursor_is_none(data: st.DataObject) -> None:
 
 @given(st.text(max_size=600))
 def test_any_text_is_a_cursor_or_none(text: str) -> None:
-    """Nothing is raised, whatever is handed in."""
+    """Nothing is raised for any text."""
     assert cursor.read(text) is None

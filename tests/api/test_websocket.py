@@ -1,4 +1,4 @@
-"""/ws over real connections: what a client may say, what is not understood, and what is no WebSocket."""
+"""GET /ws over real connections: messages of clients, malformed messages, and plain GETs."""
 
 import asyncio
 import json
@@ -29,8 +29,8 @@ from tests.parts.serving import until
         ),
     ],
 )
-async def test_what_is_not_understood(said: str | bytes, message: str | None) -> None:
-    """An error says why, and the connection goes on."""
+async def test_malformed_messages(said: str | bytes, message: str | None) -> None:
+    """The error has the reason, and the connection stays open."""
     async with living() as live, live.client() as client:
         await client.send(said)
         error = await hear(client)
@@ -44,8 +44,8 @@ async def test_what_is_not_understood(said: str | bytes, message: str | None) ->
         }
 
 
-async def test_subscribing_as_one_goes() -> None:
-    """More, less, by asset and by tier; at most a thousand by name."""
+async def test_subscribing_and_unsubscribing() -> None:
+    """More, fewer, by asset and by tier; at most a thousand by name."""
     async with living() as live, live.client() as client:
         await live.tell("asset1", "asset2")
         await say(client, type="subscribe", assets=["ASSET1", "nosuch"])  # the error
@@ -85,8 +85,10 @@ async def test_subscribing_as_one_goes() -> None:
         (b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n", None),
     ],
 )
-async def test_what_is_no_websocket(request_: bytes, status: int | None, caplog: pytest.LogCaptureFixture) -> None:
-    """It gets an answer, or the connection ends; never a crash, never a wait without end."""
+async def test_requests_that_are_no_websocket(
+    request_: bytes, status: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gets a response, or the connection ends; never a crash, never an endless wait."""
     async with living() as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
         writer.write(request_ + b"\r\n")

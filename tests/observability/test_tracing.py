@@ -76,7 +76,7 @@ def is_inside(span: ReadableSpan, outer: ReadableSpan) -> bool:
 async def test_nothing_is_traced_by_default() -> None:
     """The application is not wrapped, a span does nothing, and exceptions pass through it."""
     app = build([], Metrics(CollectorRegistry()))
-    assert traced(app, UNTRACED) is app
+    assert traced(app, UNTRACED, str) is app
     assert UNTRACED.headers() == {}
 
     def fail() -> None:
@@ -91,7 +91,8 @@ async def test_nothing_is_traced_by_default() -> None:
 
 async def test_a_request_is_a_span(spans: Spans) -> None:
     """With method, path and status; its name has the endpoint label of the metrics, not the path of the request."""
-    app = traced(build([], Metrics(CollectorRegistry())), spans.tracer)
+    built = build([], Metrics(CollectorRegistry()))
+    app = traced(built, spans.tracer, built.label_of)
     assert (await get(app, "/openapi.json")).status == 200
     span = spans.one("GET /openapi.json")
     assert attributes(span) == {
@@ -119,7 +120,8 @@ async def test_a_request_is_a_span(spans: Spans) -> None:
 )
 async def test_the_caller_s_trace_goes_on(spans: Spans, sent: dict[str, str], known: bool) -> None:  # noqa: FBT001  # a case
     """A valid W3C traceparent is continued; anything else begins a new trace."""
-    app = traced(build([], Metrics(CollectorRegistry())), spans.tracer)
+    built = build([], Metrics(CollectorRegistry()))
+    app = traced(built, spans.tracer, built.label_of)
     await get(app, "/openapi.json", {name: value.encode().decode("latin-1") for name, value in sent.items()})
     span = spans.one("GET /openapi.json")
     assert span.context is not None

@@ -8,9 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aggregator.api.app import build
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.fast_path import FastPath
-from aggregator.api.keys import Keys
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.sources import SourcesRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price
@@ -58,7 +59,11 @@ class PriceApi:
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
-        routes = PriceRoutes(catalog, lookup, throttle, bodies, Keys(()), Recheck(NoRefresh(), 50)).routes()
+        routes = [
+            *PriceRoutes(catalog, lookup, bodies).routes(),
+            *SourcesRoute(catalog, lookup, bodies, Recheck(NoRefresh(), 50)).routes(),
+            *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
+        ]
         self.starlette = build(routes, metrics)
         self.starlette_requests = 0
         self.app: ASGIApp = self._count_starlette

@@ -1,17 +1,17 @@
-// Candles as SVG, with axes, and a cross that follows the pointer or the arrow keys.
+// A candle chart in SVG with axes. A crosshair follows the pointer or the arrow keys.
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 import { candleScale, round, slotsFor, ticks, timeStep } from "./scale.js";
 
-const RIGHT = 82; // room for prices
-const BOTTOM = 24; // room for times
+const RIGHT = 82; // width of the price axis
+const BOTTOM = 24; // height of the time axis
 
 export class CandleChart {
   #candles = [];
   #interval = 60;
   #scale = null;
-  #at = null; // the start of the candle that is pointed at
+  #at = null; // the start of the candle under the crosshair
 
   constructor(host) {
     this.legend = make("p", { class: "legend", "aria-live": "off" });
@@ -31,7 +31,7 @@ export class CandleChart {
     this.resized.observe(this.svg);
   }
 
-  /** Show these candles of `interval` seconds; the array may grow, `draw` shows it as it is then. */
+  /** Show candles of `interval` seconds. The array may grow; `draw` shows its current content. */
   show(candles, interval) {
     this.#candles = candles;
     this.#interval = interval;
@@ -40,7 +40,7 @@ export class CandleChart {
     this.draw();
   }
 
-  /** Say something in the place of candles, or nothing. */
+  /** Show a message in place of the candles, or remove it. */
   say(text) {
     write(this.note, text);
     this.note.hidden = !text;
@@ -124,7 +124,7 @@ export class CandleChart {
     mark(this.svg, "aria-label", `Candles. ${this.legend.textContent}`);
   }
 
-  /** Point at the candle that starts then, or at none: the legend then tells the last. */
+  /** Put the crosshair on the candle with this start, or remove it: the legend then shows the last candle. */
   #pick(start) {
     const found = this.#scale?.shown.find((candle) => candle.start === start);
     this.#at = found ? start : null;

@@ -1,4 +1,4 @@
-// One asset by itself: its price, candles, and the exchanges it came from. Open while the address ends in #symbol.
+// The sheet of one asset: price, candles and sources. It is open while the URL ends in #symbol.
 
 import { CandleChart } from "./chart.js";
 import { make, mark, write } from "./dom.js";
@@ -8,20 +8,20 @@ import { addToCandles } from "./scale.js";
 import { refusedRows, sourceRows } from "./sources.js";
 
 const INTERVALS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
-const SHOWN = 150; // candles asked for
-const SOURCES_PAUSE = 2; // seconds between two questions for the sources
-const REFUSED_PAUSE = 5; // the same while no new price comes, when each question makes the service ask the exchanges
+const SHOWN = 150; // candles requested
+const SOURCES_PAUSE = 2; // seconds between two requests for the sources
+const REFUSED_PAUSE = 5; // the same while the price is stale: each request makes the service ask the exchanges
 
 export class Detail {
   row = null;
   #interval = "1m";
   #candles = [];
   #now = 0;
-  #asked = 0; // counts what is opened, so that late answers to earlier ones are not taken
+  #asked = 0; // counts openings, so that late responses for an earlier asset are dropped
   #sourcesAt = 0;
   #sourcesDue = false;
 
-  /** `ask(path)` returns decoded JSON; `closed()` is called when the reader closes it. */
+  /** `ask(path)` returns decoded JSON. `closed()` is called when the user closes the sheet. */
   constructor(dialog, ask, closed) {
     this.dialog = dialog;
     this.ask = ask;
@@ -53,7 +53,7 @@ export class Detail {
     if (this.isOpen) this.dialog.close();
   }
 
-  /** A new price of the asset shown. */
+  /** Show a new price of the open asset. */
   take(context) {
     const interval = INTERVALS[this.#interval];
     if (this.#candles.length) {
@@ -65,7 +65,7 @@ export class Detail {
     this.draw(context);
   }
 
-  /** Write what changes with time. */
+  /** Update the texts that change with time. */
   draw(context) {
     const { row } = this;
     if (!row) return;
@@ -91,7 +91,7 @@ export class Detail {
     if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);
   }
 
-  /** The stream was away: what is shown may have a hole. */
+  /** The stream was interrupted: reload, because prices may be missing. */
   async reload(context) {
     if (!this.row) return;
     await this.#loadCandles();

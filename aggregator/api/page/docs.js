@@ -1,4 +1,4 @@
-// The document of this API, shown by Swagger UI. It asks nobody but this service: no validator, no other definition.
+// Shows /openapi.json with Swagger UI. It sends requests to this service only: no validator, no other definitions.
 "use strict";
 
 const root = document.documentElement;

@@ -1,13 +1,13 @@
-// Small help for making elements and for writing to them only what has changed.
+// Helpers that create elements, and that write to them only what has changed.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Make an element: attributes by name, then children; a string is text. */
+/** Return a new element with these attributes and children. A string child becomes text. */
 export function make(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** Return a new SVG element. */
 export function draw(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -20,7 +20,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** Write text, unless it is there already: most writes would be the same, and each costs a layout. */
+/** Set the text if it differs: most writes would change nothing, and each costs a layout. */
 export function write(element, text) {
   if (element.lastText !== text) {
     element.lastText = text;
@@ -28,7 +28,7 @@ export function write(element, text) {
   }
 }
 
-/** Set or remove an attribute, unless it is so already. */
+/** Set or remove an attribute if it differs. */
 export function mark(element, name, value) {
   const held = element.getAttribute(name);
   if (value === null) {

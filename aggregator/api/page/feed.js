@@ -1,7 +1,7 @@
-// The stream of prices, kept open: what comes, and whether it comes.
+// Keeps GET /stream open, and reports its events and its state.
 
-const SILENCE = 45; // seconds without any event after which a connection counts as dead
-const PAUSES = [0.5, 1, 2, 4, 8]; // seconds before trying again where the browser itself does not
+const SILENCE = 45; // seconds without any event, after which the connection is considered dead
+const PAUSES = [0.5, 1, 2, 4, 8]; // seconds before a new attempt, if the browser does not reconnect
 
 export class Feed {
   #source = null;
@@ -9,7 +9,7 @@ export class Feed {
   #retry = 0;
   #heardAt = 0;
 
-  /** `on` has `snapshot(bodies)`, `price(body)`, `state(name, message)` (live, reconnecting) and `gap(message)`. */
+  /** `on` has `snapshot(bodies)`, `price(body)`, `gap(message)`, and `state(name, message)` (live, reconnecting). */
   constructor(url, on, now = () => performance.now() / 1000) {
     this.url = url;
     this.on = on;
@@ -35,7 +35,7 @@ export class Feed {
     this.#source = null;
   }
 
-  /** To be called now and then: opens anew what has gone silent, which no event tells. */
+  /** Reopen a connection that has gone silent. Call it regularly: the browser has no event for this. */
   check() {
     if (this.#source?.readyState === EventSource.OPEN && this.now() - this.#heardAt > SILENCE) {
       this.on.state("reconnecting", "nothing came for a while");
@@ -56,7 +56,7 @@ export class Feed {
 
   #lost() {
     this.on.state("reconnecting", "");
-    if (this.#source?.readyState !== EventSource.CLOSED) return; // the browser tries again, and says where it was
+    if (this.#source?.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself, with Last-Event-ID
     const pause = PAUSES[Math.min(this.#failures, PAUSES.length - 1)] * (0.75 + Math.random() / 2);
     this.#failures += 1;
     this.close();

@@ -1,4 +1,4 @@
-// Numbers and times as people read them. Pure; times are unix seconds, ages seconds.
+// Formats numbers and times for people. Pure. Times are unix seconds, ages are seconds.
 
 const MINUS = "\u2212";
 const formats = new Map();
@@ -12,7 +12,7 @@ function fixed(value, decimals) {
   return format.format(value);
 }
 
-/** Six significant digits and at least cents; as many decimals for all prices of a magnitude, so that none jumps. */
+/** Return six significant digits, at least two decimals. Prices of one magnitude have equally many decimals. */
 export function decimals(value) {
   const magnitude = value > 0 ? Math.floor(Math.log10(value)) : 0;
   return Math.min(14, Math.max(2, 5 - magnitude));
@@ -22,7 +22,7 @@ export function price(value) {
   return value === null ? "\u2013" : fixed(value, decimals(value));
 }
 
-/** A fraction as percent with its sign: what rounds to nothing has none. */
+/** Return a fraction as percent with its sign. Zero after rounding has no sign. */
 export function change(fraction) {
   if (fraction === null) return "\u2013";
   const percent = Math.round(1e4 * fraction) / 100;
@@ -30,7 +30,7 @@ export function change(fraction) {
   return `${sign}${fixed(Math.abs(percent), 2)} %`;
 }
 
-/** -1, 0 or 1: what `change` shows, so that a colour never contradicts the text. */
+/** Return the sign that `change` shows (-1, 0, 1), so that a colour never contradicts the text. */
 export function direction(fraction) {
   return Math.sign(Math.round(1e4 * (fraction ?? 0))) || 0; // never -0
 }
@@ -39,7 +39,7 @@ export function percent(fraction, digits = 1) {
   return `${fixed(100 * fraction, digits)} %`;
 }
 
-/** A small fraction in hundredths of a percent. */
+/** Return a small fraction in basis points. */
 export function basisPoints(fraction) {
   const points = 1e4 * fraction;
   const shown = fixed(Math.abs(points), Math.abs(points) < 100 ? 1 : 0);
@@ -52,12 +52,12 @@ export function volume(value) {
   return compact.format(value);
 }
 
-/** Tenths of a second, for what is never far. */
+/** Return a short age in tenths of a second. */
 export function behind(seconds) {
   return `${fixed(Math.max(0, seconds), 1)} s`;
 }
 
-/** Two units at most: 7s, 4m 09s, 3h 02m, 5d 1h. A time a little ahead of ours counts as now. */
+/** Return an age in at most two units: 7s, 4m 09s, 3h 02m, 5d 1h. A small negative age counts as 0. */
 export function age(seconds) {
   if (seconds === null) return "\u2013";
   const whole = Math.max(0, Math.floor(seconds));
@@ -71,13 +71,13 @@ function pad(number) {
   return String(number).padStart(2, "0");
 }
 
-/** The time of day here, to the second. */
+/** Return the local time of day, to the second. */
 export function clock(timestamp) {
   const time = new Date(1000 * timestamp);
   return [time.getHours(), time.getMinutes(), time.getSeconds()].map(pad).join(":");
 }
 
-/** A moment on a chart's axis: the day where candles are days, else the time, with the day at midnight. */
+/** Return a label of the time axis: the day for daily candles, else the time, and the day at midnight. */
 export function moment(timestamp, interval) {
   const time = new Date(1000 * timestamp);
   const day = time.toLocaleDateString("en", { day: "numeric", month: "short", timeZone: interval >= 86400 ? "UTC" : undefined });
@@ -85,22 +85,22 @@ export function moment(timestamp, interval) {
   return `${pad(time.getHours())}:${pad(time.getMinutes())}`;
 }
 
-/** "BTC" and "USDT"; a symbol whose parts nobody told is its own base. */
+/** Return base and quote, such as "BTC" and "USDT". If they are unknown, the symbol is the base. */
 export function pair(asset) {
   return asset.base ? [asset.base.toUpperCase(), asset.quote.toUpperCase()] : [asset.symbol.toUpperCase(), ""];
 }
 
-/** A colour of its own for every asset, always the same: degrees on the wheel. */
+/** Return the hue of an asset in degrees. It depends on the symbol only. */
 export function hue(symbol) {
   let hash = 0x811c9dc5; // FNV-1a
   for (const letter of symbol) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0;
   return (hash >>> 8) % 360;
 }
 
-/** How far a clock whose time is told in whole seconds is ahead of ours, where that cannot be chance. */
+/** Return how far the service's clock is ahead of ours. It tells whole seconds, so up to 2 s count as 0. */
 export function ahead(date, now) {
   const found = Date.parse(date) / 1000 + 0.5 - now;
-  return Math.abs(found) > 2 ? found : 0; // also for what is no date
+  return Math.abs(found) > 2 ? found : 0; // also for an invalid date
 }
 
 const REASONS = {

@@ -1,20 +1,20 @@
-// What GET /ready says of the service, shown: verdict, stores, freshness by tier, exchanges and their breakers.
+// Shows GET /ready: the verdict, the stores, freshness by tier, and the exchanges with their circuit breakers.
 
 import { byId, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 
-const EVERY = 5; // seconds between two questions
+const EVERY = 5; // seconds between two requests
 const TIERS = ["hot", "medium", "cold"];
 const BREAKERS = { closed: "closed", open: "open", "half-open": "probing" };
 
 export class Health {
-  exchanges = 0; // how many there are
+  exchanges = 0; // their number
   ahead = 0; // seconds that the service's clock is ahead of ours
   #staleAfter = {};
-  #parts = new Map(); // by list and name: an item and its elements, which stay as long as the name does
+  #parts = new Map(); // by list and name: an item with its elements, kept while the name is in the list
   #seen = new Set();
 
-  /** `changed()` is called when what rows depend on may have changed. */
+  /** `changed()` is called when data that table rows use may have changed. */
   constructor(changed) {
     this.changed = changed;
     this.verdict = document.querySelector("#service .verdict");
@@ -25,10 +25,10 @@ export class Health {
     this.trouble = byId("trouble");
   }
 
-  /** Seconds after which a price of this tier is stale; nobody knows before the first answer. */
+  /** Return the seconds after which a price of this tier is stale; Infinity before the first response. */
   staleAfter = (tier) => this.#staleAfter[tier] ?? Infinity;
 
-  /** Ask for ever; only while somebody looks. */
+  /** Poll for ever, but only while the page is visible. */
   async run() {
     for (;;) {
       if (!document.hidden) await this.#ask();

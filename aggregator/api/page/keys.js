@@ -1,6 +1,6 @@
-// The keyboard: / searches, arrows move through the table, Enter opens, Escape goes back.
+// Keyboard control: / searches, arrow keys move the selection, Enter opens an asset, Escape goes back.
 
-/** Listen for ever; `open(symbol)`, `clear()` the search, draw `soon()`. */
+/** Handle keys for ever. `open(symbol)` opens an asset, `clear()` clears the search, `soon()` draws the next frame. */
 export function listen({ table, search, open, clear, soon }) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;

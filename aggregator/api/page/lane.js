@@ -1,4 +1,4 @@
-// Loads things by key, a few at a time, only while somebody wants them.
+// Loads items by key, a few at a time, and only while they are wanted.
 
 export class Lane {
   #wanted = [];
@@ -6,7 +6,7 @@ export class Lane {
   #done = new Set();
   #failedAt = new Map();
 
-  /** `load(key)` returns a promise; at most `most` run at once, and a failed one rests for `rest` seconds. */
+  /** `load(key)` returns a promise. At most `most` run at once. A failed key waits `rest` seconds. */
   constructor(load, most, rest = 10, now = () => Date.now() / 1000) {
     this.load = load;
     this.most = most;
@@ -14,13 +14,13 @@ export class Lane {
     this.now = now;
   }
 
-  /** Say what is wanted now, most wanted first; what has not begun and is not among it will not be loaded. */
+  /** Set the wanted keys by priority. A key that is no longer wanted and has not begun to load is dropped. */
   want(keys) {
     this.#wanted = keys;
     this.#next();
   }
 
-  /** Forget what has been loaded: it is to be loaded again when wanted. */
+  /** Mark all items as not loaded, so that wanted ones load again. */
   forget() {
     this.#done.clear();
     this.#failedAt.clear();
@@ -45,7 +45,7 @@ export class Lane {
       this.#failedAt.delete(key);
       this.#done.add(key);
     } catch {
-      this.#failedAt.set(key, this.now()); // and asked for again when it is still in view
+      this.#failedAt.set(key, this.now()); // it loads again if it is still wanted then
     }
     this.#running.delete(key);
     this.#next();

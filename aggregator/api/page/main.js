@@ -1,4 +1,4 @@
-// The page put together: what comes from the stream goes into the market, and from there, once a frame, to the screen.
+// The entry point: events of the stream update the market, and each frame draws the market.
 
 import { Detail } from "./detail.js";
 import { byId, mark, write } from "./dom.js";
@@ -12,17 +12,17 @@ import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
 import { Table } from "./table.js";
 
-const HISTORIES = 4; // loaded at once
+const HISTORIES = 4; // concurrent requests
 const view = { query: "", tier: "", key: "rank", descending: false };
 const market = new Market();
 const pulse = new Pulse(byId("pulse"), byId("rate"));
 const opened = Date.now() / 1000;
-const moved = new Map(); // rows with a new price that is not on the screen yet
+const moved = new Map(); // rows with a new price that has not been drawn yet
 const due = { order: true, frame: false };
 let visible = [];
 let told = ""; // the connection's state
-let locked = false; // whether prices need a key, which this page has none of
-let shown = false; // whether there has been a price on the screen
+let locked = false; // whether reading needs a key: this page has none
+let shown = false; // whether a price has been drawn
 
 const health = new Health(() => soon());
 const lane = new Lane(loadRecent, HISTORIES);
@@ -30,7 +30,7 @@ const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols)
 const detail = new Detail(byId("detail"), ask, leave);
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
 
-/** Answers of the API; raises what it says where it refuses, with the whole answer as `body`. */
+/** Return the JSON of a GET. A refusal is thrown as an Error with its message and, as `body`, the response. */
 async function ask(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(10_000) });
   const body = await response.json();
@@ -43,7 +43,7 @@ async function loadRecent(symbol) {
   soon();
 }
 
-/** Prices as they are at first, and again after a gap: nothing to let flash. */
+/** Take the snapshot at the start, or after a gap. Its prices do not flash. */
 function snapshot(bodies) {
   for (const body of bodies) market.take(body);
   due.order = true;
@@ -60,7 +60,7 @@ function price(body) {
   soon();
 }
 
-/** After a gap: what the stream missed is in history. */
+/** After a gap, load the histories again: they have the missed prices. */
 function refill() {
   lane.forget();
   detail.reload(context());
@@ -86,7 +86,7 @@ function context() {
   return { now: Date.now() / 1000 + health.ahead, staleAfter: health.staleAfter, exchanges: health.exchanges };
 }
 
-/** Draw in the next frame, however many ask for it. */
+/** Draw in the next frame; several calls draw once. */
 function soon() {
   if (due.frame) return;
   due.frame = true;
@@ -104,7 +104,7 @@ function frame() {
   lane.want(visible.filter((symbol) => market.rows.get(symbol)?.price !== null));
   if (!shown && table.rows.some((row) => row.price !== null)) {
     shown = true;
-    performance.mark("prices"); // for who measures how soon
+    performance.mark("prices"); // for measurements of the time to the first price
   }
 }
 
@@ -120,7 +120,7 @@ function order() {
   write(byId("found"), rows.length === market.rows.size ? "" : `${rows.length} ${rows.length === 1 ? "asset" : "assets"}`);
 }
 
-/** Show other rows, from the top. */
+/** Show another selection of rows, scrolled to the top. */
 function look(change) {
   Object.assign(view, change);
   due.order = true;
@@ -139,13 +139,13 @@ function sortBy(key) {
   look({ key, descending: again ? !view.descending : DESCENDING_FIRST.has(key) });
 }
 
-/** Open an asset by its address, so that it can be linked to, and left by the browser's way back. */
+/** Open an asset by its URL, so that links and the Back button work. */
 function go(symbol) {
   history.pushState({ opened: true }, "", `#${symbol}`);
   follow();
 }
 
-/** Leave it: back to where it was opened, or, for who came by a link, to the same page without it. */
+/** Close the asset: go back, or, if the page was opened by a link to it, remove it from the URL. */
 function leave() {
   if (!location.hash) return;
   if (history.state?.opened) history.back();
@@ -170,11 +170,11 @@ async function loadAssets() {
     follow();
   } catch (error) {
     if (error.status === 401) lock();
-    else setTimeout(loadAssets, 2000); // the connection's state is told by the stream
+    else setTimeout(loadAssets, 2000); // the stream shows the state of the connection
   }
 }
 
-/** Say that a key is needed: a browser's stream cannot send one, so there is nothing to try again. */
+/** Show that a key is needed. EventSource cannot send one, so a new attempt would fail too. */
 function lock() {
   locked = true;
   feed.close();

@@ -1,18 +1,18 @@
-// What the page knows of every asset: its newest price, the first it got, and of those looked at, the recent ones.
+// The assets in memory: newest price, first price since the page was opened, recent prices of assets in view.
 
-export const RECENT = 90; // prices a small chart shows
+export const RECENT = 90; // prices in a sparkline
 
 export class Market {
   rows = new Map();
 
-  /** Know these assets, as GET /assets tells them; those gone from the list go. */
+  /** Set the assets to the list of GET /assets. */
   list(assets) {
     const listed = new Set(assets.map((asset) => asset.symbol));
     for (const symbol of this.rows.keys()) if (!listed.has(symbol)) this.rows.delete(symbol);
     for (const asset of assets) Object.assign(this.#row(asset.symbol), asset);
   }
 
-  /** Take a price; return its row, or null for one that is no news. */
+  /** Add a price. Return its row, or null if the price is not newer. */
   take(body) {
     const row = this.#row(body.asset);
     if (body.timestamp < row.timestamp) return null;
@@ -29,7 +29,7 @@ export class Market {
     return news ? row : null;
   }
 
-  /** Know the recent prices of an asset as history tells them, newest first; one that came meanwhile is newer. */
+  /** Set the recent prices of an asset from its history, newest first. Prices of the stream that are newer stay. */
   recall(symbol, prices) {
     const row = this.rows.get(symbol);
     if (!row) return;
@@ -52,7 +52,7 @@ export class Market {
   }
 }
 
-/** Put a point behind the others, in the place of the last where it is of the same time; the oldest goes. */
+/** Append a point, or replace the last point of the same time. The oldest point is dropped. */
 export function addPoint(points, timestamp, price) {
   const last = points.at(-1);
   if (last && last[0] > timestamp) return;
@@ -61,7 +61,7 @@ export function addPoint(points, timestamp, price) {
   if (points.length > RECENT) points.shift();
 }
 
-/** The change since the first price this page got, as a fraction; null before the first. */
+/** Return the change since the first price as a fraction; null without a price. */
 export function changeOf(row) {
   return row.price === null ? null : row.price / row.first - 1;
 }

@@ -1,4 +1,4 @@
-// Which assets are shown, and in which order. Pure.
+// Filters and sorts the rows of the table. Pure.
 
 import { changeOf } from "./market.js";
 
@@ -14,12 +14,12 @@ const KEYS = {
   spread: (row) => (row.price === null ? null : Number(row.spread)),
 };
 
-/** Which way a column goes at the first click. */
+/** Columns that the first click sorts in descending order. */
 export const DESCENDING_FIRST = new Set(["price", "change", "spread", "sources"]);
-/** Columns whose order changes as prices come. */
+/** Columns whose order changes with new prices. */
 export const LIVE = new Set(["price", "change", "age", "sources", "spread"]);
 
-/** Return the rows that fit `{query, tier, key, descending}`; those without a value come last, whichever way it goes. */
+/** Return the rows that match `{query, tier, key, descending}`. Rows without a value are last in either direction. */
 export function arrange(rows, view) {
   const query = normal(view.query);
   const found = [];
@@ -42,19 +42,19 @@ function compare(one, other, way) {
   return one.value < other.value ? -way : way;
 }
 
-/** "BTC / USDT" and "btc-usdt" are looked for as "btcusdt". */
+/** Return the normal form of a query: "BTC / USDT" and "btc-usdt" become "btcusdt". */
 function normal(query) {
   return query.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/** How well a row fits, 0 best; null when it does not. */
+/** Return how well a row matches (0 is best), or null if it does not. */
 function match(row, query) {
   if (row.base === query || row.symbol === query) return 0;
   if (row.symbol.startsWith(query)) return 1;
   return row.symbol.includes(query) ? 2 : null;
 }
 
-/** How many rows each tier has, and all together under "". */
+/** Return the number of rows of each tier, and of all tiers under "". */
 export function counts(rows) {
   const found = { "": 0, hot: 0, medium: 0, cold: 0 };
   for (const row of rows) {

@@ -1,4 +1,4 @@
-// How many prices came, second by second, in the last minute.
+// Counts the prices of each second of the last minute.
 
 import { mark, write } from "./dom.js";
 
@@ -16,7 +16,7 @@ export class Pulse {
     this.#counts[SECONDS - 1] += 1;
   }
 
-  /** A second is over. */
+  /** Start the next second. */
   tick() {
     const most = Math.max(4, ...this.#counts);
     const bars = this.#counts.map((count, index) => (count ? `M${4 * index + 2} 36V${36 - (34 * count) / most}` : ""));

@@ -1,6 +1,6 @@
-// From prices and times to places on a chart. Pure.
+// Maps prices and times to positions in a chart. Pure.
 
-/** Return `{line, area}` as SVG paths of `[time, price]` points in a box; a single one is a dot. */
+/** Return `{line, area}`, SVG paths of `[time, price]` points in a box. A single point is a dot. */
 export function sparkline(points, width, height, pad = 2) {
   if (points.length < 2) return { line: points.length ? `M${width - pad} ${height / 2}h0` : "", area: "" };
   const [low, high] = bounds(points.map((point) => point[1]));
@@ -11,7 +11,7 @@ export function sparkline(points, width, height, pad = 2) {
   return { line, area: `${line}L${round(x(end))} ${height}L${round(x(start))} ${height}Z` };
 }
 
-/** The lowest and highest value; where all are one, a little around it, so that a flat line lies in the middle. */
+/** Return the lowest and highest value. If they are equal, widen them, so that a flat line is in the middle. */
 export function bounds(values) {
   const low = Math.min(...values);
   const high = Math.max(...values);
@@ -19,7 +19,7 @@ export function bounds(values) {
   return [low - around, high + around];
 }
 
-/** The function that takes `from`..`to` to `first`..`last`. */
+/** Return the linear function that maps `from`..`to` to `first`..`last`. */
 export function linear(from, to, first, last) {
   const factor = (last - first) / (to - from);
   return (value) => first + (value - from) * factor;
@@ -29,7 +29,7 @@ export function round(value) {
   return Math.round(10 * value) / 10;
 }
 
-/** Round numbers (1, 2, 2.5 or 5 times a power of ten apart) from `low` to `high`, some `wanted` of them. */
+/** Return about `wanted` round numbers from `low` to `high`. Their distance is 1, 2, 2.5 or 5 times a power of ten. */
 export function ticks(low, high, wanted) {
   const rough = (high - low) / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -42,8 +42,8 @@ export function ticks(low, high, wanted) {
 }
 
 /**
- * Return where candles are in a box `{left, right, top, bottom}`: each takes the same width, the newest at the right
- * edge; an interval without a price leaves its place empty. `slots` is how many intervals there is room for.
+ * Return the positions of candles in a box `{left, right, top, bottom}`. All have the same width, and the newest is at
+ * the right edge. An interval without a price stays empty. `slots` is the number of intervals that fit.
  */
 export function candleScale(candles, interval, box, slots) {
   const last = candles.at(-1).start;
@@ -63,20 +63,20 @@ export function candleScale(candles, interval, box, slots) {
   };
 }
 
-/** How many intervals to draw: all there are, within what the width has room for and not so few that they are bars. */
+/** Return how many intervals to draw: all, but at most what fits, and enough to keep candles narrow. */
 export function slotsFor(candles, interval, width) {
   const span = Math.round((candles.at(-1).start - candles[0].start) / interval) + 1;
   return Math.max(24, Math.min(span, Math.floor(width / 7)));
 }
 
-/** Every how many intervals a time is written, so that `width` pixels lie between two; the steps are what clocks have. */
+/** Return the number of intervals between two time labels: at least `width` pixels, and a step that clocks have. */
 export function timeStep(interval, slotWidth, width = 84) {
   const STEPS = [60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 432000, 864000, 2592000];
   const least = (width / slotWidth) * interval;
   return STEPS.find((step) => step >= least && step % interval === 0) ?? Math.ceil(least / interval) * interval;
 }
 
-/** Put a price into the candles it belongs to: into the last one, or behind it; an older one changes nothing. */
+/** Add a price to the last candle, or append a candle. An older price changes nothing. */
 export function addToCandles(candles, interval, timestamp, price) {
   const start = Math.floor(timestamp / interval) * interval;
   const last = candles.at(-1);

@@ -1,16 +1,16 @@
-// Where a price came from: each exchange's ticker and its weight, or why it has no part.
+// The sources of a price: each exchange's ticker and weight, or why it was left out.
 
 import { make } from "./dom.js";
 import * as format from "./format.js";
 
-/** Return the table's rows for an answer of GET /prices/{asset}/sources. */
+/** Return the table rows of a response of GET /prices/{asset}/sources. */
 export function sourceRows(body, now) {
   const used = body.sources.map((source) => row(source, body.price, now, weight(source.weight)));
   const left = body.left_out.map((one) => row(one, body.price, now, out(one)));
   return byName([...used, ...left]);
 }
 
-/** Return a line that says why there is no price, or no newer one, and what each exchange answers now. */
+/** Return a paragraph: why there is no price or no newer one, with each exchange's reason. */
 export function refusedRows(message, leftOut, now) {
   const head = make("tr", { class: "refused" }, make("td", { colspan: "6", class: "out" }, message));
   return [head, ...byName(leftOut.map((one) => row(one, null, now, out(one))))];
@@ -22,7 +22,7 @@ function byName(rows) {
 
 function row(one, price, now, last) {
   const said = typeof one.price === "number" ? ticker(one, price, now) : [];
-  if (!said.length) last.setAttribute("colspan", "5"); // it gave none that could be shown
+  if (!said.length) last.setAttribute("colspan", "5"); // it has no ticker to show
   const head = make("th", { scope: "row" }, one.exchange);
   return make("tr", { "data-exchange": one.exchange, "data-out": one.reason ?? null }, head, ...said, last);
 }

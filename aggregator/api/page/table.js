@@ -1,12 +1,12 @@
-// The table: only the rows in view are in the document, and each keeps its elements while others scroll through it.
+// The table. Only rows in view are in the document; their elements are reused while the table scrolls.
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 import { changeOf } from "./market.js";
 import { sparkline } from "./scale.js";
 
-const BEYOND = 6; // rows kept ready above and below what is in view
-const [WIDE, HIGH] = [128, 34]; // of a small chart, in its own units
+const BEYOND = 6; // extra rows above and below the view
+const [WIDE, HIGH] = [128, 34]; // the view box of a sparkline
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Table {
@@ -16,7 +16,7 @@ export class Table {
   #bySymbol = new Map(); // symbol -> the slot that shows it
   #height = 52;
 
-  /** `on` has `open(symbol)` and `view(symbols)`, those in view, each time. */
+  /** `on` has the callbacks `open(symbol)` and `view(symbols)`, the latter with the symbols in view. */
   constructor(grid, body, on) {
     this.grid = grid;
     this.body = body;
@@ -24,7 +24,7 @@ export class Table {
     body.addEventListener("click", (event) => this.#clicked(event));
   }
 
-  /** Show these rows in this order. */
+  /** Set the rows and their order. */
   arrange(rows) {
     this.rows = rows;
     mark(this.grid, "aria-rowcount", rows.length + 1);
@@ -32,7 +32,7 @@ export class Table {
     if (this.body.style.height !== tall) this.body.style.height = tall;
   }
 
-  /** Measure anew: the layout has changed. */
+  /** Measure again after a change of the layout. */
   measure() {
     const height = parseFloat(getComputedStyle(this.grid).getPropertyValue("--row"));
     if (height === this.#height) return;
@@ -41,7 +41,7 @@ export class Table {
     this.arrange(this.rows);
   }
 
-  /** Put the rows that are in view into the document; `context` is what rows say beside their asset. */
+  /** Put the rows in view into the document. `context` is data that rows show besides their asset. */
   draw(context) {
     const top = -this.body.getBoundingClientRect().top;
     const [from, to] = [Math.floor(top / this.#height), Math.ceil((top + innerHeight) / this.#height)];
@@ -63,7 +63,7 @@ export class Table {
     this.on.view(this.rows.slice(Math.max(0, from), Math.max(0, to)).map((row) => row.symbol));
   }
 
-  /** Let a price that has just come be seen. */
+  /** Flash a row with a new price. */
   flash(row) {
     const slot = this.#bySymbol.get(row.symbol);
     if (!slot || !row.moved || calm.matches) return;
@@ -82,7 +82,7 @@ export class Table {
     this.#reveal(index);
   }
 
-  /** How many rows a page is. */
+  /** Return the number of rows of a page. */
   get page() {
     return Math.max(1, Math.floor(innerHeight / this.#height) - 4);
   }
@@ -94,7 +94,7 @@ export class Table {
 
   #reveal(index) {
     const top = this.body.getBoundingClientRect().top + index * this.#height;
-    const above = this.grid.firstElementChild.getBoundingClientRect().height + 64; // what sticks to the top
+    const above = this.grid.firstElementChild.getBoundingClientRect().height + 64; // the sticky header
     if (top < above) scrollBy({ top: top - above });
     else if (top + this.#height > innerHeight - 16) scrollBy({ top: top + this.#height - innerHeight + 16 });
   }
@@ -102,7 +102,7 @@ export class Table {
   #add() {
     const slot = newSlot(this.#slots.length);
     this.#slots.push(slot);
-    for (const one of this.#slots) one.index = -1; // who shows which row goes by how many there are
+    for (const one of this.#slots) one.index = -1; // the row of a slot depends on the number of slots
     this.body.append(slot.element);
   }
 
@@ -130,7 +130,7 @@ export class Table {
   }
 
   #clicked(event) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the link does what it does anywhere
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser opens the link in a new tab or window
     const element = event.target.closest(".row");
     const slot = this.#slots.find((one) => one.element === element);
     if (!slot) return;
@@ -169,11 +169,11 @@ function newSlot(number) {
   return slot;
 }
 
-/** Write what stays the same as long as the slot shows this asset. */
+/** Write the parts of a row that depend on the asset only. */
 function name(slot, row) {
   if (slot.row !== row) slot.flash?.cancel();
   slot.row = row;
-  slot.sides = row.base; // which come a moment after the first prices
+  slot.sides = row.base; // known a moment after the first prices
   const [base, quote] = format.pair(row);
   write(slot.avatar, base.slice(0, base.length > 3 ? 1 : 3));
   slot.avatar.style.setProperty("--hue", format.hue(base));
@@ -184,7 +184,7 @@ function name(slot, row) {
   slot.drawn = null;
 }
 
-/** Write what changes. */
+/** Write the parts of a row that change. */
 function fill(slot, row, { now, staleAfter, exchanges }) {
   const known = row.price !== null;
   const age = known ? now - row.timestamp : null;

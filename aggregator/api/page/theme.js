@@ -1,4 +1,4 @@
-// Light or dark, as chosen here before; otherwise as the system has it. Runs before the first paint, so it is no module.
+// Sets the theme: the one chosen before, or the system's. No module, because it must run before the first paint.
 "use strict";
 
 (() => {
@@ -9,7 +9,7 @@
     try {
       return localStorage.getItem("theme");
     } catch {
-      return null; // storage is switched off
+      return null; // storage is disabled
     }
   }
 
@@ -17,7 +17,7 @@
     try {
       localStorage.setItem("theme", theme);
     } catch {
-      // storage is switched off: it holds until the page is closed
+      // storage is disabled: the choice is lost when the page closes
     }
   }
 

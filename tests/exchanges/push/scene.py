@@ -9,7 +9,7 @@ from decimal import Decimal
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from aggregator.api.exchanges import trouble
+from aggregator.api.exchanges import problem_of
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
@@ -83,7 +83,7 @@ class Scene:
 
     def told(self) -> str:
         """Return what /ready shows for the exchange."""
-        return trouble(self.exchange, time.time(), 2 * INTERVAL)
+        return problem_of(self.exchange, time.time(), 2 * INTERVAL)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.api.exchanges import shown
+from aggregator.api.exchanges import state_of
 from aggregator.models import Clock, Ticker
 from tests.exchanges.calls import value
 from tests.exchanges.push.scene import BTC, DOGE, ETH, INTERVAL, SECONDS, Scene, running, until
@@ -28,7 +28,7 @@ async def test_what_is_pushed_needs_no_call(scene: Scene) -> None:
     assert value(scene.metrics, "price_exchange_push_answers_total", exchange=scene.exchange.name) == 2
     assert value(scene.metrics, "price_exchange_push_state", exchange=scene.exchange.name) == 1
     assert scene.told() == ""
-    assert shown(scene.exchange, time.time())["push"] == "live"
+    assert state_of(scene.exchange, time.time())["push"] == "live"
     assert scene.exchange.silent_seconds < 1
     assert scene.exchange.newest_ticker is not None
     for told in ("last", "newest"):

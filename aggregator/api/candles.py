@@ -1,0 +1,194 @@
+"""GET /prices/{asset}/candles: open, high, low and close of intervals, as JSON or CSV."""
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response as HttpResponse
+from starlette.responses import StreamingResponse
+
+from aggregator.api import times
+from aggregator.api.csv_text import Row, csv_text, wants_csv
+from aggregator.api.cursor import Cursor
+from aggregator.api.description import Json, Response, json, query, text
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, HistoryReader, check_range, rest_of
+from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
+from aggregator.api.responses import asset_of, choice, refuse
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import (
+    ASSET,
+    BAD_REQUEST,
+    NO_HISTORY_NOW,
+    NO_STORE,
+    NOT_LISTED,
+    SYMBOL,
+    TIME_EXAMPLES,
+    TIME_FORMATS,
+    TIME_SCHEMA,
+    Count,
+    Symbol,
+    Time,
+)
+from aggregator.models import Price, encode
+from aggregator.ports import History
+from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
+from aggregator.prices.tiers import Catalog
+
+MOST_CANDLES = 100_000
+USUAL_CANDLES = 500
+_PAGE = 1000  # prices in one read of the store
+_COLUMNS = ("start", "time", "open", "high", "low", "close", "count")
+_CANDLE: Json = {
+    "start": 1795241400,
+    "time": "2026-11-21T06:10:00.000Z",
+    "open": 77890.1,
+    "high": 77912.5,
+    "low": 77888,
+    "close": 77896.49245,
+    "count": 12,
+}
+_Amount = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+
+
+class TimedCandle(Struct, frozen=True):
+    """The prices of one interval. `start` is the beginning of the interval in unix seconds."""
+
+    start: float
+    time: Time
+    open: _Amount
+    high: _Amount
+    low: _Amount
+    close: _Amount
+    count: Count
+
+
+class CandleList(Struct, frozen=True):
+    """The candles of a range, oldest first. An interval without a price has no candle."""
+
+    asset: Symbol
+    interval: Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
+    candles: tuple[TimedCandle, ...]
+
+
+class CandlesRoute:
+    """The route for candles. A read of the store may take `store_seconds`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        history: History,
+        now: Callable[[], float] = time.time,
+        store_seconds: float = STORE_SECONDS,
+    ) -> None:
+        self._catalog = catalog
+        self._reader = HistoryReader(history, store_seconds)
+        self._now = now
+
+    def routes(self) -> list[Route]:
+        """Return the route."""
+        return routes_of(self)
+
+    @Route(
+        "GET",
+        "/prices/{asset}/candles",
+        label="/prices",
+        operation_id="getCandles",
+        tag="history",
+        summary="Open, high, low and close of intervals",
+        description="A candle contains only prices between start and end: choose a multiple of the interval as start to"
+        f" get a complete first candle. At most {MOST_CANDLES} intervals in one request.",
+        parameters=[
+            ASSET,
+            query(
+                "interval",
+                "The length of a candle. Days are UTC",
+                {"type": "string", "enum": list(INTERVALS), "default": "1m"},
+            ),
+            query(
+                "start",
+                f"The start of the range, inclusive; {USUAL_CANDLES} intervals before its end if it is not given."
+                f" {TIME_FORMATS}",
+                TIME_SCHEMA,
+                *TIME_EXAMPLES,
+            ),
+            query(
+                "end",
+                f"The end of the range, inclusive; now if it is not given. {TIME_FORMATS}",
+                TIME_SCHEMA,
+                *TIME_EXAMPLES,
+            ),
+        ],
+        responses={
+            200: Response(
+                "The candles, sent while the history is read. If the history fails, the response ends early and is not"
+                " complete JSON",
+                (
+                    json(CandleList, {"asset": SYMBOL, "interval": "1m", "candles": [_CANDLE]}),
+                    text("text/csv", csv_text(_COLUMNS, [_CANDLE])),
+                ),
+                (NO_STORE,),
+            ),
+            400: BAD_REQUEST,
+            404: NOT_LISTED,
+            503: NO_HISTORY_NOW,
+        },
+        is_compressed=True,
+    )
+    async def candles(self, request: Request) -> HttpResponse:
+        """Stream the candles: the history is read in pages, and complete candles are sent after each page."""
+        asset = asset_of(request, self._catalog)
+        interval = choice(request, "interval", "1m", tuple(INTERVALS))
+        seconds = INTERVALS[interval]
+        usual_start = max(0.0, min(times.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
+        start = times.time_of(request, "start", usual_start)
+        end = times.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
+        check_range(start, end)
+        if (end - start) / seconds > MOST_CANDLES:
+            raise refuse(400, f"start to end must be at most {MOST_CANDLES} candles of {interval}")
+        window = Cursor(asset.symbol, start, end, newest_first=False)
+        # Before the response begins: afterwards its status can no longer become 503.
+        first_page = await self._reader.read_or_refuse(window, _PAGE)
+        pages = self._candles(window, first_page, seconds)
+        if wants_csv(request):
+            return StreamingResponse(_csv_lines(pages), headers=NO_STORE_HEADER, media_type="text/csv")
+        head = encode({"asset": asset.symbol, "interval": interval})[:-1] + b',"candles":['
+        return StreamingResponse(_json_array(head, pages), headers=NO_STORE_HEADER, media_type="application/json")
+
+    async def _candles(self, window: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[list[Candle]]:
+        """Yield the complete candles after each page of the history.
+
+        Raises StoreError if a page cannot be read. The response is then cut off, so it cannot be taken for complete.
+        """
+        builder = CandleBuilder(seconds)
+        while prices:
+            yield list(builder.add((price.timestamp, price.price) for price in prices))
+            if len(prices) < _PAGE or prices[-1].timestamp >= window.end:
+                break
+            window = rest_of(window, prices[-1])
+            prices = await self._reader.read(window, _PAGE)
+        yield list(builder.finish())
+
+
+def _row(candle: Candle) -> Row:
+    cells = (candle.start, times.show(candle.start), candle.open, candle.high, candle.low, candle.close, candle.count)
+    return dict(zip(_COLUMNS, cells, strict=True))
+
+
+async def _csv_lines(pages: AsyncIterator[list[Candle]]) -> AsyncIterator[str]:
+    yield csv_text(_COLUMNS, [])
+    async for candles in pages:
+        yield csv_text(_COLUMNS, map(_row, candles), header=False)
+
+
+async def _json_array(head: bytes, pages: AsyncIterator[list[Candle]]) -> AsyncIterator[bytes]:
+    yield head
+    separator = b""
+    async for candles in pages:
+        if candles:
+            yield separator + b",".join(encode(_row(candle)) for candle in candles)
+            separator = b","
+    yield b"]}"

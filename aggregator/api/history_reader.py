@@ -1,0 +1,51 @@
+"""Reading from the history store for a response: with a time limit, in pages, over a checked range."""
+
+import asyncio
+import math
+
+from aggregator.api.cursor import Cursor
+from aggregator.api.responses import RETRY_SOON, refuse
+from aggregator.errors import StoreError, StoreUnavailable
+from aggregator.models import Price
+from aggregator.ports import History
+
+STORE_SECONDS = 1.5  # for one read; shorter than the time that a stopping process gives to its requests
+CLOCK_MARGIN = 3600.0  # seconds past now where a range without an end ends: exchange clocks may run ahead of ours
+
+
+class HistoryReader:
+    """Reads the prices of a range. A read that takes longer than `store_seconds` fails."""
+
+    def __init__(self, history: History, store_seconds: float = STORE_SECONDS) -> None:
+        self._history = history
+        self._store_seconds = store_seconds
+
+    async def read_or_refuse(self, window: Cursor, limit: int) -> list[Price]:
+        """As `read`. Raises the response 503 if the store fails."""
+        try:
+            return await self.read(window, limit)
+        except StoreError as error:
+            raise refuse(503, "History cannot be read now", RETRY_SOON) from error
+
+    async def read(self, window: Cursor, limit: int) -> list[Price]:
+        """Return at most `limit` prices. Raises StoreError, also for a store that does not answer in time."""
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await self._history.between(
+                    window.asset, window.start, window.end, limit, newest_first=window.newest_first
+                )
+        except TimeoutError as error:
+            raise StoreUnavailable(f"no answer within {self._store_seconds:g} s") from error
+
+
+def rest_of(window: Cursor, last: Price) -> Cursor:
+    """Return the part of the range behind `last`. It begins at the next float: no price lies in between."""
+    if window.newest_first:
+        return Cursor(window.asset, window.start, math.nextafter(last.timestamp, -math.inf), newest_first=True)
+    return Cursor(window.asset, math.nextafter(last.timestamp, math.inf), window.end, newest_first=False)
+
+
+def check_range(start: float, end: float) -> None:
+    """Raise the response 400 if the range ends before it starts."""
+    if start > end:
+        raise refuse(400, "start must not be after end")

@@ -1,0 +1,104 @@
+"""POST /refresh/{asset}: ask the exchanges for a price now."""
+
+import math
+
+from starlette.requests import Request
+from starlette.responses import Response as HttpResponse
+
+from aggregator.api.description import Response, json
+from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
+from aggregator.api.policy import FOREIGN_ORIGIN
+from aggregator.api.price_bodies import PriceBodies
+from aggregator.api.price_schema import LATE, OUTLIER, PRICE, NoPriceFound, Refreshed
+from aggregator.api.responses import RETRY_SOON, answer, asset_of, refuse
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import (
+    ASSET,
+    AUTHENTICATE,
+    BAD_SYMBOL,
+    NO_STORE,
+    NOT_LISTED,
+    RETRY_AFTER,
+    SYMBOL,
+    refusal,
+)
+from aggregator.api.throttle import Throttle, TooSoon
+from aggregator.models import NoPrice
+from aggregator.ports import Prices
+from aggregator.prices.tiers import Catalog
+
+_HISTORY_FAILING = "History cannot take a new price now"
+
+
+class RefreshRoute:
+    """The route that forces a refresh, as often as the throttle allows."""
+
+    def __init__(self, catalog: Catalog, prices: Prices, throttle: Throttle, bodies: PriceBodies) -> None:
+        self._catalog = catalog
+        self._prices = prices
+        self._throttle = throttle
+        self._bodies = bodies
+
+    def routes(self) -> list[Route]:
+        """Return the route."""
+        return routes_of(self)
+
+    @Route(
+        "POST",
+        "/refresh/{asset:path}",  # also with slashes, which no symbol has: the response is then 400
+        label="/refresh",
+        operation_id="refresh",
+        tag="prices",
+        summary="Ask the exchanges now",
+        description="Fetches, aggregates and stores a price. Concurrent requests for one asset share one fetch. Needs a"
+        " key if `API_KEYS` is set.",
+        parameters=[ASSET],
+        responses={
+            200: Response(
+                "The new price, which has been stored",
+                (json(Refreshed, {"message": f"Price for {SYMBOL} refreshed"} | PRICE),),
+                (NO_STORE,),
+            ),
+            400: BAD_SYMBOL,
+            401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
+            403: refusal(
+                "The key is not valid or is for reading only, or the request comes from a page of another site",
+                WRONG_KEY,
+                READ_ONLY_KEY,
+                FOREIGN_ORIGIN,
+            ),
+            404: NOT_LISTED,
+            429: refusal(
+                "Too many refreshes of this asset or of all assets, or too many invalid keys", headers=(RETRY_AFTER,)
+            ),
+            502: Response(
+                "No exchange gave a price. `left_out` has the reason of each",
+                (
+                    json(
+                        NoPriceFound,
+                        {"msg": f"No exchange gave a price for {SYMBOL}", "left_out": [LATE, OUTLIER]},
+                    ),
+                ),
+                (NO_STORE,),
+            ),
+            503: refusal(
+                "History cannot store a new price now, or the service is at its limit of concurrent requests",
+                _HISTORY_FAILING,
+                headers=(RETRY_AFTER,),
+            ),
+        },
+        access="write",
+    )
+    async def refresh(self, request: Request) -> HttpResponse:
+        """Refresh the price and return it; the key has been checked before."""
+        asset = asset_of(request, self._catalog)
+        outcome = await self._throttle.refresh(asset)
+        if isinstance(outcome, TooSoon):
+            raise refuse(429, outcome.why, {"Retry-After": str(max(1, math.ceil(outcome.seconds)))})
+        if isinstance(outcome, NoPrice) and outcome.history_failing:
+            raise refuse(503, _HISTORY_FAILING, RETRY_SOON)
+        if isinstance(outcome, NoPrice):
+            body = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
+            return answer(body, 502)
+        newest = self._prices.at_least(outcome)
+        return answer({"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, newest))

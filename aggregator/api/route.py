@@ -1,0 +1,173 @@
+"""A route that describes itself: path, handler, parameters, responses, metric label and access in one place.
+
+Write it as a decorator of the handler, so that the description stands with the code:
+
+    class SpreadRoutes:
+        @Route("GET", "/spread", label="/spread", operation_id="getSpread", tag="prices", summary="…", responses={…})
+        async def spread(self, request: Request) -> Response: ...
+
+        def routes(self) -> list[Route]:
+            return routes_of(self)
+
+`app.build` serves the routes, `openapi.py` documents them, and `route_table.py` tells the middleware about them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from starlette import routing
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aggregator.api.description import TAGS, Parameter, Response
+from aggregator.api.keys import Keys
+from aggregator.api.responses import COMPRESSED
+
+Access = Literal["open", "read", "write"]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+_ATTRIBUTE = "_route"  # of a decorated handler
+
+
+class UndescribedRoute(ValueError):
+    """A route lacks a part of its description. The message names the route, the part and the place."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One method of one path, with its description and handler.
+
+    `check` requires a label, an operation id, a tag, a summary, a response, and a description of every path parameter.
+    `{name:path}` at the end of a path also matches slashes; such a route is tried after all others.
+    """
+
+    method: Literal["GET", "POST", "WEBSOCKET"]  # a GET answers HEAD too
+    path: str
+    label: str = ""  # `endpoint` in the request metrics; the same for all paths with the same first segment
+    operation_id: str = ""
+    tag: str = ""  # of description.TAGS
+    summary: str = ""
+    responses: Mapping[int, Response] = {}  # by status; openapi.py adds the responses that every route has
+    parameters: Sequence[Parameter] = ()
+    description: str = ""
+    access: Access = "read"  # read: needs a key if READ_KEYS is set. write: needs one if API_KEYS is set
+    is_compressed: bool = False
+    is_probe: bool = False  # for monitoring: has request slots of its own, and may be called by IP address
+    is_stream: bool = False  # long-lived: has limits of its own. The handler of a GET is an ASGI application
+    handler: Callable[..., Any] | None = None
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Decorate a handler with this description."""
+        setattr(handler, _ATTRIBUTE, self)
+        return handler
+
+    @property
+    def documented_path(self) -> str:
+        """The path as OpenAPI writes it: without Starlette's `:path`."""
+        return self.path.replace(":path}", "}")
+
+    def __str__(self) -> str:
+        """Return method and path."""
+        return f"{self.method} {self.documented_path}"
+
+
+def routes_of(owner: object) -> list[Route]:
+    """Return the decorated methods of `owner` as routes, in the order of their definition."""
+    described = ((name, getattr(member, _ATTRIBUTE, None)) for name, member in vars(type(owner)).items())
+    return [
+        msgspec.structs.replace(route, handler=getattr(owner, name)) for name, route in described if route is not None
+    ]
+
+
+def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRoute]:
+    """Return the routes for Starlette's router. A route with write access checks the key of each request.
+
+    A path with `{name:path}` becomes two: `{name}`, and, tried last, `{name:path}`, which alone matches slashes. Only
+    `{name}` matches line breaks.
+    """
+    routes = list(routes)
+    with_slashes = [route for route in routes if ":path}" in route.path]
+    return [_starlette_route(route, route.documented_path, keys) for route in routes] + [
+        _starlette_route(route, route.path, keys) for route in with_slashes
+    ]
+
+
+def check(routes: Sequence[Route]) -> None:
+    """Raise UndescribedRoute, with one line for each route that is incomplete or has the name of another."""
+    get_paths = {route.path for route in routes if isinstance(route, Route) and route.method == "GET"}
+    problems = [
+        f"{route} lacks {', '.join(missing)}. Add this to its Route in {_place(route)}."
+        for route in routes
+        if (missing := list(_missing(route, get_paths)))
+    ]
+    if not problems:
+        names = Counter(name for route in routes for name in {str(route), route.operation_id} if name)
+        problems = [f"{name} is there twice. Give one of the routes another name." for name in names if names[name] > 1]
+    if problems:
+        raise UndescribedRoute("\n".join(problems))
+
+
+def _missing(route: Route, get_paths: set[str]) -> Iterable[str]:
+    if not isinstance(route, Route):
+        yield "a description: it is not an aggregator.api.route.Route"
+        return
+    if not route.label:
+        yield "a metric label (label=)"
+    if route.handler is None:
+        yield "a handler (handler=)"
+    if route.method == "WEBSOCKET":
+        if route.path not in get_paths:
+            yield "a GET route of the same path (OpenAPI cannot describe a WebSocket, so the GET does)"
+        return
+    if not route.operation_id:
+        yield "an operation id (operation_id=)"
+    if route.tag not in TAGS:
+        yield f"a tag of {', '.join(TAGS)} (tag=)"
+    if not route.summary:
+        yield "a summary (summary=)"
+    if not route.responses:
+        yield "a response (responses=)"
+    in_path = set(re.findall(r"{(\w+)", route.path))
+    described = {one.name for one in route.parameters if one.location == "path"}
+    yield from (f"a description of its path parameter {name} (parameters=)" for name in sorted(in_path - described))
+
+
+def _place(route: Route) -> str:
+    handler = getattr(route, "handler", None) or getattr(route, "endpoint", None)
+    name = getattr(handler, "__qualname__", type(handler).__qualname__)
+    return f"{getattr(handler, '__module__', '?')}.{name}"
+
+
+def _starlette_route(route: Route, path: str, keys: Keys) -> routing.BaseRoute:
+    handler: Any = route.handler
+    if route.method == "WEBSOCKET":
+        return routing.WebSocketRoute(path, handler)
+    middleware = [Middleware(_WriteKey, keys)] if route.access == "write" else []
+    middleware += COMPRESSED if route.is_compressed else []
+    endpoint = _Asgi(handler) if route.is_stream else handler
+    return routing.Route(path, endpoint, methods=[route.method], middleware=middleware)
+
+
+class _Asgi:
+    """An ASGI application made of a bound method. Starlette calls a method itself with a Request."""
+
+    def __init__(self, handler: ASGIApp) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handler(scope, receive, send)
+
+
+class _WriteKey:
+    """Checks the key of a request before the handler is called. Raises the responses 401, 403 and 429."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._keys.check_refresh(HTTPConnection(scope))
+        await self._app(scope, receive, send)

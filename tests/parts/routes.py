@@ -1,0 +1,56 @@
+"""Routes for tests: every route of the service, without what its handler needs, and routes to a test's handlers."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response as HttpResponse
+
+from aggregator.api.browser_headers import BrowserRoutes
+from aggregator.api.candles import CandlesRoute
+from aggregator.api.description import Parameter, Response
+from aggregator.api.history import HistoryRoutes
+from aggregator.api.ops import OpsRoutes
+from aggregator.api.prices import PriceRoutes
+from aggregator.api.refresh import RefreshRoute
+from aggregator.api.route import Route
+from aggregator.api.socket import SocketRoute
+from aggregator.api.sources import SourcesRoute
+from aggregator.api.stream import StreamRoute
+from tests.parts.examples import CATALOG
+
+_NONE = cast("Any", None)  # a part that no test asks for
+
+OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
+
+
+def every_route() -> list[Route]:
+    """Return every route but /openapi.json."""
+    return [
+        *PriceRoutes(CATALOG, _NONE, _NONE).routes(),
+        *SourcesRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
+        *RefreshRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
+        *HistoryRoutes(CATALOG, _NONE).routes(),
+        *CandlesRoute(CATALOG, _NONE).routes(),
+        *StreamRoute(CATALOG, _NONE, _NONE).routes(),
+        *SocketRoute(CATALOG, _NONE, _NONE).routes(),
+        *BrowserRoutes().routes(),
+        *OPS,
+    ]
+
+
+def route_to(path: str, handler: Callable[[Request], Awaitable[HttpResponse]], *, is_probe: bool = False) -> Route:
+    """Return a GET route with the least description that `build` accepts."""
+    return Route(
+        "GET",
+        path,
+        label=f"/{path.split('/')[1]}",
+        operation_id=f"get{path}",
+        tag="service",
+        summary="A test",
+        parameters=[Parameter(name, "path", "", {"type": "string"}) for name in re.findall(r"{(\w+)", path)],
+        responses={200: Response("Anything")},
+        is_probe=is_probe,
+        handler=handler,
+    )
