@@ -21,9 +21,8 @@ from aggregator.errors import StoreError
 from aggregator.exchanges.targets import DIALECTS
 from aggregator.observability.logs import configure
 from aggregator.observability.version import version
-from aggregator.runtime.roles import serve
+from aggregator.runtime.lifecycle import complain, run, serve_in_process
 from aggregator.runtime.stores import catalog_of
-from aggregator.runtime.tuning import complain, run
 from aggregator.runtime.workers import serve_in_workers
 from aggregator.settings import PREFIX, Settings
 from aggregator.settings.loader import SettingsError, load, service_variables
@@ -89,7 +88,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     if settings.workers > 1:
         await serve_in_workers(settings, stop)
     else:
-        await serve(settings, stop)
+        await serve_in_process(settings, stop)
 
 
 def _dead_letters(settings: Settings, action: str, ids: Sequence[str]) -> int:
