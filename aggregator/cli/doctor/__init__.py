@@ -1,7 +1,7 @@
 """`aggregator doctor`: check everything that the service depends on, and report what to mend.
 
-`machine`, `stores` and `exchanges` have the checks, which use the code of the service itself. `examination` runs them
-one after the other, each within a time limit, and `report` prints the findings. The checks leave nothing behind: they
+`machine`, `stores` and `exchanges` have the checks, which use the code of the service itself. `checks` runs them one
+after the other, each within a time limit, and `report` prints the findings. The checks leave nothing behind: they
 remove again what they write to try a store.
 """
 

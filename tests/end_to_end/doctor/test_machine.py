@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cli.doctor.examination import Level, Seen
+from aggregator.cli.doctor.checks import Context, Level
 from aggregator.cli.doctor.machine import clock_check
 from tests.end_to_end.doctor.report import Report, ran
 from tests.parts.exchanges import Market
@@ -80,6 +80,6 @@ def test_few_open_files(sound: dict[str, object]) -> None:
     ("ahead", "level"), [([], "warn"), ([0.2, -0.1, 0.1], "ok"), ([2.0, 2.1], "warn"), ([-7.0, -7.1, 0.0], "fail")]
 )
 async def test_clock(ahead: list[float], level: str) -> None:
-    """A clock that goes wrong is seen against the others', of whom one may be wrong itself."""
-    (found,) = await clock_check(Seen(ahead=ahead))
+    """A clock that goes wrong is context against the others', of whom one may be wrong itself."""
+    (found,) = await clock_check(Context(clock_offsets=ahead))
     assert found.level is Level(level)
