@@ -1,4 +1,4 @@
-"""Addresses in settings: where history goes, and which exchanges are called, polled, pushed or replayed."""
+"""Addresses in settings: the history, and exchanges that are polled, push, are replayed or are called through ccxt."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ from aggregator.runtime.exchanges import DIALECTS, PUSHING
 from aggregator.settings.urls import DynamoTarget, SqliteTarget, history_target
 
 
-def test_where_history_goes() -> None:
-    """Relative and absolute files; tables with and without an endpoint of one's own."""
+def test_history_addresses() -> None:
+    """Relative and absolute files; tables with and without an endpoint."""
     assert history_target("sqlite:///prices.db") == SqliteTarget(Path("prices.db"))
     assert history_target("sqlite:////var/lib/prices.db") == SqliteTarget(Path("/var/lib/prices.db"))
     assert history_target("dynamodb://prices") == DynamoTarget("prices", "us-east-1", None)
@@ -23,8 +23,8 @@ def test_where_history_goes() -> None:
     )
 
 
-def test_which_exchanges_are_asked() -> None:
-    """Spaces and a trailing comma do no harm."""
+def test_exchanges_with_addresses() -> None:
+    """Spaces and a trailing comma are ignored."""
     assert exchange_targets(" a=mock+http://127.0.0.1:1 ,b=mock+https://example.test/x,") == [
         ExchangeTarget("a", "mock", "http://127.0.0.1:1"),
         ExchangeTarget("b", "mock", "https://example.test/x"),
@@ -32,15 +32,15 @@ def test_which_exchanges_are_asked() -> None:
 
 
 def test_a_dialect_alone_means_its_public_address() -> None:
-    """Known by its own name, and at an address over TLS."""
+    """The exchange has the name of the dialect, and its address is https."""
     assert exchange_targets("binance,coinbase,kraken") == [
         ExchangeTarget(name, name, "") for name in ("binance", "coinbase", "kraken")
     ]
     assert all(DIALECTS[name]().public_url.startswith("https://") for name in NAMES if name != "mock")
 
 
-def test_which_exchanges_push() -> None:
-    """With +ws, at the public address of either kind unless another is given."""
+def test_exchanges_that_push() -> None:
+    """+ws adds a feed; both addresses are the public ones unless others are given."""
     targets = exchange_targets(
         "binance+ws,a=kraken+ws,b=kraken+ws+wss://x.test:1/y,c=coinbase+http://127.0.0.1:1+ws://127.0.0.1:2,"
         "d=coinbase+https://x.test+ws"
@@ -55,10 +55,10 @@ def test_which_exchanges_push() -> None:
     assert all(make().public_url.startswith("wss://") for make in PUSHING.values())
 
 
-def test_recordings_are_exchanges() -> None:
-    """By the file's name up to the first dot, or by one of their own; absolute or not."""
+def test_recordings() -> None:
+    """The name is given, or that of the file up to its first dot; the path is absolute or relative."""
     assert exchange_targets("replay+file:///tmp/kraken.rec.gz,x=replay+file://a/b.gz") == [
-        ExchangeTarget("kraken", "replay", "/tmp/kraken.rec.gz"),  # noqa: S108  # not made, only named
+        ExchangeTarget("kraken", "replay", "/tmp/kraken.rec.gz"),  # noqa: S108  # a name only, no file
         ExchangeTarget("x", "replay", "a/b.gz"),
     ]
     for wrong in ("replay+file://", "replay+file:///tmp/A.gz", "replay", "replay+http://127.0.0.1:1"):
@@ -67,7 +67,7 @@ def test_recordings_are_exchanges() -> None:
 
 
 def test_exchanges_through_ccxt() -> None:
-    """By ccxt's name alone, or with a name of our own and an address."""
+    """The name of ccxt alone, or a name and an address."""
     assert exchange_targets("ccxt:gemini,k=ccxt:kraken+http://127.0.0.1:1") == [
         ExchangeTarget("gemini", "ccxt:gemini", ""),
         ExchangeTarget("k", "ccxt:kraken", "http://127.0.0.1:1"),
@@ -78,8 +78,8 @@ def test_exchanges_through_ccxt() -> None:
             exchange_targets(wrong)
 
 
-def test_every_dialect_the_settings_know_is_there() -> None:
-    """And the other way round; each is a dialect."""
+def test_every_dialect_of_the_settings_is_implemented() -> None:
+    """And the settings know every implemented dialect."""
     assert set(NAMES) == set(DIALECTS)
     assert set(PUSHING_NAMES) == set(PUSHING)
     dialects: list[Dialect] = [make() for make in DIALECTS.values()]

@@ -1,4 +1,4 @@
-"""`aggregator doctor` on the exchanges: who fails, what it does not list, and feeds that push nothing."""
+"""`aggregator doctor` on exchanges: failures, unlisted symbols, listings, and feeds that push nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real
     ],
 )
 def test_an_exchange_that_fails(sound: dict[str, object], market: Market, faults: dict[str, object], says: str) -> None:
-    """It alone is named, with why."""
+    """Only this exchange is reported, with the reason."""
     market.exchanges["exchange2"].faults(**faults)
     report = Report(ran(**sound, exchange_timeout=1))
     assert (report.code, report.amiss()) == (2, {"exchange exchange2": "fail"})
@@ -33,7 +33,7 @@ def test_an_exchange_that_fails(sound: dict[str, object], market: Market, faults
 
 
 def test_an_exchange_that_is_away(sound: dict[str, object]) -> None:
-    """Nobody at its address, in which a password is not shown."""
+    """Nothing listens at its address; the password in the address is not shown."""
     away = f"away=mock+http://user:hush@127.0.0.1:{free_port()}"
     report = Report(ran(**sound | {"exchanges": f"{sound['exchanges']},{away}"}))
     assert report.amiss() == {"exchange away": "fail"}
@@ -41,7 +41,7 @@ def test_an_exchange_that_is_away(sound: dict[str, object]) -> None:
 
 
 def test_a_symbol_it_does_not_list(sound: dict[str, object], tmp_path: Path) -> None:
-    """No fault of the exchange: a warning."""
+    """A warning, as it is no fault of the exchange."""
     symbols = tmp_path / "symbols.csv"
     symbols.write_text("symbol\nnosuchcoin\n")
     report = Report(ran(**sound | {"symbols_file": symbols}))
@@ -53,7 +53,7 @@ def test_a_symbol_it_does_not_list(sound: dict[str, object], tmp_path: Path) -> 
 
 @pytest.fixture
 def real_ones(sound: dict[str, object], tmp_path: Path) -> Iterator[tuple[BinanceFeed, KrakenFeed, dict[str, object]]]:
-    """Run a Binance that trades ethusdt only and pushes, and a Kraken, which tells no time; nothing else is asked."""
+    """Run a Binance that trades only ethusdt and pushes, and a Kraken, whose tickers have no time."""
     binance, kraken = BinanceFeed(), KrakenFeed()
     binance.rest.quotes = {"ethusdt": Quote("eth", "usdt", "3321.07", "10")}
     symbols = tmp_path / "symbols.csv"
@@ -64,7 +64,7 @@ def real_ones(sound: dict[str, object], tmp_path: Path) -> Iterator[tuple[Binanc
 
 
 def test_real_exchanges_are_well(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
-    """Each is asked for what it lists, its feed listened to."""
+    """Each is called for a symbol that it lists; its feed is listened to."""
     report = Report(ran(**real_ones[2]))
     assert report.amiss() == {}, report.text
     assert report.of("exchange binance")[1].startswith("ethusdt is 3321.07")
@@ -75,17 +75,17 @@ def test_real_exchanges_are_well(real_ones: tuple[BinanceFeed, KrakenFeed, dict[
     ]
 
 
-def test_a_time_of_receipt_says_nothing_of_our_clock(
+def test_a_time_of_receipt_does_not_check_the_clock(
     real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]],
 ) -> None:
-    """It is our own."""
+    """It comes from the clock of this machine."""
     settings = real_ones[2]
     alone = str(settings["exchanges"]).partition(",")[2]
     assert Report(ran(**settings | {"exchanges": alone})).amiss() == {"clock": "warn"}
 
 
-def test_a_feed_that_is_mute(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
-    """A warning, as it is polled instead."""
+def test_a_feed_that_pushes_nothing(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
+    """A warning, as the exchange is polled instead."""
     binance, _, settings = real_ones
     binance.mute = True
     report = Report(ran(**settings))
@@ -94,7 +94,7 @@ def test_a_feed_that_is_mute(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str,
 
 
 def test_a_listing_that_cannot_be_read(real_ones: tuple[BinanceFeed, KrakenFeed, dict[str, object]]) -> None:
-    """A warning of its own, with why, where the exchange answers all the same."""
+    """A separate warning with the reason, if the exchange answers otherwise."""
     _, kraken, settings = real_ones
     closed = kraken.rest.maintenance
     kraken.rest.fault = lambda request: closed(request) if "AssetPairs" in request.path else None

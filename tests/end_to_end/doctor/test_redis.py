@@ -1,4 +1,4 @@
-"""`aggregator doctor` on Redis: away, hanging, without a right, and where it would not keep what we give it."""
+"""`aggregator doctor` on Redis: away, hanging, without a right, and with a policy that drops data."""
 
 from signal import SIGCONT, SIGSTOP
 
@@ -10,11 +10,11 @@ from tests.parts.redis_server import RedisServer
 
 pytestmark = pytest.mark.real
 
-ENOUGH = "+@all -@dangerous +info ~aggregator:* &aggregator:*"  # the rights that the doctor asks for
+ENOUGH = "+@all -@dangerous +info ~aggregator:* &aggregator:*"  # the rights that the doctor recommends
 
 
 def test_redis_away(sound: dict[str, object]) -> None:
-    """The same words as at the start of the service."""
+    """The message is that of the service at its start."""
     report = Report(ran(**sound, cache_url=f"redis://:hush@127.0.0.1:{free_port()}/0"))
     assert (report.code, report.amiss()) == (2, {"redis": "fail"})
     assert "start Redis there" in report.of("redis")[1]
@@ -22,7 +22,7 @@ def test_redis_away(sound: dict[str, object]) -> None:
 
 
 def test_redis_hangs(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """Given up in the service's own time."""
+    """The check ends after the Redis timeout of the service."""
     own_redis.process.signal(SIGSTOP)
     try:
         report = Report(ran(**sound, cache_url=own_redis.url))
@@ -46,7 +46,7 @@ def test_redis_hangs(sound: dict[str, object], own_redis: RedisServer) -> None:
 async def test_redis_without_a_right(
     sound: dict[str, object], own_redis: RedisServer, rights: str, refused: str
 ) -> None:
-    """Whatever we do there and may not is named, and with it what to allow; the password is not."""
+    """The refused operation and the rights to grant are named; the password is not shown."""
     await told(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split(), *rights.split())
     report = Report(ran(**sound, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0"))
     assert (report.code, report.amiss()) == (2, {"redis": "fail"}), report.text
@@ -58,13 +58,13 @@ async def test_redis_without_a_right(
 
 
 async def test_redis_with_enough_rights(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """What the doctor says to allow is enough, for itself and for the service."""
+    """The recommended rights are enough for every check."""
     await told(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split())
     assert Report(ran(**sound, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0")).code == 0
 
 
-async def test_redis_that_drops_what_matters(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """A bound with a policy that refuses prices, or drops jobs, is a warning; one that drops what expires is none."""
+async def test_redis_that_drops_data(sound: dict[str, object], own_redis: RedisServer) -> None:
+    """A memory limit with a policy that refuses prices or drops jobs is a warning; volatile-ttl is not."""
     found = []
     for policy in ("noeviction", "allkeys-lru", "volatile-ttl"):
         await told(own_redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
@@ -73,8 +73,8 @@ async def test_redis_that_drops_what_matters(sound: dict[str, object], own_redis
     assert found == [{"redis": "warn"}, {"redis": "warn"}, {}]
 
 
-async def test_redis_that_takes_nothing(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """A replica is told by its name, and by what it refuses."""
+async def test_redis_that_is_a_replica(sound: dict[str, object], own_redis: RedisServer) -> None:
+    """A failure that says so."""
     await told(own_redis, "REPLICAOF", "127.0.0.1", str(free_port()))
     report = Report(ran(**sound, cache_url=own_redis.url))
     await told(own_redis, "REPLICAOF", "NO", "ONE")

@@ -1,4 +1,4 @@
-"""`aggregator doctor` where nothing is amiss: what it looks at, what it prints, and nothing left behind."""
+"""`aggregator doctor` where all is well: its checks, its output, and that it leaves nothing behind."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 
 def test_all_is_well(on_dynamodb: dict[str, object], redis_running: RedisServer) -> None:
-    """With everything there: every line is ok, exit code 0."""
+    """Every check is OK, exit code 0."""
     report = Report(ran(**on_dynamodb, cache_url=redis_running.url))
     assert report.amiss() == {}, report.text
     assert (report.code, report.level) == (0, "ok")
@@ -31,7 +31,7 @@ def test_all_is_well(on_dynamodb: dict[str, object], redis_running: RedisServer)
 async def test_it_leaves_nothing_behind(
     on_dynamodb: dict[str, object], own_redis: RedisServer, dynamodb_running: DynamoServer, table: str, tmp_path: Path
 ) -> None:
-    """No key in Redis, no item in the table, no file on the disk."""
+    """No key in Redis, no item in the table, no file on disk."""
     await told(own_redis, "FLUSHALL")
     assert Report(ran(**on_dynamodb, cache_url=own_redis.url)).code == 0
     client = RedisClient(own_redis.url, 1)
@@ -44,7 +44,7 @@ async def test_it_leaves_nothing_behind(
 
 
 def test_a_line_for_each_check(sound: dict[str, object]) -> None:
-    """Without --json: level, what was looked at, and what was found."""
+    """Without --json, each line has the level, the check and the result."""
     environment = os.environ | {f"AGGREGATOR_{name.upper()}": str(value) for name, value in sound.items()}
     command = [sys.executable, "-m", "aggregator", "doctor", "--max-deviation", "0.04"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
