@@ -28,7 +28,7 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     stores = await _open_stores(process, attempt)
     if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis
         return await _alone(process, stores)
-    return await _ROLES[process.settings.role](process, stores, stores.redis)
+    return await ROLES[process.settings.role](process, stores, stores.redis)
 
 
 async def _alone(process: Process, stores: Stores) -> ASGIApp:
@@ -64,7 +64,7 @@ async def _api(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
     return await build_api(process, stores, path, cluster)
 
 
-_ROLES: Mapping[str, Callable[[Process, Stores, RedisClient], Awaitable[ASGIApp]]] = {
+ROLES: Mapping[str, Callable[[Process, Stores, RedisClient], Awaitable[ASGIApp]]] = {
     "all": _all,
     "refresher": _refresher,
     "api": _api,
