@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/settings.md from the settings as the program knows them; run it with .venv/bin/python."""
+"""Writes docs/settings.md from the fields of Settings; run it with .venv/bin/python."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _HEAD = f"""# Settings
 
-Made from `aggregator/settings/__init__.py` by `scripts/settings_reference.py`; the tests see to it that it is current.
+`scripts/settings_reference.py` writes this file from `aggregator/settings/__init__.py`; a test keeps it current.
 
-Each is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `aggregator demo`, which
-goes before it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as none. All are read once, at
-start. A wrong one, or a variable with the prefix that is none of these, ends it with exit code 2 and a line for every
-mistake. What Kubernetes sets for a Service named `aggregator` (`{PREFIX}PORT=tcp://…`, `{PREFIX}SERVICE_HOST` and the
-like) is ignored, with a line in the log.
+Each is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `aggregator demo`,
+which overrides it: `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. An empty variable counts as unset. Settings are read once,
+at start. A wrong value, or an unknown variable with the prefix, ends the start with exit code 2 and a line for every
+mistake. The variables that Kubernetes sets for a Service named `aggregator` (`{PREFIX}PORT=tcp://…`,
+`{PREFIX}SERVICE_HOST` and the like) are ignored, with a line in the log.
 
 | variable | default | allowed | |
 | --- | --- | --- | --- |

@@ -96,7 +96,9 @@ def _first(ranked: Sequence[Ranked], least: int, wanted: Wanted) -> Sequence[Ran
     if not ranked:
         raise CannotGoOn(f"no pair is listed by {least} of the exchanges", "name more of them, or lower --min-venues")
     if ranked[0].turnover == 0:
-        raise CannotGoOn("no price is told, so volumes cannot be compared", "name another exchange beside coinbase")
+        raise CannotGoOn(
+            "no exchange gives prices, so volumes cannot be compared", "name another exchange beside coinbase"
+        )
     if len(ranked) < wanted.top:
         log.warning("fewer_symbols", wanted=wanted.top, found=len(ranked), min_venues=least)
     return ranked[: wanted.top]
