@@ -17,7 +17,7 @@ from tests.parts.redis_server import RedisServer
 
 
 @pytest.fixture
-def sound(tmp_path: Path, market: Market) -> dict[str, object]:
+def healthy(tmp_path: Path, market: Market) -> dict[str, object]:
     """Return settings without a fault: memory cache, SQLite, three mock exchanges."""
     history = f"sqlite:///{tmp_path}/prices.db"
     return {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": history, "exchanges": market.setting}
@@ -35,11 +35,11 @@ async def table(dynamodb_running: DynamoServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 def on_dynamodb(
-    sound: dict[str, object], table: str, dynamodb_running: DynamoServer, tmp_path: Path
+    healthy: dict[str, object], table: str, dynamodb_running: DynamoServer, tmp_path: Path
 ) -> dict[str, object]:
     """Return settings without a fault, with the history in that table."""
     outbox = tmp_path / "outbox.db"
-    return sound | {"history_url": dynamodb_running.url(table), "outbox_path": outbox, "outbox_max_bytes": 1 << 20}
+    return healthy | {"history_url": dynamodb_running.url(table), "outbox_path": outbox, "outbox_max_bytes": 1 << 20}
 
 
 @pytest.fixture(scope="module")

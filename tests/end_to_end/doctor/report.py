@@ -24,17 +24,17 @@ class Report:
         self.level = said["level"]
         self.checks: list[dict[str, str]] = said["checks"]
 
-    def of(self, check: str) -> tuple[str, str]:
+    def finding(self, check: str) -> tuple[str, str]:
         """Return the level and the text of the only finding of a check."""
         (found,) = [one for one in self.checks if one["check"] == check]
         return found["level"], f"{found['says']}; {found['mend']}"
 
-    def amiss(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
         """Return the level of every check that is not OK."""
         return {one["check"]: one["level"] for one in self.checks if one["level"] != "ok"}
 
 
-def ran(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
+def run_doctor(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run the doctor with these settings and no others, and a time limit of 4 s for each check."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     environment |= {f"AGGREGATOR_{name.upper()}": str(value) for name, value in settings.items()}
@@ -50,7 +50,7 @@ def ran(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def told(server: RedisServer, *command: str) -> None:
+async def run_command(server: RedisServer, *command: str) -> None:
     """Send Redis a command as its owner."""
     client = RedisClient(server.url, 1)
     await client.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py has no type for it
