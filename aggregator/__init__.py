@@ -1,16 +1,53 @@
-"""A price service between you and the exchanges, told as one walk through its rooms.
+"""A price service between clients and exchanges. This is the map: the way of a price, module by module.
 
-`tiers` reads symbols.csv, `work` says whose turn it is and `filling` who comes first; `refresher` asks the
-`exchanges` (each behind its guard, those named by `targets`; `coverage` knows what they trade) until there is a
-`quorum`, `conversion` makes tickers in one quote of those in another where that is wanted, `pricing` makes one price
-of them, and `publisher` puts it, in the batches of `commit`, into the `stores`: a history for good, then a cache for
-lookups, which tells the `hub`, which tells the local cache of every process, and the `fanout` each `reader` of live
-prices. `newest` knows the newest price of each asset that the process has seen, older than which nothing is answered.
-`rejections` knows whose tickers do not count. `lookup` is the way back: local cache, shared cache, history, or a
-refresh now; `api` speaks HTTP, and `accesses` and `ranking` turn what is asked for into
-tiers where that is wanted. `models` and `errors` are the nouns everyone uses, `ports` the seams between the rooms,
-`settings` what you may choose, and `service` the one place that knows which adapter is behind which seam and which
-process does what. `liquidity` ranks pairs by turnover for `aggregator symbols`. `logs` and `tracing` are how any of
-them tells what happens, and `telemetry` who sends that on, where it is wanted. `__main__` is the command line, `demo`
-the whole thing with invented exchanges, and `doctor` looks at everything outside that all this depends on.
+From an exchange into history and cache:
+
+    prices/schedule.py                   yields a job when assets of a tier are due (several processes: cluster/jobs.py)
+    -> prices/refresher.py               calls every exchange for the assets of the job
+    -> exchanges/guarded_exchange.py     applies listing, cool-down, circuit breaker, concurrency limit and rate limiter
+    -> exchanges/http.py                 sends the request and bounds the answer
+    -> exchanges/venues/binance.py       parses the bytes into tickers; one module for each venue
+    -> prices/quorum.py                  waits for a majority of the exchanges, and a moment for the others
+    -> prices/pricing.py                 drops outliers and weights by volume: one price, or the reasons for none
+    -> prices/publisher.py               publishes a price only if it is newer, and only once history has it
+    -> resilience/group_commit.py        collects concurrent writes into batches
+    -> stores/sqlite.py                  writes history; for DynamoDB stores/outbox.py -> stores/dynamodb.py
+    -> stores/redis/cache.py             writes the cache that processes share; in a single process stores/memory.py
+
+An exchange that pushes sends its tickers to exchanges/push/feed.py; the refresher gets them from there, without a call.
+
+From the cache to clients with an open stream:
+
+    stores/redis/cache.py                publishes the new prices through Redis
+    -> cluster/price_feed.py             receives them in every process
+    -> live/topics.py                    passes them to every listener in the process (stores/memory.py publishes here)
+    -> stores/two_level_cache.py         is one listener: the local cache
+    -> live/fanout.py                    is another: it picks the subscribers of each asset
+    -> live/subscriber.py                queues batches for one subscriber
+    -> api/stream.py                     sends them as server-sent events; api/socket.py through a WebSocket
+
+From a GET to its answer:
+
+    api/server/protocol.py               reads the request
+    -> api/fast_path.py                  answers if the local cache has the price; nearly every request ends here
+    -> api/prices.py                     is the route for all other cases
+    -> prices/lookup.py                  searches the shared cache, then history; then it asks for a refresh
+    -> api/price_bodies.py               returns the JSON and its ETag
+
+Where to start reading: `models` (the nouns), `ports` (the interfaces between packages), prices/pricing.py (the
+arithmetic of a price), runtime/roles.py (what a process consists of). Each package says in its docstring what it holds:
+
+    cli            the subcommands; __main__.py lists them
+    runtime        the composition root: opens what the settings name, and connects it
+    settings       every setting, its default and its checks
+    api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
+    cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
+    exchanges      calls to exchanges, and feeds that they push
+    stores         caches and histories
+    live           new prices inside a process: the bus, the fan-out, the subscribers
+    prices         tiers, schedule, refresh, arithmetic, lookup
+    resilience     single flight, group commit, backoff
+    observability  logs, traces and metrics
+
+A package imports only packages below it in this list; `lint-imports` checks that, by the contracts in pyproject.toml.
 """

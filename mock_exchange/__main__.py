@@ -1,4 +1,4 @@
-"""`python -m mock_exchange --name exchange1 --port 8081`: one venue of the market, until SIGTERM or SIGINT."""
+"""`python -m mock_exchange --name exchange1 --port 8081`: serve one venue of the market until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -21,9 +21,9 @@ HIGHEST_PORT = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one exchange to its end; return 0 when told to end, 1 when it could not start.
+    """Run one exchange; return 0 after a stop, 1 when it could not start.
 
-    In that case one line on stderr says why and how to mend it.
+    In the second case one line on stderr gives the reason and what to do.
     """
     options = _options(arguments)
     try:
@@ -39,13 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="mock_exchange", description="An invented exchange to test against.")
-    parser.add_argument("--name", type=_name, required=True, help="the venue: exchange1, exchange2, ...")
-    parser.add_argument("--port", type=_port, required=True, help="0 picks a free one")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--seed", type=int, default=0, help="another seed is another market")
-    parser.add_argument("--symbols", type=Path, default=Path("symbols.csv"), help="the pairs, most traded first")
-    parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin does: outlive no parent")
+    parser = argparse.ArgumentParser(prog="mock_exchange", description="A mock exchange to test against.")
+    parser.add_argument("--name", type=_name, required=True, help="name of the venue: exchange1, exchange2, ...")
+    parser.add_argument("--port", type=_port, required=True, help="port to listen on; 0 picks a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1")
+    parser.add_argument("--seed", type=int, default=0, help="number that determines every price and volume; default 0")
+    parser.add_argument(
+        "--symbols",
+        type=Path,
+        default=Path("symbols.csv"),
+        help="CSV file of pairs, most traded first; default symbols.csv",
+    )
+    parser.add_argument(
+        "--exit-with-stdin", action="store_true", help="stop at the end of stdin, so as not to outlive the parent"
+    )
     return parser.parse_args(arguments)
 
 
@@ -69,22 +76,22 @@ async def _run(options: argparse.Namespace) -> None:
     market = open_market(options.seed, options.symbols)
     exchange = Exchange(options.name, options.seed, market, time.time)
     async with listening(exchange, options.host, options.port) as port:
-        print(f"{options.name} listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - for who starts it
+        print(f"{options.name} listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - the parent reads it
         if options.exit_with_stdin:
-            _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
+            _call_at_end_of_stdin(lambda: loop.call_soon_threadsafe(stop.set))
         await stop.wait()
 
 
-def _when_stdin_ends(then: Callable[[], object]) -> None:
-    """Call `then` from a thread: a thread can wait on any stdin, an event loop only on some kinds."""
+def _call_at_end_of_stdin(callback: Callable[[], object]) -> None:
+    """Call `callback` from a thread: a thread can wait for any kind of stdin, an event loop only for some kinds."""
 
     def drain() -> None:
         try:
             while os.read(STDIN, 4096):
                 pass
         except OSError:
-            pass  # a stdin that is closed has ended as well
-        then()
+            pass  # stdin is closed, which is an end too
+        callback()
 
     threading.Thread(target=drain, name="stdin", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Which faults are switched on, and what they do to one call. Times and random numbers come from outside."""
+"""The faults of one exchange, and their effect on a call. Pure: times and random numbers are arguments."""
 
 import enum
 import math
@@ -10,27 +10,27 @@ import msgspec
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """The faults of one exchange; the defaults are a sound one. Rates are shares of calls from 0 to 1."""
+    """The faults of one exchange; none by default. A rate is the share of calls that it affects, from 0 to 1."""
 
-    error_rate: float = 0.0  # answer `status`
+    error_rate: float = 0.0  # answer with `status`
     status: int = 500
-    latency_ms: float = 0.0  # wait before any answer
+    latency_ms: float = 0.0  # delay of every answer
     hang_rate: float = 0.0  # never answer
     garbage_rate: float = 0.0  # answer 200 with bytes that are not JSON
-    drop_rate: float = 0.0  # cut the connection
+    drop_rate: float = 0.0  # reset the connection
     price_factor: float = 1.0
-    price: str | None = None  # what stands in place of every price, number or not: "NaN", "-1", "1e400"
-    freeze_clock: bool = False  # time and price stand still
-    clock_ahead: float = 0.0  # seconds by which it believes in a later time, with that time's price
-    rate_limit: int | None = None  # calls per second before 429
+    price: str | None = None  # a text written instead of every price, such as "NaN", "-1", "1e400"
+    freeze_clock: bool = False  # stop the clock, and with it the price
+    clock_ahead: float = 0.0  # seconds by which its clock is ahead; the price is that of its clock
+    rate_limit: int | None = None  # calls per second; further ones get 429
 
 
 class FaultsError(Exception):
-    """Faults nobody can switch on; the message names every mistake."""
+    """The requested faults are invalid; the message names every mistake."""
 
 
 class Rule(NamedTuple):
-    """What a value may be: its types, its bounds (inclusive) and the same in words."""
+    """The allowed values of a fault: types, inclusive bounds, and both in words."""
 
     types: tuple[type, ...]
     low: float
@@ -38,8 +38,8 @@ class Rule(NamedTuple):
     words: str
 
     def allows(self, value: object) -> bool:
-        """Tell whether a value is of the right type and within the bounds."""
-        # bool is an int in Python, but `true` is no rate; so the exact type counts
+        """Return whether a value has one of the types and is within the bounds."""
+        # compares the exact type: bool is an int in Python, but `true` is no rate
         return type(value) in self.types and (not isinstance(value, int | float) or self.low <= value <= self.high)
 
 
@@ -61,7 +61,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def parse(body: bytes) -> Faults:
-    """Faults from a JSON object with any of the fields of Faults. Raises FaultsError that names every mistake."""
+    """Return the faults in a JSON object with any of the fields of Faults. Raises FaultsError naming every mistake."""
     try:
         values = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -75,7 +75,7 @@ def parse(body: bytes) -> Faults:
 
 
 def _mistake(key: str, value: object) -> str:
-    """Say what is wrong with one field, or nothing."""
+    """Return what is wrong with one field; empty if it is valid."""
     rule = RULES.get(key)
     if rule is None:
         return f"{key[:40]!r} is not a fault (there are {', '.join(RULES)})"
@@ -83,7 +83,7 @@ def _mistake(key: str, value: object) -> str:
 
 
 class Effect(enum.Enum):
-    """What becomes of one call."""
+    """The effect of the faults on one call."""
 
     NONE = enum.auto()
     LIMIT = enum.auto()
@@ -94,7 +94,7 @@ class Effect(enum.Enum):
 
 
 class FaultSwitch:
-    """The faults in force. `now` is unix seconds; the same calls meet the same fate for the same random numbers."""
+    """The active faults. `now` is unix seconds; equal random numbers give equal effects to equal calls."""
 
     def __init__(self, random_numbers: random.Random) -> None:
         self.faults = Faults()
@@ -104,17 +104,17 @@ class FaultSwitch:
         self._calls = 0
 
     def replace(self, faults: Faults, now: float) -> None:
-        """Put new faults in place of all the old. A clock that stands already goes on standing where it was."""
+        """Replace all faults. A clock that is frozen already stays at its time."""
         if faults.freeze_clock and not self.faults.freeze_clock:
             self._frozen_at = now
         self.faults = faults
 
     def clock(self, now: float) -> float:
-        """Tell the time the exchange believes in."""
+        """Return the time on the clock of the exchange, in unix seconds."""
         return (self._frozen_at if self.faults.freeze_clock else now) + self.faults.clock_ahead
 
     def effect(self, now: float) -> Effect:
-        """Decide the fate of a call that comes in now. A call over the limit does not count for the rates."""
+        """Return the effect on a call that arrives now. A call above the rate limit does not count for the rates."""
         if not self._within_limit(now):
             return Effect.LIMIT
         rates = (
@@ -123,7 +123,7 @@ class FaultSwitch:
             (Effect.ERROR, self.faults.error_rate),
             (Effect.GARBAGE, self.faults.garbage_rate),
         )
-        # every rate has its own draw, so that each is the share it says unless an earlier one has struck
+        # one random number for each rate, so that each affects its share of the calls that no earlier one affects
         return next((effect for effect, rate in rates if rate and self._random.random() < rate), Effect.NONE)
 
     def _within_limit(self, now: float) -> bool:

@@ -1,8 +1,8 @@
 """One seeded market that every venue quotes: pure arithmetic, no clock and no I/O.
 
-Each single asset follows a path of its own in US dollars, level * exp(a sum of slow and fast sines). A pair is the
-quotient of two paths, so that crosses agree with each other. A venue adds a small offset and its own volume per pair.
-Times `t` are unix seconds; every function gives the same answer for the same arguments, in any process.
+The price of each asset in US dollars is level * exp(a sum of slow and fast sines), its path. The price of a pair is the
+quotient of two paths, so that cross rates agree. A venue adds a small offset and a volume of its own to each pair.
+Times `t` are unix seconds. Every function returns the same for the same arguments, in any process.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ BANDS = (
     (28_800, DAY, 0.012),
     (2 * DAY, 6 * DAY, 0.015),
 )
-# What is pegged to the dollar, or is a country's currency, moves far less than a coin. The dollar itself is the unit.
+# Coins pegged to the dollar, and the currencies of countries, move far less than other coins. The dollar is the unit.
 PEGGED = ("usdt", "usdc", "fdusd", "tusd", "dai", "usdp", "usde", "usd1", "xusd")
 CURRENCIES = ("eur", "gbp", "try", "brl", "jpy", "aud", "cad", "chf", "mxn", "ars", "pln", "ron", "uah", "zar", "euri")
 CALM: Mapping[str, float] = {"usd": 0.0} | dict.fromkeys(PEGGED, 0.01) | dict.fromkeys(CURRENCIES, 0.1)
 
-STANDING_OFFSET = 0.0004  # a venue quotes a pair this much (log price) too high or too low for good, at most
-MOVING_OFFSET = 0.0003  # and this much more or less over a minute or so
-TOP_TURNOVER = 2e9  # US dollars a day of the first pair at one venue; the pair in row n has about 1/n of it
+STANDING_OFFSET = 0.0004  # largest permanent offset of a venue's price (log price)
+MOVING_OFFSET = 0.0003  # largest offset that varies within about a minute (log price)
+TOP_TURNOVER = 2e9  # US dollars a day of the first pair at one venue; row n has about 1/n of it
 PRICE_DIGITS, VOLUME_DIGITS = 7, 9  # significant; JSON numbers of at most 10 digits
 
 
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """What a venue says of a pair: price in units of the quote, volume in units of the base, both > 0."""
+    """A venue's quote of a pair: price in units of the quote, volume in units of the base, both > 0."""
 
     price: Decimal
     volume: Decimal
@@ -71,8 +71,8 @@ class _Path(NamedTuple):
         return self.level * math.exp(log)
 
 
-class _Stall(NamedTuple):
-    """What one venue has of its own for one pair."""
+class _Listing(NamedTuple):
+    """One pair at one venue: its paths, and the offset and volume of the venue."""
 
     base: _Path
     quote: _Path
@@ -83,17 +83,17 @@ class _Stall(NamedTuple):
 
 
 def number(value: float, digits: int) -> Decimal:
-    """Round to so many significant digits."""
+    """Return the value rounded to `digits` significant digits."""
     return Decimal(f"{value:.{digits - 1}e}")
 
 
 def to_millisecond(t: float) -> float:
-    """Round a time as a ticker gives it, which is the time its price is computed for."""
+    """Return the time rounded to milliseconds, as a ticker shows it; the price is computed for the rounded time."""
     return round(t, 3)
 
 
 def draws(*key: object) -> random.Random:
-    """Give random numbers that depend on the key alone, on every machine (hash() differs between processes)."""
+    """Return a random generator seeded by the key alone, equal in every process (hash() is not)."""
     text = "/".join(map(str, key))
     return random.Random(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big"))  # noqa: S311 - prices, not keys
 
@@ -103,9 +103,9 @@ def _wave(draw: random.Random, shortest: float, longest: float, size: float) -> 
 
 
 class Market:
-    """Prices of `pairs`, the same for the same seed.
+    """Prices of `pairs`; equal seeds give equal prices.
 
-    `levels` are US dollars per asset, > 0; an asset without one gets a level between 0.01 and 10 from its name.
+    `levels` are US dollars per asset, > 0. The level of an asset without one derives from its name: 0.01 to 10.
     """
 
     def __init__(self, seed: int, pairs: Iterable[Pair], levels: Mapping[str, float]) -> None:
@@ -113,7 +113,7 @@ class Market:
         self._pairs = {pair.symbol: pair for pair in pairs}
         self._levels = levels
         self._paths: dict[str, _Path] = {}
-        self._stalls: dict[tuple[str, str], _Stall] = {}
+        self._listings: dict[tuple[str, str], _Listing] = {}
 
     def __contains__(self, symbol: object) -> bool:
         return symbol in self._pairs
@@ -125,20 +125,17 @@ class Market:
         return len(self._pairs)
 
     def usd(self, asset: str, t: float) -> float:
-        """Give the US dollars for one unit of any single asset, listed or not."""
+        """Return the price of one asset in US dollars, listed or not."""
         return self._path(asset).at(t)
 
     def price(self, symbol: str, t: float) -> float:
-        """Give the price before any venue's offset, in units of the quote. Raises KeyError for a symbol not listed."""
+        """Return the price without a venue's offset, in units of the quote. Raises KeyError if it is not listed."""
         pair = self._pairs[symbol]
         return self.usd(pair.base, t) / self.usd(pair.quote, t)
 
     def venue_ticker(self, venue: str, symbol: str, t: float) -> Quote:
-        """Give what a venue answers at `t`, digit by digit. Raises KeyError for a symbol that is not listed.
-
-        The time is taken to the millisecond, as it stands in the answer.
-        """
-        base, quote, factor, offset, volume, swell = self._stall(venue, symbol)
+        """Return the exact quote of a venue at `t`, rounded to the millisecond. Raises KeyError if it is not listed."""
+        base, quote, factor, offset, volume, swell = self._listing(venue, symbol)
         t = to_millisecond(t)
         price = base.at(t) / quote.at(t) * factor * math.exp(offset.at(t))
         return Quote(number(price, PRICE_DIGITS), number(volume * math.exp(swell.at(t)), VOLUME_DIGITS))
@@ -156,16 +153,16 @@ class Market:
         invented = math.exp(draw.uniform(math.log(0.01), math.log(10.0)))
         return _Path(self._levels.get(asset, invented), waves)
 
-    def _stall(self, venue: str, symbol: str) -> _Stall:
-        stall = self._stalls.get((venue, symbol))
-        if stall is None:
-            stall = self._stalls[venue, symbol] = self._draw_stall(venue, self._pairs[symbol])
-        return stall
+    def _listing(self, venue: str, symbol: str) -> _Listing:
+        listing = self._listings.get((venue, symbol))
+        if listing is None:
+            listing = self._listings[venue, symbol] = self._draw_listing(venue, self._pairs[symbol])
+        return listing
 
-    def _draw_stall(self, venue: str, pair: Pair) -> _Stall:
+    def _draw_listing(self, venue: str, pair: Pair) -> _Listing:
         draw = draws(self._seed, venue, pair.symbol)
         base = self._path(pair.base)
-        return _Stall(
+        return _Listing(
             base=base,
             quote=self._path(pair.quote),
             factor=math.exp(draw.uniform(-STANDING_OFFSET, STANDING_OFFSET)),

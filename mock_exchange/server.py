@@ -1,7 +1,7 @@
 """One venue of the market over HTTP: tickers, faults and health. Errors are `{"msg": ...}`.
 
-It runs on aiohttp's low-level server, without router and access log: a load test asks it for thousands of tickers a
-second, and the processor is meant for what is under test.
+It runs on aiohttp's low-level server, without router and access log: load tests ask for thousands of tickers a second,
+and the service under test needs the CPU.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ TICKER = "/mock/ticker/"
 MOST_SYMBOLS = 1000
 LONGEST_LINE = 65_536  # bytes; 1000 symbols in one request line take about 10,000
 LONGEST_HANG = 300.0  # seconds
-LONGEST_GOODBYE = 2.0  # seconds for answers under way when the server closes
+LONGEST_GOODBYE = 2.0  # seconds for answers in flight when the server closes
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 Body = Callable[[float], bytes]
 
 
 class Exchange:
-    """Answers requests in the name of one venue; `clock` gives unix seconds.
+    """The request handler of one venue; `clock` returns unix seconds.
 
-    The faults' random numbers come from seed and name, so that runs repeat.
+    The random numbers of the faults depend on seed and name alone, so that runs can be repeated.
     """
 
     def __init__(self, name: str, seed: int, market: Market, clock: Callable[[], float]) -> None:
@@ -56,7 +56,7 @@ class Exchange:
         return await handler(request)
 
     def close(self) -> None:
-        """End every call that waits or hangs."""
+        """End every call that is delayed or hangs."""
         self._closing.set()
 
     async def _ticker(self, request: web.BaseRequest) -> web.Response:
@@ -77,15 +77,15 @@ class Exchange:
     def _quote(self, symbol: str, now: float) -> Ticker:
         price, volume = self._market.venue_ticker(self._name, symbol, now)
         faults = self._switch.faults
-        said = scaled(price, faults.price_factor) if faults.price is None else faults.price
-        return Ticker(symbol, said, volume, to_millisecond(now))
+        shown = scaled(price, faults.price_factor) if faults.price is None else faults.price
+        return Ticker(symbol, shown, volume, to_millisecond(now))
 
     def _quotes(self, symbols: Iterable[str], now: float) -> bytes:
         unknown = [symbol for symbol in symbols if symbol not in self._market]
         return batch_json((self._quote(symbol, now) for symbol in symbols if symbol in self._market), unknown)
 
     async def _faulty(self, request: web.BaseRequest, sound: Body | web.Response) -> web.Response:
-        """Answer with the faults in force; `sound` is the answer without any, or makes its body."""
+        """Answer with the active faults; `sound` is the answer without any, or the function that makes its body."""
         faults, effect = self._switch.faults, self._switch.effect(self._clock())
         if effect is Effect.LIMIT:
             return refusal(429, "Too many requests", **{"Retry-After": "1"})
@@ -102,7 +102,7 @@ class Exchange:
         return sound if isinstance(sound, web.Response) else _json(sound(self._switch.clock(self._clock())))
 
     async def _pause(self, seconds: float) -> None:
-        """Wait that long, or until the server closes. A client that goes cancels the call."""
+        """Wait, at most until the server closes. A client that disconnects cancels the call."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), seconds)
 
@@ -122,8 +122,8 @@ class Exchange:
 
 @contextlib.asynccontextmanager
 async def listening(exchange: Exchange, host: str, port: int) -> AsyncIterator[int]:
-    """Serve while the block runs and give the port; port 0 picks a free one. Raises OSError when it cannot listen."""
-    # handler_cancellation: a call that hangs ends when its client goes
+    """Serve during the `with` block; yield the port, a free one for port 0. Raises OSError when it cannot listen."""
+    # handler_cancellation: a call that hangs ends when its client disconnects
     server = web.Server(exchange.handle, handler_cancellation=True, max_line_size=LONGEST_LINE, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=LONGEST_GOODBYE)
     await runner.setup()
@@ -136,7 +136,7 @@ async def listening(exchange: Exchange, host: str, port: int) -> AsyncIterator[i
 
 
 def refusal(status: int, msg: str, **headers: str) -> web.Response:
-    """Make `{"msg": ...}` with a status of 400 or more."""
+    """Return an error response `{"msg": ...}`."""
     return _json(msgspec.json.encode({"msg": msg}), status, **headers)
 
 
@@ -145,7 +145,7 @@ def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:
 
 
 def _cut(request: web.BaseRequest) -> web.Response:
-    """Reset the connection; the response that aiohttp asks for goes nowhere."""
+    """Reset the connection; return a response that aiohttp needs and cannot send."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

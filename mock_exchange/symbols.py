@@ -1,4 +1,4 @@
-"""Reads the two files a market needs: which pairs are listed, and about what an asset is worth."""
+"""Reads the two files of a market: the listed pairs, and approximate prices of the assets."""
 
 import csv
 import re
@@ -15,27 +15,26 @@ NAME = re.compile(r"[a-z0-9]{1,32}")
 
 
 class SymbolsError(Exception):
-    """A file of symbols that cannot be used; the message is one line that says where, what and how to mend it."""
+    """A symbols file that cannot be used; the message is one line: the place, the mistake, and what to do."""
 
 
 def open_market(seed: int, symbols_file: Path) -> Market:
-    """Make the market over the pairs of a symbols file. Raises SymbolsError."""
+    """Return the market of the pairs in a symbols file. Raises SymbolsError."""
     levels = read_levels()
     return Market(seed, read_pairs(symbols_file, levels), levels)
 
 
 def read_levels(path: Path = LEVELS_FILE) -> dict[str, float]:
-    """Read US dollars by asset. The file holds plausible examples, not quotes; lines that begin with # say so."""
+    """Return US dollars by asset. The file has plausible examples, no quotes, and comment lines that begin with #."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(line for line in file if not line.startswith("#"))
         return {row["asset"]: float(row["usd"]) for row in rows}
 
 
 def read_pairs(path: Path, known: Collection[str]) -> list[Pair]:
-    """Read the pairs of a file with the header `symbol,base,quote` or just `symbol`, most traded first.
+    """Return the pairs of a file with the header `symbol,base,quote` or just `symbol`, most traded first.
 
-    `known` are assets that exist, which settles where a symbol without columns for base and quote is cut.
-    Raises SymbolsError.
+    `known` assets decide how a symbol without base and quote is split. Raises SymbolsError.
     """
     pairs: dict[str, Pair] = {}
     for line, row in _rows(path):
@@ -49,7 +48,7 @@ def read_pairs(path: Path, known: Collection[str]) -> list[Pair]:
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Read (line number, row) of every line but the header and empty ones; a cell that is missing reads as empty."""
+    """Return (line number, row) of every line but the header and empty ones; a missing cell is an empty text."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval="")
@@ -78,9 +77,9 @@ def _pair(where: str, row: Mapping[str, str], known: Collection[str], rank: int)
 
 
 def split(symbol: str, known: Collection[str]) -> tuple[str, str]:
-    """Cut a symbol into (base, quote); one that ends in no quote we know is taken for something priced in usd.
+    """Split a symbol into (base, quote); a symbol that ends in no known quote is an asset in usd.
 
-    The longest base that is known wins (dotusd is dot + usd, although it ends in tusd), else the longest quote.
+    The longest known base wins (dotusd is dot + usd, although it ends in tusd), else the longest quote.
     """
     cuts = [(symbol.removesuffix(quote), quote) for quote in QUOTES if symbol.endswith(quote) and symbol != quote]
     longest_base_first = sorted(cuts, reverse=True, key=lambda cut: len(cut[0]))

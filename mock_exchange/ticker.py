@@ -10,9 +10,9 @@ MOST_DIGITS = Context(prec=10)
 
 
 class Ticker(NamedTuple):
-    """A venue's answer for one symbol: price in units of the quote, volume in units of the base, unix seconds.
+    """One ticker: price in units of the quote, volume in units of the base, unix seconds.
 
-    A price that is text is written as it is, be it a number or not.
+    A price given as text is written unchanged, even if it is no number.
     """
 
     symbol: str
@@ -21,18 +21,18 @@ class Ticker(NamedTuple):
     timestamp: float
 
     def json(self) -> str:
-        """Write `{"symbol":...,"price":...,"volume":...,"timestamp":...}`, the time with its milliseconds."""
+        """Return `{"symbol":...,"price":...,"volume":...,"timestamp":...}`, the time with milliseconds."""
         price = self.price if isinstance(self.price, str) else f"{self.price:f}"
         figures = f'"price":{price},"volume":{self.volume:f},"timestamp":{self.timestamp:.3f}'
         return f'{{"symbol":"{self.symbol}",{figures}}}'
 
 
 def scaled(price: Decimal, factor: float) -> Decimal:
-    """Multiply a price, to at most 10 significant digits."""
+    """Return price x factor, rounded to 10 significant digits."""
     return price if factor == 1 else MOST_DIGITS.multiply(price, Decimal(str(factor)))
 
 
 def batch_json(tickers: Iterable[Ticker], unknown: list[str]) -> bytes:
-    """Write `{"tickers":[...],"unknown":[...]}`."""
+    """Return `{"tickers":[...],"unknown":[...]}`."""
     body = ",".join(ticker.json() for ticker in tickers)
     return f'{{"tickers":[{body}],"unknown":'.encode() + msgspec.json.encode(unknown) + b"}"

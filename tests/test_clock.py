@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.clock import STEP, TOLD_SECONDS, SteadyClock
-from aggregator.runtime.loop_lag import TimeTold
+from aggregator.runtime.monitors import ClockWitness
 from tests.parts.examples import price
 
 HOUR = 3600.0
@@ -128,10 +128,10 @@ def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
 
 def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
     """Where no exchange is asked, as in an API process."""
-    told, right = TimeTold(machine.clock), machine.wall
-    told.receive([price(timestamp=right - HOUR)])  # no step, nothing to tell
+    witness, right = ClockWitness(machine.clock), machine.wall
+    witness.receive([price(timestamp=right - HOUR)])  # no step, nothing to tell
     machine.go(1, -HOUR)
-    told.receive([price(timestamp=right)])
+    witness.receive([price(timestamp=right)])
     assert machine.clock.now() == pytest.approx(right + 1)
     assert "disagree" in machine.clock.trouble
 

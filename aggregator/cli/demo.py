@@ -1,5 +1,6 @@
-"""Three mock exchanges as child processes, for `aggregator demo`: everything real but the market."""
+"""`aggregator demo`: the service with three mock exchanges as child processes; everything but the market is real."""
 
+import argparse
 import asyncio
 import re
 import sys
@@ -9,10 +10,16 @@ from pathlib import Path
 
 import structlog
 
+from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
+from aggregator.cli.serve import serve
 from aggregator.errors import CannotGoOn
+from aggregator.runtime.lifecycle import run
+from aggregator.runtime.stores import catalog_of
+from aggregator.settings import Settings
 
 NAMES = ("exchange1", "exchange2", "exchange3")
 
+_FIRST_PORT = 8081
 _START_SECONDS = 20.0
 _STOP_SECONDS = 1.0
 
@@ -20,12 +27,24 @@ log = structlog.get_logger()
 
 
 class DemoError(CannotGoOn):
-    """A mock exchange did not start; the message is its own."""
+    """A mock exchange did not start; the message is that of the mock exchange."""
+
+
+async def demo(settings: Settings, first_port: int, stop: asyncio.Event) -> None:
+    """Serve prices of three mock exchanges until `stop` is set. Raises CannotGoOn."""
+    catalog_of(settings)  # a bad symbols file is reported before any process starts
+    if first_port and settings.port in range(first_port, first_port + len(NAMES)):
+        raise DemoError(
+            f"--mock-port {first_port} takes three ports, and one of them is --port {settings.port}",
+            "choose another --mock-port or --port",
+        )
+    async with mock_exchanges(settings.symbols_file, first_port) as exchanges:
+        await serve(settings.model_copy(update={"exchanges": exchanges}), stop)
 
 
 @asynccontextmanager
 async def mock_exchanges(symbols: Path, first_port: int) -> AsyncIterator[str]:
-    """Run the three exchanges on `first_port` and the next two (0: any free ones); yield the setting EXCHANGES."""
+    """Run the exchanges on `first_port` and the next two (0: on free ports); yield the value of EXCHANGES."""
     ports = [first_port + number if first_port else 0 for number in range(len(NAMES))]
     async with AsyncExitStack() as stack:
         targets = []
@@ -37,14 +56,14 @@ async def mock_exchanges(symbols: Path, first_port: int) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _mock_exchange(name: str, port: int, symbols: Path) -> AsyncIterator[str]:
-    """Run one; yield its address. It ends with our end of its stdin, so that it cannot outlive us."""
+    """Run one exchange; yield its address. It ends when its stdin is closed, so it cannot outlive this process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mock_exchange", "--name", name, "--port", str(port), "--symbols", str(symbols)),
         "--exit-with-stdin",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for us: we stop asking first, then end them
+        start_new_session=True,  # Ctrl-C must not reach it: the service stops first, then its exchanges
     )
     try:
         yield await _address(name, process)
@@ -53,18 +72,19 @@ async def _mock_exchange(name: str, port: int, symbols: Path) -> AsyncIterator[s
 
 
 async def _address(name: str, process: asyncio.subprocess.Process) -> str:
+    """Return the address that the exchange prints. Raises DemoError."""
     assert process.stdout is not None  # noqa: S101  # asked for above
     assert process.stderr is not None  # noqa: S101  # likewise
     try:
         async with asyncio.timeout(_START_SECONDS):
-            said = (await process.stdout.readline()).decode()
+            line = (await process.stdout.readline()).decode()
     except TimeoutError as error:
         raise DemoError(f"{name} did not start within {_START_SECONDS:g} s") from error
-    match = re.search(r"http://\S+", said)
+    match = re.search(r"http://\S+", line)
     if match is None:
         complaint = (await process.stderr.read()).decode().strip().rpartition("\n")[2].partition(";")[0]
-        mend = "choose other ports with --mock-port (0 for any free ones)" if "listen" in complaint else "see above"
-        raise DemoError(f"{name} did not start: {complaint or 'it said nothing'}; {mend}")
+        mend = "choose other ports with --mock-port (0 for free ones)" if "listen" in complaint else "see above"
+        raise DemoError(f"{name} did not start: {complaint or 'it printed nothing'}; {mend}")
     log.info("mock_exchange", name=name, address=match[0])
     return match[0]
 
@@ -79,3 +99,32 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_533:  # noqa: PLR2004  # the last of three fits
+        raise argparse.ArgumentTypeError("is not a port from 0 to 65533")
+    return int(text)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mock-port",
+        type=_port,
+        default=_FIRST_PORT,
+        help=f"first of the three ports of the mock exchanges; 0 picks free ones; default {_FIRST_PORT}",
+    )
+
+
+def _run(options: argparse.Namespace, flags: Flags) -> int:
+    settings = start(flags)
+    return run(lambda stop: demo(settings, options.mock_port, stop))
+
+
+COMMAND = Command(
+    "run the service with three mock exchanges of its own; keeps one day of history",
+    _run,
+    [name for name in ALL_SETTINGS if name != "exchanges"],  # the demo has its own
+    _add_options,
+    defaults={"retention_days": "1"},  # 660 MB of history
+)

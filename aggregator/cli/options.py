@@ -1,8 +1,8 @@
-"""The settings as options of a command, and what --help and docs/settings.md say of each."""
+"""Options of the subcommands: settings as flags, with their help; argument types; suggestions for misspelt words."""
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -10,27 +10,26 @@ from typing import Any, NoReturn
 from aggregator.settings import DERIVED, Settings
 
 _BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))
-# Which pydantic knows as lists, and their users as texts.
-_LISTS = ("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "pinned", "conversions")
+_TYPES = {"integer": "whole number", "number": "number", "string": "text", "array": "texts, comma-separated"}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says which command or flag was probably meant."""
+    """An argument parser that suggests the command or flag closest to a misspelt one."""
 
     commands: Mapping[str, argparse.ArgumentParser] | None = None
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and what is wrong; exit with 2."""
+        """Print the usage and the error, with a suggestion where a flag is unknown; exit with code 2."""
         _, _, unknown = message.partition("unrecognized arguments: ")
         flag = unknown.split("=")[0].split(" ")[0]
-        super().error(message + (_meant(flag, self._flags()) if flag.startswith("-") else ""))
+        super().error(message + (_suggestion(flag, self._flags()) if flag.startswith("-") else ""))
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return what `arguments` say; exit with 2 where they cannot be."""
+        """Return the parsed arguments; exit with code 2 where one is wrong."""
         command = arguments[0] if arguments else ""
         found = (self.commands or {}).get(command)
         if command and not command.startswith("-") and found is None:
-            self.error(f"there is no command {command!r}{_meant(command, list(self.commands or {}))}")
+            self.error(f"there is no command {command!r}{_suggestion(command, list(self.commands or {}))}")
         if command.startswith("-") and not any(flag.startswith(command.partition("=")[0]) for flag in self._flags()):
             self.error(f"unrecognized arguments: {command}")
         options, unknown = self.parse_known_args(arguments)
@@ -43,12 +42,39 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_setting(parser: argparse.ArgumentParser, name: str) -> None:
-    """Let the parser take a setting, unless it is given as an environment variable."""
+    """Add a setting as a flag, with its description, bounds and default as help."""
     schema = schema_of(name)
     one_of = "One of " if "enum" in schema else ""
     allowed = one_of + allowed_of(name) if one_of else allowed_of(name).capitalize()
-    told = f"{schema['description']} {allowed}. Default: {default_of(name)}."
-    parser.add_argument(f"--{name.replace('_', '-')}", metavar="…", help=told.replace("%", "%%"))
+    text = f"{schema['description']} {allowed}. Default: {default_of(name)}."
+    parser.add_argument(f"--{name.replace('_', '-')}", metavar="…", help=text.replace("%", "%%"))
+
+
+def whole_number_up_to(most: int) -> Callable[[str], int]:
+    """Return an argument type: a whole number from 1 to `most`."""
+
+    def parse(text: str) -> int:
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+        if not digits or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"is not a whole number from 1 to {most}")
+        return int(text)
+
+    return parse
+
+
+def seconds_up_to(most: int) -> Callable[[str], float]:
+    """Return an argument type: a number of seconds above 0, at most `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= most:
+            raise argparse.ArgumentTypeError(f"is not a number of seconds up to {most}")
+        return seconds
+
+    return parse
 
 
 def schema_of(name: str) -> Mapping[str, Any]:
@@ -59,11 +85,11 @@ def schema_of(name: str) -> Mapping[str, Any]:
 
 @cache
 def _schemas() -> Mapping[str, Any]:
-    return MappingProxyType(Settings.model_json_schema()["properties"])  # 4 ms, and asked for a hundred times
+    return MappingProxyType(Settings.model_json_schema()["properties"])  # takes 4 ms, and is needed a hundred times
 
 
 def default_of(name: str) -> str:
-    """Return a setting's default as one would write it; `none` where there is none."""
+    """Return a setting's default as a user would write it; `none` where there is none."""
     if name in DERIVED:
         return DERIVED[name]
     default = Settings.model_fields[name].default
@@ -73,23 +99,18 @@ def default_of(name: str) -> str:
 
 
 def allowed_of(name: str, mark: str = "") -> str:
-    """Return what a value may be: its choices, each in marks, or its kind and bounds."""
+    """Return the allowed values in words: the choices, each between two `mark`s, or the type and its bounds."""
     schema = schema_of(name)
-    if name in _LISTS:
-        return "texts, comma-separated"
     kind = next((one for one in schema.get("anyOf", ()) if one["type"] in ("number", "integer")), schema)
     if "enum" in kind:
         return ", ".join(f"{mark}{choice}{mark}" for choice in kind["enum"])
+    if kind["type"] == "boolean":
+        return f"{mark}true{mark} or {mark}false{mark}"
     bounds = [f"{sign}{kind[bound]:.12g}" for bound, sign in _BOUNDS if bound in kind]
-    words = {
-        "boolean": f"{mark}true{mark} or {mark}false{mark}",
-        "integer": "whole number",
-        "number": "number",
-        "string": "path" if kind.get("format") else "text",
-    }
-    return " ".join([words[kind["type"]], ", ".join(bounds)]).strip()
+    words = "path" if kind.get("format") == "path" else _TYPES[kind["type"]]
+    return " ".join([words, ", ".join(bounds)]).strip()
 
 
-def _meant(word: str, known: Sequence[str]) -> str:
+def _suggestion(word: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -1,5 +1,6 @@
-"""`aggregator record`: asks one exchange as the service would, and writes down what it answers."""
+"""`aggregator record`: call one exchange as the service would, and write its answers into a file for replays."""
 
+import argparse
 import asyncio
 import time
 from contextlib import AsyncExitStack, suppress
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import structlog
 
+from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
+from aggregator.cli.options import seconds_up_to
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector
@@ -22,23 +25,25 @@ from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.circuit_breaker import BreakerGroup
 from aggregator.runtime.exchanges import Opened, Parts
+from aggregator.runtime.lifecycle import run
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 
-_LANE = 32  # calls under way per tier, as with the service's default settings
+_DAY = 86_400  # seconds
+_CONCURRENCY = 32  # calls in flight per tier, as with the default settings of the service
 
 log = structlog.get_logger()
 
 
 async def record(settings: Settings, path: Path, seconds: float, stop: asyncio.Event) -> None:
-    """Record the one exchange that is named, for so long or until told to stop. Raises CannotGoOn."""
+    """Record the one exchange of the settings for `seconds`, or until `stop` is set. Raises CannotGoOn."""
     target = _target(settings)
     catalog = catalog_of(settings)
     header = Header(target.name, target.dialect, target.push_url is not None, time.time())
     try:
         file = RecordingFile(path, header)
     except OSError as error:
-        raise CannotGoOn(f"cannot write {path}: {error.strerror}; name another file") from error
+        raise CannotGoOn(f"cannot write {path}: {error.strerror}; name another file with --file") from error
     async with AsyncExitStack() as stack:
         stack.callback(file.close)
         opened = await _open(target, settings, catalog, file, stack)
@@ -47,7 +52,7 @@ async def record(settings: Settings, path: Path, seconds: float, stop: asyncio.E
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(opened.feed.run())] if opened.feed is not None else []
-                tasks += [group.create_task(_keep(exchange, catalog, tier)) for tier in Tier if catalog.of(tier)]
+                tasks += [group.create_task(_refresh(exchange, catalog, tier)) for tier in Tier if catalog.of(tier)]
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
@@ -57,7 +62,7 @@ async def record(settings: Settings, path: Path, seconds: float, stop: asyncio.E
 def _target(settings: Settings) -> ExchangeTarget:
     targets = exchange_targets(settings.exchanges)
     if len(targets) > 1:
-        raise CannotGoOn("name one exchange to record, with --exchanges")
+        raise CannotGoOn("record takes one exchange; name one with --exchanges")
     if targets[0].library or targets[0].dialect == REPLAY:
         raise CannotGoOn(f"{targets[0].dialect} has no raw answers to record; name one of {', '.join(DIALECTS)}")
     return targets[0]
@@ -77,18 +82,38 @@ async def _open(
     return Opened(polled, parts.feed(target.name, target.dialect, target.push_url, polled, connect, time.time))
 
 
-async def _keep(exchange: Exchange, catalog: Catalog, tier: Tier) -> None:
-    """Ask for the tier's assets in the jobs that a refresher would do, for ever; a few at a time, as it does."""
-    work = LocalJobQueue(catalog, most_in_job([exchange], _LANE), together=seconds_together([exchange]))
-    lane = asyncio.Semaphore(_LANE)
+async def _refresh(exchange: Exchange, catalog: Catalog, tier: Tier) -> None:
+    """Fetch the assets of the tier on the schedule and with the concurrency of a refresher; never return."""
+    schedule = LocalJobQueue(catalog, most_in_job([exchange], _CONCURRENCY), together=seconds_together([exchange]))
+    slots = asyncio.Semaphore(_CONCURRENCY)
 
     async def do(job: Job) -> None:
         assets = [asset for symbol in job.symbols if (asset := catalog.find(symbol)) is not None]
         for first in range(0, len(assets), exchange.batch):
             await exchange.fetch(assets[first : first + exchange.batch])
-        lane.release()
+        slots.release()
 
     async with asyncio.TaskGroup() as jobs:
         while True:
-            await lane.acquire()
-            jobs.create_task(do(await work.next_job(tier)))
+            await slots.acquire()
+            jobs.create_task(do(await schedule.next_job(tier)))
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--file", type=Path, required=True, help="a file to be created, such as binance.rec.gz")
+    parser.add_argument(
+        "--seconds", type=seconds_up_to(_DAY), default=60.0, help="duration, unless stopped before; default 60"
+    )
+
+
+def _run(options: argparse.Namespace, flags: Flags) -> int:
+    settings = start(flags)
+    return run(lambda stop: record(settings, options.file, options.seconds, stop))
+
+
+COMMAND = Command(
+    "record the answers of one exchange for a later replay",
+    _run,
+    [name for name in ALL_SETTINGS if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log"))],
+    _add_options,
+)

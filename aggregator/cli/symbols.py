@@ -1,5 +1,6 @@
-"""`aggregator symbols`: makes a symbols file of what exchanges list and how much of it is traded."""
+"""`aggregator symbols`: make a symbols file of the pairs that exchanges list, ranked by turnover."""
 
+import argparse
 import asyncio
 import os
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from aggregator.cli.command import Command, Flags, start
+from aggregator.cli.options import whole_number_up_to
 from aggregator.errors import CannotGoOn, ExchangeError, NotListed
 from aggregator.exchanges.dialect import Answer, Request
 from aggregator.exchanges.http import HttpExchange, Session, session
@@ -17,30 +20,35 @@ from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget, exchange_targets
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.liquidity import Listed, Ranked, rank
+from aggregator.runtime.lifecycle import run
 from aggregator.settings import Settings
 
-MOST_ROWS = 100_000
-TOP = 1000
-
+_MOST_ROWS = 100_000
+_TOP = 1000
+_MOST_BYTES = 64 << 20  # of one answer
+_SECONDS = 30.0  # for one answer
 _MEND = "try again, or leave it out of --exchanges"
 
 log = structlog.get_logger()
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """How many rows, of pairs that at least so many exchanges list (None: 2, or 1 where one is named), and where to."""
+    """What to write: at most `top` rows, of pairs that at least `least` exchanges list, into `file` (None: stdout).
 
-    top: int = TOP
+    `least` None stands for 2, or for 1 where the settings name one exchange.
+    """
+
+    top: int = _TOP
     least: int | None = None
     file: Path | None = None
 
 
 async def symbols(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> None:
-    """Write the file, or to stdout where none is named. Raises CannotGoOn, and then writes nothing."""
+    """Write the symbols file. Raises CannotGoOn, and then writes nothing."""
     targets = [_usable(target) for target in exchange_targets(settings.exchanges)]
     least = wanted.least or min(2, len(targets))
     if least > len(targets):
-        raise CannotGoOn(f"--min-venues {least} is more than the {len(targets)} exchanges that are named")
+        raise CannotGoOn(f"--min-venues {least} is more than the {len(targets)} exchanges of --exchanges; lower it")
     surveying = asyncio.create_task(_survey(settings, targets))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({surveying, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -55,12 +63,12 @@ async def symbols(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> No
 def _usable(target: ExchangeTarget) -> ExchangeTarget:
     if target.library or target.dialect == REPLAY or DIALECTS[target.dialect]().statistics is None:
         able = ", ".join(name for name, make in DIALECTS.items() if make().statistics is not None)
-        raise CannotGoOn(f"{target.dialect} does not tell all its volumes in one answer", f"name some of {able}")
+        raise CannotGoOn(f"{target.dialect} has no single answer with all its volumes", f"name some of {able}")
     return target
 
 
 async def _survey(settings: Settings, targets: Sequence[ExchangeTarget]) -> list[Listed]:
-    """Ask all at the same time. Raises CannotGoOn naming each exchange that did not answer."""
+    """Call all exchanges at the same time. Raises CannotGoOn that names each exchange that did not answer."""
     async with session(settings.exchange_timeout) as http:
         answers = await asyncio.gather(*(_ask(target, settings, http) for target in targets))
     failures = [answer for answer in answers if isinstance(answer, str)]
@@ -70,7 +78,7 @@ async def _survey(settings: Settings, targets: Sequence[ExchangeTarget]) -> list
 
 
 async def _ask(target: ExchangeTarget, settings: Settings, http: Session) -> list[Listed] | str:
-    """Return what one exchange lists, or why it did not say so."""
+    """Return the markets of one exchange, or the error as text."""
     dialect, metrics = DIALECTS[target.dialect](), Metrics()
     url, slots = target.url or dialect.public_url, settings.exchange_concurrency
     exchange = SurveyedExchange(target.name, url, dialect, http, metrics, slots)
@@ -79,7 +87,7 @@ async def _ask(target: ExchangeTarget, settings: Settings, http: Session) -> lis
     except ExchangeError as error:
         return f"{target.name} ({url}) did not answer: {error.reason.value} {error}"
     if not found:
-        return f"{target.name} ({url}) lists no pair that is traded"
+        return f"{target.name} ({url}) lists no pair in trade"
     log.info("exchange_surveyed", exchange=target.name, markets=len(found))
     return found
 
@@ -88,14 +96,16 @@ def _first(ranked: Sequence[Ranked], least: int, wanted: Wanted) -> Sequence[Ran
     if not ranked:
         raise CannotGoOn(f"no pair is listed by {least} of the exchanges", "name more of them, or lower --min-venues")
     if ranked[0].turnover == 0:
-        raise CannotGoOn("no price is told, so volumes cannot be compared", "name an exchange beside coinbase")
+        raise CannotGoOn(
+            "no exchange gives prices, so volumes cannot be compared", "name another exchange beside coinbase"
+        )
     if len(ranked) < wanted.top:
         log.warning("fewer_symbols", wanted=wanted.top, found=len(ranked), min_venues=least)
     return ranked[: wanted.top]
 
 
 def _write(rows: Sequence[Ranked], file: Path | None) -> None:
-    """Write beside the file and rename, so that nobody ever reads half of it. Raises CannotGoOn."""
+    """Write a temporary file and rename it, so that no reader sees a half-written one. Raises CannotGoOn."""
     text = "symbol,base,quote\n" + "".join(f"{row.symbol},{row.base},{row.quote}\n" for row in rows)
     if file is None:
         sys.stdout.write(text)
@@ -117,15 +127,11 @@ def _write(rows: Sequence[Ranked], file: Path | None) -> None:
     log.info("symbols_written", file=str(file), symbols=len(rows))
 
 
-_MOST_BYTES = 64 << 20
-_SECONDS = 30.0
-
-
 class SurveyedExchange(HttpExchange):
-    """Asked for two answers: its listing, and the last 24 hours of every market."""
+    """An exchange that is called twice: for its listing, and for the last 24 hours of every market."""
 
     async def survey(self) -> list[Listed]:
-        """Return the markets that it trades now, with volume and price where it tells them. Raises ExchangeError."""
+        """Return the markets in trade now, with volume and price where the answer has them. Raises ExchangeError."""
         dialect = self._dialect
         markets = list(dialect.markets(await self._whole(dialect.listing, dialect.listing_cost)))
         statistics = await self._whole(dialect.statistics, dialect.statistics_cost)
@@ -143,3 +149,28 @@ class SurveyedExchange(HttpExchange):
             raise NotListed("its dialect has no listing, or no statistics of all markets")
         await self._acquire_tokens(cost, hot=True)
         return self._answer_of(await self._send(request, _MOST_BYTES, _SECONDS, ()))
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--top", type=whole_number_up_to(_MOST_ROWS), default=_TOP, help=f"most rows; default {_TOP}")
+    parser.add_argument(
+        "--min-venues",
+        type=whole_number_up_to(len(DIALECTS)),
+        help="exchanges that have to list a pair; default 2, or 1 where --exchanges names one",
+    )
+    parser.add_argument("--file", type=Path, help="file to replace once every exchange has answered; default stdout")
+
+
+def _run(options: argparse.Namespace, flags: Flags) -> int:
+    settings, wanted = start(flags), Wanted(options.top, options.min_venues, options.file)
+    return run(lambda stop: symbols(settings, wanted, stop))
+
+
+COMMAND = Command(
+    "make a symbols file of the most traded pairs",
+    _run,
+    ["exchanges", "log_format", "log_level"],
+    _add_options,
+    description="Call each exchange for its listing and its 24-hour volumes, and write the pairs that several of them"
+    " list, the largest turnover in US dollars first.",
+)

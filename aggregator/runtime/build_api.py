@@ -1,6 +1,6 @@
-"""The half of a process that answers for prices, over HTTP and in streams."""
+"""The answering half of a process: the routes, the live streams and the fast path; or the operational routes alone."""
 
-from collections.abc import Sequence
+import time
 
 from starlette.types import ASGIApp
 
@@ -10,6 +10,7 @@ from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.fast_path import FastPath
 from aggregator.api.history import HistoryRoutes
+from aggregator.api.ops import OpsRoutes
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
@@ -21,63 +22,109 @@ from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
+from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
 from aggregator.newest import NewestPrices
-from aggregator.ports import History, LocalCache, Refresh
+from aggregator.ports import Refresh
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
-from aggregator.prices.ranking import AccessCounts
-from aggregator.runtime.process import Process
+from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
+from aggregator.runtime.cluster import Cluster
+from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.stores import policy_of
-from aggregator.stores.dated import DatedHistory
 
 
-async def open_api(
-    process: Process,
-    cache: LocalCache,
-    history: History,
-    refresh: Refresh,
-    accesses: AccessCounts,
-    more: Sequence[Route],
-) -> ASGIApp:
-    """Return the application that answers for prices, and for `more`."""
-    settings, catalog, metrics, stack = process.settings, process.catalog, process.metrics, process.stack
-    now = process.clock.now
+async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None) -> ASGIApp:
+    """Return the application with every route."""
+    settings, catalog, metrics, clock = process.settings, process.catalog, process.metrics, process.clock
+    now, history = clock.now, stores.history
     policy = policy_of(settings)
+    accesses = await _rank(process, cluster)
     bodies = PriceBodies(catalog, now, policy.vary)
-    lookup = Lookup(catalog, cache, DatedHistory(history, process.clock), refresh, metrics, accesses, now)
-    stack.push_async_callback(lookup.close, STOP_SECONDS)
-    throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
-    stack.push_async_callback(throttle.close, STOP_SECONDS)
-    recheck = Recheck(refresh, settings.refresh_rate)
-    stack.push_async_callback(recheck.close, STOP_SECONDS)
+    lookup = Lookup(
+        catalog,
+        stores.cache,
+        history,
+        path.refresh,
+        metrics,
+        accesses,
+        now,
+        clock_repeats=lambda: clock.repeats,
+    )
+    process.stack.push_async_callback(lookup.close, STOP_SECONDS)
+    throttle, recheck = _bound_refreshes(process, path.refresh)
     routes = [
         *PriceRoutes(catalog, lookup, bodies).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         *HistoryRoutes(catalog, history, now).routes(),
         *CandlesRoute(catalog, history, now).routes(),
-        *_open_streams(process, lookup, cache.newest, bodies),
+        *_live_routes(process, lookup, stores.cache.newest, bodies),
         *BrowserRoutes().routes(),
-        *more,
+        *_ops(process, stores, path, cluster),
     ]
-    built = build(routes, metrics, settings.max_in_flight, policy)
-    app: ASGIApp = built
-    if settings.fast_path:
-        buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
-        await process.keep_running(buffered)
-        app = FastPath(app, catalog, cache, bodies, buffered, now, policy)
-    return traced(app, process.tracer, built.label_of)
+    app = build(routes, metrics, settings.max_in_flight, policy)
+    if not settings.fast_path:
+        return traced(app, process.tracer, app.label_of)
+    buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
+    await process.keep_running(buffered)
+    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy)
+    return traced(fast_path, process.tracer, app.label_of)
 
 
-def _open_streams(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[Route]:
-    settings, catalog, hub = process.settings, process.catalog, process.hub
-    current = not settings.shares_cache or hub.connected
+async def build_ops_api(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None) -> ASGIApp:
+    """Return the application of a process that serves no prices: /assets, /health, /ready and /metrics."""
+    await _rank(process, cluster)
+    routes = _ops(process, stores, path, cluster)
+    app = build(routes, process.metrics, process.settings.max_in_flight, policy_of(process.settings))
+    return traced(app, process.tracer, app.label_of)
+
+
+def _ops(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None) -> list[Route]:
+    ops = OpsRoutes(
+        process.catalog,
+        {"cache": stores.cache, "history": stores.history},
+        path.sinks,
+        path.exchanges,
+        process.coverage,
+        process.freshness,
+        None if cluster is None else cluster.lag,
+        process.metrics,
+        clock=process.clock,
+    )
+    return [*ops.routes()]
+
+
+async def _rank(process: Process, cluster: Cluster | None) -> AccessCounts:
+    """Return the counter of reads by asset; with popular tiering, keep ranking the assets by it."""
+    settings = process.settings
+    popular = settings.tiering == "popular"
+    accesses = AccessCounts(process.metrics, by_symbol=popular)
+    if popular:
+        scores = LocalScores(time.monotonic) if cluster is None else RedisScores(cluster.redis)
+        pinned, interval = frozenset(settings.pinned), settings.rank_interval
+        await process.keep_running(Ranking(process.catalog, accesses, scores, pinned, interval, process.metrics))
+    return accesses
+
+
+def _bound_refreshes(process: Process, refresh: Refresh) -> tuple[Throttle, Recheck]:
+    """Return the bounds on refreshes that clients cause: by POST /refresh, and by reading an old price."""
+    settings, stack = process.settings, process.stack
+    throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
+    stack.push_async_callback(throttle.close, STOP_SECONDS)
+    recheck = Recheck(refresh, settings.refresh_rate)
+    stack.push_async_callback(recheck.close, STOP_SECONDS)
+    return throttle, recheck
+
+
+def _live_routes(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[Route]:
+    """Return /stream and /ws, on one fan-out of new prices that ends every stream when the process stops."""
+    settings, catalog, bus = process.settings, process.catalog, process.bus
+    current = settings.cache_url == "memory://" or bus.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
     fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current, now=process.clock.now)
-    hub.listen(fanout)
-    process.beside.append(fanout.end_on(process.stop))
+    bus.listen(fanout)
+    process.beside_server.append(fanout.end_on(process.stop))
     snapshots = Snapshots(catalog, lookup, newest, bodies, fanout)
     process.stack.push_async_callback(snapshots.close, STOP_SECONDS)
-    stream = StreamRoute(catalog, fanout, snapshots)
-    return [*stream.routes(), *SocketRoute(catalog, fanout, snapshots).routes()]
+    return [*StreamRoute(catalog, fanout, snapshots).routes(), *SocketRoute(catalog, fanout, snapshots).routes()]

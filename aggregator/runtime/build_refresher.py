@@ -1,9 +1,10 @@
-"""The half of a process that asks the exchanges."""
+"""The refreshing half of a process: exchanges, schedule, refresher and publisher."""
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+from aggregator.api.exchanges import LocalStatus
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.cluster.jobs import SharedJobQueue
 from aggregator.cluster.refresh_requests import RefreshRequests
@@ -12,62 +13,57 @@ from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
 from aggregator.exchanges.wrapped import JudgedExchange
 from aggregator.models import Tier
-from aggregator.newest import NewestPrices
-from aggregator.ports import Exchange, History, JobQueue, LocalCache
+from aggregator.ports import Exchange, JobQueue
 from aggregator.prices.publisher import Publisher
+from aggregator.prices.refresh_loop import RefreshLoop
 from aggregator.prices.refresher import Policy, Refresher, most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
-from aggregator.prices.tiers import Catalog
-from aggregator.resilience.group_commit import Sinks
+from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.exchanges import open_exchanges
-from aggregator.runtime.process import Process
-from aggregator.runtime.progress import filling
+from aggregator.runtime.process import Process, RefreshPath, Stores
+from aggregator.runtime.progress import warm_up_bar
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
 
-_DRAIN_SECONDS = 1.0
+_DRAIN_SECONDS = 1.0  # for the history to write its backlog when the process stops
 _RECALL_SECONDS = 2.0
-_RECALLED_AT_ONCE = 1000
-_LANES = 4  # hot, medium, cold, and by hand: each may use its share of an exchange's slots and no more
+_RECALL_BATCH = 1000  # symbols read from history at a time
+_CALLERS = 4  # the hot, medium and cold schedules, and refreshes by hand; each has an equal share of the calls
 
 
-async def exchanges_of(process: Process, cache: LocalCache) -> Sequence[Exchange]:
-    """Open what the settings name; its listings and feeds keep themselves up to date. Raises CannotGoOn."""
+async def open_venues(process: Process, stores: Stores) -> Sequence[Exchange]:
+    """Open the exchanges of the settings and keep their listings and feeds up to date. Raises CannotGoOn.
+
+    Call it before any part runs in the background; see `Process.keep_running`.
+    """
     settings, catalog, coverage = process.settings, process.catalog, process.coverage
     opened = await open_exchanges(
-        settings, catalog, cache, process.metrics, process.stack, process.tracer, process.clock.now
+        settings, catalog, stores.cache, process.metrics, process.stack, process.tracer, process.clock.now
     )
     assets = catalog.assets.values()
     opened.listings.listen(lambda: coverage.count(opened.all, assets, settings.min_sources))
     await process.keep_running(opened.listings)
     for feed in opened.feeds:
         await process.keep_running(feed)
-    return [JudgedExchange(one, process.rejections) for one in opened.all]
+    return opened.all
 
 
-async def open_refresher(
-    process: Process,
-    redis: RedisClient | None,
-    exchanges: Sequence[Exchange],
-    cache: LocalCache,
-    history: History,
-    sinks: Sinks,
-) -> Refresher:
-    """Return what refreshes every asset, by itself once the process runs and whenever it is asked to.
+async def build_refresher(process: Process, stores: Stores, exchanges: Sequence[Exchange]) -> RefreshPath:
+    """Return the refresh path of a process with exchanges: a refresher that also keeps every tier on its schedule.
 
-    With Redis, others on the same Redis may ask as well, and hear of our exchanges.
+    With Redis, it shares the schedule with other refreshers, serves the refresh requests of other processes, and
+    reports the status and the coverage of its exchanges to them.
     """
-    await process.keep_running(history)
-    process.stack.push_async_callback(history.drain, _DRAIN_SECONDS)
+    await process.keep_running(stores.history)
+    process.stack.push_async_callback(stores.history.drain, _DRAIN_SECONDS)
     policy = _policy(process.settings)
-    work = _work(process, redis, most_in_job(exchanges, policy.lane), seconds_together(exchanges))
+    sinks = Sinks(
+        GroupCommit("history", stores.history, process.metrics), GroupCommit("cache", stores.cache, process.metrics)
+    )
     refresher = Refresher(
         process.catalog,
         exchanges,
-        work,
-        cache,
-        Publisher(cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
-        process.freshness,
+        Publisher(stores.cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
         process.metrics,
         policy,
         process.clock,
@@ -75,41 +71,52 @@ async def open_refresher(
         rejections=process.rejections,
     )
     process.stack.push_async_callback(refresher.close, STOP_SECONDS)
-    process.beside.append(_refresh(refresher, process))
-    if redis is not None:
-        requests = RefreshRequests(
-            redis, process.catalog, refresher, process.name, process.longest_refresh, process.tracer
-        )
-        teller = StatusReporter(StatusBoard(redis), process.name, exchanges)
-        process.beside += [requests.run(), teller.run(), CoverageReporter(redis, process.coverage).run()]
-    return refresher
+    schedule = _schedule(process, stores.redis, exchanges, policy)
+    loop = RefreshLoop(
+        process.catalog, schedule, stores.cache, refresher, process.freshness, process.metrics, process.clock.now
+    )
+    process.beside_server.append(_run_with_progress(loop, process))
+    judged = [JudgedExchange(one, process.rejections) for one in exchanges]  # their state tells of rejected tickers
+    if stores.redis is not None:
+        _serve_cluster(process, stores.redis, refresher, judged)
+    return RefreshPath(refresher, LocalStatus(judged), sinks)
 
 
-async def recall(newest: NewestPrices, history: History, catalog: Catalog) -> None:
-    """Learn the newest prices from history, hottest first, so that a restart does not take readers back in time.
+async def recall_newest(process: Process, stores: Stores) -> None:
+    """Read the newest prices from history, hottest tier first, so that no answer after a restart is older than before.
 
-    The memory cache is empty after a restart, while exchanges whose clocks are behind may come first. A history that
-    cannot be read, or takes longer than two seconds, does not stop the start.
+    The memory cache is empty after a restart, and the first ticker may come from an exchange whose clock is behind. A
+    history that fails, or takes longer than two seconds, does not stop the start.
     """
-    symbols = [asset.symbol for tier in Tier for asset in catalog.of(tier)]
+    symbols = [asset.symbol for tier in Tier for asset in process.catalog.of(tier)]
     with suppress(StoreError, TimeoutError):
         async with asyncio.timeout(_RECALL_SECONDS):
-            for first in range(0, len(symbols), _RECALLED_AT_ONCE):
-                found = await history.latest(symbols[first : first + _RECALLED_AT_ONCE])
+            for first in range(0, len(symbols), _RECALL_BATCH):
+                found = await stores.history.latest(symbols[first : first + _RECALL_BATCH])
                 for price in found.values():
-                    newest.at_least(price)
+                    stores.cache.newest.at_least(price)
 
 
-def _work(process: Process, redis: RedisClient | None, most: int, together: float) -> JobQueue:
+def _schedule(process: Process, redis: RedisClient | None, exchanges: Sequence[Exchange], policy: Policy) -> JobQueue:
+    """Return the schedule of refreshes: of this process alone, or shared with all refreshers on the same Redis."""
+    most, together = most_in_job(exchanges, policy.concurrency), seconds_together(exchanges)
     if redis is None:
         return LocalJobQueue(process.catalog, most, together=together)
-    abandoned = 2 * process.longest_refresh
+    abandoned = 2 * process.longest_refresh  # seconds after which another refresher takes over an unfinished job
     return SharedJobQueue(redis, process.catalog, most, process.metrics, process.name, abandoned, together)
 
 
-async def _refresh(refresher: Refresher, process: Process) -> None:
-    with filling(process.catalog) as on_fill:
-        await refresher.run(on_fill)
+def _serve_cluster(process: Process, redis: RedisClient, refresher: Refresher, exchanges: Sequence[Exchange]) -> None:
+    """Serve the other processes on the same Redis: their refresh requests, exchange status, venue coverage."""
+    catalog, name, patience = process.catalog, process.name, process.longest_refresh
+    requests = RefreshRequests(redis, catalog, refresher, name, patience, process.tracer)
+    status = StatusReporter(StatusBoard(redis), name, exchanges)
+    process.beside_server += [requests.run(), status.run(), CoverageReporter(redis, process.coverage).run()]
+
+
+async def _run_with_progress(loop: RefreshLoop, process: Process) -> None:
+    with warm_up_bar(process.catalog) as advance:
+        await loop.run(advance)
 
 
 def _policy(settings: Settings) -> Policy:
@@ -118,5 +125,5 @@ def _policy(settings: Settings) -> Policy:
         min_sources=settings.min_sources,
         max_weight=settings.max_weight,
         grace=settings.grace,
-        lane=settings.exchange_concurrency // _LANES,
+        concurrency=settings.exchange_concurrency // _CALLERS,
     )

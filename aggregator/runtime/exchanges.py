@@ -52,8 +52,8 @@ async def open_exchanges(
 ) -> Exchanges:
     """Open every exchange that the settings name and read its listing; `stack` closes them. Raises CannotGoOn."""
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    breaker_group = BreakerGroup(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
-    parts = Parts(settings, catalog, breaker_group, http, metrics, tracer, now)
+    rest = BreakerGroup(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
+    parts = Parts(settings, catalog, rest, http, metrics, tracer, now)
     opened = [open_one(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
     await listings.open()
@@ -82,7 +82,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     settings: Settings
     catalog: Catalog
-    breaker_group: BreakerGroup
+    rest: BreakerGroup
     http: Session
     metrics: Metrics
     tracer: Tracer = UNTRACED
@@ -100,19 +100,17 @@ class Parts(msgspec.Struct, frozen=True):
 def open_one(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened:
     """Open one exchange, without reading its listing; `stack` closes it. Raises CannotGoOn."""
     slots, batch = parts.settings.exchange_concurrency, parts.settings.exchange_batch
-    name, metrics, breaker_group, now, tracer = target.name, parts.metrics, parts.breaker_group, parts.now, parts.tracer
+    name, metrics, rest, now, tracer = target.name, parts.metrics, parts.rest, parts.now, parts.tracer
     if target.dialect == REPLAY:
         return _open_recording(target, parts)
     if target.library:
         seconds = parts.settings.exchange_timeout
-        library = CcxtExchange(
-            name, target.library, target.url, metrics, slots, seconds, breaker_group, now=now, tracer=tracer
-        )
+        library = CcxtExchange(name, target.library, target.url, metrics, slots, seconds, rest, now=now, tracer=tracer)
         stack.push_async_callback(library.close)
         return Opened(library)
     dialect = DIALECTS[target.dialect]()
     url = target.url or dialect.public_url
-    polled = HttpExchange(name, url, dialect, parts.http, metrics, slots, batch, breaker_group, now=now, tracer=tracer)
+    polled = HttpExchange(name, url, dialect, parts.http, metrics, slots, batch, rest, now=now, tracer=tracer)
     if target.push_url is None:
         return Opened(polled)
     connect = connector(parts.http, now)
@@ -139,7 +137,7 @@ def _open_recording(target: ExchangeTarget, parts: Parts) -> Opened:
         parts.metrics,
         parts.settings.exchange_concurrency,
         parts.settings.exchange_batch,
-        parts.breaker_group,
+        parts.rest,
         now,
         parts.tracer,
     )

@@ -1,34 +1,60 @@
-"""What the parts of one process have in common."""
+"""What all parts of one process share, and the small structs in which its parts are passed on to each other."""
 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
+
+import msgspec
 
 from aggregator.clock import SteadyClock
 from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
-from aggregator.prices.freshness import Freshness
+from aggregator.ports import ExchangeStatus, History, LocalCache, Refresh
+from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.rejections import Rejections, window_seconds
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import VenueCoverage
+from aggregator.resilience.group_commit import GroupCommit
 from aggregator.settings import Settings
+from aggregator.stores.redis.client import RedisClient
 
-_LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores
+_REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores
 
 
-class Runs(Protocol):
-    """Something with work of its own beside the requests."""
+class Stores(msgspec.Struct, frozen=True):
+    """The opened stores. `redis` is None where the cache is in memory and the process runs alone."""
+
+    redis: RedisClient | None
+    cache: LocalCache
+    history: History
+
+
+class RefreshPath(msgspec.Struct, frozen=True):
+    """How this process refreshes prices: by its own refresher, or by requests to another process through Redis."""
+
+    refresh: Refresh
+    exchanges: ExchangeStatus
+    """The state of the exchanges, for /ready."""
+
+    sinks: Sequence[GroupCommit] = ()
+    """The writers into history and cache; none where another process writes."""
+
+
+class BackgroundPart(Protocol):
+    """A part with a loop of its own."""
 
     async def run(self) -> None:
-        """Do it, for ever."""
+        """Do the work of the part; never return."""
 
 
 class Process:
-    """The settings of one process, what all its parts share, and the stack that closes them the other way round."""
+    """The settings of one process, what its parts share, and the exit stack that closes them in reverse order.
+
+    `stop` is set when the process is told to stop.
+    """
 
     def __init__(
         self, settings: Settings, catalog: Catalog, tracer: Tracer, stack: AsyncExitStack, stop: asyncio.Event
@@ -39,31 +65,37 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.hub = Bus()
+        self.bus = Bus()
         self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)
         self.rejections = Rejections(window_seconds(min(one.interval for one in catalog.cadence.values())))
-        self.beside: list[Coroutine[Any, Any, None]] = []
-        """What has to run with the server: a crash of either ends both."""
+        self.beside_server: list[Coroutine[Any, Any, None]] = []
+        """Coroutines to run in the task group of the server: a crash of one ends the server, and the other way round.
 
-        self.longest_refresh = settings.exchange_timeout + _LONGEST_REFRESH
+        They start once every part is open, and are cancelled before any part is closed.
+        """
+
+        self.longest_refresh = settings.exchange_timeout + _REFRESH_OVERHEAD
         """Seconds."""
 
         self.name = f"{socket.gethostname()}-{os.getpid()}"
-        """One that no other process on the same Redis has."""
+        """Unique among the processes that share a Redis."""
 
         self.metrics.processes.labels(settings.role).set(1)
         self.metrics.before_text(lambda: self.freshness.report(self.clock.now()))
 
-    async def keep_running(self, part: Runs) -> None:
-        """Let a part do its own work until the stack closes."""
+    async def keep_running(self, part: BackgroundPart) -> None:
+        """Run a part from now on until the exit stack closes it.
+
+        Open everything that can raise CannotGoOn before: out of this task group it would come as an exception group.
+        """
         await self.stack.enter_async_context(_running(part))
 
 
 @asynccontextmanager
-async def _running(part: Runs) -> AsyncIterator[None]:
+async def _running(part: BackgroundPart) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(part.run())
+        task = group.create_task(part.run())
         yield
-        running.cancel()
+        task.cancel()

@@ -1,4 +1,4 @@
-"""The progress bar of the first fill: only on a terminal, gone when done."""
+"""The progress bar of the warm-up on stderr; shown only on a terminal, and removed at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from aggregator.prices.tiers import Catalog
 
 
 @contextmanager
-def filling(catalog: Catalog) -> Iterator[Callable[[Tier, int], None]]:
-    """Yield what is to be told how many of a tier were filled; draws on stderr, where log lines scroll as usual."""
+def warm_up_bar(catalog: Catalog) -> Iterator[Callable[[Tier, int], None]]:
+    """Show the bar during the `with` block; yield a callback that takes a tier and how many more assets are done."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("first prices: {task.fields[tier]}"),
@@ -23,15 +23,15 @@ def filling(catalog: Catalog) -> Iterator[Callable[[Tier, int], None]]:
         transient=True,
         disable=not console.is_terminal,
     )
-    task = bar.add_task("fill", total=len(catalog.assets), tier="")
+    task = bar.add_task("warm-up", total=len(catalog.assets), tier="")
 
-    def filled(tier: Tier, assets: int) -> None:
+    def advance(tier: Tier, assets: int) -> None:
         bar.update(task, advance=assets, tier=tier.value)
         if bar.finished:
             bar.stop()
 
     bar.start()
     try:
-        yield filled
+        yield advance
     finally:
         bar.stop()

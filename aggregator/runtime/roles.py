@@ -1,188 +1,84 @@
-"""What runs in one process, by its role: the refresher, the API, or both."""
+"""What the processes of each role open, in order; the exit stack of the process closes it in reverse order.
 
-import asyncio
-import socket
-import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, suppress
-from typing import Any
+| role       | exchanges | refreshes prices               | serves                                 |
+| ---------- | --------- | ------------------------------ | -------------------------------------- |
+| all        | yes       | itself                         | everything                             |
+| refresher  | yes       | itself                         | /assets, /health, /ready and /metrics  |
+| api        | no        | by requests to a refresher     | everything                             |
 
-import structlog
+Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices and the requests;
+roles other than `all` need it. A processor of derived data would be one more `build_…` line in the roles that run it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
 from starlette.types import ASGIApp
 
-from aggregator.api.app import build
-from aggregator.api.exchanges import LocalStatus
-from aggregator.api.ops import OpsRoutes
-from aggregator.api.server.server import Server, address_of, limits_of, listening
-from aggregator.api.tracing_middleware import traced
-from aggregator.cluster.lag import JobLag
-from aggregator.cluster.popularity_scores import RedisScores
-from aggregator.cluster.price_feed import RedisPriceFeed
-from aggregator.cluster.refresh_requests import RemoteRefresh
-from aggregator.cluster.status_board import StatusBoard
-from aggregator.cluster.venue_coverage import CoverageListener
-from aggregator.errors import StoreError
-from aggregator.observability.metrics import Metrics
-from aggregator.ports import LocalCache, Refresh, Watch
-from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
-from aggregator.prices.tiers import Catalog
-from aggregator.resilience.group_commit import GroupCommit, Sinks
-from aggregator.runtime.build_api import open_api
-from aggregator.runtime.build_refresher import exchanges_of, open_refresher, recall
-from aggregator.runtime.loop_lag import ClockLog, LoopLag, TimeTold
-from aggregator.runtime.process import Process
-from aggregator.runtime.stores import (
-    Attempt,
-    attempt,
-    cache_of,
-    catalog_of,
-    open_history,
-    open_redis,
-    open_tracer,
-    policy_of,
-)
-from aggregator.runtime.tuning import settle_memory
-from aggregator.settings import Settings
+from aggregator.runtime.build_api import build_api, build_ops_api
+from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
+from aggregator.runtime.cluster import build_remote_refresh, join_cluster
+from aggregator.runtime.monitors import ClockLog, LoopLag
+from aggregator.runtime.process import Process, Stores
+from aggregator.runtime.stores import Attempt, cache_of, open_history, open_redis
 from aggregator.stores.redis.client import RedisClient
 
-log = structlog.get_logger()
 
-_SUBSCRIBE_SECONDS = 2.0  # a start waits no longer for a Redis that has gone away meanwhile
-_LONGEST_STOP = 10.0  # seconds for requests in flight, whatever the exchanges' timeout is
-
-
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the process until `stop` is set. Raises CannotGoOn, or whatever a part of it crashed with."""
-    catalog = catalog_of(settings)
-    with listening(settings.host, settings.port) as listener:
-        await serve_on(listener, settings, catalog, stop)
+async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
+    """Return the application of the process's role, every part of it opened. Raises CannotGoOn."""
+    stores = await _open_stores(process, attempt)
+    if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis
+        return await _alone(process, stores)
+    return await ROLES[process.settings.role](process, stores, stores.redis)
 
 
-async def try_out(settings: Settings) -> None:
-    """Open what several processes are about to open, and close it: what is wrong is said once. Raises CannotGoOn."""
-    catalog_of(settings)
-    async with AsyncExitStack() as stack:
-        await open_redis(settings, stack)
-        await open_history(settings, Metrics(), stack)
+async def _alone(process: Process, stores: Stores) -> ASGIApp:
+    await recall_newest(process, stores)
+    exchanges = await open_venues(process, stores)
+    await _monitor(process)
+    path = await build_refresher(process, stores, exchanges)
+    return await build_api(process, stores, path, None)
 
 
-async def serve_on(
-    listener: socket.socket | None,
-    settings: Settings,
-    catalog: Catalog,
-    stop: asyncio.Event,
-    attempt: Attempt = attempt,
-) -> None:
-    """As `serve`, on a port that somebody else has taken; with none, nobody can ask this process anything."""
-    async with AsyncExitStack() as stack:
-        process = Process(settings, catalog, await open_tracer(settings, stack), stack, stop)
-        app = await _open(process, attempt)
-        settle_memory()
-        if listener is not None:
-            log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
-        patience = min(process.longest_refresh, _LONGEST_STOP)
-        limits = limits_of(settings.max_connections)
-        direct_write = settings.fast_path and settings.role != "refresher"  # else nothing takes it out of the scope
-        server = Server(app, limits, process.metrics, patience, settings.trusted_proxies, direct_write=direct_write)
-        await _until(stop, server, listener, process.beside)
-    log.info("stopped")
+async def _all(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
+    exchanges = await open_venues(process, stores)
+    await _monitor(process)
+    cluster = await join_cluster(process, redis)
+    path = await build_refresher(process, stores, exchanges)
+    await process.keep_running(cluster.feed)
+    return await build_api(process, stores, path, cluster)
 
 
-async def _until(
-    stop: asyncio.Event, server: Server, port: socket.socket | None, beside: list[Coroutine[Any, Any, None]]
-) -> None:
-    """Serve until told to stop. What runs beside is the server's sibling, so that a crash of either ends both.
-
-    Uvicorn alone would go on answering from the past.
-    """
-
-    async def stopping() -> None:
-        await stop.wait()
-        log.info("stopping")
-        server.should_exit = True
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in (*beside, stopping())]
-        if port is not None:
-            await server.serve(sockets=[port])
-        else:
-            await stop.wait()
-        for task in tasks:
-            task.cancel()
+async def _refresher(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
+    exchanges = await open_venues(process, stores)
+    await _monitor(process)
+    cluster = await join_cluster(process, redis)
+    path = await build_refresher(process, stores, exchanges)
+    await process.keep_running(cluster.feed)
+    return await build_ops_api(process, stores, path, cluster)
 
 
-async def _open(process: Process, attempt: Attempt) -> ASGIApp:
-    """Return the application, its parts opened in the order they depend on each other."""
-    settings, metrics = process.settings, process.metrics
-    now = process.clock.now
-    redis = await open_redis(settings, process.stack, attempt)
-    cache = cache_of(settings, redis, process.hub, process.tracer, now)
-    history = await open_history(settings, metrics, process.stack, process.tracer, attempt, now)
-    if redis is None:
-        await recall(cache.newest, history, process.catalog)
-    # Before anything runs beside: what cannot be opened would come out of a task group as a group.
-    exchanges = [] if settings.role == "api" else await exchanges_of(process, cache)
-    await process.keep_running(LoopLag(metrics))
+async def _api(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
+    await _monitor(process)
+    cluster = await join_cluster(process, redis)
+    path = await build_remote_refresh(process, cluster, stores.cache)
+    return await build_api(process, stores, path, cluster)
+
+
+ROLES: Mapping[str, Callable[[Process, Stores, RedisClient], Awaitable[ASGIApp]]] = {
+    "all": _all,
+    "refresher": _refresher,
+    "api": _api,
+}
+
+
+async def _open_stores(process: Process, attempt: Attempt) -> Stores:
+    settings, stack, tracer, now = process.settings, process.stack, process.tracer, process.clock.now
+    redis = await open_redis(settings, stack, attempt)
+    cache = cache_of(settings, redis, process.bus, tracer, now)
+    history = await open_history(settings, process.metrics, stack, tracer, attempt, now)
+    return Stores(redis, cache, history)
+
+
+async def _monitor(process: Process) -> None:
+    await process.keep_running(LoopLag(process.metrics))
     await process.keep_running(ClockLog(process.clock))
-    feed = lag = None
-    if redis is not None:
-        process.hub.listen(process.freshness)  # for what other processes refresh
-        feed, lag = RedisPriceFeed(redis, process.hub), JobLag(redis, process.catalog, metrics)
-        await process.keep_running(lag)
-    sinks: Sinks | None = None
-    if settings.role == "api":
-        assert redis is not None  # noqa: S101  # the settings see to it
-        assert feed is not None  # noqa: S101  # likewise
-        refresh: Refresh = RemoteRefresh(redis, feed, process.longest_refresh, process.tracer)
-        watch: Watch = StatusBoard(redis)
-        coverage = CoverageListener(redis, process.coverage)
-        await process.keep_running(coverage)
-        process.hub.listen(TimeTold(process.clock))
-    else:
-        sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
-        refresh = await open_refresher(process, redis, exchanges, cache, history, sinks)
-        watch = LocalStatus(exchanges)
-    if feed is not None:
-        await process.keep_running(feed)
-        if settings.role == "api":
-            await _catch_up(process, cache, feed, coverage)
-    accesses = AccessCounts(metrics, by_symbol=settings.tiering == "popular")
-    await _open_ranking(process, redis, accesses)
-    stores = {"cache": cache, "history": history}
-    ops = OpsRoutes(
-        process.catalog,
-        stores,
-        sinks or (),
-        watch,
-        process.coverage,
-        process.freshness,
-        lag,
-        metrics,
-        clock=process.clock,
-    )
-    if settings.role == "refresher":
-        app = build(ops.routes(), metrics, settings.max_in_flight, policy_of(settings))
-        return traced(app, process.tracer, app.label_of)
-    return await open_api(process, cache, history, refresh, accesses, ops.routes())
-
-
-async def _catch_up(process: Process, cache: LocalCache, feed: RedisPriceFeed, coverage: CoverageListener) -> None:
-    """Know how fresh is what others refreshed before we came, which a refresher learns as it fills.
-
-    Else /ready would say that there is no price yet. Not before new ones are heard of, as what came in between
-    would be missed, and of a cold asset for minutes.
-    """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-            await feed.subscribed.wait()
-    with suppress(StoreError):
-        await coverage.hear()
-        process.freshness.receive(list((await cache.latest(list(process.catalog.assets))).values()))
-
-
-async def _open_ranking(process: Process, redis: RedisClient | None, accesses: AccessCounts) -> None:
-    settings = process.settings
-    if settings.tiering == "popular":
-        scores = LocalScores(time.monotonic) if redis is None else RedisScores(redis)
-        pinned, interval = frozenset(settings.pinned), settings.rank_interval
-        await process.keep_running(Ranking(process.catalog, accesses, scores, pinned, interval, process.metrics))

@@ -1,6 +1,6 @@
-"""Several processes on one port: workers that answer, one more that refreshes if the role is all, and their parent.
+"""Several processes on one port: `api` workers, one `refresher` if the role is `all`, and their parent.
 
-The parent takes the port, starts the others, and ends them all when it is told to stop or when one of them ends.
+The parent opens the port, starts the children, and stops all of them when it is told to stop or when one of them ends.
 """
 
 import asyncio
@@ -22,30 +22,28 @@ from aggregator.api.server.server import address_of, listening
 from aggregator.errors import CannotGoOn
 from aggregator.observability.logs import configure
 from aggregator.observability.metrics import SHARED_FOLDER
-from aggregator.runtime.roles import serve_on, try_out
+from aggregator.runtime.lifecycle import run, serve_on, try_opening
 from aggregator.runtime.stores import catalog_of, patient
-from aggregator.runtime.tuning import run
 from aggregator.settings import Settings
 
-_STOP_SECONDS = 15.0
-_REAP_SECONDS = 1.0
+_STOP_SECONDS = 15.0  # for a child to end after SIGTERM
+_REAP_SECONDS = 1.0  # for the exit code of a child that has ended
 
 log = structlog.get_logger()
 
 
 async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the processes until `stop` is set. Raises CannotGoOn, also when one of them ends by itself."""
+    """Run the children until `stop` is set. Raises CannotGoOn, also when a child ends by itself."""
     with listening(settings.host, settings.port) as listener, tempfile.TemporaryDirectory() as folder:
-        await try_out(settings)
-        os.environ[SHARED_FOLDER] = folder  # read by the children's interpreters as they start
+        await try_opening(settings)
+        os.environ[SHARED_FOLDER] = folder  # prometheus_client reads it when the children import it
         processes = _processes(settings, listener)
-        async with _running(processes) as one_has_ended:
+        async with _running(processes) as child_ended:
             log.info("workers", address=address_of(listener), pids=[process.pid for process in processes])
-            stopping = asyncio.create_task(stop.wait())
-            ending = asyncio.create_task(one_has_ended.wait())
-            await asyncio.wait([stopping, ending], return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            ending.cancel()
+            waits = [asyncio.create_task(event.wait()) for event in (stop, child_ended)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
             if not stop.is_set():
                 raise CannotGoOn("; ".join(f"{name} has ended by itself, {how}" for name, how in _ended(processes)))
             log.info("stopping")
@@ -53,45 +51,50 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess]:
-    context = multiprocessing.get_context("spawn")  # a fork would take over halves of the parent's loop and threads
+    context = multiprocessing.get_context("spawn")  # a fork would copy the parent's loop and threads in mid-work
     roles: list[tuple[str, socket.socket | None]] = [("api", listener)] * settings.workers
     if settings.role == "all":
         roles.append(("refresher", None))
     return [
         context.Process(
             target=_worker,
-            args=(settings.model_copy(update={"role": role, "workers": 1}), ours),
+            args=(settings.model_copy(update={"role": role, "workers": 1}), socket_of_role),
             name=f"{role}-{number}",
         )
-        for number, (role, ours) in enumerate(roles, start=1)
+        for number, (role, socket_of_role) in enumerate(roles, start=1)
     ]
 
 
 def _worker(settings: Settings, listener: socket.socket | None) -> None:
-    """Be one of them, in a new interpreter; end when the parent does, however that comes about."""
+    """Run one child, in a new interpreter, until it is told to stop or the parent has ended, even by a kill."""
     configure(settings.log_format, settings.log_level, settings.role)
 
     async def serve_while_parent_lives(stop: asyncio.Event) -> None:
-        loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
-        assert parent is not None  # noqa: S101  # it has started us
-        sentinel = parent.sentinel
-
-        def orphaned() -> None:
-            loop.remove_reader(sentinel)  # it stays readable
-            stop.set()
-
-        loop.add_reader(sentinel, orphaned)
+        parent = multiprocessing.parent_process()
+        if parent is not None:  # None only where this is no child
+            _set_at_end_of(parent.sentinel, stop)
         await serve_on(listener, settings, catalog_of(settings), stop, patient(stop))
 
     sys.exit(run(serve_while_parent_lives))
 
 
+def _set_at_end_of(sentinel: int, stop: asyncio.Event) -> None:
+    """Set `stop` when the process of the sentinel has ended."""
+    loop = asyncio.get_running_loop()
+
+    def orphaned() -> None:
+        loop.remove_reader(sentinel)  # it would stay readable
+        stop.set()
+
+    loop.add_reader(sentinel, orphaned)
+
+
 @asynccontextmanager
 async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.Event]:
-    """Run the processes while the block does; yield what is set when one of them has ended."""
+    """Run the children during the `with` block; yield an event that is set when one of them has ended."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    with _deaf_to_interrupts():
+    with _interrupts_blocked():
         for process in processes:
             process.start()
             loop.add_reader(process.sentinel, ended.set)
@@ -104,9 +107,9 @@ async def _running(processes: Sequence[SpawnProcess]) -> AsyncIterator[asyncio.E
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let who is started meanwhile never hear a Ctrl-C: the terminal sends it to all, but it is for the parent."""
-    resource_tracker.ensure_running()  # else the first start does, which ends the block
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT for the children started meanwhile: the terminal sends it to all, but only the parent handles it."""
+    resource_tracker.ensure_running()  # the first start of a child would run it, and unblock SIGINT
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -115,13 +118,13 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _ended(processes: Sequence[SpawnProcess]) -> list[tuple[str, str]]:
-    """Return who has ended, and how."""
+    """Return the names of the children that have ended, each with its exit code or signal."""
     ended = wait([process.sentinel for process in processes], timeout=0)
     return [(process.name, _how(process)) for process in processes if process.sentinel in ended]
 
 
 def _how(process: SpawnProcess) -> str:
-    process.join(_REAP_SECONDS)  # the sentinel is a moment ahead of the exit code
+    process.join(_REAP_SECONDS)  # the exit code is known a moment after the sentinel is readable
     code = process.exitcode
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
@@ -129,7 +132,7 @@ def _how(process: SpawnProcess) -> str:
 
 
 def _stop(processes: Sequence[SpawnProcess]) -> None:
-    """End those who answer before the one who refreshes: requests in flight may be waiting for it."""
+    """Stop the `api` workers before the refresher: their requests in flight may wait for a refresh."""
     for role in ("api", "refresher"):
         _stop_all([process for process in processes if process.name.startswith(role)])
 

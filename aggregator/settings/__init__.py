@@ -1,4 +1,7 @@
-"""Every setting, its default and its check. From the environment (prefix AGGREGATOR_), or a flag of the same name."""
+"""Every setting, with its default and its checks: an environment variable AGGREGATOR_… or a flag of the same name.
+
+The descriptions are the help texts of the flags and the rows of docs/settings.md.
+"""
 
 import importlib.util
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
 _OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
-DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # defaults that depend on other settings, in words
+DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # in words: defaults that depend on other settings
 _ENTRIES = {"allowed_hosts": allowed_host, "cors_origins": allowed_origin, "trusted_proxies": network}
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -30,22 +33,32 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 def _usual_min_sources(validated: Mapping[str, Any]) -> int:
-    """Return how many tickers make a price: two, so that none is believed alone, or one where only one is asked."""
+    """Return the default of min_sources: two, so that exchanges confirm each other; one where there is one exchange."""
     return min(2, len(exchange_targets(validated["exchanges"])))
 
 
 class Settings(BaseSettings):
-    """What the service is told at start. Nothing changes afterwards."""
+    """The settings of a process. They are read once, at its start."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
-    symbols_file: Path = Field(Path("symbols.csv"), description="CSV with header symbol,base,quote or just symbol.")
-    host: str = Field("127.0.0.1", description="Address to listen on. Only this machine unless told otherwise.")
+    symbols_file: Path = Field(
+        Path("symbols.csv"), description="CSV file whose header is symbol,base,quote or just symbol."
+    )
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. The default accepts connections from this machine only."
+    )
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
     role: Literal["all", "api", "refresher"] = Field(
-        "all", description="What this process does; api and refresher share the work through Redis."
+        "all",
+        description="Role of this process: refresh prices, serve the API, or both. Roles share prices through Redis.",
     )
-    workers: int = Field(1, ge=1, le=64, description="Processes that answer on the port, with one more that refreshes.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that serve the API on the port; with role all, one more process refreshes prices.",
+    )
     cache_url: str = Field(
         "memory://",
         description=f"Address of the cache: {cache_forms()}.",
@@ -54,24 +67,29 @@ class Settings(BaseSettings):
         "sqlite:///prices.db",
         description=f"Address of the history: {history_forms()}.",
     )
-    outbox_path: Path = Field(Path("outbox.db"), description="File in which prices wait for DynamoDB.")
-    outbox_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Its bound; past it, the oldest cold ones go.")
+    outbox_path: Path = Field(Path("outbox.db"), description="File in which prices wait until DynamoDB has them.")
+    outbox_max_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="Largest size of the outbox; when it is full, the oldest prices of the coldest tier are dropped.",
+    )
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
-        None, description="Days after which history forgets a price; none keeps it for good."
+        None, description="Days after which a price is deleted from history; none keeps all prices."
     )
     exchanges: str = Field(
         DEFAULT_EXCHANGES,
-        description=f"Comma-separated name=dialect+url ({', '.join(DIALECTS)}); a dialect alone, or ccxt:NAME:"
-        " its public address; +ws behind it: pushed, as in binance+ws or name=binance+http://…+ws://…;"
-        " replay+file://…: a recording.",
+        description=f"Comma-separated exchanges, each name=dialect+url. Dialects: {', '.join(DIALECTS)}. A dialect"
+        " alone, or ccxt:NAME, uses the public address. A suffix +ws adds the WebSocket feed: binance+ws or"
+        " name=binance+http://…+ws://…. A recording is replay+file://….",
     )
-    hot_size: int = Field(20, ge=0, description="The first so many symbols are hot.")
-    medium_size: int = Field(180, ge=0, description="The next so many are medium; the rest is cold.")
+    hot_size: int = Field(20, ge=0, description="Number of hot assets: the first rows of the symbols file.")
+    medium_size: int = Field(180, ge=0, description="Number of medium assets: the next rows; all others are cold.")
     hot_interval: Seconds = Field(5, description="Seconds between refreshes of a hot asset.")
     medium_interval: Seconds = Field(30, description="Seconds between refreshes of a medium asset.")
     cold_interval: Seconds = Field(300, description="Seconds between refreshes of a cold asset.")
     tiering: Literal["static", "popular"] = Field(
-        "static", description="Tiers by row of the symbols file, or re-ranked by how often an asset is asked for."
+        "static",
+        description="static: tiers by row of the symbols file. popular: assets are re-ranked by the number of reads.",
     )
     rank_interval: Seconds = Field(300, description="Seconds between two rankings, with popular tiering.")
     pinned: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -81,82 +99,91 @@ class Settings(BaseSettings):
         Decimal("0.05"),
         gt=0,
         le=1,
-        description="Of three or more tickers, one further than this from the median goes; two agree within this of the"
-        " lower one.",
+        description="Largest relative deviation. Of three or more tickers, those further from the median are dropped."
+        " Two tickers make a price only if they differ by at most this share of the lower one.",
     )
     min_sources: int = Field(
         default_factory=_usual_min_sources,
         ge=1,
         le=100,
-        description="Fewer tickers than this make no price. With 1, a venue that answers alone is believed.",
+        description="Least number of tickers that make a price. With 1, a single exchange can set a price alone.",
     )
     max_weight: Decimal = Field(
         Decimal("0.5"),
         gt=0,
         le=1,
         decimal_places=6,
-        description="No ticker has a larger weight than this, or than an equal share where that is more; 1 weights by"
+        description="Largest weight of one ticker in a price, or an equal share where that is larger; 1 weights by"
         " volume alone.",
     )
     conversions: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated rates such as usdtusd: where btcusd is not listed, btcusdt x usdtusd is taken.",
+        description="Comma-separated conversion rates, such as usdtusd: an exchange that does not list btcusd"
+        " then counts with btcusdt x usdtusd.",
     )
-    exchange_timeout: Seconds = Field(2, description="Seconds until a call to an exchange is given up.")
+    exchange_timeout: Seconds = Field(2, description="Timeout of a call to an exchange, in seconds.")
     exchange_concurrency: Annotated[int, Field(ge=4, le=10_000)] = Field(
-        128, description="Calls to one exchange at a time; each tier may use a quarter of it."
+        128,
+        description="Calls in flight to one exchange; each tier, and all refreshes by hand, may use a quarter of them.",
     )
     exchange_batch: Count = Field(
-        1000, description="Symbols asked for in one call, where the exchange takes several; 1 asks one by one."
+        1000, description="Most symbols in one call, for exchanges that accept several; 1 calls for each symbol."
     )
-    grace: Seconds = Field(0.25, description="Seconds the rest gets once a majority of exchanges has answered.")
-    redis_timeout: Seconds = Field(0.25, description="Seconds until a call to Redis is given up.")
+    grace: Seconds = Field(0.25, description="Seconds to wait for the other exchanges once a majority has answered.")
+    redis_timeout: Seconds = Field(0.25, description="Timeout of a call to Redis, in seconds.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys; with any, POST /refresh needs one of them."
+        (), description="Comma-separated keys. If any is set, POST /refresh needs one of them."
     )
     read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys; with any, reading prices and history needs one of these or of API_KEYS."
+        (),
+        description="Comma-separated keys. If any is set, reading prices and history needs one of them or of API_KEYS.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated hosts that are served, `*.` before a domain for all below it, `*` for any. Unless"
-        " set: localhost, 127.0.0.1, [::1] and HOST; where that is 0.0.0.0 or ::, any address.",
+        description="Comma-separated values of the Host header that are served; `*.example.com` covers all"
+        " subdomains, `*` any host. Default: localhost, 127.0.0.1, [::1] and HOST; any IP address where HOST is"
+        " 0.0.0.0 or ::.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Comma-separated origins, as https://example.com, whose pages may use the API; `*` for any."
+        (),
+        description="Comma-separated origins, such as https://example.com, whose pages may call the API; `*` for any.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated addresses or networks whose X-Forwarded-For says who asks, for the bound on keys.",
+        description="Comma-separated addresses or networks of proxies whose X-Forwarded-For is trusted."
+        " It tells the client whose wrong keys are counted.",
     )
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        1000, description="Requests under way at once in one process; those beyond get 503 with Retry-After."
+        1000, description="Most requests in flight in one process; further ones get 503 with Retry-After."
     )
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        10_000, description="Connections open at once in one process, and at most 3/4 of the files it may open."
+        10_000, description="Most open connections in one process; never more than 3/4 of the limit of open files."
     )
     max_streams: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        2000, description="Live streams open at once in one process, /stream and /ws together; then 503."
+        2000, description="Most open live streams in one process, /stream and /ws together; further ones get 503."
     )
     stream_replay: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
-        10_000, description="Last prices kept in one process for streams that come back and go on, at some 600 bytes."
+        10_000,
+        description="Latest prices kept in one process for streams that resume after a reconnect; some 600 bytes each.",
     )
     stream_seconds: Seconds | None = Field(
-        None, description="Seconds after which a live stream is ended, for the client to come again; none for never."
+        None,
+        description="Seconds after which a live stream is closed, so that the client reconnects; none never closes it.",
     )
     fast_path: bool = Field(
         default=True, description="true serves prices in the local cache without Starlette; false, every read with it."
     )
     refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
-        1, description="Seconds after a POST /refresh in which another one of that asset gets 429."
+        1, description="Seconds after a POST /refresh in which another one for the same asset gets 429."
     )
     refresh_rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = Field(
-        50, description="POST /refresh per second in one process, all assets together; those beyond get 429."
+        50, description="Most POST /refresh per second in one process, all assets together; further ones get 429."
     )
-    log_format: Literal["console", "json"] = Field("console", description="console or json.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least to be logged.")
+    log_format: Literal["console", "json"] = Field("console", description="Format of log lines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
     traces: Literal["none", "otlp"] = Field(
-        "none", description="otlp sends traces as OpenTelemetry's OTEL_ variables say; it needs the extra `otel`."
+        "none",
+        description="otlp exports traces as the OTEL_… variables of OpenTelemetry say; it needs the extra `otel`.",
     )
 
     @field_validator("api_keys", "read_keys", mode="before")
@@ -204,7 +231,7 @@ class Settings(BaseSettings):
         if not self.hot_interval <= self.medium_interval <= self.cold_interval:
             raise ValueError("hot_interval <= medium_interval <= cold_interval must hold")
         if self.min_sources > len(exchange_targets(self.exchanges)):
-            raise ValueError("min_sources is more than there are exchanges: no price could ever be made")
+            raise ValueError("min_sources is more than the number of exchanges: no price could ever be made")
         return self
 
     @model_validator(mode="after")
@@ -212,11 +239,11 @@ class Settings(BaseSettings):
         if not self.shares_cache and (self.role != "all" or self.workers > 1):
             asked = f"role={self.role}" if self.role != "all" else f"workers={self.workers}"
             raise ValueError(
-                f"{asked} means several processes, and cache_url={self.cache_url} is inside one, where the others do"
-                " not see its prices; give them a redis://"
+                f"{asked} means several processes, and cache_url={self.cache_url} is inside one of them, so the others"
+                " would not see its prices; set cache_url to a redis:// address"
             )
         if self.role == "refresher" and self.workers > 1:
-            raise ValueError("workers answer requests, which role=refresher does not; start it several times instead")
+            raise ValueError("workers answer requests, which role=refresher does not; start several refreshers instead")
         return self
 
     @property
@@ -226,7 +253,7 @@ class Settings(BaseSettings):
 
     @property
     def cadence(self) -> Mapping[Tier, Cadence]:
-        """The tiers' intervals."""
+        """The refresh interval of each tier, and the ages derived from it."""
         intervals = {Tier.HOT: self.hot_interval, Tier.MEDIUM: self.medium_interval, Tier.COLD: self.cold_interval}
         return {tier: Cadence(interval) for tier, interval in intervals.items()}
 
@@ -234,5 +261,5 @@ class Settings(BaseSettings):
 def _is_installed(*modules: str) -> bool:
     try:
         return all(importlib.util.find_spec(module) is not None for module in modules)
-    except ImportError:  # of what it is in
+    except ImportError:  # a parent package is missing
         return False

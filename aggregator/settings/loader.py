@@ -1,4 +1,4 @@
-"""The settings from the environment and from flags, and what is wrong with them in words that show no secret."""
+"""Load the settings from environment and flags; report every mistake in them without showing a secret."""
 
 import difflib
 import os
@@ -10,22 +10,22 @@ from pydantic_core import ErrorDetails
 
 from aggregator.settings import PREFIX, Settings
 
-_MAY_BE_SECRET = re.compile(
-    r"@|://[^/:\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?"
-)  # in the URLs of exchanges and history
+# A user, a password or a query in a URL of the exchanges or of the history.
+_MAY_BE_SECRET = re.compile(r"@|://[^/:\s]+:(?!\d{1,5}(?:[/?+,]|$))|\+\w+://\S*\?")
+# A quoted part of an error message; the name and dialect in front of an exchange's URL may be shown.
 _ENTRY = re.compile(r"'([a-z0-9_-]{1,32}=(?:ccxt:)?[a-z0-9]{1,32}\+)?(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-# What Kubernetes sets in a container for each Service named aggregator, or aggregator-something.
+# Variables that Kubernetes sets in a container for each Service named aggregator, or aggregator-something.
 _SERVICE = re.compile(
     rf"{PREFIX}([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_[A-Z]+(_(ADDR|PROTO|PORT))?)"
 )
 _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 _URLS = {"history_url", "exchanges", "cors_origins"}
-_SECRET = {"api_keys", "read_keys", "cache_url"}  # never echoed, not even in an error
+_SECRET = {"api_keys", "read_keys", "cache_url"}  # their values are never shown, not even in an error
 
 
 class SettingsError(ValueError):
-    """Some settings are wrong; `mistakes` has a line for each."""
+    """Some settings are wrong; `mistakes` has one line for each."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -33,15 +33,15 @@ class SettingsError(ValueError):
 
 
 def load(flags: Mapping[str, str]) -> Settings:
-    """Read the settings; `flags`, by field name, go first. Raises SettingsError naming every mistake."""
+    """Return the settings; `flags`, by field name, override the environment. Raises SettingsError."""
     ours = {name for name in os.environ if name.startswith(PREFIX)}.difference(service_variables(os.environ))
     mistakes = [_unknown(name) for name in os.environ if name in ours and not _is_known(name)]
-    if f"{PREFIX}PORT" not in ours:  # nor is Kubernetes' value read
+    if f"{PREFIX}PORT" not in ours:  # the value that Kubernetes set must not be read either
         flags = {"port": str(Settings.model_fields["port"].default), **flags}
     try:
         settings = Settings(**flags)  # type: ignore[arg-type]  # texts, which pydantic checks and converts
     except ValidationError as error:
-        # A default that derives from a setting which is wrong is no mistake of its own.
+        # A derived default fails when the setting it derives from is wrong: only that setting is reported.
         wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
         raise SettingsError(mistakes + [_line(one) for one in wrong]) from None
     if mistakes:
@@ -50,7 +50,7 @@ def load(flags: Mapping[str, str]) -> Settings:
 
 
 def service_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return the variables of `environment` that Kubernetes has set for a Service of our name: none of our settings."""
+    """Return the variables that Kubernetes has set for a Service named `aggregator`: they are no settings."""
     return [
         name
         for name, value in environment.items()
@@ -68,7 +68,7 @@ def _unknown(name: str) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Say in one line which setting is wrong, why, and what it was unless that may be a secret."""
+    """Return one line: the setting, the reason, and the value unless it may contain a secret."""
     if not error["loc"]:
         return error["msg"].removeprefix("Value error, ")
     name = str(error["loc"][0])
@@ -78,5 +78,5 @@ def _line(error: ErrorDetails) -> str:
     value = str(error["input"])
     if name in _URLS and _MAY_BE_SECRET.search(value):
         shown = _ENTRY.sub(lambda found: f"'{found[1] or ''}…'", message)
-        return f"{PREFIX}{name.upper()}: {shown} (not shown whole, as there may be a password in it)"
+        return f"{PREFIX}{name.upper()}: {shown} (parts are hidden, as they may contain a password)"
     return f"{PREFIX}{name.upper()}={value:.100}: {message}"

@@ -1,4 +1,4 @@
-"""The command line: what it says of itself, and of what it does not know."""
+"""The command line: suggestions for misspelt words, and the help."""
 
 import re
 
@@ -8,7 +8,7 @@ from aggregator.__main__ import main
 
 
 def ended(*arguments: str) -> object:
-    """Run the command, which ends at once; return its exit code."""
+    """Run a command that ends with SystemExit; return its exit code."""
     with pytest.raises(SystemExit) as end:
         main(arguments)
     return end.value.code
@@ -25,14 +25,14 @@ def ended(*arguments: str) -> object:
         (("xyz",), "there is no command 'xyz'\n"),
     ],
 )
-def test_what_was_probably_meant(capsys: pytest.CaptureFixture[str], command: tuple[str, ...], said: str) -> None:
-    """A flag or a command that is nearly one is named."""
+def test_suggestions(capsys: pytest.CaptureFixture[str], command: tuple[str, ...], said: str) -> None:
+    """The closest flag or command is suggested."""
     assert ended(*command) == 2
     assert said in capsys.readouterr().err
 
 
 def test_help_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    """Choices and defaults as one would write them, no value of Python's."""
+    """Choices and defaults are shown as a user writes them, not as Python does."""
     assert ended("serve", "--help") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "One of static, popular. Default: static." in said

@@ -276,7 +276,7 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
 def test_a_crash_shows_no_secret(tmp_path: Path, market: Market) -> None:
     """A traceback is plain: no local variables, and with them no password."""
     planted = tmp_path / "sitecustomize.py"
-    planted.write_text("import aggregator.runtime.build_refresher as refreshing\nrefreshing.filling = None\n")
+    planted.write_text("import aggregator.runtime.build_refresher as refreshing\nrefreshing.warm_up_bar = None\n")
     environment = os.environ | {
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
         "AGGREGATOR_PORT": "0",

@@ -150,7 +150,7 @@ def test_a_venue_that_is_away_is_named(five: Five, tmp_path: Path) -> None:
 
 def test_volumes_without_prices_are_no_order(five: Five, tmp_path: Path) -> None:
     """Coinbase tells no prices in one answer: alone, it would be ranked by name."""
-    with pytest.raises(CannotGoOn, match=r"^no price is told"):
+    with pytest.raises(CannotGoOn, match=r"^no exchange gives prices"):
         made(f"coinbase=coinbase+{five.venues['coinbase'].url}", tmp_path / "new.csv")
 
 

@@ -1,4 +1,4 @@
-"""A mock exchange as a real process on a free port of 127.0.0.1, which ends with the tests of its module."""
+"""A mock exchange as a real process on a free port of 127.0.0.1; it ends with the tests of its module."""
 
 import contextlib
 import subprocess
@@ -15,31 +15,31 @@ from mock_exchange.market import Market
 from mock_exchange.symbols import open_market
 
 ROOT = Path(__file__).parents[2]
-DEADLINE = 10.0  # seconds; nothing here takes a tenth of it
+DEADLINE = 10.0  # seconds; ten times what any call here takes
 
 Start = Callable[..., "Process"]
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A running `python -m mock_exchange`; `url` is empty when it ended without listening."""
+    """A running `python -m mock_exchange`; `url` is empty if it did not listen."""
 
     child: subprocess.Popen[str]
     line: str
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         return self.line.rpartition(" ")[2].strip()
 
     @property
     def stdin(self) -> IO[str]:
-        """The end of its stdin that we hold."""
+        """The test's end of its stdin."""
         assert self.child.stdin
         return self.child.stdin
 
     def ended(self) -> tuple[int, str, str]:
-        """Wait until it has ended by itself; (exit code, the rest of stdout, stderr)."""
+        """Wait until it has ended; return the exit code, the rest of stdout, and stderr."""
         code = self.child.wait(DEADLINE)
         assert self.child.stdout
         assert self.child.stderr
@@ -48,23 +48,23 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """HTTP calls to one exchange."""
+    """An HTTP client for one exchange."""
 
     session: aiohttp.ClientSession
     url: str
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any, aiohttp.ClientResponse]:
-        """Make one call: (status, decoded JSON, response)."""
+        """Make a call; return the status, the decoded JSON and the response."""
         async with self.session.request(method, self.url + path, **options) as response:
             return response.status, await response.json(content_type="application/json"), response
 
     async def get(self, path: str) -> tuple[int, Any]:
-        """Make a GET call: (status, decoded JSON)."""
+        """Make a GET call; return the status and the decoded JSON."""
         status, body, _ = await self.call("GET", path)
         return status, body
 
     async def faults(self, **faults: object) -> dict[str, Any]:
-        """Put these faults in place of those in force."""
+        """Replace the active faults; return those active now."""
         status, body, _ = await self.call("PUT", "/mock/faults", json=faults)
         assert status == 200
         assert isinstance(body, dict)
@@ -73,7 +73,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Start]:
-    """Start exchanges: each call waits for one's line, and all are ended afterwards."""
+    """Return a function that starts an exchange and waits for its first line; end all of them afterwards."""
     started = contextlib.ExitStack()
 
     def run(*arguments: str) -> Process:
@@ -93,13 +93,13 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def exchange(start: Start) -> Process:
-    """Share one exchange among the tests of a module."""
+    """Run one exchange for all tests of a module."""
     return start("--seed", "7")
 
 
 @pytest.fixture
 async def client(exchange: Process) -> AsyncIterator[Client]:
-    """Call the shared exchange, with all faults off before and after."""
+    """Return a client of the shared exchange, without faults before and after the test."""
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         client = Client(session, exchange.url)
@@ -110,5 +110,5 @@ async def client(exchange: Process) -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="session")
 def market() -> Market:
-    """Compute what the shared exchange must say."""
+    """Return the market that the shared exchange quotes."""
     return open_market(7, ROOT / "symbols.csv")

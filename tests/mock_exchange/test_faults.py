@@ -1,4 +1,4 @@
-"""Faults: what can be switched on, and the fate of a call."""
+"""Faults: their allowed values, and their effect on a call."""
 
 import json
 from collections import Counter
@@ -10,14 +10,14 @@ from mock_exchange.market import draws
 
 
 def switch(seed: int = 1, **faults: object) -> FaultSwitch:
-    """Switch these faults on at time 100."""
+    """Return a switch with these faults, set at time 100."""
     new = FaultSwitch(draws(seed))
     new.replace(parse(json.dumps(faults).encode()), now=100.0)
     return new
 
 
 def test_an_empty_object_turns_all_off() -> None:
-    """The defaults are a sound exchange."""
+    """By default there are no faults."""
     assert parse(b"{}") == Faults()
     assert {switch().effect(now) for now in range(100)} == {Effect.NONE}
 
@@ -46,13 +46,13 @@ def test_an_empty_object_turns_all_off() -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_name(fault: dict[str, object]) -> None:
-    """Each field says itself what it may be."""
+    """The error names the field."""
     with pytest.raises(FaultsError, match=next(iter(fault))):
         parse(json.dumps(fault).encode())
 
 
 def test_every_mistake_is_named() -> None:
-    """Not only the first one."""
+    """One error names all wrong fields."""
     with pytest.raises(FaultsError) as caught:
         parse(b'{"error_rate":2,"status":1,"colour":3,"latency_ms":5}')
     assert all(word in str(caught.value) for word in ("error_rate must", "status must", "'colour'"))
@@ -60,40 +60,40 @@ def test_every_mistake_is_named() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"\xff", b'{"error_rate":NaN}'])
-def test_what_is_no_json_object_is_refused(body: bytes) -> None:
-    """Any body is either faults or a FaultsError."""
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    """Every such body raises FaultsError."""
     with pytest.raises(FaultsError):
         parse(body)
 
 
 def test_a_rate_is_the_share_of_calls() -> None:
-    """A fifth of the calls fail at a rate of a fifth, half the rest at a half."""
-    fates = Counter(run(switch(hang_rate=0.2, garbage_rate=0.5), 10_000))
-    assert 1_800 < fates[Effect.HANG] < 2_200
-    assert 3_700 < fates[Effect.GARBAGE] < 4_300
-    assert fates.keys() == {Effect.HANG, Effect.GARBAGE, Effect.NONE}
+    """A rate of 0.2 affects a fifth of the calls; a second rate of 0.5 affects half of the others."""
+    effects = Counter(run(switch(hang_rate=0.2, garbage_rate=0.5), 10_000))
+    assert 1_800 < effects[Effect.HANG] < 2_200
+    assert 3_700 < effects[Effect.GARBAGE] < 4_300
+    assert effects.keys() == {Effect.HANG, Effect.GARBAGE, Effect.NONE}
 
 
 def test_runs_repeat() -> None:
-    """The same random numbers lead to the same fates."""
+    """Equal seeds give equal effects."""
     assert run(switch(error_rate=0.5), 100) == run(switch(error_rate=0.5), 100)
     assert run(switch(error_rate=0.5), 100) != run(switch(2, error_rate=0.5), 100)
 
 
 def run(faulty: FaultSwitch, calls: int) -> list[Effect]:
-    """Give the fates of so many calls."""
+    """Return the effects on `calls` calls."""
     return [faulty.effect(now=100.0) for _ in range(calls)]
 
 
-def test_the_limit_counts_anew_each_second() -> None:
-    """Two calls a second: the third is refused, the next second admits two again."""
+def test_the_rate_limit_counts_by_second() -> None:
+    """With a limit of two, the third call in a second is refused, and the next second admits two again."""
     limited = switch(rate_limit=2)
-    fates = [limited.effect(now) for now in (5.0, 5.1, 5.9, 6.0, 6.5, 6.6)]
-    assert fates == [Effect.NONE, Effect.NONE, Effect.LIMIT] * 2
+    effects = [limited.effect(now) for now in (5.0, 5.1, 5.9, 6.0, 6.5, 6.6)]
+    assert effects == [Effect.NONE, Effect.NONE, Effect.LIMIT] * 2
 
 
-def test_a_frozen_clock_stands_where_it_was_switched_on() -> None:
-    """New faults do not move a clock that stands already; without the fault it goes again."""
+def test_a_frozen_clock_stays_at_its_time() -> None:
+    """New faults do not move a frozen clock; without the fault it runs again."""
     frozen = switch(freeze_clock=True)
     assert frozen.clock(200.0) == 100.0
     frozen.replace(Faults(freeze_clock=True, error_rate=1.0), now=300.0)
@@ -102,7 +102,7 @@ def test_a_frozen_clock_stands_where_it_was_switched_on() -> None:
     assert frozen.clock(600.0) == 600.0
 
 
-def test_a_clock_ahead_goes_on_as_fast() -> None:
-    """So many seconds later than it is, also where it stands still."""
+def test_a_clock_ahead() -> None:
+    """The offset is added to the running clock, and to a frozen one."""
     assert switch(clock_ahead=3600).clock(200.0) == 3800.0
     assert switch(clock_ahead=-10, freeze_clock=True).clock(200.0) == 90.0

@@ -1,4 +1,4 @@
-"""The mock exchange as a process: every endpoint, every fault, and how it begins and ends."""
+"""The mock exchange as a process: every endpoint, every fault, start and stop."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ DEADLINE = 10.0
 BTC = "/mock/ticker/btcusdt"
 
 
-async def test_a_ticker_is_what_the_market_says_at_its_time(client: Client, market: Market) -> None:
-    """Digit by digit, in lower case, at the current time."""
+async def test_a_ticker_has_the_quote_of_the_market(client: Client, market: Market) -> None:
+    """Every digit, at the current time; the symbol is in lower case."""
     async with client.session.get(client.url + "/mock/ticker/BtcUsdt") as response:
         body = json.loads(await response.read(), parse_float=Decimal, parse_int=Decimal)
         assert response.headers["Content-Type"] == "application/json"
@@ -37,7 +37,7 @@ async def test_a_ticker_is_what_the_market_says_at_its_time(client: Client, mark
 
 
 async def test_numbers_are_written_out(client: Client, market: Market) -> None:
-    """No exponents in any ticker of the whole list, and at most 10 significant digits."""
+    """No ticker of any symbol has an exponent, or more than 10 significant digits."""
     symbols = ",".join(pair.symbol for pair in market)
     async with client.session.get(f"{client.url}/mock/tickers?symbols={symbols}") as response:
         text = await response.text()
@@ -59,7 +59,7 @@ async def test_a_bad_symbol_costs_only_itself(client: Client) -> None:
 
 @pytest.mark.parametrize("query", ["", "?symbols=", "?symbols=,,", "?symbols=" + ",".join(["a"] * 1001)])
 async def test_no_symbols_or_too_many_are_refused(client: Client, query: str) -> None:
-    """400 for an empty list and for more than 1000."""
+    """400 for no symbol and for more than 1000."""
     status, body = await client.get("/mock/tickers" + query)
     assert status == 400
     assert "symbols" in body["msg"]
@@ -86,14 +86,14 @@ async def test_errors_are_json(client: Client, method: str, path: str, status: i
 
 
 async def test_health(client: Client) -> None:
-    """200 OK, faults or not."""
+    """200 OK, whatever the faults."""
     await client.faults(error_rate=1, drop_rate=1)
     async with client.session.get(client.url + "/health") as response:
         assert (response.status, await response.text()) == (200, "OK")
 
 
 async def test_faults_are_replaced_and_shown(client: Client) -> None:
-    """PUT answers with all faults now in force, GET shows the same, and what is shown can be put back."""
+    """PUT returns all active faults, GET the same; the returned object can be PUT again."""
     put = await client.faults(error_rate=0.5, status=503)
     assert (put["error_rate"], put["status"], put["rate_limit"]) == (0.5, 503, None)
     assert await client.get("/mock/faults") == (200, put)
@@ -101,8 +101,8 @@ async def test_faults_are_replaced_and_shown(client: Client) -> None:
     assert (await client.faults(latency_ms=1))["error_rate"] == 0
 
 
-async def test_wrong_faults_leave_those_in_force(client: Client) -> None:
-    """400 names every mistake and nothing changes."""
+async def test_wrong_faults_change_nothing(client: Client) -> None:
+    """400 names every mistake; the active faults stay."""
     before = await client.faults(price_factor=2)
     status, body, _ = await client.call("PUT", "/mock/faults", json={"error_rate": 2, "colour": 1, "status": 418})
     assert status == 400
@@ -113,7 +113,7 @@ async def test_wrong_faults_leave_those_in_force(client: Client) -> None:
 
 
 async def test_error_rate(client: Client) -> None:
-    """Calls answer the status given; every second one at a rate of a half."""
+    """A rate of 1 gives every call the status; a rate of 0.5 only some calls."""
     await client.faults(error_rate=1, status=503)
     assert (await client.get(BTC))[0] == 503
     assert (await client.get("/mock/tickers?symbols=btcusdt"))[0] == 503
@@ -123,7 +123,7 @@ async def test_error_rate(client: Client) -> None:
 
 
 async def test_latency(client: Client) -> None:
-    """An answer takes as long as told, a second one beside it no longer."""
+    """Every answer takes the latency; two calls at once do not add up."""
     await client.faults(latency_ms=300)
     began = time.monotonic()
     answers = await asyncio.gather(client.get(BTC), client.get(BTC))
@@ -132,7 +132,7 @@ async def test_latency(client: Client) -> None:
 
 
 async def test_garbage(client: Client) -> None:
-    """200 with bytes that are not JSON."""
+    """The status is 200, the body is not JSON."""
     await client.faults(garbage_rate=1)
     async with client.session.get(client.url + BTC) as response:
         assert response.status == 200
@@ -141,7 +141,7 @@ async def test_garbage(client: Client) -> None:
 
 
 async def test_price_factor(client: Client, market: Market) -> None:
-    """The price is that many times the true one."""
+    """The price is that of the market times the factor."""
     await client.faults(price_factor=3.0)
     _, body = await client.get("/mock/tickers?symbols=btcusdt")
     ticker = body["tickers"][0]
@@ -150,7 +150,7 @@ async def test_price_factor(client: Client, market: Market) -> None:
 
 @pytest.mark.parametrize("text", ["-1", "0", "1e400", "NaN"])
 async def test_price(client: Client, text: str) -> None:
-    """Every price is the text given, as it is, in both kinds of answers; null makes them prices again."""
+    """Both endpoints write the given text as the price; null restores the prices."""
     await client.faults(price=text, price_factor=2)
     for path in (BTC, "/mock/tickers?symbols=btcusdt,ethusdt"):
         async with client.session.get(client.url + path) as response:
@@ -161,7 +161,7 @@ async def test_price(client: Client, text: str) -> None:
 
 
 async def test_clock_ahead(client: Client, market: Market) -> None:
-    """The ticker is the market's of an hour later."""
+    """The ticker has the time and the price of an hour later."""
     await client.faults(clock_ahead=3600)
     async with client.session.get(client.url + BTC) as response:
         body = json.loads(await response.read(), parse_float=Decimal)
@@ -170,7 +170,7 @@ async def test_clock_ahead(client: Client, market: Market) -> None:
 
 
 async def test_freeze_clock(client: Client) -> None:
-    """Time and price stand still while it is on, and go on afterwards."""
+    """Time and price do not change while the fault is active, and do so afterwards."""
     await client.faults(freeze_clock=True)
     _, first = await client.get(BTC)
     await client.faults(freeze_clock=True, latency_ms=50)
@@ -180,7 +180,7 @@ async def test_freeze_clock(client: Client) -> None:
 
 
 async def test_drop(client: Client) -> None:
-    """The connection is cut without an answer."""
+    """The connection is reset without an answer."""
     await client.faults(drop_rate=1)
     with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
         await client.get(BTC)
@@ -188,7 +188,7 @@ async def test_drop(client: Client) -> None:
 
 
 async def test_hang(client: Client) -> None:
-    """A call waits until its client gives up, while others are answered."""
+    """A call waits until its client gives up; other calls are answered."""
     await client.faults(hang_rate=1)
     with pytest.raises(TimeoutError):
         await client.session.get(client.url + BTC, timeout=aiohttp.ClientTimeout(total=0.2))
@@ -197,7 +197,7 @@ async def test_hang(client: Client) -> None:
 
 
 async def test_rate_limit(client: Client) -> None:
-    """Past the limit calls answer 429 with Retry-After, and other endpoints go on."""
+    """Calls above the limit get 429 with Retry-After; other endpoints have no limit."""
     await client.faults(rate_limit=0)
     status, body, response = await client.call("GET", BTC)
     assert (status, body) == (429, {"msg": "Too many requests"})
@@ -206,8 +206,8 @@ async def test_rate_limit(client: Client) -> None:
     assert (await client.get(BTC))[0] == 200
 
 
-def test_one_line_on_stdout_then_exit_0_on_sigterm(start: Start) -> None:
-    """It says where it listens, and nothing else."""
+def test_one_line_on_stdout_and_exit_code_0_on_sigterm(start: Start) -> None:
+    """The line has its address; there is no other output."""
     exchange = start()
     assert re.fullmatch(r"exchange1 listening on http://127\.0\.0\.1:\d+\n", exchange.line)
     exchange.child.send_signal(signal.SIGTERM)
@@ -215,8 +215,8 @@ def test_one_line_on_stdout_then_exit_0_on_sigterm(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_while_calls_hang(start: Start, number: signal.Signals) -> None:
-    """Hanging calls are cut and slow ones answered at once; neither holds it up."""
+async def test_a_signal_stops_it_while_calls_hang(start: Start, number: signal.Signals) -> None:
+    """Hanging calls are reset and delayed ones answered at once; neither delays the stop."""
     exchange = start()
     timeout = aiohttp.ClientTimeout(total=DEADLINE)
     async with (
@@ -234,13 +234,13 @@ async def test_a_signal_ends_it_while_calls_hang(start: Start, number: signal.Si
 
 @contextlib.asynccontextmanager
 async def under_way(client: Client, **faults: object) -> AsyncIterator[asyncio.StreamReader]:
-    """Begin a call for a ticker that the server has read and not answered."""
+    """Start a call for a ticker; yield once the server has read it, but not answered."""
     await client.faults(**faults)
     url = URL(client.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(f"GET {BTC} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
     await writer.drain()
-    # bytes on the loopback are there at once, so a server that answers later calls has read this one
+    # bytes arrive at once on the loopback: a server that answers later calls has read this one
     for _ in range(3):
         assert (await client.get("/mock/faults"))[0] == 200
     try:
@@ -250,15 +250,15 @@ async def under_way(client: Client, **faults: object) -> AsyncIterator[asyncio.S
         await writer.wait_closed()
 
 
-def test_it_ends_when_its_stdin_ends(start: Start) -> None:
-    """With --exit-with-stdin it never outlives the parent that holds the pipe."""
+def test_it_stops_at_the_end_of_its_stdin(start: Start) -> None:
+    """With --exit-with-stdin it does not outlive the parent that holds the pipe."""
     exchange = start()
     exchange.stdin.close()
     assert exchange.ended() == (0, "", "")
 
 
 def test_a_port_in_use_is_one_line(start: Start) -> None:
-    """It says what and how to mend it, without a traceback."""
+    """The line says what to do; there is no traceback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -268,7 +268,7 @@ def test_a_port_in_use_is_one_line(start: Start) -> None:
 
 
 def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
-    """Missing or broken, it says which file and how to mend it."""
+    """Whether missing or broken, the line names the file."""
     broken = tmp_path / "broken.csv"
     broken.write_text("symbol\nbtc-usdt\n")
     for path in (broken, tmp_path / "none.csv"):
@@ -280,7 +280,7 @@ def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [("--port", "70000"), ("--port", "x"), ("--name", ""), ("--seed", "1.5")])
 def test_a_wrong_flag_is_refused(start: Start, arguments: tuple[str, str]) -> None:
-    """The flag is named and the exit code is not 0."""
+    """Exit code 2; the error names the flag."""
     code, stdout, stderr = start(*arguments).ended()
     assert (code, stdout) == (2, "")
     assert arguments[0] in stderr

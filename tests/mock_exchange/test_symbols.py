@@ -1,4 +1,4 @@
-"""The files of the mock exchange: symbols.csv, levels.csv, and what is wrong with a broken one."""
+"""The files of the mock exchange: symbols.csv, levels.csv, and the errors of broken ones."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ LEVELS = read_levels()
 
 
 def test_our_list_is_a_thousand_distinct_pairs() -> None:
-    """symbols.csv holds 1000 pairs, bitcoin first, every asset of which has a level."""
+    """symbols.csv has 1000 pairs, bitcoin first, and each of their assets has a level."""
     pairs = read_pairs(ROOT / "symbols.csv", LEVELS)
     assert len({pair.symbol for pair in pairs}) == len(pairs) == 1000
     assert [pair.rank for pair in pairs] == list(range(1000))
@@ -29,8 +29,8 @@ def test_our_list_is_plain_text() -> None:
     assert raw == raw.lower()
 
 
-def test_symbols_alone_are_cut_as_our_list_cuts_them(tmp_path: Path) -> None:
-    """A file with the header `symbol` means the same pairs."""
+def test_symbols_alone_are_split_as_in_our_list(tmp_path: Path) -> None:
+    """A file with the header `symbol` gives the same pairs."""
     full = read_pairs(ROOT / "symbols.csv", LEVELS)
     bare = tmp_path / "bare.csv"
     bare.write_text("\n".join(["symbol", *(pair.symbol.upper() for pair in full)]))
@@ -48,7 +48,7 @@ def test_symbols_alone_are_cut_as_our_list_cuts_them(tmp_path: Path) -> None:
         ("what", ("what", "usd")),
     ],
 )
-def test_a_symbol_is_cut_before_its_quote(symbol: str, cut: tuple[str, str]) -> None:
+def test_a_symbol_is_split_before_its_quote(symbol: str, cut: tuple[str, str]) -> None:
     """The longest known base wins, else the longest quote."""
     assert split(symbol, LEVELS) == cut
 
@@ -65,7 +65,7 @@ def test_a_symbol_is_cut_before_its_quote(symbol: str, cut: tuple[str, str]) -> 
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, content: str, says: str) -> None:
-    """The message is one line that says where the mistake is."""
+    """The message is one line with the file and the line number."""
     file = tmp_path / "symbols.csv"
     file.write_text(content)
     with pytest.raises(SymbolsError, match=r"symbols\.csv") as caught:
@@ -74,8 +74,8 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, content: str, says
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
-    """A file that is missing, a directory or not UTF-8 is refused like a broken one."""
+def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A missing file, a folder and a file that is not UTF-8."""
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"symbol\n\xff\xfe\n")
     for path in (binary, tmp_path, tmp_path / "none.csv"):

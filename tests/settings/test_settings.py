@@ -1,31 +1,24 @@
-"""Settings: defaults, where they come from, and that every mistake is named at once."""
+"""Settings: defaults, sources, and one line for every mistake, without secrets."""
 
 import os
-import re
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from aggregator.exchanges.dialect import Dialect
-from aggregator.exchanges.registry import DIALECTS, PUSHING
-from aggregator.exchanges.targets import ExchangeTarget, exchange_targets
+from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import Tier
-from aggregator.settings import Settings
 from aggregator.settings.loader import SettingsError, load, service_variables
-from aggregator.stores.dynamodb import DynamoAddress, parse_dynamodb_url
-from aggregator.stores.sqlite import parse_sqlite_url
 
 
 def mistakes(**flags: str) -> list[str]:
-    """Load settings that are wrong and return what is said about them."""
+    """Load wrong settings; return the error lines."""
     with pytest.raises(SettingsError) as refusal:
         load(flags)
     return refusal.value.mistakes
 
 
-def test_the_defaults_are_safe_and_need_nothing() -> None:
-    """This machine only, memory and a local file, three mock exchanges, no keys."""
+def test_the_defaults_are_safe_and_need_no_server() -> None:
+    """They listen on this machine only, use memory and a local file, three mock exchanges, and no keys."""
     settings = load({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
     assert (settings.cache_url, settings.history_url) == ("memory://", "sqlite:///prices.db")
@@ -34,8 +27,8 @@ def test_the_defaults_are_safe_and_need_nothing() -> None:
     assert settings.api_keys == ()
 
 
-def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the environment before the default; an empty variable is none."""
+def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment overrides the default; an empty variable counts as unset."""
     monkeypatch.setenv("AGGREGATOR_PORT", "1234")
     monkeypatch.setenv("AGGREGATOR_HOT_SIZE", "7")
     monkeypatch.setenv("AGGREGATOR_MEDIUM_SIZE", "")
@@ -55,24 +48,24 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         (None, "", 2),
     ],
 )
-def test_nobody_is_believed_alone_unless_told_otherwise(
+def test_the_default_of_min_sources(
     monkeypatch: pytest.MonkeyPatch, exchanges: str | None, given: str | None, expected: int
 ) -> None:
-    """Two sources are needed where several exchanges are named, one where one is; what is set wins."""
+    """It is two with several exchanges and one with one exchange; an explicit value wins."""
     if given is not None:
         monkeypatch.setenv("AGGREGATOR_MIN_SOURCES", given)
     settings = load({} if exchanges is None else {"exchanges": exchanges})
     assert (settings.min_sources, settings.max_weight) == (expected, Decimal("0.5"))
 
 
-def test_a_default_that_cannot_be_derived_is_no_mistake() -> None:
-    """Where EXCHANGES is wrong, that alone is said."""
+def test_a_wrong_setting_is_reported_once() -> None:
+    """The default derived from EXCHANGES is not reported beside it."""
     (mistake,) = mistakes(exchanges="nosuch")
     assert mistake.startswith("AGGREGATOR_EXCHANGES=nosuch: ")
 
 
 def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three wrong settings and a misspelt one: four lines, each with the name to mend."""
+    """Three wrong settings and a misspelt one give four lines, each with the name of the setting."""
     monkeypatch.setenv("AGGREGATOR_HOT_SISE", "5")
     found = mistakes(port="99999", hot_interval="-1", max_deviation="nan")
     assert len(found) == 4
@@ -96,8 +89,8 @@ KUBERNETES = {
 }
 
 
-def test_what_kubernetes_sets_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For Services named aggregator and aggregator-api; a flag still goes before it."""
+def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of Services named aggregator and aggregator-api; a flag still sets the port."""
     for name, value in KUBERNETES.items():
         monkeypatch.setenv(name, value)
     assert sorted(service_variables(os.environ)) == sorted(KUBERNETES)
@@ -109,8 +102,8 @@ def test_what_kubernetes_sets_is_ignored(monkeypatch: pytest.MonkeyPatch) -> Non
     ("name", "value"),
     [("PROT", "tcp://10.0.0.1:8080"), ("PORT", "abc"), ("PORT", "tcp://"), ("SERVICE", "x"), ("HOST_PORT", "8080")],
 )
-def test_a_mistake_beside_what_kubernetes_sets(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """It is named, and nothing else."""
+def test_a_mistake_beside_variables_of_kubernetes(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Only the mistake is reported."""
     for one, other in (KUBERNETES | {f"AGGREGATOR_{name}": value}).items():
         monkeypatch.setenv(one, other)
     (line,) = mistakes()
@@ -165,7 +158,6 @@ def test_a_mistake_beside_what_kubernetes_sets(monkeypatch: pytest.MonkeyPatch, 
         ("refresh_rate", "0"),
         ("refresh_rate", "inf"),
         ("log_format", "xml"),
-        ("fast_path", "maybe"),
         ("cache_url", "redis://localhost/0?x=1"),
         ("cache_url", "redis://localhost/0?ssl_ca_certs=x"),
         ("cache_url", "redis://user@localhost/0?iam=cache&region=us-east-1"),
@@ -178,13 +170,13 @@ def test_a_mistake_beside_what_kubernetes_sets(monkeypatch: pytest.MonkeyPatch, 
         ("trusted_proxies", "balancer"),
     ],
 )
-def test_what_cannot_work_is_refused(name: str, value: str) -> None:
-    """One line, which says what is allowed."""
+def test_invalid_values_are_refused(name: str, value: str) -> None:
+    """Each gives one line."""
     assert len(mistakes(**{name: value})) == 1
 
 
-def test_secrets_are_never_echoed() -> None:
-    """Neither in an error nor in what the settings print of themselves."""
+def test_secrets_are_never_shown() -> None:
+    """Neither in an error nor in the repr of the settings."""
     assert "hunter2" not in "".join(mistakes(cache_url="rediss//:hunter2@host"))
     settings = load({"api_keys": "hunter2, hunter3"})
     assert [key.get_secret_value() for key in settings.api_keys] == ["hunter2", "hunter3"]
@@ -213,15 +205,15 @@ def test_secrets_are_never_echoed() -> None:
     ],
 )
 def test_a_mistake_in_an_address_never_shows_a_password(name: str, value: str) -> None:
-    """Wherever in it the mistake is; a name that is wrong in an address without secrets is shown."""
+    """Wherever the mistake is in the address; in an address without secrets, the wrong part is shown."""
     (line,) = mistakes(**{name: value})
     assert "SECRET" not in line
     assert line.startswith(f"AGGREGATOR_{name.upper()}: ")
     assert "'zone'" in mistakes(history_url="dynamodb://prices?zone=x")[0]
 
 
-def test_who_may_ask() -> None:
-    """Hosts, origins and networks in their one form; keys are secret."""
+def test_hosts_origins_and_proxies_are_normalized() -> None:
+    """Hosts, origins and networks have one form each; keys are secret."""
     settings = load(
         {
             "allowed_hosts": "Prices.Example.com., *.x.test, ::1",
@@ -234,78 +226,3 @@ def test_who_may_ask() -> None:
     assert settings.cors_origins == ("https://x.test", "*")
     assert settings.trusted_proxies == ("10.0.0.1/32",)
     assert "hunter" not in repr(settings)
-
-
-def test_where_history_goes() -> None:
-    """Relative and absolute files; tables with and without an endpoint of one's own."""
-    assert parse_sqlite_url("sqlite:///prices.db") == Path("prices.db")
-    assert parse_sqlite_url("sqlite:////var/lib/prices.db") == Path("/var/lib/prices.db")
-    assert parse_dynamodb_url("dynamodb://prices") == DynamoAddress("prices", "us-east-1", None)
-    assert parse_dynamodb_url("dynamodb://prices?region=eu-west-1&endpoint=http://127.0.0.1:8000") == DynamoAddress(
-        "prices", "eu-west-1", "http://127.0.0.1:8000"
-    )
-
-
-def test_which_exchanges_are_asked() -> None:
-    """Spaces and a trailing comma do no harm."""
-    assert exchange_targets(" a=mock+http://127.0.0.1:1 ,b=mock+https://example.test/x,") == [
-        ExchangeTarget("a", "mock", "http://127.0.0.1:1"),
-        ExchangeTarget("b", "mock", "https://example.test/x"),
-    ]
-
-
-def test_a_dialect_alone_means_its_public_address() -> None:
-    """Known by its own name, and at an address over TLS."""
-    assert exchange_targets("binance,coinbase,kraken") == [
-        ExchangeTarget(name, name, "") for name in ("binance", "coinbase", "kraken")
-    ]
-    assert all(DIALECTS[name]().public_url.startswith("https://") for name in DIALECTS if name != "mock")
-
-
-def test_which_exchanges_push() -> None:
-    """With +ws, at the public address of either kind unless another is given."""
-    targets = exchange_targets(
-        "binance+ws,a=kraken+ws,b=kraken+ws+wss://x.test:1/y,c=coinbase+http://127.0.0.1:1+ws://127.0.0.1:2,"
-        "d=coinbase+https://x.test+ws"
-    )
-    assert targets == [
-        ExchangeTarget("binance", "binance", "", ""),
-        ExchangeTarget("a", "kraken", "", ""),
-        ExchangeTarget("b", "kraken", "", "wss://x.test:1/y"),
-        ExchangeTarget("c", "coinbase", "http://127.0.0.1:1", "ws://127.0.0.1:2"),
-        ExchangeTarget("d", "coinbase", "https://x.test", ""),
-    ]
-    assert all(make().public_url.startswith("wss://") for make in PUSHING.values())
-
-
-def test_recordings_are_exchanges() -> None:
-    """By the file's name up to the first dot, or by one of their own; absolute or not."""
-    assert exchange_targets("replay+file:///tmp/kraken.rec.gz,x=replay+file://a/b.gz") == [
-        ExchangeTarget("kraken", "replay", "/tmp/kraken.rec.gz"),  # noqa: S108  # not made, only named
-        ExchangeTarget("x", "replay", "a/b.gz"),
-    ]
-    for wrong in ("replay+file://", "replay+file:///tmp/A.gz", "replay", "replay+http://127.0.0.1:1"):
-        with pytest.raises(ValueError, match=re.escape(wrong)):
-            exchange_targets(wrong)
-
-
-def test_exchanges_through_ccxt() -> None:
-    """By ccxt's name alone, or with a name of our own and an address."""
-    assert exchange_targets("ccxt:gemini,k=ccxt:kraken+http://127.0.0.1:1") == [
-        ExchangeTarget("gemini", "ccxt:gemini", ""),
-        ExchangeTarget("k", "ccxt:kraken", "http://127.0.0.1:1"),
-    ]
-    assert [target.library for target in exchange_targets("binance,ccxt:gemini")] == ["", "gemini"]
-    for wrong in ("ccxt:", "ccxt:Gemini", "ccxt", "k=ccxt:+http://127.0.0.1:1", "ccxt:a:b"):
-        with pytest.raises(ValueError, match=f"{wrong!r}|ccxt:NAME"):
-            exchange_targets(wrong)
-
-
-def test_every_dialect_the_settings_know_is_there() -> None:
-    """Each is a dialect, and the settings name each; those that push can be named with +ws."""
-    described = str(Settings.model_fields["exchanges"].description)
-    assert f"({', '.join(DIALECTS)})" in described
-    assert exchange_targets(",".join(f"{name}={name}+http://127.0.0.1:1" for name in DIALECTS))
-    assert exchange_targets(",".join(f"{name}+ws" for name in PUSHING))
-    dialects: list[Dialect] = [make() for make in DIALECTS.values()]
-    assert all(dialect.request for dialect in dialects)

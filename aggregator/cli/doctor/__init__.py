@@ -1,5 +1,29 @@
-"""`aggregator doctor`: looks at everything the service depends on, by the service's own means, and says what to mend.
+"""`aggregator doctor`: check everything that the service depends on, and report what to mend.
 
-`machine`, `stores` and `exchanges` know what to look at, `examination` looks at one after the other within a bound,
-`report` says what was found. Nothing is left behind: what has to be written to be tried is taken away again.
+`machine`, `stores` and `exchanges` have the checks, which use the code of the service itself. `checks` runs them one
+after the other, each within a time limit, and `report` prints the findings. The checks leave nothing behind: they
+remove again what they write to try a store.
 """
+
+import argparse
+
+from aggregator.cli.command import ALL_SETTINGS, Command, Flags
+from aggregator.cli.options import seconds_up_to
+
+_LONGEST_CHECK = 300  # seconds
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument(
+        "--seconds", type=seconds_up_to(_LONGEST_CHECK), default=5.0, help="time limit of each check; default 5"
+    )
+
+
+def _run(options: argparse.Namespace, flags: Flags) -> int:
+    from aggregator.cli.doctor import command  # noqa: PLC0415  # it imports everything that any setting may need
+
+    return command.command(flags, options.seconds, json=options.json)
+
+
+COMMAND = Command("check everything that `serve` needs, and report what to mend", _run, ALL_SETTINGS, _add_options)

@@ -1,4 +1,4 @@
-"""Settings under which `aggregator doctor` finds all well, and what they lead to, in which tests plant faults."""
+"""Settings under which `aggregator doctor` finds all well, and the servers behind them, for tests to break."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -17,15 +17,15 @@ from tests.parts.redis_server import RedisServer
 
 
 @pytest.fixture
-def sound(tmp_path: Path, market: Market) -> dict[str, object]:
-    """Return settings under which all is well: in memory, on SQLite, with three exchanges."""
+def healthy(tmp_path: Path, market: Market) -> dict[str, object]:
+    """Return settings without a fault: memory cache, SQLite, three mock exchanges."""
     history = f"sqlite:///{tmp_path}/prices.db"
     return {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": history, "exchanges": market.setting}
 
 
 @pytest.fixture
 async def table(dynamodb_running: DynamoServer) -> AsyncIterator[str]:
-    """Make a table as the service does; return its name."""
+    """Create a table as the service does; return its name."""
     name = f"doctor-{uuid.uuid4()}"
     made = DynamoTable(name, "us-east-1", dynamodb_running.endpoint, Metrics(CollectorRegistry()))
     await made.open()
@@ -35,15 +35,15 @@ async def table(dynamodb_running: DynamoServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 def on_dynamodb(
-    sound: dict[str, object], table: str, dynamodb_running: DynamoServer, tmp_path: Path
+    healthy: dict[str, object], table: str, dynamodb_running: DynamoServer, tmp_path: Path
 ) -> dict[str, object]:
-    """Return sound settings with the history in that table."""
+    """Return settings without a fault, with the history in that table."""
     outbox = tmp_path / "outbox.db"
-    return sound | {"history_url": dynamodb_running.url(table), "outbox_path": outbox, "outbox_max_bytes": 1 << 20}
+    return healthy | {"history_url": dynamodb_running.url(table), "outbox_path": outbox, "outbox_max_bytes": 1 << 20}
 
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[RedisServer]:
-    """Run a Redis that can be stopped and told who may do what."""
+    """Run a Redis that tests may stop, and whose rights they may change."""
     with redis_server.alone() as server:
         yield server

@@ -1,4 +1,4 @@
-"""`aggregator doctor` run as a process, what it has said, and commands to the Redis it looks at."""
+"""Runs `aggregator doctor` as a process and reads its report; sends commands to the Redis that it checks."""
 
 import json
 import os
@@ -14,7 +14,7 @@ LOCAL = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 
 
 class Report:
-    """What the doctor has said: its exit code, and each finding by what was looked at."""
+    """A report of the doctor: its exit code, and each finding by its check."""
 
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
         assert done.stderr == ""
@@ -24,18 +24,18 @@ class Report:
         self.level = said["level"]
         self.checks: list[dict[str, str]] = said["checks"]
 
-    def of(self, check: str) -> tuple[str, str]:
-        """Return the one finding of a check: its level, and what it says."""
+    def finding(self, check: str) -> tuple[str, str]:
+        """Return the level and the text of the only finding of a check."""
         (found,) = [one for one in self.checks if one["check"] == check]
         return found["level"], f"{found['says']}; {found['mend']}"
 
-    def amiss(self) -> dict[str, str]:
-        """Return the level of every check that is not well."""
+    def problems(self) -> dict[str, str]:
+        """Return the level of every check that is not OK."""
         return {one["check"]: one["level"] for one in self.checks if one["level"] != "ok"}
 
 
-def ran(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the doctor with these settings and no others; faults that hang it are cut short."""
+def run_doctor(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the doctor with these settings and no others, and a time limit of 4 s for each check."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     environment |= {f"AGGREGATOR_{name.upper()}": str(value) for name, value in settings.items()}
     command = (*command, sys.executable, "-m", "aggregator", "doctor")
@@ -50,8 +50,8 @@ def ran(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def told(server: RedisServer, *command: str) -> None:
+async def run_command(server: RedisServer, *command: str) -> None:
     """Send Redis a command as its owner."""
     client = RedisClient(server.url, 1)
-    await client.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py has not typed it
+    await client.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py has no type for it
     await client.close()

@@ -5,81 +5,81 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cli.doctor.examination import Level, Seen
+from aggregator.cli.doctor.checks import Context, Level
 from aggregator.cli.doctor.machine import clock_check
-from tests.end_to_end.doctor.report import Report, ran
+from tests.end_to_end.doctor.report import Report, run_doctor
 from tests.parts.exchanges import Market
 from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
 
 
-def test_wrong_settings(sound: dict[str, object]) -> None:
-    """Every mistake is a line, exit code 2, and nothing else is looked at."""
-    report = Report(ran(**sound | {"hot_interval": "soon", "cache_url": "redis://:hush@:x", "pinnd": "a"}))
+def test_wrong_settings(healthy: dict[str, object]) -> None:
+    """One line for every mistake, exit code 2, and no other check runs."""
+    report = Report(run_doctor(**healthy | {"hot_interval": "soon", "cache_url": "redis://:hush@:x", "pinnd": "a"}))
     assert report.code == 2
-    assert report.amiss() == {"settings": "fail"}
+    assert report.problems() == {"settings": "fail"}
     assert len(report.checks) == 3
     assert "hush" not in report.text
 
 
-def test_open_without_keys(sound: dict[str, object]) -> None:
-    """Open to others without a key is a warning, exit code 1; with one it is not, and the key is not shown."""
-    report = Report(ran(**sound, host="0.0.0.0"))  # noqa: S104  # for as long as the look takes
-    assert (report.code, report.amiss()) == (1, {"settings": "warn"})
-    assert "AGGREGATOR_API_KEYS" in report.of("settings")[1]
-    report = Report(ran(**sound, host="0.0.0.0", api_keys="hush-hush"))  # noqa: S104  # likewise
+def test_open_without_keys(healthy: dict[str, object]) -> None:
+    """An open address without keys is a warning, exit code 1; with a key it is not, and the key is not shown."""
+    report = Report(run_doctor(**healthy, host="0.0.0.0"))  # noqa: S104  # only while the check runs
+    assert (report.code, report.problems()) == (1, {"settings": "warn"})
+    assert "AGGREGATOR_API_KEYS" in report.finding("settings")[1]
+    report = Report(run_doctor(**healthy, host="0.0.0.0", api_keys="hush-hush"))  # noqa: S104  # likewise
     assert report.code == 0
     assert "hush" not in report.text
 
 
-def test_all_exchanges_needed(sound: dict[str, object]) -> None:
-    """A price that takes every exchange is none as soon as one is away."""
-    assert Report(ran(**sound, min_sources=3)).amiss() == {"settings": "warn"}
+def test_all_exchanges_needed(healthy: dict[str, object]) -> None:
+    """A warning, as the failure of one exchange would stop every price."""
+    assert Report(run_doctor(**healthy, min_sources=3)).problems() == {"settings": "warn"}
 
 
-def test_symbols_missing(sound: dict[str, object], tmp_path: Path) -> None:
-    """A symbols file that is not there; the exchanges are asked all the same."""
-    report = Report(ran(**sound | {"symbols_file": tmp_path / "none.csv"}))
-    assert (report.code, report.amiss()) == (2, {"symbols": "fail"})
-    assert "--symbols-file" in report.of("symbols")[1]
+def test_symbols_missing(healthy: dict[str, object], tmp_path: Path) -> None:
+    """A missing symbols file is a failure; the exchanges are checked all the same."""
+    report = Report(run_doctor(**healthy | {"symbols_file": tmp_path / "none.csv"}))
+    assert (report.code, report.problems()) == (2, {"symbols": "fail"})
+    assert "--symbols-file" in report.finding("symbols")[1]
 
 
-def test_a_check_that_hangs_is_given_up(sound: dict[str, object], market: Market) -> None:
-    """An exchange that takes the call and says nothing holds up neither the other checks nor the end."""
+def test_a_check_that_hangs_is_given_up(healthy: dict[str, object], market: Market) -> None:
+    """An exchange that does not answer delays neither the other checks nor the end."""
     market.exchanges["exchange2"].faults(hang_rate=1)
-    report = Report(ran(**sound, exchange_timeout=30))
-    assert (report.code, report.amiss()) == (2, {"exchange exchange2": "fail"})
-    assert "no answer within 4 s" in report.of("exchange exchange2")[1]
+    report = Report(run_doctor(**healthy, exchange_timeout=30))
+    assert (report.code, report.problems()) == (2, {"exchange exchange2": "fail"})
+    assert "no answer within 4 s" in report.finding("exchange exchange2")[1]
 
 
-def test_port_taken(sound: dict[str, object]) -> None:
-    """By somebody else."""
+def test_port_taken(healthy: dict[str, object]) -> None:
+    """A failure, if another program listens there."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        report = Report(ran(**sound | {"port": other.getsockname()[1]}))
-    assert (report.code, report.amiss()) == (2, {"port": "fail"})
-    assert "--port" in report.of("port")[1]
+        report = Report(run_doctor(**healthy | {"port": other.getsockname()[1]}))
+    assert (report.code, report.problems()) == (2, {"port": "fail"})
+    assert "--port" in report.finding("port")[1]
 
 
-def test_port_taken_by_the_service(sound: dict[str, object], tmp_path: Path) -> None:
-    """Beside a running service, its port is as it should be."""
-    service = Service(tmp_path, **sound).started()
-    report = Report(ran(**sound | {"port": service.url.rpartition(":")[2]}))
+def test_port_taken_by_the_service(healthy: dict[str, object], tmp_path: Path) -> None:
+    """Beside a running service, its own port is no finding."""
+    service = Service(tmp_path, **healthy).started()
+    report = Report(run_doctor(**healthy | {"port": service.url.rpartition(":")[2]}))
     service.process.stop()
-    assert report.amiss() == {}, report.text
+    assert report.problems() == {}, report.text
 
 
-def test_few_open_files(sound: dict[str, object]) -> None:
-    """A limit below what the connections take is a warning that says which to set."""
-    report = Report(ran("sh", "-c", 'ulimit -n 512 && exec "$@"', "sh", **sound))
-    assert (report.code, report.amiss()) == (1, {"files": "warn"})
-    assert "ulimit -n 13334" in report.of("files")[1]
+def test_few_open_files(healthy: dict[str, object]) -> None:
+    """A limit below the number of connections is a warning with the limit to set."""
+    report = Report(run_doctor("sh", "-c", 'ulimit -n 512 && exec "$@"', "sh", **healthy))
+    assert (report.code, report.problems()) == (1, {"files": "warn"})
+    assert "ulimit -n 13334" in report.finding("files")[1]
 
 
 @pytest.mark.parametrize(
     ("ahead", "level"), [([], "warn"), ([0.2, -0.1, 0.1], "ok"), ([2.0, 2.1], "warn"), ([-7.0, -7.1, 0.0], "fail")]
 )
 async def test_clock(ahead: list[float], level: str) -> None:
-    """A clock that goes wrong is seen against the others', of whom one may be wrong itself."""
-    (found,) = await clock_check(Seen(ahead=ahead))
+    """The clock is compared with the median of the others, of which one may be wrong."""
+    (found,) = await clock_check(Context(clock_offsets=ahead))
     assert found.level is Level(level)

@@ -1,34 +1,34 @@
-"""`aggregator doctor` on Redis: away, hanging, without a right, and where it would not keep what we give it."""
+"""`aggregator doctor` on Redis: away, hanging, without a right, and with a policy that drops data."""
 
 from signal import SIGCONT, SIGSTOP
 
 import pytest
 
-from tests.end_to_end.doctor.report import Report, ran, told
+from tests.end_to_end.doctor.report import Report, run_command, run_doctor
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 
 pytestmark = pytest.mark.real
 
-ENOUGH = "+@all -@dangerous +info ~aggregator:* &aggregator:*"  # the rights that the doctor asks for
+ENOUGH = "+@all -@dangerous +info ~aggregator:* &aggregator:*"  # the rights that the doctor recommends
 
 
-def test_redis_away(sound: dict[str, object]) -> None:
-    """The same words as at the start of the service."""
-    report = Report(ran(**sound, cache_url=f"redis://:hush@127.0.0.1:{free_port()}/0"))
-    assert (report.code, report.amiss()) == (2, {"redis": "fail"})
-    assert "start Redis there" in report.of("redis")[1]
+def test_redis_away(healthy: dict[str, object]) -> None:
+    """The message is that of the service at its start."""
+    report = Report(run_doctor(**healthy, cache_url=f"redis://:hush@127.0.0.1:{free_port()}/0"))
+    assert (report.code, report.problems()) == (2, {"redis": "fail"})
+    assert "start Redis there" in report.finding("redis")[1]
     assert "hush" not in report.text
 
 
-def test_redis_hangs(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """Given up in the service's own time."""
+def test_redis_hangs(healthy: dict[str, object], own_redis: RedisServer) -> None:
+    """The check ends after the Redis timeout of the service."""
     own_redis.process.signal(SIGSTOP)
     try:
-        report = Report(ran(**sound, cache_url=own_redis.url))
+        report = Report(run_doctor(**healthy, cache_url=own_redis.url))
     finally:
         own_redis.process.signal(SIGCONT)
-    assert report.amiss() == {"redis": "fail"}
+    assert report.problems() == {"redis": "fail"}
 
 
 @pytest.mark.parametrize(
@@ -44,39 +44,39 @@ def test_redis_hangs(sound: dict[str, object], own_redis: RedisServer) -> None:
     ],
 )
 async def test_redis_without_a_right(
-    sound: dict[str, object], own_redis: RedisServer, rights: str, refused: str
+    healthy: dict[str, object], own_redis: RedisServer, rights: str, refused: str
 ) -> None:
-    """Whatever we do there and may not is named, and with it what to allow; the password is not."""
-    await told(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split(), *rights.split())
-    report = Report(ran(**sound, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0"))
-    assert (report.code, report.amiss()) == (2, {"redis": "fail"}), report.text
-    level, says = report.of("redis")
+    """The refused operation and the rights to grant are named; the password is not shown."""
+    await run_command(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split(), *rights.split())
+    report = Report(run_doctor(**healthy, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0"))
+    assert (report.code, report.problems()) == (2, {"redis": "fail"}), report.text
+    level, says = report.finding("redis")
     assert refused in says
     assert ENOUGH in says
     assert "hush" not in report.text
     assert level == "fail"
 
 
-async def test_redis_with_enough_rights(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """What the doctor says to allow is enough, for itself and for the service."""
-    await told(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split())
-    assert Report(ran(**sound, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0")).code == 0
+async def test_redis_with_enough_rights(healthy: dict[str, object], own_redis: RedisServer) -> None:
+    """The recommended rights are enough for every check."""
+    await run_command(own_redis, "ACL", "SETUSER", "one", "reset", "on", ">hush", *ENOUGH.split())
+    assert Report(run_doctor(**healthy, cache_url=f"redis://one:hush@127.0.0.1:{own_redis.port}/0")).code == 0
 
 
-async def test_redis_that_drops_what_matters(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """A bound with a policy that refuses prices, or drops jobs, is a warning; one that drops what expires is none."""
+async def test_redis_that_drops_data(healthy: dict[str, object], own_redis: RedisServer) -> None:
+    """A memory limit with a policy that refuses prices or drops jobs is a warning; volatile-ttl is not."""
     found = []
     for policy in ("noeviction", "allkeys-lru", "volatile-ttl"):
-        await told(own_redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
-        found.append(Report(ran(**sound, cache_url=own_redis.url)).amiss())
-    await told(own_redis, "CONFIG", "SET", "maxmemory", "0")
+        await run_command(own_redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", policy)
+        found.append(Report(run_doctor(**healthy, cache_url=own_redis.url)).problems())
+    await run_command(own_redis, "CONFIG", "SET", "maxmemory", "0")
     assert found == [{"redis": "warn"}, {"redis": "warn"}, {}]
 
 
-async def test_redis_that_takes_nothing(sound: dict[str, object], own_redis: RedisServer) -> None:
-    """A replica is told by its name, and by what it refuses."""
-    await told(own_redis, "REPLICAOF", "127.0.0.1", str(free_port()))
-    report = Report(ran(**sound, cache_url=own_redis.url))
-    await told(own_redis, "REPLICAOF", "NO", "ONE")
+async def test_redis_that_is_a_replica(healthy: dict[str, object], own_redis: RedisServer) -> None:
+    """A failure that says so."""
+    await run_command(own_redis, "REPLICAOF", "127.0.0.1", str(free_port()))
+    report = Report(run_doctor(**healthy, cache_url=own_redis.url))
+    await run_command(own_redis, "REPLICAOF", "NO", "ONE")
     assert report.code == 2
     assert "is a replica" in report.text

@@ -1,4 +1,4 @@
-"""`aggregator doctor` where nothing is amiss: what it looks at, what it prints, and nothing left behind."""
+"""`aggregator doctor` where all is well: its checks, its output, and that it leaves nothing behind."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import aioboto3
 import pytest
 
 from aggregator.stores.redis.client import RedisClient
-from tests.end_to_end.doctor.report import LOCAL, Report, ran, told
+from tests.end_to_end.doctor.report import LOCAL, Report, run_command, run_doctor
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.process import ROOT
 from tests.parts.redis_server import RedisServer
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.real
 
 
 def test_all_is_well(on_dynamodb: dict[str, object], redis_running: RedisServer) -> None:
-    """With everything there: every line is ok, exit code 0."""
-    report = Report(ran(**on_dynamodb, cache_url=redis_running.url))
-    assert report.amiss() == {}, report.text
+    """Every check is OK, exit code 0."""
+    report = Report(run_doctor(**on_dynamodb, cache_url=redis_running.url))
+    assert report.problems() == {}, report.text
     assert (report.code, report.level) == (0, "ok")
     assert [one["check"] for one in report.checks] == [
         *("settings", "symbols", "port", "files", "redis", "outbox", "dynamodb"),
@@ -31,9 +31,9 @@ def test_all_is_well(on_dynamodb: dict[str, object], redis_running: RedisServer)
 async def test_it_leaves_nothing_behind(
     on_dynamodb: dict[str, object], own_redis: RedisServer, dynamodb_running: DynamoServer, table: str, tmp_path: Path
 ) -> None:
-    """No key in Redis, no item in the table, no file on the disk."""
-    await told(own_redis, "FLUSHALL")
-    assert Report(ran(**on_dynamodb, cache_url=own_redis.url)).code == 0
+    """No key in Redis, no item in the table, no file on disk."""
+    await run_command(own_redis, "FLUSHALL")
+    assert Report(run_doctor(**on_dynamodb, cache_url=own_redis.url)).code == 0
     client = RedisClient(own_redis.url, 1)
     assert await client.redis.keys("*") == []
     await client.close()
@@ -43,9 +43,9 @@ async def test_it_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240  # nothing else runs in this loop
 
 
-def test_a_line_for_each_check(sound: dict[str, object]) -> None:
-    """Without --json: level, what was looked at, and what was found."""
-    environment = os.environ | {f"AGGREGATOR_{name.upper()}": str(value) for name, value in sound.items()}
+def test_a_line_for_each_check(healthy: dict[str, object]) -> None:
+    """Without --json, each line has the level, the check and the result."""
+    environment = os.environ | {f"AGGREGATOR_{name.upper()}": str(value) for name, value in healthy.items()}
     command = [sys.executable, "-m", "aggregator", "doctor", "--max-deviation", "0.04"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     lines = done.stdout.splitlines()

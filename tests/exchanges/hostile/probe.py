@@ -24,7 +24,7 @@ from aggregator.exchanges.registry import DIALECTS, PUSHING
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, LeftOut, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.tuning import settle_memory
+from aggregator.runtime.lifecycle import settle_memory
 
 _TIMEOUT = 1.0  # seconds; half the default of the setting, as a flood is the same in the second one
 _CONCURRENCY = 128  # the default of the setting

@@ -1,4 +1,4 @@
-"""The event loop's lag, seen from within."""
+"""Monitors of the process: the lag of its event loop."""
 
 import asyncio
 import time
@@ -6,12 +6,12 @@ import time
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.loop_lag import LoopLag
+from aggregator.runtime.monitors import LoopLag
 from tests.parts.sharing import running, until
 
 
-async def test_a_loop_that_is_held_up_shows() -> None:
-    """Somebody computes for six tenths of a second; all the others have to wait, and the metric says so."""
+async def test_a_blocked_event_loop_is_measured() -> None:
+    """A task blocks the loop for 0.6 s: the histogram counts a lag above 0.25 s."""
     metrics = Metrics(CollectorRegistry())
 
     def value(name: str, **labels: str) -> float:
@@ -21,6 +21,6 @@ async def test_a_loop_that_is_held_up_shows() -> None:
         await until(lambda: value("count") >= 1)
         before = value("count") - value("bucket", le="0.25")
         await asyncio.sleep(0)
-        time.sleep(0.6)  # noqa: ASYNC251  # that is what is to be seen
+        time.sleep(0.6)  # noqa: ASYNC251  # blocking is what is measured
         await until(lambda: value("count") - value("bucket", le="0.25") > before)
         assert value("sum") > 0.25

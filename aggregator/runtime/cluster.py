@@ -1,0 +1,67 @@
+"""What a process shares with others on the same Redis: new prices, the backlog of jobs, and requests for refreshes."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+
+from aggregator.cluster.lag import JobLag
+from aggregator.cluster.price_feed import RedisPriceFeed
+from aggregator.cluster.refresh_requests import RemoteRefresh
+from aggregator.cluster.status_board import StatusBoard
+from aggregator.cluster.venue_coverage import CoverageListener
+from aggregator.errors import StoreError
+from aggregator.ports import LocalCache
+from aggregator.runtime.monitors import ClockWitness
+from aggregator.runtime.process import Process, RefreshPath
+from aggregator.stores.redis.client import RedisClient
+
+_SUBSCRIBE_SECONDS = 2.0  # the longest that a start waits for a Redis that went away after it was opened
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """The connection of one process to the others."""
+
+    redis: RedisClient
+    feed: RedisPriceFeed
+    """New prices of all processes. Run it only once every part has subscribed to it."""
+
+    lag: JobLag
+    """How far the refreshers are behind their schedule."""
+
+
+async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
+    """Return the connection to the other processes; its feed does not run yet."""
+    process.bus.listen(process.freshness)  # counts the prices that other processes refresh
+    lag = JobLag(redis, process.catalog, process.metrics)
+    await process.keep_running(lag)
+    return Cluster(redis, RedisPriceFeed(redis, process.bus), lag)
+
+
+async def build_remote_refresh(process: Process, cluster: Cluster, cache: LocalCache) -> RefreshPath:
+    """Return the refresh path of a process without exchanges: refresh requests to a refresher.
+
+    Reports of the refreshers stand in for exchanges of its own: venue coverage, exchange status and the true time.
+    """
+    redis = cluster.redis
+    refresh = RemoteRefresh(redis, cluster.feed, process.longest_refresh, process.tracer)
+    coverage = CoverageListener(redis, process.coverage)
+    await process.keep_running(coverage)
+    process.bus.listen(ClockWitness(process.clock))
+    await process.keep_running(cluster.feed)
+    await _catch_up(process, cluster.feed, coverage, cache)
+    return RefreshPath(refresh, StatusBoard(redis))
+
+
+async def _catch_up(process: Process, feed: RedisPriceFeed, coverage: CoverageListener, cache: LocalCache) -> None:
+    """Learn the freshness of the prices that refreshers published before this process started.
+
+    Without it, /ready would report that there is no price yet. The subscription comes first: a price published between
+    a read of the cache and the subscription would be missed, for minutes if its asset is cold.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+            await feed.subscribed.wait()
+    with suppress(StoreError):
+        await coverage.hear()
+        process.freshness.receive(list((await cache.latest(list(process.catalog.assets))).values()))

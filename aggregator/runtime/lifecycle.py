@@ -1,0 +1,141 @@
+"""A process from its start to its exit code: signals, the run of its role, the stop in order."""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+import uvloop
+
+from aggregator.api.server.server import Server, address_of, limits_of, listening
+from aggregator.errors import CannotGoOn
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.tiers import Catalog
+from aggregator.runtime.process import Process
+from aggregator.runtime.roles import build_role
+from aggregator.runtime.stores import Attempt, attempt, catalog_of, open_history, open_redis, open_tracer
+from aggregator.settings import Settings
+
+_LONGEST_STOP = 10.0  # seconds for requests in flight at a stop, however long the exchange timeout is
+
+Work = Callable[[asyncio.Event], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+def run(work: Work) -> int:
+    """Run `work` with an event that SIGTERM or SIGINT sets; return exit code 0 after a stop, 1 after an error."""
+    try:
+        uvloop.run(_until_signalled(work))
+    except CannotGoOn as error:
+        return complain(1, str(error))
+    except Exception:
+        log.exception("crashed")
+        return 1
+    return 0
+
+
+def complain(code: int, *lines: str) -> int:
+    """Write the lines to stderr, each after the name of the program; return `code`."""
+    for line in lines:
+        sys.stderr.write(f"aggregator: {line}\n")
+    return code
+
+
+async def _until_signalled(work: Work) -> None:
+    """Run `work`. SIGTERM or SIGINT sets its event; a second SIGINT ends the process at once.
+
+    A second SIGTERM does not: a supervisor sends SIGTERM to every process of a group, and the parent of the workers
+    sends it to each of them once more.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def interrupt() -> None:
+        if stop.is_set():
+            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler would print a traceback
+            signal.raise_signal(signal.SIGINT)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    await work(stop)
+
+
+async def serve_in_process(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve in this process, on a port that it opens, until `stop` is set. Raises CannotGoOn, or a part's crash."""
+    catalog = catalog_of(settings)
+    with listening(settings.host, settings.port) as listener:
+        await serve_on(listener, settings, catalog, stop)
+
+
+async def serve_on(
+    listener: socket.socket | None,
+    settings: Settings,
+    catalog: Catalog,
+    stop: asyncio.Event,
+    attempt: Attempt = attempt,
+) -> None:
+    """As `serve_in_process`, on a socket that already listens; with None, the process accepts no connections."""
+    async with AsyncExitStack() as stack:
+        process = Process(settings, catalog, await open_tracer(settings, stack), stack, stop)
+        app = await build_role(process, attempt)
+        settle_memory()
+        if listener is not None:
+            log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
+        patience = min(process.longest_refresh, _LONGEST_STOP)
+        limits = limits_of(settings.max_connections)
+        direct_write = settings.fast_path and settings.role != "refresher"  # else nothing takes it out of the scope
+        server = Server(app, limits, process.metrics, patience, settings.trusted_proxies, direct_write=direct_write)
+        await _serve_until(stop, server, listener, process.beside_server)
+    log.info("stopped")
+
+
+async def try_opening(settings: Settings) -> None:
+    """Read the symbols file, and open and close the stores, so that an error is reported once and not by each worker.
+
+    Raises CannotGoOn.
+    """
+    catalog_of(settings)
+    async with AsyncExitStack() as stack:
+        await open_redis(settings, stack)
+        await open_history(settings, Metrics(), stack)
+
+
+def settle_memory() -> None:
+    """Run the garbage collector less often, and never over objects that live as long as the process.
+
+    Requests leave no reference cycles behind, so there is little to collect. Gain: 8 % more requests a second, and no
+    pauses for collections of the whole heap.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+async def _serve_until(
+    stop: asyncio.Event, server: Server, listener: socket.socket | None, beside: list[Coroutine[Any, Any, None]]
+) -> None:
+    """Serve until `stop` is set, in one task group with the coroutines `beside`: a crash of either ends both.
+
+    Uvicorn by itself would keep answering with old prices after a crash of the refresher.
+    """
+
+    async def stopping() -> None:
+        await stop.wait()
+        log.info("stopping")
+        server.should_exit = True
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in (*beside, stopping())]
+        if listener is not None:
+            await server.serve(sockets=[listener])
+        else:
+            await stop.wait()
+        for task in tasks:
+            task.cancel()
