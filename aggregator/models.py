@@ -149,6 +149,9 @@ class NoPrice(msgspec.Struct, gc=False, frozen=True):
     history_failing: str = ""
 
 
+Outcomes = dict[str, Price | NoPrice]  # of a refresh, by symbol
+
+
 class PriceBody(msgspec.Struct, frozen=True):
     """A price as the HTTP contract shows it."""
 

@@ -109,7 +109,7 @@ def tracing() -> Iterator[Trace]:
         yield trace
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # None is what ends it
+        threading.setprofile(None)
 
 
 @asynccontextmanager

@@ -16,9 +16,8 @@ from aggregator.errors import StoreError
 from aggregator.models import Asset
 from aggregator.observability.metrics import CONTENT_TYPE, Metrics
 from aggregator.ports import Lag, Store, Watch
-from aggregator.prices.freshness import Freshness
+from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.resilience.group_commit import GroupCommit
 
 T = TypeVar("T")

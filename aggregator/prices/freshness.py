@@ -2,15 +2,15 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, Price, Reason, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.durations import Durations
+from aggregator.ports import Exchange
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import VenueCoverage
 
 _ALLOWED_INTERVALS = 3
 _TOLD_PER_INTERVAL = 10  # how often at most the metrics are told: of 100,000 assets, finding out takes some 30 ms
@@ -35,6 +35,28 @@ class TierFreshness(msgspec.Struct, frozen=True):
         if self.p95_age > self.allowed_age:
             return f"p95 age is {self.p95_age:.1f} s, at most {self.allowed_age:g} s are allowed"
         return ""
+
+
+class VenueCoverage:
+    """How many exchanges trade each asset, and how many it takes; nothing, before it was counted or taken."""
+
+    def __init__(self) -> None:
+        self.need = 0
+        self.venues: Mapping[str, int] = {}
+        self.too_few: frozenset[str] = frozenset()  # the assets of which no price can be made
+        self.counts = 0  # how often it was counted or taken
+
+    def count(self, exchanges: Sequence[Exchange], assets: Iterable[Asset], need: int) -> None:
+        """Ask each exchange what it trades; those that do not tell count as trading it."""
+        trades = [exchange.trades for exchange in exchanges]
+        self.replace({one.symbol: sum(trade(one.symbol) is not False for trade in trades) for one in assets}, need)
+
+    def replace(self, venues: Mapping[str, int], need: int) -> None:
+        """Know this and nothing else."""
+        self.need = need
+        self.venues = venues
+        self.too_few = frozenset(symbol for symbol, count in venues.items() if count < need)
+        self.counts += 1
 
 
 class Freshness:

@@ -10,7 +10,6 @@ from statistics import median
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, NoPrice, Price, Reason, Source, Ticker
-from aggregator.prices.weights import counted_volumes
 
 # Wide enough for every sum of products of numbers within MAGNITUDE to be exact before the one rounding at the end:
 # a price, a volume and a cap of at most six decimal places reach from some 10^62 down to 10^-140.
@@ -18,6 +17,7 @@ _EXACT = Context(prec=250, rounding=ROUND_HALF_EVEN)
 _PRICE = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _SHARE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _WEIGHT = Decimal("0.000001")
+_ONE = Decimal(1)
 
 # No market has a price or a volume beyond these powers of ten; DynamoDB holds 38 digits.
 _MAGNITUDE = 30
@@ -159,6 +159,38 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], max_wei
         ),
         left_out=tuple(left_out),
     )
+
+
+def counted_volumes(volumes: Sequence[Decimal], most: Decimal) -> tuple[Sequence[Decimal], Decimal]:
+    """Return the volumes as they count, to one common scale, and their sum: what each has of it is its weight.
+
+    No weight is above `most` (a fraction), or above an equal share where that is more. A volume with a larger share
+    counts as exactly that share, and the others divide the rest by volume, so several may be capped. `volumes` is not
+    empty, and each is above zero. Exact if the caller's context is wide enough: there is no division.
+    """
+    if most * len(volumes) <= 1:
+        return [_ONE] * len(volumes), Decimal(len(volumes))
+    total = sum(volumes)
+    if max(volumes) <= most * total:
+        return volumes, Decimal(total)
+    rest, free = _uncapped(volumes, Decimal(total), most)
+    capped = most * rest
+    return [min(volume * free, capped) for volume in volumes], rest
+
+
+def _uncapped(volumes: Sequence[Decimal], total: Decimal, most: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the sum of the volumes below the cap, and the weight that is left for them.
+
+    From the largest on, each that would have more than `most` takes `most` and leaves the rest to the others, whose
+    shares grow by that. As `most` is above an equal share, at least one is left, and with it some weight.
+    """
+    rest, free = total, _ONE
+    for volume in sorted(volumes, reverse=True):
+        if volume * free <= most * rest:
+            break
+        rest -= volume
+        free -= most
+    return rest, free
 
 
 def _plain(number: Decimal) -> Decimal:

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
-from aggregator.models import NoPrice, Price
+from aggregator.models import NoPrice, Outcomes, Price
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Trigger
 from aggregator.prices.freshness import Freshness
-from aggregator.prices.warmup import Outcomes
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 
 

@@ -26,7 +26,6 @@ from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import policy_of
-from aggregator.stores.dated import DatedHistory
 
 
 async def open_api(
@@ -42,7 +41,8 @@ async def open_api(
     now = process.clock.now
     policy = policy_of(settings)
     bodies = PriceBodies(catalog, now, policy.vary)
-    lookup = Lookup(catalog, cache, DatedHistory(history, process.clock), refresh, metrics, accesses, now)
+    clock = process.clock
+    lookup = Lookup(catalog, cache, history, refresh, metrics, accesses, now, clock_repeats=lambda: clock.repeats)
     stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle = Throttle(refresh, settings.refresh_cooldown, settings.refresh_rate)
     stack.push_async_callback(throttle.close, STOP_SECONDS)

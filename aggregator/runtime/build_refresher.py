@@ -15,6 +15,7 @@ from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.ports import Exchange, History, JobQueue, LocalCache
 from aggregator.prices.publisher import Publisher
+from aggregator.prices.refresh_loop import RefreshLoop
 from aggregator.prices.refresher import Policy, Refresher, most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
@@ -42,7 +43,12 @@ async def exchanges_of(process: Process, cache: LocalCache) -> Sequence[Exchange
     await process.keep_running(opened.listings)
     for feed in opened.feeds:
         await process.keep_running(feed)
-    return [JudgedExchange(one, process.rejections) for one in opened.all]
+    return opened.all
+
+
+def judged(process: Process, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+    """Return the exchanges as /ready and the status board show them: each with the reason why its tickers are rejected."""
+    return [JudgedExchange(one, process.rejections) for one in exchanges]
 
 
 async def open_refresher(
@@ -60,14 +66,11 @@ async def open_refresher(
     await process.keep_running(history)
     process.stack.push_async_callback(history.drain, _DRAIN_SECONDS)
     policy = _policy(process.settings)
-    work = _work(process, redis, most_in_job(exchanges, policy.lane), seconds_together(exchanges))
+    work = _work(process, redis, most_in_job(exchanges, policy.concurrency), seconds_together(exchanges))
     refresher = Refresher(
         process.catalog,
         exchanges,
-        work,
-        cache,
         Publisher(cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
-        process.freshness,
         process.metrics,
         policy,
         process.clock,
@@ -75,12 +78,13 @@ async def open_refresher(
         rejections=process.rejections,
     )
     process.stack.push_async_callback(refresher.close, STOP_SECONDS)
-    process.beside.append(_refresh(refresher, process))
+    loop = RefreshLoop(process.catalog, work, cache, refresher, process.freshness, process.metrics, process.clock.now)
+    process.beside.append(_refresh(loop, process))
     if redis is not None:
         requests = RefreshRequests(
             redis, process.catalog, refresher, process.name, process.longest_refresh, process.tracer
         )
-        teller = StatusReporter(StatusBoard(redis), process.name, exchanges)
+        teller = StatusReporter(StatusBoard(redis), process.name, judged(process, exchanges))
         process.beside += [requests.run(), teller.run(), CoverageReporter(redis, process.coverage).run()]
     return refresher
 
@@ -107,9 +111,9 @@ def _work(process: Process, redis: RedisClient | None, most: int, together: floa
     return SharedJobQueue(redis, process.catalog, most, process.metrics, process.name, abandoned, together)
 
 
-async def _refresh(refresher: Refresher, process: Process) -> None:
-    with filling(process.catalog) as on_fill:
-        await refresher.run(on_fill)
+async def _refresh(loop: RefreshLoop, process: Process) -> None:
+    with filling(process.catalog) as on_warm_up:
+        await loop.run(on_warm_up)
 
 
 def _policy(settings: Settings) -> Policy:
@@ -118,5 +122,5 @@ def _policy(settings: Settings) -> Policy:
         min_sources=settings.min_sources,
         max_weight=settings.max_weight,
         grace=settings.grace,
-        lane=settings.exchange_concurrency // _LANES,
+        concurrency=settings.exchange_concurrency // _LANES,
     )

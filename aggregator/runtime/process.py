@@ -11,10 +11,9 @@ from aggregator.clock import SteadyClock
 from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
-from aggregator.prices.freshness import Freshness
+from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.rejections import Rejections, window_seconds
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.settings import Settings
 
 _LONGEST_REFRESH = 2.0  # seconds a refresh may take beyond the exchanges' timeout: waiting for a slot, and the stores

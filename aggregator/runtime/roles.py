@@ -28,7 +28,7 @@ from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.build_api import open_api
-from aggregator.runtime.build_refresher import exchanges_of, open_refresher, recall
+from aggregator.runtime.build_refresher import exchanges_of, judged, open_refresher, recall
 from aggregator.runtime.loop_lag import ClockLog, LoopLag, TimeTold
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import (
@@ -139,7 +139,7 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
     else:
         sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
         refresh = await open_refresher(process, redis, exchanges, cache, history, sinks)
-        watch = LocalStatus(exchanges)
+        watch = LocalStatus(judged(process, exchanges))
     if feed is not None:
         await process.keep_running(feed)
         if settings.role == "api":

@@ -8,9 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.models import LeftOut, Price, Reason, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.freshness import Freshness, TierFreshness
+from aggregator.prices.freshness import Freshness, TierFreshness, VenueCoverage
 from aggregator.prices.tiers import Catalog, assign
-from aggregator.prices.venue_coverage import VenueCoverage
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.scripted import ScriptedExchange
 

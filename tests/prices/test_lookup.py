@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.server.server import STOP_SECONDS
+from aggregator.clock import SteadyClock
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.observability.metrics import FOUND_IN, Metrics
 from aggregator.ports import Trigger
@@ -14,6 +15,8 @@ from aggregator.prices.lookup import HISTORY_SECONDS, RETRY_AFTER, Lookup
 from aggregator.prices.ranking import AccessCounts
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.scripted import Store
+
+HOUR = 3600
 
 
 class Refresher:
@@ -34,7 +37,7 @@ class Refresher:
 class Parts:
     """A read path and everything behind it, at a time that goes when told."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock | None = None) -> None:
         self.now = NOW
         self.cache, self.history, self.refresher = Store(), Store(), Refresher()
         self.metrics = Metrics(CollectorRegistry())
@@ -48,6 +51,7 @@ class Parts:
             lambda: self.now,
             lambda: self.now,
             history_seconds=0.05,
+            clock_repeats=lambda: clock is not None and clock.repeats,
         )
 
     def value(self, name: str, **labels: str) -> float:
@@ -104,6 +108,22 @@ async def test_a_history_that_hangs_is_passed_over(parts: Parts) -> None:
         parts.refresher.gives = NoPrice("ethusdt")
         assert await parts.lookup.get(ETH) == NoPrice("ethusdt")
     assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 3
+
+
+async def test_history_is_not_read_while_the_clock_repeats_an_hour() -> None:
+    """After the clock was set back by an hour, a price of the first pass looks as young as one of the second."""
+    now = NOW
+    clock = SteadyClock(lambda: now, lambda: NOW)
+    parts = Parts(clock)
+    await parts.history.write([price(timestamp=NOW)])
+    assert await parts.lookup.get_many([BTC]) == {"btcusdt": price(timestamp=NOW)}
+    now = NOW - HOUR
+    clock.witness([now])
+    parts = Parts(clock)
+    await parts.history.write([price(timestamp=NOW)])
+    assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+    assert await parts.lookup.get_many([BTC]) == {}
+    assert (parts.history.reads, parts.refresher.asked) == (0, ["btcusdt"])
 
 
 async def test_a_search_that_began_before_a_newer_price_does_not_answer_the_older_one(parts: Parts) -> None:

@@ -1,7 +1,7 @@
 """At how many exchanges an asset is traded."""
 
 from aggregator.models import Asset, Tier
-from aggregator.prices.venue_coverage import VenueCoverage
+from aggregator.prices.freshness import VenueCoverage
 from tests.parts.scripted import ScriptedExchange
 
 ASSETS = [Asset(symbol, "", "", Tier.HOT, rank) for rank, symbol in enumerate(("btcusdt", "ethusdt", "newcoin"), 1)]

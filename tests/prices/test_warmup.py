@@ -47,10 +47,10 @@ class Scene:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self.turns = Turns()
-        self.filling = WarmUp(self.turns, Tier.HOT, 3, 4.0, time.monotonic)
+        self.warm_up = WarmUp(self.turns, Tier.HOT, 3, 4.0, time.monotonic)
         self.told = 0
         self.group = group
-        self.first = group.create_task(self.filling.first(SYMBOLS, self._count))
+        self.first = group.create_task(self.warm_up.run(SYMBOLS, self._count))
 
     def _count(self, _tier: Tier, assets: int) -> None:
         self.told += assets
@@ -59,11 +59,11 @@ class Scene:
         """Take what is next."""
         await asyncio.sleep(0)  # a turn that has come is known a moment later
         await asyncio.sleep(0)
-        return await self.filling.next_job(self.group)
+        return await self.warm_up.next_job(self.group)
 
     def priced(self, symbols: list[str]) -> None:
         """Say that each of them has its price."""
-        self.filling.record(symbols, {symbol: price(symbol) for symbol in symbols})
+        self.warm_up.record(symbols, {symbol: price(symbol) for symbol in symbols})
 
     async def fill(self) -> list[list[str]]:
         """Take and price until all is filled; return the pieces."""
@@ -131,7 +131,7 @@ async def test_what_had_no_price_has_its_turn() -> None:
     """However long ago that was due."""
     async with filling() as scene:
         _, symbols = await scene.take()
-        scene.filling.record(symbols, {"s9": price("s9"), "s8": AWAY, "s7": NOWHERE})
+        scene.warm_up.record(symbols, {"s9": price("s9"), "s8": AWAY, "s7": NOWHERE})
         scene.turns.come("s9", "s8", "s7", ago=60.0)
         assert (await scene.take())[1] == ["s8", "s7"]
 
@@ -141,9 +141,9 @@ async def test_what_might_have_a_price_is_asked_for_again() -> None:
     async with filling() as scene:
         for outcomes in ({"s9": AWAY, "s8": NOWHERE}, {}, {}, {}):
             _, symbols = await scene.take()
-            scene.filling.record(symbols, outcomes)
+            scene.warm_up.record(symbols, outcomes)
         await scene.first
-        again = scene.group.create_task(scene.filling.again())
+        again = scene.group.create_task(scene.warm_up.retry())
         assert await scene.take() == (None, ["s9"])
         scene.priced(["s9"])
         await again
@@ -163,5 +163,5 @@ async def test_nothing_to_fill_is_filled() -> None:
     """As after a restart, when the cache has all."""
     async with filling() as scene:
         other = WarmUp(scene.turns, Tier.HOT, 3, 4.0, time.monotonic)
-        await other.first([], lambda _tier, _assets: None)
-        await other.again()
+        await other.run([], lambda _tier, _assets: None)
+        await other.retry()

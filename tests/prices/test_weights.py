@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.prices.weights import counted_volumes
+from aggregator.prices.pricing import counted_volumes
 
 EXACT = Context(prec=250)
 volumes = st.lists(
