@@ -47,7 +47,7 @@ async def exchanges_of(process: Process, cache: LocalCache) -> Sequence[Exchange
 
 
 def judged(process: Process, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
-    """Return the exchanges as /ready and the status board show them: each with the reason why its tickers are rejected."""
+    """Return the exchanges as /ready and the status board show them: with the reason why tickers are rejected."""
     return [JudgedExchange(one, process.rejections) for one in exchanges]
 
 

@@ -23,7 +23,7 @@ from aggregator.cluster.status_board import StatusBoard
 from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import LocalCache, Refresh, Watch
+from aggregator.ports import LocalCache, Refresh, ExchangeStatus
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit, Sinks
@@ -132,7 +132,7 @@ async def _open(process: Process, attempt: Attempt) -> ASGIApp:
         assert redis is not None  # noqa: S101  # the settings see to it
         assert feed is not None  # noqa: S101  # likewise
         refresh: Refresh = RemoteRefresh(redis, feed, process.longest_refresh, process.tracer)
-        watch: Watch = StatusBoard(redis)
+        watch: ExchangeStatus = StatusBoard(redis)
         coverage = CoverageListener(redis, process.coverage)
         await process.keep_running(coverage)
         process.hub.listen(TimeTold(process.clock))
