@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 
 STEP = 1.0  # seconds; NTP slews the clock by less than this between two readings
-TOLD_SECONDS = 600.0  # for which a confirmed step is reported
+REPORT_SECONDS = 600.0  # for which a confirmed step is reported
 _NEAR = 60.0  # seconds; an outside time further than this from both clocks is evidence for neither
 
 
@@ -28,9 +28,9 @@ class SteadyClock:
         self._wall = wall
         self._monotonic = monotonic
         self._ahead = wall() - monotonic()  # unix seconds minus monotonic seconds
-        self._refuted: float | None = None  # the step that outside times contradict
-        self._followed: list[tuple[float, float]] = []  # (monotonic time, seconds) of recent confirmed steps
-        self._reached = -math.inf  # the latest `now` before a confirmed step back
+        self._contradicted: float | None = None  # the step that outside times contradict
+        self._confirmed: list[tuple[float, float]] = []  # (monotonic time, seconds) of recent confirmed steps
+        self._latest_before_step = -math.inf  # the latest `now` before a confirmed step back
 
     def now(self) -> float:
         """Return unix seconds."""
@@ -38,9 +38,9 @@ class SteadyClock:
         step = wall - before
         if abs(step) <= STEP:
             self._ahead += step  # slewed by NTP
-            self._refuted = None
+            self._contradicted = None
             return wall
-        return before if self._is_refuted(step) else max(before, wall)
+        return before if self._is_contradicted(step) else max(before, wall)
 
     @property
     def is_off(self) -> bool:
@@ -54,7 +54,7 @@ class SteadyClock:
 
         Meanwhile a price of the first pass looks as young as one of the second.
         """
-        return self.now() <= self._reached
+        return self.now() <= self._latest_before_step
 
     def witness(self, times: Iterable[float]) -> None:
         """Decide by current outside times (unix seconds) which clock is right; the majority of them counts."""
@@ -66,9 +66,9 @@ class SteadyClock:
         near = [(to_before, to_wall) for to_before, to_wall in distances if min(to_before, to_wall) <= _NEAR]
         balance = sum((to_wall < to_before) - (to_before < to_wall) for to_before, to_wall in near)
         if balance > 0:
-            self._follow(step)
+            self._confirm(step)
         elif balance < 0:
-            self._refuted = step
+            self._contradicted = step
 
     @property
     def trouble(self) -> str:
@@ -76,14 +76,12 @@ class SteadyClock:
         before, wall = self._readings()
         step = wall - before
         if abs(step) > STEP:
-            told = f"this machine's clock has stepped by {step:+.0f} s"
-            if self._is_refuted(step):
-                return (
-                    f"{told}; the exchanges' times disagree, so prices keep the time from before: set the clock right"
-                )
-            return f"{told}; until the exchanges' times tell whether it is right, prices count as old"
-        since = self._monotonic() - TOLD_SECONDS
-        followed = sum(seconds for at, seconds in self._followed if at > since)
+            stepped = f"this machine's clock has stepped by {step:+.0f} s"
+            if self._is_contradicted(step):
+                return f"{stepped}; the exchanges' times disagree, so prices keep the time from before: set the clock right"
+            return f"{stepped}; until the exchanges' times tell whether it is right, prices count as old"
+        since = self._monotonic() - REPORT_SECONDS
+        followed = sum(seconds for at, seconds in self._confirmed if at > since)
         if abs(followed) > STEP:
             return (
                 f"this machine's clock has stepped by {followed:+.0f} s, as the exchanges' have: times before it differ"
@@ -94,13 +92,13 @@ class SteadyClock:
         """Return unix seconds by the clock before any step, and by the wall clock."""
         return self._monotonic() + self._ahead, self._wall()
 
-    def _is_refuted(self, step: float) -> bool:
-        return self._refuted is not None and abs(step - self._refuted) <= STEP
+    def _is_contradicted(self, step: float) -> bool:
+        return self._contradicted is not None and abs(step - self._contradicted) <= STEP
 
-    def _follow(self, step: float) -> None:
+    def _confirm(self, step: float) -> None:
         now = self._monotonic()
-        self._followed = [one for one in self._followed if one[0] > now - TOLD_SECONDS] + [(now, step)]
+        self._confirmed = [one for one in self._confirmed if one[0] > now - REPORT_SECONDS] + [(now, step)]
         if step < 0:
-            self._reached = max(self._reached, now + self._ahead)
+            self._latest_before_step = max(self._latest_before_step, now + self._ahead)
         self._ahead += step
-        self._refuted = None
+        self._contradicted = None

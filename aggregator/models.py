@@ -78,7 +78,7 @@ class Conversion(msgspec.Struct, gc=False, frozen=True):
 
 
 class Ticker(msgspec.Struct, gc=False, frozen=True):
-    """One exchange's price and 24-hour volume of a pair: price in quote units, volume in base units, time by `clock`."""
+    """The price (quote units) and 24-hour volume (base units) of a pair at one exchange; its time is by `clock`."""
 
     exchange: str
     symbol: str

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.clock import STEP, TOLD_SECONDS, SteadyClock
+from aggregator.clock import REPORT_SECONDS, STEP, SteadyClock
 from aggregator.runtime.loop_lag import TimeTold
 from tests.parts.examples import price
 
@@ -68,7 +68,7 @@ def test_times_from_outside_speak_for_the_step(machine: Machine, step: float) ->
     assert machine.clock.now() == machine.wall
     assert not machine.clock.is_off
     assert f"stepped by {step:+.0f} s" in machine.clock.trouble
-    machine.go(TOLD_SECONDS + 1)
+    machine.go(REPORT_SECONDS + 1)
     assert machine.clock.trouble == ""
 
 

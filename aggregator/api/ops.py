@@ -15,7 +15,7 @@ from aggregator.clock import SteadyClock
 from aggregator.errors import StoreError
 from aggregator.models import Asset
 from aggregator.observability.metrics import CONTENT_TYPE, Metrics
-from aggregator.ports import Lag, Store, ExchangeStatus
+from aggregator.ports import ExchangeStatus, Lag, Store
 from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit

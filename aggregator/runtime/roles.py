@@ -23,7 +23,7 @@ from aggregator.cluster.status_board import StatusBoard
 from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import LocalCache, Refresh, ExchangeStatus
+from aggregator.ports import ExchangeStatus, LocalCache, Refresh
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit, Sinks
