@@ -78,14 +78,12 @@ class SteadyClock:
         if abs(step) > STEP:
             stepped = f"this machine's clock has stepped by {step:+.0f} s"
             if self._is_contradicted(step):
-                return f"{stepped}; the exchanges' times disagree, so prices keep the time from before: set the clock right"
-            return f"{stepped}; until the exchanges' times tell whether it is right, prices count as old"
+                return f"{stepped}; the exchanges' times disagree, so prices use the time before: set the clock right"
+            return f"{stepped}; until the exchanges' times confirm or contradict it, prices count as old"
         since = self._monotonic() - REPORT_SECONDS
-        followed = sum(seconds for at, seconds in self._confirmed if at > since)
-        if abs(followed) > STEP:
-            return (
-                f"this machine's clock has stepped by {followed:+.0f} s, as the exchanges' have: times before it differ"
-            )
+        confirmed = sum(seconds for at, seconds in self._confirmed if at > since)
+        if abs(confirmed) > STEP:
+            return f"this machine's clock has stepped by {confirmed:+.0f} s, as the exchanges' times confirm"
         return ""
 
     def _readings(self) -> tuple[float, float]:

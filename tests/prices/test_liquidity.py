@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.prices.liquidity import Listed, rank, worths
+from aggregator.prices.liquidity import Listed, dollar_values, rank
 
 ASSETS = ["usd", "usdt", "usdc", "eur", "btc", "eth", "shib"]
 
@@ -49,13 +49,13 @@ def test_without_a_dollar_a_stablecoin_is_taken_for_one() -> None:
     """Binance alone quotes nothing in dollars; the order is the same."""
     market = [listed("a", "btc/usdt", 1, 80_000), listed("a", "eth/btc", 1, 0.04), listed("a", "eth/usdc", 2, 3_200)]
     assert symbols(market) == ["btcusdt", "ethusdc", "ethbtc"]
-    assert worths(market)["usdt"] == 1
+    assert dollar_values(market)["usdt"] == 1
 
 
 def test_a_stablecoin_is_worth_what_it_trades_at() -> None:
     """One that has lost its peg is no dollar."""
     market = [listed("a", "usdt/usd", 5, "0.5"), listed("a", "btc/usdt", 1, 160_000), listed("a", "btc/usd", 1, 80_000)]
-    assert worths(market)["usdt"] == Decimal("0.5")
+    assert dollar_values(market)["usdt"] == Decimal("0.5")
     assert {one.symbol: one.turnover for one in rank(market, 1)}["btcusdt"] == 80_000
 
 
