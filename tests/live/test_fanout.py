@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
-from aggregator.live.subscriber import _MOST_WAITING, EVERYTHING, Batch, Event, Subscriber, Subscription
+from aggregator.live.subscriber import _MAX_QUEUE, EVERYTHING, Batch, Event, Subscriber, Subscription
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
@@ -103,7 +103,7 @@ async def test_an_older_price_never_comes_after_a_newer_one() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.lists(st.sampled_from(ASSETS), min_size=1, max_size=5), st.integers(0, _MOST_WAITING), st.booleans()
+            st.lists(st.sampled_from(ASSETS), min_size=1, max_size=5), st.integers(0, _MAX_QUEUE), st.booleans()
         ),
         max_size=6,
     )
@@ -120,10 +120,10 @@ def test_who_falls_behind_gets_the_newest_of_each(bursts: list[tuple[list[str], 
             for assets, times, reads in [*bursts, (["btcusdt"], 1, True)]:
                 for _ in range(times):
                     published += told(live.tell(*assets))
-                    assert len(reader.waiting) <= _MOST_WAITING
+                    assert len(reader.waiting) <= _MAX_QUEUE
                 if reads:
                     new, fresh = got(reader.drain()), published[since:]
-                    assert new == fresh or len(fresh) > _MOST_WAITING
+                    assert new == fresh or len(fresh) > _MAX_QUEUE
                     assert dict(new) == dict(fresh)
                     assert new == sorted(new, key=lambda one: one[1])
                     skipped += len(fresh) - len(new)
@@ -167,9 +167,9 @@ async def test_an_id_that_is_none_of_ours(last_id: str) -> None:
 
 async def test_going_on_behind_an_event() -> None:
     """More than may wait, all of it, and only what is wanted; then what is new."""
-    live = Live(kept=2 * _MOST_WAITING)
+    live = Live(kept=2 * _MAX_QUEUE)
     first = live.fanout.last_id
-    prices = live.tell(*ASSETS * _MOST_WAITING)
+    prices = live.tell(*ASSETS * _MAX_QUEUE)
     with live.fanout.reading("sse") as reader:
         assert live.fanout.resume(reader, HOT, first)
         prices += live.tell("btcusdt")
