@@ -15,7 +15,7 @@ from tests.parts.refreshing import Parts, until
 
 
 class Backlog(LocalJobQueue):
-    """Jobs that have been due for so many seconds, and no others."""
+    """A queue with jobs that have been due for the given seconds, and no others."""
 
     def __init__(self, *waited: float) -> None:
         super().__init__(CATALOG, 1)
@@ -23,27 +23,27 @@ class Backlog(LocalJobQueue):
         self.all_done = asyncio.Event()
 
     async def next_job(self, tier: Tier) -> Job:
-        """Return the next of them."""
+        """Return the next job."""
         if not self._left or tier is not Tier.HOT:
             await asyncio.Event().wait()
         return self._left.pop(0)
 
-    def pop_missed(self, tier: Tier) -> int:  # noqa: ARG002  # Work's signature
-        """Return none."""
+    def pop_missed(self, tier: Tier) -> int:  # noqa: ARG002  # JobQueue's signature
+        """Report no missed job."""
         return 0
 
-    async def done(self, job: Job) -> None:  # noqa: ARG002  # Work's signature
-        """Note when it was the last."""
+    async def done(self, job: Job) -> None:  # noqa: ARG002  # JobQueue's signature
+        """Set `all_done` after the last job."""
         if not self._left:
             self.all_done.set()
 
 
-async def test_start_fills_hot_then_medium_then_cold() -> None:
-    """In this order, with bounded concurrency, and every asset is reported once."""
+async def test_the_warm_up_goes_from_hot_to_cold() -> None:
+    """Tiers warm up in order, within the concurrency limit, and every asset is reported once."""
     catalog = assign([(f"s{number}", "", "") for number in range(100)], 5, 15, CADENCE)
-    parts, filled = Parts(catalog, concurrency=4), Counter[Tier]()
-    running = asyncio.create_task(parts.loop.run(lambda tier, assets: filled.update({tier: assets})))
-    await until(lambda: filled.total() == 100)
+    parts, done = Parts(catalog, concurrency=4), Counter[Tier]()
+    running = asyncio.create_task(parts.loop.run(lambda tier, assets: done.update({tier: assets})))
+    await until(lambda: done.total() == 100)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await parts.refresher.close(1)
@@ -53,15 +53,15 @@ async def test_start_fills_hot_then_medium_then_cold() -> None:
     medium = [symbol for symbol in first_asked if symbol not in cold]
     assert set(medium) == {f"s{number}" for number in range(20)}
     assert first_asked.index("s20") > first_asked.index("s19") - 4
-    # four of the tier being filled, and as many of a tier already on its schedule
+    # four of the tier that warms up, and as many of each tier that is on its schedule
     assert parts.exchanges[0].most_under_way <= 4 * 3
-    assert filled == {Tier.HOT: 5, Tier.MEDIUM: 15, Tier.COLD: 80}
+    assert done == {Tier.HOT: 5, Tier.MEDIUM: 15, Tier.COLD: 80}
     assert len({price.asset for price in parts.cache.written}) == 100
 
 
 @pytest.mark.parametrize(("waited", "asked"), [((60, 50), 1), ((60, -1), 2), ((60,), 1), ((60, -1, 60), 3)])
-async def test_what_was_due_before_the_fill_is_done_by_it(waited: tuple[float, ...], asked: int) -> None:
-    """Others' jobs of that time would ask for everything once more; the next turn of the same asset is its own."""
+async def test_a_job_due_before_the_warm_up_is_done_by_it(waited: tuple[float, ...], asked: int) -> None:
+    """A job due before the warm-up asks no exchange again; a job that falls due later does."""
     queue = Backlog(*waited)
     parts = Parts(queue=queue)
     running = asyncio.create_task(parts.loop.run(lambda _tier, _assets: None))
@@ -73,8 +73,8 @@ async def test_what_was_due_before_the_fill_is_done_by_it(waited: tuple[float, .
     assert parts.exchanges[0].asked.count(BTC.symbol) == asked
 
 
-async def test_every_asset_comes_round_and_round() -> None:
-    """By schedule, as auto refreshes, evenly, none of them missed."""
+async def test_every_asset_is_refreshed_by_schedule() -> None:
+    """Assets are refreshed evenly, counted as auto refreshes, and none is missed."""
     cadence = {tier: Cadence(0.2) for tier in Tier}
     catalog = assign([(f"s{number}", "", "") for number in range(10)], 10, 0, cadence)
     parts = Parts(catalog)
@@ -90,19 +90,19 @@ async def test_every_asset_comes_round_and_round() -> None:
 
 
 async def test_a_hanging_tier_neither_overlaps_itself_nor_delays_a_hotter_one() -> None:
-    """The cold assets hang; the hot one goes on, each cold one is asked once, and the missed turns are counted."""
+    """While cold assets hang, the hot one goes on; no cold one is asked for twice, and misses are counted."""
     cadence = {tier: Cadence(0.1) for tier in Tier}
     catalog = assign([(f"s{number}", "", "") for number in range(5)], 1, 0, cadence)
     parts = Parts(catalog, concurrency=2)
-    filled = Counter[Tier]()
-    running = asyncio.create_task(parts.loop.run(lambda tier, assets: filled.update({tier: assets})))
-    await until(lambda: filled.total() == 5)
+    done = Counter[Tier]()
+    running = asyncio.create_task(parts.loop.run(lambda tier, assets: done.update({tier: assets})))
+    await until(lambda: done.total() == 5)
     for exchange in parts.exchanges:
         exchange.asked.clear()
         exchange.hang_but_for("s0")
     await until(lambda: parts.exchanges[0].asked.count("s0") >= 10)
     cold_asked = [symbol for symbol in parts.exchanges[0].asked if symbol != "s0"]
-    assert len(cold_asked) == len(set(cold_asked)) <= 2  # the lane's two places, each held by one that hangs
+    assert len(cold_asked) == len(set(cold_asked)) <= 2  # the tier's two slots, each held by a call that hangs
     for exchange in parts.exchanges:
         exchange.let_go.set()
     await until(lambda: parts.value("price_refresh_missed_total", tier="cold") > 0)
@@ -112,7 +112,7 @@ async def test_a_hanging_tier_neither_overlaps_itself_nor_delays_a_hotter_one() 
 
 
 async def test_what_is_due_together_is_asked_for_in_one_call() -> None:
-    """A hundred assets in ten seconds: ten in a call to each exchange, once all of them are filled at once."""
+    """After the warm-up, a hundred assets per ten seconds are asked for in calls of ten."""
     cadence = {tier: Cadence(10) for tier in Tier}
     catalog = assign([(f"s{number}", "", "") for number in range(100)], 100, 0, cadence)
     parts = Parts(catalog, batch=1000)
@@ -127,7 +127,7 @@ async def test_what_is_due_together_is_asked_for_in_one_call() -> None:
 
 
 async def test_one_asset_that_only_the_hanging_exchange_lists_holds_up_no_other() -> None:
-    """The others of the batch are stored after the grace; it has its price when that exchange answers after all."""
+    """The other assets are stored after the grace; this one has its price once the exchange answers."""
     catalog = assign([(f"s{number}", "", "") for number in range(3)], 3, 0, CADENCE)
     parts = Parts(catalog, batch=1000)
     for exchange in parts.exchanges[:2]:
@@ -146,7 +146,7 @@ async def test_one_asset_that_only_the_hanging_exchange_lists_holds_up_no_other(
 
 
 async def test_a_crash_in_a_refresh_ends_the_run() -> None:
-    """What nobody planned is not logged away."""
+    """An unexpected exception ends the loop."""
     parts = Parts()
 
     def crash(_: object) -> None:

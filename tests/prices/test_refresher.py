@@ -14,14 +14,14 @@ from tests.parts.scripted import ScriptedExchange
 
 @pytest.fixture
 async def parts() -> AsyncIterator[Parts]:
-    """Return a refresher with three sound exchanges."""
+    """Return a refresher with three working exchanges."""
     parts = Parts()
     yield parts
     await parts.refresher.close(0.1)
 
 
 async def test_a_price_goes_to_every_sink(parts: Parts) -> None:
-    """Three tickers, one price, in cache and history, counted by tier and trigger."""
+    """Three tickers make one price, written to cache and history, counted by tier and trigger."""
     price = await parts.refresher.refresh(BTC, "manual")
     assert isinstance(price, Price)
     assert price.price == 101
@@ -29,15 +29,15 @@ async def test_a_price_goes_to_every_sink(parts: Parts) -> None:
     assert parts.value("price_refresh_total", tier="hot", trigger_type="manual") == 1
 
 
-async def test_callers_at_once_share_one_fetch(parts: Parts) -> None:
-    """Defect 7 of the system before: a hundred callers, one call to each exchange."""
+async def test_concurrent_callers_share_one_fetch(parts: Parts) -> None:
+    """A hundred concurrent callers cause one call to each exchange."""
     prices = await asyncio.gather(*(parts.refresher.refresh(BTC, "manual") for _ in range(100)))
     assert len(set(map(id, prices))) == 1
     assert [exchange.asked for exchange in parts.exchanges] == [["btcusdt"]] * 3
 
 
 async def test_a_hanging_exchange_costs_no_more_than_the_grace(parts: Parts) -> None:
-    """The others' price comes without it, which is told; its call goes on, so that its own timeout can be counted."""
+    """The price comes without the exchange, as LATE; its call goes on, so that its own timeout is counted."""
     parts.exchanges[2].hang()
     price = await parts.refresher.refresh(BTC, "manual")
     assert isinstance(price, Price)
@@ -49,8 +49,8 @@ async def test_a_hanging_exchange_costs_no_more_than_the_grace(parts: Parts) -> 
     await until(lambda: parts.exchanges[2].under_way == 0)
 
 
-async def test_refusals_alone_are_no_reason_to_hurry(parts: Parts) -> None:
-    """Two that are down answer at once; the third, slower than the grace, is still waited for."""
+async def test_failures_alone_start_no_grace(parts: Parts) -> None:
+    """Two exchanges fail at once; the third is still waited for, although it is slower than the grace."""
     for exchange in parts.exchanges[:2]:
         exchange.refuse(Reason.UNREACHABLE)
     parts.exchanges[2].hang()
@@ -61,7 +61,7 @@ async def test_refusals_alone_are_no_reason_to_hurry(parts: Parts) -> None:
 
 
 async def test_min_sources_keeps_waiting_for_the_second() -> None:
-    """One ticker and one refusal are a majority but no price yet."""
+    """One ticker and one failure are a majority, but too few for a price."""
     parts = Parts(min_sources=2)
     parts.exchanges[0].refuse(Reason.UNREACHABLE)
     parts.exchanges[2].hang()
@@ -72,8 +72,8 @@ async def test_min_sources_keeps_waiting_for_the_second() -> None:
     await parts.refresher.close(0.1)
 
 
-async def test_no_price_is_written_when_nobody_has_one(parts: Parts) -> None:
-    """Defect 1 of the system before: nothing is stored, no zero, no null; it counts as an error of the tier."""
+async def test_without_tickers_no_price_is_written(parts: Parts) -> None:
+    """Without a ticker nothing is stored, no zero and no null; an error of the tier is counted."""
     for exchange in parts.exchanges:
         exchange.refuse(Reason.TIMEOUT)
     outcome = await parts.refresher.refresh(BTC, "force")
@@ -84,8 +84,8 @@ async def test_no_price_is_written_when_nobody_has_one(parts: Parts) -> None:
     assert parts.value("price_tickers_rejected_total", exchange="exchange1", reason="timeout") == 1
 
 
-async def test_a_caller_who_goes_away_does_not_stop_the_refresh(parts: Parts) -> None:
-    """Its price is stored all the same."""
+async def test_a_cancelled_caller_does_not_stop_the_refresh(parts: Parts) -> None:
+    """The refresh of a cancelled caller is stored."""
     parts.exchanges[2].hang()
     caller = asyncio.create_task(parts.refresher.refresh(BTC, "manual"))
     await until(lambda: parts.exchanges[2].under_way == 1)
@@ -95,16 +95,16 @@ async def test_a_caller_who_goes_away_does_not_stop_the_refresh(parts: Parts) ->
 
 
 @pytest.mark.parametrize(
-    ("batches", "lane", "most"),
+    ("batches", "concurrency", "most"),
     [([1000, 500, 200], 32, 100), ([1000, 20, 50], 32, 20), ([1000, 1], 32, 16), ([1], 2, 2)],
 )
-def test_a_job_is_as_large_as_the_exchanges_allow(batches: list[int], lane: int, most: int) -> None:
-    """What all take in one call; a few where one of them takes one at a time."""
-    assert most_in_job([ScriptedExchange("x", batch=batch) for batch in batches], lane) == most
+def test_a_job_is_as_large_as_the_exchanges_allow(batches: list[int], concurrency: int, most: int) -> None:
+    """A job is one call to each exchange, or a few calls where an exchange takes one symbol."""
+    assert most_in_job([ScriptedExchange("x", batch=batch) for batch in batches], concurrency) == most
 
 
 async def test_closing_lets_what_is_under_way_finish(parts: Parts) -> None:
-    """The refresh begun before is stored before close returns; a call nobody waits for is dropped."""
+    """`close` waits until a refresh in progress is stored; a late call is cancelled."""
     parts.exchanges[2].hang()
     begun = asyncio.create_task(parts.refresher.refresh(BTC, "manual"))
     await until(lambda: parts.exchanges[2].under_way == 1)

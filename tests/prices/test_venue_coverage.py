@@ -1,4 +1,4 @@
-"""At how many exchanges an asset is traded."""
+"""How many exchanges trade an asset."""
 
 from aggregator.models import Asset, Tier
 from aggregator.prices.freshness import VenueCoverage
@@ -8,14 +8,14 @@ ASSETS = [Asset(symbol, "", "", Tier.HOT, rank) for rank, symbol in enumerate(("
 
 
 def lists(*symbols: str) -> ScriptedExchange:
-    """Return an exchange that trades these."""
+    """Return an exchange whose listing has these symbols."""
     exchange = ScriptedExchange("x")
     exchange.listing = set(symbols)
     return exchange
 
 
 def test_who_does_not_tell_counts_as_trading_it() -> None:
-    """So that an exchange without a listing, or one that could not be read, takes no asset away."""
+    """An exchange without a listing, or with one that could not be read, excludes no asset."""
     coverage = VenueCoverage()
     assert (coverage.venues, coverage.too_few) == ({}, frozenset())
     coverage.count([ScriptedExchange("silent"), lists("btcusdt"), lists("btcusdt", "ethusdt")], ASSETS, 2)
