@@ -43,7 +43,7 @@ def test_a_clock_that_does_not_step_is_the_wall_clock(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
-def test_times_from_outside_speak_against_the_step(machine: Machine, step: float) -> None:
+def test_outside_times_contradict_the_step(machine: Machine, step: float) -> None:
     """A contradicted step is not followed and is reported, until the wall clock is right again."""
     right = machine.wall
     machine.go(0, step)
@@ -61,7 +61,7 @@ def test_times_from_outside_speak_against_the_step(machine: Machine, step: float
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
-def test_times_from_outside_speak_for_the_step(machine: Machine, step: float) -> None:
+def test_outside_times_confirm_the_step(machine: Machine, step: float) -> None:
     """A confirmed step is followed, and reported for ten minutes."""
     machine.go(0, step)
     machine.clock.witness([machine.wall - 1, machine.wall, machine.wall - HOUR / 2])
@@ -91,7 +91,7 @@ def test_the_majority_is_believed(machine: Machine) -> None:
     assert machine.clock.now() == pytest.approx(right + 1)
 
 
-def test_times_that_say_nothing(machine: Machine) -> None:
+def test_times_that_decide_nothing(machine: Machine) -> None:
     """No times, NaN, or times far from both clocks decide nothing."""
     machine.go(1, HOUR)
     machine.clock.witness([])
@@ -111,7 +111,7 @@ def test_another_step_is_looked_at_anew(machine: Machine) -> None:
     assert not machine.clock.is_off
 
 
-def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
+def test_a_period_that_is_repeated(machine: Machine) -> None:
     """`repeats` is true after a confirmed step back, until the time before it is reached; not after other steps."""
     machine.go(1, HOUR)
     machine.clock.witness([machine.wall])
@@ -126,7 +126,7 @@ def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
     assert not machine.clock.repeats
 
 
-def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
+def test_prices_of_other_processes_are_outside_times(machine: Machine) -> None:
     """In an API process, which calls no exchange, published prices are the outside times."""
     told, right = TimeTold(machine.clock), machine.wall
     told.receive([price(timestamp=right - HOUR)])  # no step, nothing to decide

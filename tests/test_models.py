@@ -32,7 +32,7 @@ def test_garbage_is_no_price() -> None:
             decode_price(raw)
 
 
-def test_the_body_is_what_the_contract_shows() -> None:
+def test_the_body_is_as_documented() -> None:
     """The body has the documented names, order and formats, in UTC."""
     body = json.loads(encode(price_body(price(timestamp=1696161600.25), Tier.HOT, 1696161605.5, stale_after=7.5)))
     assert body == {
@@ -49,7 +49,7 @@ def test_the_body_is_what_the_contract_shows() -> None:
     }
 
 
-def test_a_price_kept_before_there_was_degraded_says_it_all_the_same() -> None:
+def test_degraded_follows_from_the_exchanges_left_out() -> None:
     """`degraded` follows from the exchanges left out, which stores keep; without any, all had a part."""
     kept = b'{"asset":"btcusdt","price":1,"timestamp":1.0,"tier":"hot","spread":0,"updated_at":1.0,"sources":[]%b}'
     told = b',"left_out":[{"exchange":"exchange2","reason":"%b"}]'

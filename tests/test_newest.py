@@ -49,7 +49,7 @@ def test_no_answer_is_older_than_one_before(steps: list[tuple[str, str, int]]) -
                 answered[asset] = one.timestamp
 
 
-def test_of_the_same_time_the_first_stays() -> None:
+def test_of_two_with_one_timestamp_the_first_stays() -> None:
     """Of two prices with the same timestamp the first stays: clients may have it, and history has it."""
     parts = Parts()
     first, second = price(amount="1"), price(amount="2")
@@ -83,7 +83,7 @@ def test_a_little_ahead_is_in_order() -> None:
     assert parts.prices.known("btcusdt") == ahead
 
 
-def test_what_has_changed() -> None:
+def test_changed_since() -> None:
     """`changed_since` returns the last change first, or None for more changes than are kept."""
     parts = Parts()
     begun = parts.prices.changed

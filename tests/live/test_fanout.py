@@ -59,7 +59,7 @@ def told(prices: list[Price]) -> list[tuple[str, float]]:
     return [(one.asset, one.timestamp) for one in prices]
 
 
-async def test_each_gets_what_it_wants() -> None:
+async def test_each_subscriber_gets_its_subscription() -> None:
     """A subscription by asset, tier or both gets each price once and in order."""
     live = Live()
     with live.fanout.reading("sse") as hot, live.fanout.reading("websocket") as both, live.fanout.reading("sse") as eth:
@@ -106,7 +106,7 @@ async def test_an_older_price_never_comes_after_a_newer_one() -> None:
         max_size=6,
     )
 )
-def test_who_falls_behind_gets_the_newest_of_each(bursts: list[tuple[list[str], int, bool]]) -> None:
+def test_a_slow_subscriber_gets_the_newest_event_of_each_asset(bursts: list[tuple[list[str], int, bool]]) -> None:
     """A short queue holds every event; a full one the newest event of each asset, in order."""
 
     async def read() -> None:
@@ -132,7 +132,7 @@ def test_who_falls_behind_gets_the_newest_of_each(bursts: list[tuple[list[str], 
 
 
 @given(st.integers(1, 20), st.lists(st.sampled_from(ASSETS), max_size=50), st.integers(0, 60))
-def test_what_is_kept_is_kept_whole(kept: int, assets: list[str], place: int) -> None:
+def test_kept_events_are_complete_or_refused(kept: int, assets: list[str], place: int) -> None:
     """`since` returns all events after an id, each once, or None; nothing for an id that is ahead."""
 
     async def read() -> None:
@@ -153,7 +153,7 @@ def test_what_is_kept_is_kept_whole(kept: int, assets: list[str], place: int) ->
 @pytest.mark.parametrize(
     "last_id", ["", "1", "x-1", "0000000g-1", "00000000-0", "-", "a" * 100_000, "00000000-٣", "\0"]
 )
-async def test_an_id_that_is_none_of_ours(last_id: str) -> None:
+async def test_an_unknown_id(last_id: str) -> None:
     """An unknown id has no later events; the subscriber gets the gap."""
     live = Live()
     live.tell("btcusdt")
@@ -163,7 +163,7 @@ async def test_an_id_that_is_none_of_ours(last_id: str) -> None:
         assert subscriber.drain().gap == NOT_KEPT
 
 
-async def test_going_on_behind_an_event() -> None:
+async def test_resuming_after_an_event() -> None:
     """A resumed stream gets every kept event of its subscription, more than the queue may hold, then new ones."""
     live = Live(kept=2 * _MAX_QUEUE)
     first = live.fanout.last_id
@@ -176,7 +176,7 @@ async def test_going_on_behind_an_event() -> None:
     assert (batch.gap, batch.snapshot_due) == ("", False)
 
 
-async def test_behind_a_snapshot() -> None:
+async def test_events_after_a_snapshot() -> None:
     """After a snapshot come the events since it began, except those it shows; other queued events stay."""
     live = Live()
     with live.fanout.reading("websocket") as subscriber:
@@ -199,7 +199,7 @@ async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
         assert (batch.gap, batch.snapshot_due) == (NOT_KEPT, True)
 
 
-async def test_what_is_no_longer_wanted() -> None:
+async def test_dropping_a_subscription() -> None:
     """Events of a dropped subscription are not sent, even if they were queued."""
     live = Live()
     with live.fanout.reading("websocket") as subscriber:
@@ -232,7 +232,7 @@ async def test_cut_off_and_back() -> None:
         assert not subscriber._news.is_set()
 
 
-async def test_there_is_an_end_to_how_many() -> None:
+async def test_the_number_of_subscribers_is_bounded() -> None:
     """The number of subscribers is bounded; one more is refused until another leaves."""
     live = Live(most=2)
     with live.fanout.reading("sse"):
@@ -241,7 +241,7 @@ async def test_there_is_an_end_to_how_many() -> None:
         assert not live.fanout.refusal
 
 
-async def test_all_are_ended_when_the_service_stops() -> None:
+async def test_all_streams_end_when_the_service_stops() -> None:
     """At the stop every stream ends with a reason and is counted; new ones are refused."""
     live = Live()
     stop = asyncio.Event()
@@ -255,7 +255,7 @@ async def test_all_are_ended_when_the_service_stops() -> None:
     assert live.value("price_stream_dropped_total", reason="stopping") == 2
 
 
-async def test_a_crowd_is_woken_bit_by_bit() -> None:
+async def test_many_subscribers_are_woken_in_parts() -> None:
     """Subscribers are woken up in parts, so that other tasks run in between."""
     live = Live()
     turns = 0
@@ -278,7 +278,7 @@ async def test_a_crowd_is_woken_bit_by_bit() -> None:
     assert len(set(woken)) >= 10
 
 
-def test_wanted_adds_up() -> None:
+def test_subscriptions_add_and_subtract() -> None:
     """Subscriptions can be added and subtracted."""
     both = Subscription(frozenset({"a"}), frozenset({Tier.HOT})) | Subscription(frozenset({"b"}))
     assert both == Subscription(frozenset({"a", "b"}), frozenset({Tier.HOT}))

@@ -41,7 +41,7 @@ def test_a_day_begins_at_midnight_utc() -> None:
     assert [candle.start for candle in found] == [midnight - 86_400, midnight]
 
 
-def test_of_nothing_comes_nothing() -> None:
+def test_no_prices_make_no_candles() -> None:
     """Without prices there is no candle; `finish` may be called twice."""
     builder = CandleBuilder(60)
     assert list(builder.add([])) == list(builder.finish()) == list(builder.finish()) == []

@@ -77,7 +77,7 @@ def test_neither_makes_the_other_look_fresher(price: Decimal, by: Decimal, age: 
 
 
 @given(st.lists(amounts, min_size=2, max_size=5), st.decimals(min_value="0.5", max_value="2", places=6))
-def test_who_is_an_outlier_does_not_depend_on_the_rate(prices: list[Decimal], by: Decimal) -> None:
+def test_outliers_do_not_depend_on_the_rate(prices: list[Decimal], by: Decimal) -> None:
     """Tickers converted by the same rate are outliers exactly if they were before."""
 
     def reasons(asset: Asset, tickers: list[Ticker]) -> list[tuple[str, Reason]]:
@@ -88,7 +88,7 @@ def test_who_is_an_outlier_does_not_depend_on_the_rate(prices: list[Decimal], by
     assert reasons(BTCUSDT, said) == reasons(BTCUSD, [converted(one, rate(str(by))) for one in said])
 
 
-def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
+def test_a_converted_outlier_shows_its_factors() -> None:
     """A converted outlier is left out, and shows the price that it was converted from."""
     others = [Ticker(name, "btcusd", Decimal(100), Decimal(1), NOW) for name in ("a", "b")]
     liar = converted(ticker(Decimal(200)), rate())
@@ -97,7 +97,7 @@ def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
     assert left_out.converted == Conversion("btcusdt", Decimal(200), "usdtusd", Decimal("0.9998"), NOW - 1)
 
 
-def test_one_exchange_that_lies_in_the_rate_and_in_the_pair() -> None:
+def test_one_wrong_exchange_in_both_rate_and_pair() -> None:
     """An exchange that is off by half of max_deviation in rate and pair moves the price by 5.06 % at most."""
     rules = msgspec.structs.replace(RULES, min_sources=2)
     rated = [Ticker("a", "usdtusd", Decimal(1), Decimal(1), NOW), Ticker("liar", "usdtusd", Decimal("1.05"), HUGE, NOW)]
@@ -142,7 +142,7 @@ def test_a_converted_ticker_counts_as_a_source_of_its_own_exchange() -> None:
         (msgspec.structs.replace(ticker(), symbol="btcusd"), rate(), Reason.WRONG_SYMBOL),
     ],
 )
-def test_what_cannot_be_converted_is_told(said: Ticker, by: Price | None, reason: Reason) -> None:
+def test_a_failed_conversion_has_a_reason(said: Ticker, by: Price | None, reason: Reason) -> None:
     """A missing, stale or converted rate gives a reason, and so does a ticker that pricing would reject."""
     found = convert(BTCUSD, BTCUSDT, said, by, OLDEST, NOW)
     assert isinstance(found, LeftOut)
@@ -150,21 +150,21 @@ def test_what_cannot_be_converted_is_told(said: Ticker, by: Price | None, reason
 
 
 @pytest.mark.parametrize("seconds", [FUTURE_TOLERANCE + 1, 1e6, math.inf])
-def test_a_time_of_the_future_is_not_hidden_behind_the_rates(seconds: float) -> None:
+def test_a_time_ahead_is_not_replaced_by_that_of_the_rate(seconds: float) -> None:
     """A ticker too far ahead is rejected, converted or not: its time is not replaced by that of the rate."""
     found = converted(ticker(timestamp=NOW + seconds), rate())
     (left_out,) = aggregate(BTCUSD, [found], RULES, NOW).left_out
     assert left_out.reason is Reason.FROM_THE_FUTURE
 
 
-def test_a_time_that_is_none_stays_none() -> None:
+def test_a_nan_time_stays_nan() -> None:
     """A NaN time remains NaN, and the ticker is rejected."""
     found = converted(ticker(timestamp=math.nan), rate())
     (left_out,) = aggregate(BTCUSD, [found], RULES, NOW).left_out
     assert left_out.reason is Reason.TOO_OLD
 
 
-def test_what_stands_in_for_what() -> None:
+def test_the_pairs_that_can_be_converted() -> None:
     """The pair to ask for is a listed one or a made-up one; rates, other quotes and bare symbols have none."""
     conversions = Conversions([USDTUSD, EURUSD], [BTCUSD, BTCUSDT, USDTUSD, EURUSD])
     btceur = Asset("btceur", "btc", "eur", Tier.HOT, 1)
@@ -191,7 +191,7 @@ quotes = st.sampled_from(["usd", "usdt", "usdc", "eur", "btc"])
 
 
 @given(st.lists(st.tuples(quotes, quotes).filter(lambda pair: pair[0] != pair[1]), min_size=1, max_size=5, unique=True))
-def test_whatever_is_converted_is_never_converted_again(pairs: list[tuple[str, str]]) -> None:
+def test_no_rate_starts_where_another_ends(pairs: list[tuple[str, str]]) -> None:
     """No accepted rate starts at the quote that another one ends at: one hop, no cycle."""
     rates = [Asset(base + quote, base, quote, Tier.HOT, number) for number, (base, quote) in enumerate(pairs)]
     try:

@@ -34,7 +34,7 @@ def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> No
     }
 
 
-def test_what_never_had_a_price_is_told_as_such(catalog: Catalog, metrics: Metrics) -> None:
+def test_assets_without_a_price_are_reported_as_such(catalog: Catalog, metrics: Metrics) -> None:
     """Assets without a price are reported as such, not as too old."""
     freshness = Freshness(catalog, metrics)
     freshness.record(price("s0", NOW), NOW)
@@ -63,7 +63,7 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
     assert total == pytest.approx(7)
 
 
-def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics) -> None:
+def test_untraded_assets_do_not_count(catalog: Catalog, metrics: Metrics) -> None:
     """An asset that too few exchanges trade does not count; if that is true of all assets, all count."""
     coverage, exchange = VenueCoverage(), ScriptedExchange("x")
     freshness = Freshness(catalog, metrics, coverage)
@@ -85,7 +85,7 @@ def gauge(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
+def test_the_gauges_of_a_tier(catalog: Catalog, metrics: Metrics) -> None:
     """Gauges per tier with assets: all, those without a price, and the p95 age (infinite without prices)."""
     freshness = Freshness(catalog, metrics)
     freshness.report(NOW)
@@ -112,7 +112,7 @@ def test_a_tier_is_looked_at_ten_times_an_interval(catalog: Catalog, metrics: Me
     assert gauge(metrics, "price_tier_age_seconds", tier="cold") == 30
 
 
-def test_whether_others_are_heard_of_is_told_where_there_are_others(catalog: Catalog, metrics: Metrics) -> None:
+def test_the_gauge_of_the_feed(catalog: Catalog, metrics: Metrics) -> None:
     """The gauge of the feed is absent in a process without one, else 1 or 0."""
     freshness = Freshness(catalog, metrics)
     assert gauge(metrics, "price_feed_connected", store="redis") is None
@@ -144,7 +144,7 @@ def test_assets_with_a_single_source_are_counted(catalog: Catalog, metrics: Metr
     assert (single("hot"), single("cold")) == (1, 1)
 
 
-def test_a_price_of_the_future_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
+def test_a_price_ahead_of_the_clock_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
     """A price ahead of the clock has an unknown age; the trouble names the clock, not a missing price."""
     freshness = Freshness(catalog, metrics)
     for number in range(20):
@@ -155,7 +155,7 @@ def test_a_price_of_the_future_is_not_fresh(catalog: Catalog, metrics: Metrics) 
     assert hot.trouble == "its prices are from the future: this machine's clock is behind"
 
 
-def test_a_price_of_the_future_hides_no_other(catalog: Catalog, metrics: Metrics) -> None:
+def test_a_price_ahead_of_the_clock_hides_no_other(catalog: Catalog, metrics: Metrics) -> None:
     """After a wrong clock is corrected, a price replaces one that is ahead of it."""
     freshness = Freshness(catalog, metrics, now=lambda: NOW)
     for number in range(20):

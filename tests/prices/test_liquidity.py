@@ -22,7 +22,7 @@ def symbols(found: list[Listed], least: int = 1) -> list[str]:
     return [one.symbol for one in rank(found, least)]
 
 
-def test_turnover_counts_and_not_volume() -> None:
+def test_pairs_are_ranked_by_turnover_not_volume() -> None:
     """Pairs are ranked by turnover: a billion of a cheap coin is less than one bitcoin."""
     assert symbols([listed("a", "shib/usd", 1e9, 0.00001), listed("a", "btc/usd", 1, 80_000)]) == ["btcusd", "shibusd"]
 
@@ -52,7 +52,7 @@ def test_without_a_dollar_a_stablecoin_is_taken_for_one() -> None:
     assert dollar_values(market)["usdt"] == 1
 
 
-def test_a_stablecoin_is_worth_what_it_trades_at() -> None:
+def test_a_stablecoin_is_valued_at_its_price() -> None:
     """A stablecoin that has lost its peg is valued at its price."""
     market = [listed("a", "usdt/usd", 5, "0.5"), listed("a", "btc/usdt", 1, 160_000), listed("a", "btc/usd", 1, 80_000)]
     assert dollar_values(market)["usdt"] == Decimal("0.5")
@@ -86,7 +86,7 @@ def test_usd_and_usdt_are_two_quotes() -> None:
     assert symbols([listed("a", "btc/usd", 1, 80_000), listed("b", "btc/usdt", 1, 80_000)], 2) == []
 
 
-def test_of_one_symbol_the_pair_that_is_traded_more() -> None:
+def test_of_two_pairs_with_one_symbol_the_larger_counts() -> None:
     """Of two pairs with the same symbol, the one with the larger turnover is returned."""
     market = [listed("a", "a/bcusd", 1, 1), listed("a", "abc/usd", 100, 5), listed("a", "ab/cusd", 1, 1)]
     assert [(one.symbol, one.base) for one in rank(market, 1)] == [("abcusd", "abc")]
@@ -105,7 +105,7 @@ def test_of_one_symbol_the_pair_that_is_traded_more() -> None:
     ),
     st.integers(1, 3),
 )
-def test_whatever_is_listed_there_is_an_order(market: list[Listed], least: int) -> None:
+def test_any_listing_can_be_ranked(market: list[Listed], least: int) -> None:
     """Any listing gives a ranking: no crash on bad numbers, no duplicate symbol, falling turnovers."""
     found = rank(market, least)
     assert len({one.symbol for one in found}) == len(found)

@@ -89,7 +89,7 @@ async def test_history_answers_for_a_cache_that_forgot_or_is_away(parts: Parts) 
     assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 2
 
 
-async def test_with_nothing_known_the_exchanges_are_asked(parts: Parts) -> None:
+async def test_without_a_known_price_the_exchanges_are_asked(parts: Parts) -> None:
     """The exchanges are asked if no store has a price, or if both fail."""
     parts.refresher.gives = price()
     assert await parts.lookup.get(BTC) == price()
@@ -126,7 +126,7 @@ async def test_history_is_not_read_while_the_clock_repeats_an_hour() -> None:
     assert (parts.history.reads, parts.refresher.asked) == (0, ["btcusdt"])
 
 
-async def test_a_search_that_began_before_a_newer_price_does_not_answer_the_older_one(parts: Parts) -> None:
+async def test_a_lookup_that_began_before_a_newer_price_returns_the_newer_one(parts: Parts) -> None:
     """Every caller of the lookup gets the newer price, also one that joins late."""
     await parts.history.write([price()])
     parts.history.slow = asyncio.Event()
@@ -190,7 +190,7 @@ def test_the_bound_leaves_time_to_answer() -> None:
     assert HISTORY_SECONDS < STOP_SECONDS
 
 
-async def test_a_thousand_readers_of_nothing_ask_once(parts: Parts) -> None:
+async def test_a_thousand_reads_without_a_price_refresh_once(parts: Parts) -> None:
     """A thousand concurrent reads cause one read of history and one refresh."""
     parts.refresher.gives = price()
     answers = await asyncio.gather(*(parts.lookup.get(BTC) for _ in range(1000)))
@@ -220,7 +220,7 @@ async def test_a_price_that_is_gone_is_not_served_from_anywhere(parts: Parts) ->
     assert await parts.lookup.get_many([BTC]) == {}
 
 
-async def test_many_come_from_cache_and_history_without_asking_anyone(parts: Parts) -> None:
+async def test_a_list_comes_from_cache_and_history_only(parts: Parts) -> None:
     """A list costs one read of the cache and one of history; assets without a price are absent."""
     await parts.cache.write([price()])
     await parts.history.write([price("ethusdt", tier=Tier.COLD)])
@@ -238,7 +238,7 @@ async def test_assets_outside_the_hot_tier_share_a_label(parts: Parts) -> None:
     assert parts.value("price_asset_access_total", asset="other", tier="cold") == 1
 
 
-async def test_closing_waits_for_a_search(parts: Parts) -> None:
+async def test_closing_waits_for_a_lookup(parts: Parts) -> None:
     """`close` waits for a lookup in progress."""
     parts.refresher.gives = price()
     asking = asyncio.create_task(parts.lookup.get(BTC))

@@ -63,7 +63,7 @@ def markets(draw: st.DrawFn) -> tuple[list[Asset], dict[str, float], frozenset[s
         ({"unlisted": 500}, "", {}),
     ],
 )
-def test_who_changes_place(scores: dict[str, float], pinned: str, changes: dict[str, Tier]) -> None:
+def test_the_assets_that_change_tier(scores: dict[str, float], pinned: str, changes: dict[str, Tier]) -> None:
     """Only the expected assets move: a, b are hot with score 100 by default, c, d medium, e, f cold."""
     assets = listed([HOT, HOT, MEDIUM, MEDIUM, COLD, COLD])
     assert rerank(assets, {"a": 100, "b": 100, **scores}, pinned) == changes
@@ -79,7 +79,7 @@ def test_a_tier_may_be_empty(tiers: list[Tier]) -> None:
 
 
 @given(markets())
-def test_sizes_and_pinned_stay_and_only_changes_are_told(
+def test_sizes_and_pinned_assets_stay(
     market: tuple[list[Asset], dict[str, float], frozenset[str]],
 ) -> None:
     """Each tier keeps its size; the result has no pinned, unlisted or unmoved asset."""
@@ -92,7 +92,7 @@ def test_sizes_and_pinned_stay_and_only_changes_are_told(
 
 
 @given(markets())
-def test_the_answer_is_where_it_ends(market: tuple[list[Asset], dict[str, float], frozenset[str]]) -> None:
+def test_a_second_ranking_changes_nothing(market: tuple[list[Asset], dict[str, float], frozenset[str]]) -> None:
     """A second ranking with the same scores changes nothing: no asset is clearly above one of a hotter tier."""
     assets, scores, pinned = market
     settled = after(assets, rerank(assets, scores, pinned))
@@ -102,7 +102,7 @@ def test_the_answer_is_where_it_ends(market: tuple[list[Asset], dict[str, float]
 
 
 @given(markets())
-def test_who_comes_up_is_clearly_above_all_who_go_down(
+def test_promoted_assets_are_clearly_above_the_demoted(
     market: tuple[list[Asset], dict[str, float], frozenset[str]],
 ) -> None:
     """Between two tiers as many assets move up as down; an asset without accesses never moves up."""
@@ -138,7 +138,7 @@ true_scores = st.lists(amounts, min_size=12, max_size=12)
 
 
 @given(true_scores, noise)
-def test_noise_moves_nobody_who_is_in_the_right_tier(true: list[float], rounds: list[list[float]]) -> None:
+def test_noise_moves_no_asset_in_the_right_tier(true: list[float], rounds: list[list[float]]) -> None:
     """Scores with up to 10 % noise leave a correct order unchanged, ties included."""
     assets = listed([HOT] * 2 + [MEDIUM] * 4 + [COLD] * 6)
     true.sort(reverse=True)
@@ -172,7 +172,7 @@ def test_decay_composes(scores: dict[str, float], elapsed: float, half_life: flo
 
 
 @given(tables, half_lives)
-def test_a_half_life_halves_and_what_is_negligible_goes(scores: dict[str, float], half_life: float) -> None:
+def test_a_half_life_halves_and_negligible_scores_are_dropped(scores: dict[str, float], half_life: float) -> None:
     """After 26 half-lives a million accesses are dropped, so the mapping holds only assets still in use."""
     assert decayed(scores, half_life, half_life) == {
         symbol: score / 2 for symbol, score in scores.items() if score / 2 >= NEGLIGIBLE
@@ -181,7 +181,7 @@ def test_a_half_life_halves_and_what_is_negligible_goes(scores: dict[str, float]
 
 
 @pytest.mark.parametrize(("elapsed", "half_life"), [(-1, 60), (1, 0), (1, -60)])
-def test_time_backwards_is_a_mistake(elapsed: float, half_life: float) -> None:
+def test_a_negative_time_is_an_error(elapsed: float, half_life: float) -> None:
     """A negative elapsed time or a half-life of 0 raises ValueError."""
     with pytest.raises(ValueError, match="half-life"):
         decayed({}, elapsed, half_life)

@@ -105,7 +105,7 @@ def test_scaling_every_volume_changes_nothing(tickers: list[Ticker], power: int,
 
 
 @given(prices, st.decimals(min_value="0.953", max_value="1.049", places=3), volumes, volumes, volumes, st.data())
-def test_of_three_an_outlier_never_changes_a_digit(
+def test_an_outlier_of_three_changes_no_digit(
     first: Decimal, ratio: Decimal, v1: Decimal, v2: Decimal, v3: Decimal, data: st.DataObject
 ) -> None:
     """An outlier of three, whatever its volume, changes no digit of the price."""
@@ -207,7 +207,7 @@ def test_two_that_agree_are_too_few_where_three_are_needed() -> None:
     }
 
 
-def test_nobody_answered() -> None:
+def test_without_answers_there_is_no_price() -> None:
     """Without tickers there is no price, and never a zero."""
     assert aggregate(BTC, [], RULES, NOW) == NoPrice("btcusdt", ())
 

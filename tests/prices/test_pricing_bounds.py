@@ -89,7 +89,7 @@ def test_a_higher_cap_lets_it_move_the_price_by_as_much_more(
 
 @pytest.mark.parametrize("lie", ["104.9", "95.3"])
 @pytest.mark.parametrize("honest", [["100", "100"], ["100"]], ids=["one of three", "one of two"])
-def test_a_huge_volume_inside_the_deviation_bends_by_half_of_the_lie(honest: list[str], lie: str) -> None:
+def test_a_huge_volume_moves_the_price_by_half_of_the_error(honest: list[str], lie: str) -> None:
     """A price off by 4.9 % or -4.7 % with a volume of 1e30 moves the result by half of that; uncapped, by all."""
     tickers = [ticker(f"exchange{number}", price) for number, price in enumerate(honest)]
     liar = ticker(LIAR, lie, volume="1E+30")
@@ -104,7 +104,7 @@ def test_a_huge_volume_inside_the_deviation_bends_by_half_of_the_lie(honest: lis
 
 
 @pytest.mark.parametrize("lie", ["106", "94", "300", "0.01"])
-def test_of_two_that_are_further_apart_neither_is_believed(lie: str) -> None:
+def test_two_far_apart_make_no_price(lie: str) -> None:
     """Two tickers further apart than max_deviation make no price: it is unknown which is wrong."""
     outcome = aggregate(BTC, [ticker("exchange1", "100"), ticker(LIAR, lie)], RULES, NOW)
     assert {one.reason for one in outcome.left_out} == {Reason.DISAGREEMENT}
@@ -112,7 +112,7 @@ def test_of_two_that_are_further_apart_neither_is_believed(lie: str) -> None:
 
 
 @pytest.mark.parametrize("price", ["100", "300"])
-def test_nobody_is_believed_alone(price: str) -> None:
+def test_one_ticker_alone_makes_no_price(price: str) -> None:
     """One ticker, and two exchanges that gave none, make no price."""
     failed = [LeftOut("exchange1", Reason.HTTP_ERROR), LeftOut("exchange2", Reason.TIMEOUT)]
     outcome = aggregate(BTC, [*failed, ticker("exchange3", price)], RULES, NOW)

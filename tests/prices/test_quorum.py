@@ -50,7 +50,7 @@ def test_the_rest_gets_the_grace_from_the_majority_on() -> None:
     assert not quorum.open
 
 
-def test_who_does_not_list_it_has_no_vote() -> None:
+def test_an_exchange_that_does_not_list_the_asset_has_no_vote() -> None:
     """Exchanges that do not list the asset have no vote: of four that trade it, three are a majority."""
     quorum = Quorum([BTC], [*NAMES, "d", "e", "f"], 1, GRACE)
     for name in "ef":
@@ -62,7 +62,7 @@ def test_who_does_not_list_it_has_no_vote() -> None:
     assert quorum.next_end == 2 + GRACE
 
 
-def test_each_asset_of_a_batch_by_itself() -> None:
+def test_assets_of_a_batch_are_settled_one_by_one() -> None:
     """An asset that only the slow exchange lists waits for it; the others of the batch do not."""
     quorum = Quorum([BTC, ETH], NAMES, 1, GRACE)
     for name in "ab":

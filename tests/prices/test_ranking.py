@@ -155,7 +155,7 @@ async def test_slots_of_another_symbols_file_are_refused(redis_running: RedisSer
 
 
 @pytest.mark.real
-async def test_redis_away_ranks_nothing_and_harms_nothing() -> None:
+async def test_tiers_stay_while_redis_fails() -> None:
     """While Redis fails, the tiers stay, and the ranking continues."""
     client = RedisClient(f"redis://127.0.0.1:{free_port()}/0", timeout=0.25)
     scores = RedisScores(client)
@@ -203,7 +203,7 @@ def test_a_cold_asset_that_is_asked_for_is_refreshed_as_a_hot_one(tmp_path: Path
 
 
 @pytest.mark.real
-def test_who_is_pinned_must_be_listed(tmp_path: Path) -> None:
+def test_a_pinned_symbol_must_be_listed(tmp_path: Path) -> None:
     """A pinned symbol that is not listed stops the start."""
     service = Service(tmp_path, tiering="popular", pinned="btcusdt,nosuchcoin")
     assert service.process.ended() == 1

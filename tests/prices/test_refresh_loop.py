@@ -111,7 +111,7 @@ async def test_a_hanging_tier_neither_overlaps_itself_nor_delays_a_hotter_one() 
     await parts.refresher.close(1)
 
 
-async def test_what_is_due_together_is_asked_for_in_one_call() -> None:
+async def test_assets_due_together_share_a_call() -> None:
     """After the warm-up, a hundred assets per ten seconds are asked for in calls of ten."""
     cadence = {tier: Cadence(10) for tier in Tier}
     catalog = assign([(f"s{number}", "", "") for number in range(100)], 100, 0, cadence)

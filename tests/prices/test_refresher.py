@@ -103,7 +103,7 @@ def test_a_job_is_as_large_as_the_exchanges_allow(batches: list[int], concurrenc
     assert most_in_job([ScriptedExchange("x", batch=batch) for batch in batches], concurrency) == most
 
 
-async def test_closing_lets_what_is_under_way_finish(parts: Parts) -> None:
+async def test_closing_waits_for_a_refresh_in_progress(parts: Parts) -> None:
     """`close` waits until a refresh in progress is stored; a late call is cancelled."""
     parts.exchanges[2].hang()
     begun = asyncio.create_task(parts.refresher.refresh(BTC, "manual"))

@@ -18,7 +18,7 @@ async def parts() -> AsyncIterator[Parts]:
     await parts.refresher.close(0.1)
 
 
-async def test_tickers_are_counted_by_what_became_of_them(parts: Parts) -> None:
+async def test_tickers_are_counted_as_used_or_rejected(parts: Parts) -> None:
     """Each ticker counts once, as used or rejected; the series exist from the start."""
     assert parts.metrics.registry.get_sample_value("price_tickers_used_total", {"exchange": "exchange3"}) == 0
     parts.exchanges[2].price = "300"

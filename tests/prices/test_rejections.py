@@ -34,7 +34,7 @@ def rounds(rejections: Rejections, shares: Iterable[int], start: float = 0.0) ->
     return changes
 
 
-def test_a_liar_is_told_of_once_and_once_again_when_it_ends() -> None:
+def test_a_rejection_is_reported_once_and_its_end_once() -> None:
     """A rejected exchange is reported once, and once when it recovers, however long either lasts."""
     rejections = Rejections(WINDOW)
     changes = rounds(rejections, [0] * 10 + [20] * 30)
@@ -45,7 +45,7 @@ def test_a_liar_is_told_of_once_and_once_again_when_it_ends() -> None:
     assert rejections.of(LIAR) is None
 
 
-def test_one_bad_window_is_none() -> None:
+def test_one_bad_window_changes_nothing() -> None:
     """One bad window changes nothing, and neither does one good window among bad ones."""
     burst = [0] * 6 + [20, 0, 0] + [0] * 6
     assert rounds(Rejections(WINDOW), burst) == []
@@ -53,7 +53,7 @@ def test_one_bad_window_is_none() -> None:
     assert changes == [Change(LIAR, Rejection(Reason.OUTLIER, 20, 20))]
 
 
-def test_the_reason_and_number_follow_what_is_seen() -> None:
+def test_the_reason_is_that_of_the_last_window() -> None:
     """The rejection has the most frequent reason of the last window; an update is no new change."""
     rejections = Rejections(WINDOW)
     rounds(rejections, [20] * 9)
@@ -63,7 +63,7 @@ def test_the_reason_and_number_follow_what_is_seen() -> None:
     assert rejections.of(LIAR) == Rejection(Reason.TOO_OLD, 8, 20)
 
 
-def test_where_two_disagree_both_are_named() -> None:
+def test_two_that_disagree_are_both_reported() -> None:
     """Two exchanges that disagree are both reported, as it is unknown which is wrong."""
     rejections = Rejections(WINDOW)
     sides = (LeftOut("exchange1", Reason.DISAGREEMENT), LeftOut("exchange2", Reason.DISAGREEMENT))
@@ -74,7 +74,7 @@ def test_where_two_disagree_both_are_named() -> None:
     assert changes == [Change("exchange1", told), Change("exchange2", told)]
 
 
-def test_what_gave_no_ticker_is_not_judged() -> None:
+def test_an_exchange_without_tickers_keeps_its_state() -> None:
     """An exchange without tickers keeps its state."""
     rejections = Rejections(WINDOW)
     for reason in (Reason.TIMEOUT, Reason.NOT_LISTED, Reason.LATE, Reason.BREAKER_OPEN):
@@ -87,7 +87,7 @@ def test_what_gave_no_ticker_is_not_judged() -> None:
     assert rejections.of(LIAR) is not None
 
 
-def test_few_tickers_are_waited_for() -> None:
+def test_a_window_lasts_until_it_has_enough_tickers() -> None:
     """An exchange with one asset per window is judged at its fifth ticker, not at each."""
     rejections = Rejections(WINDOW)
     changes = [(number, rejections.record([outcome("a", Reason.BAD_PRICE)], number * WINDOW)) for number in range(25)]
@@ -95,7 +95,7 @@ def test_few_tickers_are_waited_for() -> None:
 
 
 @given(some.lists(some.integers(0, 2), min_size=1, max_size=60))
-def test_a_tenth_is_never_told_of(rejected: list[int]) -> None:
+def test_a_tenth_rejected_is_never_reported(rejected: list[int]) -> None:
     """A share of at most a tenth is never reported, in whatever order the tickers come."""
     assert rounds(Rejections(WINDOW), rejected) == []
 

@@ -61,7 +61,7 @@ def test_every_bad_line_is_named_at_once() -> None:
 
 
 @given(st.text(max_size=40))
-def test_whatever_is_in_the_file_the_answer_is_rows_or_a_refusal(text: str) -> None:
+def test_any_text_gives_rows_or_an_error(text: str) -> None:
     """Any text gives valid rows or a SymbolsError, no other exception."""
     try:
         rows = read_symbols("symbol\n" + text)

@@ -14,7 +14,7 @@ def lists(*symbols: str) -> ScriptedExchange:
     return exchange
 
 
-def test_who_does_not_tell_counts_as_trading_it() -> None:
+def test_an_exchange_without_a_listing_counts_as_trading_an_asset() -> None:
     """An exchange without a listing, or with one that could not be read, excludes no asset."""
     coverage = VenueCoverage()
     assert (coverage.venues, coverage.too_few) == ({}, frozenset())
