@@ -1,24 +1,24 @@
-"""What can go wrong outside: two small trees, one for exchanges and one for stores, and what ends the process.
+"""The errors of the outside world: one tree for exchanges, one for stores, and the error that ends the process.
 
-Adapters raise these instead of the exceptions of the library they wrap. An ExchangeError ends at `Exchange.fetch`,
-which answers with a LeftOut; a StoreError ends where the store was called, and is counted under its `reason`.
+Adapters raise these instead of the exceptions of the library that they wrap. `Exchange.fetch` catches an ExchangeError
+and returns a LeftOut. The caller of a store catches a StoreError and counts it under its `reason`.
 """
 
 from typing import ClassVar
 
 from aggregator.models import Reason
 
-MOST_DETAIL = 200
+MOST_DETAIL = 200  # characters of a text from outside
 
 
 def printable(text: str, most: int = MOST_DETAIL) -> str:
-    """Return the first `most` characters of a text from outside, `?` in place of each that cannot be printed."""
+    """Return the first `most` characters of a text from outside, with `?` for each unprintable one."""
     text = text[:most]
     return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
 
 
 class CannotGoOn(Exception):
-    """Something outside is not as it must be, so the process ends; the message says what, and how to mend it."""
+    """Ends the process: something outside is not as it must be. The message says what, and how to mend it."""
 
     def __init__(self, what: str, mend: str = "") -> None:
         super().__init__(f"{what}; {mend}" if mend else what)
@@ -27,9 +27,9 @@ class CannotGoOn(Exception):
 
 
 class ExchangeError(Exception):
-    """A call to an exchange brought no ticker. `counts`: whether it speaks against the exchange's health.
+    """A call to an exchange gave no ticker. `counts`: whether the circuit breaker counts it as a failure.
 
-    The message goes into logs, answers and stores, and much of it may be the exchange's: it is bounded.
+    The message may contain text from the exchange, and goes into logs, responses and stores: its length is bounded.
     """
 
     reason: ClassVar[Reason]
@@ -40,7 +40,7 @@ class ExchangeError(Exception):
 
 
 class ExchangeTimeout(ExchangeError):
-    """No whole answer within the call's timeout."""
+    """The complete response did not arrive within the call's timeout."""
 
     reason = Reason.TIMEOUT
 
@@ -52,26 +52,26 @@ class ExchangeUnreachable(ExchangeError):
 
 
 class ExchangeHttpError(ExchangeError):
-    """An HTTP status that is no answer: 5xx, or a 4xx that is not about one symbol."""
+    """The HTTP status is an error: 5xx, or a 4xx that does not concern one symbol."""
 
     reason = Reason.HTTP_ERROR
 
 
 class Undecodable(ExchangeError):
-    """The body is not what the exchange's dialect says it is."""
+    """The body does not have the format that the exchange documents."""
 
     reason = Reason.UNDECODABLE
 
 
 class NotListed(ExchangeError):
-    """The exchange does not know the symbol: no fault of the exchange."""
+    """The exchange does not list the symbol, which is not a fault of the exchange."""
 
     reason = Reason.NOT_LISTED
     counts = False
 
 
 class RateLimited(ExchangeError):
-    """We asked too often: our fault, not the exchange's. `seconds`: until when it wants none, where it says so."""
+    """We called too often, which is not a fault of the exchange. `seconds`: the pause that it asks for, if any."""
 
     reason = Reason.RATE_LIMITED
     counts = False
@@ -82,37 +82,37 @@ class RateLimited(ExchangeError):
 
 
 class Maintenance(ExchangeError):
-    """The exchange says that it is closed for a while."""
+    """The exchange reports that it is closed for maintenance."""
 
     reason = Reason.MAINTENANCE
 
 
 class Blocked(ExchangeError):
-    """The exchange does not serve the country or network that we call from; waiting does not help."""
+    """The exchange does not serve the country or network of our address; retries do not help."""
 
     reason = Reason.BLOCKED
 
 
 class BreakerOpen(ExchangeError):
-    """Not asked at all: the exchange's breaker is open."""
+    """The exchange was not called, because its circuit breaker is open."""
 
     reason = Reason.BREAKER_OPEN
     counts = False
 
 
 class StoreError(Exception):
-    """A store could not do what it was asked."""
+    """A store could not execute a read or a write."""
 
     reason: ClassVar[str]
 
 
 class StoreUnavailable(StoreError):
-    """The store is away, hangs or is overloaded; the same call may succeed later."""
+    """The store is unreachable, hangs or is overloaded; the same call may succeed later."""
 
     reason = "unavailable"
 
 
 class StoreRefused(StoreError):
-    """The store will never take this, or what it holds cannot be read."""
+    """The store will never accept this write, or the stored data cannot be read; a retry does not help."""
 
     reason = "refused"

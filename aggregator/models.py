@@ -1,8 +1,8 @@
-"""The nouns: Asset, Ticker, Price and what was left out of it, and the one mapping between a Price and JSON.
+"""The values: Asset, Ticker, Price and the tickers left out of it; and the only mapping between a Price and JSON.
 
-Prices, volumes, spreads and weights are Decimal from the exchange's bytes to the JSON we send; times are unix
-seconds in UTC, as float (a millisecond survives the round trip unharmed). None of them can be part of a cycle, so the
-garbage collector is spared them (gc=False).
+Prices, volumes, spreads and weights are Decimal, from the exchange's bytes to the JSON that is sent. Times are unix
+seconds in UTC, as float, which keeps milliseconds exact. The structs hold no reference cycles, so the garbage
+collector need not track them (gc=False).
 """
 
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-FUTURE_TOLERANCE = 5.0  # seconds an exchange's clock may be ahead of ours
+FUTURE_TOLERANCE = 5.0  # seconds that an exchange's clock may be ahead of ours
 
 
 class Tier(StrEnum):
@@ -23,9 +23,9 @@ class Tier(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an exchange has no part in a price. The first group never gave a ticker, the second gave one of no use.
+    """Why an exchange has no part in a price. First group: no ticker. Second group: a ticker that does not count.
 
-    TOO_FEW stands for good tickers that are fewer than a price needs, so it is never part of a price.
+    TOO_FEW marks sound tickers that are fewer than a price needs, so no price has it.
     """
 
     TIMEOUT = "timeout"
@@ -51,14 +51,14 @@ class Reason(StrEnum):
 
 
 class Clock(StrEnum):
-    """Whose time a ticker has: the exchange's own, or, where it tells none, ours of when the answer reached us."""
+    """The clock of a ticker's time: the exchange's, or ours at receipt where the exchange sends no time."""
 
     EXCHANGE = "exchange"
     RECEIPT = "receipt"
 
 
 class Asset(msgspec.Struct, gc=False, frozen=True):
-    """A listed pair. `rank` is its row in the symbols file, from 1; base and quote are empty when the file has none."""
+    """A listed pair. `rank` is its row in the symbols file, from 1; base and quote are empty if the file lacks them."""
 
     symbol: str
     base: str
@@ -68,7 +68,7 @@ class Asset(msgspec.Struct, gc=False, frozen=True):
 
 
 class Conversion(msgspec.Struct, gc=False, frozen=True):
-    """What a converted ticker was made of: the exchange's price of `symbol`, and our price of the `rate` then."""
+    """The two factors of a converted ticker: the exchange's price of `symbol`, and our price of the pair `rate`."""
 
     symbol: str
     price: Decimal
@@ -78,7 +78,7 @@ class Conversion(msgspec.Struct, gc=False, frozen=True):
 
 
 class Ticker(msgspec.Struct, gc=False, frozen=True):
-    """What one exchange said: price in quote units, volume in base units, time by `clock`."""
+    """The price (quote units) and 24-hour volume (base units) of a pair at one exchange; its time is by `clock`."""
 
     exchange: str
     symbol: str
@@ -90,7 +90,7 @@ class Ticker(msgspec.Struct, gc=False, frozen=True):
 
 
 class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
-    """An exchange that has no part in a price, why, and its ticker where it gave one that can be shown."""
+    """An exchange without a part in a price, the reason, and its ticker if there is one that can be shown."""
 
     exchange: str
     reason: Reason
@@ -102,9 +102,9 @@ class LeftOut(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Source(msgspec.Struct, gc=False, frozen=True):
-    """An exchange's ticker as it went into a price, its weight (0 to 1), and whose time it has.
+    """An exchange's ticker as it went into a price, with its weight (0 to 1).
 
-    `converted` is there only where the ticker was one in another quote.
+    `converted` is set only for a ticker that was converted from another quote.
     """
 
     exchange: str
@@ -117,10 +117,10 @@ class Source(msgspec.Struct, gc=False, frozen=True):
 
 
 class Price(msgspec.Struct, gc=False, frozen=True):
-    """An aggregated price, known by (asset, timestamp).
+    """An aggregated price, identified by (asset, timestamp).
 
-    `timestamp` is the newest exchange time among the sources, but never later than `updated_at`, our own time of
-    computing it; `spread` is (highest - lowest) / price of the sources.
+    `updated_at` is our time of computing it. `timestamp` is the newest time of its sources, but never later than
+    `updated_at`. `spread` is (highest - lowest source price) / price.
     """
 
     asset: str
@@ -134,14 +134,14 @@ class Price(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def degraded(self) -> bool:
-        """Whether fewer exchanges have a part in it than list the asset, as far as they tell."""
+        """Whether an exchange that lists the asset, or may list it, has no part in the price."""
         return any(one.reason is not Reason.NOT_LISTED for one in self.left_out)
 
 
 class NoPrice(msgspec.Struct, gc=False, frozen=True):
-    """Why an asset has no price now: one reason per exchange, or none when no exchange was asked.
+    """Why an asset has no price now: one reason per exchange; none if no exchange was asked.
 
-    `history_failing` is the store's error where a price was made, but is not published because history did not take it.
+    `history_failing` is the store's error if a price was made but history did not take it, so it is not published.
     """
 
     asset: str
@@ -149,8 +149,11 @@ class NoPrice(msgspec.Struct, gc=False, frozen=True):
     history_failing: str = ""
 
 
+Outcomes = dict[str, Price | NoPrice]  # of a refresh, by symbol
+
+
 class PriceBody(msgspec.Struct, frozen=True):
-    """A price as the HTTP contract shows it."""
+    """A price as the HTTP API shows it."""
 
     asset: str
     price: Decimal
@@ -170,26 +173,25 @@ _prices_decoder = msgspec.json.Decoder(list[Price])
 
 
 def encode(value: object) -> bytes:
-    """JSON of any model; a Decimal goes out as a number with the digits it has."""
+    """Return any model as JSON; a Decimal becomes a number with all its digits."""
     return _encoder.encode(value)
 
 
 def decode_price(raw: bytes | str) -> Price:
-    """Read a Price back from `encode(price)`. Raises msgspec.DecodeError for anything else."""
+    """Return the Price in `encode(price)`. Raises msgspec.DecodeError for anything else."""
     return _price_decoder.decode(raw)
 
 
 def decode_prices(raw: bytes | str) -> list[Price]:
-    """Read many back from `encode(prices)`. Raises msgspec.DecodeError for anything else."""
+    """Return the prices in `encode(prices)`. Raises msgspec.DecodeError for anything else."""
     return _prices_decoder.decode(raw)
 
 
 def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> PriceBody:
-    """Show `price` as the contract wants it at `now`; it is stale when older than `stale_after` seconds.
+    """Return `price` as the HTTP API shows it at `now`; it is stale when older than `stale_after` seconds.
 
-    One from the future, by more than exchanges' clocks may be ahead, is of unknown age, and stale.
-
-    `tier` is the asset's now, which need not be the one it had when the price was made.
+    A price more than FUTURE_TOLERANCE ahead of `now` has an unknown age, and is stale too. `tier` is the asset's
+    current tier, which may differ from its tier when the price was made.
     """
     age = max(0.0, now - price.timestamp)
     return PriceBody(
@@ -207,7 +209,7 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
 
 
 def time_ago(age: float) -> str:
-    """Whole seconds, minutes, hours or days, rounded down: `5s ago`."""
+    """Return an age in whole seconds, minutes, hours or days, rounded down: `5s ago`."""
     for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
         if age >= seconds:
             return f"{int(age // seconds)}{unit} ago"

@@ -1,10 +1,10 @@
-"""The newest price of each asset that this process has seen: no read path answers an older one.
+"""The newest price of each asset that this process has seen: no read path returns an older one.
 
-Every price that enters the process is compared here: its own refreshes, what other processes publish, and what is read
-from the cache or from history. A price is known by asset and timestamp: of two prices with the same timestamp the first
-one stays, because readers may have it already.
+Every price that enters the process is compared here: its own refreshes, prices that other processes publish, and prices
+read from the cache or from history. A price is identified by asset and timestamp: of two with the same timestamp the
+first stays, because clients may have it already.
 
-A price that is further ahead of our clock than `FUTURE_TOLERANCE` is ignored. Without this rule, prices made while the
+A price that is more than `FUTURE_TOLERANCE` ahead of our clock is ignored. Without this rule, prices made while the
 clock was wrong would hide all later prices until the clock reaches their timestamps.
 """
 
@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aggregator.models import FUTURE_TOLERANCE, Price, Tier
 
-_CHANGES_KEPT = 20_000
+_CHANGES_KEPT = 20_000  # changes that `changed_since` can look back
 
 
 class NewestPrices:
-    """Prices by symbol: as many as there are assets, never more.
+    """The newest price by symbol; a price may also be held, which means that it can be served from memory.
 
-    `ttl` (seconds by tier) says how long a held price may be answered without asking the shared cache. `clock` is
-    monotonic time; `now` is wall-clock time in unix seconds.
+    `ttl` (seconds by tier) is how long a held price is served without reading the shared cache. `clock` is monotonic
+    time; `now` is unix seconds.
     """
 
     def __init__(
@@ -40,23 +40,23 @@ class NewestPrices:
 
     @property
     def changed(self) -> int:
-        """How many changes there have been, for `changed_since`."""
+        """The number of changes so far, for `changed_since`."""
         return self._changed
 
     def changed_since(self, changed: int) -> Sequence[str] | None:
-        """Return the symbols whose newest price has changed since then; None when too many changes came since."""
+        """Return the symbols of the changes after the first `changed` ones; None if there were too many since."""
         missing = self._changed - changed
         if missing > len(self._changes):
             return None
         return [self._changes[-place] for place in range(1, missing + 1)]
 
     def peek(self, symbol: str) -> Price | None:
-        """Return the newest price if it is held and its TTL has not expired."""
+        """Return the newest price if it is held and its TTL has not expired, else None."""
         until = self._fresh_until.get(symbol)
         return self._newest[symbol] if until is not None and self._clock() < until else None
 
     def known(self, symbol: str) -> Price | None:
-        """Return the newest price seen, held or not; None when there is none, or it is ahead of our clock."""
+        """Return the newest price seen, held or not; None if there is none or it is ahead of our clock."""
         price = self._newest.get(symbol)
         return None if price is None or self._is_ahead(price) else price
 
@@ -66,7 +66,7 @@ class NewestPrices:
         return known is None or price.timestamp > known.timestamp
 
     def at_least(self, price: Price) -> Price:
-        """Return the newer of `price` and the newest one seen, which `price` becomes if it is newer."""
+        """Return the newer of `price` and the newest price seen; remember `price` if it is the newer one."""
         known = self._newest.get(price.asset)
         if known is not None and price.timestamp <= known.timestamp and not self._is_ahead(known):
             return known
@@ -78,7 +78,7 @@ class NewestPrices:
         return price
 
     def hold(self, prices: Sequence[Price]) -> list[Price]:
-        """Hold these for their TTL, except where a newer one has been seen; return those that were news."""
+        """Hold each price for its TTL unless a newer one has been seen; return the prices that are newer."""
         news = []
         for price in prices:
             if self._is_ahead(price):
@@ -92,7 +92,7 @@ class NewestPrices:
         return news
 
     def release_all(self) -> None:
-        """Hold nothing any more. The newest prices seen are still known."""
+        """Hold no price any more. The newest prices seen are still known."""
         self._fresh_until.clear()
 
     def _is_ahead(self, price: Price) -> bool:

@@ -1,4 +1,7 @@
-"""The seams: what the refresher, the read path and the API ask of everything outside. Adapters depend on these."""
+"""The ports: what the refresh path, the read path and the API need of exchanges, stores and other processes.
+
+Adapters in exchanges/, stores/, cluster/ and runtime/ implement these protocols; prices/ and api/ know only these.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,43 +12,43 @@ import msgspec
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.newest import NewestPrices
 
-Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found nothing, POST /refresh
+Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found no price, POST /refresh
 
 
 class ExchangeState(Protocol):
-    """How an exchange does, as who asks it sees it."""
+    """The health of an exchange, as one process that calls it sees it."""
 
     @property
     def name(self) -> str:
-        """The name prices and metrics know it by."""
+        """The name of the exchange in prices and metrics."""
 
     @property
     def breaker_state(self) -> str:
-        """Whether it is being asked at all: closed, open or half-open."""
+        """The state of its circuit breaker: closed, open or half-open."""
 
     @property
     def idle_seconds(self) -> float | None:
-        """How long ago it last gave a ticker; None when it never has."""
+        """Seconds since its last ticker; None before the first."""
 
     @property
     def silent_seconds(self) -> float:
-        """For how long it has been asked, and has given no ticker; 0 once it has answered the last call with one."""
+        """For how many seconds it has been called without giving a ticker; 0 if the last call gave one."""
 
     @property
     def newest_ticker(self) -> float | None:
-        """The newest time of its tickers, by its own clock, in unix seconds; None when it never has given one."""
+        """The newest time of its tickers by its own clock, in unix seconds; None before the first."""
 
     @property
     def quiet_seconds(self) -> float:
-        """For how much longer it is not asked because it has said so; 0 when it is asked."""
+        """Seconds left of the cool-down that it has asked for; 0 without one."""
 
     @property
     def push_trouble(self) -> str | None:
-        """Why it is polled although it is to push; empty while it pushes, None where it is to be polled."""
+        """Why it is polled although it should push; empty while it pushes, None if it is to be polled."""
 
     @property
     def rejection(self) -> str:
-        """Why its tickers are rejected, and of how many assets; empty while they count."""
+        """Why its tickers are rejected, and for how many assets; empty while they are accepted."""
 
 
 class Exchange(ExchangeState, Protocol):
@@ -53,23 +56,26 @@ class Exchange(ExchangeState, Protocol):
 
     @property
     def batch(self) -> int:
-        """How many assets it takes in one call."""
+        """The most assets of one call."""
 
     @property
     def calls_a_second(self) -> float | None:
-        """How many such calls a second it allows; None when it has no bound of its own."""
+        """The most such calls per second; None without a rate limit."""
 
     def trades(self, symbol: str) -> bool | None:
-        """Whether it lists the asset and it is traded there; None when that is not known."""
+        """Whether the asset is traded there; None if that is unknown."""
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
-        """Answer each of at most `batch` assets, by symbol, with a ticker or why not. Raises nothing expected."""
+        """Return, by symbol, a ticker or the reason why there is none, for each of at most `batch` assets.
+
+        Expected failures are returned as reasons, never raised.
+        """
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Refresh these assets of one tier, `due` in seconds of whose clock made it.
+    """Some assets of one tier to refresh. `due` is in seconds of the clock of the process that made the job.
 
-    `id` names it among processes, and is empty where it never leaves its own.
+    `id` identifies a job that processes share; it is empty for a local one.
     """
 
     tier: Tier
@@ -79,101 +85,101 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class JobQueue(Protocol):
-    """Whose turn it is to be refreshed."""
+    """The schedule: which assets are due for a refresh."""
 
     async def run(self) -> None:
-        """Do what has to be done beside; never returns."""
+        """Do the background work of the queue; never return."""
 
     def warm_up_lock(self, tier: Tier) -> AbstractAsyncContextManager[None]:
-        """Return what keeps other processes from filling the tier at the same time."""
+        """Return a lock that only one process holds while it warms up the tier."""
 
     def upcoming(self, tier: Tier) -> Sequence[str]:
-        """Return the tier's symbols, first whoever's turn comes next."""
+        """Return the tier's symbols, the one that is due next first."""
 
     async def next_job(self, tier: Tier) -> Job:
-        """Wait for the tier's next job."""
+        """Wait for the tier's next due job and return it."""
 
     def waited(self, job: Job) -> float:
-        """Return for how many seconds it has been due."""
+        """Return for how many seconds the job has been due."""
 
     async def done(self, job: Job) -> None:
-        """Say that it is done."""
+        """Mark the job as done."""
 
     def pop_missed(self, tier: Tier) -> int:
-        """Return how many turns of an asset in `tier` were passed over since the last call."""
+        """Return how many due refreshes of the tier's assets were skipped since the last call."""
 
 
 class Lag(Protocol):
-    """How far behind those are who share the work."""
+    """How far all refreshers together are behind their schedule."""
 
     @property
     def by_tier(self) -> Mapping[Tier, float]:
         """For how many seconds the oldest unfinished job of each tier has been due; empty while that is unknown."""
 
 
-class Watch(Protocol):
-    """What is known of the exchanges."""
+class ExchangeStatus(Protocol):
+    """The health of the exchanges, collected from all processes that call them."""
 
     async def look(self) -> Sequence[Sequence[ExchangeState]]:
-        """Return what each process that asks the exchanges sees of them; none while none tells. Raises StoreError."""
+        """Return the exchange states that each process reports; empty while none reports. Raises StoreError."""
 
 
 class Sink(Protocol):
-    """Something that takes prices."""
+    """A destination of new prices."""
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Take all of `prices`, or raise StoreError; writing again what is already there does no harm.
+        """Write all of `prices`, or raise StoreError. Writing the same price again does no harm.
 
-        Of two prices with the same asset and timestamp a cache and SQLite keep the first; DynamoDB, whose batches have
-        no conditions, keeps the last.
+        Of two prices with the same asset and timestamp, a cache and SQLite keep the first; DynamoDB keeps the last, as
+        its batch writes have no conditions.
         """
 
 
 class Store(Sink, Protocol):
-    """A sink that also answers."""
+    """A sink that can be read."""
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Return the newest known price of each symbol; one without is left out. Raises StoreError."""
+        """Return the newest price of each symbol that has one. Raises StoreError."""
 
     async def ping(self) -> None:
         """Raise StoreError unless the store can be reached."""
 
     async def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""
 
 
 class Cache(Store, Protocol):
-    """Holds each asset's newest price for its tier's TTL: an older one never replaces a newer one."""
+    """Keeps the newest price of each asset for its tier's TTL; an older price never replaces a newer one."""
 
 
 class LocalCache(Cache, Protocol):
-    """A cache some of which is in this process."""
+    """A cache with a part in the memory of this process."""
 
     @property
     def newest(self) -> NewestPrices:
         """The newest price of each asset that this process has seen."""
 
     def peek(self, symbol: str) -> Price | None:
-        """Return the price if it is in this process and not expired, without waiting for anything."""
+        """Return the price if it is in the memory of this process and has not expired. Never waits."""
 
 
 class History(Store, Protocol):
-    """Holds every price by (asset, timestamp), for good.
+    """Keeps every price, by (asset, timestamp), for good.
 
-    `latest` passes over prices more than FUTURE_TOLERANCE ahead of our clock, which were made while a clock was wrong:
-    they would hide every other until that time. `between` returns them.
+    `latest` ignores prices that are more than FUTURE_TOLERANCE ahead of our clock: they were made while a clock was
+    wrong, and would hide all later prices until that time. `between` returns them.
     """
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError."""
 
     async def run(self) -> None:
-        """Do what the history does in the background; never returns."""
+        """Do the background work of the history; never return."""
 
     async def drain(self, patience: float) -> int | None:
-        """Finish what `run` has to do, as far as that goes within `patience` seconds.
+        """Write what still waits to be written, for at most `patience` seconds.
 
-        Return how many prices are left; None where that cannot be told.
+        Return how many prices are left; None if that is unknown.
         """
 
 
@@ -205,17 +211,17 @@ class Prices(Protocol):
     """The read path."""
 
     async def get(self, asset: Asset) -> Price | NoPrice:
-        """Return the price to serve now, asking the exchanges only when none is known."""
+        """Return the price to serve now; the exchanges are asked only if no price is known."""
 
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
         """Return the known prices by symbol, without asking any exchange."""
 
     def at_least(self, price: Price) -> Price:
-        """Return the newer of `price` and the newest one that this process has seen."""
+        """Return the newer of `price` and the newest price of the asset that this process has seen."""
 
 
 class Refresh(Protocol):
     """The refresh path."""
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Fetch, aggregate and store now; callers at the same moment share one fetch."""
+        """Fetch, aggregate and store the asset's price now; concurrent callers share one fetch."""

@@ -1,4 +1,4 @@
-"""The steady clock: what is right when the wall clock steps, on examples and by property."""
+"""The steady clock when the wall clock steps; on examples and as properties."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.clock import STEP, TOLD_SECONDS, SteadyClock
+from aggregator.clock import REPORT_SECONDS, STEP, SteadyClock
 from aggregator.runtime.monitors import ClockWitness
 from tests.parts.examples import price
 
@@ -15,26 +15,26 @@ STEPS = st.one_of(st.floats(2 * STEP, 10 * HOUR), st.floats(-10 * HOUR, -2 * STE
 
 
 class Machine:
-    """A wall clock and a monotonic clock that go when told, and the steady clock on them."""
+    """A wall clock and a monotonic clock that the test moves, and the steady clock on them."""
 
     def __init__(self) -> None:
         self.wall, self.monotonic = 1_760_000_000.0, 1000.0
         self.clock = SteadyClock(lambda: self.wall, lambda: self.monotonic)
 
     def go(self, seconds: float, step: float = 0.0) -> None:
-        """Let time go by, and step the wall clock."""
+        """Advance both clocks, and step the wall clock."""
         self.monotonic += seconds
         self.wall += seconds + step
 
 
 @pytest.fixture
 def machine() -> Machine:
-    """Return one whose clocks have not stepped."""
+    """Return a machine whose wall clock has not stepped."""
     return Machine()
 
 
 def test_a_clock_that_does_not_step_is_the_wall_clock(machine: Machine) -> None:
-    """NTP's slew is followed, however much it adds up to."""
+    """Slewing by NTP is followed, however much it adds up to."""
     for _ in range(100):
         machine.go(10, step=0.005)
         assert machine.clock.now() == machine.wall
@@ -43,12 +43,12 @@ def test_a_clock_that_does_not_step_is_the_wall_clock(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
-def test_times_from_outside_speak_against_the_step(machine: Machine, step: float) -> None:
-    """The time from before goes on, the trouble is told, and all is well once the wall clock is right again."""
+def test_outside_times_contradict_the_step(machine: Machine, step: float) -> None:
+    """A contradicted step is not followed and is reported, until the wall clock is right again."""
     right = machine.wall
     machine.go(0, step)
     assert machine.clock.is_off
-    assert machine.clock.now() == max(right, machine.wall)  # old rather than fresh, as long as nobody knows
+    assert machine.clock.now() == max(right, machine.wall)  # undecided: prices look old rather than fresh
     assert f"stepped by {step:+.0f} s" in machine.clock.trouble
     machine.go(1)
     machine.clock.witness([right, right + 1, right - 30])
@@ -61,19 +61,19 @@ def test_times_from_outside_speak_against_the_step(machine: Machine, step: float
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
-def test_times_from_outside_speak_for_the_step(machine: Machine, step: float) -> None:
-    """It is followed, and told for ten minutes."""
+def test_outside_times_confirm_the_step(machine: Machine, step: float) -> None:
+    """A confirmed step is followed, and reported for ten minutes."""
     machine.go(0, step)
     machine.clock.witness([machine.wall - 1, machine.wall, machine.wall - HOUR / 2])
     assert machine.clock.now() == machine.wall
     assert not machine.clock.is_off
     assert f"stepped by {step:+.0f} s" in machine.clock.trouble
-    machine.go(TOLD_SECONDS + 1)
+    machine.go(REPORT_SECONDS + 1)
     assert machine.clock.trouble == ""
 
 
 def test_a_step_and_its_reverse_are_no_trouble(machine: Machine) -> None:
-    """Both were followed: the clock is where it was."""
+    """A confirmed step and its confirmed reverse add up to no trouble."""
     for step in (HOUR, -HOUR):
         machine.go(1, step)
         machine.clock.witness([machine.wall])
@@ -82,17 +82,17 @@ def test_a_step_and_its_reverse_are_no_trouble(machine: Machine) -> None:
 
 
 def test_the_majority_is_believed(machine: Machine) -> None:
-    """One exchange of three whose clock is an hour ahead cannot speak for a step; one of two leaves it open."""
+    """One time of three cannot confirm a step; one of two leaves it undecided."""
     right = machine.wall
     machine.go(1, HOUR)
     machine.clock.witness([right, machine.wall])
-    assert machine.clock.now() == machine.wall  # not known: the later
+    assert machine.clock.now() == machine.wall  # undecided: the later
     machine.clock.witness([right, right, machine.wall])
     assert machine.clock.now() == pytest.approx(right + 1)
 
 
-def test_times_that_say_nothing(machine: Machine) -> None:
-    """None, no number, or far from either clock."""
+def test_times_that_decide_nothing(machine: Machine) -> None:
+    """No times, NaN, or times far from both clocks decide nothing."""
     machine.go(1, HOUR)
     machine.clock.witness([])
     machine.clock.witness([math.nan, math.inf, -math.inf, 0.0, machine.wall + HOUR])
@@ -100,7 +100,7 @@ def test_times_that_say_nothing(machine: Machine) -> None:
 
 
 def test_another_step_is_looked_at_anew(machine: Machine) -> None:
-    """What was said of the first does not hold for the second."""
+    """The decision on one step does not hold for the next."""
     right = machine.wall
     machine.go(1, HOUR)
     machine.clock.witness([right])
@@ -111,8 +111,8 @@ def test_another_step_is_looked_at_anew(machine: Machine) -> None:
     assert not machine.clock.is_off
 
 
-def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
-    """From a step back that was followed, until the time before it is reached again; not after any other step."""
+def test_a_period_that_is_repeated(machine: Machine) -> None:
+    """`repeats` is true after a confirmed step back, until the time before it is reached; not after other steps."""
     machine.go(1, HOUR)
     machine.clock.witness([machine.wall])
     assert not machine.clock.repeats
@@ -126,10 +126,10 @@ def test_a_time_that_is_gone_through_twice(machine: Machine) -> None:
     assert not machine.clock.repeats
 
 
-def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
-    """Where no exchange is asked, as in an API process."""
+def test_prices_of_other_processes_are_outside_times(machine: Machine) -> None:
+    """In an API process, which calls no exchange, published prices are the outside times."""
     witness, right = ClockWitness(machine.clock), machine.wall
-    witness.receive([price(timestamp=right - HOUR)])  # no step, nothing to tell
+    witness.receive([price(timestamp=right - HOUR)])  # no step, nothing to decide
     machine.go(1, -HOUR)
     witness.receive([price(timestamp=right)])
     assert machine.clock.now() == pytest.approx(right + 1)
@@ -138,7 +138,7 @@ def test_prices_of_other_processes_tell_the_time(machine: Machine) -> None:
 
 @given(step=STEPS, waited=st.floats(0, 1000), ages=st.lists(st.floats(0, 50), min_size=1))
 def test_no_price_gets_younger_by_a_step(step: float, waited: float, ages: list[float]) -> None:
-    """Whether nobody, or honest times, tell of it: by `now`, no less time has gone by than by the monotonic clock."""
+    """With correct outside times or none, `now` advances at least as much as the monotonic clock."""
     machine = Machine()
     began = machine.clock.now()
     machine.go(waited, step)
@@ -150,7 +150,7 @@ def test_no_price_gets_younger_by_a_step(step: float, waited: float, ages: list[
 
 @given(step=STEPS, age=st.floats(0, 50))
 def test_one_honest_time_is_enough(step: float, age: float) -> None:
-    """Once an honest time of either clock is heard, `now` is that clock."""
+    """After one correct outside time, `now` is the clock that it agrees with."""
     machine = Machine()
     age = min(age, abs(step) / 2.5)
     machine.go(5, step)

@@ -1,4 +1,4 @@
-"""What a venue says goes into answers and stores: it is short and can be printed."""
+"""Text from an exchange goes into responses and stores: it is short and printable."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +8,7 @@ from aggregator.errors import MOST_DETAIL, NotListed, RateLimited, printable
 
 @given(st.text(max_size=500))
 def test_a_text_from_outside(text: str) -> None:
-    """Its printable beginning stays as it is, one character for one."""
+    """The text is cut, and each unprintable character becomes one `?`."""
     shown = printable(text)
     assert shown.isprintable()
     assert len(shown) == min(len(text), MOST_DETAIL)
@@ -16,6 +16,6 @@ def test_a_text_from_outside(text: str) -> None:
 
 
 def test_an_error_of_a_venue() -> None:
-    """Whatever its class, its message is such a text."""
+    """The message of every exchange error is short and printable."""
     assert str(NotListed("no\nsuch\x1b[31m pair")) == "no?such?[31m pair"
     assert str(RateLimited("x" * 900_000, 3)) == "x" * MOST_DETAIL

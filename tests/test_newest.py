@@ -1,4 +1,4 @@
-"""The newest price of each asset: the floor of every answer."""
+"""The newest price of each asset: no answer is older."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ TTL = dict.fromkeys(Tier, 10.0)
 
 
 class Parts:
-    """The prices, at times that go when told."""
+    """The newest prices, with clocks that the test moves."""
 
     def __init__(self) -> None:
         self.clock, self.now = 0.0, NOW
@@ -28,7 +28,7 @@ class Parts:
     )
 )
 def test_no_answer_is_older_than_one_before(steps: list[tuple[str, str, int]]) -> None:
-    """However prices are read, told, expire and are released, in any order."""
+    """No answer is older than one before, in whatever order prices are read, published, expire and are released."""
     parts = Parts()
     answered: dict[str, float] = {}
     for step, asset, seconds in steps:
@@ -49,8 +49,8 @@ def test_no_answer_is_older_than_one_before(steps: list[tuple[str, str, int]]) -
                 answered[asset] = one.timestamp
 
 
-def test_of_the_same_time_the_first_stays() -> None:
-    """Readers may have it already, and history has it."""
+def test_of_two_with_one_timestamp_the_first_stays() -> None:
+    """Of two prices with the same timestamp the first stays: clients may have it, and history has it."""
     parts = Parts()
     first, second = price(amount="1"), price(amount="2")
     assert parts.prices.hold([first]) == [first]
@@ -60,7 +60,7 @@ def test_of_the_same_time_the_first_stays() -> None:
 
 
 def test_a_price_made_by_a_wrong_clock_hides_no_other() -> None:
-    """Once the clock is right again, a price that is ahead of it is not known any more."""
+    """After a wrong clock is corrected, a price that is ahead of it is no longer known."""
     parts = Parts()
     parts.now += 3600
     ahead = price(timestamp=NOW + 3600)
@@ -71,27 +71,27 @@ def test_a_price_made_by_a_wrong_clock_hides_no_other() -> None:
     assert parts.prices.is_news(right)
     assert parts.prices.hold([right]) == [right]
     assert parts.prices.hold([ahead]) == []
-    assert parts.prices.at_least(ahead) == ahead  # for callers, who do not serve it; nobody else gets it
+    assert parts.prices.at_least(ahead) == ahead  # returned to the caller, which does not serve it
     assert parts.prices.known("btcusdt") == right
 
 
 def test_a_little_ahead_is_in_order() -> None:
-    """Clocks of several machines differ by less than the tolerance."""
+    """A price within the tolerance ahead of our clock is normal: clocks of machines differ."""
     parts = Parts()
     ahead = price(timestamp=NOW + FUTURE_TOLERANCE)
     assert parts.prices.hold([ahead]) == [ahead]
     assert parts.prices.known("btcusdt") == ahead
 
 
-def test_what_has_changed() -> None:
-    """By symbol, the last change first; more changes than are kept count as unknown."""
+def test_changed_since() -> None:
+    """`changed_since` returns the last change first, or None for more changes than are kept."""
     parts = Parts()
     begun = parts.prices.changed
     parts.prices.hold([price(), price("ethusdt"), price()])
     assert parts.prices.changed_since(begun) == ["ethusdt", "btcusdt"]
     assert parts.prices.changed_since(parts.prices.changed) == []
     parts.prices.hold([price(timestamp=NOW - 20_001 + number) for number in range(1, 20_001)])
-    assert parts.prices.changed_since(begun) == ["ethusdt", "btcusdt"]  # those were older
+    assert parts.prices.changed_since(begun) == ["ethusdt", "btcusdt"]  # the other prices were older
     parts.now += 20_001
     parts.prices.hold([price(timestamp=NOW + number) for number in range(1, 20_001)])
     assert parts.prices.changed_since(begun) is None

@@ -9,7 +9,7 @@ UNKNOWN = "exchanges: no refresher tells of them"
 
 
 class LocalStatus:
-    """`aggregator.ports.Watch` in a process that polls the exchanges itself."""
+    """`aggregator.ports.ExchangeStatus` in a process that polls the exchanges itself."""
 
     def __init__(self, exchanges: Sequence[ExchangeState]) -> None:
         self._exchanges = exchanges

@@ -20,10 +20,9 @@ from aggregator.clock import SteadyClock
 from aggregator.errors import StoreError
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import CONTENT_TYPE, Metrics
-from aggregator.ports import Lag, Store, Watch
-from aggregator.prices.freshness import Freshness, TierFreshness
+from aggregator.ports import ExchangeStatus, Lag, Store
+from aggregator.prices.freshness import Freshness, TierFreshness, VenueCoverage
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import VenueCoverage
 from aggregator.resilience.group_commit import GroupCommit
 
 T = TypeVar("T")
@@ -128,7 +127,7 @@ class OpsRoutes:
         catalog: Catalog,
         stores: Mapping[str, Store],
         sinks: Sequence[GroupCommit],
-        watch: Watch,
+        watch: ExchangeStatus,
         coverage: VenueCoverage,
         freshness: Freshness,
         lag: Lag | None,

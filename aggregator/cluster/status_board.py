@@ -57,7 +57,7 @@ _decoder = msgspec.json.Decoder(list[_Report])
 
 
 class StatusBoard:
-    """`aggregator.ports.Watch` through Redis."""
+    """`aggregator.ports.ExchangeStatus` through Redis."""
 
     def __init__(self, client: RedisClient) -> None:
         self._redis = client.redis

@@ -13,7 +13,7 @@ import structlog
 
 from aggregator.errors import StoreUnavailable
 from aggregator.models import encode
-from aggregator.prices.venue_coverage import VenueCoverage
+from aggregator.prices.freshness import VenueCoverage
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
 _SECONDS = 2.0  # between two comparisons

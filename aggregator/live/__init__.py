@@ -1,1 +1,1 @@
-"""Live prices: topics inside a process, the fan-out to subscribers, and the queue of one subscriber."""
+"""Live prices: the bus of new prices in a process, the fan-out to subscribers, and the queue of one subscriber."""

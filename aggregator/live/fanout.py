@@ -1,4 +1,4 @@
-"""Live prices: each new one is made ready to be sent once, handed to all who want it, and kept for who comes back."""
+"""Fan-out of live prices: encodes each new price once, queues it for every subscriber, keeps it for resumed streams."""
 
 import asyncio
 import re
@@ -24,14 +24,16 @@ STOPPING = "The service is stopping"
 EXPIRED = "Streams may last no longer than this; come again"
 TOO_MANY = "Too many streams are open"
 
-_WOKEN_AT_ONCE = 50  # readers, before others in the process have their turn
+_WAKE_BATCH = 50  # subscribers woken up before the event loop serves other tasks
 _ID = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
 
 
 class Fanout:
-    """Listens to the hub. The last events are kept, all of one epoch; it ends where some may have been missed.
+    """Listens to the bus and serves the subscribers. An event id is `epoch-number`.
 
-    `most` readers at a time, `kept` events, and `seconds` after which a reader has to come again, or None.
+    The last `kept` events are kept for resumed streams; a new epoch begins, without events, when prices may have been
+    missed. There may be `most` subscribers at a time. A stream ends after `seconds`, or never (None). `current` says
+    whether all new prices arrive from the start.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Fanout:
         self._number = 0
         self._kept: deque[Event] = deque(maxlen=kept)
         self._sent: dict[str, float] = {}  # timestamp of each asset's last event
-        self._readers: set[Subscriber] = set()
+        self._subscribers: set[Subscriber] = set()
         self._by_tier: dict[Tier, set[Subscriber]] = {tier: set() for tier in Tier}
         self._by_asset: dict[str, set[Subscriber]] = {}
         self._to_wake: dict[Subscriber, None] = {}
@@ -66,10 +68,10 @@ class Fanout:
 
     @property
     def refusal(self) -> str:
-        """Why there can be no more readers now, or nothing."""
+        """Why a new subscriber is refused now; empty if it is not."""
         if self._stopping:
             return STOPPING
-        return TOO_MANY if len(self._readers) >= self._most else ""
+        return TOO_MANY if len(self._subscribers) >= self._most else ""
 
     @property
     def last_id(self) -> str:
@@ -78,54 +80,54 @@ class Fanout:
 
     @contextmanager
     def reading(self, kind: Kind) -> Iterator[Subscriber]:
-        """Let someone read as long as the block lasts; it wants nothing yet."""
-        reader = Subscriber()
+        """Yield a new subscriber without a subscription; it is removed at the end of the block."""
+        subscriber = Subscriber()
         expiry = None
         if self._seconds is not None:
-            expiry = asyncio.get_running_loop().call_later(self._seconds, self._end, reader, "expired", EXPIRED)
+            expiry = asyncio.get_running_loop().call_later(self._seconds, self._end, subscriber, "expired", EXPIRED)
         if not self._current:
-            reader.miss(CUT_OFF)
-        self._readers.add(reader)
+            subscriber.miss(CUT_OFF)
+        self._subscribers.add(subscriber)
         self._metrics.stream_subscribers.labels(kind).inc()
         try:
-            yield reader
+            yield subscriber
         finally:
             self._metrics.stream_subscribers.labels(kind).dec()
             if expiry is not None:
                 expiry.cancel()
-            self._want(reader, Subscription())
-            self._readers.discard(reader)
-            self._to_wake.pop(reader, None)
+            self._subscribe(subscriber, Subscription())
+            self._subscribers.discard(subscriber)
+            self._to_wake.pop(subscriber, None)
 
-    def resume(self, reader: Subscriber, wanted: Subscription, last_id: str) -> bool:
-        """Let it go on behind that event; return False, with the gap said, where what came since is not kept."""
+    def resume(self, subscriber: Subscriber, wanted: Subscription, last_id: str) -> bool:
+        """Continue the stream after event `last_id`; return False, and send the gap, if later events are not kept."""
         since = self.since(last_id)
         if since is None:
-            reader.miss(NOT_KEPT)
+            subscriber.miss(NOT_KEPT)
             return False
-        self._want(reader, wanted)
-        reader.resume([event for event in since if wanted.has(event)])
+        self._subscribe(subscriber, wanted)
+        subscriber.resume([event for event in since if wanted.has(event)])
         return True
 
-    def follow(self, reader: Subscriber, wanted: Subscription, last_id: str, shown: Mapping[str, float]) -> None:
-        """Let it have the prices of `wanted` too: those behind that event and newer than what it is `shown`."""
-        self._want(reader, reader.wanted | wanted)
+    def follow(self, subscriber: Subscriber, wanted: Subscription, last_id: str, shown: Mapping[str, float]) -> None:
+        """Add `wanted` to the subscription, from event `last_id` on; skip prices no newer than `shown` (by asset)."""
+        self._subscribe(subscriber, subscriber.wanted | wanted)
         since = self.since(last_id)
-        if since is None:  # so much has come while it was put together, or we are cut off
-            reader.miss(NOT_KEPT)
-            reader.renew()
+        if since is None:  # too many events since, or the feed was cut off
+            subscriber.miss(NOT_KEPT)
+            subscriber.renew()
             return
-        kept = [event for event in reader.waiting if not wanted.has(event)]
+        kept = [event for event in subscriber.waiting if not wanted.has(event)]
         new = [event for event in since if wanted.has(event) and event.timestamp > shown.get(event.asset, 0.0)]
-        reader.wait_for([*kept, *new])
+        subscriber.wait_for([*kept, *new])
 
-    def drop(self, reader: Subscriber, wanted: Subscription) -> None:
-        """Let it have no more prices of these."""
-        self._want(reader, reader.wanted - wanted)
-        reader.wait_for([event for event in reader.waiting if reader.wanted.has(event)])
+    def drop(self, subscriber: Subscriber, wanted: Subscription) -> None:
+        """Remove `wanted` from the subscription."""
+        self._subscribe(subscriber, subscriber.wanted - wanted)
+        subscriber.wait_for([event for event in subscriber.waiting if subscriber.wanted.has(event)])
 
     def since(self, last_id: str) -> Sequence[Event] | None:
-        """Return the events behind that one, oldest first; None where they are not all kept."""
+        """Return the events after `last_id`, oldest first; None if not all of them are kept."""
         match = _ID.fullmatch(last_id)
         missing = self._number - int(match[2]) if match and match[1] == self._epoch else -1
         if not 0 <= missing <= len(self._kept):
@@ -133,10 +135,10 @@ class Fanout:
         return list(islice(reversed(self._kept), missing))[::-1]
 
     def receive(self, prices: Sequence[Price]) -> None:
-        """Hand on new prices of listed assets.
+        """Queue new prices of listed assets for their subscribers.
 
-        A price is passed over when this process has sent it before (the cache was emptied and got it again from
-        history), or has seen a newer one, which a reader may have got by another way.
+        A price is skipped in two cases: this process has sent it before (an emptied cache was filled again from
+        history), or has seen a newer one, which the client of a subscriber may have read elsewhere.
         """
         now = self._now()
         for price in prices:
@@ -146,59 +148,59 @@ class Fanout:
             if asset is None or newest is None or newest.timestamp != price.timestamp or self._has_sent(newest):
                 continue
             self._sent[newest.asset] = newest.timestamp
-            self._hand_on(self._event(asset, newest, now))
+            self._queue(self._event(asset, newest, now))
         if self._to_wake and not self._waking:
             self._wake()
 
     def connected(self) -> None:
-        """Show everyone how things stand, now that nothing is missed any more."""
+        """Send every subscriber a snapshot, as no price is missed from now on."""
         if not self._current:
             self._current = True
             self._begin_epoch()
-            for reader in self._readers:
-                reader.renew()
+            for subscriber in self._subscribers:
+                subscriber.renew()
 
     def disconnected(self) -> None:
-        """Tell everyone that prices are being missed."""
+        """Send every subscriber a gap, as prices may be missed from now on."""
         if self._current:
             self._current = False
             self._begin_epoch()
-            for reader in self._readers:
-                reader.miss(CUT_OFF)
+            for subscriber in self._subscribers:
+                subscriber.miss(CUT_OFF)
 
     async def end_on(self, stop: asyncio.Event) -> None:
-        """Wait for `stop`, and end all streams with a word."""
+        """Wait for `stop`, then end every stream with a reason."""
         await stop.wait()
         self._stopping = True
-        for reader in self._readers:
-            self._end(reader, "stopping", STOPPING)
+        for subscriber in self._subscribers:
+            self._end(subscriber, "stopping", STOPPING)
 
     def count_dropped(self, reason: str) -> None:
-        """Count a stream that we have ended."""
+        """Count a stream that the service has ended, by reason."""
         self._metrics.stream_dropped.labels(reason).inc()
 
-    def _end(self, reader: Subscriber, reason: str, why: str) -> None:
+    def _end(self, subscriber: Subscriber, reason: str, why: str) -> None:
         self.count_dropped(reason)
-        reader.end(why)
+        subscriber.end(why)
 
     def _begin_epoch(self) -> None:
-        """Keep nothing of before; the numbers go on, so that what waits for a reader stays in order."""
+        """Drop the kept events. The numbers continue, so that queued events stay in order."""
         self._epoch = secrets.token_hex(4)
         self._kept.clear()
 
-    def _want(self, reader: Subscriber, wanted: Subscription) -> None:
-        """Hand the reader what is `wanted` from now on, and nothing else."""
-        for tier in reader.wanted.tiers - wanted.tiers:
-            self._by_tier[tier].discard(reader)
-        for tier in wanted.tiers - reader.wanted.tiers:
-            self._by_tier[tier].add(reader)
-        for asset in reader.wanted.assets - wanted.assets:
-            self._by_asset[asset].discard(reader)
+    def _subscribe(self, subscriber: Subscriber, wanted: Subscription) -> None:
+        """Replace the subscription by `wanted`."""
+        for tier in subscriber.wanted.tiers - wanted.tiers:
+            self._by_tier[tier].discard(subscriber)
+        for tier in wanted.tiers - subscriber.wanted.tiers:
+            self._by_tier[tier].add(subscriber)
+        for asset in subscriber.wanted.assets - wanted.assets:
+            self._by_asset[asset].discard(subscriber)
             if not self._by_asset[asset]:
                 del self._by_asset[asset]
-        for asset in wanted.assets - reader.wanted.assets:
-            self._by_asset.setdefault(asset, set()).add(reader)
-        reader.wanted = wanted
+        for asset in wanted.assets - subscriber.wanted.assets:
+            self._by_asset.setdefault(asset, set()).add(subscriber)
+        subscriber.wanted = wanted
 
     def _has_sent(self, price: Price) -> bool:
         return self._sent.get(price.asset) == price.timestamp
@@ -210,18 +212,18 @@ class Fanout:
         self._kept.append(event)
         return event
 
-    def _hand_on(self, event: Event) -> None:
-        readers = self._by_tier[event.tier] | self._by_asset.get(event.asset, set())
-        conflated = sum([reader.put(event) for reader in readers])
+    def _queue(self, event: Event) -> None:
+        subscribers = self._by_tier[event.tier] | self._by_asset.get(event.asset, set())
+        conflated = sum([subscriber.put(event) for subscriber in subscribers])
         if conflated:
             self._metrics.stream_conflated.inc(conflated)
-        self._to_wake.update(dict.fromkeys(readers))
+        self._to_wake.update(dict.fromkeys(subscribers))
 
     def _wake(self) -> None:
-        """Wake some of those who have something to read, and the rest after whatever else wants to be done."""
-        for reader in list(islice(self._to_wake, _WOKEN_AT_ONCE)):
-            del self._to_wake[reader]
-            reader.wake()
+        """Wake up some of the subscribers with new events, and the rest after the event loop has served other tasks."""
+        for subscriber in list(islice(self._to_wake, _WAKE_BATCH)):
+            del self._to_wake[subscriber]
+            subscriber.wake()
         self._waking = bool(self._to_wake)
         if self._waking:
             asyncio.get_running_loop().call_soon(self._wake)

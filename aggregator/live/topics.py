@@ -1,4 +1,4 @@
-"""The hub: every new price, told to whoever listens in this process."""
+"""The bus: passes every new price to the listeners of this process."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,42 +7,45 @@ from aggregator.models import Price
 
 
 class Listener(Protocol):
-    """Someone who wants every price."""
+    """A part that receives every new price."""
 
     def receive(self, prices: Sequence[Price]) -> None:
-        """Take new prices, at once and without waiting for anything."""
+        """Handle new prices. Must return at once, without I/O."""
 
     def connected(self) -> None:
-        """From now on every price will come."""
+        """Handle the start of a period in which every new price arrives."""
 
     def disconnected(self) -> None:
-        """Prices are being missed from now on."""
+        """Handle the start of a period in which new prices may be missed."""
 
 
 class Bus:
-    """Passes prices on, and whether all of them come: while the process is cut off from the others, some do not."""
+    """Publishes new prices to the listeners, and tells them whether all new prices arrive.
+
+    Some are missed while the feed of other processes is cut off.
+    """
 
     def __init__(self) -> None:
         self.connected = False
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
-        """Tell `listener` from now on."""
+        """Add a listener."""
         self._listeners.append(listener)
 
     def publish(self, prices: Sequence[Price]) -> None:
-        """Pass on new prices."""
+        """Pass new prices to every listener."""
         for listener in self._listeners:
             listener.receive(prices)
 
     def connect(self) -> None:
-        """Pass on that every price comes from now on."""
+        """Tell every listener that all new prices arrive from now on."""
         self.connected = True
         for listener in self._listeners:
             listener.connected()
 
     def disconnect(self) -> None:
-        """Pass on that prices are being missed."""
+        """Tell every listener that new prices may be missed from now on."""
         self.connected = False
         for listener in self._listeners:
             listener.disconnected()

@@ -1,1 +1,1 @@
-"""Prices: tiers and their schedule, refreshes, the arithmetic of a price, and the lookup of one."""
+"""Prices: tiers and their schedule, the refresh of a price, the arithmetic of it, and its lookup."""

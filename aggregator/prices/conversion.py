@@ -1,10 +1,10 @@
-"""A ticker in one quote made of a ticker in another and the rate between the two. Pure.
+"""Converts a ticker from one quote to another by the rate between the two. Pure.
 
-    btcusd  <-  btcusdt x usdtusd
+    btcusd = btcusdt x usdtusd
 
-The rate is a sound price of our own: fresh, and made of tickers that were not converted themselves. It is the only hop:
-what is converted is never converted again, and a pair that is a rate is never converted at all, so nothing can go round
-in a circle, and a price never comes to stand on itself.
+The rate is a price of our own that is fresh and was not itself made of converted tickers. There is one hop only: a
+converted ticker is never converted again, and a pair that serves as a rate is never converted. So there are no cycles,
+and a price never depends on itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,22 +15,22 @@ import msgspec
 from aggregator.models import FUTURE_TOLERANCE, Asset, Conversion, LeftOut, Price, Reason, Ticker
 from aggregator.prices.pricing import is_quantity
 
-_PRODUCT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # as many digits as pricing takes
+_PRODUCT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # as many digits as pricing accepts
 
 
 class CannotConvert(ValueError):
-    """The rates contradict each other or the symbols file; the message says which."""
+    """The configured rates contradict each other or the symbols file; the message names them."""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The pair to ask for in an asset's stead, and the symbol of the rate that makes one of the other."""
+    """The pair to ask for in place of an asset, and the symbol of the rate that converts it."""
 
     asset: Asset
     rate: str
 
 
 class Conversions:
-    """What can be converted: for each rate such as usdtusd, assets quoted in usd from those quoted in usdt."""
+    """The configured conversions: a rate such as usdtusd converts pairs quoted in usdt to pairs quoted in usd."""
 
     def __init__(self, rates: Sequence[Asset], assets: Iterable[Asset]) -> None:
         _check(rates)
@@ -39,7 +39,7 @@ class Conversions:
         self._listed: Mapping[tuple[str, str], Asset] = {(asset.base, asset.quote): asset for asset in assets}
 
     def sources(self, asset: Asset) -> list[Source]:
-        """Return what else to ask for, in the order of the rates: none for a rate, nor for another quote."""
+        """Return the pairs that can be converted to `asset`, in the order of the rates; none if `asset` is a rate."""
         if not asset.base or asset.symbol in self.rates:
             return []
         return [
@@ -49,13 +49,13 @@ class Conversions:
         ]
 
     def _pair(self, asset: Asset, quote: str) -> Asset:
-        """Return the listed pair; where there is none, the one that would have been."""
+        """Return the listed pair of the asset's base and `quote`, or an unlisted one like it."""
         listed = self._listed.get((asset.base, quote))
         return listed or Asset(asset.base + quote, asset.base, quote, asset.tier, asset.rank)
 
 
 def _check(rates: Sequence[Asset]) -> None:
-    """Raise CannotConvert unless every rate leads from a quote to another from which none leads any further."""
+    """Raise CannotConvert unless every rate has a base and a quote, and no quote of a rate is the base of another."""
     for rate in rates:
         if not rate.base or not rate.quote:
             raise CannotConvert(f"{rate.symbol}: the symbols file does not say which is base and which quote")
@@ -67,10 +67,11 @@ def _check(rates: Sequence[Asset]) -> None:
 def convert(
     asset: Asset, source: Asset, ticker: Ticker, rate: Price | None, oldest_rate: float, now: float
 ) -> Ticker | LeftOut:
-    """Return `source`'s ticker as one of `asset`, or why it cannot be; the rate is at most `oldest_rate` seconds old.
+    """Return the ticker of `source` as a ticker of `asset`, or why it cannot be converted.
 
-    The price is the product, rounded only beyond 38 digits. The volume stays, as it is in base units. The time is that
-    of the older of the two, so that neither makes the other look fresher than it is; one of the future stays.
+    The rate must be at most `oldest_rate` seconds old. The price is the product, rounded beyond 38 digits. The volume,
+    in base units, is unchanged. The time is the older of the two, so that the result looks no fresher than either; a
+    time too far ahead is kept, so that pricing rejects it.
     """
     if ticker.symbol != source.symbol:
         return LeftOut(ticker.exchange, Reason.WRONG_SYMBOL, f"answered for {ticker.symbol[:32]!r}")

@@ -1,23 +1,23 @@
-"""How old the prices are that readers get, by tier: what /ready and the freshness metrics speak of."""
+"""The age of the prices, by tier, for /ready and the freshness metrics; and how many exchanges trade each asset."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, Price, Reason, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.durations import Durations
+from aggregator.ports import Exchange
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.venue_coverage import VenueCoverage
 
 _ALLOWED_INTERVALS = 3
-_TOLD_PER_INTERVAL = 10  # how often at most the metrics are told: of 100,000 assets, finding out takes some 30 ms
+_REPORTS_PER_INTERVAL = 10  # at most: with 100,000 assets, computing the gauges takes some 30 ms
 
 
 class TierFreshness(msgspec.Struct, frozen=True):
-    """One tier now. Ages in seconds; an asset without a price counts as infinitely old (shown as null)."""
+    """The state of one tier. Ages are in seconds; None (JSON null) means that the p95 asset has no usable price."""
 
     assets: int
     priced: int
@@ -27,7 +27,7 @@ class TierFreshness(msgspec.Struct, frozen=True):
 
     @property
     def trouble(self) -> str:
-        """Say what is wrong, or nothing: a tier is fresh while its p95 age is at most three intervals."""
+        """What is wrong, or an empty text: a tier is fresh while its p95 age is at most three intervals."""
         if self.p95_age is None and self.priced == self.assets:
             return "its prices are from the future: this machine's clock is behind"
         if self.p95_age is None:
@@ -37,10 +37,32 @@ class TierFreshness(msgspec.Struct, frozen=True):
         return ""
 
 
-class Freshness:
-    """Remembers the newest exchange time of each asset's stored prices.
+class VenueCoverage:
+    """How many exchanges trade each asset, and how many of them a price needs; empty until it is counted."""
 
-    What too few exchanges trade is not waited for, as far as `coverage` knows how many do.
+    def __init__(self) -> None:
+        self.need = 0
+        self.venues: Mapping[str, int] = {}
+        self.too_few: frozenset[str] = frozenset()  # symbols of the assets that can have no price
+        self.counts = 0  # how often it was counted or replaced
+
+    def count(self, exchanges: Sequence[Exchange], assets: Iterable[Asset], need: int) -> None:
+        """Count the exchanges that trade each asset; an exchange that does not know counts as trading it."""
+        listings = [exchange.trades for exchange in exchanges]
+        self.replace({one.symbol: sum(trades(one.symbol) is not False for trades in listings) for one in assets}, need)
+
+    def replace(self, venues: Mapping[str, int], need: int) -> None:
+        """Set the number of exchanges by symbol, and how many of them a price needs."""
+        self.need = need
+        self.venues = venues
+        self.too_few = frozenset(symbol for symbol, count in venues.items() if count < need)
+        self.counts += 1
+
+
+class Freshness:
+    """Tracks the newest timestamp of each asset's published prices.
+
+    Assets that too few exchanges trade, according to `coverage`, do not make a tier stale.
     """
 
     def __init__(
@@ -55,23 +77,23 @@ class Freshness:
         self._metrics = metrics
         self._now = now
         self._newest: dict[str, float] = {}
-        self._single: set[str] = set()  # whose newest price has one source although more exchanges list them
+        self._single: set[str] = set()  # symbols whose newest price has one source although more exchanges list them
         self._coverage = coverage or VenueCoverage()
-        self._tell_at = dict.fromkeys(catalog.cadence, -math.inf)
+        self._report_at = dict.fromkeys(catalog.cadence, -math.inf)
         for tier, cadence in catalog.cadence.items():
             metrics.refresh_interval.labels(tier.value).set(cadence.interval)
 
     def record(self, price: Price, now: float) -> None:
-        """Take note that `price` was stored at `now`, in the place of the one known so far."""
+        """Record that `price` was published at `now`; observe the age of the price that it replaces."""
         known = self._newest.get(price.asset)
         if known is not None:
             self._ages[price.tier].observe(max(0.0, now - known))
         self.receive([price])
 
     def receive(self, prices: Sequence[Price]) -> None:
-        """Know of `prices`, whoever stored them; an older one than is known changes nothing.
+        """Record prices that this or another process has published; a price older than the known one is ignored.
 
-        But for one known of the future, from before this machine's clock was set back.
+        Exception: a known price ahead of our clock, made before the clock was set back, is replaced by any other.
         """
         latest = self._now() + FUTURE_TOLERANCE
         for price in prices:
@@ -81,19 +103,19 @@ class Freshness:
                 (self._single.add if _is_single(price) else self._single.discard)(price.asset)
 
     def connected(self) -> None:
-        """Know from now on what others refresh; what was known is still true."""
+        """Set the gauge: the feed of other processes' prices is connected."""
         self._metrics.feed_connected.labels("redis").set(1)
 
     def disconnected(self) -> None:
-        """Know of others no more; prices grow old by themselves."""
+        """Set the gauge: the feed of other processes' prices is cut off. Known prices age as usual."""
         self._metrics.feed_connected.labels("redis").set(0)
 
     def report(self, now: float) -> None:
-        """Set the gauges of each tier of which it is time to."""
+        """Set the gauges of each tier, at most ten times per interval."""
         for tier, cadence in self._catalog.cadence.items():
-            if now < self._tell_at[tier]:
+            if now < self._report_at[tier]:
                 continue
-            self._tell_at[tier] = now + cadence.interval / _TOLD_PER_INTERVAL
+            self._report_at[tier] = now + cadence.interval / _REPORTS_PER_INTERVAL
             found = self._of(tier, now)
             if found is not None:
                 self._set(tier, found)
@@ -106,21 +128,21 @@ class Freshness:
         self._metrics.tier_age.labels(tier.value).set(math.inf if found.p95_age is None else found.p95_age)
 
     def by_tier(self, now: float) -> dict[Tier, TierFreshness]:
-        """Return each tier that has assets, the hottest first."""
+        """Return the state of each tier that has assets, the hottest first."""
         found = {tier: self._of(tier, now) for tier in Tier}
         return {tier: freshness for tier, freshness in found.items() if freshness is not None}
 
-    def _waited_for(self, tier: Tier) -> Sequence[Asset]:
-        """Return the tier's assets of which there can be a price; all where that would be none."""
+    def _expected(self, tier: Tier) -> Sequence[Asset]:
+        """Return the tier's assets that can have a price; all of them if none can."""
         assets, too_few = self._catalog.of(tier), self._coverage.too_few
         return [asset for asset in assets if asset.symbol not in too_few] or assets if too_few else assets
 
     def _of(self, tier: Tier, now: float) -> TierFreshness | None:
-        assets = self._waited_for(tier)
+        assets = self._expected(tier)
         if not assets:
             return None
         newest = [self._newest.get(asset.symbol, -math.inf) for asset in assets]
-        # A price from the future is of unknown age.
+        # A price ahead of our clock has an unknown age.
         ages = sorted(now - one if one <= now + FUTURE_TOLERANCE else math.inf for one in newest)
         p95 = max(0.0, ages[math.ceil(0.95 * len(ages)) - 1])
         cadence = self._catalog.cadence[tier]
@@ -130,12 +152,12 @@ class Freshness:
 
 
 def _is_single(price: Price) -> bool:
-    """Whether one exchange made it although others list the asset."""
+    """Whether the price has one source although other exchanges list the asset."""
     return len(price.sources) == 1 and any(one.reason is not Reason.NOT_LISTED for one in price.left_out)
 
 
 class FreshnessMetrics:
-    """Ages at read by tier, and how many were stale: in plain numbers, until they are handed on."""
+    """Buffers the ages of served prices by tier, and the number of stale ones, until `flush`."""
 
     def __init__(self, catalog: Catalog, metrics: Metrics) -> None:
         self._ages = {tier: Durations(metrics.age_at_read.labels(tier.value)) for tier in Tier}
@@ -144,13 +166,13 @@ class FreshnessMetrics:
         self._counters = {tier: metrics.stale_served.labels(tier.value) for tier in Tier}
 
     def add(self, tier: Tier, age: float) -> None:
-        """Take note that a price of this age (seconds) was served."""
+        """Record that a price of this age (seconds) was served."""
         self._ages[tier].add(age)
         if age > self._stale_after[tier] or age < -FUTURE_TOLERANCE:
             self._stale[tier] += 1
 
     def flush(self) -> None:
-        """Hand on."""
+        """Add the buffered figures to the metrics."""
         for tier, ages in self._ages.items():
             ages.flush()
             self._counters[tier].inc(self._stale[tier])

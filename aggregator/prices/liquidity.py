@@ -1,8 +1,8 @@
-"""Which pairs are traded most: turnovers of several exchanges, in US dollars by the exchanges' own prices. Pure.
+"""Ranks pairs by their 24-hour turnover at several exchanges, in US dollars by the exchanges' own prices. Pure.
 
-Base volumes cannot be compared: a million of one asset is not a million of another. So each volume becomes a
-turnover: volume x price x what one unit of the quote is worth in dollars. The worths are found from the dollar over
-the pairs: BTC by BTC/USD, USDT by USDT/USD, then whatever is quoted in those. They are good for an order of pairs only.
+Volumes in base units cannot be compared between assets, so each becomes a turnover: volume x price x value of one unit
+of the quote in dollars. These values are derived along the pairs, starting from the dollar: BTC by BTC/USD, USDT by
+USDT/USD, then every asset quoted in those. They are precise enough for a ranking only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,18 +13,18 @@ import msgspec
 
 from aggregator.prices.tiers import is_symbol
 
-# Taken for a dollar where no pair says what they are worth: Binance alone, say, quotes nothing in dollars themselves.
+# Valued at one dollar if no pair gives their value: Binance, for example, has no pair quoted in dollars.
 DOLLARS = ("usdt", "usdc", "fdusd", "usd1", "tusd", "usde", "dai", "pyusd", "usdg", "rlusd")
-SAME_ASSET = Decimal("0.2")  # part of the median price; further off it is another asset of the same name
+SAME_ASSET = Decimal("0.2")  # fraction of the median price; beyond it, another asset uses the same name
 
 _ONE = Decimal(1)
 _NOTHING = Decimal(0)
-_SHOWN_EXPONENT = 60  # powers of ten; what is beyond is no amount of any market
-_STEPS = 4  # from the dollar to what is worth something; more would only add up errors
+_MAX_EXPONENT = 60  # powers of ten; no market has amounts beyond
+_STEPS = 4  # pairs between an asset and the dollar; more would add up errors
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A pair that an exchange trades: 24-hour volume in base units and last price in quote units, where told."""
+    """A pair that an exchange trades: 24-hour volume in base units and last price in quote units, if known."""
 
     exchange: str
     base: str
@@ -44,13 +44,13 @@ class Ranked(msgspec.Struct, frozen=True):
 
 
 def rank(listed: Iterable[Listed], least: int) -> list[Ranked]:
-    """Return the pairs that at least so many exchanges trade, the most traded first.
+    """Return the pairs that at least `least` exchanges trade, by turnover, the largest first.
 
-    Of pairs with the same symbol, such as a/bc and ab/c, the one that is traded most. Without a turnover that can be
-    told, a pair comes after all others.
+    Of pairs with the same symbol, such as a/bc and ab/c, only the one with the largest turnover is returned. Pairs
+    without a known turnover come last.
     """
     usable = [one for one in listed if is_symbol(one.base) and is_symbol(one.quote) and is_symbol(one.base + one.quote)]
-    dollars = worths(usable)
+    dollars = dollar_values(usable)
     pairs: dict[tuple[str, str], list[Listed]] = {}
     for one in usable:
         pairs.setdefault((one.base, one.quote), []).append(one)
@@ -62,10 +62,10 @@ def rank(listed: Iterable[Listed], least: int) -> list[Ranked]:
     return sorted(found.values(), key=lambda one: (-one.turnover, -one.exchanges, one.symbol))
 
 
-def worths(listed: Sequence[Listed]) -> dict[str, Decimal]:
-    """Return what one unit of each asset is worth in US dollars, of those that can be told.
+def dollar_values(listed: Sequence[Listed]) -> dict[str, Decimal]:
+    """Return the value of one unit of each asset in US dollars, for assets whose value can be derived.
 
-    Where several pairs could tell, the one of the largest turnover does.
+    If several pairs give a value, the one with the largest turnover counts.
     """
     known = {"usd": _ONE}
     _spread(known, listed)
@@ -77,9 +77,9 @@ def worths(listed: Sequence[Listed]) -> dict[str, Decimal]:
 
 
 def _spread(known: dict[str, Decimal], listed: Sequence[Listed]) -> None:
-    """Add what the pairs with one known half tell of the other half, step by step."""
+    """Add values to `known`, step by step: a pair with one known asset gives the value of the other."""
     for _ in range(_STEPS):
-        told: dict[str, tuple[Decimal, Decimal]] = {}
+        derived: dict[str, tuple[Decimal, Decimal]] = {}
         for one in listed:
             price, volume = _amount(one.price), _amount(one.volume)
             if price is None:
@@ -92,14 +92,14 @@ def _spread(known: dict[str, Decimal], listed: Sequence[Listed]) -> None:
                 turnover = (volume or _NOTHING) * known[one.base]
             else:
                 continue
-            told[asset] = max(told.get(asset, (-_ONE, worth)), (turnover, worth))
-        if not told:
+            derived[asset] = max(derived.get(asset, (-_ONE, worth)), (turnover, worth))
+        if not derived:
             return
-        known |= {asset: worth for asset, (_, worth) in told.items()}
+        known |= {asset: worth for asset, (_, worth) in derived.items()}
 
 
 def _same_asset(group: Sequence[Listed]) -> list[Listed]:
-    """Return those of one pair's exchanges that mean the same assets by it, as far as prices tell."""
+    """Return the entries of a pair whose price is near the median: the others mean another asset of the same name."""
     prices = [price for one in group if (price := _amount(one.price)) is not None]
     if not prices:
         return list(group)
@@ -125,7 +125,7 @@ def _turnover(one: Listed, dollars: Mapping[str, Decimal]) -> Decimal:
 
 
 def _amount(number: Decimal | None) -> Decimal | None:
-    """Return the number if it can be that of a market."""
-    if number is None or not number.is_finite() or number <= 0 or abs(number.adjusted()) > _SHOWN_EXPONENT:
+    """Return the number if it is a positive amount that a market can have, else None."""
+    if number is None or not number.is_finite() or number <= 0 or abs(number.adjusted()) > _MAX_EXPONENT:
         return None
     return number

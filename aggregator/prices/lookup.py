@@ -1,7 +1,7 @@
-"""The read path: cache -> history -> refresh now. A store that is away is passed over; callers share one search.
+"""The read path: local cache -> shared cache -> history -> a refresh now. Stores that fail are skipped.
 
-Every answer is compared with the newest price that this process has seen, at the moment it is given: a search that
-began before a newer price came must not answer the older one.
+Concurrent callers share one lookup beyond the cache. Every price is compared with the newest one that this process has
+seen just before it is returned: a lookup that began before a newer price arrived must not return the older one.
 """
 
 import asyncio
@@ -17,14 +17,18 @@ from aggregator.prices.ranking import AccessCounts
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.single_flight import SingleFlight
 
-HISTORY_SECONDS = 1.5  # for history, however it hangs; shorter than a process told to stop waits for its requests
-RETRY_AFTER = 1.0  # seconds for which an asset that no exchange had a price for is not asked for again
+HISTORY_SECONDS = 1.5  # timeout of a read of history; shorter than a stopping process waits for its requests
+RETRY_AFTER = 1.0  # seconds before the exchanges are asked again for an asset that none of them had a price of
 
-_Found = tuple[Price | NoPrice, str]  # and where, one of metrics.FOUND_IN
+_Found = tuple[Price | NoPrice, str]  # with the place where it was found, one of metrics.FOUND_IN
 
 
 class Lookup:
-    """`aggregator.ports.Prices`. A price older than its tier's `gone_after` is not served, wherever it is found."""
+    """`aggregator.ports.Prices`. A price older than its tier's `gone_after` is never served.
+
+    While `clock_repeats`, history is not read: after the clock was set back by an hour, prices of an hour ago look
+    young for an hour. The exchanges are asked instead.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,8 @@ class Lookup:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         history_seconds: float = HISTORY_SECONDS,
+        *,
+        clock_repeats: Callable[[], bool] = lambda: False,
     ) -> None:
         self._catalog = catalog
         self._cache = cache
@@ -48,21 +54,22 @@ class Lookup:
         self._history_seconds = history_seconds
         self._now = now
         self._clock = clock
+        self._clock_repeats = clock_repeats
         self._flights: SingleFlight[str, _Found] = SingleFlight()
         self._not_before: dict[str, tuple[float, NoPrice]] = {}
 
     async def get(self, asset: Asset) -> Price | NoPrice:
-        """Return the price to serve now, asking the exchanges only when none is known."""
+        """Return the price to serve now; the exchanges are asked only if no price is known."""
         self._accesses.record(asset)
         price = (await self._cached([asset])).get(asset.symbol)
         if price is None:
-            outcome, place = await self._flights.do(asset.symbol, lambda: self._find(asset))
+            outcome, place = await self._flights.do(asset.symbol, lambda: self._find_beyond_cache(asset))
             self._metrics.reads.labels(place).inc()
             if isinstance(outcome, NoPrice):
                 return outcome
             price = outcome
-        newest = self._servable([asset], {asset.symbol: self.at_least(price)})  # it may have grown too old meanwhile
-        self._served([asset], newest)
+        newest = self._servable([asset], {asset.symbol: self.at_least(price)})  # it may have become too old meanwhile
+        self._record_ages([asset], newest)
         return newest.get(asset.symbol) or NoPrice(asset.symbol)
 
     async def get_many(self, assets: Sequence[Asset]) -> dict[str, Price]:
@@ -72,38 +79,40 @@ class Lookup:
         found = await self._cached(assets)
         missing = [asset for asset in assets if asset.symbol not in found]
         if missing:
-            stored = await self._stored(missing)
+            stored = await self._from_history(missing)
             seen = self._seen([asset for asset in missing if asset.symbol not in stored])
             self._metrics.reads.labels("history").inc(len(stored))
             self._metrics.reads.labels("near").inc(len(seen))
             self._metrics.reads.labels("nowhere").inc(len(missing) - len(stored) - len(seen))
             found |= stored | seen
         found = self._servable(assets, {symbol: self.at_least(price) for symbol, price in found.items()})
-        self._served(assets, found)
+        self._record_ages(assets, found)
         return found
 
     def at_least(self, price: Price) -> Price:
-        """Return the newer of `price` and the newest one that this process has seen."""
+        """Return the newer of `price` and the newest price of the asset that this process has seen."""
         return self._cache.newest.at_least(price)
 
     async def close(self, patience: float) -> None:
-        """Let searches under way finish for at most `patience` seconds."""
+        """Wait for lookups in progress, at most `patience` seconds."""
         await self._flights.close(patience)
 
     async def _cached(self, assets: Sequence[Asset]) -> dict[str, Price]:
-        """Return what near memory has, and of the rest what the cache has that processes share."""
-        here = {asset.symbol: price for asset in assets if (price := self._cache.peek(asset.symbol)) is not None}
-        near = self._servable(assets, here)
-        rest = [asset for asset in assets if asset.symbol not in near]
-        shared = await self._ask("cache", self._cache, rest, None) if rest else {}  # which keeps its own time
-        self._metrics.reads.labels("near").inc(len(near))
+        """Return the prices that the local cache has, and those of the rest that the shared cache has."""
+        held = {asset.symbol: price for asset in assets if (price := self._cache.peek(asset.symbol)) is not None}
+        local = self._servable(assets, held)
+        rest = [asset for asset in assets if asset.symbol not in local]
+        shared = await self._ask("cache", self._cache, rest, None) if rest else {}  # the cache has its own timeout
+        self._metrics.reads.labels("near").inc(len(local))
         self._metrics.reads.labels("cache").inc(len(shared))
-        self._metrics.cache_hits.inc(len(near) + len(shared))
+        self._metrics.cache_hits.inc(len(local) + len(shared))
         self._metrics.cache_misses.inc(len(rest) - len(shared))
-        return near | shared
+        return local | shared
 
-    async def _stored(self, assets: Sequence[Asset]) -> dict[str, Price]:
-        """Return what history has, and put it into the cache, so that the next reader need not ask history again."""
+    async def _from_history(self, assets: Sequence[Asset]) -> dict[str, Price]:
+        """Return the prices that history has; copy them to the cache, so that the next read does not reach history."""
+        if self._clock_repeats():
+            return {}
         stored = await self._ask("history", self._history, assets, self._history_seconds)
         found = {symbol: self.at_least(price) for symbol, price in stored.items()}
         if found:
@@ -114,7 +123,7 @@ class Lookup:
         return found
 
     async def _ask(self, name: str, store: Store, assets: Sequence[Asset], seconds: float | None) -> dict[str, Price]:
-        """Return what the store has and may still be served; one that is away, or hangs, has nothing and is counted."""
+        """Return the store's prices that may be served; none if it fails or times out, which is counted as an error."""
         try:
             async with asyncio.timeout(seconds):
                 found = await store.latest([asset.symbol for asset in assets])
@@ -125,13 +134,14 @@ class Lookup:
         return self._servable(assets, found)
 
     def _seen(self, assets: Sequence[Asset]) -> dict[str, Price]:
-        """Return the newest prices that this process has seen, for assets that no store has a price of now."""
+        """Return the newest prices that this process has seen, if they may be served; for assets that no store has."""
         known = {
             asset.symbol: price for asset in assets if (price := self._cache.newest.known(asset.symbol)) is not None
         }
         return self._servable(assets, known)
 
     def _servable(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> dict[str, Price]:
+        """Return the prices of `found` that are neither too old for their tier nor ahead of our clock."""
         now = self._now()
         return {
             asset.symbol: price
@@ -140,17 +150,17 @@ class Lookup:
             and -FUTURE_TOLERANCE <= now - price.timestamp <= self._catalog.cadence[asset.tier].gone_after
         }
 
-    def _served(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> None:
-        """Count how old they are that are found."""
+    def _record_ages(self, assets: Sequence[Asset], found: Mapping[str, Price]) -> None:
+        """Record the ages of the prices that are served."""
         now = self._now()
         for asset in assets:
             if (price := found.get(asset.symbol)) is not None:
                 self._ages.add(asset.tier, now - price.timestamp)
         self._ages.flush()
 
-    async def _find(self, asset: Asset) -> _Found:
-        """Look beyond the cache; the exchanges are asked at most once a second for what they do not have."""
-        price = (await self._stored([asset])).get(asset.symbol)
+    async def _find_beyond_cache(self, asset: Asset) -> _Found:
+        """Look for a price in history, then refresh it, but not within RETRY_AFTER of a refresh that gave none."""
+        price = (await self._from_history([asset])).get(asset.symbol)
         if price is not None:
             return price, "history"
         until, refusal = self._not_before.get(asset.symbol, (0.0, None))
@@ -164,6 +174,6 @@ class Lookup:
         return outcome, "exchanges"
 
     def _seen_or(self, asset: Asset, refusal: NoPrice) -> _Found:
-        """Return the newest price that this process has seen, where it may still be served, else the refusal."""
+        """Return the newest price that this process has seen if it may be served, else the refusal."""
         seen = self._seen([asset]).get(asset.symbol)
         return (refusal, "nowhere") if seen is None else (seen, "near")

@@ -1,6 +1,6 @@
-"""Tickers to a Price, or the reasons why not. Pure: `now` is an argument, observations are returned, nothing is logged.
+"""Makes a Price of tickers, or says why there is none. Pure: `now` is an argument, and nothing is logged.
 
-usable tickers  ->  without outliers  ->  weights, none above a cap  ->  price = sum(p * w)
+usable tickers -> without outliers -> weights by volume, none above a cap -> price = sum(p * w)
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from statistics import median
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, NoPrice, Price, Reason, Source, Ticker
-from aggregator.prices.weights import counted_volumes
 
-# Wide enough for every sum of products of numbers within MAGNITUDE to be exact before the one rounding at the end:
-# a price, a volume and a cap of at most six decimal places reach from some 10^62 down to 10^-140.
+# Wide enough that every sum of products is exact before the single rounding at the end: a price, a volume and a cap
+# with at most six decimal places span about 10^62 down to 10^-140.
 _EXACT = Context(prec=250, rounding=ROUND_HALF_EVEN)
 _PRICE = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _SHARE = Context(prec=28, rounding=ROUND_HALF_EVEN)
 _WEIGHT = Decimal("0.000001")
+_ONE = Decimal(1)
 
-# No market has a price or a volume beyond these powers of ten; DynamoDB holds 38 digits.
+# No market has a price or volume beyond 10^30 or below 10^-30; DynamoDB stores 38 digits.
 _MAGNITUDE = 30
 _MAX_DIGITS = 38
 
@@ -27,11 +27,11 @@ _A_PAIR = 2
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What counts: `max_age` seconds, `max_deviation` from the median as a fraction, at least `min_sources` tickers.
+    """Bounds on tickers: at most `max_age` seconds old, within `max_deviation` (a fraction) of the median.
 
-    No ticker has a weight above `max_weight`, a fraction of at most six decimal places, or above an equal share where
-    that is more. So a single ticker, whatever it says, moves a price of n >= 2 tickers at most max_deviation x
-    max(max_weight, 1 / n) of it beyond the range of the others.
+    A price needs `min_sources` tickers. No ticker has a weight above `max_weight` (a fraction with at most six decimal
+    places), or above an equal share if that is more. So one wrong ticker moves a price of n >= 2 tickers beyond the
+    range of the others by at most max_deviation x max(max_weight, 1 / n) of the price.
     """
 
     max_age: float
@@ -41,7 +41,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def aggregate(asset: Asset, answers: Sequence[Ticker | LeftOut], rules: Rules, now: float) -> Price | NoPrice:
-    """Make one price of what the exchanges answered for `asset`; the order of `answers` does not matter."""
+    """Return the price that the exchanges' answers make, or why there is none; their order is irrelevant."""
     usable, left_out = _sort_out(asset, answers, rules, now)
     agreeing, disagreeing = _without_outliers(usable, rules.max_deviation)
     left_out += disagreeing
@@ -71,14 +71,14 @@ def _sort_out(
 
 
 def _flaw(asset: Asset, ticker: Ticker, max_age: float, now: float) -> LeftOut | None:
-    """Why `ticker` cannot count, or None. Numbers are shown only when they are safe to write down."""
+    """Return why `ticker` cannot count, or None. Its numbers are included only if they are safe to store."""
     if ticker.symbol != asset.symbol:
         return LeftOut(ticker.exchange, Reason.WRONG_SYMBOL, f"answered for {ticker.symbol[:32]!r}")
     for reason, number in ((Reason.BAD_PRICE, ticker.price), (Reason.BAD_VOLUME, ticker.volume)):
         if not is_quantity(number):
             return LeftOut(ticker.exchange, reason, f"{number!s:.32}")
     age = now - ticker.timestamp
-    if not age <= max_age:  # written so that a NaN time fails as well
+    if not age <= max_age:  # true for a NaN time as well
         return _shown(ticker, Reason.TOO_OLD, f"{age:.3f} s old, at most {max_age:g} s")
     if age < -FUTURE_TOLERANCE:
         return _shown(ticker, Reason.FROM_THE_FUTURE, f"{-age:.3f} s ahead, at most {FUTURE_TOLERANCE:g} s")
@@ -86,7 +86,7 @@ def _flaw(asset: Asset, ticker: Ticker, max_age: float, now: float) -> LeftOut |
 
 
 def is_quantity(number: Decimal) -> bool:
-    """Whether it is finite, above zero and of a size that a market could have."""
+    """Whether a price or volume is finite, above zero and of a magnitude that a market can have."""
     return (
         number.is_finite()
         and number > 0
@@ -96,18 +96,22 @@ def is_quantity(number: Decimal) -> bool:
 
 
 def _without_outliers(tickers: list[Ticker], max_deviation: Decimal) -> tuple[list[Ticker], list[LeftOut]]:
-    """Drop those further than `max_deviation` from the median; where they are no minority, nobody can be believed.
+    """Split tickers into those within `max_deviation` of the median and those beyond it.
 
-    So of three, one liar goes; of two that far apart, or three all apart, there is no telling who lies, and there is no
-    price rather than one that nobody has. No z-scores: of three numbers the largest possible z is 1.41, so a one-sigma
-    rule always drops one of them.
+    There are three cases:
+
+    - All are within: none is dropped.
+    - A minority is beyond: these are outliers.
+    - Half or more are beyond, as with two tickers far apart: it is unknown which are right, and all are dropped.
+
+    Z-scores are no alternative: of three numbers the largest possible z is 1.41, so a one-sigma rule always drops one.
     """
     if not tickers:
         return [], []
     with localcontext(_EXACT):
-        middle = _middle([ticker.price for ticker in tickers])
-        reach = middle * max_deviation
-        inside = [ticker for ticker in tickers if abs(ticker.price - middle) <= reach]
+        middle = _reference([ticker.price for ticker in tickers])
+        most = middle * max_deviation
+        inside = [ticker for ticker in tickers if abs(ticker.price - middle) <= most]
     if len(inside) == len(tickers):
         return inside, []
     detail = f"{'lower price' if len(tickers) == _A_PAIR else 'median'} {_plain(middle)}"
@@ -117,10 +121,10 @@ def _without_outliers(tickers: list[Ticker], max_deviation: Decimal) -> tuple[li
     return inside, [_shown(ticker, Reason.OUTLIER, detail) for ticker in outside]
 
 
-def _middle(prices: Sequence[Decimal]) -> Decimal:
-    """Return the price that the others are compared with: the median, of two the lower one.
+def _reference(prices: Sequence[Decimal]) -> Decimal:
+    """Return the price that all are compared with: the median, or the lower one of two.
 
-    The midpoint of two would let them lie twice the deviation apart, as a liar draws it after itself.
+    The midpoint of two would let them be twice the deviation apart, as a wrong price moves the midpoint towards itself.
     """
     return min(prices) if len(prices) == _A_PAIR else median(prices)
 
@@ -140,7 +144,7 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], max_wei
     return Price(
         asset=asset.symbol,
         price=_plain(price),
-        # A clock that is ahead must not make this price look newer than those that follow it.
+        # A ticker from a clock that is ahead must not make this price look newer than later ones.
         timestamp=min(now, max(ticker.timestamp for ticker in tickers)),
         tier=asset.tier,
         spread=_plain(spread),
@@ -161,8 +165,40 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], max_wei
     )
 
 
+def counted_volumes(volumes: Sequence[Decimal], most: Decimal) -> tuple[Sequence[Decimal], Decimal]:
+    """Return the volumes after the cap, on a common scale, and their sum: volume / sum is the weight of a ticker.
+
+    No weight is above `most` (a fraction), or above an equal share if that is more. A volume with a larger share counts
+    as exactly that share, and the rest is divided among the others by volume, so several may be capped. `volumes` must
+    not be empty, and each must be above zero. Exact in a wide enough decimal context: there is no division.
+    """
+    if most * len(volumes) <= 1:
+        return [_ONE] * len(volumes), Decimal(len(volumes))
+    total = sum(volumes)
+    if max(volumes) <= most * total:
+        return volumes, Decimal(total)
+    rest, free = _uncapped(volumes, Decimal(total), most)
+    capped = most * rest
+    return [min(volume * free, capped) for volume in volumes], rest
+
+
+def _uncapped(volumes: Sequence[Decimal], total: Decimal, most: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the sum of the volumes below the cap, and the weight left for them.
+
+    From the largest volume on, each whose share of what is left exceeds `most` gets `most`; the shares of the others
+    grow by that. `most` is above an equal share, so at least one volume, and some weight, remains.
+    """
+    rest, free = total, _ONE
+    for volume in sorted(volumes, reverse=True):
+        if volume * free <= most * rest:
+            break
+        rest -= volume
+        free -= most
+    return rest, free
+
+
 def _plain(number: Decimal) -> Decimal:
-    """Drop trailing zeros and, at ordinary sizes, the exponent: 80000, not 8E+4."""
+    """Return the number without trailing zeros and, up to ten digits, without an exponent: 80000, not 8E+4."""
     short = number.normalize(_PRICE)
     exponent = short.as_tuple().exponent
     return short.quantize(Decimal(1)) if isinstance(exponent, int) and 0 < exponent <= _PRICE.prec else short

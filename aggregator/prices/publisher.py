@@ -1,22 +1,21 @@
-"""From new prices to readers: history first, then the cache, which tells all processes."""
+"""Publishes new prices: to history first, then to the cache, which forwards them to every process."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
-from aggregator.models import NoPrice, Price
+from aggregator.models import NoPrice, Outcomes, Price
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Trigger
 from aggregator.prices.freshness import Freshness
-from aggregator.prices.warmup import Outcomes
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 
 
 class Publisher:
-    """Publishes prices that are newer than the newest one known, and only once history has them."""
+    """Publishes prices that are newer than the newest known one, and only after history has stored them."""
 
     def __init__(
         self,
@@ -35,12 +34,13 @@ class Publisher:
         self._tracer = tracer
 
     async def publish(self, prices: Sequence[Price], trigger: Trigger) -> Outcomes:
-        """Write to history, then to the cache; return what callers may be given, by symbol.
+        """Write `prices` to history, then to the cache; return by symbol the outcome for the caller.
 
-        There are three cases. A price that history does not take is not published: every price that a reader gets can
-        be found again, even after a kill. A price that is no newer than the newest one known is not published either;
-        that one is returned in its place. All others are published, also where the cache fails: readers are then served
-        from history.
+        There are three cases:
+        - History does not take a price: it is not published, and its outcome is NoPrice. So every price that a client
+          gets can be found again, even after the process is killed.
+        - A price is not newer than the newest known one: it is not published, and its outcome is the known one.
+        - All others are published, even if the cache fails: reads are then served from history.
         """
         news = [price for price in prices if self._newest.is_news(price)]
         if news and not await self._write(self._sinks.history, news):
@@ -55,12 +55,12 @@ class Publisher:
         return {price.asset: self._newest.at_least(price) for price in prices}
 
     async def close(self, patience: float) -> None:
-        """Give the writes under way at most `patience` seconds each."""
+        """Wait for the writes in progress, at most `patience` seconds for each store."""
         for sink in self._sinks:
             await sink.close(patience)
 
     def _unpublished(self, prices: Sequence[Price], refused: AbstractSet[str]) -> Outcomes:
-        """Return the outcomes where history has refused the prices of some assets."""
+        """Return the outcomes after history has refused the prices of the assets in `refused`."""
         outcomes: Outcomes = {}
         for price in prices:
             if price.asset in refused:
@@ -72,7 +72,7 @@ class Publisher:
 
     async def _write(self, sink: GroupCommit, prices: Sequence[Price]) -> bool:
         with self._tracer.span(f"{sink.name} write", {"aggregator.prices": len(prices)}) as span:
-            taken = await sink.write(prices)
-            if not taken:
+            written = await sink.write(prices)
+            if not written:
                 span.fail(sink.failing)
-            return taken
+            return written

@@ -1,8 +1,8 @@
-"""When a round of questions has been answered well enough. Pure: it is told what was answered, and when.
+"""Decides when enough exchanges have answered to make a price. Pure: answers and times are arguments.
 
-    asked -> a majority has answered and a price can be made -> the grace is over, or all have answered -> settled
+    asked -> a majority has answered and a price can be made -> all have answered, or the grace is over -> settled
 
-Each asset by itself: one that only the slowest exchange lists does not hold up the others of its batch.
+Assets are settled one by one: an asset that only the slowest exchange lists does not delay the others of its batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ Answers = dict[str, Ticker | LeftOut]  # by exchange
 
 
 class Quorum:
-    """One round: `assets` asked for at all of `exchanges`. `need` tickers make a price; times are in seconds."""
+    """One round of requests for `assets` to all `exchanges`. A price needs `need` tickers; times are in seconds."""
 
     def __init__(self, assets: Sequence[Asset], exchanges: Sequence[str], need: int, grace: float) -> None:
         self._exchanges = exchanges
@@ -24,46 +24,46 @@ class Quorum:
 
     @property
     def open(self) -> bool:
-        """Whether anybody still waits for answers."""
+        """Whether an asset is not settled yet."""
         return bool(self._open)
 
     @property
     def next_end(self) -> float | None:
-        """When the first grace is over; None while none has begun."""
+        """When the first grace period ends; None while none has begun."""
         return min(self._grace_ends.values(), default=None)
 
     def record(self, exchange: str, answers: Mapping[str, Ticker | LeftOut], now: float) -> None:
-        """Take what an exchange has answered; for those already settled it is too late."""
+        """Record the answers of an exchange, by symbol; answers for settled assets are ignored."""
         for symbol, answer in answers.items():
             waiting = self._open.get(symbol)
             if waiting is None:
                 continue
-            heard = waiting[1]
-            heard[exchange] = answer
-            if len(heard) == len(self._exchanges):
+            received = waiting[1]
+            received[exchange] = answer
+            if len(received) == len(self._exchanges):
                 self._grace_ends[symbol] = now
-            elif symbol not in self._grace_ends and self._is_enough(heard):
+            elif symbol not in self._grace_ends and self._is_enough(received):
                 self._grace_ends[symbol] = now + self._grace
 
     def settle(self, now: float) -> list[tuple[Asset, list[Ticker | LeftOut]]]:
-        """Return, and let go of, those whose grace is over; an exchange that has not answered them was late."""
+        """Return and forget the assets whose grace is over, with one answer per exchange: LATE where it has none."""
         over = [symbol for symbol, end in self._grace_ends.items() if end <= now]
         for symbol in over:
             del self._grace_ends[symbol]
-        return [(asset, self._all_answers(heard)) for asset, heard in map(self._open.pop, over)]
+        return [(asset, self._all_answers(received)) for asset, received in map(self._open.pop, over)]
 
-    def _is_enough(self, heard: Answers) -> bool:
-        """Whether a majority of those who trade it has answered and a price can be made of that.
+    def _is_enough(self, received: Answers) -> bool:
+        """Whether a majority of the exchanges that list the asset has answered, with enough tickers for a price.
 
-        Refusals alone are no reason to hurry, and who does not list the asset, which is known at once, none at all.
+        Failures alone start no grace period. Exchanges that do not list the asset answer at once and do not count.
         """
-        elsewhere = sum(isinstance(one, LeftOut) and one.reason is Reason.NOT_LISTED for one in heard.values())
-        majority = (len(self._exchanges) - elsewhere) // 2 + 1
-        tickers = sum(isinstance(one, Ticker) for one in heard.values())
-        return len(heard) - elsewhere >= majority and tickers >= self._need
+        unlisted = sum(isinstance(one, LeftOut) and one.reason is Reason.NOT_LISTED for one in received.values())
+        majority = (len(self._exchanges) - unlisted) // 2 + 1
+        tickers = sum(isinstance(one, Ticker) for one in received.values())
+        return len(received) - unlisted >= majority and tickers >= self._need
 
-    def _all_answers(self, heard: Answers) -> list[Ticker | LeftOut]:
-        return [heard.get(name) or self._late(name) for name in self._exchanges]
+    def _all_answers(self, received: Answers) -> list[Ticker | LeftOut]:
+        return [received.get(name) or self._late(name) for name in self._exchanges]
 
     def _late(self, exchange: str) -> LeftOut:
         return LeftOut(exchange, Reason.LATE, f"not within {self._grace:g} s of the majority")

@@ -1,6 +1,6 @@
-"""Popularity tiers at work: accesses are gathered, and every few minutes who is asked for most comes up.
+"""Tiers by popularity: counts reads by asset, and every few minutes gives the slots of hot tiers to the most read.
 
-Accesses -> Scores (of this process, or through Redis of all) -> popularity.rerank -> slots -> every Catalog
+AccessCounts -> Scores (local, or in Redis for all processes) -> popularity.rerank -> slots -> Catalog of each process
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from aggregator.prices.popularity import decayed, reassigned, rerank
 from aggregator.prices.tiers import Catalog
 
 HALF_LIFE = 1800.0  # seconds after which an access counts half
-_LONGEST_GATHERING = 5.0  # seconds
+_MAX_PAUSE = 5.0  # seconds between two uploads of access counts
 
-Slots = Mapping[str, str]  # slot -> who has it, where that is not its namesake
+Slots = Mapping[str, str]  # slot -> symbol of its asset, if that is not the asset of the same name
 Decide = Callable[[Mapping[str, float]], Slots]  # scores by symbol -> slots
 
 
 class AccessCounts:
-    """Counts reads: for the metrics, where only hot assets have a name, and by symbol for who ranks by popularity."""
+    """Counts reads: for the metrics, which name only hot assets, and with `by_symbol` also for the ranking."""
 
     def __init__(self, metrics: Metrics, *, by_symbol: bool = False) -> None:
         self._metrics = metrics
@@ -32,36 +32,36 @@ class AccessCounts:
         self._by_symbol = by_symbol
 
     def record(self, asset: Asset, count: int = 1) -> None:
-        """Count reads."""
+        """Count `count` reads of the asset."""
         symbol = asset.symbol
         known = self._counters.get(symbol)
-        if known is None or known[0] is not asset:  # new, or in another tier than before
+        if known is None or known[0] is not asset:  # unknown, or its tier has changed
             known = self._counters[symbol] = (asset, self._metrics.accesses_of(asset))
         known[1](count)
         if self._by_symbol:
             self._counts[symbol] = self._counts.get(symbol, 0) + count
 
     def drain(self) -> dict[str, int]:
-        """Return the reads by symbol since the last call."""
+        """Return the number of reads by symbol since the last call."""
         counts, self._counts = self._counts, {}
         return counts
 
 
 class Scores(Protocol):
-    """Where accesses add up. Raises StoreError."""
+    """Adds up the accesses of one or all processes. Methods raise StoreError."""
 
     async def add(self, counts: Mapping[str, int]) -> None:
-        """Add the accesses of a moment."""
+        """Add accesses, by symbol."""
 
     async def rank(self, interval: float, decide: Decide) -> None:
-        """Let `decide` give out the slots and the scores fade, unless that was done in the last `interval` seconds."""
+        """Assign the slots by `decide` and decay the scores, unless that was done in the last `interval` seconds."""
 
     async def slots(self) -> Slots:
-        """Return the slots as last given out."""
+        """Return the slots as last assigned."""
 
 
 class LocalScores:
-    """Scores of a process that runs alone."""
+    """Scores of a process that shares its ranking with no other process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -88,7 +88,7 @@ class LocalScores:
 
 
 class Ranking:
-    """Keeps the catalog's tiers by popularity: `pinned` assets stay where they are, the others every `interval` s."""
+    """Assigns the catalog's slots by popularity every `interval` seconds; `pinned` assets keep their tier."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Ranking:
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
-        """Gather, rank when it is time, and take the slots as whoever ranked has given them out; never returns."""
+        """Upload access counts, rank once per interval, apply the slots last assigned. Never returns."""
         while True:
             counts = self._accesses.drain()
             try:
@@ -116,9 +116,9 @@ class Ranking:
                 counts = {}
                 await self._scores.rank(self._interval, self._decide)
                 self._apply(await self._scores.slots())
-            except StoreError as error:  # a popularity that is some accesses short is none the worse
+            except StoreError as error:  # losing some counts does no harm
                 self._log.debug("not_ranked", error=str(error), lost=sum(counts.values()))
-            await asyncio.sleep(min(_LONGEST_GATHERING, self._interval / 4))
+            await asyncio.sleep(min(_MAX_PAUSE, self._interval / 4))
 
     def _decide(self, scores: Mapping[str, float]) -> Slots:
         assets = list(self._catalog.assets.values())
@@ -128,7 +128,7 @@ class Ranking:
         if slots == self._catalog.occupants:
             return
         if set(slots) != set(slots.values()) or not all(map(self._catalog.find, slots)):
-            self._log.warning("seats_refused", why="they are not for these assets")  # another symbols file
+            self._log.warning("seats_refused", why="they are not for these assets")  # other symbols file
             return
         before = self._catalog.assets
         self._catalog.assign_slots(slots)

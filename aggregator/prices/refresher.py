@@ -1,4 +1,4 @@
-"""The refresh path: who is due -> ask every exchange -> a price each -> every sink. Each tier has a lane of its own."""
+"""One refresh: ask every exchange for some assets, make a price of each, and publish the prices."""
 
 import asyncio
 import math
@@ -11,69 +11,60 @@ import msgspec
 import structlog
 
 from aggregator.clock import SteadyClock
-from aggregator.errors import StoreError
-from aggregator.models import Asset, Clock, LeftOut, NoPrice, Price, Ticker, Tier
+from aggregator.models import Asset, Clock, LeftOut, NoPrice, Outcomes, Price, Ticker, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
-from aggregator.ports import Exchange, Job, JobQueue, LocalCache, Trigger
-from aggregator.prices.freshness import Freshness
+from aggregator.ports import Exchange, Trigger
 from aggregator.prices.pricing import Rules, aggregate
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.quorum import Quorum
-from aggregator.prices.rejections import Change, Rejections
+from aggregator.prices.rejections import Rejections
 from aggregator.prices.schedule import TOGETHER
 from aggregator.prices.tiers import Catalog
-from aggregator.prices.warmup import OnWarmUp, Outcomes, WarmUp
 from aggregator.resilience.single_flight import SingleFlight
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
 
-_MOST_IN_JOB = 100
-_FEW_IN_JOB = 16  # where an exchange takes one symbol a call, so that a job does not take all its slots
-_AT_A_TIME = 16  # prices computed before others get their turn on the event loop
+_MAX_JOB = 100  # assets
+_MAX_JOB_UNBATCHED = 16  # assets, where an exchange takes one symbol a call: a job must not use all of its slots
+_COMPUTE_BATCH = 16  # prices computed before the event loop serves other tasks
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How prices are made: see settings for the meaning of each."""
+    """The settings of how prices are made; aggregator/settings explains each."""
 
     max_deviation: Decimal
     min_sources: int
     max_weight: Decimal
     grace: float
-    lane: int  # calls to one exchange under way per tier
+    concurrency: int  # the most calls of one tier to one exchange at a time
 
 
-def most_in_job(exchanges: Sequence[Exchange], lane: int) -> int:
-    """Return how many assets one job may have: what all exchanges take in one call, or a few calls of the others."""
-    return min(_MOST_IN_JOB, *(max(min(_FEW_IN_JOB, lane), exchange.batch) for exchange in exchanges))
+def most_in_job(exchanges: Sequence[Exchange], concurrency: int) -> int:
+    """Return the most assets of one job: a single call to each exchange, or a few calls where it takes few symbols."""
+    return min(_MAX_JOB, *(max(min(_MAX_JOB_UNBATCHED, concurrency), exchange.batch) for exchange in exchanges))
 
 
 def seconds_together(exchanges: Sequence[Exchange]) -> float:
-    """Return within how many seconds due assets may share a job: more where an exchange allows few calls a second.
+    """Return the seconds within which due assets share a job: longer where an exchange allows few calls a second.
 
-    Each tier has a job in each such time; the rest of the calls is for refreshes by hand.
+    Each tier then has one job per such period, which leaves the rate limit one more call for refreshes by hand.
     """
     slowest = min((one.calls_a_second for one in exchanges if one.calls_a_second is not None), default=math.inf)
     return max(TOGETHER, (len(Tier) + 1) / slowest)
 
 
-def times_of(answers: Iterable[Sequence[Ticker | LeftOut]]) -> list[float]:
-    """Return the tickers' times that are the exchanges' own."""
-    tickers = (one for some in answers for one in some if isinstance(one, Ticker))
-    return [ticker.timestamp for ticker in tickers if ticker.clock is Clock.EXCHANGE]
-
-
 class Refresher:
-    """Keeps every asset's price fresh, and refreshes one now when asked."""
+    """`aggregator.ports.Refresh`. An asset is never refreshed twice at the same time.
+
+    The schedule may hand over `most_in_job` assets at a time, and `jobs_at_a_time` such jobs of one tier.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         exchanges: Sequence[Exchange],
-        work: JobQueue,
-        near: LocalCache,
         publisher: Publisher,
-        freshness: Freshness,
         metrics: Metrics,
         policy: Policy,
         wall: SteadyClock | None = None,
@@ -81,196 +72,133 @@ class Refresher:
         tracer: Tracer = UNTRACED,
         rejections: Rejections | None = None,
     ) -> None:
-        self._catalog = catalog
         self._exchanges = exchanges
-        self._work = work
-        self._near = near
         self._publisher = publisher
-        self._freshness = freshness
         self._metrics = metrics
         self._policy = policy
         self._wall = wall or SteadyClock()
-        self._now = self._wall.now
         self._clock = clock
         self._tracer = tracer
         self._rejections = rejections or Rejections()
-        self._most = most_in_job(exchanges, policy.lane)
-        calls = max(-(-self._most // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
-        self._lanes = {tier: asyncio.Semaphore(max(1, policy.lane // calls)) for tier in Tier}
-        self._by_hand = asyncio.Semaphore(policy.lane)
+        self.most_in_job = most_in_job(exchanges, policy.concurrency)
+        calls = max(-(-self.most_in_job // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
+        self.jobs_at_a_time = max(1, policy.concurrency // calls)
+        self._by_hand = asyncio.Semaphore(policy.concurrency)
         self._flights: SingleFlight[str, Outcomes] = SingleFlight()
         self._calls: set[Call] = set()
         self._log = structlog.get_logger()
         for exchange in exchanges:
-            metrics.used_tickers.labels(exchange.name)
+            metrics.used_tickers.labels(exchange.name)  # so that the series is there from the start
         self._rules = {
             tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources, policy.max_weight)
             for tier, cadence in catalog.cadence.items()
         }
 
-    async def run(self, on_fill: OnWarmUp) -> None:
-        """Fill hot, then medium, then cold, each tier keeping its schedule from when its fill begins. Never returns.
-
-        `on_fill` hears of how many assets of a tier were refreshed for the first time.
-        """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._work.run())
-            for tier in Tier:
-                if self._catalog.of(tier):
-                    interval = self._catalog.cadence[tier].interval
-                    filling = WarmUp(self._work, tier, self._most, interval, self._clock)
-                    await self._begin(filling, group, on_fill)
-                    group.create_task(filling.again())
-
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Fetch, aggregate and store now; callers at the same moment share one fetch."""
+        """Fetch, aggregate and store one asset now; concurrent callers share one fetch."""
         if asset.symbol in self._flights:
             return (await self._flights.do(asset.symbol, lambda: self._refresh([asset], trigger)))[asset.symbol]
         async with self._by_hand:
             return (await self._flights.do(asset.symbol, lambda: self._refresh([asset], trigger)))[asset.symbol]
 
+    async def refresh_together(self, assets: Sequence[Asset]) -> Outcomes:
+        """Refresh assets of one tier for the schedule; return their outcomes.
+
+        An asset that is being refreshed already counts as missed and has no outcome.
+        """
+        idle = [asset for asset in assets if asset.symbol not in self._flights]
+        if len(idle) < len(assets):
+            self._metrics.refresh_missed.labels(assets[0].tier.value).inc(len(assets) - len(idle))
+        if not idle:
+            return {}
+        return await self._flights.do_together([asset.symbol for asset in idle], lambda: self._refresh(idle, "auto"))
+
     async def close(self, patience: float) -> None:
-        """Let refreshes and writes under way finish for `patience` seconds; calls no one waits for are dropped."""
+        """Let refreshes and writes finish for at most `patience` seconds each; cancel late calls to exchanges."""
         await self._flights.close(patience)
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
         await self._publisher.close(patience)
 
-    async def _begin(self, filling: WarmUp, group: asyncio.TaskGroup, on_fill: OnWarmUp) -> None:
-        """Fill the tier, but for what the cache has fresh: from before a restart, or from another refresher."""
-        tier = filling.tier
-        async with self._work.warm_up_lock(tier):
-            assets = self._catalog.of(tier)
-            fresh = await self._fresh(tier, assets)
-            on_fill(tier, len(fresh))
-            if fresh:
-                self._log.info("tier_found_fresh", tier=tier.value, assets=len(fresh))
-            group.create_task(self._keep(filling))
-            await filling.first([asset.symbol for asset in assets if asset.symbol not in fresh], on_fill)
-
-    async def _fresh(self, tier: Tier, assets: Sequence[Asset]) -> set[str]:
-        """Return those the cache has a price of that can wait for its turn: at most half an interval old."""
-        try:
-            held = await self._near.latest([asset.symbol for asset in assets])
-        except StoreError:
-            return set()
-        self._freshness.receive(list(held.values()))
-        oldest = self._now() - self._catalog.cadence[tier].interval / 2
-        return {price.asset for price in held.values() if price.timestamp >= oldest}
-
-    async def _keep(self, filling: WarmUp) -> None:
-        """Do the tier's jobs, for ever. One is taken only when the lane has a place for it: others may be waiting."""
-        tier = filling.tier
-        missed = self._metrics.refresh_missed.labels(tier.value)
-        async with asyncio.TaskGroup() as jobs:
-            while True:
-                await self._lanes[tier].acquire()
-                job, symbols = await filling.next_job(jobs)
-                missed.inc(self._work.pop_missed(tier))
-                jobs.create_task(self._do(filling, job, symbols))
-
-    async def _do(self, filling: WarmUp, job: Job | None, symbols: Sequence[str]) -> None:
-        """Do what is left of a job, or a piece of the fill."""
-        assets = [asset for symbol in symbols if (asset := self._catalog.find(symbol))]
-        filling.record(symbols, await self._in_lane(filling.tier, assets))
-        if job is not None:
-            await self._work.done(job)
-
-    async def _in_lane(self, tier: Tier, assets: Sequence[Asset]) -> Outcomes:
-        """Refresh those not under way; the caller has taken a place in the tier's lane, which this gives back."""
-        try:
-            free = [asset for asset in assets if asset.symbol not in self._flights]
-            self._metrics.refresh_missed.labels(tier.value).inc(len(assets) - len(free))
-            if not free:
-                return {}
-            symbols = [asset.symbol for asset in free]
-            return await self._flights.do_together(symbols, lambda: self._refresh(free, "auto"))
-        finally:
-            self._lanes[tier].release()
-
     async def _refresh(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
-        """Return what became of each asset."""
-        told: dict[str, Value] = {
+        """Ask the exchanges; make and publish the prices of each group of assets as soon as it has its answers."""
+        outcomes: Outcomes = {}
+        started = self._clock()
+        attributes: dict[str, Value] = {
             "aggregator.tier": assets[0].tier.value,
             "aggregator.assets": len(assets),
             "aggregator.trigger": trigger,
         }
-        with self._tracer.span("refresh", told) as span:
-            outcomes = await self._refreshed(assets, trigger)
-            span.record("aggregator.prices", sum(isinstance(outcome, Price) for outcome in outcomes.values()))
-            return outcomes
-
-    async def _refreshed(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
-        outcomes: Outcomes = {}
-        started = self._clock()
-        async for answered in self._ask(assets):
-            found = await self._aggregate(answered)
-            prices = [outcome for outcome in found.values() if isinstance(outcome, Price)]
-            outcomes |= found | await self._publisher.publish(prices, trigger)
-            if prices:
-                self._metrics.refresh_seconds.labels(prices[0].tier.value).observe(self._clock() - started)
+        with self._tracer.span("refresh", attributes) as span:
+            async for answered in self._ask(assets):
+                found = await self._aggregate(answered)
+                prices = _prices_in(found)
+                outcomes |= found | await self._publisher.publish(prices, trigger)
+                if prices:
+                    self._metrics.refresh_seconds.labels(prices[0].tier.value).observe(self._clock() - started)
+            span.record("aggregator.prices", len(_prices_in(outcomes)))
         return outcomes
-
-    async def _aggregate(self, answered: Sequence[tuple[Asset, Sequence[Ticker | LeftOut]]]) -> Outcomes:
-        outcomes: Outcomes = {}
-        if self._wall.is_off:
-            self._wall.witness(times_of(answers for _, answers in answered))
-        for number, (asset, answers) in enumerate(answered, start=1):
-            outcome = aggregate(asset, answers, self._rules[asset.tier], self._now())
-            outcomes[asset.symbol] = outcome
-            for left_out in outcome.left_out:
-                self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()
-            if isinstance(outcome, NoPrice):
-                self._metrics.refresh_errors.labels(asset.tier.value).inc()
-            if number % _AT_A_TIME == 0:
-                await asyncio.sleep(0)
-        self._judge(outcomes)
-        return outcomes
-
-    def _judge(self, outcomes: Outcomes) -> None:
-        """Count the tickers that were used, and log each exchange whose tickers begin or cease to be rejected."""
-        prices = [outcome for outcome in outcomes.values() if isinstance(outcome, Price)]
-        for exchange, count in Counter(source.exchange for price in prices for source in price.sources).items():
-            self._metrics.used_tickers.labels(exchange).inc(count)
-        for change in self._rejections.record(outcomes.values(), self._clock()):
-            self._log_change(change)
-
-    def _log_change(self, change: Change) -> None:
-        log, rejection = self._log.bind(exchange=change.exchange), change.rejection
-        if rejection is None:
-            log.info("tickers_accepted")
-        else:
-            log.warning("tickers_rejected", reason=rejection.reason.value, assets=rejection.assets, of=rejection.of)
 
     async def _ask(self, assets: Sequence[Asset]) -> AsyncIterator[list[tuple[Asset, list[Ticker | LeftOut]]]]:
-        """Ask every exchange; yield the assets as they have been answered. After its grace, a call is late.
+        """Ask every exchange; yield groups of assets with all their answers. A call that exceeds the grace is late.
 
-        A late call is not cut short: it ends by its own timeout, which is how its breaker learns of a hanging exchange.
+        A late call is not cancelled: it ends by its own timeout, so that the breaker counts a hanging exchange.
         """
         names = [exchange.name for exchange in self._exchanges]
         quorum = Quorum(assets, names, self._policy.min_sources, self._policy.grace)
-        calls = {self._call(exchange, part): exchange.name for exchange, part in self._parts(assets)}
-        waiting: set[Call] = set(calls)
+        calls: dict[Call, str] = {}
+        for exchange in self._exchanges:
+            for first in range(0, len(assets), exchange.batch):
+                call: Call = asyncio.ensure_future(exchange.fetch(assets[first : first + exchange.batch]))
+                calls[call] = exchange.name
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
+        pending: set[Call] = set(calls)
         while quorum.open:
             end = quorum.next_end
             patience = None if end is None else max(0.0, end - self._clock())
-            done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             for call in done:
                 quorum.record(calls[call], call.result(), self._clock())
             if answered := quorum.settle(self._clock()):
                 yield answered
 
-    def _parts(self, assets: Sequence[Asset]) -> list[tuple[Exchange, Sequence[Asset]]]:
-        """Return whom to ask for what in one call."""
-        return [
-            (exchange, assets[first : first + exchange.batch])
-            for exchange in self._exchanges
-            for first in range(0, len(assets), exchange.batch)
-        ]
+    async def _aggregate(self, answered: Sequence[tuple[Asset, Sequence[Ticker | LeftOut]]]) -> Outcomes:
+        """Return the outcome of each asset; count rejected and used tickers."""
+        outcomes: Outcomes = {}
+        if self._wall.is_off:
+            self._wall.witness(_exchange_times(answers for _, answers in answered))
+        for number, (asset, answers) in enumerate(answered, start=1):
+            outcome = aggregate(asset, answers, self._rules[asset.tier], self._wall.now())
+            outcomes[asset.symbol] = outcome
+            for left_out in outcome.left_out:
+                self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()
+            if isinstance(outcome, NoPrice):
+                self._metrics.refresh_errors.labels(asset.tier.value).inc()
+            if number % _COMPUTE_BATCH == 0:
+                await asyncio.sleep(0)
+        used = Counter(source.exchange for price in _prices_in(outcomes) for source in price.sources)
+        for exchange, count in used.items():
+            self._metrics.used_tickers.labels(exchange).inc(count)
+        self._log_rejections(outcomes)
+        return outcomes
 
-    def _call(self, exchange: Exchange, assets: Sequence[Asset]) -> Call:
-        call: Call = asyncio.ensure_future(exchange.fetch(assets))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
-        return call
+    def _log_rejections(self, outcomes: Outcomes) -> None:
+        """Log each exchange whose tickers begin or cease to be rejected."""
+        for change in self._rejections.record(outcomes.values(), self._clock()):
+            log, rejection = self._log.bind(exchange=change.exchange), change.rejection
+            if rejection is None:
+                log.info("tickers_accepted")
+            else:
+                log.warning("tickers_rejected", reason=rejection.reason.value, assets=rejection.assets, of=rejection.of)
+
+
+def _prices_in(outcomes: Outcomes) -> list[Price]:
+    return [outcome for outcome in outcomes.values() if isinstance(outcome, Price)]
+
+
+def _exchange_times(answers: Iterable[Sequence[Ticker | LeftOut]]) -> list[float]:
+    """Return the times of the tickers that have the exchange's own time."""
+    tickers = (one for some in answers for one in some if isinstance(one, Ticker))
+    return [ticker.timestamp for ticker in tickers if ticker.clock is Clock.EXCHANGE]

@@ -1,11 +1,11 @@
-"""Which exchanges' tickers are being rejected: one state machine per exchange, fed with outcomes. Pure.
+"""Finds the exchanges whose tickers are being rejected: one state machine per exchange, fed with outcomes. Pure.
 
     accepted -> two windows in a row with a quarter or more of its tickers rejected -> rejected
     rejected -> two windows in a row with a tenth or less rejected                  -> accepted
 
 A share in between changes nothing, and neither does a window without tickers, so that the state does not flap.
-A ticker is rejected when it came and did not count (an outlier, too old, a bad price …). An exchange that gave no
-ticker is not judged: its breaker, and the time since its last ticker, tell of that.
+A ticker is rejected if it arrived but did not count (an outlier, too old, a bad price …). An exchange without tickers
+is not judged here: its circuit breaker and the time since its last ticker show that.
 """
 
 from collections import Counter
@@ -27,39 +27,39 @@ REJECTED = frozenset(
     }
 )
 BEGIN, END = 0.25, 0.1  # shares of the tickers of one window
-LEAST = 5  # tickers in a window: fewer say too little
-_IN_A_ROW = 2
+LEAST = 5  # tickers in a window; fewer are no evidence
+_IN_A_ROW = 2  # windows
 _SHORTEST, _LONGEST = 2.0, 60.0  # seconds of a window
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """The most frequent reason, and of how many assets, `of` those that were judged in the same window."""
+    """The most frequent reason, and the number of rejected assets out of `of` judged ones in the same window."""
 
     reason: Reason
     assets: int
     of: int
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the rejection as text."""
         return f"{self.reason}, {self.assets} of {self.of} assets"
 
 
 class Change(msgspec.Struct, frozen=True):
-    """An exchange whose tickers are rejected from now on, or (None) count again."""
+    """An exchange whose tickers are rejected from now on, or accepted again (None)."""
 
     exchange: str
     rejection: Rejection | None
 
 
 class Rejections:
-    """The state of each exchange. A window is `seconds` long, and longer until it has seen LEAST tickers."""
+    """The state of each exchange. A window lasts at least `seconds`, and until it has LEAST tickers."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self._seconds = seconds
         self._venues: dict[str, _Venue] = {}
 
     def record(self, outcomes: Iterable[Price | NoPrice], now: float) -> list[Change]:
-        """Take what became of some assets, at `now` in seconds of a clock that never goes back; return what changed."""
+        """Record the outcomes of a refresh; return the exchanges whose state changes. `now`: monotonic seconds."""
         for outcome in outcomes:
             if isinstance(outcome, Price):
                 for source in outcome.sources:
@@ -74,7 +74,7 @@ class Rejections:
         ]
 
     def of(self, exchange: str) -> Rejection | None:
-        """Return why the exchange's tickers are rejected, as of its last window; None while they count."""
+        """Return why the exchange's tickers are rejected, as of its last window; None while they are accepted."""
         venue = self._venues.get(exchange)
         return None if venue is None else venue.rejection
 
@@ -88,7 +88,7 @@ class Rejections:
 
 
 class _Venue:
-    """One exchange: its state, the window that is open, and how many closed ones in a row spoke against the state."""
+    """One exchange: its state, its open window, and how many closed windows in a row contradicted the state."""
 
     __slots__ = ("against", "judged", "opened", "reasons", "refused", "rejection", "tickers")
 
@@ -110,21 +110,21 @@ class _Venue:
         self.judged.add(symbol)
 
     def rejected(self, symbol: str, reason: Reason) -> None:
-        """Count a ticker that did not."""
+        """Count a ticker that was rejected."""
         self.accepted(symbol)
         self.refused.add(symbol)
         self.reasons[reason] += 1
 
     def is_over(self, opened_by: float) -> bool:
-        """Whether the window has been open since then, and has seen enough."""
+        """Whether the window was opened by then, and has enough tickers."""
         return self.tickers >= LEAST and self.opened <= opened_by
 
     def close(self) -> bool:
-        """End the window and begin the next; return whether the state has changed."""
+        """Close the window and open the next one; return whether the state has changed."""
         share = self.reasons.total() / self.tickers
         was_rejected = self.rejection is not None
-        speaks_against = share <= END if was_rejected else share >= BEGIN
-        self.against = self.against + 1 if speaks_against else 0
+        contradicts = share <= END if was_rejected else share >= BEGIN
+        self.against = self.against + 1 if contradicts else 0
         changes = self.against == _IN_A_ROW
         if changes:
             self.against = 0
@@ -137,5 +137,5 @@ class _Venue:
 
 
 def window_seconds(shortest_interval: float) -> float:
-    """Return how long a window is where the hottest assets are refreshed so often: two of their intervals, bounded."""
+    """Return the length of a window in seconds: two of the shortest refresh intervals, from 2 to 60."""
     return min(_LONGEST, max(_SHORTEST, 2 * shortest_interval))

@@ -1,4 +1,4 @@
-"""The symbols file, the assets in it, and the tier of each asset."""
+"""The symbols file, the catalog of its assets, and the tier of each asset."""
 
 import csv
 import io
@@ -14,40 +14,40 @@ _SHOWN_MISTAKES = 20
 
 
 class SymbolsError(ValueError):
-    """The symbols file cannot be used; the message names every offending line."""
+    """The symbols file cannot be used; the message names each wrong line (the first 20)."""
 
 
 class Cadence(msgspec.Struct, frozen=True):
-    """A tier's interval in seconds and the four ages that follow from it."""
+    """A tier's refresh interval and the four ages derived from it, all in seconds."""
 
     interval: float
 
     @property
     def stale_after(self) -> float:
-        """Older than this, a price says that it is stale: one refresh was missed."""
+        """The age after which a price is marked stale: one refresh was missed."""
         return 1.5 * self.interval
 
     @property
     def ttl(self) -> float:
-        """How long a cache keeps a price: longer than the interval, so that none expires just before its refresh."""
+        """How long a cache keeps a price: longer than the interval, so that it does not expire before its refresh."""
         return 2 * self.interval
 
     @property
     def max_age(self) -> float:
-        """An exchange's ticker older than this does not count."""
+        """The age after which a ticker does not count."""
         return 2 * self.interval
 
     @property
     def gone_after(self) -> float:
-        """Older than this, a price is no longer served at all."""
+        """The age after which a price is no longer served."""
         return 6 * self.interval
 
 
 class Catalog:
     """Every listed asset by symbol, hottest first, and each tier's cadence.
 
-    Each tier has slots, named after the assets that the symbols file puts into it. By popularity, another may be given
-    a slot; its tier is then the slot's.
+    A tier has a fixed set of slots, each named after an asset that the symbols file puts into the tier. Ranking by
+    popularity may assign a slot to another asset, whose tier is then that of the slot.
     """
 
     def __init__(self, assets: Mapping[str, Asset], cadence: Mapping[Tier, Cadence]) -> None:
@@ -57,7 +57,7 @@ class Catalog:
         self.assign_slots({})
 
     def assign_slots(self, occupants: Mapping[str, str]) -> None:
-        """Give each asset the slot of its own name, but for `occupants` (slot -> asset), who swap among themselves."""
+        """Assign the slots: each asset has the slot of its own name, except those in `occupants` (slot -> asset)."""
         self.occupants = dict(occupants)
         changed = {
             occupant: msgspec.structs.replace(self._listed[occupant], tier=self._listed[slot].tier)
@@ -68,11 +68,11 @@ class Catalog:
         self.find = self.assets.get
 
     def slots(self, tier: Tier) -> Sequence[str]:
-        """Return the tier's slots; they never change."""
+        """Return the tier's slots, which never change."""
         return self._slots[tier]
 
     def asset_in_slot(self, slot: str) -> str:
-        """Return the symbol of who has the slot."""
+        """Return the symbol of the asset that has the slot."""
         return self.occupants.get(slot, slot)
 
     def of(self, tier: Tier) -> Sequence[Asset]:
@@ -81,14 +81,14 @@ class Catalog:
 
 
 def is_symbol(text: str) -> bool:
-    """Whether `text` could be a symbol: 1 to 32 of a-z and 0-9. Look-alikes from other alphabets are not."""
+    """Whether `text` is 1 to 32 of a-z and 0-9; similar letters of other alphabets are refused."""
     return 0 < len(text) <= MAX_SYMBOL and text.isascii() and text.isalnum() and text == text.lower()
 
 
 def read_symbols(text: str) -> list[tuple[str, str, str]]:
-    """Rows (symbol, base, quote) of a symbols file, with header `symbol,base,quote` or just `symbol`.
+    """Return the rows (symbol, base, quote) of a symbols file with the header `symbol,base,quote` or `symbol`.
 
-    Raises SymbolsError naming every line that is blank, doubled or holds anything but a-z and 0-9.
+    Raises SymbolsError naming every line that is blank, a duplicate, or has characters other than a-z and 0-9.
     """
     header, *lines = _lines(text)
     if header[1] not in _COLUMNS:
@@ -140,7 +140,7 @@ def _summary(mistakes: Sequence[str]) -> str:
 def assign(
     rows: Sequence[tuple[str, str, str]], hot_size: int, medium_size: int, cadence: Mapping[Tier, Cadence]
 ) -> Catalog:
-    """Give each row its tier: the first `hot_size` are hot, the next `medium_size` medium, the rest cold."""
+    """Return the catalog of the rows: the first `hot_size` are hot, the next `medium_size` medium, the rest cold."""
     assets = {}
     for rank, (symbol, base, quote) in enumerate(rows, start=1):
         tier = Tier.HOT if rank <= hot_size else Tier.MEDIUM if rank <= hot_size + medium_size else Tier.COLD

@@ -1,7 +1,7 @@
-"""A tier's turns, and between them its first fill, which begins with whoever's turn is the farthest off.
+"""The warm-up of a tier: the first refresh of each of its assets, in the gaps that due jobs leave.
 
-So the two meet half-way: a large tier takes minutes to fill, and no turn that comes meanwhile is asked for twice, or
-waits until the others have been filled.
+The warm-up starts with the assets whose slots are due last. The two meet half-way: the warm-up of a large tier takes
+minutes, and a job that falls due meanwhile neither waits for its end nor asks for an asset a second time.
 """
 
 import asyncio
@@ -13,106 +13,113 @@ from itertools import islice
 
 import structlog
 
-from aggregator.models import NoPrice, Price, Reason, Tier
+from aggregator.models import NoPrice, Outcomes, Price, Reason, Tier
 from aggregator.ports import Job, JobQueue
 from aggregator.resilience.backoff import Backoff
 
-Outcomes = dict[str, Price | NoPrice]
-OnWarmUp = Callable[[Tier, int], None]
+OnWarmUp = Callable[[Tier, int], None]  # a tier, and how many more of its assets have been refreshed
+
+_FIRST_PAUSE = 1.0  # seconds
 
 
 class WarmUp:
-    """What a tier's lane is to do next; `most` assets in a piece of the fill, every `interval` seconds a turn."""
+    """Says what a tier's loop has to refresh next: a due job, or at most `most` assets of the warm-up.
 
-    def __init__(self, work: JobQueue, tier: Tier, most: int, interval: float, clock: Callable[[], float]) -> None:
+    `interval` is the tier's, in seconds.
+    """
+
+    def __init__(self, queue: JobQueue, tier: Tier, most: int, interval: float, clock: Callable[[], float]) -> None:
         self.tier = tier
-        self._work = work
+        self._queue = queue
         self._most = most
         self._interval = interval
         self._clock = clock
-        self._left: dict[str, None] = {}  # in this order
-        self._asked: dict[str, float] = {}  # when, until there is a turn that was due later
-        self._open: set[str] = set()  # those without an outcome, be they left or under way
+        self._remaining: dict[str, None] = {}  # not requested yet, in this order
+        self._requested_at: dict[str, float] = {}  # by the warm-up; dropped by the first job that was due later
+        self._unfinished: set[str] = set()  # without an outcome: remaining, or being refreshed
         self._outcomes: Outcomes = {}
         self._unpriced: list[str] = []
-        self._on_fill: OnWarmUp = _nobody
-        self._taking: asyncio.Task[Job] | None = None
-        self._news = asyncio.Event()
-        self._filled = asyncio.Event()
+        self._on_warm_up: OnWarmUp = _ignore
+        self._job: asyncio.Task[Job] | None = None
+        self._changed = asyncio.Event()
+        self._finished = asyncio.Event()
         self._log = structlog.get_logger().bind(tier=tier.value)
 
-    async def first(self, symbols: Sequence[str], on_fill: OnWarmUp) -> None:
-        """Wait until each of these has been refreshed; `on_fill` hears of how many at a time."""
-        self._on_fill = on_fill
-        await self._fill(symbols)
-        self._on_fill = _nobody
+    async def run(self, symbols: Sequence[str], on_warm_up: OnWarmUp) -> None:
+        """Wait until each symbol has been refreshed; report the progress to `on_warm_up`."""
+        self._on_warm_up = on_warm_up
+        await self._refresh_once(symbols)
+        self._on_warm_up = _ignore
 
-    async def again(self) -> None:
-        """Go on with what has no price yet but might have, at growing pauses until the tier's interval takes over.
+    async def retry(self) -> None:
+        """Refresh the assets without a price again, after pauses that double until they reach the tier's interval.
 
-        Exchanges that come up a moment after us must not cost a cold asset five minutes.
+        An exchange that starts a moment after this process must not leave a cold asset without a price for minutes.
         """
-        backoff = Backoff(self._interval, first=1.0, jitter=False)
+        backoff = Backoff(self._interval, first=_FIRST_PAUSE, jitter=False)
         while self._unpriced and backoff.seconds < self._interval:
             await backoff.pause()
-            await self._fill(self._unpriced)
+            await self._refresh_once(self._unpriced)
 
     async def next_job(self, group: asyncio.TaskGroup) -> tuple[Job | None, list[str]]:
-        """Wait for a turn, in `group`, or else give a piece of the fill, without a job: and the symbols to be done."""
-        if self._taking is None:
-            self._taking = group.create_task(self._work.next_job(self.tier))
-            self._taking.add_done_callback(lambda _: self._news.set())
-        while not self._taking.done() and not self._left:
-            self._news.clear()
-            await self._news.wait()
-        if not self._taking.done():
-            return None, self._ask(list(islice(self._left, self._most)))
-        job, self._taking = self._taking.result(), None
-        due = self._clock() - self._work.waited(job)
-        return job, self._ask([symbol for symbol in job.symbols if self._is_left(symbol, due)])
+        """Return the next due job, or None while the warm-up goes on; and the symbols to refresh.
+
+        The wait for the job is a task in `group`, which the next call takes up again.
+        """
+        if self._job is None:
+            self._job = group.create_task(self._queue.next_job(self.tier))
+            self._job.add_done_callback(lambda _: self._changed.set())
+        while not self._job.done() and not self._remaining:
+            self._changed.clear()
+            await self._changed.wait()
+        if not self._job.done():
+            return None, self._request(list(islice(self._remaining, self._most)))
+        job, self._job = self._job.result(), None
+        due = self._clock() - self._queue.waited(job)
+        return job, self._request([symbol for symbol in job.symbols if self._is_needed(symbol, due)])
 
     def record(self, symbols: Iterable[str], outcomes: Mapping[str, Price | NoPrice]) -> None:
-        """Take note of what came of symbols that were taken; those without an outcome were under way already."""
-        done = self._open.intersection(symbols)
+        """Record the outcomes of requested symbols; one without an outcome was being refreshed by another caller."""
+        done = self._unfinished.intersection(symbols)
         if not done:
             return
-        self._open -= done
+        self._unfinished -= done
         for symbol in done & outcomes.keys():
             self._outcomes[symbol] = outcome = outcomes[symbol]
             if isinstance(outcome, NoPrice):
-                self._asked.pop(symbol, None)
-        self._on_fill(self.tier, len(done))
-        if not self._open:
-            self._filled.set()
+                self._requested_at.pop(symbol, None)
+        self._on_warm_up(self.tier, len(done))
+        if not self._unfinished:
+            self._finished.set()
 
-    async def _fill(self, symbols: Sequence[str]) -> None:
-        """Refresh each symbol once, and remember those that have no price yet but might."""
+    async def _refresh_once(self, symbols: Sequence[str]) -> None:
+        """Wait until each symbol has been refreshed once; keep those to be retried in `_unpriced`."""
         started = self._clock()
         wanted = set(symbols)
-        soonest = [symbol for symbol in self._work.upcoming(self.tier) if symbol in wanted]
-        self._left = dict.fromkeys([*reversed(soonest), *symbols])
-        self._open, self._outcomes = wanted, {}
+        due_first = [symbol for symbol in self._queue.upcoming(self.tier) if symbol in wanted]
+        self._remaining = dict.fromkeys([*reversed(due_first), *symbols])
+        self._unfinished, self._outcomes = wanted, {}
         if wanted:
-            self._filled.clear()
-            self._news.set()
-            await self._filled.wait()
+            self._finished.clear()
+            self._changed.set()
+            await self._finished.wait()
         self._log_result(len(symbols), self._clock() - started)
-        self._unpriced = [symbol for symbol in symbols if _might_be_priced(self._outcomes.get(symbol))]
+        self._unpriced = [symbol for symbol in symbols if _is_retried(self._outcomes.get(symbol))]
 
-    def _ask(self, symbols: list[str]) -> list[str]:
-        """Take note of when these are asked for."""
+    def _request(self, symbols: list[str]) -> list[str]:
+        """Return the symbols, after noting which of them are requested for the warm-up, and when."""
         for symbol in symbols:
-            if symbol in self._left:
-                del self._left[symbol]
-                self._asked[symbol] = self._clock()
+            if symbol in self._remaining:
+                del self._remaining[symbol]
+                self._requested_at[symbol] = self._clock()
             else:
-                self._asked.pop(symbol, None)
+                self._requested_at.pop(symbol, None)
         return symbols
 
-    def _is_left(self, symbol: str, due: float) -> bool:
-        """Whether the fill has not done this turn: it has when it asked after it was due, or is asking."""
-        asking = symbol in self._open and symbol not in self._left
-        return not asking and self._asked.get(symbol, -math.inf) < due
+    def _is_needed(self, symbol: str, due: float) -> bool:
+        """Whether a job must refresh the symbol: not if the warm-up is doing so, or has requested it since `due`."""
+        under_way = symbol in self._unfinished and symbol not in self._remaining
+        return not under_way and self._requested_at.get(symbol, -math.inf) < due
 
     def _log_result(self, assets: int, seconds: float) -> None:
         priced = sum(isinstance(outcome, Price) for outcome in self._outcomes.values())
@@ -128,12 +135,12 @@ class WarmUp:
         )
 
 
-def _nobody(_tier: Tier, _assets: int) -> None:
-    """Hear of it."""
+def _ignore(_tier: Tier, _assets: int) -> None:
+    """Report no progress: a retry is not part of the first warm-up."""
 
 
-def _might_be_priced(outcome: Price | NoPrice | None) -> bool:
-    """Whether asking again soon makes sense: not for what has a price, nor for what no exchange lists."""
+def _is_retried(outcome: Price | NoPrice | None) -> bool:
+    """Whether to refresh the asset again soon: it has no price, although an exchange lists it."""
     return isinstance(outcome, NoPrice) and (
         bool(outcome.history_failing) or any(one.reason is not Reason.NOT_LISTED for one in outcome.left_out)
     )

@@ -14,8 +14,7 @@ from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Ticker
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.freshness import Freshness
-from aggregator.prices.venue_coverage import VenueCoverage
+from aggregator.prices.freshness import Freshness, VenueCoverage
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.exchanges import Market

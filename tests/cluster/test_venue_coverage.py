@@ -4,7 +4,7 @@ import pytest
 
 from aggregator.cluster.venue_coverage import CoverageListener, CoverageReporter
 from aggregator.errors import StoreUnavailable
-from aggregator.prices.venue_coverage import VenueCoverage
+from aggregator.prices.freshness import VenueCoverage
 from aggregator.stores.redis.client import RedisClient
 from tests.parts.ports import free_port
 from tests.parts.sharing import running, until

@@ -1,4 +1,4 @@
-"""Live prices in this process: who gets what, what is kept, and what a reader gets that does not keep up."""
+"""Fan-out: which events a subscriber gets, which are kept for resuming, and conflation of slow subscribers."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
-from aggregator.live.subscriber import _MOST_WAITING, EVERYTHING, Batch, Event, Subscriber, Subscription
+from aggregator.live.subscriber import _MAX_QUEUE, EVERYTHING, Batch, Event, Subscriber, Subscription
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
@@ -21,46 +21,46 @@ ASSETS = ("btcusdt", "ethusdt")
 
 
 class Live:
-    """A fan-out, and prices for it that are each a second newer."""
+    """A fan-out, fed with prices that are each a second newer than the last."""
 
     def __init__(self, most: int = 1000, kept: int = 1000, *, current: bool = True) -> None:
         self.metrics = Metrics(CollectorRegistry())
         newest = NewestPrices(dict.fromkeys(Tier, 10.0))
         self.fanout = Fanout(CATALOG, self.metrics, newest, most, kept, current=current, now=lambda: NOW)
-        self.hub = Bus()
-        self.hub.listen(self.fanout)
+        self.bus = Bus()
+        self.bus.listen(self.fanout)
         self._at = NOW
 
     def tell(self, *assets: str) -> list[Price]:
-        """Publish a new price of each."""
+        """Publish a new price of each asset."""
         prices = []
         for asset in assets:
             self._at += 1
             prices.append(price(asset, self._at, tier=CATALOG.assets[asset].tier))
-        self.hub.publish(prices)
+        self.bus.publish(prices)
         return prices
 
-    def follow(self, reader: Subscriber, wanted: Subscription = EVERYTHING) -> None:
-        """Begin behind all there is."""
-        self.fanout.follow(reader, wanted, self.fanout.last_id, {})
+    def follow(self, subscriber: Subscriber, wanted: Subscription = EVERYTHING) -> None:
+        """Subscribe from the last event on."""
+        self.fanout.follow(subscriber, wanted, self.fanout.last_id, {})
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a series' value."""
+        """Return a metric's value."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def got(mail: Batch) -> list[tuple[str, float]]:
-    """Return what the mail brings, by asset and time."""
-    return [(event.asset, event.timestamp) for event in mail.events]
+def got(batch: Batch) -> list[tuple[str, float]]:
+    """Return the asset and time of each event of the batch."""
+    return [(event.asset, event.timestamp) for event in batch.events]
 
 
 def told(prices: list[Price]) -> list[tuple[str, float]]:
-    """Return the same of prices."""
+    """Return the asset and time of each price."""
     return [(one.asset, one.timestamp) for one in prices]
 
 
-async def test_each_gets_what_it_wants() -> None:
-    """By asset, by tier or both, each price once and in order."""
+async def test_each_subscriber_gets_its_subscription() -> None:
+    """A subscription by asset, tier or both gets each price once and in order."""
     live = Live()
     with live.fanout.reading("sse") as hot, live.fanout.reading("websocket") as both, live.fanout.reading("sse") as eth:
         live.follow(hot, HOT)
@@ -77,12 +77,12 @@ async def test_each_gets_what_it_wants() -> None:
 
 
 async def test_an_event_is_a_price_as_it_is_served() -> None:
-    """Encoded once, in both forms, with the id of its place."""
+    """An event has the price's JSON for SSE and WebSocket, with its id."""
     live = Live()
-    with live.fanout.reading("sse") as reader:
-        live.follow(reader)
+    with live.fanout.reading("sse") as subscriber:
+        live.follow(subscriber)
         live.tell("btcusdt")
-        (event,) = reader.drain().events
+        (event,) = subscriber.drain().events
         (kept,) = live.fanout._kept
     assert event is kept
     body = event.message.removeprefix('{"type":"price","price":').removesuffix("}")
@@ -91,39 +91,37 @@ async def test_an_event_is_a_price_as_it_is_served() -> None:
 
 
 async def test_an_older_price_never_comes_after_a_newer_one() -> None:
-    """What history puts back into the cache, and what is told twice, is told to nobody."""
+    """Prices that are older or already sent, as when history fills the cache again, are not sent."""
     live = Live()
-    with live.fanout.reading("sse") as reader:
-        live.follow(reader)
+    with live.fanout.reading("sse") as subscriber:
+        live.follow(subscriber)
         (new,) = live.tell("btcusdt")
-        live.hub.publish([new, price("btcusdt", NOW - 100), price("unlisted")])
-        assert got(reader.drain()) == told([new])
+        live.bus.publish([new, price("btcusdt", NOW - 100), price("unlisted")])
+        assert got(subscriber.drain()) == told([new])
 
 
 @given(
     st.lists(
-        st.tuples(
-            st.lists(st.sampled_from(ASSETS), min_size=1, max_size=5), st.integers(0, _MOST_WAITING), st.booleans()
-        ),
+        st.tuples(st.lists(st.sampled_from(ASSETS), min_size=1, max_size=5), st.integers(0, _MAX_QUEUE), st.booleans()),
         max_size=6,
     )
 )
-def test_who_falls_behind_gets_the_newest_of_each(bursts: list[tuple[list[str], int, bool]]) -> None:
-    """All of it while few wait; then the newest of each asset, in order, and what waits is bounded."""
+def test_a_slow_subscriber_gets_the_newest_event_of_each_asset(bursts: list[tuple[list[str], int, bool]]) -> None:
+    """A short queue holds every event; a full one the newest event of each asset, in order."""
 
     async def read() -> None:
         live = Live()
-        with live.fanout.reading("sse") as reader:
-            live.follow(reader)
+        with live.fanout.reading("sse") as subscriber:
+            live.follow(subscriber)
             published: list[tuple[str, float]] = []
             since = skipped = 0
             for assets, times, reads in [*bursts, (["btcusdt"], 1, True)]:
                 for _ in range(times):
                     published += told(live.tell(*assets))
-                    assert len(reader.waiting) <= _MOST_WAITING
+                    assert len(subscriber.waiting) <= _MAX_QUEUE
                 if reads:
-                    new, fresh = got(reader.drain()), published[since:]
-                    assert new == fresh or len(fresh) > _MOST_WAITING
+                    new, fresh = got(subscriber.drain()), published[since:]
+                    assert new == fresh or len(fresh) > _MAX_QUEUE
                     assert dict(new) == dict(fresh)
                     assert new == sorted(new, key=lambda one: one[1])
                     skipped += len(fresh) - len(new)
@@ -134,8 +132,8 @@ def test_who_falls_behind_gets_the_newest_of_each(bursts: list[tuple[list[str], 
 
 
 @given(st.integers(1, 20), st.lists(st.sampled_from(ASSETS), max_size=50), st.integers(0, 60))
-def test_what_is_kept_is_kept_whole(kept: int, assets: list[str], place: int) -> None:
-    """Behind an event there is all or nothing: never a part, never something twice, nothing of the future."""
+def test_kept_events_are_complete_or_refused(kept: int, assets: list[str], place: int) -> None:
+    """`since` returns all events after an id, each once, or None; nothing for an id that is ahead."""
 
     async def read() -> None:
         live = Live(kept=kept)
@@ -155,87 +153,87 @@ def test_what_is_kept_is_kept_whole(kept: int, assets: list[str], place: int) ->
 @pytest.mark.parametrize(
     "last_id", ["", "1", "x-1", "0000000g-1", "00000000-0", "-", "a" * 100_000, "00000000-٣", "\0"]
 )
-async def test_an_id_that_is_none_of_ours(last_id: str) -> None:
-    """Whatever it is, there is nothing behind it; the gap is said."""
+async def test_an_unknown_id(last_id: str) -> None:
+    """An unknown id has no later events; the subscriber gets the gap."""
     live = Live()
     live.tell("btcusdt")
     assert live.fanout.since(last_id) is None
-    with live.fanout.reading("sse") as reader:
-        assert not live.fanout.resume(reader, EVERYTHING, last_id)
-        assert reader.drain().gap == NOT_KEPT
+    with live.fanout.reading("sse") as subscriber:
+        assert not live.fanout.resume(subscriber, EVERYTHING, last_id)
+        assert subscriber.drain().gap == NOT_KEPT
 
 
-async def test_going_on_behind_an_event() -> None:
-    """More than may wait, all of it, and only what is wanted; then what is new."""
-    live = Live(kept=2 * _MOST_WAITING)
+async def test_resuming_after_an_event() -> None:
+    """A resumed stream gets every kept event of its subscription, more than the queue may hold, then new ones."""
+    live = Live(kept=2 * _MAX_QUEUE)
     first = live.fanout.last_id
-    prices = live.tell(*ASSETS * _MOST_WAITING)
-    with live.fanout.reading("sse") as reader:
-        assert live.fanout.resume(reader, HOT, first)
+    prices = live.tell(*ASSETS * _MAX_QUEUE)
+    with live.fanout.reading("sse") as subscriber:
+        assert live.fanout.resume(subscriber, HOT, first)
         prices += live.tell("btcusdt")
-        mail = reader.drain()
-    assert got(mail) == told([one for one in prices if one.asset == "btcusdt"])
-    assert (mail.gap, mail.snapshot_due) == ("", False)
+        batch = subscriber.drain()
+    assert got(batch) == told([one for one in prices if one.asset == "btcusdt"])
+    assert (batch.gap, batch.snapshot_due) == ("", False)
 
 
-async def test_behind_a_snapshot() -> None:
-    """What has come since it was begun, but for what it shows already; other things that wait are left alone."""
+async def test_events_after_a_snapshot() -> None:
+    """After a snapshot come the events since it began, except those it shows; other queued events stay."""
     live = Live()
-    with live.fanout.reading("websocket") as reader:
-        live.follow(reader, Subscription(frozenset({"btcusdt"})))
+    with live.fanout.reading("websocket") as subscriber:
+        live.follow(subscriber, Subscription(frozenset({"btcusdt"})))
         begun = live.fanout.last_id
         btc, eth, newer = live.tell("btcusdt", "ethusdt", "ethusdt")
         shown = {"ethusdt": eth.timestamp}
-        live.fanout.follow(reader, Subscription(frozenset({"ethusdt"})), begun, shown)
-        assert got(reader.drain()) == told([btc, newer])
+        live.fanout.follow(subscriber, Subscription(frozenset({"ethusdt"})), begun, shown)
+        assert got(subscriber.drain()) == told([btc, newer])
 
 
 async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
-    """Another is due, and the gap is said."""
+    """A snapshot older than the kept events causes a gap and another snapshot."""
     live = Live(kept=1)
-    with live.fanout.reading("sse") as reader:
+    with live.fanout.reading("sse") as subscriber:
         begun = live.fanout.last_id
         live.tell(*ASSETS)
-        live.fanout.follow(reader, EVERYTHING, begun, {})
-        mail = reader.drain()
-        assert (mail.gap, mail.snapshot_due) == (NOT_KEPT, True)
+        live.fanout.follow(subscriber, EVERYTHING, begun, {})
+        batch = subscriber.drain()
+        assert (batch.gap, batch.snapshot_due) == (NOT_KEPT, True)
 
 
-async def test_what_is_no_longer_wanted() -> None:
-    """It does not come, also where it was waiting."""
+async def test_dropping_a_subscription() -> None:
+    """Events of a dropped subscription are not sent, even if they were queued."""
     live = Live()
-    with live.fanout.reading("websocket") as reader:
-        live.follow(reader, Subscription(frozenset(ASSETS), frozenset({Tier.COLD})))
+    with live.fanout.reading("websocket") as subscriber:
+        live.follow(subscriber, Subscription(frozenset(ASSETS), frozenset({Tier.COLD})))
         prices = live.tell(*ASSETS)
-        live.fanout.drop(reader, Subscription(frozenset(ASSETS)))
-        assert got(reader.drain()) == told([prices[1]])  # it is cold
-        live.fanout.drop(reader, EVERYTHING)
+        live.fanout.drop(subscriber, Subscription(frozenset(ASSETS)))
+        assert got(subscriber.drain()) == told([prices[1]])  # it is cold
+        live.fanout.drop(subscriber, EVERYTHING)
         live.tell(*ASSETS)
-        assert got(reader.drain()) == []
+        assert got(subscriber.drain()) == []
 
 
 async def test_cut_off_and_back() -> None:
-    """The gap is said once, a snapshot is due when all comes again, and nobody goes on across it."""
+    """A cut-off sends one gap, then a snapshot on return; no stream can be resumed across it."""
     live = Live()
-    with live.fanout.reading("sse") as reader:
-        live.follow(reader)
+    with live.fanout.reading("sse") as subscriber:
+        live.follow(subscriber)
         (before,) = live.tell("btcusdt")
         last_id = live.fanout.last_id
-        live.hub.disconnect()
-        live.hub.disconnect()  # at every attempt that fails
-        mail = reader.drain()
-        assert (got(mail), mail.gap, mail.snapshot_due) == (told([before]), CUT_OFF, False)
+        live.bus.disconnect()
+        live.bus.disconnect()  # at every attempt that fails
+        batch = subscriber.drain()
+        assert (got(batch), batch.gap, batch.snapshot_due) == (told([before]), CUT_OFF, False)
         with live.fanout.reading("sse") as late:
             assert late.drain().gap == CUT_OFF
-        live.hub.connect()
-        assert reader.drain() == Batch([], snapshot_due=True)
+        live.bus.connect()
+        assert subscriber.drain() == Batch([], snapshot_due=True)
         assert live.fanout.since(last_id) is None
-        live.hub.connect()
-        assert not reader._news.is_set()
+        live.bus.connect()
+        assert not subscriber._news.is_set()
 
 
-async def test_there_is_an_end_to_how_many() -> None:
-    """Then it is refused; when one leaves there is room again."""
+async def test_the_number_of_subscribers_is_bounded() -> None:
+    """The number of subscribers is bounded; one more is refused until another leaves."""
     live = Live(most=2)
     with live.fanout.reading("sse"):
         with live.fanout.reading("websocket"):
@@ -243,8 +241,8 @@ async def test_there_is_an_end_to_how_many() -> None:
         assert not live.fanout.refusal
 
 
-async def test_all_are_ended_when_the_service_stops() -> None:
-    """With a word, counted; nobody comes in any more."""
+async def test_all_streams_end_when_the_service_stops() -> None:
+    """At the stop every stream ends with a reason and is counted; new ones are refused."""
     live = Live()
     stop = asyncio.Event()
     with live.fanout.reading("sse") as one, live.fanout.reading("websocket") as other:
@@ -257,21 +255,21 @@ async def test_all_are_ended_when_the_service_stops() -> None:
     assert live.value("price_stream_dropped_total", reason="stopping") == 2
 
 
-async def test_a_crowd_is_woken_bit_by_bit() -> None:
-    """All of it in the end, but others have their turn in between."""
+async def test_many_subscribers_are_woken_in_parts() -> None:
+    """Subscribers are woken up in parts, so that other tasks run in between."""
     live = Live()
     turns = 0
     woken: list[int] = []
 
-    async def read(reader: Subscriber) -> None:
-        await reader.news()
+    async def read(subscriber: Subscriber) -> None:
+        await subscriber.news()
         woken.append(turns)
 
     with live.fanout.reading("sse") as first, live.fanout.reading("sse") as second:
         more = [Subscriber() for _ in range(500)]
-        for reader in (first, second, *more):
-            live.fanout._want(reader, HOT)
-        reading = [asyncio.create_task(read(reader)) for reader in (first, second, *more)]
+        for subscriber in (first, second, *more):
+            live.fanout._subscribe(subscriber, HOT)
+        reading = [asyncio.create_task(read(subscriber)) for subscriber in (first, second, *more)]
         await asyncio.sleep(0)
         live.tell("btcusdt")
         while not all(task.done() for task in reading):
@@ -280,8 +278,8 @@ async def test_a_crowd_is_woken_bit_by_bit() -> None:
     assert len(set(woken)) >= 10
 
 
-def test_wanted_adds_up() -> None:
-    """And is taken away again."""
+def test_subscriptions_add_and_subtract() -> None:
+    """Subscriptions can be added and subtracted."""
     both = Subscription(frozenset({"a"}), frozenset({Tier.HOT})) | Subscription(frozenset({"b"}))
     assert both == Subscription(frozenset({"a", "b"}), frozenset({Tier.HOT}))
     assert both - Subscription(frozenset({"a"}), frozenset({Tier.HOT})) == Subscription(frozenset({"b"}))

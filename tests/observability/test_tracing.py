@@ -23,7 +23,6 @@ from aggregator.observability.tracing import UNTRACED
 from aggregator.prices.freshness import Freshness
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresher import Policy, Refresher
-from aggregator.prices.schedule import LocalJobQueue
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
@@ -145,15 +144,12 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
     cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus())
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
-    policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"), grace=0.1, lane=4)
+    policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"), grace=0.1, concurrency=4)
     freshness = Freshness(CATALOG, metrics)
     found = Refresher(
         CATALOG,
         [exchange],
-        LocalJobQueue(CATALOG, 1),
-        cache,
         Publisher(cache.newest, sinks, freshness, metrics, tracer=spans.tracer),
-        freshness,
         metrics,
         policy,
         tracer=spans.tracer,

@@ -1,4 +1,4 @@
-"""Candles: pure, in order of time, the same however the prices are cut into pages."""
+"""Candles are the same however the prices are divided into pages."""
 
 from decimal import Decimal
 from itertools import groupby
@@ -14,7 +14,7 @@ points = st.lists(
 
 
 def naive(prices: list[tuple[float, Decimal]], seconds: int) -> list[Candle]:
-    """Compute candles the plain way, with everything in hand."""
+    """Compute candles from all prices at once."""
     found = []
     for start, group in groupby(prices, key=lambda point: point[0] // seconds * seconds):
         values = [price for _, price in group]
@@ -24,7 +24,7 @@ def naive(prices: list[tuple[float, Decimal]], seconds: int) -> list[Candle]:
 
 @given(points, st.sampled_from(sorted(INTERVALS.values())), st.integers(1, 10))
 def test_candles_are_those_of_a_naive_computation(prices: list[tuple[float, Decimal]], seconds: int, page: int) -> None:
-    """Whatever the interval and the size of the pages."""
+    """The builder agrees with the naive computation for any interval and page size."""
     builder = CandleBuilder(seconds)
     found: list[Candle] = []
     for start in range(0, len(prices), page):
@@ -34,14 +34,14 @@ def test_candles_are_those_of_a_naive_computation(prices: list[tuple[float, Deci
 
 
 def test_a_day_begins_at_midnight_utc() -> None:
-    """One second before and at midnight are two candles."""
+    """One second before midnight UTC and midnight are two candles."""
     midnight = 1_696_118_400.0
     builder = CandleBuilder(INTERVALS["1d"])
     found = [*builder.add([(midnight - 0.001, Decimal(1)), (midnight, Decimal(2))]), *builder.finish()]
     assert [candle.start for candle in found] == [midnight - 86_400, midnight]
 
 
-def test_of_nothing_comes_nothing() -> None:
-    """No prices, no candles; finishing twice is no trouble."""
+def test_no_prices_make_no_candles() -> None:
+    """Without prices there is no candle; `finish` may be called twice."""
     builder = CandleBuilder(60)
     assert list(builder.add([])) == list(builder.finish()) == list(builder.finish()) == []

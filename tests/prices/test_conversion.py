@@ -1,4 +1,4 @@
-"""A ticker in one quote as one in another: what it costs, what it never does."""
+"""Conversion of a ticker to another quote: exact product, older time, one hop only."""
 
 import math
 from decimal import Decimal
@@ -34,19 +34,19 @@ def rate(price: str = "0.9998", timestamp: float = NOW - 1, converted: Conversio
 
 
 def ticker(price: Decimal = Decimal(80_000), volume: Decimal = Decimal(3), timestamp: float = NOW - 2) -> Ticker:
-    """Return what binance says of btcusdt."""
+    """Return binance's ticker of btcusdt."""
     return Ticker("binance", "btcusdt", price, volume, timestamp)
 
 
 def converted(said: Ticker, by: Price | None) -> Ticker:
-    """Convert where that must succeed."""
+    """Return the converted ticker; fail if it cannot be converted."""
     found = convert(BTCUSD, BTCUSDT, said, by, OLDEST, NOW)
     assert isinstance(found, Ticker), found
     return found
 
 
 def test_an_example() -> None:
-    """80,000 usdt at 0.9998 are 79,984 usd; the volume stays, the older time counts, and it says what it is made of."""
+    """80,000 usdt at 0.9998 are 79,984 usd; the volume is unchanged, the older time counts, both factors are kept."""
     found = converted(ticker(), rate())
     assert found == Ticker(
         "binance",
@@ -60,7 +60,7 @@ def test_an_example() -> None:
 
 @given(amounts, amounts, amounts)
 def test_the_product_is_exact(price: Decimal, by: Decimal, volume: Decimal) -> None:
-    """No digit is lost on the way, and the volume is untouched."""
+    """The product loses no digit, and the volume is unchanged."""
     found = converted(ticker(price, volume), rate(str(by)))
     assert Fraction(found.price) == Fraction(price) * Fraction(by)
     assert found.volume == volume
@@ -68,7 +68,7 @@ def test_the_product_is_exact(price: Decimal, by: Decimal, volume: Decimal) -> N
 
 @given(amounts, amounts, st.floats(0, 7), st.floats(0, 7))
 def test_neither_makes_the_other_look_fresher(price: Decimal, by: Decimal, age: float, rate_age: float) -> None:
-    """The time is that of the older, so the rule for age is as strict as for any other ticker."""
+    """The converted ticker has the older time of ticker and rate, so the age limit is as strict as for others."""
     found = converted(ticker(price, timestamp=NOW - age), rate(str(by), NOW - rate_age))
     assert found.timestamp == min(NOW - age, NOW - rate_age)
     rules = Rules(5, Decimal("0.05"), 1, Decimal("0.5"))
@@ -77,8 +77,8 @@ def test_neither_makes_the_other_look_fresher(price: Decimal, by: Decimal, age: 
 
 
 @given(st.lists(amounts, min_size=2, max_size=5), st.decimals(min_value="0.5", max_value="2", places=6))
-def test_who_is_an_outlier_does_not_depend_on_the_rate(prices: list[Decimal], by: Decimal) -> None:
-    """Converted by one rate, tickers agree or not as they did before."""
+def test_outliers_do_not_depend_on_the_rate(prices: list[Decimal], by: Decimal) -> None:
+    """Tickers converted by the same rate are outliers exactly if they were before."""
 
     def reasons(asset: Asset, tickers: list[Ticker]) -> list[tuple[str, Reason]]:
         outcome = aggregate(asset, tickers, RULES, NOW)
@@ -88,8 +88,8 @@ def test_who_is_an_outlier_does_not_depend_on_the_rate(prices: list[Decimal], by
     assert reasons(BTCUSDT, said) == reasons(BTCUSD, [converted(one, rate(str(by))) for one in said])
 
 
-def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
-    """It is left out like any other, with the price it was converted from."""
+def test_a_converted_outlier_shows_its_factors() -> None:
+    """A converted outlier is left out, and shows the price that it was converted from."""
     others = [Ticker(name, "btcusd", Decimal(100), Decimal(1), NOW) for name in ("a", "b")]
     liar = converted(ticker(Decimal(200)), rate())
     (left_out,) = aggregate(BTCUSD, [*others, liar], RULES, NOW).left_out
@@ -97,8 +97,8 @@ def test_a_converted_outlier_shows_what_it_was_made_of() -> None:
     assert left_out.converted == Conversion("btcusdt", Decimal(200), "usdtusd", Decimal("0.9998"), NOW - 1)
 
 
-def test_one_exchange_that_lies_in_the_rate_and_in_the_pair() -> None:
-    """Half of max_deviation in each: together 5.06 %, and no more, even if no other ticker is quoted in usd."""
+def test_one_wrong_exchange_in_both_rate_and_pair() -> None:
+    """An exchange that is off by half of max_deviation in rate and pair moves the price by 5.06 % at most."""
     rules = msgspec.structs.replace(RULES, min_sources=2)
     rated = [Ticker("a", "usdtusd", Decimal(1), Decimal(1), NOW), Ticker("liar", "usdtusd", Decimal("1.05"), HUGE, NOW)]
     bent = aggregate(USDTUSD, rated, rules, NOW)
@@ -111,7 +111,7 @@ def test_one_exchange_that_lies_in_the_rate_and_in_the_pair() -> None:
 
 
 def test_a_converted_ticker_counts_as_a_source_of_its_own_exchange() -> None:
-    """Of two exchanges one may be converted; without a rate the other is alone, and there is no price."""
+    """A converted ticker counts as the second source; without a rate there is one source and no price."""
     rules = msgspec.structs.replace(RULES, min_sources=2)
     own = Ticker("kraken", "btcusd", Decimal(79_990), Decimal(1), NOW)
     outcome = aggregate(BTCUSD, [own, converted(ticker(), rate())], rules, NOW)
@@ -142,30 +142,30 @@ def test_a_converted_ticker_counts_as_a_source_of_its_own_exchange() -> None:
         (msgspec.structs.replace(ticker(), symbol="btcusd"), rate(), Reason.WRONG_SYMBOL),
     ],
 )
-def test_what_cannot_be_converted_is_told(said: Ticker, by: Price | None, reason: Reason) -> None:
-    """No rate, a stale one or one that is converted itself; and what pricing would not take either."""
+def test_a_failed_conversion_has_a_reason(said: Ticker, by: Price | None, reason: Reason) -> None:
+    """A missing, stale or converted rate gives a reason, and so does a ticker that pricing would reject."""
     found = convert(BTCUSD, BTCUSDT, said, by, OLDEST, NOW)
     assert isinstance(found, LeftOut)
     assert (found.exchange, found.reason) == ("binance", reason)
 
 
 @pytest.mark.parametrize("seconds", [FUTURE_TOLERANCE + 1, 1e6, math.inf])
-def test_a_time_of_the_future_is_not_hidden_behind_the_rates(seconds: float) -> None:
-    """It would be left out unconverted, and so it is converted."""
+def test_a_time_ahead_is_not_replaced_by_that_of_the_rate(seconds: float) -> None:
+    """A ticker too far ahead is rejected, converted or not: its time is not replaced by that of the rate."""
     found = converted(ticker(timestamp=NOW + seconds), rate())
     (left_out,) = aggregate(BTCUSD, [found], RULES, NOW).left_out
     assert left_out.reason is Reason.FROM_THE_FUTURE
 
 
-def test_a_time_that_is_none_stays_none() -> None:
-    """And is left out for it."""
+def test_a_nan_time_stays_nan() -> None:
+    """A NaN time remains NaN, and the ticker is rejected."""
     found = converted(ticker(timestamp=math.nan), rate())
     (left_out,) = aggregate(BTCUSD, [found], RULES, NOW).left_out
     assert left_out.reason is Reason.TOO_OLD
 
 
-def test_what_stands_in_for_what() -> None:
-    """The listed pair, or else the one it would be; nothing for rates, other quotes and bare symbols."""
+def test_the_pairs_that_can_be_converted() -> None:
+    """The pair to ask for is a listed one or a made-up one; rates, other quotes and bare symbols have none."""
     conversions = Conversions([USDTUSD, EURUSD], [BTCUSD, BTCUSDT, USDTUSD, EURUSD])
     btceur = Asset("btceur", "btc", "eur", Tier.HOT, 1)
     assert conversions.sources(BTCUSD) == [Source(BTCUSDT, "usdtusd"), Source(btceur, "eurusd")]
@@ -182,7 +182,7 @@ def test_what_stands_in_for_what() -> None:
     ],
 )
 def test_rates_that_make_a_circle_or_two_hops_are_refused(rates: list[Asset], told: str) -> None:
-    """At start, by name."""
+    """The error names the symbol that is wrong."""
     with pytest.raises(CannotConvert, match=told):
         Conversions(rates, rates)
 
@@ -191,8 +191,8 @@ quotes = st.sampled_from(["usd", "usdt", "usdc", "eur", "btc"])
 
 
 @given(st.lists(st.tuples(quotes, quotes).filter(lambda pair: pair[0] != pair[1]), min_size=1, max_size=5, unique=True))
-def test_whatever_is_converted_is_never_converted_again(pairs: list[tuple[str, str]]) -> None:
-    """Of rates that are taken, none leads on from where another leads to: one hop, and no way back."""
+def test_no_rate_starts_where_another_ends(pairs: list[tuple[str, str]]) -> None:
+    """No accepted rate starts at the quote that another one ends at: one hop, no cycle."""
     rates = [Asset(base + quote, base, quote, Tier.HOT, number) for number, (base, quote) in enumerate(pairs)]
     try:
         conversions = Conversions(rates, rates)

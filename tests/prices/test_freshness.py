@@ -8,9 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.models import LeftOut, Price, Reason, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.prices.freshness import Freshness, TierFreshness
+from aggregator.prices.freshness import Freshness, TierFreshness, VenueCoverage
 from aggregator.prices.tiers import Catalog, assign
-from aggregator.prices.venue_coverage import VenueCoverage
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.scripted import ScriptedExchange
 
@@ -28,22 +27,22 @@ def metrics() -> Metrics:
 
 
 def test_an_unpriced_tier_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
-    """Infinitely old, shown as null; a tier without assets is not shown."""
+    """A tier without prices has no p95 age and is in trouble; a tier without assets is absent."""
     assert Freshness(catalog, metrics).by_tier(NOW) == {
         Tier.HOT: TierFreshness(20, 0, None, 15.0, 7.5),
         Tier.COLD: TierFreshness(1, 0, None, 900.0, 450.0),
     }
 
 
-def test_what_never_had_a_price_is_told_as_such(catalog: Catalog, metrics: Metrics) -> None:
-    """Not as a price that is too old."""
+def test_assets_without_a_price_are_reported_as_such(catalog: Catalog, metrics: Metrics) -> None:
+    """Assets without a price are reported as such, not as too old."""
     freshness = Freshness(catalog, metrics)
     freshness.record(price("s0", NOW), NOW)
     assert freshness.by_tier(NOW)[Tier.HOT].trouble == "19 of 20 assets have no price yet"
 
 
 def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
-    """The 95th percentile of twenty is the nineteenth; two old ones turn it."""
+    """The 95th percentile of twenty ages is the nineteenth, so two old prices are needed."""
     freshness = Freshness(catalog, metrics)
     for number in range(19):
         freshness.record(price(f"s{number}", NOW), NOW)
@@ -53,7 +52,7 @@ def test_one_of_twenty_may_be_old(catalog: Catalog, metrics: Metrics) -> None:
 
 
 def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metrics) -> None:
-    """The newest counts; the age at replacement is that of what was replaced."""
+    """The newest price counts; the age at replacement is that of the replaced price."""
     freshness = Freshness(catalog, metrics)
     for _ in range(20):
         freshness.record(price("s0", NOW), NOW)
@@ -64,8 +63,8 @@ def test_an_older_price_does_not_make_it_older(catalog: Catalog, metrics: Metric
     assert total == pytest.approx(7)
 
 
-def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics) -> None:
-    """The tier is fresh without it; where nobody trades anything, something else is wrong, and it is not."""
+def test_untraded_assets_do_not_count(catalog: Catalog, metrics: Metrics) -> None:
+    """An asset that too few exchanges trade does not count; if that is true of all assets, all count."""
     coverage, exchange = VenueCoverage(), ScriptedExchange("x")
     freshness = Freshness(catalog, metrics, coverage)
     traded = {f"s{number}" for number in range(12)}
@@ -82,12 +81,12 @@ def test_what_nobody_trades_is_not_waited_for(catalog: Catalog, metrics: Metrics
 
 
 def gauge(metrics: Metrics, name: str, **labels: str) -> float | None:
-    """Return a series' value, or None while it is not there."""
+    """Return a metric's value, or None if the series is absent."""
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
-    """Of each tier that has assets: how many, how many without a price, and the p95 age, infinite without prices."""
+def test_the_gauges_of_a_tier(catalog: Catalog, metrics: Metrics) -> None:
+    """Gauges per tier with assets: all, those without a price, and the p95 age (infinite without prices)."""
     freshness = Freshness(catalog, metrics)
     freshness.report(NOW)
     assert gauge(metrics, "price_tier_age_seconds", tier="hot") == math.inf
@@ -102,7 +101,7 @@ def test_what_the_gauges_say(catalog: Catalog, metrics: Metrics) -> None:
 
 
 def test_a_tier_is_looked_at_ten_times_an_interval(catalog: Catalog, metrics: Metrics) -> None:
-    """At most, however often the metrics are asked for."""
+    """The gauges are computed at most ten times per interval, however often /metrics is read."""
     freshness = Freshness(catalog, metrics)
     freshness.report(NOW)
     freshness.receive([price(f"s{number}", NOW) for number in range(21)])
@@ -113,8 +112,8 @@ def test_a_tier_is_looked_at_ten_times_an_interval(catalog: Catalog, metrics: Me
     assert gauge(metrics, "price_tier_age_seconds", tier="cold") == 30
 
 
-def test_whether_others_are_heard_of_is_told_where_there_are_others(catalog: Catalog, metrics: Metrics) -> None:
-    """Absent in a process that runs alone, else 1 or 0."""
+def test_the_gauge_of_the_feed(catalog: Catalog, metrics: Metrics) -> None:
+    """The gauge of the feed is absent in a process without one, else 1 or 0."""
     freshness = Freshness(catalog, metrics)
     assert gauge(metrics, "price_feed_connected", store="redis") is None
     freshness.connected()
@@ -130,7 +129,7 @@ def alone(asset: str, timestamp: float, reason: Reason) -> Price:
 
 
 def test_assets_with_a_single_source_are_counted(catalog: Catalog, metrics: Metrics) -> None:
-    """Those that more exchanges list, by the tier they are in now; until a newer price has more sources."""
+    """Assets with one source count if more exchanges list them, by their current tier, until a price has more."""
     freshness = Freshness(catalog, metrics)
 
     def single(tier: str) -> float | None:
@@ -140,13 +139,13 @@ def test_assets_with_a_single_source_are_counted(catalog: Catalog, metrics: Metr
     freshness.receive([alone("s3", NOW, Reason.NOT_LISTED), alone("s20", NOW, Reason.LATE)])
     freshness.report(NOW)
     assert (single("hot"), single("cold")) == (2, 1)
-    freshness.receive([price("s0", NOW + 1), price("s1", NOW - 1)])  # an older one changes nothing
+    freshness.receive([price("s0", NOW + 1), price("s1", NOW - 1)])  # an older price changes nothing
     freshness.report(NOW + 5)
     assert (single("hot"), single("cold")) == (1, 1)
 
 
-def test_a_price_of_the_future_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
-    """Its age is not known: a clock was set back since. It is not told as an asset without a price."""
+def test_a_price_ahead_of_the_clock_is_not_fresh(catalog: Catalog, metrics: Metrics) -> None:
+    """A price ahead of the clock has an unknown age; the trouble names the clock, not a missing price."""
     freshness = Freshness(catalog, metrics)
     for number in range(20):
         freshness.record(price(f"s{number}", NOW), NOW)
@@ -156,8 +155,8 @@ def test_a_price_of_the_future_is_not_fresh(catalog: Catalog, metrics: Metrics) 
     assert hot.trouble == "its prices are from the future: this machine's clock is behind"
 
 
-def test_a_price_of_the_future_hides_no_other(catalog: Catalog, metrics: Metrics) -> None:
-    """Once the clock that made it is right again, older ones count."""
+def test_a_price_ahead_of_the_clock_hides_no_other(catalog: Catalog, metrics: Metrics) -> None:
+    """After a wrong clock is corrected, a price replaces one that is ahead of it."""
     freshness = Freshness(catalog, metrics, now=lambda: NOW)
     for number in range(20):
         freshness.receive([price(f"s{number}", NOW + 3600)])

@@ -1,11 +1,11 @@
-"""Turnovers in US dollars by the exchanges' own prices, and the order of pairs that follows."""
+"""The ranking of pairs by turnover in US dollars, by the exchanges' own prices."""
 
 from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.prices.liquidity import Listed, rank, worths
+from aggregator.prices.liquidity import Listed, dollar_values, rank
 
 ASSETS = ["usd", "usdt", "usdc", "eur", "btc", "eth", "shib"]
 
@@ -18,17 +18,17 @@ def listed(exchange: str, pair: str, volume: object = 1, price: object = 1) -> L
 
 
 def symbols(found: list[Listed], least: int = 1) -> list[str]:
-    """Return the symbols in their order."""
+    """Return the symbols in ranked order."""
     return [one.symbol for one in rank(found, least)]
 
 
-def test_turnover_counts_and_not_volume() -> None:
-    """A billion of a small coin is less than a bitcoin."""
+def test_pairs_are_ranked_by_turnover_not_volume() -> None:
+    """Pairs are ranked by turnover: a billion of a cheap coin is less than one bitcoin."""
     assert symbols([listed("a", "shib/usd", 1e9, 0.00001), listed("a", "btc/usd", 1, 80_000)]) == ["btcusd", "shibusd"]
 
 
 def test_quotes_are_made_comparable() -> None:
-    """ETH/BTC by BTC/USD, BTC/JPY by what a yen is worth, however many steps away from the dollar."""
+    """Quotes are valued in dollars over several pairs: ETH/BTC by BTC/USD, BTC/JPY by the value of a yen."""
     market = [
         listed("a", "btc/usd", 1, 80_000),
         listed("a", "eth/btc", 100, 0.04),  # 320,000
@@ -46,21 +46,21 @@ def test_quotes_are_made_comparable() -> None:
 
 
 def test_without_a_dollar_a_stablecoin_is_taken_for_one() -> None:
-    """Binance alone quotes nothing in dollars; the order is the same."""
+    """Without a pair in dollars, a stablecoin counts as one dollar; the ranking is the same."""
     market = [listed("a", "btc/usdt", 1, 80_000), listed("a", "eth/btc", 1, 0.04), listed("a", "eth/usdc", 2, 3_200)]
     assert symbols(market) == ["btcusdt", "ethusdc", "ethbtc"]
-    assert worths(market)["usdt"] == 1
+    assert dollar_values(market)["usdt"] == 1
 
 
-def test_a_stablecoin_is_worth_what_it_trades_at() -> None:
-    """One that has lost its peg is no dollar."""
+def test_a_stablecoin_is_valued_at_its_price() -> None:
+    """A stablecoin that has lost its peg is valued at its price."""
     market = [listed("a", "usdt/usd", 5, "0.5"), listed("a", "btc/usdt", 1, 160_000), listed("a", "btc/usd", 1, 80_000)]
-    assert worths(market)["usdt"] == Decimal("0.5")
+    assert dollar_values(market)["usdt"] == Decimal("0.5")
     assert {one.symbol: one.turnover for one in rank(market, 1)}["btcusdt"] == 80_000
 
 
 def test_a_volume_without_a_price_is_valued_by_the_base() -> None:
-    """As Coinbase tells no prices in its summary."""
+    """A volume without a price, as in Coinbase's summary, is valued by the base asset."""
     market = [listed("a", "btc/usd", 1, 80_000), listed("b", "btc/usd", 3, None), listed("b", "x/usd", 9, None)]
     assert [(one.symbol, one.exchanges, int(one.turnover)) for one in rank(market, 1)] == [
         ("btcusd", 2, 320_000),
@@ -69,7 +69,7 @@ def test_a_volume_without_a_price_is_valued_by_the_base() -> None:
 
 
 def test_at_least_so_many_exchanges() -> None:
-    """And one that means another asset by the same name is none of them."""
+    """Pairs need `least` exchanges; one that means another asset by the same name does not count."""
     market = [
         listed("a", "btc/usd", 1, 80_000),
         listed("b", "btc/usd", 1, 80_100),
@@ -82,12 +82,12 @@ def test_at_least_so_many_exchanges() -> None:
 
 
 def test_usd_and_usdt_are_two_quotes() -> None:
-    """Two exchanges, one pair each: nothing that both list."""
+    """BTC/USD and BTC/USDT are different pairs, each traded by one exchange here."""
     assert symbols([listed("a", "btc/usd", 1, 80_000), listed("b", "btc/usdt", 1, 80_000)], 2) == []
 
 
-def test_of_one_symbol_the_pair_that_is_traded_more() -> None:
-    """A file names each symbol once."""
+def test_of_two_pairs_with_one_symbol_the_larger_counts() -> None:
+    """Of two pairs with the same symbol, the one with the larger turnover is returned."""
     market = [listed("a", "a/bcusd", 1, 1), listed("a", "abc/usd", 100, 5), listed("a", "ab/cusd", 1, 1)]
     assert [(one.symbol, one.base) for one in rank(market, 1)] == [("abcusd", "abc")]
 
@@ -105,8 +105,8 @@ def test_of_one_symbol_the_pair_that_is_traded_more() -> None:
     ),
     st.integers(1, 3),
 )
-def test_whatever_is_listed_there_is_an_order(market: list[Listed], least: int) -> None:
-    """Not a number, negative, huge, without price: no crash, no symbol twice, the turnovers fall."""
+def test_any_listing_can_be_ranked(market: list[Listed], least: int) -> None:
+    """Any listing gives a ranking: no crash on bad numbers, no duplicate symbol, falling turnovers."""
     found = rank(market, least)
     assert len({one.symbol for one in found}) == len(found)
     assert all(one.exchanges >= least and one.turnover >= 0 for one in found)

@@ -1,4 +1,4 @@
-"""The read path: where a price is looked for, in which order, and who may be away."""
+"""The read path: where a price is looked for, in which order, and what happens when a store fails."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.server.server import STOP_SECONDS
+from aggregator.clock import SteadyClock
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.observability.metrics import FOUND_IN, Metrics
 from aggregator.ports import Trigger
@@ -15,16 +16,18 @@ from aggregator.prices.ranking import AccessCounts
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.scripted import Store
 
+HOUR = 3600
+
 
 class Refresher:
-    """Counts who asks and gives what it is told to give."""
+    """Records the requests, and returns `gives`."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.gives: Price | NoPrice = NoPrice("btcusdt")
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
-        """Answer after a turn of the loop."""
+        """Return `gives` after a moment."""
         assert trigger == "force"
         self.asked.append(asset.symbol)
         await asyncio.sleep(0.01)
@@ -32,9 +35,9 @@ class Refresher:
 
 
 class Parts:
-    """A read path and everything behind it, at a time that goes when told."""
+    """A read path with its stores and metrics, at the time `now`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock | None = None) -> None:
         self.now = NOW
         self.cache, self.history, self.refresher = Store(), Store(), Refresher()
         self.metrics = Metrics(CollectorRegistry())
@@ -48,21 +51,22 @@ class Parts:
             lambda: self.now,
             lambda: self.now,
             history_seconds=0.05,
+            clock_repeats=lambda: clock is not None and clock.repeats,
         )
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a series' value."""
+        """Return a metric's value."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 @pytest.fixture
 def parts() -> Parts:
-    """Return an empty read path."""
+    """Return a read path without prices."""
     return Parts()
 
 
 async def test_the_cache_answers_alone(parts: Parts) -> None:
-    """Neither history nor exchanges are asked; it counts as a hit."""
+    """A cached price needs neither history nor exchanges, and counts as a hit."""
     await parts.cache.write([price()])
     assert await parts.lookup.get(BTC) == price()
     assert parts.history.reads == 0
@@ -72,10 +76,10 @@ async def test_the_cache_answers_alone(parts: Parts) -> None:
 
 
 async def test_history_answers_for_a_cache_that_forgot_or_is_away(parts: Parts) -> None:
-    """Defect 10 of the system before: Redis down was a 500 although the database could answer."""
+    """A price comes from history if the cache has expired it or fails."""
     await parts.history.write([price()])
     assert await parts.lookup.get(BTC) == price()
-    assert parts.cache.written == [price()]  # the next one is a hit
+    assert parts.cache.written == [price()]  # the next read is a hit
     assert await parts.lookup.get(BTC) == price()
     assert parts.history.reads == 1
     parts.cache.away = True
@@ -85,8 +89,8 @@ async def test_history_answers_for_a_cache_that_forgot_or_is_away(parts: Parts) 
     assert parts.value("price_store_errors_total", store="cache", reason="unavailable") == 2
 
 
-async def test_with_nothing_known_the_exchanges_are_asked(parts: Parts) -> None:
-    """Even with both stores away."""
+async def test_without_a_known_price_the_exchanges_are_asked(parts: Parts) -> None:
+    """The exchanges are asked if no store has a price, or if both fail."""
     parts.refresher.gives = price()
     assert await parts.lookup.get(BTC) == price()
     parts.cache.away = parts.history.away = True
@@ -95,7 +99,7 @@ async def test_with_nothing_known_the_exchanges_are_asked(parts: Parts) -> None:
 
 
 async def test_a_history_that_hangs_is_passed_over(parts: Parts) -> None:
-    """In bounded time, as one that is away: the exchanges are asked, and lists come without what only it has."""
+    """A read of history times out: the exchanges are asked, and lists lack what only history has."""
     parts.history.hanging = True
     parts.refresher.gives = price()
     async with asyncio.timeout(5):
@@ -106,8 +110,24 @@ async def test_a_history_that_hangs_is_passed_over(parts: Parts) -> None:
     assert parts.value("price_store_errors_total", store="history", reason="unavailable") == 3
 
 
-async def test_a_search_that_began_before_a_newer_price_does_not_answer_the_older_one(parts: Parts) -> None:
-    """Readers who join it late get the newer price too, whatever the search has found."""
+async def test_history_is_not_read_while_the_clock_repeats_an_hour() -> None:
+    """After the clock was set back by an hour, a price of the first pass looks as young as one of the second."""
+    now = NOW
+    clock = SteadyClock(lambda: now, lambda: NOW)
+    parts = Parts(clock)
+    await parts.history.write([price(timestamp=NOW)])
+    assert await parts.lookup.get_many([BTC]) == {"btcusdt": price(timestamp=NOW)}
+    now = NOW - HOUR
+    clock.witness([now])
+    parts = Parts(clock)
+    await parts.history.write([price(timestamp=NOW)])
+    assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
+    assert await parts.lookup.get_many([BTC]) == {}
+    assert (parts.history.reads, parts.refresher.asked) == (0, ["btcusdt"])
+
+
+async def test_a_lookup_that_began_before_a_newer_price_returns_the_newer_one(parts: Parts) -> None:
+    """Every caller of the lookup gets the newer price, also one that joins late."""
     await parts.history.write([price()])
     parts.history.slow = asyncio.Event()
     newer = price(timestamp=NOW + 1)
@@ -122,7 +142,7 @@ async def test_a_search_that_began_before_a_newer_price_does_not_answer_the_olde
 
 
 async def test_an_expired_price_is_still_the_least_that_is_answered() -> None:
-    """The cache forgets a price after its TTL; a store that returns an older one must not take readers back in time."""
+    """After a price has expired in the cache, no older one from a store is served."""
     parts = Parts()
     newer = price(timestamp=NOW + 1)
     await parts.cache.write([newer])
@@ -137,7 +157,7 @@ async def test_an_expired_price_is_still_the_least_that_is_answered() -> None:
 
 
 async def test_a_price_ahead_of_our_clock_is_not_served(parts: Parts) -> None:
-    """It was made by a clock that was wrong; it hides no price of the right time."""
+    """A price too far ahead was made by a wrong clock; it is not served and hides no other."""
     await parts.history.write([price(timestamp=NOW + 3600)])
     assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
     await parts.cache.write([price()])
@@ -145,7 +165,7 @@ async def test_a_price_ahead_of_our_clock_is_not_served(parts: Parts) -> None:
 
 
 async def test_where_a_price_was_found_is_counted(parts: Parts) -> None:
-    """Each asset asked for once, alone or in a list: near, in the cache, in history, at the exchanges, or nowhere."""
+    """Each asset counts once per read, by place: near, cache, history, exchanges or nowhere."""
 
     def found() -> dict[str, float]:
         return {place: count for place in FOUND_IN if (count := parts.value("price_reads_total", found_in=place))}
@@ -166,12 +186,12 @@ async def test_where_a_price_was_found_is_counted(parts: Parts) -> None:
 
 
 def test_the_bound_leaves_time_to_answer() -> None:
-    """A process told to stop waits longer for its requests."""
+    """The timeout of history is shorter than a stopping process waits for its requests."""
     assert HISTORY_SECONDS < STOP_SECONDS
 
 
-async def test_a_thousand_readers_of_nothing_ask_once(parts: Parts) -> None:
-    """One read of history, one refresh: no stampede."""
+async def test_a_thousand_reads_without_a_price_refresh_once(parts: Parts) -> None:
+    """A thousand concurrent reads cause one read of history and one refresh."""
     parts.refresher.gives = price()
     answers = await asyncio.gather(*(parts.lookup.get(BTC) for _ in range(1000)))
     assert answers == [price()] * 1000
@@ -180,7 +200,7 @@ async def test_a_thousand_readers_of_nothing_ask_once(parts: Parts) -> None:
 
 
 async def test_no_price_is_not_asked_for_again_at_once(parts: Parts) -> None:
-    """For a second the refusal stands; an asset nobody prices must not turn readers into load on the exchanges."""
+    """Without a price the exchanges are asked at most once a second, however many reads there are."""
     for _ in range(5):
         assert await parts.lookup.get(BTC) == NoPrice("btcusdt")
     assert parts.refresher.asked == ["btcusdt"]
@@ -190,7 +210,7 @@ async def test_no_price_is_not_asked_for_again_at_once(parts: Parts) -> None:
 
 
 async def test_a_price_that_is_gone_is_not_served_from_anywhere(parts: Parts) -> None:
-    """Six intervals old is stale and served; older is gone, in cache and history alike."""
+    """A price of six intervals is served; an older one is not, from cache or history."""
     await parts.cache.write([price(timestamp=NOW)])
     await parts.history.write([price(timestamp=NOW)])
     parts.now = NOW + 30
@@ -200,8 +220,8 @@ async def test_a_price_that_is_gone_is_not_served_from_anywhere(parts: Parts) ->
     assert await parts.lookup.get_many([BTC]) == {}
 
 
-async def test_many_come_from_cache_and_history_without_asking_anyone(parts: Parts) -> None:
-    """One read of each; the unknown are left out."""
+async def test_a_list_comes_from_cache_and_history_only(parts: Parts) -> None:
+    """A list costs one read of the cache and one of history; assets without a price are absent."""
     await parts.cache.write([price()])
     await parts.history.write([price("ethusdt", tier=Tier.COLD)])
     found = await parts.lookup.get_many([BTC, ETH])
@@ -213,13 +233,13 @@ async def test_many_come_from_cache_and_history_without_asking_anyone(parts: Par
 
 
 async def test_assets_outside_the_hot_tier_share_a_label(parts: Parts) -> None:
-    """The list may be a hundred thousand long; the metrics may not."""
+    """Assets outside the hot tier share one label, so that the number of series is bounded."""
     await parts.lookup.get(ETH)
     assert parts.value("price_asset_access_total", asset="other", tier="cold") == 1
 
 
-async def test_closing_waits_for_a_search(parts: Parts) -> None:
-    """Who asked before still gets his answer."""
+async def test_closing_waits_for_a_lookup(parts: Parts) -> None:
+    """`close` waits for a lookup in progress."""
     parts.refresher.gives = price()
     asking = asyncio.create_task(parts.lookup.get(BTC))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Tiers by how often an asset is asked for: who changes place, and above all who does not."""
+"""Tiers by popularity: which assets change tier, and which must not."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -63,15 +63,15 @@ def markets(draw: st.DrawFn) -> tuple[list[Asset], dict[str, float], frozenset[s
         ({"unlisted": 500}, "", {}),
     ],
 )
-def test_who_changes_place(scores: dict[str, float], pinned: str, changes: dict[str, Tier]) -> None:
-    """Of a and b (hot, at 100 unless said), c and d (medium), e and f (cold), those named move, and only they do."""
+def test_the_assets_that_change_tier(scores: dict[str, float], pinned: str, changes: dict[str, Tier]) -> None:
+    """Only the expected assets move: a, b are hot with score 100 by default, c, d medium, e, f cold."""
     assets = listed([HOT, HOT, MEDIUM, MEDIUM, COLD, COLD])
     assert rerank(assets, {"a": 100, "b": 100, **scores}, pinned) == changes
 
 
 @pytest.mark.parametrize("tiers", [[], [COLD] * 3, [HOT] * 3, [HOT, COLD, COLD]])
 def test_a_tier_may_be_empty(tiers: list[Tier]) -> None:
-    """Nobody comes into a tier that has no places; the two others change places with each other."""
+    """A tier without slots gets no asset; the two other tiers exchange assets with each other."""
     assets = listed(tiers)
     moved = after(assets, rerank(assets, {"c": 10}, NOBODY))
     assert Counter(asset.tier for asset in moved) == Counter(tiers)
@@ -79,10 +79,10 @@ def test_a_tier_may_be_empty(tiers: list[Tier]) -> None:
 
 
 @given(markets())
-def test_sizes_and_pinned_stay_and_only_changes_are_told(
+def test_sizes_and_pinned_assets_stay(
     market: tuple[list[Asset], dict[str, float], frozenset[str]],
 ) -> None:
-    """Each tier has as many assets as before; no pinned, unlisted or unmoved one is in the answer."""
+    """Each tier keeps its size; the result has no pinned, unlisted or unmoved asset."""
     assets, scores, pinned = market
     changes = rerank(assets, scores, pinned)
     before = {asset.symbol: asset.tier for asset in assets}
@@ -92,8 +92,8 @@ def test_sizes_and_pinned_stay_and_only_changes_are_told(
 
 
 @given(markets())
-def test_the_answer_is_where_it_ends(market: tuple[list[Asset], dict[str, float], frozenset[str]]) -> None:
-    """The same scores again change nothing: nobody is clearly above anyone in a hotter tier, not even two tiers up."""
+def test_a_second_ranking_changes_nothing(market: tuple[list[Asset], dict[str, float], frozenset[str]]) -> None:
+    """A second ranking with the same scores changes nothing: no asset is clearly above one of a hotter tier."""
     assets, scores, pinned = market
     settled = after(assets, rerank(assets, scores, pinned))
     assert rerank(settled, scores, pinned) == {}
@@ -102,10 +102,10 @@ def test_the_answer_is_where_it_ends(market: tuple[list[Asset], dict[str, float]
 
 
 @given(markets())
-def test_who_comes_up_is_clearly_above_all_who_go_down(
+def test_promoted_assets_are_clearly_above_the_demoted(
     market: tuple[list[Asset], dict[str, float], frozenset[str]],
 ) -> None:
-    """At each border between two tiers as many go up as down; and who has no accesses never goes up."""
+    """Between two tiers as many assets move up as down; an asset without accesses never moves up."""
     assets, scores, pinned = market
     changes = rerank(assets, scores, pinned)
     for border in (1, 2):
@@ -123,7 +123,7 @@ def test_who_comes_up_is_clearly_above_all_who_go_down(
 def test_the_order_given_does_not_matter(
     market: tuple[list[Asset], dict[str, float], frozenset[str]], random: Random
 ) -> None:
-    """Ties go by rank, not by place in the list or the mapping."""
+    """Ties are decided by rank, not by the order of the list or the mapping."""
     assets, scores, pinned = market
     shuffled = sorted(assets, key=lambda _: random.random())
     backwards = dict(reversed(scores.items()))
@@ -138,8 +138,8 @@ true_scores = st.lists(amounts, min_size=12, max_size=12)
 
 
 @given(true_scores, noise)
-def test_noise_moves_nobody_who_is_in_the_right_tier(true: list[float], rounds: list[list[float]]) -> None:
-    """With scores up to a tenth off in either direction, the right order is left as it is, ties and all."""
+def test_noise_moves_no_asset_in_the_right_tier(true: list[float], rounds: list[list[float]]) -> None:
+    """Scores with up to 10 % noise leave a correct order unchanged, ties included."""
     assets = listed([HOT] * 2 + [MEDIUM] * 4 + [COLD] * 6)
     true.sort(reverse=True)
     for factors in rounds:
@@ -149,7 +149,7 @@ def test_noise_moves_nobody_who_is_in_the_right_tier(true: list[float], rounds: 
 
 @given(places, true_scores, noise)
 def test_nothing_flaps_under_noise(tiers: list[Tier], true: list[float], rounds: list[list[float]]) -> None:
-    """Wherever it starts, under the same noise each change is towards the right order: what was left never returns."""
+    """From any start, each change under noise is towards the correct order: no assignment comes back."""
     assets = listed(tiers)
 
     def worth() -> float:
@@ -164,7 +164,7 @@ def test_nothing_flaps_under_noise(tiers: list[Tier], true: list[float], rounds:
 
 @given(tables, seconds, half_lives)
 def test_decay_composes(scores: dict[str, float], elapsed: float, half_life: float) -> None:
-    """Twice by s is once by 2 s, but for rounding at the very edge of the negligible."""
+    """Decay by s twice equals decay by 2 s, except for rounding at the limit of negligible scores."""
     twice = decayed(decayed(scores, elapsed, half_life), elapsed, half_life)
     once = decayed(scores, 2 * elapsed, half_life)
     for symbol in scores:
@@ -172,8 +172,8 @@ def test_decay_composes(scores: dict[str, float], elapsed: float, half_life: flo
 
 
 @given(tables, half_lives)
-def test_a_half_life_halves_and_what_is_negligible_goes(scores: dict[str, float], half_life: float) -> None:
-    """Nothing remains of a million accesses after 26 half-lives, so the mapping holds only what is still asked for."""
+def test_a_half_life_halves_and_negligible_scores_are_dropped(scores: dict[str, float], half_life: float) -> None:
+    """After 26 half-lives a million accesses are dropped, so the mapping holds only assets still in use."""
     assert decayed(scores, half_life, half_life) == {
         symbol: score / 2 for symbol, score in scores.items() if score / 2 >= NEGLIGIBLE
     }
@@ -181,7 +181,7 @@ def test_a_half_life_halves_and_what_is_negligible_goes(scores: dict[str, float]
 
 
 @pytest.mark.parametrize(("elapsed", "half_life"), [(-1, 60), (1, 0), (1, -60)])
-def test_time_backwards_is_a_mistake(elapsed: float, half_life: float) -> None:
-    """Who asks for it has made an error."""
+def test_a_negative_time_is_an_error(elapsed: float, half_life: float) -> None:
+    """A negative elapsed time or a half-life of 0 raises ValueError."""
     with pytest.raises(ValueError, match="half-life"):
         decayed({}, elapsed, half_life)

@@ -1,4 +1,4 @@
-"""Pricing: what counts, what goes, and what the number is. Pure, so every rule is shown on examples and by property."""
+"""Pricing: which tickers count, and the price that they make; on examples and as properties."""
 
 import itertools
 import math
@@ -27,7 +27,7 @@ rules = st.sampled_from(["1", "0.5", "0.4", "0.3", "0.25", "0.000001"]).map(
 
 @st.composite
 def agreeing_tickers(draw: st.DrawFn) -> list[Ticker]:
-    """One to five exchanges within 2 % of each other, so that none is an outlier."""
+    """Tickers of one to five exchanges within 2 % of each other, so that none is an outlier."""
     middle = draw(st.decimals(min_value="0.0001", max_value="999999", places=4))
     count = draw(st.integers(1, 5))
     return [
@@ -43,19 +43,19 @@ def agreeing_tickers(draw: st.DrawFn) -> list[Ticker]:
 
 
 def priced(tickers: list[Ticker], rules: Rules = RULES) -> Price:
-    """Aggregate where a price must come of it."""
+    """Return the price; fail if there is none."""
     outcome = aggregate(BTC, tickers, rules, NOW)
     assert isinstance(outcome, Price), outcome
     return outcome
 
 
 def reasons(tickers: list[Ticker | LeftOut], rules: Rules = RULES) -> dict[str, Reason]:
-    """Return who was left out and why."""
+    """Return the exchanges left out, with the reasons."""
     return {one.exchange: one.reason for one in aggregate(BTC, tickers, rules, NOW).left_out}
 
 
 def test_the_price_is_weighted_by_base_volume() -> None:
-    """Without a cap, 100 x 1 and 102 x 3 make 101.5."""
+    """Without a cap, 100 with volume 1 and 102 with volume 3 make 101.5."""
     price = priced([ticker("a", "100", "1", NOW - 2), ticker("b", "102", "3", NOW - 1)])
     assert price.price == Decimal("101.5")
     assert price.timestamp == NOW - 1
@@ -66,7 +66,7 @@ def test_the_price_is_weighted_by_base_volume() -> None:
 
 @given(agreeing_tickers())
 def test_the_price_is_the_exact_quotient_rounded_once(tickers: list[Ticker]) -> None:
-    """Without a cap it equals sum(p*v)/sum(v), computed in fractions, to the tenth digit."""
+    """Without a cap the price equals sum(p*v)/sum(v) in fractions, rounded to ten digits."""
     turnover = sum((Fraction(one.price) * Fraction(one.volume) for one in tickers), Fraction())
     exact = turnover / sum((Fraction(one.volume) for one in tickers), Fraction())
     assert priced(tickers).price == TEN_DIGITS.divide(Decimal(exact.numerator), Decimal(exact.denominator))
@@ -74,14 +74,14 @@ def test_the_price_is_the_exact_quotient_rounded_once(tickers: list[Ticker]) -> 
 
 @given(agreeing_tickers(), rules)
 def test_the_price_lies_between_the_lowest_and_the_highest(tickers: list[Ticker], rules: Rules) -> None:
-    """Within [min, max] of those used; as the price has ten digits, so have the bounds."""
+    """The price is within [min, max] of its sources, with bounds rounded to ten digits like the price."""
     used = [TEN_DIGITS.plus(one.price) for one in tickers]
     assert min(used) <= priced(tickers, rules).price <= max(used)
 
 
 @given(agreeing_tickers(), rules)
 def test_the_order_of_tickers_never_matters(tickers: list[Ticker], rules: Rules) -> None:
-    """Any permutation makes the same price, sources and all."""
+    """Any order of the tickers makes the same price with the same sources."""
     expected = aggregate(BTC, tickers, rules, NOW)
     for order in itertools.islice(itertools.permutations(tickers), 12):
         assert aggregate(BTC, list(order), rules, NOW) == expected
@@ -89,7 +89,7 @@ def test_the_order_of_tickers_never_matters(tickers: list[Ticker], rules: Rules)
 
 @given(agreeing_tickers(), st.integers(-6, 6), rules)
 def test_scaling_every_price_scales_the_price(tickers: list[Ticker], power: int, rules: Rules) -> None:
-    """A power of ten moves the point and no digit."""
+    """Prices times a power of ten make the same digits."""
     factor = Decimal(10) ** power
     scaled = [Ticker(t.exchange, t.symbol, t.price * factor, t.volume, t.timestamp) for t in tickers]
     assert priced(scaled, rules).price == priced(tickers, rules).price * factor
@@ -98,17 +98,17 @@ def test_scaling_every_price_scales_the_price(tickers: list[Ticker], power: int,
 
 @given(agreeing_tickers(), st.integers(-6, 6), rules)
 def test_scaling_every_volume_changes_nothing(tickers: list[Ticker], power: int, rules: Rules) -> None:
-    """Only shares of the volume count."""
+    """Volumes times a power of ten change nothing."""
     factor = Decimal(10) ** power
     scaled = [Ticker(t.exchange, t.symbol, t.price, t.volume * factor, t.timestamp) for t in tickers]
     assert priced(scaled, rules).price == priced(tickers, rules).price
 
 
 @given(prices, st.decimals(min_value="0.953", max_value="1.049", places=3), volumes, volumes, volumes, st.data())
-def test_of_three_an_outlier_never_changes_a_digit(
+def test_an_outlier_of_three_changes_no_digit(
     first: Decimal, ratio: Decimal, v1: Decimal, v2: Decimal, v3: Decimal, data: st.DataObject
 ) -> None:
-    """Further than max_deviation from the median, whatever its volume, it might as well not be there."""
+    """An outlier of three, whatever its volume, changes no digit of the price."""
     second = first * ratio
     low, high = sorted((first, second))
     far = data.draw(
@@ -126,7 +126,7 @@ def test_of_three_an_outlier_never_changes_a_digit(
 
 
 def test_exactly_the_deviation_still_counts() -> None:
-    """Five per cent from the median stays, a hair more goes."""
+    """A ticker exactly 5 % from the median counts, one slightly further off does not."""
     stays = [ticker("a", "100"), ticker("b", "100"), ticker("c", "105")]
     assert len(priced(stays).sources) == 3
     goes = [ticker("a", "100"), ticker("b", "100"), ticker("c", "105.0000001")]
@@ -135,14 +135,14 @@ def test_exactly_the_deviation_still_counts() -> None:
 
 @pytest.mark.parametrize("prices", [["100", "300"], ["100", "200", "300"], ["100", "100", "200", "200"]])
 def test_where_no_majority_agrees_there_is_no_price(prices: list[str]) -> None:
-    """Two far apart, three all apart, two camps: nobody can tell who lies, and the middle is nobody's price."""
+    """Two far apart, three all apart, or two groups make no price: it is unknown which are right."""
     tickers = [ticker(f"exchange{number}", amount) for number, amount in enumerate(prices)]
     assert isinstance(aggregate(BTC, tickers, RULES, NOW), NoPrice)
     assert set(reasons(list(tickers)).values()) == {Reason.DISAGREEMENT}
 
 
 def test_two_that_agree_make_a_price() -> None:
-    """The higher is at most five per cent above the lower, so that neither can lie any further from the other."""
+    """Two agree if the higher is at most 5 % above the lower."""
     assert len(priced([ticker("a", "100"), ticker("b", "105")]).sources) == 2
     apart = [ticker("a", "100"), ticker("b", "105.0000001")]
     assert reasons(list(apart)) == dict.fromkeys("ab", Reason.DISAGREEMENT)
@@ -151,7 +151,7 @@ def test_two_that_agree_make_a_price() -> None:
 
 @pytest.mark.parametrize("number", ["0", "-1", "NaN", "sNaN", "Infinity", "-Infinity", "1E+400", "1E-400"])
 def test_a_number_no_market_has_never_counts(number: str) -> None:
-    """Zero, negative, not finite or absurd, as price or as volume: left out, and not shown as a number."""
+    """A zero, negative, infinite or absurd price or volume is left out, and not shown as a number."""
     sound = ticker("sound")
     bad_price, bad_volume = ticker("p", price=number), ticker("v", volume=number)
     price = priced([sound, bad_price, bad_volume])
@@ -163,7 +163,7 @@ def test_a_number_no_market_has_never_counts(number: str) -> None:
 
 
 def test_too_many_digits_are_refused_before_they_are_multiplied() -> None:
-    """DynamoDB holds 38 digits."""
+    """Numbers of more than 38 digits, DynamoDB's limit, are rejected before any arithmetic."""
     assert reasons([ticker("a", "1." + "0" * 37), ticker("b", "1." + "1" * 38)]) == {"b": Reason.BAD_PRICE}
 
 
@@ -180,17 +180,17 @@ def test_too_many_digits_are_refused_before_they_are_multiplied() -> None:
     ],
 )
 def test_age_is_measured_from_the_exchange_time(timestamp: float, reason: Reason | None) -> None:
-    """Within max age and at most five seconds ahead; milliseconds taken for seconds are far in the future."""
+    """A ticker is at most max age old and 5 s ahead; milliseconds read as seconds are far ahead."""
     assert reasons([ticker("a"), ticker("b", timestamp=timestamp)]).get("b") == reason
 
 
 def test_an_answer_for_another_symbol_never_counts() -> None:
-    """Whoever mixes up its symbols has no part in the price."""
+    """A ticker of another symbol is rejected."""
     assert reasons([ticker("a"), ticker("b", symbol="ethusdt")]) == {"b": Reason.WRONG_SYMBOL}
 
 
 def test_too_few_sources_make_no_price() -> None:
-    """With min_sources 2, one is no price; its ticker is shown, and the reasons of the others are told."""
+    """With min_sources 2, one ticker makes no price; it is shown, with the reasons of the other exchanges."""
     rules = msgspec.structs.replace(RULES, min_sources=2)
     outcome = aggregate(BTC, [ticker("a"), LeftOut("b", Reason.TIMEOUT)], rules, NOW)
     alone = LeftOut("a", Reason.TOO_FEW, "1 of at least 2 that agree", Decimal(100), Decimal(1), NOW)
@@ -198,7 +198,7 @@ def test_too_few_sources_make_no_price() -> None:
 
 
 def test_two_that_agree_are_too_few_where_three_are_needed() -> None:
-    """With an outlier beside them, each of the three is told why there is no price."""
+    """Two that agree and an outlier are each left out with a reason, if three are needed."""
     rules = msgspec.structs.replace(RULES, min_sources=3)
     assert reasons([ticker("a"), ticker("b"), ticker("c", "300")], rules) == {
         "a": Reason.TOO_FEW,
@@ -207,8 +207,8 @@ def test_two_that_agree_are_too_few_where_three_are_needed() -> None:
     }
 
 
-def test_nobody_answered() -> None:
-    """No tickers, no price, and never a zero."""
+def test_without_answers_there_is_no_price() -> None:
+    """Without tickers there is no price, and never a zero."""
     assert aggregate(BTC, [], RULES, NOW) == NoPrice("btcusdt", ())
 
 
@@ -216,5 +216,5 @@ def test_nobody_answered() -> None:
     ("price", "shown"), [("80000", "80000"), ("0.0000123", "0.0000123"), ("79450.120", "79450.12")]
 )
 def test_the_number_is_written_plainly(price: str, shown: str) -> None:
-    """No exponent where there need be none, no trailing zeros."""
+    """A number has no trailing zeros, and no exponent at ordinary sizes."""
     assert str(priced([ticker(price=price)]).price) == shown

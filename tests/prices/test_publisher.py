@@ -1,4 +1,4 @@
-"""From new prices to readers: what is published, in which order, and what callers are given instead."""
+"""The publisher: which prices are published, in which order, and the outcomes for callers."""
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -25,7 +25,7 @@ class Parts:
         self.publisher = Publisher(self.cache.newest, sinks, self.freshness, self.metrics)
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a series' value."""
+        """Return a metric's value."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def priced(self) -> int:
@@ -35,12 +35,12 @@ class Parts:
 
 @pytest.fixture
 def parts() -> Parts:
-    """Return a publisher to which no price is known."""
+    """Return a publisher that knows no price."""
     return Parts()
 
 
 async def test_history_comes_first(parts: Parts) -> None:
-    """The cache, which tells all processes, gets a price that history has."""
+    """A price is written to the cache, which forwards it to all processes, only after history has it."""
     assert await parts.publisher.publish([price()], "auto") == {"btcusdt": price()}
     assert parts.history.written == parts.cache.written == [price()]
     assert parts.value("price_refresh_total", tier="hot", trigger_type="auto") == 1
@@ -48,7 +48,7 @@ async def test_history_comes_first(parts: Parts) -> None:
 
 
 async def test_a_cache_that_is_away_keeps_no_price_from_history(parts: Parts) -> None:
-    """The price counts as published: readers are served from history. The failure is counted by store."""
+    """A price counts as published although the cache fails; the failure is counted by store."""
     parts.cache.away = True
     assert await parts.publisher.publish([price()], "manual") == {"btcusdt": price()}
     assert parts.history.written == [price()]
@@ -58,7 +58,7 @@ async def test_a_cache_that_is_away_keeps_no_price_from_history(parts: Parts) ->
 
 
 async def test_a_price_that_history_does_not_take_is_not_published(parts: Parts) -> None:
-    """Every price that readers get can be found again, so this one goes nowhere; the caller hears why."""
+    """A price that history refuses is not published; its outcome has the reason."""
     parts.history.away = True
     outcome = await parts.publisher.publish([price()], "manual")
     assert outcome == {"btcusdt": NoPrice("btcusdt", price().left_out, history_failing="away")}
@@ -71,7 +71,7 @@ async def test_a_price_that_history_does_not_take_is_not_published(parts: Parts)
 
 
 async def test_a_price_that_is_no_newer_is_not_published(parts: Parts) -> None:
-    """The price known so far stays, in the stores and for callers: of the same time another price, or an older one."""
+    """A price that is older, or of the same time, is not written; its outcome is the known price."""
     await parts.publisher.publish([price()], "auto")
     assert await parts.publisher.publish([price(amount="1")], "manual") == {"btcusdt": price()}
     assert await parts.publisher.publish([price(timestamp=NOW - 1)], "manual") == {"btcusdt": price()}
@@ -80,7 +80,7 @@ async def test_a_price_that_is_no_newer_is_not_published(parts: Parts) -> None:
 
 
 async def test_each_price_of_a_batch_has_its_own_outcome(parts: Parts) -> None:
-    """While history fails, what is known already is returned all the same."""
+    """While history fails, the outcome of a price that is not newer is still the known price."""
     await parts.publisher.publish([price()], "auto")
     parts.history.away = True
     outcomes = await parts.publisher.publish([price(), price("ethusdt", tier=Tier.COLD)], "auto")

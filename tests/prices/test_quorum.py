@@ -1,4 +1,4 @@
-"""When a round of questions is answered well enough: a table of moments, and no clock."""
+"""When a round of requests has enough answers; times are arguments, no clock is used."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,22 +12,22 @@ GRACE = 0.25
 
 
 def tickers(exchange: str, *assets: Asset) -> dict[str, Ticker | LeftOut]:
-    """Return a ticker for each."""
+    """Return a ticker of each asset."""
     return {asset.symbol: ticker(exchange, symbol=asset.symbol) for asset in assets}
 
 
 def refusals(exchange: str, *assets: Asset) -> dict[str, Ticker | LeftOut]:
-    """Return a refusal for each."""
+    """Return a failure for each asset."""
     return {asset.symbol: LeftOut(exchange, Reason.NOT_LISTED) for asset in assets}
 
 
 def settled(quorum: Quorum, now: float) -> list[str]:
-    """Return who is settled at `now`."""
+    """Return the symbols that are settled at `now`."""
     return [asset.symbol for asset, _ in quorum.settle(now)]
 
 
 def test_all_have_answered() -> None:
-    """Then there is nothing to wait for."""
+    """Once all exchanges have answered, the asset is settled without a grace."""
     quorum = Quorum([BTC], NAMES, 1, GRACE)
     for name in NAMES:
         assert settled(quorum, 1) == []
@@ -37,7 +37,7 @@ def test_all_have_answered() -> None:
 
 
 def test_the_rest_gets_the_grace_from_the_majority_on() -> None:
-    """Not from the start, and not anew with every answer; who is late then is told so."""
+    """The grace runs from the majority's answer and is not extended; a missing answer becomes LATE."""
     quorum = Quorum([BTC], NAMES, 1, GRACE)
     quorum.record("a", tickers("a", BTC), 1)
     assert quorum.next_end is None
@@ -46,12 +46,12 @@ def test_the_rest_gets_the_grace_from_the_majority_on() -> None:
     assert settled(quorum, 2.2) == []
     ((_, answers),) = quorum.settle(2 + GRACE)
     assert answers[2] == LeftOut("c", Reason.LATE, "not within 0.25 s of the majority")
-    quorum.record("c", tickers("c", BTC), 3)  # nobody waits for it any more
+    quorum.record("c", tickers("c", BTC), 3)  # already settled
     assert not quorum.open
 
 
-def test_who_does_not_list_it_has_no_vote() -> None:
-    """That is known at once, and must not make the first ticker a majority: of the four who trade it, three are."""
+def test_an_exchange_that_does_not_list_the_asset_has_no_vote() -> None:
+    """Exchanges that do not list the asset have no vote: of four that trade it, three are a majority."""
     quorum = Quorum([BTC], [*NAMES, "d", "e", "f"], 1, GRACE)
     for name in "ef":
         quorum.record(name, refusals(name, BTC), 1)
@@ -62,8 +62,8 @@ def test_who_does_not_list_it_has_no_vote() -> None:
     assert quorum.next_end == 2 + GRACE
 
 
-def test_each_asset_of_a_batch_by_itself() -> None:
-    """What only the slow one lists waits for it; the others do not."""
+def test_assets_of_a_batch_are_settled_one_by_one() -> None:
+    """An asset that only the slow exchange lists waits for it; the others of the batch do not."""
     quorum = Quorum([BTC, ETH], NAMES, 1, GRACE)
     for name in "ab":
         quorum.record(name, tickers(name, BTC) | refusals(name, ETH), 1)
@@ -75,7 +75,7 @@ def test_each_asset_of_a_batch_by_itself() -> None:
 
 
 def test_as_many_tickers_as_a_price_needs() -> None:
-    """A majority with one ticker too few is not enough."""
+    """A majority with fewer tickers than a price needs is not enough."""
     quorum = Quorum([BTC], NAMES, 2, GRACE)
     quorum.record("a", tickers("a", BTC), 1)
     quorum.record("b", refusals("b", BTC), 1)
@@ -84,7 +84,7 @@ def test_as_many_tickers_as_a_price_needs() -> None:
 
 @given(st.permutations([(name, asset) for name in NAMES for asset in (BTC, ETH)]), st.lists(st.booleans(), min_size=6))
 def test_once_all_have_answered_everyone_is_settled_once(order: list[tuple[str, Asset]], sound: list[bool]) -> None:
-    """In whatever order and with whatever the answers come, whenever one looks."""
+    """Every asset is settled exactly once, in whatever order the answers come and whenever `settle` is called."""
     quorum, seen = Quorum([BTC, ETH], NAMES, 1, GRACE), []
     for now, ((name, asset), is_ticker) in enumerate(zip(order, sound, strict=False)):
         quorum.record(name, tickers(name, asset) if is_ticker else refusals(name, asset), now)

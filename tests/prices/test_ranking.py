@@ -1,4 +1,4 @@
-"""Popularity tiers at work: slots change hands, one ranking serves all, and nobody's turn is lost."""
+"""Ranking by popularity: slots change assets, one ranking serves all processes, and no due time is lost."""
 
 import asyncio
 import uuid
@@ -31,26 +31,26 @@ SYMBOLS = [f"s{number}" for number in range(12)]
 
 
 def listed() -> Catalog:
-    """Return twelve assets: two hot, three medium, the rest cold."""
+    """Return a catalog of twelve assets: two hot, three medium, seven cold."""
     return assign([(symbol, "", "") for symbol in SYMBOLS], 2, 3, CADENCE)
 
 
 def ranking(catalog: Catalog, scores: Scores, *pinned: str) -> tuple[Ranking, AccessCounts]:
-    """Return what ranks the catalog whenever it is asked to, and what counts for it."""
+    """Return a ranking of the catalog with a very short interval, and its access counter."""
     metrics = Metrics(CollectorRegistry())
     accesses = AccessCounts(metrics, by_symbol=True)
     return Ranking(catalog, accesses, scores, pinned, 0.02, metrics), accesses
 
 
 def asked(accesses: AccessCounts, catalog: Catalog, **counts: int) -> None:
-    """Ask for assets so many times."""
+    """Record reads of the assets."""
     for symbol, count in counts.items():
         for _ in range(count):
             accesses.record(catalog.assets[symbol])
 
 
 async def ranked(*rankings: Ranking, until: Catalog, symbol: str, tier: Tier) -> None:
-    """Let them rank until `symbol` is in `tier` of the catalog."""
+    """Run the rankings until `symbol` is in `tier` of the catalog."""
     running = [asyncio.create_task(one.run()) for one in rankings]
     async with asyncio.timeout(10):
         while until.assets[symbol].tier is not tier:
@@ -61,8 +61,8 @@ async def ranked(*rankings: Ranking, until: Catalog, symbol: str, tier: Tier) ->
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(SYMBOLS), st.integers(0, 200)), max_size=8))
-def test_every_asset_keeps_exactly_one_seat(rounds: list[dict[str, int]]) -> None:
-    """However often they change: the slots stay a permutation, tiers keep their sizes, and every turn is somebody's."""
+def test_every_asset_keeps_exactly_one_slot(rounds: list[dict[str, int]]) -> None:
+    """After any rankings, each asset has exactly one slot, tiers keep their sizes, and every slot has an asset."""
     catalog = listed()
     for scores in rounds:
         assets = list(catalog.assets.values())
@@ -78,8 +78,8 @@ def test_every_asset_keeps_exactly_one_seat(rounds: list[dict[str, int]]) -> Non
             )
 
 
-def test_who_stays_keeps_its_turn() -> None:
-    """The one that comes gets the turn of the one that goes; the others notice nothing."""
+def test_an_asset_that_stays_keeps_its_due_time() -> None:
+    """A newcomer gets the due time of the asset that leaves; all others keep theirs."""
     catalog = listed()
     rota = TierSchedule(catalog, Tier.MEDIUM, 1, 0.0)
     assert [job.symbols for job in rota.pop_due(29)] == [("s2",), ("s3",), ("s4",)]
@@ -91,7 +91,7 @@ def test_who_stays_keeps_its_turn() -> None:
 
 @pytest.fixture(params=["own", pytest.param("redis", marks=pytest.mark.real)])
 async def scores(request: pytest.FixtureRequest) -> AsyncIterator[Scores]:
-    """Each place where accesses add up."""
+    """Return each implementation of Scores."""
     if request.param == "own":
         yield LocalScores(asyncio.get_running_loop().time)
         return
@@ -101,8 +101,8 @@ async def scores(request: pytest.FixtureRequest) -> AsyncIterator[Scores]:
     await client.close()
 
 
-async def test_who_is_asked_for_comes_up(scores: Scores) -> None:
-    """From cold to hot; the hot one that nobody asks for goes, unless it is pinned."""
+async def test_a_popular_asset_becomes_hot(scores: Scores) -> None:
+    """A cold asset with many reads becomes hot; a hot one without reads leaves, unless it is pinned."""
     catalog = listed()
     one, accesses = ranking(catalog, scores, "s1")
     asked(accesses, catalog, s8=50, s0=3)
@@ -111,7 +111,7 @@ async def test_who_is_asked_for_comes_up(scores: Scores) -> None:
 
 
 async def test_accesses_are_halved_every_half_life(scores: Scores) -> None:
-    """And what has become negligible is forgotten."""
+    """Scores are halved every half-life, and negligible ones are dropped."""
     seen: list[dict[str, float]] = []
 
     async def rank() -> None:
@@ -127,8 +127,8 @@ async def test_accesses_are_halved_every_half_life(scores: Scores) -> None:
 
 
 @pytest.mark.real
-async def test_one_ranks_and_all_follow(redis_running: RedisServer) -> None:
-    """Two processes count their own readers; together they bring an asset up, in both catalogs alike."""
+async def test_one_process_ranks_for_all(redis_running: RedisServer) -> None:
+    """The reads of two processes add up, and both catalogs get the same tiers."""
     client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
     catalogs = [listed(), listed()]
     (one, here), (other, there) = (ranking(catalog, RedisScores(client)) for catalog in catalogs)
@@ -141,12 +141,12 @@ async def test_one_ranks_and_all_follow(redis_running: RedisServer) -> None:
 
 
 @pytest.mark.real
-async def test_seats_of_another_list_are_refused(redis_running: RedisServer) -> None:
-    """Or of no list at all: the tiers stay as they are."""
+async def test_slots_of_another_symbols_file_are_refused(redis_running: RedisServer) -> None:
+    """Slots of another symbols file, or unreadable ones, leave the tiers unchanged."""
     client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
     catalog = listed()
     one, _ = ranking(catalog, RedisScores(client))
-    await client.redis.set(f"{client.prefix}ranking", "")  # nobody ranks
+    await client.redis.set(f"{client.prefix}ranking", "")  # no process ranks
     for junk in (b"junk", b"[]", b"\xff", b'{"s1":"gone","gone":"s1"}', b'{"s1":"s8"}', b'{"s1":"s8","s9":"s8"}'):
         await client.redis.set(f"{client.prefix}seats", junk)
         one._apply(await RedisScores(client).slots())
@@ -155,8 +155,8 @@ async def test_seats_of_another_list_are_refused(redis_running: RedisServer) -> 
 
 
 @pytest.mark.real
-async def test_redis_away_ranks_nothing_and_harms_nothing() -> None:
-    """It is told by an error that the ranking lives with."""
+async def test_tiers_stay_while_redis_fails() -> None:
+    """While Redis fails, the tiers stay, and the ranking continues."""
     client = RedisClient(f"redis://127.0.0.1:{free_port()}/0", timeout=0.25)
     scores = RedisScores(client)
     for call in (scores.add({"s1": 1}), scores.rank(1, lambda _: {}), scores.slots()):
@@ -166,7 +166,7 @@ async def test_redis_away_ranks_nothing_and_harms_nothing() -> None:
     one, accesses = ranking(catalog, scores)
     running = asyncio.create_task(one.run())
     async with asyncio.timeout(10):
-        for _ in range(3):  # rounds: what is counted is taken in each
+        for _ in range(3):  # each round drains the counts
             asked(accesses, catalog, s1=1)
             while accesses._counts:
                 await asyncio.sleep(0.005)
@@ -179,7 +179,7 @@ async def test_redis_away_ranks_nothing_and_harms_nothing() -> None:
 
 @pytest.mark.real
 def test_a_cold_asset_that_is_asked_for_is_refreshed_as_a_hot_one(tmp_path: Path, market: Market) -> None:
-    """Through HTTP and the clock: /assets shows it, and its prices follow each other as hot ones do."""
+    """/assets shows a cold asset with many reads as hot, and its prices are refreshed at the hot interval."""
     service = Service(
         tmp_path, exchanges=market.setting, tiering="popular", rank_interval=1, pinned="btcusdt", hot_interval=1
     ).filled()
@@ -203,8 +203,8 @@ def test_a_cold_asset_that_is_asked_for_is_refreshed_as_a_hot_one(tmp_path: Path
 
 
 @pytest.mark.real
-def test_who_is_pinned_must_be_listed(tmp_path: Path) -> None:
-    """A misspelt symbol is told at start."""
+def test_a_pinned_symbol_must_be_listed(tmp_path: Path) -> None:
+    """A pinned symbol that is not listed stops the start."""
     service = Service(tmp_path, tiering="popular", pinned="btcusdt,nosuchcoin")
     assert service.process.ended() == 1
     assert "nosuchcoin" in service.process.output

@@ -1,4 +1,4 @@
-"""When an exchange's tickers count as rejected, and when they count again."""
+"""When an exchange counts as rejected, and when it is accepted again."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -16,7 +16,7 @@ GOOD, LIAR = "exchange1", "exchange3"
 
 
 def outcome(asset: str, reason: Reason | None, exchange: str = LIAR) -> Price | NoPrice:
-    """Return what became of an asset: one exchange counts always, the other as told."""
+    """Return the outcome of an asset: one exchange's ticker counts, the other's as given."""
     names = [GOOD] if reason is not None else [GOOD, exchange]
     sources = tuple(Source(name, Decimal(100), Decimal(1), NOW, Decimal(1)) for name in names)
     left_out = () if reason is None else (LeftOut(exchange, reason),)
@@ -26,7 +26,7 @@ def outcome(asset: str, reason: Reason | None, exchange: str = LIAR) -> Price | 
 
 
 def rounds(rejections: Rejections, shares: Iterable[int], start: float = 0.0) -> list[Change]:
-    """Refresh all assets every half window; of each round, so many are outliers. Return what changed."""
+    """Refresh all assets every half window with the given number of outliers per round; return the changes."""
     changes: list[Change] = []
     for number, rejected in enumerate(shares):
         outcomes = [outcome(name, Reason.OUTLIER if at < rejected else None) for at, name in enumerate(ASSETS)]
@@ -34,8 +34,8 @@ def rounds(rejections: Rejections, shares: Iterable[int], start: float = 0.0) ->
     return changes
 
 
-def test_a_liar_is_told_of_once_and_once_again_when_it_ends() -> None:
-    """However long it lies, and however long it is honest; the other exchange is never spoken of."""
+def test_a_rejection_is_reported_once_and_its_end_once() -> None:
+    """A rejected exchange is reported once, and once when it recovers, however long either lasts."""
     rejections = Rejections(WINDOW)
     changes = rounds(rejections, [0] * 10 + [20] * 30)
     assert changes == [Change(LIAR, Rejection(Reason.OUTLIER, 20, 20))]
@@ -45,16 +45,16 @@ def test_a_liar_is_told_of_once_and_once_again_when_it_ends() -> None:
     assert rejections.of(LIAR) is None
 
 
-def test_one_bad_window_is_none() -> None:
-    """A burst that is over within one window is not told, neither is one good window among bad ones."""
+def test_one_bad_window_changes_nothing() -> None:
+    """One bad window changes nothing, and neither does one good window among bad ones."""
     burst = [0] * 6 + [20, 0, 0] + [0] * 6
     assert rounds(Rejections(WINDOW), burst) == []
     changes = rounds(Rejections(WINDOW), [20] * 12 + [0, 0, 20] + [20] * 12)
     assert changes == [Change(LIAR, Rejection(Reason.OUTLIER, 20, 20))]
 
 
-def test_the_reason_and_number_follow_what_is_seen() -> None:
-    """The most frequent reason of the last window, without another change."""
+def test_the_reason_is_that_of_the_last_window() -> None:
+    """The rejection has the most frequent reason of the last window; an update is no new change."""
     rejections = Rejections(WINDOW)
     rounds(rejections, [20] * 9)
     for number in range(6):
@@ -63,8 +63,8 @@ def test_the_reason_and_number_follow_what_is_seen() -> None:
     assert rejections.of(LIAR) == Rejection(Reason.TOO_OLD, 8, 20)
 
 
-def test_where_two_disagree_both_are_named() -> None:
-    """There is no telling who lies."""
+def test_two_that_disagree_are_both_reported() -> None:
+    """Two exchanges that disagree are both reported, as it is unknown which is wrong."""
     rejections = Rejections(WINDOW)
     sides = (LeftOut("exchange1", Reason.DISAGREEMENT), LeftOut("exchange2", Reason.DISAGREEMENT))
     changes: list[Change] = []
@@ -74,8 +74,8 @@ def test_where_two_disagree_both_are_named() -> None:
     assert changes == [Change("exchange1", told), Change("exchange2", told)]
 
 
-def test_what_gave_no_ticker_is_not_judged() -> None:
-    """An exchange that falls silent stays what it was."""
+def test_an_exchange_without_tickers_keeps_its_state() -> None:
+    """An exchange without tickers keeps its state."""
     rejections = Rejections(WINDOW)
     for reason in (Reason.TIMEOUT, Reason.NOT_LISTED, Reason.LATE, Reason.BREAKER_OPEN):
         for number in range(9):
@@ -87,22 +87,22 @@ def test_what_gave_no_ticker_is_not_judged() -> None:
     assert rejections.of(LIAR) is not None
 
 
-def test_few_tickers_are_waited_for() -> None:
-    """An exchange with one asset, asked once a window, is judged by its fifth ticker, not by each."""
+def test_a_window_lasts_until_it_has_enough_tickers() -> None:
+    """An exchange with one asset per window is judged at its fifth ticker, not at each."""
     rejections = Rejections(WINDOW)
     changes = [(number, rejections.record([outcome("a", Reason.BAD_PRICE)], number * WINDOW)) for number in range(25)]
     assert [number for number, change in changes if change] == [2 * LEAST - 1]
 
 
 @given(some.lists(some.integers(0, 2), min_size=1, max_size=60))
-def test_a_tenth_is_never_told_of(rejected: list[int]) -> None:
-    """Whatever comes when: some assets that an exchange tells wrongly are no trouble of the exchange."""
+def test_a_tenth_rejected_is_never_reported(rejected: list[int]) -> None:
+    """A share of at most a tenth is never reported, in whatever order the tickers come."""
     assert rounds(Rejections(WINDOW), rejected) == []
 
 
 @given(some.lists(some.integers(3, 20), max_size=60))
 def test_a_state_stays_until_the_share_is_clearly_another(rejected: list[int]) -> None:
-    """Once told of, nothing above a tenth ends it: it does not flap between the two bounds."""
+    """A rejection ends only below a tenth: the state does not flap between the two bounds."""
     rejections = Rejections(WINDOW)
     assert len(rounds(rejections, [20] * 9)) == 1
     assert rounds(rejections, rejected, 10 * WINDOW) == []
@@ -110,7 +110,7 @@ def test_a_state_stays_until_the_share_is_clearly_another(rejected: list[int]) -
 
 @given(some.lists(some.integers(0, 20), max_size=120))
 def test_begins_and_ends_alternate(rejected: list[int]) -> None:
-    """Beginning with a begin, at most one change in two windows, and `of` says what was told last."""
+    """Begin and end alternate, at most one change per two windows, and `of` returns the last state."""
     rejections = Rejections(WINDOW)
     changes = rounds(rejections, rejected)
     assert [change.rejection is not None for change in changes] == [at % 2 == 0 for at in range(len(changes))]
@@ -120,6 +120,6 @@ def test_begins_and_ends_alternate(rejected: list[int]) -> None:
 
 @given(some.floats(0.001, 86_400))
 def test_a_window_has_bounds(interval: float) -> None:
-    """Two of the hottest intervals, from 2 s to a minute."""
+    """A window lasts two of the shortest intervals, from 2 s to a minute."""
     assert 2.0 <= window_seconds(interval) <= 60.0
     assert window_seconds(5) == WINDOW

@@ -1,28 +1,17 @@
-"""The symbols file and the schedule."""
-
-import math
-from collections import Counter
-from fractions import Fraction
-from itertools import pairwise
+"""The symbols file, the tiers of its assets, and the ages of each tier."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.models import Tier
-from aggregator.prices.schedule import Schedule, batches
 from aggregator.prices.tiers import SymbolsError, assign, is_symbol, read_symbols
 from tests.parts.examples import CADENCE
 from tests.parts.process import ROOT
 
 
-def places(schedule: Schedule, now: float) -> list[int]:
-    """Take what is due; return the places."""
-    return [turn.place for turn in schedule.pop_due(now)]
-
-
 def test_our_own_file_has_a_thousand_distinct_pairs() -> None:
-    """Bitcoin first, base and quote making up the symbol, lower case throughout."""
+    """symbols.csv starts with Bitcoin; each symbol is base + quote in lower case."""
     rows = read_symbols((ROOT / "symbols.csv").read_text(encoding="utf-8"))
     assert len(rows) == len(set(rows)) == 1000
     assert rows[0] == ("btcusdt", "btc", "usdt")
@@ -30,7 +19,7 @@ def test_our_own_file_has_a_thousand_distinct_pairs() -> None:
 
 
 def test_a_file_with_only_symbols_works() -> None:
-    """Base and quote are then unknown."""
+    """Without the columns, base and quote are empty."""
     assert read_symbols("symbol\nbtcusdt\nethusdt\n") == [("btcusdt", "", ""), ("ethusdt", "", "")]
 
 
@@ -55,14 +44,14 @@ def test_a_file_with_only_symbols_works() -> None:
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(text: str, told: str) -> None:
-    """Blank, doubled or malformed: the line number and the reason."""
+    """A blank, duplicate or malformed line is named with its number and the reason."""
     with pytest.raises(SymbolsError, match="line") as refusal:
         read_symbols(text)
     assert told in str(refusal.value)
 
 
 def test_every_bad_line_is_named_at_once() -> None:
-    """Mending a file takes one start, not one per mistake; a file of nothing but mistakes is told in short."""
+    """One start reports every mistake, so that one edit fixes them; only the first 20 are listed."""
     with pytest.raises(SymbolsError) as refusal:
         read_symbols("symbol\nA\nbtcusdt\nB\n")
     assert "line 2" in str(refusal.value)
@@ -72,8 +61,8 @@ def test_every_bad_line_is_named_at_once() -> None:
 
 
 @given(st.text(max_size=40))
-def test_whatever_is_in_the_file_the_answer_is_rows_or_a_refusal(text: str) -> None:
-    """No other exception comes out, and what comes out is symbols."""
+def test_any_text_gives_rows_or_an_error(text: str) -> None:
+    """Any text gives valid rows or a SymbolsError, no other exception."""
     try:
         rows = read_symbols("symbol\n" + text)
     except SymbolsError:
@@ -82,7 +71,7 @@ def test_whatever_is_in_the_file_the_answer_is_rows_or_a_refusal(text: str) -> N
 
 
 def test_tiers_go_by_rank() -> None:
-    """20 hot, 180 medium, the rest cold, each in the order of the file."""
+    """The first 20 are hot, the next 180 medium, the rest cold, each in the order of the file."""
     rows = [(f"s{number}", "", "") for number in range(1000)]
     catalog = assign(rows, 20, 180, CADENCE)
     assert [len(catalog.of(tier)) for tier in Tier] == [20, 180, 800]
@@ -92,102 +81,12 @@ def test_tiers_go_by_rank() -> None:
 
 
 def test_a_short_file_is_all_hot() -> None:
-    """Sizes are upper bounds."""
+    """Tier sizes are upper bounds."""
     catalog = assign([("btcusdt", "", "")], 20, 180, CADENCE)
     assert [len(catalog.of(tier)) for tier in Tier] == [1, 0, 0]
 
 
 def test_a_price_outlives_its_interval_in_the_cache() -> None:
-    """10, 60 and 600 s: longer than the interval, so that none expires just before its refresh."""
+    """The TTLs are 10, 60 and 600 s: longer than the interval, so that a price does not expire before its refresh."""
     assert [CADENCE[tier].ttl for tier in Tier] == [10, 60, 600]
     assert [CADENCE[tier].stale_after for tier in Tier] == [7.5, 45, 450]
-
-
-counts = st.integers(1, 50)
-intervals = st.floats(0.5, 600)
-starts = st.floats(0, 1e9)
-
-
-@given(counts, intervals, starts, st.lists(st.floats(0, 0.9), min_size=1, max_size=60))
-def test_everything_is_due_exactly_once_per_interval(
-    count: int, interval: float, start: float, steps: list[float]
-) -> None:
-    """Taken at any pace short of an interval, each thing comes exactly as often as intervals have passed."""
-    schedule, now, taken = Schedule(count, interval, start), start, Counter[int]()
-    for step in steps:
-        now += step * interval
-        taken.update(places(schedule, now))
-    assert schedule.pop_missed() == 0
-    for thing in range(count):
-        first = start + thing * interval / count
-        expected = math.floor((now - first) / interval) + 1 if now >= first else 0
-        # a due time within rounding of `now` may be taken now or next time
-        slack = abs((now - first) / interval - round((now - first) / interval)) < 1e-6
-        assert taken[thing] == expected or (slack and abs(taken[thing] - expected) == 1)
-
-
-@given(counts, intervals)
-def test_offsets_are_spread_over_the_interval(count: int, interval: float) -> None:
-    """No two things are due closer together than interval / count: no burst at the tick."""
-    schedule = Schedule(count, interval, 0)
-    dues = []
-    for _ in range(count + 1):
-        dues.append(schedule.next_due)
-        schedule.pop_due(schedule.next_due)
-    gaps = [later - sooner for sooner, later in pairwise(dues)]
-    assert all(gap == pytest.approx(interval / count, rel=1e-9) for gap in gaps)
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 7), st.floats(0.1, 600), st.floats(0, 2e9))
-def test_nothing_drifts_over_ten_thousand_cycles(count: int, interval: float, start: float) -> None:
-    """The last due time is where exact arithmetic puts it, however late each was taken, and none was left out."""
-    schedule, taken = Schedule(count, interval, start), 0
-    late = interval * 0.3
-    while taken < 10_000 * count:
-        taken += len(schedule.pop_due(schedule.next_due + late))
-    exact = Fraction(start) + Fraction(interval) * Fraction(taken, count)
-    assert abs(schedule.next_due - float(exact)) < 1e-6
-    assert schedule.pop_missed() == 0
-
-
-def test_who_comes_back_late_finds_each_once_and_the_rest_counted() -> None:
-    """After three intervals and a half, every thing is due once, the longest due first; the others were missed."""
-    schedule = Schedule(4, 8, 0)
-    assert places(schedule, 0) == [0]
-    assert places(schedule, 8 * 3.5) == [3, 0, 1, 2]
-    assert schedule.pop_missed() == 14 - 4
-    assert schedule.pop_missed() == 0
-    assert places(schedule, 8 * 3.5) == []
-    assert schedule.next_due == 30
-
-
-def test_a_clock_that_goes_back_repeats_nothing() -> None:
-    """What was taken is taken."""
-    schedule = Schedule(2, 10, 100)
-    assert places(schedule, 105) == [0, 1]
-    assert places(schedule, 100) == []
-    assert places(schedule, 50) == []
-    assert schedule.next_due == 110
-
-
-@pytest.mark.parametrize(("count", "interval"), [(0, 5), (-1, 5), (3, 0), (3, -1)])
-def test_nothing_to_do_or_no_interval_is_a_mistake(count: int, interval: float) -> None:
-    """Who asks for such a schedule has made an error."""
-    with pytest.raises(ValueError, match="schedule"):
-        Schedule(count, interval, 0)
-
-
-@given(st.integers(1, 3000), st.floats(0.1, 1000), st.integers(1, 100))
-def test_batches_hold_what_is_due_within_a_second(count: int, interval: float, most: int) -> None:
-    """Everything once and in order, no batch larger than allowed, none of more than is due in about a second."""
-    cut = batches([f"s{number}" for number in range(count)], interval, most)
-    assert [symbol for batch in cut for symbol in batch] == [f"s{number}" for number in range(count)]
-    assert max(map(len, cut)) <= most
-    assert max(map(len, cut)) <= max(1, 1.5 * count / interval)
-
-
-def test_each_turn_knows_when_it_is_due() -> None:
-    """Spread over the interval, in the schedule's own time."""
-    schedule = Schedule(4, 8, 100)
-    assert [(turn.place, turn.due) for turn in schedule.pop_due(103)] == [(0, 100), (1, 102)]

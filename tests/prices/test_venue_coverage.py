@@ -1,21 +1,21 @@
-"""At how many exchanges an asset is traded."""
+"""How many exchanges trade an asset."""
 
 from aggregator.models import Asset, Tier
-from aggregator.prices.venue_coverage import VenueCoverage
+from aggregator.prices.freshness import VenueCoverage
 from tests.parts.scripted import ScriptedExchange
 
 ASSETS = [Asset(symbol, "", "", Tier.HOT, rank) for rank, symbol in enumerate(("btcusdt", "ethusdt", "newcoin"), 1)]
 
 
 def lists(*symbols: str) -> ScriptedExchange:
-    """Return an exchange that trades these."""
+    """Return an exchange whose listing has these symbols."""
     exchange = ScriptedExchange("x")
     exchange.listing = set(symbols)
     return exchange
 
 
-def test_who_does_not_tell_counts_as_trading_it() -> None:
-    """So that an exchange without a listing, or one that could not be read, takes no asset away."""
+def test_an_exchange_without_a_listing_counts_as_trading_an_asset() -> None:
+    """An exchange without a listing, or with one that could not be read, excludes no asset."""
     coverage = VenueCoverage()
     assert (coverage.venues, coverage.too_few) == ({}, frozenset())
     coverage.count([ScriptedExchange("silent"), lists("btcusdt"), lists("btcusdt", "ethusdt")], ASSETS, 2)

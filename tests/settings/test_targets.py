@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from aggregator.exchanges.dialect import Dialect
-from aggregator.exchanges.targets import DIALECTS as NAMES
-from aggregator.exchanges.targets import PUSHING as PUSHING_NAMES
+from aggregator.exchanges.registry import DIALECTS, PUSHING
 from aggregator.exchanges.targets import ExchangeTarget, exchange_targets
-from aggregator.runtime.exchanges import DIALECTS, PUSHING
-from aggregator.settings.urls import DynamoTarget, SqliteTarget, history_target
+from aggregator.settings import Settings
+from aggregator.stores.dynamodb import DynamoAddress, parse_dynamodb_url
+from aggregator.stores.sqlite import parse_sqlite_url
 
 
 def test_history_addresses() -> None:
     """Relative and absolute files; tables with and without an endpoint."""
-    assert history_target("sqlite:///prices.db") == SqliteTarget(Path("prices.db"))
-    assert history_target("sqlite:////var/lib/prices.db") == SqliteTarget(Path("/var/lib/prices.db"))
-    assert history_target("dynamodb://prices") == DynamoTarget("prices", "us-east-1", None)
-    assert history_target("dynamodb://prices?region=eu-west-1&endpoint=http://127.0.0.1:8000") == DynamoTarget(
+    assert parse_sqlite_url("sqlite:///prices.db") == Path("prices.db")
+    assert parse_sqlite_url("sqlite:////var/lib/prices.db") == Path("/var/lib/prices.db")
+    assert parse_dynamodb_url("dynamodb://prices") == DynamoAddress("prices", "us-east-1", None)
+    assert parse_dynamodb_url("dynamodb://prices?region=eu-west-1&endpoint=http://127.0.0.1:8000") == DynamoAddress(
         "prices", "eu-west-1", "http://127.0.0.1:8000"
     )
 
@@ -36,7 +36,7 @@ def test_a_dialect_alone_means_its_public_address() -> None:
     assert exchange_targets("binance,coinbase,kraken") == [
         ExchangeTarget(name, name, "") for name in ("binance", "coinbase", "kraken")
     ]
-    assert all(DIALECTS[name]().public_url.startswith("https://") for name in NAMES if name != "mock")
+    assert all(DIALECTS[name]().public_url.startswith("https://") for name in DIALECTS if name != "mock")
 
 
 def test_exchanges_that_push() -> None:
@@ -79,8 +79,10 @@ def test_exchanges_through_ccxt() -> None:
 
 
 def test_every_dialect_of_the_settings_is_implemented() -> None:
-    """And the settings know every implemented dialect."""
-    assert set(NAMES) == set(DIALECTS)
-    assert set(PUSHING_NAMES) == set(PUSHING)
+    """The settings name each; those that push can be named with +ws."""
+    described = str(Settings.model_fields["exchanges"].description)
+    assert f"({', '.join(DIALECTS)})" in described
+    assert exchange_targets(",".join(f"{name}={name}+http://127.0.0.1:1" for name in DIALECTS))
+    assert exchange_targets(",".join(f"{name}+ws" for name in PUSHING))
     dialects: list[Dialect] = [make() for make in DIALECTS.values()]
-    assert all(dialect.path for dialect in dialects)
+    assert all(dialect.request for dialect in dialects)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aggregator.cli.doctor.examination import Level, fine
+from aggregator.cli.doctor.checks import Level, passed
 from aggregator.cli.doctor.report import without_secrets
 from aggregator.cli.doctor.stores import history_checks
 from aggregator.errors import CannotGoOn, StoreUnavailable
@@ -91,7 +91,7 @@ async def test_a_new_history_needs_one_line(example: ExampleHistory) -> None:
     (check,) = history_checks(settings).values()
     (finding,) = await check()
     assert (finding.level, finding.says) == (Level.OK, "example://host answers")
-    (shown,) = without_secrets([fine("history", URL)], settings)
+    (shown,) = without_secrets([passed("history", URL)], settings)
     assert shown.says == "example://user:***@host/prices"
 
 

@@ -2,14 +2,11 @@
 
 import time
 
-from aggregator.clock import SteadyClock
 from aggregator.errors import StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE
 from aggregator.ports import History
 from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
-from aggregator.stores.dated import DatedHistory
 from aggregator.stores.redis.cache import RedisCache
-from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.clock import Clock
 from tests.parts.examples import NOW, price
 from tests.stores.conftest import REAL
@@ -73,17 +70,3 @@ async def test_what_a_cache_missed_of_the_future_is_not_kept_for_it() -> None:
     away.away = False
     await cache.write([])
     assert away.written == [NOW]
-
-
-async def test_a_time_gone_through_twice_has_no_latest(sqlite: SqliteHistory) -> None:
-    """An hour back, prices of the first pass look as young as those of the second."""
-    wall = time.time()
-    ahead, monotonic = 0.0, time.monotonic
-    clock = SteadyClock(lambda: time.time() + ahead, monotonic)
-    dated = DatedHistory(sqlite, clock)
-    await dated.write([price(timestamp=wall - HOUR)])
-    assert list(await dated.latest(["btcusdt"])) == ["btcusdt"]
-    ahead = -HOUR
-    clock.witness([wall - HOUR])
-    assert await dated.latest(["btcusdt"]) == {}
-    await dated.ping()

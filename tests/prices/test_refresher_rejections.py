@@ -1,4 +1,4 @@
-"""What the refresher makes of tickers that do not count: logged once, and counted."""
+"""Rejected tickers are counted by the refresher, and logged once."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from aggregator.prices.rejections import LEAST
 from tests.parts.examples import BTC
-from tests.prices.test_refresher import Parts
+from tests.parts.refreshing import Parts
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ async def parts() -> AsyncIterator[Parts]:
     await parts.refresher.close(0.1)
 
 
-async def test_tickers_are_counted_by_what_became_of_them(parts: Parts) -> None:
-    """Used or rejected, each once; the series is there from the start."""
+async def test_tickers_are_counted_as_used_or_rejected(parts: Parts) -> None:
+    """Each ticker counts once, as used or rejected; the series exist from the start."""
     assert parts.metrics.registry.get_sample_value("price_tickers_used_total", {"exchange": "exchange3"}) == 0
     parts.exchanges[2].price = "300"
     await parts.refresher.refresh(BTC, "force")
@@ -29,7 +29,7 @@ async def test_tickers_are_counted_by_what_became_of_them(parts: Parts) -> None:
 
 
 async def test_no_line_per_price() -> None:
-    """A venue that lies for hundreds of prices is told of once, when it is sure, and once when it is honest again."""
+    """An exchange with wrong prices is logged once, and once when it has recovered."""
     now = 0.0
     parts = Parts(clock=lambda: now)
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""The weights of tickers: by volume, none above the cap, exact, and the plain volume-weighted price without a cap."""
+"""The weights of tickers: by volume, capped, exact; without a cap, plain volume weights."""
 
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.prices.weights import counted_volumes
+from aggregator.prices.pricing import counted_volumes
 
 EXACT = Context(prec=250)
 volumes = st.lists(
@@ -29,7 +29,7 @@ def weights(volumes: list[Decimal], most: str | Decimal) -> list[Fraction]:
 
 
 def filled(volumes: list[Decimal], cap: Fraction) -> list[Fraction]:
-    """Return the same weights by the definition: cap those above, share out what they leave, until none is above."""
+    """Return the weights by repeating the definition: cap those above, divide the rest, until none is above."""
     capped: set[int] = set()
     while True:
         rest = sum((Fraction(one) for number, one in enumerate(volumes) if number not in capped), Fraction())
@@ -57,13 +57,13 @@ def filled(volumes: list[Decimal], cap: Fraction) -> list[Fraction]:
     ],
 )
 def test_weights_by_example(volumes: list[int], most: str, expected: list[str]) -> None:
-    """By volume, up to the cap; what is above goes to the others by their volumes."""
+    """Weights are by volume up to the cap; the excess goes to the others by their volumes."""
     assert weights([Decimal(one) for one in volumes], most) == [Fraction(one) for one in expected]
 
 
 @given(volumes, caps)
 def test_no_weight_is_above_the_cap(volumes: list[Decimal], most: Decimal) -> None:
-    """Nor above an equal share, where the cap is less; each is above zero, and they sum to one, exactly."""
+    """No weight exceeds the cap or an equal share, whichever is more; all are above zero and sum to one."""
     found = weights(volumes, most)
     assert sum(found) == 1
     assert all(0 < one <= max(Fraction(most), Fraction(1, len(volumes))) for one in found)
@@ -71,13 +71,13 @@ def test_no_weight_is_above_the_cap(volumes: list[Decimal], most: Decimal) -> No
 
 @given(volumes, caps)
 def test_the_weights_are_those_of_the_definition(volumes: list[Decimal], most: Decimal) -> None:
-    """The same as capping and sharing out again and again."""
+    """The result equals that of the repeated definition."""
     assert weights(volumes, most) == filled(volumes, max(Fraction(most), Fraction(1, len(volumes))))
 
 
 @given(volumes)
 def test_a_cap_of_one_changes_nothing(volumes: list[Decimal]) -> None:
-    """Each counts with its share of the volume."""
+    """With a cap of 1 each weight is the share of the volume."""
     total = sum(map(Fraction, volumes), Fraction())
     assert weights(volumes, "1") == [Fraction(one) / total for one in volumes]
 

@@ -1,4 +1,4 @@
-"""What one venue can do to a price: whatever its price, volume or clock, move it by half of max_deviation at most."""
+"""One venue, whatever its price, volume or clock, moves a price by at most half of max_deviation."""
 
 import math
 from decimal import Context, Decimal
@@ -30,7 +30,7 @@ volumes = st.one_of(*[usable_volumes] * 4, odd)
 
 @st.composite
 def honest_tickers(draw: st.DrawFn) -> list[Ticker]:
-    """One to five exchanges, mostly close to each other, at times so far apart that some are outliers."""
+    """Tickers of one to five exchanges, mostly close to each other, sometimes with outliers."""
     middle = draw(st.decimals(min_value="0.0001", max_value="999999", places=4))
     away = st.sampled_from(["0", "0.001", "0.02", "0.049", "0.05", "0.3"]).map(Decimal)
     return [
@@ -47,7 +47,7 @@ def honest_tickers(draw: st.DrawFn) -> list[Ticker]:
 
 @st.composite
 def lies(draw: st.DrawFn, honest: list[Ticker], deviation: Decimal) -> Ticker:
-    """Return any ticker there can be, often one just inside of what is believed."""
+    """Return an arbitrary ticker, often one just inside max_deviation."""
     low, high = min(one.price for one in honest), max(one.price for one in honest)
     below = [low * (1 - deviation), low / (1 + deviation), low * (1 - deviation) / (1 + deviation)]
     above = [high * (1 + deviation), high * (1 + 2 * deviation)]
@@ -59,7 +59,7 @@ def lies(draw: st.DrawFn, honest: list[Ticker], deviation: Decimal) -> Ticker:
 
 
 def bent(honest: list[Ticker], liar: Ticker, rules: Rules, most: Decimal) -> None:
-    """Check that there is no price, or one at most `most` (a fraction) outside of what the honest ones say."""
+    """Check that there is no price, or one at most `most` (a fraction) outside the range of the correct tickers."""
     outcome = aggregate(BTC, [*honest, liar], rules, NOW)
     if isinstance(outcome, Price):
         low, high = min(one.price for one in honest), max(one.price for one in honest)
@@ -73,7 +73,7 @@ def bent(honest: list[Ticker], liar: Ticker, rules: Rules, most: Decimal) -> Non
 def test_one_venue_moves_a_price_by_half_the_deviation_at_most(
     data: st.DataObject, honest: list[Ticker], deviation: Decimal, need: int, cap: str
 ) -> None:
-    """Whatever it says, beside one honest venue or a majority of them, however far apart those are themselves."""
+    """One wrong ticker beside one or a majority of correct ones moves the price by half of max_deviation at most."""
     rules = Rules(max_age=10, max_deviation=deviation, min_sources=need, max_weight=Decimal(cap))
     bent(honest, data.draw(lies(honest, deviation)), rules, deviation / 2)
 
@@ -82,15 +82,15 @@ def test_one_venue_moves_a_price_by_half_the_deviation_at_most(
 def test_a_higher_cap_lets_it_move_the_price_by_as_much_more(
     data: st.DataObject, honest: list[Ticker], deviation: Decimal, cap: Decimal
 ) -> None:
-    """By max_weight of the deviation: all of it where volume alone decides."""
+    """With a higher cap the price moves by max_weight of the deviation, by all of it without a cap."""
     rules = Rules(max_age=10, max_deviation=deviation, min_sources=1, max_weight=cap)
     bent(honest, data.draw(lies(honest, deviation)), rules, deviation * cap)
 
 
 @pytest.mark.parametrize("lie", ["104.9", "95.3"])
 @pytest.mark.parametrize("honest", [["100", "100"], ["100"]], ids=["one of three", "one of two"])
-def test_a_huge_volume_inside_the_deviation_bends_by_half_of_the_lie(honest: list[str], lie: str) -> None:
-    """A lie of 4.9 % or -4.7 % with a volume of 1e30 moves the price by half of that; uncapped, by all of it."""
+def test_a_huge_volume_moves_the_price_by_half_of_the_error(honest: list[str], lie: str) -> None:
+    """A price off by 4.9 % or -4.7 % with a volume of 1e30 moves the result by half of that; uncapped, by all."""
     tickers = [ticker(f"exchange{number}", price) for number, price in enumerate(honest)]
     liar = ticker(LIAR, lie, volume="1E+30")
     outcome = aggregate(BTC, [*tickers, liar], RULES, NOW)
@@ -104,16 +104,16 @@ def test_a_huge_volume_inside_the_deviation_bends_by_half_of_the_lie(honest: lis
 
 
 @pytest.mark.parametrize("lie", ["106", "94", "300", "0.01"])
-def test_of_two_that_are_further_apart_neither_is_believed(lie: str) -> None:
-    """A lie beyond the deviation makes no price: nobody can tell which of the two it is."""
+def test_two_far_apart_make_no_price(lie: str) -> None:
+    """Two tickers further apart than max_deviation make no price: it is unknown which is wrong."""
     outcome = aggregate(BTC, [ticker("exchange1", "100"), ticker(LIAR, lie)], RULES, NOW)
     assert {one.reason for one in outcome.left_out} == {Reason.DISAGREEMENT}
     assert not isinstance(outcome, Price)
 
 
 @pytest.mark.parametrize("price", ["100", "300"])
-def test_nobody_is_believed_alone(price: str) -> None:
-    """One ticker, two exchanges that gave none: no price, whether it lies or not."""
+def test_one_ticker_alone_makes_no_price(price: str) -> None:
+    """One ticker, and two exchanges that gave none, make no price."""
     failed = [LeftOut("exchange1", Reason.HTTP_ERROR), LeftOut("exchange2", Reason.TIMEOUT)]
     outcome = aggregate(BTC, [*failed, ticker("exchange3", price)], RULES, NOW)
     assert not isinstance(outcome, Price)
@@ -121,7 +121,7 @@ def test_nobody_is_believed_alone(price: str) -> None:
 
 
 def test_a_clock_that_is_ahead_holds_up_no_later_price() -> None:
-    """The price is of our time at the latest, so one made of honest clocks a second later is the newer of the two."""
+    """A price's timestamp is never later than our clock, so a price made a second later is the newer one."""
     ahead = [ticker("exchange1", timestamp=NOW - 0.1), ticker(LIAR, timestamp=NOW + FUTURE_TOLERANCE)]
     honest = [ticker("exchange1", timestamp=NOW + 0.9), ticker("exchange2", timestamp=NOW + 0.8)]
     first, second = aggregate(BTC, ahead, RULES, NOW), aggregate(BTC, honest, RULES, NOW + 1)
@@ -131,7 +131,10 @@ def test_a_clock_that_is_ahead_holds_up_no_later_price() -> None:
     newest = NewestPrices({BTC.tier: 60}, now=lambda: NOW + 0.9)
     assert newest.hold([first]) == [first]
     assert newest.hold([second]) == [second]
-    assert [source.timestamp for source in first.sources] == [NOW - 0.1, NOW + FUTURE_TOLERANCE]  # as it was said
+    assert [source.timestamp for source in first.sources] == [
+        NOW - 0.1,
+        NOW + FUTURE_TOLERANCE,
+    ]  # as sent
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def test_a_clock_that_is_ahead_holds_up_no_later_price() -> None:
     ],
 )
 def test_a_price_of_fewer_than_list_the_asset_is_degraded(others: list[Ticker | LeftOut], *, degraded: bool) -> None:
-    """Whatever kept the other away, unless it does not list the asset."""
+    """A price is degraded for any reason of another exchange, except that it does not list the asset."""
     outcome = aggregate(BTC, [ticker("a"), ticker("b"), *others], RULES, NOW)
     assert isinstance(outcome, Price)
     assert outcome.degraded is degraded

@@ -1,0 +1,63 @@
+"""A refresher and its loop on small real parts, for the tests of refreshes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from prometheus_client import CollectorRegistry
+
+from aggregator.observability.metrics import Metrics
+from aggregator.prices.freshness import Freshness
+from aggregator.prices.publisher import Publisher
+from aggregator.prices.refresh_loop import RefreshLoop
+from aggregator.prices.refresher import Policy, Refresher
+from aggregator.prices.schedule import LocalJobQueue
+from aggregator.prices.tiers import Catalog
+from aggregator.resilience.group_commit import GroupCommit, Sinks
+from tests.parts.examples import CATALOG
+from tests.parts.scripted import ScriptedExchange, Store
+
+GRACE = 0.05  # seconds
+
+
+class Parts:
+    """A refresher, its loop, three scripted exchanges and two stores."""
+
+    def __init__(
+        self,
+        catalog: Catalog = CATALOG,
+        concurrency: int = 8,
+        min_sources: int = 1,
+        batch: int = 1,
+        queue: LocalJobQueue | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.metrics = Metrics(CollectorRegistry())
+        self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
+        self.cache, self.history = Store(), Store()
+        self.freshness = Freshness(catalog, self.metrics)
+        sinks = Sinks(
+            GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
+        )
+        self.refresher = Refresher(
+            catalog,
+            self.exchanges,
+            Publisher(self.cache.newest, sinks, self.freshness, self.metrics),
+            self.metrics,
+            Policy(Decimal("0.05"), min_sources, Decimal("0.5"), GRACE, concurrency),
+            clock=clock,
+        )
+        queue = queue or LocalJobQueue(catalog, self.refresher.most_in_job)
+        self.loop = RefreshLoop(catalog, queue, self.cache, self.refresher, self.freshness, self.metrics, clock=clock)
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a series' value."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, with a deadline."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
