@@ -12,34 +12,37 @@ import json
 import random
 import signal
 import sys
-import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import aiohttp
 import msgspec
 import uvloop
 from aiohttp import web
-from multidict import CIMultiDict
 
+from tests.parts.dynamodb_wire import (
+    BROKEN,
+    HOP_BY_HOP,
+    OF_THE_SERVER,
+    REFUSED,
+    THROTTLED,
+    access_denied,
+    assets_of,
+    dynamodb_response,
+    error_response,
+    reset,
+    split_in_half,
+    without_headers,
+)
 from tests.parts.process import ROOT, Process
 from tests.parts.service import call
 
 LARGEST_BODY = 32 * 1024 * 1024  # bytes; DynamoDB's own limit for a batch is 16 MiB
 LONGEST_HANG = 300.0  # seconds
 TARGET_SECONDS = 60.0
-HOP_BY_HOP = frozenset(("connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"))
-OF_THE_SERVER = HOP_BY_HOP | {"date", "server"}
-AMAZON_JSON = "application/x-amz-json-1.0"
 EVERY_CALL = ("drop_rate", "hang_rate", "error_rate")
 BATCHES_ONLY = ("throttle_rate", "half_rate")
-
-_AMAZON = "com.amazonaws.dynamodb.v20120810#"
-THROTTLED = (f"{_AMAZON}ProvisionedThroughputExceededException", "The level of configured throughput was exceeded.")
-BROKEN = (f"{_AMAZON}InternalServerError", "The request processing has failed because of an unknown error.")
-REFUSED = ("com.amazon.coral.validate#ValidationException", "One or more parameter values were invalid")
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,10 +108,10 @@ class Proxy:
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if self._is_refused(operation, body):
             self._counts.refused += 1
-            return _error(400, *REFUSED)
+            return error_response(400, *REFUSED)
         if operation and operation == self._faults.deny:
             self._counts.refused += 1
-            return _error(400, *_denied(operation))
+            return error_response(400, *access_denied(operation))
         return await self._meet(self._effect(operation), request, body)
 
     def _switch(self, method: str, body: bytes) -> web.Response:
@@ -125,7 +128,7 @@ class Proxy:
         wanted = self._faults.refuse_for_good
         if not wanted or wanted.encode() not in body or operation not in ("BatchWriteItem", "PutItem"):
             return False
-        return any(wanted in asset for asset in _assets(json.loads(body)))
+        return any(wanted in asset for asset in assets_of(json.loads(body)))
 
     def _effect(self, operation: str) -> Effect:
         """Draw once, so that each rate is the share it says whatever the others are."""
@@ -139,17 +142,17 @@ class Proxy:
         match effect:
             case Effect.THROTTLE:
                 self._counts.throttled += 1
-                return _error(400, *THROTTLED)
+                return error_response(400, *THROTTLED)
             case Effect.ERROR:
                 self._counts.errors += 1
-                return _error(500, *BROKEN)
+                return error_response(500, *BROKEN)
             case Effect.HANG:
                 self._counts.hung += 1
                 await asyncio.sleep(LONGEST_HANG)
-                return _cut(request)
+                return reset(request)
             case Effect.DROP:
                 self._counts.dropped += 1
-                return _cut(request)
+                return reset(request)
             case Effect.HALF:
                 return await self._half(request, body)
             case Effect.NONE:
@@ -158,7 +161,7 @@ class Proxy:
     async def _half(self, request: web.BaseRequest, body: bytes) -> web.Response:
         """Send on the first half of the items, the larger one, and hand the rest back as not processed."""
         sent = json.loads(body)
-        taken, left = _halves(sent["RequestItems"])
+        taken, left = split_in_half(sent["RequestItems"])
         answer = await self._send_on(request, json.dumps(sent | {"RequestItems": taken}).encode())
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
@@ -167,7 +170,7 @@ class Proxy:
         unprocessed = said.get("UnprocessedItems", {})
         for table, puts in left.items():
             unprocessed[table] = unprocessed.get(table, []) + puts
-        return _amazon(200, said | {"UnprocessedItems": unprocessed}, answer.headers)
+        return dynamodb_response(200, said | {"UnprocessedItems": unprocessed}, answer.headers)
 
     async def _send_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
         """Let the target answer; while it is away, cut the connection as it would."""
@@ -175,18 +178,18 @@ class Proxy:
             async with self._session.request(
                 request.method,
                 self._target + request.raw_path,
-                headers=_without(HOP_BY_HOP, request.headers),
+                headers=without_headers(HOP_BY_HOP, request.headers),
                 data=body,
                 allow_redirects=False,
             ) as answer:
                 said = await answer.read()
         except (aiohttp.ClientError, TimeoutError):
             self._counts.unreachable += 1
-            return _cut(request)
+            return reset(request)
         self._counts.passed += 1
         if answer.status == 200:
             self._counts.items += body.count(b'"PutRequest"')  # in a text the quotes would be escaped
-        return web.Response(body=said, status=answer.status, headers=_without(OF_THE_SERVER, answer.headers))
+        return web.Response(body=said, status=answer.status, headers=without_headers(OF_THE_SERVER, answer.headers))
 
 
 class DynamoProxy:
@@ -215,48 +218,6 @@ class DynamoProxy:
     def stop(self) -> None:
         """End it."""
         self.process.stop()
-
-
-def _assets(sent: Mapping[str, Any]) -> list[str]:
-    """Return the `asset` of every item that a PutItem or BatchWriteItem wants to put."""
-    puts = [request.get("PutRequest", {}) for requests in sent.get("RequestItems", {}).values() for request in requests]
-    return [put["Item"].get("asset", {}).get("S", "") for put in (*puts, sent) if "Item" in put]
-
-
-def _halves(requests: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-    """Split each table's requests; of a single one nothing is left."""
-    middle = {table: (len(puts) + 1) // 2 for table, puts in requests.items()}
-    taken = {table: puts[: middle[table]] for table, puts in requests.items()}
-    return taken, {table: puts[middle[table] :] for table, puts in requests.items() if len(puts) > 1}
-
-
-def _without(names: frozenset[str], headers: Mapping[str, str]) -> CIMultiDict[str]:
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in names)
-
-
-def _denied(operation: str) -> tuple[str, str]:
-    why = f"User: arn:aws:iam::111122223333:user/one is not authorized to perform: dynamodb:{operation}"
-    return ("com.amazon.coral.service#AccessDeniedException", why)
-
-
-def _error(status: int, kind: str, message: str) -> web.Response:
-    """Make an error as DynamoDB words it."""
-    return _amazon(status, {"__type": kind, "message": message}, {"Content-Type": AMAZON_JSON})
-
-
-def _amazon(status: int, said: object, headers: Mapping[str, str]) -> web.Response:
-    """Make an answer with the checksum of its body, which botocore checks."""
-    body = json.dumps(said).encode()
-    answer = web.Response(body=body, status=status, headers=_without(OF_THE_SERVER, headers))
-    answer.headers["x-amz-crc32"] = str(zlib.crc32(body))
-    return answer
-
-
-def _cut(request: web.BaseRequest) -> web.Response:
-    """Reset the connection; the response that aiohttp asks for goes nowhere."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
 
 
 @contextlib.asynccontextmanager

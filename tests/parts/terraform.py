@@ -84,6 +84,33 @@ class Plan:
         return {name: gzip.decompress(base64.b64decode(text)).decode() for name, text in told.items()}
 
 
+def statements(policy: str) -> list[dict[str, Any]]:
+    """Return a policy's statements, actions and resources as lists."""
+    found = json.loads(policy)["Statement"]
+    found = found if isinstance(found, list) else [found]
+    return [
+        one | {name: one[name] if isinstance(one[name], list) else [one[name]] for name in ("Action", "Resource")}
+        for one in found
+    ]
+
+
+def roles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """Return the statements of every role."""
+    return {name: statements(one["policy"]) for name, one in plan.of("aws_iam_role_policy").items()}
+
+
+def of_machine(plan: Plan, kind: str, sid: str) -> dict[str, Any]:
+    """Return one statement of a kind of machine."""
+    return next(one for one in roles(plan)[f'machine["{kind}"]'] if one["Sid"] == sid)
+
+
+def templates(plan: Plan) -> list[dict[str, Any]]:
+    """Return the launch templates."""
+    found = plan.of("aws_launch_template")
+    assert set(found) == {'main["api"]', 'main["refresher"]'}
+    return list(found.values())
+
+
 class Terraform:
     """A copy of the folder, initialised, and a moto beside it."""
 

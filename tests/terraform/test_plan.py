@@ -1,14 +1,12 @@
 """The rules of the deployment, read from a plan: what is open, who may do what, what is encrypted."""
 
-import json
 import re
-from typing import Any
 
 import pytest
 
 from aggregator.settings.loader import load
 from tests.parts.process import ROOT
-from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, Terraform
+from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, of_machine, roles, statements, templates
 from tests.terraform.conftest import EVERYTHING
 
 pytestmark = pytest.mark.real
@@ -21,26 +19,6 @@ MAY_END_OPEN = (
     rf"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/prices-production/\w+:\*",
     rf"arn:aws:s3:::prices-production-rescue-{ACCOUNT}/\*",
 )
-
-
-def statements(policy: str) -> list[dict[str, Any]]:
-    """Return a policy's statements, actions and resources as lists."""
-    found = json.loads(policy)["Statement"]
-    found = found if isinstance(found, list) else [found]
-    return [
-        one | {name: one[name] if isinstance(one[name], list) else [one[name]] for name in ("Action", "Resource")}
-        for one in found
-    ]
-
-
-def roles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    """Return the statements of every role."""
-    return {name: statements(one["policy"]) for name, one in plan.of("aws_iam_role_policy").items()}
-
-
-def of_machine(plan: Plan, kind: str, sid: str) -> dict[str, Any]:
-    """Return one statement of a kind of machine."""
-    return next(one for one in roles(plan)[f'machine["{kind}"]'] if one["Sid"] == sid)
 
 
 def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
@@ -79,13 +57,6 @@ def test_machines_have_no_public_address(plan: Plan) -> None:
     assert all(not one["map_public_ip_on_launch"] for one in plan.of("aws_subnet").values())
     assert list(plan.of("aws_eip")) == ['nat["eu-west-1a"]']
     assert list(plan.of("aws_lb")) == ["main"]
-
-
-def templates(plan: Plan) -> list[dict[str, Any]]:
-    """Return the launch templates."""
-    found = plan.of("aws_launch_template")
-    assert set(found) == {'main["api"]', 'main["refresher"]'}
-    return list(found.values())
 
 
 def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
@@ -317,55 +288,3 @@ def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.Mo
         assert (settings.role, settings.hot_size, settings.retention_days) == (role, 50, 30)
         assert set(settings.allowed_hosts) > {"prices.example.com", "*.eu-west-1.elb.amazonaws.com"}
         assert bool(settings.trusted_proxies) == (role == "api")
-
-
-def test_a_certificate_needs_the_names_it_is_for(terraform: Terraform) -> None:
-    """The service refuses hosts that it does not know, so a name that nobody told it would lead nowhere."""
-    with pytest.raises(AssertionError, match="Name what the certificate is for in hostnames"):
-        terraform.plan(EVERYTHING | {"hostnames": []})
-
-
-def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
-    """A first apply makes the repository to push to; and it warns that there is no TLS."""
-    plan = terraform.plan({})
-    assert plan.of("aws_ecr_repository")
-    assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
-        one["type"] for one in plan.resources
-    }
-    assert plan.of("aws_lb_listener")["http"]["default_action"][0]["type"] == "forward"
-    assert "No certificate_arn" in plan.said
-
-
-def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) -> None:
-    """All of them at once, each by what it should be."""
-    wrong = {
-        "name": "Bad_Name",
-        "image_digest": "latest",
-        "vpc_cidr": "10.0.0.0/28",
-        "nat_gateways": "two",
-        "settings": {"API_KEYS": "secret"},
-        "certificate_arn": "my-certificate",
-        "alarm_email": "nobody",
-        "hostnames": ["https://prices.example.com"],
-        "allowed_cidrs": ["everywhere"],
-        "log_days": 31,
-        "api": {"min": 3, "max": 2},
-    }
-    arguments = [
-        f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
-    ]
-    said = terraform.run("plan", "-lock=false", *arguments)
-    assert said.returncode == 1
-    assert said.stdout.count("Invalid value for variable") >= len(wrong), said.stdout
-
-
-def test_real_exchanges_need_a_way_out(terraform: Terraform) -> None:
-    """Without NAT they could not be reached; that is said at once."""
-    with pytest.raises(AssertionError, match="Real exchanges are on the internet"):
-        terraform.plan(EVERYTHING | {"exchanges": "binance,kraken", "nat_gateways": "none"})
-
-
-def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
-    """`terraform fmt -check` and `validate`."""
-    assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
-    assert terraform.run("validate").returncode == 0

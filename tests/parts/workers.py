@@ -1,0 +1,52 @@
+"""The service as several processes behind one port: a parent, two API workers and a refresher."""
+
+import ast
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.parts.few import INTERVALS, SIZES
+from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
+
+STOP_SECONDS = 5.0
+
+
+class Workers(Service):
+    """A parent with two workers and a refresher, and the folder in which they may leave something behind."""
+
+    def __init__(self, folder: Path, redis: RedisServer, few: Path, *command: str, **settings: object) -> None:
+        self.left = folder / "tmp"
+        self.left.mkdir()
+        settings = {"workers": 2, "cache_url": redis.url, "symbols_file": few, **SIZES, **INTERVALS, **settings}
+        settings["refresh_cooldown"] = 0
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("TMPDIR", str(self.left))
+            super().__init__(folder, *command, **settings)
+        self.children: list[psutil.Process] = []
+
+    def born(self) -> "Workers":
+        """Wait until all of them are there, though of no use yet."""
+        pids = self.process.wait_for_line(r"workers .*pids=(\[[\d, ]+\])")[1]
+        self.children = [psutil.Process(pid) for pid in ast.literal_eval(pids)]
+        return self
+
+    def ready(self) -> "Workers":
+        """Wait until all of them are up: both workers listen, and every tier is filled."""
+        self.born()
+        self.process.wait_for_line(r"(?s)listening.*listening")
+        self.filled()
+        return self
+
+    def gone(self) -> bool:
+        """Tell whether no child is left, but for what nobody has reaped."""
+        return all(not child.is_running() or child.status() == psutil.STATUS_ZOMBIE for child in self.children)
+
+    def ended_well(self, processes: int = 4) -> None:
+        """Check that it ends in good time with exit 0, having said so of all `processes`, and leaves nothing behind."""
+        assert self.process.ended(STOP_SECONDS) == 0, self.process.output
+        assert self.process.output.count(" stopped") == processes, self.process.output
+        assert "Traceback" not in self.process.output
+        assert self.gone()
+        assert list(self.left.iterdir()) == []
