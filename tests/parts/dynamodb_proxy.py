@@ -1,7 +1,8 @@
-"""A proxy in front of DynamoDB Local that can be told to throttle, half-process, fail, hang, cut and refuse.
+"""A proxy in front of DynamoDB Local that can throttle, halve batches, fail, hang, cut connections and refuse items.
 
 `python -m tests.parts.dynamodb_proxy --target http://127.0.0.1:8000` prints `listening on http://127.0.0.1:PORT`.
-`PUT /faults` with any of Faults' fields puts them in force, `{}` ends them; `GET /faults` shows them and what was done.
+`PUT /faults` with fields of Faults switches these faults on and all others off; `{}` switches all off. `GET /faults`
+returns the faults and the counts.
 """
 
 import argparse
@@ -46,15 +47,15 @@ BATCHES_ONLY = ("throttle_rate", "half_rate")
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The faults in force. A rate is a share of calls, and no call meets two: together they are at most 1."""
+    """The active faults. A rate is a share of the calls; a call meets one fault at most, so the rates sum to at most 1."""
 
-    throttle_rate: float = 0.0  # of BatchWriteItem: 400 ProvisionedThroughputExceededException
-    half_rate: float = 0.0  # of BatchWriteItem: half is sent on, the rest comes back as UnprocessedItems
-    error_rate: float = 0.0  # of every call: 500 InternalServerError
-    hang_rate: float = 0.0  # of every call: never answered
-    drop_rate: float = 0.0  # of every call: the connection is cut
-    deny: str = ""  # this operation, such as Query: 400 AccessDeniedException, as for a role without the right to it
-    refuse_for_good: str = ""  # a write of an item with this in its asset: 400 ValidationException, the whole call
+    throttle_rate: float = 0.0  # share of BatchWriteItem calls: 400 ProvisionedThroughputExceededException
+    half_rate: float = 0.0  # share of BatchWriteItem calls: half is written, the rest is UnprocessedItems
+    error_rate: float = 0.0  # share of all calls: 500 InternalServerError
+    hang_rate: float = 0.0  # share of all calls: never answered
+    drop_rate: float = 0.0  # share of all calls: the connection is reset
+    deny: str = ""  # an operation, such as Query: 400 AccessDeniedException, as for a role without the right to call it
+    refuse_for_good: str = ""  # part of an asset: a write of such an item is 400 ValidationException as a whole
 
     def __post_init__(self) -> None:
         rates = [getattr(self, effect) for effect in (*EVERY_CALL, *BATCHES_ONLY)]
@@ -64,7 +65,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(slots=True)
 class Counts:
-    """What was done since the start: calls by their fate, and the items of batches the target has taken."""
+    """Counts since the start: calls by outcome, and the batch items that the target has stored."""
 
     calls: int = 0
     passed: int = 0
@@ -79,7 +80,7 @@ class Counts:
 
 
 class Effect(enum.StrEnum):
-    """What becomes of a call, by the name of the rate that strikes it."""
+    """The outcome of a call; each value is the name of its rate in Faults."""
 
     NONE = "none"
     THROTTLE = "throttle_rate"
@@ -90,7 +91,7 @@ class Effect(enum.StrEnum):
 
 
 class Proxy:
-    """Sends calls on to `target`, but for the faults in force; the same seed strikes the same calls."""
+    """Forward calls to `target`, except for the active faults; the same seed hits the same calls."""
 
     def __init__(self, target: str, session: aiohttp.ClientSession, seed: int) -> None:
         self._target = target.rstrip("/")
@@ -100,7 +101,7 @@ class Proxy:
         self._counts = Counts()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer any request: those to /faults ourselves, the rest as the target would."""
+        """Answer one request: /faults is answered here, all others are forwarded or hit by a fault."""
         body = await request.read()
         if request.path == "/faults":
             return self._switch(request.method, body)
@@ -131,14 +132,14 @@ class Proxy:
         return any(wanted in asset for asset in assets_of(json.loads(body)))
 
     def _effect(self, operation: str) -> Effect:
-        """Draw once, so that each rate is the share it says whatever the others are."""
+        """Pick the fault with one random number, so that each rate is an exact share whatever the others are."""
         rates = (*EVERY_CALL, *BATCHES_ONLY) if operation == "BatchWriteItem" else EVERY_CALL
         drawn = self._random.random()
         bounds = accumulate(getattr(self._faults, rate) for rate in rates)
         return next((Effect(rate) for rate, bound in zip(rates, bounds, strict=True) if drawn < bound), Effect.NONE)
 
     async def _meet(self, effect: Effect, request: web.BaseRequest, body: bytes) -> web.Response:
-        """Do to the call what has been drawn for it."""
+        """Apply the fault to the call."""
         match effect:
             case Effect.THROTTLE:
                 self._counts.throttled += 1
@@ -159,7 +160,7 @@ class Proxy:
                 return await self._send_on(request, body)
 
     async def _half(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        """Send on the first half of the items, the larger one, and hand the rest back as not processed."""
+        """Forward the first half of the items (the larger one) and return the rest as unprocessed."""
         sent = json.loads(body)
         taken, left = split_in_half(sent["RequestItems"])
         answer = await self._send_on(request, json.dumps(sent | {"RequestItems": taken}).encode())
@@ -173,7 +174,7 @@ class Proxy:
         return dynamodb_response(200, said | {"UnprocessedItems": unprocessed}, answer.headers)
 
     async def _send_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        """Let the target answer; while it is away, cut the connection as it would."""
+        """Return the target's answer; while the target is away, reset the connection."""
         try:
             async with self._session.request(
                 request.method,
@@ -188,7 +189,9 @@ class Proxy:
             return reset(request)
         self._counts.passed += 1
         if answer.status == 200:
-            self._counts.items += body.count(b'"PutRequest"')  # in a text the quotes would be escaped
+            self._counts.items += body.count(
+                b'"PutRequest"'
+            )  # in a JSON string the quotes would be escaped, so this counts keys only
         return web.Response(body=said, status=answer.status, headers=without_headers(OF_THE_SERVER, answer.headers))
 
 
@@ -201,7 +204,7 @@ class DynamoProxy:
         self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
 
     def url(self, table: str) -> str:
-        """Name a table behind it, as AGGREGATOR_HISTORY_URL wants it."""
+        """Return the AGGREGATOR_HISTORY_URL of a table behind the proxy."""
         return f"dynamodb://{table}?region=us-east-1&endpoint={self.endpoint}"
 
     def faults(self, **faults: object) -> None:
@@ -210,23 +213,23 @@ class DynamoProxy:
         assert answer.status == 200, answer.text
 
     def done(self, what: str) -> int:
-        """Return how often it has done something, by the names of Counts."""
+        """Return one of the proxy's counts, by its name in Counts."""
         count = call("GET", f"{self.endpoint}/faults").json["done"][what]
         assert isinstance(count, int)
         return count
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self.process.stop()
 
 
 @contextlib.asynccontextmanager
 async def listening(target: str, seed: int) -> AsyncIterator[int]:
-    """Serve on a free port while the block runs, and give the port."""
-    connector = aiohttp.TCPConnector(limit=0)  # the client in front decides how many calls are under way
+    """Serve on a free port while the block runs; yields the port."""
+    connector = aiohttp.TCPConnector(limit=0)  # no limit here: the client in front limits its concurrent calls
     timeout = aiohttp.ClientTimeout(total=TARGET_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-        # handler_cancellation: a call that hangs ends when its client goes
+        # handler_cancellation: a hanging call ends when its client disconnects
         server = web.Server(
             Proxy(target, session, seed).handle,
             handler_cancellation=True,
@@ -247,7 +250,7 @@ async def _run(target: str, seed: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with listening(target, seed) as port:
-        print(f"listening on http://127.0.0.1:{port}", flush=True)  # noqa: T201  # for who starts it
+        print(f"listening on http://127.0.0.1:{port}", flush=True)  # noqa: T201  # the starting process reads the port from this line
         await stop.wait()
 
 

@@ -14,7 +14,7 @@ STOP_SECONDS = 5.0
 
 
 class Workers(Service):
-    """A parent with two workers and a refresher, and the folder in which they may leave something behind."""
+    """A parent with two API workers and a refresher, and the temporary folder where they must leave nothing."""
 
     def __init__(self, folder: Path, redis: RedisServer, few: Path, *command: str, **settings: object) -> None:
         self.left = folder / "tmp"
@@ -27,24 +27,24 @@ class Workers(Service):
         self.children: list[psutil.Process] = []
 
     def born(self) -> "Workers":
-        """Wait until all of them are there, though of no use yet."""
+        """Wait until all processes exist; they may not serve yet."""
         pids = self.process.wait_for_line(r"workers .*pids=(\[[\d, ]+\])")[1]
         self.children = [psutil.Process(pid) for pid in ast.literal_eval(pids)]
         return self
 
     def ready(self) -> "Workers":
-        """Wait until all of them are up: both workers listen, and every tier is filled."""
+        """Wait until both workers listen and every tier is filled."""
         self.born()
         self.process.wait_for_line(r"(?s)listening.*listening")
         self.filled()
         return self
 
     def gone(self) -> bool:
-        """Tell whether no child is left, but for what nobody has reaped."""
+        """Return whether all children have ended; zombies count as ended."""
         return all(not child.is_running() or child.status() == psutil.STATUS_ZOMBIE for child in self.children)
 
     def ended_well(self, processes: int = 4) -> None:
-        """Check that it ends in good time with exit 0, having said so of all `processes`, and leaves nothing behind."""
+        """Check that all `processes` stop in time, with exit code 0, no traceback, no child and no file left."""
         assert self.process.ended(STOP_SECONDS) == 0, self.process.output
         assert self.process.output.count(" stopped") == processes, self.process.output
         assert "Traceback" not in self.process.output
