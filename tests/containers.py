@@ -53,7 +53,7 @@ def is_sound(url: str) -> bool:
 
 
 def has_settled(url: str) -> bool:
-    """Return whether the service is ready, and a refresh and a history read succeed: a dozen containers just started."""
+    """Return whether the service is ready, and a refresh and a history read succeed: the containers just started."""
     return is_sound(url) and all(
         answer is not None and answer.status == 200
         for answer in (asked(f"{url}/refresh/btcusdt", "POST"), asked(f"{url}/prices/btcusdt/history"))

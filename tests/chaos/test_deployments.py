@@ -1,6 +1,6 @@
-"""Whatever fails, lies or restarts, in any order: prices never go back, are all in history, and nobody gets a 500.
+"""With random faults in any part, prices never go back in time, all are in history, and no answer is a 500.
 
-The seed of the order is printed; CHAOS_SEED plays it again. `CHAOS=full` plays each deployment for 200 s.
+The seed of the faults is printed; CHAOS_SEED repeats it. `CHAOS=full` runs each deployment for 200 s.
 """
 
 import os
@@ -52,7 +52,7 @@ LOADS = {"one": Load(readers=8), "workers": Load(readers=12, streams=4, sockets=
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a short list of symbols, refreshed and read the more often for it."""
+    """Return a short symbols file, whose assets are refreshed and read more often for it."""
     file = tmp_path_factory.mktemp("listed") / "symbols.csv"
     file.write_text("\n".join((ROOT / "symbols.csv").read_text().splitlines()[: 1 + ASSETS]))
     return file
@@ -60,7 +60,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_exchanges(listed: Path) -> Iterator[Market]:
-    """Run exchanges on ports that stay theirs while they are dead."""
+    """Run exchanges on ports that stay free while an exchange is down."""
     market = Market([MockExchange(name, lasting_port(), listed) for name in NAMES])
     yield market
     for exchange in market.exchanges.values():
@@ -76,7 +76,7 @@ def test_all_faults_in_random_order(
     request: pytest.FixtureRequest,
     say: Callable[[str], None],
 ) -> None:
-    """See checker.py for what is demanded."""
+    """checker.py has the rules that must hold."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server here; see the header")
     history = os.environ.get("CHAOS_HISTORY", HISTORIES[name])
@@ -96,7 +96,7 @@ def test_all_faults_in_random_order(
 
 
 def _played(deployment: Deployment, listed: Path) -> list[Violation]:
-    """Start, let it storm while clients read, and judge."""
+    """Start the deployment, inject faults while clients read, and return the record."""
     record = deployment.record
     deployment.start()
     assets = [line.split(",")[0] for line in listed.read_text().splitlines()[1:]]

@@ -1,6 +1,6 @@
-"""History loses nothing: what Redis published is in the table, through outages, kills, throttling and full disks.
+"""History loses nothing: every published price is in the table, despite outages, kills, throttling and full disks.
 
-`CHAOS=full` takes a minute or so for each; without it each scenario runs in a few seconds.
+`CHAOS=full` takes about a minute for each scenario; without it each takes some seconds.
 """
 
 import os
@@ -31,15 +31,15 @@ pytestmark = pytest.mark.real
 FULL = os.environ.get("CHAOS") == "full"
 SECONDS = 60 if FULL else 6
 KILLS = 20 if FULL else 4
-SURE = 0.1  # seconds before a kill, after which a published price must not be lost
-DRAINED = 300 if FULL else 60  # seconds an outbox may take on a busy machine; a deadline, not a promise
+SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
+DRAINED = 300 if FULL else 60  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
 
 Say = Callable[[str], None]
 
 
 def test_an_outage_of_dynamodb(scene: Scene, say: Say) -> None:
-    """Killed under full refresh and started again: what was published meanwhile is in the table, each price once."""
+    """DynamoDB is killed under full load and restarted: each price published meanwhile is in the table exactly once."""
     service = scene.service().filled()
     level = steady(service)
     before = len(scene.subscriber)
@@ -53,16 +53,16 @@ def test_an_outage_of_dynamodb(scene: Scene, say: Say) -> None:
         f"outage of {SECONDS} s: {tally}; {meanwhile} published meanwhile, at most {most:.0f} rows,"
         f" back at {level:.0f} after {recovered:.1f} s"
     )
-    assert meanwhile > NO_BACKLOG  # it was an outage under load
+    assert meanwhile > NO_BACKLOG  # there was load during the outage
     assert tally.sound, tally.lost[:5] + tally.wrong[:5]
     assert tally.unpublished == 0
     assert service.process.stop() == 0, service.process.output
 
 
 def test_kill_9_at_random_moments(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
-    """What was published more than 100 ms before each kill is in the table in the end.
+    """After kill -9 at random moments, every price published more than 100 ms before a kill is in the table.
 
-    Every other life DynamoDB takes nothing, so that the kill finds an outbox that is full and the next start drains it.
+    Every other run, DynamoDB refuses all writes, so that the kill meets a full outbox and the next start drains it.
     """
     moments = random.Random(3)
     doubts: list[Span] = []
@@ -78,13 +78,13 @@ def test_kill_9_at_random_moments(scene: Scene, proxy: DynamoProxy, say: Say) ->
     service = scene.service(proxy).started()
     tally = scene.settled(service, DRAINED, doubts)
     say(f"kill -9, {KILLS} times: {tally}; at most {max(rows):.0f} rows")
-    assert tally.published > KILLS * NO_BACKLOG  # it was under load
+    assert tally.published > KILLS * NO_BACKLOG  # there was load
     assert tally.sound, tally.lost[:5] + tally.wrong[:5]
     assert service.process.stop() == 0, service.process.output
 
 
 def test_throttling(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
-    """With 30 % of the batches throttled and 10 % half-processed nothing is lost, and the backlog goes within 10 s."""
+    """With 30 % of batches throttled and 10 % half processed, nothing is lost, and the backlog drains within 10 s."""
     service = scene.service(proxy).filled()
     level = steady(service)
     before = proxy.done("items")
@@ -108,7 +108,7 @@ def test_throttling(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
 
 
 def test_an_outbox_that_cannot_be_written(scene: Scene, say: Say) -> None:
-    """/ready and one line of the log say so, prices are refreshed and answered, and it heals by itself."""
+    """While the outbox cannot be written, /ready and one log line say so, prices go on, and it recovers by itself."""
     service = scene.service().filled()
     wait_for(lambda: service.get("/ready").status == 200, what="ready")
     said = len(service.process.output)
@@ -135,7 +135,7 @@ def test_an_outbox_that_cannot_be_written(scene: Scene, say: Say) -> None:
 
 
 def serves_for(service: Service, seconds: float) -> int:
-    """Read and refresh for so long, while /ready names the outbox; every call must be answered with 200."""
+    """Read and refresh for `seconds` while /ready names the outbox; every answer must be 200."""
     deadline = time.monotonic() + seconds
     calls = 0
     while time.monotonic() < deadline:

@@ -1,7 +1,7 @@
-"""Prices stay true, in time and in order, whatever is broken around the service, and are whole again soon after.
+"""With any part around the service broken, prices stay true, fresh and in order, and recover soon after.
 
-Steady readers ask all the while, and every one of their answers is judged: see truth.py. `CHAOS=full` plays all
-scenarios; without it a few that stand for the rest are played for a few seconds.
+The load runs during each scenario, and truth.py judges every answer. `CHAOS=full` runs all scenarios; without it a few
+representative ones run for some seconds.
 """
 
 import math
@@ -23,17 +23,17 @@ FULL = os.environ.get("CHAOS") == "full"
 full = pytest.mark.skipif(not FULL, reason="with CHAOS=full only")
 
 BAD = "exchange2"
-SECONDS = 5.0 if FULL else 3.0  # a fault lasts
-UNTIL_GONE = 6 * HOT + 2.0  # seconds: all three are away for longer than a hot price is served
-OUTAGE = 60.0  # seconds, likewise
-AT_ONCE = HOT + 3.0  # seconds: at the next refresh, on a machine that has other things to do
-REST = 30.0  # seconds for which an open breaker asks nobody
-AFTER_REST = REST + 3 * HOT + 5  # seconds: then two good probes, one at a time
+SECONDS = 5.0 if FULL else 3.0  # duration of a fault, in seconds
+UNTIL_GONE = 6 * HOT + 2.0  # seconds; longer than a hot price is served without new tickers
+OUTAGE = 60.0  # seconds; as above
+AT_ONCE = HOT + 3.0  # seconds; at the next refresh, on a loaded machine
+REST = 30.0  # cool-down of an open breaker, in seconds
+AFTER_REST = REST + 3 * HOT + 5  # seconds; two successful probes, one at a time
 LORISES = 200
-REQUEST = 10.0  # seconds a client has for a request
-RECONNECTED = 10.0  # seconds until a store that is back is in use, and the hot prices are new
+REQUEST = 10.0  # time limit of a client for a request, in seconds
+RECONNECTED = 10.0  # seconds until a recovered store is used again and the hot prices are new
 
-# These leave the breakers closed. What opens one costs half a minute of rest, so that those share it below.
+# These faults keep the breakers closed. Faults that open one cost its cool-down of 30 s, so they share scenarios below.
 LIES = [
     pytest.param({"price_factor": 3}, id="three times the price"),
     pytest.param({"price": "-1"}, marks=full, id="a price below zero"),
@@ -46,7 +46,7 @@ LIES = [
 
 @pytest.mark.parametrize("fault", LIES)
 def test_an_exchange_that_says_nothing_of_use(stage: Stage, fault: dict[str, object]) -> None:
-    """It is left out, and is back at the next refresh."""
+    """An exchange with useless answers is left out, and contributes again at the next refresh."""
     with stage.watched(f"one exchange: {fault}") as scenario:
         stage.market.exchanges[BAD].faults(**fault)
         scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
@@ -56,7 +56,7 @@ def test_an_exchange_that_says_nothing_of_use(stage: Stage, fault: dict[str, obj
 
 @full
 def test_a_frozen_clock(stage: Stage) -> None:
-    """Its last ticker counts for two intervals, being true of its time, and no longer."""
+    """A frozen ticker counts for two intervals, because it was true at its timestamp, and is then left out."""
     with stage.watched("one exchange: a frozen clock", together=math.inf) as scenario:
         stage.market.exchanges[BAD].faults(freeze_clock=True)
         scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
@@ -66,7 +66,7 @@ def test_a_frozen_clock(stage: Stage) -> None:
 
 @full
 def test_an_exchange_that_hangs(stage: Stage) -> None:
-    """Its breaker opens; readers notice nothing but the sources."""
+    """The breaker of a hanging exchange opens; clients see fewer sources and nothing else."""
     with stage.watched("one exchange: hanging") as scenario:
         stage.market.exchanges[BAD].faults(hang_rate=1)
         scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
@@ -76,7 +76,7 @@ def test_an_exchange_that_hangs(stage: Stage) -> None:
 
 @full
 def test_an_exchange_killed_and_then_another(stage: Stage) -> None:
-    """Started again at its address. The other, meanwhile, says NaN: the third alone is no price, so all turn stale."""
+    """A killed exchange comes back after its restart; while another one sends NaN as well, prices turn stale."""
     with stage.watched("one exchange: killed, then another: NaN", may_refuse=True) as scenario:
         stage.kill("exchange1")
         scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
@@ -89,7 +89,7 @@ def test_an_exchange_killed_and_then_another(stage: Stage) -> None:
 
 @full
 def test_an_exchange_that_fails_and_then_another(stage: Stage) -> None:
-    """Likewise with 500, and then garbage from another."""
+    """An exchange that answers 500 comes back; while another one sends garbage as well, prices turn stale."""
     with stage.watched("one exchange: 500, then another: garbage", may_refuse=True) as scenario:
         stage.market.exchanges["exchange1"].faults(error_rate=1)
         scenario.lasts(SECONDS, lambda: stage.hot_sources() == {2})
@@ -100,7 +100,7 @@ def test_an_exchange_that_fails_and_then_another(stage: Stage) -> None:
 
 
 def test_all_three_refuse(stage: Stage) -> None:
-    """Prices turn stale, then there are none; one interval after the last refusal they are back."""
+    """While all three exchanges refuse, prices turn stale and then disappear; one interval later they are back."""
     with stage.watched("all exchanges: 429", may_refuse=True) as scenario:
         for exchange in stage.market.exchanges.values():
             exchange.faults(rate_limit=0)
@@ -111,7 +111,7 @@ def test_all_three_refuse(stage: Stage) -> None:
 
 @full
 def test_all_three_killed(stage: Stage) -> None:
-    """As above: while nobody is left to ask, their breakers rest for half an interval."""
+    """While all three exchanges are down, their breakers retry after half an interval."""
     with stage.watched("all exchanges: killed", may_refuse=True) as scenario:
         for name in stage.market.exchanges:
             stage.kill(name)
@@ -119,12 +119,12 @@ def test_all_three_killed(stage: Stage) -> None:
         for name in list(stage.market.exchanges):
             stage.restart(name)
         scenario.recovers(lambda: 0 not in stage.hot_sources(), AT_ONCE)
-        # The others were still away when the first was back, and one of several rests for its usual time.
+        # The other two were still down when the first came back; the cool-down of one among several is the usual one.
         wait_for(lambda: stage.hot_sources() == {3}, AFTER_REST, "all three to be asked again")
 
 
 def test_redis_killed(stage: Stage) -> None:
-    """Each price is read from history meanwhile; a Redis without a memory is filled again."""
+    """With Redis killed, reads come from history; an empty Redis is filled again."""
     with stage.watched("Redis: killed") as scenario:
         stage.redis.process.stop(SIGKILL)
         scenario.lasts(SECONDS, lambda: stage.complaints() != [])
@@ -134,7 +134,7 @@ def test_redis_killed(stage: Stage) -> None:
 
 @full
 def test_redis_hanging(stage: Stage) -> None:
-    """What it still knows when it goes on is from before: nobody may be shown that."""
+    """After Redis hung, prices that it kept from before are not shown."""
     with stage.watched("Redis: hanging") as scenario:
         stage.redis.process.signal(SIGSTOP)
         scenario.lasts(SECONDS, lambda: stage.complaints() != [])
@@ -144,7 +144,7 @@ def test_redis_hanging(stage: Stage) -> None:
 
 @full
 def test_redis_flushed(stage: Stage) -> None:
-    """Prices, jobs and all."""
+    """After a FLUSHALL, prices and jobs are written again."""
     with stage.watched("Redis: flushed") as scenario, redis.Redis.from_url(stage.redis.url) as client:
         client.flushall()
         scenario.recovers(stage.sound_since(time.time()), RECONNECTED)
@@ -152,7 +152,7 @@ def test_redis_flushed(stage: Stage) -> None:
 
 @full
 def test_dynamodb_killed(stage: Stage) -> None:
-    """Nobody notices: prices wait in the outbox."""
+    """With DynamoDB killed, clients notice nothing: prices wait in the outbox."""
     with stage.watched("DynamoDB: killed") as scenario:
         stage.dynamodb.kill()
         scenario.lasts(SECONDS, lambda: stage.service.metric("price_outbox_rows") > 0)
@@ -162,7 +162,7 @@ def test_dynamodb_killed(stage: Stage) -> None:
 
 @full
 def test_dynamodb_hanging(stage: Stage) -> None:
-    """Likewise."""
+    """With DynamoDB hanging, clients notice nothing: prices wait in the outbox."""
     with stage.watched("DynamoDB: hanging") as scenario:
         stage.dynamodb.process.signal(SIGSTOP)
         scenario.lasts(SECONDS, lambda: stage.service.metric("price_outbox_rows") > 0)
@@ -172,7 +172,7 @@ def test_dynamodb_hanging(stage: Stage) -> None:
 
 @full
 def test_a_burst(stage: Stage) -> None:
-    """Ten times as many requests for ten seconds: an answer to each, be it 503 with Retry-After."""
+    """Ten times the load for ten seconds: each request is answered, some with 503 and Retry-After."""
     with stage.watched("a burst of 10 s", may_refuse=True, times=10) as scenario:
         scenario.lasts(10, lambda: True)
         scenario.recovers(stage.is_sound, RECONNECTED)
@@ -180,7 +180,7 @@ def test_a_burst(stage: Stage) -> None:
 
 @full
 def test_slow_lorises(stage: Stage) -> None:
-    """Two hundred who never come to the end of their request: cut off after their time, and nobody else notices."""
+    """Two hundred slow-loris connections are cut at the time limit, and other clients notice nothing."""
     cut = 'price_api_connections_cut_total{reason="slow"}'
     with stage.watched(f"{LORISES} slow lorises") as scenario, ExitStack() as stack:
         before = stage.service.metric(cut)
@@ -190,7 +190,7 @@ def test_slow_lorises(stage: Stage) -> None:
 
         def are_cut() -> bool:
             for one in lorises:
-                with suppress(OSError):  # it has been cut off
+                with suppress(OSError):  # the server has cut the connection
                     one.sendall(b"x")
             return stage.service.metric(cut) >= before + LORISES
 
@@ -199,7 +199,7 @@ def test_slow_lorises(stage: Stage) -> None:
 
 @full
 def test_the_service_held_up(stage: Stage) -> None:
-    """As by a machine that sleeps: the event loop's lag shows it, and what is old by now says so."""
+    """After a stall of the whole process, the loop lag shows it, and prices that are too old are marked stale."""
     late = "price_event_loop_lag_seconds_count", 'price_event_loop_lag_seconds_bucket{le="1.0"}'
 
     def stalls() -> float:

@@ -1,4 +1,4 @@
-"""What the service writes to stderr: one line per event, with the request's id, without secrets, and not too much."""
+"""The log on stderr: one line per event, with the request id, without secrets, and not too many lines."""
 
 import json
 import re
@@ -25,18 +25,18 @@ _CONSOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \[(debug|info|warni
 
 
 def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
-    """Start one on a few assets."""
+    """Start a service on a few assets."""
     usual: dict[str, object] = {"symbols_file": few, "exchanges": market.setting, "exchange_timeout": 0.5}
     return Service(folder, **(usual | SIZES | INTERVALS | settings))
 
 
 def lines(service: Service) -> list[dict[str, Any]]:
-    """Return what it has said, where each line has to be JSON."""
+    """Return the log's lines, each of which must be JSON."""
     return [json.loads(line) for line in service.process.output.splitlines()]
 
 
 def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
-    """Ours and the libraries': level, UTC time and event; the id of a request in all that is said on its way."""
+    """Our lines and the libraries' have level, UTC time and event; lines of one request share its id."""
     service = start(tmp_path, few, market, log_format="json", log_level="debug")
     service.url = service.process.wait_for_line(r'"address": ?"(http://127\.0\.0\.1:\d+)"')[1]
     wait_for(lambda: service.get(f"/prices/{COLD[-1]}").status == 200)
@@ -58,7 +58,7 @@ def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
 
 
 def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market) -> None:
-    """Whatever a caller or an exchange says."""
+    """In console format, too, each event is one line, whatever a caller or an exchange sends."""
     service = start(tmp_path, few, market, log_level="debug").filled()
     assert service.get("/%0a2026-01-01T00:00:00Z%20[error]%20forged").status == 404
     assert service.process.stop() == 0
@@ -67,7 +67,7 @@ def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market
 
 
 def test_what_would_break_a_line_is_escaped() -> None:
-    """Names and values of several lines, and what moves the cursor, by us or a library; other signs are left alone."""
+    """Line breaks and control characters are escaped, in our lines and the libraries'; other characters stay."""
     program = """
 import logging
 from aggregator.observability.logs import configure
@@ -86,7 +86,7 @@ logging.getLogger("library").warning("theirs\\nforged")
 
 
 def test_lines_of_one_process_of_several() -> None:
-    """Ours and a library's: the process' id and what it does."""
+    """With several processes, each line has the process' id and role."""
     program = """
 import logging
 from aggregator.observability.logs import configure
@@ -118,8 +118,8 @@ logging.getLogger("library").warning("theirs")
         ('"}', False),
     ],
 )
-def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa: FBT001  # a case
-    """The caller's if it is short and harmless, else one we make; answered with every status."""
+def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """The request id is the caller's if it is short and harmless, else a generated one; every response has it."""
     for path, status in (
         (f"/prices?assets={HOT[0]}", 200),
         ("/prices/no.such", 400),
@@ -136,7 +136,7 @@ def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Market) -> Any:
-    """Run one with the usual settings."""
+    """Run a service with the default settings."""
     shared_market.sound()
     service = start(tmp_path_factory.mktemp("quiet"), few, shared_market).filled()
     yield service
@@ -144,12 +144,12 @@ def quiet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Ma
 
 
 def test_ids_differ(quiet: Service) -> None:
-    """No two requests get the same one."""
+    """No two requests get the same generated id."""
     assert len({quiet.get("/health").headers["x-request-id"] for _ in range(20)}) == 20
 
 
 def test_no_line_per_price_or_request(quiet: Service) -> None:
-    """At the usual level, hundreds of prices and requests later, nothing has been added to what was said at start."""
+    """At the default level, hundreds of prices and requests add no line to the log."""
     before = quiet.process.output
     writes = quiet.metric('price_store_written_total{store="history"}')
     for _ in range(50):
@@ -160,7 +160,7 @@ def test_no_line_per_price_or_request(quiet: Service) -> None:
 
 
 def test_no_secrets(tmp_path: Path, few: Path, market: Market) -> None:
-    """Neither Redis' password nor a key, given well or not, is said at any level, whatever goes wrong."""
+    """Neither Redis' password nor an API key, valid or not, is logged at any level, whatever fails."""
     with redis_server.alone() as free:
         port = free.port
     server = RedisServer(port, "--requirepass", PASSWORD)

@@ -1,4 +1,4 @@
-"""Live prices of the service as a process: across restarts, across processes, and to the very end."""
+"""Live streams of the service as a process: across restarts, across processes, and at shutdown."""
 
 import asyncio
 import json
@@ -29,12 +29,12 @@ CROWD = 20
 
 @pytest.fixture
 def settings(few: Path, market: Market) -> dict[str, object]:
-    """Return the settings for seven assets, refreshed at once."""
+    """Return the settings for seven assets that are refreshed at once."""
     return {"exchanges": market.setting, "symbols_file": few, **SIZES, **INTERVALS}
 
 
 def socket(service: Service) -> connect:
-    """Return what opens a WebSocket."""
+    """Return a connector that opens a WebSocket."""
     return connect(f"{service.url.replace('http', 'ws')}/ws", proxy=None)
 
 
@@ -48,7 +48,7 @@ async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
 
 
 async def everything(one: Stream) -> set[str]:
-    """Read until each hot asset has had a new price; return the assets that have come."""
+    """Read until each hot asset has had a new price; return the assets received."""
     seen: set[str] = set()
     while not seen >= set(HOT):
         seen.add((await one.until("price")).data["asset"])
@@ -56,7 +56,7 @@ async def everything(one: Stream) -> set[str]:
 
 
 async def test_prices_as_they_come(tmp_path: Path, settings: dict[str, object]) -> None:
-    """What is pushed is what is served, by either way; a reader that comes back misses nothing."""
+    """Streamed prices equal served ones, over SSE and WebSocket; a client that resumes misses nothing."""
     service = Service(tmp_path, **settings).filled()
     async with stream(service.url) as one, stream(service.url, "?tier=hot") as hot, socket(service) as client:
         snapshot = (await one.until("snapshot")).data["prices"]
@@ -76,7 +76,7 @@ async def test_prices_as_they_come(tmp_path: Path, settings: dict[str, object]) 
 
 
 async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -> None:
-    """The streams end with a word; who comes back is told that prices were missed, and how things stand."""
+    """At a restart streams end with an event; a resuming client gets a gap event and a snapshot."""
     settings |= {"port": free_port()}
     service = Service(tmp_path, **settings).filled()
     async with stream(service.url) as one:
@@ -97,7 +97,7 @@ async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -
 
 @asynccontextmanager
 async def crowd(service: Service) -> AsyncIterator[tuple[list[Stream], list[ClientConnection]]]:
-    """Read by either way, many at a time."""
+    """Open many streams of both kinds."""
     async with AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(stream(service.url, "?tier=hot")) for _ in range(CROWD)]
         clients = [await stack.enter_async_context(socket(service)) for _ in range(CROWD)]
@@ -107,7 +107,7 @@ async def crowd(service: Service) -> AsyncIterator[tuple[list[Stream], list[Clie
 
 
 async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> None:
-    """Two workers tell all that a refresher brings; while Redis is away that is said, and then how things stand."""
+    """Two workers stream all prices of a refresher; an outage of Redis is an event, followed by a snapshot."""
     with redis_server.alone() as redis:
         service = Service(tmp_path, workers=2, cache_url=redis.url, **settings).started()
         service.process.wait_for_line(r"(?s)listening.*listening")
@@ -135,7 +135,7 @@ async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> 
 
 
 async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, object]) -> None:
-    """Beyond their own bound they are refused; requests are not, though there may be but one at a time."""
+    """Streams beyond their limit are refused; they take no place of requests, even with a concurrency limit of one."""
     service = Service(tmp_path, max_streams=2 * CROWD, max_in_flight=1, **settings).filled()
     async with crowd(service) as (streams, _):
         async with stream(service.url) as one:
@@ -154,10 +154,10 @@ async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, o
 
 
 async def test_told_to_stop_with_readers_that_do_not_read(tmp_path: Path, settings: dict[str, object]) -> None:
-    """It ends in good time, exit 0; who does read is told."""
+    """SIGTERM with clients that do not read: exit 0 in time; clients that read get the closing event."""
     service = Service(tmp_path, **settings).filled()
     async with crowd(service) as (streams, clients):
-        silent = streams[: CROWD // 2]  # whose kernels read for them
+        silent = streams[: CROWD // 2]  # the kernel reads into its buffers for them
         for one in streams[CROWD // 2 :]:
             await one.until("price")
         service.process.signal(SIGTERM)

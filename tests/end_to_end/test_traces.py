@@ -1,4 +1,4 @@
-"""Traces of real processes, sent to a collector over OTLP/HTTP; and none, where none are wanted or can be sent."""
+"""Traces of real processes, sent to a collector over OTLP/HTTP, and what happens without a collector or the extra."""
 
 import time
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.real
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-SERVER, CLIENT = 2, 3  # of OTLP's kinds
+SERVER, CLIENT = 2, 3  # span kinds of OTLP
 
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """Run one that every process of the test sends to, often."""
+    """Run a collector to which every process of the test exports often."""
     with collecting() as running:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
@@ -32,12 +32,12 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 def of(collector: Collector, trace: str, name: str) -> list[Sent]:
-    """Return what has come of one trace."""
+    """Return the spans of one trace."""
     return [span for span in collector.named(name) if span.trace == trace]
 
 
 def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
-    """Start a process that is traced."""
+    """Start a process with tracing on."""
     settings = {
         "symbols_file": few,
         "exchanges": market.setting,
@@ -56,7 +56,7 @@ def test_a_request_is_followed_through_two_processes(
     dynamodb_running: DynamoServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """From the caller's trace to the API, through Redis to the refresher, its three calls and both stores."""
+    """A trace goes from the caller to the API, through Redis to the refresher, its three calls and both stores."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=secret")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     with redis_server.alone() as redis:
@@ -99,7 +99,7 @@ def test_a_request_is_followed_through_two_processes(
 
 
 def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
-    """A price in near memory is a span with its status; one that is unchanged as well."""
+    """The fast path is traced too: a cached price and a 304 are spans with their status."""
     service = start(tmp_path, few, market).filled()
     answer = service.get(f"/prices/{HOT[0]}", CALLER)
     assert service.get(f"/prices/{HOT[0]}", CALLER | {"If-None-Match": answer.headers["etag"]}).status in (200, 304)
@@ -113,7 +113,7 @@ def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, 
 
 
 def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
-    """Its calls are spans that failed, the others' are not."""
+    """The calls to a failing exchange are failed spans, those to the others are not."""
     service = start(tmp_path, few, market).filled()
     market.exchanges["exchange2"].faults(error_rate=1)
 
@@ -125,7 +125,7 @@ def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Marke
 
 
 def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It costs a line in the log and nobody anything else; the service ends in good time."""
+    """An unreachable collector is one log line, and affects neither requests nor shutdown."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
@@ -138,7 +138,7 @@ def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch
 
 
 def test_a_collector_that_comes_back(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
-    """Is told once, as was its absence."""
+    """A collector that comes back is logged once, as was its absence."""
     collector.refusing = True
     service = start(tmp_path, few, market).filled()
     service.process.wait_for_line("traces_not_sent")
@@ -152,7 +152,7 @@ def test_a_collector_that_comes_back(tmp_path: Path, few: Path, market: Market, 
 
 @pytest.fixture
 def without_opentelemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide it from the processes of the test behind an empty package of its name."""
+    """Hide the opentelemetry package from child processes, behind an empty package of that name."""
     hiding = tmp_path / "hiding" / "opentelemetry"
     hiding.mkdir(parents=True)
     (hiding / "__init__.py").write_text("raise ImportError('nobody asked for traces')\n")
@@ -161,7 +161,7 @@ def without_opentelemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("without_opentelemetry")
 def test_without_the_extra_nothing_is_missed(tmp_path: Path, few: Path, market: Market) -> None:
-    """Who wants no traces does not even import it."""
+    """Without tracing, the service does not import the extra."""
     service = Service(tmp_path, symbols_file=few, exchanges=market.setting, **SIZES, **INTERVALS).filled()
     assert service.get(f"/prices/{HOT[0]}", CALLER).status == 200
     assert service.process.stop() == 0, service.process.output
@@ -169,7 +169,7 @@ def test_without_the_extra_nothing_is_missed(tmp_path: Path, few: Path, market: 
 
 @pytest.mark.usefixtures("without_opentelemetry")
 def test_traces_without_the_extra(tmp_path: Path) -> None:
-    """One line that says what to install, and exit 2."""
+    """Tracing without the extra is one line that says what to install, exit code 2."""
     line = refusal(tmp_path, 2, traces="otlp")
     assert line == (
         "aggregator: AGGREGATOR_TRACES=otlp: OpenTelemetry is not installed;"
@@ -178,7 +178,7 @@ def test_traces_without_the_extra(tmp_path: Path) -> None:
 
 
 def test_variables_that_make_no_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line that says where to look, and exit 1."""
+    """An invalid OTEL variable is one line that names it, exit code 1."""
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
     assert refusal(tmp_path, traces="otlp") == (
         "aggregator: cannot send traces: max_queue_size must be a positive integer.; check the OTEL_ variables"

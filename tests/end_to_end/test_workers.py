@@ -1,4 +1,4 @@
-"""Several processes on one port: what they do together, and how they begin and end."""
+"""Two API workers and a refresher behind one port."""
 
 import http.client
 import re
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
-    """Share one among the tests in which it stays."""
+    """Share one Redis among the tests that leave it running."""
     with redis_server.alone() as server:
         yield server
 
@@ -33,16 +33,16 @@ def redis() -> Iterator[RedisServer]:
 def workers(
     tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, few: Path, shared_market: Market
 ) -> Iterator[Workers]:
-    """Run two workers and a refresher; SIGTERM to their parent ends them well."""
+    """Run two workers and a refresher; at the end SIGTERM to the parent must stop them all."""
     running = Workers(tmp_path_factory.mktemp("workers"), redis, few, exchanges=shared_market.setting).ready()
     yield running
-    assert len(list(running.left.iterdir())) == 1  # where they count together
+    assert len(list(running.left.iterdir())) == 1  # the folder of the shared metrics
     running.process.signal(SIGTERM)
     running.ended_well()
 
 
 def steady(read: Callable[[], tuple[float, float]]) -> tuple[float, float]:
-    """Return what is read once it has stayed the same for three of the tenths of a second in which workers hand on."""
+    """Return the counts once they have been stable for 0.3 s; workers publish theirs every 0.1 s."""
     seen, since = read(), time.monotonic()
 
     def is_steady() -> bool:
@@ -60,7 +60,7 @@ class TestWorkers:
     """Two workers and a refresher behind one port."""
 
     def test_both_answer_on_one_port(self, workers: Workers) -> None:
-        """Of many connections, each worker takes some and the refresher and the parent none; all are answered."""
+        """Both workers accept connections, the refresher and the parent none, and all requests are answered."""
         port = urlsplit(workers.url).port
         with ExitStack() as stack:
 
@@ -82,7 +82,7 @@ class TestWorkers:
             assert takers() == api
 
     def test_log_lines_tell_which_process_wrote_them(self, workers: Workers) -> None:
-        """Its id, and what it does."""
+        """Log lines have the process' id and role."""
         pids = {str(child.pid) for child in workers.children}
         listening = re.findall(r"listening .*\bpid=(\d+) .*role=api\b", workers.process.output)
         filled = re.findall(r"tier_filled .*\bpid=(\d+) .*role=refresher\b", workers.process.output)
@@ -91,16 +91,16 @@ class TestWorkers:
         assert {*listening, *filled} == pids
 
     def test_one_refresher_does_the_work(self, workers: Workers) -> None:
-        """The exchanges are called once per job that is due: two refreshers at work would need half the time."""
+        """The exchanges are called once per due job: with two active refreshers there would be twice as many calls."""
         before, started = workers.metric(CALLS), time.monotonic()
         wait_for(lambda: workers.metric(CALLS) >= before + 20, what="20 calls")
         calls = workers.metric(CALLS) - before
         due = EVENLY * (time.monotonic() - started)
-        # Of each tier, a job due before may be late, and another one falls on the edge.
+        # Per tier, one job due before may be late, and another may fall on the edge of the measurement.
         assert 0.6 * due < calls <= due + 2 * len(INTERVALS)
 
     def test_whoever_answers_knows_how_the_exchanges_do(self, workers: Workers) -> None:
-        """The refresher, which has no port, has told both."""
+        """Both workers know the exchanges' state from the refresher, which has no port."""
 
         def known() -> set[str]:
             return set(workers.get("/ready").json["exchanges"])
@@ -108,7 +108,7 @@ class TestWorkers:
         wait_for(lambda: all(known() == set(NAMES) for _ in range(8)))
 
     def test_a_refresh_by_hand_goes_through_redis(self, workers: Workers, market: Market) -> None:
-        """Whichever worker is asked, the refresher does it, and all show the new price from then on."""
+        """A refresh at any worker is done by the refresher, and from then on all workers serve the new price."""
         assert market
         series = 'price_refresh_total{tier="cold",trigger_type="manual"}'
         before = workers.metric(series)
@@ -122,7 +122,7 @@ class TestWorkers:
             assert workers.metric(series) == before + number
 
     def test_an_exchange_s_refusal_comes_back_through_redis(self, workers: Workers, market: Market) -> None:
-        """502 with each exchange's reason, as from a single process."""
+        """A failed refresh is 502 with each exchange's reason, as with a single process."""
         for exchange in market.exchanges.values():
             exchange.faults(rate_limit=0)
         answer = workers.post(f"/refresh/{COLD[1]}")
@@ -132,7 +132,7 @@ class TestWorkers:
         }
 
     def test_requests_are_counted_once_whoever_answers(self, workers: Workers) -> None:
-        """A hundred over a hundred connections are a hundred more, and every scrape says the same."""
+        """A hundred requests are counted as a hundred whichever worker answers, and every scrape agrees."""
         answered = 'price_api_requests_total{endpoint="/prices",status="200"}'
         asked = f'price_asset_access_total{{asset="{HOT[1]}",tier="hot"}}'
         before = steady(lambda: (workers.metric(answered), workers.metric(asked)))
@@ -143,7 +143,7 @@ class TestWorkers:
             assert (workers.metric(answered) - before[0], workers.metric(asked) - before[1]) == (100, 100)
 
     def test_the_refresher_s_metrics_are_among_them(self, workers: Workers, market: Market) -> None:
-        """It has no port of its own: what it counts is seen on theirs, and goes on."""
+        """The refresher's metrics appear on the workers' port and keep growing."""
         assert market
         series = 'price_refresh_total{tier="hot",trigger_type="auto"}'
         before = workers.metric(series)
@@ -152,7 +152,7 @@ class TestWorkers:
         assert workers.metric('price_refresh_interval_seconds{tier="hot"}') == 0.5
 
     def test_process_metrics_are_those_of_all(self, workers: Workers) -> None:
-        """Memory, processor time and files, parent and children together."""
+        """Memory, CPU time and open files are those of parent and children together."""
         parent = psutil.Process(workers.process.child.pid)
         together = [parent, *parent.children(recursive=True)]
         assert set(workers.children) < set(together)
@@ -164,7 +164,7 @@ class TestWorkers:
         assert workers.metric("process_open_fds") == pytest.approx(files, rel=0.1)
 
     def test_gauges_make_sense_together(self, workers: Workers) -> None:
-        """Whoever answers: processes are added up, a tier's age is what the one asked knows, the feed that of all."""
+        """On every worker, processes are summed, a tier's age is that worker's, and the feed is connected."""
         for _ in range(6):
             assert workers.metric('price_processes{role="api"}') == 2
             assert workers.metric('price_processes{role="refresher"}') == 1
@@ -175,7 +175,7 @@ class TestWorkers:
         assert 'price_build_info{python="' in workers.get("/metrics").text
 
     def test_reads_by_any_worker_are_counted_with_their_age(self, workers: Workers) -> None:
-        """Each read has an age and a place it was found in; all processes' are added up."""
+        """Reads are counted with their age and where they were found, summed over all processes."""
         name = 'price_age_at_read_seconds_count{tier="hot"}'
         near = 'price_reads_total{found_in="near"}'
         before = steady(lambda: (workers.metric(name), workers.metric(near)))

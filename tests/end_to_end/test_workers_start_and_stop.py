@@ -22,16 +22,16 @@ pytestmark = pytest.mark.real
 def test_a_read_that_finds_nothing_asks_the_refresher(
     tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market
 ) -> None:
-    """Through Redis, and says who did not give a price; with nobody to ask, 503 in bounded time."""
+    """A read without a price makes the refresher fetch it; the read is 503 while the exchanges refuse."""
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)
     rare = dict.fromkeys(INTERVALS, 600)
     workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting, **rare).ready()
     assert workers.get(f"/prices/{COLD[0]}").status == 503
-    # The first fill tries again after pauses of 1, 2 and 4 s: in the last of them nobody comes before us.
+    # The warm-up retries after 1, 2 and 4 s; during the last pause only our request calls the exchanges.
     workers.process.wait_for_line(r"(?s)(tier_filled.*?tier=cold.*?){3}")
     market.sound()
-    # The exchanges have said Retry-After: 1, and nobody asks them until that is over.
+    # The exchanges sent Retry-After: 1 and are not called before that is over.
     wait_for(lambda: workers.get(f"/prices/{COLD[1]}").status == 200, 3)
     assert workers.get(f"/prices/{COLD[1]}").json["sources"] == 3
     assert workers.metric('price_refresh_total{tier="cold",trigger_type="force"}') == 1
@@ -42,7 +42,7 @@ def test_a_read_that_finds_nothing_asks_the_refresher(
 def test_a_whole_group_told_to_stop_ends_well(
     tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market
 ) -> None:
-    """As a supervisor does it: every process gets SIGTERM, and the children another one from their parent."""
+    """SIGTERM to the whole group: children get a second one from the parent, and all end well."""
     workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).ready()
     workers.process.signal_group(SIGTERM)
     workers.ended_well()
@@ -52,7 +52,7 @@ def test_a_whole_group_told_to_stop_ends_well(
 def test_told_to_stop_while_they_start(
     tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market, number: Signals
 ) -> None:
-    """Ctrl-C or its like before the children are up: exit 0, and nobody shows a traceback."""
+    """SIGTERM or Ctrl-C before the children are up: exit 0 without a traceback."""
     workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).born()
     workers.process.signal_group(number)
     workers.ended_well(1)
@@ -62,7 +62,7 @@ def test_told_to_stop_while_they_start(
 def test_one_killed_ends_all(
     tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market, number: int, name: str
 ) -> None:
-    """Non-zero, the last line saying which one it was and how it ended; nothing is left behind."""
+    """A killed child ends the group, non-zero; the last line names the child and the signal."""
     workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).ready()
     workers.children[number].send_signal(SIGKILL)
     assert workers.process.ended(STOP_SECONDS) == 1
@@ -72,7 +72,7 @@ def test_one_killed_ends_all(
 
 
 def test_no_child_outlives_its_parent(tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market) -> None:
-    """Killed, the parent can tell nobody: the children see it and stop by themselves, in order."""
+    """When the parent is killed, the children notice it and stop in order."""
     workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).ready()
     workers.process.signal(SIGKILL)
     wait_for(workers.gone, STOP_SECONDS, "the children to end")
@@ -82,7 +82,7 @@ def test_no_child_outlives_its_parent(tmp_path: Path, redis_alone: RedisServer, 
 
 
 def test_the_demo_with_workers(tmp_path: Path, redis_alone: RedisServer) -> None:
-    """It serves prices of its own exchanges, and Ctrl-C at the terminal ends it well."""
+    """The demo with workers serves prices of its own exchanges, and Ctrl-C ends it well."""
     options = ("--mock-port", "0", "--workers", "2", "--cache-url", redis_alone.url)
     demo = Workers(tmp_path, redis_alone, Path("symbols.csv"), "demo", *options, hot_size=20, medium_size=180).ready()
     assert demo.get("/prices/btcusdt").json["sources"] == 3
@@ -92,15 +92,15 @@ def test_the_demo_with_workers(tmp_path: Path, redis_alone: RedisServer) -> None
 
 
 class TestWrongStart:
-    """What cannot work is said in one line, however many processes would have said it."""
+    """A start that cannot work prints one line, however many processes there are."""
 
     def test_redis_away(self, tmp_path: Path) -> None:
-        """With the setting to mend."""
+        """An unreachable Redis: the line has the setting."""
         line = refusal(tmp_path, workers=2, cache_url=f"redis://127.0.0.1:{free_port()}/0")
         assert re.search(r"Redis.*AGGREGATOR_CACHE_URL", line)
 
     def test_a_port_in_use(self, tmp_path: Path, redis_running: RedisServer) -> None:
-        """Which one, and how to choose another."""
+        """A port in use: the line has the port and the flag."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             assert re.search(
@@ -108,7 +108,7 @@ class TestWrongStart:
             )
 
     def test_a_history_file_that_cannot_be(self, tmp_path: Path, redis_running: RedisServer) -> None:
-        """With the setting to mend."""
+        """A history file in a missing folder: the line has the setting."""
         url = f"sqlite:///{tmp_path}/nowhere/prices.db"
         assert "AGGREGATOR_HISTORY_URL" in refusal(tmp_path, workers=2, cache_url=redis_running.url, history_url=url)
 
@@ -125,5 +125,5 @@ class TestWrongStart:
         ],
     )
     def test_settings_that_do_not_go_together(self, tmp_path: Path, settings: dict[str, Any], reason: str) -> None:
-        """Exit code 2 and the reason."""
+        """Contradicting settings: exit code 2 and the reason."""
         assert re.search(reason, refusal(tmp_path, 2, **settings))

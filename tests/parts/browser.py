@@ -66,7 +66,7 @@ class Tab:
         return float(used), float(nodes)
 
     def _said(self, message: ConsoleMessage) -> None:
-        # ERR_NETWORK_CHANGED: a network interface of the machine appeared or vanished, and Chromium aborted its requests.
+        # ERR_NETWORK_CHANGED: a network interface of the machine came or went, and Chromium aborted its requests.
         # A 503 of /ready is expected: the page shows the reasons, and the browser logs every such status.
         unready = "503" in message.text and message.location.get("url", "").endswith("/ready")
         if message.type in {"error", "warning"} and "ERR_NETWORK_CHANGED" not in message.text and not unready:
@@ -79,7 +79,7 @@ class Tab:
 
 
 def until(page: Page, expression: str, arg: object = None) -> None:
-    """Wait until a JavaScript expression holds. Playwright's own wait needs eval() in the page, which our CSP forbids."""
+    """Wait until a JavaScript expression holds; Playwright's own wait needs eval(), which our CSP forbids."""
     wait_for(lambda: bool(page.evaluate(expression, arg)), SECONDS, expression)
 
 

@@ -47,7 +47,7 @@ BATCHES_ONLY = ("throttle_rate", "half_rate")
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The active faults. A rate is a share of the calls; a call meets one fault at most, so the rates sum to at most 1."""
+    """The active faults. A rate is a share of the calls; a call meets one fault at most, so rates sum to at most 1."""
 
     throttle_rate: float = 0.0  # share of BatchWriteItem calls: 400 ProvisionedThroughputExceededException
     half_rate: float = 0.0  # share of BatchWriteItem calls: half is written, the rest is UnprocessedItems
