@@ -1,4 +1,4 @@
-"""The history routes over one store, and what tests ask them."""
+"""The history routes over one store, for tests."""
 
 import re
 from collections.abc import AsyncIterator
@@ -30,11 +30,11 @@ class Parts:
         self._unused = iter(CATALOG.assets)
 
     def fresh_asset(self) -> str:
-        """Return an asset nobody has written to yet."""
+        """Return an asset without prices."""
         return next(self._unused)
 
     async def get(self, target: str, **headers: str) -> Any:
-        """GET where 200 is expected; return the decoded body."""
+        """GET a target that must answer 200; return the decoded body."""
         answer = await get(self.app, target, headers)
         assert answer.status == 200, answer.text
         return answer.json

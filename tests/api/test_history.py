@@ -1,4 +1,4 @@
-"""Questions about the past: pages, the price at a time, candles; the same answers from SQLite and DynamoDB."""
+"""Reads of history: pages, the price at a time, and candles, with the same answers from SQLite and DynamoDB."""
 
 import asyncio
 import csv
@@ -38,7 +38,7 @@ async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Part
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
-    """Open the routes over the outbox and DynamoDB, with prices moving from one to the other all the while."""
+    """Open the routes over the outbox and DynamoDB, while the outbox sends prices to the table."""
     metrics = Metrics(CollectorRegistry())
     table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
     await table.open()
@@ -53,7 +53,7 @@ async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
 def parts(request: pytest.FixtureRequest) -> Parts:
-    """Each history in turn."""
+    """Return the routes over each store in turn."""
     found: Parts = request.getfixturevalue(request.param)
     return found
 
@@ -64,12 +64,12 @@ points = st.lists(
 
 
 def stored(asset: str, drawn: Sequence[tuple[int, int]]) -> list[Price]:
-    """Make prices of (milliseconds, hundredths), in order of time."""
+    """Return prices from (milliseconds, hundredths) pairs, in order of time."""
     return [price(asset, NOW + at / 1000, str(Decimal(amount) / 100)) for at, amount in sorted(drawn)]
 
 
 def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
-    """Return what rows say: (timestamp, price)."""
+    """Return (timestamp, price) of each row."""
     return [(float(row["timestamp"]), Decimal(row["price"])) for row in rows]
 
 
@@ -84,10 +84,10 @@ def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
     interval=st.sampled_from(sorted(INTERVALS)),
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is drawn
+async def test_pages_at_and_candles_agree_with_a_naive_computation(  # drawn by Hypothesis
     parts: Parts, drawn: list[tuple[int, int]], limit: int, order: str, cut: list[int], interval: str
 ) -> None:
-    """On random prices, over random ranges, across the borders of pages of any size."""
+    """Pages, prices at a time and candles equal a naive computation, for random prices, ranges and page sizes."""
     asset = parts.fresh_asset()
     prices = stored(asset, drawn)
     await parts.history.write(prices)
@@ -112,7 +112,7 @@ async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is d
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
-    """Unix seconds and RFC 3339; either leads back to it."""
+    """A row has its time in unix seconds and as RFC 3339; a query by either finds it."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, 1696118400.123)])
     (row,) = (await parts.get(f"/prices/{asset}/history"))["prices"]
@@ -132,7 +132,7 @@ async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> None:
-    """A thousand prices up to `end` itself: the candles are whole, on either history."""
+    """When exactly one full page of prices ends at `end`, the candles contain all of them."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, NOW + number) for number in range(1000)])
     body = await parts.get(f"/prices/{asset}/candles?start={NOW!r}&end={NOW + 999!r}")
@@ -141,7 +141,7 @@ async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> None:
-    """No end was given, so none can be before it."""
+    """A start in the future without an end is an empty range, not an error."""
     asset = sqlite.fresh_asset()
     for route, key in (("history", "prices"), ("candles", "candles")):
         assert (await sqlite.get(f"/prices/{asset}/{route}?start=2100-01-01"))[key] == []
@@ -149,7 +149,7 @@ async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> N
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
-    """Unless start says otherwise."""
+    """Without `start`, candles cover 500 intervals."""
     asset = sqlite.fresh_asset()
     await sqlite.history.write([price(asset, NOW - 499 * 60), price(asset, NOW - 502 * 60)])
     assert len((await sqlite.get(f"/prices/{asset}/candles"))["candles"]) == 1
@@ -157,7 +157,7 @@ async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
-    """200 and nothing, from pages and candles; a time before all prices has none, which is 404."""
+    """A range without prices is 200 and an empty list; a time before all prices is 404."""
     asset = parts.fresh_asset()
     assert await parts.get(f"/prices/{asset}/history") == {"asset": asset, "prices": [], "next": None}
     assert await parts.get(f"/prices/{asset}/candles") == {"asset": asset, "interval": "1m", "candles": []}
@@ -167,13 +167,13 @@ async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
 
 
 def cell(value: object) -> str:
-    """Return a JSON value as its CSV shows it."""
+    """Return a JSON value in its CSV form."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
-    """The same rows under a header, for pages, a time, and candles."""
+    """CSV has the same rows under a header, for pages, a time, and candles."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, NOW + number) for number in range(3)])
     for target, key in (
@@ -191,7 +191,7 @@ async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None:
-    """Never more than a page in hand, and the whole answer is right."""
+    """Candles of 100,000 rows are computed page by page, and complete."""
     history = SqliteHistory(tmp_path / "long.db")
     await history.open()
     for start in range(0, 100_000, 5000):
@@ -203,7 +203,7 @@ async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None
         asked.append(limit)
         return await between(symbol, start, end, limit, newest_first=newest_first)
 
-    history.between = counted  # type: ignore[method-assign]  # counts, then asks the real one
+    history.between = counted  # type: ignore[method-assign]  # counts, then calls the original
     parts = Parts(history)
     body = await parts.get(f"/prices/a0/candles?start={NOW!r}&end={NOW + 100_000!r}&interval=5m")
     assert sum(candle["count"] for candle in body["candles"]) == 100_000

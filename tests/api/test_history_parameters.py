@@ -46,7 +46,7 @@ async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Part
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_bad_parameters_are_named(sqlite: Parts, query: str, told: str) -> None:
-    """400, the parameter, and what is allowed."""
+    """A wrong parameter is 400, with its name and what is allowed."""
     answer = await get(sqlite.app, f"/prices/a0/{query}")
     assert answer.status == 400
     assert told in answer.json["msg"]
@@ -54,7 +54,7 @@ async def test_bad_parameters_are_named(sqlite: Parts, query: str, told: str) ->
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
-    """Another asset's is refused, and so is one together with a range of its own."""
+    """A cursor of another asset is 400, and so is a cursor together with a range."""
     asset, other = sqlite.fresh_asset(), sqlite.fresh_asset()
     await sqlite.history.write([price(asset, NOW), price(asset, NOW + 1)])
     following = (await sqlite.get(f"/prices/{asset}/history?limit=1"))["next"]
@@ -69,13 +69,13 @@ async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
 
 
 async def test_a_history_that_is_away_is_503() -> None:
-    """With Retry-After, on every route; candles too, as their first page is read before the answer begins."""
+    """Every route is 503 with Retry-After; candles too, because their first page is read before the response starts."""
 
     class Away:
         async def between(self, *_: object, **__: object) -> list[Price]:
             raise StoreUnavailable("away")
 
-    away = HistoryRoutes(CATALOG, Away())  # type: ignore[arg-type]  # no more of a history is asked for
+    away = HistoryRoutes(CATALOG, Away())  # type: ignore[arg-type]  # the routes use no other method
     app = build(away.routes(), Metrics(CollectorRegistry()))
     for target in ("/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"):
         answer = await get(app, target)

@@ -121,7 +121,7 @@ def clock(tmp_path: Path) -> FakeTime:
 
 @contextmanager
 def running(folder: Path, clock: FakeTime, market: Market | None, **settings: object) -> Iterator[Service]:
-    """Run the service on this clock, with history of an hour ago; without a market, its exchanges use this clock too."""
+    """Run the service on this clock, with history of an hour ago; without a market, exchanges use it too."""
     seed(folder / "prices.db")
     with ExitStack() as stack:
         with clock.inherited():
@@ -141,7 +141,7 @@ def running(folder: Path, clock: FakeTime, market: Market | None, **settings: ob
 
 
 def step_and_put_right(service: Service, clock: FakeTime, step: int, *, everyone: bool) -> None:
-    """Step the clock and back: /ready names it, no stale price is served as fresh, prices are fresh an interval later."""
+    """Step the clock and back: /ready names it, no stale price is served as fresh, prices recover in an interval."""
     with Watcher(service).watching() as watcher:
         clock.step(step)
         stepped = time.time()

@@ -66,7 +66,7 @@ def sources(service: Service) -> dict[str, Any]:
 
 
 def test_pushed_and_converted(scene: Scene) -> None:
-    """The sources of btcusd are Kraken's ticker and Binance's btcusdt x usdtusd, pushed; a silent feed is polled and named."""
+    """Btcusd is made of Kraken's ticker and Binance's btcusdt x usdtusd, pushed; a silent feed is polled and named."""
     service = scene.service(conversions="usdtusd").started()
     wait_for(lambda: len(sources(service)) == 2, what="two sources")
     wait_for(lambda: {one["push"] for one in service.get("/ready").json["exchanges"].values()} == {"live"}, what="live")

@@ -1,4 +1,4 @@
-"""What goes wrong is seen on the page, and goes away by itself."""
+"""Faults show on the page, and disappear from it afterwards."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ CHANGE_MS = 40_000  # a rejection begins and ends after two windows of 2 s, and 
 
 
 def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
-    """Its breaker in the strip, what it costs in words, and in the detail why it has no part in the price."""
+    """A failing exchange: its breaker in the status strip, the effect in words, and the reason in an asset's detail."""
     service = Service(tmp_path, exchanges=market.setting, symbols_file=listed(tmp_path), **SIZES, **INTERVALS).filled()
     tab = Tab(chromium, service.url)
     page = tab.open("/#btcusdt")
@@ -35,9 +35,9 @@ def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_p
 
 
 def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
-    """In the strip and in words; once two are apart, the detail has what each answers, with a stale price and without.
+    """A lying exchange is named in the status strip; when two disagree, the detail shows each ticker.
 
-    A 503 is told by the browser as well.
+    The browser also logs each 503.
     """
     settings = {"exchanges": market.setting, "symbols_file": listed(tmp_path), "min_sources": 1}
     service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()
@@ -67,7 +67,7 @@ def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_pa
 
 
 def test_it_comes_back_after_a_restart(chromium: Browser, market: Market, tmp_path: Path) -> None:
-    """While the service is away the page says so and keeps what it had; afterwards it is live by itself."""
+    """While the service is down, the page says so and keeps its prices; afterwards it is live again by itself."""
     settings = {"exchanges": market.setting, "symbols_file": listed(tmp_path), "port": free_port()}
     service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()
     tab = Tab(chromium, service.url)

@@ -1,4 +1,4 @@
-"""The rules of the deployment, read from a plan: what is open, who may do what, what is encrypted."""
+"""The deployment's rules, read from a plan: open ports, rights, encryption, availability."""
 
 import re
 
@@ -11,9 +11,9 @@ from tests.terraform.conftest import EVERYTHING
 
 pytestmark = pytest.mark.real
 
-# Statements whose calls know no resource to name, each with the reason beside it in terraform/iam.tf.
+# Statements whose actions cannot be limited to a resource; terraform/iam.tf has the reason beside each.
 MAY_NAME_ALL = {"SessionManagerInsteadOfSsh", "SignInToEcr", "FindWhatToScrape"}
-# Resources of which the end is not known before they exist: an instance's number, a log's stream, an object's name.
+# Resources whose names end in an unknown part: an instance's id, a log stream, an object's key.
 MAY_END_OPEN = (
     rf"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/\*",
     rf"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/prices-production/\w+:\*",
@@ -22,7 +22,7 @@ MAY_END_OPEN = (
 
 
 def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
-    """Addresses are let in by the balancer's group alone, at 80 and 443; no rule anywhere is about port 22."""
+    """Only the load balancer accepts public addresses, on 80 and 443; no rule allows port 22."""
     rules = plan.of("aws_vpc_security_group_ingress_rule")
     assert {name for name, one in rules.items() if one["cidr_ipv4"] or one["cidr_ipv6"] or one["prefix_list_id"]} == {
         'public["0.0.0.0/0-80"]',
@@ -40,7 +40,7 @@ def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
 
 
 def test_machines_have_no_public_address(plan: Plan) -> None:
-    """Not by themselves, not by their subnet; the only public parts are the balancer and the way out."""
+    """Machines have no public address, also not by their subnet; only the balancer and the NAT gateway have one."""
     for machines, argument in {
         "aws_autoscaling_group.api": "vpc_zone_identifier",
         "aws_autoscaling_group.refresher": "vpc_zone_identifier",
@@ -60,7 +60,7 @@ def test_machines_have_no_public_address(plan: Plan) -> None:
 
 
 def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
-    """IMDSv2, and one hop: nothing but the machine itself."""
+    """The metadata service requires IMDSv2 tokens, with a hop limit of one."""
     machines = [*templates(plan), *plan.of("aws_instance").values()]
     assert len(machines) == 6
     for one in machines:
@@ -69,7 +69,7 @@ def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
 
 
 def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
-    """Actions are named one by one; resources too, but for the few that cannot be."""
+    """Actions have no wildcard; resources have one only in the listed exceptions."""
     assert len(roles(plan)) == 5
     for role, allowed in roles(plan).items():
         for one in allowed:
@@ -85,7 +85,7 @@ def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
 
 
 def test_each_role_reaches_its_own_only(plan: Plan) -> None:
-    """Its settings, its images, the table, the Redis user."""
+    """Each role reaches only its own settings, images, table and Redis user."""
     for kind in ("api", "refresher"):
         assert of_machine(plan, kind, "ReadItsSettings")["Resource"] == [
             f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/prices-production/{kind}"
@@ -106,7 +106,7 @@ def test_each_role_reaches_its_own_only(plan: Plan) -> None:
 
 
 def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
-    """No call without a right, no right without a call; the table and its TTL are made by Terraform, not machines."""
+    """The rights on the table equal the calls in the code, without those that only Terraform makes."""
     source = (ROOT / "aggregator/stores/dynamodb.py").read_text(encoding="utf-8")
     called = {"dynamodb:" + name.title().replace("_", "") for name in re.findall(r"self\._client\.([a-z_]+)\(", source)}
     terraform_s = {"dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"}
@@ -115,7 +115,7 @@ def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
 
 
 def test_everything_kept_is_encrypted(plan: Plan) -> None:
-    """Disks, table, cache, logs, images, buckets, the topic."""
+    """Disks, table, cache, logs, images, buckets and the alarm topic are encrypted."""
     for one in templates(plan):
         assert [disk["ebs"][0]["encrypted"] for disk in one["block_device_mappings"]] == ["true", "true"]
     for one in plan.of("aws_instance").values():
@@ -138,7 +138,7 @@ def test_everything_kept_is_encrypted(plan: Plan) -> None:
 
 
 def test_buckets_are_closed(plan: Plan) -> None:
-    """To the public, and to who does not use TLS."""
+    """Buckets block public access and refuse requests without TLS."""
     for name in plan.of("aws_s3_bucket"):
         block = plan.of("aws_s3_bucket_public_access_block")[name]
         assert all(block[what] for what in block if what.startswith(("block_", "ignore_", "restrict_")))
@@ -147,7 +147,7 @@ def test_buckets_are_closed(plan: Plan) -> None:
 
 
 def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
-    """By IAM, as a user with its own keys and channels; the default user is off; two nodes in two zones."""
+    """Redis uses IAM and a user limited to its keys and channels; the default user is off; two nodes in two zones."""
     redis = plan.one("aws_elasticache_replication_group")
     assert redis["auth_token"] is None
     assert (redis["multi_az_enabled"], redis["automatic_failover_enabled"], redis["num_cache_clusters"]) == (
@@ -165,7 +165,7 @@ def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
 
 
 def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:
-    """Its keys, on demand, TTL, recovery to a point in time, and not to be deleted by mistake."""
+    """The table has the service's keys and TTL, on-demand billing, point-in-time recovery and deletion protection."""
     table = plan.one("aws_dynamodb_table")
     assert (table["hash_key"], table["range_key"]) == ("asset", "timestamp")
     assert {one["name"]: one["type"] for one in table["attribute"]} == {"asset": "S", "timestamp": "N"}
@@ -177,7 +177,7 @@ def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:
 
 
 def test_there_is_no_secret_anywhere(plan: Plan) -> None:
-    """Not in what machines are told, and no resource holds a password."""
+    """No user data and no resource contains a secret."""
     for machine, told in plan.cloud_init().items():
         assert not re.search(r"AKIA|API_KEYS|aws_secret|BEGIN [A-Z ]*PRIVATE", told), machine
     assert {one["type"] for one in plan.of("aws_ssm_parameter").values()} == {"String"}
@@ -187,7 +187,7 @@ def test_there_is_no_secret_anywhere(plan: Plan) -> None:
 
 
 def test_images_run_by_digest(plan: Plan) -> None:
-    """Every machine's, from a repository whose tags cannot be moved."""
+    """Every machine runs images by digest, from repositories with immutable tags."""
     registry = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/prices-production"
     for machine, told in plan.cloud_init().items():
         images = set(re.findall(r'IMAGE=\\?"([^"\\]+)', told))
@@ -197,7 +197,7 @@ def test_images_run_by_digest(plan: Plan) -> None:
 
 
 def test_everything_is_tagged(plan: Plan) -> None:
-    """Project, environment and who made it, for the bill and for whoever finds it; machines and disks of groups too."""
+    """Every resource has the tags Project and Environment, also the machines and disks of groups."""
     for one in plan.resources:
         if "tags_all" in one["values"]:
             tags = one["values"]["tags_all"] or {}
@@ -209,7 +209,7 @@ def test_everything_is_tagged(plan: Plan) -> None:
 
 
 def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Plan) -> None:
-    """A new one before an old one goes, back again when that fails; a refresher is waited for."""
+    """Groups start a new machine before they end an old one and roll back on failure; refreshers get time to drain."""
     groups = plan.of("aws_autoscaling_group")
     assert set(groups) == {"api[0]", "refresher[0]"}
     for group in groups.values():
@@ -221,7 +221,7 @@ def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Pla
 
 
 def test_groups_grow_with_their_work(plan: Plan) -> None:
-    """The API on CPU; refreshers on CPU and when jobs are late, and less only when neither is."""
+    """The API group scales on CPU; refreshers scale out on CPU or late jobs, and in only when both are low."""
     targets = {
         name: one["target_tracking_configuration"][0]["target_value"]
         for name, one in plan.of("aws_autoscaling_policy").items()
@@ -241,7 +241,7 @@ def test_groups_grow_with_their_work(plan: Plan) -> None:
 
 
 def test_every_alarm_tells_somebody(plan: Plan) -> None:
-    """The topic, which has a reader, or the group that is to grow; and the budget tells before it is used up."""
+    """Every alarm notifies the topic, which has a subscriber, or scales a group; the budget warns before its limit."""
     for name in plan.of("aws_cloudwatch_metric_alarm"):
         assert plan.unknown[f"aws_cloudwatch_metric_alarm.{name}"].get("alarm_actions"), name
     assert plan.one("aws_sns_topic_subscription")["endpoint"] == EVERYTHING["alarm_email"]
@@ -250,7 +250,7 @@ def test_every_alarm_tells_somebody(plan: Plan) -> None:
 
 
 def test_machines_reach_aws_without_the_internet(plan: Plan) -> None:
-    """By an endpoint for each service they call, and no other."""
+    """Each AWS service that machines call has a VPC endpoint, and no other has."""
     found = {one["service_name"]: one["vpc_endpoint_type"] for one in plan.of("aws_vpc_endpoint").values()}
     kinds = dict.fromkeys(("dynamodb", "s3"), "Gateway")
     kinds |= dict.fromkeys(("ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"), "Interface")
@@ -258,7 +258,7 @@ def test_machines_reach_aws_without_the_internet(plan: Plan) -> None:
 
 
 def test_the_balancer_keeps_a_log_behind_waf(plan: Plan) -> None:
-    """Of every request, and of what WAF blocks, in which keys are blotted out."""
+    """The balancer logs every request, and WAF logs what it blocks, with keys redacted."""
     assert [one["enabled"] for one in plan.one("aws_lb")["access_logs"]] == [True]
     assert list(plan.of("aws_wafv2_web_acl_association")) == ["main[0]"]
     redacted = plan.one("aws_wafv2_web_acl_logging_configuration")["redacted_fields"]
@@ -266,7 +266,7 @@ def test_the_balancer_keeps_a_log_behind_waf(plan: Plan) -> None:
 
 
 def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
-    """80 redirects, 443 takes TLS 1.2 and 1.3 only; without a certificate every plan warns."""
+    """With a certificate, port 80 redirects and 443 accepts TLS 1.2 and 1.3 only; without one every plan warns."""
     listeners = plan.of("aws_lb_listener")
     assert listeners["http"]["default_action"][0]["type"] == "redirect"
     assert listeners["https[0]"]["ssl_policy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
@@ -274,7 +274,7 @@ def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
 
 
 def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What SSM will hold is what the service takes; the cache's address is made up here, as it is not known before."""
+    """The service accepts the settings that SSM will hold; the cache's URL is made up: a plan does not know it."""
     for role in ("api", "refresher"):
         held = {
             one["name"].rpartition("/")[2]: one.get("value") or "rediss://user@host:6379/0?iam=cache&region=eu-west-1"

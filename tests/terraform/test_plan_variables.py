@@ -1,4 +1,4 @@
-"""What the deployment's variables may be, and what a plan says about wrong ones."""
+"""Variables of the deployment: allowed combinations, and the errors for wrong ones."""
 
 import json
 
@@ -11,13 +11,13 @@ pytestmark = pytest.mark.real
 
 
 def test_a_certificate_needs_the_names_it_is_for(terraform: Terraform) -> None:
-    """The service refuses hosts that it does not know, so a name that nobody told it would lead nowhere."""
+    """A certificate needs its host names, because the service refuses hosts that it does not know."""
     with pytest.raises(AssertionError, match="Name what the certificate is for in hostnames"):
         terraform.plan(EVERYTHING | {"hostnames": []})
 
 
 def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
-    """A first apply makes the repository to push to; and it warns that there is no TLS."""
+    """Without an image, a first apply creates the image repository and no machine, and warns that there is no TLS."""
     plan = terraform.plan({})
     assert plan.of("aws_ecr_repository")
     assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
@@ -28,7 +28,7 @@ def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> Non
 
 
 def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) -> None:
-    """All of them at once, each by what it should be."""
+    """All wrong variables are reported at once, each with what it should be."""
     wrong = {
         "name": "Bad_Name",
         "image_digest": "latest",
@@ -51,12 +51,12 @@ def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) 
 
 
 def test_real_exchanges_need_a_way_out(terraform: Terraform) -> None:
-    """Without NAT they could not be reached; that is said at once."""
+    """Real exchanges without NAT are an error, because machines could not reach them."""
     with pytest.raises(AssertionError, match="Real exchanges are on the internet"):
         terraform.plan(EVERYTHING | {"exchanges": "binance,kraken", "nat_gateways": "none"})
 
 
 def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
-    """`terraform fmt -check` and `validate`."""
+    """`terraform fmt -check` and `terraform validate` pass."""
     assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
     assert terraform.run("validate").returncode == 0
