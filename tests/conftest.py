@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from aggregator.stores.redis.client import RedisClient
-from tests.parts import aloud, browser, dynamodb, exchanges, faketime, process, redis_server, terraform
+from tests.parts import browser, dynamodb, exchanges, faketime, figures, process, redis_server, terraform
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
@@ -59,7 +59,7 @@ def _version(redis: str) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures that xdist workers could not print."""
-    aloud.say_the_rest(terminalreporter)
+    figures.print_kept_lines(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,9 +14,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
 from tests.parts.containers import HEAL_SECONDS, Container, Containers, compose_command
+from tests.parts.monitoring import ALERTS, RECORDS
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Answer, call
-from tests.parts.watching import ALERTS, RECORDS
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OURS = [name for name, service in SERVICES.items() if service.get("build", {}).get("dockerfile") == "deploy/Dockerfile"]

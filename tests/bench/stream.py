@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.bench.report import Figure
 from tests.bench.scene import Scene, metrics_of, scene
-from tests.bench.stream_readers import Readers, Seen
+from tests.bench.stream_subscribers import Seen, Subscribers
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -24,16 +24,16 @@ class Round:
 
     def __init__(self, service: Service, parts: Scene, readers: int, stopped: int, seconds: float) -> None:
         memory = metrics_of(service)[_MEMORY]
-        crowd = Readers(service.url, readers, stopped, parts.folder / "seen")
-        parts.closing(crowd.end)
-        crowd.reading()
+        subscribers = Subscribers(service.url, readers, stopped, parts.folder / "seen")
+        parts.closing(subscribers.end)
+        subscribers.reading()
         begin, cpu = time.time(), metrics_of(service)["process_cpu_seconds_total"]
         time.sleep(seconds)
         metrics = metrics_of(service)
         end = time.time()
         self.bytes_each = (metrics[_MEMORY] - memory) / readers
         self.cores = (metrics["process_cpu_seconds_total"] - cpu) / (end - begin)
-        seen = crowd.stop()
+        seen = subscribers.stop()
         updated = _updated_at(service, begin, end - INTERVAL / 2)
         self.prices = len(updated)
         self.lost = sum(len(updated.keys() - {(one.asset, one.timestamp) for one in each}) for each in seen)

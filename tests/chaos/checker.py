@@ -1,7 +1,7 @@
 """Rules for the record of a chaos run: pure functions that take the record and return violations.
 
 1. A process never shows an older price of an asset after a newer one: `back_in_time`. A price on a stream of that
-   process counts as shown. Between processes, older prices are allowed and counted: `elsewhere`.
+   process counts as shown. Between processes, older prices are allowed and counted: `cross_process_lag`.
 2. Every price that was answered, streamed or published is in history with the same value: `not_in_history`. With
    several refreshers, a different value for the same timestamp is counted, not judged: two refreshers that cannot
    reach each other may compute different prices for one timestamp, and DynamoDB keeps the last.
@@ -38,7 +38,7 @@ class Violation(msgspec.Struct, frozen=True):
     what: str
 
 
-class Elsewhere(msgspec.Struct, frozen=True):
+class CrossProcessLag(msgspec.Struct, frozen=True):
     """Count of answers that were older than a price another process had already shown; these are allowed."""
 
     count: int = 0
@@ -71,7 +71,7 @@ def back_in_time(seen: Iterable[Seen]) -> list[Violation]:
     return sorted(found, key=lambda one: one.at)
 
 
-def elsewhere(seen: Iterable[Seen]) -> Elsewhere:
+def cross_process_lag(seen: Iterable[Seen]) -> CrossProcessLag:
     """Count the answers older than a price that another process had shown, or Redis published, before the request."""
     by_asset = _grouped((one for one in seen if one.kind != STORED), lambda one: one.asset)
     older = [
@@ -81,8 +81,8 @@ def elsewhere(seen: Iterable[Seen]) -> Elsewhere:
         if newer.server != one.server
     ]
     if not older:
-        return Elsewhere()
-    return Elsewhere(len(older), max(seconds for seconds, _ in older), max(late for _, late in older))
+        return CrossProcessLag()
+    return CrossProcessLag(len(older), max(seconds for seconds, _ in older), max(late for _, late in older))
 
 
 def not_in_history(seen: Iterable[Seen], held: Mapping[Key, Decimal]) -> list[Violation]:

@@ -89,7 +89,7 @@ class Client(ABC):
 
 
 @dataclass(slots=True)
-class Asker(Client):
+class RequestClient(Client):
     """A client that sends one request after the other, `rate` per second."""
 
     rate: float = 1.0
@@ -128,7 +128,7 @@ class Asker(Client):
             ]
 
 
-class Reader(Asker):
+class PriceReader(RequestClient):
     """GETs one price, several prices, a tier, the sources, or the newest rows of history."""
 
     def _request(self) -> tuple[str, str]:
@@ -143,7 +143,7 @@ class Reader(Asker):
         return "GET", self.choice.choices(list(paths), list(paths.values()))[0]
 
 
-class Refresher(Asker):
+class Refresher(RequestClient):
     """POSTs /refresh of a random asset."""
 
     def _request(self) -> tuple[str, str]:

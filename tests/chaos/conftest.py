@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.parts import DurableDynamo, Scene, Subscriber
-from tests.chaos.stage import Stage
-from tests.parts import aloud, dynamodb, exchanges, redis_server
+from tests.chaos.parts import DurableDynamo, HistoryTestbed, Subscriber
+from tests.chaos.testbed import PriceTestbed
+from tests.parts import dynamodb, exchanges, figures, redis_server
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
@@ -37,30 +37,32 @@ def durable_dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Durab
 
 
 @pytest.fixture
-def scene(tmp_path: Path, market: Market, redis_apart: RedisServer, durable_dynamodb: DurableDynamo) -> Iterator[Scene]:
+def history_testbed(
+    tmp_path: Path, market: Market, redis_apart: RedisServer, durable_dynamodb: DurableDynamo
+) -> Iterator[HistoryTestbed]:
     """Return the parts around the service, with a new table and a subscriber that records every publication."""
     subscriber = Subscriber(redis_apart.url)
-    yield Scene(tmp_path, market, redis_apart, durable_dynamodb, f"prices-{uuid.uuid4()}", subscriber)
+    yield HistoryTestbed(tmp_path, market, redis_apart, durable_dynamodb, f"prices-{uuid.uuid4()}", subscriber)
     subscriber.close()
 
 
 @pytest.fixture(scope="module")
-def shared_stage(durable_dynamodb: DurableDynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def shared_testbed(durable_dynamodb: DurableDynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PriceTestbed]:
     """Run the service once for all price scenarios, with a Redis and exchanges that may be killed."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server here; see the header")
     with exchanges.market() as market:
-        stage = Stage(tmp_path_factory.mktemp("stage"), market, RedisServer(), durable_dynamodb)
-        yield stage
-        stage.close()
+        testbed = PriceTestbed(tmp_path_factory.mktemp("testbed"), market, RedisServer(), durable_dynamodb)
+        yield testbed
+        testbed.close()
 
 
 @pytest.fixture
-def stage(shared_stage: Stage, say: Callable[[str], None]) -> Iterator[Stage]:
+def testbed(shared_testbed: PriceTestbed, report: Callable[[str], None]) -> Iterator[PriceTestbed]:
     """Return the shared testbed, and repair what a failed scenario has left broken."""
-    shared_stage.say = say
-    yield shared_stage
-    shared_stage.mend()
+    shared_testbed.report = report
+    yield shared_testbed
+    shared_testbed.repair()
 
 
 @pytest.fixture
@@ -72,6 +74,6 @@ def proxy(durable_dynamodb: DurableDynamo) -> Iterator[DynamoProxy]:
 
 
 @pytest.fixture
-def say(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Return a function that prints a line of figures."""
-    return lambda line: aloud.say(request, capsys, line)
+    return lambda line: figures.print_line(request, capsys, line)

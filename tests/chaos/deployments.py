@@ -16,7 +16,7 @@ from tests.parts.ports import lasting_port
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 
-DRAINED = 90.0  # time limit for the outboxes to become empty once the load has ended, in seconds
+DRAIN_SECONDS = 90.0  # time limit for the outboxes to become empty once the load has ended, in seconds
 WORKERS = 3
 
 
@@ -79,7 +79,7 @@ class Deployment:
         for exchange in self.market.exchanges.values():
             exchange.faults(error_rate=1)
         if self.dynamodb is not None:
-            wait_for(lambda: all(_rows(path) == 0 for path in self.files), DRAINED, "the outboxes to drain")
+            wait_for(lambda: all(_rows(path) == 0 for path in self.files), DRAIN_SECONDS, "the outboxes to drain")
         for member in self.members:
             member.close()
         if self.dynamodb is not None:

@@ -111,7 +111,7 @@ def kinds_for(deployment: Deployment) -> dict[str, list[Kind]]:
     return {track: [kind for kind in kinds if kind.track == track] for track in ("exchanges", "stores", "processes")}
 
 
-class Storm:
+class FaultInjector:
     """Runs all tracks, each in its own thread."""
 
     def __init__(self, deployment: Deployment, seed: int, seconds: float, pace: Pace) -> None:
@@ -124,7 +124,7 @@ class Storm:
             steps = plan(random.Random(f"{seed} {track}"), len(kinds), pace.lasts, pace.between(track))
             self._threads.append(threading.Thread(target=self._run, args=(kinds, steps)))
 
-    def rage(self) -> None:
+    def run(self) -> None:
         """Inject faults for the whole duration; raise the first error of a fault."""
         self._until = time.monotonic() + self._seconds
         for thread in self._threads:

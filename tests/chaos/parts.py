@@ -115,7 +115,7 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Comparison:
     """The comparison of publications with the table."""
 
     published: int
@@ -127,7 +127,7 @@ class Tally:
     unpublished: int = 0  # stored, but never published
 
     @property
-    def sound(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the table has every price exactly once, with the published value."""
         return not (self.lost or self.wrong or self.twice)
 
@@ -139,7 +139,9 @@ class Tally:
         )
 
 
-def compare(publications: Sequence[Publication], items: Sequence[tuple[Key, Decimal]], doubts: Sequence[Span]) -> Tally:
+def compare(
+    publications: Sequence[Publication], items: Sequence[tuple[Key, Decimal]], doubts: Sequence[Span]
+) -> Comparison:
     """Compare the publications outside all `doubts` with the stored items."""
     held = dict(items)
     due: dict[Key, set[Decimal]] = {}
@@ -149,7 +151,7 @@ def compare(publications: Sequence[Publication], items: Sequence[tuple[Key, Deci
             doubtful.setdefault(one.key, set()).add(one.price.price)
         else:
             due[one.key] = {one.price.price}
-    return Tally(
+    return Comparison(
         published=len(publications),
         doubtful=len(doubtful),
         items=len(items),
@@ -163,7 +165,7 @@ def compare(publications: Sequence[Publication], items: Sequence[tuple[Key, Deci
 
 
 @dataclass(slots=True)
-class Scene:
+class HistoryTestbed:
     """The real parts around the service."""
 
     folder: Path
@@ -188,7 +190,7 @@ class Scene:
             **LOAD,
         )
 
-    def settled(self, service: Service, seconds: float, doubts: Sequence[Span] = ()) -> Tally:
+    def settled(self, service: Service, seconds: float, doubts: Sequence[Span] = ()) -> Comparison:
         """End the load, give the outbox `seconds` to drain, and compare; return the last comparison."""
         for exchange in self.market.exchanges.values():
             exchange.faults(error_rate=1)
@@ -199,9 +201,9 @@ class Scene:
             if drained or expired:
                 # Read the table first: every price in it was published before the next line reads the publications.
                 items = scan(self.dynamodb.endpoint, self.table)
-                tally = compare(self.subscriber.publications(), items, doubts)
-                if tally.sound or expired:
-                    return tally
+                comparison = compare(self.subscriber.publications(), items, doubts)
+                if comparison.is_complete or expired:
+                    return comparison
             time.sleep(POLL)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mock_exchange.symbols import open_market
 from tests.chaos import checker
-from tests.chaos.checker import AFTER, Elsewhere
+from tests.chaos.checker import AFTER, CrossProcessLag
 from tests.chaos.recorder import PUBLISHED, STORED, Ended, Fault, Record, Reply, Seen
 from tests.chaos.truth import Truth
 from tests.parts.exchanges import NAMES
@@ -90,7 +90,7 @@ class TestBackInTime:
 
 def test_older_than_at_another_process_is_counted() -> None:
     """Answers older than another process' price are counted, with the largest distance and the latest moment."""
-    found = checker.elsewhere(
+    found = checker.cross_process_lag(
         [
             seen(3, 1, server="api-2:18"),
             seen(0, 2, 2.5),
@@ -101,7 +101,7 @@ def test_older_than_at_another_process_is_counted() -> None:
     )
     assert (found.count, found.seconds) == (2, 3)
     assert found.late == pytest.approx(3.25 - 1.01)
-    assert checker.elsewhere([seen(0, 1), seen(1, 2)]) == Elsewhere()
+    assert checker.cross_process_lag([seen(0, 1), seen(1, 2)]) == CrossProcessLag()
 
 
 class TestHistory:

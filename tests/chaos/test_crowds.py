@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.chaos.wire import Answered, Connection, at_once
+from tests.chaos.wire import Answered, Connection, send_together
 from tests.parts import exchanges
 from tests.parts.exchanges import Market, MockExchange
 from tests.parts.process import wait_for
@@ -25,7 +25,7 @@ ENOUGH = 2000  # answers, after which all clients are connected and sending
 RARELY = 600  # seconds: no scheduled refresh falls into the test
 STOP_SECONDS = 5.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def calls(service: Service, market: Market) -> dict[str, float]:
 def ask(service: Service, paths: list[str], method: str = "GET") -> list[Answered]:
     """Send all requests at the same moment."""
     where = urlsplit(service.url)
-    return asyncio.run(at_once(where.hostname or "", where.port or 0, paths, method))
+    return asyncio.run(send_together(where.hostname or "", where.port or 0, paths, method))
 
 
-def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market, say: Say) -> None:
+def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market, report: Report) -> None:
     """A thousand requests for an asset without a price cause one call to each exchange, and all get its price."""
     both = listing(tmp_path, "btcusdt", NOBODY_HOLDS)
     relisted(own_market, listing(tmp_path, "btcusdt"))
@@ -74,14 +74,14 @@ def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market
     answers = ask(service, [f"/prices/{NOBODY_HOLDS}"] * READERS)
     made = {name: count - before[name] for name, count in calls(service, own_market).items()}
     slowest = max(answer.seconds for answer in answers)
-    say(f"{READERS} at once for what nobody holds: {made} calls, {_statuses(answers)}, slowest {slowest:.2f} s")
+    report(f"{READERS} at once for what nobody holds: {made} calls, {_statuses(answers)}, slowest {slowest:.2f} s")
     assert _statuses(answers) == {200: READERS}, _bad(answers)
     assert len({answer.body for answer in answers}) <= 2  # the age may pass a second's boundary meanwhile
     assert set(made.values()) == {1}
     assert service.process.stop() == 0, service.process.output
 
 
-def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, say: Say) -> None:
+def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, report: Report) -> None:
     """After SIGTERM, each of 500 requests under way is answered, and the service exits with 0."""
     service = Service(tmp_path, exchanges=own_market.setting).filled()
     hot = [price["asset"] for price in service.get("/prices?tier=hot").json["prices"]]
@@ -89,7 +89,7 @@ def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, say: Say
         exchange.faults(latency_ms=1000)
     asked = asyncio.run(_stopped_in_flight(service, hot * (IN_FLIGHT // len(hot))))
     code = service.process.ended(STOP_SECONDS)
-    say(f"SIGTERM with {len(asked)} in flight: {_statuses(asked)}, exit {code}")
+    report(f"SIGTERM with {len(asked)} in flight: {_statuses(asked)}, exit {code}")
     assert _statuses(asked) == {200: IN_FLIGHT}, _bad(asked)
     assert code == 0, service.process.output
 
@@ -105,12 +105,12 @@ async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answer
         wait_for(lambda: service.metric(under_way) >= before + len(set(assets)))
         service.process.signal(SIGTERM)
 
-    asking = asyncio.create_task(at_once(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))
+    asking = asyncio.create_task(send_together(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))
     await asyncio.to_thread(stop)
     return await asking
 
 
-def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, say: Say) -> None:
+def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, report: Report) -> None:
     """After SIGTERM, every request sent before the signal is answered, even when the service has not read it yet."""
     service = Service(tmp_path, exchanges=own_market.setting).filled()
     signalled, answers = asyncio.run(_stopped_under_load(service))
@@ -118,7 +118,7 @@ def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, say: Say)
     due = [answer for answer in answers if answer.sent < signalled]
     in_flight = [answer for answer in due if answer.received >= signalled]
     later = Counter(answer.body.decode().partition("(")[0] for answer in answers if not answer.status)
-    say(
+    report(
         f"SIGTERM under {IN_FLIGHT} readers, {len(in_flight)} in flight: {_statuses(in_flight)}, exit {code};"
         f" of what was sent after it: {dict(later)}"
     )

@@ -16,9 +16,9 @@ from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
 from tests.chaos import checker
 from tests.chaos.checker import Violation
-from tests.chaos.crowd import Crowd, Load
+from tests.chaos.client_pool import ClientPool, Load
 from tests.chaos.deployments import Deployment
-from tests.chaos.faults import Pace, Storm
+from tests.chaos.faults import FaultInjector, Pace
 from tests.chaos.members import Supervisor
 from tests.chaos.parts import DurableDynamo
 from tests.chaos.recorder import PUBLISHED, PUSHED, STORED, Record
@@ -74,7 +74,7 @@ def test_all_faults_in_random_order(
     listed: Path,
     shared_exchanges: Market,
     request: pytest.FixtureRequest,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     """checker.py has the rules that must hold."""
     if redis_server.binary() is None:
@@ -91,7 +91,7 @@ def test_all_faults_in_random_order(
         deployment.close()
         record.save(Path(os.environ.get("CHAOS_RECORD", tmp_path)) / f"chaos-{name}-{SEED}.record")
     assert {STORED, PUBLISHED, "one", "refresh", *PUSHED} <= {one.kind for one in record.seen}, "clients of each kind"
-    say(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
+    report(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
     assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
 
 
@@ -100,9 +100,9 @@ def _played(deployment: Deployment, listed: Path) -> list[Violation]:
     record = deployment.record
     deployment.start()
     assets = [line.split(",")[0] for line in listed.read_text().splitlines()[1:]]
-    crowd = Crowd(deployment.answering, assets, deployment.redis.url, record, LOADS[deployment.name], SEED)
-    with crowd, Supervisor(deployment.members):
-        Storm(deployment, SEED, SECONDS, PACE).rage()
+    clients = ClientPool(deployment.answering, assets, deployment.redis.url, record, LOADS[deployment.name], SEED)
+    with clients, Supervisor(deployment.members):
+        FaultInjector(deployment, SEED, SECONDS, PACE).run()
         deployment.wait_until_well(time.time())
     held = deployment.history()
     truth = Truth(open_market(0, listed), NAMES, {tier: Cadence(seconds) for tier, seconds in INTERVALS.items()})
@@ -131,6 +131,6 @@ def _figures(record: Record) -> str:
     )
     return (
         f"{len(record.faults)} faults, {len(record.replies)} answers ({statuses}), {pushed} prices streamed,"
-        f" {published} published, older than at another process {checker.elsewhere(record.seen)},"
+        f" {published} published, older than at another process {checker.cross_process_lag(record.seen)},"
         f" {record.replaced} replaced by another refresher's of the same time, {record.refused_starts} starts refused"
     )

@@ -37,7 +37,7 @@ expected-statuses = ["400", "401", "403", "404", "405", "408", "413", "414", "42
 """
 PINNED = '[parameters]\n"path.asset" = "btcusdt"\n'
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Fuzzing:
@@ -91,7 +91,7 @@ def start(folder: Path, market: Market, **settings: object) -> Service:
     return Service(folder, **chosen).started()
 
 
-def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
+def test_a_sound_service(tmp_path: Path, market: Market, report: Report) -> None:
     """No 5xx; every status, body, header and content type is documented, with a right, a wrong and no API key."""
     service = start(tmp_path, market, api_keys=KEY)
     wait_for(lambda: service.get("/prices/btcusdt/history").json["prices"] != [])
@@ -101,7 +101,7 @@ def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
     phases = CSV_PHASES if FULL else SHORT_PHASES
     fuzzing.run(85 if FULL else 1, headers=["Accept: text/csv", "Authorization: Bearer wrong"], phases=phases)
     statuses = fuzzing.statuses()
-    say(f"fuzzing a sound service: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
+    report(f"fuzzing a sound service: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
     assert {200, 400, 401, 403, 404, 405} <= set(statuses)
     assert max(statuses) < 500
     assert statuses.total() > (10_000 if FULL else 300)
@@ -109,7 +109,7 @@ def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
     assert "Traceback" not in service.process.output
 
 
-def test_while_no_exchange_answers(tmp_path: Path, market: Market, say: Say) -> None:
+def test_while_no_exchange_answers(tmp_path: Path, market: Market, report: Report) -> None:
     """While no exchange answers, the only 5xx are 502 and 503, as documented."""
     for exchange in market.exchanges.values():
         exchange.faults(error_rate=1)
@@ -117,7 +117,7 @@ def test_while_no_exchange_answers(tmp_path: Path, market: Market, say: Say) -> 
     fuzzing = Fuzzing(service, tmp_path)
     fuzzing.run(20 if FULL else 1, unchecked=["not_a_server_error"])
     statuses = fuzzing.statuses()
-    say(f"fuzzing without exchanges: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
+    report(f"fuzzing without exchanges: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
     assert {status for status in statuses if status >= 500} == {502, 503}
     assert service.process.stop() == 0
     assert "Traceback" not in service.process.output

@@ -14,7 +14,7 @@ import pytest
 
 from tests.chaos.parts import (
     NO_BACKLOG,
-    Scene,
+    HistoryTestbed,
     Span,
     files_again,
     no_more_files,
@@ -32,34 +32,34 @@ FULL = os.environ.get("CHAOS") == "full"
 SECONDS = 60 if FULL else 6
 KILLS = 20 if FULL else 4
 SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
-DRAINED = 300 if FULL else 60  # time limit for an outbox on a loaded machine, in seconds; not a promise
+DRAIN_SECONDS = 300 if FULL else 60  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def test_an_outage_of_dynamodb(scene: Scene, say: Say) -> None:
+def test_an_outage_of_dynamodb(history_testbed: HistoryTestbed, report: Report) -> None:
     """DynamoDB is killed under full load and restarted: each price published meanwhile is in the table exactly once."""
-    service = scene.service().filled()
+    service = history_testbed.service().filled()
     level = steady(service)
-    before = len(scene.subscriber)
-    scene.dynamodb.kill()
+    before = len(history_testbed.subscriber)
+    history_testbed.dynamodb.kill()
     most = under_load(service, SECONDS)
-    meanwhile = len(scene.subscriber) - before
-    scene.dynamodb.start()
-    recovered = seconds_until_drained(service, level, DRAINED)
-    tally = scene.settled(service, DRAINED)
-    say(
-        f"outage of {SECONDS} s: {tally}; {meanwhile} published meanwhile, at most {most:.0f} rows,"
+    meanwhile = len(history_testbed.subscriber) - before
+    history_testbed.dynamodb.start()
+    recovered = seconds_until_drained(service, level, DRAIN_SECONDS)
+    comparison = history_testbed.settled(service, DRAIN_SECONDS)
+    report(
+        f"outage of {SECONDS} s: {comparison}; {meanwhile} published meanwhile, at most {most:.0f} rows,"
         f" back at {level:.0f} after {recovered:.1f} s"
     )
     assert meanwhile > NO_BACKLOG  # there was load during the outage
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
-    assert tally.unpublished == 0
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
+    assert comparison.unpublished == 0
     assert service.process.stop() == 0, service.process.output
 
 
-def test_kill_9_at_random_moments(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
+def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: DynamoProxy, report: Report) -> None:
     """After kill -9 at random moments, every price published more than 100 ms before a kill is in the table.
 
     Every other run, DynamoDB refuses all writes, so that the kill meets a full outbox and the next start drains it.
@@ -69,47 +69,47 @@ def test_kill_9_at_random_moments(scene: Scene, proxy: DynamoProxy, say: Say) ->
     rows = []
     for life in range(KILLS):
         proxy.faults(throttle_rate=life % 2)
-        service = scene.service(proxy).started()
+        service = history_testbed.service(proxy).started()
         rows.append(under_load(service, moments.uniform(0.5, 3)))
         now = time.time()
         service.process.stop(SIGKILL)
         doubts.append((now - SURE, now))
     proxy.faults()
-    service = scene.service(proxy).started()
-    tally = scene.settled(service, DRAINED, doubts)
-    say(f"kill -9, {KILLS} times: {tally}; at most {max(rows):.0f} rows")
-    assert tally.published > KILLS * NO_BACKLOG  # there was load
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
+    service = history_testbed.service(proxy).started()
+    comparison = history_testbed.settled(service, DRAIN_SECONDS, doubts)
+    report(f"kill -9, {KILLS} times: {comparison}; at most {max(rows):.0f} rows")
+    assert comparison.published > KILLS * NO_BACKLOG  # there was load
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert service.process.stop() == 0, service.process.output
 
 
-def test_throttling(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
+def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report: Report) -> None:
     """With 30 % of batches throttled and 10 % half processed, nothing is lost, and the backlog drains within 10 s."""
-    service = scene.service(proxy).filled()
+    service = history_testbed.service(proxy).filled()
     level = steady(service)
     before = proxy.done("items")
     proxy.faults(throttle_rate=0.3, half_rate=0.1)
     most = under_load(service, SECONDS)
     rate = (proxy.done("items") - before) / SECONDS
     proxy.faults()
-    recovered = seconds_until_drained(service, level, DRAINED)
-    tally = scene.settled(service, DRAINED)
-    say(
-        f"throttling for {SECONDS} s: {tally};"
+    recovered = seconds_until_drained(service, level, DRAIN_SECONDS)
+    comparison = history_testbed.settled(service, DRAIN_SECONDS)
+    report(
+        f"throttling for {SECONDS} s: {comparison};"
         f" {proxy.done('throttled')} batches throttled, {proxy.done('halved')} halved,"
         f" {rate:.0f} items/s meanwhile, at most {most:.0f} rows, back at {level:.0f} after {recovered:.1f} s"
     )
     assert proxy.done("throttled") > 0
     assert proxy.done("halved") > 0
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
-    assert tally.unpublished == 0
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
+    assert comparison.unpublished == 0
     assert recovered <= RECOVERED
     assert service.process.stop() == 0, service.process.output
 
 
-def test_an_outbox_that_cannot_be_written(scene: Scene, say: Say) -> None:
+def test_an_outbox_that_cannot_be_written(history_testbed: HistoryTestbed, report: Report) -> None:
     """While the outbox cannot be written, /ready and one log line say so, prices go on, and it recovers by itself."""
-    service = scene.service().filled()
+    service = history_testbed.service().filled()
     wait_for(lambda: service.get("/ready").status == 200, what="ready")
     said = len(service.process.output)
     failed = time.time()
@@ -123,14 +123,14 @@ def test_an_outbox_that_cannot_be_written(scene: Scene, say: Say) -> None:
     recovered = time.monotonic() - lifted
     healed = time.time()
     under_load(service, 1)
-    tally = scene.settled(service, DRAINED, [(failed - SURE, healed)])
-    say(
-        f"no writing for {SECONDS / 2:g} s: {tally}; {served} calls answered meanwhile,"
+    comparison = history_testbed.settled(service, DRAIN_SECONDS, [(failed - SURE, healed)])
+    report(
+        f"no writing for {SECONDS / 2:g} s: {comparison}; {served} calls answered meanwhile,"
         f" ready after {recovered:.1f} s; /ready said {trouble!r}"
     )
     assert len(complaints) == 1, complaints
     assert re.search("outbox|history", complaints[0])
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert service.process.stop() == 0, service.process.output
 
 

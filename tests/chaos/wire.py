@@ -83,7 +83,7 @@ class Connection:
         return head, body
 
 
-async def at_once(host: str, port: int, paths: list[str], method: str = "GET") -> list[Answered]:
+async def send_together(host: str, port: int, paths: list[str], method: str = "GET") -> list[Answered]:
     """Send all requests at the same moment, each on its own warm connection."""
     connections = [Connection(host, port) for _ in paths]
     try:

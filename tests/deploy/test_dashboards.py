@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 from scripts.dashboards.board import text_of
 from scripts.dashboards.build import boards
 from tests.deploy.test_rules import SERVICES, run
-from tests.parts.watching import (
+from tests.parts.monitoring import (
     ALERTS,
     BOARDS,
     CONFIG,

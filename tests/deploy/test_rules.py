@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
+from tests.parts.monitoring import (
+    ALERTS,
+    CONFIG,
+    DEPLOY,
+    PROMTOOL,
+    RECORDS,
+    known_metrics,
+    metric_names,
+    needs_promtool,
+)
 from tests.parts.process import ROOT
-from tests.parts.watching import ALERTS, CONFIG, DEPLOY, PROMTOOL, RECORDS, known_metrics, metric_names, needs_promtool
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 ALERTMANAGER = yaml.safe_load((DEPLOY / "alertmanager.yml").read_text())

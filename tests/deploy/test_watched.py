@@ -23,9 +23,9 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
+from tests.parts.monitoring import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Service, call
-from tests.parts.watching import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.few import listed
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import listed
 
 
 @pytest.fixture(scope="module", params=["memory+sqlite", "redis+dynamodb"])

@@ -17,10 +17,10 @@ from tests.parts import exchanges, faketime
 from tests.parts.examples import price
 from tests.parts.exchanges import Market
 from tests.parts.faketime import FakeTime
-from tests.parts.few import HOT, SIZES, listed
 from tests.parts.process import START_SECONDS, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import HOT, SIZES, listed
 
 pytestmark = [
     pytest.mark.real,

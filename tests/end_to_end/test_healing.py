@@ -13,10 +13,10 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
-from tests.parts.few import SIZES, SYMBOLS, listed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import SIZES, SYMBOLS, listed
 
 pytestmark = pytest.mark.real
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.parts.exchanges import NAMES, Market
-from tests.parts.few import HOT, SIZES, listed
 from tests.parts.live import stream
 from tests.parts.process import wait_for
 from tests.parts.service import Service
+from tests.parts.short_list import HOT, SIZES, listed
 
 pytestmark = pytest.mark.real
 

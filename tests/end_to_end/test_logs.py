@@ -12,10 +12,10 @@ import pytest
 
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
-from tests.parts.few import COLD, HOT, INTERVALS, SIZES, SYMBOLS
 from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import COLD, HOT, INTERVALS, SIZES, SYMBOLS
 
 pytestmark = pytest.mark.real
 

@@ -8,10 +8,10 @@ import jsonschema_rs
 import pytest
 
 from tests.parts.exchanges import Market
-from tests.parts.few import INTERVALS, SIZES, SYMBOLS
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Answer, Service
+from tests.parts.short_list import INTERVALS, SIZES, SYMBOLS
 
 pytestmark = pytest.mark.real
 

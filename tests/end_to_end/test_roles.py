@@ -11,10 +11,10 @@ import pytest
 from aggregator.api.exchanges import UNKNOWN
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
-from tests.parts.few import CALLS, COLD, EVENLY, HOT, INTERVALS, SIZES, SYMBOLS, rate, timestamp
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import CALLS, COLD, EVENLY, HOT, INTERVALS, SIZES, SYMBOLS, rate, timestamp
 
 pytestmark = pytest.mark.real
 

@@ -15,11 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
-from tests.parts.few import HOT, INTERVALS, SIZES, SYMBOLS
 from tests.parts.live import Stream, stream
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import HOT, INTERVALS, SIZES, SYMBOLS
 
 pytestmark = pytest.mark.real
 

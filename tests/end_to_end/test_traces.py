@@ -10,10 +10,10 @@ from tests.parts import redis_server
 from tests.parts.collector import Collector, Sent, collecting
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.few import COLD, HOT, INTERVALS, SIZES
 from tests.parts.ports import free_port
 from tests.parts.process import wait_for
 from tests.parts.service import Service, refusal
+from tests.parts.short_list import COLD, HOT, INTERVALS, SIZES
 
 pytestmark = pytest.mark.real
 

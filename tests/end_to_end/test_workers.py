@@ -14,9 +14,9 @@ import pytest
 
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
-from tests.parts.few import CALLS, COLD, EVENLY, HOT, INTERVALS, timestamp
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
+from tests.parts.short_list import CALLS, COLD, EVENLY, HOT, INTERVALS, timestamp
 from tests.parts.workers import Workers
 
 pytestmark = pytest.mark.real

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.parts.exchanges import Market
-from tests.parts.few import COLD, INTERVALS
 from tests.parts.ports import free_port
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import refusal
+from tests.parts.short_list import COLD, INTERVALS
 from tests.parts.workers import STOP_SECONDS, Workers
 
 pytestmark = pytest.mark.real

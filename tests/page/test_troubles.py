@@ -7,9 +7,9 @@ from playwright.sync_api import Browser, expect
 
 from tests.parts.browser import Tab
 from tests.parts.exchanges import Market
-from tests.parts.few import INTERVALS, SIZES, listed
 from tests.parts.ports import free_port
 from tests.parts.service import Service
+from tests.parts.short_list import INTERVALS, SIZES, listed
 
 pytestmark = pytest.mark.real
 

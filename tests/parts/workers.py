@@ -6,9 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.parts.few import INTERVALS, SIZES
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import INTERVALS, SIZES
 
 STOP_SECONDS = 5.0
 

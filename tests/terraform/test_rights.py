@@ -12,10 +12,10 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.few import INTERVALS, SIZES, listed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer, binary
 from tests.parts.service import Service, call, refusal
+from tests.parts.short_list import INTERVALS, SIZES, listed
 from tests.parts.terraform import FOLDER
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(binary() is None, reason="no redis-server here; see the header")]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
+from tests.parts.monitoring import known_metrics
 from tests.parts.terraform import Plan
-from tests.parts.watching import known_metrics
 
 pytestmark = pytest.mark.real
 

@@ -1,6 +1,6 @@
 """Thousands of /stream clients in their own process: they record what arrived when, and judge nothing.
 
-`python -m tests.bench.stream_readers --url http://127.0.0.1:8080 --readers 1000 --stopped 10 --to FILE` prints
+`python -m tests.bench.stream_subscribers --url http://127.0.0.1:8080 --subscribers 1000 --stopped 10 --to FILE` prints
 `reading` once each has its snapshot, reads until SIGTERM, and writes a list of Seen per client (MessagePack) to the
 file. The stopped clients never read.
 """
@@ -33,15 +33,15 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     received: float
 
 
-class Readers:
+class Subscribers:
     """The process of the clients."""
 
-    def __init__(self, url: str, readers: int, stopped: int, to: Path) -> None:
+    def __init__(self, url: str, subscribers: int, stopped: int, to: Path) -> None:
         self._to = to
-        options = ["--url", url, "--readers", str(readers), "--stopped", str(stopped), "--to", str(to)]
-        self._process = Process([sys.executable, "-m", "tests.bench.stream_readers", *options], cwd=ROOT)
+        options = ["--url", url, "--subscribers", str(subscribers), "--stopped", str(stopped), "--to", str(to)]
+        self._process = Process([sys.executable, "-m", "tests.bench.stream_subscribers", *options], cwd=ROOT)
 
-    def reading(self) -> "Readers":
+    def reading(self) -> "Subscribers":
         """Wait until each client has its snapshot."""
         self._process.wait_for_line("reading", 60)
         return self
@@ -56,7 +56,7 @@ class Readers:
         return msgspec.msgpack.decode(self._to.read_bytes(), type=list[list[Seen]])
 
 
-class Reader(asyncio.Protocol):
+class Subscriber(asyncio.Protocol):
     """A client that parses the bytes only at the end, so that its own cost does not distort the figures."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ async def _stopped(host: str, port: int) -> socket.socket:
     return wire
 
 
-async def read(url: str, readers: int, stopped: int) -> list[list[Seen]]:
+async def read(url: str, subscribers: int, stopped: int) -> list[list[Seen]]:
     """Read until SIGTERM."""
     where = urlsplit(url)
     host, port = where.hostname or "", where.port or 0
@@ -106,10 +106,10 @@ async def read(url: str, readers: int, stopped: int) -> list[list[Seen]]:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     silent = [await _stopped(host, port) for _ in range(stopped)]
     connections = []
-    for first in range(0, readers, _AT_ONCE):
-        some = range(min(_AT_ONCE, readers - first))
-        connected = await asyncio.gather(*(loop.create_connection(Reader, host, port) for _ in some))
-        await asyncio.gather(*(reader.begun for _, reader in connected))
+    for first in range(0, subscribers, _AT_ONCE):
+        some = range(min(_AT_ONCE, subscribers - first))
+        connected = await asyncio.gather(*(loop.create_connection(Subscriber, host, port) for _ in some))
+        await asyncio.gather(*(subscriber.begun for _, subscriber in connected))
         connections += connected
     print("reading", flush=True)  # noqa: T201  # the starting process waits for this line
     await stop.wait()
@@ -117,18 +117,18 @@ async def read(url: str, readers: int, stopped: int) -> list[list[Seen]]:
         wire.close()
     for transport, _ in connections:
         transport.abort()
-    return [reader.seen() for _, reader in connections]
+    return [subscriber.seen() for _, subscriber in connections]
 
 
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
-    parser.add_argument("--readers", type=int, required=True)
+    parser.add_argument("--subscribers", type=int, required=True)
     parser.add_argument("--stopped", type=int, required=True)
     parser.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
-    seen = uvloop.run(read(options.url, options.readers, options.stopped))
+    seen = uvloop.run(read(options.url, options.subscribers, options.stopped))
     options.to.write_bytes(msgspec.msgpack.encode(seen))
 
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
+from tests.chaos.load_generator import LoadGenerator
 from tests.chaos.parts import DurableDynamo
-from tests.chaos.readers import Readers
 from tests.chaos.truth import Truth, Verdict, judge
 from tests.parts.exchanges import NAMES, Market, MockExchange
 from tests.parts.process import ROOT, wait_for
@@ -25,9 +25,9 @@ TIMEOUT = 2.0  # the timeout of a call to an exchange, in seconds; the default
 RATE, READERS = 320.0, 64  # requests per second; 64 clients reach that rate even when an answer takes 0.2 s
 TIMES_AS_MANY = 10  # the load of a burst
 PATIENCE = 10.0  # extra seconds for a fault to show on a loaded machine
-SOUND = 60.0  # time limit for the service to be healthy again after the previous scenario, in seconds
+HEALTHY_SECONDS = 60.0  # time limit for the service to be healthy again after the previous scenario, in seconds
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Scenario:
@@ -52,14 +52,14 @@ class Scenario:
 
 
 @dataclass(slots=True)
-class Stage:
+class PriceTestbed:
     """The service and the parts it uses; `market` are its own exchanges, which scenarios may kill."""
 
     folder: Path
     market: Market
     redis: RedisServer
     dynamodb: DurableDynamo
-    say: Say = print
+    report: Report = print
     truth: Truth = field(init=False)
     service: Service = field(init=False)
 
@@ -82,17 +82,17 @@ class Stage:
 
         `together`: seconds within which all tickers of one price were made.
         """
-        wait_for(self.is_sound, SOUND, f"all to be well before: {name}")
+        wait_for(self.is_healthy, HEALTHY_SECONDS, f"all to be well before: {name}")
         to = self.folder / f"{uuid.uuid4()}.answers"
         paths = self._paths()
-        readers = Readers(self.service.url, paths, to, RATE * times, round(READERS * max(1, times / 2)))
+        readers = LoadGenerator(self.service.url, paths, to, RATE * times, round(READERS * max(1, times / 2)))
         scenario = Scenario()
         try:
             yield scenario
         finally:
             verdict = judge(readers.stop(), self.truth, together, may_refuse=may_refuse)
             to.unlink()
-            self.say(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
+            self.report(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
             _check(verdict)
 
     @property
@@ -106,20 +106,20 @@ class Stage:
         body = self.service.get("/prices?tier=hot").json
         return {0 if price["stale"] else price["sources"] for price in body["prices"]} | {0 for _ in body["missing"]}
 
-    def is_sound(self) -> bool:
+    def is_healthy(self) -> bool:
         """Return whether every exchange contributes to every hot price and /ready reports no reasons."""
-        return self.hot_sources() == {len(NAMES)} and self.complaints() == []
+        return self.hot_sources() == {len(NAMES)} and self.reasons() == []
 
-    def sound_since(self, moment: float) -> Callable[[], bool]:
+    def healthy_since(self, moment: float) -> Callable[[], bool]:
         """Return a condition: the service is healthy, and all hot prices are newer than `moment`."""
 
         def sound() -> bool:
             prices = self.service.get("/prices?tier=hot").json["prices"]
-            return all(price["timestamp"] > moment for price in prices) and self.is_sound()
+            return all(price["timestamp"] > moment for price in prices) and self.is_healthy()
 
         return sound
 
-    def complaints(self) -> list[str]:
+    def reasons(self) -> list[str]:
         """Return the reasons of /ready."""
         reasons = self.service.get("/ready").json["reasons"]
         assert isinstance(reasons, list)
@@ -138,7 +138,7 @@ class Stage:
         """Start an empty Redis on the same port."""
         self.redis = RedisServer(self.redis.port)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Restart and resume the parts that a failed scenario has left broken."""
         for name, exchange in list(self.market.exchanges.items()):
             if exchange.process.child.poll() is not None:

@@ -10,7 +10,7 @@ from itertools import count
 
 import uvloop
 
-from tests.chaos.clients import Client, Notes, Reader, Refresher, SocketClient, Streamer, Subscriber, Target
+from tests.chaos.clients import Client, Notes, PriceReader, Refresher, SocketClient, Streamer, Subscriber, Target
 from tests.chaos.recorder import Record
 
 STOP_SECONDS = 60.0
@@ -27,7 +27,7 @@ class Load:
     sockets: int = 2
 
 
-class Crowd:
+class ClientPool:
     """The running clients: a context manager that starts and stops them, and raises the first client's error."""
 
     def __init__(
@@ -74,7 +74,7 @@ def _clients_of(target: Target, assets: Sequence[str], notes: Notes, load: Load,
         return name, target, notes, random.Random(f"{seed} {name}"), assets
 
     return [
-        *(Reader(*common("reader", n), rate=load.reads) for n in range(load.readers)),
+        *(PriceReader(*common("reader", n), rate=load.reads) for n in range(load.readers)),
         Refresher(*common("refresher", 0), rate=load.refreshes),
         *(Streamer(*common("sse", n), everything=n % 2 == 0) for n in range(load.streams)),
         *(SocketClient(*common("ws", n), by_tier=n % 2 == 0) for n in range(load.sockets)),

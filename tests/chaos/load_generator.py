@@ -1,7 +1,7 @@
 """A load generator in its own process: it sends GET requests, records every answer, and judges nothing.
 
-`python -m tests.chaos.readers --url http://127.0.0.1:8080 --rate 300 --readers 60 --to FILE PATH…` prints `reading`,
-sends requests until SIGTERM, and writes a list of Answered (MessagePack) to the file.
+`python -m tests.chaos.load_generator --url http://127.0.0.1:8080 --rate 300 --readers 60 --to FILE PATH…` prints
+`reading`, sends requests until SIGTERM, and writes a list of Answered (MessagePack) to the file.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from tests.parts.process import ROOT, Process
 ASK_AGAIN = 0.2  # share of the requests that send If-None-Match
 
 
-class Readers:
+class LoadGenerator:
     """The load generator's process."""
 
     def __init__(self, url: str, paths: Sequence[str], to: Path, rate: float, readers: int) -> None:
         self._to = to
         options = ["--url", url, "--to", str(to), "--rate", str(rate), "--readers", str(readers)]
-        self._process = Process([sys.executable, "-m", "tests.chaos.readers", *options, *paths], cwd=ROOT)
+        self._process = Process([sys.executable, "-m", "tests.chaos.load_generator", *options, *paths], cwd=ROOT)
         self._process.wait_for_line("reading")
 
     def stop(self) -> list[Answered]:
