@@ -31,6 +31,8 @@ from aggregator.models import Price, Source, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Table
 from aggregator.stores.dynamodb import DynamoTable
+
+# The bare loop must have as many calls in flight as the outbox; users cannot set that number.
 from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.bench.report import Figure, median_ratio
@@ -134,7 +136,7 @@ class Bench:
             running = group.create_task(outbox.run())
             seconds = await timed(work)
             running.cancel()
-        await outbox._file.close()
+        await outbox._file.close()  # close() would also close the table, which later rounds use
         return PRICES / seconds
 
     async def append_seconds(self, table: Table, path: Path, rate: float) -> list[float]:
@@ -153,7 +155,7 @@ class Bench:
                 part = waiting[number * batch : (number + 1) * batch]
                 took.append(await timed(lambda part=part: outbox.write(part)))  # type: ignore[misc]  # a default argument has no type
             running.cancel()
-        await outbox._file.close()
+        await outbox._file.close()  # close() would also close the table, which later rounds use
         return sorted(took)
 
     async def sqlite(self, path: Path) -> float:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,12 @@ def test_aws_is_changed_behind_a_gate() -> None:
 
 
 def test_every_python_we_support_is_tested() -> None:
-    """CI tests every Python version that we support, with the version that it has set up."""
+    """CI tests every Python from the oldest that pyproject.toml allows to the one in the image, each with its own."""
     job = JOBS["ci", "test"]
-    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = int(project["requires-python"].removeprefix(">=3."))
+    (newest,) = set(re.findall(r"^FROM python:3\.(\d+)", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE))
+    assert job["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in range(oldest, int(newest) + 1)]
     assert job["steps"][-1]["env"] == {"PYTHON": "python${{ matrix.python }}"}
     assert "${PYTHON:-}" in (ROOT / "scripts/venv.sh").read_text()
 

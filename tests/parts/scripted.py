@@ -58,7 +58,7 @@ class ScriptedExchange:
             self.under_way -= 1
 
     async def _answer(self, asset: Asset) -> Ticker | LeftOut:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a real exchange never answers without a pause: callers must meet other tasks here
         answer = self.script(asset)
         if answer is not None:
             return answer
