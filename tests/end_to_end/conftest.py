@@ -10,7 +10,7 @@ from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
-from tests.parts.short_list import listed
+from tests.parts.short_list import write_symbols
 
 
 @pytest.fixture(scope="module", params=["memory+sqlite", "redis+dynamodb"])
@@ -30,6 +30,6 @@ def service(
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def symbols_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a symbols file of seven assets; each tier is one job."""
-    return listed(tmp_path_factory.mktemp("few"))
+    return write_symbols(tmp_path_factory.mktemp("symbols"))

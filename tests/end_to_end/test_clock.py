@@ -20,7 +20,7 @@ from tests.parts.faketime import FakeTime
 from tests.parts.process import START_SECONDS, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
-from tests.parts.short_list import HOT, SIZES, listed
+from tests.parts.short_list import HOT, SIZES, write_symbols
 
 pytestmark = [
     pytest.mark.real,
@@ -128,7 +128,7 @@ def running(folder: Path, clock: FakeTime, market: Market | None, **settings: ob
             service = Service(
                 folder,
                 exchanges=(market or stack.enter_context(exchanges.market())).setting,
-                symbols_file=listed(folder),
+                symbols_file=write_symbols(folder),
                 hot_interval=INTERVAL,
                 medium_interval=2 * INTERVAL,
                 cold_interval=4 * INTERVAL,

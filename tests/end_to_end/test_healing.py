@@ -16,7 +16,7 @@ from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
-from tests.parts.short_list import SIZES, SYMBOLS, listed
+from tests.parts.short_list import SIZES, SYMBOLS, write_symbols
 
 pytestmark = pytest.mark.real
 
@@ -41,7 +41,12 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
     redis = RedisServer()
     intervals = {"hot_interval": 1, "medium_interval": 3, "cold_interval": 30}
     service = Service(
-        tmp_path, exchanges=market.setting, cache_url=redis.url, symbols_file=listed(tmp_path), **SIZES, **intervals
+        tmp_path,
+        exchanges=market.setting,
+        cache_url=redis.url,
+        symbols_file=write_symbols(tmp_path),
+        **SIZES,
+        **intervals,
     ).filled()
     redis.process.signal(SIGSTOP)
     taken = durations(service, 4)
@@ -79,7 +84,7 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
     proxy = DynamoProxy(dynamodb_running.endpoint)
     url = proxy.url(f"prices-{os.getpid()}-hang")
     service = Service(
-        tmp_path, exchanges=market.setting, history_url=url, symbols_file=listed(tmp_path), **SIZES
+        tmp_path, exchanges=market.setting, history_url=url, symbols_file=write_symbols(tmp_path), **SIZES
     ).filled()
     proxy.faults(hang_rate=1)
     hung = proxy.done("hung")
@@ -105,7 +110,7 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
 def test_an_exchange_whose_clock_stands_still_is_named(tmp_path: Path, market: Market) -> None:
     """An exchange with a frozen clock answers every call, so /ready must name it; prices go on without it."""
     service = Service(
-        tmp_path, exchanges=market.setting, symbols_file=listed(tmp_path), hot_interval=1, **SIZES
+        tmp_path, exchanges=market.setting, symbols_file=write_symbols(tmp_path), hot_interval=1, **SIZES
     ).filled()
     wait_for(lambda: service.get("/ready").json["reasons"] == [], what="no trouble")
     market.exchanges["exchange2"].faults(freeze_clock=True)

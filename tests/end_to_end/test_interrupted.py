@@ -21,11 +21,11 @@ PATIENCE = 60.0  # seconds; longer than the refresh may take
 
 
 def test_a_refresh_whose_refresher_is_gone(
-    tmp_path: Path, few: Path, market: Market, redis_running: RedisServer
+    tmp_path: Path, symbols_file: Path, market: Market, redis_running: RedisServer
 ) -> None:
     """A refresh whose refresher is gone is 503 with Retry-After when the process stops, without traceback, exit 0."""
     # The refresh would time out after 32 s; a stopping process waits for 10 s at most.
-    settings = {"symbols_file": few, "exchanges": market.setting, "exchange_timeout": 30}
+    settings = {"symbols_file": symbols_file, "exchanges": market.setting, "exchange_timeout": 30}
     service = Service(tmp_path, role="api", cache_url=f"{redis_running.url[:-1]}7", **settings).started()
     answers: list[tuple[int, str | None, object]] = []
     asking = threading.Thread(target=lambda: answers.append(refreshed(service)))

@@ -12,7 +12,7 @@ from tests.parts.exchanges import NAMES, Market
 from tests.parts.live import stream
 from tests.parts.process import wait_for
 from tests.parts.service import Service
-from tests.parts.short_list import HOT, SIZES, listed
+from tests.parts.short_list import HOT, SIZES, write_symbols
 
 pytestmark = pytest.mark.real
 
@@ -36,7 +36,7 @@ def settings(tmp_path: Path, market: Market) -> dict[str, object]:
     intervals = {"hot_interval": INTERVAL, "medium_interval": INTERVAL, "cold_interval": INTERVAL}
     return {
         "exchanges": market.setting,
-        "symbols_file": listed(tmp_path),
+        "symbols_file": write_symbols(tmp_path),
         "refresh_cooldown": 0,
         **often,
         **SIZES,
@@ -52,7 +52,7 @@ def service(tmp_path: Path, settings: dict[str, object]) -> Iterator[Service]:
     assert running.process.stop() == 0, running.process.output
 
 
-def shown(service: Service) -> list[dict[str, Any]]:
+def shown_prices(service: Service) -> list[dict[str, Any]]:
     """Return the prices that each kind of answer shows now; refused calls show none."""
     asset = HOT[0]
     answers = [
@@ -72,7 +72,7 @@ def test_a_lone_liar_is_never_believed(service: Service, market: Market) -> None
     stale, seen = False, 0
     deadline = time.monotonic() + 60
     while service.get(f"/prices/{HOT[0]}").status == 200 and time.monotonic() < deadline:
-        for price in shown(service):
+        for price in shown_prices(service):
             assert price["price"] < honest[price["asset"]] * BELIEVED, price
             assert isinstance(price["degraded"], bool), price
             stale |= price.get("stale", False)

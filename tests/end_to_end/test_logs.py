@@ -24,9 +24,9 @@ GIVEN = {"X-Request-ID": "order-4711/a"}
 _CONSOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \[(debug|info|warning|error)\s*\] \S.*")
 
 
-def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
+def start(folder: Path, symbols_file: Path, market: Market, **settings: object) -> Service:
     """Start a service on a few assets."""
-    usual: dict[str, object] = {"symbols_file": few, "exchanges": market.setting, "exchange_timeout": 0.5}
+    usual: dict[str, object] = {"symbols_file": symbols_file, "exchanges": market.setting, "exchange_timeout": 0.5}
     return Service(folder, **(usual | SIZES | INTERVALS | settings))
 
 
@@ -35,9 +35,9 @@ def lines(service: Service) -> list[dict[str, Any]]:
     return [json.loads(line) for line in service.process.output.splitlines()]
 
 
-def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
+def test_every_line_is_json(tmp_path: Path, symbols_file: Path, market: Market) -> None:
     """Our lines and the libraries' have level, UTC time and event; lines of one request share its id."""
-    service = start(tmp_path, few, market, log_format="json", log_level="debug")
+    service = start(tmp_path, symbols_file, market, log_format="json", log_level="debug")
     service.url = service.process.wait_for_line(r'"address": ?"(http://127\.0\.0\.1:\d+)"')[1]
     wait_for(lambda: service.get(f"/prices/{COLD[-1]}").status == 200)
     assert service.post(f"/refresh/{HOT[0]}", GIVEN).headers["x-request-id"] == GIVEN["X-Request-ID"]
@@ -57,9 +57,9 @@ def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
     assert not any("request_id" in line for line in said if line["event"] == "breaker_open")
 
 
-def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market) -> None:
+def test_console_is_one_line_per_event(tmp_path: Path, symbols_file: Path, market: Market) -> None:
     """In console format, too, each event is one line, whatever a caller or an exchange sends."""
-    service = start(tmp_path, few, market, log_level="debug").filled()
+    service = start(tmp_path, symbols_file, market, log_level="debug").filled()
     assert service.get("/%0a2026-01-01T00:00:00Z%20[error]%20forged").status == 404
     assert service.process.stop() == 0
     for line in service.process.output.splitlines():
@@ -135,10 +135,10 @@ def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Market) -> Any:
+def quiet(tmp_path_factory: pytest.TempPathFactory, symbols_file: Path, shared_market: Market) -> Any:
     """Run a service with the default settings."""
     shared_market.sound()
-    service = start(tmp_path_factory.mktemp("quiet"), few, shared_market).filled()
+    service = start(tmp_path_factory.mktemp("quiet"), symbols_file, shared_market).filled()
     yield service
     assert service.process.stop() == 0
 
@@ -159,13 +159,13 @@ def test_no_line_per_price_or_request(quiet: Service) -> None:
     assert not any(symbol in before for symbol in SYMBOLS)
 
 
-def test_no_secrets(tmp_path: Path, few: Path, market: Market) -> None:
+def test_no_secrets(tmp_path: Path, symbols_file: Path, market: Market) -> None:
     """Neither Redis' password nor an API key, valid or not, is logged at any level, whatever fails."""
     with redis_server.alone() as free:
         port = free.port
     server = RedisServer(port, "--requirepass", PASSWORD)
     url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
-    service = start(tmp_path, few, market, cache_url=url, api_keys=KEY, log_level="debug").filled()
+    service = start(tmp_path, symbols_file, market, cache_url=url, api_keys=KEY, log_level="debug").filled()
     assert service.post(f"/refresh/{HOT[0]}", {"Authorization": f"Bearer {KEY}"}).status == 200
     assert service.post(f"/refresh/{HOT[0]}", {"X-API-Key": "wrong-" + KEY}).status == 403
     assert service.post(f"/refresh/{HOT[0]}?key={KEY}").status == 401

@@ -25,7 +25,7 @@ LORISES = 200
 CUT = "price_api_connections_cut_total"
 
 
-def few(folder: Path) -> Path:
+def symbols(folder: Path) -> Path:
     """Write a symbols file: two assets that all exchanges list, and one that none lists."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\nnosuchusdt\n")
     return folder / "symbols.csv"
@@ -36,7 +36,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     """Run the service with its default limits and rare refreshes."""
     shared_market.sound()
     folder = tmp_path_factory.mktemp("service")
-    settings = {"symbols_file": few(folder), **RARELY}
+    settings = {"symbols_file": symbols(folder), **RARELY}
     running = Service(folder, exchanges=shared_market.setting, **settings).filled()
     yield running
     assert running.process.stop() == 0, running.process.output
@@ -214,7 +214,7 @@ async def test_a_thousand_refreshes_of_one_asset_are_one_fetch(service: Service,
 
 async def test_a_burst_beyond_the_bound(tmp_path: Path, market: Market) -> None:
     """A burst beyond the concurrency limit is served or refused at once; cached prices and operator routes work."""
-    settings = {"symbols_file": few(tmp_path), "max_in_flight": 50, **RARELY}
+    settings = {"symbols_file": symbols(tmp_path), "max_in_flight": 50, **RARELY}
     service = Service(tmp_path, exchanges=market.setting, **settings).filled()
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=1500)
@@ -239,7 +239,7 @@ async def test_a_burst_beyond_the_bound(tmp_path: Path, market: Market) -> None:
 
 async def test_sigterm_with_hundreds_of_requests_in_flight(tmp_path: Path, market: Market) -> None:
     """After SIGTERM no request fails: those under way, those on open connections, until a response says `close`."""
-    service = Service(tmp_path, exchanges=market.setting, symbols_file=few(tmp_path), **RARELY).filled()
+    service = Service(tmp_path, exchanges=market.setting, symbols_file=symbols(tmp_path), **RARELY).filled()
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=1000)
     waiting, busy, idle = await connected(service, 500), await connected(service, 50), await connected(service, 50)

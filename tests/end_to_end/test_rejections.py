@@ -22,12 +22,12 @@ WELL = "sound again"
 def service(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    few: Path,
+    symbols_file: Path,
     shared_market: Market,
     redis_running: RedisServer,
 ) -> Iterator[Service]:
     """Run one process, or two workers and a refresher, where the workers know the exchanges from the refresher."""
-    settings: dict[str, object] = {"symbols_file": few, "exchanges": shared_market.setting, "min_sources": 1}
+    settings: dict[str, object] = {"symbols_file": symbols_file, "exchanges": shared_market.setting, "min_sources": 1}
     if request.param == "workers":
         settings |= {"workers": 2, "cache_url": f"{redis_running.url.rpartition('/')[0]}/12"}
     shared_market.sound()

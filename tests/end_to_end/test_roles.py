@@ -22,11 +22,11 @@ pytestmark = pytest.mark.real
 class Fleet:
     """API processes and refreshers on one Redis and one history."""
 
-    def __init__(self, folder: Path, redis: RedisServer, few: Path, market: Market) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, symbols_file: Path, market: Market) -> None:
         self.redis = redis
         self._folder = folder
         self._settings: dict[str, object] = {
-            "symbols_file": few,
+            "symbols_file": symbols_file,
             "exchanges": market.setting,
             "refresh_cooldown": 0,
             "exchange_timeout": 0.5,  # a refresh without a refresher times out two seconds later
@@ -45,7 +45,7 @@ class Fleet:
         """Wait until every process is ready without reasons."""
         for service in (*self.refreshers, *self.apis):
             service.started()
-            wait_for(lambda service=service: sound(service), what=service.process.output)  # type: ignore[misc]
+            wait_for(lambda service=service: is_ready(service), what=service.process.output)  # type: ignore[misc]
 
     def calls(self) -> float:
         """Return the number of calls that the first exchange has received from all refreshers."""
@@ -58,24 +58,24 @@ class Fleet:
             assert "Traceback" not in service.process.output
 
 
-def told(service: Service) -> list[str]:
+def reasons(service: Service) -> list[str]:
     """Return the reasons of /ready."""
     reasons: list[str] = service.get("/ready").json["reasons"]
     return reasons
 
 
-def sound(service: Service) -> bool:
+def is_ready(service: Service) -> bool:
     """Return whether the service is ready without reasons."""
     ready = service.get("/ready")
     return ready.status == 200 and ready.json["reasons"] == []
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Market) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory, symbols_file: Path, shared_market: Market) -> Iterator[Fleet]:
     """Run two of each role; a test that ends one starts another."""
     shared_market.sound()
     with redis_server.alone() as server:
-        running = Fleet(tmp_path_factory.mktemp("fleet"), server, few, shared_market)
+        running = Fleet(tmp_path_factory.mktemp("fleet"), server, symbols_file, shared_market)
         yield running
         running.stop()
         running.redis.stop()
@@ -142,7 +142,7 @@ class TestFleet:
             assert refresher.process.stop() == 0
         wait_for(lambda: api.get("/ready").status == 503, 3 * 0.5 + 2)
         assert api.get("/ready").json["reasons"][0].startswith("hot tier: p95 age is ")
-        wait_for(lambda: UNKNOWN in told(api))
+        wait_for(lambda: UNKNOWN in reasons(api))
         assert api.get("/ready").json["exchanges"] == {}
         answer = api.post(f"/refresh/{HOT[0]}")
         assert answer.status == 502
@@ -161,7 +161,7 @@ class TestFleet:
         fleet.redis.process.ended()
         for api in fleet.apis:
             wait_for(lambda api=api: "Redis" in api.get("/ready").json["stores"]["cache"], 5)  # type: ignore[misc]
-            assert any(one.startswith("exchanges: not known: Redis") for one in told(api))
+            assert any(one.startswith("exchanges: not known: Redis") for one in reasons(api))
             assert api.get(f"/prices/{COLD[0]}").status == 200
         alone = [refresher.metric(CALLS) for refresher in fleet.refreshers]
         wait_for(
@@ -181,7 +181,7 @@ class TestFleet:
             assert all(state["last_ticker_seconds_ago"] is not None for state in shown.values())
         market.exchanges["exchange2"].faults(error_rate=1)
         for api in fleet.apis:
-            wait_for(lambda api=api: "exchange2: its breaker is open" in told(api))  # type: ignore[misc]
+            wait_for(lambda api=api: "exchange2: its breaker is open" in reasons(api))  # type: ignore[misc]
             assert api.get("/ready").json["exchanges"]["exchange2"]["breaker"] == "open"
             assert api.get("/ready").status == 200
 

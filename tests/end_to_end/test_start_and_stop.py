@@ -264,8 +264,8 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)
     rare = {"hot_size": 2, "hot_interval": 600, "medium_interval": 600, "cold_interval": 600}
-    few = symbols(tmp_path, "symbol\nbtcusdt\nethusdt\nsolusdt\nxrpusdt\n")
-    service = Service(tmp_path, exchanges=market.setting, symbols_file=few, medium_size=1, **rare).filled()
+    file = symbols(tmp_path, "symbol\nbtcusdt\nethusdt\nsolusdt\nxrpusdt\n")
+    service = Service(tmp_path, exchanges=market.setting, symbols_file=file, medium_size=1, **rare).filled()
     assert re.search("warning.*tier_filled.*priced=0.*tier=cold", service.process.output)
     assert service.get("/ready").json["reasons"][0] == "hot tier: 2 of 2 assets have no price yet"
     market.sound()

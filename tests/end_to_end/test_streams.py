@@ -28,9 +28,9 @@ CROWD = 20
 
 
 @pytest.fixture
-def settings(few: Path, market: Market) -> dict[str, object]:
+def settings(symbols_file: Path, market: Market) -> dict[str, object]:
     """Return the settings for seven assets that are refreshed at once."""
-    return {"exchanges": market.setting, "symbols_file": few, **SIZES, **INTERVALS}
+    return {"exchanges": market.setting, "symbols_file": symbols_file, **SIZES, **INTERVALS}
 
 
 def socket(service: Service) -> connect:
@@ -38,7 +38,7 @@ def socket(service: Service) -> connect:
     return connect(f"{service.url.replace('http', 'ws')}/ws", proxy=None)
 
 
-async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
+async def receive(client: ClientConnection, kind: str) -> dict[str, Any]:
     """Return the next message of this type."""
     async with asyncio.timeout(20):
         while (message := json.loads(await client.recv()))["type"] != kind:
@@ -62,8 +62,8 @@ async def test_prices_as_they_come(tmp_path: Path, settings: dict[str, object]) 
         snapshot = (await one.until("snapshot")).data["prices"]
         assert {found["asset"] for found in snapshot} == set(SYMBOLS)
         await client.send(json.dumps({"type": "subscribe", "assets": [HOT[0]]}))
-        assert [found["asset"] for found in (await hear(client, "snapshot"))["prices"]] == [HOT[0]]
-        assert (await hear(client, "price"))["price"]["asset"] == HOT[0]
+        assert [found["asset"] for found in (await receive(client, "snapshot"))["prices"]] == [HOT[0]]
+        assert (await receive(client, "price"))["price"]["asset"] == HOT[0]
         assert await everything(hot) == set(HOT)
         first = await one.until("price")
         body = await asyncio.to_thread(service.get, f"/prices/{first.data['asset']}")
@@ -114,21 +114,21 @@ async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> 
         service.filled()
         async with crowd(service) as (streams, clients):
             await asyncio.gather(*(everything(one) for one in streams))
-            await asyncio.gather(*(hear(client, "price") for client in clients))
+            await asyncio.gather(*(receive(client, "price") for client in clients))
             for kind in ("sse", "websocket"):
                 series = f'price_stream_subscribers{{kind="{kind}"}}'
                 assert await asyncio.to_thread(service.metric, series) == CROWD
             redis.process.stop(SIGKILL)
             assert {(await one.until("gap")).data["msg"] for one in streams} == {CUT_OFF}
-            assert {(await hear(client, "gap"))["msg"] for client in clients} == {CUT_OFF}
+            assert {(await receive(client, "gap"))["msg"] for client in clients} == {CUT_OFF}
             back = RedisServer(redis.port)
             await asyncio.gather(*(one.until("snapshot") for one in streams))
             await asyncio.gather(*(everything(one) for one in streams))
-            await asyncio.gather(*(hear(client, "snapshot") for client in clients))
-            await asyncio.gather(*(hear(client, "price") for client in clients))
+            await asyncio.gather(*(receive(client, "snapshot") for client in clients))
+            await asyncio.gather(*(receive(client, "price") for client in clients))
             service.process.signal(SIGTERM)
             await asyncio.gather(*(one.until("end") for one in streams))
-            await asyncio.gather(*(hear(client, "end") for client in clients))
+            await asyncio.gather(*(receive(client, "end") for client in clients))
         assert service.process.ended(STOP_SECONDS) == 0, service.process.output
         assert "Traceback" not in service.process.output
         back.stop()
@@ -163,7 +163,7 @@ async def test_told_to_stop_with_readers_that_do_not_read(tmp_path: Path, settin
         service.process.signal(SIGTERM)
         assert {(await one.until("end")).data["msg"] for one in streams[CROWD // 2 :]} == {STOPPING}
         for client in clients:
-            assert (await hear(client, "end"))["msg"] == STOPPING
+            assert (await receive(client, "end"))["msg"] == STOPPING
             with pytest.raises(ConnectionClosed):
                 await client.recv()
         assert await asyncio.to_thread(service.process.ended, STOP_SECONDS) == 0, service.process.output

@@ -36,10 +36,10 @@ def of(collector: Collector, trace: str, name: str) -> list[Sent]:
     return [span for span in collector.named(name) if span.trace == trace]
 
 
-def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
+def start(folder: Path, symbols_file: Path, market: Market, **settings: object) -> Service:
     """Start a process with tracing on."""
     settings = {
-        "symbols_file": few,
+        "symbols_file": symbols_file,
         "exchanges": market.setting,
         "refresh_cooldown": 0,
         **SIZES,
@@ -50,7 +50,7 @@ def start(folder: Path, few: Path, market: Market, **settings: object) -> Servic
 
 def test_a_request_is_followed_through_two_processes(
     tmp_path: Path,
-    few: Path,
+    symbols_file: Path,
     market: Market,
     collector: Collector,
     dynamodb_running: DynamoServer,
@@ -61,8 +61,8 @@ def test_a_request_is_followed_through_two_processes(
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     with redis_server.alone() as redis:
         shared = {"cache_url": redis.url, "history_url": dynamodb_running.url(f"traces-{time.time_ns()}")}
-        refresher = start(tmp_path, few, market, role="refresher", **shared).filled()
-        api = start(tmp_path, few, market, role="api", **shared).started()
+        refresher = start(tmp_path, symbols_file, market, role="refresher", **shared).filled()
+        api = start(tmp_path, symbols_file, market, role="api", **shared).started()
         assert api.post(f"/refresh/{COLD[0]}", CALLER).status == 200
         assert api.get(f"/prices/{HOT[0]}/history", CALLER).status == 200
         wait_for(lambda: len(of(collector, TRACE, "exchange call")) == 3)
@@ -98,9 +98,9 @@ def test_a_request_is_followed_through_two_processes(
     assert {headers["x-token"] for headers in collector.headers} == {"secret"}
 
 
-def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
+def test_the_quick_way_is_traced_too(tmp_path: Path, symbols_file: Path, market: Market, collector: Collector) -> None:
     """The fast path is traced too: a cached price and a 304 are spans with their status."""
-    service = start(tmp_path, few, market).filled()
+    service = start(tmp_path, symbols_file, market).filled()
     answer = service.get(f"/prices/{HOT[0]}", CALLER)
     assert service.get(f"/prices/{HOT[0]}", CALLER | {"If-None-Match": answer.headers["etag"]}).status in (200, 304)
     wait_for(lambda: len(of(collector, TRACE, "GET /prices")) == 2)
@@ -112,9 +112,11 @@ def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, 
     assert service.process.stop() == 0, service.process.output
 
 
-def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
+def test_an_exchange_that_fails_is_seen(
+    tmp_path: Path, symbols_file: Path, market: Market, collector: Collector
+) -> None:
     """The calls to a failing exchange are failed spans, those to the others are not."""
-    service = start(tmp_path, few, market).filled()
+    service = start(tmp_path, symbols_file, market).filled()
     market.exchanges["exchange2"].faults(error_rate=1)
 
     def failed() -> set[object]:
@@ -124,12 +126,12 @@ def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Marke
     assert service.process.stop() == 0, service.process.output
 
 
-def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_away(tmp_path: Path, symbols_file: Path, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unreachable collector is one log line, and affects neither requests nor shutdown."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    service = start(tmp_path, few, market).filled()
+    service = start(tmp_path, symbols_file, market).filled()
     service.process.wait_for_line("traces_not_sent")
     assert service.get(f"/prices/{HOT[0]}").status == 200
     assert service.process.stop() == 0, service.process.output
@@ -137,10 +139,10 @@ def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch
     assert "opentelemetry" not in service.process.output
 
 
-def test_a_collector_that_comes_back(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
+def test_a_collector_that_comes_back(tmp_path: Path, symbols_file: Path, market: Market, collector: Collector) -> None:
     """A collector that comes back is logged once, as was its absence."""
     collector.refusing = True
-    service = start(tmp_path, few, market).filled()
+    service = start(tmp_path, symbols_file, market).filled()
     service.process.wait_for_line("traces_not_sent")
     wait_for(lambda: collector.refused >= 3)
     collector.refusing = False
@@ -160,9 +162,9 @@ def without_opentelemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("without_opentelemetry")
-def test_without_the_extra_nothing_is_missed(tmp_path: Path, few: Path, market: Market) -> None:
+def test_without_the_extra_nothing_is_missed(tmp_path: Path, symbols_file: Path, market: Market) -> None:
     """Without tracing, the service does not import the extra."""
-    service = Service(tmp_path, symbols_file=few, exchanges=market.setting, **SIZES, **INTERVALS).filled()
+    service = Service(tmp_path, symbols_file=symbols_file, exchanges=market.setting, **SIZES, **INTERVALS).filled()
     assert service.get(f"/prices/{HOT[0]}", CALLER).status == 200
     assert service.process.stop() == 0, service.process.output
 

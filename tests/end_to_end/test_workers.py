@@ -31,10 +31,10 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def workers(
-    tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, few: Path, shared_market: Market
+    tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, symbols_file: Path, shared_market: Market
 ) -> Iterator[Workers]:
     """Run two workers and a refresher; at the end SIGTERM to the parent must stop them all."""
-    running = Workers(tmp_path_factory.mktemp("workers"), redis, few, exchanges=shared_market.setting).ready()
+    running = Workers(tmp_path_factory.mktemp("workers"), redis, symbols_file, exchanges=shared_market.setting).ready()
     yield running
     assert len(list(running.left.iterdir())) == 1  # the folder of the shared metrics
     running.process.signal(SIGTERM)

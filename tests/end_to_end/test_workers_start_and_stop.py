@@ -20,13 +20,13 @@ pytestmark = pytest.mark.real
 
 
 def test_a_read_that_finds_nothing_asks_the_refresher(
-    tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market
+    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market
 ) -> None:
     """A read without a price makes the refresher fetch it; the read is 503 while the exchanges refuse."""
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)
     rare = dict.fromkeys(INTERVALS, 600)
-    workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting, **rare).ready()
+    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting, **rare).ready()
     assert workers.get(f"/prices/{COLD[0]}").status == 503
     # The warm-up retries after 1, 2 and 4 s; during the last pause only our request calls the exchanges.
     workers.process.wait_for_line(r"(?s)(tier_filled.*?tier=cold.*?){3}")
@@ -40,30 +40,30 @@ def test_a_read_that_finds_nothing_asks_the_refresher(
 
 
 def test_a_whole_group_told_to_stop_ends_well(
-    tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market
+    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market
 ) -> None:
     """SIGTERM to the whole group: children get a second one from the parent, and all end well."""
-    workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).ready()
+    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).ready()
     workers.process.signal_group(SIGTERM)
     workers.ended_well()
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 def test_told_to_stop_while_they_start(
-    tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market, number: Signals
+    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market, number: Signals
 ) -> None:
     """SIGTERM or Ctrl-C before the children are up: exit 0 without a traceback."""
-    workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).born()
+    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).born()
     workers.process.signal_group(number)
     workers.ended_well(1)
 
 
 @pytest.mark.parametrize(("number", "name"), [(0, "api-1"), (2, "refresher-3")])
 def test_one_killed_ends_all(
-    tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market, number: int, name: str
+    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market, number: int, name: str
 ) -> None:
     """A killed child ends the group, non-zero; the last line names the child and the signal."""
-    workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).ready()
+    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).ready()
     workers.children[number].send_signal(SIGKILL)
     assert workers.process.ended(STOP_SECONDS) == 1
     assert workers.process.output.splitlines()[-1] == f"aggregator: {name} has ended by itself, killed by SIGKILL"
@@ -71,9 +71,11 @@ def test_one_killed_ends_all(
     assert list(workers.left.iterdir()) == []
 
 
-def test_no_child_outlives_its_parent(tmp_path: Path, redis_alone: RedisServer, few: Path, market: Market) -> None:
+def test_no_child_outlives_its_parent(
+    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market
+) -> None:
     """When the parent is killed, the children notice it and stop in order."""
-    workers = Workers(tmp_path, redis_alone, few, exchanges=market.setting).ready()
+    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).ready()
     workers.process.signal(SIGKILL)
     wait_for(workers.gone, STOP_SECONDS, "the children to end")
     assert workers.process.ended(STOP_SECONDS) == -SIGKILL

@@ -9,7 +9,7 @@ from tests.parts.browser import Tab
 from tests.parts.exchanges import Market
 from tests.parts.ports import free_port
 from tests.parts.service import Service
-from tests.parts.short_list import INTERVALS, SIZES, listed
+from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 
 pytestmark = pytest.mark.real
 
@@ -18,7 +18,9 @@ CHANGE_MS = 40_000  # a rejection begins and ends after two windows of 2 s, and 
 
 def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
     """A failing exchange: its breaker in the status strip, the effect in words, and the reason in an asset's detail."""
-    service = Service(tmp_path, exchanges=market.setting, symbols_file=listed(tmp_path), **SIZES, **INTERVALS).filled()
+    service = Service(
+        tmp_path, exchanges=market.setting, symbols_file=write_symbols(tmp_path), **SIZES, **INTERVALS
+    ).filled()
     tab = Tab(chromium, service.url)
     page = tab.open("/#btcusdt")
     expect(page.locator(".exchanges li[data-breaker=closed]")).to_have_count(3)
@@ -39,7 +41,7 @@ def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_pa
 
     The browser also logs each 503.
     """
-    settings = {"exchanges": market.setting, "symbols_file": listed(tmp_path), "min_sources": 1}
+    settings = {"exchanges": market.setting, "symbols_file": write_symbols(tmp_path), "min_sources": 1}
     service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()
     tab = Tab(chromium, service.url)
     page = tab.open("/#btcusdt")
@@ -68,7 +70,7 @@ def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_pa
 
 def test_it_comes_back_after_a_restart(chromium: Browser, market: Market, tmp_path: Path) -> None:
     """While the service is down, the page says so and keeps its prices; afterwards it is live again by itself."""
-    settings = {"exchanges": market.setting, "symbols_file": listed(tmp_path), "port": free_port()}
+    settings = {"exchanges": market.setting, "symbols_file": write_symbols(tmp_path), "port": free_port()}
     service = Service(tmp_path, **settings, **SIZES, **INTERVALS).filled()
     tab = Tab(chromium, service.url)
     page = tab.open()

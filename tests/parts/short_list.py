@@ -17,7 +17,7 @@ EVENLY = sum(1 / interval for interval in INTERVALS.values())  # calls per secon
 CALLS = 'price_exchange_requests_total{exchange="exchange1"}'
 
 
-def listed(folder: Path) -> Path:
+def write_symbols(folder: Path) -> Path:
     """Write the assets to a symbols file; return its path."""
     file = folder / "symbols.csv"
     file.write_text("\n".join(["symbol", *SYMBOLS]))

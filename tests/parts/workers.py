@@ -16,10 +16,17 @@ STOP_SECONDS = 5.0
 class Workers(Service):
     """A parent with two API workers and a refresher, and the temporary folder where they must leave nothing."""
 
-    def __init__(self, folder: Path, redis: RedisServer, few: Path, *command: str, **settings: object) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, symbols_file: Path, *command: str, **settings: object) -> None:
         self.left = folder / "tmp"
         self.left.mkdir()
-        settings = {"workers": 2, "cache_url": redis.url, "symbols_file": few, **SIZES, **INTERVALS, **settings}
+        settings = {
+            "workers": 2,
+            "cache_url": redis.url,
+            "symbols_file": symbols_file,
+            **SIZES,
+            **INTERVALS,
+            **settings,
+        }
         settings["refresh_cooldown"] = 0
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("TMPDIR", str(self.left))

@@ -15,7 +15,7 @@ from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer, binary
 from tests.parts.service import Service, call, refusal
-from tests.parts.short_list import INTERVALS, SIZES, listed
+from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 from tests.parts.terraform import FOLDER
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(binary() is None, reason="no redis-server here; see the header")]
@@ -140,7 +140,7 @@ def test_refresher_and_api_do_all_their_work(
             cache_url=redis.url.replace("redis://", "redis://service:any@"),
             history_url=dynamodb.url(table),
             retention_days=30,
-            symbols_file=listed(tmp_path),
+            symbols_file=write_symbols(tmp_path),
             exchanges=market.setting,
             tiering="popular",
             rank_interval=1,
