@@ -1,4 +1,4 @@
-"""Start and stop: one clear line when a start is refused, exit 0 on SIGTERM, non-zero after a crash."""
+"""The life of a process: exit 0 on SIGTERM, recovery from outages, non-zero after a crash, and the demo."""
 
 import os
 import re
@@ -13,85 +13,13 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process, wait_for
 from tests.parts.redis_server import RedisServer
-from tests.parts.service import Service, call, refusal
+from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
 
 STOP_SECONDS = 5.0
-
-
-def symbols(folder: Path, text: str) -> Path:
-    """Write a symbols file."""
-    (folder / "symbols.csv").write_text(text)
-    return folder / "symbols.csv"
-
-
-def test_a_missing_symbols_file(tmp_path: Path) -> None:
-    """A missing symbols file: the line has its path, the error, and the flag."""
-    line = refusal(tmp_path, symbols_file=tmp_path / "nowhere.csv")
-    assert re.search(r"cannot read .*nowhere\.csv: No such file.*--symbols-file", line)
-
-
-def test_a_broken_symbols_file(tmp_path: Path) -> None:
-    """A symbols file with errors: the line has the line numbers."""
-    line = refusal(tmp_path, symbols_file=symbols(tmp_path, "symbol\nbtcusdt\nBTC/USDT\nbtcusdt\n"))
-    assert "line 3: " in line
-    assert "line 4: " in line
-
-
-def test_a_symbols_file_that_is_no_text(tmp_path: Path) -> None:
-    """A symbols file that is not UTF-8."""
-    (tmp_path / "symbols.csv").write_bytes(b"symbol\n\xff\xfe\n")
-    assert "not UTF-8" in refusal(tmp_path, symbols_file=tmp_path / "symbols.csv")
-
-
-def test_a_port_in_use(tmp_path: Path) -> None:
-    """A port in use: the line has the port and the flag."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert re.search(rf"127\.0\.0\.1:{port}.*in use.*--port", refusal(tmp_path, port=port))
-
-
-def test_redis_cannot_be_reached(tmp_path: Path) -> None:
-    """An unreachable Redis: the line has the setting, and no password."""
-    line = refusal(tmp_path, cache_url=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
-    assert re.search(r"Redis.*AGGREGATOR_CACHE_URL", line)
-    assert "hunter2" not in line
-
-
-def test_dynamodb_cannot_be_reached(tmp_path: Path) -> None:
-    """An unreachable DynamoDB: the line has the setting."""
-    line = refusal(tmp_path, history_url=f"dynamodb://prices?endpoint=http://127.0.0.1:{free_port()}")
-    assert re.search(r"DynamoDB.*AGGREGATOR_HISTORY_URL", line)
-
-
-def test_a_history_file_that_cannot_be(tmp_path: Path) -> None:
-    """A history file in a missing folder: the line has the setting."""
-    assert "AGGREGATOR_HISTORY_URL" in refusal(tmp_path, history_url=f"sqlite:///{tmp_path}/nowhere/prices.db")
-
-
-def test_wrong_settings_are_all_named(tmp_path: Path) -> None:
-    """Every wrong setting gets a line; exit code 2."""
-    service = Service(tmp_path, port=-1, hot_interval=0, cach_url="memory://")
-    assert service.process.ended() == 2
-    lines = service.process.output.splitlines()
-    assert len(lines) == 3
-    assert all(line.startswith("aggregator: AGGREGATOR_") for line in lines)
-
-
-def test_wrong_flags(tmp_path: Path) -> None:
-    """A wrong flag prints the usage with exit code 2; --help exits with 0 and lists every setting."""
-    service = Service(tmp_path, "serve", "--nonsense")
-    assert service.process.ended() == 2
-    assert "usage:" in service.process.output
-    service = Service(tmp_path, "serve", "--help")
-    assert service.process.ended() == 0
-    assert "--hot-interval" in service.process.output
-    service = Service(tmp_path, "nonsense")
-    assert service.process.ended() == 2
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
@@ -264,7 +192,8 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)
     rare = {"hot_size": 2, "hot_interval": 600, "medium_interval": 600, "cold_interval": 600}
-    file = symbols(tmp_path, "symbol\nbtcusdt\nethusdt\nsolusdt\nxrpusdt\n")
+    file = tmp_path / "symbols.csv"
+    file.write_text("symbol\nbtcusdt\nethusdt\nsolusdt\nxrpusdt\n")
     service = Service(tmp_path, exchanges=market.setting, symbols_file=file, medium_size=1, **rare).filled()
     assert re.search("warning.*tier_filled.*priced=0.*tier=cold", service.process.output)
     assert service.get("/ready").json["reasons"][0] == "hot tier: 2 of 2 assets have no price yet"
