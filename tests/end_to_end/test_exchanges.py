@@ -71,7 +71,7 @@ def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -
 def test_who_asks_no_exchange_knows_what_is_traded(
     venues: dict[str, Venue], redis_running: RedisServer, tmp_path: Path
 ) -> None:
-    """An API-only process knows the listings too, and a read of an asset that no venue lists returns at once."""
+    """An API-only process knows the listings too, and is ready without a price of an asset that no venue lists."""
     symbols = tmp_path / "symbols.csv"
     symbols.write_text("symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n")
     exchanges = f"kraken=kraken+{venues['kraken'].url}"
@@ -110,7 +110,7 @@ def test_an_exchange_through_ccxt(venues: dict[str, Venue], tmp_path: Path) -> N
     assert (source["exchange"], source["clock"]) == ("kraken", "receipt")
     listed = {one["symbol"]: one["too_few_venues"] for one in service.get("/assets").json["assets"]}
     assert listed == {"pepeusdt": False, "ethusdt": True}
-    assert service.get("/ready").status == 200  # at once: no venue lists this asset
+    assert service.get("/ready").status == 200  # ready although no venue lists ethusdt
     assert service.process.stop() == 0, service.process.output
 
 

@@ -90,7 +90,7 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
 def test_redis_and_dynamodb_going_away_and_coming_back(
     tmp_path: Path, market: Market, dynamodb_running: DynamoServer, redis_running: RedisServer
 ) -> None:
-    """While Redis and DynamoDB hang, prices are refreshed and served, /ready names both, and all recovers by itself."""
+    """With Redis killed, prices are refreshed and served from DynamoDB, /ready names Redis, and all recovers by itself."""
     assert redis_running
     redis = RedisServer()
     url = dynamodb_running.url(f"prices-{os.getpid()}-{redis.port}")
@@ -187,7 +187,7 @@ def test_the_demo_tells_of_a_bad_symbols_file_in_the_service_s_words(tmp_path: P
 def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Market) -> None:
     """Exchanges that answer only after the first fetch cost no interval: the warm-up retries until all have a price.
 
-    The exchanges answer 429 first, because that keeps the breakers closed; an open one would cost 30 s.
+    They answer 429 first, because that keeps the breakers closed; an open one would cost 30 s.
     """
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)

@@ -24,7 +24,7 @@ from tests.parts.short_list import HOT, INTERVALS, SIZES, SYMBOLS
 pytestmark = pytest.mark.real
 
 STOP_SECONDS = 5.0
-CROWD = 20
+MANY = 20
 
 
 @pytest.fixture
@@ -96,11 +96,11 @@ async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -
 
 
 @asynccontextmanager
-async def crowd(service: Service) -> AsyncIterator[tuple[list[Stream], list[ClientConnection]]]:
+async def open_streams(service: Service) -> AsyncIterator[tuple[list[Stream], list[ClientConnection]]]:
     """Open many streams of both kinds."""
     async with AsyncExitStack() as stack:
-        streams = [await stack.enter_async_context(stream(service.url, "?tier=hot")) for _ in range(CROWD)]
-        clients = [await stack.enter_async_context(socket(service)) for _ in range(CROWD)]
+        streams = [await stack.enter_async_context(stream(service.url, "?tier=hot")) for _ in range(MANY)]
+        clients = [await stack.enter_async_context(socket(service)) for _ in range(MANY)]
         for client in clients:
             await client.send('{"type":"subscribe","tiers":["hot"]}')
         yield streams, clients
@@ -112,12 +112,12 @@ async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> 
         service = Service(tmp_path, workers=2, cache_url=redis.url, **settings).started()
         service.process.wait_for_line(r"(?s)listening.*listening")
         service.filled()
-        async with crowd(service) as (streams, clients):
+        async with open_streams(service) as (streams, clients):
             await asyncio.gather(*(everything(one) for one in streams))
             await asyncio.gather(*(receive(client, "price") for client in clients))
             for kind in ("sse", "websocket"):
                 series = f'price_stream_subscribers{{kind="{kind}"}}'
-                assert await asyncio.to_thread(service.metric, series) == CROWD
+                assert await asyncio.to_thread(service.metric, series) == MANY
             redis.process.stop(SIGKILL)
             assert {(await one.until("gap")).data["msg"] for one in streams} == {CUT_OFF}
             assert {(await receive(client, "gap"))["msg"] for client in clients} == {CUT_OFF}
@@ -136,14 +136,14 @@ async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> 
 
 async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, object]) -> None:
     """Streams beyond their limit are refused; they take no place of requests, even with a concurrency limit of one."""
-    service = Service(tmp_path, max_streams=2 * CROWD, max_in_flight=1, **settings).filled()
-    async with crowd(service) as (streams, _):
+    service = Service(tmp_path, max_streams=2 * MANY, max_in_flight=1, **settings).filled()
+    async with open_streams(service) as (streams, _):
         async with stream(service.url) as one:
             assert (one.status, one.headers["retry-after"]) == (503, "1")
         for _ in range(5):
             assert (await asyncio.to_thread(service.get, "/prices?tier=hot")).status == 200
         series = 'price_api_requests_total{endpoint="/stream",status="200"}'
-        assert await asyncio.to_thread(service.metric, series) == CROWD
+        assert await asyncio.to_thread(service.metric, series) == MANY
         streams[0].writer.close()
         async with asyncio.timeout(10):
             while True:
@@ -156,12 +156,12 @@ async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, o
 async def test_told_to_stop_with_readers_that_do_not_read(tmp_path: Path, settings: dict[str, object]) -> None:
     """SIGTERM with clients that do not read: exit 0 in time; clients that read get the closing event."""
     service = Service(tmp_path, **settings).filled()
-    async with crowd(service) as (streams, clients):
-        silent = streams[: CROWD // 2]  # the kernel reads into its buffers for them
-        for one in streams[CROWD // 2 :]:
+    async with open_streams(service) as (streams, clients):
+        silent = streams[: MANY // 2]  # the kernel reads into its buffers for them
+        for one in streams[MANY // 2 :]:
             await one.until("price")
         service.process.signal(SIGTERM)
-        assert {(await one.until("end")).data["msg"] for one in streams[CROWD // 2 :]} == {STOPPING}
+        assert {(await one.until("end")).data["msg"] for one in streams[MANY // 2 :]} == {STOPPING}
         for client in clients:
             assert (await receive(client, "end"))["msg"] == STOPPING
             with pytest.raises(ConnectionClosed):
