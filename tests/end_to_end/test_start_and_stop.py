@@ -90,7 +90,7 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
 def test_redis_and_dynamodb_going_away_and_coming_back(
     tmp_path: Path, market: Market, dynamodb_running: DynamoServer, redis_running: RedisServer
 ) -> None:
-    """With Redis killed, prices are refreshed and served from DynamoDB, /ready names Redis, and all recovers by itself."""
+    """With Redis killed, prices are refreshed and served, /ready names Redis, and all recovers by itself."""
     assert redis_running
     redis = RedisServer()
     url = dynamodb_running.url(f"prices-{os.getpid()}-{redis.port}")
