@@ -55,7 +55,8 @@ def test_an_exchange_that_lies_is_seen(chromium: Browser, market: Market, tmp_pa
     expect(page.locator("#trouble")).to_contain_text("exchange3: its tickers are rejected: outlier, ")
     expect(page.locator('#detail tr[data-exchange="exchange3"]')).to_contain_text("left out: too far from the others")
     assert tab.complaints == []
-    market.exchanges["exchange2"].faults(error_rate=1)
+    # 429 opens no breaker; the recovery at the end would have to wait for an open breaker's cool-down of 30 s.
+    market.exchanges["exchange2"].faults(rate_limit=0)
     apart = page.locator('#detail .refused ~ tr[data-exchange="exchange1"]')
     expect(apart).to_contain_text("left out: too few agree")
     expect(page.locator("#detail .refused")).to_contain_text("No price known now")
