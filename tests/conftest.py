@@ -1,4 +1,4 @@
-"""The real parts, shared by the whole suite, and a header that says which of them are stand-ins or missing."""
+"""The real parts that the whole suite shares, and a report header that says which of them are stand-ins or missing."""
 
 import importlib.util
 import shutil
@@ -11,28 +11,28 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from aggregator.stores.redis.client import RedisClient
-from tests.parts import aloud, browser, dynamodb, exchanges, faketime, process, redis_server, terraform
+from tests.parts import browser, dynamodb, exchanges, faketime, figures, process, redis_server, terraform
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 
-# What files are held against where it is there: the machines' scripts and units, docker-compose.yml, the workflows.
+# Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
 
-# How long an example takes depends on what else the machine does, and says nothing about what is tested.
+# An example's duration depends on the machine's load and says nothing about the code under test.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take what `./test.sh live` and `./test.sh live-exchanges` are to check."""
+    """Add the options of `./test.sh live` and `./test.sh live-exchanges`."""
     parser.addoption("--url", help="the deployment that tests/live_deployment.py checks")
     parser.addoption("--exchanges", help="the exchanges that tests/live_exchanges.py asks, as in AGGREGATOR_EXCHANGES")
 
 
 def pytest_report_header() -> list[str]:
-    """Say what the real tests run on."""
+    """Report which real parts this run uses."""
     redis = redis_server.binary()
     jar = dynamodb.jar()
     return [
@@ -58,20 +58,20 @@ def _version(redis: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what was measured where nobody could print."""
-    aloud.say_the_rest(terminalreporter)
+    """Print the figures that xdist workers could not print."""
+    figures.print_kept_lines(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    """End, at the end, what tests that failed half-way had started."""
+    """End, after the last test, all processes that failed tests left running."""
     yield
     process.end_all()
 
 
 @pytest.fixture(scope="session")
 def redis_running() -> Iterator[RedisServer]:
-    """Share one Redis; tests keep apart by prefix or database."""
+    """Share one Redis; each test uses its own prefix or database."""
     with redis_server.alone() as server:
         yield server
 
@@ -88,7 +88,7 @@ def redis_alone() -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def redis_client(redis_running: RedisServer) -> AsyncIterator[RedisClient]:
-    """Connect to Redis, under a prefix nobody else has."""
+    """Connect to Redis with a unique key prefix."""
     client = RedisClient(redis_running.url, timeout=2, prefix=f"{uuid.uuid4()}:")
     yield client
     await client.close()
@@ -96,7 +96,7 @@ async def redis_client(redis_running: RedisServer) -> AsyncIterator[RedisClient]
 
 @pytest.fixture(scope="session")
 def dynamodb_running() -> Iterator[DynamoServer]:
-    """Share one DynamoDB; tests keep apart by table."""
+    """Share one DynamoDB; each test uses its own table."""
     server = DynamoServer()
     yield server
     server.stop()
@@ -111,7 +111,7 @@ def shared_market() -> Iterator[Market]:
 
 @pytest.fixture
 def market(shared_market: Market) -> Iterator[Market]:
-    """Lend the shared exchanges, sound before and after."""
+    """Return the shared exchanges, without faults before and after the test."""
     shared_market.sound()
     yield shared_market
     shared_market.sound()

@@ -1,7 +1,7 @@
-"""The whole of docker-compose.yml on a real Docker engine, its ports included: `./test.sh containers`.
+"""All of docker-compose.yml on a real Docker engine, with its published ports: `./test.sh containers`.
 
-Not collected by a plain run, as it takes an engine, the ports 3000, 8080 to 8083, 8090 and 9090, and some minutes. The
-tests build on each other, in their order: up, look, break, down.
+A plain run does not collect this file: it needs an engine, the ports 3000, 8080 to 8083, 8090 and 9090, and some
+minutes. The tests depend on their order: up, look, break, down.
 """
 
 import subprocess
@@ -14,9 +14,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
 from tests.parts.containers import HEAL_SECONDS, Container, Containers, compose_command
+from tests.parts.monitoring import ALERTS, RECORDS
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Answer, call
-from tests.parts.watching import ALERTS, RECORDS
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OURS = [name for name, service in SERVICES.items() if service.get("build", {}).get("dockerfile") == "deploy/Dockerfile"]
@@ -26,7 +26,7 @@ PROMETHEUS = "http://127.0.0.1:9090"
 
 @pytest.fixture(scope="module")
 def containers() -> Iterator[Containers]:
-    """Bring everything up, and take it away at the end."""
+    """Start all containers, and remove them at the end."""
     compose = compose_command()
     if compose is None:
         pytest.fail("neither docker-compose nor docker compose here")
@@ -39,7 +39,7 @@ def containers() -> Iterator[Containers]:
 
 
 def asked(url: str, method: str = "GET") -> Answer | None:
-    """Ask; None when nobody answers."""
+    """Call a URL; return None when no server answers."""
     try:
         return call(method, url)
     except OSError:
@@ -47,13 +47,13 @@ def asked(url: str, method: str = "GET") -> Answer | None:
 
 
 def is_sound(url: str) -> bool:
-    """Whether it is ready, without a complaint."""
+    """Return whether the service is ready without reasons."""
     answer = asked(f"{url}/ready")
     return answer is not None and answer.status == 200 and answer.json["reasons"] == []
 
 
 def has_settled(url: str) -> bool:
-    """Whether it is sound, and in time with what takes the whole chain: a dozen containers have just started."""
+    """Return whether the service is ready, and a refresh and a history read succeed: the containers just started."""
     return is_sound(url) and all(
         answer is not None and answer.status == 200
         for answer in (asked(f"{url}/refresh/btcusdt", "POST"), asked(f"{url}/prices/btcusdt/history"))
@@ -61,28 +61,28 @@ def has_settled(url: str) -> bool:
 
 
 def targets() -> dict[str, str]:
-    """Return the health of everything Prometheus scrapes."""
+    """Return the health of every Prometheus target, by scrape URL."""
     answer = asked(f"{PROMETHEUS}/api/v1/targets")
     active = answer.json["data"]["activeTargets"] if answer is not None and answer.status == 200 else []
     return {target["scrapeUrl"]: target["health"] for target in active}
 
 
 def all_up() -> bool:
-    """Whether Prometheus reaches everything: itself and each of the processes, replicas by their own addresses."""
+    """Return whether Prometheus reaches all five targets: itself and each process, replicas by their own addresses."""
     return list(targets().values()) == ["up"] * 5
 
 
 def test_everything_comes_up_healthy(containers: Containers) -> None:
-    """One `up`, and every container there has to be is healthy by its own check."""
+    """After one `up`, every container exists and is healthy by its own check."""
     there = sorted(one.service for one in containers.all())
-    assert there == sorted([*SERVICES, "api"])  # of which there are two
+    assert there == sorted([*SERVICES, "api"])  # there are two of api
     for one in containers.all():
         one.heal()
 
 
 @pytest.mark.parametrize("url", [ALONE, SHARED])
 def test_live(containers: Containers, url: str) -> None:
-    """What `./test.sh live` asks of any deployment holds for the service, and for the one port of the replicas."""
+    """The checks of `./test.sh live` pass for the single service and for the replicas' common port."""
     assert containers.all()
     wait_for(lambda: has_settled(url), HEAL_SECONDS, f"{url} ready without reasons, and done with its start")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/live_deployment.py", "--url", url]
@@ -91,27 +91,27 @@ def test_live(containers: Containers, url: str) -> None:
 
 
 def test_prometheus_reaches_everything(containers: Containers) -> None:
-    """No target is down."""
+    """All Prometheus targets are up."""
     assert containers.all()
     wait_for(all_up, HEAL_SECONDS, f"all targets up, not {targets()}")
 
 
 def rules() -> dict[str, str]:
-    """Return the health of every rule Prometheus goes by."""
+    """Return the health of every rule that Prometheus has loaded."""
     answer = asked(f"{PROMETHEUS}/api/v1/rules")
     groups = answer.json["data"]["groups"] if answer is not None and answer.status == 200 else []
     return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
 
 
 def test_prometheus_goes_by_our_rules(containers: Containers) -> None:
-    """Every alert and every recording rule is loaded, and none fails."""
+    """Prometheus has loaded every alert and recording rule, and none fails."""
     assert containers.all()
     ours = [rule.get("alert") or rule["record"] for rule in (*ALERTS, *RECORDS)]
     wait_for(lambda: rules() == dict.fromkeys(ours, "ok"), HEAL_SECONDS, f"all rules sound, not {rules()}")
 
 
 def test_grafana_answers(containers: Containers) -> None:
-    """On its port, without a login."""
+    """Grafana answers on its port without a login."""
     assert containers.all()
     answer = asked("http://127.0.0.1:3000/api/health")
     assert answer is not None
@@ -120,7 +120,7 @@ def test_grafana_answers(containers: Containers) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_containers_can_do_little(containers: Containers, service: str) -> None:
-    """No root but where the file says why, no capabilities, nothing to gain, nothing to write, and bounded memory."""
+    """Containers have no capabilities, a read-only root and bounded memory; ours do not run as root."""
     one = containers.of(service)
     status = one.do("cat", "/proc/1/status").stdout
     assert "CapEff:\t0000000000000000" in status
@@ -136,14 +136,14 @@ def test_containers_can_do_little(containers: Containers, service: str) -> None:
 
 @pytest.mark.parametrize("service", ["aggregator", "api", "refresher"])
 def test_the_doctor_finds_nothing_broken(containers: Containers, service: str) -> None:
-    """From inside, everything the service depends on is there and lets it do what it has to."""
+    """Inside the containers, `aggregator doctor` reports no failure."""
     done = containers.of(service).do("aggregator", "doctor")
     assert done.returncode < 2, done.stdout
     assert "fail" not in done.stdout
 
 
 def test_a_killed_replica_loses_nobodys_read(containers: Containers) -> None:
-    """While one of two that answer is killed, every read through the one port is answered."""
+    """While one of two API replicas is killed, every read through the common port is answered with 200."""
     statuses: list[int] = []
     over = threading.Event()
 
@@ -169,19 +169,19 @@ def test_a_killed_replica_loses_nobodys_read(containers: Containers) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_is_killed_heals(containers: Containers, service: str) -> None:
-    """A container whose process is killed is back by itself, and with it everything that needs it."""
+    """A container whose process is killed restarts by itself, and all services that need it become ready again."""
     one = containers.of(service)
     one.crash()
     for other in containers.all():
         other.heal()
     for url in (ALONE, SHARED):
-        wait_for(lambda: is_sound(url), HEAL_SECONDS, f"{url} ready without reasons")  # noqa: B023  # called in this turn
+        wait_for(lambda: is_sound(url), HEAL_SECONDS, f"{url} ready without reasons")  # noqa: B023  # called within this iteration
     wait_for(all_up, HEAL_SECONDS, f"all targets up, not {targets()}")
 
 
 @pytest.mark.parametrize("service", [*OURS, "proxy"])
 def test_told_to_stop_it_ends_in_order(containers: Containers, service: str) -> None:
-    """`docker stop` is heard: it ends well before it would be killed, with exit code 0."""
+    """`docker stop` ends a container with exit code 0, well before Docker would kill it."""
     one = containers.of(service)
     stopped(one)
     code = one.inspect()["State"]["ExitCode"]
@@ -191,14 +191,14 @@ def test_told_to_stop_it_ends_in_order(containers: Containers, service: str) -> 
 
 
 def stopped(one: Container) -> None:
-    """Stop a container; fail when that takes as long as a kill would."""
+    """Stop a container; fail when it takes so long that Docker had to kill it."""
     started = time.monotonic()
     one.do_outside("stop")
     assert time.monotonic() - started < 25
 
 
 def test_down_leaves_nothing(containers: Containers) -> None:
-    """No container, no network and no volume of ours is left."""
+    """After `down`, no container, network or volume of the project is left."""
     containers.down()
     assert containers.all() == []
     assert containers.listed("network", "ls", "{{.Name}}") == []

@@ -1,6 +1,6 @@
-"""Checks a running deployment over HTTP, as an operator would: `./test.sh live http://host:8080`.
+"""Check a running deployment over HTTP: `./test.sh live http://host:8080`.
 
-Not collected by a plain run, as it needs a deployment to talk to. AGGREGATOR_API_KEY is sent with the refresh when set.
+A plain run does not collect this file: it needs a deployment. When AGGREGATOR_API_KEY is set, refreshes send it.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from websockets.asyncio.client import connect
 from tests.parts.process import wait_for
 from tests.parts.service import Answer, call
 
-LIVE_SECONDS = 30  # for a hot price to be made; it is due every few seconds
+LIVE_SECONDS = 30  # time limit for a new hot price; the hot tier is refreshed every few seconds
 
 
 @pytest.fixture(scope="session")
 def url(request: pytest.FixtureRequest) -> str:
-    """Return the address to check."""
+    """Return the address of the deployment."""
     found = request.config.getoption("--url")
     if not found:
         pytest.fail("say which deployment: ./test.sh live http://host:8080")
@@ -39,7 +39,7 @@ def asset(url: str) -> str:
 
 
 def refresh(url: str, asset: str) -> Answer:
-    """POST a refresh, and once more when told to come again later."""
+    """POST a refresh; after a 429, once more when Retry-After has passed."""
     key = os.environ.get("AGGREGATOR_API_KEY")
     headers = {"X-API-Key": key} if key else {}
     answer = call("POST", f"{url}/refresh/{asset}", headers)
@@ -50,13 +50,13 @@ def refresh(url: str, asset: str) -> Answer:
 
 
 def test_it_is_alive(url: str) -> None:
-    """GET /health says OK."""
+    """GET /health answers OK."""
     answer = call("GET", f"{url}/health")
     assert (answer.status, answer.text) == (200, "OK")
 
 
 def test_it_is_ready(url: str) -> None:
-    """GET /ready has nothing to complain of, within the time a start may take."""
+    """GET /ready becomes 200 without reasons, within the time that a start may take."""
     seen: dict[str, Any] = {}
 
     def ready() -> bool:
@@ -68,7 +68,7 @@ def test_it_is_ready(url: str) -> None:
 
 
 def test_each_exchange_answers(url: str, asset: str) -> None:
-    """Every exchange has a closed breaker and a part in a price just made."""
+    """Every exchange has a closed breaker and contributes to a price that was just refreshed."""
     exchanges = call("GET", f"{url}/ready").json["exchanges"]
     assert {name: state["breaker"] for name, state in exchanges.items()} == dict.fromkeys(exchanges, "closed")
     assert refresh(url, asset).status == 200
@@ -76,13 +76,13 @@ def test_each_exchange_answers(url: str, asset: str) -> None:
     sources = {source["exchange"] for source in price["sources"]}
     if exchanges:
         assert sources == set(exchanges), price["left_out"]
-    else:  # who only answers asks none, and knows them by their prices
+    else:  # an API-only process calls no exchange: the prices' sources name them
         assert sources
         assert price["left_out"] == []
 
 
 def test_a_price_is_that_of_its_sources(url: str, asset: str) -> None:
-    """GET answers a price that its sources account for, to the digit."""
+    """A price equals the volume-weighted mean of its sources, to the last digit."""
     answer = call("GET", f"{url}/prices/{asset}")
     assert answer.status == 200
     assert answer.json["price"] > 0
@@ -95,7 +95,7 @@ def test_a_price_is_that_of_its_sources(url: str, asset: str) -> None:
 
 
 def test_a_refresh_brings_a_newer_price(url: str, asset: str) -> None:
-    """POST /refresh, and the GET after it shows a newer time than the GET before."""
+    """After POST /refresh, GET returns a newer timestamp than before."""
     before = call("GET", f"{url}/prices/{asset}").json["timestamp"]
     refreshed = refresh(url, asset)
     assert refreshed.status == 200, refreshed.text
@@ -104,7 +104,7 @@ def test_a_refresh_brings_a_newer_price(url: str, asset: str) -> None:
 
 
 def test_history_holds_the_price(url: str, asset: str) -> None:
-    """The price just refreshed is in the stored history."""
+    """The history contains the price that was just refreshed."""
     refreshed = refresh(url, asset).json
 
     def stored() -> bool:
@@ -116,14 +116,14 @@ def test_history_holds_the_price(url: str, asset: str) -> None:
 
 
 def test_live_prices_come_as_they_are_made(url: str) -> None:
-    """GET /stream begins with a snapshot, then brings a new price: nothing on the way holds it back."""
+    """GET /stream sends a snapshot and then a new price: no proxy on the way buffers it."""
     with urllib.request.urlopen(f"{url}/stream?tier=hot", timeout=LIVE_SECONDS) as stream:
         events = (line.decode().strip() for line in stream if line.startswith(b"event: "))
         assert list(itertools.islice(events, 2)) == ["event: snapshot", "event: price"]
 
 
 async def test_live_prices_come_over_a_websocket(url: str) -> None:
-    """So does /ws, which everything on the way lets through."""
+    """GET /ws works the same way: every proxy on the way passes WebSockets."""
     async with connect(f"{url.replace('http', 'ws', 1)}/ws") as socket, asyncio.timeout(LIVE_SECONDS):
         await socket.send(json.dumps({"type": "subscribe", "tiers": ["hot"]}))
         told = [json.loads(await socket.recv())["type"] for _ in range(3)]
@@ -132,7 +132,7 @@ async def test_live_prices_come_over_a_websocket(url: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_a_browser_gets_all_of_a_page(url: str, path: str) -> None:
-    """The live page and the documentation are there, with every file they name."""
+    """The live page, the documentation, and every file they reference are served."""
     page = call("GET", f"{url}{path}")
     assert page.headers["content-type"].startswith("text/html")
     files = re.findall(r'(?:href|src)="(/[^"]+)"', page.text)
@@ -141,7 +141,7 @@ def test_a_browser_gets_all_of_a_page(url: str, path: str) -> None:
 
 
 def test_every_tier_is_priced(url: str) -> None:
-    """No asset without a price."""
+    """Every asset has a price."""
     tiers = call("GET", f"{url}/ready").json["tiers"]
     assert tiers
     assert {name: tier["priced"] for name, tier in tiers.items()} == {
@@ -150,12 +150,12 @@ def test_every_tier_is_priced(url: str) -> None:
 
 
 def test_metrics_are_there(url: str) -> None:
-    """GET /metrics counts what was just asked."""
+    """GET /metrics counts the requests that were just made."""
     text = call("GET", f"{url}/metrics").text
     assert 'price_api_requests_total{endpoint="/prices",status="200"}' in text
 
 
 def test_bad_input_is_refused(url: str) -> None:
-    """400 and 404 with the words of the contract."""
+    """An invalid symbol is 400, an unknown one 404, with the texts of the contract."""
     assert call("GET", f"{url}/prices/no-symbol").json == {"msg": "Invalid asset symbol"}
     assert call("GET", f"{url}/prices/nosuchasset").json == {"msg": "Asset not found"}

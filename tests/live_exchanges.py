@@ -1,7 +1,7 @@
-"""Our prices against the exchanges' own, over the internet: `./test.sh live-exchanges [binance,kraken,ccxt:gemini]`.
+"""Compare our prices with the exchanges' own, over the internet: `./test.sh live-exchanges [binance,ccxt:gemini]`.
 
-Not collected by a plain run, as it asks the real exchanges. The comparison is with each venue's last
-trade, which this file asks for itself, at an address that our dialects do not use.
+A plain run does not collect this file: it calls real exchanges. The reference is each venue's last trade, which this
+file reads from another endpoint than our venues use.
 """
 
 import json
@@ -24,7 +24,7 @@ _BINANCE = "https://api.binance.com"
 _COINBASE = "https://api.exchange.coinbase.com"
 _OKX = "https://www.okx.com/api/v5"
 _BYBIT = "https://api.bybit.com/v5/market/recent-trade?category=spot"
-TOLERANCE = Decimal("0.005")  # of the price: what a market may move between two calls a second apart
+TOLERANCE = Decimal("0.005")  # share of the price that a market may move between two calls a second apart
 
 
 def _get(url: str) -> Any:
@@ -40,7 +40,7 @@ def _kraken(pair: str) -> str:
     return str(trades[-1][0])
 
 
-# By exchange: how it spells a pair there, and its last trade's price.
+# By exchange: the venue's name of a pair, and how to read the last trade's price.
 LAST: dict[str, tuple[str, Callable[[str], str]]] = {
     "binance": ("{base}{quote}", lambda pair: _get(f"{_BINANCE}/api/v3/trades?symbol={pair}&limit=1")[0]["price"]),
     "coinbase": ("{base}-{quote}", lambda pair: _get(f"{_COINBASE}/products/{pair}/trades?limit=1")[0]["price"]),
@@ -51,13 +51,13 @@ LAST: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 def last(name: str, base: str, quote: str) -> Decimal:
-    """Ask a venue for the price of its last trade."""
+    """Return the price of a venue's last trade."""
     spelling, price = LAST[name]
     return Decimal(price(spelling.format(base=base.upper(), quote=quote.upper())))
 
 
 def _away(names: str) -> list[str]:
-    """Say of each exchange that cannot be reached from here why; whatever one answers, it is there."""
+    """Return why each unreachable exchange cannot be reached; an exchange that responds at all is reachable."""
     found = []
     for target in exchange_targets(names):
         if target.dialect in DIALECTS:
@@ -73,7 +73,7 @@ def _away(names: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service on the exchanges named."""
+    """Run the service on the named exchanges."""
     folder: Path = tmp_path_factory.mktemp("live")
     symbols = folder / "symbols.csv"
     symbols.write_text(SYMBOLS)
@@ -84,7 +84,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.fail(str(error), pytrace=False)
     if away:
         pytest.fail("this needs the internet; not reached: " + "; ".join(away), pytrace=False)
-    # Each venue is compared by itself, also on pairs that no other one lists.
+    # Each venue is compared by itself, also on pairs that no other venue lists.
     settings = {"exchange_timeout": 5, "grace": 3, "min_sources": 1}
     service = Service(folder, symbols_file=symbols, exchanges=names, **settings).started()
     yield service
@@ -98,7 +98,7 @@ def _pairs(service: Service) -> list[tuple[str, str]]:
 
 
 def test_each_exchange_tells_what_it_trades_and_answers(service: Service) -> None:
-    """Every exchange named has given a ticker, with its breaker closed."""
+    """Every named exchange has given a ticker, and its breaker is closed."""
 
     def answered() -> bool:
         exchanges = service.get("/ready").json["exchanges"].values()
@@ -109,7 +109,7 @@ def test_each_exchange_tells_what_it_trades_and_answers(service: Service) -> Non
 
 
 def test_our_price_is_that_of_each_venue(service: Service) -> None:
-    """What /sources says of a venue is that venue's own last price, within half a percent."""
+    """Each venue's price in /sources is within half a percent of that venue's own last trade."""
     compared = []
     for base, quote in _pairs(service):
         assert service.post(f"/refresh/{base}{quote}").status == 200

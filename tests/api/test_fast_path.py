@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import few
+from tests.parts import short_list
 from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.service import Service
@@ -22,7 +22,7 @@ def test_reads_without_the_fast_path(
     flags: tuple[str, ...], settings: dict[str, str], tmp_path: Path, market: Market, *, is_fast: bool
 ) -> None:
     """Starlette gives every answer a request id, the fast path none; otherwise answers and metrics are the same."""
-    chosen = {"exchanges": market.setting, "symbols_file": few.listed(tmp_path)} | settings
+    chosen = {"exchanges": market.setting, "symbols_file": short_list.listed(tmp_path)} | settings
     service = Service(tmp_path, "serve", *flags, **chosen).started()
     wait_for(lambda: service.get(PATH).status == 200)
     counted = 'price_api_requests_total{endpoint="/prices",status="%d"}'

@@ -1,9 +1,8 @@
-"""Questions about the past: pages, the price at a time, candles; the same answers from SQLite and DynamoDB."""
+"""Reads of history: pages, the price at a time, and candles, with the same answers from SQLite and DynamoDB."""
 
 import asyncio
 import csv
 import io
-import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
@@ -16,75 +15,30 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from starlette.types import ASGIApp
 
-from aggregator.api.app import build
-from aggregator.api.candles import CandlesRoute
-from aggregator.api.history import HistoryRoutes
-from aggregator.errors import StoreUnavailable
 from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import History
 from aggregator.prices.candles import INTERVALS
-from aggregator.prices.tiers import assign
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
+from tests.api.history_parts import Parts, over_sqlite
 from tests.parts.asgi import get
 from tests.parts.dynamodb import DynamoServer
-from tests.parts.examples import CADENCE, NOW, price
+from tests.parts.examples import NOW, price
 from tests.prices.test_candles import naive
-
-CATALOG = assign([(f"a{number}", "", "") for number in range(500)], 500, 0, CADENCE)
-
-
-class Parts:
-    """The routes over one history."""
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-        routes = HistoryRoutes(CATALOG, history, lambda: NOW).routes()
-        routes += CandlesRoute(CATALOG, history, lambda: NOW).routes()
-        self.app: ASGIApp = build(routes, Metrics(CollectorRegistry()))
-        self._unused = iter(CATALOG.assets)
-
-    def fresh_asset(self) -> str:
-        """Return an asset nobody has written to yet."""
-        return next(self._unused)
-
-    async def get(self, target: str, **headers: str) -> Any:
-        """GET where 200 is expected; return the decoded body."""
-        answer = await get(self.app, target, headers)
-        assert answer.status == 200, answer.text
-        return answer.json
-
-    async def pages(self, target: str) -> list[dict[str, Any]]:
-        """Follow `Link: rel="next"` to the end; return all rows."""
-        rows: list[dict[str, Any]] = []
-        following: str | None = target
-        while following is not None:
-            answer = await get(self.app, following)
-            assert answer.status == 200, answer.text
-            rows += answer.json["prices"]
-            link = re.fullmatch(r'<(/prices/\w+/history\?\S+)>; rel="next"', answer.headers.get("link", ""))
-            assert (link is None) == (answer.json["next"] is None)
-            assert link is None or answer.json["prices"]
-            following = link[1] if link else None
-        return rows
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
     """Open the routes over SQLite."""
-    history = SqliteHistory(tmp_path_factory.mktemp("sqlite") / "prices.db")
-    await history.open()
-    yield Parts(history)
-    await history.close()
+    async with over_sqlite(tmp_path_factory.mktemp("sqlite")) as parts:
+        yield parts
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
-    """Open the routes over the outbox and DynamoDB, with prices moving from one to the other all the while."""
+    """Open the routes over the outbox and DynamoDB, while the outbox sends prices to the table."""
     metrics = Metrics(CollectorRegistry())
     table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
     await table.open()
@@ -99,7 +53,7 @@ async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
 def parts(request: pytest.FixtureRequest) -> Parts:
-    """Each history in turn."""
+    """Return the routes over each store in turn."""
     found: Parts = request.getfixturevalue(request.param)
     return found
 
@@ -110,12 +64,12 @@ points = st.lists(
 
 
 def stored(asset: str, drawn: Sequence[tuple[int, int]]) -> list[Price]:
-    """Make prices of (milliseconds, hundredths), in order of time."""
+    """Return prices from (milliseconds, hundredths) pairs, in order of time."""
     return [price(asset, NOW + at / 1000, str(Decimal(amount) / 100)) for at, amount in sorted(drawn)]
 
 
 def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
-    """Return what rows say: (timestamp, price)."""
+    """Return (timestamp, price) of each row."""
     return [(float(row["timestamp"]), Decimal(row["price"])) for row in rows]
 
 
@@ -130,10 +84,10 @@ def pairs(rows: Sequence[dict[str, Any]]) -> list[tuple[float, Decimal]]:
     interval=st.sampled_from(sorted(INTERVALS)),
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is drawn
+async def test_pages_at_and_candles_agree_with_a_naive_computation(  # drawn by Hypothesis
     parts: Parts, drawn: list[tuple[int, int]], limit: int, order: str, cut: list[int], interval: str
 ) -> None:
-    """On random prices, over random ranges, across the borders of pages of any size."""
+    """Pages, prices at a time and candles equal a naive computation, for random prices, ranges and page sizes."""
     asset = parts.fresh_asset()
     prices = stored(asset, drawn)
     await parts.history.write(prices)
@@ -158,7 +112,7 @@ async def test_pages_at_and_candles_agree_with_a_naive_computation(  # what is d
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
-    """Unix seconds and RFC 3339; either leads back to it."""
+    """A row has its time in unix seconds and as RFC 3339; a query by either finds it."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, 1696118400.123)])
     (row,) = (await parts.get(f"/prices/{asset}/history"))["prices"]
@@ -178,7 +132,7 @@ async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> None:
-    """A thousand prices up to `end` itself: the candles are whole, on either history."""
+    """When exactly one full page of prices ends at `end`, the candles contain all of them."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, NOW + number) for number in range(1000)])
     body = await parts.get(f"/prices/{asset}/candles?start={NOW!r}&end={NOW + 999!r}")
@@ -187,7 +141,7 @@ async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> None:
-    """No end was given, so none can be before it."""
+    """A start in the future without an end is an empty range, not an error."""
     asset = sqlite.fresh_asset()
     for route, key in (("history", "prices"), ("candles", "candles")):
         assert (await sqlite.get(f"/prices/{asset}/{route}?start=2100-01-01"))[key] == []
@@ -195,7 +149,7 @@ async def test_a_start_in_the_future_is_a_range_without_data(sqlite: Parts) -> N
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
-    """Unless start says otherwise."""
+    """Without `start`, candles cover 500 intervals."""
     asset = sqlite.fresh_asset()
     await sqlite.history.write([price(asset, NOW - 499 * 60), price(asset, NOW - 502 * 60)])
     assert len((await sqlite.get(f"/prices/{asset}/candles"))["candles"]) == 1
@@ -203,7 +157,7 @@ async def test_candles_reach_500_intervals_back(sqlite: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
-    """200 and nothing, from pages and candles; a time before all prices has none, which is 404."""
+    """A range without prices is 200 and an empty list; a time before all prices is 404."""
     asset = parts.fresh_asset()
     assert await parts.get(f"/prices/{asset}/history") == {"asset": asset, "prices": [], "next": None}
     assert await parts.get(f"/prices/{asset}/candles") == {"asset": asset, "interval": "1m", "candles": []}
@@ -213,13 +167,13 @@ async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
 
 
 def cell(value: object) -> str:
-    """Return a JSON value as its CSV shows it."""
+    """Return a JSON value in its CSV form."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
-    """The same rows under a header, for pages, a time, and candles."""
+    """CSV has the same rows under a header, for pages, a time, and candles."""
     asset = parts.fresh_asset()
     await parts.history.write([price(asset, NOW + number) for number in range(3)])
     for target, key in (
@@ -237,7 +191,7 @@ async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None:
-    """Never more than a page in hand, and the whole answer is right."""
+    """Candles of 100,000 rows are computed page by page, and complete."""
     history = SqliteHistory(tmp_path / "long.db")
     await history.open()
     for start in range(0, 100_000, 5000):
@@ -249,71 +203,10 @@ async def test_candles_of_a_hundred_thousand_rows_stream(tmp_path: Path) -> None
         asked.append(limit)
         return await between(symbol, start, end, limit, newest_first=newest_first)
 
-    history.between = counted  # type: ignore[method-assign]  # counts, then asks the real one
+    history.between = counted  # type: ignore[method-assign]  # counts, then calls the original
     parts = Parts(history)
     body = await parts.get(f"/prices/a0/candles?start={NOW!r}&end={NOW + 100_000!r}&interval=5m")
     assert sum(candle["count"] for candle in body["candles"]) == 100_000
     assert max(asked) == 1000
     assert len(asked) >= 100
     await history.close()
-
-
-@pytest.mark.parametrize(
-    ("query", "told"),
-    [
-        ("history?limit=0", "limit must be a whole number from 1 to 1000"),
-        ("history?limit=1000000000", "limit"),
-        ("history?limit=ten", "limit"),
-        ("history?start=2026-02-30", "start must be unix seconds or RFC 3339"),
-        ("history?end=2026-02-30T00:00:00Z", "end must be"),
-        ("history?start=2&end=1", "start must not be after end"),
-        ("history?order=up", "order must be one of asc, desc"),
-        ("history?cursor=xyz", "cursor is not one that was given for a0"),
-        ("history?cursor=", "cursor"),
-        ("at", "time is missing"),
-        ("at?time=", "time must be"),
-        ("at?time=nan", "time must be"),
-        ("candles?interval=2m", "interval must be one of 1m, 5m, 15m, 1h, 4h, 1d"),
-        ("candles?start=2&end=1", "start must not be after end"),
-        ("candles?start=0&end=253402300799", "at most 100000 candles of 1m"),
-        ("candles?start=-1", "start must be"),
-    ],
-)
-@pytest.mark.asyncio(loop_scope="module")
-async def test_bad_parameters_are_named(sqlite: Parts, query: str, told: str) -> None:
-    """400, the parameter, and what is allowed."""
-    answer = await get(sqlite.app, f"/prices/a0/{query}")
-    assert answer.status == 400
-    assert told in answer.json["msg"]
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_a_cursor_is_for_its_own_asset_and_range(sqlite: Parts) -> None:
-    """Another asset's is refused, and so is one together with a range of its own."""
-    asset, other = sqlite.fresh_asset(), sqlite.fresh_asset()
-    await sqlite.history.write([price(asset, NOW), price(asset, NOW + 1)])
-    following = (await sqlite.get(f"/prices/{asset}/history?limit=1"))["next"]
-    assert len((await sqlite.get(f"/prices/{asset}/history?cursor={following}"))["prices"]) == 1
-    for target in (
-        f"/prices/{other}/history?cursor={following}",
-        f"/prices/{asset}/history?start=1&cursor={following}",
-    ):
-        answer = await get(sqlite.app, target)
-        assert answer.status == 400
-        assert answer.json["msg"].startswith("cursor")
-
-
-async def test_a_history_that_is_away_is_503() -> None:
-    """With Retry-After, on every route; candles too, as their first page is read before the answer begins."""
-
-    class Away:
-        async def between(self, *_: object, **__: object) -> list[Price]:
-            raise StoreUnavailable("away")
-
-    away: Any = Away()  # no more of a history is asked for
-    routes = HistoryRoutes(CATALOG, away).routes() + CandlesRoute(CATALOG, away).routes()
-    app = build(routes, Metrics(CollectorRegistry()))
-    for target in ("/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"):
-        answer = await get(app, target)
-        assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})
-        assert answer.headers["retry-after"] == "1"

@@ -1,4 +1,4 @@
-"""`./test.sh bench [name ...]`: how fast, as ratios within one run. Without names, everything (about forty minutes)."""
+"""`./test.sh bench [name ...]`: performance, as ratios within one run; without names, all benches (40 minutes)."""
 
 import sys
 from collections.abc import Callable
@@ -23,7 +23,7 @@ RESULTS = Path("bench.json")
 
 
 def main(names: list[str]) -> int:
-    """Run the benches named; return 1 when a bound was missed, 2 when there is no such bench."""
+    """Run the named benches; return 1 when a figure missed its bound, 2 when a name is unknown."""
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
         sys.stderr.write(f"bench: no {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")

@@ -1,4 +1,4 @@
-"""How fast history is, beside what it stands on, in one run: `./test.sh bench history`.
+"""History's throughput and latency beside its foundation, in one run: `./test.sh bench history`.
 
 | what                                     | against                                            | at least |
 | ---------------------------------------- | -------------------------------------------------- | -------- |
@@ -7,10 +7,10 @@
 | the same, DynamoDB Local on this machine | at the rate it sustains                            | -        |
 | SQLite history, prices/s                 |                                                    | 20,000   |
 
-The last has no bound: DynamoDB Local and the bench together want more than two cores, and an append then waits for one.
-Sending from a thread or a process of its own changes nothing in that (measured, 14 to 21 ms), a table elsewhere does.
+The third figure has no bound: DynamoDB Local and the bench together need more than two cores, so appends wait for one.
+A thread or a process of its own for sending does not help (measured: 14 to 21 ms); a table elsewhere does.
 
-Rounds are interleaved, figures are medians; machines are noisy, so the ratio is what counts.
+Rounds are interleaved and figures are medians. Machines are noisy, so compare the ratios.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ from aggregator.models import Price, Source, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Table
 from aggregator.stores.dynamodb.table import DynamoTable
+
+# The bare loop must have as many calls in flight as the outbox; users cannot set that number.
 from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.bench.report import Figure, median_ratio
@@ -39,13 +41,13 @@ from tests.parts.dynamodb import DynamoServer
 ROUNDS = 5
 PRICES = 5000
 RATE = 5000  # prices/s
-TICK = 0.01  # seconds between appends, so 50 prices each at that rate, as group commit makes them under load
+TICK = 0.01  # seconds between appends: 50 prices each at that rate, as group commit makes them under load
 APPEND_SECONDS = 10
 TIERS = list(Tier)
 
 
 def prices(count: int, start: float) -> list[Price]:
-    """Return prices as the service makes them: a thousand assets, three sources each."""
+    """Return prices as the service makes them: a thousand assets with three sources each."""
     source = Source("exchange1", Decimal("77907.24"), Decimal("22183.5492"), start, Decimal("0.333333"))
     return [
         Price(
@@ -62,37 +64,37 @@ def prices(count: int, start: float) -> list[Price]:
 
 
 async def timed(work: Callable[[], Awaitable[object]]) -> float:
-    """Return how many seconds it takes."""
+    """Return the duration of the awaitable in seconds."""
     started = time.perf_counter()
     await work()
     return time.perf_counter() - started
 
 
 class Elsewhere:
-    """A table on another machine: it takes every batch in ten milliseconds, none of them ours."""
+    """A table on another machine: it accepts every batch after ten milliseconds without CPU time here."""
 
     name, batch = "dynamodb", 25
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
-        """Take all."""
+        """Accept all prices."""
         assert len(prices) <= 25
         await asyncio.sleep(0.01)
         return []
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Nobody asks."""
+        """Not called in this bench."""
         raise StoreUnavailable(str(symbols))
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Nobody asks."""
+        """Not called in this bench."""
         raise StoreUnavailable(f"{symbol} {start} {end} {limit} {newest_first}")
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 class Bench:
-    """What is measured, on one DynamoDB Local and one folder."""
+    """The measurements, on one DynamoDB Local and one folder."""
 
     def __init__(self, endpoint: str, folder: Path) -> None:
         self.endpoint = endpoint
@@ -100,7 +102,7 @@ class Bench:
         self.start = 1_760_000_000.0
 
     def some(self, count: int = PRICES) -> list[Price]:
-        """Return prices no round has had before."""
+        """Return prices that no earlier round has used."""
         self.start += 100_000
         return prices(count, self.start)
 
@@ -111,7 +113,7 @@ class Bench:
         return table
 
     async def bare(self, table: DynamoTable) -> float:
-        """Put prices as fast as the table takes them; return prices/s."""
+        """Write prices as fast as the table accepts them; return prices/s."""
         waiting = self.some()
         batches = [waiting[first : first + 25] for first in range(0, len(waiting), 25)]
 
@@ -122,7 +124,7 @@ class Bench:
         return PRICES / await timed(lambda: asyncio.gather(*(worker() for _ in range(_BATCHES_IN_FLIGHT))))
 
     async def through_outbox(self, table: DynamoTable, path: Path) -> float:
-        """Put as many into the outbox, 50 at a time, and wait until the table has them; return prices/s."""
+        """Append the same number to the outbox, 50 at a time, and wait until the table has them; return prices/s."""
         outbox = Outbox(path, 1 << 30, table, Metrics(CollectorRegistry()))
         await outbox.open()
         waiting = self.some()
@@ -136,26 +138,26 @@ class Bench:
             running = group.create_task(outbox.run())
             seconds = await timed(work)
             running.cancel()
-        await outbox._file.close()
+        await outbox._file.close()  # close() would also close the table, which later rounds use
         return PRICES / seconds
 
     async def append_seconds(self, table: Table, path: Path, rate: float) -> list[float]:
-        """Append `rate` prices/s while the outbox sends what it can; return how long each append took, in order."""
+        """Append `rate` prices/s while the outbox sends; return the durations of the appends, sorted."""
         outbox = Outbox(path, 1 << 30, table, Metrics(CollectorRegistry()))
         await outbox.open()
         batch, took = round(rate * TICK), []
         waiting = self.some(batch * round(APPEND_SECONDS / TICK))
         gc.collect()
-        gc.freeze()  # the waiting prices are the bench's own; going through them is not what is measured
+        gc.freeze()  # the bench's own rows wait here, and reading them is not part of the measurement
         async with asyncio.TaskGroup() as group:
             running = group.create_task(outbox.run())
             begun = time.perf_counter()
             for number in range(len(waiting) // batch):
                 await asyncio.sleep(max(0.0, begun + number * TICK - time.perf_counter()))
                 part = waiting[number * batch : (number + 1) * batch]
-                took.append(await timed(lambda part=part: outbox.write(part)))  # type: ignore[misc]  # a default has no type
+                took.append(await timed(lambda part=part: outbox.write(part)))  # type: ignore[misc]  # a default argument has no type
             running.cancel()
-        await outbox._file.close()
+        await outbox._file.close()  # close() would also close the table, which later rounds use
         return sorted(took)
 
     async def sqlite(self, path: Path) -> float:
@@ -174,11 +176,11 @@ class Bench:
 
 
 async def measure(endpoint: str, folder: Path) -> list[Figure]:
-    """Run everything; return the figures."""
+    """Run all measurements; return the figures."""
     bench = Bench(endpoint, folder)
     bare, piped, sqlite = [], [], []
     table = await bench.table()
-    await bench.bare(table)  # Java warms up
+    await bench.bare(table)  # warm-up of the JVM
     for number in range(ROUNDS):
         bare.append(await bench.bare(table))
         piped.append(await bench.through_outbox(table, folder / f"outbox{number}.db"))
@@ -201,7 +203,7 @@ async def measure(endpoint: str, folder: Path) -> list[Figure]:
 
 
 def run() -> list[Figure]:
-    """Measure on a DynamoDB Local and a folder of its own."""
+    """Measure on a private DynamoDB Local and folder."""
     server = DynamoServer()
     with tempfile.TemporaryDirectory() as folder:
         try:

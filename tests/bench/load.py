@@ -1,4 +1,4 @@
-"""The load of the system before (its three groups at once, by locust), beside bare uvicorn under the same."""
+"""The load of the previous system (its three groups at once, with locust), on our service and on bare uvicorn."""
 
 import json
 import statistics
@@ -15,7 +15,7 @@ _LONGEST = 120.0
 
 
 def run(rounds: int = ROUNDS) -> list[Figure]:
-    """Measure, the two taking turns."""
+    """Measure both, alternating."""
     with scene() as parts:
         service = parts.service(parts.market(), parts.redis())
         bare = parts.reference("assets", BENCH_ASSETS=service.get("/assets").text)
@@ -43,7 +43,7 @@ def run(rounds: int = ROUNDS) -> list[Figure]:
 
 
 def _locust(url: str, path: Path) -> dict[str, float]:
-    """Run the three groups; return the figures of all requests. The thresholds are not asked for here."""
+    """Run the three groups; return the figures of all requests. Thresholds are not judged here."""
     lenient = ["--p95-ms", "60000", "--p99-ms", "60000", "--max-errors", "100", "--min-hits", "0"]
     command = [sys.executable, "-m", "locust", "-f", "tests/load/locustfile.py", "--headless", "-H", url]
     command += ["--no-check-bodies", "--figures", str(path), "--loglevel", "ERROR", "--only-summary", *lenient]

@@ -1,4 +1,4 @@
-"""How soon the live page shows prices, how smoothly it scrolls, and what it holds after ten minutes."""
+"""The live page: time to the first price, smoothness of scrolling, and memory after ten minutes."""
 
 import statistics
 
@@ -10,10 +10,10 @@ from tests.parts import browser
 from tests.parts.browser import Tab, until
 
 MINUTES = 10.0
-OPENED = 7  # times
+OPENED = 7  # repetitions
 SCROLLED = 10.0  # seconds
 _FIRST = "performance.getEntriesByName('prices').map(mark => mark.startTime)[0]"
-# Down and up again, some hundred rows a second; returns how many ms each frame took.
+# Scrolls down and up, some hundred rows per second; returns the duration of each frame in ms.
 _SCROLL = """seconds => new Promise((done) => {
     const frames = [], started = performance.now();
     const far = document.documentElement.scrollHeight - innerHeight;
@@ -31,7 +31,7 @@ _SCROLL = """seconds => new Promise((done) => {
 def run(
     minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED, *, brief: bool = False
 ) -> list[Figure]:
-    """Measure, in the browser and on the service as it comes; and scrolling with all assets hot."""
+    """Measure in Chromium, with the default settings; scrolling also with all assets hot."""
     with scene(brief=brief) as parts, browser.running() as chromium:
         market, redis = parts.market(), parts.redis()
         service = parts.service(market, redis)
@@ -50,7 +50,7 @@ def run(
 
 
 def _first_price(chromium: Browser, url: str) -> float:
-    """Return the seconds from going there to a price on the screen, in a browser that has none of it kept."""
+    """Return the seconds from navigation to a visible price, in a browser without cached files."""
     tab = Tab(chromium, url)
     page = tab.open()
     until(page, f"{_FIRST} !== undefined")
@@ -60,7 +60,7 @@ def _first_price(chromium: Browser, url: str) -> float:
 
 
 def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
-    """Return how the page has grown in that time: counted once its first charts are there, without garbage."""
+    """Return the growth of the page's heap and DOM nodes in that time, after the first charts and without garbage."""
     tab = Tab(chromium, url)
     page = tab.open()
     page.wait_for_selector('.rows .row .line[d^="M"]', state="attached")

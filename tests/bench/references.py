@@ -1,4 +1,4 @@
-"""What we are measured against: uvicorn sending constant bytes, and a plain Starlette route doing one Redis GET."""
+"""Reference servers: uvicorn with a constant body, and a plain Starlette route with one Redis GET."""
 
 import os
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-# As long as one of our own prices.
+# as long as a price body of ours
 PRICE = (
     b'{"asset":"btcusdt","price":77896.49245,"last_updated":"2026-11-21 06:10:27","time_ago":"0s ago",'
     b'"refresh_tier":"hot","timestamp":1795241427.047,"sources":3,"spread":0.0002019346379,"stale":false,"degraded":false}'
@@ -23,13 +23,13 @@ _END: Message = {"type": "http.response.body", "body": PRICE}
 
 
 async def bare(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """Send the same bytes to everyone."""
+    """Send the same body to every request."""
     await send(_START)
     await send(_END)
 
 
 def assets() -> Starlette:
-    """Return `bare` with the list of assets that the load has to know."""
+    """Return `bare` plus the list of assets that the load test reads."""
     listed = os.environ["BENCH_ASSETS"].encode()
 
     async def show(_: Request) -> Response:
@@ -41,7 +41,7 @@ def assets() -> Starlette:
 
 
 def redis_get() -> Starlette:
-    """Return the application one writes on a first day: a route, a GET, the bytes."""
+    """Return the simplest application: one route, one Redis GET, its bytes as the body."""
     client = redis.from_url(os.environ["BENCH_REDIS"])
 
     async def price(request: Request) -> Response:

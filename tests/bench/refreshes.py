@@ -1,4 +1,4 @@
-"""What a refreshed price costs at 1000 assets and at 100,000, and whether every one comes in time."""
+"""The CPU cost of a refreshed price with 1000 and with 100,000 assets, and whether every refresh is in time."""
 
 import re
 import time
@@ -17,7 +17,7 @@ INTERVALS = {"hot": 5, "medium": 30, "cold": 300}
 
 
 def thousand(seconds: float = SECONDS) -> list[Figure]:
-    """Measure 1000 assets, nobody asking: all hot, where the prices cost the most of it, and as the service comes."""
+    """Measure 1000 assets without requests: all hot, where prices are most of the cost, and by default settings."""
     busy, busy_memory = _idle(seconds / 2, last_tier="hot", hot_size=1000)
     one_by_one, _ = _idle(seconds / 2, last_tier="hot", hot_size=1000, exchange_batch=1)
     usual, memory = _idle(seconds)
@@ -49,7 +49,7 @@ def _costs(what: str, used: tuple[float, float, float], bound: str) -> list[Figu
 
 
 def _settled(service: Service) -> None:
-    """Wait until what the first fill has put into the outbox is in DynamoDB: no load that lasts."""
+    """Wait until the outbox has sent the warm-up's prices to DynamoDB; that load does not recur."""
     most = (
         3 * sum(value for name, value in metrics_of(service).items() if name.startswith("price_refresh_total{")) / 100
     )
@@ -57,7 +57,7 @@ def _settled(service: Service) -> None:
 
 
 def hundred_thousand(*, batched: bool, assets: int = MANY, seconds: float = MANY_SECONDS) -> list[Figure]:
-    """Measure one process with 2 % of the assets hot, 18 % medium and the rest cold, for more than a whole interval."""
+    """Measure one process with 2 % hot, 18 % medium and 80 % cold assets, for more than one whole interval."""
     with scene() as parts:
         started = time.monotonic()
         service = _many(parts, assets, batch=1000 if batched else 1)
@@ -102,7 +102,7 @@ def _write_symbols(path: Path, count: int) -> None:
 
 
 def _age(gained: Mapping[str, float], tier: str, interval: int) -> Figure:
-    """Return the share of prices that were replaced within a second past their interval: 0.99 of them are to be."""
+    """Return the share of prices replaced within one second past their interval; the goal is 0.99."""
     name = "price_age_at_replacement_seconds"
     within = next(
         value

@@ -1,4 +1,4 @@
-"""What a second refresher brings, and what it costs when one of them is killed."""
+"""The gain from a second refresher, and the delay of prices when one of two is killed."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.parts.service import Service
 
 SECONDS = 30.0
 LATENCY_MS = 400
-# Asked one by one at this latency, a refresher of 64 slots brings 40 prices/s; 200 are due.
+# With one request at a time at this latency, a refresher with 64 slots makes 40 prices/s; 200 are due.
 OVERLOAD = {"hot_size": 1000, "exchange_batch": 1, "exchange_concurrency": 64}
 INTERVALS = {"hot_interval": 2, "medium_interval": 5, "cold_interval": 10}
 WATCHED_SECONDS = 40.0
@@ -45,7 +45,7 @@ def _refresher(parts: Scene, market: Market, redis: RedisServer, **settings: obj
 
 
 def _throughput(parts: Scene, market: Market, redis: RedisServer) -> tuple[float, float]:
-    """Return prices/s of one refresher and of two, on a load that one cannot carry."""
+    """Return prices/s of one refresher and of two, under a load that one cannot carry."""
     rates = []
     running: list[Service] = []
     for exchange in market.exchanges.values():
@@ -60,17 +60,17 @@ def _throughput(parts: Scene, market: Market, redis: RedisServer) -> tuple[float
 
 
 def _wait_until_refreshing(running: list[Service]) -> None:
-    """Wait until all of them do jobs: the fill is over."""
+    """Wait until all refreshers take jobs: the warm-up is over."""
     for service in running:
-        wait_for(lambda service=service: service.metric('price_jobs_total{how="taken",tier="hot"}') > 10, 120)  # type: ignore[misc]  # a default has no type
+        wait_for(lambda service=service: service.metric('price_jobs_total{how="taken",tier="hot"}') > 10, 120)  # type: ignore[misc]  # a default argument has no type
 
 
 def _after_a_kill(parts: Scene, market: Market, redis: RedisServer) -> float:
-    """Kill one of two; return by how many seconds more than two intervals any asset's next price has come late."""
+    """Kill one of two; return the largest delay of an asset's next price beyond two intervals, in seconds."""
     subscriber = Subscriber(redis.url)
     running = [_refresher(parts, market, redis, **INTERVALS) for _ in range(2)]
     for service in running:
-        wait_for(lambda service=service: service.metric('price_jobs_total{how="taken",tier="cold"}') > 10, 120)  # type: ignore[misc]  # a default has no type
+        wait_for(lambda service=service: service.metric('price_jobs_total{how="taken",tier="cold"}') > 10, 120)  # type: ignore[misc]  # a default argument has no type
     running[0].process.stop(SIGKILL)
     killed = time.time()
     time.sleep(WATCHED_SECONDS)

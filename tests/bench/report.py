@@ -1,4 +1,4 @@
-"""Figures as a table on the terminal and as JSON, each with what it should be where that is said."""
+"""Figures as a table for the terminal and as JSON, each with its bound where there is one."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One figure: of what, how much, and the bound it is held against (`>=` or `<=` a number)."""
+    """One figure: name, value, and the bound it is compared with (`>=` or `<=` a number)."""
 
     of: str
     value: float
@@ -21,7 +21,7 @@ class Figure(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        """Whether the bound is held; nothing where there is none."""
+        """Return whether the bound is met; an empty string without a bound."""
         if not self.bound:
             return ""
         sign, _, number = self.bound.partition(" ")
@@ -30,12 +30,12 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median over rounds of ours / theirs: what slows a round down slows both."""
+    """Return the median of ours / theirs over the rounds: what slows a round down slows both."""
     return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
 def machine() -> str:
-    """Describe what this ran on; figures without it say little."""
+    """Describe the machine; figures mean little without it."""
     model = next((line for line in _cpu_lines() if line.startswith("model name")), ": unknown processor")
     return f"{os.cpu_count()} cores, {model.partition(':')[2].strip()}, {platform.machine()}, Python " + (
         platform.python_version()
@@ -48,16 +48,16 @@ def _cpu_lines() -> list[str]:
 
 
 def table(name: str, figures: Sequence[Figure]) -> str:
-    """Lay the figures out for people."""
+    """Format the figures as a table."""
     lines = [f"{name}"]
     for one in figures:
-        amount = f"{one.value:,.3g}" if abs(one.value) < 100 else f"{one.value:,.0f}"  # three digits
+        amount = f"{one.value:,.3g}" if abs(one.value) < 100 else f"{one.value:,.0f}"  # three significant digits
         lines.append(f"  {one.of:62} {amount:>10} {one.unit:10} {one.bound:10} {one.verdict}".rstrip())
     return "\n".join(lines)
 
 
 def save(path: Path, name: str, figures: Sequence[Figure]) -> None:
-    """Put the figures of one bench into the file beside those of the others."""
+    """Write the figures of one bench to the file, and keep those of other benches."""
     held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     held[name] = {
         "machine": machine(),

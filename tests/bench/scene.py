@@ -1,4 +1,4 @@
-"""The real parts of a bench: exchanges, Redis, DynamoDB Local, the service, and what it is measured against."""
+"""The real parts of a bench: exchanges, Redis, DynamoDB Local, the service, and the reference servers."""
 
 import os
 import re
@@ -20,22 +20,22 @@ from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service, call
 
 CONNECTIONS = 64
-FILL_SECONDS = 900.0  # of 100,000 assets, one symbol a call, on a machine that has other things to do
+FILL_SECONDS = 900.0  # time limit for 100,000 assets at one symbol per call on a loaded machine, in seconds
 
 
 class Peak:
-    """What wrk measured: requests per second, the 99th percentile in ms, and answers that were not 2xx or 3xx."""
+    """wrk's result: requests per second, 99th percentile in ms, and the number of answers other than 2xx and 3xx."""
 
     def __init__(self, said: str) -> None:
         self.rate = float(_found(r"Requests/sec:\s+([\d.]+)", said))
-        number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", said).groups()  # type: ignore[union-attr]  # wrk says it
+        number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", said).groups()  # type: ignore[union-attr]  # wrk always prints it
         self.p99_ms = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
         errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
         self.errors = int(errors[1]) if errors else 0
 
 
 def wrk(url: str, seconds: float, connections: int = CONNECTIONS) -> Peak:
-    """Ask as fast as answers come, from one thread."""
+    """Send requests as fast as answers come, from one thread."""
     program = shutil.which("wrk")
     assert program, "wrk is needed: apt install wrk"
     command = [program, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}", "--latency", url]
@@ -43,7 +43,7 @@ def wrk(url: str, seconds: float, connections: int = CONNECTIONS) -> Peak:
 
 
 class Usage:
-    """What a service used between two moments."""
+    """The resources that a service used between two moments."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -55,19 +55,19 @@ class Usage:
         return time.monotonic(), metrics["process_cpu_seconds_total"], refreshed
 
     def since(self) -> tuple[float, float, float]:
-        """Return seconds gone by, seconds of processor time, and prices refreshed."""
+        """Return elapsed seconds, CPU seconds, and refreshed prices."""
         now = self._now()
         return now[0] - self._before[0], now[1] - self._before[1], now[2] - self._before[2]
 
 
 def metrics_of(service: Service) -> Mapping[str, float]:
-    """Return every series by its name as in the text format."""
+    """Return all series by their name in the text format."""
     lines = service.get("/metrics").text.splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
 
 class Scene:
-    """Opens parts, and closes them all at the end. A `brief` scene lasts too short for Java's second compiler."""
+    """Opens parts and closes them all at the end. In a `brief` scene DynamoDB runs without Java's second compiler."""
 
     def __init__(self, stack: ExitStack, folder: Path, *, brief: bool) -> None:
         self._stack = stack
@@ -76,7 +76,7 @@ class Scene:
         stack.callback(self.dynamodb.stop)
 
     def closing(self, close: Callable[[], object]) -> None:
-        """Call this at the end."""
+        """Call this function at the end."""
         self._stack.callback(close)
 
     def redis(self) -> RedisServer:
@@ -93,7 +93,7 @@ class Scene:
         return Market(exchanges)
 
     def service(self, market: Market, redis: RedisServer, last_tier: str = "cold", **settings: object) -> Service:
-        """Start the service on Redis and a new table, and wait until all assets are filled."""
+        """Start the service on Redis and a new table, and wait until all assets have a price."""
         folder = self.folder / str(uuid.uuid4())
         folder.mkdir()
         stores = {"cache_url": redis.url, "history_url": self.dynamodb.url(f"bench-{uuid.uuid4()}")}
@@ -104,7 +104,7 @@ class Scene:
         return service
 
     def reference(self, name: str, **environment: str) -> str:
-        """Start one of tests/bench/references.py on uvicorn, with the settings our own has; return its address."""
+        """Start a reference server on uvicorn with our server settings; return its address."""
         port = free_port()
         command = [sys.executable, "-m", "uvicorn", f"tests.bench.references:{name}", "--port", str(port)]
         command += ["--http", "httptools", "--loop", "uvloop", "--lifespan", "off", "--log-level", "warning"]
@@ -120,7 +120,7 @@ class Scene:
 
 @contextmanager
 def scene(*, brief: bool = False) -> Iterator[Scene]:
-    """Open a scene in a folder of its own."""
+    """Open a scene with a temporary folder."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         yield Scene(stack, Path(folder), brief=brief)
 

@@ -1,4 +1,4 @@
-"""A thousand readers of /stream on one process: what reaches whom, how late, and what a reader costs."""
+"""A thousand subscribers of /stream on one process: completeness, delay, and CPU cost per subscriber."""
 
 import statistics
 import time
@@ -8,32 +8,32 @@ from typing import Any
 
 from tests.bench.report import Figure
 from tests.bench.scene import Scene, metrics_of, scene
-from tests.bench.stream_readers import Readers, Seen
+from tests.bench.stream_subscribers import Seen, Subscribers
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
 READERS = 1000
 STOPPED = 10
 SECONDS = 20.0
-INTERVAL = 5.0  # of a hot asset
+INTERVAL = 5.0  # interval of a hot asset, in seconds
 _MEMORY = "process_resident_memory_bytes"
 
 
 class Round:
-    """What came of one crowd of readers."""
+    """The results of one group of subscribers."""
 
     def __init__(self, service: Service, parts: Scene, readers: int, stopped: int, seconds: float) -> None:
         memory = metrics_of(service)[_MEMORY]
-        crowd = Readers(service.url, readers, stopped, parts.folder / "seen")
-        parts.closing(crowd.end)
-        crowd.reading()
+        subscribers = Subscribers(service.url, readers, stopped, parts.folder / "seen")
+        parts.closing(subscribers.end)
+        subscribers.reading()
         begin, cpu = time.time(), metrics_of(service)["process_cpu_seconds_total"]
         time.sleep(seconds)
         metrics = metrics_of(service)
         end = time.time()
         self.bytes_each = (metrics[_MEMORY] - memory) / readers
         self.cores = (metrics["process_cpu_seconds_total"] - cpu) / (end - begin)
-        seen = crowd.stop()
+        seen = subscribers.stop()
         updated = _updated_at(service, begin, end - INTERVAL / 2)
         self.prices = len(updated)
         self.lost = sum(len(updated.keys() - {(one.asset, one.timestamp) for one in each}) for each in seen)
@@ -43,10 +43,10 @@ class Round:
 def run(
     readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS, *, brief: bool = False
 ) -> list[Figure]:
-    """Measure, first without and then with some who have stopped reading."""
+    """Measure twice: first with all clients reading, then with some that have stopped reading."""
     with scene(brief=brief) as parts:
         service = parts.service(parts.market(), parts.redis())
-        Round(service, parts, 10, 0, 1)  # warm
+        Round(service, parts, 10, 0, 1)  # warm-up
         alone = Round(service, parts, readers, 0, seconds)
         among = Round(service, parts, readers, stopped, seconds)
     return [
@@ -84,7 +84,7 @@ def _p99(values: list[float]) -> float:
 
 
 def _history(service: Service, asset: str) -> list[Mapping[str, Any]]:
-    """Return what is stored of an asset; a busy machine's table may answer 503 at first."""
+    """Return the stored prices of an asset; on a loaded machine the first reads may be 503."""
     found: list[Mapping[str, Any]] = []
 
     def read() -> bool:

@@ -1,4 +1,4 @@
-"""The bench still runs: every part of it that needs no minutes, once and briefly. Its figures are not judged here."""
+"""The benches still run: every part that needs no minutes, once and briefly. The figures are not judged here."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from tests.parts import browser, redis_server
 
 @pytest.mark.real
 def test_reads_are_measured() -> None:
-    """Each contender answers, and each figure is there."""
+    """The read bench runs all contenders and reports each figure."""
     if shutil.which("wrk") is None or redis_server.binary() is None:
         pytest.skip("no wrk, or no redis-server; see the header")
     figures = {one.of.strip(): one for one in reads.run(rounds=1, seconds=1, brief=True)}
@@ -23,12 +23,12 @@ def test_reads_are_measured() -> None:
 
 @pytest.mark.real
 def test_the_page_is_measured() -> None:
-    """It is opened, left open and scrolled, and each figure is there."""
+    """The page bench opens, scrolls and keeps the page open, and reports each figure."""
     if browser.binary() is None or redis_server.binary() is None:
         pytest.skip("no Chromium, or no redis-server; see the header")
     figures = {one.of.strip(): one for one in page.run(minutes=0.02, opened=1, scrolled=0.5, brief=True)}
     assert figures["first price on screen, median"].value > 0
-    # A status of 503 is no fault of the page: on a busy machine, DynamoDB Local may take longer than the service waits.
+    # A 503 is not the page's error: on a loaded machine DynamoDB Local may be slower than the service's timeout.
     complaints = figures["complaints of the browser"]
     assert complaints.value == complaints.unit.count("status of 503"), complaints.unit
     assert figures["longest frame"].value > 0
@@ -36,7 +36,7 @@ def test_the_page_is_measured() -> None:
 
 @pytest.mark.real
 def test_streams_are_measured() -> None:
-    """Prices reach all readers, and each figure is there."""
+    """The stream bench delivers prices to all clients and reports each figure."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server; see the header")
     figures = {one.of.strip(): one for one in stream.run(readers=20, stopped=2, seconds=5, brief=True)}
@@ -50,17 +50,17 @@ def test_streams_are_measured() -> None:
     [("", 1, ""), (">= 0.80", 0.8, "held"), (">= 0.80", 0.79, "MISSED"), ("<= 5", 5, "held"), ("<= 5", 5.1, "MISSED")],
 )
 def test_a_bound_is_held_or_missed(bound: str, value: float, verdict: str) -> None:
-    """As it says."""
+    """A bound is met or missed according to its operator."""
     assert Figure("x", value, bound=bound).verdict == verdict
 
 
 def test_the_ratio_is_that_of_each_round() -> None:
-    """A round in which everything was slow does not count against anyone."""
+    """The ratio is taken within each round, so a round that is slow as a whole does not count."""
     assert median_ratio([8, 4, 80], [10, 5, 100]) == 0.8
 
 
 def test_figures_are_kept_by_name(tmp_path: Path) -> None:
-    """One bench run again replaces its own figures and no others."""
+    """Figures are saved by name; a second run of one bench replaces its own figures only."""
     path = tmp_path / "bench.json"
     save(path, "one", [Figure("x", 1, "s", ">= 2")])
     save(path, "two", [Figure("y", 2)])

@@ -1,12 +1,13 @@
-"""The rules for the record of a chaos run. Pure functions: a record in, violations out.
+"""Rules for the record of a chaos run: pure functions that take the record and return violations.
 
-1. One process never shows an older price of an asset after a newer one: `back_in_time`. A price that a stream of that
-   process has delivered counts, so this covers "once it was told" too. Between processes it is counted: `elsewhere`.
-2. Every price shown, streamed or published is in history with the same value: `not_in_history`. Where several
-   refreshers work, another value of the same time is counted, not judged: cut off from each other while the newest
-   source stands still, two of them make different prices of one time, of which DynamoDB keeps the last.
-3. No status but those that are documented for the trouble at that time: `bad_replies`. No process ends by itself.
-4. Every price lies within what the venues had: `untrue`.
+1. A process never shows an older price of an asset after a newer one: `back_in_time`. A price on a stream of that
+   process counts as shown. Between processes, older prices are allowed and counted: `cross_process_lag`.
+2. Every price that was answered, streamed or published is in history with the same value: `not_in_history`. With
+   several refreshers, a different value for the same timestamp is counted, not judged: two refreshers that cannot
+   reach each other may compute different prices for one timestamp, and DynamoDB keeps the last.
+3. An error status appears only when the documentation allows it for a fault of that time: `bad_replies`. No process
+   ends by itself: `ended`.
+4. Every price lies within the venues' prices: `untrue`.
 """
 
 import math
@@ -23,35 +24,35 @@ Key = tuple[str, float]
 
 HTTP_OK, NOT_MODIFIED, TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 200, 304, 429, 502, 503
 NO_ANSWER = 0
-AFTER = 30.0  # seconds after a fault in which its traces may still show: for so long an open breaker asks nobody
+AFTER = 30.0  # seconds that a fault's effects may outlast it: an open breaker makes no calls for that long
 PROCESS_FAULTS = frozenset({"killed", "stopped", "restarted"})
 _JUST = 5.0  # seconds
 _MOST_SHOWN = 5
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One thing that must not be: the rule it breaks, when, and what it is in words."""
+    """A broken rule: its name, the time, and a description."""
 
     rule: str
     at: float
     what: str
 
 
-class Elsewhere(msgspec.Struct, frozen=True):
-    """Answers older than a price that another process had shown before: allowed, and counted."""
+class CrossProcessLag(msgspec.Struct, frozen=True):
+    """Count of answers that were older than a price another process had already shown; these are allowed."""
 
     count: int = 0
-    seconds: float = 0.0  # by which the worst was older
-    late: float = 0.0  # seconds after the newer price was there, of the latest
+    seconds: float = 0.0  # how much older the worst answer was
+    late: float = 0.0  # how long, at most, after the newer price was shown an older one was still answered
 
     def __str__(self) -> str:
         return f"{self.count} (at most {self.seconds:.1f} s older, {self.late:.2f} s later)"
 
 
 def back_in_time(seen: Iterable[Seen]) -> list[Violation]:
-    """Return what a process, or a connection, showed though it had shown something newer before it was asked.
+    """Return the answers older than a price that the same process or connection had shown before the request.
 
-    Events of a stream are compared within their connection only: a stream that is resumed begins with what was missed.
+    Stream events are compared within their connection only: a resumed stream starts with the events it has missed.
     """
     current = [one for one in seen if one.kind not in (PUBLISHED, STORED)]
     by_server = _grouped((one for one in current if one.server), lambda one: (one.server, one.asset))
@@ -66,12 +67,12 @@ def back_in_time(seen: Iterable[Seen]) -> list[Violation]:
         for its in by_connection.values()
         for one, newer in _stepped_back(its)
     }
-    found = (stepped | overtaken).values()  # a price that is both is one violation
+    found = (stepped | overtaken).values()  # a price that breaks both rules is one violation
     return sorted(found, key=lambda one: one.at)
 
 
-def elsewhere(seen: Iterable[Seen]) -> Elsewhere:
-    """Count the answers older than what had been shown by another process, or published, before they were asked for."""
+def cross_process_lag(seen: Iterable[Seen]) -> CrossProcessLag:
+    """Count the answers older than a price that another process had shown, or Redis published, before the request."""
     by_asset = _grouped((one for one in seen if one.kind != STORED), lambda one: one.asset)
     older = [
         (newer.timestamp - one.timestamp, one.received - newer.received)
@@ -80,12 +81,12 @@ def elsewhere(seen: Iterable[Seen]) -> Elsewhere:
         if newer.server != one.server
     ]
     if not older:
-        return Elsewhere()
-    return Elsewhere(len(older), max(seconds for seconds, _ in older), max(late for _, late in older))
+        return CrossProcessLag()
+    return CrossProcessLag(len(older), max(seconds for seconds, _ in older), max(late for _, late in older))
 
 
 def not_in_history(seen: Iterable[Seen], held: Mapping[Key, Decimal]) -> list[Violation]:
-    """Return the prices, each once, that history does not hold (`lost`) or holds with another value (`replaced`)."""
+    """Return the prices, each once, that are not in history (`lost`) or have another value there (`replaced`)."""
     first: dict[tuple[str, float, Decimal], Seen] = {}
     for one in seen:
         first.setdefault((one.asset, one.timestamp, one.price), one)
@@ -100,7 +101,7 @@ def not_in_history(seen: Iterable[Seen], held: Mapping[Key, Decimal]) -> list[Vi
 
 
 def bad_replies(replies: Iterable[Reply], faults: Sequence[Fault]) -> list[Violation]:
-    """Return the answers with a status that nothing allowed at that time."""
+    """Return the replies with a status that no fault of that time allows."""
     return [
         Violation("status", one.sent, f"{one.status} to {one.request} by {one.server or one.target}: {one.body[:200]}")
         for one in replies
@@ -109,7 +110,7 @@ def bad_replies(replies: Iterable[Reply], faults: Sequence[Fault]) -> list[Viola
 
 
 def untrue(seen: Iterable[Seen], truth: Truth, windows: Mapping[str, float]) -> list[Violation]:
-    """Return the prices outside of what the venues had in the asset's window (seconds) before the price's time."""
+    """Return the prices outside the venues' range in the asset's window (seconds) before the price's timestamp."""
     found = []
     for asset, timestamp, price in sorted({(one.asset, one.timestamp, one.price) for one in seen}):
         low, high = truth.bounds(asset, timestamp, windows[asset])
@@ -126,7 +127,7 @@ def ended(record: Record) -> list[Violation]:
 
 
 def summed_up(violations: Sequence[Violation], faults: Sequence[Fault] = ()) -> str:
-    """Count them by rule, and show the first of each with the faults that were on, or had just been."""
+    """Return a summary: violations counted by rule, and the first of each rule with the faults around that time."""
     counts = Counter(one.rule for one in violations)
     lines = []
     for rule, number in counts.items():
@@ -166,7 +167,7 @@ def _grouped(seen: Iterable[Seen], key: Callable[[Seen], object]) -> dict[object
 
 
 def _overtaken(its: Sequence[Seen], judged: Callable[[Seen], bool]) -> Iterator[tuple[Seen, Seen]]:
-    """Yield each of one asset's prices that is older than the newest that was there before it was asked for."""
+    """Yield each price of one asset that is older than the newest one received before its request."""
     received = sorted(its, key=lambda one: one.received)
     newest: Seen | None = None
     known = 0
@@ -180,7 +181,7 @@ def _overtaken(its: Sequence[Seen], judged: Callable[[Seen], bool]) -> Iterator[
 
 
 def _stepped_back(its: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
-    """Yield each price of a connection, in the order they came, that is older than one before it."""
+    """Yield each price that is older than an earlier one on the same connection."""
     newest = its[0]
     for one in its:
         if one.timestamp < newest.timestamp:

@@ -1,6 +1,6 @@
-"""The clients of a chaos run. Each connects again and again, notes all that it receives, and judges nothing.
+"""The clients of a chaos run. They reconnect again and again, record everything they receive, and judge nothing.
 
-`sent` is taken before a request goes out and `received` after its answer is complete, so both err on the side of the
+`sent` is taken before a request is sent and `received` after its response is complete, so both err in favour of the
 service.
 """
 
@@ -29,44 +29,44 @@ from tests.chaos.wire import Answered, Connection
 from tests.parts.live import stream
 
 GOOD = (200, 304)
-VISIT = (2.0, 8.0)  # seconds a connection is kept: with several processes behind a port, the next may get another one
-LONGEST_VISIT = 40.0  # seconds for a stream on which nothing comes
-PAUSE = 0.1  # seconds before a client connects again
+VISIT = (2.0, 8.0)  # seconds per connection: behind a shared port, the next connection may reach another process
+LONGEST_VISIT = 40.0  # read timeout of a stream, in seconds
+PAUSE = 0.1  # pause before a reconnect, in seconds
 MOST_BODY = 300
-BROKEN = (OSError, EOFError, ValueError, AssertionError, WebSocketException)  # a connection that ended, in any way
+BROKEN = (OSError, EOFError, ValueError, AssertionError, WebSocketException)  # all the ways in which a connection ends
 
 
 class Target(Protocol):
-    """Where clients connect: one process, or several behind one port."""
+    """The address that clients connect to: one process, or several behind one port."""
 
     name: str
 
     @property
     def place(self) -> tuple[str, str]:
-        """Its address now, empty while it is down, and the name of the process there where it can be only one."""
+        """Its current address (empty while it is down), and the process' name where only one process can be there."""
 
     def server(self, local_port: int) -> str:
-        """Return the name of the process that has the other end of the connection from that port, or nothing."""
+        """Return the name of the process that owns the connection from this local port; empty when it is unknown."""
 
 
 @dataclass(slots=True)
 class Notes:
-    """Where clients write."""
+    """Writes what clients receive into the record."""
 
     record: Record
-    numbers: "count[int]"  # of connections, each given once
+    numbers: "count[int]"  # connection numbers; each is used once
 
     def prices(
         self, client: str, server: str, connection: int, kind: str, sent: float, shown: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Note prices that have just been received, as JSON shows them."""
+        """Record prices that have just been received, in their JSON form."""
         received = time()
         self.record.seen += [_seen(client, server, connection, kind, sent, received, one) for one in shown]
 
 
 @dataclass(slots=True)
 class Client(ABC):
-    """Somebody who is at the target for a while, and then again."""
+    """A client that connects for a while, disconnects, and connects again."""
 
     name: str
     target: Target
@@ -75,7 +75,7 @@ class Client(ABC):
     assets: Sequence[str]
 
     async def run(self) -> None:
-        """Visit the target, for ever."""
+        """Connect to the target again and again, until cancelled."""
         while True:
             url, server = self.target.place
             if url:
@@ -85,12 +85,12 @@ class Client(ABC):
 
     @abstractmethod
     async def _visit(self, url: str, server: str, connection: int, until: float) -> None:
-        """Connect, and stay until then or until the connection ends."""
+        """Use one connection until the deadline or until it ends."""
 
 
 @dataclass(slots=True)
-class Asker(Client):
-    """Sends one request after the other, at a `rate` (a second)."""
+class RequestClient(Client):
+    """A client that sends one request after the other, `rate` per second."""
 
     rate: float = 1.0
 
@@ -108,7 +108,7 @@ class Asker(Client):
                 if wire.local_port is not None:
                     server = server or self.target.server(wire.local_port)
                 self._note(server, connection, method, answered)
-                if wire.local_port is None:  # it was cut, or the server has said that it closes
+                if wire.local_port is None:  # cut, or closed by the server after this response
                     return
                 await asyncio.sleep(self.choice.uniform(0.5, 1.5) / self.rate)
         finally:
@@ -128,8 +128,8 @@ class Asker(Client):
             ]
 
 
-class Reader(Asker):
-    """GETs one price, several, a tier's, the sources, or the newest rows of history."""
+class PriceReader(RequestClient):
+    """GETs one price, several prices, a tier, the sources, or the newest rows of history."""
 
     def _request(self) -> tuple[str, str]:
         asset, some = self.choice.choice(self.assets), ",".join(self.choice.sample(self.assets, 3))
@@ -143,8 +143,8 @@ class Reader(Asker):
         return "GET", self.choice.choices(list(paths), list(paths.values()))[0]
 
 
-class Refresher(Asker):
-    """POSTs /refresh of any asset."""
+class Refresher(RequestClient):
+    """POSTs /refresh of a random asset."""
 
     def _request(self) -> tuple[str, str]:
         return "POST", f"/refresh/{self.choice.choice(self.assets)}"
@@ -152,7 +152,7 @@ class Refresher(Asker):
 
 @dataclass(slots=True)
 class Streamer(Client):
-    """GETs /stream of everything or of some; comes again where it was, as a browser does, every other time."""
+    """Reads GET /stream of all or some assets; every other time it resumes with Last-Event-ID, as a browser does."""
 
     everything: bool = True
     last_id: str = ""
@@ -173,7 +173,7 @@ class Streamer(Client):
 
 @dataclass(slots=True)
 class SocketClient(Client):
-    """Subscribes to all tiers, or to all assets by name, over /ws."""
+    """Subscribes over /ws, to all tiers or to all assets by name."""
 
     by_tier: bool = True
 
@@ -194,15 +194,15 @@ class SocketClient(Client):
 
 @dataclass(slots=True)
 class Subscriber:
-    """Hears what Redis publishes, and subscribes again when Redis was away."""
+    """Receives what Redis publishes, and subscribes again after Redis was away."""
 
     url: str
     notes: Notes
 
     async def run(self) -> None:
-        """Listen, for ever."""
+        """Receive until cancelled."""
         while True:
-            with suppress(RedisError, OSError, RuntimeError):  # uvloop's, for a connection that has just been closed
+            with suppress(RedisError, OSError, RuntimeError):  # uvloop's error for a connection that was just closed
                 await self._listen(next(self.notes.numbers))
             await asyncio.sleep(PAUSE)
 
@@ -231,7 +231,7 @@ def _kind(method: str, path: str) -> str:
 def _seen(
     client: str, server: str, connection: int, kind: str, sent: float, received: float, shown: Mapping[str, Any]
 ) -> Seen:
-    """Return a price as JSON shows it; in which a whole number is an int, and all others are Decimal."""
+    """Return the record of one price from its JSON form, where whole numbers are int and all others Decimal."""
     updated_at = float(shown["updated_at"]) if "updated_at" in shown else None
     price, timestamp = Decimal(shown["price"]), float(shown["timestamp"])
     return Seen(client, server, connection, kind, sent, received, shown["asset"], price, timestamp, updated_at)

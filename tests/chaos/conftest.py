@@ -1,4 +1,4 @@
-"""The scene of each scenario, its own from Redis to the table, and a line with its figures in any output."""
+"""Fixtures of the chaos scenarios: their own Redis, exchanges and table, and a function that prints figures."""
 
 import tempfile
 import uuid
@@ -7,26 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.parts import DurableDynamo, Scene, Subscriber
-from tests.chaos.stage import Stage
-from tests.parts import aloud, dynamodb, exchanges, redis_server
+from tests.chaos.parts import DurableDynamo, HistoryTestbed, Subscriber
+from tests.chaos.testbed import PriceTestbed
+from tests.parts import dynamodb, exchanges, figures, redis_server
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 
-MEMORY = Path("/dev/shm")  # noqa: S108  # DynamoDB Local commits each item on its own, which a disk takes 500 times a second
+MEMORY = Path("/dev/shm")  # noqa: S108  # DynamoDB Local commits each item alone, and a disk takes 500 commits/s
 
 
 @pytest.fixture(scope="module")
 def redis_apart() -> Iterator[RedisServer]:
-    """Run a Redis on which nobody but the scenarios publishes."""
+    """Run a Redis on which only these scenarios publish."""
     with redis_server.alone() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def durable_dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableDynamo]:
-    """Share one DynamoDB that can be killed; scenarios keep apart by table."""
+    """Share one DynamoDB that can be killed; each scenario has its own table."""
     if dynamodb.jar() is None:
         pytest.skip("needs DynamoDB Local: moto forgets its tables when killed; see the header")
     around = MEMORY if MEMORY.is_dir() else tmp_path_factory.getbasetemp()
@@ -37,41 +37,43 @@ def durable_dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Durab
 
 
 @pytest.fixture
-def scene(tmp_path: Path, market: Market, redis_apart: RedisServer, durable_dynamodb: DurableDynamo) -> Iterator[Scene]:
-    """Lend what surrounds the service, with a new table and a subscriber that misses nothing."""
+def history_testbed(
+    tmp_path: Path, market: Market, redis_apart: RedisServer, durable_dynamodb: DurableDynamo
+) -> Iterator[HistoryTestbed]:
+    """Return the parts around the service, with a new table and a subscriber that records every publication."""
     subscriber = Subscriber(redis_apart.url)
-    yield Scene(tmp_path, market, redis_apart, durable_dynamodb, f"prices-{uuid.uuid4()}", subscriber)
+    yield HistoryTestbed(tmp_path, market, redis_apart, durable_dynamodb, f"prices-{uuid.uuid4()}", subscriber)
     subscriber.close()
 
 
 @pytest.fixture(scope="module")
-def shared_stage(durable_dynamodb: DurableDynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Run the service for all scenarios of prices, with a Redis and exchanges that may be killed."""
+def shared_testbed(durable_dynamodb: DurableDynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PriceTestbed]:
+    """Run the service once for all price scenarios, with a Redis and exchanges that may be killed."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server here; see the header")
     with exchanges.market() as market:
-        stage = Stage(tmp_path_factory.mktemp("stage"), market, RedisServer(), durable_dynamodb)
-        yield stage
-        stage.close()
+        testbed = PriceTestbed(tmp_path_factory.mktemp("testbed"), market, RedisServer(), durable_dynamodb)
+        yield testbed
+        testbed.close()
 
 
 @pytest.fixture
-def stage(shared_stage: Stage, say: Callable[[str], None]) -> Iterator[Stage]:
-    """Lend the stage, and mend what a scenario that failed has left broken."""
-    shared_stage.say = say
-    yield shared_stage
-    shared_stage.mend()
+def testbed(shared_testbed: PriceTestbed, report: Callable[[str], None]) -> Iterator[PriceTestbed]:
+    """Return the shared testbed, and repair what a failed scenario has left broken."""
+    shared_testbed.report = report
+    yield shared_testbed
+    shared_testbed.repair()
 
 
 @pytest.fixture
 def proxy(durable_dynamodb: DurableDynamo) -> Iterator[DynamoProxy]:
-    """Put the fault proxy in front of it."""
+    """Run the fault proxy in front of DynamoDB."""
     running = DynamoProxy(durable_dynamodb.endpoint)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def say(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Say a line of figures."""
-    return lambda line: aloud.say(request, capsys, line)
+def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Return a function that prints a line of figures."""
+    return lambda line: figures.print_line(request, capsys, line)

@@ -1,4 +1,4 @@
-"""The three ways in which the service is run: one process, workers behind one port, and roles on several machines."""
+"""The three ways to run the service: one process, workers behind one port, and roles on several machines."""
 
 import sqlite3
 import threading
@@ -16,13 +16,13 @@ from tests.parts.ports import lasting_port
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 
-DRAINED = 90.0  # seconds until the outbox is empty, once nothing new comes
+DRAIN_SECONDS = 90.0  # time limit for the outboxes to become empty once the load has ended, in seconds
 WORKERS = 3
 
 
 @dataclass(slots=True)
 class Deployment:
-    """The members, and what they stand on."""
+    """The processes of the service, and the parts that they use."""
 
     name: str
     folder: Path
@@ -41,7 +41,7 @@ class Deployment:
             self.members.append(self._member(name, settings))
 
     def start(self) -> None:
-        """Start all of them, and wait until they serve every price."""
+        """Start all members, and wait until they serve every price."""
         threads = [threading.Thread(target=member.start) for member in self.members]
         for thread in threads:
             thread.start()
@@ -50,36 +50,36 @@ class Deployment:
         self.wait_until_well(0.0)
 
     def wait_until_well(self, moment: float, seconds: float = UP_SECONDS) -> None:
-        """Wait until every process that serves prices serves all hot ones, newer than `moment`, and is ready."""
+        """Wait until every API process is ready and serves all hot prices, each newer than `moment`."""
         wait_for(lambda: all(_is_well(member, moment) for member in self.members if member.answers), seconds, self.name)
 
     @property
     def answering(self) -> list[Member]:
-        """Those that serve prices."""
+        """The members that serve prices."""
         return [member for member in self.members if member.answers]
 
     @property
     def files(self) -> list[Path]:
-        """The SQLite files that prices are written to first."""
+        """The SQLite files: the history file, or the outbox of each member that writes."""
         if self.dynamodb is None:
             return [self.folder / "prices.db"]
         return [member.folder / "outbox.db" for member in self.members if member.name.rpartition("-")[0] != "api"]
 
     def restart_redis(self) -> None:
-        """Start Redis where it was, empty."""
+        """Start an empty Redis on the same port."""
         self.redis = RedisServer(self.redis.port)
 
     def restart_exchange(self, name: str) -> None:
-        """Start an exchange where it was."""
+        """Start an exchange on the same port."""
         port = int(self.market.exchanges[name].url.rpartition(":")[2])
         self.market.exchanges[name] = MockExchange(name, port, self.symbols)
 
     def history(self) -> dict[Key, Decimal]:
-        """End the load, let the outboxes drain, end all members, and read what history holds."""
+        """Return all prices in history, after ending the load, draining the outboxes and stopping the members."""
         for exchange in self.market.exchanges.values():
             exchange.faults(error_rate=1)
         if self.dynamodb is not None:
-            wait_for(lambda: all(_rows(path) == 0 for path in self.files), DRAINED, "the outboxes to drain")
+            wait_for(lambda: all(_rows(path) == 0 for path in self.files), DRAIN_SECONDS, "the outboxes to drain")
         for member in self.members:
             member.close()
         if self.dynamodb is not None:
@@ -89,7 +89,7 @@ class Deployment:
         return {(price.asset, price.timestamp): price.price for price in prices}
 
     def tracebacks(self) -> list[str]:
-        """Return the output of those that showed a traceback, from there on."""
+        """Return the outputs that contain a traceback, each from shortly before it."""
         outputs = [(member.name, run.process.output) for member in self.members for run in member.runs]
         return [
             f"{name}: {text[max(0, text.index('Traceback') - 500) :][:4000]}"
@@ -98,7 +98,7 @@ class Deployment:
         ]
 
     def close(self) -> None:
-        """End what still runs."""
+        """Stop all members and Redis."""
         for member in self.members:
             member.close()
         self.redis.stop()
@@ -132,4 +132,4 @@ def _is_well(member: Member, moment: float) -> bool:
 def _rows(path: Path) -> int:
     with closing(sqlite3.connect(path)) as file:
         tables = [f"waiting_{tier}" for tier in ("hot", "medium", "cold")]
-        return sum(int(file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in tables)  # noqa: S608  # our own tables
+        return sum(int(file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in tables)  # noqa: S608  # the table names are constants

@@ -1,6 +1,6 @@
-"""The faults of a chaos run, and the order they come in: three tracks side by side, each in an order from the seed.
+"""The faults of a chaos run, and their order: three tracks run side by side, each in an order drawn from the seed.
 
-One exchange at a time is faulty, one of the stores is, and one of the service's processes is.
+At any time, at most one exchange, one store and one process of the service have a fault.
 """
 
 import random
@@ -34,7 +34,7 @@ LIES: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A fault: its name, what it is done to, and a context manager that keeps it on; a number chooses details."""
+    """A kind of fault: its name, its part, and a context manager that keeps it active; a random number sets details."""
 
     track: str
     name: str
@@ -43,36 +43,36 @@ class Kind:
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A fault in a plan: how long it is quiet before it, and for how long it is on (seconds)."""
+    """One planned fault: seconds of rest before it, its duration in seconds, and its kind."""
 
     rest: float
     seconds: float
-    kind: int  # its index among those of the track
+    kind: int  # index among the kinds of the track
     detail: float
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long faults last and how long it is quiet between two of a track, in seconds."""
+    """Ranges for the duration of a fault and for the rest between two faults of a track, in seconds."""
 
     lasts: tuple[float, float] = (1.0, 5.0)
     rests: tuple[float, float] = (0.3, 3.0)
-    up: tuple[float, float] = (4.0, 9.0)  # in place of `rests` for the service's own processes: clients shall find them
+    up: tuple[float, float] = (4.0, 9.0)  # instead of `rests` for the service's processes, so that clients find them up
 
     def between(self, track: str) -> tuple[float, float]:
-        """Return how long it is quiet in that track."""
+        """Return the range of rests of a track."""
         return self.up if track == "processes" else self.rests
 
 
 def plan(choice: random.Random, kinds: int, lasts: tuple[float, float], rests: tuple[float, float]) -> Iterator[Step]:
-    """Yield the faults of one track for ever: all kinds in random order, and again in another."""
+    """Yield the faults of one track without end: every kind once in random order, then again in another order."""
     while True:
         for kind in choice.sample(range(kinds), kinds):
             yield Step(choice.uniform(*rests), choice.uniform(*lasts), kind, choice.random())
 
 
 def kinds_for(deployment: Deployment) -> dict[str, list[Kind]]:
-    """Return the faults by track that there are for a deployment."""
+    """Return the kinds of faults that apply to a deployment, by track."""
     kinds = [
         *(
             Kind("exchanges", name, exchange, _lying(exchange, faults))
@@ -111,8 +111,8 @@ def kinds_for(deployment: Deployment) -> dict[str, list[Kind]]:
     return {track: [kind for kind in kinds if kind.track == track] for track in ("exchanges", "stores", "processes")}
 
 
-class Storm:
-    """All tracks, each in a thread."""
+class FaultInjector:
+    """Runs all tracks, each in its own thread."""
 
     def __init__(self, deployment: Deployment, seed: int, seconds: float, pace: Pace) -> None:
         self._deployment = deployment
@@ -124,8 +124,8 @@ class Storm:
             steps = plan(random.Random(f"{seed} {track}"), len(kinds), pace.lasts, pace.between(track))
             self._threads.append(threading.Thread(target=self._run, args=(kinds, steps)))
 
-    def rage(self) -> None:
-        """Play the plan to its end. Raises what a fault failed with."""
+    def run(self) -> None:
+        """Inject faults for the whole duration; raise the first error of a fault."""
         self._until = time.monotonic() + self._seconds
         for thread in self._threads:
             thread.start()
@@ -135,7 +135,7 @@ class Storm:
             raise self._errors[0]
 
     def _run(self, kinds: Sequence[Kind], steps: Iterator[Step]) -> None:
-        """Play the steps one after the other. A step that does not fit any more is the last, cut short."""
+        """Run the steps one after the other; the last one is cut short at the deadline."""
         try:
             while not self._errors and (left := self._until - time.monotonic()) > 0:
                 step = next(steps)
@@ -145,7 +145,7 @@ class Storm:
                     return
                 with self._deployment.record.fault(kind.name, kind.part), kind.active(self._deployment, step.detail):
                     time.sleep(seconds)
-        except BaseException as error:  # noqa: BLE001  # goes to who waits for the thread
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
             self._errors.append(error)
 
 
@@ -160,7 +160,7 @@ def _lying(exchange: str, faults: dict[str, object]) -> Active:
 
 
 def _lying_alone(exchange: str) -> Active:
-    """Let it lie while the others refuse: by 429, which opens no breaker and so is over when it is over."""
+    """Make one exchange lie while the others answer 429, which opens no breaker, so nothing outlasts the fault."""
 
     @contextmanager
     def active(deployment: Deployment, _: float) -> Iterator[None]:
@@ -220,7 +220,7 @@ def _dynamodb_paused(deployment: Deployment, _: float) -> Iterator[None]:
 
 
 def _locked(path: Path) -> Active:
-    """Let nobody else write to the SQLite file, as a backup or somebody's shell does."""
+    """Lock the SQLite file against all writers, as a backup or an open shell does."""
 
     @contextmanager
     def active(_: Deployment, detail: float) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The members of a deployment: processes, or groups of workers, and who looks after them."""
+"""The members of a deployment (processes, or groups of workers) and the supervisor that restarts them."""
 
 import ast
 import re
@@ -16,23 +16,24 @@ import psutil
 from tests.chaos.recorder import Ended, Record
 from tests.parts.service import Service
 
-UP_SECONDS = 120.0  # until a process, or a group, serves, on a machine that has other things to do
-END_SECONDS = 60.0  # until it has ended, likewise
-REFUSED = r"aggregator: .*\(AGGREGATOR_(CACHE_URL|HISTORY_URL|OUTBOX_PATH)\)\n$"  # a start while a store is away
+UP_SECONDS = 120.0  # time limit for a process or group to serve, in seconds, on a loaded machine
+END_SECONDS = 60.0  # time limit for a process or group to end, in seconds, on a loaded machine
+# The last line of a start that was refused because a store is away.
+REFUSED = r"aggregator: .*\(AGGREGATOR_(CACHE_URL|HISTORY_URL|OUTBOX_PATH)\)\n$"
 TRY_AGAIN = 0.3
 LAST_LINES = 12
-WATCH = 0.1  # seconds between looks at what still runs
+WATCH = 0.1  # seconds between checks for ended processes
 
 
 class Member:
-    """One process, or one group of workers; started again on a new port each time, which clients find in `place`."""
+    """A process or a group of workers; every restart uses a new port, which clients find in `place`."""
 
     def __init__(self, name: str, record: Record, folder: Path, settings: dict[str, object]) -> None:
         self.name = name
         self.place = ("", "")
         self.folder = folder
         self.runs: list[Service] = []
-        self.lock = threading.Lock()  # held while it is ended and started
+        self.lock = threading.Lock()  # held while the member is being started or ended
         self._record = record
         self._settings = settings
         self._children: list[psutil.Process] = []
@@ -52,23 +53,23 @@ class Member:
 
     @property
     def workers(self) -> int:
-        """How many processes answer on its port."""
+        """The number of processes behind its port."""
         return int(str(self._settings.get("workers", 1)))
 
     @property
     def names(self) -> list[str]:
-        """What its processes are called, in the order in which a group starts them."""
+        """The names of its processes, in the order in which a group starts them."""
         if self.workers == 1:
             return [self.name]
         return [f"{self.name}: api-{number}" for number in range(1, self.workers + 1)] + [f"{self.name}: refresher"]
 
     @property
     def service(self) -> Service:
-        """The run of now, or the last one."""
+        """The current run of the service, or the last one."""
         return self.runs[-1]
 
     def server(self, local_port: int) -> str:
-        """Return the name of the process that has the other end of the connection from `local_port`, or nothing."""
+        """Return the name of the process that owns the connection from `local_port`; empty when it is unknown."""
         try:
             port = urlsplit(self.url).port
             for child in self._children:
@@ -82,7 +83,7 @@ class Member:
         return ""
 
     def start(self) -> None:
-        """Start it and wait until it serves. While a store is away a start may be refused, in a line; then again."""
+        """Start the service and wait until it serves; while a store is away, retry refused starts."""
         with self.lock:
             deadline = time.monotonic() + UP_SECONDS
             while self._down and not self._closed and not self._tried():
@@ -90,9 +91,9 @@ class Member:
                 time.sleep(TRY_AGAIN)
 
     def end(self, number: Signals) -> None:
-        """End it with this signal; it stays down until it is started."""
+        """End the process with this signal; it stays down until `start`."""
         with self.lock:
-            if self._down:  # it has ended by itself, which has been noted
+            if self._down:  # ended by itself; `watch` has recorded it
                 return
             self._go_down()
             self.service.process.signal(number)
@@ -102,7 +103,7 @@ class Member:
                 self._note_end(code)
 
     def kill_child(self, which: float) -> None:
-        """Kill one of a group's processes, which ends all: the group says so and ends with 1."""
+        """Kill one process of a group: the group must report it and end with exit code 1."""
         with self.lock:
             if self._down:
                 return
@@ -115,7 +116,7 @@ class Member:
             self._children_gone()
 
     def signal(self, number: Signals, nth: int) -> psutil.Process | None:
-        """Send a signal to one of its processes; return it, or None where there is none now."""
+        """Send a signal to one of its processes; return that process, or None when none runs."""
         with self.lock:
             if self._down:
                 return None
@@ -125,7 +126,7 @@ class Member:
             return processes[nth]
 
     def watch(self) -> None:
-        """Note if it has ended by itself, and start it again then."""
+        """Record a process that has ended by itself, and start it again."""
         with self.lock:
             if self._down or self.service.process.child.poll() is None:
                 return
@@ -135,7 +136,7 @@ class Member:
         self.start()
 
     def close(self) -> None:
-        """End it for good, the way an operator does."""
+        """Stop the member for good with SIGTERM, as an operator does."""
         self._closed = True
         if not self._down:
             self.end(SIGTERM)
@@ -179,7 +180,7 @@ class Member:
 
 
 class Supervisor:
-    """Looks after the members while the run lasts: one that ends by itself is noted, and started again."""
+    """Watches the members during the run: records each that ends by itself, and starts it again."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members

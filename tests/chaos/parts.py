@@ -1,4 +1,4 @@
-"""What the scenarios share: a DynamoDB to kill, what Redis published, and what the table holds of it."""
+"""Parts of the history scenarios: a DynamoDB to kill, a record of what Redis published, its check against the table."""
 
 import asyncio
 import math
@@ -27,17 +27,18 @@ from tests.parts.service import Service
 
 CHANNEL = "aggregator:prices"
 ROWS = "price_outbox_rows"
-LOAD = {"hot_interval": 1, "medium_interval": 3, "cold_interval": 6}  # with 20, 180 and 800 assets: 213 prices/s
-NO_BACKLOG = 100  # rows; what half a second of the load brings is on its way, not behind
+# 20 hot, 180 medium and 800 cold assets at these intervals are 213 prices per second.
+LOAD = {"hot_interval": 1, "medium_interval": 3, "cold_interval": 6}
+NO_BACKLOG = 100  # rows; half a second of load is in transit, not backlog
 POLL = 0.05
-QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m")  # starts twice as fast on half the processor
+QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m")  # starts twice as fast, with half the CPU
 
 Key = tuple[str, float]
 Span = tuple[float, float]
 
 
 class DurableDynamo(DynamoServer):
-    """DynamoDB Local with its tables in a folder, so that it can be killed and started again on the same port."""
+    """DynamoDB Local with its tables on disk, so that it can be killed and started again on the same port."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -45,7 +46,7 @@ class DurableDynamo(DynamoServer):
         self.start()
 
     def start(self) -> None:
-        """Start it on what the folder holds."""
+        """Start it with the tables in the folder."""
         local = jar()
         assert local is not None
         options = ["-dbPath", str(self._folder), "-sharedDb", "-disableTelemetry", "-port", str(self.port)]
@@ -54,32 +55,32 @@ class DurableDynamo(DynamoServer):
         wait_for(self._answers, what=f"DynamoDB on port {self.port}")
 
     def kill(self) -> None:
-        """End it without a word (kill -9)."""
+        """Kill it with SIGKILL."""
         self.process.stop(SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A price Redis published, and when it was here (unix seconds)."""
+    """A price that Redis published, and when it arrived here (unix seconds)."""
 
     price: Price
     arrived: float
 
     @property
     def key(self) -> Key:
-        """What the price is known by."""
+        """The key of the price: asset and timestamp."""
         return self.price.asset, self.price.timestamp
 
     def overlaps(self, span: Span) -> bool:
-        """Tell whether it may have been under way, from being computed to being here, during `span`."""
+        """Return whether the price may have been in transit, from its computation to its arrival, during `span`."""
         return self.price.updated_at <= span[1] and self.arrived >= span[0]
 
 
 class Subscriber:
-    """Records all that Redis publishes from the moment it is made; decodes nothing until asked, to stay in time."""
+    """Records all publications from its creation on; decodes them only on request, so that it keeps up."""
 
     def __init__(self, url: str) -> None:
-        # No retries: a connection made anew would hide what was published in between.
+        # No retries: a new connection would hide what was published in between.
         self._redis = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
         self._channel = self._redis.pubsub()  # type: ignore[no-untyped-call]  # redis-py has not typed it
         self._channel.subscribe(CHANNEL)
@@ -95,12 +96,12 @@ class Subscriber:
         return len(self.publications())
 
     def publications(self) -> list[Publication]:
-        """Return all of them, in order. Fails when it has not been listening all the time."""
+        """Return all publications in order; fail when the connection was lost meanwhile."""
         assert self._thread.is_alive(), "the subscriber has lost its connection"
         return [Publication(price, arrived) for arrived, raw in list(self._raw) for price in decode_prices(raw)]
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop recording."""
         self._closing.set()
         self._thread.join()
         self._channel.close()
@@ -114,20 +115,20 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What was published against what the table holds."""
+class Comparison:
+    """The comparison of publications with the table."""
 
     published: int
-    doubtful: int  # not counted: under way while it could be lost
+    doubtful: int  # not judged: in transit at a time when a price may be lost
     items: int
     lost: list[Key] = field(default_factory=list)
-    wrong: list[Key] = field(default_factory=list)  # held with a price that was not the last published
-    twice: int = 0  # keys the table holds more than once
-    unpublished: int = 0  # held, but never published
+    wrong: list[Key] = field(default_factory=list)  # stored with another value than the last one published
+    twice: int = 0  # keys that are in the table more than once
+    unpublished: int = 0  # stored, but never published
 
     @property
-    def sound(self) -> bool:
-        """Whether the table holds all it must, once, and as it was."""
+    def is_complete(self) -> bool:
+        """Whether the table has every price exactly once, with the published value."""
         return not (self.lost or self.wrong or self.twice)
 
     def __str__(self) -> str:
@@ -138,8 +139,10 @@ class Tally:
         )
 
 
-def compare(publications: Sequence[Publication], items: Sequence[tuple[Key, Decimal]], doubts: Sequence[Span]) -> Tally:
-    """Count what was published for sure, outside of all `doubts`, and is not in the table as last published."""
+def compare(
+    publications: Sequence[Publication], items: Sequence[tuple[Key, Decimal]], doubts: Sequence[Span]
+) -> Comparison:
+    """Compare the publications outside all `doubts` with the stored items."""
     held = dict(items)
     due: dict[Key, set[Decimal]] = {}
     doubtful: dict[Key, set[Decimal]] = {}
@@ -148,7 +151,7 @@ def compare(publications: Sequence[Publication], items: Sequence[tuple[Key, Deci
             doubtful.setdefault(one.key, set()).add(one.price.price)
         else:
             due[one.key] = {one.price.price}
-    return Tally(
+    return Comparison(
         published=len(publications),
         doubtful=len(doubtful),
         items=len(items),
@@ -162,7 +165,7 @@ def compare(publications: Sequence[Publication], items: Sequence[tuple[Key, Deci
 
 
 @dataclass(slots=True)
-class Scene:
+class HistoryTestbed:
     """The real parts around the service."""
 
     folder: Path
@@ -173,13 +176,13 @@ class Scene:
     subscriber: Subscriber
 
     def service(self, proxy: DynamoProxy | None = None) -> Service:
-        """Start the service under full load; each one started here finds the outbox of the one before."""
+        """Start the service under full load; each start here uses the outbox of the previous one."""
         database = proxy or self.dynamodb
         return Service(
             self.folder,
             exchanges=self.market.setting,
             cache_url=self.redis.url,
-            redis_timeout=5,  # what Redis is too slow for is not published, and is no loss we could see
+            redis_timeout=5,  # a price that a slow Redis does not publish cannot be checked
             history_url=database.url(self.table),
             outbox_path=self.folder / "outbox.db",
             refresh_cooldown=0,
@@ -187,8 +190,8 @@ class Scene:
             **LOAD,
         )
 
-    def settled(self, service: Service, seconds: float, doubts: Sequence[Span] = ()) -> Tally:
-        """End the load, give the outbox `seconds` to drain, and count; the last count when it stays unsound."""
+    def settled(self, service: Service, seconds: float, doubts: Sequence[Span] = ()) -> Comparison:
+        """End the load, give the outbox `seconds` to drain, and compare; return the last comparison."""
         for exchange in self.market.exchanges.values():
             exchange.faults(error_rate=1)
         deadline = time.monotonic() + seconds
@@ -196,22 +199,22 @@ class Scene:
             drained = service.metric(ROWS) == 0
             expired = time.monotonic() > deadline
             if drained or expired:
-                # The table first: what it holds by then is published before the next line asks for that.
+                # Read the table first: every price in it was published before the next line reads the publications.
                 items = scan(self.dynamodb.endpoint, self.table)
-                tally = compare(self.subscriber.publications(), items, doubts)
-                if tally.sound or expired:
-                    return tally
+                comparison = compare(self.subscriber.publications(), items, doubts)
+                if comparison.is_complete or expired:
+                    return comparison
             time.sleep(POLL)
 
 
 def steady(service: Service) -> float:
-    """Wait until the outbox has caught up with the first fill; return the most rows it holds from then on."""
+    """Wait until the outbox has caught up after the warm-up; return the largest number of waiting rows from then on."""
     wait_for(lambda: service.metric(ROWS) <= NO_BACKLOG, what="the outbox to catch up with the first fill")
     return under_load(service, 1)
 
 
 def under_load(service: Service, seconds: float) -> float:
-    """Let the load run for so long; return the most rows the outbox held meanwhile."""
+    """Run the load for `seconds`; return the largest number of waiting rows."""
     deadline = time.monotonic() + seconds
     most = 0.0
     while time.monotonic() < deadline:
@@ -221,7 +224,7 @@ def under_load(service: Service, seconds: float) -> float:
 
 
 def seconds_until_drained(service: Service, level: float, patience: float) -> float:
-    """Measure how long the outbox takes to be back at `level` rows; infinite when longer than `patience`."""
+    """Return the seconds until the outbox is back at `level` rows; infinite when it takes longer than `patience`."""
     started = time.monotonic()
     while time.monotonic() < started + patience:
         if service.metric(ROWS) <= max(level, NO_BACKLOG):
@@ -231,12 +234,12 @@ def seconds_until_drained(service: Service, level: float, patience: float) -> fl
 
 
 def no_more_files(service: Service) -> None:
-    """Make every write of the running service to a file fail, as on a full disk."""
+    """Make every file write of the running service fail, as on a full disk."""
     _limit_files(service, 0)
 
 
 def files_again(service: Service) -> None:
-    """Let it write files again."""
+    """Allow file writes again."""
     _limit_files(service, resource.RLIM_INFINITY)
 
 
@@ -246,7 +249,7 @@ def _limit_files(service: Service, limit: int) -> None:
 
 
 def scan(endpoint: str, table: str) -> list[tuple[Key, Decimal]]:
-    """Read key and price of every item of the table."""
+    """Yield key and price of every item in the table."""
     return asyncio.run(_scan(endpoint, table))
 
 

@@ -1,6 +1,6 @@
-"""The record of a chaos run: every answer, every price in an answer, stream or publication, every fault and every end.
+"""The record of a chaos run: all replies, all prices answered, streamed or published, all faults and ended processes.
 
-Clients, faults and the supervisor write it while the run lasts; checker.py judges it afterwards.
+Clients, faults and the supervisor write it during the run; checker.py judges it afterwards.
 """
 
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ import msgspec
 EVENT, SNAPSHOT = "event", "snapshot"
 PUSHED = frozenset({EVENT, SNAPSHOT})
 PUBLISHED = "published"
-STORED = "stored"  # a row of /prices/{asset}/history, which is not "the price now"
+STORED = "stored"  # a row of /prices/{asset}/history, not the current price
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
     """One price that a client has received; times in unix seconds."""
 
     client: str
-    server: str  # name and process id of the process that sent it; empty where the process was gone before it was known
+    server: str  # name and pid of the sending process; empty when it was gone before the client could look it up
     connection: int
     kind: str  # the route, PUBLISHED, STORED, or one of PUSHED
-    sent: float  # of the request: of a pushed price, when the stream was asked for
+    sent: float  # when the request was sent; for a pushed price, when the stream was opened
     received: float
     asset: str
     price: Decimal
@@ -33,21 +33,21 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
-    """One answer to an HTTP request, whatever its status; status 0 is none."""
+    """One HTTP reply, whatever its status; status 0 means no answer."""
 
     client: str
-    target: str  # the process, or group of processes, that was asked
+    target: str  # the member that was called: a process or a group
     server: str
     request: str  # method and path
     sent: float
     received: float
     status: int
     retry_after: bool = False
-    body: str = ""  # the beginning, where it is no price
+    body: str = ""  # the beginning of the body, for errors only
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A fault that was on from `began` to `ended`, on a part such as `redis`, `exchange2` or `api-1`."""
+    """A fault that was active from `began` to `ended`, on a part such as `redis`, `exchange2` or `api-1`."""
 
     kind: str
     part: str
@@ -55,32 +55,32 @@ class Fault(msgspec.Struct, frozen=True):
     ended: float
 
     def overlaps(self, began: float, ended: float, after: float) -> bool:
-        """Tell whether it was on, or over for less than `after` seconds, in that time."""
+        """Return whether the fault was active in that time, or had ended less than `after` seconds before it."""
         return self.began <= ended and self.ended + after >= began
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A process that ended though nobody had ended it."""
+    """A process that ended by itself."""
 
     part: str
     at: float
     code: int
-    output: str  # the last lines
+    output: str  # the last lines of its output
 
 
 class Record(msgspec.Struct):
-    """All of it, in the order in which it was written."""
+    """The whole record; each list is in the order of writing."""
 
     seen: list[Seen] = []
     replies: list[Reply] = []
     faults: list[Fault] = []
     ended: list[Ended] = []
-    replaced: int = 0  # prices that history holds with another refresher's value of the same time
-    refused_starts: int = 0  # starts that ended with a line that says what is away, while a fault had taken it away
+    replaced: int = 0  # prices for which history has another refresher's value of the same timestamp
+    refused_starts: int = 0  # starts that a fault's missing store made end with a message
 
     @contextmanager
     def fault(self, kind: str, part: str) -> Iterator[None]:
-        """Note that a fault is on while the block lasts."""
+        """Record that a fault is active while the block runs."""
         began = time()
         try:
             yield
@@ -88,10 +88,10 @@ class Record(msgspec.Struct):
             self.faults.append(Fault(kind, part, began, time()))
 
     def save(self, path: Path) -> None:
-        """Write it to a file (MessagePack)."""
+        """Write the record to a file (MessagePack)."""
         path.write_bytes(msgspec.msgpack.encode(self))
 
 
 def load(path: Path) -> Record:
-    """Read a record that was saved."""
+    """Read a saved record."""
     return msgspec.msgpack.decode(path.read_bytes(), type=Record)

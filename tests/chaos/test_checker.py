@@ -1,4 +1,4 @@
-"""The checker of chaos runs sees each violation, and none in a record that is right."""
+"""The checker finds each kind of violation, and none in a correct record."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ import pytest
 
 from mock_exchange.symbols import open_market
 from tests.chaos import checker
-from tests.chaos.checker import AFTER, Elsewhere
+from tests.chaos.checker import AFTER, CrossProcessLag
 from tests.chaos.recorder import PUBLISHED, STORED, Ended, Fault, Record, Reply, Seen
 from tests.chaos.truth import Truth
 from tests.parts.exchanges import NAMES
@@ -27,21 +27,21 @@ def seen(
     asset: str = "btcusdt",
     price: Decimal = PRICE,
 ) -> Seen:
-    """Return a price with a timestamp so many seconds after NOW, asked for and received so many after it."""
+    """Return a price; timestamp, request and receipt are seconds after NOW."""
     received = sent + 0.01 if received is None else received
     return Seen("reader", server, connection, kind, NOW + sent, NOW + received, asset, price, NOW + timestamp)
 
 
 def reply(status: int, request: str = "GET /prices/btcusdt", *, at: float = 0.0, retry_after: bool = True) -> Reply:
-    """Return an answer with that status."""
+    """Return a reply with this status."""
     return Reply("reader", "api-1", "api-1:17", request, NOW + at, NOW + at + 0.01, status, retry_after)
 
 
 class TestBackInTime:
-    """One process never shows an older price after a newer one."""
+    """Rule 1: a process never shows an older price after a newer one."""
 
     def test_what_is_right(self) -> None:
-        """Newer, the same, another asset's, another process', what was asked for before the newer one was there."""
+        """Allowed: a newer or equal price, another asset or process, a request sent before the newer price arrived."""
         assert not checker.back_in_time(
             [
                 seen(0, 1, connection=1),
@@ -54,22 +54,22 @@ class TestBackInTime:
         )
 
     def test_an_older_answer(self) -> None:
-        """To another client over another connection, by the same process."""
+        """An older answer by the same process is a violation, whichever client and connection received it."""
         (one,) = checker.back_in_time([seen(1, 2, connection=1), seen(0, 3, connection=2)])
         assert one.rule == "back in time"
         assert "1.000 s older" in one.what
 
     @pytest.mark.parametrize("kind", ["event", "snapshot"])
     def test_older_than_what_was_streamed(self, kind: str) -> None:
-        """Once a stream of the process has delivered a price, the process has been told."""
+        """An answer older than what a stream of the same process has delivered is a violation."""
         assert len(checker.back_in_time([seen(1, 0, 2, kind=kind, connection=1), seen(0, 3, connection=2)])) == 1
 
     def test_a_snapshot_older_than_an_answer_before_it_was_asked_for(self) -> None:
-        """A stream that is opened begins with what the process knows."""
+        """A stream whose snapshot is older than an earlier answer of the process is a violation."""
         assert len(checker.back_in_time([seen(1, 2, connection=1), seen(0, 3, kind="snapshot", connection=2)])) == 1
 
     def test_a_step_back_on_one_stream(self) -> None:
-        """However long ago the stream was asked for, and though nobody knows which process it was."""
+        """An older event on the same stream is a violation, even when the process is unknown."""
         events = [
             seen(1, 0, 2, kind="event", server="", connection=7),
             seen(0.5, 0, 3, kind="snapshot", server="", connection=7),
@@ -77,20 +77,20 @@ class TestBackInTime:
         assert len(checker.back_in_time(events)) == 1
 
     def test_a_stream_that_is_resumed_begins_with_what_was_missed(self) -> None:
-        """Older than what others have got since; but in order."""
+        """A resumed stream may start with events older than other clients' prices, as long as they are in order."""
         resumed = [seen(time, 4, kind="event", connection=2) for time in (1, 2, 3)]
         assert not checker.back_in_time([seen(3, 0, 3.5, kind="event", connection=1), *resumed])
 
     def test_rows_of_history_are_no_current_prices(self) -> None:
-        """Nor is what Redis publishes an answer."""
+        """Rows of history and Redis' publications are not answers with a current price."""
         assert not checker.back_in_time(
             [seen(1, 2), seen(0, 3, kind=STORED), seen(0, 3, kind=PUBLISHED, server="redis")]
         )
 
 
 def test_older_than_at_another_process_is_counted() -> None:
-    """With the worst distance, and the latest moment."""
-    found = checker.elsewhere(
+    """Answers older than another process' price are counted, with the largest distance and the latest moment."""
+    found = checker.cross_process_lag(
         [
             seen(3, 1, server="api-2:18"),
             seen(0, 2, 2.5),
@@ -101,30 +101,30 @@ def test_older_than_at_another_process_is_counted() -> None:
     )
     assert (found.count, found.seconds) == (2, 3)
     assert found.late == pytest.approx(3.25 - 1.01)
-    assert checker.elsewhere([seen(0, 1), seen(1, 2)]) == Elsewhere()
+    assert checker.cross_process_lag([seen(0, 1), seen(1, 2)]) == CrossProcessLag()
 
 
 class TestHistory:
-    """What was shown can be found again."""
+    """Rule 2: every price that was shown is in history."""
 
     def test_what_is_held(self) -> None:
-        """Once is enough, for however many have seen it."""
+        """One stored price is enough for any number of clients that received it."""
         assert not checker.not_in_history([seen(1, 2), seen(1, 3)], {("btcusdt", NOW + 1): PRICE})
 
     @pytest.mark.parametrize("kind", ["one", "event", PUBLISHED, STORED])
     def test_what_is_lost(self, kind: str) -> None:
-        """Each once, wherever it was shown."""
+        """A price missing in history is reported once, however often it was shown."""
         (one,) = checker.not_in_history([seen(1, 2, kind=kind), seen(1, 3)], {("btcusdt", NOW + 2): PRICE})
         assert one.rule == "lost"
 
     def test_what_was_replaced(self) -> None:
-        """Another price of the same time in its place."""
+        """Another value for the same timestamp is reported as replaced."""
         (one,) = checker.not_in_history([seen(1, 2)], {("btcusdt", NOW + 1): PRICE + 1})
         assert one.rule == "replaced"
 
 
 class TestReplies:
-    """A status is in order, or it is not, by what is broken at the time."""
+    """Rule 3: whether a status is allowed depends on the faults of that time."""
 
     REDIS = Fault("gone", "redis", NOW, NOW + 1)
     KILLED = Fault("killed", "api-1", NOW, NOW + 1)
@@ -142,7 +142,7 @@ class TestReplies:
         ],
     )
     def test_what_is_right(self, one: Reply) -> None:
-        """Refusals with Retry-After while a fault is on, or shortly after."""
+        """Refusals with Retry-After are allowed during a fault and shortly after it."""
         assert not checker.bad_replies([one], [self.REDIS])
 
     @pytest.mark.parametrize(
@@ -160,24 +160,24 @@ class TestReplies:
         ],
     )
     def test_what_is_wrong(self, one: Reply) -> None:
-        """Each of them alone."""
+        """Each of these replies alone is a violation."""
         assert len(checker.bad_replies([one], [self.REDIS])) == 1
 
     def test_no_answer(self) -> None:
-        """From a process that was killed, and from no other."""
+        """No answer is allowed from a killed process only."""
         assert not checker.bad_replies([reply(0, at=0.5)], [self.KILLED])
         other = Fault("killed", "api-2", NOW, NOW + 1)
         assert len(checker.bad_replies([reply(0, at=0.5)], [other])) == 1
 
 
 def test_a_process_that_ended_by_itself() -> None:
-    """With its last words."""
+    """A process that ended by itself is reported with the end of its output."""
     (one,) = checker.ended(Record(ended=[Ended("api-1", NOW, 1, "no more")]))
     assert "api-1 ended by itself with 1: no more" in one.what
 
 
 def test_an_untrue_price() -> None:
-    """Outside of what any venue had."""
+    """A price outside the venues' range is reported."""
     truth = Truth(open_market(0, ROOT / "symbols.csv"), NAMES, {})
     honest = truth.market.venue_ticker("exchange1", "btcusdt", NOW).price
     assert not checker.untrue([seen(0, 1, price=honest)], truth, {"btcusdt": 2.0})
@@ -186,7 +186,7 @@ def test_an_untrue_price() -> None:
 
 
 def test_a_summary_names_the_first_of_each_rule() -> None:
-    """With how many there are."""
+    """The summary has the count and the first violations of each rule."""
     many = checker.not_in_history([seen(number, 50) for number in range(9)], {})
     said = checker.summed_up(many)
     assert said.startswith("lost: 9\n")

@@ -1,4 +1,4 @@
-"""Hundreds of requests at the very same moment: as many answers, and no more work than for one."""
+"""Hundreds of simultaneous requests: each gets an answer, and shared work is done once."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.chaos.wire import Answered, Connection, at_once
+from tests.chaos.wire import Answered, Connection, send_together
 from tests.parts import exchanges
 from tests.parts.exchanges import Market, MockExchange
 from tests.parts.process import wait_for
@@ -21,16 +21,16 @@ pytestmark = pytest.mark.real
 NOBODY_HOLDS = "ethusdt"
 READERS = 1000
 IN_FLIGHT = 500
-ENOUGH = 2000  # answers, by which everyone is connected and asking
-RARELY = 600  # seconds: no refresh by schedule comes between
+ENOUGH = 2000  # answers, after which all clients are connected and sending
+RARELY = 600  # seconds: no scheduled refresh falls into the test
 STOP_SECONDS = 5.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @pytest.fixture
 def own_market() -> Iterator[Market]:
-    """Run exchanges of the test's own."""
+    """Run exchanges for this test only."""
     with exchanges.market() as market:
         yield market
         for exchange in market.exchanges.values():
@@ -45,25 +45,25 @@ def listing(folder: Path, *symbols: str) -> Path:
 
 
 def relisted(market: Market, symbols: Path) -> None:
-    """Start the exchanges anew, each where it was, with other symbols."""
+    """Restart the exchanges on their ports with other symbols."""
     for name, exchange in market.exchanges.items():
         exchange.stop()
         market.exchanges[name] = MockExchange(name, urlsplit(exchange.url).port or 0, symbols)
 
 
 def calls(service: Service, market: Market) -> dict[str, float]:
-    """Return how many calls each exchange has been sent."""
+    """Return the number of calls that each exchange has received."""
     return {name: service.metric(f'price_exchange_requests_total{{exchange="{name}"}}') for name in market.exchanges}
 
 
 def ask(service: Service, paths: list[str], method: str = "GET") -> list[Answered]:
-    """Send all requests at once."""
+    """Send all requests at the same moment."""
     where = urlsplit(service.url)
-    return asyncio.run(at_once(where.hostname or "", where.port or 0, paths, method))
+    return asyncio.run(send_together(where.hostname or "", where.port or 0, paths, method))
 
 
-def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market, say: Say) -> None:
-    """An asset that was listed a moment ago: one call to each exchange, and its price to everyone."""
+def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market, report: Report) -> None:
+    """A thousand requests for an asset without a price cause one call to each exchange, and all get its price."""
     both = listing(tmp_path, "btcusdt", NOBODY_HOLDS)
     relisted(own_market, listing(tmp_path, "btcusdt"))
     rare = {"hot_interval": RARELY, "medium_interval": RARELY, "cold_interval": RARELY}
@@ -74,28 +74,28 @@ def test_a_thousand_ask_for_what_nobody_holds(tmp_path: Path, own_market: Market
     answers = ask(service, [f"/prices/{NOBODY_HOLDS}"] * READERS)
     made = {name: count - before[name] for name, count in calls(service, own_market).items()}
     slowest = max(answer.seconds for answer in answers)
-    say(f"{READERS} at once for what nobody holds: {made} calls, {_statuses(answers)}, slowest {slowest:.2f} s")
+    report(f"{READERS} at once for what nobody holds: {made} calls, {_statuses(answers)}, slowest {slowest:.2f} s")
     assert _statuses(answers) == {200: READERS}, _bad(answers)
-    assert len({answer.body for answer in answers}) <= 2  # its age may turn a second meanwhile
+    assert len({answer.body for answer in answers}) <= 2  # the age may pass a second's boundary meanwhile
     assert set(made.values()) == {1}
     assert service.process.stop() == 0, service.process.output
 
 
-def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, say: Say) -> None:
-    """Every request the service has begun with is answered, and it ends well."""
+def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, report: Report) -> None:
+    """After SIGTERM, each of 500 requests under way is answered, and the service exits with 0."""
     service = Service(tmp_path, exchanges=own_market.setting).filled()
     hot = [price["asset"] for price in service.get("/prices?tier=hot").json["prices"]]
     for exchange in own_market.exchanges.values():
         exchange.faults(latency_ms=1000)
     asked = asyncio.run(_stopped_in_flight(service, hot * (IN_FLIGHT // len(hot))))
     code = service.process.ended(STOP_SECONDS)
-    say(f"SIGTERM with {len(asked)} in flight: {_statuses(asked)}, exit {code}")
+    report(f"SIGTERM with {len(asked)} in flight: {_statuses(asked)}, exit {code}")
     assert _statuses(asked) == {200: IN_FLIGHT}, _bad(asked)
     assert code == 0, service.process.output
 
 
 async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answered]:
-    """Refresh all of them, and send SIGTERM as soon as the exchanges are being asked."""
+    """Refresh all assets, and send SIGTERM as soon as the exchanges are being called."""
     where = urlsplit(service.url)
     host, port = where.hostname or "", where.port or 0
     under_way = 'price_exchange_requests_total{exchange="exchange1"}'
@@ -105,20 +105,20 @@ async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answer
         wait_for(lambda: service.metric(under_way) >= before + len(set(assets)))
         service.process.signal(SIGTERM)
 
-    asking = asyncio.create_task(at_once(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))
+    asking = asyncio.create_task(send_together(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))
     await asyncio.to_thread(stop)
     return await asking
 
 
-def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, say: Say) -> None:
-    """What was sent before the signal is answered, also where the service had not come to read it yet."""
+def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, report: Report) -> None:
+    """After SIGTERM, every request sent before the signal is answered, even when the service has not read it yet."""
     service = Service(tmp_path, exchanges=own_market.setting).filled()
     signalled, answers = asyncio.run(_stopped_under_load(service))
     code = service.process.ended(STOP_SECONDS)
     due = [answer for answer in answers if answer.sent < signalled]
     in_flight = [answer for answer in due if answer.received >= signalled]
     later = Counter(answer.body.decode().partition("(")[0] for answer in answers if not answer.status)
-    say(
+    report(
         f"SIGTERM under {IN_FLIGHT} readers, {len(in_flight)} in flight: {_statuses(in_flight)}, exit {code};"
         f" of what was sent after it: {dict(later)}"
     )
@@ -128,7 +128,7 @@ def test_sigterm_under_500_readers(tmp_path: Path, own_market: Market, say: Say)
 
 
 async def _stopped_under_load(service: Service) -> tuple[float, list[Answered]]:
-    """Let 500 ask without a pause, each until it is not answered; return when SIGTERM was sent, and all answers."""
+    """Run 500 clients until the service stops answering; return the time of SIGTERM and all answers."""
     where = urlsplit(service.url)
     answers: list[Answered] = []
 

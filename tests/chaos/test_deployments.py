@@ -1,6 +1,6 @@
-"""Whatever fails, lies or restarts, in any order: prices never go back, are all in history, and nobody gets a 500.
+"""With random faults in any part, prices never go back in time, all are in history, and no answer is a 500.
 
-The seed of the order is printed; CHAOS_SEED plays it again. `CHAOS=full` plays each deployment for 200 s.
+The seed of the faults is printed; CHAOS_SEED repeats it. `CHAOS=full` runs each deployment for 200 s.
 """
 
 import os
@@ -16,9 +16,9 @@ from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
 from tests.chaos import checker
 from tests.chaos.checker import Violation
-from tests.chaos.crowd import Crowd, Load
+from tests.chaos.client_pool import ClientPool, Load
 from tests.chaos.deployments import Deployment
-from tests.chaos.faults import Pace, Storm
+from tests.chaos.faults import FaultInjector, Pace
 from tests.chaos.members import Supervisor
 from tests.chaos.parts import DurableDynamo
 from tests.chaos.recorder import PUBLISHED, PUSHED, STORED, Record
@@ -52,7 +52,7 @@ LOADS = {"one": Load(readers=8), "workers": Load(readers=12, streams=4, sockets=
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a short list of symbols, refreshed and read the more often for it."""
+    """Return a short symbols file, whose assets are refreshed and read more often for it."""
     file = tmp_path_factory.mktemp("listed") / "symbols.csv"
     file.write_text("\n".join((ROOT / "symbols.csv").read_text().splitlines()[: 1 + ASSETS]))
     return file
@@ -60,7 +60,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_exchanges(listed: Path) -> Iterator[Market]:
-    """Run exchanges on ports that stay theirs while they are dead."""
+    """Run exchanges on ports that stay free while an exchange is down."""
     market = Market([MockExchange(name, lasting_port(), listed) for name in NAMES])
     yield market
     for exchange in market.exchanges.values():
@@ -74,9 +74,9 @@ def test_all_faults_in_random_order(
     listed: Path,
     shared_exchanges: Market,
     request: pytest.FixtureRequest,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    """See checker.py for what is demanded."""
+    """checker.py has the rules that must hold."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server here; see the header")
     history = os.environ.get("CHAOS_HISTORY", HISTORIES[name])
@@ -91,18 +91,18 @@ def test_all_faults_in_random_order(
         deployment.close()
         record.save(Path(os.environ.get("CHAOS_RECORD", tmp_path)) / f"chaos-{name}-{SEED}.record")
     assert {STORED, PUBLISHED, "one", "refresh", *PUSHED} <= {one.kind for one in record.seen}, "clients of each kind"
-    say(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
+    report(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
     assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
 
 
 def _played(deployment: Deployment, listed: Path) -> list[Violation]:
-    """Start, let it storm while clients read, and judge."""
+    """Start the deployment, inject faults while clients read, and return the record."""
     record = deployment.record
     deployment.start()
     assets = [line.split(",")[0] for line in listed.read_text().splitlines()[1:]]
-    crowd = Crowd(deployment.answering, assets, deployment.redis.url, record, LOADS[deployment.name], SEED)
-    with crowd, Supervisor(deployment.members):
-        Storm(deployment, SEED, SECONDS, PACE).rage()
+    clients = ClientPool(deployment.answering, assets, deployment.redis.url, record, LOADS[deployment.name], SEED)
+    with clients, Supervisor(deployment.members):
+        FaultInjector(deployment, SEED, SECONDS, PACE).run()
         deployment.wait_until_well(time.time())
     held = deployment.history()
     truth = Truth(open_market(0, listed), NAMES, {tier: Cadence(seconds) for tier, seconds in INTERVALS.items()})
@@ -131,6 +131,6 @@ def _figures(record: Record) -> str:
     )
     return (
         f"{len(record.faults)} faults, {len(record.replies)} answers ({statuses}), {pushed} prices streamed,"
-        f" {published} published, older than at another process {checker.elsewhere(record.seen)},"
+        f" {published} published, older than at another process {checker.cross_process_lag(record.seen)},"
         f" {record.replaced} replaced by another refresher's of the same time, {record.refused_starts} starts refused"
     )

@@ -1,4 +1,4 @@
-"""The order of faults comes from the seed, and leaves none out."""
+"""The order of faults depends on the seed only, and contains every fault."""
 
 import random
 from itertools import islice
@@ -10,13 +10,13 @@ LASTS, RESTS = (1.0, 2.0), (0.1, 0.5)
 
 
 def test_a_seed_plays_the_same_again() -> None:
-    """And another one something else."""
+    """The same seed gives the same plan, another seed another one."""
     first, again, other = (list(islice(plan(random.Random(seed), KINDS, LASTS, RESTS), 20)) for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_every_fault_comes_before_any_comes_again() -> None:
-    """Each as long as it may be, after a rest."""
+    """Every kind of fault comes once before any comes again, with durations and rests within their ranges."""
     steps = list(islice(plan(random.Random(3), KINDS, LASTS, RESTS), 2 * KINDS))
     for some in (steps[:KINDS], steps[KINDS:]):
         assert {step.kind for step in some} == set(range(KINDS))

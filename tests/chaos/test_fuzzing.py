@@ -1,7 +1,7 @@
-"""Whatever /openapi.json says can be asked, and what it says cannot, gets an answer of which the document tells.
+"""Any request that /openapi.json allows or forbids gets an answer that the document describes.
 
-Schemathesis reads the document off the running service and makes the calls. `CHAOS=full` makes more than 10,000 of
-them, other ones each time (the seed is in the output of a failure); without it there are a few hundred, the same ones.
+Schemathesis reads the document from the running service and makes the calls. `CHAOS=full` makes more than 10,000
+random calls (a failure prints the seed); without it there are a few hundred, always the same.
 """
 
 import os
@@ -21,26 +21,27 @@ from tests.parts.service import Service
 pytestmark = pytest.mark.real
 
 FULL = os.environ.get("CHAOS") == "full"
-SECONDS = 600 if FULL else 240  # a deadline for one run, not a promise
+SECONDS = 600 if FULL else 240  # a time limit for one run in seconds, not a promise
 KEY = "new"
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
-CSV_PHASES = "examples,coverage,fuzzing"  # the links that stateful follows are in JSON
+CSV_PHASES = "examples,coverage,fuzzing"  # the links that stateful testing follows are in JSON
 SHORT_PHASES = "examples,fuzzing"
-# What the document can only say in words: a list of assets or a tier but not both, a cursor that was given out, a range
+# Rules that the schema can state only in words: assets or a tier but not both, a cursor that was issued, a range
+# that is not too long.
 # that is not too long.
 NOT_CHECKED = ["positive_data_acceptance"]
-# What is malformed may be refused for its size before anybody looks at its form.
+# A malformed request may be rejected for its size before it is parsed.
 CONFIG = """
 [checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "408", "413", "414", "429", "431"]
 """
 PINNED = '[parameters]\n"path.asset" = "btcusdt"\n'
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Fuzzing:
-    """Runs of Schemathesis on one service, in a folder where it may leave what it likes."""
+    """Runs Schemathesis on one service; its files go to `folder`."""
 
     def __init__(self, service: Service, folder: Path) -> None:
         self._service = service
@@ -56,7 +57,7 @@ class Fuzzing:
         unchecked: Sequence[str] = (),
         phases: str = ALL_PHASES,
     ) -> None:
-        """Make calls, `most` of each operation and phase; `pinned` to a listed asset, as others end in a 404."""
+        """Make calls, `most` per operation and phase; `pinned` uses a listed asset, because random ones give a 404."""
         self._config.write_text(CONFIG + (PINNED if pinned else ""))
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(self._config)]
         command += ["run", f"{self._service.url}/openapi.json", "--continue-on-failure", "--no-color"]
@@ -65,7 +66,7 @@ class Fuzzing:
         command += [] if FULL else ["--seed", "1"]
         for header in headers:
             command += ["-H", header]
-        # Of the environment no more than it needs: no proxy gets between, no settings of its own count.
+        # A minimal environment: no proxy and no Schemathesis settings from outside.
         around = {"PATH": os.environ["PATH"], "HOME": str(self._folder), "LANG": "C.UTF-8"}
         run = subprocess.run(
             command, cwd=self._folder, env=around, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -73,7 +74,7 @@ class Fuzzing:
         assert run.returncode == 0, run.stdout + run.stderr
 
     def statuses(self) -> Counter[int]:
-        """Return how many requests the service has answered, by status."""
+        """Return the number of requests that the service has answered, by status."""
         found: Counter[int] = Counter()
         for status, count in re.findall(
             r'^price_api_requests_total\{.*status="(\d+)"\} (\S+)', self._service.get("/metrics").text, re.MULTILINE
@@ -83,15 +84,15 @@ class Fuzzing:
 
 
 def start(folder: Path, market: Market, **settings: object) -> Service:
-    """Run the service in memory, with three assets that are asked for each second."""
+    """Start the service in memory, with three assets that are refreshed every second."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\nsolusdt\n")
     chosen = {"exchanges": market.setting, "symbols_file": folder / "symbols.csv", "hot_interval": 1} | settings
-    chosen["stream_seconds"] = 0.02  # an answer has to come to its end to be looked at
+    chosen["stream_seconds"] = 0.02  # Schemathesis needs complete responses, so streams must end
     return Service(folder, **chosen).started()
 
 
-def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
-    """No 5xx, no status, body, header or content type but those of the document; with, without and with a wrong key."""
+def test_a_sound_service(tmp_path: Path, market: Market, report: Report) -> None:
+    """No 5xx; every status, body, header and content type is documented, with a right, a wrong and no API key."""
     service = start(tmp_path, market, api_keys=KEY)
     wait_for(lambda: service.get("/prices/btcusdt/history").json["prices"] != [])
     fuzzing = Fuzzing(service, tmp_path)
@@ -100,7 +101,7 @@ def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
     phases = CSV_PHASES if FULL else SHORT_PHASES
     fuzzing.run(85 if FULL else 1, headers=["Accept: text/csv", "Authorization: Bearer wrong"], phases=phases)
     statuses = fuzzing.statuses()
-    say(f"fuzzing a sound service: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
+    report(f"fuzzing a sound service: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
     assert {200, 400, 401, 403, 404, 405} <= set(statuses)
     assert max(statuses) < 500
     assert statuses.total() > (10_000 if FULL else 300)
@@ -108,15 +109,15 @@ def test_a_sound_service(tmp_path: Path, market: Market, say: Say) -> None:
     assert "Traceback" not in service.process.output
 
 
-def test_while_no_exchange_answers(tmp_path: Path, market: Market, say: Say) -> None:
-    """No 5xx but 502 and 503, as the document has them."""
+def test_while_no_exchange_answers(tmp_path: Path, market: Market, report: Report) -> None:
+    """While no exchange answers, the only 5xx are 502 and 503, as documented."""
     for exchange in market.exchanges.values():
         exchange.faults(error_rate=1)
     service = start(tmp_path, market)
     fuzzing = Fuzzing(service, tmp_path)
     fuzzing.run(20 if FULL else 1, unchecked=["not_a_server_error"])
     statuses = fuzzing.statuses()
-    say(f"fuzzing without exchanges: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
+    report(f"fuzzing without exchanges: {statuses.total()} requests; {dict(sorted(statuses.items()))}")
     assert {status for status in statuses if status >= 500} == {502, 503}
     assert service.process.stop() == 0
     assert "Traceback" not in service.process.output

@@ -1,6 +1,6 @@
-"""History loses nothing: what Redis published is in the table, through outages, kills, throttling and full disks.
+"""History loses nothing: every published price is in the table, despite outages, kills, throttling and full disks.
 
-`CHAOS=full` takes a minute or so for each; without it each scenario runs in a few seconds.
+`CHAOS=full` takes about a minute for each scenario; without it each takes some seconds.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from tests.chaos.parts import (
     NO_BACKLOG,
-    Scene,
+    HistoryTestbed,
     Span,
     files_again,
     no_more_files,
@@ -31,85 +31,85 @@ pytestmark = pytest.mark.real
 FULL = os.environ.get("CHAOS") == "full"
 SECONDS = 60 if FULL else 6
 KILLS = 20 if FULL else 4
-SURE = 0.1  # seconds before a kill, after which a published price must not be lost
-DRAINED = 300 if FULL else 60  # seconds an outbox may take on a busy machine; a deadline, not a promise
+SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
+DRAIN_SECONDS = 300 if FULL else 60  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def test_an_outage_of_dynamodb(scene: Scene, say: Say) -> None:
-    """Killed under full refresh and started again: what was published meanwhile is in the table, each price once."""
-    service = scene.service().filled()
+def test_an_outage_of_dynamodb(history_testbed: HistoryTestbed, report: Report) -> None:
+    """DynamoDB is killed under full load and restarted: each price published meanwhile is in the table exactly once."""
+    service = history_testbed.service().filled()
     level = steady(service)
-    before = len(scene.subscriber)
-    scene.dynamodb.kill()
+    before = len(history_testbed.subscriber)
+    history_testbed.dynamodb.kill()
     most = under_load(service, SECONDS)
-    meanwhile = len(scene.subscriber) - before
-    scene.dynamodb.start()
-    recovered = seconds_until_drained(service, level, DRAINED)
-    tally = scene.settled(service, DRAINED)
-    say(
-        f"outage of {SECONDS} s: {tally}; {meanwhile} published meanwhile, at most {most:.0f} rows,"
+    meanwhile = len(history_testbed.subscriber) - before
+    history_testbed.dynamodb.start()
+    recovered = seconds_until_drained(service, level, DRAIN_SECONDS)
+    comparison = history_testbed.settled(service, DRAIN_SECONDS)
+    report(
+        f"outage of {SECONDS} s: {comparison}; {meanwhile} published meanwhile, at most {most:.0f} rows,"
         f" back at {level:.0f} after {recovered:.1f} s"
     )
-    assert meanwhile > NO_BACKLOG  # it was an outage under load
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
-    assert tally.unpublished == 0
+    assert meanwhile > NO_BACKLOG  # there was load during the outage
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
+    assert comparison.unpublished == 0
     assert service.process.stop() == 0, service.process.output
 
 
-def test_kill_9_at_random_moments(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
-    """What was published more than 100 ms before each kill is in the table in the end.
+def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: DynamoProxy, report: Report) -> None:
+    """After kill -9 at random moments, every price published more than 100 ms before a kill is in the table.
 
-    Every other life DynamoDB takes nothing, so that the kill finds an outbox that is full and the next start drains it.
+    Every other run, DynamoDB refuses all writes, so that the kill meets a full outbox and the next start drains it.
     """
     moments = random.Random(3)
     doubts: list[Span] = []
     rows = []
     for life in range(KILLS):
         proxy.faults(throttle_rate=life % 2)
-        service = scene.service(proxy).started()
+        service = history_testbed.service(proxy).started()
         rows.append(under_load(service, moments.uniform(0.5, 3)))
         now = time.time()
         service.process.stop(SIGKILL)
         doubts.append((now - SURE, now))
     proxy.faults()
-    service = scene.service(proxy).started()
-    tally = scene.settled(service, DRAINED, doubts)
-    say(f"kill -9, {KILLS} times: {tally}; at most {max(rows):.0f} rows")
-    assert tally.published > KILLS * NO_BACKLOG  # it was under load
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
+    service = history_testbed.service(proxy).started()
+    comparison = history_testbed.settled(service, DRAIN_SECONDS, doubts)
+    report(f"kill -9, {KILLS} times: {comparison}; at most {max(rows):.0f} rows")
+    assert comparison.published > KILLS * NO_BACKLOG  # there was load
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert service.process.stop() == 0, service.process.output
 
 
-def test_throttling(scene: Scene, proxy: DynamoProxy, say: Say) -> None:
-    """With 30 % of the batches throttled and 10 % half-processed nothing is lost, and the backlog goes within 10 s."""
-    service = scene.service(proxy).filled()
+def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report: Report) -> None:
+    """With 30 % of batches throttled and 10 % half processed, nothing is lost, and the backlog drains within 10 s."""
+    service = history_testbed.service(proxy).filled()
     level = steady(service)
     before = proxy.done("items")
     proxy.faults(throttle_rate=0.3, half_rate=0.1)
     most = under_load(service, SECONDS)
     rate = (proxy.done("items") - before) / SECONDS
     proxy.faults()
-    recovered = seconds_until_drained(service, level, DRAINED)
-    tally = scene.settled(service, DRAINED)
-    say(
-        f"throttling for {SECONDS} s: {tally};"
+    recovered = seconds_until_drained(service, level, DRAIN_SECONDS)
+    comparison = history_testbed.settled(service, DRAIN_SECONDS)
+    report(
+        f"throttling for {SECONDS} s: {comparison};"
         f" {proxy.done('throttled')} batches throttled, {proxy.done('halved')} halved,"
         f" {rate:.0f} items/s meanwhile, at most {most:.0f} rows, back at {level:.0f} after {recovered:.1f} s"
     )
     assert proxy.done("throttled") > 0
     assert proxy.done("halved") > 0
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
-    assert tally.unpublished == 0
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
+    assert comparison.unpublished == 0
     assert recovered <= RECOVERED
     assert service.process.stop() == 0, service.process.output
 
 
-def test_an_outbox_that_cannot_be_written(scene: Scene, say: Say) -> None:
-    """/ready and one line of the log say so, prices are refreshed and answered, and it heals by itself."""
-    service = scene.service().filled()
+def test_an_outbox_that_cannot_be_written(history_testbed: HistoryTestbed, report: Report) -> None:
+    """While the outbox cannot be written, /ready and one log line say so, prices go on, and it recovers by itself."""
+    service = history_testbed.service().filled()
     wait_for(lambda: service.get("/ready").status == 200, what="ready")
     said = len(service.process.output)
     failed = time.time()
@@ -123,19 +123,19 @@ def test_an_outbox_that_cannot_be_written(scene: Scene, say: Say) -> None:
     recovered = time.monotonic() - lifted
     healed = time.time()
     under_load(service, 1)
-    tally = scene.settled(service, DRAINED, [(failed - SURE, healed)])
-    say(
-        f"no writing for {SECONDS / 2:g} s: {tally}; {served} calls answered meanwhile,"
+    comparison = history_testbed.settled(service, DRAIN_SECONDS, [(failed - SURE, healed)])
+    report(
+        f"no writing for {SECONDS / 2:g} s: {comparison}; {served} calls answered meanwhile,"
         f" ready after {recovered:.1f} s; /ready said {trouble!r}"
     )
     assert len(complaints) == 1, complaints
     assert re.search("outbox|history", complaints[0])
-    assert tally.sound, tally.lost[:5] + tally.wrong[:5]
+    assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert service.process.stop() == 0, service.process.output
 
 
 def serves_for(service: Service, seconds: float) -> int:
-    """Read and refresh for so long, while /ready names the outbox; every call must be answered with 200."""
+    """Read and refresh for `seconds` while /ready names the outbox; every answer must be 200."""
     deadline = time.monotonic() + seconds
     calls = 0
     while time.monotonic() < deadline:

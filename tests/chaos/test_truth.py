@@ -1,4 +1,4 @@
-"""The judge of the chaos runs sees what is wrong, and nothing in what is right."""
+"""The judge of chaos runs finds what is wrong, and nothing in correct answers."""
 
 import json
 from decimal import Decimal
@@ -19,14 +19,14 @@ TRUTH = Truth(open_market(0, ROOT / "symbols.csv"), NAMES, {"hot": Cadence(INTER
 
 
 def honest(timestamp: float) -> Decimal:
-    """Return what a venue said a moment before."""
+    """Return a venue's own ticker of a moment ago."""
     return TRUTH.market.venue_ticker("exchange1", "btcusdt", timestamp - 0.01).price
 
 
 def answer(
     sent: float = NOW, age: float = 0.5, *, stale: bool = False, factor: str = "1", status: int = 200
 ) -> Answered:
-    """Return an answer with a price of that age."""
+    """Return an answer with a price of this age."""
     timestamp = sent - age
     shown = {"asset": "btcusdt", "timestamp": timestamp, "stale": stale, "refresh_tier": "hot", "sources": 1}
     price = honest(timestamp) * Decimal(factor)
@@ -35,12 +35,12 @@ def answer(
 
 
 def verdict(*answers: Answered, may_refuse: bool = False) -> Verdict:
-    """Judge them."""
+    """Judge the answers."""
     return judge(answers, TRUTH, WINDOW, may_refuse=may_refuse)
 
 
 def test_what_is_right() -> None:
-    """Fresh, stale and confirmed, each as old as it says."""
+    """Fresh, stale and confirmed answers are correct when their flags match their age."""
     fair = verdict(answer(), answer(NOW + 1, 1.4999), answer(NOW + 2, 1.6, stale=True, status=304))
     assert fair.broken == []
     assert (fair.requests, fair.prices, fair.stale) == (3, 3, 1)
@@ -60,13 +60,13 @@ def test_what_is_right() -> None:
     ],
 )
 def test_what_is_wrong(wrong: Answered, says: str) -> None:
-    """Each in words, among others that are right."""
+    """Each wrong answer is named, among others that are correct."""
     (one,) = verdict(answer(NOW - 9), wrong, answer(NOW + 9)).broken
     assert says in one
 
 
 def test_a_price_that_goes_back_in_time() -> None:
-    """Whoever asked later must not get less; who asked at the same time may."""
+    """A later request must not get an older price; a concurrent one may."""
     newer, older = answer(NOW, 0.2), answer(NOW + 0.0005, 0.6)
     assert verdict(newer, older).broken == []
     (one,) = verdict(newer, answer(NOW + 0.1, 0.6)).broken
@@ -74,7 +74,7 @@ def test_a_price_that_goes_back_in_time() -> None:
 
 
 def test_a_refusal() -> None:
-    """503 with Retry-After, where it may be."""
+    """A 503 with Retry-After is correct only where it is allowed."""
     refusal = Answered("/prices/btcusdt", NOW, NOW, 503, retry_after=True)
     assert verdict(refusal, may_refuse=True).broken == []
     assert verdict(refusal).broken
@@ -82,7 +82,7 @@ def test_a_refusal() -> None:
 
 
 def test_a_ticker_nobody_gave() -> None:
-    """At /sources each must be its venue's, to the digit."""
+    """Each ticker at /sources must equal its venue's ticker, to the last digit."""
     for off, broken in (("0", 0), ("0.01", 1)):
         source = {"exchange": "exchange1", "timestamp": NOW - 0.51}
         body = answer().body.decode()

@@ -1,13 +1,16 @@
-"""What every answer must hold to, whatever is broken around the service; checked afterwards, in bulk.
+"""The rules that every answer must meet whatever is broken around the service; checked in bulk after a scenario.
 
-The truth is the mock market itself, a pure function of venue, symbol and time. A price with the exchange time T is a
-mean, with weights above zero, of tickers none of which is later than T: T is the newest among them, or the service's
-own time where that is earlier, which it is only where a venue's clock is ahead. And none is older than T less the
-exchange timeout: all are asked at one moment, each stamps its ticker when it answers, and who answers later than the
-timeout has no part. (A feed that stands still stamps the past; it counts while its ticker is no older
-than two intervals, so there the window is those.) So it lies between the lowest and the highest price that any venue
-had in the window; a liar's ticker, or one from another time, would show as soon as it moves the price out of some
-0.2 %. /sources shows the tickers one by one: those must be the venue's of that very time, to the digit.
+The reference is the mock market, a pure function of venue, symbol and time. A price with timestamp T is a mean, with
+positive weights, of tickers from a window that ends at T:
+- No ticker is later than T. T is the newest ticker's timestamp, or the service's own clock where that is earlier,
+  which happens only when a venue's clock is ahead.
+- No ticker is older than T minus the exchange timeout: all venues are called at one moment, each stamps its ticker
+  when it answers, and an answer after the timeout is left out. (A frozen feed stamps the past; its ticker counts for
+  two intervals, so there the window is two intervals.)
+
+So the price lies between the lowest and the highest price of any venue in the window. A wrong ticker, or one from
+another time, is detected when it moves the price by more than about 0.2 %. /sources shows the single tickers: each must
+equal the venue's ticker of that very timestamp, to the last digit.
 """
 
 import math
@@ -22,8 +25,9 @@ from aggregator.prices.tiers import Cadence
 from mock_exchange.market import Market
 from tests.chaos.wire import Answered
 
-STEP = 0.25  # seconds between the times looked at
-# Between two of them the market bends by less than STEP² / 8 times its largest second derivative, 9e-5 per s²: the sum
+STEP = 0.25  # seconds between the sampled times
+# Between two samples the market moves by less than STEP² / 8 times its largest second derivative, 9e-5 per s²: the sum
+# of size * speed² over its waves, twice for a pair. The venues' rounding to seven digits adds 5e-7.
 # of size * speed² over its waves, twice for a pair. The venues' rounding to seven digits adds 5e-7.
 BETWEEN = Decimal("1.3e-6")
 MOST_SHOWN = 5
@@ -39,7 +43,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A price as an answer shows it."""
+    """A price in an answer."""
 
     asset: str
     price: Decimal
@@ -55,14 +59,14 @@ class _Listed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The market, and how often each tier is refreshed."""
+    """The reference market, and how often each tier is refreshed."""
 
     market: Market
     venues: Sequence[str]
     cadence: Mapping[str, Cadence]
 
     def bounds(self, asset: str, until: float, window: float) -> tuple[Decimal, Decimal]:
-        """Return the lowest and the highest price of any venue within `window` seconds before `until`."""
+        """Return the lowest and highest price of any venue in the `window` seconds before `until`."""
         steps = max(1, math.ceil(window / STEP))
         times = [until - window * step / steps for step in range(steps + 1)]
         prices = [self.market.venue_ticker(venue, asset, time).price for venue in self.venues for time in times]
@@ -71,7 +75,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was broken, and the figures of a scenario. Ages are in intervals of the asset's tier."""
+    """The broken rules and the figures of a scenario. Ages are in intervals of the asset's tier."""
 
     broken: list[str]
     requests: int
@@ -79,7 +83,7 @@ class Verdict:
     prices: int
     stale: int
     worst_age: float
-    p99: float  # seconds, of what was answered with a price
+    p99: float  # seconds, over the answers with a price
 
     def __str__(self) -> str:
         statuses = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
@@ -90,7 +94,7 @@ class Verdict:
 
 
 def judge(answers: Sequence[Answered], truth: Truth, window: float, *, may_refuse: bool) -> Verdict:
-    """Check every answer. `may_refuse`: whether a 503 with Retry-After is in order."""
+    """Check every answer; `may_refuse` allows a 503 with Retry-After."""
     good = [one for one in answers if one.status in (HTTP_OK, NOT_MODIFIED)]
     seen = [(one, price) for one in good for price in _prices(one)]
     seconds = sorted(one.seconds for one in good)
@@ -116,7 +120,7 @@ def _interval(truth: Truth, price: Shown) -> float:
 
 
 def _few(what: str, broken: Iterator[str]) -> list[str]:
-    """Name the first of them, and how many there are."""
+    """Return the first violations of a kind, with their number."""
     found = list(broken)
     return [f"{what} ({len(found)} times): {one}" for one in found[:MOST_SHOWN]]
 
@@ -135,7 +139,7 @@ def _bad_statuses(answers: Sequence[Answered], *, may_refuse: bool) -> Iterator[
 
 
 def _bad_ages(seen: Sequence[tuple[Answered, Shown]], truth: Truth) -> Iterator[str]:
-    """Compare with the ages at `sent` and `received`: the service looked in between, so only floats need tolerance."""
+    """Compare the flags with the age at `sent` and at `received`; only rounding of floats needs a tolerance."""
     for one, price in seen:
         cadence = truth.cadence[price.refresh_tier]
         least, most = one.sent - price.timestamp - 1e-6, one.received - price.timestamp + 1e-6
@@ -163,7 +167,7 @@ def _untrue_sources(seen: Sequence[tuple[Answered, Shown]], truth: Truth) -> Ite
 
 
 def _back_in_time(seen: Sequence[tuple[Answered, Shown]]) -> Iterator[str]:
-    """Whoever asked: a price must be no older than any that somebody had got before it was asked for."""
+    """For all clients together: a price must be no older than any price received before its request was sent."""
     by_asset: dict[str, list[tuple[Answered, Shown]]] = {}
     for pair in seen:
         by_asset.setdefault(pair[1].asset, []).append(pair)

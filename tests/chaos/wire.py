@@ -1,4 +1,4 @@
-"""HTTP as bytes on a connection that is kept: for readers by the hundred, whose own cost must not blur the figures."""
+"""A raw HTTP client on persistent connections, cheap enough for hundreds of readers beside the service."""
 
 import asyncio
 import time
@@ -6,29 +6,29 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-PATIENCE = 10.0  # seconds for one answer
-NO_ANSWER = 0  # in place of a status
+PATIENCE = 10.0  # time limit for one answer, in seconds
+NO_ANSWER = 0  # the status of a request without an answer
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One request and what came of it; times in unix seconds."""
+    """A request and its outcome; times in unix seconds."""
 
     path: str
     sent: float
     received: float
     status: int
     retry_after: bool = False
-    body: bytes = b""  # of a 304, the body it confirms; of no answer, the reason
+    body: bytes = b""  # for a 304, the body it confirms; without an answer, the reason
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration of the request."""
         return self.received - self.sent
 
 
 @dataclass(slots=True)
 class Connection:
-    """One connection, made anew when it is cut. `seen` has tag and body of each path; caches may be shared."""
+    """A connection that reopens after a cut. `seen` has the ETag and body of each path; connections may share it."""
 
     host: str
     port: int
@@ -36,30 +36,30 @@ class Connection:
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def open(self) -> None:
-        """Connect, unless it is."""
+        """Connect, unless connected."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self.host, self.port)
 
     @property
     def local_port(self) -> int | None:
-        """The port it comes from; None while it is not connected."""
+        """The local port; None while not connected."""
         return None if self._streams is None else int(self._streams[1].get_extra_info("sockname")[1])
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
     async def ask(self, path: str, method: str = "GET", *, again: bool = False) -> Answered:
-        """Make one request; `again`: whether a 304 will do."""
+        """Send one request; with `again`, a 304 is accepted."""
         tag, known = self.seen.get(path, ("", b"")) if again else ("", b"")
         condition = f"If-None-Match: {tag}\r\n" if tag else ""
         sent = time.time()
         try:
             async with asyncio.timeout(PATIENCE):
                 head, body = await self._exchange(f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{condition}\r\n")
-        except (OSError, asyncio.IncompleteReadError, ValueError) as error:  # a timeout is an OSError
+        except (OSError, asyncio.IncompleteReadError, ValueError) as error:  # includes TimeoutError
             self.close()
             return Answered(path, sent, time.time(), NO_ANSWER, body=repr(error).encode())
         received = time.time()
@@ -69,7 +69,7 @@ class Connection:
         return Answered(path, sent, received, status, "retry-after" in head, body or known)
 
     async def _exchange(self, request: str) -> tuple[dict[str, str], bytes]:
-        """Return headers by lower-case name, with the status under no name, and the body."""
+        """Return the headers by lower-case name, the status under the empty name, and the body."""
         await self.open()
         assert self._streams is not None
         reader, writer = self._streams
@@ -83,8 +83,8 @@ class Connection:
         return head, body
 
 
-async def at_once(host: str, port: int, paths: list[str], method: str = "GET") -> list[Answered]:
-    """Send all requests at the same moment, each on a connection that was made, and used, before."""
+async def send_together(host: str, port: int, paths: list[str], method: str = "GET") -> list[Answered]:
+    """Send all requests at the same moment, each on its own warm connection."""
     connections = [Connection(host, port) for _ in paths]
     try:
         for some in range(0, len(connections), 100):

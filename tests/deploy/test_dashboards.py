@@ -1,4 +1,4 @@
-"""The dashboards, as far as they can be judged without Grafana: places, names, units, links and queries."""
+"""The Grafana dashboards, checked without Grafana: layout, names, units, links and queries."""
 
 import itertools
 import re
@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 from scripts.dashboards.board import text_of
 from scripts.dashboards.build import boards
 from tests.deploy.test_rules import SERVICES, run
-from tests.parts.watching import (
+from tests.parts.monitoring import (
     ALERTS,
     BOARDS,
     CONFIG,
@@ -27,14 +27,14 @@ from tests.parts.watching import (
 )
 
 QUERIED = ["overview.json", "exchange.json"]
-# Said by another: the counters behind a gauge that is shown, and what changes once in five minutes at most.
+# Metrics without a panel: counters behind a gauge that has one, and what changes at most once in five minutes.
 NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total"}
 PROVISIONING = DEPLOY / "grafana/provisioning"
 (SOURCE,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
 
 
 def test_the_files_are_what_is_written_from_the_source() -> None:
-    """`python -m scripts.dashboards` would change nothing."""
+    """The JSON files are what `python -m scripts.dashboards` writes."""
     made = boards()
     assert made.keys() == BOARDS.keys()
     for name, board in made.items():
@@ -42,7 +42,7 @@ def test_the_files_are_what_is_written_from_the_source() -> None:
 
 
 def test_grafana_finds_them() -> None:
-    """The folder Grafana is told to read, and its home dashboard, are mounted from the repository."""
+    """The folder that Grafana reads, and its home dashboard, are mounted from the repository."""
     (provider,) = yaml.safe_load((PROVISIONING / "dashboards/files.yml").read_text())["providers"]
     folder = provider["options"]["path"]
     assert f"./deploy/grafana/dashboards:{folder}:ro" in SERVICES["grafana"]["volumes"]
@@ -52,7 +52,7 @@ def test_grafana_finds_them() -> None:
 
 
 def test_all_ask_the_prometheus_that_is_provisioned() -> None:
-    """Panels, queries, variables and annotations name its uid, and it is in its container."""
+    """Panels, queries, variables and annotations use the provisioned Prometheus by uid, and its address is right."""
     assert source_port(SOURCE["url"]) in SERVICES["prometheus"]["ports"][0]
     asked: list[Any] = []
     for name in QUERIED:
@@ -72,7 +72,7 @@ def source_port(url: str) -> str:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_panels_can_be_told_apart_and_do_not_overlap(name: str) -> None:
-    """Ids and titles within a row are unique, and every panel has a place of its own in the 24 columns."""
+    """Panel ids are unique, titles are unique within a row, and panels do not overlap in the 24 columns."""
     every = BOARDS[name]["panels"]
     assert [panel["id"] for panel in every] == list(range(1, len(every) + 1))
     taken: set[tuple[int, int]] = set()
@@ -88,7 +88,7 @@ def test_panels_can_be_told_apart_and_do_not_overlap(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIED)
 def test_panels_say_what_they_show(name: str) -> None:
-    """Each has a description and a unit; of several lines each has a name, and no two the same."""
+    """Each panel has a description and a unit; several lines of one panel have different legends."""
     for panel in panels(name):
         assert panel["description"].endswith("."), panel["title"]
         assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
@@ -101,7 +101,7 @@ def test_panels_say_what_they_show(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIED)
 def test_limits_rise_and_begin_below_everything(name: str) -> None:
-    """As Grafana wants thresholds: the first has no value, and each next one is higher."""
+    """Thresholds have the form that Grafana needs: the first has no value, and the others increase."""
     for panel in panels(name):
         first, *rest = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
         assert first is None, panel["title"]
@@ -110,7 +110,7 @@ def test_limits_rise_and_begin_below_everything(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIED)
 def test_links_lead_to_the_runbook(name: str) -> None:
-    """Each ends at the panel of the runbook with the section it names, and there are some."""
+    """Each link ends at the runbook's panel, with the section it names; at least one exists."""
     sections = {panel["id"]: panel["title"] for panel in panels("runbook.json")}
     links = [link for panel in panels(name) for link in panel["links"]]
     assert links
@@ -123,7 +123,7 @@ def test_links_lead_to_the_runbook(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIED)
 def test_queries_are_of_what_is_chosen(name: str) -> None:
-    """Every selector of ours is bound to the variables, which exist; only Prometheus' own ALERTS has no instance."""
+    """Every selector uses the dashboard's variables; only Prometheus' own ALERTS has no instance."""
     variables = {one["name"] for one in BOARDS[name]["templating"]["list"]}
     assert "instance" in variables
     for target in (one for one in TARGETS if one.board == name):
@@ -134,7 +134,7 @@ def test_queries_are_of_what_is_chosen(name: str) -> None:
 
 
 def test_queries_read_metrics_that_exist() -> None:
-    """Every name in a query is one the service exports, Prometheus makes up or a rule records."""
+    """Every metric in a query is exported by the service, added by Prometheus, or recorded by a rule."""
     asked = {name for target in TARGETS for name in metric_names(target.filled_in)}
     assert len(asked) > 50
     assert asked - known_metrics() == set()
@@ -143,7 +143,7 @@ def test_queries_read_metrics_that_exist() -> None:
 
 
 def test_every_metric_is_shown_or_watched() -> None:
-    """But for those that say the same as another, and the histograms' sums and counts."""
+    """Every exported metric is in a panel or a rule, except equivalents and the histograms' sums and counts."""
     asked = {name for target in TARGETS for name in metric_names(target.filled_in)}
     asked |= {name for rule in (*ALERTS, *RECORDS) for name in metric_names(rule["expr"])}
     ours = {name for name in known_metrics() if name.startswith("price_") and not name.endswith(("_sum", "_count"))}
@@ -152,7 +152,7 @@ def test_every_metric_is_shown_or_watched() -> None:
 
 @needs_promtool
 def test_queries_parse(tmp_path: Path) -> None:
-    """Promtool understands every query."""
+    """Promtool parses every query."""
     rules = [{"record": f"query:{at}", "expr": one.filled_in} for at, one in enumerate(TARGETS)]
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))

@@ -1,4 +1,4 @@
-"""The containers: the files agree with each other and with the code."""
+"""The container files agree with each other and with the code."""
 
 import itertools
 import re
@@ -22,20 +22,27 @@ _SECRET = re.compile(r"passw|secret|token|credential|access_key|api_key", re.IGN
 # Compose
 
 
+def published(publish: str = "127.0.0.1") -> dict[str, set[str]]:
+    """Return the addresses that each service's ports are published on, with this value of PUBLISH."""
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    return {
+        name: {re.sub(r"\$\{PUBLISH:-127\.0\.0\.1\}", publish, port).partition(":")[0] for port in its}
+        for name, its in ports.items()
+    }
+
+
 def test_everything_is_published_on_this_machine_only() -> None:
-    """No port is open to the network the machine is in; what PUBLISH may open is the API, the exchanges and Grafana."""
-    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    may_open = {
-        name for name, ports in published.items() for port in ports if port.startswith("${PUBLISH:-127.0.0.1}:")
-    }
-    assert may_open == {"aggregator", "proxy", "exchange1", "exchange2", "exchange3", "grafana"}
-    assert {name: ports for name, ports in published.items() if name not in may_open} == {
-        "prometheus": ["127.0.0.1:9090:9090"]
-    }
+    """All ports are published on 127.0.0.1; PUBLISH can open only the API, the exchanges and Grafana."""
+    assert set().union(*published().values()) == {"127.0.0.1"}
+    opened = published("0.0.0.0")  # noqa: S104  # nothing listens: this is a value of the setting
+    kept = [name for name, addresses in opened.items() if addresses == {"127.0.0.1"}]
+    assert kept == ["prometheus"]
+    assert SERVICES["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+    assert opened.keys() - kept == {"aggregator", "proxy", "exchange1", "exchange2", "exchange3", "grafana"}
 
 
 def test_stores_are_out_of_reach() -> None:
-    """Redis and DynamoDB are in a network without a way in or out, with nobody but the service."""
+    """Redis and DynamoDB are in an internal network, alone with the service."""
     assert COMPOSE["networks"]["stores"] == {"internal": True}
     inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
     assert inside == {"redis", "dynamodb", "aggregator", "refresher", "api"}
@@ -44,7 +51,7 @@ def test_stores_are_out_of_reach() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_containers_can_do_little(name: str) -> None:
-    """Nothing to gain, nothing to write but where it is said, and no more memory and processes than said."""
+    """Containers have no capabilities, no new privileges, a read-only root, and limits for memory and pids."""
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -57,7 +64,7 @@ def test_containers_can_do_little(name: str) -> None:
 
 
 def test_example_settings_are_those_of_the_compose_file() -> None:
-    """What .env.example names is what docker-compose.yml takes from outside, with the same defaults."""
+    """.env.example has exactly the variables of docker-compose.yml, with the same defaults."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     told = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     taken = dict(re.findall(r"\$\{(\w+):-(.*?)\}", (ROOT / "docker-compose.yml").read_text()))
@@ -65,7 +72,7 @@ def test_example_settings_are_those_of_the_compose_file() -> None:
 
 
 def test_no_secrets_in_the_compose_file() -> None:
-    """What is secret comes from the caller's environment, and addresses carry no passwords."""
+    """Secrets come from the caller's environment, and no address contains a password."""
     settings = [item for service in SERVICES.values() for item in service.get("environment", {}).items()]
     secret = {name: value for name, value in settings if _SECRET.search(name)}
     assert {name: value for name, value in secret.items() if not re.fullmatch(r"\$\{\w+:?-?\}", value)} == {}
@@ -74,7 +81,7 @@ def test_no_secrets_in_the_compose_file() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_containers_are_pinned_checked_and_restarted(name: str) -> None:
-    """Every container has a fixed version, a health check and a restart policy, and waits for health alone."""
+    """Every container has a fixed version, a health check and a restart policy, and waits for healthy containers."""
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     if "build" in service:
@@ -88,7 +95,7 @@ def test_containers_are_pinned_checked_and_restarted(name: str) -> None:
 
 @pytest.mark.parametrize("service", ["aggregator", "refresher", "api"])
 def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    """The settings in the compose file are known and valid, and each exchange they name is one of the containers."""
+    """The service accepts its settings in the compose file, and each exchange in them is one of the containers."""
     for name, value in SERVICES[service]["environment"].items():
         monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*)\}", r"\1", value))
     settings = load({})
@@ -102,14 +109,14 @@ def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, servi
 
 
 def test_mounted_files_exist() -> None:
-    """What is mounted from the repository is there; Docker would make an empty folder of a file that is not."""
+    """Every mounted file exists; for a missing one, Docker would create an empty folder."""
     mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", [])]
     missing = [mount for mount in mounts if mount.startswith("./") and not (ROOT / mount.split(":")[0]).exists()]
     assert missing == []
 
 
 def test_compose_accepts_the_file() -> None:
-    """docker-compose itself finds nothing wrong."""
+    """docker-compose accepts the file."""
     command = compose_command()
     if command is None:
         pytest.skip("neither docker-compose nor docker compose here; see the header")
@@ -123,12 +130,12 @@ DOCKERFILES = ("Dockerfile", "proxy/Dockerfile")
 
 
 def dockerfile(name: str = "Dockerfile") -> str:
-    """Return a Dockerfile with continued lines joined."""
+    """Return a Dockerfile's lines, with continued lines joined."""
     return (DEPLOY / name).read_text().replace("\\\n", " ")
 
 
 def test_image_is_built_from_hashes_and_runs_as_nobody_special() -> None:
-    """Dependencies are checked by hash, nothing runs as root, and signals reach the service."""
+    """Dependencies are installed with hashes, the process is not root, and it receives signals itself."""
     text = dockerfile()
     installs = re.findall(r"pip install .*", text)
     assert len(installs) == 2
@@ -138,14 +145,14 @@ def test_image_is_built_from_hashes_and_runs_as_nobody_special() -> None:
 
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_dockerfile_needs_no_buildkit(name: str) -> None:
-    """The plain builder can read it, and what runs is nobody special."""
+    """The Dockerfile works without BuildKit, and sets a user."""
     assert not re.search(r"^# *syntax=|--mount=|--link|--chmod|<<", dockerfile(name), re.MULTILINE)
     assert re.findall(r"^USER (.*)", dockerfile(name), re.MULTILINE) == ["10001:10001"]
     assert re.search(r"^STOPSIGNAL SIG", dockerfile(name), re.MULTILINE)
 
 
 def test_the_one_port_leads_to_the_replicas() -> None:
-    """HAProxy listens where compose publishes it, and looks for the replicas by their service's name and port."""
+    """HAProxy listens on the published port and resolves the replicas by their service name and port."""
     text = (DEPLOY / "proxy/haproxy.cfg").read_text()
     (inside,) = {port.rpartition(":")[2] for port in SERVICES["proxy"]["ports"]}
     assert f"\n    bind :{inside}\n" in text
@@ -156,7 +163,7 @@ def test_the_one_port_leads_to_the_replicas() -> None:
 
 
 def test_build_context_is_what_the_image_copies() -> None:
-    """What the Dockerfile copies exists and is let through by .dockerignore, and nothing else is."""
+    """Everything that the Dockerfile copies exists and passes .dockerignore, and nothing else passes it."""
     let_in = re.findall(r"^!(.*)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     copies = [re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(name), re.MULTILINE) for name in DOCKERFILES]
     assert sorted(let_in) == sorted(" ".join(itertools.chain(*copies)).split())

@@ -1,4 +1,4 @@
-"""The package: its name is nobody else's, no text sends anybody to an index for it, and its wheel runs."""
+"""The package: no text tells readers to install its name from an index, and its wheel works."""
 
 import re
 import shutil
@@ -14,14 +14,14 @@ import pytest
 from tests.parts.process import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-# A package by a name of ours, old or new, that pip would look for on an index; paths and extras of "." are none.
+# An install of our name, old or new, that pip would look up in an index; paths and extras of "." are not matched.
 _BY_NAME = re.compile(r"pip3? install\b[^\n`]*?[\s'\"](aggregator|rt[-_]price[-_]aggregator)(\[|==|['\"\s`]|$)")
 _TEXTS = {".md", ".py", ".sh", ".toml", ".yml", ".yaml", ".txt", ".tf", ".tftpl", ".html", ".js", ""}
 
 
 def texts() -> list[Path]:
-    """Return the files of the repository that somebody may read."""
-    git = shutil.which("git") or "true"  # which lists nothing
+    """Return the repository's text files."""
+    git = shutil.which("git") or "true"  # an unpacked archive without git
     listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     files = [ROOT / name for name in listed.split("\0") if name] or [
         one for one in ROOT.rglob("*") if not {".venv", ".git", "node_modules"} & set(one.parts)
@@ -30,8 +30,8 @@ def texts() -> list[Path]:
 
 
 def test_nobody_is_sent_to_an_index_for_it() -> None:
-    """`aggregator` there is another project's, and our own name is not there."""
-    pip = "pip"  # put in below, as this file is one of the texts
+    """No text installs `aggregator` (another project's name) or our package's name from an index."""
+    pip = "pip"  # inserted below, because this file is one of the texts
     assert _BY_NAME.search(f"{pip} install 'aggregator[otel]'")
     assert _BY_NAME.search(f"{pip} install --upgrade aggregator")
     assert not _BY_NAME.search(f"{pip} install -e '.[otel]'")
@@ -43,7 +43,7 @@ def test_nobody_is_sent_to_an_index_for_it() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{one.name}" for one in (ROOT / "docs").glob("*.md"))])
 def test_commands_in_documents_run_as_written(document: str) -> None:
-    """Where a shell's line begins with our command, it is the one in .venv; it is on no PATH."""
+    """Shell commands in documents run our command from .venv, because it is not on the PATH."""
     lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
     commands = [line.strip() for line in lines if line.startswith("    ")]
     assert [one for one in commands if re.match(r"([A-Z_]+=\S+ )*aggregator( |$)", one)] == []
@@ -51,7 +51,7 @@ def test_commands_in_documents_run_as_written(document: str) -> None:
 
 @pytest.mark.real
 def test_the_wheel_runs(tmp_path: Path) -> None:
-    """Built without a network, and installed into an environment that has its dependencies, the command is there."""
+    """The wheel builds without a network, and its command works in an environment that has the dependencies."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -72,7 +72,7 @@ def test_the_wheel_runs(tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True)
     ours = next(path for path in sys.path if path.endswith("site-packages"))
-    (site / "dependencies.pth").write_text(f"{ours}\n")  # those of requirements.txt, installed beside this suite
+    (site / "dependencies.pth").write_text(f"{ours}\n")  # those of requirements.txt, from this suite's environment
     said = subprocess.run(
         [tmp_path / "venv/bin/aggregator", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""./run.sh, with a command in the place of ours that says how it was called."""
+"""./run.sh, with a fake `aggregator` command that prints its arguments."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from tests.parts.process import ROOT
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Make a folder like the repository's, its environment ready."""
+    """Create a folder like the repository's, with a ready environment."""
     shutil.copy(ROOT / "run.sh", tmp_path)
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/venv.sh").write_text("ensure_venv() { :; }\n")
@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def called(home: Path, *flags: str, **settings: str) -> str:
-    """Run it from somewhere else; return what it calls."""
+    """Run the script from another folder; return the call that it makes."""
     environment = {"PATH": os.environ["PATH"]} | {f"AGGREGATOR_{name.upper()}": text for name, text in settings.items()}
     done = subprocess.run(
         [str(home / "run.sh"), *flags], cwd="/", env=environment, capture_output=True, text=True, check=True, timeout=10
@@ -33,12 +33,12 @@ def called(home: Path, *flags: str, **settings: str) -> str:
 
 
 def test_it_brings_exchanges_of_its_own(home: Path) -> None:
-    """Without a word of others, also an empty one; flags are handed on."""
+    """Without AGGREGATOR_EXCHANGES (or with an empty one) it runs the demo, and passes flags on."""
     assert called(home, "--port", "0") == f"demo --port 0 | {home}/symbols.csv |"
     assert called(home, exchanges="") == f"demo | {home}/symbols.csv |"
 
 
 def test_it_serves_the_exchanges_that_are_named(home: Path) -> None:
-    """Real ones, in the environment."""
+    """With AGGREGATOR_EXCHANGES it serves these exchanges."""
     said = called(home, exchanges="binance,coinbase,kraken", symbols_file="mine.csv")
     assert said == "serve | mine.csv | binance,coinbase,kraken"

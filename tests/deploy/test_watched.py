@@ -1,6 +1,6 @@
-"""A real Prometheus scrapes the real service, two workers and a refresher, under load: what it is asked has answers.
+"""A real Prometheus scrapes the real service (two workers and a refresher) under load, and its queries have results.
 
-The tests are in the order of one story: all is well, one exchange fails, then one thing after the other.
+The tests depend on their order: no fault, then one failing exchange, then one fault after the other.
 """
 
 import ast
@@ -24,9 +24,9 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
+from tests.parts.monitoring import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Service, call
-from tests.parts.watching import ALERTS, BOARDS, TARGETS, RunningPrometheus, Target, needs_prometheus
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 
@@ -35,7 +35,7 @@ REFUSED = "ethusdt"
 
 
 class Readers:
-    """Ask for all there is to ask for, all the time, in two threads, and listen to live prices in a third."""
+    """Clients: two threads send all kinds of requests, a third reads a stream."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -46,7 +46,7 @@ class Readers:
             thread.start()
 
     def stop(self) -> None:
-        """Stop asking."""
+        """Stop the clients."""
         self._done.set()
         for thread in self._threads:
             thread.join()
@@ -77,18 +77,18 @@ class Readers:
         try:
             (self._service.get if method == "GET" else self._service.post)(path)
         except (urllib.error.URLError, http.client.HTTPException, OSError):
-            self._done.wait(0.1)  # it is being stopped, which the last test does
+            self._done.wait(0.1)  # the service is being stopped, as in the last test
 
 
 class Scene:
-    """The service with all its parts, and who watches it."""
+    """The service with all its parts, and Prometheus."""
 
     def __init__(self, folder: Path, market: Market, dynamodb: DynamoServer, stack: ExitStack) -> None:
         self.market = market
         self.redis = stack.enter_context(redis_server.alone())
         self.dynamodb = DynamoProxy(dynamodb.endpoint)
         stack.callback(self.dynamodb.stop)
-        self.binance = BinanceFeed()  # one that pushes
+        self.binance = BinanceFeed()  # an exchange with a WebSocket feed
         self.agree()
         stack.enter_context(beside(self.binance))
         pushing = f"binance=binance+{self.binance.url}/polled+{self.binance.push_url}"
@@ -119,7 +119,7 @@ class Scene:
         stack.callback(self.prometheus.process.stop)
 
     def agree(self) -> None:
-        """Let the one that pushes give the market's prices, of what the market has."""
+        """Make the WebSocket feed send the market's own prices."""
         for symbol, quote in self.binance.rest.quotes.items():
             answer = call("GET", f"{self.market.exchanges['exchange1'].url}/mock/ticker/{symbol}")
             if answer.status == 200:
@@ -127,22 +127,22 @@ class Scene:
                 self.binance.rest.quotes[symbol] = msgspec.structs.replace(quote, price=self.binance.prices[symbol])
 
     def lie(self) -> None:
-        """Let it push prices that are far from the market's."""
+        """Make the WebSocket feed send prices far from the market's."""
         self.binance.prices.clear()
 
     def fill_the_disk(self) -> None:
-        """Let the refresher write nothing more to any file."""
+        """Make all file writes of the refresher fail."""
         pids = ast.literal_eval(self.service.process.wait_for_line(r"workers .*pids=(\[[\d, ]+\])")[1])
         psutil.Process(pids[-1]).rlimit(psutil.RLIMIT_FSIZE, (1, 1))
 
     def stop_exchanges(self) -> None:
-        """Let every exchange answer 500."""
+        """Make every exchange answer 500."""
         for exchange in self.market.exchanges.values():
             exchange.faults(error_rate=1)
         self.binance.mute, self.binance.rest.fault = True, self.binance.rest.maintenance
 
     def stop_stores(self) -> None:
-        """Stop Redis, and let DynamoDB never answer."""
+        """Stop Redis, and make DynamoDB hang."""
         self.dynamodb.faults(hang_rate=1)
         self.redis.stop()
 
@@ -151,7 +151,7 @@ class Scene:
 def scene(
     tmp_path_factory: pytest.TempPathFactory, shared_market: Market, dynamodb_running: DynamoServer
 ) -> Iterator[Scene]:
-    """Run it all, once."""
+    """Run all parts once for this module."""
     shared_market.sound()
     with ExitStack() as stack:
         stack.callback(shared_market.sound)
@@ -159,13 +159,13 @@ def scene(
 
 
 def has_names(scene: Scene, target: Target) -> bool:
-    """Whether some line has every label that its name is made of; without one, the name would have a hole in it."""
+    """Return whether a series has every label that the legend uses; otherwise the legend would have a gap."""
     wanted = set(re.findall(r"\{\{(\w+)\}\}", target.legend))
     return any(wanted <= one["metric"].keys() for one in scene.prometheus.ask(target.filled_in))
 
 
 def as_dashboards_ask(name: str, labels: set[str]) -> str:
-    """Return a query of the kind that dashboards of the system before have for this metric."""
+    """Return a query of the form that the previous system's dashboards have for this metric."""
     by = ", ".join(sorted(labels))
     if name.endswith(("_duration_seconds", "_latency_seconds")):
         return f"histogram_quantile(0.95, sum by ({', '.join(['le', *sorted(labels)])}) (rate({name}_bucket[5s]))) >= 0"
@@ -173,7 +173,7 @@ def as_dashboards_ask(name: str, labels: set[str]) -> str:
 
 
 def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
-    """With every recorded value there, no alert is firing, nor about to; both targets are up, all processes counted."""
+    """Without faults every recorded metric has a value, no alert fires or is pending, and all processes are counted."""
     wait_for(lambda: bool(scene.prometheus.ask("instance:price_api_latency_seconds:p95_5m >= 0")), what="records")
     wait_for(lambda: bool(scene.prometheus.ask("job:price_refreshes:increase2m > 0")), what="refreshes")
     wait_for(lambda: not scene.prometheus.ask("ALERTS"), what="silence")
@@ -183,7 +183,7 @@ def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
 
 
 def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
-    """With one exchange failing, so that there are errors to name; what is to be chosen from is offered."""
+    """With one exchange failing, so that errors exist, every panel's query and every variable has data."""
     scene.market.exchanges["exchange3"].faults(error_rate=1)
     waiting = set(TARGETS)
 
@@ -194,7 +194,7 @@ def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
     try:
         wait_for(all_there)
     except AssertionError:
-        assert {(target.panel, target.filled_in) for target in waiting} == set()  # which ones, in the failure
+        assert {(target.panel, target.filled_in) for target in waiting} == set()  # lists the empty ones in the failure
     for board in BOARDS.values():
         for variable in board["templating"]["list"]:
             metric, label = re.findall(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])[0]
@@ -202,7 +202,7 @@ def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
 
 
 def test_dashboards_of_the_system_before_show_data(scene: Scene) -> None:
-    """Each metric they name has its labels, and a value; an exchange is failing still, so that there are errors."""
+    """With one exchange failing, each metric of the previous system's dashboards has its labels and a value."""
     waiting = set(EXPECTED)
 
     def all_there() -> bool:
@@ -216,7 +216,7 @@ def test_dashboards_of_the_system_before_show_data(scene: Scene) -> None:
 
 
 def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
-    """One fault after the other, each with the alerts that are for it."""
+    """Each fault, one after the other, makes its alerts fire."""
     fired: set[str] = set()
 
     def fire(*names: str) -> None:
@@ -229,7 +229,7 @@ def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
     scene.lie()
     fire("ExchangeRejected")
     scene.agree()
-    scene.market.exchanges["exchange2"].faults(error_rate=1)  # exchange3 is failing already
+    scene.market.exchanges["exchange2"].faults(error_rate=1)  # exchange3 fails already
     fire("SingleSource")
     scene.market.exchanges["exchange2"].faults()
     scene.dynamodb.faults(refuse_for_good=REFUSED)
@@ -237,7 +237,7 @@ def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
     scene.dynamodb.faults(error_rate=1)
     fire("OutboxGrowing", "OutboxFull")
     assert not fired & {"NoRefresh", "HotTierStale", "RedisAway", "InstanceDown"}
-    scene.fill_the_disk()  # from now on no price is published, as none could be found again
+    scene.fill_the_disk()  # from here on no price is published, because history could not store it
     fire("HistoryLost", "StoreFailing")
     assert not fired & {"RedisAway", "InstanceDown"}
     scene.stop_exchanges()

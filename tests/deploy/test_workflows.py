@@ -1,9 +1,10 @@
-"""The workflows: pinned, with no more rights than they need, and nothing in them that is not in a script of ours."""
+"""The CI workflows: pinned actions, minimal rights, and no logic outside our scripts."""
 
 import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ JOBS = {(name, key): job for name, workflow in WORKFLOWS.items() for key, job in
 STEPS = [(where, step) for where, job in JOBS.items() for step in job["steps"]]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 
-# What each job may beyond reading the code: a new right is a change here.
+# Rights of each job beyond reading the code: a new right needs a change here.
 RIGHTS = {
     ("release", "image"): {"packages": "write", "id-token": "write", "attestations": "write"},
     ("release", "notes"): {"contents": "write", "packages": "read"},
@@ -34,17 +35,17 @@ DIGEST = "sha256:" + "a" * 64
 
 
 def text(name: str) -> str:
-    """Return a workflow as it stands in its file."""
+    """Return a workflow file's text."""
     return (FOLDER / f"{name}.yml").read_text()
 
 
 def triggers(name: str) -> set[str]:
-    """Return what starts a workflow; YAML takes the word `on` for a truth."""
+    """Return a workflow's triggers; YAML parses the key `on` as true."""
     return set(WORKFLOWS[name][True])
 
 
 def test_there_is_one_for_each_purpose() -> None:
-    """Checks, releases, deployment and its end."""
+    """There is one workflow each for checks, release, deployment and removal."""
     assert set(WORKFLOWS) == {"ci", "release", "deploy", "destroy"}
     assert triggers("ci") == {"push", "pull_request"}
     assert triggers("release") == {"push"}
@@ -53,7 +54,7 @@ def test_there_is_one_for_each_purpose() -> None:
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_actions_are_pinned(name: str) -> None:
-    """By a whole commit, with the version it is beside it, and the same one everywhere."""
+    """Actions are pinned to a full commit, with the version in a comment, and the same version everywhere."""
     used = re.findall(r"uses: *(\S+)(.*)", text(name))
     assert used
     for action, comment in used:
@@ -65,7 +66,7 @@ def test_actions_are_pinned(name: str) -> None:
 
 @pytest.mark.parametrize("where", JOBS, ids="-".join)
 def test_jobs_may_what_they_must(where: tuple[str, str]) -> None:
-    """Reading the code, and for a few what is said above; each ends in a bounded time, on a runner of a fixed kind."""
+    """Jobs have only the rights above, a timeout and a fixed runner."""
     assert WORKFLOWS[where[0]]["permissions"] == {"contents": "read"}
     job = JOBS[where]
     assert job.get("permissions", {"contents": "read"}) == {"contents": "read"} | RIGHTS.get(where, {})
@@ -75,7 +76,7 @@ def test_jobs_may_what_they_must(where: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(("where", "step"), STEPS)
 def test_steps_run_our_scripts(where: tuple[str, str], step: dict[str, Any]) -> None:
-    """What is run is in the repository, where it can be run by hand; nothing from outside gets into its words."""
+    """Steps run scripts of the repository, which also run by hand; no outside input is part of a command."""
     if "run" in step:
         allowed = (*OURS, TERRAFORM) if where[0] == "ci" else OURS
         assert any(re.fullmatch(one, step["run"]) for one in allowed), step["run"]
@@ -87,14 +88,14 @@ def test_steps_run_our_scripts(where: tuple[str, str], step: dict[str, Any]) -> 
 
 
 def test_no_secrets() -> None:
-    """There is none to keep: AWS and signatures go by who we are, the rest by the run's own token."""
+    """No secret is used: AWS and signatures use OIDC, the rest uses the run's own token."""
     everything = "".join(map(text, WORKFLOWS))
     assert "secrets." not in everything
     assert not re.search(r"AKIA|access[-_]key|pull_request_target", everything, re.IGNORECASE)
 
 
 def test_aws_is_changed_behind_a_gate() -> None:
-    """Who may change something waits for the environment's reviewers, who have seen the plan; roles come by OIDC."""
+    """Jobs that change AWS wait for the environment's reviewers, after the plan, and get their role by OIDC."""
     for where, step in STEPS:
         if step.get("uses", "").startswith("aws-actions/"):
             assert step["with"] == {"role-to-assume": "${{ vars.AWS_ROLE }}", "aws-region": "${{ vars.AWS_REGION }}"}
@@ -110,16 +111,19 @@ def test_aws_is_changed_behind_a_gate() -> None:
 
 
 def test_every_python_we_support_is_tested() -> None:
-    """And the one that is set up is the one that is used."""
+    """CI tests every Python from the oldest that pyproject.toml allows to the one in the image, each with its own."""
     job = JOBS["ci", "test"]
-    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = int(project["requires-python"].removeprefix(">=3."))
+    (newest,) = set(re.findall(r"^FROM python:3\.(\d+)", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE))
+    assert job["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in range(oldest, int(newest) + 1)]
     assert job["steps"][-1]["env"] == {"PYTHON": "python${{ matrix.python }}"}
     assert "${PYTHON:-}" in (ROOT / "scripts/venv.sh").read_text()
 
 
 @pytest.mark.skipif(shutil.which("zizmor") is None, reason="no zizmor here; see the header")
 def test_zizmor_finds_nothing() -> None:
-    """Nor does it, which knows how workflows are attacked."""
+    """Zizmor reports nothing."""
     command = ["zizmor", "--offline", "--quiet", "--min-severity=low", str(ROOT / ".github")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
@@ -130,7 +134,7 @@ def test_zizmor_finds_nothing() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_scripts_are_sound(script: Path) -> None:
-    """Bash can read them, and shellcheck, where it is there, has nothing to say."""
+    """Bash parses the scripts, and shellcheck (if installed) reports nothing."""
     bash = shutil.which("bash") or "bash"
     assert subprocess.run([bash, "-n", str(script)], check=False).returncode == 0
     if shutil.which("shellcheck"):
@@ -140,25 +144,25 @@ def test_scripts_are_sound(script: Path) -> None:
 
 
 class Programs:
-    """Programs of which a script wants an answer: they say what they are told to, and note how they were called."""
+    """Fake programs for a script: each prints a set answer and records how it was called."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._log = folder / "calls"
 
     def make(self, name: str, body: str) -> None:
-        """Put a program on the PATH; `body` is what it does once it has written its call down."""
+        """Put a program on the PATH; `body` runs after the call is recorded."""
         file = self._folder / name
         file.write_text(f'#!/bin/sh\necho "{name} $*" >>{self._log}\n{body}\n')
         file.chmod(0o755)
 
     @property
     def calls(self) -> list[str]:
-        """What was called, in order."""
+        """The recorded calls, in order."""
         return self._log.read_text().splitlines() if self._log.exists() else []
 
     def run(self, script: str, word: str, root: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one step of a script among them."""
+        """Run one step of a script with these programs."""
         usual = {
             "PATH": f"{self._folder}:{os.environ['PATH']}",
             "GITHUB_REPOSITORY": "Some/Where",
@@ -172,7 +176,7 @@ class Programs:
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Programs:
-    """Make a folder for them, with a docker that does as it is told."""
+    """Create the folder of programs, with a docker."""
     made = Programs(tmp_path)
     made.make("docker", f"case $* in *inspect*) echo {DIGEST};; esac")
     return made
@@ -180,7 +184,7 @@ def programs(tmp_path: Path) -> Programs:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a place with the scripts and an empty terraform folder, as they write beside them."""
+    """Return a folder with the scripts and an empty terraform folder, because scripts write beside themselves."""
     shutil.copytree(ROOT / "scripts", tmp_path / "checkout/scripts", ignore=shutil.ignore_patterns("dashboards"))
     (tmp_path / "checkout/terraform").mkdir()
     return tmp_path / "checkout"
@@ -198,7 +202,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_only_a_signed_tag_of_this_version_is_released(
     programs: Programs, tag: str, kind: str, verified: str, code: int
 ) -> None:
-    """Not one that names another version, none without a signature, and none that is only a name for a commit."""
+    """A release needs a signed, annotated tag that equals the project's version."""
     tag = tag.replace("0.1.0", re.findall(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0])
     programs.make("gh", f"case $2 in *git/ref/*) echo {kind} 1234;; *) echo {verified};; esac")
     done = programs.run("release.sh", "check-tag", GITHUB_REF_NAME=tag)
@@ -207,7 +211,7 @@ def test_only_a_signed_tag_of_this_version_is_released(
 
 
 def test_an_image_nobody_signed_is_not_deployed(programs: Programs) -> None:
-    """The digest is said only once its signature is by our release workflow, for that very tag."""
+    """The digest is printed only after the image's signature, by our release workflow for that tag, is verified."""
     programs.make("cosign", "exit 1")
     refused = programs.run("deploy.sh", "find-image", RELEASE="v0.1.0")
     assert refused.returncode != 0
@@ -221,7 +225,7 @@ def test_an_image_nobody_signed_is_not_deployed(programs: Programs) -> None:
 
 
 def test_a_deployment_copies_the_image_first(programs: Programs, checkout: Path) -> None:
-    """Into the registry of the environment, by its digest, and only then are the machines told of it."""
+    """A deployment copies the image into the environment's registry by digest before Terraform gets it."""
     repository = "1234.dkr.ecr.eu-west-1.amazonaws.com/prices-staging/aggregator"
     said = f'*repositories*) echo \'{{"aggregator": "{repository}"}}\';; *api_url*) echo http://prices;;'
     programs.make("terraform", f"case $* in {said} esac")
@@ -241,7 +245,7 @@ def test_a_deployment_copies_the_image_first(programs: Programs, checkout: Path)
 def test_protection_comes_off_only_where_asked(
     programs: Programs, checkout: Path, with_data: str, steps: list[str]
 ) -> None:
-    """Without being told to, what is protected is left to refuse."""
+    """Deletion protection is switched off only when asked for; otherwise the removal is refused."""
     programs.make("terraform", 'echo "protection ${TF_VAR_deletion_protection:-on}"')
     done = programs.run("deploy.sh", "destroy", checkout, WITH_DATA=with_data)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The service as a process, once with memory and SQLite, once with Redis and DynamoDB."""
+"""The service as a process: with memory and SQLite, and with Redis and DynamoDB."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.few import listed
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import write_symbols
 
 
 @pytest.fixture(scope="module", params=["memory+sqlite", "redis+dynamodb"])
 def service(
     request: pytest.FixtureRequest, shared_market: Market, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Run the service with all thousand assets; the exchanges are sound when it starts."""
+    """Run the service with all thousand assets, once per pair of stores; the exchanges start without faults."""
     settings: dict[str, object] = {"refresh_cooldown": 0}
     if request.param == "redis+dynamodb":
         redis: RedisServer = request.getfixturevalue("redis_running")
@@ -30,6 +30,6 @@ def service(
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a symbols file of seven, each tier of which is one job."""
-    return listed(tmp_path_factory.mktemp("few"))
+def symbols_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a symbols file of seven assets; each tier is one job."""
+    return write_symbols(tmp_path_factory.mktemp("symbols"))

@@ -1,4 +1,4 @@
-"""The wall clock steps by an hour, of the service alone or of the exchanges too, and later back to what is right."""
+"""Steps of the wall clock by an hour and back, for the service alone and for the exchanges too."""
 
 import asyncio
 import threading
@@ -17,10 +17,10 @@ from tests.parts import exchanges, faketime
 from tests.parts.examples import price
 from tests.parts.exchanges import Market
 from tests.parts.faketime import FakeTime
-from tests.parts.few import HOT, SIZES, listed
 from tests.parts.process import START_SECONDS, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import HOT, SIZES, write_symbols
 
 pytestmark = [
     pytest.mark.real,
@@ -28,14 +28,14 @@ pytestmark = [
 ]
 
 HOUR = 3600
-INTERVAL = 4.0  # of a hot asset
+INTERVAL = 2.0  # interval of a hot asset, in seconds
 STALE_AFTER = 1.5 * INTERVAL
-SLACK = 7.0  # seconds, for a machine whose cores are busy
-SEEDED = Decimal(1)  # the price of everything an hour ago
+SLACK = 9.0  # extra time on a loaded machine, in seconds
+SEEDED = Decimal(1)  # the price in all history of an hour ago
 
 
 class Watcher:
-    """Asks for hot prices all the time, and keeps what it was told and when it had asked, by the true clock."""
+    """Reads hot prices all the time; keeps each answer with the true time of its request."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -46,7 +46,7 @@ class Watcher:
 
     @contextmanager
     def watching(self) -> Iterator["Watcher"]:
-        """Ask as long as the block lasts."""
+        """Read while the block runs."""
         self._thread.start()
         try:
             yield self
@@ -65,7 +65,7 @@ class Watcher:
 
 
 def seed(file: Path) -> None:
-    """Write a history of an hour ago, for a clock that is set back to that hour."""
+    """Write prices of an hour ago into history, for a clock that is set back to that hour."""
     before = time.time() - HOUR
     prices = [price(asset, before + second, str(SEEDED), Tier.HOT) for asset in HOT for second in range(-60, 120)]
 
@@ -79,7 +79,7 @@ def seed(file: Path) -> None:
 
 
 def is_fresh(service: Service, since: float, ahead: float) -> bool:
-    """Whether each hot price is not stale and newer than `since`, by a clock that is `ahead` of the true one."""
+    """Return whether every hot price is fresh and newer than `since`, on a clock that is `ahead` of the true one."""
     prices = service.get(f"/prices?assets={','.join(HOT)}").json["prices"]
     young = [one for one in prices if not one["stale"] and since < float(one["timestamp"]) - ahead < time.time() + 1]
     return len(young) == len(HOT)
@@ -91,7 +91,7 @@ def clock_reasons(service: Service) -> list[str]:
 
 
 def check(watcher: Watcher, step: int, *, everyone: bool) -> None:
-    """No price told as fresh is older than the limit, where times of the stepped hour count as what they mean."""
+    """Check that no fresh price is older than the limit; times from the stepped hour are corrected first."""
     assert watcher.failed == []
     assert len(watcher.told) > 20
     for asked, body in watcher.told:
@@ -107,7 +107,7 @@ def check(watcher: Watcher, step: int, *, everyone: bool) -> None:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    """Run a Redis of its own: its clock is right."""
+    """Run a private Redis, whose clock is never stepped."""
     redis = RedisServer()
     yield redis.url
     redis.stop()
@@ -115,20 +115,20 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def clock(tmp_path: Path) -> FakeTime:
-    """Return a wall clock that is right."""
+    """Return a wall clock without a step."""
     return FakeTime(tmp_path)
 
 
 @contextmanager
 def running(folder: Path, clock: FakeTime, market: Market | None, **settings: object) -> Iterator[Service]:
-    """Run the service on that clock, with a history of an hour ago; without a market, exchanges on the same clock."""
+    """Run the service on this clock, with history of an hour ago; without a market, exchanges use it too."""
     seed(folder / "prices.db")
     with ExitStack() as stack:
         with clock.inherited():
             service = Service(
                 folder,
                 exchanges=(market or stack.enter_context(exchanges.market())).setting,
-                symbols_file=listed(folder),
+                symbols_file=write_symbols(folder),
                 hot_interval=INTERVAL,
                 medium_interval=2 * INTERVAL,
                 cold_interval=4 * INTERVAL,
@@ -141,7 +141,7 @@ def running(folder: Path, clock: FakeTime, market: Market | None, **settings: ob
 
 
 def step_and_put_right(service: Service, clock: FakeTime, step: int, *, everyone: bool) -> None:
-    """/ready names the clock meanwhile, no stale price is told as fresh, and prices are fresh an interval later."""
+    """Step the clock and back: /ready names it, no stale price is served as fresh, prices recover in an interval."""
     with Watcher(service).watching() as watcher:
         clock.step(step)
         stepped = time.time()
@@ -158,24 +158,24 @@ def step_and_put_right(service: Service, clock: FakeTime, step: int, *, everyone
 
 
 def test_the_clock_of_the_service_is_set_ahead(tmp_path: Path, clock: FakeTime, market: Market) -> None:
-    """By an hour, of the service alone: the exchanges tell what time it is."""
+    """The service's clock alone is an hour ahead: exchange timestamps and Redis tell the true time."""
     with running(tmp_path, clock, market) as service:
         step_and_put_right(service, clock, HOUR, everyone=False)
 
 
 def test_the_clock_of_the_service_is_set_back(tmp_path: Path, clock: FakeTime, market: Market, redis_url: str) -> None:
-    """To an hour of which there is a history, whose prices would look fresh."""
+    """The service's clock alone is set back to an hour that has history, whose prices would look fresh."""
     with running(tmp_path, clock, market, cache_url=redis_url) as service:
         step_and_put_right(service, clock, -HOUR, everyone=False)
 
 
 def test_all_clocks_are_set_ahead(tmp_path: Path, clock: FakeTime, redis_url: str) -> None:
-    """And back: prices of the hour ahead, in Redis, history and memory, do not hide what comes after them."""
+    """All clocks are an hour ahead and then right again: stored prices of the hour ahead do not hide newer ones."""
     with running(tmp_path, clock, None, cache_url=redis_url) as service:
         step_and_put_right(service, clock, HOUR, everyone=True)
 
 
 def test_all_clocks_are_set_back(tmp_path: Path, clock: FakeTime) -> None:
-    """Prices of before are from the future then, and do not hide what comes after them."""
+    """All clocks are set back: stored prices are in the future then, and do not hide newer ones."""
     with running(tmp_path, clock, None) as service:
         step_and_put_right(service, clock, -HOUR, everyone=True)

@@ -1,4 +1,4 @@
-"""The command as it is installed and started: its version, where it runs, and what the demo keeps."""
+"""The installed command: its version, its environment, and how much history the demo keeps."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.real
 
 
 def test_the_version(tmp_path: Path) -> None:
-    """That of the project."""
+    """`--version` prints the project's version."""
     service = Service(tmp_path, "--version")
     assert service.process.ended() == 0
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -25,7 +25,7 @@ def test_the_version(tmp_path: Path) -> None:
 
 
 def test_a_service_of_kubernetes_of_the_same_name(tmp_path: Path, market: Market) -> None:
-    """Its variables do not stop the start; the log names them."""
+    """Variables that Kubernetes sets for a service named `aggregator` do not stop the start; the log names them."""
     service = Service(tmp_path, "serve", "--port", "0", exchanges=market.setting, port="tcp://10.0.0.1:8080")
     service.process.wait_for_line("variables_of_kubernetes_ignored.*AGGREGATOR_PORT")
     service.started()
@@ -34,7 +34,7 @@ def test_a_service_of_kubernetes_of_the_same_name(tmp_path: Path, market: Market
 
 @pytest.mark.parametrize(("settings", "days"), [({}, 1), ({"retention_days": 3}, 3)])
 def test_the_demo_keeps_a_day(tmp_path: Path, settings: dict[str, object], days: int) -> None:
-    """Of history, unless told otherwise: what is older is gone soon after its start."""
+    """The demo keeps one day of history by default: older prices are deleted soon after the start."""
     now = time.time()
     ages = {"btcusdt": 0.9, "ethusdt": 1.1, "solusdt": 3.1}
 

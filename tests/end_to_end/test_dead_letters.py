@@ -1,4 +1,4 @@
-"""`aggregator dead-letters`: what DynamoDB refused for good, to look at, replay and delete."""
+"""`aggregator dead-letters`: list, show, replay and delete what DynamoDB has refused for good."""
 
 import asyncio
 import subprocess
@@ -29,7 +29,7 @@ def command(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Path:
-    """Make an outbox with three dead letters."""
+    """Create an outbox with three dead letters."""
 
     async def make(prices: list[Price]) -> None:
         file = OutboxFile(tmp_path / "outbox.db", 1 << 30)
@@ -44,12 +44,12 @@ def outbox(tmp_path: Path) -> Path:
 
 
 def ids(path: Path) -> list[str]:
-    """Return the ids as `list` shows them."""
+    """Return the ids that `list` prints."""
     return [line.split()[0] for line in command(path, "list").stdout.splitlines()[:-1]]
 
 
 def test_list_show_replay_delete(outbox: Path) -> None:
-    """Each by id; `all` takes the rest; what is replayed waits to be sent again."""
+    """Each action works by id, and `all` means the rest; a replayed letter waits in the outbox again."""
     listed = command(outbox, "list")
     assert listed.returncode == 0
     assert listed.stdout.splitlines()[-1] == "3 dead letters"
@@ -84,7 +84,7 @@ def test_list_show_replay_delete(outbox: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_told(outbox: Path, arguments: tuple[str, ...], told: str) -> None:
-    """One line, exit code 1, and nothing is changed."""
+    """An unknown id is one line and exit code 1, and changes nothing."""
     done = command(outbox, *arguments)
     assert done.returncode == 1
     assert told in done.stderr
@@ -93,7 +93,7 @@ def test_what_is_not_there_is_told(outbox: Path, arguments: tuple[str, ...], tol
 
 
 def test_without_an_outbox_there_is_nothing_to_do(tmp_path: Path) -> None:
-    """It is not made by looking for it."""
+    """Without an outbox file there is nothing to do, and the command creates none."""
     done = command(tmp_path / "nowhere.db", "list")
     assert done.returncode == 1
     assert "there is no outbox" in done.stderr
@@ -101,5 +101,5 @@ def test_without_an_outbox_there_is_nothing_to_do(tmp_path: Path) -> None:
 
 
 def test_an_unknown_action_is_a_usage_error(outbox: Path) -> None:
-    """Exit code 2, as with every wrong flag."""
+    """An unknown action is a usage error, exit code 2."""
     assert command(outbox, "burn").returncode == 2

@@ -1,4 +1,4 @@
-"""`aggregator drain`: what waits in the outbox is sent by a process that does nothing else, and ends."""
+"""`aggregator drain`: a process that only sends what waits in the outbox, and ends."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ DRAIN = [sys.executable, "-m", "aggregator", "drain"]
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Path:
-    """Make an outbox in which thirty prices wait."""
+    """Create an outbox with thirty waiting prices."""
 
     async def make() -> None:
         file = OutboxFile(tmp_path / "outbox.db", 1 << 30)
@@ -34,7 +34,7 @@ def outbox(tmp_path: Path) -> Path:
 
 
 def waiting(path: Path) -> int:
-    """Return how many prices are in it."""
+    """Return the number of waiting prices."""
 
     async def count() -> int:
         file = OutboxFile(path, 1 << 30)
@@ -60,7 +60,7 @@ def drain(path: Path, history: str, patience: str = "20") -> subprocess.Complete
 
 
 def test_what_waits_is_sent(outbox: Path, dynamodb_running: DynamoServer) -> None:
-    """All of it, and the command says so; done again, there is nothing to do."""
+    """All waiting prices are sent, and the command says so; a second run has nothing to do."""
     for _ in range(2):
         drained = drain(outbox, dynamodb_running.url("drained"))
         assert drained.returncode == 0, drained.stdout + drained.stderr
@@ -69,7 +69,7 @@ def test_what_waits_is_sent(outbox: Path, dynamodb_running: DynamoServer) -> Non
 
 
 def test_what_cannot_be_sent_stays(outbox: Path) -> None:
-    """With the table away the command ends with 1 and one line, and every price is still there."""
+    """Without the table, the command ends with 1 and one line, and keeps every price."""
     drained = drain(outbox, f"dynamodb://drained?region=us-east-1&endpoint=http://127.0.0.1:{free_port()}")
     assert drained.returncode == 1
     assert "Traceback" not in drained.stdout + drained.stderr
@@ -77,7 +77,7 @@ def test_what_cannot_be_sent_stays(outbox: Path) -> None:
 
 
 def test_patience_ends(outbox: Path, dynamodb_running: DynamoServer) -> None:
-    """While the table takes nothing, it says how much is left, and where."""
+    """When its time is over, the command says how many prices are left, and where."""
     proxy = DynamoProxy(dynamodb_running.endpoint)
     proxy.faults(throttle_rate=1)
     drained = drain(outbox, proxy.url("impatient"), "0.5")
@@ -89,5 +89,5 @@ def test_patience_ends(outbox: Path, dynamodb_running: DynamoServer) -> None:
 
 @pytest.mark.parametrize("patience", ["0", "-1", "nan", "soon"])
 def test_patience_is_a_number_of_seconds(outbox: Path, patience: str) -> None:
-    """Anything else is refused."""
+    """A patience that is no number of seconds is a usage error."""
     assert drain(outbox, "sqlite:///x.db", patience).returncode == 2

@@ -1,4 +1,4 @@
-"""The service on the real exchanges' dialects: local servers in their place, the rest as a user starts it."""
+"""The service with the real exchanges' venue modules, against local servers."""
 
 import importlib.util
 import time
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def venues() -> Iterator[dict[str, Venue]]:
-    """Run three exchanges, of which one does not trade ethusdt."""
+    """Run three venues, one of which does not list ethusdt."""
     found: dict[str, Venue] = {"binance": BinanceVenue(), "coinbase": CoinbaseVenue(), "kraken": KrakenVenue()}
     del found["kraken"].quotes["ethusdt"]
     with ExitStack() as stack:
@@ -34,7 +34,7 @@ def venues() -> Iterator[dict[str, Venue]]:
 
 @pytest.fixture
 def service(venues: dict[str, Venue], tmp_path: Path) -> Iterator[Service]:
-    """Run the service on them, every asset hot."""
+    """Run the service on them, with every asset in the hot tier."""
     symbols = tmp_path / "symbols.csv"
     rows = ["symbol,base,quote", *(f"{one.symbol},{one.base},{one.quote}" for one in QUOTES), "nosuchcoin,nosuch,coin"]
     symbols.write_text("\n".join(rows))
@@ -45,7 +45,7 @@ def service(venues: dict[str, Venue], tmp_path: Path) -> Iterator[Service]:
 
 
 def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -> None:
-    """Each asset is asked where it trades, few are shown as such, and nobody is asked more than he allows."""
+    """Each asset is requested where it is listed; a price shows if sources are few; no rate limit is exceeded."""
     started = time.monotonic()
     wait_for(lambda: service.get("/prices/pepeusdt").status == 200, what="the first price")
     price = service.get("/prices/pepeusdt/sources").json
@@ -61,7 +61,8 @@ def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -
     bucket = Kraken.rate_limit
     assert bucket is not None
     elapsed = time.monotonic() - started
-    assert len(venues["kraken"].asked) <= bucket.burst + bucket.per_second * (elapsed + 5)  # 5 for what was before
+    earlier = 5  # seconds of calls before the measurement
+    assert len(venues["kraken"].asked) <= bucket.burst + bucket.per_second * (elapsed + earlier)
     asked = [path for venue in venues.values() for path in venue.asked]
     assert not [path for path in asked if "NOSUCH" in path]
     assert not [path for path in venues["kraken"].asked if "ETH" in path]
@@ -70,7 +71,7 @@ def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -
 def test_who_asks_no_exchange_knows_what_is_traded(
     venues: dict[str, Venue], redis_running: RedisServer, tmp_path: Path
 ) -> None:
-    """Processes that only answer show it too, and wait for no price of what nobody trades."""
+    """An API-only process knows the listings too, and is ready without a price of an asset that no venue lists."""
     symbols = tmp_path / "symbols.csv"
     symbols.write_text("symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n")
     exchanges = f"kraken=kraken+{venues['kraken'].url}"
@@ -88,7 +89,7 @@ def test_who_asks_no_exchange_knows_what_is_traded(
 
 
 def test_a_venue_that_tells_no_listing_at_start_costs_no_start(venues: dict[str, Venue], tmp_path: Path) -> None:
-    """The log says so; it is asked for everything, and prices come."""
+    """A venue whose listing cannot be read at the start is logged and asked for all assets; prices come."""
     venues["binance"].fault = venues["binance"].maintenance
     service = Service(tmp_path, exchanges=f"binance=binance+{venues['binance'].url}", hot_interval=1).started()
     service.process.wait_for_line("listing_unread.*reason=maintenance")
@@ -99,7 +100,7 @@ def test_a_venue_that_tells_no_listing_at_start_costs_no_start(venues: dict[str,
 
 @pytest.mark.skipif(importlib.util.find_spec("ccxt") is None, reason="ccxt, an extra, is not installed")
 def test_an_exchange_through_ccxt(venues: dict[str, Venue], tmp_path: Path) -> None:
-    """Named, it is asked like any other."""
+    """An exchange through ccxt works like any other."""
     symbols = tmp_path / "symbols.csv"
     symbols.write_text("symbol,base,quote\npepeusdt,pepe,usdt\nethusdt,eth,usdt\n")
     exchanges = f"kraken=ccxt:kraken+{venues['kraken'].url}"
@@ -109,11 +110,11 @@ def test_an_exchange_through_ccxt(venues: dict[str, Venue], tmp_path: Path) -> N
     assert (source["exchange"], source["clock"]) == ("kraken", "receipt")
     listed = {one["symbol"]: one["too_few_venues"] for one in service.get("/assets").json["assets"]}
     assert listed == {"pepeusdt": False, "ethusdt": True}
-    assert service.get("/ready").status == 200  # which waits for no price of what nobody trades
+    assert service.get("/ready").status == 200  # ready although no venue lists ethusdt
     assert service.process.stop() == 0, service.process.output
 
 
 def test_what_ccxt_does_not_know_stops_the_start(tmp_path: Path) -> None:
-    """With the one line that says why; also where ccxt is not installed."""
+    """A name that ccxt does not know, or ccxt not installed, stops the start with one line."""
     said = refusal(tmp_path, exchanges="ccxt:nosuchexchange")
     assert "ccxt knows no exchange 'nosuchexchange'" in said or ".venv/bin/pip install -e '.[ccxt]'" in said

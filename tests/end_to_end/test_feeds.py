@@ -1,4 +1,4 @@
-"""The service on exchanges that push, in quotes that have to be converted, and on what was recorded of them."""
+"""The service on exchanges with WebSocket feeds, with quotes to convert, and on recordings of them."""
 
 import re
 import time
@@ -23,7 +23,7 @@ EVERY = {"hot_interval": 1, "medium_interval": 1, "cold_interval": 1}
 
 
 class Scene:
-    """Binance, which trades btcusdt only, and Kraken, which trades btcusd and usdtusd."""
+    """Binance, which lists btcusdt only, and Kraken, which lists btcusd and usdtusd."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,19 +35,19 @@ class Scene:
         (folder / "symbols.csv").write_text(SYMBOLS)
 
     def trades(self, feed: Feed, *quotes: Quote) -> None:
-        """Let it trade these and no others."""
+        """Set the symbols that a venue lists."""
         feed.rest.quotes = {quote.symbol: quote for quote in quotes}
 
     @property
     def exchanges(self) -> str:
-        """Where they are, as the setting wants it."""
+        """The AGGREGATOR_EXCHANGES setting."""
         return ",".join(
             f"{name}={name}+{feed.url}/polled+{feed.push_url}"
             for name, feed in (("binance", self.binance), ("kraken", self.kraken))
         )
 
     def service(self, *command: str, **settings: object) -> Service:
-        """Start a command on them. Each pair trades at one of the two, so a single source makes a price."""
+        """Run a command on them. Each pair is listed by one venue only, so one source must be enough for a price."""
         chosen: dict[str, object] = {"symbols_file": self.folder / "symbols.csv", "exchanges": self.exchanges}
         chosen["min_sources"] = 1
         return Service(self.folder, *command, **(chosen | EVERY | settings))
@@ -55,20 +55,20 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """Open them."""
+    """Open both venues."""
     scene = Scene(tmp_path)
     with beside(scene.binance, scene.kraken):
         yield scene
 
 
 def sources(service: Service) -> dict[str, Any]:
-    """Return what btcusd is made of, by exchange."""
+    """Return the sources of btcusd by exchange."""
     answer = service.get("/prices/btcusd/sources")
     return {one["exchange"]: one for one in answer.json["sources"]} if answer.status == 200 else {}
 
 
 def test_pushed_and_converted(scene: Scene) -> None:
-    """Btcusd of Kraken's own ticker and of Binance's btcusdt x usdtusd, both pushed; a mute one is polled, and told."""
+    """Btcusd is made of Kraken's ticker and Binance's btcusdt x usdtusd, pushed; a silent feed is polled and named."""
     service = scene.service(conversions="usdtusd").started()
     wait_for(lambda: len(sources(service)) == 2, what="two sources")
     wait_for(lambda: {one["push"] for one in service.get("/ready").json["exchanges"].values()} == {"live"}, what="live")
@@ -96,7 +96,7 @@ def test_pushed_and_converted(scene: Scene) -> None:
 
 
 def test_quotes_are_not_mixed(scene: Scene) -> None:
-    """Without the setting, a ticker in usdt has no part in a price in usd."""
+    """Without the conversion setting, a usdt ticker has no part in a usd price."""
     service = scene.service().started()
     wait_for(lambda: bool(sources(service)), what="a price")
     assert list(sources(service)) == ["kraken"]
@@ -106,7 +106,7 @@ def test_quotes_are_not_mixed(scene: Scene) -> None:
 
 
 def test_what_was_recorded_is_served_again(scene: Scene) -> None:
-    """`aggregator record` to a file, and `replay+file://` from it, polls and frames: with Kraken itself away."""
+    """`aggregator record` writes a file that `replay+file://` serves, polled and pushed, without Kraken."""
     path = scene.folder / "kraken.rec.gz"
     exchange = scene.exchanges.partition(",")[2]
     recorder = scene.service("record", "--file", str(path), "--seconds", "3", exchanges=exchange)
@@ -124,7 +124,7 @@ def test_what_was_recorded_is_served_again(scene: Scene) -> None:
 
 
 def test_a_recording_that_cannot_be_made_or_played_is_one_line(scene: Scene) -> None:
-    """A file that is there already, two exchanges, ccxt, a file that is no recording, a rate that is not listed."""
+    """One line for each: an existing file, two exchanges, ccxt, an invalid recording, an unlisted conversion rate."""
     there = scene.folder / "there.rec.gz"
     there.write_text("x")
     for command, settings, told in (

@@ -1,4 +1,4 @@
-"""What hangs outside is felt as little as can be, is told, and is forgotten when it is over."""
+"""Hanging stores and frozen exchange clocks: little effect on clients, a reason in /ready, and full recovery."""
 
 import itertools
 import os
@@ -13,19 +13,19 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
-from tests.parts.few import SIZES, SYMBOLS, listed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import SIZES, SYMBOLS, write_symbols
 
 pytestmark = pytest.mark.real
 
-SLOW = 0.2  # seconds; less than Redis' timeout of 0.25
+SLOW = 0.2  # seconds; below the Redis timeout of 0.25
 STOP_SECONDS = 6.0
 
 
 def durations(service: Service, seconds: float) -> list[float]:
-    """Read one price after the other for so long, each with 200; return how long each took."""
+    """Read prices one after the other for `seconds`, each with 200; return the durations."""
     found = []
     symbols, end = itertools.cycle(SYMBOLS), time.monotonic() + seconds
     while (started := time.monotonic()) < end:
@@ -35,18 +35,24 @@ def durations(service: Service, seconds: float) -> list[float]:
 
 
 def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) -> None:
-    """One in a second waits for it; the refreshes go on; a second or two after it is back, it is used again."""
+    """While Redis hangs, one read a second waits and refreshes go on; it is used again within 2 s of its return."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server here; see the header")
     redis = RedisServer()
     intervals = {"hot_interval": 1, "medium_interval": 3, "cold_interval": 30}
     service = Service(
-        tmp_path, exchanges=market.setting, cache_url=redis.url, symbols_file=listed(tmp_path), **SIZES, **intervals
+        tmp_path,
+        exchanges=market.setting,
+        cache_url=redis.url,
+        symbols_file=write_symbols(tmp_path),
+        **SIZES,
+        **intervals,
     ).filled()
     redis.process.signal(SIGSTOP)
     taken = durations(service, 4)
     slow = [one for one in taken if one > SLOW]
-    # A read's try and the write of what it found in history: two a second at most, and at first what is under way.
+    # Two reads per second at most wait: the breaker's probe and the write of a price found in history; at the start
+    # also those under way.
     assert len(slow) <= 10, slow
     assert len(taken) > 200
     assert max(taken) < 1.5
@@ -74,11 +80,11 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
 
 
 def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynamodb_running: DynamoServer) -> None:
-    """Whoever asks for history gets 503 in good time: no bare 500, and no connection that is cut."""
+    """SIGTERM while DynamoDB hangs: history reads get a documented 503 in time, no bare 500 and no cut connection."""
     proxy = DynamoProxy(dynamodb_running.endpoint)
     url = proxy.url(f"prices-{os.getpid()}-hang")
     service = Service(
-        tmp_path, exchanges=market.setting, history_url=url, symbols_file=listed(tmp_path), **SIZES
+        tmp_path, exchanges=market.setting, history_url=url, symbols_file=write_symbols(tmp_path), **SIZES
     ).filled()
     proxy.faults(hang_rate=1)
     hung = proxy.done("hung")
@@ -102,9 +108,9 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
 
 
 def test_an_exchange_whose_clock_stands_still_is_named(tmp_path: Path, market: Market) -> None:
-    """It answers every call, so nothing else would tell; prices go on without it."""
+    """An exchange with a frozen clock answers every call, so /ready must name it; prices go on without it."""
     service = Service(
-        tmp_path, exchanges=market.setting, symbols_file=listed(tmp_path), hot_interval=1, **SIZES
+        tmp_path, exchanges=market.setting, symbols_file=write_symbols(tmp_path), hot_interval=1, **SIZES
     ).filled()
     wait_for(lambda: service.get("/ready").json["reasons"] == [], what="no trouble")
     market.exchanges["exchange2"].faults(freeze_clock=True)

@@ -1,4 +1,4 @@
-"""Requests that a process cannot finish, as it is told to stop: refused in the documented form, never a 500."""
+"""Requests that a stopping process cannot finish get the documented 503, never a 500."""
 
 import http.client
 import json
@@ -17,15 +17,15 @@ from tests.parts.service import Service
 pytestmark = pytest.mark.real
 
 IN_FLIGHT = "price_api_requests_in_flight"
-PATIENCE = 60.0  # seconds, more than the refresh may take
+PATIENCE = 60.0  # seconds; longer than the refresh may take
 
 
 def test_a_refresh_whose_refresher_is_gone(
-    tmp_path: Path, few: Path, market: Market, redis_running: RedisServer
+    tmp_path: Path, symbols_file: Path, market: Market, redis_running: RedisServer
 ) -> None:
-    """The process stops before the refresh has an answer: 503 with Retry-After, no traceback, exit 0."""
-    # The refresh would be given up after 32 s; a process told to stop waits for 10 s at most.
-    settings = {"symbols_file": few, "exchanges": market.setting, "exchange_timeout": 30}
+    """A refresh whose refresher is gone is 503 with Retry-After when the process stops, without traceback, exit 0."""
+    # The refresh would time out after 32 s; a stopping process waits for 10 s at most.
+    settings = {"symbols_file": symbols_file, "exchanges": market.setting, "exchange_timeout": 30}
     service = Service(tmp_path, role="api", cache_url=f"{redis_running.url[:-1]}7", **settings).started()
     answers: list[tuple[int, str | None, object]] = []
     asking = threading.Thread(target=lambda: answers.append(refreshed(service)))

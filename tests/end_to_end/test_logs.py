@@ -1,4 +1,4 @@
-"""What the service writes to stderr: one line per event, with the request's id, without secrets, and not too much."""
+"""The log on stderr: one line per event, with the request id, without secrets, and not too many lines."""
 
 import json
 import re
@@ -12,10 +12,10 @@ import pytest
 
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
-from tests.parts.few import COLD, HOT, INTERVALS, SIZES, SYMBOLS
 from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import COLD, HOT, INTERVALS, SIZES, SYMBOLS
 
 pytestmark = pytest.mark.real
 
@@ -24,20 +24,20 @@ GIVEN = {"X-Request-ID": "order-4711/a"}
 _CONSOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \[(debug|info|warning|error)\s*\] \S.*")
 
 
-def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
-    """Start one on a few assets."""
-    usual: dict[str, object] = {"symbols_file": few, "exchanges": market.setting, "exchange_timeout": 0.5}
+def start(folder: Path, symbols_file: Path, market: Market, **settings: object) -> Service:
+    """Start a service on a few assets."""
+    usual: dict[str, object] = {"symbols_file": symbols_file, "exchanges": market.setting, "exchange_timeout": 0.5}
     return Service(folder, **(usual | SIZES | INTERVALS | settings))
 
 
 def lines(service: Service) -> list[dict[str, Any]]:
-    """Return what it has said, where each line has to be JSON."""
+    """Return the log's lines, each of which must be JSON."""
     return [json.loads(line) for line in service.process.output.splitlines()]
 
 
-def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
-    """Ours and the libraries': level, UTC time and event; the id of a request in all that is said on its way."""
-    service = start(tmp_path, few, market, log_format="json", log_level="debug")
+def test_every_line_is_json(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """Our lines and the libraries' have level, UTC time and event; lines of one request share its id."""
+    service = start(tmp_path, symbols_file, market, log_format="json", log_level="debug")
     service.url = service.process.wait_for_line(r'"address": ?"(http://127\.0\.0\.1:\d+)"')[1]
     wait_for(lambda: service.get(f"/prices/{COLD[-1]}").status == 200)
     assert service.post(f"/refresh/{HOT[0]}", GIVEN).headers["x-request-id"] == GIVEN["X-Request-ID"]
@@ -57,9 +57,9 @@ def test_every_line_is_json(tmp_path: Path, few: Path, market: Market) -> None:
     assert not any("request_id" in line for line in said if line["event"] == "breaker_open")
 
 
-def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market) -> None:
-    """Whatever a caller or an exchange says."""
-    service = start(tmp_path, few, market, log_level="debug").filled()
+def test_console_is_one_line_per_event(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """In console format, too, each event is one line, whatever a caller or an exchange sends."""
+    service = start(tmp_path, symbols_file, market, log_level="debug").filled()
     assert service.get("/%0a2026-01-01T00:00:00Z%20[error]%20forged").status == 404
     assert service.process.stop() == 0
     for line in service.process.output.splitlines():
@@ -67,7 +67,7 @@ def test_console_is_one_line_per_event(tmp_path: Path, few: Path, market: Market
 
 
 def test_what_would_break_a_line_is_escaped() -> None:
-    """Names and values of several lines, and what moves the cursor, by us or a library; other signs are left alone."""
+    """Line breaks and control characters are escaped, in our lines and the libraries'; other characters stay."""
     program = """
 import logging
 from aggregator.observability.logs import configure
@@ -86,7 +86,7 @@ logging.getLogger("library").warning("theirs\\nforged")
 
 
 def test_lines_of_one_process_of_several() -> None:
-    """Ours and a library's: the process' id and what it does."""
+    """With several processes, each line has the process' id and role."""
     program = """
 import logging
 from aggregator.observability.logs import configure
@@ -118,8 +118,8 @@ logging.getLogger("library").warning("theirs")
         ('"}', False),
     ],
 )
-def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa: FBT001  # a case
-    """The caller's if it is short and harmless, else one we make; answered with every status."""
+def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """The request id is the caller's if it is short and harmless, else a generated one; every response has it."""
     for path, status in (
         (f"/prices?assets={HOT[0]}", 200),
         ("/prices/no.such", 400),
@@ -135,21 +135,21 @@ def test_a_request_s_id(quiet: Service, sent: str, taken: bool) -> None:  # noqa
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Market) -> Any:
-    """Run one with the usual settings."""
+def quiet(tmp_path_factory: pytest.TempPathFactory, symbols_file: Path, shared_market: Market) -> Any:
+    """Run a service with the default settings."""
     shared_market.sound()
-    service = start(tmp_path_factory.mktemp("quiet"), few, shared_market).filled()
+    service = start(tmp_path_factory.mktemp("quiet"), symbols_file, shared_market).filled()
     yield service
     assert service.process.stop() == 0
 
 
 def test_ids_differ(quiet: Service) -> None:
-    """No two requests get the same one."""
+    """No two requests get the same generated id."""
     assert len({quiet.get("/health").headers["x-request-id"] for _ in range(20)}) == 20
 
 
 def test_no_line_per_price_or_request(quiet: Service) -> None:
-    """At the usual level, hundreds of prices and requests later, nothing has been added to what was said at start."""
+    """At the default level, hundreds of prices and requests add no line to the log."""
     before = quiet.process.output
     writes = quiet.metric('price_store_written_total{store="history"}')
     for _ in range(50):
@@ -159,13 +159,13 @@ def test_no_line_per_price_or_request(quiet: Service) -> None:
     assert not any(symbol in before for symbol in SYMBOLS)
 
 
-def test_no_secrets(tmp_path: Path, few: Path, market: Market) -> None:
-    """Neither Redis' password nor a key, given well or not, is said at any level, whatever goes wrong."""
+def test_no_secrets(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """Neither Redis' password nor an API key, valid or not, is logged at any level, whatever fails."""
     with redis_server.alone() as free:
         port = free.port
     server = RedisServer(port, "--requirepass", PASSWORD)
     url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
-    service = start(tmp_path, few, market, cache_url=url, api_keys=KEY, log_level="debug").filled()
+    service = start(tmp_path, symbols_file, market, cache_url=url, api_keys=KEY, log_level="debug").filled()
     assert service.post(f"/refresh/{HOT[0]}", {"Authorization": f"Bearer {KEY}"}).status == 200
     assert service.post(f"/refresh/{HOT[0]}", {"X-API-Key": "wrong-" + KEY}).status == 403
     assert service.post(f"/refresh/{HOT[0]}?key={KEY}").status == 401

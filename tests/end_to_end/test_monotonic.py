@@ -1,4 +1,4 @@
-"""Readers of the real service go neither back in time, nor get a price that history does not know."""
+"""Clients of the real service never get an older price after a newer one, nor a price that history lacks."""
 
 import sqlite3
 import time
@@ -15,23 +15,23 @@ from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
 
-HOT = 1.0  # seconds between refreshes
+HOT = 1.0  # interval between refreshes, in seconds
 FAST = {"hot_interval": HOT, "medium_interval": 3, "cold_interval": 10}
 
 
 @pytest.fixture
 def own_market() -> Iterator[Market]:
-    """Exchanges of our own, as their clocks are set."""
+    """Run private exchanges, because the test sets their clocks."""
     with market() as own:
         yield own
 
 
 def test_a_restart_does_not_go_back_in_time(tmp_path: Path, own_market: Market) -> None:
-    """The exchanges' clocks are two seconds behind after it: what they say is older than what was answered before."""
+    """After a restart, tickers two seconds behind are older than prices already answered, and are not served."""
     service = Service(tmp_path, exchanges=own_market.setting, **FAST).filled()
     before = newest(service)
     for exchange in own_market.exchanges.values():
-        exchange.faults(clock_ahead=-1.9)  # not too old to count
+        exchange.faults(clock_ahead=-1.9)  # within the ticker's largest allowed age
     assert service.process.stop() == 0
     service = Service(tmp_path, exchanges=own_market.setting, **FAST).started()
     seen: list[Decimal] = []
@@ -49,12 +49,12 @@ def test_a_restart_does_not_go_back_in_time(tmp_path: Path, own_market: Market) 
 
 
 def test_a_history_that_is_locked(tmp_path: Path, own_market: Market) -> None:
-    """For seconds by another process: nothing that is answered or streamed meanwhile is unknown to history later."""
+    """While the history file is locked for seconds, every price that is answered or streamed is in history later."""
     service = Service(tmp_path, exchanges=own_market.setting, **FAST).filled()
     answered: dict[Decimal, Decimal] = {}
 
     def read() -> Decimal:
-        """Return the timestamp of what is answered, 0 for none: on a slow machine, the price may be gone by then."""
+        """Return the timestamp of the answer; 0 for none, because on a slow machine the price may have expired."""
         answer = service.get("/prices/btcusdt")
         assert answer.status in (200, 503), answer.body
         if answer.status == 503:
@@ -86,7 +86,7 @@ def test_a_history_that_is_locked(tmp_path: Path, own_market: Market) -> None:
 
 
 def newest(service: Service) -> Decimal:
-    """Return the timestamp that readers get."""
+    """Return the timestamp that clients get now."""
     timestamp = service.get("/prices/btcusdt").json["timestamp"]
     assert isinstance(timestamp, Decimal)
     return timestamp

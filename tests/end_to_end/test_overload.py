@@ -1,4 +1,4 @@
-"""Too much, too slow, too large: the service as a process, with clients that mean no good and others beside them."""
+"""Too many, too slow and too large requests: abusive clients, and normal clients beside them."""
 
 import asyncio
 import re
@@ -25,18 +25,18 @@ LORISES = 200
 CUT = "price_api_connections_cut_total"
 
 
-def few(folder: Path) -> Path:
-    """Write a symbols file: two that all exchanges list, and one that none does."""
+def symbols(folder: Path) -> Path:
+    """Write a symbols file: two assets that all exchanges list, and one that none lists."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\nnosuchusdt\n")
     return folder / "symbols.csv"
 
 
 @pytest.fixture(scope="module")
 def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run it with the limits it has by default, refreshing hardly ever."""
+    """Run the service with its default limits and rare refreshes."""
     shared_market.sound()
     folder = tmp_path_factory.mktemp("service")
-    settings = {"symbols_file": few(folder), **RARELY}
+    settings = {"symbols_file": symbols(folder), **RARELY}
     running = Service(folder, exchanges=shared_market.setting, **settings).filled()
     yield running
     assert running.process.stop() == 0, running.process.output
@@ -44,22 +44,22 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def request(line: str, *, last: bool = True) -> bytes:
-    """Return a whole request without a body; after the `last` one the server closes."""
+    """Return a request without a body; after the `last` one the server closes the connection."""
     return f"{line} HTTP/1.1\r\nHost: localhost\r\n{'Connection: close' if last else 'X: x'}\r\n\r\n".encode()
 
 
 async def connect(service: Service) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect."""
+    """Open a connection."""
     return await asyncio.open_connection("127.0.0.1", urlsplit(service.url).port)
 
 
 async def connected(service: Service, number: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Return so many connections."""
+    """Open this many connections."""
     return [await connect(service) for _ in range(number)]
 
 
 async def at_once(service: Service, number: int, line: str) -> list[bytes]:
-    """Ask the same over so many connections at the same moment; return the whole answers."""
+    """Send the same request on all connections at once; return the complete responses."""
     clients = await connected(service, number)
     for _, writer in clients:
         writer.write(request(line))
@@ -67,24 +67,24 @@ async def at_once(service: Service, number: int, line: str) -> list[bytes]:
 
 
 def statuses(answers: list[bytes]) -> Counter[int]:
-    """Return how many answers have which status; 0 for none, or one that breaks off."""
+    """Count the responses by status; 0 stands for no response or an incomplete one."""
     return Counter(status_of(answer) for answer in answers)
 
 
 def status_of(answer: bytes) -> int:
-    """Return the status of a whole answer, else 0."""
+    """Return the status of a complete response, else 0."""
     head, _, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"\r\ncontent-length: (\d+)", head)
     return int(head.split(b" ")[1]) if length and int(length[1]) == len(body) else 0
 
 
 def asked(service: Service) -> list[float]:
-    """Return how often each exchange was asked."""
+    """Return the number of calls that each exchange has received."""
     return [service.metric(f'price_exchange_requests_total{{exchange="exchange{one}"}}') for one in (1, 2, 3)]
 
 
 async def test_slow_lorises_are_cut_off_and_bother_nobody(service: Service) -> None:
-    """Two hundred that send a byte a second, while others are answered without a failure."""
+    """Two hundred connections that send one byte per second are cut, and other clients are served without a failure."""
     before = service.metric(f'{CUT}{{reason="slow"}}')
     lorises = await connected(service, LORISES)
     gone: list[bytes] = []
@@ -112,7 +112,7 @@ async def test_slow_lorises_are_cut_off_and_bother_nobody(service: Service) -> N
 
 
 async def test_a_megabyte_of_headers(service: Service) -> None:
-    """431, and memory does not grow by what was sent."""
+    """A megabyte of headers is 431, and memory does not grow by it."""
     for filler in (b"X: " + b"x" * 1_000_000, b"a: b\r\n" * 170_000):
         client = await connect(service)
         client[1].write(b"GET /prices/btcusdt HTTP/1.1\r\nHost: localhost\r\n" + filler)
@@ -122,7 +122,7 @@ async def test_a_megabyte_of_headers(service: Service) -> None:
 
 
 async def test_an_endless_body(service: Service) -> None:
-    """The connection ends, after one answer at most, and nothing of the body is kept."""
+    """An endless body ends the connection after one response at most, and none of the body is kept."""
     memory = psutil.Process(service.process.child.pid).memory_info().rss
     for line in ("GET /prices/btcusdt", "POST /refresh/nosuchusdt"):
         reader, writer = await connect(service)
@@ -135,14 +135,14 @@ async def test_an_endless_body(service: Service) -> None:
 
 
 async def _send_chunks(writer: asyncio.StreamWriter) -> None:
-    """Send chunks for ever."""
+    """Send chunks until the connection ends."""
     while True:
         writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
         await writer.drain()
 
 
 async def test_who_connects_and_says_nothing(service: Service) -> None:
-    """Cut off, without a word, with nothing left open."""
+    """A connection without a request is closed without a response."""
     silent = await connected(service, 100)
     assert {await rest(*client) for client in silent} == {b""}
     process = psutil.Process(service.process.child.pid)
@@ -150,7 +150,7 @@ async def test_who_connects_and_says_nothing(service: Service) -> None:
 
 
 async def test_who_does_not_read_is_cut_off(service: Service) -> None:
-    """Ten that ask and ask and never read, half-open: their memory is given back; others are answered."""
+    """Ten connections that send requests and never read are cut, their memory is freed, other clients are served."""
     process = psutil.Process(service.process.child.pid)
     memory = process.memory_info().rss
     port = urlsplit(service.url).port
@@ -159,7 +159,7 @@ async def test_who_does_not_read_is_cut_off(service: Service) -> None:
         one = socket.socket()
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         one.connect(("127.0.0.1", port))
-        one.setblocking(False)  # noqa: FBT003  # the socket's own
+        one.setblocking(False)  # noqa: FBT003  # the socket's own parameter
         deaf.append(one)
     try:
         before = await asyncio.to_thread(service.metric, f'{CUT}{{reason="unread"}}')
@@ -177,7 +177,7 @@ async def test_who_does_not_read_is_cut_off(service: Service) -> None:
 
 
 def _send_on(one: socket.socket, asking: bytes, number: int, sent: Counter[int]) -> None:
-    """Send what there is room for, of the requests from where it broke off."""
+    """Send as much of the request stream as fits, from where the last call stopped."""
     try:
         sent[number] += one.send(asking[sent[number] :])
     except OSError:
@@ -185,7 +185,7 @@ def _send_on(one: socket.socket, asking: bytes, number: int, sent: Counter[int])
 
 
 async def test_a_thousand_reads_of_what_nobody_has_are_one_fetch(service: Service, market: Market) -> None:
-    """Each exchange is asked once; all are told 503, and when to come again."""
+    """A thousand reads of an asset without a price call each exchange once; all get 503 with Retry-After."""
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=700)
     before = await asyncio.to_thread(asked, service)
@@ -197,7 +197,7 @@ async def test_a_thousand_reads_of_what_nobody_has_are_one_fetch(service: Servic
 
 
 async def test_a_thousand_refreshes_of_one_asset_are_one_fetch(service: Service, market: Market) -> None:
-    """All get its price; who comes a moment later is told to wait, and is served after that."""
+    """A thousand refreshes of one asset share one fetch; the next one is 429 and succeeds after Retry-After."""
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=700)
     before = await asyncio.to_thread(asked, service)
@@ -213,8 +213,8 @@ async def test_a_thousand_refreshes_of_one_asset_are_one_fetch(service: Service,
 
 
 async def test_a_burst_beyond_the_bound(tmp_path: Path, market: Market) -> None:
-    """Served or refused at once, nothing else; what is at hand, and operators, are answered meanwhile."""
-    settings = {"symbols_file": few(tmp_path), "max_in_flight": 50, **RARELY}
+    """A burst beyond the concurrency limit is served or refused at once; cached prices and operator routes work."""
+    settings = {"symbols_file": symbols(tmp_path), "max_in_flight": 50, **RARELY}
     service = Service(tmp_path, exchanges=market.setting, **settings).filled()
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=1500)
@@ -238,8 +238,8 @@ async def test_a_burst_beyond_the_bound(tmp_path: Path, market: Market) -> None:
 
 
 async def test_sigterm_with_hundreds_of_requests_in_flight(tmp_path: Path, market: Market) -> None:
-    """Not one fails: those under way, those connected, those that go on asking until they are told it is the last."""
-    service = Service(tmp_path, exchanges=market.setting, symbols_file=few(tmp_path), **RARELY).filled()
+    """After SIGTERM no request fails: those under way, those on open connections, until a response says `close`."""
+    service = Service(tmp_path, exchanges=market.setting, symbols_file=symbols(tmp_path), **RARELY).filled()
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=1000)
     waiting, busy, idle = await connected(service, 500), await connected(service, 50), await connected(service, 50)
@@ -257,7 +257,7 @@ async def test_sigterm_with_hundreds_of_requests_in_flight(tmp_path: Path, marke
         while not refused.is_set():
             try:
                 client = await connect(service)
-            except (ConnectionRefusedError, ConnectionResetError):  # reset while still connecting: nothing was sent
+            except (ConnectionRefusedError, ConnectionResetError):  # a reset during connect: nothing was sent
                 refused.set()
                 return
             client[1].write(request(QUICK))
@@ -267,7 +267,7 @@ async def test_sigterm_with_hundreds_of_requests_in_flight(tmp_path: Path, marke
         going_on = [group.create_task(_ask_on(*client)) for client in busy]
         for _ in range(20):
             group.create_task(keep_coming())
-        async with asyncio.timeout(20):  # until they are at it
+        async with asyncio.timeout(20):  # until requests are under way
             while not fresh:
                 await asyncio.sleep(0.01)
         service.process.signal(SIGTERM)
@@ -280,7 +280,7 @@ async def test_sigterm_with_hundreds_of_requests_in_flight(tmp_path: Path, marke
 
 
 async def _ask_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-    """Ask again and again, as long as the answers do not say that they are the last; return how it ended."""
+    """Send requests until a response says that it is the last; return how the connection ended."""
     while True:
         try:
             writer.write(request(QUICK, last=False))

@@ -1,4 +1,4 @@
-"""What a user gets: prices of a thousand assets from three exchanges, over HTTP, each digit accounted for."""
+"""Prices as a user gets them: a thousand assets, three exchanges, over HTTP, exact to the last digit."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ KEYS = [
 
 
 def test_all_assets_have_a_price(service: Service) -> None:
-    """A thousand of them, twenty hot, none missing, none zero."""
+    """A thousand assets have a price, twenty of them hot; none is missing or zero."""
     count = 0
     for tier, size in (("hot", 20), ("medium", 180), ("cold", 800)):
         body = service.get(f"/prices?tier={tier}").json
@@ -42,7 +42,7 @@ def test_all_assets_have_a_price(service: Service) -> None:
 
 
 def test_a_price_as_the_contract_shows_it(service: Service) -> None:
-    """Names in order, UTC, and any case of the symbol."""
+    """A price has the documented fields in order, UTC times, and is found by any case of the symbol."""
     answer = service.get("/prices/BtcUsdt")
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -58,14 +58,15 @@ def test_a_price_as_the_contract_shows_it(service: Service) -> None:
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "shibusdt", "ethbtc"])
 def test_the_price_is_that_of_its_sources_to_the_digit(service: Service, symbol: str) -> None:
-    """From the tickers at /sources, each with its volume up to half of the whole; the newest time; the spread."""
+    """The price follows from the tickers at /sources: volume weights up to a half each, newest time, spread."""
     body = service.get(f"/prices/{symbol}/sources").json
     sources = body["sources"]
     assert [source["exchange"] for source in sources] == list(NAMES)
     exact, ten = Context(prec=100), Context(prec=10)
     volumes = [Decimal(source["volume"]) for source in sources]
     largest = max(volumes)
-    counted = [min(volume, sum(volumes) - largest) for volume in volumes]  # of three, one may be above half
+    # Of three sources, at most one can exceed half of the volume.
+    counted = [min(volume, sum(volumes) - largest) for volume in volumes]
     products = [exact.multiply(Decimal(source["price"]), one) for source, one in zip(sources, counted, strict=True)]
     assert body["price"] == ten.divide(sum(products), sum(counted))
     for source, one in zip(sources, counted, strict=True):
@@ -77,14 +78,14 @@ def test_the_price_is_that_of_its_sources_to_the_digit(service: Service, symbol:
 
 
 def test_the_sources_are_what_the_exchanges_say(service: Service, market: Market) -> None:
-    """Within the moment between, the venues themselves answer close by: nothing is invented."""
+    """The tickers at /sources are close to what the venues themselves answer at that time."""
     for source in service.get("/prices/btcusdt/sources").json["sources"]:
         said = call("GET", f"{market.exchanges[source['exchange']].url}/mock/ticker/btcusdt").json
         assert abs(said["price"] - source["price"]) / said["price"] < Decimal("0.02")
 
 
 def test_an_outlier_is_left_out_and_shown(service: Service, market: Market) -> None:
-    """One exchange at three times the price changes nothing but the number of sources."""
+    """One exchange at three times the price changes only the number of sources."""
     market.exchanges["exchange2"].faults(price_factor=3)
     before = service.get("/prices/btcusdt").json["price"]
     after = service.post("/refresh/btcusdt").json
@@ -96,7 +97,7 @@ def test_an_outlier_is_left_out_and_shown(service: Service, market: Market) -> N
 
 
 def test_a_dead_feed_is_left_out_by_its_age(service: Service, market: Market) -> None:
-    """It answers, but its clock stands still: once older than ten seconds, a hot ticker has no part in the price."""
+    """An exchange with a frozen clock is left out of a hot price once its ticker is older than ten seconds."""
     market.exchanges["exchange3"].faults(freeze_clock=True)
     frozen = time.time()
     wait_for(lambda: time.time() > frozen + 10.5, 20)
@@ -106,7 +107,7 @@ def test_a_dead_feed_is_left_out_by_its_age(service: Service, market: Market) ->
 
 
 def test_a_refresh_brings_a_newer_price(service: Service, market: Market) -> None:
-    """And the next GET shows it."""
+    """POST /refresh makes a newer price, and the next GET returns it."""
     assert market
     before = service.get("/prices/dogeusdt").json["timestamp"]
     refreshed = service.post("/refresh/DOGEUSDT")
@@ -118,9 +119,9 @@ def test_a_refresh_brings_a_newer_price(service: Service, market: Market) -> Non
 
 
 def test_refreshes_at_once_share_one_fetch(service: Service, market: Market) -> None:
-    """Fifty callers, far fewer calls to each exchange than fifty."""
+    """Fifty simultaneous refreshes share far fewer than fifty calls to each exchange."""
     market.exchanges["exchange1"].faults(latency_ms=300)
-    symbol = service.get("/assets").json["assets"][-1]["symbol"]  # cold: its schedule hardly comes by
+    symbol = service.get("/assets").json["assets"][-1]["symbol"]  # a cold asset: its scheduled refresh is rare
 
     def refresh(_: int) -> Decimal:
         body = service.post(f"/refresh/{symbol}").json
@@ -135,7 +136,7 @@ def test_refreshes_at_once_share_one_fetch(service: Service, market: Market) -> 
 
 
 def test_history_holds_what_was_served(service: Service, market: Market) -> None:
-    """Newest first, each with its time; the price just refreshed is among them."""
+    """History is newest first, has each price's time, and contains the price just refreshed."""
     assert market
     refreshed = service.post("/refresh/ethusdt").json
     body = service.get("/prices/ethusdt/history?limit=1000").json
@@ -150,7 +151,7 @@ def test_history_holds_what_was_served(service: Service, market: Market) -> None
 
 
 def test_hot_prices_keep_moving(service: Service, market: Market) -> None:
-    """By schedule alone, every hot asset is newer within two intervals."""
+    """By schedule alone, every hot asset gets a newer price within two intervals."""
     assert market
 
     def times() -> list[Decimal]:
@@ -161,7 +162,7 @@ def test_hot_prices_keep_moving(service: Service, market: Market) -> None:
 
 
 def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
-    """Every store, exchange and tier by name."""
+    """/ready and /health name every store, exchange and tier."""
     assert service.get("/health").text == "OK"
     wait_for(lambda: service.get("/ready").status == 200, 40, "ready")
     body = service.get("/ready").json
@@ -173,7 +174,7 @@ def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
 
 
 def test_the_assets_by_rank(service: Service) -> None:
-    """All thousand, with tier and rank, and how many exchanges trade each."""
+    """/assets lists all thousand, with tier, rank and the number of exchanges that list each."""
     assets = service.get("/assets").json["assets"]
     first = {"symbol": "btcusdt", "base": "btc", "quote": "usdt", "tier": "hot", "rank": 1}
     assert assets[0] == first | {"venues": 3, "too_few_venues": False}
@@ -181,7 +182,7 @@ def test_the_assets_by_rank(service: Service) -> None:
 
 
 def test_the_operator_s_check_passes_here_and_fails_elsewhere(service: Service, market: Market) -> None:
-    """`./test.sh live URL` on this service: exit 0; with two exchanges down: non-zero."""
+    """`./test.sh live URL` exits with 0 on this service, and non-zero while two exchanges are down."""
     command = [
         sys.executable,
         "-m",

@@ -11,25 +11,25 @@ import pytest
 from aggregator.api.exchanges import UNKNOWN
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
-from tests.parts.few import CALLS, COLD, EVENLY, HOT, INTERVALS, SIZES, SYMBOLS, rate, timestamp
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import CALLS, COLD, EVENLY, HOT, INTERVALS, SIZES, SYMBOLS, rate, timestamp
 
 pytestmark = pytest.mark.real
 
 
 class Fleet:
-    """API processes and refreshers on one Redis, as on several machines that share a history."""
+    """API processes and refreshers on one Redis and one history."""
 
-    def __init__(self, folder: Path, redis: RedisServer, few: Path, market: Market) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, symbols_file: Path, market: Market) -> None:
         self.redis = redis
         self._folder = folder
         self._settings: dict[str, object] = {
-            "symbols_file": few,
+            "symbols_file": symbols_file,
             "exchanges": market.setting,
             "refresh_cooldown": 0,
-            "exchange_timeout": 0.5,  # a refresh that nobody does is given up two seconds later
+            "exchange_timeout": 0.5,  # a refresh without a refresher times out two seconds later
             **SIZES,
             **INTERVALS,
         }
@@ -42,40 +42,40 @@ class Fleet:
         return Service(self._folder, role=role, cache_url=self.redis.url, **(self._settings | settings))
 
     def settled(self) -> None:
-        """Wait until all of them say that all is well."""
+        """Wait until every process is ready without reasons."""
         for service in (*self.refreshers, *self.apis):
             service.started()
-            wait_for(lambda service=service: sound(service), what=service.process.output)  # type: ignore[misc]
+            wait_for(lambda service=service: is_ready(service), what=service.process.output)  # type: ignore[misc]
 
     def calls(self) -> float:
-        """Return how often the first exchange was called, by whichever refresher."""
+        """Return the number of calls that the first exchange has received from all refreshers."""
         return sum(refresher.metric(CALLS) for refresher in self.refreshers)
 
     def stop(self) -> None:
-        """End all of them, and see that they end well."""
+        """Stop all processes; each must end with exit code 0."""
         for service in (*self.apis, *self.refreshers):
             assert service.process.stop() == 0, service.process.output
             assert "Traceback" not in service.process.output
 
 
-def told(service: Service) -> list[str]:
-    """Return the troubles it tells."""
+def reasons(service: Service) -> list[str]:
+    """Return the reasons of /ready."""
     reasons: list[str] = service.get("/ready").json["reasons"]
     return reasons
 
 
-def sound(service: Service) -> bool:
-    """Tell whether it is ready, with no trouble to tell."""
+def is_ready(service: Service) -> bool:
+    """Return whether the service is ready without reasons."""
     ready = service.get("/ready")
     return ready.status == 200 and ready.json["reasons"] == []
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, few: Path, shared_market: Market) -> Iterator[Fleet]:
-    """Run two of each; a test that ends one starts another."""
+def fleet(tmp_path_factory: pytest.TempPathFactory, symbols_file: Path, shared_market: Market) -> Iterator[Fleet]:
+    """Run two of each role; a test that ends one starts another."""
     shared_market.sound()
     with redis_server.alone() as server:
-        running = Fleet(tmp_path_factory.mktemp("fleet"), server, few, shared_market)
+        running = Fleet(tmp_path_factory.mktemp("fleet"), server, symbols_file, shared_market)
         yield running
         running.stop()
         running.redis.stop()
@@ -85,7 +85,7 @@ class TestFleet:
     """Two API processes and two refreshers."""
 
     def test_the_api_serves_what_the_refreshers_refresh(self, fleet: Fleet) -> None:
-        """All assets, from three sources, newer with every interval, though it asks no exchange itself."""
+        """The API serves all assets from three sources, newer each interval, without calling an exchange."""
         now = time.time()
         wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), 8, "newer prices")
         for api in fleet.apis:
@@ -93,7 +93,7 @@ class TestFleet:
             assert api.metric(CALLS) == 0
 
     def test_a_refresher_s_own_port(self, fleet: Fleet) -> None:
-        """It says how it is and what it counts, and serves no prices."""
+        """The refresher's port serves health and metrics, and no prices."""
         for refresher in fleet.refreshers:
             assert refresher.get("/health").text == "OK"
             assert set(refresher.get("/ready").json["exchanges"]) == set(NAMES)
@@ -103,13 +103,13 @@ class TestFleet:
             assert refresher.post("/refresh/btcusdt").status == 404
 
     def test_two_refreshers_share_the_work_of_one(self, fleet: Fleet) -> None:
-        """Together they call an exchange as often as one would, and both do."""
+        """Two refreshers together call an exchange as often as one would, and both work."""
         each = [refresher.metric(CALLS) for refresher in fleet.refreshers]
         assert 0.6 * EVENLY < rate(fleet.calls, 9) < 1.4 * EVENLY
         assert all(refresher.metric(CALLS) > before for refresher, before in zip(fleet.refreshers, each, strict=True))
 
     def test_a_refresh_at_one_api_is_seen_at_the_other(self, fleet: Fleet) -> None:
-        """Its near memory had the price before, and is told of the new one."""
+        """A refresh at one API process replaces the price in the other's local cache."""
         here, there = fleet.apis
         for symbol in (HOT[0], COLD[0]):
             assert there.get(f"/prices/{symbol}").status == 200
@@ -117,14 +117,14 @@ class TestFleet:
             wait_for(lambda: timestamp(there, symbol) >= refreshed, 0.5)  # noqa: B023
 
     def test_an_api_that_comes_late_is_ready_at_once(self, fleet: Fleet) -> None:
-        """It finds how fresh the prices are that were refreshed before it came."""
+        """An API process that starts later finds the tiers' freshness in Redis and is ready at once."""
         late = fleet.start("api").started()
         ready = late.get("/ready")
         assert (ready.status, ready.json["reasons"]) == (200, [])
         assert late.process.stop() == 0
 
     def test_one_refresher_killed_costs_nobody_a_price(self, fleet: Fleet) -> None:
-        """What it had under way and what would have been its turn, the other does: all assets go on."""
+        """When one refresher is killed, the other takes over its jobs, and all assets stay fresh."""
         api, (killed, left) = fleet.apis[0], fleet.refreshers
         assert killed.process.stop(SIGKILL) == -SIGKILL
         now = time.time()
@@ -133,16 +133,16 @@ class TestFleet:
         fleet.settled()
 
     def test_without_refreshers_the_api_is_not_ready(self, fleet: Fleet) -> None:
-        """503 with the reason once the hot prices are older than three intervals; ready again when one is back.
+        """Without refreshers the API is 503 once hot prices are older than three intervals, and ready when one is back.
 
-        Nor does it know anything of the exchanges then, and says so.
+        Meanwhile it knows no exchange, and says so.
         """
         api = fleet.apis[0]
         for refresher in fleet.refreshers:
             assert refresher.process.stop() == 0
         wait_for(lambda: api.get("/ready").status == 503, 3 * 0.5 + 2)
         assert api.get("/ready").json["reasons"][0].startswith("hot tier: p95 age is ")
-        wait_for(lambda: UNKNOWN in told(api))
+        wait_for(lambda: UNKNOWN in reasons(api))
         assert api.get("/ready").json["exchanges"] == {}
         answer = api.post(f"/refresh/{HOT[0]}")
         assert answer.status == 502
@@ -151,17 +151,17 @@ class TestFleet:
         fleet.settled()
 
     def test_redis_emptied(self, fleet: Fleet) -> None:
-        """FLUSHALL takes prices, jobs and groups; nobody ends, and all goes on by itself."""
+        """FLUSHALL deletes prices, jobs and consumer groups; no process ends, and all recover by themselves."""
         _say(fleet.redis, b"FLUSHALL")
         _heals(fleet)
 
     def test_redis_away_and_back(self, fleet: Fleet) -> None:
-        """Killed, it takes all with it; each refresher goes on by itself and readers are served; then they share."""
+        """With Redis killed each refresher works alone and reads are served; afterwards they share jobs again."""
         fleet.redis.process.signal(SIGKILL)
         fleet.redis.process.ended()
         for api in fleet.apis:
             wait_for(lambda api=api: "Redis" in api.get("/ready").json["stores"]["cache"], 5)  # type: ignore[misc]
-            assert any(one.startswith("exchanges: not known: Redis") for one in told(api))
+            assert any(one.startswith("exchanges: not known: Redis") for one in reasons(api))
             assert api.get(f"/prices/{COLD[0]}").status == 200
         alone = [refresher.metric(CALLS) for refresher in fleet.refreshers]
         wait_for(
@@ -174,14 +174,14 @@ class TestFleet:
         _heals(fleet)
 
     def test_the_api_tells_how_the_exchanges_do(self, fleet: Fleet, market: Market) -> None:
-        """As the refreshers see them: a breaker that opens at both, and that is said in the reasons."""
+        """The API reports the exchanges as the refreshers see them: a breaker open at both is a reason in /ready."""
         for api in fleet.apis:
             shown = api.get("/ready").json["exchanges"]
             assert {name: state["breaker"] for name, state in shown.items()} == dict.fromkeys(NAMES, "closed")
             assert all(state["last_ticker_seconds_ago"] is not None for state in shown.values())
         market.exchanges["exchange2"].faults(error_rate=1)
         for api in fleet.apis:
-            wait_for(lambda api=api: "exchange2: its breaker is open" in told(api))  # type: ignore[misc]
+            wait_for(lambda api=api: "exchange2: its breaker is open" in reasons(api))  # type: ignore[misc]
             assert api.get("/ready").json["exchanges"]["exchange2"]["breaker"] == "open"
             assert api.get("/ready").status == 200
 
@@ -191,11 +191,11 @@ def _all_newer_than(api: Service, moment: float) -> bool:
 
 
 def _heals(fleet: Fleet) -> None:
-    """See that every asset is refreshed at both, everything is well, and the refreshers share the work again."""
+    """Check that both refresh every asset, /ready has no reasons, and the refreshers share jobs again."""
     now = time.time()
     wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), 15, "newer prices")
     for api in fleet.apis:
-        # Those who listen come back after a random pause, of five seconds at most.
+        # Subscribers reconnect after a random pause of five seconds at most.
         wait_for(lambda api=api: api.post(f"/refresh/{COLD[1]}").status == 200, 10)  # type: ignore[misc]
     fleet.settled()
     assert rate(fleet.calls, 7) < 1.5 * EVENLY

@@ -1,4 +1,4 @@
-"""How the service begins and ends: clear words when it cannot start, exit 0 when told to stop, non-zero on a crash."""
+"""The life of a process: exit 0 on SIGTERM, recovery from outages, non-zero after a crash, and the demo."""
 
 import os
 import re
@@ -13,90 +13,18 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process, wait_for
 from tests.parts.redis_server import RedisServer
-from tests.parts.service import Service, call, refusal
+from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
 
 STOP_SECONDS = 5.0
 
 
-def symbols(folder: Path, text: str) -> Path:
-    """Write a symbols file."""
-    (folder / "symbols.csv").write_text(text)
-    return folder / "symbols.csv"
-
-
-def test_a_missing_symbols_file(tmp_path: Path) -> None:
-    """Its path, what is wrong, and the flag to mend it."""
-    line = refusal(tmp_path, symbols_file=tmp_path / "nowhere.csv")
-    assert re.search(r"cannot read .*nowhere\.csv: No such file.*--symbols-file", line)
-
-
-def test_a_broken_symbols_file(tmp_path: Path) -> None:
-    """The numbers of the lines."""
-    line = refusal(tmp_path, symbols_file=symbols(tmp_path, "symbol\nbtcusdt\nBTC/USDT\nbtcusdt\n"))
-    assert "line 3: " in line
-    assert "line 4: " in line
-
-
-def test_a_symbols_file_that_is_no_text(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8."""
-    (tmp_path / "symbols.csv").write_bytes(b"symbol\n\xff\xfe\n")
-    assert "not UTF-8" in refusal(tmp_path, symbols_file=tmp_path / "symbols.csv")
-
-
-def test_a_port_in_use(tmp_path: Path) -> None:
-    """Which one, and how to choose another."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert re.search(rf"127\.0\.0\.1:{port}.*in use.*--port", refusal(tmp_path, port=port))
-
-
-def test_redis_cannot_be_reached(tmp_path: Path) -> None:
-    """Said at start, with the setting to mend; a password in it is not said."""
-    line = refusal(tmp_path, cache_url=f"redis://:hunter2@127.0.0.1:{free_port()}/0")
-    assert re.search(r"Redis.*AGGREGATOR_CACHE_URL", line)
-    assert "hunter2" not in line
-
-
-def test_dynamodb_cannot_be_reached(tmp_path: Path) -> None:
-    """Said at start, with the setting to mend."""
-    line = refusal(tmp_path, history_url=f"dynamodb://prices?endpoint=http://127.0.0.1:{free_port()}")
-    assert re.search(r"DynamoDB.*AGGREGATOR_HISTORY_URL", line)
-
-
-def test_a_history_file_that_cannot_be(tmp_path: Path) -> None:
-    """A folder that is not there."""
-    assert "AGGREGATOR_HISTORY_URL" in refusal(tmp_path, history_url=f"sqlite:///{tmp_path}/nowhere/prices.db")
-
-
-def test_wrong_settings_are_all_named(tmp_path: Path) -> None:
-    """A line each, and exit code 2."""
-    service = Service(tmp_path, port=-1, hot_interval=0, cach_url="memory://")
-    assert service.process.ended() == 2
-    lines = service.process.output.splitlines()
-    assert len(lines) == 3
-    assert all(line.startswith("aggregator: AGGREGATOR_") for line in lines)
-
-
-def test_wrong_flags(tmp_path: Path) -> None:
-    """The usage and exit code 2; --help is no mistake and tells every setting."""
-    service = Service(tmp_path, "serve", "--nonsense")
-    assert service.process.ended() == 2
-    assert "usage:" in service.process.output
-    service = Service(tmp_path, "serve", "--help")
-    assert service.process.ended() == 0
-    assert "--hot-interval" in service.process.output
-    service = Service(tmp_path, "nonsense")
-    assert service.process.ended() == 2
-
-
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 def test_told_to_stop_it_ends_well(tmp_path: Path, market: Market, number: Signals) -> None:
-    """Exit 0 in good time, with nothing half-written: the last batch is there or not, and the file is sound."""
+    """SIGTERM: exit 0 in time, the last batch is written or not, and the SQLite file is intact."""
     service = Service(tmp_path, exchanges=market.setting).filled()
     service.process.signal(number)
     assert service.process.ended(STOP_SECONDS) == 0
@@ -110,7 +38,7 @@ def test_told_to_stop_it_ends_well(tmp_path: Path, market: Market, number: Signa
 
 
 def test_told_to_stop_during_the_fill(tmp_path: Path, market: Market) -> None:
-    """At any moment, with hanging exchanges even."""
+    """SIGTERM at any moment of the warm-up, even with hanging exchanges: exit 0 in time."""
     for exchange in market.exchanges.values():
         exchange.faults(hang_rate=1)
     service = Service(tmp_path, exchanges=market.setting).started()
@@ -119,7 +47,7 @@ def test_told_to_stop_during_the_fill(tmp_path: Path, market: Market) -> None:
 
 
 def test_requests_in_flight_are_finished(tmp_path: Path, market: Market) -> None:
-    """A refresh under way when SIGTERM comes is still answered with its price."""
+    """A refresh under way at SIGTERM is still answered with its price."""
     service = Service(tmp_path, exchanges=market.setting).filled()
     for exchange in market.exchanges.values():
         exchange.faults(latency_ms=700)
@@ -136,9 +64,9 @@ def test_requests_in_flight_are_finished(tmp_path: Path, market: Market) -> None
 
 
 def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Market) -> None:
-    """Not a server that answers from the past: non-zero, with the reason in the log.
+    """A crash in the refresher ends the process, non-zero and with the reason in the log.
 
-    The bug is planted from outside (a sitecustomize on the path), as a sound service has none to show.
+    A sitecustomize module on the path plants the bug, because a correct service has none.
     """
     (tmp_path / "sitecustomize.py").write_text(
         "import aggregator.prices.pricing as pricing, aggregator.prices.refresher as refresher\n"
@@ -162,7 +90,7 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
 def test_redis_and_dynamodb_going_away_and_coming_back(
     tmp_path: Path, market: Market, dynamodb_running: DynamoServer, redis_running: RedisServer
 ) -> None:
-    """Both hang while it runs: prices are refreshed and answered, /ready says who is away, and it heals by itself."""
+    """With Redis killed, prices are refreshed and served, /ready names Redis, and all recovers by itself."""
     assert redis_running
     redis = RedisServer()
     url = dynamodb_running.url(f"prices-{os.getpid()}-{redis.port}")
@@ -174,7 +102,7 @@ def test_redis_and_dynamodb_going_away_and_coming_back(
     assert answer.status == 200
     assert not answer.json["stale"]
     ready = service.get("/ready")
-    assert ready.status == 200  # readers are served; the trouble is told
+    assert ready.status == 200  # reads are served, and /ready has the reasons
     assert "Redis" in ready.json["reasons"][0]
     assert ready.json["stores"]["history"] == "ok"
     assert "Redis" in ready.json["stores"]["cache"]
@@ -186,7 +114,7 @@ def test_redis_and_dynamodb_going_away_and_coming_back(
 
 
 def test_all_exchanges_down_is_told_honestly(tmp_path: Path, market: Market) -> None:
-    """503 with Retry-After where no price is known, 502 on refresh with each exchange's reason; never a zero."""
+    """With all exchanges down: 503 with Retry-After without a price, 502 on refresh with each reason, never a zero."""
     for exchange in market.exchanges.values():
         exchange.faults(error_rate=1)
     service = Service(tmp_path, exchanges=market.setting).started()
@@ -205,7 +133,7 @@ def test_all_exchanges_down_is_told_honestly(tmp_path: Path, market: Market) -> 
 
 
 def test_prices_are_back_after_a_restart(tmp_path: Path, market: Market) -> None:
-    """History outlives the process: with all exchanges down, what was known a moment ago is still served."""
+    """After a restart with all exchanges down, prices from history are served."""
     service = Service(tmp_path, exchanges=market.setting).filled()
     known = service.get("/prices/ethbtc").json
     assert service.process.stop() == 0
@@ -217,7 +145,7 @@ def test_prices_are_back_after_a_restart(tmp_path: Path, market: Market) -> None
 
 
 def test_the_demo_brings_its_own_exchanges(tmp_path: Path) -> None:
-    """One command, nothing else running; its exchanges end with it, even when it is killed."""
+    """One command starts the demo with its own exchanges, which end with it, even after SIGKILL."""
     for number, code in ((SIGINT, 0), (SIGKILL, -SIGKILL)):
         demo = Service(tmp_path, "demo", "--mock-port", "0").filled()
         exchanges = re.findall(r"mock_exchange.*?(http://127\.0\.0\.1:\d+)", demo.process.output)
@@ -230,7 +158,7 @@ def test_the_demo_brings_its_own_exchanges(tmp_path: Path) -> None:
 
 
 def test_the_demo_tells_when_a_port_of_an_exchange_is_taken(tmp_path: Path) -> None:
-    """One line, as for its own port."""
+    """An occupied port of a demo exchange is one line, as for the service's own port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert port <= 65533, "the kernel picks ephemeral ports below"
@@ -241,7 +169,7 @@ def test_the_demo_tells_when_a_port_of_an_exchange_is_taken(tmp_path: Path) -> N
 
 
 def test_the_demo_does_not_fight_with_itself_over_a_port(tmp_path: Path) -> None:
-    """Its own port among those of its exchanges is told before anything starts."""
+    """The demo's own port among its exchanges' ports is refused before anything starts."""
     demo = Service(tmp_path, "demo", "--mock-port", "18079", port=18081)
     assert demo.process.ended() == 1
     (line,) = demo.process.output.splitlines()
@@ -249,7 +177,7 @@ def test_the_demo_does_not_fight_with_itself_over_a_port(tmp_path: Path) -> None
 
 
 def test_the_demo_tells_of_a_bad_symbols_file_in_the_service_s_words(tmp_path: Path) -> None:
-    """With the flag this command has."""
+    """An invalid symbols file of the demo is reported in the service's words, with the demo's flag."""
     demo = Service(tmp_path, "demo", "--mock-port", "0", symbols_file=tmp_path / "nowhere.csv")
     assert demo.process.ended() == 1
     (line,) = demo.process.output.splitlines()
@@ -257,15 +185,16 @@ def test_the_demo_tells_of_a_bad_symbols_file_in_the_service_s_words(tmp_path: P
 
 
 def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Market) -> None:
-    """No tickers during the first fill, a moment later there are: all are priced long before their turn comes round.
+    """Exchanges that answer only after the first fetch cost no interval: the warm-up retries until all have a price.
 
-    By 429, as that leaves the breakers closed, whose thirty seconds would otherwise be waited for.
+    They answer 429 first, because that keeps the breakers closed; an open one would cost 30 s.
     """
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)
     rare = {"hot_size": 2, "hot_interval": 600, "medium_interval": 600, "cold_interval": 600}
-    few = symbols(tmp_path, "symbol\nbtcusdt\nethusdt\nsolusdt\nxrpusdt\n")
-    service = Service(tmp_path, exchanges=market.setting, symbols_file=few, medium_size=1, **rare).filled()
+    file = tmp_path / "symbols.csv"
+    file.write_text("symbol\nbtcusdt\nethusdt\nsolusdt\nxrpusdt\n")
+    service = Service(tmp_path, exchanges=market.setting, symbols_file=file, medium_size=1, **rare).filled()
     assert re.search("warning.*tier_filled.*priced=0.*tier=cold", service.process.output)
     assert service.get("/ready").json["reasons"][0] == "hot tier: 2 of 2 assets have no price yet"
     market.sound()
@@ -274,7 +203,7 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
 
 
 def test_a_crash_shows_no_secret(tmp_path: Path, market: Market) -> None:
-    """A traceback is plain: no local variables, and with them no password."""
+    """A traceback in the log has no local variables, so it cannot show a password."""
     planted = tmp_path / "sitecustomize.py"
     planted.write_text("import aggregator.runtime.build_refresher as refreshing\nrefreshing.warm_up_bar = None\n")
     environment = os.environ | {

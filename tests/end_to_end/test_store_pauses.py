@@ -1,4 +1,4 @@
-"""A group of workers whose stores stand still for a moment: nobody ends, at whatever moment that is."""
+"""A group of workers whose stores hang for a moment: no process ends, whenever that happens."""
 
 import sqlite3
 from contextlib import closing
@@ -7,20 +7,20 @@ from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pytest
 
-from tests.end_to_end.test_workers import Workers
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
+from tests.parts.workers import Workers
 
 pytestmark = pytest.mark.real
 
 ALL_WAIT = "(?s)" + ".*store_awaited" * 3
-PATIENCE = 120.0  # seconds for three new interpreters, on a machine that has other things to do
+PATIENCE = 120.0  # time limit for three new interpreters on a loaded machine, in seconds
 
 
-def test_redis_paused_while_the_workers_start(tmp_path: Path, few: Path, market: Market) -> None:
-    """Their parent has found it well: they wait for it, and serve once it goes on."""
+def test_redis_paused_while_the_workers_start(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """The parent has checked Redis; workers that find it hanging wait for it, and serve afterwards."""
     with redis_server.alone() as redis:
-        workers = Workers(tmp_path, redis, few, exchanges=market.setting).born()
+        workers = Workers(tmp_path, redis, symbols_file, exchanges=market.setting).born()
         redis.process.signal(SIGSTOP)
         workers.process.wait_for_line(ALL_WAIT, PATIENCE)
         redis.process.signal(SIGCONT)
@@ -30,10 +30,10 @@ def test_redis_paused_while_the_workers_start(tmp_path: Path, few: Path, market:
         workers.ended_well()
 
 
-def test_history_locked_while_the_workers_start(tmp_path: Path, few: Path, market: Market) -> None:
-    """Likewise: a backup holds the file, and lets it go."""
+def test_history_locked_while_the_workers_start(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """Workers that find the history file locked (by a backup) wait for it, and serve afterwards."""
     with redis_server.alone() as redis:
-        workers = Workers(tmp_path, redis, few, exchanges=market.setting).born()
+        workers = Workers(tmp_path, redis, symbols_file, exchanges=market.setting).born()
         with closing(sqlite3.connect(tmp_path / "prices.db", isolation_level=None)) as file:
             file.execute("BEGIN EXCLUSIVE")
             workers.process.wait_for_line("store_awaited.*locked", PATIENCE)
@@ -43,10 +43,10 @@ def test_history_locked_while_the_workers_start(tmp_path: Path, few: Path, marke
         workers.ended_well()
 
 
-def test_told_to_stop_while_they_wait_for_redis(tmp_path: Path, few: Path, market: Market) -> None:
-    """They give up waiting, and the group ends well."""
+def test_told_to_stop_while_they_wait_for_redis(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """SIGTERM ends workers that wait for Redis, without a traceback."""
     with redis_server.alone() as redis:
-        workers = Workers(tmp_path, redis, few, exchanges=market.setting).born()
+        workers = Workers(tmp_path, redis, symbols_file, exchanges=market.setting).born()
         redis.process.signal(SIGSTOP)
         workers.process.wait_for_line(ALL_WAIT, PATIENCE)
         workers.process.signal(SIGTERM)

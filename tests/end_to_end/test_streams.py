@@ -1,4 +1,4 @@
-"""Live prices of the service as a process: across restarts, across processes, and to the very end."""
+"""Live streams of the service as a process: across restarts, across processes, and at shutdown."""
 
 import asyncio
 import json
@@ -15,30 +15,30 @@ from websockets.exceptions import ConnectionClosed
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
-from tests.parts.few import HOT, INTERVALS, SIZES, SYMBOLS
 from tests.parts.live import Stream, stream
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.short_list import HOT, INTERVALS, SIZES, SYMBOLS
 
 pytestmark = pytest.mark.real
 
 STOP_SECONDS = 5.0
-CROWD = 20
+MANY = 20
 
 
 @pytest.fixture
-def settings(few: Path, market: Market) -> dict[str, object]:
-    """Return the settings for seven assets, refreshed at once."""
-    return {"exchanges": market.setting, "symbols_file": few, **SIZES, **INTERVALS}
+def settings(symbols_file: Path, market: Market) -> dict[str, object]:
+    """Return the settings for seven assets that are refreshed at once."""
+    return {"exchanges": market.setting, "symbols_file": symbols_file, **SIZES, **INTERVALS}
 
 
 def socket(service: Service) -> connect:
-    """Return what opens a WebSocket."""
+    """Return a connector that opens a WebSocket."""
     return connect(f"{service.url.replace('http', 'ws')}/ws", proxy=None)
 
 
-async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
+async def receive(client: ClientConnection, kind: str) -> dict[str, Any]:
     """Return the next message of this type."""
     async with asyncio.timeout(20):
         while (message := json.loads(await client.recv()))["type"] != kind:
@@ -48,7 +48,7 @@ async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
 
 
 async def everything(one: Stream) -> set[str]:
-    """Read until each hot asset has had a new price; return the assets that have come."""
+    """Read until each hot asset has had a new price; return the assets received."""
     seen: set[str] = set()
     while not seen >= set(HOT):
         seen.add((await one.until("price")).data["asset"])
@@ -56,14 +56,14 @@ async def everything(one: Stream) -> set[str]:
 
 
 async def test_prices_as_they_come(tmp_path: Path, settings: dict[str, object]) -> None:
-    """What is pushed is what is served, by either way; a reader that comes back misses nothing."""
+    """Streamed prices equal served ones, over SSE and WebSocket; a client that resumes misses nothing."""
     service = Service(tmp_path, **settings).filled()
     async with stream(service.url) as one, stream(service.url, "?tier=hot") as hot, socket(service) as client:
         snapshot = (await one.until("snapshot")).data["prices"]
         assert {found["asset"] for found in snapshot} == set(SYMBOLS)
         await client.send(json.dumps({"type": "subscribe", "assets": [HOT[0]]}))
-        assert [found["asset"] for found in (await hear(client, "snapshot"))["prices"]] == [HOT[0]]
-        assert (await hear(client, "price"))["price"]["asset"] == HOT[0]
+        assert [found["asset"] for found in (await receive(client, "snapshot"))["prices"]] == [HOT[0]]
+        assert (await receive(client, "price"))["price"]["asset"] == HOT[0]
         assert await everything(hot) == set(HOT)
         first = await one.until("price")
         body = await asyncio.to_thread(service.get, f"/prices/{first.data['asset']}")
@@ -76,7 +76,7 @@ async def test_prices_as_they_come(tmp_path: Path, settings: dict[str, object]) 
 
 
 async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -> None:
-    """The streams end with a word; who comes back is told that prices were missed, and how things stand."""
+    """At a restart streams end with an event; a resuming client gets a gap event and a snapshot."""
     settings |= {"port": free_port()}
     service = Service(tmp_path, **settings).filled()
     async with stream(service.url) as one:
@@ -96,54 +96,54 @@ async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -
 
 
 @asynccontextmanager
-async def crowd(service: Service) -> AsyncIterator[tuple[list[Stream], list[ClientConnection]]]:
-    """Read by either way, many at a time."""
+async def open_streams(service: Service) -> AsyncIterator[tuple[list[Stream], list[ClientConnection]]]:
+    """Open many streams of both kinds."""
     async with AsyncExitStack() as stack:
-        streams = [await stack.enter_async_context(stream(service.url, "?tier=hot")) for _ in range(CROWD)]
-        clients = [await stack.enter_async_context(socket(service)) for _ in range(CROWD)]
+        streams = [await stack.enter_async_context(stream(service.url, "?tier=hot")) for _ in range(MANY)]
+        clients = [await stack.enter_async_context(socket(service)) for _ in range(MANY)]
         for client in clients:
             await client.send('{"type":"subscribe","tiers":["hot"]}')
         yield streams, clients
 
 
 async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> None:
-    """Two workers tell all that a refresher brings; while Redis is away that is said, and then how things stand."""
+    """Two workers stream all prices of a refresher; an outage of Redis is an event, followed by a snapshot."""
     with redis_server.alone() as redis:
         service = Service(tmp_path, workers=2, cache_url=redis.url, **settings).started()
         service.process.wait_for_line(r"(?s)listening.*listening")
         service.filled()
-        async with crowd(service) as (streams, clients):
+        async with open_streams(service) as (streams, clients):
             await asyncio.gather(*(everything(one) for one in streams))
-            await asyncio.gather(*(hear(client, "price") for client in clients))
+            await asyncio.gather(*(receive(client, "price") for client in clients))
             for kind in ("sse", "websocket"):
                 series = f'price_stream_subscribers{{kind="{kind}"}}'
-                assert await asyncio.to_thread(service.metric, series) == CROWD
+                assert await asyncio.to_thread(service.metric, series) == MANY
             redis.process.stop(SIGKILL)
             assert {(await one.until("gap")).data["msg"] for one in streams} == {CUT_OFF}
-            assert {(await hear(client, "gap"))["msg"] for client in clients} == {CUT_OFF}
+            assert {(await receive(client, "gap"))["msg"] for client in clients} == {CUT_OFF}
             back = RedisServer(redis.port)
             await asyncio.gather(*(one.until("snapshot") for one in streams))
             await asyncio.gather(*(everything(one) for one in streams))
-            await asyncio.gather(*(hear(client, "snapshot") for client in clients))
-            await asyncio.gather(*(hear(client, "price") for client in clients))
+            await asyncio.gather(*(receive(client, "snapshot") for client in clients))
+            await asyncio.gather(*(receive(client, "price") for client in clients))
             service.process.signal(SIGTERM)
             await asyncio.gather(*(one.until("end") for one in streams))
-            await asyncio.gather(*(hear(client, "end") for client in clients))
+            await asyncio.gather(*(receive(client, "end") for client in clients))
         assert service.process.ended(STOP_SECONDS) == 0, service.process.output
         assert "Traceback" not in service.process.output
         back.stop()
 
 
 async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, object]) -> None:
-    """Beyond their own bound they are refused; requests are not, though there may be but one at a time."""
-    service = Service(tmp_path, max_streams=2 * CROWD, max_in_flight=1, **settings).filled()
-    async with crowd(service) as (streams, _):
+    """Streams beyond their limit are refused; they take no place of requests, even with a concurrency limit of one."""
+    service = Service(tmp_path, max_streams=2 * MANY, max_in_flight=1, **settings).filled()
+    async with open_streams(service) as (streams, _):
         async with stream(service.url) as one:
             assert (one.status, one.headers["retry-after"]) == (503, "1")
         for _ in range(5):
             assert (await asyncio.to_thread(service.get, "/prices?tier=hot")).status == 200
         series = 'price_api_requests_total{endpoint="/stream",status="200"}'
-        assert await asyncio.to_thread(service.metric, series) == CROWD
+        assert await asyncio.to_thread(service.metric, series) == MANY
         streams[0].writer.close()
         async with asyncio.timeout(10):
             while True:
@@ -154,16 +154,16 @@ async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, o
 
 
 async def test_told_to_stop_with_readers_that_do_not_read(tmp_path: Path, settings: dict[str, object]) -> None:
-    """It ends in good time, exit 0; who does read is told."""
+    """SIGTERM with clients that do not read: exit 0 in time; clients that read get the closing event."""
     service = Service(tmp_path, **settings).filled()
-    async with crowd(service) as (streams, clients):
-        silent = streams[: CROWD // 2]  # whose kernels read for them
-        for one in streams[CROWD // 2 :]:
+    async with open_streams(service) as (streams, clients):
+        silent = streams[: MANY // 2]  # the kernel reads into its buffers for them
+        for one in streams[MANY // 2 :]:
             await one.until("price")
         service.process.signal(SIGTERM)
-        assert {(await one.until("end")).data["msg"] for one in streams[CROWD // 2 :]} == {STOPPING}
+        assert {(await one.until("end")).data["msg"] for one in streams[MANY // 2 :]} == {STOPPING}
         for client in clients:
-            assert (await hear(client, "end"))["msg"] == STOPPING
+            assert (await receive(client, "end"))["msg"] == STOPPING
             with pytest.raises(ConnectionClosed):
                 await client.recv()
         assert await asyncio.to_thread(service.process.ended, STOP_SECONDS) == 0, service.process.output

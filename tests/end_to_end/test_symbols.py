@@ -1,4 +1,4 @@
-"""`aggregator symbols`: a symbols file from what local venues list and trade, or an error and no file."""
+"""`aggregator symbols`: writes a symbols file from local venues' listings and volumes, or fails and writes none."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ LISTED: dict[str, tuple[type[Venue], Sequence[Quote]]] = {
     "okx": (OkxVenue, [ETH_USDT, BTC_USDT, HALTED]),
     "bybit": (BybitVenue, [BTC_USDT, HALTED, Quote("usdt", "usd", "0.999", "much")]),
 }
-# 300 BTC for USDT, 100 for USD (of which Coinbase tells no price), 2,000 ETH, 18 million DOGE.
+# Volumes: 300 BTC in USDT, 100 in USD (for which Coinbase gives no price), 2,000 ETH, 18 million DOGE.
 FILE = "symbol,base,quote\nbtcusdt,btc,usdt\nbtcusd,btc,usd\nethusdt,eth,usdt\ndogeusd,doge,usd\nusdtusd,usdt,usd\n"
 
 
@@ -54,20 +54,20 @@ class Five:
 
     @property
     def exchanges(self) -> str:
-        """The setting."""
+        """The AGGREGATOR_EXCHANGES setting."""
         return ",".join(f"{name}={name}+{venue.url}" for name, venue in self.venues.items())
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Five]:
-    """Serve them once."""
+    """Serve the venues once for all tests."""
     with ExitStack() as stack:
         yield Five(stack)
 
 
 @pytest.fixture
 def five(shared: Five) -> Iterator[Five]:
-    """Return them, without faults again afterwards."""
+    """Return the venues, without faults afterwards."""
     yield shared
     for venue in shared.venues.values():
         venue.fault = None
@@ -81,13 +81,13 @@ def symbols(*options: object) -> subprocess.CompletedProcess[str]:
 
 
 def made(exchanges: str, file: Path, top: int = 1000, least: int | None = None) -> str:
-    """Do what the command does, in this process; return what the file holds then."""
+    """Run the command in this process; return the file's content."""
     asyncio.run(make(load({"exchanges": exchanges}), Wanted(top, least, file), asyncio.Event()))
     return file.read_text()
 
 
 def test_what_two_venues_list_the_most_traded_first(five: Five, tmp_path: Path) -> None:
-    """In US dollars, whatever it is quoted in; not what one lists alone, and not what is halted."""
+    """Assets of two venues are listed by volume in US dollars; those of one venue and halted ones are left out."""
     file = tmp_path / "symbols.csv"
     file.write_text("symbol\nold\n")
     done = symbols("--exchanges", five.exchanges, "--file", file)
@@ -100,7 +100,7 @@ def test_what_two_venues_list_the_most_traded_first(five: Five, tmp_path: Path) 
 
 
 def test_a_venue_that_does_not_answer_ends_it(five: Five, tmp_path: Path) -> None:
-    """With exit code 1 and its name; the file is as it was."""
+    """A venue that does not answer is named, with exit code 1, and the file stays as it was."""
     file = tmp_path / "symbols.csv"
     file.write_text("as it was")
     five.venues["kraken"].fault = lambda _: web.Response(status=500)
@@ -114,13 +114,13 @@ def test_a_venue_that_does_not_answer_ends_it(five: Five, tmp_path: Path) -> Non
 
 
 def test_to_stdout_and_no_more_than_wanted(five: Five, capsys: pytest.CaptureFixture[str]) -> None:
-    """So that it can be looked at first."""
+    """With stdout as target, the list is printed, limited to the count."""
     asyncio.run(make(load({"exchanges": five.exchanges}), Wanted(2), asyncio.Event()))
     assert capsys.readouterr().out.endswith("".join(FILE.splitlines(keepends=True)[:3]))
 
 
 def test_how_many_venues(five: Five, tmp_path: Path) -> None:
-    """One alone is enough where one is named, and three where three are wanted."""
+    """The number of venues per asset follows from the flag, and is one when one venue is named."""
     alone = made(f"binance=binance+{five.venues['binance'].url}", tmp_path / "one.csv")
     assert "lonelyusdt" in alone
     assert "halted" not in alone
@@ -133,7 +133,7 @@ def test_how_many_venues(five: Five, tmp_path: Path) -> None:
     [(lambda _: web.Response(text="<html>"), "undecodable"), (lambda _: web.Response(status=429), "rate_limited")],
 )
 def test_whatever_it_answers_instead(five: Five, tmp_path: Path, fault: Fault, said: str) -> None:
-    """The reason is told, and no file is begun."""
+    """Any wrong answer is reported with its reason, and no file is created."""
     five.venues["kraken"].fault = fault
     with pytest.raises(CannotGoOn, match=rf"^kraken \(http://\S+\) did not answer: {said}"):
         made(five.exchanges, tmp_path / "new.csv")
@@ -141,7 +141,7 @@ def test_whatever_it_answers_instead(five: Five, tmp_path: Path, fault: Fault, s
 
 
 def test_a_venue_that_is_away_is_named(five: Five, tmp_path: Path) -> None:
-    """A refused connection."""
+    """A venue that refuses connections is named."""
     away = f"okx=okx+http://127.0.0.1:{free_port()}"
     with pytest.raises(CannotGoOn, match=r"^okx .* did not answer: unreachable"):
         made(f"{away},kraken=kraken+{five.venues['kraken'].url}", tmp_path / "new.csv")
@@ -149,13 +149,13 @@ def test_a_venue_that_is_away_is_named(five: Five, tmp_path: Path) -> None:
 
 
 def test_volumes_without_prices_are_no_order(five: Five, tmp_path: Path) -> None:
-    """Coinbase tells no prices in one answer: alone, it would be ranked by name."""
+    """Coinbase alone is refused: its answer has volumes without prices, so the order would be by name."""
     with pytest.raises(CannotGoOn, match=r"^no exchange gives prices"):
         made(f"coinbase=coinbase+{five.venues['coinbase'].url}", tmp_path / "new.csv")
 
 
 def test_told_to_stop_it_writes_nothing(five: Five, tmp_path: Path) -> None:
-    """Ctrl-C while an exchange hangs."""
+    """SIGINT while an exchange hangs: nothing is written."""
 
     async def stopped() -> None:
         stop = asyncio.Event()
@@ -168,7 +168,7 @@ def test_told_to_stop_it_writes_nothing(five: Five, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(five: Five, tmp_path: Path) -> None:
-    """A folder that is not there, and a folder in the place of the file."""
+    """A missing folder, or a folder in the place of the file, is an error."""
     folder = tmp_path / "folder"
     folder.mkdir()
     for file in (tmp_path / "nowhere" / "symbols.csv", folder):
@@ -186,14 +186,14 @@ def test_a_file_that_cannot_be_written(five: Five, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_told(exchanges: str, least: int | None, said: str, tmp_path: Path) -> None:
-    """Before anybody is asked."""
+    """Impossible options are refused before any venue is called."""
     with pytest.raises(CannotGoOn, match=said):
         made(exchanges, tmp_path / "new.csv", least=least)
 
 
 @pytest.mark.parametrize("option", ["--top", "--min-venues"])
 def test_a_count_is_a_whole_number(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, as for every wrong flag."""
+    """A count that is no whole number is a usage error, exit code 2."""
     for wrong in ("0", "-1", "1.5", "many", "9" * 40):
         with pytest.raises(SystemExit, match="2"):
             main(["symbols", option, wrong])

@@ -1,4 +1,4 @@
-"""Traces of real processes, sent to a collector over OTLP/HTTP; and none, where none are wanted or can be sent."""
+"""Traces of real processes, sent to a collector over OTLP/HTTP, and what happens without a collector or the extra."""
 
 import time
 from collections.abc import Iterator
@@ -10,21 +10,21 @@ from tests.parts import redis_server
 from tests.parts.collector import Collector, Sent, collecting
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.few import COLD, HOT, INTERVALS, SIZES
 from tests.parts.ports import free_port
 from tests.parts.process import wait_for
 from tests.parts.service import Service, refusal
+from tests.parts.short_list import COLD, HOT, INTERVALS, SIZES
 
 pytestmark = pytest.mark.real
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-SERVER, CLIENT = 2, 3  # of OTLP's kinds
+SERVER, CLIENT = 2, 3  # span kinds of OTLP
 
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """Run one that every process of the test sends to, often."""
+    """Run a collector to which every process of the test exports often."""
     with collecting() as running:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
@@ -32,14 +32,14 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 def of(collector: Collector, trace: str, name: str) -> list[Sent]:
-    """Return what has come of one trace."""
+    """Return the spans of one trace."""
     return [span for span in collector.named(name) if span.trace == trace]
 
 
-def start(folder: Path, few: Path, market: Market, **settings: object) -> Service:
-    """Start a process that is traced."""
+def start(folder: Path, symbols_file: Path, market: Market, **settings: object) -> Service:
+    """Start a process with tracing on."""
     settings = {
-        "symbols_file": few,
+        "symbols_file": symbols_file,
         "exchanges": market.setting,
         "refresh_cooldown": 0,
         **SIZES,
@@ -50,19 +50,19 @@ def start(folder: Path, few: Path, market: Market, **settings: object) -> Servic
 
 def test_a_request_is_followed_through_two_processes(
     tmp_path: Path,
-    few: Path,
+    symbols_file: Path,
     market: Market,
     collector: Collector,
     dynamodb_running: DynamoServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """From the caller's trace to the API, through Redis to the refresher, its three calls and both stores."""
+    """A trace goes from the caller to the API, through Redis to the refresher, its three calls and both stores."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=secret")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     with redis_server.alone() as redis:
         shared = {"cache_url": redis.url, "history_url": dynamodb_running.url(f"traces-{time.time_ns()}")}
-        refresher = start(tmp_path, few, market, role="refresher", **shared).filled()
-        api = start(tmp_path, few, market, role="api", **shared).started()
+        refresher = start(tmp_path, symbols_file, market, role="refresher", **shared).filled()
+        api = start(tmp_path, symbols_file, market, role="api", **shared).started()
         assert api.post(f"/refresh/{COLD[0]}", CALLER).status == 200
         assert api.get(f"/prices/{HOT[0]}/history", CALLER).status == 200
         wait_for(lambda: len(of(collector, TRACE, "exchange call")) == 3)
@@ -98,9 +98,9 @@ def test_a_request_is_followed_through_two_processes(
     assert {headers["x-token"] for headers in collector.headers} == {"secret"}
 
 
-def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
-    """A price in near memory is a span with its status; one that is unchanged as well."""
-    service = start(tmp_path, few, market).filled()
+def test_the_quick_way_is_traced_too(tmp_path: Path, symbols_file: Path, market: Market, collector: Collector) -> None:
+    """The fast path is traced too: a cached price and a 304 are spans with their status."""
+    service = start(tmp_path, symbols_file, market).filled()
     answer = service.get(f"/prices/{HOT[0]}", CALLER)
     assert service.get(f"/prices/{HOT[0]}", CALLER | {"If-None-Match": answer.headers["etag"]}).status in (200, 304)
     wait_for(lambda: len(of(collector, TRACE, "GET /prices")) == 2)
@@ -112,9 +112,11 @@ def test_the_quick_way_is_traced_too(tmp_path: Path, few: Path, market: Market, 
     assert service.process.stop() == 0, service.process.output
 
 
-def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
-    """Its calls are spans that failed, the others' are not."""
-    service = start(tmp_path, few, market).filled()
+def test_an_exchange_that_fails_is_seen(
+    tmp_path: Path, symbols_file: Path, market: Market, collector: Collector
+) -> None:
+    """The calls to a failing exchange are failed spans, those to the others are not."""
+    service = start(tmp_path, symbols_file, market).filled()
     market.exchanges["exchange2"].faults(error_rate=1)
 
     def failed() -> set[object]:
@@ -124,12 +126,12 @@ def test_an_exchange_that_fails_is_seen(tmp_path: Path, few: Path, market: Marke
     assert service.process.stop() == 0, service.process.output
 
 
-def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It costs a line in the log and nobody anything else; the service ends in good time."""
+def test_a_collector_away(tmp_path: Path, symbols_file: Path, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreachable collector is one log line, and affects neither requests nor shutdown."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    service = start(tmp_path, few, market).filled()
+    service = start(tmp_path, symbols_file, market).filled()
     service.process.wait_for_line("traces_not_sent")
     assert service.get(f"/prices/{HOT[0]}").status == 200
     assert service.process.stop() == 0, service.process.output
@@ -137,10 +139,10 @@ def test_a_collector_away(tmp_path: Path, few: Path, market: Market, monkeypatch
     assert "opentelemetry" not in service.process.output
 
 
-def test_a_collector_that_comes_back(tmp_path: Path, few: Path, market: Market, collector: Collector) -> None:
-    """Is told once, as was its absence."""
+def test_a_collector_that_comes_back(tmp_path: Path, symbols_file: Path, market: Market, collector: Collector) -> None:
+    """A collector that comes back is logged once, as was its absence."""
     collector.refusing = True
-    service = start(tmp_path, few, market).filled()
+    service = start(tmp_path, symbols_file, market).filled()
     service.process.wait_for_line("traces_not_sent")
     wait_for(lambda: collector.refused >= 3)
     collector.refusing = False
@@ -152,7 +154,7 @@ def test_a_collector_that_comes_back(tmp_path: Path, few: Path, market: Market, 
 
 @pytest.fixture
 def without_opentelemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide it from the processes of the test behind an empty package of its name."""
+    """Hide the opentelemetry package from child processes, behind an empty package of that name."""
     hiding = tmp_path / "hiding" / "opentelemetry"
     hiding.mkdir(parents=True)
     (hiding / "__init__.py").write_text("raise ImportError('nobody asked for traces')\n")
@@ -160,16 +162,16 @@ def without_opentelemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("without_opentelemetry")
-def test_without_the_extra_nothing_is_missed(tmp_path: Path, few: Path, market: Market) -> None:
-    """Who wants no traces does not even import it."""
-    service = Service(tmp_path, symbols_file=few, exchanges=market.setting, **SIZES, **INTERVALS).filled()
+def test_without_the_extra_nothing_is_missed(tmp_path: Path, symbols_file: Path, market: Market) -> None:
+    """Without tracing, the service does not import the extra."""
+    service = Service(tmp_path, symbols_file=symbols_file, exchanges=market.setting, **SIZES, **INTERVALS).filled()
     assert service.get(f"/prices/{HOT[0]}", CALLER).status == 200
     assert service.process.stop() == 0, service.process.output
 
 
 @pytest.mark.usefixtures("without_opentelemetry")
 def test_traces_without_the_extra(tmp_path: Path) -> None:
-    """One line that says what to install, and exit 2."""
+    """Tracing without the extra is one line that says what to install, exit code 2."""
     line = refusal(tmp_path, 2, traces="otlp")
     assert line == (
         "aggregator: AGGREGATOR_TRACES=otlp: OpenTelemetry is not installed;"
@@ -178,7 +180,7 @@ def test_traces_without_the_extra(tmp_path: Path) -> None:
 
 
 def test_variables_that_make_no_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line that says where to look, and exit 1."""
+    """An invalid OTEL variable is one line that names it, exit code 1."""
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
     assert refusal(tmp_path, traces="otlp") == (
         "aggregator: cannot send traces: max_queue_size must be a positive integer.; check the OTEL_ variables"

@@ -1,7 +1,7 @@
-"""What an answer under load must be: each check returns what is wrong with it, or nothing.
+"""Checks of answers under load: each returns what is wrong, or an empty string.
 
-The words are few and name no symbol, as locust keeps a row for each different one. No locust in here: importing it
-patches the whole process, which the tests of this file must be spared.
+The messages are few and name no symbol, because locust keeps a row for each different one. This module does not import
+locust, which would patch the whole process of the tests.
 """
 
 from collections.abc import Collection
@@ -48,7 +48,7 @@ _refusal = msgspec.json.Decoder(_Refusal)
 
 
 def price(body: bytes, symbol: str) -> str:
-    """GET /prices/{asset}: that asset, at a price above zero."""
+    """GET /prices/{asset}: this asset, with a price above zero."""
     try:
         one = _price.decode(body)
     except msgspec.DecodeError:
@@ -57,7 +57,7 @@ def price(body: bytes, symbol: str) -> str:
 
 
 def sources(body: bytes, symbol: str) -> str:
-    """GET /prices/{asset}/sources: the same, and at least one exchange that said so."""
+    """GET /prices/{asset}/sources: this asset, with a price above zero and at least one source."""
     try:
         one = _sources.decode(body)
     except msgspec.DecodeError:
@@ -66,7 +66,7 @@ def sources(body: bytes, symbol: str) -> str:
 
 
 def prices(body: bytes, symbols: Collection[str]) -> str:
-    """GET /prices?…: exactly those assets, each at a price above zero, none missing."""
+    """GET /prices?…: exactly these assets, each with a price above zero, none missing."""
     try:
         many = _list.decode(body)
     except msgspec.DecodeError:
@@ -79,7 +79,7 @@ def prices(body: bytes, symbols: Collection[str]) -> str:
 
 
 def history(body: bytes, symbol: str) -> str:
-    """GET /prices/{asset}/history: that asset, at least one price, newest first, all above zero."""
+    """GET /prices/{asset}/history: this asset, at least one price, newest first, all above zero."""
     try:
         page = _history.decode(body)
     except msgspec.DecodeError:
@@ -93,7 +93,7 @@ def history(body: bytes, symbol: str) -> str:
 
 
 def unknown(body: bytes) -> str:
-    """GET /prices/{unknown}: refused in the service's own words, not by a proxy or for want of a route."""
+    """GET /prices/{unknown}: the service's own 404, not a proxy's and not that of a missing route."""
     try:
         refusal = _refusal.decode(body)
     except msgspec.DecodeError:

@@ -1,6 +1,6 @@
-"""What was measured, and whether it is what was asked. Times are milliseconds, ratios percent.
+"""The measured figures and the thresholds. Times are in milliseconds, ratios in percent.
 
-No locust in here: importing it patches the whole process, which the tests of this file must be spared.
+This module does not import locust, which would patch the whole process of the tests.
 """
 
 import math
@@ -13,7 +13,7 @@ TOTAL = "total"
 
 @dataclass(frozen=True)
 class Figures:
-    """One row: a name's requests, or all of them. With no request at all the times are infinite, as none came back."""
+    """One row: the requests of one name, or all of them. Without requests the times are infinite."""
 
     requests: int
     failures: int
@@ -25,7 +25,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Threshold:
-    """One thing asked for and what was measured; `held` is None where it could not be measured."""
+    """A threshold and its measured value; `held` is None when it could not be measured."""
 
     what: str
     asked: str
@@ -39,10 +39,10 @@ class Threshold:
 
 @dataclass
 class Recorder:
-    """Every request's time, to the microsecond.
+    """Records the time of every request in microseconds.
 
-    Locust rounds its own to whole milliseconds, and above 100 ms to two digits: too coarse to compare two servers that
-    both answer within a few.
+    Locust rounds to whole milliseconds, and to two digits above 100 ms: too coarse to compare two servers that both
+    answer within a few milliseconds.
     """
 
     times: dict[str, "array[float]"] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Recorder:
         self.last = max(self.last, started + milliseconds / 1000)
 
     def figures(self) -> dict[str, Figures]:
-        """Return a row for each name and one for the total; a name's requests/s are over the whole run, too."""
+        """Return a row per name and a total; the requests/s of a name are over the whole run, too."""
         rows = {name: self._row(times, self.failures[name]) for name, times in sorted(self.times.items())}
         everything = array("d", (one for times in self.times.values() for one in times))
         return rows | {TOTAL: self._row(everything, sum(self.failures.values()))}
@@ -72,30 +72,30 @@ class Recorder:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of them do not exceed; infinity when there are none."""
+    """Return the smallest value that at least `share` of the values do not exceed; infinity without values."""
     return ordered[math.ceil(share * len(ordered)) - 1] if ordered else math.inf
 
 
 def errors(total: Figures, most_percent: float) -> Threshold:
-    """Compare the share of failures; no requests at all are no success."""
+    """Judge the share of failures; a run without requests misses the threshold."""
     percent = 100 * total.failures / total.requests if total.requests else 100.0
     measured = f"{percent:.3g} % ({total.failures:,} of {total.requests:,})"
     return Threshold("errors", f"< {most_percent:g} %", measured, percent < most_percent)
 
 
 def quantile(what: str, milliseconds: float, most: float) -> Threshold:
-    """Compare a percentile."""
+    """Judge a percentile."""
     return Threshold(what, f"< {most:g} ms", f"{milliseconds:.2f} ms", milliseconds < most)
 
 
 def rate(total: Figures, least: float) -> Threshold:
-    """Compare requests/s."""
+    """Judge requests/s."""
     measured = total.requests_per_second
     return Threshold("rate", f">= {least:g} requests/s", f"{measured:,.0f} requests/s", measured >= least)
 
 
 def hits(before: Mapping[str, float], after: Mapping[str, float], least_percent: float) -> Threshold:
-    """Compare the cache's hits among its look-ups between two readings; without both there is nothing to compare."""
+    """Judge the cache's hit ratio between two readings of its counters; not measured when one is missing."""
     asked = f">= {least_percent:g} %"
     hit, miss = (after.get(name, 0) - before.get(name, 0) for name in CACHE_SERIES)
     if not (before and after) or hit + miss <= 0:
@@ -109,7 +109,7 @@ CACHE_SERIES = ("price_cache_hits_total", "price_cache_misses_total")
 
 
 def cache_counters(metrics: str) -> dict[str, float]:
-    """Return the two cache counters from Prometheus' text format; nothing unless both are there."""
+    """Return the two cache counters from Prometheus' text format; an empty dict unless both are there."""
     found = dict(_series(metrics.splitlines()))
     return found if len(found) == len(CACHE_SERIES) else {}
 
@@ -122,7 +122,7 @@ def _series(lines: Iterable[str]) -> Iterable[tuple[str, float]]:
 
 
 def as_json(rows: Mapping[str, Figures]) -> dict[str, dict[str, float | None]]:
-    """Return rows for a file; what has no time is null there, as JSON knows no infinity."""
+    """Return the rows for a JSON file, with null for infinite times."""
     return {
         name: {key: value if math.isfinite(value) else None for key, value in asdict(row).items()}
         for name, row in rows.items()

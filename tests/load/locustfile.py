@@ -1,12 +1,13 @@
 """Many users at once on a running service: `./test.sh load http://127.0.0.1:8080`.
 
-More words go to locust; it works without test.sh, too, from the top folder and with --headless. `--load peers` is the
-load of the system we re-implement: 1000 users on hot assets within 10 s, 500 on medium within 5 s, 200 on cold within
-2 s, 10, 10 and 5 calls each. `--load mixed` is lists, sources, history and an unknown symbol among single prices.
-Every answer is checked, and a wrong one is a failure. Each threshold gets a line; one missed makes the exit code 1.
+Further arguments go to locust; the file also works with plain locust, from the top folder and with --headless.
+`--load peers` is the load of the previous system: 1000 users on hot assets within 10 s, 500 on medium within 5 s and
+200 on cold within 2 s, with 10, 10 and 5 calls each. `--load mixed` adds lists, sources, history and an unknown symbol
+to single prices. Every answer is checked, and a wrong one is a failure. Each threshold is one line of output; a missed
+one makes the exit code 1.
 
-What the figures can and cannot say, measured on 2 cores that the service (memory and SQLite), its three mock exchanges
-and this one locust process shared with other work, November 2026:
+What the figures can and cannot show, measured on 2 cores shared by the service (memory and SQLite), its three mock
+exchanges, this one locust process and other work, November 2026:
 
 | load                  | server                | requests/s   | p95 ms      | p99 ms      |
 | --------------------- | --------------------- | ------------ | ----------- | ----------- |
@@ -18,12 +19,13 @@ and this one locust process shared with other work, November 2026:
 | mixed, 300 users      | service               | 1,300, 2,500 | 295, 32     | 515, 91     |
 | mixed, 300 users      | bare uvicorn          | 2,700        | 3.5         | 18          |
 
-- The rate of the three groups is that of their ramps, 16,000 calls in 10 s: any server that keeps up shows 1,600/s, and
-  this load cannot tell whether one could do 8,000. The peers' 1000/s is held by it, and says no more than that.
-- Without think time (none is told of) a user is gone after some milliseconds: 1700 come, only a few are there at once.
-- With all at one moment (--ramp 0) a server of constant bytes does no better: 5,000 to 6,000/s and the second at p95
-  are this process, not the server. Thresholds on time mean nothing there; `wrk` shows what a server can do.
-- The spread within a row is the machine's other work; compare two servers in one go, in turns, and by the median.
+- The rate of the three groups follows from their ramps, 16,000 calls in 10 s: any server that keeps up shows 1,600/s,
+  and this load cannot show whether a server could do 8,000. It meets the previous system's goal of 1000/s, no more.
+- Without think time (the load has none) a user is done after some milliseconds: of 1700 users, few are there at once.
+- With all users at one moment (--ramp 0) a server of constant bytes does no better: 5,000 to 6,000/s and a p95 of more
+  than a second are the limit of this process, not of the server. Thresholds on time mean nothing there; use `wrk`.
+- The spread within a row comes from the machine's other work; compare two servers in one session, alternating, by the
+  median.
 """
 
 import argparse
@@ -42,15 +44,16 @@ from tests.load.figures import TOTAL, Recorder, Threshold
 from tests.load.users import GROUPS, TIERS, ColdUser, HotUser, LoadUser, MediumUser, MixedUser, Plan
 from tests.parts.service import call
 
-__all__ = ["ColdUser", "HotUser", "Load", "MediumUser", "MixedUser", "Shape"]  # locust finds them by name in here
+# Locust finds the user classes by name in this module.
+__all__ = ["ColdUser", "HotUser", "Load", "MediumUser", "MixedUser", "Shape"]
 
-GRACE_SECONDS = 60.0  # past its ramp or its time, for a server that cannot keep up; then the run is cut off and missed
+GRACE_SECONDS = 60.0  # time past the ramp or duration for a slow server; after it the run is cut off and fails
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Add ours to locust's, whose --help does not show them, as it is answered before this file is read.
+    """Add our options to locust's; its --help does not show them, because it runs before this file is read.
 
-    Its own --json takes no file and prints its rounded figures, so ours go to --figures.
+    Locust's own --json takes no file and has rounded figures, so ours go to --figures.
     """
     ours = parser.add_argument_group("Load on the price service")
     ours.add_argument("--load", choices=("peers", "mixed"), default="peers", help="three groups at once, or a mixture")
@@ -68,13 +71,13 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 class Shape(LoadTestShape):
-    """All users at once, each with its own turn, until the last has left or the time is up.
+    """Spawns all users at once, each with its own start time, until the last has finished or the time is over.
 
-    Locust warns of the spawn rate; that is of the making of users, as users.py tells, and not of their calls.
+    Locust warns about the spawn rate; here it is the rate of creating users (see users.py), not of their calls.
     """
 
     def tick(self) -> tuple[int, float] | None:
-        """Return how many users there are to be, or None to end; locust asks once a second."""
+        """Return the number of users, or None to end; locust calls this once per second."""
         runner = self.runner
         if runner is None:
             return None
@@ -86,13 +89,13 @@ class Shape(LoadTestShape):
         return users, users
 
     def limit(self, classes: list[type[User]]) -> float:
-        """Return how many seconds the run may take."""
+        """Return the time limit of the run in seconds."""
         ramps = max(one.ramp_seconds for one in classes if issubclass(one, LoadUser))
         return ramps + (LoadUser.plan.mixed_seconds if MixedUser in classes else 0.0) + GRACE_SECONDS
 
 
 class Load:
-    """One run: prepared at start, listened to, judged at the end."""
+    """One run: prepared at the start, recorded, judged at the end."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -102,9 +105,10 @@ class Load:
         self.host = str(environment.host or "").rstrip("/")
 
     def prepare(self) -> None:
-        """Read what there is to ask for, choose the users, and begin to listen. Raises SystemExit when it cannot be."""
+        """Read the assets, choose the users, and start to record; raise SystemExit when that is impossible."""
         if not isinstance(self.environment.runner, LocalRunner):
-            sys.exit("load: one process only; for more, start several")  # each has its turns and times to itself
+            # Each process would have start times and recorded times of its own.
+            sys.exit("load: one process only; for more, start several")
         if not self.host:
             sys.exit("load: say which server with -H http://host:8080")
         self._choose_users()
@@ -115,11 +119,11 @@ class Load:
         self.environment.events.quit.add_listener(self.on_quit)
 
     def on_request(self, name: str, start_time: float, response_time: float, exception: object, **_: Any) -> None:
-        """Record one."""
+        """Record one request."""
         self.recorder.add(f"GET {name}", start_time, response_time, failed=exception is not None)
 
     def on_quitting(self, **_: Any) -> None:
-        """Judge, and set the exit code."""
+        """Judge the run, and set the exit code."""
         rows = self.recorder.figures()
         self.verdict = self.thresholds(rows[TOTAL])
         self.environment.process_exit_code = int(any(one.held is False for one in self.verdict))
@@ -127,11 +131,11 @@ class Load:
             self.asked.figures.write_text(json.dumps(figures.as_json(rows), indent=2) + "\n", encoding="utf-8")
 
     def on_quit(self, **_: Any) -> None:
-        """Say so, as the last words."""
+        """Print the verdict as the last lines."""
         sys.stdout.write("".join(f"{one}\n" for one in self.verdict))
 
     def thresholds(self, total: figures.Figures) -> list[Threshold]:
-        """Compare everything that was asked for with what was measured."""
+        """Judge every threshold."""
         asked = self.asked
         runner = self.environment.runner
         crashed = len(runner.exceptions) if runner else 0
@@ -147,7 +151,7 @@ class Load:
         return verdict + ([] if asked.min_rate is None else [figures.rate(total, asked.min_rate)])
 
     def _choose_users(self) -> None:
-        """Keep those of the load asked for, and of them those named on the command line, if any were."""
+        """Keep the user classes of the chosen load, limited to those named on the command line, if any."""
         mixed = self.asked.load == "mixed"
         wanted: tuple[type[LoadUser], ...] = (MixedUser,) if mixed else GROUPS
         chosen = [one for one in wanted if one in self.environment.user_classes]
@@ -172,7 +176,7 @@ class Load:
         return symbols
 
     def _cache_counters(self) -> dict[str, float]:
-        """Read the cache's counters, or nothing where there are none."""
+        """Read the cache's counters; an empty dict when there are none."""
         try:
             answer = call("GET", f"{self.host}/metrics")
         except OSError:
@@ -181,7 +185,7 @@ class Load:
 
 
 def begin(environment: Environment, **_: Any) -> None:
-    """Prepare a run."""
+    """Prepare the run."""
     Load(environment).prepare()
 
 

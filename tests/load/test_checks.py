@@ -1,4 +1,4 @@
-"""What counts as a wrong answer under load."""
+"""The checks of answers under load find wrong answers."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ NULL = b"null"
     [b"", NULL, b"<html>", ZERO, b'{"asset":"","price":0}', b'{"asset":"btcusdt"}', PRICE.replace(b"btc", b"eth")],
 )
 def test_a_wrong_price(body: bytes) -> None:
-    """No body, no JSON, null, zero, no price, or another asset's."""
+    """A wrong price: no body, no JSON, null, zero, no price field, or another asset."""
     assert checks.price(body, "btcusdt")
 
 
@@ -34,7 +34,7 @@ def test_a_wrong_price(body: bytes) -> None:
     ],
 )
 def test_right_answers(check: Callable[[bytes], str], body: bytes) -> None:
-    """One of each kind."""
+    """Correct answers of each kind pass."""
     assert check(body) == ""
 
 
@@ -49,7 +49,7 @@ def test_right_answers(check: Callable[[bytes], str], body: bytes) -> None:
     ],
 )
 def test_a_wrong_list(body: bytes) -> None:
-    """Too few, missing, too many, at zero, or none at all."""
+    """A wrong list: too few, missing, too many, a zero price, or no list."""
     assert checks.prices(body, ["btcusdt"])
 
 
@@ -64,17 +64,17 @@ def test_a_wrong_list(body: bytes) -> None:
     ],
 )
 def test_a_wrong_history(body: bytes) -> None:
-    """Empty, another asset's, oldest first, at zero, or none at all."""
+    """A wrong history: empty, another asset, oldest first, a zero price, or no list."""
     assert checks.history(body, "btcusdt")
 
 
 def test_no_sources() -> None:
-    """A price that nobody said."""
+    """A price without sources is wrong."""
     assert checks.sources(b'{"asset":"btcusdt","price":1,"sources":[]}', "btcusdt")
-    assert checks.sources(PRICE, "btcusdt")  # there it is how many, here it is which
+    assert checks.sources(PRICE, "btcusdt")  # a number in the price's body, a list at /sources
 
 
 @pytest.mark.parametrize("body", [b'{"msg":"No such path"}', b"Not Found", NULL])
 def test_a_404_for_another_reason(body: bytes) -> None:
-    """A missing route, or a proxy."""
+    """A 404 of a missing route or of a proxy is wrong."""
     assert checks.unknown(body)

@@ -1,4 +1,4 @@
-"""Percentiles, rates and thresholds, and when they miss."""
+"""Percentiles, rates and thresholds, met and missed."""
 
 import math
 
@@ -21,7 +21,7 @@ def row(requests: int, failures: int = 0) -> Figures:
 
 
 def test_percentiles_are_times_that_were_measured() -> None:
-    """The smallest that enough of them do not exceed; of none it is infinity, which no threshold holds."""
+    """A percentile is a measured time; without any it is infinity, which misses every threshold."""
     hundred = [float(number) for number in range(1, 101)]
     assert [figures.percentile(hundred, share) for share in (0.5, 0.95, 0.99, 1)] == [50, 95, 99, 100]
     assert figures.percentile([7.0], 0.5) == 7
@@ -30,7 +30,7 @@ def test_percentiles_are_times_that_were_measured() -> None:
 
 
 def test_rows_add_up() -> None:
-    """Each name has its own times; all share the time of the run, from the first call sent to the last answer."""
+    """Each name has its own times; all use the duration of the whole run, from the first request to the last answer."""
     recorder = Recorder()
     for number in range(10):
         recorder.add("GET /a", 100.0 + number, 10.0, failed=False)
@@ -44,7 +44,7 @@ def test_rows_add_up() -> None:
 
 
 def test_nothing_measured_is_no_success() -> None:
-    """No request at all misses every threshold on them, and is null in a file."""
+    """A run without requests misses every threshold on them, and has null in the file."""
     rows = Recorder().figures()
     total = rows[TOTAL]
     assert figures.errors(total, 0.1).held is False
@@ -54,13 +54,13 @@ def test_nothing_measured_is_no_success() -> None:
 
 
 def test_errors_are_below_their_bound() -> None:
-    """At the bound is too many."""
+    """A share of errors equal to its bound is a miss."""
     assert figures.errors(row(1001, 1), 0.1).held
     assert figures.errors(row(1000, 1), 0.1).held is False
 
 
 def test_cache_hits_are_those_of_the_run() -> None:
-    """What was counted before it began does not count."""
+    """Only cache hits and misses of the run count."""
     after = figures.cache_counters(METRICS)
     assert after == {"price_cache_hits_total": 190, "price_cache_misses_total": 10}
     zero = dict.fromkeys(after, 0.0)
@@ -70,7 +70,7 @@ def test_cache_hits_are_those_of_the_run() -> None:
 
 
 def test_cache_hits_that_nobody_counted() -> None:
-    """No metrics, others' metrics, or no look-up: said to be not measured, and neither held nor missed."""
+    """Without metrics, or without look-ups, the cache threshold is not measured: neither met nor missed."""
     counted = figures.cache_counters(METRICS)
     for before, after in (({}, {}), ({}, counted), (counted, {}), (counted, counted)):
         verdict = figures.hits(before, after, 95)

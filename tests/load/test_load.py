@@ -1,6 +1,6 @@
-"""`./test.sh load` as its users run it, in small: a locust process against a real service.
+"""`./test.sh load` as users run it, scaled down: a locust process against a real service.
 
-What is slow here says nothing, as other tests share the machine: the thresholds on time are out of reach either way.
+Durations mean nothing here, because other tests share the machine; the time thresholds are far above or below them.
 """
 
 import json
@@ -23,16 +23,16 @@ pytestmark = pytest.mark.real
 PATIENT = ("--p95-ms", "60000", "--p99-ms", "60000")
 SMALL = ("--scale", "0.01", *PATIENT)
 BRIEF = ("--load", "mixed", "--mixed-users", "40", "--mixed-seconds", "3", *PATIENT)
-REQUESTS = {"hot": 10 * 10, "medium": 5 * 10, "cold": 2 * 5}  # of a hundredth
+REQUESTS = {"hot": 10 * 10, "medium": 5 * 10, "cold": 2 * 5}  # scale of the load: a hundredth
 
 
 class Constant(BaseHTTPRequestHandler):
-    """Answers /assets, and the same price to whatever else is asked below /prices."""
+    """A server that lists assets and answers the same price to every request below /prices."""
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # the name http.server looks for
-        """Answer."""
+    def do_GET(self) -> None:  # the method name that http.server calls
+        """Answer the request."""
         assets = [{"symbol": f"{tier}usdt", "tier": tier} for tier in REQUESTS]
         known = {"/assets": {"assets": assets}}
         body = json.dumps(known.get(self.path, {"asset": "hotusdt", "price": 1})).encode()
@@ -42,12 +42,12 @@ class Constant(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def constant() -> Iterator[str]:
-    """Run a stand-in server."""
+    """Run the constant server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Constant)
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
@@ -59,7 +59,7 @@ def constant() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service with all its prices."""
+    """Run the service until all assets have a price."""
     shared_market.sound()
     running = Service(tmp_path_factory.mktemp("service"), exchanges=shared_market.setting).filled()
     yield running
@@ -67,8 +67,8 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def load(url: str, *words: str) -> tuple[int, str]:
-    """Run locust to its end; return its exit code and what it said."""
-    # What a developer's own environment or locust.conf sets must not change what is tested.
+    """Run locust to its end; return the exit code and the output."""
+    # The developer's own environment and locust.conf must not affect the test.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST")}
     command = [sys.executable, "-m", "locust", "-f", "tests/load/locustfile.py", "--headless", "--only-summary"]
     process = Process([*command, "-H", url, *words], cwd=ROOT, environment=environment)
@@ -76,7 +76,7 @@ def load(url: str, *words: str) -> tuple[int, str]:
 
 
 def test_the_three_groups(service: Service, tmp_path: Path) -> None:
-    """Each user asks as often as it is to, every answer is right, all thresholds hold, and a file has the figures."""
+    """Each group makes its number of calls, every answer is right, all thresholds hold, and a file has the figures."""
     code, output = load(service.url, *SMALL, "--min-rate", "1", "--figures", str(tmp_path / "figures.json"))
     assert code == 0, output
     assert output.count(", held\n") == 7, output
@@ -88,7 +88,7 @@ def test_the_three_groups(service: Service, tmp_path: Path) -> None:
 
 
 def test_the_mixture(service: Service, tmp_path: Path) -> None:
-    """Lists, sources, history and the 404 of an unknown symbol are right answers, too."""
+    """In the mixed load, lists, sources, history and the 404 of an unknown symbol are right answers."""
     code, output = load(service.url, *BRIEF, "--figures", str(tmp_path / "figures.json"))
     assert code == 0, output
     rows = json.loads((tmp_path / "figures.json").read_text())
@@ -96,7 +96,7 @@ def test_the_mixture(service: Service, tmp_path: Path) -> None:
 
 
 def test_a_threshold_out_of_reach(service: Service) -> None:
-    """Exit code 1, and the one line says so."""
+    """A threshold that cannot be met is exit code 1, and its line says so."""
     code, output = load(service.url, *SMALL, "--p99-ms", "0.0001")
     assert code == 1, output
     assert output.count("MISSED") == 1
@@ -104,21 +104,21 @@ def test_a_threshold_out_of_reach(service: Service) -> None:
 
 
 def test_wrong_answers_are_failures(constant: str) -> None:
-    """A server that always says the same is found out, though every status is 200."""
+    """A server with constant answers fails, although every status is 200."""
     code, output = load(constant, *SMALL)
     assert code == 1, output
-    assert "60 of 160), MISSED" in output  # only the hot tier's asset is the one it speaks of
+    assert "60 of 160), MISSED" in output  # the constant server's price is right for the hot asset only
 
 
 def test_bodies_need_not_be_checked(constant: str) -> None:
-    """For a stand-in with the list of assets and nothing else; that it counts no cache is said."""
+    """With checks off, a stand-in needs only the list of assets; the output says that it has no cache counters."""
     code, output = load(constant, *SMALL, "--no-check-bodies")
     assert code == 0, output
     assert "/metrics tells nothing of the cache, not measured" in output
 
 
 def test_nobody_there() -> None:
-    """One line, and exit code 1."""
+    """Without a server: one line and exit code 1."""
     code, output = load(f"http://127.0.0.1:{free_port()}", *SMALL)
     assert code == 1
     assert "/assets does not tell the assets" in output.splitlines()[-1]

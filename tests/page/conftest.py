@@ -1,4 +1,4 @@
-"""Chromium, the service with all thousand assets, and tabs that must give no cause for complaint."""
+"""Chromium, the service with all thousand assets, and tabs that fail the test on any complaint."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ Open = Callable[..., Tab]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Run the browser; where there is none, skip."""
+    """Run Chromium; skip when it is not installed."""
     if browser.binary() is None:
         pytest.skip("no Chromium; see the header")
     with browser.running() as found:
@@ -24,7 +24,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service with all thousand assets, the hot ones each second."""
+    """Run the service with all thousand assets, the hot ones every second."""
     shared_market.sound()
     intervals = {"hot_interval": 1, "medium_interval": 10, "cold_interval": 100}
     running = Service(tmp_path_factory.mktemp("service"), exchanges=shared_market.setting, **intervals)
@@ -35,7 +35,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def tab(chromium: Browser, service: Service) -> Iterator[Open]:
-    """Return what opens a tab; none may have complained or asked another host when the test is over."""
+    """Return a function that opens a tab; at the end no tab may have complaints or requests to other hosts."""
     tabs = []
 
     def opened(path: str = "/", size: tuple[int, int] = DESKTOP, **more: object) -> Tab:

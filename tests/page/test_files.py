@@ -1,4 +1,4 @@
-"""The files of the pages: as browsers are told to keep them, and nothing that their policy would refuse."""
+"""The page's files: compressed, cached, and nothing in them that the content security policy forbids."""
 
 import gzip
 import re
@@ -20,13 +20,13 @@ EVERY = ["/", "/docs", *(f"/page/{name}" for name in page_files()), *(f"/docs/{n
 
 @pytest.fixture(scope="module")
 def app() -> ASGIApp:
-    """Return an application of these routes alone."""
+    """Return an application of the page's routes only."""
     return build(BrowserRoutes().routes(), Metrics(CollectorRegistry()))
 
 
 @pytest.mark.parametrize("path", EVERY)
 async def test_a_file_is_sent_once(app: ASGIApp, path: str) -> None:
-    """Compressed for who takes that, under a tag for which 304 is answered from then on."""
+    """A file is compressed for clients that accept it, and its ETag gives a 304."""
     answer = await asgi.get(app, path)
     assert answer.status == 200
     assert answer.headers["referrer-policy"] == "no-referrer"
@@ -48,14 +48,14 @@ async def test_a_file_is_sent_once(app: ASGIApp, path: str) -> None:
     ["/page/index.html", "/page/package.json", "/page/nosuch.js", "/page/..%2Fapp.py", "/docs/index.css", "/docs/"],
 )
 async def test_there_are_no_others(app: ASGIApp, path: str) -> None:
-    """What is beside them on disk cannot be asked for."""
+    """Other files in the folder on disk are not served."""
     answer = await asgi.get(app, path)
     assert (answer.status, answer.body) == (404, b'{"msg":"Not Found"}')
 
 
 @pytest.mark.parametrize("name", ["index.html", "docs.html"])
 def test_pages_hold_nothing_inline(name: str) -> None:
-    """No script, style or handler of their own: the policy would refuse it."""
+    """Pages have no inline script, style or handler, which the policy would block."""
     text = (PAGE / name).read_text(encoding="utf-8")
     assert "<style" not in text
     assert not re.search(r"\s(style|on[a-z]+)=", text)
@@ -63,7 +63,7 @@ def test_pages_hold_nothing_inline(name: str) -> None:
 
 
 def test_what_will_be_asked_for_is_told_first() -> None:
-    """Each module is named in the page's head, so that all are fetched at once; none is left over."""
+    """Every module is preloaded in the page's head, and every preload is a module."""
     text = (PAGE / "index.html").read_text(encoding="utf-8")
     modules = {path.name for path in PAGE.glob("*.js")} - {"theme.js", "docs.js"}
     assert set(re.findall(r'rel="modulepreload" href="/page/(.*?)"', text)) == modules - {"main.js"}
@@ -73,7 +73,7 @@ def test_what_will_be_asked_for_is_told_first() -> None:
 
 @pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)
 def test_no_module_writes_html(path: Path) -> None:
-    """What comes from outside is written as text; where nothing parses HTML, nothing can get into it."""
+    """Modules write outside data as text only; no code parses HTML, so no HTML can be injected."""
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", path.read_text("utf-8")
     )

@@ -1,4 +1,4 @@
-"""The page's modules that touch neither document nor network, by Node's own test runner."""
+"""The page's modules without document or network, run by Node's test runner."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent / "logic"
 
 @pytest.mark.parametrize("file", sorted(HERE.glob("*.test.mjs")), ids=lambda path: path.name)
 def test_logic(file: Path) -> None:
-    """Formatting, order, scales, recent prices and loading do as their tests say."""
+    """Formatting, order, scales, recent prices and loading pass their JavaScript tests."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no Node; see the header")

@@ -1,6 +1,6 @@
-"""A page of another site in Chromium: what it can do to a service here, by a rebound name and across origins.
+"""What a page of another site in Chromium can do to a local service: by DNS rebinding and across origins.
 
-Chromium is told that a name leads to this machine, as DNS would be by whoever owns the name.
+A resolver rule of Chromium maps a name to this machine, as an attacker's DNS would.
 """
 
 import threading
@@ -39,17 +39,17 @@ EVENTS = """(url) => new Promise((done) => {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """An empty page."""
+    """Serves an empty page."""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer the request."""
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def elsewhere() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Run the browser, with a name that leads to this machine."""
+    """Run Chromium with a host name that resolves to this machine."""
     found = browser.binary()
     if found is None:
         pytest.skip("no Chromium; see the header")
@@ -76,14 +76,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """Lend a page in a window of its own."""
+    """Open a page in its own window."""
     context = chromium.new_context()
     yield context.new_page()
     context.close()
 
 
 def start(folder: Path, market: Market, **settings: object) -> Service:
-    """Run the service, with prices."""
+    """Run the service until it has prices."""
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\n")
     chosen = {"symbols_file": folder / "symbols.csv", "refresh_cooldown": 0, "hot_interval": 30} | settings
     service = Service(folder, exchanges=market.setting, **chosen).started()
@@ -92,12 +92,12 @@ def start(folder: Path, market: Market, **settings: object) -> Service:
 
 
 def refreshes(service: Service) -> float:
-    """Return how many refreshes were forced."""
+    """Return the number of forced refreshes."""
     return service.metric('price_refresh_total{tier="hot",trigger_type="manual"}')
 
 
 def test_a_page_of_another_site(page: Page, elsewhere: str, market: Market, tmp_path: Path) -> None:
-    """By a rebound name it gets 421; across origins it reads nothing, forces nothing and opens nothing."""
+    """A page of another site gets 421 by a rebound name; across origins it cannot read, refresh or open a stream."""
     service = start(tmp_path, market)
     port = service.url.rpartition(":")[2]
     opened = page.goto(f"http://{REBOUND}:{port}/health")
@@ -118,7 +118,7 @@ def test_a_page_of_another_site(page: Page, elsewhere: str, market: Market, tmp_
 
 
 def test_a_page_that_is_let_in(page: Page, elsewhere: str, market: Market, tmp_path: Path) -> None:
-    """With its origin in CORS_ORIGINS it may do all of that; our own page may anyway."""
+    """An origin in CORS_ORIGINS may do all of that; our own page always may."""
     service = start(tmp_path, market, cors_origins=elsewhere)
     sockets = service.url.replace("http", "ws")
     for origin in (elsewhere, service.url):
@@ -132,7 +132,7 @@ def test_a_page_that_is_let_in(page: Page, elsewhere: str, market: Market, tmp_p
 
 
 def test_the_page_says_that_a_key_is_needed(page: Page, market: Market, tmp_path: Path) -> None:
-    """It cannot show prices that need one, and says so instead of trying again without end."""
+    """When prices need an API key, the page says so and does not retry forever."""
     service = start(tmp_path, market, read_keys="reads")
     page.goto(service.url)
     expect(page.locator("#connection")).to_have_text("Key needed")

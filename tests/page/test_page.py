@@ -1,4 +1,4 @@
-"""The live page in Chromium, on the service as a process: what a reader sees and can do."""
+"""The live page in Chromium, on the service as a process: what users see and can do."""
 
 import re
 
@@ -12,11 +12,11 @@ from tests.parts.process import wait_for
 pytestmark = pytest.mark.real
 
 BTC = '.rows .row[data-symbol="btcusdt"]'
-MOST_ROWS = 60  # in the document, of a thousand in the table
+MOST_ROWS = 60  # rows in the DOM, of a thousand in the table
 
 
 def shown(page: Page) -> list[str]:
-    """Return the symbols of the rows in the document, in the order they are seen."""
+    """Return the symbols of the rows in the DOM, in visible order."""
     return [
         str(symbol)
         for symbol in page.eval_on_selector_all(
@@ -27,12 +27,12 @@ def shown(page: Page) -> list[str]:
 
 
 def wait_for_rows(page: Page) -> None:
-    """Wait until prices are on the screen."""
+    """Wait until prices are visible."""
     until(page, "performance.getEntriesByName('prices').length > 0")
 
 
 def test_prices_change_on_screen(tab: Open) -> None:
-    """A new price is written, its age begins anew, its chart grows, and what is counted is counted."""
+    """A new price updates the row's text, age and chart, and the counters in the header."""
     page = tab().page
     wait_for_rows(page)
     expect(page.locator("#connection")).to_have_text("Live")
@@ -48,7 +48,7 @@ def test_prices_change_on_screen(tab: Open) -> None:
 
 
 def test_a_thousand_assets_and_only_those_in_view(tab: Open) -> None:
-    """The table has a row for each, the document only those near the window, and history is asked only for them."""
+    """The table has a thousand rows, the DOM only those near the window, and history is requested only for them."""
     one = tab()
     page = one.page
     wait_for_rows(page)
@@ -67,7 +67,7 @@ def test_a_thousand_assets_and_only_those_in_view(tab: Open) -> None:
 
 
 def test_search(tab: Open) -> None:
-    """By base, symbol or pair as it is written; the nearest first; what fits nothing says so."""
+    """Search matches base, symbol and written pair, best match first, and says when nothing matches."""
     page = tab().page
     wait_for_rows(page)
     page.fill("#search", "btc / USDT")
@@ -85,7 +85,7 @@ def test_search(tab: Open) -> None:
 
 
 def test_tiers_and_order(tab: Open) -> None:
-    """Only a tier's assets, in the order asked for, either way."""
+    """Tier filters and sort orders work in both directions."""
     page = tab().page
     wait_for_rows(page)
     page.locator("#tiers").get_by_text("Hot").click()
@@ -105,7 +105,7 @@ def test_tiers_and_order(tab: Open) -> None:
 
 
 def test_detail_by_its_address(tab: Open) -> None:
-    """The link to an asset opens it: price, candles of the interval chosen, and its three sources, all live."""
+    """An asset's URL opens its detail: live price, candles of the chosen interval, and three sources."""
     page = tab("/#ETHUSDT").page
     sheet = page.locator("#detail")
     expect(sheet.locator("h2")).to_have_text("ETH / USDT")
@@ -126,7 +126,7 @@ def test_detail_by_its_address(tab: Open) -> None:
 
 
 def test_by_keyboard_alone(tab: Open) -> None:
-    """/ searches, arrows choose, Enter opens, Escape closes, and the way back goes where it came from."""
+    """Keyboard: / searches, arrows select, Enter opens, Escape closes, and the browser's back button works."""
     page = tab().page
     wait_for_rows(page)
     page.keyboard.press("/")
@@ -154,7 +154,7 @@ def test_by_keyboard_alone(tab: Open) -> None:
 
 
 def test_on_a_phone(tab: Open) -> None:
-    """Nothing is wider than the screen, a row says what matters, and a tap opens it."""
+    """On a phone the page is no wider than the screen, rows show the essentials, and a tap opens the detail."""
     page = tab("/", PHONE, has_touch=True).page
     wait_for_rows(page)
     wide = "document.documentElement.scrollWidth > innerWidth"
@@ -168,7 +168,7 @@ def test_on_a_phone(tab: Open) -> None:
 
 
 def test_light_and_dark(tab: Open) -> None:
-    """As the system has it, until chosen here, which is kept."""
+    """The theme follows the system until the user chooses one, which is stored."""
     page = tab("/", color_scheme="dark").page
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(ground)
@@ -181,10 +181,10 @@ def test_light_and_dark(tab: Open) -> None:
 
 
 def test_an_hour_of_prices_takes_no_more_room_than_a_minute(tab: Open) -> None:
-    """After some hundreds of prices, heap and document are as large as before."""
+    """After some hundreds of prices, heap and DOM are as large as before."""
     one = tab()
     wait_for_rows(one.page)
-    until(one.page, "Number(document.querySelector('#rate').textContent) > 120")  # all that is drawn later is drawn
+    until(one.page, "Number(document.querySelector('#rate').textContent) > 120")  # all lazy parts are drawn then
     heap, nodes = one.heap()
     until(one.page, "Number(document.querySelector('#rate').textContent) > 360")
 
@@ -192,4 +192,4 @@ def test_an_hour_of_prices_takes_no_more_room_than_a_minute(tab: Open) -> None:
         later, more = one.heap()
         return later <= 1.2 * heap and more <= 1.1 * nodes
 
-    wait_for(is_as_large, what="heap and document as large as before")  # what has just been drawn is let go of later
+    wait_for(is_as_large, what="heap and document as large as before")  # elements just drawn are released later

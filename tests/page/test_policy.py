@@ -1,4 +1,4 @@
-"""The pages load nothing from elsewhere, run nothing that was not sent with them."""
+"""The content security policy: pages load nothing from other hosts and run no foreign script."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -17,7 +17,7 @@ document.addEventListener("securitypolicyviolation", (event) => violated.push(ev
 
 @pytest.mark.parametrize(("path", "handler"), [("/", "require-trusted-types-for"), ("/docs", "script-src-attr")])
 def test_the_policy_holds(chromium: Browser, service: Service, path: str, handler: str) -> None:
-    """A script, a style or a picture that somebody got into the page is refused; what belongs to it is not."""
+    """An injected script, style or image is blocked; the page's own files are not."""
     tab = Tab(chromium, service.url)
     tab.page.add_init_script(VIOLATIONS)
     page = tab.open(path)
@@ -40,7 +40,7 @@ def test_the_policy_holds(chromium: Browser, service: Service, path: str, handle
 
 
 def test_docs(tab: Open) -> None:
-    """The document is shown, whole, and a call can be tried from it."""
+    """/docs shows the whole OpenAPI document, and a call can be tried from it."""
     page = tab("/docs").page
     call = page.locator("#operations-prices-getPrice")
     expect(call).to_contain_text("/prices/{asset}")

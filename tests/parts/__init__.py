@@ -1,1 +1,1 @@
-"""The real parts tests run on: child processes on ephemeral ports of 127.0.0.1, each ended by whoever started it."""
+"""Real parts for tests: child processes on ephemeral ports of 127.0.0.1, ended by the fixture that started them."""

@@ -1,4 +1,4 @@
-"""Calls an ASGI application in this process, for tests that need it to answer from a store they hold."""
+"""Call an ASGI application in this process, for tests that hold the store it answers from."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from tests.parts.service import Answer
 
 
 async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
-    """GET a path with its query; what was sent before an exception is lost, as it would be to a caller."""
+    """GET a path with its query; an exception in the application is raised here, and what it had sent is lost."""
     split = urlsplit(target)
     started: list[Message] = []
     body = b""

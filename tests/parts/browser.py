@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, and pages in it that notice what no page of ours may do."""
+"""Headless Chromium (Debian's), and tabs that record everything our page must not do."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,29 +11,29 @@ from tests.parts.process import wait_for
 
 DESKTOP = (1280, 900)
 PHONE = (360, 740)
-SECONDS = 45.0  # within which anything that is waited for has to be seen
+SECONDS = 45.0  # the time limit for each element or state that a test waits for
 
 
 def binary() -> str | None:
-    """Return where Chromium is, or None."""
+    """Return the path of Chromium, or None when it is not installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @contextmanager
 def running() -> Iterator[Browser]:
-    """Run it. Only tests that are no coroutines may use it: its loop is the thread's for as long as it runs."""
+    """Run Chromium. For synchronous tests only: Playwright's loop occupies the thread while the browser runs."""
     found = binary()
     assert found is not None
     expect.set_options(timeout=1000 * SECONDS)
     with sync_playwright() as playwright:
-        # There is no sandbox for root, which is who tests are in CI.
+        # Chromium's sandbox does not work for root, and tests run as root in CI.
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
 
 
 class Tab:
-    """One page, in a window of its own; complaints are what it should not have given cause for."""
+    """One page in its own browser window; `complaints` lists console errors, exceptions and requests to other hosts."""
 
     def __init__(self, browser: Browser, url: str, size: tuple[int, int] = DESKTOP, **more: Any) -> None:
         self.url = url
@@ -47,16 +47,16 @@ class Tab:
         self.page.on("request", self._requested)
 
     def open(self, path: str = "/") -> Page:
-        """Go there."""
+        """Open a path of the service."""
         self.page.goto(self.url + path)
         return self.page
 
     def close(self) -> None:
-        """Close it."""
+        """Close the window."""
         self._context.close()
 
     def heap(self) -> tuple[float, float]:
-        """Return the bytes of its heap and the number of its nodes, without garbage."""
+        """Return the used bytes of the page's heap and its number of DOM nodes, after a garbage collection."""
         session = self._context.new_cdp_session(self.page)
         session.send("HeapProfiler.enable")
         session.send("HeapProfiler.collectGarbage")
@@ -66,8 +66,8 @@ class Tab:
         return float(used), float(nodes)
 
     def _said(self, message: ConsoleMessage) -> None:
-        # The machine's own network: an interface came or went, and the browser ends what is under way for it.
-        # A 503 of /ready is no fault of the page: it shows the reasons, and the browser logs each such status.
+        # ERR_NETWORK_CHANGED: a network interface of the machine came or went, and Chromium aborted its requests.
+        # A 503 of /ready is expected: the page shows the reasons, and the browser logs every such status.
         unready = "503" in message.text and message.location.get("url", "").endswith("/ready")
         if message.type in {"error", "warning"} and "ERR_NETWORK_CHANGED" not in message.text and not unready:
             self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}".rstrip())
@@ -79,12 +79,12 @@ class Tab:
 
 
 def until(page: Page, expression: str, arg: object = None) -> None:
-    """Wait until it holds; Playwright's own wait would have to evaluate text in the page, which the policy forbids."""
+    """Wait until a JavaScript expression holds; Playwright's own wait needs eval(), which our CSP forbids."""
     wait_for(lambda: bool(page.evaluate(expression, arg)), SECONDS, expression)
 
 
 def text_changes(page: Page, selector: str) -> str:
-    """Wait until the text there is another than now; return it."""
+    """Wait until the text of an element changes; return the new text."""
     before = page.inner_text(selector)
     wait_for(lambda: page.inner_text(selector) != before, SECONDS, f"another text in {selector}")
     return page.inner_text(selector)

@@ -1,4 +1,4 @@
-"""A stand-in for an OpenTelemetry collector: takes OTLP/HTTP, keeps the spans, and refuses when told to."""
+"""A stand-in for an OpenTelemetry collector: receives OTLP/HTTP, stores the spans, and can reject requests."""
 
 import gzip
 import threading
@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A span as it was sent; ids in hex, an empty parent for the first of a trace; `failed` by its status."""
+    """A span as the service exported it; ids in hex, an empty parent for a root span, `failed` from its status."""
 
     name: str
     trace: str
@@ -26,7 +26,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Collector:
-    """What has come so far."""
+    """The spans received so far."""
 
     def __init__(self) -> None:
         self.spans: list[Sent] = []
@@ -36,11 +36,11 @@ class Collector:
         self.url = ""
 
     def named(self, name: str) -> list[Sent]:
-        """Return the spans of that name."""
+        """Return the spans of this name."""
         return [span for span in list(self.spans) if span.name == name]
 
     def take(self, body: bytes) -> None:
-        """Decode what was sent."""
+        """Decode one export request and store its spans."""
         request = ExportTraceServiceRequest.FromString(body)
         for resource in request.resource_spans:
             service = _plain(resource.resource.attributes)
@@ -70,7 +70,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # http.server's name
+    def do_POST(self) -> None:  # the method name that http.server calls
         collector = cast("_Server", self.server).collector
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
@@ -88,12 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """Run one on a free port of this machine."""
+    """Run a collector on a free port."""
     collector = Collector()
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.collector = collector

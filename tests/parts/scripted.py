@@ -1,4 +1,4 @@
-"""Small real parts for what needs exact timing: an exchange that answers when told, and a history that can be away."""
+"""In-memory parts with exact timing: an exchange that answers by script, and a cache that can be away, slow or hang."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from tests.parts.examples import CADENCE, ticker
 
 
 class ScriptedExchange:
-    """Answers with a ticker at `price`, or as `script` says: an answer, or None to hang until let go."""
+    """Answers with a ticker at `price`, or with what `script` returns; None makes a call hang until `let_go` is set."""
 
     breaker_state = "closed"
     idle_seconds = None
@@ -39,7 +39,7 @@ class ScriptedExchange:
         self.listing: set[str] | None = None
 
     def trades(self, symbol: str) -> bool | None:
-        """Whether `listing` has it."""
+        """Return whether `listing` has the symbol; None when there is no listing."""
         return None if self.listing is None else symbol in self.listing
 
     async def fetch(self, assets: Sequence[Asset]) -> Mapping[str, Ticker | LeftOut]:
@@ -58,7 +58,7 @@ class ScriptedExchange:
             self.under_way -= 1
 
     async def _answer(self, asset: Asset) -> Ticker | LeftOut:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a real exchange never answers without a pause: callers must meet other tasks here
         answer = self.script(asset)
         if answer is not None:
             return answer
@@ -69,22 +69,22 @@ class ScriptedExchange:
         return ticker(self.name, self.price, timestamp=self._now(), symbol=asset.symbol)
 
     def hang(self) -> None:
-        """Answer nobody from now on, until let go."""
+        """Make all calls from now on hang until `let_go` is set."""
         self.script = lambda _: None
 
     def hang_but_for(self, symbol: str) -> None:
-        """Answer nobody but this asset from now on, until let go."""
+        """Make the calls for all other assets hang until `let_go` is set."""
         self.script = lambda asset: self._ticker(asset) if asset.symbol == symbol else None
 
     def refuse(self, reason: Reason) -> None:
-        """Answer with a reason from now on."""
+        """Leave every asset out with this reason from now on."""
         self.script = lambda _: LeftOut(self.name, reason)
 
 
 class Store(MemoryCache):
-    """A memory store that counts reads, keeps what was written, and can be away, hang as it is read, or be near.
+    """A memory cache that counts reads, records writes, and can be away, hang on reads, or serve `peek`.
 
-    While `slow` is an event, a read finds what there is when it begins, and returns it once the event is set.
+    While `slow` is an event, a read takes its result at once and returns it when the event is set.
     """
 
     def __init__(self) -> None:
@@ -96,21 +96,21 @@ class Store(MemoryCache):
         self.asked = asyncio.Event()
 
     def forget(self) -> None:
-        """Let all prices expire."""
+        """Expire all prices."""
         self.newest.release_all()
 
     async def write(self, prices: Sequence[Price]) -> None:
-        """Take prices unless away."""
+        """Store prices; raise StoreUnavailable while away."""
         self._check()
         self.written += prices
         await super().write(prices)
 
     def peek(self, symbol: str) -> Price | None:
-        """Have nothing near, unless told: who wants something has to ask."""
+        """Return a price only while `near` is set; otherwise callers must use `latest`."""
         return super().peek(symbol) if self.near else None
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """Answer unless away."""
+        """Return the latest prices; raise StoreUnavailable while away."""
         self.reads += 1
         if self.hanging:
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""The service as its users run it: a process, asked over HTTP."""
+"""The service as a real process, called over HTTP."""
 
 import json
 import os
@@ -16,7 +16,7 @@ CALL_SECONDS = 10.0
 
 
 class Answer:
-    """One HTTP answer: status, headers (by lower-case name) and body."""
+    """One HTTP response: status, headers (by lower-case name) and body."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
@@ -25,7 +25,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The decoded body, fractions as Decimal with the digits they have."""
+        """The decoded body; fractions are Decimals with all their digits."""
         return json.loads(self.body, parse_float=Decimal)
 
     @property
@@ -35,7 +35,7 @@ class Answer:
 
 
 def call(method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
-    """Make one call; a refusal is an answer like any other."""
+    """Make one HTTP call; an error status is returned like any other."""
     request = urllib.request.Request(url, method=method, headers=dict(headers or {}), data=body)
     try:
         with urllib.request.urlopen(request, timeout=CALL_SECONDS) as response:
@@ -46,7 +46,7 @@ def call(method: str, url: str, headers: Mapping[str, str] | None = None, body: 
 
 
 class Service:
-    """`aggregator serve` (or `demo`) on a port of its own; settings by field name."""
+    """`aggregator serve` (or `demo`) on its own port; settings are given by field name."""
 
     def __init__(self, folder: Path, /, *command: str, **settings: object) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
@@ -59,7 +59,7 @@ class Service:
         self.url = ""
 
     def started(self) -> "Service":
-        """Wait until it listens."""
+        """Wait until the service listens."""
         self.url = self.process.wait_for_line(r"listening.*(http://127\.0\.0\.1:\d+)")[1]
         return self
 
@@ -74,11 +74,11 @@ class Service:
         return call("GET", self.url + path, headers)
 
     def post(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """POST nothing to a path."""
+        """POST an empty body to a path."""
         return call("POST", self.url + path, headers)
 
     def metric(self, name: str) -> float:
-        """Return the value of one series, named as in the text format; 0 when it is not there yet."""
+        """Return the value of one series, named as in the text format; 0 while it does not exist."""
         for line in self.get("/metrics").text.splitlines():
             if line.startswith(f"{name} "):
                 return float(line.rpartition(" ")[2])
@@ -86,7 +86,7 @@ class Service:
 
 
 def refusal(folder: Path, code: int = 1, **settings: object) -> str:
-    """Start with settings that cannot work; return the one line that is said."""
+    """Start with settings that cannot work; return the one line of error output."""
     service = Service(folder, **settings)
     assert service.process.ended() == code, service.process.output
     assert "Traceback" not in service.process.output

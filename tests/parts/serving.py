@@ -1,4 +1,4 @@
-"""Our server in this process, on a port of its own."""
+"""Our HTTP server in this process, on its own port."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,7 +9,7 @@ from aggregator.api.server.server import Server, listening
 
 @asynccontextmanager
 async def serving(server: Server) -> AsyncIterator[int]:
-    """Serve; yields the port, and stops the server at the end."""
+    """Serve while the block runs; yields the port."""
     with listening("127.0.0.1", 0) as listener:
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve([listener]))
@@ -19,7 +19,7 @@ async def serving(server: Server) -> AsyncIterator[int]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what no event announces."""
+    """Poll until a condition holds, for at most 40 s; for conditions that no event announces."""
     async with asyncio.timeout(40):
         while not condition():
             await asyncio.sleep(0.01)

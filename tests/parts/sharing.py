@@ -1,4 +1,4 @@
-"""Processes that share work through Redis, in one event loop: each with a connection and a memory of its own."""
+"""Several refreshers that share jobs through Redis, in one event loop: each has its own connection and cache."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ def hot_catalog(interval: float, assets: int) -> Catalog:
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait for a condition that nobody announces, with a deadline."""
+    """Poll until a condition holds or the deadline passes."""
     async with asyncio.timeout(DEADLINE):
         while True:
             holds = condition()
@@ -34,7 +34,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
 
 @asynccontextmanager
 async def running(*parts: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Let what never returns run beside; what it crashes with, the test fails with."""
+    """Run a never-ending coroutine beside the block; its exception fails the test."""
     async with asyncio.TaskGroup() as group:
 
         async def run(part: Callable[[], Awaitable[None]]) -> None:
@@ -47,7 +47,7 @@ async def running(*parts: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 class Sharer:
-    """One of several refreshers of the hot assets: takes one job after the other, `busy` seconds with each."""
+    """One of several refreshers of the hot tier: takes one job after the other and spends `busy` seconds on each."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Sharer:
         self._busy = busy
 
     async def run(self) -> None:
-        """Refresh, for ever."""
+        """Refresh until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.work.run())
@@ -88,7 +88,7 @@ class Sharer:
 
 
 def all_jobs(sharers: Sequence[Sharer]) -> list[Job]:
-    """Return what they have done together."""
+    """Return the jobs that all refreshers have done."""
     return [job for one in sharers for job in one.jobs]
 
 

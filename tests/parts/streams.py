@@ -1,4 +1,4 @@
-"""Raw connections, for what no HTTP client would do."""
+"""Raw connections, for behaviour that no HTTP client offers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,21 +6,21 @@ from contextlib import asynccontextmanager
 
 
 async def rest(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 60) -> bytes:
-    """Return what comes until the server ends the connection, well or not; fail after `seconds`."""
+    """Return all bytes until the server ends the connection, by a close or a reset; fail after `seconds`."""
     received = bytearray()
     try:
         async with asyncio.timeout(seconds):
             while part := await reader.read(65536):
                 received += part
     except ConnectionError:
-        pass  # reset: what came before it is the answer
+        pass  # a reset: the bytes before it are the result
     writer.close()
     return bytes(received)
 
 
 @asynccontextmanager
 async def hanging_up(port: int) -> AsyncIterator[asyncio.Event]:
-    """Listen on `port` and hang up on everybody; the event is set once somebody has come."""
+    """Accept connections on `port` and close each at once; the event is set at the first connection."""
     came = asyncio.Event()
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Terraform for the tests: plans made by the real AWS provider, with moto to answer what a plan asks AWS."""
+"""Terraform for tests: plans by the real AWS provider, with moto in the place of AWS."""
 
 import base64
 import gzip
@@ -17,18 +17,18 @@ from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process, wait_for
 
 FOLDER = ROOT / "terraform"
-ACCOUNT = "210987654321"  # not moto's usual one, for which the configuration leaves out what moto lacks
+ACCOUNT = "210987654321"  # not moto's default account, for which the configuration leaves out what moto lacks
 MOTO_S_OWN = "123456789012"
 DIGESTS = {
     name: f"sha256:{digit * 64}" for name, digit in {"aggregator": "a", "prometheus": "b", "grafana": "c"}.items()
 }
 _MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d/plugins", Path("/usr/share/terraform/plugins"))
-_CACHE = "TF_PLUGIN_CACHE_DIR"  # set, it says that the provider may be fetched
+_CACHE = "TF_PLUGIN_CACHE_DIR"  # when set, Terraform may download the provider
 _SECONDS = 480
 
 
 def missing() -> str:
-    """Say what there is not, or nothing."""
+    """Return what is missing to run Terraform, or an empty string."""
     if shutil.which("terraform") is None:
         return "terraform is not installed"
     if plugins() is None and _CACHE not in os.environ:
@@ -37,18 +37,18 @@ def missing() -> str:
 
 
 def checkov() -> str | None:
-    """Return where checkov is: in the environment that `./test.sh terraform` makes for it, or on the PATH."""
+    """Return the path of checkov: from the environment that `./test.sh terraform` creates, or from the PATH."""
     own = ROOT / ".venv-checkov/bin/checkov"
     return str(own) if own.exists() else shutil.which("checkov")
 
 
 def plugins() -> Path | None:
-    """Return the folder that has the AWS provider, where a machine without the internet keeps it."""
+    """Return the local plugin mirror that has the AWS provider, for machines without internet access."""
     return next((one for one in _MIRRORS if list(one.glob("*/hashicorp/aws"))), None)
 
 
 class Plan:
-    """What Terraform would make: `terraform show -json` of a plan for an empty account."""
+    """The planned resources: `terraform show -json` of a plan for an empty account."""
 
     def __init__(self, shown: Mapping[str, Any], said: str) -> None:
         self.said = said
@@ -64,28 +64,55 @@ class Plan:
         self._expressions = {one["address"]: one.get("expressions", {}) for one in written}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the values of the resources of a kind, by address without the kind."""
+        """Return the values of all resources of a type, by address without the type."""
         return {one["address"].removeprefix(f"{kind}."): one["values"] for one in self.resources if one["type"] == kind}
 
     def one(self, kind: str) -> dict[str, Any]:
-        """Return the values of the only resource of a kind."""
+        """Return the values of the only resource of a type."""
         (values,) = self.of(kind).values()
         return values
 
     def named(self, resource: str, argument: str) -> list[str]:
-        """Return what an argument names, as it is written: what it stands for may not be known before it is made."""
+        """Return the references in an argument as written, because their values are known only after apply."""
         names: list[str] = self._expressions[resource][argument]["references"]
         return names
 
     def cloud_init(self) -> dict[str, str]:
-        """Return what each kind of machine is told at its start."""
+        """Return the decoded user data of each kind of machine."""
         told = {name: values["user_data"] for name, values in self.of("aws_launch_template").items()}
         told |= {name: values["user_data_base64"] for name, values in self.of("aws_instance").items()}
         return {name: gzip.decompress(base64.b64decode(text)).decode() for name, text in told.items()}
 
 
+def statements(policy: str) -> list[dict[str, Any]]:
+    """Return a policy's statements, with actions and resources as lists."""
+    found = json.loads(policy)["Statement"]
+    found = found if isinstance(found, list) else [found]
+    return [
+        one | {name: one[name] if isinstance(one[name], list) else [one[name]] for name in ("Action", "Resource")}
+        for one in found
+    ]
+
+
+def roles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """Return the policy statements of every role."""
+    return {name: statements(one["policy"]) for name, one in plan.of("aws_iam_role_policy").items()}
+
+
+def of_machine(plan: Plan, kind: str, sid: str) -> dict[str, Any]:
+    """Return one statement of the role of a kind of machine, by its Sid."""
+    return next(one for one in roles(plan)[f'machine["{kind}"]'] if one["Sid"] == sid)
+
+
+def templates(plan: Plan) -> list[dict[str, Any]]:
+    """Return the launch templates; there are exactly two."""
+    found = plan.of("aws_launch_template")
+    assert set(found) == {'main["api"]', 'main["refresher"]'}
+    return list(found.values())
+
+
 class Terraform:
-    """A copy of the folder, initialised, and a moto beside it."""
+    """An initialised copy of the terraform/ folder that talks to moto."""
 
     def __init__(self, folder: Path, aws: str) -> None:
         self.folder = folder / "terraform"
@@ -94,7 +121,7 @@ class Terraform:
         (folder / "terraformrc").touch()
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
         if cache := os.environ.get(_CACHE):
-            Path(cache).mkdir(parents=True, exist_ok=True)  # terraform wants it there
+            Path(cache).mkdir(parents=True, exist_ok=True)  # Terraform does not create this folder itself
             self._environment[_CACHE] = cache
         self._environment |= {
             "TF_CLI_CONFIG_FILE": str(folder / "terraformrc"),
@@ -112,7 +139,7 @@ class Terraform:
         assert made.returncode == 0, made.stdout
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command; both streams are in `stdout`."""
+        """Run a Terraform command; `stdout` has both output streams."""
         return subprocess.run(
             [
                 str(shutil.which("terraform")),
@@ -129,7 +156,7 @@ class Terraform:
         )
 
     def plan(self, variables: Mapping[str, object]) -> Plan:
-        """Plan with these variables, which later commands have as well."""
+        """Plan with these variables, and keep them for later commands."""
         (self.folder / "terraform.tfvars.json").write_text(json.dumps(variables), encoding="utf-8")
         made = self.run("plan", "-lock=false", "-out=plan")
         assert made.returncode == 0, made.stdout
@@ -137,12 +164,12 @@ class Terraform:
         return Plan(json.loads(shown.stdout), made.stdout)
 
     def apply(self) -> None:
-        """Do what was planned."""
+        """Apply the last plan."""
         made = self.run("apply", "plan")
         assert made.returncode == 0, made.stdout
 
     def destroy(self) -> list[str]:
-        """Take everything away; return what is left."""
+        """Destroy all resources; return the addresses left in the state."""
         gone = self.run("destroy", "-auto-approve")
         assert gone.returncode == 0, gone.stdout
         return self.run("state", "list").stdout.split()
@@ -150,7 +177,7 @@ class Terraform:
 
 @contextmanager
 def moto(account: str = ACCOUNT) -> Iterator[str]:
-    """Run moto's server as this account; give its address."""
+    """Run moto's server for this account; yields its address."""
     port = free_port()
     environment = os.environ | {"MOTO_ACCOUNT_ID": account}
     server = Process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], environment=environment)

@@ -1,4 +1,4 @@
-"""The fault proxy in front of the real DynamoDB, seen through the client the service uses."""
+"""The fault proxy in front of DynamoDB, called with the client that the service uses."""
 
 import contextlib
 import uuid
@@ -23,7 +23,7 @@ TABLE = f"prices-{uuid.uuid4()}"
 
 @pytest.fixture(scope="module")
 def proxy(dynamodb_running: DynamoServer) -> Iterator[DynamoProxy]:
-    """Share one proxy among the tests here."""
+    """Share one proxy among these tests."""
     running = DynamoProxy(dynamodb_running.endpoint)
     yield running
     running.stop()
@@ -31,10 +31,10 @@ def proxy(dynamodb_running: DynamoServer) -> Iterator[DynamoProxy]:
 
 @pytest.fixture
 async def client(proxy: DynamoProxy) -> AsyncIterator[Any]:
-    """Talk to DynamoDB through the proxy, without retries; all faults are off before and after."""
+    """Return a client that calls through the proxy, without retries; all faults are off before and after."""
     proxy.faults()
     async with connected(proxy.endpoint) as found:
-        with contextlib.suppress(found.exceptions.ResourceInUseException):  # the test before has made it
+        with contextlib.suppress(found.exceptions.ResourceInUseException):  # an earlier test has created it
             await found.create_table(
                 TableName=TABLE,
                 KeySchema=[{"AttributeName": "asset", "KeyType": "HASH"}],
@@ -46,7 +46,7 @@ async def client(proxy: DynamoProxy) -> AsyncIterator[Any]:
 
 
 def connected(endpoint: str) -> Any:
-    """Return a client that gives up soon and says what it was told."""
+    """Return a client with short timeouts and no retries."""
     config = Config(connect_timeout=5, read_timeout=1, retries={"total_max_attempts": 1})
     credentials = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     return aioboto3.Session().client(
@@ -55,12 +55,12 @@ def connected(endpoint: str) -> Any:
 
 
 def requests(*assets: str) -> dict[str, list[Any]]:
-    """Return RequestItems that put these assets."""
+    """Return the RequestItems that put these assets."""
     return {TABLE: [{"PutRequest": {"Item": {"asset": {"S": asset}, "price": {"N": "1.5"}}}} for asset in assets]}
 
 
 async def refusal(client: Any, *assets: str) -> tuple[int, str]:
-    """Put a batch that is answered with an error: its HTTP status and DynamoDB's name for it."""
+    """Put a batch that must fail; return the HTTP status and DynamoDB's error code."""
     with pytest.raises(ClientError) as raised:
         await client.batch_write_item(RequestItems=requests(*assets))
     answer = raised.value.response
@@ -68,12 +68,12 @@ async def refusal(client: Any, *assets: str) -> tuple[int, str]:
 
 
 async def held(client: Any, asset: str) -> bool:
-    """Ask the table itself."""
+    """Return whether the table has the asset."""
     return "Item" in await client.get_item(TableName=TABLE, Key={"asset": {"S": asset}})
 
 
 async def test_without_faults_it_is_not_noticed(client: Any, proxy: DynamoProxy) -> None:
-    """What is put comes back the same, the server's own errors are passed on, and items are counted."""
+    """Without faults the proxy changes nothing: items, the server's own errors, and the count of items."""
     before = proxy.done("items")
     answer = await client.batch_write_item(RequestItems=requests("a1", "a2", "a3"), ReturnConsumedCapacity="TOTAL")
     assert answer["UnprocessedItems"] == {}
@@ -86,7 +86,7 @@ async def test_without_faults_it_is_not_noticed(client: Any, proxy: DynamoProxy)
 
 
 async def test_it_throttles_batches_and_nothing_else(client: Any, proxy: DynamoProxy) -> None:
-    """400 with DynamoDB's name for it; reads go on, and nothing was written."""
+    """Throttling answers 400 with DynamoDB's error code, writes nothing, and does not affect reads."""
     proxy.faults(throttle_rate=1)
     assert await refusal(client, "b1") == (400, "ProvisionedThroughputExceededException")
     assert not await held(client, "b1")
@@ -94,7 +94,7 @@ async def test_it_throttles_batches_and_nothing_else(client: Any, proxy: DynamoP
 
 
 async def test_it_hands_half_of_a_batch_back(client: Any, proxy: DynamoProxy) -> None:
-    """The first three of five are there; sending again what came back brings the rest."""
+    """Half of a batch comes back as unprocessed, and sending it again writes the rest."""
     proxy.faults(half_rate=1)
     left = requests("c1", "c2", "c3", "c4", "c5")
     sizes = []
@@ -106,7 +106,7 @@ async def test_it_hands_half_of_a_batch_back(client: Any, proxy: DynamoProxy) ->
 
 
 async def test_it_fails_as_dynamodb_does(client: Any, proxy: DynamoProxy) -> None:
-    """500 InternalServerError, for any call."""
+    """A failing call is 500 InternalServerError, for any operation."""
     proxy.faults(error_rate=1)
     assert await refusal(client, "d1") == (500, "InternalServerError")
     with pytest.raises(client.exceptions.InternalServerError):
@@ -114,7 +114,7 @@ async def test_it_fails_as_dynamodb_does(client: Any, proxy: DynamoProxy) -> Non
 
 
 async def test_it_hangs_and_cuts(client: Any, proxy: DynamoProxy) -> None:
-    """A client waits for its own timeout, or finds the connection closed; afterwards all is well."""
+    """A hanging call ends by the client's timeout, a cut one by a closed connection; without faults, calls work."""
     proxy.faults(hang_rate=1)
     with pytest.raises(ReadTimeoutError):
         await client.batch_write_item(RequestItems=requests("e1"))
@@ -127,7 +127,7 @@ async def test_it_hangs_and_cuts(client: Any, proxy: DynamoProxy) -> None:
 
 
 async def test_it_refuses_an_asset_for_good(client: Any, proxy: DynamoProxy) -> None:
-    """The whole call that puts it, as AWS does; others pass, even with the word in another place."""
+    """A refused asset fails the whole call that puts it, as on AWS; the same word in another attribute does not."""
     proxy.faults(refuse_for_good="poison")
     assert await refusal(client, "f1", "poisonusdt") == (400, "ValidationException")
     assert not await held(client, "f1")
@@ -138,7 +138,7 @@ async def test_it_refuses_an_asset_for_good(client: Any, proxy: DynamoProxy) -> 
 
 
 async def test_rates_are_shares_of_the_calls(client: Any, proxy: DynamoProxy) -> None:
-    """Three in ten throttled and one in ten failing, within what chance allows."""
+    """With rates of 0.3 and 0.1, these shares of the calls are hit, within random variation."""
     before = {what: proxy.done(what) for what in ("throttled", "errors")}
     proxy.faults(throttle_rate=0.3, error_rate=0.1)
     for _ in range(300):
@@ -152,14 +152,14 @@ async def test_rates_are_shares_of_the_calls(client: Any, proxy: DynamoProxy) ->
 
 
 def test_a_fault_that_is_none_is_refused(proxy: DynamoProxy) -> None:
-    """A misspelled name, a share over 1, and what is no JSON."""
+    """A misspelled fault, a rate over 1 and invalid JSON are answered with 400 and change nothing."""
     for body in (b'{"throtle_rate":1}', b'{"error_rate":1.5}', b'{"error_rate":0.6,"drop_rate":0.6}', b"{"):
         assert call("PUT", f"{proxy.endpoint}/faults", body=body).status == 400
     assert not any(call("GET", f"{proxy.endpoint}/faults").json["faults"].values())
 
 
 async def test_a_target_that_is_away_cuts_the_connection() -> None:
-    """As DynamoDB itself would, for as long as it is away."""
+    """While the target is away, the proxy resets connections."""
     proxy = DynamoProxy(f"http://127.0.0.1:{free_port()}")
     async with connected(proxy.endpoint) as client:
         with pytest.raises(ConnectionClosedError):

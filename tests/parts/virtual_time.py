@@ -1,4 +1,4 @@
-"""An event loop whose time jumps to the next timer instead of waiting for it: hours pass in milliseconds."""
+"""An event loop whose clock jumps to the next timer instead of waiting: hours pass in milliseconds."""
 
 import asyncio
 import selectors
@@ -7,36 +7,36 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_TICK = 1e-7  # seconds that each round of the loop takes, so that a timer of a rounding error is over at some time
+_TICK = 1e-7  # seconds that each loop iteration adds, so that a timer that is late by a rounding error still fires
 
 
 class _Jumping(selectors.BaseSelector):
-    """Moves the time on by what the loop would have waited, instead of waiting."""
+    """A selector that advances the clock by the timeout instead of waiting for it."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self._real = selectors.DefaultSelector()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """As the real one."""
+        """Delegate to the real selector."""
         return self._real.register(fileobj, events, data)
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        """As the real one."""
+        """Delegate to the real selector."""
         return self._real.unregister(fileobj)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready now."""
+        """Advance the clock by `timeout`; return the file objects that are ready now."""
         assert timeout is not None, "the loop would wait for ever"
         self.now += max(_TICK, timeout)
         return self._real.select(0)
 
     def close(self) -> None:
-        """As the real one."""
+        """Delegate to the real selector."""
         self._real.close()
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """As the real one."""
+        """Delegate to the real selector."""
         found = self._real.get_map()
         assert found is not None
         return found
@@ -52,6 +52,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` in virtual time, which begins at 0."""
+    """Run a coroutine in virtual time, which starts at 0."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(work)

@@ -1,6 +1,6 @@
-"""All of it applied to moto by the real AWS provider: `./test.sh terraform`.
+"""Apply the whole configuration to moto with the real AWS provider: `./test.sh terraform`.
 
-Not collected by a plain run, as it takes two minutes.
+A plain run does not collect this file: it takes two minutes.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.terraform.conftest import EVERYTHING
 
 pytestmark = pytest.mark.real
 
-# What a second plan wants to change because moto does not give it back as it got it; terraform/README.md tells of each.
+# Changes that a second plan wants only because moto returns other values than it got; see terraform/README.md.
 EXPLAINED = {
     "aws_autoscaling_group": {"default_instance_warmup", "launch_template", "capacity_reservation_specification"},
     "aws_autoscaling_policy": {"enabled", "predictive_scaling_configuration"},
@@ -23,26 +23,26 @@ EXPLAINED = {
     "aws_vpc_security_group_egress_rule": {"description"},
     "aws_vpc_security_group_ingress_rule": {"description"},
 }
-# What it wants to make again, and for what: the machines, and what hangs on them.
+# Resources that a second plan replaces, with the causing attributes: the machines, and what depends on them.
 MADE_AGAIN = {"aws_instance": [["associate_public_ip_address"]], "aws_volume_attachment": [["instance_id"]]}
 HANGS_ON_MACHINES = {"aws_route53_record"}
 
 
 def certificate(aws: str) -> str:
-    """Return a certificate that moto has, so that the listener for HTTPS is made as well."""
+    """Return a certificate in moto, so that the HTTPS listener is created too."""
     acm = boto3.client(
         "acm",
         "eu-west-1",
         endpoint_url=aws,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106  # moto's
+        aws_secret_access_key="test",  # noqa: S106  # moto accepts any
     )
     arn: str = acm.request_certificate(DomainName="prices.example.com")["CertificateArn"]
     return arn
 
 
 def unexplained(plan: Plan) -> dict[str, Any]:
-    """Return what is changed without being told above, by address."""
+    """Return the changes of a plan that the tables above do not explain, by address."""
     found: dict[str, Any] = {}
     for address, one in plan.changes.items():
         kind, change = one["type"], one["change"]
@@ -59,7 +59,7 @@ def unexplained(plan: Plan) -> dict[str, Any]:
 
 @pytest.mark.skipif(bool(missing()), reason="no terraform, or no AWS provider; see the header")
 def test_it_applies_changes_nothing_the_second_time_and_goes(tmp_path: Path) -> None:
-    """Everything there is: made, planned again without a difference that is ours, and taken away whole."""
+    """Apply creates every resource, a second plan has no unexplained change, and destroy removes all."""
     with moto(MOTO_S_OWN) as aws:
         terraform = Terraform(tmp_path, aws)
         variables = EVERYTHING | {"certificate_arn": certificate(aws)}

@@ -1,4 +1,4 @@
-"""One plan, read by all: everything switched on. Skipped where Terraform or its AWS provider is not there."""
+"""One plan with every option on, shared by all tests. Skipped without Terraform or its AWS provider."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ EVERYTHING: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
-    """Have the folder initialised."""
+    """Initialise a copy of the terraform folder."""
     if why := missing():
         pytest.skip(f"{why}; see the header")
     with moto() as aws:
@@ -30,5 +30,5 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
 
 @pytest.fixture(scope="session")
 def plan(terraform: Terraform) -> Plan:
-    """Plan with everything switched on."""
+    """Plan with every option on."""
     return terraform.plan(EVERYTHING)

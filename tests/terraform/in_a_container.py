@@ -1,6 +1,6 @@
-"""A machine's first start, run once in a container: `./test.sh terraform`, where there is a Docker engine.
+"""The first boot of a machine, in a container: `./test.sh terraform`, with a Docker engine.
 
-Not collected by a plain run, as making the container fetches packages.
+A plain run does not collect this file: building the container downloads packages.
 """
 
 import re
@@ -23,7 +23,7 @@ CONTAINERS = {
     "monitoring[0]": ["grafana", "prometheus"],
 }
 OWNERS = {'main["api"]': 10001, 'main["refresher"]': 10001, "monitoring[0]": 65534}
-# A file as a disk, and file systems on it: loop devices are what 7 numbers.
+# A file as a disk with a file system on it; loop devices have the major number 7.
 MAY_MOUNT = (
     *("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined"),
     *("--device", "/dev/loop-control", "--device-cgroup-rule", "b 7:* rmw"),
@@ -32,7 +32,7 @@ MAY_MOUNT = (
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """Make what a machine is before its first start."""
+    """Build an image of a machine before its first boot."""
     try:
         run("docker", "info")
     except (AssertionError, OSError):
@@ -43,7 +43,7 @@ def image() -> str:
 
 @pytest.mark.parametrize("machine", CONTAINERS)
 def test_a_machine_starts_and_ends(plan: Plan, image: str, tmp_path: Path, machine: str) -> None:
-    """cloud-init does it all, the disk is made once and kept, every unit's commands run, and SIGTERM arrives."""
+    """Cloud-init ends well, the disk is formatted once and kept, every unit's commands run, and SIGTERM arrives."""
     (tmp_path / "user-data.yaml").write_text(plan.cloud_init()[machine], encoding="utf-8")
     command = ["docker", "run", "--rm", "--network", "none", "--volume", f"{tmp_path}:/user-data:ro", *MAY_MOUNT]
     done = subprocess.run(
@@ -51,7 +51,7 @@ def test_a_machine_starts_and_ends(plan: Plan, image: str, tmp_path: Path, machi
     )
     said = done.stdout
     assert done.returncode == 0, said + done.stderr
-    assert re.search(r"^Valid (cloud-config|schema)", said, re.MULTILINE), said  # its words in old and new
+    assert re.search(r"^Valid (cloud-config|schema)", said, re.MULTILINE), said  # cloud-init's wording, old and new
     if machine in OWNERS:
         assert re.search(rf"^== the disk: ext4 .*, {OWNERS[machine]} 700$", said, re.MULTILINE), said
     played = said.partition("== what was asked of the others\n")[2].splitlines()

@@ -1,4 +1,4 @@
-"""checkov, from an environment of its own: no failed check without a written reason."""
+"""checkov, from its own environment: no failed check without a written reason."""
 
 import json
 import re
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 
 @pytest.mark.skipif(checkov() is None, reason="no checkov; see the header")
 def test_no_check_fails() -> None:
-    """But for those whose reason stands beside the resource."""
+    """No check fails, except those skipped beside the resource."""
     said = subprocess.run(
         [str(checkov()), "--directory", str(FOLDER), "--framework", "terraform", "--output", "json", "--quiet"],
         capture_output=True,
@@ -30,7 +30,7 @@ def test_no_check_fails() -> None:
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.tf")), ids=lambda file: str(file.name))
 def test_every_skipped_check_has_a_reason(file: Path) -> None:
-    """Words, not just a number."""
+    """Every skipped check has a reason in words."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if "checkov:skip" in line:
             assert re.search(r"#checkov:skip=CKV2?_AWS_\d+:.{8,}", line), line

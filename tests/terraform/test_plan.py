@@ -1,21 +1,19 @@
-"""The rules of the deployment, read from a plan: what is open, who may do what, what is encrypted."""
+"""The deployment's rules, read from a plan: open ports, rights, encryption, availability."""
 
-import json
 import re
-from typing import Any
 
 import pytest
 
 from aggregator.settings.loader import load
 from tests.parts.process import ROOT
-from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, Terraform
+from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, of_machine, roles, statements, templates
 from tests.terraform.conftest import EVERYTHING
 
 pytestmark = pytest.mark.real
 
-# Statements whose calls know no resource to name, each with the reason beside it in terraform/iam.tf.
+# Statements whose actions cannot be limited to a resource; terraform/iam.tf has the reason beside each.
 MAY_NAME_ALL = {"SessionManagerInsteadOfSsh", "SignInToEcr", "FindWhatToScrape"}
-# Resources of which the end is not known before they exist: an instance's number, a log's stream, an object's name.
+# Resources whose names end in an unknown part: an instance's id, a log stream, an object's key.
 MAY_END_OPEN = (
     rf"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/\*",
     rf"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/prices-production/\w+:\*",
@@ -23,28 +21,8 @@ MAY_END_OPEN = (
 )
 
 
-def statements(policy: str) -> list[dict[str, Any]]:
-    """Return a policy's statements, actions and resources as lists."""
-    found = json.loads(policy)["Statement"]
-    found = found if isinstance(found, list) else [found]
-    return [
-        one | {name: one[name] if isinstance(one[name], list) else [one[name]] for name in ("Action", "Resource")}
-        for one in found
-    ]
-
-
-def roles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
-    """Return the statements of every role."""
-    return {name: statements(one["policy"]) for name, one in plan.of("aws_iam_role_policy").items()}
-
-
-def of_machine(plan: Plan, kind: str, sid: str) -> dict[str, Any]:
-    """Return one statement of a kind of machine."""
-    return next(one for one in roles(plan)[f'machine["{kind}"]'] if one["Sid"] == sid)
-
-
 def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
-    """Addresses are let in by the balancer's group alone, at 80 and 443; no rule anywhere is about port 22."""
+    """Only the load balancer accepts public addresses, on 80 and 443; no rule allows port 22."""
     rules = plan.of("aws_vpc_security_group_ingress_rule")
     assert {name for name, one in rules.items() if one["cidr_ipv4"] or one["cidr_ipv6"] or one["prefix_list_id"]} == {
         'public["0.0.0.0/0-80"]',
@@ -62,7 +40,7 @@ def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
 
 
 def test_machines_have_no_public_address(plan: Plan) -> None:
-    """Not by themselves, not by their subnet; the only public parts are the balancer and the way out."""
+    """Machines have no public address, also not by their subnet; only the balancer and the NAT gateway have one."""
     for machines, argument in {
         "aws_autoscaling_group.api": "vpc_zone_identifier",
         "aws_autoscaling_group.refresher": "vpc_zone_identifier",
@@ -81,15 +59,8 @@ def test_machines_have_no_public_address(plan: Plan) -> None:
     assert list(plan.of("aws_lb")) == ["main"]
 
 
-def templates(plan: Plan) -> list[dict[str, Any]]:
-    """Return the launch templates."""
-    found = plan.of("aws_launch_template")
-    assert set(found) == {'main["api"]', 'main["refresher"]'}
-    return list(found.values())
-
-
 def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
-    """IMDSv2, and one hop: nothing but the machine itself."""
+    """The metadata service requires IMDSv2 tokens, with a hop limit of one."""
     machines = [*templates(plan), *plan.of("aws_instance").values()]
     assert len(machines) == 6
     for one in machines:
@@ -98,7 +69,7 @@ def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
 
 
 def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
-    """Actions are named one by one; resources too, but for the few that cannot be."""
+    """Actions have no wildcard; resources have one only in the listed exceptions."""
     assert len(roles(plan)) == 5
     for role, allowed in roles(plan).items():
         for one in allowed:
@@ -114,7 +85,7 @@ def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
 
 
 def test_each_role_reaches_its_own_only(plan: Plan) -> None:
-    """Its settings, its images, the table, the Redis user."""
+    """Each role reaches only its own settings, images, table and Redis user."""
     for kind in ("api", "refresher"):
         assert of_machine(plan, kind, "ReadItsSettings")["Resource"] == [
             f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/prices-production/{kind}"
@@ -135,7 +106,7 @@ def test_each_role_reaches_its_own_only(plan: Plan) -> None:
 
 
 def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
-    """No call without a right, no right without a call; the table and its TTL are made by Terraform, not machines."""
+    """The rights on the table equal the calls in the code, without those that only Terraform makes."""
     source = (ROOT / "aggregator/stores/dynamodb/table.py").read_text(encoding="utf-8")
     called = {"dynamodb:" + name.title().replace("_", "") for name in re.findall(r"self\._client\.([a-z_]+)\(", source)}
     terraform_s = {"dynamodb:CreateTable", "dynamodb:UpdateTimeToLive"}
@@ -144,7 +115,7 @@ def test_rights_on_the_table_are_what_the_code_calls(plan: Plan) -> None:
 
 
 def test_everything_kept_is_encrypted(plan: Plan) -> None:
-    """Disks, table, cache, logs, images, buckets, the topic."""
+    """Disks, table, cache, logs, images, buckets and the alarm topic are encrypted."""
     for one in templates(plan):
         assert [disk["ebs"][0]["encrypted"] for disk in one["block_device_mappings"]] == ["true", "true"]
     for one in plan.of("aws_instance").values():
@@ -167,7 +138,7 @@ def test_everything_kept_is_encrypted(plan: Plan) -> None:
 
 
 def test_buckets_are_closed(plan: Plan) -> None:
-    """To the public, and to who does not use TLS."""
+    """Buckets block public access and refuse requests without TLS."""
     for name in plan.of("aws_s3_bucket"):
         block = plan.of("aws_s3_bucket_public_access_block")[name]
         assert all(block[what] for what in block if what.startswith(("block_", "ignore_", "restrict_")))
@@ -176,7 +147,7 @@ def test_buckets_are_closed(plan: Plan) -> None:
 
 
 def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
-    """By IAM, as a user with its own keys and channels; the default user is off; two nodes in two zones."""
+    """Redis uses IAM and a user limited to its keys and channels; the default user is off; two nodes in two zones."""
     redis = plan.one("aws_elasticache_replication_group")
     assert redis["auth_token"] is None
     assert (redis["multi_az_enabled"], redis["automatic_failover_enabled"], redis["num_cache_clusters"]) == (
@@ -194,7 +165,7 @@ def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
 
 
 def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:
-    """Its keys, on demand, TTL, recovery to a point in time, and not to be deleted by mistake."""
+    """The table has the service's keys and TTL, on-demand billing, point-in-time recovery and deletion protection."""
     table = plan.one("aws_dynamodb_table")
     assert (table["hash_key"], table["range_key"]) == ("asset", "timestamp")
     assert {one["name"]: one["type"] for one in table["attribute"]} == {"asset": "S", "timestamp": "N"}
@@ -206,7 +177,7 @@ def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:
 
 
 def test_there_is_no_secret_anywhere(plan: Plan) -> None:
-    """Not in what machines are told, and no resource holds a password."""
+    """No user data and no resource contains a secret."""
     for machine, told in plan.cloud_init().items():
         assert not re.search(r"AKIA|API_KEYS|aws_secret|BEGIN [A-Z ]*PRIVATE", told), machine
     assert {one["type"] for one in plan.of("aws_ssm_parameter").values()} == {"String"}
@@ -216,7 +187,7 @@ def test_there_is_no_secret_anywhere(plan: Plan) -> None:
 
 
 def test_images_run_by_digest(plan: Plan) -> None:
-    """Every machine's, from a repository whose tags cannot be moved."""
+    """Every machine runs images by digest, from repositories with immutable tags."""
     registry = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/prices-production"
     for machine, told in plan.cloud_init().items():
         images = set(re.findall(r'IMAGE=\\?"([^"\\]+)', told))
@@ -226,7 +197,7 @@ def test_images_run_by_digest(plan: Plan) -> None:
 
 
 def test_everything_is_tagged(plan: Plan) -> None:
-    """Project, environment and who made it, for the bill and for whoever finds it; machines and disks of groups too."""
+    """Every resource has the tags Project and Environment, also the machines and disks of groups."""
     for one in plan.resources:
         if "tags_all" in one["values"]:
             tags = one["values"]["tags_all"] or {}
@@ -238,7 +209,7 @@ def test_everything_is_tagged(plan: Plan) -> None:
 
 
 def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Plan) -> None:
-    """A new one before an old one goes, back again when that fails; a refresher is waited for."""
+    """Groups start a new machine before they end an old one and roll back on failure; refreshers get time to drain."""
     groups = plan.of("aws_autoscaling_group")
     assert set(groups) == {"api[0]", "refresher[0]"}
     for group in groups.values():
@@ -250,7 +221,7 @@ def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Pla
 
 
 def test_groups_grow_with_their_work(plan: Plan) -> None:
-    """The API on CPU; refreshers on CPU and when jobs are late, and less only when neither is."""
+    """The API group scales on CPU; refreshers scale out on CPU or late jobs, and in only when both are low."""
     targets = {
         name: one["target_tracking_configuration"][0]["target_value"]
         for name, one in plan.of("aws_autoscaling_policy").items()
@@ -270,7 +241,7 @@ def test_groups_grow_with_their_work(plan: Plan) -> None:
 
 
 def test_every_alarm_tells_somebody(plan: Plan) -> None:
-    """The topic, which has a reader, or the group that is to grow; and the budget tells before it is used up."""
+    """Every alarm notifies the topic, which has a subscriber, or scales a group; the budget warns before its limit."""
     for name in plan.of("aws_cloudwatch_metric_alarm"):
         assert plan.unknown[f"aws_cloudwatch_metric_alarm.{name}"].get("alarm_actions"), name
     assert plan.one("aws_sns_topic_subscription")["endpoint"] == EVERYTHING["alarm_email"]
@@ -279,7 +250,7 @@ def test_every_alarm_tells_somebody(plan: Plan) -> None:
 
 
 def test_machines_reach_aws_without_the_internet(plan: Plan) -> None:
-    """By an endpoint for each service they call, and no other."""
+    """Each AWS service that machines call has a VPC endpoint, and no other has."""
     found = {one["service_name"]: one["vpc_endpoint_type"] for one in plan.of("aws_vpc_endpoint").values()}
     kinds = dict.fromkeys(("dynamodb", "s3"), "Gateway")
     kinds |= dict.fromkeys(("ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"), "Interface")
@@ -287,7 +258,7 @@ def test_machines_reach_aws_without_the_internet(plan: Plan) -> None:
 
 
 def test_the_balancer_keeps_a_log_behind_waf(plan: Plan) -> None:
-    """Of every request, and of what WAF blocks, in which keys are blotted out."""
+    """The balancer logs every request, and WAF logs what it blocks, with keys redacted."""
     assert [one["enabled"] for one in plan.one("aws_lb")["access_logs"]] == [True]
     assert list(plan.of("aws_wafv2_web_acl_association")) == ["main[0]"]
     redacted = plan.one("aws_wafv2_web_acl_logging_configuration")["redacted_fields"]
@@ -295,7 +266,7 @@ def test_the_balancer_keeps_a_log_behind_waf(plan: Plan) -> None:
 
 
 def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
-    """80 redirects, 443 takes TLS 1.2 and 1.3 only; without a certificate every plan warns."""
+    """With a certificate, port 80 redirects and 443 accepts TLS 1.2 and 1.3 only; without one every plan warns."""
     listeners = plan.of("aws_lb_listener")
     assert listeners["http"]["default_action"][0]["type"] == "redirect"
     assert listeners["https[0]"]["ssl_policy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
@@ -303,7 +274,7 @@ def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
 
 
 def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What SSM will hold is what the service takes; the cache's address is made up here, as it is not known before."""
+    """The service accepts the settings that SSM will hold; the cache's URL is made up: a plan does not know it."""
     for role in ("api", "refresher"):
         held = {
             one["name"].rpartition("/")[2]: one.get("value") or "rediss://user@host:6379/0?iam=cache&region=eu-west-1"
@@ -317,55 +288,3 @@ def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.Mo
         assert (settings.role, settings.hot_size, settings.retention_days) == (role, 50, 30)
         assert set(settings.allowed_hosts) > {"prices.example.com", "*.eu-west-1.elb.amazonaws.com"}
         assert bool(settings.trusted_proxies) == (role == "api")
-
-
-def test_a_certificate_needs_the_names_it_is_for(terraform: Terraform) -> None:
-    """The service refuses hosts that it does not know, so a name that nobody told it would lead nowhere."""
-    with pytest.raises(AssertionError, match="Name what the certificate is for in hostnames"):
-        terraform.plan(EVERYTHING | {"hostnames": []})
-
-
-def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
-    """A first apply makes the repository to push to; and it warns that there is no TLS."""
-    plan = terraform.plan({})
-    assert plan.of("aws_ecr_repository")
-    assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
-        one["type"] for one in plan.resources
-    }
-    assert plan.of("aws_lb_listener")["http"]["default_action"][0]["type"] == "forward"
-    assert "No certificate_arn" in plan.said
-
-
-def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) -> None:
-    """All of them at once, each by what it should be."""
-    wrong = {
-        "name": "Bad_Name",
-        "image_digest": "latest",
-        "vpc_cidr": "10.0.0.0/28",
-        "nat_gateways": "two",
-        "settings": {"API_KEYS": "secret"},
-        "certificate_arn": "my-certificate",
-        "alarm_email": "nobody",
-        "hostnames": ["https://prices.example.com"],
-        "allowed_cidrs": ["everywhere"],
-        "log_days": 31,
-        "api": {"min": 3, "max": 2},
-    }
-    arguments = [
-        f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
-    ]
-    said = terraform.run("plan", "-lock=false", *arguments)
-    assert said.returncode == 1
-    assert said.stdout.count("Invalid value for variable") >= len(wrong), said.stdout
-
-
-def test_real_exchanges_need_a_way_out(terraform: Terraform) -> None:
-    """Without NAT they could not be reached; that is said at once."""
-    with pytest.raises(AssertionError, match="Real exchanges are on the internet"):
-        terraform.plan(EVERYTHING | {"exchanges": "binance,kraken", "nat_gateways": "none"})
-
-
-def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
-    """`terraform fmt -check` and `validate`."""
-    assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
-    assert terraform.run("validate").returncode == 0

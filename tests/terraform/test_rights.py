@@ -1,4 +1,4 @@
-"""The service under the rights that Terraform gives its machines: what it calls is what it may."""
+"""The service with exactly the rights that Terraform gives its machines."""
 
 import http.client
 import json
@@ -12,34 +12,39 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
-from tests.parts.few import INTERVALS, SIZES, listed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer, binary
 from tests.parts.service import Service, call, refusal
+from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 from tests.parts.terraform import FOLDER
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(binary() is None, reason="no redis-server here; see the header")]
 
 ASSET = "btcusdt"
-REFRESHER = {"DescribeTable", "DescribeTimeToLive", "Query", "BatchWriteItem"}  # test_plan.py holds them to the plan
+REFRESHER = {
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "Query",
+    "BatchWriteItem",
+}  # as in the plan: test_plan.py
 API = REFRESHER - {"BatchWriteItem"}
 DENIED = json.dumps({"__type": "com.amazon.coral.service#AccessDeniedException", "message": "not authorized"}).encode()
 
 
 class Guarded:
-    """DynamoDB behind a policy: what is not allowed is refused as AWS refuses it, and remembered."""
+    """A proxy in front of DynamoDB that enforces a policy: refuses other operations as AWS does, and records them."""
 
     def __init__(self, target: str, allowed: set[str]) -> None:
         self.called: set[str] = set()
         guarded, place = self, urlsplit(target).netloc
 
         class Handler(BaseHTTPRequestHandler):
-            """One call."""
+            """Handles one call."""
 
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                """Send it on, or refuse it."""
+                """Forward the call, or refuse it."""
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 operation = self.headers["X-Amz-Target"].rpartition(".")[2]
                 guarded.called.add(operation)
@@ -60,7 +65,7 @@ class Guarded:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -68,18 +73,18 @@ class Guarded:
         self._thread.start()
 
     def url(self, table: str) -> str:
-        """Name a table, as AGGREGATOR_HISTORY_URL wants it."""
+        """Return the AGGREGATOR_HISTORY_URL of a table."""
         return f"dynamodb://{table}?region=us-east-1&endpoint=http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the proxy."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def ask(dynamodb: DynamoServer, operation: str, **body: object) -> None:
-    """Do what Terraform does, before the service comes."""
+    """Make the calls that Terraform makes before the service starts."""
     headers = {
         "X-Amz-Target": f"DynamoDB_20120810.{operation}",
         "Content-Type": "application/x-amz-json-1.0",
@@ -92,7 +97,7 @@ def ask(dynamodb: DynamoServer, operation: str, **body: object) -> None:
 
 @pytest.fixture
 def table(dynamodb_running: DynamoServer, request: pytest.FixtureRequest) -> str:
-    """Have a table as Terraform makes it, with its TTL."""
+    """Create the table as Terraform does, with its TTL."""
     name = f"rights-{abs(hash(request.node.name)) % 10_000}"
     keys = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
     types = [{"AttributeName": "asset", "AttributeType": "S"}, {"AttributeName": "timestamp", "AttributeType": "N"}]
@@ -111,7 +116,7 @@ def table(dynamodb_running: DynamoServer, request: pytest.FixtureRequest) -> str
 
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
-    """Have a Redis in which the user has the rights of files/redis-rights.txt, and the default user none."""
+    """Run a Redis whose user has the rights of files/redis-rights.txt, with the default user off."""
     rights = (FOLDER / "files/redis-rights.txt").read_text(encoding="utf-8").split()
     server = RedisServer(None, "--user", "default", "off", "--user", "service", "nopass", *rights)
     yield server
@@ -121,7 +126,7 @@ def redis() -> Iterator[RedisServer]:
 def test_refresher_and_api_do_all_their_work(
     redis: RedisServer, dynamodb_running: DynamoServer, table: str, market: Market, tmp_path: Path
 ) -> None:
-    """On a table that is there, with no right to make one, as a Redis user that has its own keys and channels only."""
+    """Refresher and API work with an existing table, no right to create one, and a Redis user limited to its keys."""
     behind = {
         "refresher": Guarded(dynamodb_running.endpoint, REFRESHER),
         "api": Guarded(dynamodb_running.endpoint, API),
@@ -135,7 +140,7 @@ def test_refresher_and_api_do_all_their_work(
             cache_url=redis.url.replace("redis://", "redis://service:any@"),
             history_url=dynamodb.url(table),
             retention_days=30,
-            symbols_file=listed(tmp_path),
+            symbols_file=write_symbols(tmp_path),
             exchanges=market.setting,
             tiering="popular",
             rank_interval=1,
@@ -157,7 +162,7 @@ def test_refresher_and_api_do_all_their_work(
 
 
 def test_without_the_table_the_start_says_what_is_missing(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
-    """The right to make one; no traceback, no endless wait."""
+    """Without the table, the start ends with a line that names the missing right, without a traceback."""
     behind = Guarded(dynamodb_running.endpoint, REFRESHER)
     said = refusal(tmp_path, history_url=behind.url("not-there"))
     behind.stop()

@@ -1,4 +1,4 @@
-"""What machines run at their start and end: scripts and units of terraform/files, with AWS and Docker played."""
+"""The machines' start and stop scripts and units (terraform/files), with fake AWS and Docker programs."""
 
 import os
 import re
@@ -23,7 +23,7 @@ IMAGE = f"registry.example/prices/aggregator@sha256:{'a' * 64}"
 
 
 class Machine:
-    """A folder with the scripts where a machine has them, and programs that only write down how they were called."""
+    """A folder with the scripts as on a machine, and programs that only record their calls."""
 
     def __init__(self, folder: Path) -> None:
         self.run_folder, self.data = folder / "run", folder / "data"
@@ -40,24 +40,24 @@ class Machine:
             self.program(program, "")
 
     def program(self, name: str, body: str) -> None:
-        """Let a program do `body` when it is called."""
+        """Make a program run `body` when it is called."""
         file = self._programs / name
         file.write_text(f'#!/bin/bash\necho "{name} $*" >>"{self._calls}"\n{body}\n', encoding="utf-8")
         file.chmod(0o755)
 
     @property
     def calls(self) -> list[str]:
-        """How programs were called, in order."""
+        """The recorded calls, in order."""
         return self._calls.read_text(encoding="utf-8").splitlines()
 
     def environment(self, facts: Mapping[str, str]) -> dict[str, str]:
-        """Return what a script sees."""
+        """Return the environment of a script."""
         path = f"{self._programs}:{os.environ['PATH']}"
         told = {"PATH": path, "RUN_FOLDER": str(self.run_folder), "DATA_FOLDER": str(self.data), "REGION": "eu-west-1"}
         return told | {"IMAGE": IMAGE, "OPTIONS": "--volume /data:/data"} | dict(facts)
 
     def command(self, script: str, *arguments: str) -> list[str]:
-        """Return how to start a script."""
+        """Return the command line of a script."""
         return [str(self._scripts / script), *arguments]
 
     def run(self, script: str, *arguments: str, **facts: str) -> subprocess.CompletedProcess[str]:
@@ -72,20 +72,20 @@ class Machine:
         )
 
     def settings(self, held: str) -> subprocess.CompletedProcess[str]:
-        """Run `settings` with what SSM says in its text form."""
+        """Run `settings` with an SSM response in text form."""
         self.program("aws", f"printf '%b' '{held}'")
         return self.run("settings", "aggregator", SETTINGS_PATH="/prices/api", PREFIX="AGGREGATOR_")
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """Have one."""
+    """Return a machine."""
     return Machine(tmp_path)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.name))
 def test_scripts_are_sound(script: Path) -> None:
-    """To bash, and to shellcheck where it is installed; each ends at the first thing that goes wrong."""
+    """Bash and shellcheck (if installed) accept the scripts; each script stops at its first error."""
     subprocess.run([str(shutil.which("bash")), "-n", script], check=True)
     assert "\nset -euo pipefail\n" in script.read_text(encoding="utf-8")
     if shutil.which("shellcheck"):
@@ -94,7 +94,7 @@ def test_scripts_are_sound(script: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here; see the header")
 def test_units_are_sound(tmp_path: Path) -> None:
-    """To systemd itself, which does not find the programs here, but understands every line."""
+    """systemd-analyze accepts every line of the units; the programs do not exist here."""
     for unit in [*FILES.glob("*.service"), *FILES.glob("*.timer")]:
         shutil.copy(unit, tmp_path / unit.name.replace("@.", "@aggregator."))
     (tmp_path / "docker.service").write_text("[Service]\nExecStart=/bin/true\n", encoding="utf-8")
@@ -110,7 +110,7 @@ def test_units_are_sound(tmp_path: Path) -> None:
 
 
 def test_settings_become_an_environment_that_only_root_reads(machine: Machine) -> None:
-    """Names get the prefix; values stay as they are, spaces and equals signs too."""
+    """Settings become an environment file that only root can read; values keep spaces and equals signs."""
     made = machine.settings(
         r"/prices/api/ROLE\tapi\n/prices/api/CACHE_URL\trediss://u@h:6379/0?iam=c&region=r\n/prices/api/X\ta b=c\n"
     )
@@ -128,7 +128,7 @@ def test_settings_become_an_environment_that_only_root_reads(machine: Machine) -
 
 @pytest.mark.parametrize("held", ["", r"/prices/api/ROLE\tapi\nhunter2\n", r"/prices/api/lower\tx\n"])
 def test_settings_that_make_no_sense_stop_the_start(machine: Machine, held: str) -> None:
-    """None at all, a value of two lines, a name that is none: the old file stays, and no value gets into the log."""
+    """Missing settings, a line break or an invalid name stop the start; the old file stays, no value is logged."""
     old = machine.run_folder / "aggregator.env"
     old.write_text("AGGREGATOR_ROLE=api\n", encoding="utf-8")
     made = machine.settings(held)
@@ -139,7 +139,7 @@ def test_settings_that_make_no_sense_stop_the_start(machine: Machine, held: str)
 
 
 def test_settings_without_rights_stop_the_start(machine: Machine) -> None:
-    """What AWS says is passed on."""
+    """Without the right to read settings, the start stops with AWS' message."""
     machine.program("aws", "echo AccessDeniedException >&2; exit 254")
     made = machine.run("settings", "aggregator", SETTINGS_PATH="/prices/api", PREFIX="AGGREGATOR_")
     assert made.returncode == 254
@@ -147,14 +147,14 @@ def test_settings_without_rights_stop_the_start(machine: Machine) -> None:
 
 
 def test_a_container_without_settings_gets_an_empty_environment(machine: Machine) -> None:
-    """A mock exchange has none, and nobody is asked."""
+    """A mock exchange has no settings: its environment file is empty, and SSM is not called."""
     assert machine.run("settings", "exchange").returncode == 0
     assert (machine.run_folder / "exchange.env").read_text(encoding="utf-8") == ""
     assert machine.calls == []
 
 
 def test_an_image_is_pulled_once_and_the_sign_in_forgotten(machine: Machine) -> None:
-    """By its digest; the token goes in by stdin, and the folder it was kept in goes at once."""
+    """An image is pulled once by digest; the registry token goes through stdin, and its folder is deleted at once."""
     machine.program("aws", "echo token")
     machine.program(
         "docker",
@@ -173,23 +173,23 @@ def test_an_image_is_pulled_once_and_the_sign_in_forgotten(machine: Machine) -> 
 
 @pytest.mark.parametrize(("state", "restarts"), [("unhealthy", 1), ("healthy", 0), ("starting", 0), ("", 0)])
 def test_a_container_that_hangs_is_restarted(machine: Machine, state: str, restarts: int) -> None:
-    """And only then: not one that starts, nor one that has no check."""
+    """Only an unhealthy container is restarted, not one that is starting or has no health check."""
     machine.program("docker", f"echo {state}")
     assert machine.run("health", "aggregator").returncode == 0
     assert machine.calls.count("systemctl restart container@aggregator.service") == restarts
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """The metadata service of a machine, version 2: without a token nobody is told anything."""
+    """An instance metadata service, version 2: it answers nothing without a token."""
 
     state = "InService"
 
     def do_PUT(self) -> None:
-        """Give a token."""
+        """Return a token."""
         self._answer(200, "token")
 
     def do_GET(self) -> None:
-        """Say what is asked."""
+        """Return the requested value."""
         known = {"autoscaling/target-lifecycle-state": type(self).state, "instance-id": "i-0123"}
         if self.headers.get("X-aws-ec2-metadata-token") != "token":
             self._answer(401, "")
@@ -197,7 +197,7 @@ class Metadata(BaseHTTPRequestHandler):
             self._answer(200, known[self.path.removeprefix("/latest/meta-data/")])
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self, status: int, text: str) -> None:
         self.send_response(status)
@@ -208,7 +208,7 @@ class Metadata(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def metadata() -> Iterator[str]:
-    """Have a metadata service; give its address."""
+    """Run a metadata service; return its address."""
     Metadata.state = "InService"
     server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -221,7 +221,7 @@ def metadata() -> Iterator[str]:
 
 @pytest.mark.parametrize("emptied", [True, False])
 def test_a_machine_that_is_to_go_drains_first(machine: Machine, metadata: str, *, emptied: bool) -> None:
-    """The service stops, then the outbox is emptied; what is left goes into the bucket, and only that."""
+    """A terminating machine stops the service, drains the outbox, and copies only what is left to the bucket."""
     machine.program("docker", "" if emptied else "exit 1")
     (machine.data / "outbox.db").touch()
     told = machine.environment(

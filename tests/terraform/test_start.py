@@ -1,4 +1,4 @@
-"""cloud-init: what a plan tells each machine to do at its start, held against cloud-init, Prometheus and the agent."""
+"""The machines' cloud-init configuration from a plan, checked with cloud-init and Prometheus' own tools."""
 
 import json
 import re
@@ -10,28 +10,28 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
+from tests.parts.monitoring import known_metrics
 from tests.parts.terraform import Plan
-from tests.parts.watching import known_metrics
 
 pytestmark = pytest.mark.real
 
-MOST_BYTES = 16_384  # what EC2 takes, as it is sent
+MOST_BYTES = 16_384  # EC2's limit in bytes, as sent
 
 
 @pytest.fixture(scope="module")
 def told(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Return each machine's cloud-config, read."""
+    """Return each machine's cloud-config, parsed."""
     return {machine: yaml.safe_load(text) for machine, text in plan.cloud_init().items()}
 
 
 def file(config: dict[str, Any], path: str) -> str:
-    """Return the content of one of the files."""
+    """Return the content of one of its files."""
     (found,) = [one["content"] for one in config["write_files"] if one["path"] == path]
     return str(found)
 
 
 def test_every_machine_is_told_something_that_fits(plan: Plan) -> None:
-    """Two groups, three exchanges and monitoring; compressed, it stays below EC2's limit."""
+    """There are two groups, three exchanges and monitoring; compressed, each user data is below EC2's limit."""
     assert len(plan.cloud_init()) == 6
     for text in plan.cloud_init().values():
         assert text.startswith("#cloud-config\n")
@@ -42,7 +42,7 @@ def test_every_machine_is_told_something_that_fits(plan: Plan) -> None:
 
 @pytest.mark.skipif(shutil.which("cloud-init") is None, reason="no cloud-init here; see the header")
 def test_cloud_init_understands_it(plan: Plan, tmp_path: Path) -> None:
-    """Its own schema, for every machine."""
+    """Every cloud-config passes cloud-init's own schema."""
     for number, text in enumerate(plan.cloud_init().values()):
         config = tmp_path / f"{number}.yaml"
         config.write_text(text, encoding="utf-8")
@@ -50,7 +50,7 @@ def test_cloud_init_understands_it(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_what_is_started_is_there(told: dict[str, dict[str, Any]]) -> None:
-    """Every container that is enabled has its file, every unit its script."""
+    """Every enabled container has its file, every unit its script."""
     for config in told.values():
         written = {one["path"] for one in config["write_files"]}
         started = [unit for command in config["runcmd"] if command[0] == "systemctl" for unit in command[3:]]
@@ -65,13 +65,13 @@ def test_what_is_started_is_there(told: dict[str, dict[str, Any]]) -> None:
 
 
 def test_only_a_refresher_drains(told: dict[str, dict[str, Any]]) -> None:
-    """It alone has an outbox that grows."""
+    """Only a refresher drains, because only its outbox grows."""
     drains = [machine for machine, config in told.items() if "container-drain.service" in str(config["runcmd"])]
     assert drains == ['main["refresher"]']
 
 
 def test_the_agent_s_file_is_read(told: dict[str, dict[str, Any]]) -> None:
-    """JSON; every machine sends its logs, and those of the service its figures."""
+    """The CloudWatch agent's file is JSON; every machine sends logs, and those of the service send metrics."""
     for machine, config in told.items():
         agent = json.loads(file(config, "/etc/containers/metrics.json"))
         assert agent["logs"]["logs_collected"]["files"]["collect_list"]
@@ -79,7 +79,7 @@ def test_the_agent_s_file_is_read(told: dict[str, dict[str, Any]]) -> None:
 
 
 def test_alarms_are_on_figures_that_are_sent(plan: Plan, told: dict[str, dict[str, Any]]) -> None:
-    """Each alarm in our own namespace: the metric is one the service has, with the labels the agent sends."""
+    """Each alarm in our namespace uses a metric of the service, with the labels that the agent sends."""
     agent = json.loads(file(told['main["refresher"]'], "/etc/containers/metrics.json"))
     sent = agent["logs"]["metrics_collected"]["prometheus"]["emf_processor"]
     ours = [
@@ -110,7 +110,7 @@ def _matches(pattern: str, name: str) -> bool:
 def test_prometheus_understands_its_file(
     told: dict[str, dict[str, Any]], tmp_path: Path, machine: str, path: str
 ) -> None:
-    """The one that finds machines by their tags, and the one inside the agent."""
+    """Prometheus accepts both its files: with EC2 discovery, and the one inside the agent."""
     config = tmp_path / "prometheus.yml"
     config.write_text(file(told[machine], path), encoding="utf-8")
     subprocess.run([str(shutil.which("promtool")), "check", "config", config], check=True, timeout=30)

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import * as format from "../../../aggregator/api/page/format.js";
 
-test("a price has six digits that say something, and at least cents", () => {
+test("a price has six significant digits, and at least two decimals", () => {
   assert.equal(format.price(79450.1234), "79,450.12");
   assert.equal(format.price(3123.456), "3,123.46");
   assert.equal(format.price(1.234567), "1.23457");
@@ -12,12 +12,12 @@ test("a price has six digits that say something, and at least cents", () => {
   assert.equal(format.price(null), "–");
 });
 
-test("prices of one magnitude have as many decimals", () => {
+test("prices of one magnitude have the same number of decimals", () => {
   assert.equal(format.decimals(1.0), format.decimals(9.99));
   assert.equal(format.decimals(10), 4);
 });
 
-test("a change has a sign, unless it rounds to nothing", () => {
+test("a change has a sign, unless it rounds to zero", () => {
   assert.equal(format.change(0.01234), "+1.23 %");
   assert.equal(format.change(-0.01234), "−1.23 %");
   assert.equal(format.change(0.00001), "0.00 %");
@@ -27,14 +27,14 @@ test("a change has a sign, unless it rounds to nothing", () => {
   assert.equal(format.change(null), "–");
 });
 
-test("an age has two units at most and never runs backwards", () => {
+test("an age has at most two units and is never negative", () => {
   assert.deepEqual([-3, 0, 59.9, 60, 249, 3600, 10920, 86400, 435600].map(format.age), [
     "0s", "0s", "59s", "1m 00s", "4m 09s", "1h 00m", "3h 02m", "1d 0h", "5d 1h",
   ]);
   assert.equal(format.age(null), "–");
 });
 
-test("a clock is ahead only by more than chance", () => {
+test("a clock difference within the header's rounding is zero", () => {
   const date = "Sat, 21 Nov 2026 15:00:00 GMT";
   const then = Date.parse(date) / 1000;
   assert.equal(format.ahead(date, then + 1.9), 0);
@@ -49,17 +49,17 @@ test("basis points", () => {
   assert.equal(format.basisPoints(-2), "−20,000 bp");
 });
 
-test("a pair is told by its sides, or by its symbol where nobody knows them", () => {
+test("a pair shows base and quote, or its symbol when they are unknown", () => {
   assert.deepEqual(format.pair({ symbol: "btcusdt", base: "btc", quote: "usdt" }), ["BTC", "USDT"]);
   assert.deepEqual(format.pair({ symbol: "btcusdt", base: "", quote: "" }), ["BTCUSDT", ""]);
 });
 
-test("every reason there is has words, and one there is not yet is readable", () => {
+test("a known reason has a text, and an unknown one is readable", () => {
   assert.equal(format.reason("breaker_open"), "breaker is open");
   assert.equal(format.reason("a_new_one"), "a new one");
 });
 
-test("hues are degrees and tell the best known apart", () => {
+test("hues are degrees, and differ for the best known assets", () => {
   const hues = ["BTC", "ETH", "SOL", "XRP"].map(format.hue);
   assert.ok(hues.every((hue) => hue >= 0 && hue < 360));
   assert.equal(new Set(hues).size, 4);

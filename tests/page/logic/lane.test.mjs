@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { Lane } from "../../../aggregator/api/page/lane.js";
 
-/** A loader whose answers are given by hand. */
+/** A loader whose promises the test resolves or rejects. */
 function byHand() {
   const open = new Map();
   const begun = [];
@@ -18,7 +18,7 @@ function byHand() {
   return { load, begun, end };
 }
 
-test("so many at once, and each once", async () => {
+test("loads are limited in number, and each key is loaded once", async () => {
   const { load, begun, end } = byHand();
   const lane = new Lane(load, 2);
   lane.want(["a", "b", "c"]);
@@ -35,7 +35,7 @@ test("so many at once, and each once", async () => {
   assert.equal(begun.length, 4);
 });
 
-test("what is no longer wanted is not begun", async () => {
+test("a key that is no longer wanted is not loaded", async () => {
   const { load, begun, end } = byHand();
   const lane = new Lane(load, 1);
   lane.want(["a", "b", "c"]);
@@ -44,7 +44,7 @@ test("what is no longer wanted is not begun", async () => {
   assert.deepEqual(begun, ["a", "c"]);
 });
 
-test("one that failed rests, and is tried again when still wanted", async () => {
+test("a failed key is retried after a pause, if still wanted", async () => {
   const { load, begun, end } = byHand();
   let now = 0;
   const lane = new Lane(load, 1, 10, () => now);

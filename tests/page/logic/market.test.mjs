@@ -5,7 +5,7 @@ import { addPoint, changeOf, Market, RECENT } from "../../../aggregator/api/page
 
 const body = (price, timestamp, asset = "btcusdt") => ({ asset, price, timestamp, refresh_tier: "hot", sources: 3, spread: 0.001 });
 
-test("a newer price is news, the same or an older one is not", () => {
+test("a newer price is accepted, an equal or older one is ignored", () => {
   const market = new Market();
   assert.equal(market.take(body(100, 10)).price, 100);
   assert.equal(market.take(body(100, 10)), null);
@@ -15,7 +15,7 @@ test("a newer price is news, the same or an older one is not", () => {
   assert.equal(market.take(body(100.5, 12)).moved, -1);
 });
 
-test("the change counts from the first price that came", () => {
+test("the change is relative to the first price received", () => {
   const market = new Market();
   market.list([{ symbol: "btcusdt", base: "btc", quote: "usdt", tier: "hot", rank: 1 }]);
   assert.equal(changeOf(market.rows.get("btcusdt")), null);
@@ -23,14 +23,14 @@ test("the change counts from the first price that came", () => {
   assert.equal(changeOf(market.take(body(110, 11))).toFixed(6), "0.100000");
 });
 
-test("who is off the list goes", () => {
+test("an asset that is no longer listed is removed", () => {
   const market = new Market();
   market.take(body(1, 1, "old"));
   market.list([{ symbol: "new", base: "", quote: "", tier: "cold", rank: 1 }]);
   assert.deepEqual([...market.rows.keys()], ["new"]);
 });
 
-test("recent prices come newest first, and what came meanwhile stays", () => {
+test("recent history, newest first, is merged with prices that came meanwhile", () => {
   const market = new Market();
   market.take(body(103, 30));
   market.recall("btcusdt", [{ timestamp: 20, price: 102 }, { timestamp: 10, price: 101 }]);
@@ -39,7 +39,7 @@ test("recent prices come newest first, and what came meanwhile stays", () => {
   market.recall("nosuch", []);
 });
 
-test("points are bounded, in order, and one for a time", () => {
+test("points are bounded, ordered, and unique by time", () => {
   const points = [];
   for (let second = 0; second < 500; second += 1) addPoint(points, second, second);
   assert.equal(points.length, RECENT);

@@ -15,35 +15,35 @@ const ROWS = [
 const all = { query: "", tier: "", key: "rank", descending: false };
 const symbols = (view) => arrange(ROWS, { ...all, ...view }).map((one) => one.symbol);
 
-test("by rank, unless told otherwise", () => {
+test("rows are sorted by rank by default", () => {
   assert.deepEqual(symbols({}), ["btcusdt", "ethusdt", "ethbtc", "wbtcusdt"]);
   assert.deepEqual(symbols({ descending: true }), ["wbtcusdt", "ethbtc", "ethusdt", "btcusdt"]);
 });
 
-test("what has no value is last, whichever way", () => {
+test("rows without a value are last in both directions", () => {
   assert.deepEqual(symbols({ key: "price" }), ["ethbtc", "ethusdt", "btcusdt", "wbtcusdt"]);
   assert.deepEqual(symbols({ key: "price", descending: true }), ["btcusdt", "ethusdt", "ethbtc", "wbtcusdt"]);
 });
 
-test("by change since the first price", () => {
+test("rows sort by the change since the first price", () => {
   assert.deepEqual(symbols({ key: "change", descending: true }).slice(0, 3), ["btcusdt", "ethbtc", "ethusdt"]);
 });
 
-test("the youngest first by age", () => {
+test("by age, the newest price is first", () => {
   assert.equal(symbols({ key: "age" })[0], "btcusdt");
 });
 
-test("a search takes a pair as it is written, the nearest first", () => {
+test("a search accepts a written pair, best match first", () => {
   assert.deepEqual(symbols({ query: "BTC" }), ["btcusdt", "ethbtc", "wbtcusdt"]);
   assert.deepEqual(symbols({ query: "eth / btc" }), ["ethbtc"]);
   assert.deepEqual(symbols({ query: "!?" }), symbols({}));
   assert.deepEqual(symbols({ query: "doge" }), []);
 });
 
-test("a tier and a search together", () => {
+test("a tier filter and a search combine", () => {
   assert.deepEqual(symbols({ query: "usdt", tier: "hot" }), ["btcusdt", "ethusdt"]);
 });
 
-test("how many there are", () => {
+test("rows are counted by tier", () => {
   assert.deepEqual(counts(ROWS), { "": 4, hot: 2, medium: 1, cold: 1 });
 });

@@ -1,8 +1,8 @@
-"""Readers of /stream by the thousand, in a process of their own: they note when what has come, and judge nothing.
+"""Thousands of /stream clients in their own process: they record what arrived when, and judge nothing.
 
-`python -m tests.bench.stream_readers --url http://127.0.0.1:8080 --readers 1000 --stopped 10 --to FILE` says `reading`
-once each has its snapshot, reads until SIGTERM and leaves a list of Seen for each reader (MessagePack) in the file.
-Those who are stopped never read at all.
+`python -m tests.bench.stream_subscribers --url http://127.0.0.1:8080 --subscribers 1000 --stopped 10 --to FILE` prints
+`reading` once each has its snapshot, reads until SIGTERM, and writes a list of Seen per client (MessagePack) to the
+file. The stopped clients never read.
 """
 
 import argparse
@@ -21,60 +21,60 @@ import uvloop
 from tests.parts.process import ROOT, Process
 
 PATH = "/stream?tier=hot"
-_AT_ONCE = 50  # who connect at the same time
+_AT_ONCE = 50  # clients that connect at the same time
 _PRICE = re.compile(rb'event: price\ndata: \{"asset":"(\w+)".*?"timestamp":([\d.]+)')
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
-    """A price, by asset and exchange time, and when it has come; times in unix seconds."""
+    """A price, by asset and exchange time, and when it arrived; times in unix seconds."""
 
     asset: str
     timestamp: float
     received: float
 
 
-class Readers:
-    """Such a process."""
+class Subscribers:
+    """The process of the clients."""
 
-    def __init__(self, url: str, readers: int, stopped: int, to: Path) -> None:
+    def __init__(self, url: str, subscribers: int, stopped: int, to: Path) -> None:
         self._to = to
-        options = ["--url", url, "--readers", str(readers), "--stopped", str(stopped), "--to", str(to)]
-        self._process = Process([sys.executable, "-m", "tests.bench.stream_readers", *options], cwd=ROOT)
+        options = ["--url", url, "--subscribers", str(subscribers), "--stopped", str(stopped), "--to", str(to)]
+        self._process = Process([sys.executable, "-m", "tests.bench.stream_subscribers", *options], cwd=ROOT)
 
-    def reading(self) -> "Readers":
-        """Wait until each has its snapshot."""
+    def reading(self) -> "Subscribers":
+        """Wait until each client has its snapshot."""
         self._process.wait_for_line("reading", 60)
         return self
 
     def end(self) -> None:
-        """End it, whatever has come of it."""
+        """End the process and ignore its result."""
         self._process.stop()
 
     def stop(self) -> list[list[Seen]]:
-        """End it and return what each has seen."""
+        """End the process; return what each client has seen."""
         assert self._process.stop() == 0, self._process.output
         return msgspec.msgpack.decode(self._to.read_bytes(), type=list[list[Seen]])
 
 
-class Reader(asyncio.Protocol):
-    """One that reads, and looks at what it has read only at the end: its own cost must not blur the figures."""
+class Subscriber(asyncio.Protocol):
+    """A client that parses the bytes only at the end, so that its own cost does not distort the figures."""
 
     def __init__(self) -> None:
         self.begun = asyncio.get_running_loop().create_future()
         self._parts: list[tuple[float, bytes]] = []
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one, on TCP
-        """Ask."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # on TCP it is a WriteTransport
+        """Send the request."""
         transport.write(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        """Note it."""
+        """Store the bytes with the time."""
         self._parts.append((time.time(), data))
         if not self.begun.done() and b"event: snapshot" in data:
             self.begun.set_result(None)
 
     def seen(self) -> list[Seen]:
-        """Return the prices, each received with the last byte of what says so."""
+        """Return the prices, each with the arrival time of its last byte."""
         whole, ends = bytearray(), []
         for received, part in self._parts:
             whole += part
@@ -88,7 +88,7 @@ class Reader(asyncio.Protocol):
 
 
 async def _stopped(host: str, port: int) -> socket.socket:
-    """Ask, and never read; the kernel takes little in our place."""
+    """Send a request and never read; the small receive buffer fills soon."""
     wire = socket.socket()
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     wire.setblocking(False)  # noqa: FBT003  # the socket's own signature
@@ -98,7 +98,7 @@ async def _stopped(host: str, port: int) -> socket.socket:
     return wire
 
 
-async def read(url: str, readers: int, stopped: int) -> list[list[Seen]]:
+async def read(url: str, subscribers: int, stopped: int) -> list[list[Seen]]:
     """Read until SIGTERM."""
     where = urlsplit(url)
     host, port = where.hostname or "", where.port or 0
@@ -106,29 +106,29 @@ async def read(url: str, readers: int, stopped: int) -> list[list[Seen]]:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     silent = [await _stopped(host, port) for _ in range(stopped)]
     connections = []
-    for first in range(0, readers, _AT_ONCE):
-        some = range(min(_AT_ONCE, readers - first))
-        connected = await asyncio.gather(*(loop.create_connection(Reader, host, port) for _ in some))
-        await asyncio.gather(*(reader.begun for _, reader in connected))
+    for first in range(0, subscribers, _AT_ONCE):
+        some = range(min(_AT_ONCE, subscribers - first))
+        connected = await asyncio.gather(*(loop.create_connection(Subscriber, host, port) for _ in some))
+        await asyncio.gather(*(subscriber.begun for _, subscriber in connected))
         connections += connected
-    print("reading", flush=True)  # noqa: T201  # for who starts it
+    print("reading", flush=True)  # noqa: T201  # the starting process waits for this line
     await stop.wait()
     for wire in silent:
         wire.close()
     for transport, _ in connections:
         transport.abort()
-    return [reader.seen() for _, reader in connections]
+    return [subscriber.seen() for _, subscriber in connections]
 
 
 def main() -> None:
-    """Read as the command line says."""
+    """Read the command line and run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
-    parser.add_argument("--readers", type=int, required=True)
+    parser.add_argument("--subscribers", type=int, required=True)
     parser.add_argument("--stopped", type=int, required=True)
     parser.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
-    seen = uvloop.run(read(options.url, options.readers, options.stopped))
+    seen = uvloop.run(read(options.url, options.subscribers, options.stopped))
     options.to.write_bytes(msgspec.msgpack.encode(seen))
 
 

@@ -1,4 +1,4 @@
-"""What deploy/ gives to Prometheus and Grafana, read for tests, and a Prometheus that runs on it."""
+"""The Prometheus and Grafana configuration of deploy/, parsed for tests, and a Prometheus that runs on it."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PROMETHEUS = shutil.which("prometheus") or ""
 needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="no promtool here: Prometheus is not installed")
 needs_prometheus = pytest.mark.skipif(not PROMETHEUS, reason="no prometheus here")
 
-WINDOW = "5s"  # what rates are taken of, where a test cannot wait for minutes
+WINDOW = "5s"  # for rates, where a test cannot wait for minutes
 
 _EVERY = "500ms"
 _NO_METRICS = {"and", "or", "unless", "bool", "offset"}
@@ -41,7 +41,7 @@ _OF_PROMETHEUS = {"up", "ALERTS"}
 
 
 class Target(NamedTuple):
-    """One query of a panel."""
+    """One query of a dashboard panel."""
 
     board: str
     panel: str
@@ -50,12 +50,12 @@ class Target(NamedTuple):
 
     @property
     def filled_in(self) -> str:
-        """The query as Grafana asks it with every variable at All."""
+        """The query as Grafana sends it with every variable set to All."""
         return filled_in(self.query)
 
 
 def panels(board: str) -> list[dict[str, Any]]:
-    """Return a dashboard's panels, without its rows."""
+    """Return a dashboard's panels without its rows."""
     return [panel for panel in BOARDS[board]["panels"] if panel["type"] != "row"]
 
 
@@ -68,13 +68,16 @@ TARGETS = [
 
 
 def filled_in(query: str, window: str = WINDOW) -> str:
-    """Put every value, and a window for the rates, in the place of Grafana's variables."""
+    """Replace Grafana's variables by a match-all value, and the rate interval by `window`."""
     values = {"__rate_interval": window, "instance": ".*", "exchange": ".*"}
     return re.sub(r"\$(\w+)", lambda match: values[match[1]], query)
 
 
 def metric_names(query: str) -> set[str]:
-    """Return the metrics a PromQL query reads: the names left when texts, selectors, windows and groupings are gone."""
+    """Return the metrics that a PromQL query reads.
+
+    They are the names left after strings, selectors, ranges and groupings are removed.
+    """
     for noise in (r'"[^"]*"', r"\{[^}]*\}", r"\[[^\]]*\]", r"\b(by|without|on|ignoring|group_left)\s*\([^)]*\)"):
         query = re.sub(noise, " ", query)
     names = set(re.findall(r"(?<![\w.])[a-zA-Z_:][\w:]*\b(?!\s*\()", query))
@@ -82,17 +85,17 @@ def metric_names(query: str) -> set[str]:
 
 
 def known_metrics() -> set[str]:
-    """Return every name that the service exports, Prometheus makes up, or a rule records."""
+    """Return all metric names that the service exports, Prometheus adds, or a recording rule creates."""
     families = Metrics(CollectorRegistry()).registry.collect()
     exported = {family.name + suffix for family in families for suffix in _SUFFIXES[family.type]}
     return exported | _OF_PROMETHEUS | {rule["record"] for rule in RECORDS}
 
 
 class RunningPrometheus:
-    """Prometheus on deploy/, but for where things are and how soon it does what there takes minutes.
+    """Prometheus on deploy/'s configuration, with this service as target and with times short enough for a test.
 
-    It scrapes and evaluates twice a second; the windows of rules are seconds, an alert fires after one, and an age that
-    is compared with minutes, the outbox', is compared with a hundredth of them.
+    It scrapes and evaluates twice a second; rule ranges are 5 s, an alert fires after 1 s, and the outbox' age limit of
+    300 s becomes 3 s.
     """
 
     def __init__(self, folder: Path, service: str) -> None:
@@ -117,7 +120,7 @@ class RunningPrometheus:
         self.process.wait_for_line("ready to receive web requests")
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """Return the series a query gives now, without those that are NaN."""
+        """Return the series of a query's result, without those that are NaN."""
         answer = self._get("query", query=query)
         return [series for series in answer["result"] if series["value"][1] != "NaN"]
 

@@ -1,4 +1,4 @@
-"""The stage of the price scenarios: the whole service under steady readers, with every part around it to be broken."""
+"""The testbed of the price scenarios: the service under constant load, and its parts, for scenarios to break."""
 
 import time
 import uuid
@@ -11,40 +11,40 @@ from urllib.parse import urlsplit
 
 from aggregator.prices.tiers import Cadence
 from mock_exchange.symbols import open_market
+from tests.chaos.load_generator import LoadGenerator
 from tests.chaos.parts import DurableDynamo
-from tests.chaos.readers import Readers
 from tests.chaos.truth import Truth, Verdict, judge
 from tests.parts.exchanges import NAMES, Market, MockExchange
 from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 
-HOT, MEDIUM, COLD = 1, 3, 10  # seconds between refreshes
+HOT, MEDIUM, COLD = 1, 3, 10  # refresh intervals, in seconds
 INTERVALS = {"hot_interval": HOT, "medium_interval": MEDIUM, "cold_interval": COLD}
-TIMEOUT = 2.0  # seconds of a call to an exchange, as by default
-RATE, READERS = 320.0, 64  # requests a second, which so many can make even while an answer takes 0.2 s
-TIMES_AS_MANY = 10  # in a burst
-PATIENCE = 10.0  # seconds more until a fault shows, on a machine that has other things to do
-SOUND = 60.0  # seconds until all is well again after whatever the scenario before has left
+TIMEOUT = 2.0  # the timeout of a call to an exchange, in seconds; the default
+RATE, READERS = 320.0, 64  # requests per second; 64 clients reach that rate even when an answer takes 0.2 s
+TIMES_AS_MANY = 10  # the load of a burst
+PATIENCE = 10.0  # extra seconds for a fault to show on a loaded machine
+HEALTHY_SECONDS = 60.0  # time limit for the service to be healthy again after the previous scenario, in seconds
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Scenario:
-    """What the harness does while the readers read."""
+    """What a scenario reports to the harness while the load runs."""
 
     def __init__(self) -> None:
         self.recovered = 0.0
         self.within = 0.0
 
     def lasts(self, seconds: float, takes: Callable[[], bool]) -> None:
-        """Let the trouble last, and see that it is one: until `takes` holds, it is not over."""
+        """Keep the fault for `seconds`, and until `takes` shows that it has had its effect."""
         end = time.monotonic() + seconds
         wait_for(takes, seconds + PATIENCE, "the fault to show")
         time.sleep(max(0.0, end - time.monotonic()))
 
     def recovers(self, condition: Callable[[], bool], within: float) -> None:
-        """Measure how long `condition` takes to hold, now that the trouble is over; fail when longer than `within`."""
+        """Measure the time until `condition` holds after the fault; fail when it takes longer than `within`."""
         began = time.monotonic()
         wait_for(condition, within, "recovery")
         self.recovered = time.monotonic() - began
@@ -52,14 +52,14 @@ class Scenario:
 
 
 @dataclass(slots=True)
-class Stage:
-    """The service with all that it stands on; `market` are exchanges of its own, to kill."""
+class PriceTestbed:
+    """The service and the parts it uses; `market` are its own exchanges, which scenarios may kill."""
 
     folder: Path
     market: Market
     redis: RedisServer
     dynamodb: DurableDynamo
-    say: Say = print
+    report: Report = print
     truth: Truth = field(init=False)
     service: Service = field(init=False)
 
@@ -78,68 +78,68 @@ class Stage:
     def watched(
         self, name: str, *, together: float = TIMEOUT, may_refuse: bool = False, times: float = 1
     ) -> Iterator[Scenario]:
-        """Read all the while, `times` as often as usual; then judge every answer and say the figures.
+        """Run the load, `times` the usual rate, while the block runs; then judge every answer and print the figures.
 
-        `together`: seconds within which the tickers of one price are.
+        `together`: seconds within which all tickers of one price were made.
         """
-        wait_for(self.is_sound, SOUND, f"all to be well before: {name}")
+        wait_for(self.is_healthy, HEALTHY_SECONDS, f"all to be well before: {name}")
         to = self.folder / f"{uuid.uuid4()}.answers"
         paths = self._paths()
-        readers = Readers(self.service.url, paths, to, RATE * times, round(READERS * max(1, times / 2)))
+        readers = LoadGenerator(self.service.url, paths, to, RATE * times, round(READERS * max(1, times / 2)))
         scenario = Scenario()
         try:
             yield scenario
         finally:
             verdict = judge(readers.stop(), self.truth, together, may_refuse=may_refuse)
             to.unlink()
-            self.say(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
+            self.report(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
             _check(verdict)
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the service listens."""
+        """Host and port of the service."""
         where = urlsplit(self.service.url)
         return where.hostname or "", where.port or 0
 
     def hot_sources(self) -> set[int]:
-        """Return how many sources the hot prices have; 0 stands for a price that is stale or missing."""
+        """Return the source counts of the hot prices; 0 stands for a stale or missing price."""
         body = self.service.get("/prices?tier=hot").json
         return {0 if price["stale"] else price["sources"] for price in body["prices"]} | {0 for _ in body["missing"]}
 
-    def is_sound(self) -> bool:
-        """Whether each exchange has its part in each hot price, all breakers are closed and nobody complains."""
-        return self.hot_sources() == {len(NAMES)} and self.complaints() == []
+    def is_healthy(self) -> bool:
+        """Return whether every exchange contributes to every hot price and /ready reports no reasons."""
+        return self.hot_sources() == {len(NAMES)} and self.reasons() == []
 
-    def sound_since(self, moment: float) -> Callable[[], bool]:
-        """Return the condition that all is well, with hot prices that are newer than `moment`."""
+    def healthy_since(self, moment: float) -> Callable[[], bool]:
+        """Return a condition: the service is healthy, and all hot prices are newer than `moment`."""
 
         def sound() -> bool:
             prices = self.service.get("/prices?tier=hot").json["prices"]
-            return all(price["timestamp"] > moment for price in prices) and self.is_sound()
+            return all(price["timestamp"] > moment for price in prices) and self.is_healthy()
 
         return sound
 
-    def complaints(self) -> list[str]:
-        """Return what /ready has to say."""
+    def reasons(self) -> list[str]:
+        """Return the reasons of /ready."""
         reasons = self.service.get("/ready").json["reasons"]
         assert isinstance(reasons, list)
         return reasons
 
     def kill(self, name: str) -> None:
-        """End an exchange without a word."""
+        """Kill an exchange with SIGKILL."""
         self.market.exchanges[name].process.stop(SIGKILL)
 
     def restart(self, name: str) -> None:
-        """Start it again where it was."""
+        """Start an exchange again on its port."""
         port = int(self.market.exchanges[name].url.rpartition(":")[2])
         self.market.exchanges[name] = MockExchange(name, port)
 
     def restart_redis(self) -> None:
-        """Start Redis where it was, empty."""
+        """Start an empty Redis on the same port."""
         self.redis = RedisServer(self.redis.port)
 
-    def mend(self) -> None:
-        """Undo what a scenario that failed half-way has left broken."""
+    def repair(self) -> None:
+        """Restart and resume the parts that a failed scenario has left broken."""
         for name, exchange in list(self.market.exchanges.items()):
             if exchange.process.child.poll() is not None:
                 self.restart(name)
@@ -155,7 +155,7 @@ class Stage:
                 restart()
 
     def close(self) -> None:
-        """End the service, and what was started in place of what was killed."""
+        """Stop the service, its exchanges and Redis; check the service's exit code and output."""
         code = self.service.process.stop()
         for exchange in self.market.exchanges.values():
             exchange.stop()
@@ -164,7 +164,7 @@ class Stage:
         assert "Traceback" not in self.service.process.output, self.service.process.output
 
     def _paths(self) -> list[str]:
-        """Return what is asked for: all hot assets often, some of the others, where they come from, and lists."""
+        """Return the paths to GET: all hot assets often, some others, their sources, and a list."""
         assets = [asset["symbol"] for asset in self.service.get("/assets").json["assets"]]
         hot, others = assets[:20], [*assets[20:200:9], *assets[200::40]]
         single = [f"/prices/{symbol}" for symbol in (*hot, *hot, *hot, *others)]

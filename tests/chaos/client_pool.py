@@ -1,4 +1,4 @@
-"""All clients of a chaos run, in an event loop in a thread of its own."""
+"""All clients of a chaos run, in one event loop in its own thread."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from itertools import count
 
 import uvloop
 
-from tests.chaos.clients import Client, Notes, Reader, Refresher, SocketClient, Streamer, Subscriber, Target
+from tests.chaos.clients import Client, Notes, PriceReader, Refresher, SocketClient, Streamer, Subscriber, Target
 from tests.chaos.recorder import Record
 
 STOP_SECONDS = 60.0
@@ -18,7 +18,7 @@ STOP_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many clients of each kind a target has, and how often those who ask do so (a second)."""
+    """The number of clients of each kind per target, and how many requests per second each sends."""
 
     readers: int = 6
     reads: float = 15
@@ -27,8 +27,8 @@ class Load:
     sockets: int = 2
 
 
-class Crowd:
-    """They come as a block begins, and leave as it ends. Raises what one of them failed with."""
+class ClientPool:
+    """The running clients: a context manager that starts and stops them, and raises the first client's error."""
 
     def __init__(
         self, targets: Sequence[Target], assets: Sequence[str], redis_url: str, record: Record, load: Load, seed: int
@@ -46,7 +46,7 @@ class Crowd:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: one of them has failed
+        with suppress(RuntimeError):  # the loop is closed: a client has failed
             self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(STOP_SECONDS)
         assert not self._thread.is_alive(), "the clients do not end"
@@ -57,7 +57,7 @@ class Crowd:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             try:
                 runner.run(self._until_over())
-            except Exception as error:  # noqa: BLE001  # goes to who waits for the thread
+            except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
                 self._error = error
 
     async def _until_over(self) -> None:
@@ -74,7 +74,7 @@ def _clients_of(target: Target, assets: Sequence[str], notes: Notes, load: Load,
         return name, target, notes, random.Random(f"{seed} {name}"), assets
 
     return [
-        *(Reader(*common("reader", n), rate=load.reads) for n in range(load.readers)),
+        *(PriceReader(*common("reader", n), rate=load.reads) for n in range(load.readers)),
         Refresher(*common("refresher", 0), rate=load.refreshes),
         *(Streamer(*common("sse", n), everything=n % 2 == 0) for n in range(load.streams)),
         *(SocketClient(*common("ws", n), by_tier=n % 2 == 0) for n in range(load.sockets)),

@@ -1,7 +1,7 @@
-"""Steady readers, in a process of their own: they ask, note every answer, and judge nothing.
+"""A load generator in its own process: it sends GET requests, records every answer, and judges nothing.
 
-`python -m tests.chaos.readers --url http://127.0.0.1:8080 --rate 300 --readers 60 --to FILE PATH…` says `reading`,
-reads until SIGTERM and leaves a list of Answered (MessagePack) in the file.
+`python -m tests.chaos.load_generator --url http://127.0.0.1:8080 --rate 300 --readers 60 --to FILE PATH…` prints
+`reading`, sends requests until SIGTERM, and writes a list of Answered (MessagePack) to the file.
 """
 
 import argparse
@@ -21,26 +21,26 @@ import uvloop
 from tests.chaos.wire import Answered, Connection
 from tests.parts.process import ROOT, Process
 
-ASK_AGAIN = 0.2  # of the requests say what they have seen already
+ASK_AGAIN = 0.2  # share of the requests that send If-None-Match
 
 
-class Readers:
-    """Such a process, for as long as the block runs."""
+class LoadGenerator:
+    """The load generator's process."""
 
     def __init__(self, url: str, paths: Sequence[str], to: Path, rate: float, readers: int) -> None:
         self._to = to
         options = ["--url", url, "--to", str(to), "--rate", str(rate), "--readers", str(readers)]
-        self._process = Process([sys.executable, "-m", "tests.chaos.readers", *options, *paths], cwd=ROOT)
+        self._process = Process([sys.executable, "-m", "tests.chaos.load_generator", *options, *paths], cwd=ROOT)
         self._process.wait_for_line("reading")
 
     def stop(self) -> list[Answered]:
-        """End it and return all that it was answered."""
+        """Stop it; return everything it was answered."""
         assert self._process.stop() == 0, self._process.output
         return msgspec.msgpack.decode(self._to.read_bytes(), type=list[Answered])
 
 
 async def read(url: str, paths: Sequence[str], rate: float, readers: int) -> list[Answered]:
-    """Ask for `paths` in any order, `rate` times a second by all `readers` together, until SIGTERM."""
+    """GET `paths` in random order, `rate` per second over all `readers`, until SIGTERM."""
     where = urlsplit(url)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -56,19 +56,19 @@ async def read(url: str, paths: Sequence[str], rate: float, readers: int) -> lis
         while not stop.is_set():
             await asyncio.sleep(max(0.0, start + turn * every - time.monotonic()))
             answers.append(await connection.ask(choice.choice(paths), again=choice.random() < ASK_AGAIN))
-            # Turns missed during a slow answer are left out: nobody rushes to catch up.
+            # Requests that were due during a slow answer are skipped, not caught up.
             turn = max(turn + 1, math.ceil((time.monotonic() - start) / every))
         connection.close()
 
     async with asyncio.TaskGroup() as group:
         for number in range(readers):
             group.create_task(reader(number))
-        print("reading", flush=True)  # noqa: T201  # for who starts it
+        print("reading", flush=True)  # noqa: T201  # the starting process waits for this line
     return answers
 
 
 def main() -> None:
-    """Read as the command line says."""
+    """Read the command line and run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
     parser.add_argument("--rate", type=float, required=True)

@@ -1,0 +1,62 @@
+"""Variables of the deployment: allowed combinations, and the errors for wrong ones."""
+
+import json
+
+import pytest
+
+from tests.parts.terraform import Terraform
+from tests.terraform.conftest import EVERYTHING
+
+pytestmark = pytest.mark.real
+
+
+def test_a_certificate_needs_the_names_it_is_for(terraform: Terraform) -> None:
+    """A certificate needs its host names, because the service refuses hosts that it does not know."""
+    with pytest.raises(AssertionError, match="Name what the certificate is for in hostnames"):
+        terraform.plan(EVERYTHING | {"hostnames": []})
+
+
+def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
+    """Without an image, a first apply creates the image repository and no machine, and warns that there is no TLS."""
+    plan = terraform.plan({})
+    assert plan.of("aws_ecr_repository")
+    assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
+        one["type"] for one in plan.resources
+    }
+    assert plan.of("aws_lb_listener")["http"]["default_action"][0]["type"] == "forward"
+    assert "No certificate_arn" in plan.said
+
+
+def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) -> None:
+    """All wrong variables are reported at once, each with what it should be."""
+    wrong = {
+        "name": "Bad_Name",
+        "image_digest": "latest",
+        "vpc_cidr": "10.0.0.0/28",
+        "nat_gateways": "two",
+        "settings": {"API_KEYS": "secret"},
+        "certificate_arn": "my-certificate",
+        "alarm_email": "nobody",
+        "hostnames": ["https://prices.example.com"],
+        "allowed_cidrs": ["everywhere"],
+        "log_days": 31,
+        "api": {"min": 3, "max": 2},
+    }
+    arguments = [
+        f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
+    ]
+    said = terraform.run("plan", "-lock=false", *arguments)
+    assert said.returncode == 1
+    assert said.stdout.count("Invalid value for variable") >= len(wrong), said.stdout
+
+
+def test_real_exchanges_need_a_way_out(terraform: Terraform) -> None:
+    """Real exchanges without NAT are an error, because machines could not reach them."""
+    with pytest.raises(AssertionError, match="Real exchanges are on the internet"):
+        terraform.plan(EVERYTHING | {"exchanges": "binance,kraken", "nat_gateways": "none"})
+
+
+def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
+    """`terraform fmt -check` and `terraform validate` pass."""
+    assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
+    assert terraform.run("validate").returncode == 0
