@@ -10,10 +10,10 @@ FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _HEAD = f"""# Settings
 
-`scripts/settings_reference.py` makes this file from `aggregator/settings/__init__.py`. A test checks that it is current.
+`scripts/settings_reference.py` makes this file from `aggregator/settings/__init__.py`. A test checks it.
 
 Each setting is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `demo`:
-`{PREFIX}HOT_SIZE=50` is `--hot-size 50`. A flag overrides the variable. An empty variable counts as not set. The service
+`{PREFIX}HOT_SIZE=50` is `--hot-size 50`. A flag overrides the variable. An empty variable is not set. The service
 reads all settings once, at start. A wrong value, or an unknown variable with the prefix, ends the start with exit code
 2 and one line for every mistake. Variables that Kubernetes sets for a Service named `aggregator`
 (`{PREFIX}PORT=tcp://…`, `{PREFIX}SERVICE_HOST` and the like) are ignored, with a line in the log.

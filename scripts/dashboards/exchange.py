@@ -58,7 +58,7 @@ def _now() -> Row:
             _each("Idle", "Time since its last ticker.", _IDLE, "s", steps=from_goal(10, 60), alert="ExchangeOpen"),
             _each(
                 "Its clock",
-                "Age of the newest time of its tickers. If it grows while the exchange answers, its clock stands still.",
+                "Age of the newest time of its tickers. If it grows while calls succeed, its clock stands still.",
                 _CLOCK,
                 "s",
                 steps=from_goal(10, 60),

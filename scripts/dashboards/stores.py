@@ -49,7 +49,7 @@ def stores() -> Row:
             ),
             lines(
                 "Outbox: size, and what was lost",
-                "Bytes in use of its file; prices dropped per second because it was full, or lost, as no history took them.",
+                "Bytes in use of its file; prices dropped per second because it was full, or not accepted by history.",
                 [
                     ("sum(price_outbox_bytes{@})", "bytes"),
                     ("sum(rate(price_outbox_refused_total{@}[@]))", "given up per second"),
