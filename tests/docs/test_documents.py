@@ -17,9 +17,6 @@ DOCUMENTS = [
 ]
 README_LINES = 130
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_PATH = re.compile(
-    r"`([\w.-]+(?:/[\w.-]+)+\.(?:py|md|sh|yml|js|tf)|(?:aggregator|tests|scripts|deploy|docs)/[\w./-]*)`"
-)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -46,14 +43,13 @@ def test_links_have_a_target(document: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
-def test_paths_in_documents_exist(document: Path) -> None:
-    """A file or folder that a document names in backquotes exists, here or in aggregator/; NAME is a placeholder."""
-    if document.name == "CHANGELOG.md":  # which names what was there then
-        return
-    named = _PATH.findall(_FENCE.sub("", document.read_text(encoding="utf-8")))
-    homes = (ROOT, ROOT / "aggregator", document.parent)
-    assert [path for path in named if "NAME" not in path and not any((home / path).exists() for home in homes)] == []
+def test_pre_commit_runs_what_lint_runs() -> None:
+    """The hooks are the commands of `./test.sh lint`, in its order."""
+    (lint,) = re.findall(
+        r"^lint\(\) \{\n(.*?)^\}", (ROOT / "test.sh").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    hooks = re.findall(r"^ +entry: (.+)$", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert hooks == [line.strip() for line in lint.splitlines()]
 
 
 def test_the_readme_is_short() -> None:
