@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Run ./test.sh several times in a row while one busy loop per core takes CPU time, and print each run's summary.
-# A test that fails only here depends on the machine's speed: fix the test or the service.
+# Runs ./test.sh several times in a row while one busy loop per core takes the processor from it, and prints each
+# run's summary. A test that fails here and not alone counts on the machine's speed: mend the test, or the service.
 #
-#   tests/busy.sh [TIMES]     three times by default; more words go to ./test.sh
+#   tests/busy.sh [TIMES]     three times unless told otherwise; more words go to ./test.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 times=${1:-3}
 [ $# -gt 0 ] && shift
-most_seconds=14400 # the loops end by themselves, even if this script is killed
+most_seconds=14400 # the loops end by themselves, whatever becomes of this script
 
 loops=()
 for _ in $(seq "$(nproc)"); do
