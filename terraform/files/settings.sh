@@ -17,7 +17,7 @@ if [ -n "${SETTINGS_PATH:-}" ]; then
     name=${name##*/}
     [[ $name =~ ^[A-Z][A-Z_]*$ ]] || {
       # The line may be the second line of a secret, so the message does not repeat it.
-      echo "settings: below $SETTINGS_PATH is a name that is no setting's, or a value of several lines" >&2
+      echo "settings: below $SETTINGS_PATH is a name that no setting can have, or a value of several lines" >&2
       exit 1
     }
     printf '%s%s=%s\n' "$PREFIX" "$name" "$value" >>"$file.new"
