@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Serves aggregated prices on http://localhost:8080: from three mock exchanges of its own, or from those that
-# AGGREGATOR_EXCHANGES names. Flags go to `aggregator demo` or `serve`; paths in them, and the history file, are as seen
-# from where you stand.
+# Serve aggregated prices on http://localhost:8080, from three mock exchanges or from those in AGGREGATOR_EXCHANGES.
+# Flags go to `aggregator demo` or `serve`. Paths in flags, and the history file, are relative to the current directory.
 set -euo pipefail
 home=$(cd "$(dirname "$0")" && pwd)
 (cd "$home" && . scripts/venv.sh && ensure_venv requirements.txt)

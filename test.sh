@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# ./test.sh                everything below but load, the live ones and containers
+# ./test.sh                lint, and all tests of unit and real
 # ./test.sh lint           ruff, mypy and the direction of imports
-# ./test.sh unit           tests that start nothing
-# ./test.sh real           tests on real processes: Redis, DynamoDB Local, mock exchanges, the service
+# ./test.sh unit           tests that start no process
+# ./test.sh real           tests that start processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling, all faults in random order, fuzzing (fifteen minutes; short in ./test.sh)
-# ./test.sh terraform      the deployment on AWS: all of it applied to moto, cloud-init run where there is Docker, and checkov
-# ./test.sh bench [NAME..] how fast, as ratios within one run (forty minutes); bench.json keeps the figures
-# ./test.sh load URL       many users at once on a running deployment; more words go to locust: --load mixed
-# ./test.sh live URL       checks a running deployment as an operator would
+# ./test.sh terraform      the deployment on AWS: applied to moto, cloud-init run where there is Docker, checkov
+# ./test.sh bench [NAME..] speed as ratios within one run (forty minutes); bench.json keeps the figures
+# ./test.sh load URL       many users on a running deployment; more words go to locust: --load mixed
+# ./test.sh live URL       checks a running deployment from outside
 # ./test.sh live-exchanges [NAME,..]  asks the real exchanges, over the internet, and compares our prices with theirs
 # ./test.sh containers     all of docker-compose.yml on this machine's Docker: healthy, locked down, healing (10 minutes)
-# More words go to pytest: ./test.sh unit -k guard
+# More words go to pytest: ./test.sh unit -k breaker
 set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/venv.sh
@@ -34,7 +34,7 @@ dynamodb_local() {
   fi
 }
 
-# In an environment of its own: it brings a hundred packages, and none of them into ours.
+# checkov has its own environment, because it needs a hundred packages.
 checkov() {
   local version=3.3.30
   [ "$(cat .venv-checkov/.installed 2>/dev/null)" = "$version" ] && return
@@ -46,7 +46,7 @@ checkov() {
   fi
 }
 
-# Most tests wait for a process of theirs most of the time. In this order the long files come first, the quick ones last.
+# Most tests wait for processes most of the time, so four run at once. This order starts the long files first.
 beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 what=${1:-all}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What .github/workflows/deploy.yml and destroy.yml do, step by step; with AWS credentials set up, by hand as well.
-# ENVIRONMENT, AWS_REGION and STATE_BUCKET say where; TFVARS, a JSON object, has more Terraform variables.
+# The steps of .github/workflows/deploy.yml and destroy.yml. They also work by hand, with AWS credentials.
+# ENVIRONMENT, AWS_REGION and STATE_BUCKET name the place; TFVARS, a JSON object, has more Terraform variables.
 #   find-image   the digest of RELEASE's image, which must be signed by our release workflow   (REGISTRY_TOKEN)
 #   plan         what an apply would change                                                    (DIGEST)
-#   apply        image into ECR, then everything; says the API's url                           (DIGEST, REGISTRY_TOKEN)
-#   destroy      everything; what is protected only with WITH_DATA=true
+#   apply        image into ECR, then everything; prints the API's url                         (DIGEST, REGISTRY_TOKEN)
+#   destroy      everything; protected resources only with WITH_DATA=true
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ say() { echo "$1" | tee -a "${GITHUB_OUTPUT:-/dev/null}"; }
 
 terraform_() { terraform -chdir=terraform "$@"; }
 
-# The state's place is not in the repository: it is one for each environment.
+# Each environment has its own state, so its place is not in the repository.
 init() {
   printf 'terraform {\n  backend "s3" {}\n}\n' >terraform/backend.tf
   printf '%s\n' "${TFVARS:-{\}}" >terraform/ci.auto.tfvars.json
@@ -37,12 +37,12 @@ find_image() {
 
 plan() {
   init
-  TF_VAR_image_digest=$DIGEST terraform_ plan -lock=false # who may only look cannot lock
+  TF_VAR_image_digest=$DIGEST terraform_ plan -lock=false # a read-only role cannot lock
 }
 
 repository() { terraform_ output -json repositories 2>/dev/null | jq --raw-output .aggregator; }
 
-# Into the environment's own registry, where its machines may read; the digest is that of what was signed.
+# Copy the image into the environment's own registry, which its machines can read. The digest is the signed one.
 copy_image() {
   local to=$1
   log_in
@@ -54,7 +54,7 @@ copy_image() {
 
 apply() {
   init
-  # The first time there is no registry yet: without an image, everything but the machines is made.
+  # The first time there is no registry yet: without an image, Terraform makes everything but the machines.
   [ -n "$(repository)" ] || terraform_ apply -auto-approve
   copy_image "$(repository)"
   TF_VAR_image_digest=$DIGEST terraform_ apply -auto-approve
@@ -65,7 +65,7 @@ destroy() {
   init
   if [ "${WITH_DATA:-false}" = true ]; then
     export TF_VAR_deletion_protection=false
-    terraform_ apply -auto-approve # protection comes off first
+    terraform_ apply -auto-approve # removes the protection first
   fi
   terraform_ destroy -auto-approve
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Locks what pyproject.toml asks for into requirements files that pip checks by hash. Needs `uv` on the PATH.
-# No registry addresses go into them: whoever installs decides where from.
+# Lock the dependencies of pyproject.toml into requirements files that pip checks by hash. Needs `uv` on the PATH.
+# The files have no registry addresses: the installing machine decides where packages come from.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lock() {

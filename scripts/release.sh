@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What .github/workflows/release.yml does for a tag (GITHUB_REF_NAME), step by step.
+# The steps of .github/workflows/release.yml for a tag (GITHUB_REF_NAME).
 #   check-tag   the tag is signed, and names the version in pyproject.toml   (GH_TOKEN)
-#   push        build the image with its SBOM and provenance, push, sign     (REGISTRY_TOKEN; says image and digest)
+#   push        build the image with its SBOM and provenance, push, sign     (REGISTRY_TOKEN; outputs image and digest)
 #   publish     the release, with the SBOM beside it                         (GH_TOKEN, REGISTRY_TOKEN, IMAGE, DIGEST)
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 # Sourced by run.sh and test.sh: `ensure_venv FILE` makes .venv when it is missing or older than FILE or pyproject.toml.
 
-# PYTHON names the one to use, where several are there.
+# PYTHON names the interpreter to use.
 find_python() {
   local candidate
   for candidate in ${PYTHON:-} python3.13 python3.12 python3.11 python3 python3.14; do
@@ -30,7 +30,7 @@ ensure_venv() {
   want=$(cat "$file" pyproject.toml | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
-  # The file is complete, so there is nothing to resolve.
+  # The file lists every package, so pip has nothing to resolve.
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$file"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
   echo "$want" >"$stamp"

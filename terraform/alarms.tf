@@ -1,5 +1,5 @@
-# What somebody should hear of. The figures of the service itself come from its /metrics by way of the CloudWatch agent
-# (files/metrics.json.tftpl); Prometheus has the same alerts for who looks there.
+# The alarms. The service's figures come from its /metrics through the CloudWatch agent (files/metrics.json.tftpl).
+# Prometheus has the same alerts.
 
 resource "aws_sns_topic" "alarms" {
   name              = "${local.name}-alarms"
@@ -40,25 +40,25 @@ locals {
   balancer = { LoadBalancer = aws_lb.main.arn_suffix }
   target   = merge(local.balancer, { TargetGroup = aws_lb_target_group.api.arn_suffix })
 
-  # Those that have to be heard of also when nothing reports any more say so by `missing`.
+  # `missing` is set on alarms that must also fire when no machine reports any more.
   alarms = merge(
     {
       no-machine-answers = { say = "No API machine is healthy.", in = "AWS/ApplicationELB", of = "HealthyHostCount", by = local.target, stat = "Minimum", when = "<", than = 1, for = 2, missing = "breaching" }
       machine-unhealthy  = { say = "An API machine does not answer /health.", in = "AWS/ApplicationELB", of = "UnHealthyHostCount", by = local.target, stat = "Maximum", when = ">", than = 0, for = 10 }
-      errors             = { say = "More than ten 5xx a minute from the API, 503 for want of a price among them.", in = "AWS/ApplicationELB", of = "HTTPCode_Target_5XX_Count", by = local.balancer, stat = "Sum", when = ">", than = 10, for = 3 }
-      balancer-errors    = { say = "The load balancer itself answers 5xx: nobody was there to ask.", in = "AWS/ApplicationELB", of = "HTTPCode_ELB_5XX_Count", by = local.balancer, stat = "Sum", when = ">", than = 10, for = 3 }
+      errors             = { say = "More than ten 5xx a minute from the API, including 503 without a price.", in = "AWS/ApplicationELB", of = "HTTPCode_Target_5XX_Count", by = local.balancer, stat = "Sum", when = ">", than = 10, for = 3 }
+      balancer-errors    = { say = "The load balancer itself answers 5xx: no machine was available.", in = "AWS/ApplicationELB", of = "HTTPCode_ELB_5XX_Count", by = local.balancer, stat = "Sum", when = ">", than = 10, for = 3 }
       slow               = { say = "One request of twenty takes more than 80 ms.", in = "AWS/ApplicationELB", of = "TargetResponseTime", by = local.balancer, stat = "p95", when = ">", than = 0.08, for = 5 }
       table-throttled    = { say = "DynamoDB throttles. Nothing is lost; the outboxes grow.", in = "AWS/DynamoDB", of = "WriteThrottleEvents", by = { TableName = local.table }, stat = "Sum", when = ">", than = 100, for = 5 }
-      redis-cpu          = { say = "Redis' one core is nearly used up.", in = "AWS/ElastiCache", of = "EngineCPUUtilization", by = { ReplicationGroupId = local.redis_id }, stat = "Average", when = ">", than = 80, for = 5 }
+      redis-cpu          = { say = "Redis' CPU core is nearly fully used.", in = "AWS/ElastiCache", of = "EngineCPUUtilization", by = { ReplicationGroupId = local.redis_id }, stat = "Average", when = ">", than = 80, for = 5 }
       redis-memory       = { say = "Redis is nearly full; prices will be dropped from the cache.", in = "AWS/ElastiCache", of = "DatabaseMemoryUsagePercentage", by = { ReplicationGroupId = local.redis_id }, stat = "Maximum", when = ">", than = 80, for = 5 }
-      redis-sign-in      = { say = "Redis refuses sign-ins: look at the user group and at elasticache:Connect.", in = "AWS/ElastiCache", of = "AuthenticationFailures", by = { ReplicationGroupId = local.redis_id }, stat = "Sum", when = ">", than = 0, for = 3 }
+      redis-sign-in      = { say = "Redis refuses sign-ins: check the user group and the right elasticache:Connect.", in = "AWS/ElastiCache", of = "AuthenticationFailures", by = { ReplicationGroupId = local.redis_id }, stat = "Sum", when = ">", than = 0, for = 3 }
     },
     { for name, alarm in {
-      refreshers-behind = { say = "The refreshers are an interval behind, or none reports: prices grow old.", in = local.name, of = "price_jobs_lag_seconds", by = { group = "refresher", tier = "hot" }, stat = "Maximum", when = ">", than = local.hot_interval, for = 5, missing = "breaching" }
+      refreshers-behind = { say = "Hot jobs are an interval late, or no refresher reports: prices become stale.", in = local.name, of = "price_jobs_lag_seconds", by = { group = "refresher", tier = "hot" }, stat = "Maximum", when = ">", than = local.hot_interval, for = 5, missing = "breaching" }
       refreshes-fail    = { say = "Hot assets get no price from any exchange.", in = local.name, of = "price_refresh_errors_total", by = { group = "refresher", tier = "hot" }, stat = "Sum", when = ">", than = 20, for = 5 }
       outbox-old        = { say = "A price has been waiting five minutes for DynamoDB.", in = local.name, of = "price_outbox_oldest_age_seconds", by = { group = "refresher" }, stat = "Maximum", when = ">", than = 300, for = 2 }
-      outbox-gives-up   = { say = "An outbox is full: prices of that tier are given up.", in = local.name, of = "price_outbox_refused_total", by = { group = "refresher" }, stat = "Sum", when = ">", than = 0, for = 1 }
-      history-lost      = { say = "Prices were served that are in no history.", in = local.name, of = "price_history_lost_total", by = { group = "refresher" }, stat = "Sum", when = ">", than = 0, for = 1 }
+      outbox-gives-up   = { say = "An outbox is full: prices of that tier are dropped.", in = local.name, of = "price_outbox_refused_total", by = { group = "refresher" }, stat = "Sum", when = ">", than = 0, for = 1 }
+      history-lost      = { say = "History did not accept some prices.", in = local.name, of = "price_history_lost_total", by = { group = "refresher" }, stat = "Sum", when = ">", than = 0, for = 1 }
       dead-letters      = { say = "DynamoDB has refused prices for good: aggregator dead-letters list.", in = local.name, of = "price_dead_letters", by = { group = "refresher" }, stat = "Maximum", when = ">", than = 0, for = 1 }
       disk-full         = { say = "A machine's disk is nearly full.", in = local.name, of = "price_system_disk_usage_percent", by = { group = "refresher" }, stat = "Maximum", when = ">", than = 80, for = 5 }
     } : name => alarm if local.running },

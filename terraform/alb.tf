@@ -1,10 +1,10 @@
-# The only thing that is reached from outside.
+# The load balancer: the only part that can be reached from outside.
 
 resource "aws_lb" "main" {
   #checkov:skip=CKV2_AWS_20:it redirects to HTTPS when there is a certificate; without one, every plan warns
-  #checkov:skip=CKV2_AWS_76:likewise; with it, the known bad inputs that Log4j's are among are blocked
+  #checkov:skip=CKV2_AWS_76:likewise; with it, known bad inputs such as Log4j's are blocked
   #checkov:skip=CKV2_AWS_28:WAF is optional, by `waf`
-  #checkov:skip=CKV_AWS_150:by `deletion_protection`, on unless told otherwise
+  #checkov:skip=CKV_AWS_150:by `deletion_protection`, on by default
   name                       = local.name
   load_balancer_type         = "application"
   security_groups            = [aws_security_group.main["alb"].id]
@@ -21,17 +21,17 @@ resource "aws_lb" "main" {
   depends_on = [aws_s3_bucket_policy.access]
 }
 
-# /health, not /ready. /ready says that prices are old or history cannot be written: the exchanges' trouble, or DynamoDB's,
-# hence the same on every machine. Taking all of them out would serve nobody, and Auto Scaling, which goes by this check,
-# would replace machines that work by others with the same trouble. /health fails where a process is gone or hangs, which
-# replacing does mend; and it answers only after a process has opened its stores and caught up. Readiness has alarms.
+# /health, not /ready. /ready fails when prices are old or history cannot be written: a problem of the exchanges or of
+# DynamoDB, and so the same on every machine. Taking all machines out would serve nobody, and Auto Scaling, which uses this
+# check, would replace working machines by others with the same problem. /health fails when a process has ended or hangs,
+# which a new machine repairs. It answers only after a process has opened its stores and caught up. Readiness has alarms.
 resource "aws_lb_target_group" "api" {
   #checkov:skip=CKV_AWS_378:plain HTTP between balancer and machines, inside the VPC; TLS ends at the balancer
   name                 = "${local.name}-api"
   port                 = local.port
   protocol             = "HTTP"
   vpc_id               = aws_vpc.main.id
-  deregistration_delay = 30 # requests take at most 20 s; streams are cut, and come again
+  deregistration_delay = 30 # requests take at most 20 s; streams are closed, and their clients reconnect
 
   health_check {
     path                = "/health"
@@ -82,7 +82,7 @@ resource "aws_lb_listener" "https" {
   lifecycle {
     precondition {
       condition     = length(var.hostnames) > 0 || contains(keys(var.settings), "ALLOWED_HOSTS")
-      error_message = "Name what the certificate is for in hostnames: the service refuses hosts that it does not know."
+      error_message = "Put the names of the certificate into hostnames: the service refuses unknown hosts."
     }
   }
 }
@@ -90,7 +90,7 @@ resource "aws_lb_listener" "https" {
 check "https" {
   assert {
     condition     = var.certificate_arn != null
-    error_message = "No certificate_arn: prices and API keys go over the wire in the clear. Good for a trial only."
+    error_message = "No certificate_arn: prices and API keys are sent unencrypted. Use this for a trial only."
   }
 }
 
@@ -110,7 +110,7 @@ resource "aws_s3_bucket" "access" {
   #checkov:skip=CKV_AWS_21:logs are written once
   #checkov:skip=CKV_AWS_144:access logs of a month need no second region
   #checkov:skip=CKV_AWS_145:load balancers can write to buckets with S3's own key only
-  #checkov:skip=CKV2_AWS_62:nobody waits for a log file
+  #checkov:skip=CKV2_AWS_62:no program waits for a log file
   bucket        = local.access
   force_destroy = !local.keep
 }

@@ -8,7 +8,7 @@ resource "aws_autoscaling_group" "api" {
   vpc_zone_identifier       = [for zone in local.zones : aws_subnet.private[zone].id]
   target_group_arns         = [aws_lb_target_group.api.arn]
   health_check_type         = "ELB" # by /health: see alb.tf
-  health_check_grace_period = 300   # Docker is installed and the image pulled in that time
+  health_check_grace_period = 300   # the time to install Docker and pull the image
   default_instance_warmup   = 180
   termination_policies      = ["OldestLaunchTemplate", "OldestInstance"]
   wait_for_capacity_timeout = local.moto ? "0" : "15m" # moto's machines never become healthy
@@ -22,7 +22,7 @@ resource "aws_autoscaling_group" "api" {
     strategy = "Rolling"
 
     preferences {
-      min_healthy_percentage = 100 # a new one first, then an old one goes
+      min_healthy_percentage = 100 # starts a new machine before it ends an old one
       max_healthy_percentage = 150
       instance_warmup        = 180
       auto_rollback          = true
@@ -40,7 +40,7 @@ resource "aws_autoscaling_group" "api" {
   }
 
   lifecycle {
-    ignore_changes = [desired_capacity] # scaling's business
+    ignore_changes = [desired_capacity] # scaling sets it
   }
 
   depends_on = [aws_ssm_parameter.setting, aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]

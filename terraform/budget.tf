@@ -6,7 +6,7 @@ resource "aws_budgets_budget" "monthly" {
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
 
-  cost_filter { # of this deployment; switch the tag Project on as a cost allocation tag (README)
+  cost_filter { # of this deployment: switch the tag Project on as a cost allocation tag (README)
     name   = "TagKeyValue"
     values = [join("$", ["user:Project", var.name])]
   }

@@ -1,4 +1,4 @@
-# The history. The service would make this table itself, but has no right to: it has one, and only what it calls.
+# The history. The service makes a missing table itself, but here it has no right to: its rights are only those it needs.
 
 locals {
   table     = "${local.name}-prices"

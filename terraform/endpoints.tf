@@ -1,10 +1,10 @@
-# AWS' services by private addresses. Gateways cost nothing; each interface costs by the hour and zone, so there are only
-# those that something here calls. Without NAT the machines reach nothing else.
+# AWS' services by private addresses. Gateways cost nothing. Each interface costs by the hour and zone, so there are only those
+# in use. Without NAT the machines reach nothing else.
 
 locals {
   interfaces = toset(concat(
     ["ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"],
-    local.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus asks it which machines there are
+    local.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus finds the machines through it
   ))
 }
 
@@ -20,7 +20,7 @@ resource "aws_vpc_endpoint" "interface" {
   tags                = { Name = "${local.name}-${each.key}" }
 }
 
-# With whatever rights they have themselves, but nobody from outside: a stolen key of another account is of no use here.
+# Only for principals of this account, with their own rights: credentials of another account do not work here.
 data "aws_iam_policy_document" "own_account" {
   #checkov:skip=CKV_AWS_1:not an identity's policy: it bounds what passes the endpoint to this account's own principals
   #checkov:skip=CKV_AWS_49:likewise

@@ -1,7 +1,7 @@
-# Three invented exchanges, each on a machine of its own, so that one can be lost alone. Not made with mock_exchanges = false.
+# Three mock exchanges, each on its own machine, so that one can fail alone. Not made with mock_exchanges = false.
 
 resource "aws_instance" "exchange" {
-  #checkov:skip=CKV_AWS_126:on, but where moto plays AWS, which has no such call
+  #checkov:skip=CKV_AWS_126:on, except under moto, which has no such call
   for_each                    = local.exchanges
   ami                         = local.ami
   instance_type               = var.architecture == "arm64" ? "t4g.micro" : "t3.micro"
@@ -36,6 +36,6 @@ resource "aws_route53_record" "exchange" {
   zone_id  = aws_route53_zone.internal.zone_id
   name     = "${each.key}.${local.domain}"
   type     = "A"
-  ttl      = 30 # an exchange that is replaced is found again soon
+  ttl      = 30 # a replaced exchange is found again within this time
   records  = [aws_instance.exchange[each.key].private_ip]
 }

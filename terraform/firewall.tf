@@ -1,4 +1,4 @@
-# Who talks to whom, by group. Nothing is open to the world but the load balancer; there is no SSH.
+# The allowed connections between groups. Only the load balancer is open to the internet. There is no SSH.
 
 locals {
   groups = {

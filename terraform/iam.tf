@@ -1,4 +1,4 @@
-# One role for each kind of machine, with what that kind calls and nothing else. Machines have no other credentials.
+# One role for each kind of machine, with the rights for the calls of that kind only. Machines have no other credentials.
 
 locals {
   log_groups = merge(
@@ -6,7 +6,7 @@ locals {
     { waf = "aws-waf-logs-${local.name}" }, # WAF insists on the prefix
   )
 
-  # Which repositories' images a machine runs.
+  # The repositories of the images that a machine runs.
   images_of = {
     api        = ["aggregator"]
     refresher  = ["aggregator"]
@@ -30,7 +30,7 @@ data "aws_iam_policy_document" "machine_trust" {
 data "aws_iam_policy_document" "machine" {
   for_each = local.images_of
 
-  statement { # AWS' own AmazonSSMManagedInstanceCore would let it read every parameter of the account
+  statement { # AWS' AmazonSSMManagedInstanceCore would allow reading every parameter of the account
     sid = "SessionManagerInsteadOfSsh"
     actions = [
       "ssmmessages:CreateControlChannel",
@@ -38,13 +38,13 @@ data "aws_iam_policy_document" "machine" {
       "ssmmessages:OpenControlChannel",
       "ssmmessages:OpenDataChannel",
     ]
-    resources = ["*"] # these know no resources; a channel is always the caller's own
+    resources = ["*"] # these actions take no resource; a channel is always the caller's own
   }
 
   statement {
     sid       = "SaysThatItIsThere"
     actions   = ["ssm:UpdateInstanceInformation"]
-    resources = ["${local.arn.ec2}:instance/*"] # its own number is not known before it is there
+    resources = ["${local.arn.ec2}:instance/*"] # the instance id is not known before the instance exists
 
     condition {
       test     = "StringEquals"
@@ -56,7 +56,7 @@ data "aws_iam_policy_document" "machine" {
   statement {
     sid       = "SignInToEcr"
     actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"] # it knows no resources; what may be pulled is below
+    resources = ["*"] # it takes no resource; the images that may be pulled are below
   }
 
   statement {
@@ -122,7 +122,7 @@ data "aws_iam_policy_document" "machine" {
     content {
       sid       = "FindWhatToScrape"
       actions   = ["ec2:DescribeInstances", "ec2:DescribeAvailabilityZones"]
-      resources = ["*"] # they know no resources
+      resources = ["*"] # they take no resource
 
       condition {
         test     = "StringEquals"

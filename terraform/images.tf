@@ -1,4 +1,4 @@
-# Where images come from. They are run by digest; tags are only for people, and cannot be moved.
+# The image repositories. Images run by digest. Tags are for people and cannot be moved.
 
 locals {
   repositories = toset(["aggregator", "prometheus", "grafana"])
@@ -27,7 +27,7 @@ resource "aws_ecr_lifecycle_policy" "main" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "the last 20, which is how far back one can roll"
+      description  = "keep the last 20 for rolling back"
       selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
       action       = { type = "expire" }
     }]

@@ -1,5 +1,5 @@
-# One key for what is kept: table, cache, logs, topic, images, rescued outboxes. The machines' disks use EBS' own key, as
-# Auto Scaling would have to be granted this one.
+# One key for stored data: table, cache, logs, topic, images, rescued outboxes. The machines' disks use EBS' own key, because
+# Auto Scaling would need a grant on this one.
 
 resource "aws_kms_key" "main" {
   description             = "${local.name}: data at rest"
@@ -29,8 +29,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # As AWS' own managed keys do it: who may use the table (or the bucket, ...) may use the key, but only through it. So no
-  # role here has a right on keys.
+  # Like AWS' managed keys: a principal that may use the table (or the bucket, ...) may use the key, but only through that
+  # service. So no role here has a right on keys.
   statement {
     sid       = "ThroughTheServices"
     actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey", "kms:CreateGrant"]

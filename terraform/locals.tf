@@ -1,7 +1,7 @@
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_availability_zones" "available" {
-  #checkov:skip=CKV_AWS_394:the first two by name are taken; one that AWS adds comes behind them
+  #checkov:skip=CKV_AWS_394:the first two by name are used; one that AWS adds sorts after them
   state = "available"
 
   filter { # no local zones
@@ -13,24 +13,24 @@ data "aws_availability_zones" "available" {
 locals {
   name    = "${var.name}-${var.environment}"
   account = data.aws_caller_identity.current.account_id
-  # 123456789012 is the account of AWS' own examples: nobody's, but the one that moto plays, where this is tried out
-  # without AWS. Moto has no user groups and no nodes of replication groups, deletes no subnet groups and knows no tags of
-  # budgets; its machines never become healthy, nor are looked at by the minute; and what it holds is to be deleted again.
-  # tests/terraform plans for another account, so that the rules are held against all of it.
+  # 123456789012 is the account of AWS' examples, which moto uses: the configuration can be tried there without AWS. Moto has
+  # no user groups and no nodes of replication groups, deletes no subnet groups and has no tags of budgets. Its machines
+  # never become healthy and have no detailed monitoring, and its resources must be deletable.
+  # tests/terraform plans for another account, so that the rules are checked against the whole configuration.
   moto   = local.account == "123456789012"
   keep   = var.deletion_protection && !local.moto
   zones  = slice(data.aws_availability_zones.available.names, 0, 2)
   zone   = { for number, zone in local.zones : zone => number }
   domain = "${local.name}.internal"
 
-  # Until there is an image there is nothing to run.
+  # Without an image there are no machines.
   running   = var.image_digest != null
   exchanges = local.running && var.mock_exchanges ? { exchange1 = 8081, exchange2 = 8082, exchange3 = 8083 } : {}
   monitored = local.running && var.monitoring != null
   port      = 8080
 
-  # Names are put together here instead of read from the resources, so that a plan shows whole policies before
-  # anything exists, and a test can read them.
+  # Names are composed here instead of read from the resources, so that a plan has complete policies before anything exists,
+  # and a test can read them.
   arn = {
     for service in ["dynamodb", "ssm", "elasticache", "logs", "ecr", "ec2", "kms", "sns"] :
     service => "arn:${data.aws_partition.current.partition}:${service}:${var.region}:${local.account}"

@@ -1,6 +1,5 @@
-# What every machine does when it starts (cloud-init), whatever its kind: install Docker and the agent, then run one
-# container or two under systemd. The scripts and units are the files in files/; only the few lines of
-# /etc/containers/*.conf differ.
+# The start of every machine (cloud-init): it installs Docker and the agent, then runs one or two containers under systemd. The
+# scripts and units are in files/. Kinds of machines differ only in /etc/containers/*.conf.
 
 data "aws_ssm_parameter" "ami" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-6.1-${var.architecture}"
@@ -9,7 +8,7 @@ data "aws_ssm_parameter" "ami" {
 locals {
   ami = coalesce(var.ami_id, nonsensitive(data.aws_ssm_parameter.ami.value))
 
-  # container => what its unit needs to know
+  # container => settings of its unit
   containers = merge(
     {
       for role in local.users_of_settings : role => {
@@ -63,7 +62,7 @@ locals {
       }],
       [for container, facts in containers : {
         path        = "/etc/containers/${container}.conf"
-        permissions = "0644" # there is nothing secret in it
+        permissions = "0644" # it has no secret
         content = join("", [for name, value in merge(facts, {
           REGION        = var.region
           LOG_GROUP     = local.log_groups.service
@@ -144,12 +143,12 @@ resource "aws_launch_template" "main" {
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required" # IMDSv2
-    http_put_response_hop_limit = 1          # containers are on the host's network, so that nothing needs a second hop
+    http_put_response_hop_limit = 1          # containers use the host's network, so no second hop is needed
     instance_metadata_tags      = "disabled"
   }
 
   monitoring {
-    enabled = true # by the minute: what scaling goes by
+    enabled = true # by the minute, for scaling
   }
 
   block_device_mappings {
@@ -163,7 +162,7 @@ resource "aws_launch_template" "main" {
     }
   }
 
-  block_device_mappings { # /data: what waits for DynamoDB
+  block_device_mappings { # /data: the outbox
     device_name = "/dev/sdf"
 
     ebs {

@@ -1,8 +1,8 @@
 # Prometheus and Grafana, reached through Session Manager only (output `open_grafana`). Prometheus finds the machines by
-# their tags and keeps what it knows on a disk that outlives this machine.
+# their tags and keeps its data on a disk that outlives this machine.
 
 resource "aws_instance" "monitoring" {
-  #checkov:skip=CKV_AWS_126:on, but where moto plays AWS, which has no such call
+  #checkov:skip=CKV_AWS_126:on, except under moto, which has no such call
   count                       = local.monitored ? 1 : 0
   ami                         = local.ami
   instance_type               = var.monitoring.instance_type

@@ -8,7 +8,7 @@ resource "aws_vpc" "main" {
   tags                 = { Name = local.name }
 }
 
-# Whoever forgets to name a security group gets this one, which lets nothing in or out.
+# The default security group, used where none is named: it allows no traffic.
 resource "aws_default_security_group" "closed" {
   vpc_id = aws_vpc.main.id
   tags   = { Name = "${local.name}-default-closed" }
@@ -64,7 +64,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# ---------------------------------------------------------------- the way out, where one is wanted
+# ---------------------------------------------------------------- NAT, if wanted
 
 locals {
   nat_zones = { none = [], one = [local.zones[0]], each_zone = local.zones }[var.nat_gateways]
@@ -91,7 +91,7 @@ resource "aws_route" "nat" {
   nat_gateway_id         = aws_nat_gateway.main[var.nat_gateways == "one" ? local.zones[0] : each.key].id
 }
 
-# ---------------------------------------------------------------- names inside
+# ---------------------------------------------------------------- private DNS
 
 resource "aws_route53_zone" "internal" {
   #checkov:skip=CKV2_AWS_38:DNSSEC is for public zones; this one is answered inside the VPC only
@@ -103,11 +103,11 @@ resource "aws_route53_zone" "internal" {
   }
 }
 
-# ---------------------------------------------------------------- what was refused
+# ---------------------------------------------------------------- log of refused connections
 
 resource "aws_flow_log" "rejected" {
   vpc_id               = aws_vpc.main.id
-  traffic_type         = "REJECT" # what is let through is the load balancer's log
+  traffic_type         = "REJECT" # accepted requests are in the load balancer's log
   log_destination_type = "cloud-watch-logs"
   log_destination      = aws_cloudwatch_log_group.main["flow"].arn
   iam_role_arn         = aws_iam_role.flow.arn

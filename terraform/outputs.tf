@@ -1,5 +1,5 @@
 output "api_url" {
-  description = "For ./test.sh live. With a certificate, use a name it is for that points here."
+  description = "Address for ./test.sh live. With a certificate, use one of its names that points here."
   value       = "${var.certificate_arn == null ? "http" : "https"}://${aws_lb.main.dns_name}"
 }
 
@@ -9,7 +9,7 @@ output "repositories" {
 }
 
 output "settings_path" {
-  description = "Where the settings are; API_KEYS goes below as a SecureString."
+  description = "Path of the settings; put API_KEYS below it as a SecureString."
   value       = local.settings_path
 }
 
@@ -19,7 +19,7 @@ output "table" {
 }
 
 output "log_groups" {
-  description = "CloudWatch log groups, by what is in them."
+  description = "CloudWatch log groups by content."
   value       = { for key, group in aws_cloudwatch_log_group.main : key => group.name }
 }
 

@@ -1,5 +1,5 @@
-# Cache, jobs and messages. There is no password to keep: the service signs in with its instance role (IAM
-# authentication), as a user that may touch its own keys and channels only.
+# Cache, jobs and messages. There is no password: the service signs in with its instance role (IAM authentication), as a user
+# with rights on its own keys and channels only.
 
 locals {
   redis_id   = local.name
@@ -13,14 +13,14 @@ resource "aws_elasticache_subnet_group" "main" {
 }
 
 resource "aws_elasticache_replication_group" "main" {
-  #checkov:skip=CKV2_AWS_50:by `redis.multi_az`, on unless told otherwise
-  #checkov:skip=CKV_AWS_31:encrypted in transit; who comes in is decided by the user group below, IAM instead of a token
+  #checkov:skip=CKV2_AWS_50:by `redis.multi_az`, on by default
+  #checkov:skip=CKV_AWS_31:encrypted in transit; the user group below decides about access, with IAM instead of a token
   count                      = local.moto ? 0 : 1
   replication_group_id       = local.redis_id
   description                = "${local.name}: cache and jobs"
   engine                     = "redis"
   engine_version             = "7.1"
-  parameter_group_name       = "default.redis7" # its volatile-lru never drops the jobs, which do not expire
+  parameter_group_name       = "default.redis7" # its volatile-lru never evicts the jobs, which do not expire
   node_type                  = var.redis.node_type
   num_cache_clusters         = var.redis.multi_az ? 2 : 1
   automatic_failover_enabled = var.redis.multi_az
@@ -34,7 +34,7 @@ resource "aws_elasticache_replication_group" "main" {
   at_rest_encryption_enabled = true
   kms_key_id                 = aws_kms_key.main.arn
 
-  # Nothing in it needs a backup: prices come again within seconds, and history is in DynamoDB.
+  # No backup: new prices come within seconds, and history is in DynamoDB.
   snapshot_retention_limit   = 0
   auto_minor_version_upgrade = true
   maintenance_window         = "sun:03:00-sun:04:00"
@@ -43,7 +43,7 @@ resource "aws_elasticache_replication_group" "main" {
 
 resource "aws_elasticache_user" "service" {
   user_id       = local.redis_user
-  user_name     = local.redis_user # IAM wants both alike
+  user_name     = local.redis_user # IAM requires equal user id and name
   engine        = "redis"
   access_string = trimspace(file("${path.module}/files/redis-rights.txt"))
 
@@ -52,7 +52,7 @@ resource "aws_elasticache_user" "service" {
   }
 }
 
-# Every user group must have one of that name; this one may do nothing.
+# Every user group must have a user `default`; this one has no rights.
 resource "aws_elasticache_user" "default" {
   user_id       = "${local.name}-default"
   user_name     = "default"

@@ -1,5 +1,4 @@
-# Machines that ask the exchanges. They share the work through Redis, so any number will do; each has an outbox on a disk
-# of its own.
+# The refreshers. They share the jobs through Redis, so any number works. Each has an outbox on its own disk.
 
 resource "aws_autoscaling_group" "refresher" {
   count                     = local.running ? 1 : 0
@@ -7,7 +6,7 @@ resource "aws_autoscaling_group" "refresher" {
   min_size                  = var.refresher.min
   max_size                  = var.refresher.max
   vpc_zone_identifier       = [for zone in local.zones : aws_subnet.private[zone].id]
-  health_check_type         = "EC2" # a service that hangs is restarted on its machine (container-health), where its outbox is
+  health_check_type         = "EC2" # a hanging service is restarted on its machine (container-health), where its outbox is
   health_check_grace_period = 300
   default_instance_warmup   = 180
   termination_policies      = ["OldestLaunchTemplate", "OldestInstance"]
@@ -18,9 +17,9 @@ resource "aws_autoscaling_group" "refresher" {
     version = aws_launch_template.main["refresher"].latest_version
   }
 
-  # A machine that is to go waits this long. It sees that (files/drain.sh), stops its service, sends what is left in the
-  # outbox to DynamoDB, and puts what could not be sent into a bucket. It always takes the whole time: to end the wait
-  # early it would need a right on the group, and an endpoint for it at some 16 dollars a month.
+  # The time before Auto Scaling ends a machine. The machine notices (files/drain.sh), stops its service, sends the rest of the
+  # outbox to DynamoDB, and puts what could not be sent into a bucket. It always takes the whole time: to end the wait early
+  # it would need a right on the group, and an endpoint at about 16 dollars a month.
   initial_lifecycle_hook {
     name                 = "drain"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -56,8 +55,8 @@ resource "aws_autoscaling_group" "refresher" {
   depends_on = [aws_ssm_parameter.setting, aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]
 }
 
-# Up on CPU, or when the hot jobs are half an interval behind (slow exchanges leave the CPU idle); down only when both
-# have been quiet: tracking does not scale in, the step below does.
+# Scale out on CPU, or when the hot jobs are half an interval late (slow exchanges leave the CPU idle). Scale in only when
+# neither holds: target tracking does not scale in, the step below does.
 resource "aws_autoscaling_policy" "refresher_cpu" {
   count                  = local.running ? 1 : 0
   name                   = "refresher-cpu"
@@ -109,11 +108,11 @@ resource "aws_cloudwatch_metric_alarm" "refresher_lag_up" {
 resource "aws_cloudwatch_metric_alarm" "refresher_quiet" {
   count               = local.running ? 1 : 0
   alarm_name          = "${local.name}-refresher-scale-down"
-  alarm_description   = "For half an hour nothing was behind and the machines were idle. Not a trouble."
+  alarm_description   = "For half an hour no job was late and the machines were idle. Not a problem."
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   evaluation_periods  = 30
-  treat_missing_data  = "breaching" # nobody reports a lag: do not conclude from that
+  treat_missing_data  = "breaching" # no reported lag is no reason to scale in
   alarm_actions       = [aws_autoscaling_policy.refresher_lag["down"].arn]
 
   metric_query {

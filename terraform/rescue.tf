@@ -6,8 +6,8 @@ locals {
 }
 
 resource "aws_s3_bucket" "rescue" {
-  #checkov:skip=CKV_AWS_18:hardly ever written, and only by machines whose log says so
-  #checkov:skip=CKV_AWS_144:prices of a minute or two that DynamoDB did not take; one region is enough for them
+  #checkov:skip=CKV_AWS_18:rarely written, and only by machines that log it
+  #checkov:skip=CKV_AWS_144:prices of a minute or two that DynamoDB did not accept; one region is enough
   #checkov:skip=CKV2_AWS_62:the alarm on the outbox's age comes before
   bucket        = local.rescue
   force_destroy = !local.keep

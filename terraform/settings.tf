@@ -1,6 +1,6 @@
 # The service's settings, in SSM Parameter Store, by role: /NAME/ROLE/CACHE_URL is AGGREGATOR_CACHE_URL. Machines read them
-# when the service starts. API_KEYS and READ_KEYS, the only secrets, are put there by hand (README), so that neither state
-# nor plan holds them.
+# when the service starts. API_KEYS and READ_KEYS, the only secrets, are put there by hand (README), so that they are in no
+# state and no plan.
 
 locals {
   settings_path = { for role in local.users_of_settings : role => "/${local.name}/${role}" }
@@ -13,9 +13,9 @@ locals {
         "?iam=${local.redis_id}&region=${var.region}",
       ])
       HISTORY_URL = "dynamodb://${local.table}?region=${var.region}"
-      HOST        = "0.0.0.0" # who gets that far is for the security groups to say
-      # By the balancer's own name, which nobody else can give to an address of theirs; and on the machine itself.
-      # Health checks and Prometheus call by address what needs none of these.
+      HOST        = "0.0.0.0" # the security groups decide who can connect
+      # The balancer's own name, which nobody else can point to another address, and the machine itself.
+      # Health checks and Prometheus call by IP address, which needs none of these.
       ALLOWED_HOSTS = join(",", concat(var.hostnames, [
         "*.${var.region}.elb.${data.aws_partition.current.dns_suffix}", "localhost", "127.0.0.1",
       ]))
@@ -39,9 +39,9 @@ locals {
     "${name}=mock+http://${name}.${local.domain}:${port}"
   ])
   exchanges_setting = coalesce(var.exchanges, local.mock_setting)
-  hot_interval      = tonumber(lookup(var.settings, "HOT_INTERVAL", "5")) # by which alarms and scaling go
+  hot_interval      = tonumber(lookup(var.settings, "HOT_INTERVAL", "5")) # used by alarms and scaling
 
-  # Names only: the values of one are not known before Redis is there, and `for_each` wants to know.
+  # Names only: one value is not known before Redis exists, and `for_each` needs known values.
   parameters = merge([
     for role in local.users_of_settings : { for name in keys(local.role_settings[role]) : "${role}/${name}" => { role = role, name = name } }
   ]...)

@@ -12,7 +12,7 @@ variable "region" {
 }
 
 variable "name" {
-  description = "Begins the name of everything, and is its tag Project."
+  description = "Prefix of every name, and the tag Project."
   type        = string
   default     = "prices"
 
@@ -23,7 +23,7 @@ variable "name" {
 }
 
 variable "environment" {
-  description = "Goes into every name as well, so that several can be in one account."
+  description = "Part of every name, so that several environments can be in one account."
   type        = string
   default     = "production"
 
@@ -42,13 +42,13 @@ variable "tags" {
 # ---------------------------------------------------------------- what runs
 
 variable "image_digest" {
-  description = "Digest of the image in the repository `aggregator`. None: all but the machines is made, so that there is a repository to push to."
+  description = "Digest of the image in the repository `aggregator`. None: everything but the machines is made, so that there is a repository to push to."
   type        = string
   default     = null
 
   validation {
     condition     = var.image_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.image_digest))
-    error_message = "A digest is sha256: and 64 hexadecimal digits; a tag will not do, as it can be moved."
+    error_message = "A digest is sha256: and 64 hexadecimal digits; not a tag, because a tag can be moved."
   }
 }
 
@@ -72,7 +72,7 @@ variable "monitoring" {
 }
 
 variable "mock_exchanges" {
-  description = "Run the three invented exchanges, each on a machine of its own. Without them, name real ones in `exchanges`."
+  description = "Run three mock exchanges, each on its own machine. Without them, name real ones in `exchanges`."
   type        = bool
   default     = true
 }
@@ -84,7 +84,7 @@ variable "exchanges" {
 }
 
 variable "settings" {
-  description = "More settings of the service, named without AGGREGATOR_: {HOT_SIZE = 50}. What is secret goes into SSM by hand, see README."
+  description = "More settings of the service, named without AGGREGATOR_: {HOT_SIZE = 50}. Put secrets into SSM by hand, see README."
   type        = map(string)
   default     = {}
 
@@ -95,7 +95,7 @@ variable "settings" {
 
   validation {
     condition     = length(setintersection(keys(var.settings), ["API_KEYS", "READ_KEYS", "CACHE_URL", "HISTORY_URL", "HOST", "PORT", "ROLE", "OUTBOX_PATH"])) == 0
-    error_message = "Keys are secret and go into SSM by hand (README); the others are what this configuration is about."
+    error_message = "Keys are secret: put them into SSM by hand (README). This configuration sets the others."
   }
 
   validation {
@@ -122,7 +122,7 @@ variable "ami_id" {
 }
 
 variable "api" {
-  description = "Machines that answer requests: workers is processes on each."
+  description = "Machines that answer requests; workers is the number of processes on each."
   type = object({
     instance_type = optional(string, "t3.small")
     min           = optional(number, 2)
@@ -139,7 +139,7 @@ variable "api" {
 }
 
 variable "refresher" {
-  description = "Machines that ask the exchanges; outbox_gb is the disk on which prices wait for DynamoDB."
+  description = "Refreshers; outbox_gb is the size of the disk on which prices wait for DynamoDB."
   type = object({
     instance_type = optional(string, "t3.small")
     min           = optional(number, 2)
@@ -161,7 +161,7 @@ variable "refresher" {
 }
 
 variable "keep_outbox_volumes" {
-  description = "Keep the outbox's volume of a refresher that has ended, even one that drained. It costs until you delete it."
+  description = "Keep the outbox volume of an ended refresher, even after draining. It costs until you delete it."
   type        = bool
   default     = false
 }
@@ -169,7 +169,7 @@ variable "keep_outbox_volumes" {
 # ---------------------------------------------------------------- stores
 
 variable "redis" {
-  description = "ElastiCache: node type, and whether a second node in the other zone takes over."
+  description = "ElastiCache: node type, and a second node in the other zone as a replacement."
   type = object({
     node_type = optional(string, "cache.t4g.small")
     multi_az  = optional(bool, true)
@@ -179,7 +179,7 @@ variable "redis" {
 }
 
 variable "retention_days" {
-  description = "Days after which DynamoDB forgets a price. 0 keeps all, and its cost grows without end."
+  description = "Days after which DynamoDB forgets a price. 0 keeps all, and the cost grows without limit."
   type        = number
   default     = 30
 
@@ -198,7 +198,7 @@ variable "deletion_protection" {
 # ---------------------------------------------------------------- network
 
 variable "vpc_cidr" {
-  description = "Addresses of the VPC; a /16 to /20 that nothing it is to be connected with uses."
+  description = "Addresses of the VPC; a /16 to /20 that no connected network uses."
   type        = string
   default     = "10.20.0.0/16"
 
@@ -209,7 +209,7 @@ variable "vpc_cidr" {
 }
 
 variable "nat_gateways" {
-  description = "none: no machine reaches the internet (enough for mock exchanges); one; or each_zone, which a zone's end does not cut off."
+  description = "none: no machine reaches the internet (enough for mock exchanges); one; or each_zone, which survives the loss of a zone."
   type        = string
   default     = "none"
 
@@ -220,7 +220,7 @@ variable "nat_gateways" {
 }
 
 variable "allowed_cidrs" {
-  description = "Who may reach the load balancer."
+  description = "Networks that may reach the load balancer."
   type        = list(string)
   default     = ["0.0.0.0/0"]
 
@@ -242,7 +242,7 @@ variable "certificate_arn" {
 }
 
 variable "hostnames" {
-  description = "Names that lead to the load balancer, such as those the certificate is for; *.example.com for all below it."
+  description = "Names of the load balancer, such as those of the certificate; *.example.com for all below it."
   type        = list(string)
   default     = []
 
@@ -269,10 +269,10 @@ variable "waf_rate" {
   }
 }
 
-# ---------------------------------------------------------------- who hears of it, and what it may cost
+# ---------------------------------------------------------------- alarms and budget
 
 variable "alarm_email" {
-  description = "Hears of alarms and of the budget, once the mail with the confirmation is answered."
+  description = "Receives alarms and budget messages, after the confirmation mail is answered."
   type        = string
   default     = null
 
@@ -283,7 +283,7 @@ variable "alarm_email" {
 }
 
 variable "monthly_budget" {
-  description = "US dollars a month; told at 80 % spent and at 100 % forecast."
+  description = "US dollars a month; a message is sent at 80 % spent and at 100 % forecast."
   type        = number
   default     = 400
 

@@ -75,7 +75,7 @@ resource "aws_wafv2_web_acl_logging_configuration" "main" {
   resource_arn            = aws_wafv2_web_acl.main[0].arn
   log_destination_configs = [aws_cloudwatch_log_group.main["waf"].arn]
 
-  logging_filter { # what was blocked; the rest is in the access log
+  logging_filter { # blocked requests; all others are in the access log
     default_behavior = "DROP"
 
     filter {

@@ -1,4 +1,4 @@
-"""Write every dashboard; a test fails while the files are not what this writes."""
+"""Write every dashboard. A test fails while the files differ from this output."""
 
 from scripts.dashboards.board import FOLDER, text_of
 from scripts.dashboards.build import boards

@@ -1,4 +1,4 @@
-"""A dashboard of Grafana: its variables, and rows of panels that find their places by themselves."""
+"""A dashboard of Grafana: variables, and rows of panels with computed positions."""
 
 import json
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ _WINDOW = "$__rate_interval"
 
 
 class Row(NamedTuple):
-    """A heading and the panels under it, from left to right, as many in a line as there is room for."""
+    """A heading and its panels, from left to right, wrapped at 24 columns."""
 
     title: str
     panels: Sequence[Drawn]
 
 
 class Variable(NamedTuple):
-    """What the reader may choose: values of a label of a metric, several or all of them."""
+    """A choice in the dashboard: values of a label of a metric, several or all of them."""
 
     name: str
     metric: str
@@ -34,7 +34,7 @@ EXCHANGES = Variable("exchange", "price_circuit_breaker_state")
 
 
 def dashboard(uid: str, title: str, about: str, variables: Sequence[Variable], rows: Sequence[Row]) -> Json:
-    """Return the whole of it; in its queries, `{@` begins a selector of what is chosen, `[@]` is Grafana's window."""
+    """Return the dashboard. In queries, `{@` begins a selector of the chosen values, `[@]` is Grafana's window."""
     return {
         "uid": uid,
         "title": title,
@@ -55,7 +55,7 @@ def dashboard(uid: str, title: str, about: str, variables: Sequence[Variable], r
 
 
 def text_of(board: Json) -> str:
-    """Return it as it is kept: one thing a line, so that a change can be read."""
+    """Return the text of the file: one value per line, so that a diff is readable."""
     return json.dumps(board, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,9 +1,9 @@
-"""Which dashboards there are."""
+"""The list of dashboards."""
 
 from scripts.dashboards import exchange, overview, runbook
 from scripts.dashboards.panels import Json
 
 
 def boards() -> dict[str, Json]:
-    """Return each by the name of its file."""
+    """Return each dashboard by its file name."""
     return {"overview.json": overview.board(), "exchange.json": exchange.board(), "runbook.json": runbook.board()}

@@ -1,4 +1,4 @@
-"""One exchange, or several side by side: what it is asked, what it answers, and what becomes of that."""
+"""The dashboard Exchange detail: calls, errors, tickers and feeds of one or several exchanges."""
 
 from scripts.dashboards.board import EXCHANGES, INSTANCES, Row, dashboard
 from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines
@@ -22,7 +22,7 @@ _CLOCK = "time() - max by (exchange) (price_exchange_newest_ticker_timestamp_sec
 
 def board() -> Json:
     """Return the dashboard."""
-    about = "Each exchange: calls, errors, latency, breaker, pauses it asked for, and tickers that did not count."
+    about = "Each exchange: calls, errors, latency, breaker, cool-downs, and tickers that did not count."
     return dashboard(
         "price-exchange",
         "Prices: exchange detail",
@@ -37,7 +37,7 @@ def _latency(share: float) -> str:
 
 
 def _each(title: str, about: str, query: str, unit: str, **more: object) -> Panel:
-    """One number of each exchange, now."""
+    """Return a panel with the current number of each exchange."""
     shown = {"width": 4, "height": 5, "lowest": None} | more
     return Panel("stat", title, about, [(query, "{{exchange}}")], unit, **shown)  # type: ignore[arg-type]  # by name
 
@@ -48,30 +48,30 @@ def _now() -> Row:
         [
             _each(
                 "Breaker",
-                "The worst of all refreshers.",
+                "The worst state at any refresher.",
                 "max by (exchange) (price_circuit_breaker_state{@})",
                 "none",
                 steps=_STATE_STEPS,
                 values=_STATES,
                 alert="ExchangeOpen",
             ),
-            _each("Idle", "Since it last gave a ticker.", _IDLE, "s", steps=from_goal(10, 60), alert="ExchangeOpen"),
+            _each("Idle", "Time since its last ticker.", _IDLE, "s", steps=from_goal(10, 60), alert="ExchangeOpen"),
             _each(
                 "Its clock",
-                "How old the newest time on its tickers is: one that grows while it answers is a clock that stands.",
+                "Age of the newest time of its tickers. If it grows while calls succeed, its clock stands still.",
                 _CLOCK,
                 "s",
                 steps=from_goal(10, 60),
             ),
             _each(
                 "Quiet",
-                "For how much longer it is not asked because it has said so, as of the last call.",
+                "Remaining cool-down that the exchange demanded, as of the last call.",
                 "max by (exchange) (price_exchange_quiet_seconds{@})",
                 "s",
                 steps=from_goal(1, 60),
             ),
             _each("Calls", "Sent per second.", CALLS, "reqps"),
-            _each("Latency, p95", "Of calls that brought a ticker.", _latency(0.95), "s", steps=from_goal(0.5, 1)),
+            _each("Latency, p95", "Calls that returned a ticker.", _latency(0.95), "s", steps=from_goal(0.5, 1)),
         ],
     )
 
@@ -85,7 +85,7 @@ def _calls() -> Row:
             errors_by_type("Errors by type"),
             lines(
                 "Calls that failed",
-                "Share of the calls wanted, whether made or not.",
+                "Share of failed calls, including those that were not made.",
                 [(f"{_FAILED} / ({CALLS} + ({_NOT_MADE}) > 0)", "{{exchange}}")],
                 "percentunit",
                 highest=1,
@@ -93,7 +93,7 @@ def _calls() -> Row:
             ),
             lines(
                 "Latency",
-                "From the call to the decoded tickers, of calls that brought some.",
+                "From the call to the decoded tickers, for calls that returned some.",
                 latencies,
                 "s",
                 width=12,
@@ -101,8 +101,8 @@ def _calls() -> Row:
             Panel(
                 "state-timeline",
                 "Breaker",
-                "Of each refresher. Open: five failures in a row, left alone for 30 s. Half-open: one call at a time,"
-                " two good ones close it.",
+                "Of each refresher. Open: five failures in a row, not called for 30 s. Half-open: one probe at a time;"
+                " two successful probes close it.",
                 [("price_circuit_breaker_state{@}", "{{exchange}} ({{instance}})")],
                 "none",
                 width=12,
@@ -128,14 +128,14 @@ def _tickers() -> Row:
             ),
             lines(
                 "Rejected, of all prices made",
-                "Share of the prices in which it had no part.",
+                "Share of all prices that were made without it.",
                 [(f"{_REJECTED} / on () group_left () ({_PRICES} > 0)", "{{exchange}}")],
                 "percentunit",
                 highest=1,
             ),
             lines(
                 "Rejected, of its own tickers",
-                "Share of the tickers it gave that did not count, over five minutes. Above the line it is an alert.",
+                "Share of its tickers that did not count, over five minutes. Above the line is an alert.",
                 [("max by (exchange) (instance_exchange:price_tickers_rejected:ratio5m{@})", "{{exchange}}")],
                 "percentunit",
                 steps=from_goal(0.25),
@@ -144,20 +144,20 @@ def _tickers() -> Row:
             ),
             lines(
                 "Idle",
-                "Seconds since it last gave a ticker.",
+                "Seconds since its last ticker.",
                 [(_IDLE, "{{exchange}}")],
                 "s",
                 alert="ExchangeOpen",
             ),
             lines(
                 "Age of its newest ticker",
-                "By its own clock. Growing while it is not idle: its clock stands still, and its tickers are too old.",
+                "By its own clock. If it grows while the exchange is not idle, its clock stands still.",
                 [(_CLOCK, "{{exchange}}")],
                 "s",
             ),
             lines(
                 "Quiet",
-                "Seconds for which it is not asked because it has said so (429, Retry-After), as of the last call.",
+                "Remaining seconds of the cool-down that it demanded (429, Retry-After), as of the last call.",
                 [("max by (exchange, instance) (price_exchange_quiet_seconds{@})", "{{exchange}} ({{instance}})")],
                 "s",
             ),
@@ -172,7 +172,7 @@ def _feeds() -> Row:
             Panel(
                 "state-timeline",
                 "Feed",
-                "Of each refresher: whether young tickers are pushed, or it has fallen back to being polled.",
+                "Of each refresher: current tickers are pushed, or the exchange is polled instead.",
                 [("price_exchange_push_state{@}", "{{exchange}} ({{instance}})")],
                 "none",
                 width=12,
@@ -182,22 +182,22 @@ def _feeds() -> Row:
             ),
             lines(
                 "Answered without a call",
-                "Assets per second whose ticker the feed had, young enough.",
+                "Assets per second with a current ticker from the feed.",
                 [("sum by (exchange) (rate(price_exchange_push_answers_total{@}[@]))", "{{exchange}}")],
                 "suffix:/s",
                 width=12,
             ),
             lines(
                 "News by kind",
-                "Per second. gap: a beat knew of a trade that we had not heard of, so the pair was asked for anew."
-                " lost: the connection ended. out_of_order and junk are ignored, refused pairs are polled.",
+                "Per second. gap: a heartbeat named a trade that was not received, so the pair was requested again."
+                " lost: the connection ended. out_of_order and junk are ignored; refused pairs are polled.",
                 [(_NEWS, "{{exchange}} {{kind}}")],
                 "suffix:/s",
                 width=12,
             ),
             lines(
                 "Connections",
-                "Opened per second; one that is lost is opened anew after a pause that grows.",
+                "Opened per second. A lost connection is opened again after a growing pause.",
                 [("sum by (exchange) (rate(price_exchange_push_connections_total{@}[@]))", "{{exchange}}")],
                 "suffix:/s",
                 width=12,

@@ -1,4 +1,4 @@
-"""The overview: is all well, and if not, where to look."""
+"""The dashboard Overview: requests, freshness, refreshes, exchanges and stores."""
 
 from scripts.dashboards import readers, stores, works
 from scripts.dashboards.board import INSTANCES, Row, dashboard
@@ -31,7 +31,7 @@ def _now() -> Row:
             ),
             stat(
                 "Alerts firing",
-                "Of all alerts. The runbook has a section on each.",
+                "All firing alerts. The runbook has a section for each.",
                 'sum(ALERTS{alertstate="firing"}) or vector(0)',
                 "none",
                 closed,
@@ -39,7 +39,7 @@ def _now() -> Row:
             stat("Requests", "Answered per second, without /health, /ready and /metrics.", ASKED, "reqps"),
             stat(
                 "GET /prices, p95",
-                "19 of 20 answers are quicker. The goal is 80 ms.",
+                "95 % of the answers are faster. The goal is 80 ms.",
                 latency(0.95) + " >= 0",
                 "s",
                 from_goal(0.08, 0.1),
@@ -55,14 +55,14 @@ def _now() -> Row:
             ),
             stat(
                 "Cache hits",
-                "Share of the prices asked for that near memory or the cache had. The goal is more than 95 %.",
+                "Share of the requested prices found in the local cache or the cache. The goal is more than 95 %.",
                 f'sum(rate(price_reads_total{{@, found_in=~"near|cache"}}[@])) / {OF_READS}',
                 "percentunit",
                 [(None, "red"), (0.9, "orange"), (0.95, "green")],
             ),
             stat(
                 "Hot prices' age",
-                "What 95 % do not exceed, in intervals: up to 1.5 is fresh, above 3 is an alert.",
+                "The age that 95 % do not exceed, in intervals: up to 1.5 is fresh, above 3 is an alert.",
                 'max(instance_tier:price_age:intervals{@, tier="hot"} < +Inf)',
                 "suffix: x",
                 from_goal(1.5, 3),
@@ -70,7 +70,7 @@ def _now() -> Row:
             ),
             stat(
                 "Breakers not closed",
-                "Exchanges that are left alone for now, or being probed.",
+                "Exchanges that are not called now, or are being probed.",
                 "sum(price_circuit_breaker_state{@} != bool 0)",
                 "none",
                 closed,

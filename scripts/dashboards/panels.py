@@ -1,4 +1,4 @@
-"""Panels: a title, what it means, what is asked, and how the answer is shown."""
+"""Panels of Grafana: title, description, queries and display options."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -6,32 +6,32 @@ from typing import Any, NamedTuple, Protocol
 from scripts.dashboards.sections import place_of
 
 Json = dict[str, Any]
-RUNBOOK = "/d/price-runbook"  # where the runbook is to be read; a panel's link goes to its section there
+RUNBOOK = "/d/price-runbook"  # the dashboard with the runbook; a panel links to its section there
 SOURCE: Json = {"type": "prometheus", "uid": "prometheus"}  # as provisioned
 
-Query = tuple[str, str]  # PromQL, and the name of each of its lines
-Steps = Sequence[tuple[float | None, str]]  # from which value on which colour; None for the lowest
+Query = tuple[str, str]  # PromQL, and the legend of its lines
+Steps = Sequence[tuple[float | None, str]]  # lowest value of each colour; None for the first
 
 GOOD_TO_BAD = ("green", "orange", "red")
 
 
 class Drawn(Protocol):
-    """What has a size and can be drawn."""
+    """A panel that has a size and a JSON form."""
 
     @property
     def width(self) -> int:
-        """Columns, of 24."""
+        """Columns, at most 24."""
 
     @property
     def height(self) -> int:
-        """Rows, of some 30 pixels."""
+        """Rows of about 30 pixels."""
 
     def drawn(self, fill_in: Callable[[str], str]) -> Json:
-        """Return it as Grafana has it, but for its place; `fill_in` makes a query of ours one of Grafana's."""
+        """Return Grafana's JSON without the position. `fill_in` replaces the placeholders of a query."""
 
 
 class Panel(NamedTuple):
-    """One panel. `steps` colour a number and are lines among lines; `alert` is the one that speaks of the same."""
+    """One panel. `steps` are colours of a number, or lines in a graph. `alert` names the related alert."""
 
     kind: str
     title: str
@@ -44,11 +44,11 @@ class Panel(NamedTuple):
     alert: str = ""
     lowest: float | None = 0
     highest: float | None = None
-    values: Sequence[tuple[str, str, str]] = ()  # instead of numbers: number, text, colour
+    values: Sequence[tuple[str, str, str]] = ()  # shown instead of a number: number, text, colour
     instant: bool = False
 
     def drawn(self, fill_in: Callable[[str], str]) -> Json:
-        """Return it as Grafana has it, but for its place."""
+        """Return Grafana's JSON without the position."""
         return {
             "type": self.kind,
             "title": self.title,
@@ -87,12 +87,12 @@ class Panel(NamedTuple):
 
 
 def stat(title: str, about: str, query: str, unit: str, steps: Steps = (), alert: str = "", width: int = 3) -> Panel:
-    """One number, now."""
+    """Return a panel with one current number."""
     return Panel("stat", title, about, [(query, "")], unit, width, 4, steps, alert, lowest=None)
 
 
 def lines(title: str, about: str, queries: Sequence[Query], unit: str, **more: Any) -> Panel:
-    """Numbers over time."""
+    """Return a panel with numbers over time."""
     return Panel("timeseries", title, about, queries, unit, **more)
 
 

@@ -1,6 +1,6 @@
-"""Queries that several panels are made of. `{@` begins a selector of what is chosen, `[@]` is Grafana's window."""
+"""Queries shared by several panels. `{@` begins a selector of the chosen values, `[@]` is Grafana's window."""
 
-_OURS = 'endpoint!~"/(health|ready|metrics)"'  # what was asked for prices, not for the service's own sake
+_OURS = 'endpoint!~"/(health|ready|metrics)"'  # without the requests of probes and of Prometheus
 CALLS = "sum by (exchange) (rate(price_exchange_requests_total{@}[@]))"
 
 ASKED = f"sum(rate(price_api_requests_total{{@, {_OURS}}}[@]))"
@@ -17,7 +17,7 @@ STALE = (
 
 
 def errors(status: str) -> str:
-    """Return the share of answers whose status is like that; zero when there are none, nothing when nobody asks."""
+    """Return the share of answers with a matching status: zero when there are none, no value without requests."""
     some = f'sum(rate(price_api_requests_total{{@, {_OURS}, status=~"{status}"}}[@]))'
     return f"({some} or vector(0)) / ({ASKED} > 0)"
 
@@ -44,5 +44,5 @@ def in_intervals(histogram: str) -> str:
 
 
 def or_none(counter: str, label: str) -> str:
-    """Return the rate by exchange and `label`, and a line at zero for each exchange, so that none is not no data."""
+    """Return the rate by exchange and `label`, and a line at zero for each exchange, unlike missing data."""
     return f"sum by (exchange, {label}) (rate({counter}{{@}}[@])) or 0 * {CALLS}"

@@ -1,4 +1,4 @@
-"""What readers get: how quickly, from where, and how old."""
+"""Rows about answers: requests, where prices were found, freshness."""
 
 from scripts.dashboards.board import Row
 from scripts.dashboards.panels import Panel, from_goal, lines
@@ -42,7 +42,7 @@ def requests() -> Row:
             ),
             lines(
                 "Errors",
-                "Share of requests answered 4xx (the caller's mistake) and 5xx (ours, or no price known)."
+                "Share of requests answered 4xx (an error of the client) and 5xx (of the service, or no price known)."
                 " Lines: the goal, 0.1 %, and the alert, 1 %.",
                 [(errors("5.."), "5xx"), (errors("4.."), "4xx")],
                 "percentunit",
@@ -51,13 +51,13 @@ def requests() -> Row:
             ),
             lines(
                 "Requests by instance",
-                "Answered per second, all of them.",
+                "All answers per second.",
                 [("sum by (instance) (rate(price_api_requests_total{@}[@]))", "{{instance}}")],
                 "reqps",
             ),
             lines(
                 "Under way, and cut off",
-                "Requests being answered, but for those answered from memory on the spot; connections ended by us per"
+                "Requests in progress, without those on the fast path; connections closed by the service per"
                 " second: slow, too large, unread, malformed, or too many.",
                 [
                     ("sum(price_api_requests_in_flight{@})", "under way"),
@@ -76,17 +76,17 @@ def reads() -> Row:
         [
             lines(
                 "Where prices were found",
-                "Prices asked for per second. Near memory answers at once; the cache is Redis; history is asked for"
-                " what it has not; the exchanges for what nobody has; nowhere is a 503, or a gap in a list.",
+                "Requested prices per second. near: the local cache. cache: Redis. history: not in the cache."
+                " Then the exchanges. Found nowhere: a 503, or missing from a list.",
                 [("sum by (found_in) (rate(price_reads_total{@}[@]))", "{{found_in}}")],
                 "suffix:/s",
             ),
             lines(
                 "Hits",
-                "Share of the prices asked for that near memory, or the cache behind it, had. Line: the goal, 95 %.",
+                "Share of requested prices found in the local cache, or in it and the cache. Line: the goal, 95 %.",
                 [
-                    (f'sum(rate(price_reads_total{{@, found_in="near"}}[@])) / {OF_READS}', "near memory"),
-                    (HITS, "near memory or cache"),
+                    (f'sum(rate(price_reads_total{{@, found_in="near"}}[@])) / {OF_READS}', "local cache"),
+                    (HITS, "local cache or cache"),
                 ],
                 "percentunit",
                 steps=[(None, "red"), (0.95, "green")],
@@ -95,7 +95,7 @@ def reads() -> Row:
             Panel(
                 "bargauge",
                 "Most asked for",
-                "Prices asked for per second; all but the hot assets count as “other”.",
+                "Requested prices per second. All but the hot assets count as “other”.",
                 [("topk(10, sum by (asset, tier) (rate(price_asset_access_total{@}[@])))", "{{asset}} ({{tier}})")],
                 "suffix:/s",
                 instant=True,
@@ -111,8 +111,8 @@ def freshness() -> Row:
         [
             lines(
                 "Age now against the goal",
-                "What the ages of 95 % of a tier's newest prices do not exceed, in intervals of the tier. Lines: above"
-                " 1.5 a price says that it is stale; above 3 the hottest tier turns /ready to 503.",
+                "The age that 95 % of a tier's newest prices do not exceed, in intervals of the tier. Lines: above"
+                " 1.5 a price is stale; above 3 in the hottest tier, /ready is 503.",
                 [(f"max by (tier) ({AGE_IN_INTERVALS} < +Inf)", "{{tier}}")],
                 "suffix: x",
                 steps=from_goal(1.5, 3),
@@ -120,7 +120,7 @@ def freshness() -> Row:
             ),
             lines(
                 "Age at read, p95",
-                "How old a price was as a reader got it, in intervals of its tier. Line: above 1.5 it said so.",
+                "Age of prices in answers, in intervals of the tier. Line: above 1.5 the answer says that it is stale.",
                 [(in_intervals("price_age_at_read_seconds"), "{{tier}}")],
                 "suffix: x",
                 steps=from_goal(1.5),
@@ -128,7 +128,7 @@ def freshness() -> Row:
             ),
             lines(
                 "Stale prices served",
-                "Share of the prices served that said to be stale.",
+                "Share of served prices that were stale.",
                 [(STALE, "{{tier}}")],
                 "percentunit",
                 steps=from_goal(0.01),
@@ -136,28 +136,28 @@ def freshness() -> Row:
             ),
             lines(
                 "Age at replacement, p95",
-                "How old a price was when its successor came, in intervals of its tier: 1 is ideal. The buckets end at"
-                " 1.5 intervals (line): what matters is whether it goes beyond.",
+                "Age of a price when the next one replaced it, in intervals of its tier: 1 is ideal. The buckets end at"
+                " 1.5 intervals (line): more than that is too late.",
                 [(in_intervals("price_age_at_replacement_seconds"), "{{tier}}")],
                 "suffix: x",
                 steps=from_goal(1.5),
             ),
             lines(
                 "Age at replacement, mean",
-                "By the exchange's time stamp. Exact, where the p95 is read from a histogram.",
+                "By the exchange's timestamp. Exact, unlike the p95, which comes from a histogram.",
                 [(mean("price_age_at_replacement_seconds", "tier"), "{{tier}}")],
                 "s",
             ),
             lines(
                 "Assets without a price",
-                "That never had one since the start, of those listed.",
+                "Listed assets that have had no price since the start.",
                 [("max by (tier) (price_tier_unpriced_assets{@})", "{{tier}}")],
                 "none",
             ),
             lines(
                 "Assets with a single source",
-                "Share of a tier's assets whose newest price is of one exchange although more list them. Above the line"
-                " for five minutes it is an alert.",
+                "Share of a tier's assets whose newest price is from one exchange although more list them. Above the"
+                " line for five minutes is an alert.",
                 [("max by (tier) (price_single_source_assets{@} / price_tier_assets{@})", "{{tier}}")],
                 "percentunit",
                 width=12,

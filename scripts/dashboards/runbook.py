@@ -1,4 +1,4 @@
-"""docs/runbook.md where Grafana's links can reach it: a panel for each section."""
+"""The dashboard Runbook: docs/runbook.md with a panel for each section, which the links of other panels open."""
 
 from scripts.dashboards.board import Row, dashboard
 from scripts.dashboards.panels import Json
@@ -15,7 +15,7 @@ class _Section:
         self._text = text
 
     def drawn(self, _: object) -> Json:
-        """Return it as Grafana has it, but for its place."""
+        """Return Grafana's JSON without the position."""
         return {"type": "text", "title": self._title, "options": {"mode": "markdown", "content": self._text}}
 
 

@@ -1,4 +1,4 @@
-"""The stores: what is written, what waits, what is refused."""
+"""The row about stores: written, waiting and refused prices."""
 
 from scripts.dashboards.board import Row
 from scripts.dashboards.panels import from_goal, lines
@@ -18,14 +18,14 @@ def stores() -> Row:
             ),
             lines(
                 "Store calls that failed",
-                "Per second, by the reason.",
+                "Per second, by reason.",
                 [("sum by (store, reason) (rate(price_store_errors_total{@}[@]))", "{{store}} {{reason}}")],
                 "suffix:/s",
                 alert="StoreFailing",
             ),
             lines(
                 "Prices per write",
-                "Prices that arrive during a write go out with the next: the slower a store, the larger its batches.",
+                "Prices that arrive during a write go into the next one: a slower store gets larger batches.",
                 [
                     (mean("price_store_batch_prices", "store"), "{{store}} mean"),
                     (f"ceil({quantile(0.95, 'price_store_batch_prices', 'store')})", "{{store}} p95"),
@@ -34,7 +34,7 @@ def stores() -> Row:
             ),
             lines(
                 "Outbox",
-                "Prices waiting for DynamoDB, and dead letters: what it has refused for good.",
+                "Prices waiting for DynamoDB, and dead letters, which it has refused for good.",
                 [("sum(price_outbox_rows{@})", "waiting"), ("sum(price_dead_letters{@})", "dead letters")],
                 "none",
                 alert="DeadLetters",
@@ -49,7 +49,7 @@ def stores() -> Row:
             ),
             lines(
                 "Outbox: size, and what was lost",
-                "Bytes in use of its file; prices given up because it was full, or that no history took, per second.",
+                "Bytes in use of its file; prices dropped per second because it was full, or not accepted by history.",
                 [
                     ("sum(price_outbox_bytes{@})", "bytes"),
                     ("sum(rate(price_outbox_refused_total{@}[@]))", "given up per second"),
@@ -70,13 +70,13 @@ def stores() -> Row:
             ),
             lines(
                 "DynamoDB capacity",
-                "Units consumed per second, which is what DynamoDB charges for.",
+                "Consumed units per second. DynamoDB charges for these.",
                 [(f"sum(rate(price_dynamodb_{way}_units_total{{@}}[@]))", way) for way in ("write", "read")],
                 "suffix:/s",
             ),
             lines(
                 "DynamoDB trouble",
-                "Per second: calls that failed, and items that it handed back to be sent again.",
+                "Per second: failed calls, and items that DynamoDB returned to be sent again.",
                 [
                     ("sum(rate(price_dynamodb_errors_total{@}[@]))", "failed calls"),
                     ("sum(rate(price_dynamodb_retries_total{@}[@]))", "items sent again"),

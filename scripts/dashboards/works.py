@@ -1,4 +1,4 @@
-"""What goes on behind: refreshes, exchanges, live prices, resources."""
+"""Rows about refreshes, exchanges, live prices and resources."""
 
 from scripts.dashboards.board import Row
 from scripts.dashboards.panels import Panel, lines
@@ -20,7 +20,7 @@ def refreshes() -> Row:
             ),
             lines(
                 "Refreshes without a price",
-                "Failed: no exchange gave a usable price. Missed: left out, as the one before was not done.",
+                "Failed: no exchange gave a usable price. Missed: skipped, because the previous one was not done.",
                 [
                     ("sum by (tier) (rate(price_refresh_errors_total{@}[@]))", "{{tier}} failed"),
                     ("sum by (tier) (rate(price_refresh_missed_total{@}[@]))", "{{tier}} missed"),
@@ -30,21 +30,21 @@ def refreshes() -> Row:
             ),
             lines(
                 "Time a refresh takes, p95",
-                "From asking the exchanges to the last store.",
+                "From the calls of exchanges to the last store.",
                 [(quantile(0.95, "price_refresh_duration_seconds", "tier"), "{{tier}}")],
                 "s",
             ),
             lines(
                 "Jobs",
-                "Of the rota that refreshers share through Redis, per second: taken, claimed from a dead one, out of"
-                " date, or its own while Redis is away. Empty without Redis.",
+                "Jobs of the schedule that refreshers share through Redis, per second: taken, claimed from a dead"
+                " refresher, outdated, or own while Redis is unreachable. Empty without Redis.",
                 [("sum by (tier, how) (rate(price_jobs_total{@}[@]))", "{{tier}} {{how}}")],
                 "suffix:/s",
                 width=12,
             ),
             lines(
                 "Behind",
-                "For how long the oldest unfinished job has been due. Empty without Redis.",
+                "Time since the oldest unfinished job was due. Empty without Redis.",
                 [("max by (tier) (price_jobs_lag_seconds{@})", "{{tier}}")],
                 "s",
                 width=12,
@@ -61,7 +61,7 @@ def exchanges() -> Row:
             Panel(
                 "state-timeline",
                 "Circuit breakers",
-                "Open: it failed too often in a row and is left alone. Half-open: it is probed, a call at a time.",
+                "Open: too many failures in a row, no calls. Half-open: one probe at a time.",
                 [("price_circuit_breaker_state{@}", "{{exchange}} ({{instance}})")],
                 "none",
                 steps=[(None, "green"), (1, "red"), (2, "yellow")],
@@ -71,7 +71,7 @@ def exchanges() -> Row:
             errors_by_type("Errors by exchange and type"),
             lines(
                 "Tickers rejected by reason",
-                "Tickers per second that had no part in a price. The line at zero tells “none” from “no data”.",
+                "Tickers per second without a part in a price. The line at zero distinguishes “none” from “no data”.",
                 [(or_none("price_tickers_rejected_total", "reason"), "{{exchange}} {{reason}}")],
                 "suffix:/s",
                 alert="ExchangeRejected",
@@ -81,11 +81,11 @@ def exchanges() -> Row:
 
 
 def errors_by_type(title: str) -> Panel:
-    """Return the panel of what kept calls from bringing a ticker, which two dashboards show."""
+    """Return the panel of calls without a ticker by type of error, for two dashboards."""
     return lines(
         title,
-        "Calls per second that brought no ticker, or were not made (breaker_open, rate_limited). The lines at zero tell"
-        " “none” from “no data”.",
+        "Calls per second that returned no ticker, or were not made (breaker_open, rate_limited). The lines at zero"
+        " distinguish “none” from “no data”.",
         [(or_none("price_exchange_errors_total", "error_type"), "{{exchange}} {{error_type}}")],
         "suffix:/s",
         alert="ExchangeOpen",
@@ -99,14 +99,14 @@ def streams() -> Row:
         [
             lines(
                 "Streams open",
-                "Who hears of every new price now, by how they are told.",
+                "Open streams by kind.",
                 [("sum by (kind) (price_stream_subscribers{@})", "{{kind}}")],
                 "none",
                 width=12,
             ),
             lines(
                 "Spared and cut off",
-                "Per second: prices that a slow reader was spared, as a newer one had come; streams ended by us.",
+                "Per second: prices that a slow subscriber skipped for newer ones; streams closed by the service.",
                 [
                     ("sum(rate(price_stream_conflated_total{@}[@]))", "spared"),
                     ("sum(rate(price_stream_dropped_total{@}[@])) or vector(0)", "cut off"),
@@ -141,19 +141,19 @@ def resources() -> Row:
             ),
             each(
                 "Open files",
-                "Files and connections the service's processes hold.",
+                "Open files and connections of the service's processes.",
                 "process_open_fds{@} and on (instance) price_build_info{@}",
                 "none",
             ),
             each(
                 "Event loop lag, p99",
-                "How late it does what is due; everybody in the process waits as long.",
+                "How late the event loop runs its callbacks. Everything in the process waits as long.",
                 quantile(0.99, "price_event_loop_lag_seconds", "instance"),
                 "s",
             ),
             lines(
                 "Machine",
-                "Processor, memory and disk in use, of all there is.",
+                "Used share of CPU, memory and disk.",
                 [
                     ("price_system_cpu_usage_percent{@}", "processor ({{instance}})"),
                     ("price_system_memory_usage_percent{@}", "memory ({{instance}})"),
@@ -165,7 +165,7 @@ def resources() -> Row:
             Panel(
                 "bargauge",
                 "Processes by role",
-                "Of each instance. One that refreshes is needed; any number may answer.",
+                "Of each instance. At least one must refresh; any number may answer.",
                 [("sum by (instance, role) (price_processes{@})", "{{role}} ({{instance}})")],
                 "none",
                 instant=True,
@@ -173,7 +173,7 @@ def resources() -> Row:
             Panel(
                 "bargauge",
                 "Versions",
-                "How many instances run which.",
+                "Number of instances by version.",
                 [("count by (version, python) (price_build_info{@})", "{{version}} on Python {{python}}")],
                 "none",
                 instant=True,

@@ -1,6 +1,6 @@
 #!/bin/bash
-# data-disk DEVICE OWNER: mounts the disk on /data, which then is OWNER's. A blank disk is formatted; one with a file system
-# keeps it. Waits for a disk that is attached only after the start.
+# data-disk DEVICE OWNER: mount the disk on /data and give it to OWNER. Format a blank disk; keep an existing file system.
+# Wait for a disk that is attached after the start.
 set -euo pipefail
 device=$1 owner=$2
 for _ in $(seq 120); do
@@ -8,7 +8,7 @@ for _ in $(seq 120); do
   sleep 1
 done
 [ -b "$device" ] || { echo "data-disk: there is no $device" >&2; exit 1; }
-# blkid ends with 2 where it has found nothing on the disk; with anything else it has not looked.
+# blkid exits with 2 when the disk is blank; any other code is an error.
 kind=$(blkid --probe --output value --match-tag TYPE "$device") || [ $? -eq 2 ]
 [ -n "$kind" ] || mkfs.ext4 -q -L data "$device"
 mkdir -p /data

@@ -1,6 +1,6 @@
 #!/bin/bash
-# drain: waits until Auto Scaling wants this machine gone, then stops the service and empties its outbox: into DynamoDB, and
-# what that does not take by then, into a bucket. Auto Scaling waits for it (refreshers.tf).
+# drain: wait until Auto Scaling ends this machine, then stop the service and empty its outbox into DynamoDB. What DynamoDB
+# does not accept in time goes into a bucket. Auto Scaling waits for it (refreshers.tf).
 set -euo pipefail
 metadata=${METADATA_URL:-http://169.254.169.254}
 data=${DATA_FOLDER:-/data}
@@ -14,7 +14,7 @@ ask() { # PATH
 until [ "$(ask autoscaling/target-lifecycle-state || true)" = Terminated ]; do
   sleep "${LOOK_SECONDS:-5}"
 done
-echo "drain: this machine is to go"
+echo "drain: Auto Scaling ends this machine"
 systemctl stop container-health@aggregator.timer container@aggregator.service
 "${0%/*}/settings" aggregator
 # shellcheck disable=SC2086 # OPTIONS are several words
@@ -25,4 +25,4 @@ if docker run --rm --network host --env-file "${RUN_FOLDER:-/run/containers}/agg
 fi
 where=s3://$RESCUE_BUCKET/$(ask instance-id)-$(date -u +%Y%m%dT%H%M%SZ)
 aws s3 cp --recursive --only-show-errors --region "$REGION" --exclude '*' --include 'outbox.db*' "$data" "$where"
-echo "drain: what was left is at $where"
+echo "drain: the rest is at $where"

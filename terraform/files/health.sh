@@ -1,6 +1,6 @@
 #!/bin/bash
-# health CONTAINER: restarts it when its own health check has failed three times running: it hangs. One that ends by itself
-# is systemd's business, and an image without a check counts as sound.
+# health CONTAINER: restart it when its health check has failed three times in a row, because it hangs. systemd restarts a
+# container that ends. An image without a check counts as healthy.
 set -euo pipefail
 state=$(docker inspect --format '{{with .State.Health}}{{.Status}}{{end}}' "$1" 2>/dev/null) || exit 0
 [ "$state" = unhealthy ] || exit 0

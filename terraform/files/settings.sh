@@ -1,8 +1,8 @@
 #!/bin/bash
-# settings CONTAINER: what SSM has below SETTINGS_PATH becomes /run/containers/CONTAINER.env, NAME as PREFIX NAME.
+# settings CONTAINER: write the parameters of SSM below SETTINGS_PATH to /run/containers/CONTAINER.env, NAME as PREFIX NAME.
 #
-# /run is memory, and the file root's alone: what is secret is on no disk of ours. (Docker keeps a container's environment
-# with the container, on the encrypted disk, until it ends.) Without a SETTINGS_PATH the file is empty.
+# /run is in memory, and only root can read the file, so no secret is on disk. (Docker keeps a container's environment with
+# the container, on the encrypted disk, until it ends.) Without a SETTINGS_PATH the file is empty.
 set -euo pipefail
 umask 077
 container=$1
@@ -16,8 +16,8 @@ if [ -n "${SETTINGS_PATH:-}" ]; then
   while IFS=$'\t' read -r name value; do
     name=${name##*/}
     [[ $name =~ ^[A-Z][A-Z_]*$ ]] || {
-      # The line may be the second one of a secret: it is not repeated here.
-      echo "settings: below $SETTINGS_PATH is a name that is no setting's, or a value of several lines" >&2
+      # The line may be the second line of a secret, so the message does not repeat it.
+      echo "settings: below $SETTINGS_PATH is a name that no setting can have, or a value of several lines" >&2
       exit 1
     }
     printf '%s%s=%s\n' "$PREFIX" "$name" "$value" >>"$file.new"

@@ -1,4 +1,8 @@
-"""The examples in docs/api.md, run against the real service as a reader would: in a shell, in Python, in JavaScript."""
+"""The examples in README.md and docs/, run against the real service: in a shell, in Python, in JavaScript.
+
+A code block marked `sh`, `python` or `javascript` is an example. A `json` or `text` block after it is the expected
+answer. Commands that start something are indented instead, and are not run.
+"""
 
 import json
 import os
@@ -23,12 +27,14 @@ RUNNERS = {
     "javascript": ["node", "--input-type=module", "--eval"],
 }
 NEEDS = {"sh": "curl", "python": sys.executable, "javascript": "node"}
-BLOCKS = re.findall(
-    r"^```(\w+)\n(.*?)^```", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
+BLOCKS = {
+    document.name: re.findall(r"^```(\w+)\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
 EXAMPLES = [
-    pytest.param(language, text, BLOCKS[number + 1 : number + 2], id=f"{number}-{language}")
-    for number, (language, text) in enumerate(BLOCKS)
+    pytest.param(language, text, blocks[number + 1 : number + 2], id=f"{name}-{number}-{language}")
+    for name, blocks in BLOCKS.items()
+    for number, (language, text) in enumerate(blocks)
     if language in RUNNERS
 ]
 SECONDS = 30
@@ -36,7 +42,7 @@ SECONDS = 30
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, shared_market: Market) -> Iterator[Service]:
-    """Run what ./run.sh runs, on a port of its own."""
+    """Run the service with three mock exchanges, as ./run.sh does, on a free port."""
     shared_market.sound()
     running = Service(tmp_path_factory.mktemp("examples"), exchanges=shared_market.setting).filled()
     yield running
@@ -44,7 +50,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, shared_market: Market) -> 
 
 
 def shape(value: Any) -> Any:
-    """Return what a value is made of: names and kinds, of a list those of its first."""
+    """Return the structure of a value: names and types; of a list, the structure of its first element."""
     if isinstance(value, dict):
         return {name: shape(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -53,13 +59,13 @@ def shape(value: Any) -> Any:
 
 
 def run(language: str, text: str, service: Service) -> str:
-    """Run an example against the service; return what it writes."""
+    """Run an example against the service; return its output."""
     if shutil.which(NEEDS[language]) is None:
         pytest.skip(f"no {NEEDS[language]} here")
     address = service.url.removeprefix("http://")
     host, _, port = address.partition(":")
     text = text.replace("localhost:8080", address).replace('"localhost", 8080', f'"{host}", {port}')
-    assert "localhost" not in text, "an example that would ask somebody else's port"
+    assert "localhost" not in text, "the example calls a port that is not the service's"
     done = subprocess.run(
         [*RUNNERS[language], text], capture_output=True, text=True, timeout=SECONDS, check=False, env=os.environ
     )
@@ -70,24 +76,25 @@ def run(language: str, text: str, service: Service) -> str:
 
 @pytest.mark.parametrize(("language", "text", "following"), EXAMPLES)
 def test_an_example_works(service: Service, language: str, text: str, following: list[tuple[str, str]]) -> None:
-    """It ends well, says something, and where the document shows an answer, that is what comes."""
-    said = run(language, text, service)
-    assert said.strip()
+    """It exits with 0 and prints something. Where the document shows an answer, the output has its structure."""
+    output = run(language, text, service)
+    assert output.strip()
     for shown, answer in following:
         if shown == "json":
-            assert shape(json.loads(said)) == shape(json.loads(answer))
+            assert shape(json.loads(output)) == shape(json.loads(answer))
         elif shown == "text":
-            assert said.splitlines()[0] == answer.splitlines()[0]
+            assert output.splitlines()[0] == answer.splitlines()[0]
 
 
-def test_an_answer_that_is_shown_wrongly_is_found(service: Service) -> None:
-    """Another name or another kind is another shape."""
-    told = json.loads(run("sh", "curl -sS http://localhost:8080/prices/btcusdt", service))
-    assert shape(told) != shape(told | {"more": 1})
-    assert shape(told) != shape(told | {"stale": 0})
+def test_a_wrong_answer_in_a_document_is_found(service: Service) -> None:
+    """Another name or another type is another structure."""
+    answer = json.loads(run("sh", "curl -sS http://localhost:8080/prices/btcusdt", service))
+    assert shape(answer) != shape(answer | {"more": 1})
+    assert shape(answer) != shape(answer | {"stale": 0})
 
 
 def test_every_language_has_examples() -> None:
-    """A document without them would pass all of the above."""
-    languages = [language for language, _ in BLOCKS]
+    """Without this test, a document without examples would pass."""
+    languages = [language for language, _ in BLOCKS["api.md"]]
     assert all(languages.count(language) >= 4 for language in RUNNERS)
+    assert "sh" in [language for language, _ in BLOCKS["README.md"]]
