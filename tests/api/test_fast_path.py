@@ -22,7 +22,7 @@ def test_reads_without_the_fast_path(
     flags: tuple[str, ...], settings: dict[str, str], tmp_path: Path, market: Market, *, is_fast: bool
 ) -> None:
     """Starlette gives every answer a request id, the fast path none; otherwise answers and metrics are the same."""
-    chosen = {"exchanges": market.setting, "symbols_file": short_list.listed(tmp_path)} | settings
+    chosen = {"exchanges": market.setting, "symbols_file": short_list.write_symbols(tmp_path)} | settings
     service = Service(tmp_path, "serve", *flags, **chosen).started()
     wait_for(lambda: service.get(PATH).status == 200)
     counted = 'price_api_requests_total{endpoint="/prices",status="%d"}'
