@@ -31,7 +31,7 @@ from tests.parts.process import ROOT
 pytestmark = pytest.mark.real
 
 FULL = os.environ.get("CHAOS") == "full"
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "200" if FULL else "16"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "200" if FULL else "20"))
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
 PACE = Pace() if FULL else Pace(lasts=(0.5, 2.0), rests=(0.2, 1.5), up=(2.0, 4.0))
 
