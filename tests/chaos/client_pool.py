@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
-import uvloop
-
 from tests.chaos.clients import Client, Notes, PriceReader, Refresher, SocketClient, Streamer, Subscriber, Target
 from tests.chaos.recorder import Record
 
@@ -37,7 +35,8 @@ class ClientPool:
         self._clients: list[Client | Subscriber] = [Subscriber(redis_url, notes)]
         for target in targets:
             self._clients += _clients_of(target, assets, notes, load, seed)
-        self._loop = uvloop.new_event_loop()
+        # Not uvloop's: it can keep the transport of a connect that is cancelled, and then does not close (EBUSY).
+        self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run)

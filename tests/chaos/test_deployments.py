@@ -26,12 +26,12 @@ from tests.chaos.truth import Truth
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market, MockExchange
 from tests.parts.ports import lasting_port
-from tests.parts.process import ROOT
+from tests.parts.process import ROOT, wait_for
 
 pytestmark = pytest.mark.real
 
 FULL = os.environ.get("CHAOS") == "full"
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "200" if FULL else "16"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "200" if FULL else "20"))
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
 PACE = Pace() if FULL else Pace(lasts=(0.5, 2.0), rests=(0.2, 1.5), up=(2.0, 4.0))
 
@@ -46,6 +46,8 @@ SETTINGS: dict[str, object] = {
     "refresh_rate": 1000,
 }
 SEVERAL_REFRESHERS = "roles"
+KINDS = {STORED, PUBLISHED, "one", "refresh", *PUSHED}
+PATIENCE = 60.0  # seconds
 HISTORIES = {"one": "dynamodb", "workers": "sqlite", "roles": "dynamodb"}
 LOADS = {"one": Load(readers=8), "workers": Load(readers=12, streams=4, sockets=4), "roles": Load(readers=5)}
 
@@ -90,7 +92,6 @@ def test_all_faults_in_random_order(
     finally:
         deployment.close()
         record.save(Path(os.environ.get("CHAOS_RECORD", tmp_path)) / f"chaos-{name}-{SEED}.record")
-    assert {STORED, PUBLISHED, "one", "refresh", *PUSHED} <= {one.kind for one in record.seen}, "clients of each kind"
     report(f"{name} on {history}, seed {SEED}: {_figures(record)}; {len(violations)} violations")
     assert not violations, f"CHAOS_SEED={SEED}\n{checker.summed_up(violations, record.faults)}"
 
@@ -104,6 +105,8 @@ def _played(deployment: Deployment, listed: Path) -> list[Violation]:
     with clients, Supervisor(deployment.members):
         FaultInjector(deployment, SEED, SECONDS, PACE).run()
         deployment.wait_until_well(time.time())
+        # On a busy machine some client may not have been answered yet: a check without clients would show nothing.
+        wait_for(lambda: {one.kind for one in record.seen} >= KINDS, PATIENCE, "an answer to a client of each kind")
     held = deployment.history()
     truth = Truth(open_market(0, listed), NAMES, {tier: Cadence(seconds) for tier, seconds in INTERVALS.items()})
     tiers = ["hot"] * 8 + ["medium"] * 8 + ["cold"] * 8
