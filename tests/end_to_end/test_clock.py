@@ -28,9 +28,9 @@ pytestmark = [
 ]
 
 HOUR = 3600
-INTERVAL = 2.0  # interval of a hot asset, in seconds
+INTERVAL = 4.0  # interval of a hot asset, in seconds
 STALE_AFTER = 1.5 * INTERVAL
-SLACK = 9.0  # extra time on a loaded machine, in seconds
+SLACK = 7.0  # extra time on a loaded machine, in seconds
 SEEDED = Decimal(1)  # the price in all history of an hour ago
 
 
