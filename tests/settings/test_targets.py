@@ -81,7 +81,7 @@ def test_exchanges_through_ccxt() -> None:
 def test_every_dialect_of_the_settings_is_implemented() -> None:
     """The settings name each; those that push can be named with +ws."""
     described = str(Settings.model_fields["exchanges"].description)
-    assert f"({', '.join(DIALECTS)})" in described
+    assert f"Dialects: {', '.join(DIALECTS)}." in described
     assert exchange_targets(",".join(f"{name}={name}+http://127.0.0.1:1" for name in DIALECTS))
     assert exchange_targets(",".join(f"{name}+ws" for name in PUSHING))
     dialects: list[Dialect] = [make() for make in DIALECTS.values()]
