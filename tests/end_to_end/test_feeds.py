@@ -129,7 +129,7 @@ def test_a_recording_that_cannot_be_made_or_played_is_one_line(scene: Scene) -> 
     there.write_text("x")
     for command, settings, told in (
         (("record", "--file", str(there)), {"exchanges": "kraken"}, "cannot write .*there.rec.gz: File exists"),
-        (("record", "--file", "new.rec.gz"), {}, "name one exchange to record"),
+        (("record", "--file", "new.rec.gz"), {}, "record takes one exchange; name one with --exchanges"),
         (("record", "--file", "new.rec.gz"), {"exchanges": "ccxt:kraken"}, "no raw answers to record"),
         ((), {"exchanges": f"replay+file://{there}"}, "there.rec.gz: Not a gzipped file"),
         ((), {"exchanges": "a=replay+file:///nowhere"}, "nowhere: .*No such file"),

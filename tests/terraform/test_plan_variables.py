@@ -12,7 +12,7 @@ pytestmark = pytest.mark.real
 
 def test_a_certificate_needs_the_names_it_is_for(terraform: Terraform) -> None:
     """A certificate needs its host names, because the service refuses hosts that it does not know."""
-    with pytest.raises(AssertionError, match="Name what the certificate is for in hostnames"):
+    with pytest.raises(AssertionError, match="Put the names of the certificate into hostnames"):
         terraform.plan(EVERYTHING | {"hostnames": []})
 
 
