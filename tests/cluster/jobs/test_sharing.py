@@ -36,7 +36,7 @@ async def test_each_job_is_done_once_by_one_of_them(redis_running: RedisServer, 
 
 async def test_streams_stay_short(redis_running: RedisServer, redis_client: RedisClient) -> None:
     """The stream has two intervals' jobs, and the rest of the node that Redis trims as a whole."""
-    async with sharing(redis_running, 1, hot_catalog(0.3, 60), redis_client.prefix) as (one,):
+    async with sharing(redis_running, 1, hot_catalog(0.6, 60), redis_client.prefix) as (one,):
         await until(lambda: len(one.jobs) > 60 * 8)
         assert await redis_client.redis.xlen(f"{redis_client.prefix}jobs:hot") < 60 * 4
 
