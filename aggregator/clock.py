@@ -72,7 +72,7 @@ class SteadyClock:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the wall clock, or an empty text. A confirmed step is reported for ten minutes."""
+        """Problem of the wall clock, or an empty text. A confirmed step is reported for ten minutes."""
         before, wall = self._readings()
         step = wall - before
         if abs(step) > STEP:

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What to write: at most `top` rows, of pairs that at least `least` exchanges list, into `file` (None: stdout).
+    """The file to write: at most `top` rows, of pairs that at least `least` exchanges list, into `file` (None: stdout).
 
     `least` None stands for 2, or for 1 where the settings name one exchange.
     """

@@ -1,1 +1,1 @@
-"""What the processes of one deployment share through Redis: jobs, refresh requests, status, popularity, prices."""
+"""State that processes of a deployment share through Redis: jobs, refresh requests, status, popularity, prices."""

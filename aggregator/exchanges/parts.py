@@ -59,7 +59,7 @@ def _cut(body: bytes, first: int, size: int) -> Generator[None, None, list[int]]
 
 
 class _Mark(Enum):
-    """What is at an offset: the end of a market, the end of the list, or the end of a window (for a pause)."""
+    """Mark at an offset: the end of a market, the end of the list, or the end of a window (for a pause)."""
 
     MARKET = 0
     LIST = 1

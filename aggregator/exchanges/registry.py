@@ -26,7 +26,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class Venue(msgspec.Struct, frozen=True):
-    """What the service knows of a venue. The defaults make a forgotten field visible to the test.
+    """Registry entry of a venue. The defaults make a forgotten field visible to the test.
 
     `limits` are those that the venue's documentation states, () where it has none; the dialect's bucket keeps them.
     `clock` tells which time the tickers that are polled have: the venue's own, or that of the answer's arrival.

@@ -27,7 +27,7 @@ class TierFreshness(msgspec.Struct, frozen=True):
 
     @property
     def trouble(self) -> str:
-        """What is wrong, or an empty text: a tier is fresh while its p95 age is at most three intervals."""
+        """Problem of the tier, or an empty text: a tier is fresh while its p95 age is at most three intervals."""
         if self.p95_age is None and self.priced == self.assets:
             return "its prices are from the future: this machine's clock is behind"
         if self.p95_age is None:

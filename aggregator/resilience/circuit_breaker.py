@@ -54,7 +54,7 @@ def _always(_error: Exception) -> bool:
 
 
 class BreakerRules(msgspec.Struct, Generic[E], frozen=True, kw_only=True):
-    """What opens a breaker, for how long, and what closes it.
+    """Conditions that open and close a breaker, and how long it stays open.
 
     Exceptions of type `errors` for which `counts` returns True are failures; all others count as no outcome at all.
     `refusal` makes the exception for a call that is not admitted, from the reason and the text of the last failure.

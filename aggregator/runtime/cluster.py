@@ -1,4 +1,4 @@
-"""What a process shares with others on the same Redis: new prices, the backlog of jobs, and requests for refreshes."""
+"""Parts that processes on one Redis share: new prices, the backlog of jobs, and requests for refreshes."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What the processes of each role open, in order; the exit stack of the process closes it in reverse order.
+"""Parts that the processes of each role open, in order; the exit stack of the process closes it in reverse order.
 
 | role       | exchanges | refreshes prices               | serves                                 |
 | ---------- | --------- | ------------------------------ | -------------------------------------- |

@@ -178,7 +178,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
 
     @property
     def _expected_of_client(self) -> object:
-        """What the client has to send: the rest of a request, its first one, or the end of a refused connection.
+        """Data due from the client: the rest of a request, its first one, or the end of a refused connection.
 
         None while the client may be idle; for that uvicorn has a timer.
         """

@@ -14,7 +14,7 @@ _STREAM_BUFFER = 32 * 1024  # bytes of a stream that the kernel may hold; Linux 
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one client may use, in bytes and seconds."""
+    """Limits of one client, in bytes and seconds."""
 
     connections: int = 10_000  # of all clients together
     head: int = 64 * 1024  # bytes of a request's head; and of its body, with the chunks' framing
@@ -24,7 +24,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class State(ServerState):
-    """What all connections of a server share. `default_header_lines` is None if there are no direct writes."""
+    """State that all connections of a server share. `default_header_lines` is None if there are no direct writes."""
 
     def __init__(self, limits: Limits, metrics: Metrics, *, direct_write: bool = True) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a check is, the findings that it returns, and how all checks run: one by one, each within a time limit."""
+"""Checks and their findings. The checks run one by one, each within a time limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
