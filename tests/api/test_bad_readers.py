@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from aggregator.api.server.slow_readers import Limits
 from aggregator.api.server.websocket_protocol import WebSocketProtocol
 from aggregator.api.stream_end import SLOW
+from tests.parts.limits import allowed
 from tests.parts.live import stream
 from tests.parts.living import ASSETS, KEY, UPGRADE, Live, hear, heard, living, say
 from tests.parts.serving import until
@@ -153,7 +154,7 @@ async def test_a_stop_with_clients_of_all_kinds() -> None:
             live.server.should_exit = True
             assert (await one.until("end")).data == {"msg": "The service is stopping"}
             assert (await heard(client, "end"))["msg"] == "The service is stopping"
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(allowed(3)):
             while live.server.server_state.connections:
                 await asyncio.sleep(0.01)
         await ending

@@ -8,6 +8,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aggregator.live.fanout import CUT_OFF
 from tests.parts.examples import NOW, price
+from tests.parts.limits import allowed
 from tests.parts.live import stream
 from tests.parts.living import Live, hear, heard, living, say
 from tests.parts.serving import until
@@ -41,7 +42,7 @@ async def test_the_limit_of_streams() -> None:
             assert refusal.value.response.headers["retry-after"] == "1"
             assert json.loads(refusal.value.response.body) == {"msg": "Too many streams are open"}
             for _ in range(3):  # the only request that may be under way
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(allowed(5)):
                     assert await status_of(live, b"GET /openapi.json") == 200
             await client.close()
         await until(lambda: live.open_now() == 1)

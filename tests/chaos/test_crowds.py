@@ -13,6 +13,7 @@ import pytest
 from tests.chaos.wire import Answered, Connection, send_together
 from tests.parts import exchanges
 from tests.parts.exchanges import Market, MockExchange
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -23,7 +24,7 @@ READERS = 1000
 IN_FLIGHT = 500
 ENOUGH = 2000  # answers, after which all clients are connected and sending
 RARELY = 600  # seconds: no scheduled refresh falls into the test
-STOP_SECONDS = 5.0
+STOP_SECONDS = allowed(5.0)
 
 Report = Callable[[str], None]
 

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from tests.chaos.testbed import HOT, PriceTestbed
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 
 pytestmark = pytest.mark.real
@@ -26,14 +27,12 @@ BAD = "exchange2"
 SECONDS = 5.0 if FULL else 3.0  # duration of a fault, in seconds
 UNTIL_GONE = 6 * HOT + 2.0  # seconds; longer than a hot price is served without new tickers
 OUTAGE = 60.0  # seconds; as above
-# `./test.sh chaos`, which runs alone, shows how soon the service recovers. Beside other tests it shows that it does.
-SLACK = 1.0 if FULL else 4.0
-AT_ONCE = SLACK * (HOT + 3.0)  # seconds; at the next refresh
+AT_ONCE = allowed(HOT + 3.0)  # seconds; at the next refresh
 REST = 30.0  # cool-down of an open breaker, in seconds
 AFTER_REST = REST + 3 * HOT + 5  # seconds; two successful probes, one at a time
 LORISES = 200
 REQUEST = 10.0  # time limit of a client for a request, in seconds
-RECONNECTED = SLACK * 10.0  # seconds until a recovered store is used again and the hot prices are new
+RECONNECTED = allowed(10.0)  # seconds until a recovered store is used again and the hot prices are new
 
 # These faults keep the breakers closed. Faults that open one cost its cool-down of 30 s, so they share scenarios below.
 LIES = [

@@ -15,6 +15,7 @@ from tests.chaos.load_generator import LoadGenerator
 from tests.chaos.parts import DurableDynamo
 from tests.chaos.truth import Truth, Verdict, judge
 from tests.parts.exchanges import NAMES, Market, MockExchange
+from tests.parts.limits import allowed
 from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -24,7 +25,7 @@ INTERVALS = {"hot_interval": HOT, "medium_interval": MEDIUM, "cold_interval": CO
 TIMEOUT = 2.0  # the timeout of a call to an exchange, in seconds; the default
 RATE, READERS = 320.0, 64  # requests per second; 64 clients reach that rate even when an answer takes 0.2 s
 TIMES_AS_MANY = 10  # the load of a burst
-PATIENCE = 10.0  # extra seconds for a fault to show on a loaded machine
+PATIENCE = allowed(10.0)  # extra seconds for a fault to show
 HEALTHY_SECONDS = 60.0  # time limit for the service to be healthy again after the previous scenario, in seconds
 
 Report = Callable[[str], None]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-PATIENCE = 10.0  # time limit for one answer, in seconds
+from tests.parts.limits import allowed
+
+PATIENCE = allowed(10.0)  # time limit for one answer, in seconds
 NO_ANSWER = 0  # the status of a request without an answer
 
 

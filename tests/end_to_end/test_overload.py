@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 from tests.parts.streams import rest
@@ -204,12 +205,12 @@ async def test_a_thousand_refreshes_of_one_asset_are_one_fetch(service: Service,
     assert statuses(await at_once(service, 1000, "POST /refresh/ethusdt")) == {200: 1000}
     assert await asyncio.to_thread(asked, service) == [calls + 1 for calls in before]
     market.sound()
-    wait_for(lambda: service.post("/refresh/btcusdt").status == 200, 5)
+    wait_for(lambda: service.post("/refresh/btcusdt").status == 200, allowed(5))
     refused = service.post("/refresh/btcusdt")
     assert refused.status == 429
     assert refused.headers["retry-after"] == "1"
     assert refused.json == {"msg": "btcusdt has just been refreshed: once every 1 s is enough"}
-    wait_for(lambda: service.post("/refresh/btcusdt").status == 200, 2)
+    wait_for(lambda: service.post("/refresh/btcusdt").status == 200, allowed(2))
 
 
 async def test_a_burst_beyond_the_bound(tmp_path: Path, market: Market) -> None:

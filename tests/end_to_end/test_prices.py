@@ -10,6 +10,7 @@ from decimal import Context, Decimal
 import pytest
 
 from tests.parts.exchanges import NAMES, Market
+from tests.parts.limits import allowed
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Service, call
 
@@ -100,7 +101,7 @@ def test_a_dead_feed_is_left_out_by_its_age(service: Service, market: Market) ->
     """An exchange with a frozen clock is left out of a hot price once its ticker is older than ten seconds."""
     market.exchanges["exchange3"].faults(freeze_clock=True)
     frozen = time.time()
-    wait_for(lambda: time.time() > frozen + 10.5, 20)
+    wait_for(lambda: time.time() > frozen + 10.5, allowed(20))
     assert service.post("/refresh/btcusdt").json["sources"] == 2
     left_out = service.get("/prices/btcusdt/sources").json["left_out"]
     assert [(one["exchange"], one["reason"]) for one in left_out] == [("exchange3", "too_old")]
@@ -158,13 +159,13 @@ def test_hot_prices_keep_moving(service: Service, market: Market) -> None:
         return [price["timestamp"] for price in service.get("/prices?tier=hot").json["prices"]]
 
     before = times()
-    wait_for(lambda: all(new > old for new, old in zip(times(), before, strict=True)), 15, "newer hot prices")
+    wait_for(lambda: all(new > old for new, old in zip(times(), before, strict=True)), allowed(15), "newer hot prices")
 
 
 def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
     """/ready and /health name every store, exchange and tier."""
     assert service.get("/health").text == "OK"
-    wait_for(lambda: service.get("/ready").status == 200, 40, "ready")
+    wait_for(lambda: service.get("/ready").status == 200, allowed(40), "ready")
     body = service.get("/ready").json
     assert body["ready"]
     assert body["reasons"] == []

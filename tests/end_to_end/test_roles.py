@@ -11,6 +11,7 @@ import pytest
 from aggregator.api.exchanges import UNKNOWN
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -87,7 +88,7 @@ class TestFleet:
     def test_the_api_serves_what_the_refreshers_refresh(self, fleet: Fleet) -> None:
         """The API serves all assets from three sources, newer each interval, without calling an exchange."""
         now = time.time()
-        wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), 8, "newer prices")
+        wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), allowed(8), "newer prices")
         for api in fleet.apis:
             assert {price["sources"] for price in api.get(f"/prices?assets={','.join(SYMBOLS)}").json["prices"]} == {3}
             assert api.metric(CALLS) == 0
@@ -114,7 +115,7 @@ class TestFleet:
         for symbol in (HOT[0], COLD[0]):
             assert there.get(f"/prices/{symbol}").status == 200
             refreshed = here.post(f"/refresh/{symbol}").json["timestamp"]
-            wait_for(lambda: timestamp(there, symbol) >= refreshed, 0.5)  # noqa: B023
+            wait_for(lambda: timestamp(there, symbol) >= refreshed, allowed(0.5))  # noqa: B023
 
     def test_an_api_that_comes_late_is_ready_at_once(self, fleet: Fleet) -> None:
         """An API process that starts later finds the tiers' freshness in Redis and is ready at once."""
@@ -128,7 +129,7 @@ class TestFleet:
         api, (killed, left) = fleet.apis[0], fleet.refreshers
         assert killed.process.stop(SIGKILL) == -SIGKILL
         now = time.time()
-        wait_for(lambda: _all_newer_than(api, now), 2 * INTERVALS["cold_interval"] + 5, "newer prices")
+        wait_for(lambda: _all_newer_than(api, now), allowed(2 * INTERVALS["cold_interval"] + 5), "newer prices")
         fleet.refreshers = [left, fleet.start("refresher")]
         fleet.settled()
 
@@ -140,7 +141,7 @@ class TestFleet:
         api = fleet.apis[0]
         for refresher in fleet.refreshers:
             assert refresher.process.stop() == 0
-        wait_for(lambda: api.get("/ready").status == 503, 3 * 0.5 + 2)
+        wait_for(lambda: api.get("/ready").status == 503, allowed(3 * 0.5 + 2))
         assert api.get("/ready").json["reasons"][0].startswith("hot tier: p95 age is ")
         wait_for(lambda: UNKNOWN in reasons(api))
         assert api.get("/ready").json["exchanges"] == {}
@@ -160,7 +161,7 @@ class TestFleet:
         fleet.redis.process.signal(SIGKILL)
         fleet.redis.process.ended()
         for api in fleet.apis:
-            wait_for(lambda api=api: "Redis" in api.get("/ready").json["stores"]["cache"], 5)  # type: ignore[misc]
+            wait_for(lambda api=api: "Redis" in api.get("/ready").json["stores"]["cache"], allowed(5))  # type: ignore[misc]
             assert any(one.startswith("exchanges: not known: Redis") for one in reasons(api))
             assert api.get(f"/prices/{COLD[0]}").status == 200
         alone = [refresher.metric(CALLS) for refresher in fleet.refreshers]
@@ -193,10 +194,10 @@ def _all_newer_than(api: Service, moment: float) -> bool:
 def _heals(fleet: Fleet) -> None:
     """Check that both refresh every asset, /ready has no reasons, and the refreshers share jobs again."""
     now = time.time()
-    wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), 15, "newer prices")
+    wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), allowed(15), "newer prices")
     for api in fleet.apis:
         # Subscribers reconnect after a random pause of five seconds at most.
-        wait_for(lambda api=api: api.post(f"/refresh/{COLD[1]}").status == 200, 10)  # type: ignore[misc]
+        wait_for(lambda api=api: api.post(f"/refresh/{COLD[1]}").status == 200, allowed(10))  # type: ignore[misc]
     fleet.settled()
     assert rate(fleet.calls, 7) < 1.5 * EVENLY
 

@@ -13,13 +13,14 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.process import ROOT, Process, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = allowed(5.0)
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
@@ -198,7 +199,7 @@ def test_exchanges_that_come_up_late_cost_no_interval(tmp_path: Path, market: Ma
     assert re.search("warning.*tier_filled.*priced=0.*tier=cold", service.process.output)
     assert service.get("/ready").json["reasons"][0] == "hot tier: 2 of 2 assets have no price yet"
     market.sound()
-    wait_for(lambda: service.get("/ready").json["reasons"] == [], 60, "every tier priced")
+    wait_for(lambda: service.get("/ready").json["reasons"] == [], allowed(60), "every tier priced")
     assert service.process.stop() == 0
 
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING
 from tests.parts import redis_server
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.live import Stream, stream
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
@@ -23,7 +24,7 @@ from tests.parts.short_list import HOT, INTERVALS, SIZES, SYMBOLS
 
 pytestmark = pytest.mark.real
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = allowed(5.0)
 MANY = 20
 
 

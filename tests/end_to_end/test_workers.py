@@ -14,6 +14,7 @@ import pytest
 
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.short_list import CALLS, COLD, EVENLY, HOT, INTERVALS, timestamp
@@ -78,7 +79,7 @@ class TestWorkers:
                 }
 
             api = {child.pid for child in workers.children[:2]}
-            wait_for(lambda: takers() >= api, 10, "both to have taken a connection")
+            wait_for(lambda: takers() >= api, allowed(10), "both to have taken a connection")
             assert takers() == api
 
     def test_log_lines_tell_which_process_wrote_them(self, workers: Workers) -> None:
@@ -138,7 +139,7 @@ class TestWorkers:
         before = steady(lambda: (workers.metric(answered), workers.metric(asked)))
         for _ in range(100):
             assert workers.get(f"/prices/{HOT[1]}").status == 200
-        wait_for(lambda: workers.metric(answered) - before[0] == 100, 2)
+        wait_for(lambda: workers.metric(answered) - before[0] == 100, allowed(2))
         for _ in range(10):
             assert (workers.metric(answered) - before[0], workers.metric(asked) - before[1]) == (100, 100)
 
@@ -181,5 +182,5 @@ class TestWorkers:
         before = steady(lambda: (workers.metric(name), workers.metric(near)))
         for _ in range(20):
             assert workers.get(f"/prices/{HOT[0]}").status == 200
-        wait_for(lambda: workers.metric(name) - before[0] == 20, 2)
+        wait_for(lambda: workers.metric(name) - before[0] == 20, allowed(2))
         assert workers.metric(near) - before[1] == 20

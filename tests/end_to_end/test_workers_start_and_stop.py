@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.ports import free_port
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
@@ -32,7 +33,7 @@ def test_a_read_that_finds_nothing_asks_the_refresher(
     workers.process.wait_for_line(r"(?s)(tier_filled.*?tier=cold.*?){3}")
     market.sound()
     # The exchanges sent Retry-After: 1 and are not called before that is over.
-    wait_for(lambda: workers.get(f"/prices/{COLD[1]}").status == 200, 3)
+    wait_for(lambda: workers.get(f"/prices/{COLD[1]}").status == 200, allowed(3))
     assert workers.get(f"/prices/{COLD[1]}").json["sources"] == 3
     assert workers.metric('price_refresh_total{tier="cold",trigger_type="force"}') == 1
     workers.process.signal(SIGINT)

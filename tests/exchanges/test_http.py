@@ -14,6 +14,7 @@ from aggregator.observability.metrics import Metrics
 from tests.exchanges.calls import MANY, UNLISTED, fetch_each, raw_server, reason, value
 from tests.parts.examples import BTC, ETH
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.ports import free_port
 
 pytestmark = pytest.mark.real
@@ -166,7 +167,7 @@ async def test_calls_do_not_queue_for_an_open_breaker(market: Market, exchange: 
     assert exchange.breaker_state == "open"
     hanging = [asyncio.create_task(exchange._slots.acquire()) for _ in range(4)]
     await asyncio.gather(*hanging)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(allowed(5)):
         assert await reason(exchange) is Reason.BREAKER_OPEN
     for _ in hanging:
         exchange._slots.release()

@@ -6,11 +6,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.parts.limits import allowed
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 from tests.parts.short_list import INTERVALS, SIZES
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = allowed(5.0)
 
 
 class Workers(Service):

@@ -21,11 +21,12 @@ from tests.exchanges.calls import value
 from tests.exchanges.venues.servers import FEEDS
 from tests.exchanges.venues.sockets import Feed as Pushing
 from tests.exchanges.venues.sockets import opened
+from tests.parts.limits import allowed
 
 BTC = Asset("btcusdt", "btc", "usdt", Tier.HOT, 1)
 ETH = Asset("ethusdt", "eth", "usdt", Tier.HOT, 2)
 DOGE = Asset("dogeusdt", "doge", "usdt", Tier.HOT, 3)
-SECONDS = 10.0
+SECONDS = allowed(10.0)
 INTERVAL = 1.0  # so that what takes one does not take long
 
 
