@@ -203,7 +203,8 @@ class GuardedExchange(ABC):
             if self._rate_limiter is not None:  # last, as a call that has its tokens must be sent at once
                 await self._rate_limiter.acquire(self._cost(len(markets)))
             self._check_cooldown()  # again, as a cool-down may have begun meanwhile; it must not use up a probe
-            return await self._breaker.call(lambda: self._call(markets))
+            with self._breaker.attempt():
+                return await self._call(markets)
 
     async def _call(self, markets: Sequence[Market]) -> Tickers:
         fields: dict[str, Value] = {"aggregator.exchange": self.name, "aggregator.assets": len(markets)}

@@ -10,14 +10,14 @@ N is `BreakerRules.failures`, M is `BreakerRules.probes`. An outcome counts only
 in, so late calls neither close nor open the breaker, nor keep it open for longer. A cancelled call has no outcome.
 
 aiobreaker holds the state and the count of failures. aiobreaker 1.2.0 is wrong under concurrency: it admits any number
-of probes, and late outcomes change its state. Therefore aiobreaker never runs a call. This module admits and runs the
+of probes, and late outcomes change its state. Therefore aiobreaker never runs a call. This module admits the
 call, and reports the outcome to aiobreaker in one synchronous step. The time is the monotonic clock passed in, because
 aiobreaker mixes local time and UTC.
 """
 
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +26,6 @@ import msgspec
 from aiobreaker.state import CircuitBreakerState
 from aiobreaker.storage.memory import CircuitMemoryStorage
 
-T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
 
@@ -120,12 +119,13 @@ class CircuitBreaker(Generic[E]):
         self._good_probes = 0
         self._probing = False
 
-    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run `work` and return its result. Raises the rules' refusal, or what `work` raises."""
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Admit the call in the `with` block, and record its outcome. Raises the rules' refusal."""
         is_probe = self._admit()
         generation = self._generation
         try:
-            result = await work()
+            yield
         except self._rules.errors as error:
             if generation == self._generation and self._rules.counts(error):
                 self._record_failure(error)
@@ -133,7 +133,6 @@ class CircuitBreaker(Generic[E]):
         else:
             if generation == self._generation:
                 self._record_success()
-            return result
         finally:
             # Also after a cancellation. The probe of an earlier generation has no slot to release.
             if is_probe and generation == self._generation:

@@ -44,12 +44,14 @@ class CircuitBreakingCache:
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Store.latest`."""
-        return await self._reads.call(lambda: self._cache.latest(symbols))
+        with self._reads.attempt():
+            return await self._cache.latest(symbols)
 
     async def write(self, prices: Sequence[Price]) -> None:
         """As `Sink.write`. Prices that are not written now go with a later write, except where a newer one came."""
         try:
-            await self._writes.call(lambda: self._write(prices))
+            with self._writes.attempt():
+                await self._write(prices)
         except StoreUnavailable:
             self._keep(prices)
             raise

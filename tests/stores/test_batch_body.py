@@ -1,7 +1,6 @@
 """What is sent past botocore's serializer is what it would have sent."""
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
@@ -10,7 +9,7 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.stores.dynamodb.batch_body import encode_batches_in_one_call
+from aggregator.stores.dynamodb.table import encode_parameters, set_body
 
 ATTRIBUTES = st.dictionaries(st.text(), st.dictionaries(st.sampled_from(["S", "N"]), st.text(), min_size=1, max_size=1))
 PUT = st.fixed_dictionaries({"PutRequest": st.fixed_dictionaries({"Item": ATTRIBUTES})})
@@ -19,7 +18,8 @@ DELETE = st.fixed_dictionaries({"DeleteRequest": st.fixed_dictionaries({"Key": A
 OPERATION = botocore.session.get_session().get_service_model("dynamodb").operation_model("BatchWriteItem")
 SERIALIZER = create_serializer(OPERATION.service_model.metadata["protocol"], include_validation=False)  # nor has ours
 EVENTS = HierarchicalEmitter()
-encode_batches_in_one_call(SimpleNamespace(meta=SimpleNamespace(events=EVENTS)))
+EVENTS.register("provide-client-params.dynamodb.BatchWriteItem", encode_parameters)
+EVENTS.register("before-call.dynamodb.BatchWriteItem", set_body)
 
 
 @given(requests=st.lists(PUT | DELETE, max_size=25), consumed=st.booleans())

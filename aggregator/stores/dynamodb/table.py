@@ -20,19 +20,14 @@ from botocore.parsers import ResponseParserError
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.dynamodb.batch_body import encode_batches_in_one_call
+from aggregator.stores.dynamodb.table_setup import ensure_expiry, ensure_table, has_expiry, table_exists
 
 Item = dict[str, dict[str, str]]
 
 _QUERIES_IN_FLIGHT = 32
 _QUERY_SECONDS = 1.0  # per page of a query; leaves a request the time to get its price elsewhere
-_TABLE_WAIT = 30.0  # seconds for a new table to become active
-_KEYS = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
-_TYPES = [
-    {"AttributeName": "asset", "AttributeType": "S"},
-    {"AttributeName": "timestamp", "AttributeType": "N"},
-]
 _TEST_KEY: Item = {"asset": {"S": "-doctor"}, "timestamp": {"N": "0"}}  # of no asset: no symbol has a hyphen
+_BODY = "aggregator.body"  # key in the context that botocore keeps for each request
 _FINAL = {"ValidationException"}  # errors of the item; missing rights or a missing table can be mended
 
 _sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
@@ -72,9 +67,9 @@ class DynamoTable:
         if self._client is None:
             await self.connect()
         with self._mapped_errors():
-            await self._ensure_table()
+            await ensure_table(self._client, self._table)
             if self._retention is not None:
-                await self._ensure_expiry()
+                await ensure_expiry(self._client, self._table)
 
     async def connect(self) -> None:
         """Create the client, which takes 60 ms. Sends nothing yet."""
@@ -96,21 +91,19 @@ class DynamoTable:
                     **await _credentials(session, self._endpoint),
                 )
             )
-        encode_batches_in_one_call(self._client)
+        events = self._client.meta.events
+        events.register("provide-client-params.dynamodb.BatchWriteItem", encode_parameters)
+        events.register("before-call.dynamodb.BatchWriteItem", set_body)
 
     async def exists(self) -> bool:
         """Return whether the table exists. Raises StoreRefused when it has other keys than ours."""
         with self._mapped_errors():
-            try:
-                self._check_keys(await self._client.describe_table(TableName=self._table))
-            except self._client.exceptions.ResourceNotFoundException:
-                return False
-        return True
+            return await table_exists(self._client, self._table)
 
     async def expires(self) -> bool:
         """Return whether the table's TTL is on. Raises StoreRefused where it uses another attribute."""
         with self._mapped_errors():
-            return await self._has_expiry()
+            return await has_expiry(self._client, self._table)
 
     async def try_rights(self, *, writing: bool) -> None:
         """Read a test item and, if `writing`, write and delete it. Raises StoreUnavailable where a right is missing."""
@@ -185,48 +178,6 @@ class DynamoTable:
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
         return prices
 
-    async def _ensure_table(self) -> None:
-        try:
-            found = await self._client.describe_table(TableName=self._table)
-        except self._client.exceptions.ResourceNotFoundException:
-            await self._create_table()
-            found = await self._client.describe_table(TableName=self._table)
-        deadline = time.monotonic() + _TABLE_WAIT
-        while found["Table"]["TableStatus"] == "CREATING" and time.monotonic() < deadline:
-            await asyncio.sleep(0.2)
-            found = await self._client.describe_table(TableName=self._table)
-        if found["Table"]["TableStatus"] == "CREATING":
-            raise StoreUnavailable(f"table {self._table} is still being created after {_TABLE_WAIT:g} s")
-        self._check_keys(found)
-
-    def _check_keys(self, found: Mapping[str, Any]) -> None:
-        keys = {key["AttributeName"]: key["KeyType"] for key in found["Table"]["KeySchema"]}
-        if keys != {"asset": "HASH", "timestamp": "RANGE"}:
-            raise StoreRefused(f"table {self._table} has other keys than asset (partition) and timestamp (sort)")
-
-    async def _create_table(self) -> None:
-        try:
-            await self._client.create_table(
-                TableName=self._table, KeySchema=_KEYS, AttributeDefinitions=_TYPES, BillingMode="PAY_PER_REQUEST"
-            )
-        except self._client.exceptions.ResourceInUseException:
-            return  # another process was faster
-
-    async def _ensure_expiry(self) -> None:
-        """Turn on the table's TTL, by `expires_at`."""
-        if not await self._has_expiry():
-            await self._client.update_time_to_live(
-                TableName=self._table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"}
-            )
-
-    async def _has_expiry(self) -> bool:
-        found = (await self._client.describe_time_to_live(TableName=self._table))["TimeToLiveDescription"]
-        if found.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
-            return False
-        if found.get("AttributeName") != "expires_at":
-            raise StoreRefused(f"table {self._table} expires by {found.get('AttributeName')}, not by expires_at")
-        return True
-
     def _item(self, price: Price) -> Item:
         if self._retention is None:
             return _item(price)
@@ -246,6 +197,22 @@ class DynamoTable:
             # The last four come from reading a body that is not DynamoDB's, such as a proxy's error page.
             self._metrics.dynamodb_errors.inc()
             raise StoreUnavailable(f"DynamoDB: {error!r}") from error
+
+
+def encode_parameters(params: dict[str, Any], context: dict[str, Any], **_: object) -> dict[str, Any]:
+    """Encode the body of BatchWriteItem in one call instead of by botocore's model, attribute by attribute.
+
+    That saves a tenth of the CPU time of a refreshed price. Our parameters hold only strings, so their JSON is the
+    body. Returned are the table names alone, from which botocore derives the endpoint. A handler of botocore's event
+    `provide-client-params`; `set_body` sets the body that this keeps in the context of the request.
+    """
+    context[_BODY] = msgspec.json.encode(params)
+    return {"RequestItems": {table: [] for table in params["RequestItems"]}}
+
+
+def set_body(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    """Set the body that `encode_parameters` has kept. A handler of botocore's event `before-call`."""
+    params["body"] = context.pop(_BODY)
 
 
 async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:

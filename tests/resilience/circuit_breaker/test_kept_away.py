@@ -23,7 +23,7 @@ from aggregator.exchanges.guarded_exchange import BREAKER_RULES
 from aggregator.resilience.circuit_breaker import CircuitBreaker
 from tests.parts.clock import Clock
 from tests.parts.process import ROOT
-from tests.resilience.circuit_breaker.calls import Gate, bad, begin, fail, failing_with, good
+from tests.resilience.circuit_breaker.calls import Gate, bad, begin, call, fail, failing_with, good
 
 
 async def test_one_probe_at_a_time_kept_away(breaker: CircuitBreaker[ExchangeError], clock: Clock) -> None:
@@ -40,7 +40,7 @@ async def test_one_probe_at_a_time_kept_away(breaker: CircuitBreaker[ExchangeErr
     await fail(breaker, 5)
     clock.now += 30
     gate, probe = await begin(breaker)
-    outcomes = await asyncio.gather(*(breaker.call(good) for _ in range(99)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(call(breaker, good) for _ in range(99)), return_exceptions=True)
     assert all(isinstance(outcome, BreakerOpen) for outcome in outcomes)
     gate.succeed()
     assert await probe == "late success"
@@ -95,7 +95,7 @@ async def test_failures_in_flight_do_not_prolong_it_kept_away(
     with pytest.raises(ExchangeTimeout):
         await early
     clock.now += 10
-    assert await breaker.call(good) == "ticker"
+    assert await call(breaker, good) == "ticker"
 
 
 async def test_a_timeout_counts_where_the_timeout_is_inside(breaker: CircuitBreaker[ExchangeError]) -> None:
@@ -107,7 +107,7 @@ async def test_a_timeout_counts_where_the_timeout_is_inside(breaker: CircuitBrea
     assert (bare.current_state, bare.fail_counter) == (CircuitBreakerState.CLOSED, 0)
     for _ in range(5):
         with pytest.raises(ExchangeTimeout):
-            await breaker.call(failing_with(ExchangeTimeout("2 s")))
+            await call(breaker, failing_with(ExchangeTimeout("2 s")))
     assert breaker.state == "open"
 
 
@@ -122,7 +122,7 @@ async def test_an_excluded_error_closes_it_kept_away(breaker: CircuitBreaker[Exc
     await fail(breaker, 5)
     clock.now += 30
     with pytest.raises(NotListed):
-        await breaker.call(failing_with(NotListed("404")))
+        await call(breaker, failing_with(NotListed("404")))
     assert breaker.state == "half-open"
 
 
@@ -152,7 +152,7 @@ async def test_a_listener_that_raises_does_not_stop_it_from_opening_kept_away(cl
 
     breaker = CircuitBreaker(msgspec.structs.replace(BREAKER_RULES, failures=1), clock, raising)
     with pytest.raises(RuntimeError):
-        await breaker.call(bad)
+        await call(breaker, bad)
     assert breaker.state == "open"
 
 
@@ -181,9 +181,9 @@ async def test_local_time_means_nothing_kept_away(
     await fail(breaker, 5)
     clock.now += 29.9
     with pytest.raises(BreakerOpen):
-        await breaker.call(good)
+        await call(breaker, good)
     clock.now += 0.1
-    assert await breaker.call(good) == "ticker"
+    assert await call(breaker, good) == "ticker"
 
 
 def test_its_counts_are_in_memory(breaker: CircuitBreaker[ExchangeError]) -> None:

@@ -8,7 +8,7 @@ from aggregator.errors import BreakerOpen, ExchangeError, ExchangeTimeout, NotLi
 from aggregator.exchanges.guarded_exchange import BREAKER_RULES
 from aggregator.resilience.circuit_breaker import BreakerGroup, CircuitBreaker
 from tests.parts.clock import Clock
-from tests.resilience.circuit_breaker.calls import begin, fail, failing_with, good
+from tests.resilience.circuit_breaker.calls import begin, call, fail, failing_with, good
 
 
 async def test_five_failures_open_it(breaker: CircuitBreaker[ExchangeError], changes: list[str]) -> None:
@@ -19,13 +19,13 @@ async def test_five_failures_open_it(breaker: CircuitBreaker[ExchangeError], cha
     assert breaker.state == "open"
     assert changes == ["open"]
     with pytest.raises(BreakerOpen):
-        await breaker.call(good)
+        await call(breaker, good)
 
 
 async def test_only_consecutive_failures_count(breaker: CircuitBreaker[ExchangeError]) -> None:
     """A success in between starts the count again."""
     await fail(breaker, 4)
-    assert await breaker.call(good) == "ticker"
+    assert await call(breaker, good) == "ticker"
     await fail(breaker, 4)
     assert breaker.state == "closed"
 
@@ -37,11 +37,11 @@ async def test_after_thirty_seconds_two_good_probes_close_it(
     await fail(breaker, 5)
     clock.now += 29.999
     with pytest.raises(BreakerOpen):
-        await breaker.call(good)
+        await call(breaker, good)
     clock.now += 0.001
-    await breaker.call(good)
+    await call(breaker, good)
     assert breaker.state == "half-open"
-    await breaker.call(good)
+    await call(breaker, good)
     assert breaker.state == "closed"
     assert changes == ["open", "half-open", "closed"]
 
@@ -52,15 +52,15 @@ async def test_a_bad_probe_opens_it_for_another_thirty_seconds(
     """Even after a good probe."""
     await fail(breaker, 5)
     clock.now += 30
-    await breaker.call(good)
+    await call(breaker, good)
     await fail(breaker, 1)
     assert breaker.state == "open"
     clock.now += 29
     with pytest.raises(BreakerOpen):
-        await breaker.call(good)
+        await call(breaker, good)
     clock.now += 1
-    await breaker.call(good)
-    await breaker.call(good)
+    await call(breaker, good)
+    await call(breaker, good)
     assert breaker.state == "closed"
 
 
@@ -97,13 +97,13 @@ async def test_what_is_no_fault_of_the_exchange_never_counts(
     """An unknown symbol or a rate limit neither opens it nor, as a probe, closes it."""
     for _ in range(20):
         with pytest.raises(type(error)):
-            await breaker.call(failing_with(error))
+            await call(breaker, failing_with(error))
     assert breaker.state == "closed"
     await fail(breaker, 5)
     clock.now += 30
     for _ in range(3):
         with pytest.raises(type(error)):
-            await breaker.call(failing_with(error))
+            await call(breaker, failing_with(error))
     assert breaker.state == "half-open"
 
 
@@ -114,7 +114,7 @@ async def test_three_callers_at_once_do_not_keep_it_open_for_ever(
     await fail(breaker, 5)
     clock.now += 30
     for _ in range(2):
-        await asyncio.gather(*(breaker.call(good) for _ in range(3)), return_exceptions=True)
+        await asyncio.gather(*(call(breaker, good) for _ in range(3)), return_exceptions=True)
     assert breaker.state == "closed"
 
 
@@ -125,8 +125,8 @@ async def test_a_failure_in_flight_does_not_count_after_it_closed(
     stragglers = [await begin(breaker) for _ in range(5)]
     await fail(breaker, 5)
     clock.now += 30
-    await breaker.call(good)
-    await breaker.call(good)
+    await call(breaker, good)
+    await call(breaker, good)
     for gate, task in stragglers:
         gate.fail()
         with pytest.raises(ExchangeTimeout):
@@ -148,14 +148,14 @@ async def test_cancellation_never_counts_and_frees_the_probe(
     _, probe = await begin(breaker)
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
-    assert await breaker.call(good) == "ticker"
+    assert await call(breaker, good) == "ticker"
 
 
 async def test_an_error_nobody_planned_passes_through_uncounted(breaker: CircuitBreaker[ExchangeError]) -> None:
     """A bug of ours is not a failure of the exchange."""
     for _ in range(6):
         with pytest.raises(ZeroDivisionError):
-            await breaker.call(failing_with(ZeroDivisionError()))
+            await call(breaker, failing_with(ZeroDivisionError()))
     assert breaker.state == "closed"
 
 
