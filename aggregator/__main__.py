@@ -7,8 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from aggregator.cli import dead_letters, demo, doctor, drain, record, serve, symbols
-from aggregator.cli.command import Command
-from aggregator.cli.options import Parser
+from aggregator.cli.command import Command, Parser
 from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
 from aggregator.settings.loader import SettingsError

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from aggregator.cli.options import allowed_of, default_of, schema_of
+from aggregator.cli.command import allowed_of, default_of, schema_of
 from aggregator.settings import DERIVED, PREFIX, Settings
 
 FILE = Path(__file__).parents[1] / "docs" / "settings.md"

@@ -15,8 +15,7 @@ from aggregator.api.middleware import Admission, Interrupted, RequestIds
 from aggregator.api.openapi import OpenApiRoute
 from aggregator.api.policy import Policy
 from aggregator.api.responses import answer
-from aggregator.api.route import Route, check, starlette_routes
-from aggregator.api.route_table import RouteTable
+from aggregator.api.route import Route, RouteTable, check, starlette_routes
 from aggregator.observability.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # bytes; no route reads a body, but some clients send a small one

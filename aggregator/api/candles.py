@@ -11,13 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 from starlette.responses import StreamingResponse
 
-from aggregator.api import times
-from aggregator.api.csv_text import Row, csv_text, wants_csv
-from aggregator.api.cursor import Cursor
+from aggregator.api import parameters
 from aggregator.api.description import Json, Response, json, query, text
-from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, HistoryReader, check_range, rest_of
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, HistoryReader, check_range, rest_of
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
-from aggregator.api.responses import asset_of, choice, refuse
+from aggregator.api.responses import Row, asset_of, choice, csv_text, refuse, wants_csv
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
@@ -143,9 +141,9 @@ class CandlesRoute:
         asset = asset_of(request, self._catalog)
         interval = choice(request, "interval", "1m", tuple(INTERVALS))
         seconds = INTERVALS[interval]
-        usual_start = max(0.0, min(times.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
-        start = times.time_of(request, "start", usual_start)
-        end = times.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
+        usual_start = max(0.0, min(parameters.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
+        start = parameters.time_of(request, "start", usual_start)
+        end = parameters.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
         check_range(start, end)
         if (end - start) / seconds > MOST_CANDLES:
             raise refuse(400, f"start to end must be at most {MOST_CANDLES} candles of {interval}")
@@ -174,7 +172,8 @@ class CandlesRoute:
 
 
 def _row(candle: Candle) -> Row:
-    cells = (candle.start, times.show(candle.start), candle.open, candle.high, candle.low, candle.close, candle.count)
+    start = parameters.rfc_3339(candle.start)
+    cells = (candle.start, start, candle.open, candle.high, candle.low, candle.close, candle.count)
     return dict(zip(_COLUMNS, cells, strict=True))
 
 

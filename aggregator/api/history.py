@@ -8,12 +8,30 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api import cursor, times
-from aggregator.api.csv_text import Row, csv_response, csv_text, wants_csv
-from aggregator.api.cursor import Cursor
+from aggregator.api import parameters
 from aggregator.api.description import Json, Response, json, query, text
-from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, HistoryReader, check_range, rest_of
-from aggregator.api.responses import NOT_FOUND, answer, asset_of, choice, refuse, whole
+from aggregator.api.history_reader import (
+    CLOCK_MARGIN,
+    STORE_SECONDS,
+    Cursor,
+    HistoryReader,
+    check_range,
+    read_cursor,
+    rest_of,
+    write_cursor,
+)
+from aggregator.api.responses import (
+    NOT_FOUND,
+    Row,
+    answer,
+    asset_of,
+    choice,
+    csv_response,
+    csv_text,
+    refuse,
+    wants_csv,
+    whole,
+)
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
@@ -182,10 +200,10 @@ class HistoryRoutes:
         asset = asset_of(request, self._catalog)
         if "time" not in request.query_params:
             raise refuse(400, "time is missing: unix seconds or RFC 3339")
-        moment = times.time_of(request, "time", 0.0)
+        moment = parameters.time_of(request, "time", 0.0)
         prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
         if not prices:
-            raise refuse(404, f"No price stored at or before {times.show(moment)}")
+            raise refuse(404, f"No price stored at or before {parameters.rfc_3339(moment)}")
         row = _row(prices[0])
         return csv_response(_COLUMNS, [row], {}) if wants_csv(request) else answer(row)
 
@@ -194,15 +212,15 @@ class HistoryRoutes:
         encoded = request.query_params.get("cursor")
         if encoded is not None:
             return _from_cursor(request, asset, encoded)
-        start = times.time_of(request, "start", 0.0)
-        end = times.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
+        start = parameters.time_of(request, "start", 0.0)
+        end = parameters.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
         check_range(start, end)
         order = choice(request, "order", "desc", ("asc", "desc"))
         return Cursor(asset.symbol, start, end, newest_first=order == "desc")
 
 
 def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
-    found = cursor.read(encoded)
+    found = read_cursor(encoded)
     if found is None or found.asset != asset.symbol:
         raise refuse(400, f"cursor is not one that was given for {asset.symbol}")
     if request.query_params.keys() & {"start", "end", "order"}:
@@ -212,14 +230,14 @@ def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
 
 def _next_cursor(window: Cursor, prices: Sequence[Price], limit: int) -> str | None:
     """Return the cursor of the next page, or None if there is no price behind this one."""
-    return cursor.write(rest_of(window, prices[limit - 1])) if len(prices) > limit else None
+    return write_cursor(rest_of(window, prices[limit - 1])) if len(prices) > limit else None
 
 
 def _row(price: Price) -> Row:
     cells = (
         price.asset,
         price.timestamp,
-        times.show(price.timestamp),
+        parameters.rfc_3339(price.timestamp),
         price.price,
         len(price.sources),
         price.spread,

@@ -1,9 +1,17 @@
-"""Reading from the history store for a response: with a time limit, in pages, over a checked range."""
+"""Reading from the history store for a response: with a time limit, in pages, over a checked range.
+
+A cursor is the rest of a range as opaque text. It gives no access that query parameters would not give, so a checksum
+against alteration is enough.
+"""
 
 import asyncio
+import base64
+import binascii
+import hashlib
 import math
 
-from aggregator.api.cursor import Cursor
+import msgspec
+
 from aggregator.api.responses import RETRY_SOON, refuse
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Price
@@ -11,6 +19,39 @@ from aggregator.ports import History
 
 STORE_SECONDS = 1.5  # for one read; shorter than the time that a stopping process gives to its requests
 CLOCK_MARGIN = 3600.0  # seconds past now where a range without an end ends: exchange clocks may run ahead of ours
+_CHECKSUM_BYTES = 8
+_LONGEST = 512  # characters
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """The part of a range that is still to be read: `start` to `end` (unix seconds, inclusive) of `asset`."""
+
+    asset: str
+    start: float
+    end: float
+    newest_first: bool
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """Return the cursor as text for a URL."""
+    body = msgspec.json.encode(cursor)
+    return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> Cursor | None:
+    """Return the cursor, or None if `write_cursor` did not make this text."""
+    if len(text) > _LONGEST or not text.isascii():
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        cursor = msgspec.json.decode(raw[_CHECKSUM_BYTES:], type=Cursor)
+    except (binascii.Error, ValueError):
+        return None
+    return cursor if write_cursor(cursor) == text else None
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(b"price history cursor" + body).digest()[:_CHECKSUM_BYTES]
 
 
 class HistoryReader:

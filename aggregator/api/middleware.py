@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from aggregator.api.responses import RETRY_SOON, answer
-from aggregator.api.route_table import RouteTable
+from aggregator.api.route import RouteTable
 from aggregator.observability.metrics import Metrics
 
 HEADER = b"x-request-id"

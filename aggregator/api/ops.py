@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api import exchanges
+from aggregator.api import exchange_status
 from aggregator.api.description import Json, Refusal, Response, json, text
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
 from aggregator.api.responses import answer
@@ -268,7 +268,7 @@ class OpsRoutes:
         if views is None:
             return {}, [f"exchanges: not known: {problem}"]
         hottest = next(iter(self._freshness.by_tier(self._now())))
-        return exchanges.summary(views, self._now(), self._catalog.cadence[hottest].max_age)
+        return exchange_status.summary(views, self._now(), self._catalog.cadence[hottest].max_age)
 
 
 async def _in_time(work: Awaitable[T]) -> tuple[T | None, str]:

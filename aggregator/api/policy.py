@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aggregator.api.hosts import EVERY, host_and_port, is_address, is_same_origin, matches
 from aggregator.api.keys import Headers, Keys
 from aggregator.api.responses import answer
-from aggregator.api.route_table import RouteTable
+from aggregator.api.route import RouteTable
 
 FOREIGN_ORIGIN = "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # a WebSocket has no method, and is none of them

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json, query, query_list
+from aggregator.api.parameters import MOST_ASSETS, check_count, find_assets, missing_entry, split_names
 from aggregator.api.price_bodies import PriceBodies, tag_of
 from aggregator.api.price_schema import PRICE
-from aggregator.api.requested_assets import MOST_ASSETS, check_count, find_assets, missing_entry, split_names
 from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_PRICE,

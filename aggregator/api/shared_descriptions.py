@@ -8,8 +8,8 @@ from msgspec import Meta
 from aggregator.api.description import Content, Header, Json, Parameter, Refusal, Response, json, text
 from aggregator.api.keys import NO_KEY, TOO_MANY_WRONG_KEYS, WRONG_KEY
 from aggregator.api.middleware import SANE
+from aggregator.api.parameters import UNIX
 from aggregator.api.responses import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
-from aggregator.api.times import UNIX
 from aggregator.live.fanout import TOO_MANY
 from aggregator.prices.tiers import MAX_SYMBOL
 

@@ -12,8 +12,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from aggregator.api.description import Response
 from aggregator.api.keys import WRONG_KEY
+from aggregator.api.parameters import MOST_ASSETS, find_assets
 from aggregator.api.policy import FOREIGN_ORIGIN
-from aggregator.api.requested_assets import MOST_ASSETS, find_assets
 from aggregator.api.responses import RETRY_SOON, answer, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import STREAM_REFUSED, SYMBOL, UPGRADE, refusal
@@ -87,7 +87,7 @@ class SocketRoute:
         if self._fanout.refusal:
             raise refuse(503, self._fanout.refusal, RETRY_SOON)
         ending = announce(websocket.scope)
-        with self._fanout.reading("websocket") as subscriber:
+        with self._fanout.new_subscriber("websocket") as subscriber:
             await _Session(websocket, subscriber, self._catalog, self._fanout, self._snapshots).run()
         if ending.reason:
             self._fanout.count_dropped(ending.reason)

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from aggregator.api.description import Content, Json, Parameter, Response, query_list
+from aggregator.api.parameters import MOST_ASSETS, find_assets, split_names
 from aggregator.api.price_schema import PRICE
-from aggregator.api.requested_assets import MOST_ASSETS, find_assets, split_names
 from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, RETRY_SOON, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, STREAM_REFUSED, SYMBOL, bad_request, refusal
@@ -108,7 +108,7 @@ class StreamRoute:
         if self._fanout.refusal:
             raise refuse(503, self._fanout.refusal, RETRY_SOON)
         ending = announce(scope, _event("end", encode({"msg": SLOW})))
-        with self._fanout.reading("sse") as subscriber:
+        with self._fanout.new_subscriber("sse") as subscriber:
             events = self._events(subscriber, subscription, missing_json, request.headers.get("last-event-id"))
             stream = EventSourceResponse(events, ping=HEARTBEAT, ping_message_factory=lambda: _HEARTBEAT_EVENT)
             await stream(scope, receive, send)

@@ -10,15 +10,15 @@ _NAME = "stream"
 
 
 class StreamEnd(msgspec.Struct):
-    """If the connection must be closed, the server sends `words` as the end of the body and sets `reason`."""
+    """If the connection must be closed, the server sends `last_chunk` as the end of the body and sets `reason`."""
 
-    words: bytes = b""
+    last_chunk: bytes = b""
     reason: str = ""
 
 
-def announce(scope: MutableMapping[str, Any], words: bytes = b"") -> StreamEnd:
+def announce(scope: MutableMapping[str, Any], last_chunk: bytes = b"") -> StreamEnd:
     """Mark the response as a stream for the server, and return the shared state."""
-    ending = StreamEnd(words)
+    ending = StreamEnd(last_chunk)
     scope.setdefault("state", {})[_NAME] = ending
     return ending
 

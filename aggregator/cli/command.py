@@ -1,15 +1,21 @@
-"""One subcommand of the command line: its help, its options, and the function that runs it."""
+"""One subcommand of the command line: its help, its options, and the function that runs it.
+
+Settings are options too: each flag is made from the field of `Settings`.
+"""
 
 import argparse
+import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
 
-from aggregator.cli.options import add_setting
 from aggregator.observability.logs import configure
-from aggregator.settings import PREFIX, Settings
+from aggregator.settings import DERIVED, PREFIX, Settings
 from aggregator.settings.loader import load, service_variables
 
 Flags = Mapping[str, str]
@@ -62,3 +68,110 @@ def start(flags: Flags) -> Settings:
     if ignored := service_variables(os.environ):
         structlog.get_logger().info("variables_of_kubernetes_ignored", names=ignored)
     return settings
+
+
+_BOUNDS = (("minimum", "≥ "), ("exclusiveMinimum", "> "), ("maximum", "≤ "), ("exclusiveMaximum", "< "))
+_TYPES = {"integer": "whole number", "number": "number", "string": "text", "array": "texts, comma-separated"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that suggests the command or flag closest to a misspelt one."""
+
+    commands: Mapping[str, argparse.ArgumentParser] | None = None
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, with a suggestion where a flag is unknown; exit with code 2."""
+        _, _, unknown = message.partition("unrecognized arguments: ")
+        flag = unknown.split("=")[0].split(" ")[0]
+        super().error(message + (_suggestion(flag, self._flags()) if flag.startswith("-") else ""))
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the parsed arguments; exit with code 2 where one is wrong."""
+        command = arguments[0] if arguments else ""
+        found = (self.commands or {}).get(command)
+        if command and not command.startswith("-") and found is None:
+            self.error(f"there is no command {command!r}{_suggestion(command, list(self.commands or {}))}")
+        if command.startswith("-") and not any(flag.startswith(command.partition("=")[0]) for flag in self._flags()):
+            self.error(f"unrecognized arguments: {command}")
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            (found or self).error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options
+
+    def _flags(self) -> list[str]:
+        return list(self._option_string_actions)
+
+
+def add_setting(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add a setting as a flag, with its description, bounds and default as help."""
+    schema = schema_of(name)
+    one_of = "One of " if "enum" in schema else ""
+    allowed = one_of + allowed_of(name) if one_of else allowed_of(name).capitalize()
+    text = f"{schema['description']} {allowed}. Default: {default_of(name)}."
+    parser.add_argument(f"--{name.replace('_', '-')}", metavar="…", help=text.replace("%", "%%"))
+
+
+def whole_number_up_to(most: int) -> Callable[[str], int]:
+    """Return an argument type: a whole number from 1 to `most`."""
+
+    def parse(text: str) -> int:
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+        if not digits or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"is not a whole number from 1 to {most}")
+        return int(text)
+
+    return parse
+
+
+def seconds_up_to(most: int) -> Callable[[str], float]:
+    """Return an argument type: a number of seconds above 0, at most `most`."""
+
+    def parse(text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= most:
+            raise argparse.ArgumentTypeError(f"is not a number of seconds up to {most}")
+        return seconds
+
+    return parse
+
+
+def schema_of(name: str) -> Mapping[str, Any]:
+    """Return a setting's JSON schema."""
+    found: Mapping[str, Any] = _schemas()[name]
+    return found
+
+
+@cache
+def _schemas() -> Mapping[str, Any]:
+    return MappingProxyType(Settings.model_json_schema()["properties"])  # takes 4 ms, and is needed a hundred times
+
+
+def default_of(name: str) -> str:
+    """Return a setting's default as a user would write it; `none` where there is none."""
+    if name in DERIVED:
+        return DERIVED[name]
+    default = Settings.model_fields[name].default
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "none" if default in (None, ()) else str(default)
+
+
+def allowed_of(name: str, mark: str = "") -> str:
+    """Return the allowed values in words: the choices, each between two `mark`s, or the type and its bounds."""
+    schema = schema_of(name)
+    kind = next((one for one in schema.get("anyOf", ()) if one["type"] in ("number", "integer")), schema)
+    if "enum" in kind:
+        return ", ".join(f"{mark}{choice}{mark}" for choice in kind["enum"])
+    if kind["type"] == "boolean":
+        return f"{mark}true{mark} or {mark}false{mark}"
+    bounds = [f"{sign}{kind[bound]:.12g}" for bound, sign in _BOUNDS if bound in kind]
+    words = "path" if kind.get("format") == "path" else _TYPES[kind["type"]]
+    return " ".join([words, ", ".join(bounds)]).strip()
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -9,8 +9,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from aggregator.cli.command import Command, Flags, start
-from aggregator.cli.options import seconds_up_to
+from aggregator.cli.command import Command, Flags, seconds_up_to, start
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import History

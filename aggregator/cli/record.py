@@ -8,8 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
-from aggregator.cli.options import seconds_up_to
+from aggregator.cli.command import ALL_SETTINGS, Command, Flags, seconds_up_to, start
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector

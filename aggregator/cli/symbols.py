@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from aggregator.cli.command import Command, Flags, start
-from aggregator.cli.options import whole_number_up_to
+from aggregator.cli.command import Command, Flags, start, whole_number_up_to
 from aggregator.errors import CannotGoOn, ExchangeError, NotListed
 from aggregator.exchanges.dialect import Answer, Request
 from aggregator.exchanges.http import HttpExchange, Session, session

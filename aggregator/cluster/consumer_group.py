@@ -1,12 +1,13 @@
-"""One consumer of the consumer group on a Redis stream. Raises redis-py's errors, which the caller maps."""
+"""One consumer of the consumer group on a Redis stream, and the clock that all processes on this Redis share."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from redis.exceptions import ResponseError
 
-from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.redis.client import RedisClient, mapped
 
 _NAME = "refreshers"
 _GONE_MS = 3_600_000  # a consumer that has not read for so long is from a process that has ended
@@ -25,7 +26,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Group:
-    """Reads for `consumer`. Creates the group where it is missing, as in a new or emptied Redis."""
+    """Reads for `consumer`. Creates the group where it is missing, as in a new or emptied Redis.
+
+    Raises redis-py's errors, which the caller maps.
+    """
 
     def __init__(self, client: RedisClient, stream: str, consumer: str) -> None:
         self._redis = client.redis
@@ -100,3 +104,25 @@ def _entry(entry: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
     return Entry(
         name.decode(), {key.decode(errors="replace"): value.decode(errors="replace") for key, value in fields.items()}
     )
+
+
+class RedisClock:
+    """Unix seconds: Redis' time at the last `sync`, continued by our monotonic clock.
+
+    It follows no change of this machine's clock, and a change of Redis' clock only at the next `sync`.
+    """
+
+    def __init__(self, client: RedisClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._redis = client.redis
+        self._monotonic = monotonic
+        self._ahead = time.time() - monotonic()
+
+    def now(self) -> float:
+        """Return the time in unix seconds."""
+        return self._monotonic() + self._ahead
+
+    async def sync(self) -> None:
+        """Read Redis' time. Raises StoreUnavailable, and then keeps the last known difference."""
+        with mapped():
+            seconds, micros = await self._redis.time()
+        self._ahead = seconds + micros / 1e6 - self._monotonic()

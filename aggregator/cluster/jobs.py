@@ -13,8 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from aggregator.cluster.clock import RedisClock
-from aggregator.cluster.consumer_group import Entry, Group
+from aggregator.cluster.consumer_group import Entry, Group, RedisClock
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics

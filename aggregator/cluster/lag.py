@@ -4,8 +4,7 @@ import asyncio
 
 import structlog
 
-from aggregator.cluster.clock import RedisClock
-from aggregator.cluster.consumer_group import Group
+from aggregator.cluster.consumer_group import Group, RedisClock
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Tier
 from aggregator.observability.metrics import Metrics

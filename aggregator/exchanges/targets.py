@@ -58,7 +58,7 @@ def exchange_targets(text: str) -> list[ExchangeTarget]:
     return targets
 
 
-def has_good_port(url: str) -> bool:
+def has_valid_port(url: str) -> bool:
     """Whether the port of an address, if it has one, is from 1 to 65535."""
     try:
         return urlsplit(url).port != 0
@@ -86,7 +86,7 @@ def _mistake(target: ExchangeTarget, entry: str) -> str:
         return f"{target.dialect!r} is no known dialect ({', '.join(DIALECTS)})"
     if target.dialect == _MOCK and not (target.url and "=" in entry):
         return f"{entry!r}: {_MOCK} has no public address; name={_MOCK}+http://host:port"
-    if not (has_good_port(target.url) and has_good_port(target.push_url or "")):
+    if not (has_valid_port(target.url) and has_valid_port(target.push_url or "")):
         return f"{entry!r} has a port that is not from 1 to 65535"
     if target.push_url is not None and target.dialect not in PUSHING:
         return f"{entry!r}: {target.dialect} does not push ({', '.join(PUSHING)} do)"

@@ -79,7 +79,7 @@ class Fanout:
         return f"{self._epoch}-{self._number}"
 
     @contextmanager
-    def reading(self, kind: Kind) -> Iterator[Subscriber]:
+    def new_subscriber(self, kind: Kind) -> Iterator[Subscriber]:
         """Yield a new subscriber without a subscription; it is removed at the end of the block."""
         subscriber = Subscriber()
         expiry = None

@@ -5,12 +5,12 @@ import time
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
-from aggregator.api.browser_headers import BrowserRoutes
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.fast_path import FastPath
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.ops import OpsRoutes
+from aggregator.api.pages import BrowserRoutes
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute

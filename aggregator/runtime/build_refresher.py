@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from aggregator.api.exchanges import LocalStatus
+from aggregator.api.exchange_status import LocalStatus
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.cluster.jobs import SharedJobQueue
 from aggregator.cluster.refresh_requests import RefreshRequests

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp
 
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
-from aggregator.runtime.cluster import build_remote_refresh, join_cluster
+from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
-from aggregator.runtime.process import Process, Stores
+from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.stores import Attempt, cache_of, open_history, open_redis
 from aggregator.stores.redis.client import RedisClient
 
@@ -40,20 +40,12 @@ async def _alone(process: Process, stores: Stores) -> ASGIApp:
 
 
 async def _all(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
-    exchanges = await open_venues(process, stores)
-    await _monitor(process)
-    cluster = await join_cluster(process, redis)
-    path = await build_refresher(process, stores, exchanges)
-    await process.keep_running(cluster.feed)
+    path, cluster = await _refresh_together(process, stores, redis)
     return await build_api(process, stores, path, cluster)
 
 
 async def _refresher(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
-    exchanges = await open_venues(process, stores)
-    await _monitor(process)
-    cluster = await join_cluster(process, redis)
-    path = await build_refresher(process, stores, exchanges)
-    await process.keep_running(cluster.feed)
+    path, cluster = await _refresh_together(process, stores, redis)
     return await build_ops_api(process, stores, path, cluster)
 
 
@@ -69,6 +61,16 @@ ROLES: Mapping[str, Callable[[Process, Stores, RedisClient], Awaitable[ASGIApp]]
     "refresher": _refresher,
     "api": _api,
 }
+
+
+async def _refresh_together(process: Process, stores: Stores, redis: RedisClient) -> tuple[RefreshPath, Cluster]:
+    """Start refreshing in a share of the work with the other refreshers on this Redis."""
+    exchanges = await open_venues(process, stores)
+    await _monitor(process)
+    cluster = await join_cluster(process, redis)
+    path = await build_refresher(process, stores, exchanges)
+    await process.keep_running(cluster.feed)
+    return path, cluster
 
 
 async def _open_stores(process: Process, attempt: Attempt) -> Stores:

@@ -6,8 +6,7 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from aggregator.api.attempts import Attempts
-from aggregator.api.keys import Keys
+from aggregator.api.keys import Attempts, Keys
 
 STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 300)), max_size=300)
 

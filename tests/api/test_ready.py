@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
-from aggregator.api.exchanges import UNKNOWN, LocalStatus, problem_of, summary
+from aggregator.api.exchange_status import UNKNOWN, LocalStatus, problem_of, summary
 from aggregator.api.ops import OpsRoutes
 from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.venues.mock import Mock

@@ -15,8 +15,7 @@ from aggregator.api.description import Parameter, Refusal, Response, json
 from aggregator.api.keys import Keys
 from aggregator.api.openapi import PATH
 from aggregator.api.policy import Policy
-from aggregator.api.route import Route, UndescribedRoute, routes_of
-from aggregator.api.route_table import RouteTable
+from aggregator.api.route import Route, RouteTable, UndescribedRoute, routes_of
 from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
 from tests.parts.routes import every_route

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.api import cursor, times
-from aggregator.api.cursor import Cursor
+from aggregator.api import parameters
+from aggregator.api.history_reader import Cursor, read_cursor, write_cursor
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from aggregator.api.cursor import Cursor
 )
 def test_valid_times(text: str, seconds: float) -> None:
     """Unix seconds and RFC 3339, with fractions and offsets; a date is midnight UTC."""
-    assert times.parse(text) == seconds
+    assert parameters.parse_time(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -59,35 +59,35 @@ def test_valid_times(text: str, seconds: float) -> None:
 )
 def test_invalid_times(text: str) -> None:
     """Days that are not in the calendar, times without a zone, before 1970, after 9999, and nonsense."""
-    assert times.parse(text) is None
+    assert parameters.parse_time(text) is None
 
 
-@given(st.integers(0, int(times.LATEST) * 1000))
+@given(st.integers(0, int(parameters.LATEST_TIME) * 1000))
 def test_our_own_times_are_valid(milliseconds: int) -> None:
     """Either form of a time can be parsed back, to the bit."""
     seconds = milliseconds / 1000
-    assert times.parse(times.show(seconds)) == seconds
+    assert parameters.parse_time(parameters.rfc_3339(seconds)) == seconds
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_time_or_none(text: str) -> None:
     """Nothing is raised."""
-    found = times.parse(text)
-    assert found is None or 0 <= found <= times.LATEST
+    found = parameters.parse_time(text)
+    assert found is None or 0 <= found <= parameters.LATEST_TIME
 
 
 @given(st.text("abcxyz019", min_size=1, max_size=32), st.floats(0, 1e12), st.floats(0, 1e12), st.booleans())
 def test_a_cursor_survives_the_round_trip(asset: str, start: float, end: float, newest_first: bool) -> None:  # noqa: FBT001  # drawn
     """To the bit, and safe in a URL."""
-    written = cursor.write(Cursor(asset, start, end, newest_first=newest_first))
-    assert cursor.read(written) == Cursor(asset, start, end, newest_first=newest_first)
+    written = write_cursor(Cursor(asset, start, end, newest_first=newest_first))
+    assert read_cursor(written) == Cursor(asset, start, end, newest_first=newest_first)
     assert written.replace("-", "").replace("_", "").isalnum()
 
 
 @given(st.data())
 def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
     """One character changed, cut or added is enough."""
-    written = cursor.write(Cursor("btcusdt", 0.0, 1696118400.25, newest_first=True))
+    written = write_cursor(Cursor("btcusdt", 0.0, 1696118400.25, newest_first=True))
     place = data.draw(st.integers(0, len(written) - 1))
     other = data.draw(st.sampled_from("ABCabc0189-_=.%"))
     for altered in (
@@ -95,10 +95,10 @@ def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
         written[:place] + written[place + 1 :],
         written[:place] + other + written[place:],
     ):
-        assert altered == written or cursor.read(altered) is None
+        assert altered == written or read_cursor(altered) is None
 
 
 @given(st.text(max_size=600))
 def test_any_text_is_a_cursor_or_none(text: str) -> None:
     """Nothing is raised for any text."""
-    assert cursor.read(text) is None
+    assert read_cursor(text) is None

@@ -89,7 +89,7 @@ def test_a_lone_liar_is_never_believed(service: Service, market: Market) -> None
     assert left_out[LIAR]["reason"] == "too_few"
     assert left_out[LIAR]["price"] > honest[HOT[0]] * 2
     market.sound()
-    wait_for(lambda: service.get(f"/prices/{HOT[0]}").status == 200, allowed(60), "a price once the exchanges are sound")
+    wait_for(lambda: service.get(f"/prices/{HOT[0]}").status == 200, allowed(60), "a price of sound exchanges")
 
 
 def test_a_start_beside_a_lone_liar_serves_no_price(

@@ -8,7 +8,7 @@ from signal import SIGKILL
 
 import pytest
 
-from aggregator.api.exchanges import UNKNOWN
+from aggregator.api.exchange_status import UNKNOWN
 from tests.parts import redis_server
 from tests.parts.exchanges import NAMES, Market
 from tests.parts.limits import allowed

@@ -62,7 +62,11 @@ def told(prices: list[Price]) -> list[tuple[str, float]]:
 async def test_each_subscriber_gets_its_subscription() -> None:
     """A subscription by asset, tier or both gets each price once and in order."""
     live = Live()
-    with live.fanout.reading("sse") as hot, live.fanout.reading("websocket") as both, live.fanout.reading("sse") as eth:
+    with (
+        live.fanout.new_subscriber("sse") as hot,
+        live.fanout.new_subscriber("websocket") as both,
+        live.fanout.new_subscriber("sse") as eth,
+    ):
         live.follow(hot, HOT)
         live.follow(both, Subscription(frozenset(ASSETS), frozenset({Tier.HOT})))
         live.follow(eth, Subscription(frozenset({"ethusdt"})))
@@ -79,7 +83,7 @@ async def test_each_subscriber_gets_its_subscription() -> None:
 async def test_an_event_is_a_price_as_it_is_served() -> None:
     """An event has the price's JSON for SSE and WebSocket, with its id."""
     live = Live()
-    with live.fanout.reading("sse") as subscriber:
+    with live.fanout.new_subscriber("sse") as subscriber:
         live.follow(subscriber)
         live.tell("btcusdt")
         (event,) = subscriber.drain().events
@@ -93,7 +97,7 @@ async def test_an_event_is_a_price_as_it_is_served() -> None:
 async def test_an_older_price_never_comes_after_a_newer_one() -> None:
     """Prices that are older or already sent, as when history fills the cache again, are not sent."""
     live = Live()
-    with live.fanout.reading("sse") as subscriber:
+    with live.fanout.new_subscriber("sse") as subscriber:
         live.follow(subscriber)
         (new,) = live.tell("btcusdt")
         live.bus.publish([new, price("btcusdt", NOW - 100), price("unlisted")])
@@ -111,7 +115,7 @@ def test_a_slow_subscriber_gets_the_newest_event_of_each_asset(bursts: list[tupl
 
     async def read() -> None:
         live = Live()
-        with live.fanout.reading("sse") as subscriber:
+        with live.fanout.new_subscriber("sse") as subscriber:
             live.follow(subscriber)
             published: list[tuple[str, float]] = []
             since = skipped = 0
@@ -158,7 +162,7 @@ async def test_an_unknown_id(last_id: str) -> None:
     live = Live()
     live.tell("btcusdt")
     assert live.fanout.since(last_id) is None
-    with live.fanout.reading("sse") as subscriber:
+    with live.fanout.new_subscriber("sse") as subscriber:
         assert not live.fanout.resume(subscriber, EVERYTHING, last_id)
         assert subscriber.drain().gap == NOT_KEPT
 
@@ -168,7 +172,7 @@ async def test_resuming_after_an_event() -> None:
     live = Live(kept=2 * _MAX_QUEUE)
     first = live.fanout.last_id
     prices = live.tell(*ASSETS * _MAX_QUEUE)
-    with live.fanout.reading("sse") as subscriber:
+    with live.fanout.new_subscriber("sse") as subscriber:
         assert live.fanout.resume(subscriber, HOT, first)
         prices += live.tell("btcusdt")
         batch = subscriber.drain()
@@ -179,7 +183,7 @@ async def test_resuming_after_an_event() -> None:
 async def test_events_after_a_snapshot() -> None:
     """After a snapshot come the events since it began, except those it shows; other queued events stay."""
     live = Live()
-    with live.fanout.reading("websocket") as subscriber:
+    with live.fanout.new_subscriber("websocket") as subscriber:
         live.follow(subscriber, Subscription(frozenset({"btcusdt"})))
         begun = live.fanout.last_id
         btc, eth, newer = live.tell("btcusdt", "ethusdt", "ethusdt")
@@ -191,7 +195,7 @@ async def test_events_after_a_snapshot() -> None:
 async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
     """A snapshot older than the kept events causes a gap and another snapshot."""
     live = Live(kept=1)
-    with live.fanout.reading("sse") as subscriber:
+    with live.fanout.new_subscriber("sse") as subscriber:
         begun = live.fanout.last_id
         live.tell(*ASSETS)
         live.fanout.follow(subscriber, EVERYTHING, begun, {})
@@ -202,7 +206,7 @@ async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
 async def test_dropping_a_subscription() -> None:
     """Events of a dropped subscription are not sent, even if they were queued."""
     live = Live()
-    with live.fanout.reading("websocket") as subscriber:
+    with live.fanout.new_subscriber("websocket") as subscriber:
         live.follow(subscriber, Subscription(frozenset(ASSETS), frozenset({Tier.COLD})))
         prices = live.tell(*ASSETS)
         live.fanout.drop(subscriber, Subscription(frozenset(ASSETS)))
@@ -215,7 +219,7 @@ async def test_dropping_a_subscription() -> None:
 async def test_cut_off_and_back() -> None:
     """A cut-off sends one gap, then a snapshot on return; no stream can be resumed across it."""
     live = Live()
-    with live.fanout.reading("sse") as subscriber:
+    with live.fanout.new_subscriber("sse") as subscriber:
         live.follow(subscriber)
         (before,) = live.tell("btcusdt")
         last_id = live.fanout.last_id
@@ -223,7 +227,7 @@ async def test_cut_off_and_back() -> None:
         live.bus.disconnect()  # at every attempt that fails
         batch = subscriber.drain()
         assert (got(batch), batch.gap, batch.snapshot_due) == (told([before]), CUT_OFF, False)
-        with live.fanout.reading("sse") as late:
+        with live.fanout.new_subscriber("sse") as late:
             assert late.drain().gap == CUT_OFF
         live.bus.connect()
         assert subscriber.drain() == Batch([], snapshot_due=True)
@@ -235,8 +239,8 @@ async def test_cut_off_and_back() -> None:
 async def test_the_number_of_subscribers_is_bounded() -> None:
     """The number of subscribers is bounded; one more is refused until another leaves."""
     live = Live(most=2)
-    with live.fanout.reading("sse"):
-        with live.fanout.reading("websocket"):
+    with live.fanout.new_subscriber("sse"):
+        with live.fanout.new_subscriber("websocket"):
             assert live.fanout.refusal == TOO_MANY
         assert not live.fanout.refusal
 
@@ -245,7 +249,7 @@ async def test_all_streams_end_when_the_service_stops() -> None:
     """At the stop every stream ends with a reason and is counted; new ones are refused."""
     live = Live()
     stop = asyncio.Event()
-    with live.fanout.reading("sse") as one, live.fanout.reading("websocket") as other:
+    with live.fanout.new_subscriber("sse") as one, live.fanout.new_subscriber("websocket") as other:
         async with running(lambda: live.fanout.end_on(stop)):
             stop.set()
             await one.news()
@@ -265,7 +269,7 @@ async def test_many_subscribers_are_woken_in_parts() -> None:
         await subscriber.news()
         woken.append(turns)
 
-    with live.fanout.reading("sse") as first, live.fanout.reading("sse") as second:
+    with live.fanout.new_subscriber("sse") as first, live.fanout.new_subscriber("sse") as second:
         more = [Subscriber() for _ in range(500)]
         for subscriber in (first, second, *more):
             live.fanout._subscribe(subscriber, HOT)

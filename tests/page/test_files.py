@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from aggregator.api import browser_headers as browser
+from aggregator.api import pages as browser
 from aggregator.api.app import build
-from aggregator.api.browser_headers import LIBRARY, BrowserRoutes, page_files
+from aggregator.api.pages import LIBRARY, BrowserRoutes, page_files
 from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
 

@@ -7,11 +7,11 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.browser_headers import BrowserRoutes
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.ops import OpsRoutes
+from aggregator.api.pages import BrowserRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.route import Route

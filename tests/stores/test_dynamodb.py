@@ -207,7 +207,7 @@ async def test_away_is_an_error_and_back_is_service() -> None:
         await table.put([price()])
     assert value(metrics, "price_dynamodb_errors_total") >= 1
     server = DynamoServer(server.port)
-    await table._ensure_table()  # in memory, so its tables went with it
+    await table.open()  # in memory, so its tables went with it
     await table.put([price()])
     assert await table.latest(["btcusdt"]) == {"btcusdt": price()}
     await table.close()

@@ -6,7 +6,7 @@ import { Feed } from "./feed.js";
 import * as format from "./format.js";
 import { Health } from "./health.js";
 import { listen } from "./keys.js";
-import { Lane } from "./lane.js";
+import { Loader } from "./loader.js";
 import { Market, RECENT } from "./market.js";
 import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
@@ -25,7 +25,7 @@ let locked = false; // whether reading needs a key: this page has none
 let shown = false; // whether a price has been drawn
 
 const health = new Health(() => soon());
-const lane = new Lane(loadRecent, HISTORIES);
+const loader = new Loader(loadRecent, HISTORIES);
 const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
 const detail = new Detail(byId("detail"), ask, leave);
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
@@ -62,7 +62,7 @@ function price(body) {
 
 /** After a gap, load the histories again: they have the missed prices. */
 function refill() {
-  lane.forget();
+  loader.forget();
   detail.reload(context());
 }
 
@@ -101,7 +101,7 @@ function frame() {
   for (const row of moved.values()) table.flash(row);
   if (detail.row && moved.has(detail.row.symbol)) detail.take(now);
   moved.clear();
-  lane.want(visible.filter((symbol) => market.rows.get(symbol)?.price !== null));
+  loader.want(visible.filter((symbol) => market.rows.get(symbol)?.price !== null));
   if (!shown && table.rows.some((row) => row.price !== null)) {
     shown = true;
     performance.mark("prices"); // for measurements of the time to the first price

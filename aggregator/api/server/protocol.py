@@ -197,7 +197,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
             self.transport.abort()
             return
         stream.reason = "slow"
-        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(stream.words), stream.words))
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(stream.last_chunk), stream.last_chunk))
         self._linger(now)
         _disconnect(running)
         self.flow.resume_writing()  # the stream's task may be waiting for it

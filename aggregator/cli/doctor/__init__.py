@@ -7,8 +7,7 @@ remove again what they write to try a store.
 
 import argparse
 
-from aggregator.cli.command import ALL_SETTINGS, Command, Flags
-from aggregator.cli.options import seconds_up_to
+from aggregator.cli.command import ALL_SETTINGS, Command, Flags, seconds_up_to
 
 _LONGEST_CHECK = 300  # seconds
 

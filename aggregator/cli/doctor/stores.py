@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aggregator.cli.doctor.checks import Check, Context, Finding, failure, passed, warning
 from aggregator.cli.doctor.report import place
-from aggregator.cluster.clock import RedisClock
+from aggregator.cluster.consumer_group import RedisClock
 from aggregator.cluster.redis_rights import Constitution, constitution, refusals
 from aggregator.errors import CannotGoOn, StoreError, StoreRefused
 from aggregator.models import Price, Tier

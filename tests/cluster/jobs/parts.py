@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
-from aggregator.cluster.clock import RedisClock
+from aggregator.cluster.consumer_group import RedisClock
 from aggregator.ports import Job
 from aggregator.prices.tiers import Catalog
 from aggregator.stores.redis.client import RedisClient

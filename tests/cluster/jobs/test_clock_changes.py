@@ -6,7 +6,7 @@ import pytest
 
 from aggregator.cluster import jobs as shared_jobs
 from aggregator.cluster import lag as lags
-from aggregator.cluster.clock import RedisClock
+from aggregator.cluster.consumer_group import RedisClock
 from aggregator.cluster.lag import JobLag
 from aggregator.models import Tier
 from aggregator.stores.redis.client import RedisClient

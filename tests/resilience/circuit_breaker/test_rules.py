@@ -71,23 +71,23 @@ async def test_while_all_are_open_they_stay_open_briefly(clock: Clock) -> None:
     await fail(first, 5)
     clock.now += 3
     with pytest.raises(BreakerOpen):
-        await first.call(good)
+        await call(first, good)
     await fail(second, 5)
     await fail(first, 1)  # at once: it has been open for longer than that
     clock.now += 2.4
     for one in (first, second):
         with pytest.raises(BreakerOpen):
-            await one.call(good)
+            await call(one, good)
     clock.now += 0.1
-    await first.call(good)
-    await first.call(good)
+    await call(first, good)
+    await call(first, good)
     assert first.state == "closed"
     await fail(second, 1)
     clock.now += 29
     with pytest.raises(BreakerOpen):
-        await second.call(good)
+        await call(second, good)
     clock.now += 1
-    await second.call(good)
+    await call(second, good)
 
 
 @pytest.mark.parametrize("error", [NotListed("404"), RateLimited("429")])

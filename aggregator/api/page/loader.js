@@ -1,6 +1,6 @@
 // Loads items by key, a few at a time, and only while they are wanted.
 
-export class Lane {
+export class Loader {
   #wanted = [];
   #running = new Set();
   #done = new Set();

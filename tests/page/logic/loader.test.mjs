@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Lane } from "../../../aggregator/api/page/lane.js";
+import { Loader } from "../../../aggregator/api/page/loader.js";
 
 /** A loader whose promises the test resolves or rejects. */
 function byHand() {
@@ -20,26 +20,26 @@ function byHand() {
 
 test("loads are limited in number, and each key is loaded once", async () => {
   const { load, begun, end } = byHand();
-  const lane = new Lane(load, 2);
-  lane.want(["a", "b", "c"]);
-  lane.want(["a", "b", "c"]);
+  const loader = new Loader(load, 2);
+  loader.want(["a", "b", "c"]);
+  loader.want(["a", "b", "c"]);
   assert.deepEqual(begun, ["a", "b"]);
   await end("a");
   assert.deepEqual(begun, ["a", "b", "c"]);
   await end("b");
   await end("c");
-  lane.want(["a", "b", "c"]);
+  loader.want(["a", "b", "c"]);
   assert.equal(begun.length, 3);
-  lane.forget();
-  lane.want(["a"]);
+  loader.forget();
+  loader.want(["a"]);
   assert.equal(begun.length, 4);
 });
 
 test("a key that is no longer wanted is not loaded", async () => {
   const { load, begun, end } = byHand();
-  const lane = new Lane(load, 1);
-  lane.want(["a", "b", "c"]);
-  lane.want(["c"]);
+  const loader = new Loader(load, 1);
+  loader.want(["a", "b", "c"]);
+  loader.want(["c"]);
   await end("a");
   assert.deepEqual(begun, ["a", "c"]);
 });
@@ -47,12 +47,12 @@ test("a key that is no longer wanted is not loaded", async () => {
 test("a failed key is retried after a pause, if still wanted", async () => {
   const { load, begun, end } = byHand();
   let now = 0;
-  const lane = new Lane(load, 1, 10, () => now);
-  lane.want(["a"]);
+  const loader = new Loader(load, 1, 10, () => now);
+  loader.want(["a"]);
   await end("a", "reject");
-  lane.want(["a"]);
+  loader.want(["a"]);
   assert.equal(begun.length, 1);
   now = 10;
-  lane.want(["a"]);
+  loader.want(["a"]);
   assert.equal(begun.length, 2);
 });
