@@ -14,6 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 . scripts/venv.sh
+unset PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, and compiling our modules is a fifth of a start
 
 lint() {
   .venv/bin/ruff check --quiet .
@@ -46,8 +47,8 @@ checkov() {
   fi
 }
 
-# Most tests wait for processes most of the time, so three run at once. This order starts the long files first.
-beside=(--numprocesses 3 --dist loadfile --no-loadscope-reorder)
+# Most tests wait for processes most of the time, so four run at once. This order starts the long files first.
+beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 what=${1:-all}
 [ $# -gt 0 ] && shift

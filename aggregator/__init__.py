@@ -37,7 +37,7 @@ From a GET to its answer:
 Where to start reading: `models` (the nouns), `ports` (the interfaces between packages), prices/pricing.py (the
 arithmetic of a price), runtime/roles.py (what a process consists of). Each package says in its docstring what it holds:
 
-    cli            the subcommands; __main__.py lists them
+    cli            the subcommands; cli/main.py lists them
     runtime        the composition root: opens what the settings name, and connects it
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds

@@ -1,6 +1,6 @@
-"""The subcommands of the command line, one module or package each, listed in `aggregator/__main__.py`.
+"""The subcommands of the command line, one module or package each, listed in `aggregator/cli/main.py`.
 
-`command` is what all of them have in common, `options` turns settings into flags. `serve` runs the service, `demo` the
+`command` has what all of them have in common, and turns settings into flags. `serve` runs the service, `demo` the
 service with three mock exchanges. `doctor` checks everything the service depends on. `drain` and `dead_letters` handle
 the outbox in front of DynamoDB, `record` records an exchange, `symbols` makes a symbols file.
 """

@@ -29,7 +29,7 @@ def _no_options(_: argparse.ArgumentParser) -> None:
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A subcommand. `aggregator/__main__.py` lists all of them, each under its name."""
+    """A subcommand. `aggregator/cli/main.py` lists all of them, each under its name."""
 
     help: str
     run: Callable[[argparse.Namespace, Flags], int]

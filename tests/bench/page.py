@@ -8,6 +8,7 @@ from tests.bench.report import Figure
 from tests.bench.scene import Scene, scene
 from tests.parts import browser
 from tests.parts.browser import Tab, until
+from tests.parts.dynamodb import DynamoServer
 
 MINUTES = 10.0
 OPENED = 7  # repetitions
@@ -29,10 +30,10 @@ _SCROLL = """seconds => new Promise((done) => {
 
 
 def run(
-    minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED, *, brief: bool = False
+    minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED, dynamodb: DynamoServer | None = None
 ) -> list[Figure]:
     """Measure in Chromium, with the default settings; scrolling also with all assets hot."""
-    with scene(brief=brief) as parts, browser.running() as chromium:
+    with scene(dynamodb) as parts, browser.running() as chromium:
         market, redis = parts.market(), parts.redis()
         service = parts.service(market, redis)
         firsts = [_first_price(chromium, service.url) for _ in range(opened)]

@@ -8,6 +8,7 @@ import statistics
 
 from tests.bench.report import Figure, median_ratio
 from tests.bench.scene import Peak, Scene, scene, wrk
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.process import ROOT
 
 ROUNDS = 7
@@ -15,9 +16,9 @@ SECONDS = 4.0
 LIST = 200
 
 
-def run(rounds: int = ROUNDS, seconds: float = SECONDS, *, brief: bool = False) -> list[Figure]:
+def run(rounds: int = ROUNDS, seconds: float = SECONDS, dynamodb: DynamoServer | None = None) -> list[Figure]:
     """Measure, the contenders taking turns within each round."""
-    with scene(brief=brief) as parts:
+    with scene(dynamodb) as parts:
         targets = _targets(parts)
         for url in targets.values():
             wrk(url, 1)  # warm

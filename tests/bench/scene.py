@@ -67,13 +67,12 @@ def metrics_of(service: Service) -> Mapping[str, float]:
 
 
 class Scene:
-    """Opens parts and closes them all at the end. In a `brief` scene DynamoDB runs without Java's second compiler."""
+    """Opens parts and closes them all at the end."""
 
-    def __init__(self, stack: ExitStack, folder: Path, *, brief: bool) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, dynamodb: DynamoServer) -> None:
         self._stack = stack
         self.folder = folder
-        self.dynamodb = DynamoServer(lasts=not brief)
-        stack.callback(self.dynamodb.stop)
+        self.dynamodb = dynamodb
 
     def closing(self, close: Callable[[], object]) -> None:
         """Call this function at the end."""
@@ -119,10 +118,13 @@ class Scene:
 
 
 @contextmanager
-def scene(*, brief: bool = False) -> Iterator[Scene]:
-    """Open a scene with a temporary folder."""
+def scene(dynamodb: DynamoServer | None = None) -> Iterator[Scene]:
+    """Open a scene with a temporary folder, on this DynamoDB or on one of its own with both compilers of Java."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        yield Scene(stack, Path(folder), brief=brief)
+        if dynamodb is None:
+            dynamodb = DynamoServer(lasts=True)
+            stack.callback(dynamodb.stop)
+        yield Scene(stack, Path(folder), dynamodb)
 
 
 def _answers(url: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from tests.bench.report import Figure
 from tests.bench.scene import Scene, metrics_of, scene
 from tests.bench.stream_subscribers import Seen, Subscribers
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -41,10 +42,10 @@ class Round:
 
 
 def run(
-    readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS, *, brief: bool = False
+    readers: int = READERS, stopped: int = STOPPED, seconds: float = SECONDS, dynamodb: DynamoServer | None = None
 ) -> list[Figure]:
     """Measure twice: first with all clients reading, then with some that have stopped reading."""
-    with scene(brief=brief) as parts:
+    with scene(dynamodb) as parts:
         service = parts.service(parts.market(), parts.redis())
         Round(service, parts, 10, 0, 1)  # warm-up
         alone = Round(service, parts, readers, 0, seconds)

@@ -9,24 +9,25 @@ import pytest
 from tests.bench import page, reads, stream
 from tests.bench.report import Figure, median_ratio, save, table
 from tests.parts import browser, redis_server
+from tests.parts.dynamodb import DynamoServer
 
 
 @pytest.mark.real
-def test_reads_are_measured() -> None:
+def test_reads_are_measured(dynamodb_running: DynamoServer) -> None:
     """The read bench runs all contenders and reports each figure."""
     if shutil.which("wrk") is None or redis_server.binary() is None:
         pytest.skip("no wrk, or no redis-server; see the header")
-    figures = {one.of.strip(): one for one in reads.run(rounds=1, seconds=1, brief=True)}
+    figures = {one.of.strip(): one for one in reads.run(rounds=1, seconds=1, dynamodb=dynamodb_running)}
     assert figures["answers that were none"].value == 0
     assert all(one.value > 0 for name, one in figures.items() if name != "answers that were none")
 
 
 @pytest.mark.real
-def test_the_page_is_measured() -> None:
+def test_the_page_is_measured(dynamodb_running: DynamoServer) -> None:
     """The page bench opens, scrolls and keeps the page open, and reports each figure."""
     if browser.binary() is None or redis_server.binary() is None:
         pytest.skip("no Chromium, or no redis-server; see the header")
-    figures = {one.of.strip(): one for one in page.run(minutes=0.02, opened=1, scrolled=0.5, brief=True)}
+    figures = {one.of.strip(): one for one in page.run(minutes=0.02, opened=1, scrolled=0.5, dynamodb=dynamodb_running)}
     assert figures["first price on screen, median"].value > 0
     # A 503 is not the page's error: on a loaded machine DynamoDB Local may be slower than the service's timeout.
     complaints = figures["complaints of the browser"]
@@ -35,11 +36,11 @@ def test_the_page_is_measured() -> None:
 
 
 @pytest.mark.real
-def test_streams_are_measured() -> None:
+def test_streams_are_measured(dynamodb_running: DynamoServer) -> None:
     """The stream bench delivers prices to all clients and reports each figure."""
     if redis_server.binary() is None:
         pytest.skip("no redis-server; see the header")
-    figures = {one.of.strip(): one for one in stream.run(readers=20, stopped=2, seconds=5, brief=True)}
+    figures = {one.of.strip(): one for one in stream.run(readers=20, stopped=2, seconds=5, dynamodb=dynamodb_running)}
     assert figures["prices that did not reach one of them"].value == 0
     assert figures["prices to each of 20 readers"].value > 0
     assert figures["p99"].value > 0

@@ -4,9 +4,9 @@ import argparse
 
 import pytest
 
-from aggregator.__main__ import main
 from aggregator.cli import demo
 from aggregator.cli.command import Flags
+from aggregator.cli.main import main
 
 
 def demo_flags(*arguments: str) -> Flags:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aggregator.__main__ import main
+from aggregator.cli.main import main
 
 
 def ended(*arguments: str) -> object:

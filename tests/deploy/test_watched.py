@@ -62,7 +62,7 @@ class Readers:
             ):
                 self._ask("GET", path)
             self._ask("POST", "/refresh/btcusdt")
-            self._done.wait(0.02)
+            self._done.wait(0.1)
 
     def _listen(self) -> None:
         while not self._done.is_set():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from aggregator.__main__ import main
+from aggregator.cli.main import main
 from aggregator.cli.symbols import Wanted
 from aggregator.cli.symbols import symbols as make
 from aggregator.errors import CannotGoOn

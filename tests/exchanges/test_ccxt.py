@@ -119,5 +119,5 @@ def test_an_exchange_that_ccxt_does_not_know() -> None:
 
 def test_ccxt_is_imported_only_where_it_is_named() -> None:
     """The service does not import ccxt, which takes seconds and a hundred megabytes, unless it is named."""
-    code = "import sys, aggregator.__main__, aggregator.runtime.roles; sys.exit('ccxt' in sys.modules)"
+    code = "import sys, aggregator.cli.main, aggregator.runtime.roles; sys.exit('ccxt' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))

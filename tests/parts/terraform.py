@@ -51,6 +51,7 @@ class Plan:
     """The planned resources: `terraform show -json` of a plan for an empty account."""
 
     def __init__(self, shown: Mapping[str, Any], said: str) -> None:
+        self.shown = shown
         self.said = said
         self.outputs = shown["planned_values"].get("outputs", {})
         self.resources: list[dict[str, Any]] = shown["planned_values"]["root_module"]["resources"]

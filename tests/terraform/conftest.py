@@ -1,6 +1,10 @@
 """One plan with every option on, shared by all tests. Skipped without Terraform or its AWS provider."""
 
+import fcntl
+import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +33,22 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
 
 
 @pytest.fixture(scope="session")
-def plan(terraform: Terraform) -> Plan:
-    """Plan with every option on."""
-    return terraform.plan(EVERYTHING)
+def plan(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Plan with every option on, in the first process of pytest-xdist that needs it, and read it in the others."""
+    if why := missing():
+        pytest.skip(f"{why}; see the header")
+    kept = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        kept = kept.parent  # shared by the processes of this run
+    with (kept / "plan.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _plan(kept / "plan.json", request)
+
+
+def _plan(kept: Path, request: pytest.FixtureRequest) -> Plan:
+    if kept.exists():
+        return Plan(**json.loads(kept.read_text()))
+    terraform: Terraform = request.getfixturevalue("terraform")
+    plan = terraform.plan(EVERYTHING)
+    kept.write_text(json.dumps({"shown": plan.shown, "said": plan.said}))
+    return plan

@@ -1,0 +1,46 @@
+"""The command line. `aggregator demo` brings its own mock exchanges, `serve` is the service, the others are tools.
+
+A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMANDS`.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from aggregator.cli import dead_letters, demo, doctor, drain, record, serve, symbols
+from aggregator.cli.command import Command, Parser
+from aggregator.observability.version import version
+from aggregator.runtime.lifecycle import complain
+from aggregator.settings.loader import SettingsError
+
+_COMMANDS: Mapping[str, Command] = {
+    "demo": demo.COMMAND,
+    "serve": serve.COMMAND,
+    "doctor": doctor.COMMAND,
+    "drain": drain.COMMAND,
+    "dead-letters": dead_letters.COMMAND,
+    "record": record.COMMAND,
+    "symbols": symbols.COMMAND,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code: 0 after success or a stop, 1 after an error, 2 for wrong settings.
+
+    `doctor` returns 0 when all is well, 1 with warnings, 2 with failures.
+    """
+    options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
+    command = _COMMANDS[options.command]
+    try:
+        return command.run(options, command.flags(options))
+    except SettingsError as error:
+        return complain(2, *error.mistakes)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="aggregator", description="Aggregated prices over HTTP.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(_COMMANDS))
+    parser.commands = commands.choices
+    for name, command in _COMMANDS.items():
+        command.add_to(commands.add_parser(name, help=command.help))
+    return parser
