@@ -46,7 +46,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     stores         caches and histories
     live           new prices inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup
-    resilience     single flight, group commit, backoff
+    resilience     circuit breaker, single flight, group commit, backoff
     observability  logs, traces and metrics
 
 A package imports only packages below it in this list; `lint-imports` checks that, by the contracts in pyproject.toml.

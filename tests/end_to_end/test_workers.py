@@ -113,14 +113,15 @@ class TestWorkers:
         assert market
         series = 'price_refresh_total{tier="cold",trigger_type="manual"}'
         before = workers.metric(series)
-        for number in range(1, 7):
+        for _ in range(6):
             was = timestamp(workers, COLD[0])
             answer = workers.post(f"/refresh/{COLD[0]}")
             assert answer.status == 200
             assert answer.json["sources"] == 3
             assert answer.json["timestamp"] > was
             assert all(timestamp(workers, COLD[0]) >= answer.json["timestamp"] for _ in range(4))
-            wait_for(lambda due=before + number: workers.metric(series) == due)  # type: ignore[misc]  # handed on every 0.1 s
+        # A refresh that finds the scheduled one under way shares it, and is counted as that one.
+        wait_for(lambda: before < workers.metric(series) <= before + 6, what="the refresher to have done them")
 
     def test_an_exchange_s_refusal_comes_back_through_redis(self, workers: Workers, market: Market) -> None:
         """A failed refresh is 502 with each exchange's reason, as with a single process."""
