@@ -192,7 +192,7 @@ class Table(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many prices one `put` may have."""
+        """How many prices one `put` may have. The outbox sends at most 500."""
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Put at most `batch` prices of different keys; return those not taken. Raises StoreError."""

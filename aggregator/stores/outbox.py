@@ -50,6 +50,7 @@ class Outbox:
     ) -> None:
         self._file = OutboxFile(path, most_bytes)
         self._table = table
+        self._batch = min(table.batch, _READ_ROWS)  # a larger one would never be full, and always wait for more
         self._metrics = metrics
         self._now = now
         self._batches: asyncio.Queue[list[Row]] = asyncio.Queue(maxsize=1)
@@ -91,8 +92,8 @@ class Outbox:
         sent = 0
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_DIRECT_SECONDS):
-                for first in range(0, len(keyed), self._table.batch):
-                    batch = keyed[first : first + self._table.batch]
+                for first in range(0, len(keyed), self._batch):
+                    batch = keyed[first : first + self._batch]
                     with suppress(StoreRefused):  # the other batches may be taken
                         sent += len(batch) - len(await self._table.put(batch))
         self._metrics.store_writes.labels(self._table.name).inc(sent)
@@ -173,7 +174,7 @@ class Outbox:
         """Return the next rows that are not in flight; waits `_LINGER` if they make no full batch."""
         self._arrived.clear()
         rows = await self._retried(lambda: self._file.after(last_id, _READ_ROWS))
-        if 0 < len(rows) < self._table.batch and not self._is_draining:
+        if 0 < len(rows) < self._batch and not self._is_draining:
             await asyncio.sleep(_LINGER)
             rows = await self._retried(lambda: self._file.after(last_id, _READ_ROWS))
         return [row for row in rows if row.id not in self._ids_in_flight]
@@ -182,7 +183,7 @@ class Outbox:
         """Queue the rows as batches in which no key is in flight or occurs twice."""
         batch: list[Row] = []
         for row in rows:
-            if len(batch) == self._table.batch or (batch and _key(row) in self._in_flight):
+            if len(batch) == self._batch or (batch and _key(row) in self._in_flight):
                 await self._batches.put(batch)
                 batch = []
             while _key(row) in self._in_flight:  # two rows of one key must be sent in order

@@ -119,6 +119,15 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     assert running.process.stop() == 0
 
 
+@pytest.mark.real
+def test_the_service_serves_every_route(service: Service) -> None:
+    """`build_api` and tests/parts/routes.py, from which the tests of the document are made, list the same routes."""
+    served = {
+        f"{method.upper()} {path}" for path, methods in service.get(PATH).json["paths"].items() for method in methods
+    }
+    assert served == {OPENAPI, *(str(route) for route in every_route() if route.method != "WEBSOCKET")}
+
+
 @pytest.fixture(scope="module")
 def strict(service: Service) -> Json:
     """Return the served document, with schemas that allow no additional properties."""

@@ -81,12 +81,14 @@ def test_a_liar_is_named(service: Service, market: Market) -> None:
     assert rejected["exchange3"].startswith("outlier, ")
     assert (rejected["exchange1"], rejected["exchange2"]) == (None, None)
     assert service.get("/prices/btcusdt").json["sources"] == 2
+    wait_for(lambda: log.said("tickers_rejected") != [], what="it in the log")
     (line,) = log.said("tickers_rejected")
     assert "exchange3" in line
     assert "outlier" in line
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)
     assert len(log.said("tickers_rejected")) == 1
+    wait_for(lambda: log.said("tickers_accepted") != [], what="it in the log again")
     (line,) = log.said("tickers_accepted")
     assert "exchange3" in line
 
@@ -113,8 +115,9 @@ def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, 
     assert left_out["exchange3"]["reason"] == "rate_limited"
     for name in ("exchange1", "exchange2"):
         wait_for(partial(is_apart, service, name), what=f"{name} in the reasons")
+        wait_for(lambda name=name: any(name in line for line in log.said("tickers_rejected")))  # type: ignore[misc]
         assert len([line for line in log.said("tickers_rejected") if name in line]) == 1
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)
-    assert len(log.said("tickers_accepted")) == 2
+    wait_for(lambda: len(log.said("tickers_accepted")) == 2, what="both in the log")
     check(service, service.get("/prices/btcusdt/sources"))

@@ -104,9 +104,12 @@ class TestFleet:
             assert refresher.post("/refresh/btcusdt").status == 404
 
     def test_two_refreshers_share_the_work_of_one(self, fleet: Fleet) -> None:
-        """Two refreshers together call an exchange as often as one would, and both work."""
+        """Two refreshers together call an exchange as often as one would, and both work.
+
+        Two that do not share call it twice as often. A job that a slow machine holds up may be done by both.
+        """
         each = [refresher.metric(CALLS) for refresher in fleet.refreshers]
-        assert 0.6 * EVENLY < rate(fleet.calls, 9) < 1.4 * EVENLY
+        assert 0.6 * EVENLY < rate(fleet.calls, 9) < 1.7 * EVENLY
         assert all(refresher.metric(CALLS) > before for refresher, before in zip(fleet.refreshers, each, strict=True))
 
     def test_a_refresh_at_one_api_is_seen_at_the_other(self, fleet: Fleet) -> None:
@@ -199,7 +202,7 @@ def _heals(fleet: Fleet) -> None:
         # Subscribers reconnect after a random pause of five seconds at most.
         wait_for(lambda api=api: api.post(f"/refresh/{COLD[1]}").status == 200, allowed(10))  # type: ignore[misc]
     fleet.settled()
-    assert rate(fleet.calls, 7) < 1.5 * EVENLY
+    assert rate(fleet.calls, 7) < 1.7 * EVENLY
 
 
 def _say(redis: RedisServer, command: bytes) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.live.topics import Bus
+from aggregator.models import Price
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Cache, History, Store
@@ -77,9 +78,35 @@ async def dynamodb(waiting: Outbox) -> AsyncIterator[Outbox]:
         running.cancel()
 
 
+class Drained:
+    """A history whose `write` waits until the outbox has sent everything, so that reads come from the table."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.latest, self.between, self.ping = history.latest, history.between, history.ping
+        self.run, self.drain, self.close = history.run, history.drain, history.close
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """As `Sink.write`."""
+        await self._history.write(prices)
+        assert await self._history.drain(60) == 0
+
+
+@pytest.fixture
+async def drained(dynamodb: Outbox, monkeypatch: pytest.MonkeyPatch) -> Drained:
+    """Open dynamodb:// so that each read finds everything in the table, however slow DynamoDB Local is."""
+    monkeypatch.setattr("aggregator.stores.dynamodb.table._QUERY_SECONDS", 60)
+    return Drained(dynamodb)
+
+
 REAL = pytest.mark.real
 CACHES = ["memory", pytest.param("redis_cache", marks=REAL)]
-HISTORIES = ["sqlite", pytest.param("waiting", marks=REAL), pytest.param("dynamodb", marks=REAL)]
+HISTORIES = [
+    "sqlite",
+    pytest.param("waiting", marks=REAL),
+    pytest.param("dynamodb", marks=REAL),
+    pytest.param("drained", marks=REAL),
+]
 
 
 @pytest.fixture(params=CACHES)

@@ -34,19 +34,19 @@ class Report:
         return {one["check"]: one["level"] for one in self.checks if one["level"] != "ok"}
 
 
-def run_doctor(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the doctor with these settings and no others, and a time limit of 4 s for each check."""
+def run_doctor(*command: str, seconds: object = 30, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the doctor with these settings and no others, and a time limit of `seconds` for each check."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     environment |= {f"AGGREGATOR_{name.upper()}": str(value) for name, value in settings.items()}
     command = (*command, sys.executable, "-m", "aggregator", "doctor")
     return subprocess.run(
-        [*command, "--seconds", "4", "--json"],
+        [*command, "--seconds", str(seconds), "--json"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
 
 

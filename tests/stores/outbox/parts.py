@@ -20,9 +20,10 @@ from tests.parts.examples import NOW, price
 class ScriptedTable:
     """A table in memory that can be away, take half of a batch, refuse an asset, or hold a batch back."""
 
-    name, batch = "dynamodb", 25
+    name = "dynamodb"
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = 25) -> None:
+        self.batch = batch
         self.items: dict[tuple[str, float], Price] = {}
         self.calls: list[list[Price]] = []
         self.away = False
@@ -33,7 +34,7 @@ class ScriptedTable:
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Take a batch as DynamoDB does, or fail as told."""
-        assert 0 < len(prices) <= 25
+        assert 0 < len(prices) <= self.batch
         assert len({(one.asset, one.timestamp) for one in prices}) == len(prices), "DynamoDB refuses doubled keys"
         self.calls.append(list(prices))
         await self.let.wait()
@@ -66,9 +67,9 @@ class ScriptedTable:
 class Parts:
     """An outbox with a file, in front of a table in memory."""
 
-    def __init__(self, path: Path, most_bytes: int = 1 << 30) -> None:
+    def __init__(self, path: Path, most_bytes: int = 1 << 30, batch: int = 25) -> None:
         self.path = path
-        self.table = ScriptedTable()
+        self.table = ScriptedTable(batch)
         self.metrics = Metrics(CollectorRegistry())
         self.outbox = Outbox(path, most_bytes, self.table, self.metrics)
 

@@ -29,6 +29,18 @@ async def test_everything_arrives_and_leaves_the_file(parts: Parts) -> None:
     assert parts.value("price_store_written_total", store="dynamodb") == 180
 
 
+async def test_a_table_that_takes_more_than_is_read_at_once(tmp_path: Path) -> None:
+    """Each batch is what the outbox reads at once: it is sent, and does not wait to become as large as the table's."""
+    parts = Parts(tmp_path / "outbox.db", batch=5000)
+    await parts.outbox.open()
+    async with parts.running():
+        await parts.outbox.write(many(1200))
+        await emptied(parts)
+    assert max(len(call) for call in parts.table.calls) == 500
+    assert sum(len(call) for call in parts.table.calls) == 1200
+    await parts.outbox.close()
+
+
 async def test_rows_of_the_last_run_are_sent_first(tmp_path: Path) -> None:
     """After a kill with rows in the file, the next start sends them, oldest first across the tiers."""
     parts = Parts(tmp_path / "outbox.db")
