@@ -158,6 +158,7 @@ class PriceBody(msgspec.Struct, frozen=True):
     asset: str
     price: Decimal
     last_updated: str
+    timestamp_iso: str
     time_ago: str
     refresh_tier: Tier
     timestamp: float
@@ -194,10 +195,12 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
     current tier, which may differ from its tier when the price was made.
     """
     age = max(0.0, now - price.timestamp)
+    iso = rfc_3339(price.timestamp)
     return PriceBody(
         asset=price.asset,
         price=price.price,
-        last_updated=datetime.fromtimestamp(price.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        last_updated=f"{iso[:10]} {iso[11:19]}",
+        timestamp_iso=iso,
         time_ago=time_ago(age),
         refresh_tier=tier,
         timestamp=price.timestamp,
@@ -206,6 +209,13 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
         stale=age > stale_after or price.timestamp > now + FUTURE_TOLERANCE,
         degraded=price.degraded,
     )
+
+
+def rfc_3339(timestamp: float) -> str:
+    """Return RFC 3339 in UTC with milliseconds, or with microseconds if the timestamp has any."""
+    moment = datetime.fromtimestamp(timestamp, UTC)
+    precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def time_ago(age: float) -> str:

@@ -157,5 +157,5 @@ def test_metrics_are_there(url: str) -> None:
 
 def test_bad_input_is_refused(url: str) -> None:
     """An invalid symbol is 400, an unknown one 404, with the texts of the contract."""
-    assert call("GET", f"{url}/prices/no-symbol").json == {"msg": "Invalid asset symbol"}
-    assert call("GET", f"{url}/prices/nosuchasset").json == {"msg": "Asset not found"}
+    assert call("GET", f"{url}/prices/no.symbol").json == {"msg": "Invalid asset symbol", "code": "invalid_symbol"}
+    assert call("GET", f"{url}/prices/nosuchasset").json == {"msg": "Asset not found", "code": "asset_not_found"}

@@ -39,6 +39,7 @@ def test_the_body_is_as_documented() -> None:
         "asset": "btcusdt",
         "price": 79450.12,
         "last_updated": "2023-10-01 12:00:00",
+        "timestamp_iso": "2023-10-01T12:00:00.250Z",
         "time_ago": "5s ago",
         "refresh_tier": "hot",
         "timestamp": 1696161600.25,

@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 from aggregator.api.middleware import Admission, Interrupted, RequestIds
 from aggregator.api.openapi import OpenApiRoute
 from aggregator.api.policy import Policy
-from aggregator.api.responses import answer
+from aggregator.api.responses import refused, response_of
 from aggregator.api.route import Route, RouteTable, check, starlette_routes
 from aggregator.observability.metrics import Metrics
 
@@ -57,13 +57,13 @@ def build(
 
 
 async def _refusal(_: Request, error: HTTPException) -> Response:
-    return answer({"msg": error.detail}, error.status_code, error.headers)
+    return response_of(error)
 
 
 async def _crash(request: Request, _: Exception) -> Response:
     """Answer 500 to an unexpected exception. Starlette raises it again, and the server logs it with this path."""
     bind_contextvars(path=_path(request.scope))
-    return answer({"msg": "Internal error"}, 500)
+    return refused(500, "Internal error")
 
 
 class Bounded:
@@ -79,15 +79,15 @@ class Bounded:
         await (refusal or self._app)(scope, receive, send)
 
     def _misplaced(self, scope: Scope) -> Response | None:
-        return None if scope["path"] in self._streams else answer({"msg": "There are WebSockets at /ws only"}, 404)
+        return None if scope["path"] in self._streams else refused(404, "There are WebSockets at /ws only")
 
 
 def _too_large(scope: Scope) -> Response | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > _MOST_URL:
-        return answer({"msg": f"The address is longer than {_MOST_URL} bytes"}, 414)
+        return refused(414, f"The address is longer than {_MOST_URL} bytes")
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if not length.isdigit() or len(length) > len(str(_MOST_BODY)) or int(length) > _MOST_BODY:
-        return answer({"msg": f"The body is larger than {_MOST_BODY} bytes"}, 413, {"Connection": "close"})
+        return refused(413, f"The body is larger than {_MOST_BODY} bytes", {"Connection": "close"})
     return None
 
 

@@ -15,11 +15,12 @@ from aggregator.api import parameters
 from aggregator.api.description import Json, Response, json, query, text
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, HistoryReader, check_range, rest_of
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
-from aggregator.api.responses import Row, asset_of, choice, csv_text, refuse, wants_csv
+from aggregator.api.responses import Row, asset_of, choice, csv_text, refuse_parameter, wants_csv
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
     BAD_REQUEST,
+    FORMAT,
     NO_HISTORY_NOW,
     NO_STORE,
     NOT_LISTED,
@@ -31,7 +32,7 @@ from aggregator.api.shared_descriptions import (
     Symbol,
     Time,
 )
-from aggregator.models import Price, encode
+from aggregator.models import Price, encode, rfc_3339
 from aggregator.ports import History
 from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.prices.tiers import Catalog
@@ -92,7 +93,7 @@ class CandlesRoute:
 
     @Route(
         "GET",
-        "/prices/{asset}/candles",
+        "/prices/{asset:path}/candles",
         label="/prices",
         operation_id="getCandles",
         tag="history",
@@ -119,6 +120,7 @@ class CandlesRoute:
                 TIME_SCHEMA,
                 *TIME_EXAMPLES,
             ),
+            FORMAT,
         ],
         responses={
             200: Response(
@@ -146,7 +148,7 @@ class CandlesRoute:
         end = parameters.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
         check_range(start, end)
         if (end - start) / seconds > MOST_CANDLES:
-            raise refuse(400, f"start to end must be at most {MOST_CANDLES} candles of {interval}")
+            raise refuse_parameter(f"start to end must be at most {MOST_CANDLES} candles of {interval}")
         window = Cursor(asset.symbol, start, end, newest_first=False)
         # Before the response begins: afterwards its status can no longer become 503.
         first_page = await self._reader.read_or_refuse(window, _PAGE)
@@ -172,7 +174,7 @@ class CandlesRoute:
 
 
 def _row(candle: Candle) -> Row:
-    start = parameters.rfc_3339(candle.start)
+    start = rfc_3339(candle.start)
     cells = (candle.start, start, candle.open, candle.high, candle.low, candle.close, candle.count)
     return dict(zip(_COLUMNS, cells, strict=True))
 

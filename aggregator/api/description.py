@@ -20,12 +20,6 @@ Json = dict[str, Any]  # a part of the OpenAPI document
 Schema = Json | type | tuple[type, ...]  # JSON Schema, a model, or several models of which a body is one
 
 
-class Refusal(Struct, frozen=True):
-    """Why the request was refused."""
-
-    msg: str
-
-
 class Header(Struct, frozen=True):
     """A response header: `name` is the name on the wire."""
 

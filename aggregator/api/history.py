@@ -22,6 +22,8 @@ from aggregator.api.history_reader import (
 )
 from aggregator.api.responses import (
     NOT_FOUND,
+    Code,
+    Refusal,
     Row,
     answer,
     asset_of,
@@ -29,6 +31,7 @@ from aggregator.api.responses import (
     csv_response,
     csv_text,
     refuse,
+    refuse_parameter,
     wants_csv,
     whole,
 )
@@ -36,6 +39,7 @@ from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
     BAD_REQUEST,
+    FORMAT,
     LINK,
     NO_HISTORY_NOW,
     NO_STORE,
@@ -50,7 +54,7 @@ from aggregator.api.shared_descriptions import (
     Time,
     refusal,
 )
-from aggregator.models import Asset, Price
+from aggregator.models import Asset, Price, rfc_3339
 from aggregator.ports import History
 from aggregator.prices.tiers import Catalog
 
@@ -112,7 +116,7 @@ class HistoryRoutes:
 
     @Route(
         "GET",
-        "/prices/{asset}/history",
+        "/prices/{asset:path}/history",
         label="/prices",
         operation_id="getHistory",
         tag="history",
@@ -141,6 +145,7 @@ class HistoryRoutes:
                 "The value of `next`. It contains start, end and order, which must not be given with it",
                 {"type": "string", "maxLength": 512},
             ),
+            FORMAT,
         ],
         responses={
             200: Response(
@@ -165,32 +170,34 @@ class HistoryRoutes:
         """Return a page of stored prices with the cursor of the next."""
         asset = asset_of(request, self._catalog)
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
+        as_csv = wants_csv(request)
         window = self._requested(request, asset)
         prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
         page, following = prices[:limit], _next_cursor(window, prices, limit)
         headers = {}
         if following is not None:
-            headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}>; rel="next"'
+            form = f"&format={request.query_params['format']}" if "format" in request.query_params else ""
+            headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}{form}>; rel="next"'
         rows = [_row(price) for price in page]
-        if wants_csv(request):
+        if as_csv:
             return csv_response(_COLUMNS, rows, headers)
         return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers)
 
     @Route(
         "GET",
-        "/prices/{asset}/at",
+        "/prices/{asset:path}/at",
         label="/prices",
         operation_id="getPriceAt",
         tag="history",
         summary="The stored price at a time, or the last one before it",
-        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True)],
+        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True), FORMAT],
         responses={
             200: Response("The price", (json(StoredPrice, _ROW), _ROW_AS_CSV), (NO_STORE,)),
             400: BAD_REQUEST,
             404: refusal(
                 "The asset is not listed, or it has no price as old as that",
                 NOT_FOUND,
-                "No price stored at or before 2023-10-01T00:00:00.000Z",
+                Refusal("No price stored at or before 2023-10-01T00:00:00.000Z", Code.NO_PRICE_STORED),
             ),
             503: NO_HISTORY_NOW,
         },
@@ -199,13 +206,13 @@ class HistoryRoutes:
         """Return the newest stored price that is not later than `time`."""
         asset = asset_of(request, self._catalog)
         if "time" not in request.query_params:
-            raise refuse(400, "time is missing: unix seconds or RFC 3339")
-        moment = parameters.time_of(request, "time", 0.0)
+            raise refuse_parameter("time is missing: unix seconds or RFC 3339")
+        as_csv, moment = wants_csv(request), parameters.time_of(request, "time", 0.0)
         prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
         if not prices:
-            raise refuse(404, f"No price stored at or before {parameters.rfc_3339(moment)}")
+            raise refuse(404, Refusal(f"No price stored at or before {rfc_3339(moment)}", Code.NO_PRICE_STORED))
         row = _row(prices[0])
-        return csv_response(_COLUMNS, [row], {}) if wants_csv(request) else answer(row)
+        return csv_response(_COLUMNS, [row], {}) if as_csv else answer(row)
 
     def _requested(self, request: Request, asset: Asset) -> Cursor:
         """Return the range of the query string or of its cursor. Raises the response 400."""
@@ -222,9 +229,9 @@ class HistoryRoutes:
 def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
     found = read_cursor(encoded)
     if found is None or found.asset != asset.symbol:
-        raise refuse(400, f"cursor is not one that was given for {asset.symbol}")
+        raise refuse_parameter(f"cursor is not one that was given for {asset.symbol}")
     if request.query_params.keys() & {"start", "end", "order"}:
-        raise refuse(400, "cursor already says start, end and order")
+        raise refuse_parameter("cursor already says start, end and order")
     return found
 
 
@@ -237,7 +244,7 @@ def _row(price: Price) -> Row:
     cells = (
         price.asset,
         price.timestamp,
-        parameters.rfc_3339(price.timestamp),
+        rfc_3339(price.timestamp),
         price.price,
         len(price.sources),
         price.spread,

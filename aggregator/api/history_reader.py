@@ -12,7 +12,7 @@ import math
 
 import msgspec
 
-from aggregator.api.responses import RETRY_SOON, refuse
+from aggregator.api.responses import NO_HISTORY, RETRY_SOON, refuse, refuse_parameter
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Price
 from aggregator.ports import History
@@ -66,7 +66,7 @@ class HistoryReader:
         try:
             return await self.read(window, limit)
         except StoreError as error:
-            raise refuse(503, "History cannot be read now", RETRY_SOON) from error
+            raise refuse(503, NO_HISTORY, RETRY_SOON) from error
 
     async def read(self, window: Cursor, limit: int) -> list[Price]:
         """Return at most `limit` prices. Raises StoreError, also for a store that does not answer in time."""
@@ -89,4 +89,4 @@ def rest_of(window: Cursor, last: Price) -> Cursor:
 def check_range(start: float, end: float) -> None:
     """Raise the response 400 if the range ends before it starts."""
     if start > end:
-        raise refuse(400, "start must not be after end")
+        raise refuse_parameter("start must not be after end")

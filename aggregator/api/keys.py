@@ -14,14 +14,16 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from aggregator.api.responses import refuse
+from aggregator.api.responses import Code, Refusal, refuse
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-NO_KEY = "An API key is needed: Authorization: Bearer … or X-API-Key"
-WRONG_KEY = "The API key is not valid"
-READ_ONLY_KEY = "This API key is for reading only"
-TOO_MANY_WRONG_KEYS = "Too many API keys that are not valid have come from this address"
+NO_KEY = Refusal("An API key is needed: Authorization: Bearer … or X-API-Key", Code.KEY_NEEDED)
+WRONG_KEY = Refusal("The API key is not valid", Code.KEY_INVALID)
+READ_ONLY_KEY = Refusal("This API key is for reading only", Code.KEY_READ_ONLY)
+TOO_MANY_WRONG_KEYS = Refusal(
+    "Too many API keys that are not valid have come from this address", Code.TOO_MANY_INVALID_KEYS
+)
 
 
 class Keys:

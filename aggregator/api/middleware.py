@@ -10,7 +10,7 @@ import secrets
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from aggregator.api.responses import RETRY_SOON, answer
+from aggregator.api.responses import OVERLOADED, RETRY_SOON, STOPPING, refused
 from aggregator.api.route import RouteTable
 from aggregator.observability.metrics import Metrics
 
@@ -46,7 +46,7 @@ def _given(scope: Scope) -> bytes | None:
 
 
 _MOST_PROBES = 100
-_TOO_MANY = answer({"msg": "Too many requests under way"}, 503, RETRY_SOON)
+_TOO_MANY = refused(503, OVERLOADED, RETRY_SOON)
 
 
 class _Slots:
@@ -87,7 +87,7 @@ class Admission:
             self._in_flight.dec()
 
 
-_STOPPING = answer({"msg": "The service is stopping"}, 503, RETRY_SOON)
+_STOPPING = refused(503, STOPPING, RETRY_SOON)
 
 
 class Interrupted:

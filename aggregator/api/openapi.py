@@ -30,10 +30,11 @@ _CONTRACT_VERSION = "1"  # of the HTTP API, not of the package
 _MAX_AGE = 3600  # seconds; the document changes only with the program
 _ABOUT = """One price per asset, from several exchanges, weighted by volume.
 
-A refusal is `{"msg": "…"}`. Every GET route answers HEAD too, without a body. Numbers have all the digits that the
-service computed: parse them as decimals, not as binary floating point. Responses of history, at and candles are CSV if
-`Accept` contains `text/csv`. If `READ_KEYS` is set, every route needs a key except the pages, this document, /health,
-/ready and /metrics. If `CORS_ORIGINS` is set, the service answers OPTIONS to pages of those origins.
+A refusal is `{"msg": "…", "code": "…"}`: the text may change, the code does not. Every GET route answers HEAD too,
+without a body. Numbers have all the digits that the service computed: parse them as decimals, not as binary floating
+point. Responses of history, at and candles are CSV with `format=csv`, or if `Accept` contains `text/csv`. If
+`READ_KEYS` is set, every route needs a key except the pages, this document, /health, /ready and /metrics. If
+`CORS_ORIGINS` is set, the service answers OPTIONS to pages of those origins.
 """
 _SECURITY: Mapping[str, list[Json]] = {
     "read": [{}, {"bearer": []}, {"key": []}],
@@ -85,6 +86,7 @@ def document(routes: Iterable[Route]) -> Json:
     return {
         "openapi": "3.1.1",
         "info": {"title": "Price aggregator", "version": _CONTRACT_VERSION, "description": _ABOUT},
+        "servers": [{"url": "/", "description": "This service"}],
         "paths": dict(sorted(paths.items())),
         "components": components.document(),
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],

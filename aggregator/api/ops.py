@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api import exchange_status
-from aggregator.api.description import Json, Refusal, Response, json, text
+from aggregator.api.description import Json, Response, json, text
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
-from aggregator.api.responses import answer
+from aggregator.api.responses import Refusal, answer
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, Count, Symbol
 from aggregator.clock import SteadyClock

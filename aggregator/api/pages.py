@@ -16,7 +16,7 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Parameter, Response, text
 from aggregator.api.price_bodies import matches
-from aggregator.api.responses import refuse
+from aggregator.api.responses import Code, Refusal, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import ETAG, IF_NONE_MATCH, NO_CACHE, POLICY, refusal
 
@@ -26,6 +26,7 @@ _MEDIA = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+_NO_FILE = Refusal("Not Found", Code.NOT_FOUND)
 _SMALL = 1000  # bytes; compressing fewer gains nothing
 
 
@@ -50,7 +51,7 @@ class Files:
         """Return the file, or 304 if the client has it. Raises the response 404."""
         path = self._paths.get(name)
         if path is None:
-            raise refuse(404, "Not Found")
+            raise refuse(404, _NO_FILE)
         file = self._read.get(name)
         if file is None:  # in a thread: compressing Swagger UI's script takes long
             file = self._read[name] = await asyncio.to_thread(_read, path)
@@ -97,7 +98,7 @@ def page_files() -> tuple[str, ...]:
 
 _FILE_HEADERS = (ETAG, NO_CACHE, POLICY)
 _NOT_MODIFIED = Response("The file that the client has is current. No body", headers=_FILE_HEADERS)
-_NOT_FOUND = refusal("There is no such file", "Not Found")
+_NOT_FOUND = refusal("There is no such file", _NO_FILE)
 
 
 def _file(*media_types: str) -> Response:

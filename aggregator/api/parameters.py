@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Annotated
 
+import msgspec
 from starlette.requests import Request
 
-from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, normal, refuse
+from aggregator.api.responses import INVALID_SYMBOL, NO_PRICE, NOT_FOUND, normal, refuse_parameter
 from aggregator.models import Asset
 from aggregator.prices.tiers import Catalog
 
@@ -21,10 +23,18 @@ def split_names(lists: Sequence[str]) -> list[str]:
     return names
 
 
-def find_assets(names: Sequence[str], catalog: Catalog) -> tuple[list[Asset], list[dict[str, str]]]:
+class Missing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A requested asset without a price, and the reason. `near` has listed assets that an unknown symbol may mean."""
+
+    asset: str
+    reason: Annotated[str, msgspec.Meta(extra_json_schema={"enum": [INVALID_SYMBOL.msg, NOT_FOUND.msg, NO_PRICE.msg]})]
+    near: tuple[str, ...] = ()
+
+
+def find_assets(names: Sequence[str], catalog: Catalog) -> tuple[list[Asset], list[Missing]]:
     """Return the assets with these names, each once, and an entry with the reason for each name without an asset."""
     assets: dict[str, Asset] = {}
-    without_asset: list[dict[str, str]] = []
+    without_asset: list[Missing] = []
     for name in names:
         asset = catalog.find(name)  # nearly every name is found as it is written; only others are normalised
         symbol = name if asset else normal(name)
@@ -32,25 +42,24 @@ def find_assets(names: Sequence[str], catalog: Catalog) -> tuple[list[Asset], li
         if asset is not None:
             assets[asset.symbol] = asset
         else:
-            without_asset.append(missing_entry(symbol or name, NOT_FOUND if symbol else INVALID_SYMBOL))
+            found = (
+                Missing(symbol, NOT_FOUND.msg, catalog.near(symbol)) if symbol else Missing(name, INVALID_SYMBOL.msg)
+            )
+            without_asset.append(found)
     return list(assets.values()), without_asset
-
-
-def missing_entry(asset: str, reason: str) -> dict[str, str]:
-    """Return the entry of `missing` for an asset without a price."""
-    return {"asset": asset, "reason": reason}
 
 
 def check_count(requested: Sequence[object]) -> None:
     """Raise the response 400 unless the request has between 1 and MOST_ASSETS assets."""
     if not requested:
-        raise refuse(400, "Name at least one asset")
+        raise refuse_parameter("Name at least one asset")
     if len(requested) > MOST_ASSETS:
-        raise refuse(400, f"{len(requested)} assets are too many: at most {MOST_ASSETS} in one call")
+        raise refuse_parameter(f"{len(requested)} assets are too many: at most {MOST_ASSETS} in one call")
 
 
 LATEST_TIME = 253_402_300_799.0  # the last second of the year 9999
 UNIX = r"[0-9]{1,12}(\.[0-9]{1,9})?"
+_EXAMPLES = "1696118400.25 or 2023-10-01T00:00:00.25Z"
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ](\d\d:\d\d:\d\d(\.\d{1,9})?)([Zz]|[+ -]\d\d:\d\d))?", re.ASCII)
 
 
@@ -61,7 +70,9 @@ def time_of(request: Request, name: str, default: float) -> float:
         return default
     seconds = parse_time(text)
     if seconds is None:
-        raise refuse(400, f"{name} must be unix seconds or RFC 3339, such as 1696118400.25 or 2023-10-01T00:00:00.25Z")
+        raise refuse_parameter(
+            f"{name} must be unix seconds or RFC 3339, such as 1696118400.25 or 2023-10-01T00:00:00.25Z"
+        )
     return seconds
 
 
@@ -81,10 +92,3 @@ def parse_time(text: str) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if 0 <= seconds <= LATEST_TIME else None
-
-
-def rfc_3339(timestamp: float) -> str:
-    """Return RFC 3339 in UTC with milliseconds, or with microseconds if the timestamp has any."""
-    moment = datetime.fromtimestamp(timestamp, UTC)
-    precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

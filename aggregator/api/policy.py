@@ -22,10 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.api.hosts import EVERY, host_and_port, is_address, is_same_origin, matches
 from aggregator.api.keys import Headers, Keys
-from aggregator.api.responses import answer
+from aggregator.api.responses import Code, Refusal, refused, response_of
 from aggregator.api.route import RouteTable
 
-FOREIGN_ORIGIN = "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS"
+FOREIGN_ORIGIN = Refusal(
+    "Pages of this origin may not do this; if they should, add it to AGGREGATOR_CORS_ORIGINS", Code.FOREIGN_ORIGIN
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # a WebSocket has no method, and is none of them
 _MOST_SEEN = 1000
 _REQUEST_HEADERS = ("Authorization", "X-API-Key", "If-None-Match", "Last-Event-ID", "X-Request-ID", "Cache-Control")
@@ -66,9 +68,9 @@ class Hosts:
         if is_probe and (not headers or (found is not None and is_address(found[0]))):
             return None
         if found is None:
-            return answer({"msg": "The request needs one Host header, which names a host"}, 400)
+            return refused(400, "The request needs one Host header, which names a host")
         message = f"The host {found[0]!r} is not served here; if it should be, add it to AGGREGATOR_ALLOWED_HOSTS"
-        return answer({"msg": message}, 421)
+        return refused(421, message)
 
 
 class Origins:
@@ -85,7 +87,7 @@ class Origins:
         host = next(iter(_all(scope, b"host")), b"").decode("latin-1")
         if all(self._is_allowed(origin.decode("latin-1"), host) for origin in origins):
             return None
-        return answer({"msg": FOREIGN_ORIGIN}, 403)
+        return refused(403, FOREIGN_ORIGIN)
 
     def _is_allowed(self, origin: str, host: str) -> bool:
         """Whether an Origin header is allowed. `null` never is: any page can make a browser send it."""
@@ -153,8 +155,8 @@ class _OriginAndKey:
     def _key_refusal(self, scope: Scope) -> Response | None:
         if self._table.is_open(scope["path"]):
             return None
-        refused = self._keys.refused_read(HTTPConnection(scope))
-        return answer({"msg": refused.detail}, refused.status_code, refused.headers) if refused else None
+        error = self._keys.refused_read(HTTPConnection(scope))
+        return response_of(error) if error else None
 
 
 def _vary_by_key(send: Send) -> Send:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from aggregator.api.description import Json
+from aggregator.api.responses import Code
 from aggregator.api.shared_descriptions import SYMBOL, SYMBOL_PATTERN
 from aggregator.models import LeftOut, PriceBody, Reason, Source, Tier
 
@@ -17,6 +18,7 @@ class NoPriceFound(Struct, frozen=True):
     """No price could be made: `left_out` has the reason of each exchange."""
 
     msg: str
+    code: Code
     left_out: tuple[LeftOut, ...]
 
 
@@ -39,7 +41,8 @@ _FROM_ZERO = {"minimum": 0}
 _PRICE: dict[str, Json] = {
     "asset": {"pattern": SYMBOL_PATTERN},
     "price": {"description": "In units of the quote asset, to ten significant digits"} | _ABOVE_ZERO,
-    "last_updated": {"description": "UTC", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"},
+    "last_updated": {"description": "`timestamp` in UTC", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"},
+    "timestamp_iso": {"description": "`timestamp` as RFC 3339 in UTC", "format": "date-time"},
     "time_ago": {"description": "The age, rounded down", "pattern": "^[0-9]+[smhd] ago$"},
     "refresh_tier": {"description": "The tier, which sets how often the price is refreshed"},
     "timestamp": {
@@ -71,6 +74,7 @@ PRICE: Json = {
     "asset": SYMBOL,
     "price": 77896.49245,
     "last_updated": "2026-11-21 06:10:27",
+    "timestamp_iso": "2026-11-21T06:10:27.047Z",
     "time_ago": "0s ago",
     "refresh_tier": Tier.HOT.value,
     "timestamp": 1795241427.047,

@@ -1,14 +1,13 @@
 """GET /prices/{asset} and GET /prices: current prices, one or many."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json, query, query_list
-from aggregator.api.parameters import MOST_ASSETS, check_count, find_assets, missing_entry, split_names
+from aggregator.api.parameters import MOST_ASSETS, Missing, check_count, find_assets, split_names
 from aggregator.api.price_bodies import PriceBodies, tag_of
 from aggregator.api.price_schema import PRICE
 from aggregator.api.responses import (
@@ -16,10 +15,13 @@ from aggregator.api.responses import (
     NO_PRICE,
     NOT_FOUND,
     RETRY_SOON,
+    Code,
+    Refusal,
     asset_of,
     cacheable,
     choice,
     refuse,
+    refuse_parameter,
 )
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
@@ -39,13 +41,7 @@ from aggregator.ports import Prices
 from aggregator.prices.tiers import Catalog
 
 _ASSETS_OR_TIER = "Give either assets or tier, not both."
-
-
-class Missing(Struct, frozen=True):
-    """A requested asset without a price in the list, and the reason. `asset` is written as it was requested."""
-
-    asset: str
-    reason: Annotated[str, Meta(extra_json_schema={"enum": [INVALID_SYMBOL, NOT_FOUND, NO_PRICE]})]
+_GIVE = "Give either assets=btcusdt,ethusdt or tier=hot"
 
 
 class PriceList(Struct, frozen=True):
@@ -69,7 +65,7 @@ class PriceRoutes:
 
     @Route(
         "GET",
-        "/prices/{asset:path}",  # also with slashes, which no symbol has: the response is then 400
+        "/prices/{asset:path}",
         label="/prices",
         operation_id="getPrice",
         tag="prices",
@@ -119,9 +115,9 @@ class PriceRoutes:
                         {
                             "prices": [PRICE],
                             "missing": [
-                                {"asset": "nosuch", "reason": NOT_FOUND},
-                                {"asset": "a/b", "reason": INVALID_SYMBOL},
-                                {"asset": "ethusdt", "reason": NO_PRICE},
+                                {"asset": "btc", "reason": NOT_FOUND.msg, "near": [SYMBOL, "btcusd"]},
+                                {"asset": "b.c", "reason": INVALID_SYMBOL.msg},
+                                {"asset": "ethusdt", "reason": NO_PRICE.msg},
                             ],
                         },
                     ),
@@ -130,7 +126,8 @@ class PriceRoutes:
             ),
             304: NOT_MODIFIED,
             400: bad_request(
-                "The query string has no assets, or too many", "Give either assets=btcusdt,ethusdt or tier=hot"
+                "The query string has no assets, or too many",
+                Refusal(_GIVE, Code.INVALID_PARAMETER),
             ),
         },
         is_compressed=True,
@@ -139,18 +136,18 @@ class PriceRoutes:
         """Return the prices of the requested assets, and the assets without one, each with its reason."""
         assets, without_price = self._requested(request)
         found = await self._prices.get_many(assets)
-        without_price += [missing_entry(asset.symbol, NO_PRICE) for asset in assets if asset.symbol not in found]
+        without_price += [Missing(asset.symbol, NO_PRICE.msg) for asset in assets if asset.symbol not in found]
         bodies = [self._bodies.of(asset, found[asset.symbol]) for asset in assets if asset.symbol in found]
         missing_json = encode(without_price)
         raw = b'{"prices":[%b],"missing":%b}' % (b",".join([body.raw for body in bodies]), missing_json)
         max_age = 0 if without_price else min(body.max_age for body in bodies)
         return cacheable(request, raw, tag_of(bodies, missing_json), max_age)
 
-    def _requested(self, request: Request) -> tuple[Sequence[Asset], list[dict[str, str]]]:
+    def _requested(self, request: Request) -> tuple[Sequence[Asset], list[Missing]]:
         """Return the assets of the query string, and its names without an asset. Raises the response 400."""
         lists = request.query_params.getlist("assets")
         if bool(lists) == ("tier" in request.query_params):
-            raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot")
+            raise refuse_parameter(_GIVE)
         if lists:
             return find_assets(split_names(lists), self._catalog)
         assets = self._catalog.of(Tier(choice(request, "tier", "", tuple(Tier))))

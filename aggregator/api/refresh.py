@@ -10,7 +10,7 @@ from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
 from aggregator.api.policy import FOREIGN_ORIGIN
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.price_schema import LATE, OUTLIER, PRICE, NoPriceFound, Refreshed
-from aggregator.api.responses import RETRY_SOON, answer, asset_of, refuse
+from aggregator.api.responses import RETRY_SOON, Code, Refusal, answer, asset_of, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
@@ -27,7 +27,7 @@ from aggregator.models import NoPrice
 from aggregator.ports import Prices
 from aggregator.prices.tiers import Catalog
 
-_HISTORY_FAILING = "History cannot take a new price now"
+_HISTORY_FAILING = Refusal("History cannot take a new price now", Code.HISTORY_UNAVAILABLE)
 
 
 class RefreshRoute:
@@ -45,7 +45,7 @@ class RefreshRoute:
 
     @Route(
         "POST",
-        "/refresh/{asset:path}",  # also with slashes, which no symbol has: the response is then 400
+        "/refresh/{asset:path}",
         label="/refresh",
         operation_id="refresh",
         tag="prices",
@@ -76,7 +76,11 @@ class RefreshRoute:
                 (
                     json(
                         NoPriceFound,
-                        {"msg": f"No exchange gave a price for {SYMBOL}", "left_out": [LATE, OUTLIER]},
+                        {
+                            "msg": f"No exchange gave a price for {SYMBOL}",
+                            "code": Code.NO_NEW_PRICE.value,
+                            "left_out": [LATE, OUTLIER],
+                        },
                     ),
                 ),
                 (NO_STORE,),
@@ -98,7 +102,7 @@ class RefreshRoute:
         if isinstance(outcome, NoPrice) and outcome.history_failing:
             raise refuse(503, _HISTORY_FAILING, RETRY_SOON)
         if isinstance(outcome, NoPrice):
-            body = {"msg": f"No exchange gave a price for {asset.symbol}", "left_out": outcome.left_out}
-            return answer(body, 502)
+            message = f"No exchange gave a price for {asset.symbol}"
+            return answer(NoPriceFound(message, Code.NO_NEW_PRICE, outcome.left_out), 502)
         newest = self._prices.at_least(outcome)
         return answer({"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, newest))

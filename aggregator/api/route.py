@@ -86,10 +86,11 @@ def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRo
     """Return the routes for Starlette's router. A route with write access checks the key of each request.
 
     A path with `{name:path}` becomes two: `{name}`, and, tried last, `{name:path}`, which alone matches slashes. Only
-    `{name}` matches line breaks.
+    `{name}` matches line breaks. Of the paths with slashes, one that ends with `{name:path}` matches all others too.
     """
     routes = list(routes)
     with_slashes = [route for route in routes if ":path}" in route.path]
+    with_slashes.sort(key=lambda route: route.path.endswith(":path}"))
     return [_starlette_route(route, route.documented_path, keys) for route in routes] + [
         _starlette_route(route, route.path, keys) for route in with_slashes
     ]

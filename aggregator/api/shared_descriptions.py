@@ -3,13 +3,23 @@
 from collections.abc import Iterable
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
-from aggregator.api.description import Content, Header, Json, Parameter, Refusal, Response, json, text
+from aggregator.api.description import Content, Header, Json, Parameter, Response, json, text
 from aggregator.api.keys import NO_KEY, TOO_MANY_WRONG_KEYS, WRONG_KEY
 from aggregator.api.middleware import SANE
 from aggregator.api.parameters import UNIX
-from aggregator.api.responses import INVALID_SYMBOL, NO_PRICE, NOT_FOUND
+from aggregator.api.responses import (
+    INVALID_SYMBOL,
+    NO_HISTORY,
+    NO_PRICE,
+    NOT_FOUND,
+    OVERLOADED,
+    STOPPING,
+    Code,
+    Refusal,
+)
 from aggregator.live.fanout import TOO_MANY
 from aggregator.prices.tiers import MAX_SYMBOL
 
@@ -90,11 +100,19 @@ EVERY_RESPONSE_HAS = (NO_SNIFF, REQUEST_ID)
 ASSET = Parameter(
     "asset",
     "path",
-    "A symbol, in upper or lower case. The response has it in lower case",
-    {"type": "string", "pattern": f"^[A-Za-z0-9]{{1,{MAX_SYMBOL}}}$"},
+    "A symbol, in upper or lower case. `-`, `/` or `_` may stand between base and quote. The response has it in lower"
+    " case and without a separator",
+    {"type": "string", "maxLength": MAX_SYMBOL, "pattern": "^[A-Za-z0-9]+([-/_][A-Za-z0-9]+)?$"},
     (SYMBOL,),
     required=True,
     component="Asset",
+)
+FORMAT = Parameter(
+    "format",
+    "query",
+    "The form of the response. Without it, the Accept header decides",
+    {"type": "string", "enum": ["json", "csv"]},
+    component="Format",
 )
 IF_NONE_MATCH = Parameter(
     "If-None-Match",
@@ -115,18 +133,18 @@ EVERY_ROUTE_TAKES = (REQUEST_ID_PARAMETER,)
 _PLAIN = text("text/plain")
 
 
-def refusal(description: str, *messages: str, headers: Iterable[Header] = (), component: str = "") -> Response:
-    """Return the response `{"msg": …}` with examples of its message."""
-    return Response(description, (_refusal_body(messages),), (NO_STORE, *headers), component=component)
+def refusal(description: str, *examples: Refusal, headers: Iterable[Header] = (), component: str = "") -> Response:
+    """Return the response `{"msg": …, "code": …}` with examples of it."""
+    return Response(description, (_refusal_body(examples),), (NO_STORE, *headers), component=component)
 
 
-def bad_request(description: str, *messages: str, component: str = "") -> Response:
+def bad_request(description: str, *examples: Refusal, component: str = "") -> Response:
     """Return the response 400. It may be plain text: the server refuses what is not HTTP before a route is called."""
-    return Response(description, (_refusal_body(messages), _PLAIN), (NO_STORE_UNLESS_TEXT,), component=component)
+    return Response(description, (_refusal_body(examples), _PLAIN), (NO_STORE_UNLESS_TEXT,), component=component)
 
 
-def _refusal_body(messages: Iterable[str]) -> Content:
-    return json(Refusal, *({"msg": message} for message in messages))
+def _refusal_body(examples: Iterable[Refusal]) -> Content:
+    return json(Refusal, *map(msgspec.to_builtins, examples))
 
 
 NOT_MODIFIED = Response(
@@ -136,10 +154,14 @@ BAD_SYMBOL = bad_request("The symbol is malformed", INVALID_SYMBOL, component="B
 BAD_REQUEST = bad_request(
     "The symbol or a parameter is malformed. `msg` names it",
     INVALID_SYMBOL,
-    "limit must be a whole number from 1 to 1000",
+    Refusal("limit must be a whole number from 1 to 1000", Code.INVALID_PARAMETER),
     component="BadRequest",
 )
-NOT_LISTED = refusal("The asset is not listed", NOT_FOUND, component="NotListed")
+NOT_LISTED = refusal(
+    "The asset is not listed. `near` has listed ones that it may mean",
+    msgspec.structs.replace(NOT_FOUND, near=(SYMBOL, "btcusd")),
+    component="NotListed",
+)
 NO_PRICE_NOW = refusal(
     "No price is known now, the service is at its limit of concurrent requests, or it is stopping",
     NO_PRICE,
@@ -148,13 +170,13 @@ NO_PRICE_NOW = refusal(
 )
 NO_HISTORY_NOW = refusal(
     "The history cannot be read now, the service is at its limit of concurrent requests, or it is stopping",
-    "History cannot be read now",
+    NO_HISTORY,
     headers=(RETRY_AFTER,),
     component="NoHistoryNow",
 )
 STREAM_REFUSED = refusal(
     "The service is at its limit of streams, or it is stopping",
-    TOO_MANY,
+    Refusal(TOO_MANY, Code.TOO_MANY_STREAMS),
     headers=(RETRY_AFTER,),
     component="StreamRefused",
 )
@@ -167,14 +189,17 @@ EVERY_ROUTE_RESPONDS = {
         component="NoHttp",
     ),
     405: refusal(
-        "The path does not support this method", "Method Not Allowed", headers=(ALLOW,), component="MethodNotAllowed"
+        "The path does not support this method",
+        Refusal("Method Not Allowed", Code.METHOD_NOT_ALLOWED),
+        headers=(ALLOW,),
+        component="MethodNotAllowed",
     ),
     408: refusal("The request took too long to arrive. The server closes the connection", component="TooSlow"),
     413: refusal("The request body is too large. No route reads a body", component="BodyTooLarge"),
     414: refusal("Path and query string are too long", component="AddressTooLong"),
     421: refusal(
         "The Host header names no host of `ALLOWED_HOSTS`",
-        "The host 'example.com' is not served here",
+        Refusal("The host 'example.com' is not served here", Code.HOST_NOT_SERVED),
         component="WrongHost",
     ),
     431: refusal(
@@ -182,6 +207,8 @@ EVERY_ROUTE_RESPONDS = {
     ),
     503: refusal(
         "The service is at its limit of concurrent requests, or it is stopping",
+        OVERLOADED,
+        STOPPING,
         headers=(RETRY_AFTER,),
         component="Busy",
     ),

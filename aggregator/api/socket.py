@@ -14,11 +14,11 @@ from aggregator.api.description import Response
 from aggregator.api.keys import WRONG_KEY
 from aggregator.api.parameters import MOST_ASSETS, find_assets
 from aggregator.api.policy import FOREIGN_ORIGIN
-from aggregator.api.responses import RETRY_SOON, answer, refuse
+from aggregator.api.responses import Code, Refusal, refused
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import STREAM_REFUSED, SYMBOL, UPGRADE, refusal
 from aggregator.api.snapshots import Snapshots
-from aggregator.api.stream_end import announce
+from aggregator.api.stream_end import announce, refuse_stream
 from aggregator.api.throttle import TokenBucket
 from aggregator.live.fanout import Fanout
 from aggregator.live.subscriber import Subscriber, Subscription
@@ -29,10 +29,10 @@ _GONE = (WebSocketDisconnect, WebSocketDisconnected)  # closed by the client, or
 _RESTART = 1012  # the close status that asks the client to reconnect
 _LONGEST_ERROR = 500  # characters
 _MESSAGES_PER_SECOND = 20  # of one client; further messages wait in the network buffers
-_NOT_A_WEBSOCKET = "Ask for a WebSocket here"
+_NOT_A_WEBSOCKET = Refusal("Ask for a WebSocket here", Code.UPGRADE_NEEDED)
 _ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"subscribe","tiers":["hot"]}}`, and
 `unsubscribe` likewise. The reply is the whole subscription, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or
-`{{"type":"error","msg":"…"}}`. At most {MOST_ASSETS} assets by name. Prices arrive as
+`{{"type":"error","msg":"…","code":"…"}}`. At most {MOST_ASSETS} assets by name. Prices arrive as
 `{{"type":"snapshot","prices":[…]}}` and `{{"type":"price","price":{{…}}}}`. `{{"type":"gap","msg":"…"}}` and
 `{{"type":"end","msg":"…"}}` mean the same as in `GET /stream`."""
 
@@ -79,13 +79,13 @@ class SocketRoute:
     )
     async def explain(self, _: Request) -> HttpResponse:
         """Return 426 to a GET that does not ask for a WebSocket."""
-        return answer({"msg": _NOT_A_WEBSOCKET}, 426, {"Upgrade": "websocket"})
+        return refused(426, _NOT_A_WEBSOCKET, {"Upgrade": "websocket"})
 
     @Route("WEBSOCKET", "/ws", label="/ws", is_stream=True)
     async def serve(self, websocket: WebSocket) -> None:
         """Serve until the client disconnects, or the service ends the stream."""
         if self._fanout.refusal:
-            raise refuse(503, self._fanout.refusal, RETRY_SOON)
+            raise refuse_stream(self._fanout.refusal)
         ending = announce(websocket.scope)
         with self._fanout.new_subscriber("websocket") as subscriber:
             await _Session(websocket, subscriber, self._catalog, self._fanout, self._snapshots).run()
@@ -157,8 +157,8 @@ class _Session:
             return
         assets, without_asset = find_assets(list(dict.fromkeys(message.assets)), self._catalog)
         if without_asset:
-            names = ", ".join(entry["asset"] for entry in without_asset)
-            await self._send_error(f"Not among our assets: {names}"[:_LONGEST_ERROR])
+            names = ", ".join(entry.asset for entry in without_asset)
+            await self._send_error(f"Not among our assets: {names}"[:_LONGEST_ERROR], Code.ASSET_NOT_FOUND)
         requested = Subscription(frozenset(asset.symbol for asset in assets), frozenset(message.tiers))
         if requested == Subscription():
             if not without_asset:
@@ -188,8 +188,8 @@ class _Session:
         """Tell the client its whole subscription."""
         await self._send_json({"type": "subscribed", "assets": sorted(whole.assets), "tiers": sorted(whole.tiers)})
 
-    async def _send_error(self, message: str) -> None:
-        await self._send_json({"type": "error", "msg": message})
+    async def _send_error(self, message: str, code: Code = Code.INVALID_REQUEST) -> None:
+        await self._send_json({"type": "error", "msg": message, "code": code})
 
     async def _send_json(self, body: dict[str, object]) -> None:
         await self._websocket.send_text(encode(body).decode())

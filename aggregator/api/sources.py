@@ -3,10 +3,10 @@
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.description import Refusal, Response, json
+from aggregator.api.description import Response, json
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.price_schema import DISAGREEMENT, LATE, OUTLIER, PRICE, SOURCE, NoPriceFound, PriceSources
-from aggregator.api.responses import NO_PRICE, RETRY_SOON, answer, asset_of
+from aggregator.api.responses import NO_PRICE, RETRY_SOON, Refusal, answer, asset_of
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import ASSET, BAD_SYMBOL, NO_STORE, NOT_LISTED, RETRY_AFTER
 from aggregator.api.throttle import Recheck
@@ -30,7 +30,7 @@ class SourcesRoute:
 
     @Route(
         "GET",
-        "/prices/{asset}/sources",
+        "/prices/{asset:path}/sources",
         label="/prices",
         operation_id="getSources",
         tag="prices",
@@ -60,7 +60,8 @@ class SourcesRoute:
                     json(
                         (NoPriceFound, Refusal),
                         {
-                            "msg": NO_PRICE,
+                            "msg": NO_PRICE.msg,
+                            "code": NO_PRICE.code.value,
                             "left_out": [DISAGREEMENT | {"exchange": "exchange1", "price": 77896.49245}, DISAGREEMENT],
                         },
                     ),
@@ -74,7 +75,7 @@ class SourcesRoute:
         asset = asset_of(request, self._catalog)
         outcome, no_newer = await self._explained(asset)
         if isinstance(outcome, NoPrice):
-            return answer({"msg": NO_PRICE, "left_out": outcome.left_out}, 503, RETRY_SOON)
+            return answer(NoPriceFound(NO_PRICE.msg, NO_PRICE.code, outcome.left_out), 503, RETRY_SOON)
         body = self._bodies.fields(asset, outcome) | {"sources": outcome.sources, "left_out": outcome.left_out}
         return answer(body if no_newer is None else body | {"no_new_price": no_newer.left_out})
 

@@ -6,21 +6,22 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.description import Content, Json, Parameter, Response, query_list
+from aggregator.api.description import Content, Json, Parameter, Response, query, query_list
 from aggregator.api.parameters import MOST_ASSETS, find_assets, split_names
 from aggregator.api.price_schema import PRICE
-from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, RETRY_SOON, refuse
+from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, refuse, refuse_parameter, whole
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, STREAM_REFUSED, SYMBOL, bad_request, refusal
 from aggregator.api.snapshots import Snapshots
-from aggregator.api.stream_end import SLOW, announce
+from aggregator.api.stream_end import SLOW, announce, refuse_stream
 from aggregator.live.fanout import NOT_KEPT, Fanout
-from aggregator.live.subscriber import EVERYTHING, Subscriber, Subscription
+from aggregator.live.subscriber import EVERYTHING, Batch, Subscriber, Subscription
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
 HEARTBEAT = 15  # seconds
-_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser reconnects
+MOST_SECONDS = 86_400  # that a client may ask a stream to last
+_RETRY = b"retry: 1000\n"  # milliseconds after which a browser reconnects
 _EVENTS_PER_SEND = 200
 _HEARTBEAT_EVENT = ServerSentEvent(comment="still here", sep="\n")
 
@@ -82,9 +83,14 @@ class StreamRoute:
             ),
             query_list(
                 "tier",
-                "Only these tiers",
+                "Only these tiers, instead of assets",
                 {"type": "array", "items": {"type": "string", "enum": [tier.value for tier in Tier]}, "minItems": 1},
-                [Tier.HOT.value],
+            ),
+            query(
+                "seconds",
+                "End the stream after so many seconds. Without it, the stream has no end of its own",
+                {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
+                5,
             ),
             Parameter(
                 "Last-Event-ID",
@@ -106,9 +112,10 @@ class StreamRoute:
         request = Request(scope)
         subscription, missing_json = self._requested(request)
         if self._fanout.refusal:
-            raise refuse(503, self._fanout.refusal, RETRY_SOON)
+            raise refuse_stream(self._fanout.refusal)
         ending = announce(scope, _event("end", encode({"msg": SLOW})))
-        with self._fanout.new_subscriber("sse") as subscriber:
+        seconds = whole(request, "seconds", 1, MOST_SECONDS) if "seconds" in request.query_params else None
+        with self._fanout.new_subscriber("sse", seconds) as subscriber:
             events = self._events(subscriber, subscription, missing_json, request.headers.get("last-event-id"))
             stream = EventSourceResponse(events, ping=HEARTBEAT, ping_message_factory=lambda: _HEARTBEAT_EVENT)
             await stream(scope, receive, send)
@@ -118,23 +125,35 @@ class StreamRoute:
     async def _events(
         self, subscriber: Subscriber, subscription: Subscription, missing_json: bytes, last_id: str | None
     ) -> AsyncIterator[bytes]:
-        """Yield the events as they come, several at once if several wait."""
-        yield _RETRY
+        """Yield the events as they come, several at once if several wait.
+
+        The first has the `retry` field. In a block of its own, it is an empty message for some clients.
+        """
+        retry = _RETRY
         if last_id is None or not self._fanout.resume(subscriber, subscription, last_id):
             subscriber.renew()
         while True:
             await subscriber.news()
             batch = subscriber.drain()
-            for first in range(0, len(batch.events), _EVENTS_PER_SEND):
-                yield b"".join([event.sse for event in batch.events[first : first + _EVENTS_PER_SEND]])
-            if batch.gap:
-                yield _event("gap", encode({"msg": batch.gap}))
+            async for part in self._parts(batch, subscriber, subscription, missing_json):
+                yield retry + part
+                retry = b""
             if batch.end:
-                yield _event("end", encode({"msg": batch.end}))
                 return
-            if batch.snapshot_due:
-                async for part in self._snapshot(subscriber, subscription, missing_json):
-                    yield part
+
+    async def _parts(
+        self, batch: Batch, subscriber: Subscriber, subscription: Subscription, missing_json: bytes
+    ) -> AsyncIterator[bytes]:
+        """Yield what waits for a client: new prices, a gap, the end, or a snapshot."""
+        for first in range(0, len(batch.events), _EVENTS_PER_SEND):
+            yield b"".join([event.sse for event in batch.events[first : first + _EVENTS_PER_SEND]])
+        if batch.gap:
+            yield _event("gap", encode({"msg": batch.gap}))
+        if batch.end:
+            yield _event("end", encode({"msg": batch.end}))
+        elif batch.snapshot_due:
+            async for part in self._snapshot(subscriber, subscription, missing_json):
+                yield part
 
     async def _snapshot(
         self, subscriber: Subscriber, subscription: Subscription, missing_json: bytes
@@ -151,14 +170,14 @@ class StreamRoute:
         """Return the subscription of the query string, and its `,"missing":…` of the JSON. Raises 400 and 404."""
         lists, tiers = request.query_params.getlist("assets"), request.query_params.getlist("tier")
         if lists and tiers:
-            raise refuse(400, "Give either assets=btcusdt,ethusdt or tier=hot, or neither for all")
+            raise refuse_parameter("Give either assets=btcusdt,ethusdt or tier=hot, or neither for all")
         if tiers:
             return Subscription(tiers=_tiers(tiers)), b""
         if not lists:
             return EVERYTHING, b""
         assets, without_asset = find_assets(split_names(lists), self._catalog)
         if not assets:
-            malformed = all(entry["reason"] == INVALID_SYMBOL for entry in without_asset)
+            malformed = all(entry.reason == INVALID_SYMBOL.msg for entry in without_asset)
             raise refuse(400, INVALID_SYMBOL) if malformed else refuse(404, NOT_FOUND)
         missing_json = b',"missing":%b' % encode(without_asset) if without_asset else b""
         return Subscription(frozenset(asset.symbol for asset in assets)), missing_json
@@ -167,7 +186,7 @@ class StreamRoute:
 def _tiers(lists: list[str]) -> frozenset[Tier]:
     names = frozenset(",".join(lists).split(","))
     if not names <= set(Tier):
-        raise refuse(400, f"tier must be some of {','.join(Tier)}")
+        raise refuse_parameter(f"tier must be some of {','.join(Tier)}")
     return frozenset(map(Tier, names))
 
 

@@ -1,9 +1,11 @@
-"""The end of a stream, shared by the route and the server's connection in the scope of the request."""
+"""The refusal and the end of a stream. The route and the server's connection share the end in the request's scope."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import msgspec
+
+from aggregator.api.responses import RETRY_SOON, STOPPING, Code, Refusal, Refused, refuse
 
 SLOW = "Read too slowly"
 _NAME = "stream"
@@ -14,6 +16,11 @@ class StreamEnd(msgspec.Struct):
 
     last_chunk: bytes = b""
     reason: str = ""
+
+
+def refuse_stream(why: str) -> Refused:
+    """Return the exception that becomes the response 503 to a stream that the fan-out refuses."""
+    return refuse(503, STOPPING if why == STOPPING.msg else Refusal(why, Code.TOO_MANY_STREAMS), RETRY_SOON)
 
 
 def announce(scope: MutableMapping[str, Any], last_chunk: bytes = b"") -> StreamEnd:

@@ -22,6 +22,7 @@ CUT_OFF = "Cut off from the other processes: prices are being missed until the n
 NOT_KEPT = "What came after that event is not kept: prices have been missed until the next snapshot"
 STOPPING = "The service is stopping"
 EXPIRED = "Streams may last no longer than this; come again"
+OVER = "The seconds that were asked for are over"
 TOO_MANY = "Too many streams are open"
 
 _WAKE_BATCH = 50  # subscribers woken up before the event loop serves other tasks
@@ -79,12 +80,18 @@ class Fanout:
         return f"{self._epoch}-{self._number}"
 
     @contextmanager
-    def new_subscriber(self, kind: Kind) -> Iterator[Subscriber]:
-        """Yield a new subscriber without a subscription; it is removed at the end of the block."""
+    def new_subscriber(self, kind: Kind, seconds: float | None = None) -> Iterator[Subscriber]:
+        """Yield a new subscriber without a subscription; it is removed at the end of the block.
+
+        Its stream ends after the `seconds` that the client has asked for, if any.
+        """
         subscriber = Subscriber()
-        expiry = None
+        timers: list[asyncio.TimerHandle] = []
+        later = asyncio.get_running_loop().call_later
         if self._seconds is not None:
-            expiry = asyncio.get_running_loop().call_later(self._seconds, self._end, subscriber, "expired", EXPIRED)
+            timers.append(later(self._seconds, self._end, subscriber, "expired", EXPIRED))
+        if seconds is not None:
+            timers.append(later(seconds, subscriber.end, OVER))
         if not self._current:
             subscriber.miss(CUT_OFF)
         self._subscribers.add(subscriber)
@@ -93,8 +100,8 @@ class Fanout:
             yield subscriber
         finally:
             self._metrics.stream_subscribers.labels(kind).dec()
-            if expiry is not None:
-                expiry.cancel()
+            for timer in timers:
+                timer.cancel()
             self._subscribe(subscriber, Subscription())
             self._subscribers.discard(subscriber)
             self._to_wake.pop(subscriber, None)

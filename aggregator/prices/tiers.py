@@ -2,6 +2,7 @@
 
 import csv
 import io
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -11,6 +12,8 @@ from aggregator.models import Asset, Tier
 MAX_SYMBOL = 32
 _COLUMNS = (["symbol"], ["symbol", "base", "quote"])
 _SHOWN_MISTAKES = 20
+_LEAST_LETTERS = 3  # that an unknown symbol and a suggestion share
+_MOST_COMPARED = 50  # symbols with the same first letters
 
 
 class SymbolsError(ValueError):
@@ -54,7 +57,21 @@ class Catalog:
         self.cadence = cadence
         self._listed = assets
         self._slots = {tier: [asset.symbol for asset in assets.values() if asset.tier is tier] for tier in Tier}
+        self._sorted = sorted(assets)
         self.assign_slots({})
+
+    def near(self, symbol: str, most: int = 5) -> tuple[str, ...]:
+        """Return at most `most` listed symbols that `symbol` may mean, hottest first: those with its first letters.
+
+        All of its letters if any listed symbol begins with them, or else fewer and fewer, down to three.
+        """
+        for length in range(len(symbol), min(_LEAST_LETTERS, len(symbol)) - 1, -1):
+            start = symbol[:length]
+            first = bisect_left(self._sorted, start)
+            found = [one for one in self._sorted[first : first + _MOST_COMPARED] if one.startswith(start)]
+            if found:
+                return tuple(sorted(found, key=lambda one: self._listed[one].rank)[:most])
+        return ()
 
     def assign_slots(self, occupants: Mapping[str, str]) -> None:
         """Assign the slots: each asset has the slot of its own name, except those in `occupants` (slot -> asset)."""

@@ -1,4 +1,4 @@
-"""Every malformed request gets `{"msg"}` with the right status; never a 500, never a traceback."""
+"""Every malformed request gets `{"msg", "code"}` with the right status; never a 500, never a traceback."""
 
 import socket
 from collections.abc import Iterator
@@ -48,13 +48,16 @@ def get_raw(service: Service, target: bytes) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     "symbol",
     [
-        "btc/usdt",
-        "btc%2Fusdt",
+        "btc/us/dt",
+        "btc%2Fus%2Fdt",
+        "/btcusdt",
         "..%2f..%2fetc%2fpasswd",
         "btcusdt%00",
         "%00",
         "btc%20usdt",
-        "btc-usdt",
+        "btc--usdt",
+        "-usdt",
+        "btc_",
         "%D0%B2tcusdt",  # a Cyrillic look-alike
         "%E2%84%AArwusdt",  # the Kelvin sign, which lower() turns into k
         "%EF%BD%82tcusdt",  # a full-width b
@@ -77,7 +80,7 @@ def test_malformed_symbols(service: Service, symbol: str, route: str) -> None:
         answer = service.post(f"/refresh/{symbol}", {"X-API-Key": "new"})
     else:
         answer = service.get(f"/prices/{symbol}")
-    assert (answer.status, answer.json) == (400, {"msg": "Invalid asset symbol"})
+    assert (answer.status, answer.json) == (400, {"msg": "Invalid asset symbol", "code": "invalid_symbol"})
     assert "x-injected" not in answer.headers
 
 
@@ -85,12 +88,22 @@ def test_malformed_symbols(service: Service, symbol: str, route: str) -> None:
 def test_unlisted_assets(service: Service, path: str) -> None:
     """404 with the message of the contract."""
     answer = service.get(path)
-    assert (answer.status, answer.json) == (404, {"msg": "Asset not found"})
+    assert (answer.status, answer.json) == (404, {"msg": "Asset not found", "code": "asset_not_found"})
 
 
-def test_upper_case_symbols(service: Service) -> None:
-    """The response has it in lower case."""
-    assert service.get("/prices/BTCUSDT").json["asset"] == "btcusdt"
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "BTC-USDT", "btc_usdt", "BTC/USDT", "BTC%2FUSDT"])
+def test_symbols_as_other_services_write_them(service: Service, symbol: str) -> None:
+    """The response has the symbol in lower case and without a separator, on every route of an asset."""
+    for path in (
+        f"/prices/{symbol}",
+        f"/prices/{symbol}/sources",
+        f"/prices/{symbol}/history",
+        f"/prices/{symbol}/candles",
+    ):
+        answer = service.get(path)
+        assert (answer.status, answer.json["asset"]) == (200, "btcusdt"), path
+    assert service.get(f"/prices/{symbol}/at?time=1").status == 404
+    assert service.post(f"/refresh/{symbol}", {"X-API-Key": "new"}).json["asset"] == "btcusdt"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +112,7 @@ def test_upper_case_symbols(service: Service) -> None:
 def test_unknown_paths(service: Service, path: str) -> None:
     """404, in the same form as every other refusal."""
     answer = service.get(path)
-    assert (answer.status, answer.json) == (404, {"msg": "Not Found"})
+    assert (answer.status, answer.json) == (404, {"msg": "Not Found", "code": "not_found"})
 
 
 @pytest.mark.parametrize(
@@ -116,7 +129,7 @@ def test_unknown_methods(service: Service, method: str, path: str) -> None:
     """405 with the allowed methods."""
     answer = call(method, service.url + path)
     assert answer.status == 405
-    assert list(answer.json) == ["msg"]
+    assert list(answer.json) == ["msg", "code"]
     assert answer.headers["allow"]
 
 
@@ -138,17 +151,17 @@ def test_an_empty_list_and_one_that_is_too_long(service: Service, query: str) ->
     """400 with the allowed values."""
     answer = service.get(f"/prices{query}")
     assert answer.status == 400
-    assert list(answer.json) == ["msg"]
+    assert list(answer.json) == ["msg", "code"]
 
 
 def test_a_bad_symbol_does_not_fail_the_list(service: Service) -> None:
     """Each missing asset once, with its reason, in the order of the request."""
-    names = ["zzz", "BTCUSDT", "a/b", "btcusdt", quote("\u212arwusdt"), "x" * 100]
+    names = ["zzz", "BTC-USDT", "a.b", "BTC/USDT", "btcusdt", quote("\u212arwusdt"), "x" * 100]
     body = service.get("/prices?assets=" + ",".join(names)).json
     assert [price["asset"] for price in body["prices"]] == ["btcusdt"]
     assert body["missing"] == [
         {"asset": "zzz", "reason": "Asset not found"},
-        {"asset": "a/b", "reason": "Invalid asset symbol"},
+        {"asset": "a.b", "reason": "Invalid asset symbol"},
         {"asset": "\u212arwusdt", "reason": "Invalid asset symbol"},
         {"asset": "x" * 100, "reason": "Invalid asset symbol"},
     ]

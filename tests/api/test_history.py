@@ -182,6 +182,12 @@ async def test_csv_where_it_is_asked_for(parts: Parts) -> None:
     ):
         answer = await get(parts.app, target, {"Accept": "text/csv"})
         assert answer.headers["content-type"].startswith("text/csv")
+        asked = "&" if "?" in target else "?"
+        assert (await get(parts.app, f"{target}{asked}format=csv")).text == answer.text
+        as_json = await get(parts.app, f"{target}{asked}format=json", {"Accept": "text/csv"})
+        assert as_json.headers["content-type"] == "application/json"
+        refused = await get(parts.app, f"{target}{asked}format=xml")
+        assert (refused.status, refused.json["msg"]) == (400, "format must be one of json, csv")
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         expected = (await parts.get(target))[key]
         assert [{name: cell(value) for name, value in row.items()} for row in expected] == rows

@@ -62,7 +62,7 @@ async def test_a_history_that_hangs_is_503(target: str) -> None:
     app = build(routes(Failing(0, "hanging")), Metrics(CollectorRegistry()))
     async with asyncio.timeout(allowed(5)):
         answer = await get(app, target)
-    assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})
+    assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now", "code": "history_unavailable"})
     assert answer.headers["retry-after"] == "1"
 
 

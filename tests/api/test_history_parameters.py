@@ -82,5 +82,8 @@ async def test_a_history_that_is_away_is_503() -> None:
     app = build(routes, Metrics(CollectorRegistry()))
     for target in ("/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"):
         answer = await get(app, target)
-        assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now"})
+        assert (answer.status, answer.json) == (
+            503,
+            {"msg": "History cannot be read now", "code": "history_unavailable"},
+        )
         assert answer.headers["retry-after"] == "1"

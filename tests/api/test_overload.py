@@ -91,7 +91,10 @@ async def test_an_asset_just_refreshed_is_not_refreshed_again() -> None:
     refused = await api.post("BTCUSDT")
     assert refused.status == 429
     assert refused.headers["retry-after"] == "3"
-    assert refused.json == {"msg": "btcusdt has just been refreshed: once every 2.5 s is enough"}
+    assert refused.json == {
+        "msg": "btcusdt has just been refreshed: once every 2.5 s is enough",
+        "code": "refreshed_too_often",
+    }
     api.time = 2.4
     assert (await api.post()).headers["retry-after"] == "1"
     assert (await api.post("ethusdt")).status == 200
@@ -124,7 +127,7 @@ async def test_all_assets_together_have_a_rate_limit() -> None:
     refused = await api.post()
     assert refused.status == 429
     assert refused.headers["retry-after"] == "1"
-    assert refused.json == {"msg": "At most 2 refreshes a second can be forced"}
+    assert refused.json == {"msg": "At most 2 refreshes a second can be forced", "code": "refreshed_too_often"}
     api.time = 0.5
     api.refreshes.go.clear()
     sharing = [asyncio.create_task(api.post()) for _ in range(10)]
@@ -218,7 +221,7 @@ async def test_requests_beyond_the_limit_are_refused_at_once(path: str) -> None:
     assert busy.in_flight == 3
     refused = [one.result() for one in asking if one.done()]
     assert {(one.status, one.headers["retry-after"], one.text) for one in refused} == {
-        (503, "1", '{"msg":"Too many requests under way"}')
+        (503, "1", '{"msg":"Too many requests under way","code":"overloaded"}')
     }
     for ops in ("/health", "/ready", "/metrics"):
         assert (await asgi.get(busy.app, ops)).status == 200

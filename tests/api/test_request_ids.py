@@ -58,5 +58,5 @@ async def test_a_crash_is_one_line_with_the_request_s_id(kept: Kept) -> None:
         head, _, body = (await rest(reader, writer)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 500 ")
     assert b"x-request-id: order-4711" in head.lower()
-    assert json.loads(body) == {"msg": "Internal error"}
+    assert json.loads(body) == {"msg": "Internal error", "code": "internal_error"}
     assert kept.told == [("Exception in ASGI application", {"request_id": "order-4711", "path": "/assets"})]

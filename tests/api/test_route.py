@@ -11,10 +11,11 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route as StarletteRoute
 
 from aggregator.api.app import Application, build
-from aggregator.api.description import Parameter, Refusal, Response, json
+from aggregator.api.description import Parameter, Response, json
 from aggregator.api.keys import Keys
 from aggregator.api.openapi import PATH
 from aggregator.api.policy import Policy
+from aggregator.api.responses import Refusal
 from aggregator.api.route import Route, RouteTable, UndescribedRoute, routes_of
 from aggregator.observability.metrics import Metrics
 from tests.parts import asgi

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import AsyncExitStack
 
 import pytest
@@ -24,10 +25,10 @@ async def test_the_events_of_a_stream() -> None:
             await live.tell("asset7")
             event = await one.until("price")
             assert (event.data["asset"], event.id) == ("asset7", live.fanout.last_id)
-        async with stream(live.url, "?assets=ASSET1,nosuch,a%2Fb") as one:
+        async with stream(live.url, "?assets=ASSET1,nosuch,a.b") as one:
             data = (await one.until("snapshot")).data
             assert [found["asset"] for found in data["prices"]] == ["asset1"]
-            assert [found["asset"] for found in data["missing"]] == ["nosuch", "a/b"]
+            assert [found["asset"] for found in data["missing"]] == ["nosuch", "a.b"]
         assert one.headers["content-type"].startswith("text/event-stream")
         await until(lambda: live.open_now() == 0)
 
@@ -52,8 +53,29 @@ async def test_refused_streams(query: str, status: int, message: str) -> None:
         writer.write(f"GET /stream{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = await rest(reader, writer)
         assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"msg": message}
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["msg"] == message
         assert live.open_now() == 0
+
+
+async def test_the_first_event_has_the_time_to_reconnect() -> None:
+    """`retry` stands in the block of the first event: alone in a block, it is an empty message for some clients."""
+    async with living() as live:
+        await live.tell("asset1")
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(b"GET /stream?assets=asset1&seconds=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        body = (await rest(reader, writer)).partition(b"\r\n\r\n")[2]
+        assert re.search(
+            rb"\r\nretry: 1000\nid: [0-9a-f]{8}-1\nevent: snapshot\ndata: {", b"\r\n" + body.split(b"\r\n", 1)[1]
+        )
+        assert body.count(b"retry:") == 1
+        assert b'event: end\ndata: {"msg":"The seconds that were asked for are over"}\n\n' in body
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "86401", "x", ""])
+async def test_the_seconds_of_a_stream(seconds: str) -> None:
+    """Whole seconds from 1 to a day."""
+    async with living() as live, stream(live.url, f"?seconds={seconds}") as one:
+        assert one.status == 400
 
 
 async def test_resuming() -> None:

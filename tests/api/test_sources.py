@@ -92,7 +92,7 @@ async def test_no_price_is_explained(api: Api) -> None:
     for _ in range(3):
         answer = await api.sources()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-        assert answer.json == {"msg": "No price known now", "left_out": TOLD}
+        assert answer.json == {"msg": "No price known now", "code": "no_price", "left_out": TOLD}
         assert answer.headers["cache-control"] == "no-store"
     assert api.refreshes.asked == {"btcusdt": 1}
 
@@ -100,7 +100,7 @@ async def test_no_price_is_explained(api: Api) -> None:
 async def test_a_single_price_has_a_plain_refusal(api: Api) -> None:
     """GET /prices/{asset} is refused as usual."""
     answer = await asgi.get(api.app, "/prices/btcusdt")
-    assert (answer.status, answer.json) == (503, {"msg": "No price known now"})
+    assert (answer.status, answer.json) == (503, {"msg": "No price known now", "code": "no_price"})
 
 
 async def test_a_stale_price_is_shown_with_the_reason_why_there_is_no_newer(api: Api) -> None:

@@ -40,7 +40,10 @@ async def test_the_limit_of_streams() -> None:
                 await live.client()
             assert refusal.value.response.status_code == 503
             assert refusal.value.response.headers["retry-after"] == "1"
-            assert json.loads(refusal.value.response.body) == {"msg": "Too many streams are open"}
+            assert json.loads(refusal.value.response.body) == {
+                "msg": "Too many streams are open",
+                "code": "too_many_streams",
+            }
             for _ in range(3):  # the only request that may be under way
                 async with asyncio.timeout(allowed(5)):
                     assert await status_of(live, b"GET /openapi.json") == 200

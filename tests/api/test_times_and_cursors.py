@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aggregator.api import parameters
 from aggregator.api.history_reader import Cursor, read_cursor, write_cursor
+from aggregator.models import rfc_3339
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_invalid_times(text: str) -> None:
 def test_our_own_times_are_valid(milliseconds: int) -> None:
     """Either form of a time can be parsed back, to the bit."""
     seconds = milliseconds / 1000
-    assert parameters.parse_time(parameters.rfc_3339(seconds)) == seconds
+    assert parameters.parse_time(rfc_3339(seconds)) == seconds
 
 
 @given(st.text(max_size=60))

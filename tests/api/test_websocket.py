@@ -19,7 +19,7 @@ from tests.parts.serving import until
         ('{"type":"subscribe","asset":"x"}', "Not understood: Object contains unknown field `asset`"),
         ('{"type":"subscribe","tiers":["warm"]}', "Not understood: Invalid enum value 'warm' - at `$.tiers[0]`"),
         ('{"type":"subscribe"}', "Name assets or tiers"),
-        ('{"type":"unsubscribe","assets":["a/b"]}', "Not among our assets: a/b"),
+        ('{"type":"unsubscribe","assets":["a.b"]}', "Not among our assets: a.b"),
         ('{"type":"subscribe","assets":["nosuch","\\ud800"]}', None),
         (b"\xff\xfe", None),
         ("[" * 60_000, None),

@@ -11,8 +11,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 # as long as a price body of ours
 PRICE = (
-    b'{"asset":"btcusdt","price":77896.49245,"last_updated":"2026-11-21 06:10:27","time_ago":"0s ago",'
-    b'"refresh_tier":"hot","timestamp":1795241427.047,"sources":3,"spread":0.0002019346379,"stale":false,"degraded":false}'
+    b'{"asset":"btcusdt","price":77896.49245,"last_updated":"2026-11-21 06:10:27",'
+    b'"timestamp_iso":"2026-11-21T06:10:27.047Z","time_ago":"0s ago","refresh_tier":"hot","timestamp":1795241427.047,'
+    b'"sources":3,"spread":0.0002019346379,"stale":false,"degraded":false}'
 )
 _START: Message = {
     "type": "http.response.start",

@@ -101,7 +101,7 @@ def test_told_to_stop_while_dynamodb_hangs(tmp_path: Path, market: Market, dynam
     assert service.process.ended(STOP_SECONDS) == 0, service.process.output
     for one in asking:
         one.join()
-    assert answers == [(503, {"msg": "History cannot be read now"})] * 3
+    assert answers == [(503, {"msg": "History cannot be read now", "code": "history_unavailable"})] * 3
     assert "Traceback" not in service.process.output
     proxy.stop()
 

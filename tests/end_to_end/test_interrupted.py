@@ -34,7 +34,7 @@ def test_a_refresh_whose_refresher_is_gone(
     service.process.signal(SIGTERM)
     assert service.process.ended(PATIENCE) == 0, service.process.output
     asking.join()
-    assert answers == [(503, "1", {"msg": "The service is stopping"})]
+    assert answers == [(503, "1", {"msg": "The service is stopping", "code": "stopping"})]
     assert "Traceback" not in service.process.output
 
 

@@ -119,7 +119,7 @@ async def test_a_megabyte_of_headers(service: Service) -> None:
         client[1].write(b"GET /prices/btcusdt HTTP/1.1\r\nHost: localhost\r\n" + filler)
         answer = await rest(*client)
         assert status_of(answer) == 431
-        assert answer.endswith(b'{"msg":"The head is larger than 65536 bytes"}')
+        assert answer.endswith(b'{"msg":"The head is larger than 65536 bytes","code":"head_too_large"}')
 
 
 async def test_an_endless_body(service: Service) -> None:
@@ -193,7 +193,9 @@ async def test_a_thousand_reads_of_what_nobody_has_are_one_fetch(service: Servic
     answers = await at_once(service, 1000, "GET /prices/nosuchusdt")
     assert statuses(answers) == {503: 1000}
     assert all(b"\r\nretry-after: 1\r\n" in answer for answer in answers)
-    assert {answer.partition(b"\r\n\r\n")[2] for answer in answers} == {b'{"msg":"No price known now"}'}
+    assert {answer.partition(b"\r\n\r\n")[2] for answer in answers} == {
+        b'{"msg":"No price known now","code":"no_price"}'
+    }
     assert await asyncio.to_thread(asked, service) == [calls + 1 for calls in before]
 
 
@@ -209,7 +211,10 @@ async def test_a_thousand_refreshes_of_one_asset_are_one_fetch(service: Service,
     refused = service.post("/refresh/btcusdt")
     assert refused.status == 429
     assert refused.headers["retry-after"] == "1"
-    assert refused.json == {"msg": "btcusdt has just been refreshed: once every 1 s is enough"}
+    assert refused.json == {
+        "msg": "btcusdt has just been refreshed: once every 1 s is enough",
+        "code": "refreshed_too_often",
+    }
     wait_for(lambda: service.post("/refresh/btcusdt").status == 200, allowed(2))
 
 

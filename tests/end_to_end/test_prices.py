@@ -20,6 +20,7 @@ KEYS = [
     "asset",
     "price",
     "last_updated",
+    "timestamp_iso",
     "time_ago",
     "refresh_tier",
     "timestamp",

@@ -120,7 +120,7 @@ def test_all_exchanges_down_is_told_honestly(tmp_path: Path, market: Market) -> 
         exchange.faults(error_rate=1)
     service = Service(tmp_path, exchanges=market.setting).started()
     answer = service.get("/prices/btcusdt")
-    assert (answer.status, answer.json) == (503, {"msg": "No price known now"})
+    assert (answer.status, answer.json) == (503, {"msg": "No price known now", "code": "no_price"})
     assert answer.headers["retry-after"] == "1"
     answer = service.post("/refresh/btcusdt")
     assert answer.status == 502

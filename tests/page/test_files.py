@@ -50,7 +50,7 @@ async def test_a_file_is_sent_once(app: ASGIApp, path: str) -> None:
 async def test_there_are_no_others(app: ASGIApp, path: str) -> None:
     """Other files in the folder on disk are not served."""
     answer = await asgi.get(app, path)
-    assert (answer.status, answer.body) == (404, b'{"msg":"Not Found"}')
+    assert (answer.status, answer.body) == (404, b'{"msg":"Not Found","code":"not_found"}')
 
 
 @pytest.mark.parametrize("name", ["index.html", "docs.html"])

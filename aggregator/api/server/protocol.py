@@ -10,6 +10,7 @@ import asyncio
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from aggregator.api.responses import refusal_of
 from aggregator.api.server.direct_write import header_lines, offer_direct_write
 from aggregator.api.server.slow_readers import ReadProgress, State
 from aggregator.api.stream_end import StreamEnd, announced
@@ -226,7 +227,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
 
     def _refusal(self, status: int, message: str, more_headers: bytes = b"") -> bytes:
         """Return a whole response in the form of all refusals."""
-        body = encode({"msg": message})
+        body = encode(refusal_of(status, message))
         return b"".join(
             [
                 STATUS_LINE[status],

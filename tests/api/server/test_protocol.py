@@ -94,7 +94,7 @@ async def test_a_head_that_is_too_large(size: int, form: bytes) -> None:
         answer = await server.say(raw)
         if size < 4_000_000:  # beyond, the connection is aborted, and the refusal may be lost
             assert answer.startswith(b"HTTP/1.1 431 ")
-            assert answer.endswith(b'{"msg":"The head is larger than 65536 bytes"}')
+            assert answer.endswith(b'{"msg":"The head is larger than 65536 bytes","code":"head_too_large"}')
         assert not server.asked
         assert server.cut("head") == 1
 
@@ -115,7 +115,7 @@ async def test_a_head_that_does_not_end() -> None:
         answer = await rest(reader, writer)
         trickling.cancel()
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert answer.endswith(b'{"msg":"No whole request within 0.5 s"}')
+        assert answer.endswith(b'{"msg":"No whole request within 0.5 s","code":"request_too_slow"}')
         assert server.cut("slow") == 1
 
 
