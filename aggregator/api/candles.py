@@ -141,6 +141,7 @@ class CandlesRoute:
     async def candles(self, request: Request) -> HttpResponse:
         """Stream the candles: the history is read in pages, and complete candles are sent after each page."""
         asset = asset_of(request, self._catalog)
+        as_csv = wants_csv(request)
         interval = choice(request, "interval", "1m", tuple(INTERVALS))
         seconds = INTERVALS[interval]
         usual_start = max(0.0, min(parameters.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
@@ -153,7 +154,7 @@ class CandlesRoute:
         # Before the response begins: afterwards its status can no longer become 503.
         first_page = await self._reader.read_or_refuse(window, _PAGE)
         pages = self._candles(window, first_page, seconds)
-        if wants_csv(request):
+        if as_csv:
             return StreamingResponse(_csv_lines(pages), headers=NO_STORE_HEADER, media_type="text/csv")
         head = encode({"asset": asset.symbol, "interval": interval})[:-1] + b',"candles":['
         return StreamingResponse(_json_array(head, pages), headers=NO_STORE_HEADER, media_type="application/json")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import jsonschema_rs
 import pytest
@@ -126,6 +127,27 @@ def test_the_service_serves_every_route(service: Service) -> None:
         f"{method.upper()} {path}" for path, methods in service.get(PATH).json["paths"].items() for method in methods
     }
     assert served == {OPENAPI, *(str(route) for route in every_route() if route.method != "WEBSOCKET")}
+
+
+@pytest.mark.real
+def test_the_examples_of_every_read_work(service: Service) -> None:
+    """As /docs fills them in: each parameter that has examples gets the first one. A stream ends by itself."""
+    told, statuses = service.get(PATH).json, {}
+    for operation, described in operations(told).items():
+        method, path = operation.split()
+        if method != "GET" or "{file}" in path:
+            continue
+        parameters = [resolved(told, one) for one in described["parameters"]]
+        given = {one["name"]: next(iter(one["examples"].values()))["value"] for one in parameters if "examples" in one}
+        for name, value in given.items():
+            given[name] = ",".join(value) if isinstance(value, list) else value
+            path = path.replace(f"{{{name}}}", str(value))
+        query = urlencode(
+            {one["name"]: given[one["name"]] for one in parameters if one["in"] == "query" and one["name"] in given}
+        )
+        statuses[path] = service.get(f"{path}?{query}").status
+    unusual = {path: status for path, status in statuses.items() if status != 200}
+    assert unusual == {"/ws": 426, "/prices/btcusdt/at": 404}  # it is no WebSocket; no price is as old as the example
 
 
 @pytest.fixture(scope="module")
