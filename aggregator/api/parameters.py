@@ -13,6 +13,7 @@ from aggregator.models import Asset
 from aggregator.prices.tiers import Catalog
 
 MOST_ASSETS = 1000  # in one request
+_MOST_SUGGESTED = 20  # unknown symbols of one request that get suggestions
 
 
 def split_names(lists: Sequence[str]) -> list[str]:
@@ -42,10 +43,9 @@ def find_assets(names: Sequence[str], catalog: Catalog) -> tuple[list[Asset], li
         if asset is not None:
             assets[asset.symbol] = asset
         else:
-            found = (
-                Missing(symbol, NOT_FOUND.msg, catalog.near(symbol)) if symbol else Missing(name, INVALID_SYMBOL.msg)
-            )
-            without_asset.append(found)
+            near = catalog.near(symbol) if symbol and len(without_asset) < _MOST_SUGGESTED else ()
+            reason = NOT_FOUND if symbol else INVALID_SYMBOL
+            without_asset.append(Missing(symbol or name, reason.msg, near))
     return list(assets.values()), without_asset
 
 

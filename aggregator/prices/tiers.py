@@ -68,8 +68,8 @@ class Catalog:
         for length in range(len(symbol), min(_LEAST_LETTERS, len(symbol)) - 1, -1):
             start = symbol[:length]
             first = bisect_left(self._sorted, start)
-            found = [one for one in self._sorted[first : first + _MOST_COMPARED] if one.startswith(start)]
-            if found:
+            if self._sorted[first : first + 1] and self._sorted[first].startswith(start):
+                found = [one for one in self._sorted[first : first + _MOST_COMPARED] if one.startswith(start)]
                 return tuple(sorted(found, key=lambda one: self._listed[one].rank)[:most])
         return ()
 

@@ -68,3 +68,12 @@ def test_suggestions_are_few_and_listed(symbols: list[str], text: str) -> None:
     ranks = [symbols.index(one) for one in found]
     assert len(found) <= 5
     assert ranks == sorted(set(ranks))
+
+
+async def test_a_long_list_of_unknown_symbols_gets_few_suggestions() -> None:
+    """The first twenty: a search for each of a thousand would hold up other requests."""
+    api = PriceApi([], SYMBOLS)
+    names = [f"btc{number}" for number in range(1000)]
+    missing = (await api.get(f"/prices?assets={','.join(names)}")).json["missing"]
+    assert [one["asset"] for one in missing] == names
+    assert [one["asset"] for one in missing if "near" in one] == names[:20]
