@@ -10,6 +10,7 @@ from tests.parts.limits import allowed
 
 PATIENCE = allowed(10.0)  # time limit for one answer, in seconds
 NO_ANSWER = 0  # the status of a request without an answer
+KEPT = 4.0  # seconds that the server keeps an idle connection for certain; it closes one after 5 s
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -30,12 +31,16 @@ class Answered(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Connection:
-    """A connection that reopens after a cut. `seen` has the ETag and body of each path; connections may share it."""
+    """A connection that reopens after a cut. `seen` has the ETag and body of each path; connections may share it.
+
+    If the server has closed it because it was idle, the request is sent once more, as every HTTP client does.
+    """
 
     host: str
     port: int
     seen: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    _used: float = 0.0  # time of the last answer
 
     async def open(self) -> None:
         """Connect, unless connected."""
@@ -60,15 +65,26 @@ class Connection:
         sent = time.time()
         try:
             async with asyncio.timeout(PATIENCE):
-                head, body = await self._exchange(f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{condition}\r\n")
+                request = f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{condition}\r\n"
+                head, body = await self._exchange_again(request)
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:  # includes TimeoutError
             self.close()
             return Answered(path, sent, time.time(), NO_ANSWER, body=repr(error).encode())
-        received = time.time()
+        received = self._used = time.time()
         status = int(head[""])
         if "etag" in head and body:
             self.seen[path] = head["etag"], body
         return Answered(path, sent, received, status, "retry-after" in head, body or known)
+
+    async def _exchange_again(self, request: str) -> tuple[dict[str, str], bytes]:
+        idle = self._streams is not None and time.time() - self._used > KEPT
+        try:
+            return await self._exchange(request)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if not idle or (isinstance(error, asyncio.IncompleteReadError) and error.partial):
+                raise
+            self.close()
+            return await self._exchange(request)
 
     async def _exchange(self, request: str) -> tuple[dict[str, str], bytes]:
         """Return the headers by lower-case name, the status under the empty name, and the body."""
