@@ -27,8 +27,9 @@ class Parts:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        routes = HistoryRoutes(CATALOG, history, lambda: NOW).routes()
-        routes += CandlesRoute(CATALOG, history, lambda: NOW).routes()
+        # A read may take a minute: on a busy machine the usual time limit would turn some responses into 503.
+        routes = HistoryRoutes(CATALOG, history, lambda: NOW, 60).routes()
+        routes += CandlesRoute(CATALOG, history, lambda: NOW, 60).routes()
         self.app: ASGIApp = build(routes, Metrics(CollectorRegistry()))
         self._unused = iter(CATALOG.assets)
 
