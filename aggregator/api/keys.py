@@ -151,6 +151,6 @@ def _address(client: str) -> str:
         address = ip_address(client.partition("%")[0])
     except ValueError:
         return client[:64]
-    if address.version == 4:  # noqa: PLR2004  # IPv4
+    if address.version == 4:  # noqa: PLR2004  # the 4 of IPv4 is no magic value
         return str(address)
     return str(address.ipv4_mapped or ip_network((address.packed[:8] + bytes(8), 64)))

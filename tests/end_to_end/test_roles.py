@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 
@@ -118,7 +119,7 @@ class TestFleet:
         for symbol in (HOT[0], COLD[0]):
             assert there.get(f"/prices/{symbol}").status == 200
             refreshed = here.post(f"/refresh/{symbol}").json["timestamp"]
-            wait_for(lambda: timestamp(there, symbol) >= refreshed, allowed(0.5))  # noqa: B023
+            wait_for(partial(_is_as_new, there, symbol, refreshed), allowed(0.5))
 
     def test_an_api_that_comes_late_is_ready_at_once(self, fleet: Fleet) -> None:
         """An API process that starts later finds the tiers' freshness in Redis and is ready at once."""
@@ -164,7 +165,7 @@ class TestFleet:
         fleet.redis.process.signal(SIGKILL)
         fleet.redis.process.ended()
         for api in fleet.apis:
-            wait_for(lambda api=api: "Redis" in api.get("/ready").json["stores"]["cache"], allowed(5))  # type: ignore[misc]
+            wait_for(partial(_misses_redis, api), allowed(5))
             assert any(one.startswith("exchanges: not known: Redis") for one in reasons(api))
             assert api.get(f"/prices/{COLD[0]}").status == 200
         alone = [refresher.metric(CALLS) for refresher in fleet.refreshers]
@@ -200,9 +201,21 @@ def _heals(fleet: Fleet) -> None:
     wait_for(lambda: all(_all_newer_than(api, now) for api in fleet.apis), allowed(15), "newer prices")
     for api in fleet.apis:
         # Subscribers reconnect after a random pause of five seconds at most.
-        wait_for(lambda api=api: api.post(f"/refresh/{COLD[1]}").status == 200, allowed(10))  # type: ignore[misc]
+        wait_for(partial(_can_refresh, api), allowed(10))
     fleet.settled()
     assert rate(fleet.calls, 7) < 1.7 * EVENLY
+
+
+def _is_as_new(api: Service, symbol: str, than: float) -> bool:
+    return timestamp(api, symbol) >= than
+
+
+def _misses_redis(api: Service) -> bool:
+    return "Redis" in api.get("/ready").json["stores"]["cache"]
+
+
+def _can_refresh(api: Service) -> bool:
+    return api.post(f"/refresh/{COLD[1]}").status == 200
 
 
 def _say(redis: RedisServer, command: bytes) -> None:
