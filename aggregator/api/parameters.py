@@ -59,7 +59,6 @@ def check_count(requested: Sequence[object]) -> None:
 
 LATEST_TIME = 253_402_300_799.0  # the last second of the year 9999
 UNIX = r"[0-9]{1,12}(\.[0-9]{1,9})?"
-_EXAMPLES = "1696118400.25 or 2023-10-01T00:00:00.25Z"
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ](\d\d:\d\d:\d\d(\.\d{1,9})?)([Zz]|[+ -]\d\d:\d\d))?", re.ASCII)
 
 

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from aggregator.api.description import Content, Json, Parameter, Response, query, query_list
 from aggregator.api.parameters import MOST_ASSETS, find_assets, split_names
 from aggregator.api.price_schema import PRICE
-from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, refuse, refuse_parameter, whole
+from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, not_found, refuse, refuse_parameter, whole
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, STREAM_REFUSED, SYMBOL, bad_request, refusal
 from aggregator.api.snapshots import Snapshots
@@ -177,8 +177,8 @@ class StreamRoute:
             return EVERYTHING, b""
         assets, without_asset = find_assets(split_names(lists), self._catalog)
         if not assets:
-            malformed = all(entry.reason == INVALID_SYMBOL.msg for entry in without_asset)
-            raise refuse(400, INVALID_SYMBOL) if malformed else refuse(404, NOT_FOUND)
+            unlisted = [entry.asset for entry in without_asset if entry.reason != INVALID_SYMBOL.msg]
+            raise refuse(404, not_found(unlisted[0], self._catalog)) if unlisted else refuse(400, INVALID_SYMBOL)
         missing_json = b',"missing":%b' % encode(without_asset) if without_asset else b""
         return Subscription(frozenset(asset.symbol for asset in assets)), missing_json
 

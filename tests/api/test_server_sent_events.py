@@ -71,6 +71,15 @@ async def test_the_first_event_has_the_time_to_reconnect() -> None:
         assert b'event: end\ndata: {"msg":"The seconds that were asked for are over"}\n\n' in body
 
 
+async def test_an_unlisted_asset_gets_near_ones() -> None:
+    """As at GET /prices/{asset}: the refusal has listed assets that the symbol may mean."""
+    async with living() as live:
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(b"GET /stream?assets=.,asset1x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        refusal = json.loads((await rest(reader, writer)).partition(b"\r\n\r\n")[2])
+        assert (refusal["code"], "asset1" in refusal["near"]) == ("asset_not_found", True)
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "86401", "x", ""])
 async def test_the_seconds_of_a_stream(seconds: str) -> None:
     """Whole seconds from 1 to a day."""
