@@ -128,6 +128,10 @@ class RunningPrometheus:
         """Return what Grafana offers for `label_values(metric, label)`."""
         return list(self._get(f"label/{label}/values", **{"match[]": metric}))
 
+    def active(self) -> set[str]:
+        """Return the names of the alerts that fire or are pending now."""
+        return {one["metric"]["alertname"] for one in self.ask("ALERTS")}
+
     def firing(self) -> set[str]:
         """Return the names of the alerts that fire now."""
         return {one["metric"]["alertname"] for one in self.ask('ALERTS{alertstate="firing"}')}
