@@ -3,7 +3,7 @@
 Adapters in exchanges/, stores/, cluster/ and runtime/ implement these protocols; prices/ and api/ know only these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
@@ -12,7 +12,8 @@ import msgspec
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
 from aggregator.newest import NewestPrices
 
-Trigger = Literal["auto", "force", "manual"]  # the schedule, a read that found no price, POST /refresh
+# What makes a price: the schedule, a read that found no price, POST /refresh, a pushed ticker.
+Trigger = Literal["auto", "force", "manual", "push"]
 
 
 class ExchangeState(Protocol):
@@ -70,6 +71,12 @@ class Exchange(ExchangeState, Protocol):
 
         Expected failures are returned as reasons, never raised.
         """
+
+    def pushed(self, asset: Asset) -> Ticker | None:
+        """Return the newest ticker that it has pushed of the asset; None if there is none that can be used."""
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the symbol whenever a ticker has been pushed of it. Only once, before feeds run."""
 
 
 class Job(msgspec.Struct, frozen=True):

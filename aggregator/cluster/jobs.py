@@ -8,7 +8,7 @@ others claim the jobs that a dead refresher has not finished. While Redis is awa
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -27,6 +27,7 @@ _TICK = 0.02  # seconds; jobs whose due times are closer together than this are 
 _SYNC_SECONDS = 10.0
 _LONGEST_PAUSE = 0.5  # seconds between attempts while Redis is away; jobs of our own wait for it
 _CLAIM_SECONDS = 1.0  # between two attempts to claim a job that another refresher has not finished
+_LEFT_SECONDS = 0.2  # between two looks whether a tier's jobs are still left to the others
 _LOCK_SECONDS, _RENEW_SECONDS = 2.0, 0.5  # the warm-up lock expires after the first, and is renewed after the second
 _LOCK_WAIT_SECONDS = 60.0  # then a tier is warmed up even if another refresher holds the lock
 
@@ -45,7 +46,7 @@ class SharedJobQueue:
     """`aggregator.ports.JobQueue`. `name` is unique among refreshers.
 
     A job has at most `most` assets. A job that is not done `abandoned` seconds after it was taken is claimed by another
-    refresher.
+    refresher. Shared jobs of a tier are left to the others while `takes` is false for it.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class SharedJobQueue:
         name: str,
         abandoned: float,
         together: float = TOGETHER,
+        takes: Callable[[Tier], bool] = lambda _: True,
     ) -> None:
         self._redis = client.redis
+        self._takes = takes
         self._stream = f"{client.prefix}jobs:"
         self._lock_key = f"{client.prefix}filling:"
         self._catalog = catalog
@@ -194,6 +197,9 @@ class SharedJobQueue:
                 raise answer
 
     async def _next_shared(self, tier: Tier, state: _TierState) -> Job | None:
+        if not self._takes(tier):
+            await asyncio.sleep(_LEFT_SECONDS)
+            return None
         with mapped():
             if time.monotonic() >= state.claim_at:
                 entry = await state.group.claim(self._abandoned_ms)

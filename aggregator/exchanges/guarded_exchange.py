@@ -102,6 +102,13 @@ class GuardedExchange(ABC):
     push_trouble = None
     rejection = ""  # the refresher judges tickers, see `wrapped.JudgedExchange`
 
+    def pushed(self, asset: Asset) -> Ticker | None:  # noqa: ARG002  # the port's signature
+        """Return None: what is polled is never pushed."""
+        return None
+
+    def listen(self, listener: Callable[[str], None]) -> None:  # noqa: B027  # not abstract: what is polled is silent
+        """Nothing to do: what is polled is never pushed."""
+
     @property
     def breaker_state(self) -> str:
         """One of closed, open and half-open."""

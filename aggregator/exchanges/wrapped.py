@@ -67,6 +67,14 @@ class WrappedExchange:
         """Return the inner exchange's tickers."""
         return await self._inner.fetch(assets)
 
+    def pushed(self, asset: Asset) -> Ticker | None:
+        """Return the inner exchange's pushed ticker."""
+        return self._inner.pushed(asset)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Pass the listener to the inner exchange."""
+        self._inner.listen(listener)
+
 
 class PushedExchange(WrappedExchange):
     """Answers from `feed` where its ticker is young, and polls `polled` for the rest."""
@@ -102,6 +110,14 @@ class PushedExchange(WrappedExchange):
         self._answers.inc(len(pushed))
         rest = [asset for asset in assets if asset.symbol not in pushed]
         return {**pushed, **(await self._inner.fetch(rest) if rest else {})}
+
+    def pushed(self, asset: Asset) -> Ticker | None:
+        """Return the feed's ticker if it is young."""
+        return self._feed.young(asset.symbol)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Pass the listener to the feed."""
+        self._feed.listen(listener)
 
 
 class ConvertingExchange(WrappedExchange):
@@ -149,6 +165,28 @@ class ConvertingExchange(WrappedExchange):
             unlisted = [(asset, sources[1:]) for asset, sources in unlisted if _is_not_listed(answers[asset.symbol])]
         return answers
 
+    def pushed(self, asset: Asset) -> Ticker | None:
+        """Return the exchange's own pushed ticker; of a pair it does not list, the first one that can be converted."""
+        if self._inner.trades(asset.symbol) is not False:
+            return self._inner.pushed(asset)
+        for source in self._conversions.sources(asset):
+            ticker = self._inner.pushed(source.asset)
+            if ticker is not None:
+                converted = self._converted(asset, source, ticker)
+                return converted if isinstance(converted, Ticker) else None
+        return None
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` for the pushed pair and for each asset that its ticker is converted to."""
+
+        def listen(symbol: str) -> None:
+            listener(symbol)
+            for target in self._conversions.targets(symbol):
+                if self._inner.trades(target) is False:
+                    listener(target)
+
+        self._inner.listen(listen)
+
     def _converted(self, asset: Asset, source: Source, answer: Ticker | LeftOut) -> Ticker | LeftOut:
         if isinstance(answer, LeftOut):
             return msgspec.structs.replace(answer, detail=printable(f"{source.asset.symbol}: {answer.detail}"))
@@ -174,10 +212,16 @@ class ShiftedExchange(WrappedExchange):
         """Return tickers of the same age as when they were recorded."""
         return {symbol: self._shift(answer) for symbol, answer in (await self._inner.fetch(assets)).items()}
 
+    def pushed(self, asset: Asset) -> Ticker | None:
+        """Return the pushed ticker of the same age as when it was recorded."""
+        ticker = self._inner.pushed(asset)
+        return None if ticker is None else self._shift_ticker(ticker)
+
     def _shift(self, answer: Ticker | LeftOut) -> Ticker | LeftOut:
-        if isinstance(answer, LeftOut):
-            return answer
-        return msgspec.structs.replace(answer, timestamp=answer.timestamp + self._seconds)
+        return answer if isinstance(answer, LeftOut) else self._shift_ticker(answer)
+
+    def _shift_ticker(self, ticker: Ticker) -> Ticker:
+        return msgspec.structs.replace(ticker, timestamp=ticker.timestamp + self._seconds)
 
 
 class JudgedExchange(WrappedExchange):

@@ -37,6 +37,10 @@ class Conversions:
         self.rates = frozenset(rate.symbol for rate in rates)
         self._rates = rates
         self._listed: Mapping[tuple[str, str], Asset] = {(asset.base, asset.quote): asset for asset in assets}
+        self._targets: dict[str, list[str]] = {}
+        for asset in self._listed.values():
+            for source in self.sources(asset):
+                self._targets.setdefault(source.asset.symbol, []).append(asset.symbol)
 
     def sources(self, asset: Asset) -> list[Source]:
         """Return the pairs that can be converted to `asset`, in the order of the rates; none if `asset` is a rate."""
@@ -47,6 +51,10 @@ class Conversions:
             for rate in self._rates
             if rate.quote == asset.quote and rate.base != asset.base
         ]
+
+    def targets(self, symbol: str) -> Sequence[str]:
+        """Return the symbols of the listed assets that the pair `symbol` can be converted to."""
+        return self._targets.get(symbol, ())
 
     def _pair(self, asset: Asset, quote: str) -> Asset:
         """Return the listed pair of the asset's base and `quote`, or an unlisted one like it."""

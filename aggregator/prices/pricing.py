@@ -24,6 +24,7 @@ _MAGNITUDE = 30
 _MAX_DIGITS = 38
 
 _A_PAIR = 2
+_STEP = 0.001  # seconds between the times of two prices that would share one
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -163,6 +164,17 @@ def _price(asset: Asset, tickers: list[Ticker], left_out: list[LeftOut], max_wei
         ),
         left_out=tuple(left_out),
     )
+
+
+def following(known: Price | None, price: Price) -> Price:
+    """Return `price` with a time after that of `known`, where it is of other tickers: two prices never share a time.
+
+    The newest ticker of an exchange whose clock is behind changes the price, but not the newest time of its sources. A
+    price of the same tickers keeps its time, so that prices do not look fresher than the exchanges' clocks.
+    """
+    if known is None or price.timestamp > known.timestamp or price.sources == known.sources:
+        return price
+    return msgspec.structs.replace(price, timestamp=min(price.updated_at, known.timestamp + _STEP))
 
 
 def counted_volumes(volumes: Sequence[Decimal], most: Decimal) -> tuple[Sequence[Decimal], Decimal]:

@@ -11,6 +11,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Trigger
 from aggregator.prices.freshness import Freshness
+from aggregator.prices.pricing import following
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 
 
@@ -42,6 +43,8 @@ class Publisher:
         - A price is not newer than the newest known one: it is not published, and its outcome is the known one.
         - All others are published, even if the cache fails: reads are then served from history.
         """
+        if trigger == "push":
+            prices = [following(self._newest.known(price.asset), price) for price in prices]
         news = [price for price in prices if self._newest.is_news(price)]
         if news and not await self._write(self._sinks.history, news):
             return self._unpublished(prices, {price.asset for price in news})

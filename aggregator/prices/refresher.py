@@ -1,43 +1,23 @@
-"""One refresh: ask every exchange for some assets, make a price of each, and publish the prices."""
+"""One refresh: ask every exchange for some assets, and make prices of the answers."""
 
 import asyncio
 import math
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import msgspec
-import structlog
-
-from aggregator.clock import SteadyClock
-from aggregator.models import Asset, Clock, LeftOut, NoPrice, Outcomes, Price, Ticker, Tier
+from aggregator.models import Asset, LeftOut, NoPrice, Outcomes, Price, Ticker, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
 from aggregator.ports import Exchange, Trigger
-from aggregator.prices.pricing import Rules, aggregate
-from aggregator.prices.publisher import Publisher
+from aggregator.prices.price_maker import PriceMaker, prices_in
 from aggregator.prices.quorum import Quorum
-from aggregator.prices.rejections import Rejections
 from aggregator.prices.schedule import TOGETHER
-from aggregator.prices.tiers import Catalog
 from aggregator.resilience.single_flight import SingleFlight
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
 
 _MAX_JOB = 100  # assets
 _MAX_JOB_UNBATCHED = 16  # assets, where an exchange takes one symbol a call: a job must not use all of its slots
-_COMPUTE_BATCH = 16  # prices computed before the event loop serves other tasks
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """The settings of how prices are made; aggregator/settings explains each."""
-
-    max_deviation: Decimal
-    min_sources: int
-    max_weight: Decimal
-    grace: float
-    concurrency: int  # the most calls of one tier to one exchange at a time
 
 
 def most_in_job(exchanges: Sequence[Exchange], concurrency: int) -> int:
@@ -57,42 +37,35 @@ def seconds_together(exchanges: Sequence[Exchange]) -> float:
 class Refresher:
     """`aggregator.ports.Refresh`. An asset is never refreshed twice at the same time.
 
-    The schedule may hand over `most_in_job` assets at a time, and `jobs_at_a_time` such jobs of one tier.
+    The schedule may hand over `most_in_job` assets at a time, and `jobs_at_a_time` such jobs of one tier. A price needs
+    `min_sources` tickers; a majority of the exchanges waits `grace` seconds for the others; one tier has at most
+    `concurrency` calls to one exchange under way.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
         exchanges: Sequence[Exchange],
-        publisher: Publisher,
+        maker: PriceMaker,
         metrics: Metrics,
-        policy: Policy,
-        wall: SteadyClock | None = None,
+        min_sources: int,
+        grace: float,
+        concurrency: int,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer = UNTRACED,
-        rejections: Rejections | None = None,
     ) -> None:
         self._exchanges = exchanges
-        self._publisher = publisher
+        self._maker = maker
         self._metrics = metrics
-        self._policy = policy
-        self._wall = wall or SteadyClock()
+        self._min_sources = min_sources
+        self._grace = grace
         self._clock = clock
         self._tracer = tracer
-        self._rejections = rejections or Rejections()
-        self.most_in_job = most_in_job(exchanges, policy.concurrency)
+        self.most_in_job = most_in_job(exchanges, concurrency)
         calls = max(-(-self.most_in_job // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
-        self.jobs_at_a_time = max(1, policy.concurrency // calls)
-        self._by_hand = asyncio.Semaphore(policy.concurrency)
+        self.jobs_at_a_time = max(1, concurrency // calls)
+        self._by_hand = asyncio.Semaphore(concurrency)
         self._flights: SingleFlight[str, Outcomes] = SingleFlight()
         self._calls: set[Call] = set()
-        self._log = structlog.get_logger()
-        for exchange in exchanges:
-            metrics.used_tickers.labels(exchange.name)  # so that the series is there from the start
-        self._rules = {
-            tier: Rules(cadence.max_age, policy.max_deviation, policy.min_sources, policy.max_weight)
-            for tier, cadence in catalog.cadence.items()
-        }
 
     async def refresh(self, asset: Asset, trigger: Trigger) -> Price | NoPrice:
         """Fetch, aggregate and store one asset now; concurrent callers share one fetch."""
@@ -119,7 +92,7 @@ class Refresher:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        await self._publisher.close(patience)
+        await self._maker.close(patience)
 
     async def _refresh(self, assets: Sequence[Asset], trigger: Trigger) -> Outcomes:
         """Ask the exchanges; make and publish the prices of each group of assets as soon as it has its answers."""
@@ -132,12 +105,11 @@ class Refresher:
         }
         with self._tracer.span("refresh", attributes) as span:
             async for answered in self._ask(assets):
-                found = await self._aggregate(answered)
-                prices = _prices_in(found)
-                outcomes |= found | await self._publisher.publish(prices, trigger)
-                if prices:
+                made = await self._maker.make_of_answers(answered, trigger)
+                outcomes |= made
+                if prices := prices_in(made):
                     self._metrics.refresh_seconds.labels(prices[0].tier.value).observe(self._clock() - started)
-            span.record("aggregator.prices", len(_prices_in(outcomes)))
+            span.record("aggregator.prices", len(prices_in(outcomes)))
         return outcomes
 
     async def _ask(self, assets: Sequence[Asset]) -> AsyncIterator[list[tuple[Asset, list[Ticker | LeftOut]]]]:
@@ -146,7 +118,7 @@ class Refresher:
         A late call is not cancelled: it ends by its own timeout, so that the breaker counts a hanging exchange.
         """
         names = [exchange.name for exchange in self._exchanges]
-        quorum = Quorum(assets, names, self._policy.min_sources, self._policy.grace)
+        quorum = Quorum(assets, names, self._min_sources, self._grace)
         calls: dict[Call, str] = {}
         for exchange in self._exchanges:
             for first in range(0, len(assets), exchange.batch):
@@ -163,42 +135,3 @@ class Refresher:
                 quorum.record(calls[call], call.result(), self._clock())
             if answered := quorum.settle(self._clock()):
                 yield answered
-
-    async def _aggregate(self, answered: Sequence[tuple[Asset, Sequence[Ticker | LeftOut]]]) -> Outcomes:
-        """Return the outcome of each asset; count rejected and used tickers."""
-        outcomes: Outcomes = {}
-        if self._wall.is_off:
-            self._wall.witness(_exchange_times(answers for _, answers in answered))
-        for number, (asset, answers) in enumerate(answered, start=1):
-            outcome = aggregate(asset, answers, self._rules[asset.tier], self._wall.now())
-            outcomes[asset.symbol] = outcome
-            for left_out in outcome.left_out:
-                self._metrics.rejected_tickers.labels(left_out.exchange, left_out.reason.value).inc()
-            if isinstance(outcome, NoPrice):
-                self._metrics.refresh_errors.labels(asset.tier.value).inc()
-            if number % _COMPUTE_BATCH == 0:
-                await asyncio.sleep(0)
-        used = Counter(source.exchange for price in _prices_in(outcomes) for source in price.sources)
-        for exchange, count in used.items():
-            self._metrics.used_tickers.labels(exchange).inc(count)
-        self._log_rejections(outcomes)
-        return outcomes
-
-    def _log_rejections(self, outcomes: Outcomes) -> None:
-        """Log each exchange whose tickers begin or cease to be rejected."""
-        for change in self._rejections.record(outcomes.values(), self._clock()):
-            log, rejection = self._log.bind(exchange=change.exchange), change.rejection
-            if rejection is None:
-                log.info("tickers_accepted")
-            else:
-                log.warning("tickers_rejected", reason=rejection.reason.value, assets=rejection.assets, of=rejection.of)
-
-
-def _prices_in(outcomes: Outcomes) -> list[Price]:
-    return [outcome for outcome in outcomes.values() if isinstance(outcome, Price)]
-
-
-def _exchange_times(answers: Iterable[Sequence[Ticker | LeftOut]]) -> list[float]:
-    """Return the times of the tickers that have the exchange's own time."""
-    tickers = (one for some in answers for one in some if isinstance(one, Ticker))
-    return [ticker.timestamp for ticker in tickers if ticker.clock is Clock.EXCHANGE]

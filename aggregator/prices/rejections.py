@@ -9,7 +9,8 @@ is not judged here: its circuit breaker and the time since its last ticker show 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -58,14 +59,24 @@ class Rejections:
         self._seconds = seconds
         self._venues: dict[str, _Venue] = {}
 
-    def record(self, outcomes: Iterable[Price | NoPrice], now: float) -> list[Change]:
-        """Record the outcomes of a refresh; return the exchanges whose state changes. `now`: monotonic seconds."""
+    def record(
+        self,
+        outcomes: Iterable[Price | NoPrice],
+        now: float,
+        news: Mapping[str, AbstractSet[str]] | None = None,
+    ) -> list[Change]:
+        """Record outcomes; return the exchanges whose state changes. `now`: monotonic seconds.
+
+        `news` has by symbol the exchanges whose tickers have not been recorded before; None means all.
+        """
         for outcome in outcomes:
+            judged = None if news is None else news[outcome.asset]
             if isinstance(outcome, Price):
                 for source in outcome.sources:
-                    self._venue(source.exchange, now).accepted(outcome.asset)
+                    if judged is None or source.exchange in judged:
+                        self._venue(source.exchange, now).accepted(outcome.asset)
             for left_out in outcome.left_out:
-                if left_out.reason in REJECTED:
+                if left_out.reason in REJECTED and (judged is None or left_out.exchange in judged):
                     self._venue(left_out.exchange, now).rejected(outcome.asset, left_out.reason)
         return [
             Change(name, venue.rejection)

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+import msgspec
+
 from aggregator.api.exchange_status import LocalStatus
 from aggregator.api.server.server import STOP_SECONDS
+from aggregator.cluster.feed_lease import FeedLease
 from aggregator.cluster.jobs import SharedJobQueue
 from aggregator.cluster.refresh_requests import RefreshRequests
 from aggregator.cluster.status_board import StatusBoard, StatusReporter
@@ -13,17 +16,19 @@ from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
 from aggregator.exchanges.wrapped import JudgedExchange
 from aggregator.models import Tier
-from aggregator.ports import Exchange, JobQueue
+from aggregator.ports import Exchange, History, JobQueue, Sink
+from aggregator.prices.price_maker import PriceMaker, PricingPolicy
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresh_loop import RefreshLoop
-from aggregator.prices.refresher import Policy, Refresher, most_in_job, seconds_together
+from aggregator.prices.refresher import Refresher, most_in_job, seconds_together
+from aggregator.prices.repricer import Repricer
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.exchanges import open_exchanges
 from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.progress import warm_up_bar
-from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.thinned_history import ThinnedHistory
 
 _DRAIN_SECONDS = 1.0  # for the history to write its backlog when the process stops
 _RECALL_SECONDS = 2.0
@@ -31,24 +36,46 @@ _RECALL_BATCH = 1000  # symbols read from history at a time
 _CALLERS = 4  # the hot, medium and cold schedules, and refreshes by hand; each has an equal share of the calls
 
 
-async def open_venues(process: Process, stores: Stores) -> Sequence[Exchange]:
+class Venues(msgspec.Struct, frozen=True):
+    """The opened exchanges. `lease` is None where no other process could subscribe to their feeds too."""
+
+    exchanges: Sequence[Exchange]
+    lease: FeedLease | None
+
+    def owns(self, tier: Tier) -> bool:
+        """Whether this process takes the shared jobs of the tier: those of the hot one go to who has the feeds."""
+        return tier is not Tier.HOT or self.lease is None or self.lease.held
+
+
+async def open_venues(process: Process, stores: Stores) -> Venues:
     """Open the exchanges of the settings and keep their listings and feeds up to date. Raises CannotGoOn.
 
     Call it before any part runs in the background; see `Process.keep_running`.
     """
     settings, catalog, coverage = process.settings, process.catalog, process.coverage
+    lease = None if stores.redis is None else FeedLease(stores.redis)
     opened = await open_exchanges(
-        settings, catalog, stores.cache, process.metrics, process.stack, process.tracer, process.clock.now
+        settings,
+        catalog,
+        stores.cache,
+        process.metrics,
+        process.stack,
+        process.tracer,
+        process.clock.now,
+        lambda: lease is None or lease.held,
     )
     assets = catalog.assets.values()
     opened.listings.listen(lambda: coverage.count(opened.all, assets, settings.min_sources))
     await process.keep_running(opened.listings)
     for feed in opened.feeds:
         await process.keep_running(feed)
-    return opened.all
+    if lease is None or not opened.feeds:
+        return Venues(opened.all, None)
+    await process.keep_running(lease)  # closed before the feeds, so that another process may subscribe at once
+    return Venues(opened.all, lease)
 
 
-async def build_refresher(process: Process, stores: Stores, exchanges: Sequence[Exchange]) -> RefreshPath:
+async def build_refresher(process: Process, stores: Stores, venues: Venues) -> RefreshPath:
     """Return the refresh path of a process with exchanges: a refresher that also keeps every tier on its schedule.
 
     With Redis, it shares the schedule with other refreshers, serves the refresh requests of other processes, and
@@ -56,22 +83,25 @@ async def build_refresher(process: Process, stores: Stores, exchanges: Sequence[
     """
     await process.keep_running(stores.history)
     process.stack.push_async_callback(stores.history.drain, _DRAIN_SECONDS)
-    policy = _policy(process.settings)
-    sinks = Sinks(
-        GroupCommit("history", stores.history, process.metrics), GroupCommit("cache", stores.cache, process.metrics)
-    )
-    refresher = Refresher(
-        process.catalog,
-        exchanges,
+    settings, exchanges = process.settings, venues.exchanges
+    history = await _thinned(process, stores.history) if settings.history_min_gap else stores.history
+    sinks = Sinks(GroupCommit("history", history, process.metrics), GroupCommit("cache", stores.cache, process.metrics))
+    maker = PriceMaker(
+        [exchange.name for exchange in exchanges],
+        process.catalog.cadence,
         Publisher(stores.cache.newest, sinks, process.freshness, process.metrics, tracer=process.tracer),
         process.metrics,
-        policy,
+        PricingPolicy(settings.max_deviation, settings.min_sources, settings.max_weight),
         process.clock,
-        tracer=process.tracer,
         rejections=process.rejections,
     )
+    concurrency = settings.exchange_concurrency // _CALLERS
+    refresher = Refresher(
+        exchanges, maker, process.metrics, settings.min_sources, settings.grace, concurrency, tracer=process.tracer
+    )
     process.stack.push_async_callback(refresher.close, STOP_SECONDS)
-    schedule = _schedule(process, stores.redis, exchanges, policy)
+    process.beside_server.append(Repricer(process.catalog, exchanges, maker, settings.push_debounce).run())
+    schedule = _schedule(process, stores.redis, venues, concurrency)
     loop = RefreshLoop(
         process.catalog, schedule, stores.cache, refresher, process.freshness, process.metrics, process.clock.now
     )
@@ -97,13 +127,23 @@ async def recall_newest(process: Process, stores: Stores) -> None:
                     stores.cache.newest.at_least(price)
 
 
-def _schedule(process: Process, redis: RedisClient | None, exchanges: Sequence[Exchange], policy: Policy) -> JobQueue:
+async def _thinned(process: Process, history: History) -> Sink:
+    """Return a sink in front of the history that passes on the last price of each gap."""
+    thinned = ThinnedHistory(history, process.settings.history_min_gap, process.clock.now)
+    process.stack.push_async_callback(thinned.close)
+    await process.keep_running(thinned)
+    return thinned
+
+
+def _schedule(process: Process, redis: RedisClient | None, venues: Venues, concurrency: int) -> JobQueue:
     """Return the schedule of refreshes: of this process alone, or shared with all refreshers on the same Redis."""
-    most, together = most_in_job(exchanges, policy.concurrency), seconds_together(exchanges)
+    most, together = most_in_job(venues.exchanges, concurrency), seconds_together(venues.exchanges)
     if redis is None:
         return LocalJobQueue(process.catalog, most, together=together)
     abandoned = 2 * process.longest_refresh  # seconds after which another refresher takes over an unfinished job
-    return SharedJobQueue(redis, process.catalog, most, process.metrics, process.name, abandoned, together)
+    return SharedJobQueue(
+        redis, process.catalog, most, process.metrics, process.name, abandoned, together, takes=venues.owns
+    )
 
 
 def _serve_cluster(process: Process, redis: RedisClient, refresher: Refresher, exchanges: Sequence[Exchange]) -> None:
@@ -117,13 +157,3 @@ def _serve_cluster(process: Process, redis: RedisClient, refresher: Refresher, e
 async def _run_with_progress(loop: RefreshLoop, process: Process) -> None:
     with warm_up_bar(process.catalog) as advance:
         await loop.run(advance)
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        max_deviation=settings.max_deviation,
-        min_sources=settings.min_sources,
-        max_weight=settings.max_weight,
-        grace=settings.grace,
-        concurrency=settings.exchange_concurrency // _CALLERS,
-    )

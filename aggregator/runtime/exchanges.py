@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -49,11 +48,15 @@ async def open_exchanges(
     stack: AsyncExitStack,
     tracer: Tracer = UNTRACED,
     now: Callable[[], float] = time.time,
+    subscribes: Callable[[], bool] = lambda: True,
 ) -> Exchanges:
-    """Open every exchange that the settings name and read its listing; `stack` closes them. Raises CannotGoOn."""
+    """Open every exchange that the settings name and read its listing; `stack` closes them. Raises CannotGoOn.
+
+    The feeds are subscribed while `subscribes` returns true.
+    """
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     rest = BreakerGroup(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
-    parts = Parts(settings, catalog, rest, http, metrics, tracer, now)
+    parts = Parts(settings, catalog, rest, http, metrics, tracer, now, subscribes)
     opened = [open_one(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
     await listings.open()
@@ -87,12 +90,17 @@ class Parts(msgspec.Struct, frozen=True):
     metrics: Metrics
     tracer: Tracer = UNTRACED
     now: Callable[[], float] = time.time
+    subscribes: Callable[[], bool] = lambda: True
 
     def feed(
         self, name: str, dialect: str, url: str, polled: Exchange, connect: Connect, now: Callable[[], float]
     ) -> Feed:
         """Return the feed of an exchange's hot assets; an empty `url` means the dialect's public one."""
-        wanted = partial(_pushed_assets, self.catalog, polled, conversions_of(self.settings, self.catalog))
+        conversions = conversions_of(self.settings, self.catalog)
+
+        def wanted() -> list[Asset]:
+            return _pushed_assets(self.catalog, polled, conversions) if self.subscribes() else []
+
         pushing, interval = PUSHING[dialect](), self.settings.hot_interval
         return Feed(name, url or pushing.public_url, pushing, connect, wanted, interval, self.metrics, now=now)
 

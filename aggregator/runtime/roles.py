@@ -33,9 +33,9 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
 
 async def _alone(process: Process, stores: Stores) -> ASGIApp:
     await recall_newest(process, stores)
-    exchanges = await open_venues(process, stores)
+    venues = await open_venues(process, stores)
     await _monitor(process)
-    path = await build_refresher(process, stores, exchanges)
+    path = await build_refresher(process, stores, venues)
     return await build_api(process, stores, path, None)
 
 
@@ -65,10 +65,10 @@ ROLES: Mapping[str, Callable[[Process, Stores, RedisClient], Awaitable[ASGIApp]]
 
 async def _refresh_together(process: Process, stores: Stores, redis: RedisClient) -> tuple[RefreshPath, Cluster]:
     """Start refreshing in a share of the work with the other refreshers on this Redis."""
-    exchanges = await open_venues(process, stores)
+    venues = await open_venues(process, stores)
     await _monitor(process)
     cluster = await join_cluster(process, redis)
-    path = await build_refresher(process, stores, exchanges)
+    path = await build_refresher(process, stores, venues)
     await process.keep_running(cluster.feed)
     return path, cluster
 

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
         None, description="Days after which a price is deleted from history; none keeps all prices."
     )
+    history_min_gap: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        0,
+        description="Seconds of which history keeps only the last price of each asset; 0 keeps every price. Prices that"
+        " clients have got are then missing in history.",
+    )
     exchanges: str = Field(
         DEFAULT_EXCHANGES,
         description=f"Comma-separated exchanges, each name=dialect+url. Dialects: {', '.join(DIALECTS)}. A dialect"
@@ -130,6 +135,11 @@ class Settings(BaseSettings):
         1000, description="Most symbols in one call, for exchanges that accept several; 1 calls for each symbol."
     )
     grace: Seconds = Field(0.25, description="Seconds to wait for the other exchanges once a majority has answered.")
+    push_debounce: Annotated[float, Field(ge=0.01, le=60, allow_inf_nan=False)] = Field(
+        0.05,
+        description="Seconds after a pushed ticker in which further ones go into the same price: a hot asset is priced"
+        " at most once in them.",
+    )
     redis_timeout: Seconds = Field(0.25, description="Timeout of a call to Redis, in seconds.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys. If any is set, POST /refresh needs one of them."

@@ -21,8 +21,9 @@ from aggregator.observability.metrics import Metrics
 from aggregator.observability.telemetry import OpenTelemetry
 from aggregator.observability.tracing import UNTRACED
 from aggregator.prices.freshness import Freshness
+from aggregator.prices.price_maker import PriceMaker, PricingPolicy
 from aggregator.prices.publisher import Publisher
-from aggregator.prices.refresher import Policy, Refresher
+from aggregator.prices.refresher import Refresher
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.traced import TracedCache, TracedTable
@@ -144,16 +145,10 @@ def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange
     cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus())
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
-    policy = Policy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"), grace=0.1, concurrency=4)
-    freshness = Freshness(CATALOG, metrics)
-    found = Refresher(
-        CATALOG,
-        [exchange],
-        Publisher(cache.newest, sinks, freshness, metrics, tracer=spans.tracer),
-        metrics,
-        policy,
-        tracer=spans.tracer,
-    )
+    policy = PricingPolicy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"))
+    publisher = Publisher(cache.newest, sinks, Freshness(CATALOG, metrics), metrics, tracer=spans.tracer)
+    maker = PriceMaker([exchange.name], CATALOG.cadence, publisher, metrics, policy)
+    found = Refresher([exchange], maker, metrics, min_sources=1, grace=0.1, concurrency=4, tracer=spans.tracer)
     return found, exchange
 
 

@@ -7,11 +7,13 @@ from decimal import Decimal
 
 from prometheus_client import CollectorRegistry
 
+from aggregator.clock import SteadyClock
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.freshness import Freshness
+from aggregator.prices.price_maker import PriceMaker, PricingPolicy
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresh_loop import RefreshLoop
-from aggregator.prices.refresher import Policy, Refresher
+from aggregator.prices.refresher import Refresher
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit, Sinks
@@ -32,6 +34,7 @@ class Parts:
         batch: int = 1,
         queue: LocalJobQueue | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: SteadyClock | None = None,
     ) -> None:
         self.metrics = Metrics(CollectorRegistry())
         self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
@@ -40,13 +43,17 @@ class Parts:
         sinks = Sinks(
             GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
         )
-        self.refresher = Refresher(
-            catalog,
-            self.exchanges,
+        self.maker = PriceMaker(
+            [exchange.name for exchange in self.exchanges],
+            catalog.cadence,
             Publisher(self.cache.newest, sinks, self.freshness, self.metrics),
             self.metrics,
-            Policy(Decimal("0.05"), min_sources, Decimal("0.5"), GRACE, concurrency),
-            clock=clock,
+            PricingPolicy(Decimal("0.05"), min_sources, Decimal("0.5")),
+            wall,
+            clock,
+        )
+        self.refresher = Refresher(
+            self.exchanges, self.maker, self.metrics, min_sources, GRACE, concurrency, clock=clock
         )
         queue = queue or LocalJobQueue(catalog, self.refresher.most_in_job)
         self.loop = RefreshLoop(catalog, queue, self.cache, self.refresher, self.freshness, self.metrics, clock=clock)

@@ -36,6 +36,8 @@ class ScriptedExchange:
         self.cancelled = 0
         self.let_go = asyncio.Event()
         self._now = now
+        self._newest: dict[str, Ticker] = {}
+        self._listener: Callable[[str], None] = lambda _: None
         self.listing: set[str] | None = None
 
     def trades(self, symbol: str) -> bool | None:
@@ -56,6 +58,19 @@ class ScriptedExchange:
             raise
         finally:
             self.under_way -= 1
+
+    def pushed(self, asset: Asset) -> Ticker | None:
+        """Return the ticker that `push` got last."""
+        return self._newest.get(asset.symbol)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Tell `listener` of what `push` gets."""
+        self._listener = listener
+
+    def push(self, pushed: Ticker) -> None:
+        """Push a ticker."""
+        self._newest[pushed.symbol] = pushed
+        self._listener(pushed.symbol)
 
     async def _answer(self, asset: Asset) -> Ticker | LeftOut:
         await asyncio.sleep(0)  # a real exchange never answers without a pause: callers must meet other tasks here

@@ -67,14 +67,19 @@ class Feed:
         self._received: float | None = None
         self._newest: float | None = None
         self._live: bool | None = None
+        self._listener: Callable[[str], None] = lambda _: None
         self._keeps_tickers = False  # whether the next connection begins with the tickers of this one
         self._state = metrics.push_state.labels(name)
         self._connections = metrics.push_connections.labels(name)
         self._messages = metrics.push_messages
         self._answered_gauge = metrics.exchange_answered.labels(name)
         self._newest_gauge = metrics.exchange_newest.labels(name)
-        self._state.set(0)
+        self._state.set(math.nan)
         self._log = structlog.get_logger().bind(exchange=name)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the symbol of each young ticker that arrives."""
+        self._listener = listener
 
     @property
     def trouble(self) -> str:
@@ -143,8 +148,9 @@ class Feed:
             self._outbox.clear()
             self._heard_at = self._young_at = self._clock()
             self._check_at = self._send_at = 0.0
-            while True:
+            while self._names:
                 await self._step(socket)
+        self._report()
 
     async def _step(self, socket: Socket) -> None:
         """Check the connection if that is due, send one waiting message if that is due, and read the next frame."""
@@ -230,6 +236,7 @@ class Feed:
             self._young_at, self._down = self._received, ""
             if not self._live:
                 self._report()
+            self._listener(ticker.symbol)
 
     def _is_young(self, timestamp: float) -> bool:
         return -FUTURE_TOLERANCE <= self._now() - timestamp <= self._interval / 2
@@ -246,11 +253,11 @@ class Feed:
     def _report(self) -> None:
         """Log and show that the feed has begun to push, or has fallen back."""
         trouble = self.trouble
-        live = not trouble and bool(self._names)
+        live = None if not self._names else not trouble
         if live == self._live or (self._live is None and self._down == _NOT_YET):
             return
         self._live = live
-        self._state.set(int(live))
+        self._state.set(math.nan if live is None else int(live))
         if live:
             self._log.info("push_live", pairs=len(self._names))
         elif trouble:

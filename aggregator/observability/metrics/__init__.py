@@ -133,7 +133,9 @@ class Metrics:
             "exchange",
         )
         self.push_state = self._gauge(
-            "price_exchange_push_state", "1 while its feed pushes young tickers, 0 while it is polled.", "exchange"
+            "price_exchange_push_state",
+            "1 while its feed pushes young tickers, 0 while it is polled, NaN while nothing is subscribed here.",
+            "exchange",
         )
         self.push_connections = self._counter("price_exchange_push_connections_total", "Feeds opened.", "exchange")
         self.push_messages = self._counter(
@@ -162,8 +164,8 @@ class Metrics:
     def _refresh(self) -> None:
         self.refreshes = self._counter(
             "price_refresh_total",
-            "Refreshes that brought a price: by schedule (auto), for a read that found none"
-            " (force), by POST /refresh (manual).",
+            "Prices made: by schedule (auto), for a read that found none (force), by POST /refresh (manual), of a"
+            " pushed ticker (push).",
             "tier",
             "trigger_type",
         )
