@@ -24,7 +24,7 @@ from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.api.history_parts import Parts, over_sqlite
 from tests.parts.asgi import get
-from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import NOW, price
 from tests.prices.test_candles import naive
 
@@ -40,7 +40,9 @@ async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Part
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
     """Open the routes over the outbox and DynamoDB, while the outbox sends prices to the table."""
     metrics = Metrics(CollectorRegistry())
-    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    table = DynamoTable(
+        f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics, query_seconds=PATIENT_SECONDS
+    )
     await table.open()
     history = Outbox(tmp_path_factory.mktemp("outbox") / "outbox.db", 1 << 30, table, metrics)
     await history.open()

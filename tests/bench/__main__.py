@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import history, load, page, reads, refreshes, replicas, stream
+from tests.bench import history, load, page, push, reads, refreshes, replicas, stream
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
 
@@ -16,6 +16,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "history": history.run,
     "page": page.run,
     "stream": stream.run,
+    "push": push.run,
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
 }

@@ -67,6 +67,12 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield scene
 
 
+def filled(service: Service) -> Service:
+    """Wait until btcusdt has its first price."""
+    service.started().process.wait_for_line("tier_filled.*tier=hot")
+    return service
+
+
 def price(service: Service) -> Decimal | None:
     """Return the price of btcusdt; None while there is none."""
     answer = service.get("/prices/btcusdt")
@@ -80,7 +86,7 @@ def live(service: Service) -> bool:
 
 def test_a_price_follows_the_feeds(scene: Scene) -> None:
     """With a minute between refreshes, the price moves within a second of a push; history has what was answered."""
-    service = scene.service().filled()
+    service = filled(scene.service())
     wait_for(lambda: live(service), what="live feeds")
     polls = scene.polls
     for amount in ("101", "102", "103"):
@@ -98,7 +104,7 @@ def test_a_price_follows_the_feeds(scene: Scene) -> None:
 
 def test_a_liar_that_pushes_is_left_out(scene: Scene) -> None:
     """A feed that jumps to three times the market changes no price, at any number of frames."""
-    service = scene.service().filled()
+    service = filled(scene.service())
     wait_for(lambda: live(service), what="live feeds")
     scene.push("300", "kraken")
     rejected = 'price_tickers_rejected_total{exchange="kraken",reason="outlier"}'
@@ -110,12 +116,12 @@ def test_a_liar_that_pushes_is_left_out(scene: Scene) -> None:
 
 def test_history_that_keeps_the_last_of_each_gap(scene: Scene) -> None:
     """With HISTORY_MIN_GAP=1 there is one row a second although many more prices were answered."""
-    service = scene.service(history_min_gap=1).filled()
+    service = filled(scene.service(history_min_gap=1))
     wait_for(lambda: live(service), what="live feeds")
     made = 'price_refresh_total{tier="hot",trigger_type="push"}'
     wait_for(lambda: service.metric(made) >= 30, what="prices")
     assert service.process.stop() == 0
-    again = scene.service(history_min_gap=1).filled()
+    again = filled(scene.service(history_min_gap=1))
     rows = again.get("/prices/btcusdt/history?limit=1000").json["prices"]
     gaps = [int(row["timestamp"]) for row in rows]
     assert len(gaps) >= 2

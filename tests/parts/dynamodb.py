@@ -9,6 +9,10 @@ from pathlib import Path
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process, wait_for
 
+PATIENT_SECONDS = (
+    60.0  # for a query, where a test is not about its time limit: DynamoDB Local may stand still for seconds
+)
+
 
 def jar() -> Path | None:
     """Return the path of DynamoDB Local's jar as npm unpacked it, or None when the jar or Java is missing."""

@@ -37,7 +37,8 @@ class Parts:
         wall: SteadyClock | None = None,
     ) -> None:
         self.metrics = Metrics(CollectorRegistry())
-        self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
+        now = time.time if wall is None else wall.now
+        self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), now, batch) for number in (1, 2, 3)]
         self.cache, self.history = Store(), Store()
         self.freshness = Freshness(catalog, self.metrics)
         sinks = Sinks(

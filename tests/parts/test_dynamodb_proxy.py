@@ -45,9 +45,9 @@ async def client(proxy: DynamoProxy) -> AsyncIterator[Any]:
     proxy.faults()
 
 
-def connected(endpoint: str) -> Any:
-    """Return a client with short timeouts and no retries."""
-    config = Config(connect_timeout=5, read_timeout=1, retries={"total_max_attempts": 1})
+def connected(endpoint: str, read_timeout: float = 60) -> Any:
+    """Return a client without retries, whose calls may take `read_timeout` seconds."""
+    config = Config(connect_timeout=60, read_timeout=read_timeout, retries={"total_max_attempts": 1})
     credentials = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     return aioboto3.Session().client(
         "dynamodb", region_name="us-east-1", endpoint_url=endpoint, config=config, **credentials
@@ -116,8 +116,9 @@ async def test_it_fails_as_dynamodb_does(client: Any, proxy: DynamoProxy) -> Non
 async def test_it_hangs_and_cuts(client: Any, proxy: DynamoProxy) -> None:
     """A hanging call ends by the client's timeout, a cut one by a closed connection; without faults, calls work."""
     proxy.faults(hang_rate=1)
-    with pytest.raises(ReadTimeoutError):
-        await client.batch_write_item(RequestItems=requests("e1"))
+    async with connected(proxy.endpoint, read_timeout=1) as hasty:
+        with pytest.raises(ReadTimeoutError):
+            await hasty.batch_write_item(RequestItems=requests("e1"))
     proxy.faults(drop_rate=1)
     with pytest.raises(ConnectionClosedError):
         await client.batch_write_item(RequestItems=requests("e1"))

@@ -19,7 +19,7 @@ from aggregator.stores.outbox import Outbox
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
-from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import CADENCE
 
 TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
@@ -52,9 +52,11 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteHistory]:
 
 @pytest.fixture
 async def table(dynamodb_running: DynamoServer) -> AsyncIterator[DynamoTable]:
-    """Open a new table."""
+    """Open a new table, whose reads wait for however slow DynamoDB Local is."""
     metrics = Metrics(CollectorRegistry())
-    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    table = DynamoTable(
+        f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics, query_seconds=PATIENT_SECONDS
+    )
     await table.open()
     yield table
     await table.close()
@@ -93,9 +95,8 @@ class Drained:
 
 
 @pytest.fixture
-async def drained(dynamodb: Outbox, monkeypatch: pytest.MonkeyPatch) -> Drained:
-    """Open dynamodb:// so that each read finds everything in the table, however slow DynamoDB Local is."""
-    monkeypatch.setattr("aggregator.stores.dynamodb.table._QUERY_SECONDS", 60)
+async def drained(dynamodb: Outbox) -> Drained:
+    """Open dynamodb:// so that each read finds everything in the table."""
     return Drained(dynamodb)
 
 

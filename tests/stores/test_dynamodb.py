@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.dynamodb.table import _QUERY_SECONDS, DynamoTable
+from aggregator.stores.dynamodb.table import QUERY_SECONDS, DynamoTable
 from aggregator.stores.outbox import Outbox
 from tests.parts.dynamodb import DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy
@@ -183,14 +184,17 @@ async def test_a_table_that_hangs_is_an_error_in_time(dynamodb_running: DynamoSe
     await outbox.write([price()])
     proxy.faults(hang_rate=1)
     for symbols in (["btcusdt"], [f"asset{number}" for number in range(1000)]):
-        async with asyncio.timeout(allowed(_QUERY_SECONDS + 1)):
+        async with asyncio.timeout(allowed(QUERY_SECONDS + 1)):
             with pytest.raises(StoreUnavailable, match="TimeoutError"):
                 await table.latest(symbols)
-    async with asyncio.timeout(allowed(_QUERY_SECONDS + 1)):
+    async with asyncio.timeout(allowed(QUERY_SECONDS + 1)):
         assert await outbox.latest(["btcusdt"]) == {"btcusdt": price()}
     proxy.faults()
-    async with asyncio.timeout(allowed(_QUERY_SECONDS + 1)):  # the thousand queries have released their slots
-        assert await table.latest(["btcusdt"]) == {}
+    async with asyncio.timeout(allowed(QUERY_SECONDS + 1)):  # the thousand queries have released their slots
+        while True:
+            with suppress(StoreUnavailable):  # on a busy machine one query may take longer than its second
+                assert await table.latest(["btcusdt"]) == {}
+                break
     await outbox.close()
     proxy.stop()
 

@@ -37,7 +37,7 @@ def test_the_last_price_of_each_gap_is_kept(given_steps: list[tuple[float, list[
         running = asyncio.create_task(thinned.run())
         made: list[Price] = []
         for pause, assets in given_steps:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause + 0.001)
             batch = [price(asset, BEGIN + loop.time() + place / 1e6) for place, asset in enumerate(assets)]
             await thinned.write(batch)
             made += batch

@@ -25,7 +25,7 @@ from aggregator.stores.dynamodb.table_setup import ensure_expiry, ensure_table, 
 Item = dict[str, dict[str, str]]
 
 _QUERIES_IN_FLIGHT = 32
-_QUERY_SECONDS = 1.0  # per page of a query; leaves a request the time to get its price elsewhere
+QUERY_SECONDS = 1.0  # per page of a query; leaves a request the time to get its price elsewhere
 _TEST_KEY: Item = {"asset": {"S": "-doctor"}, "timestamp": {"N": "0"}}  # of no asset: no symbol has a hyphen
 _BODY = "aggregator.body"  # key in the context that botocore keeps for each request
 _FINAL = {"ValidationException"}  # errors of the item; missing rights or a missing table can be mended
@@ -51,6 +51,7 @@ class DynamoTable:
         metrics: Metrics,
         retention: float | None = None,
         now: Callable[[], float] = time.time,
+        query_seconds: float = QUERY_SECONDS,
     ) -> None:
         self._table = table
         self._region = region
@@ -58,6 +59,7 @@ class DynamoTable:
         self._metrics = metrics
         self._retention = retention
         self._now = now
+        self._query_seconds = query_seconds
         self._stack = AsyncExitStack()
         self._client: Any = None  # aioboto3 has no types
         self._queries = asyncio.Semaphore(_QUERIES_IN_FLIGHT)
@@ -159,7 +161,7 @@ class DynamoTable:
         while len(prices) < limit:
             async with self._queries:
                 with self._mapped_errors(), self._metrics.dynamodb_read_seconds.time():
-                    async with asyncio.timeout(_QUERY_SECONDS):
+                    async with asyncio.timeout(self._query_seconds):
                         answer = await self._client.query(
                             TableName=self._table,
                             KeyConditionExpression=condition,
