@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 
+from .feed import LONGEST_PUSH_MS, PUSH_MS, SHORTEST_PUSH_MS
 from .server import Exchange, listening
 from .symbols import SymbolsError, open_market
 
@@ -51,6 +52,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="CSV file of pairs, most traded first; default symbols.csv",
     )
     parser.add_argument(
+        "--push-ms",
+        type=_period,
+        default=PUSH_MS,
+        help=f"milliseconds between two tickers of a symbol on the WebSocket feed; default {PUSH_MS}",
+    )
+    parser.add_argument(
         "--exit-with-stdin", action="store_true", help="stop at the end of stdin, so as not to outlive the parent"
     )
     return parser.parse_args(arguments)
@@ -68,13 +75,19 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _period(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and SHORTEST_PUSH_MS <= int(text) <= LONGEST_PUSH_MS):
+        raise argparse.ArgumentTypeError(f"use a whole number from {SHORTEST_PUSH_MS} to {LONGEST_PUSH_MS}")
+    return int(text)
+
+
 async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     market = open_market(options.seed, options.symbols)
-    exchange = Exchange(options.name, options.seed, market, time.time)
+    exchange = Exchange(options.name, options.seed, market, time.time, options.push_ms)
     async with listening(exchange, options.host, options.port) as port:
         print(f"{options.name} listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - the parent reads it
         if options.exit_with_stdin:

@@ -1,4 +1,4 @@
-"""The faults of one exchange, and their effect on a call. Pure: times and random numbers are arguments."""
+"""The faults of one exchange, and their effect on calls and feed. Pure: times and random numbers are arguments."""
 
 import enum
 import math
@@ -10,14 +10,21 @@ import msgspec
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """The faults of one exchange; none by default. A rate is the share of calls that it affects, from 0 to 1."""
+    """The faults of one exchange; none by default. A rate is the share of calls that it affects, from 0 to 1.
 
-    error_rate: float = 0.0  # answer with `status`
+    The handshake of the feed is a call. On an open feed, `error_rate`, `hang_rate` and `drop_rate` are shares of the
+    connections in each of its periods; `garbage_rate`, `duplicate_rate` and `reorder_rate` are shares of the tickers.
+    """
+
+    error_rate: float = 0.0  # answer with `status`; feed: close the connection
     status: int = 500
-    latency_ms: float = 0.0  # delay of every answer
-    hang_rate: float = 0.0  # never answer
-    garbage_rate: float = 0.0  # answer 200 with bytes that are not JSON
+    latency_ms: float = 0.0  # delay of every answer, and of every pushed ticker
+    hang_rate: float = 0.0  # never answer; feed: send nothing for a while and keep the connection
+    garbage_rate: float = 0.0  # answer 200 with bytes that are not JSON; feed: a text that is not JSON
     drop_rate: float = 0.0  # reset the connection
+    duplicate_rate: float = 0.0  # feed: send the ticker twice
+    reorder_rate: float = 0.0  # feed: send the ticker after the next one of its symbol
+    flood: int = 0  # feed: further copies of each ticker
     price_factor: float = 1.0
     price: str | None = None  # a text written instead of every price, such as "NaN", "-1", "1e400"
     freeze_clock: bool = False  # stop the clock, and with it the price
@@ -52,6 +59,9 @@ RULES: Mapping[str, Rule] = {
     "hang_rate": RATE,
     "garbage_rate": RATE,
     "drop_rate": RATE,
+    "duplicate_rate": RATE,
+    "reorder_rate": RATE,
+    "flood": Rule((int,), 0, 1000, "a whole number from 0 to 1000 (further copies of each pushed ticker)"),
     "price_factor": Rule((int, float), 0, 1_000_000, "a number from 0 to 1000000"),
     "price": Rule((str, type(None)), 0, 0, "a text to stand in place of every price, or null"),
     "freeze_clock": Rule((bool,), 0, 1, "true or false"),
@@ -124,7 +134,11 @@ class FaultSwitch:
             (Effect.GARBAGE, self.faults.garbage_rate),
         )
         # one random number for each rate, so that each affects its share of the calls that no earlier one affects
-        return next((effect for effect, rate in rates if rate and self._random.random() < rate), Effect.NONE)
+        return next((effect for effect, rate in rates if self.occurs(rate)), Effect.NONE)
+
+    def occurs(self, rate: float) -> bool:
+        """Return whether a fault of this rate occurs now; a rate of 0 takes no random number."""
+        return rate > 0 and self._random.random() < rate
 
     def _within_limit(self, now: float) -> bool:
         limit = self.faults.rate_limit

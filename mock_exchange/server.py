@@ -1,4 +1,4 @@
-"""One venue of the market over HTTP: tickers, faults and health. Errors are `{"msg": ...}`.
+"""One venue of the market over HTTP: tickers, their feed (see `feed`), faults and health. Errors are `{"msg": ...}`.
 
 It runs on aiohttp's low-level server, without router and access log: load tests ask for thousands of tickers a second,
 and the service under test needs the CPU.
@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from .faults import Effect, FaultsError, FaultSwitch, parse
+from .feed import PATH, PUSH_MS, Feed
 from .market import Market, draws, to_millisecond
 from .ticker import Ticker, batch_json, scaled
 
@@ -21,30 +22,34 @@ LONGEST_LINE = 65_536  # bytes; 1000 symbols in one request line take about 10,0
 LONGEST_HANG = 300.0  # seconds
 LONGEST_GOODBYE = 2.0  # seconds for answers in flight when the server closes
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Body = Callable[[float], bytes]
 
 
 class Exchange:
-    """The request handler of one venue; `clock` returns unix seconds.
+    """The request handler of one venue; `clock` returns unix seconds, `push_ms` is the period of its feed.
 
     The random numbers of the faults depend on seed and name alone, so that runs can be repeated.
     """
 
-    def __init__(self, name: str, seed: int, market: Market, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, seed: int, market: Market, clock: Callable[[], float], push_ms: float = PUSH_MS
+    ) -> None:
         self._name = name
         self._market = market
         self._clock = clock
         self._switch = FaultSwitch(draws(seed, name, "faults"))
+        self._feed = Feed(market.__contains__, self._pushed, self._switch, push_ms)
         self._closing = asyncio.Event()
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": _health},
             "/mock/tickers": {"GET": self._tickers},
+            PATH: {"GET": self._push},
             "/mock/faults": {"GET": self._show_faults, "PUT": self._put_faults},
         }
         self._ticker_route: dict[str, Handler] = {"GET": self._ticker}
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request."""
         path = request.path
         methods = self._ticker_route if path.startswith(TICKER) else self._routes.get(path)
@@ -55,9 +60,14 @@ class Exchange:
             return refusal(405, "Method not allowed", Allow=", ".join(methods))
         return await handler(request)
 
+    async def run(self) -> None:
+        """Push tickers until cancelled."""
+        await self._feed.run()
+
     def close(self) -> None:
-        """End every call that is delayed or hangs."""
+        """End every call that is delayed or hangs, and every connection of the feed."""
         self._closing.set()
+        self._feed.close()
 
     async def _ticker(self, request: web.BaseRequest) -> web.Response:
         symbol = request.path.removeprefix(TICKER).lower()
@@ -84,9 +94,29 @@ class Exchange:
         unknown = [symbol for symbol in symbols if symbol not in self._market]
         return batch_json((self._quote(symbol, now) for symbol in symbols if symbol in self._market), unknown)
 
+    def _pushed(self, symbol: str) -> Ticker:
+        return self._quote(symbol, self._switch.clock(self._clock()))
+
+    async def _push(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve a connection of the feed. Its handshake has the faults of a call, but no garbage: the frames have."""
+        if not web.WebSocketResponse().can_prepare(request):
+            return await self._faulty(request, refusal(400, "Open a WebSocket here"))
+        fault = await self._fault(request, self._switch.effect(self._clock()))
+        return await self._feed.serve(request) if fault is None else fault
+
     async def _faulty(self, request: web.BaseRequest, sound: Body | web.Response) -> web.Response:
         """Answer with the active faults; `sound` is the answer without any, or the function that makes its body."""
-        faults, effect = self._switch.faults, self._switch.effect(self._clock())
+        effect = self._switch.effect(self._clock())
+        fault = await self._fault(request, effect)
+        if fault is not None:
+            return fault
+        if effect is Effect.GARBAGE:
+            return _json(b'<html>\xff\x00{"price":')
+        return sound if isinstance(sound, web.Response) else _json(sound(self._switch.clock(self._clock())))
+
+    async def _fault(self, request: web.BaseRequest, effect: Effect) -> web.Response | None:
+        """Delay the call by the latency; return the answer in place of the sound one, None if there is none."""
+        faults = self._switch.faults
         if effect is Effect.LIMIT:
             return refusal(429, "Too many requests", **{"Retry-After": "1"})
         if faults.latency_ms:
@@ -97,9 +127,7 @@ class Exchange:
             return _cut(request)
         if effect is Effect.ERROR:
             return refusal(faults.status, "Fault: error_rate")
-        if effect is Effect.GARBAGE:
-            return _json(b'<html>\xff\x00{"price":')
-        return sound if isinstance(sound, web.Response) else _json(sound(self._switch.clock(self._clock())))
+        return None
 
     async def _pause(self, seconds: float) -> None:
         """Wait, at most until the server closes. A client that disconnects cancels the call."""
@@ -127,12 +155,16 @@ async def listening(exchange: Exchange, host: str, port: int) -> AsyncIterator[i
     server = web.Server(exchange.handle, handler_cancellation=True, max_line_size=LONGEST_LINE, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=LONGEST_GOODBYE)
     await runner.setup()
+    pushing = asyncio.create_task(exchange.run())
     try:
         await web.TCPSite(runner, host, port).start()
         yield runner.addresses[0][1]
     finally:
+        pushing.cancel()
         exchange.close()
         await runner.cleanup()
+        with contextlib.suppress(asyncio.CancelledError):
+            await pushing
 
 
 def refusal(status: int, msg: str, **headers: str) -> web.Response:

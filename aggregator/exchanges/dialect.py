@@ -161,11 +161,13 @@ News = Pushed | Beat | Refused
 class PushDialect(Protocol):
     """How one venue pushes over a WebSocket."""
 
-    public_url: str  # used where EXCHANGES gives no address
+    public_url: str  # used where EXCHANGES gives no address; empty: the venue has no public address
     path: str  # appended to the address
     most_symbols: int  # on one connection
     most_together: int  # in one subscription message
     pause: float  # seconds between two messages that we send
+    keep_alive: str = ""  # a message of the venue's own that keeps a silent connection open; empty: pings are enough
+    keep_alive_seconds: float = 20.0  # between two of them
 
     def spell(self, asset: Asset) -> str:
         """Return the venue's name of the pair; empty if base and quote are needed and not known."""

@@ -10,11 +10,11 @@ import msgspec
 
 from aggregator.exchanges.dialect import Dialect, PushDialect
 from aggregator.exchanges.venues.binance import Binance, BinancePush
-from aggregator.exchanges.venues.bybit import Bybit
+from aggregator.exchanges.venues.bybit import Bybit, BybitPush
 from aggregator.exchanges.venues.coinbase import Coinbase, CoinbasePush
 from aggregator.exchanges.venues.kraken import Kraken, KrakenPush
-from aggregator.exchanges.venues.mock import Mock
-from aggregator.exchanges.venues.okx import Okx
+from aggregator.exchanges.venues.mock import Mock, MockPush
+from aggregator.exchanges.venues.okx import Okx, OkxPush
 from aggregator.models import Clock
 
 
@@ -39,12 +39,12 @@ class Venue(msgspec.Struct, frozen=True):
 
 
 VENUES: Mapping[str, Venue] = {
-    "mock": Venue(Mock, limits=(), clock=Clock.EXCHANGE),
+    "mock": Venue(Mock, MockPush, limits=(), clock=Clock.EXCHANGE),
     "binance": Venue(Binance, BinancePush, limits=(Limit(6000, 60),), clock=Clock.EXCHANGE),
     "coinbase": Venue(Coinbase, CoinbasePush, limits=(Limit(15, 1), Limit(615, 60)), clock=Clock.EXCHANGE),
     "kraken": Venue(Kraken, KrakenPush, limits=(Limit(1, 1),), clock=Clock.RECEIPT),
-    "okx": Venue(Okx, limits=(Limit(20, 2),), clock=Clock.EXCHANGE),
-    "bybit": Venue(Bybit, limits=(Limit(600, 5),), clock=Clock.EXCHANGE),
+    "okx": Venue(Okx, OkxPush, limits=(Limit(20, 2),), clock=Clock.EXCHANGE),
+    "bybit": Venue(Bybit, BybitPush, limits=(Limit(600, 5),), clock=Clock.EXCHANGE),
 }
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {name: venue.dialect for name, venue in VENUES.items()}
 PUSHING: Mapping[str, Callable[[], PushDialect]] = {

@@ -23,8 +23,9 @@ _PUBLIC = [name for name in DIALECTS if name != _MOCK]
 class ExchangeTarget(msgspec.Struct, frozen=True):
     """One exchange: the name under which prices show it, its dialect, its address (empty: the dialect's public one).
 
-    `push_url` is the address of its feed, empty likewise; None if it is only polled. With the dialect `ccxt:NAME` the
-    exchange is asked through that library. With `replay`, the address is the path of a recording.
+    `push_url` is the address of its feed, empty likewise; None if it is only polled. A mock exchange has no public
+    address: its feed is at `url`. With the dialect `ccxt:NAME` the exchange is asked through that library. With
+    `replay`, the address is the path of a recording.
     """
 
     name: str
@@ -76,7 +77,10 @@ def _exchange_target(entry: str) -> ExchangeTarget | str:
         return f"{entry!r} is neither name=dialect+http://host:port nor one of {', '.join(_PUBLIC)}, ccxt:NAME"
     pushed = match["push"] is not None or match["push_url"] is not None
     name = match["name"] or match["dialect"].removeprefix("ccxt:")
-    target = ExchangeTarget(name, match["dialect"], match["url"] or "", (match["push_url"] or "") if pushed else None)
+    url, push_url = match["url"] or "", match["push_url"] or ""
+    if match["dialect"] == _MOCK and not push_url:
+        push_url = url.replace("http", "ws", 1)
+    target = ExchangeTarget(name, match["dialect"], url, push_url if pushed else None)
     return _mistake(target, entry) or target
 
 

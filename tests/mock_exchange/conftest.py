@@ -13,9 +13,11 @@ import pytest
 
 from mock_exchange.market import Market
 from mock_exchange.symbols import open_market
+from tests.mock_exchange.subscriber import ONE, TWO, Subscriber, connected
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 10.0  # seconds; ten times what any call here takes
+PUSH_MS = 50
 
 Start = Callable[..., "Process"]
 
@@ -94,7 +96,7 @@ def start() -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def exchange(start: Start) -> Process:
     """Run one exchange for all tests of a module."""
-    return start("--seed", "7")
+    return start("--seed", "7", "--push-ms", str(PUSH_MS))
 
 
 @pytest.fixture
@@ -106,6 +108,16 @@ async def client(exchange: Process) -> AsyncIterator[Client]:
         await client.faults()
         yield client
         await client.faults()
+
+
+@pytest.fixture
+async def subscriber(client: Client) -> AsyncIterator[Subscriber]:
+    """Return a subscriber of two symbols of the shared exchange that has had their first tickers."""
+    async with connected(client.session, client.url) as subscriber:
+        await subscriber.send("subscribe", ONE, TWO)
+        for symbol in (ONE, TWO):
+            await subscriber.tickers_of(symbol, 1)
+        yield subscriber
 
 
 @pytest.fixture(scope="session")

@@ -279,7 +279,18 @@ def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
         assert str(path) in stderr
 
 
-@pytest.mark.parametrize("arguments", [("--port", "70000"), ("--port", "x"), ("--name", ""), ("--seed", "1.5")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--port", "70000"),
+        ("--port", "x"),
+        ("--name", ""),
+        ("--seed", "1.5"),
+        ("--push-ms", "9"),
+        ("--push-ms", "60001"),
+        ("--push-ms", "1e3"),
+    ],
+)
 def test_a_wrong_flag_is_refused(start: Start, arguments: tuple[str, str]) -> None:
     """Exit code 2; the error names the flag."""
     code, stdout, stderr = start(*arguments).ended()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from mock_exchange.feed import PUSH_MS
 from tests.parts.process import ROOT, Process
 from tests.parts.service import call
 
@@ -15,10 +16,10 @@ NAMES = ("exchange1", "exchange2", "exchange3")
 class MockExchange:
     """One running mock exchange."""
 
-    def __init__(self, name: str, port: int = 0, symbols: Path = ROOT / "symbols.csv") -> None:
+    def __init__(self, name: str, port: int = 0, symbols: Path = ROOT / "symbols.csv", push_ms: int = PUSH_MS) -> None:
         self.name = name
         command = [sys.executable, "-m", "mock_exchange", "--name", name, "--port", str(port)]
-        command += ["--symbols", str(symbols)]
+        command += ["--symbols", str(symbols), "--push-ms", str(push_ms)]
         self.process = Process(command, cwd=ROOT)
         self.url = self.process.wait_for_line(r"http://\S+")[0]
 
@@ -43,6 +44,11 @@ class Market:
         """The AGGREGATOR_EXCHANGES setting that uses them."""
         return ",".join(f"{name}=mock+{exchange.url}" for name, exchange in self.exchanges.items())
 
+    @property
+    def pushed_setting(self) -> str:
+        """The same, with the feeds of the exchanges."""
+        return ",".join(f"{name}=mock+{exchange.url}+ws" for name, exchange in self.exchanges.items())
+
     def sound(self) -> None:
         """Switch all faults off."""
         for exchange in self.exchanges.values():
@@ -50,12 +56,12 @@ class Market:
 
 
 @contextmanager
-def market() -> Iterator[Market]:
-    """Run the three exchanges."""
+def market(push_ms: int = PUSH_MS) -> Iterator[Market]:
+    """Run the three exchanges; their feeds push each symbol once in `push_ms` milliseconds."""
     with ExitStack() as stack:
         exchanges = []
         for name in NAMES:
-            exchange = MockExchange(name)
+            exchange = MockExchange(name, push_ms=push_ms)
             stack.callback(exchange.stop)
             exchanges.append(exchange)
         yield Market(exchanges)

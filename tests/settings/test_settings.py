@@ -130,7 +130,7 @@ def test_a_mistake_beside_variables_of_kubernetes(monkeypatch: pytest.MonkeyPatc
         ("exchanges", "a=mock+http://127.0.0.1:1,a=mock+http://127.0.0.1:2"),
         ("exchanges", "a=nosuch+http://127.0.0.1:1"),
         ("exchanges", "A B=mock+http://127.0.0.1:1"),
-        ("exchanges", "a=mock+http://127.0.0.1:1+ws"),
+        ("exchanges", "a=ccxt:kraken+http://127.0.0.1:1+ws"),
         ("exchanges", "a=binance+ws+ws"),
         ("exchanges", "a=binance+ws+wss://x.test:99999"),
         ("exchanges", "a=binance+ws+http://x.test"),

@@ -52,7 +52,17 @@ def test_exchanges_that_push() -> None:
         ExchangeTarget("c", "coinbase", "http://127.0.0.1:1", "ws://127.0.0.1:2"),
         ExchangeTarget("d", "coinbase", "https://x.test", ""),
     ]
-    assert all(make().public_url.startswith("wss://") for make in PUSHING.values())
+    assert all(PUSHING[name]().public_url.startswith("wss://") for name in PUSHING if name != "mock")
+
+
+def test_a_mock_exchange_pushes_at_its_own_address() -> None:
+    """It has no public address, so +ws means the address of its REST server, unless another is given."""
+    urls = "a=mock+http://127.0.0.1:1+ws,b=mock+https://example.test/x+ws,c=mock+http://127.0.0.1:1+ws://127.0.0.1:2"
+    assert exchange_targets(urls) == [
+        ExchangeTarget("a", "mock", "http://127.0.0.1:1", "ws://127.0.0.1:1"),
+        ExchangeTarget("b", "mock", "https://example.test/x", "wss://example.test/x"),
+        ExchangeTarget("c", "mock", "http://127.0.0.1:1", "ws://127.0.0.1:2"),
+    ]
 
 
 def test_recordings() -> None:
@@ -83,6 +93,6 @@ def test_every_dialect_of_the_settings_is_implemented() -> None:
     described = str(Settings.model_fields["exchanges"].description)
     assert f"Dialects: {', '.join(DIALECTS)}." in described
     assert exchange_targets(",".join(f"{name}={name}+http://127.0.0.1:1" for name in DIALECTS))
-    assert exchange_targets(",".join(f"{name}+ws" for name in PUSHING))
+    assert exchange_targets(",".join(f"{name}+ws" for name in PUSHING if name != "mock"))
     dialects: list[Dialect] = [make() for make in DIALECTS.values()]
     assert all(dialect.request for dialect in dialects)

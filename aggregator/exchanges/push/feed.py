@@ -59,7 +59,7 @@ class Feed:
         self._cooldown = Cooldown(clock)
         self._book = Book(name)
         self._outbox: deque[str] = deque()
-        self._send_at = self._check_at = 0.0
+        self._send_at = self._check_at = self._alive_at = 0.0
         self._names: dict[str, str] = {}  # by symbol, of subscribed pairs
         self._down = "connecting"  # why nothing is pushed; empty while tickers come
         self._young_at = clock()  # arrival of the last young ticker; at first, the start
@@ -148,6 +148,7 @@ class Feed:
             self._outbox.clear()
             self._heard_at = self._young_at = self._clock()
             self._check_at = self._send_at = 0.0
+            self._alive_at = self._clock() + self._dialect.keep_alive_seconds
             while self._names:
                 await self._step(socket)
         self._report()
@@ -158,6 +159,9 @@ class Feed:
         if now >= self._check_at:
             self._check_at = now + _CHECK_SECONDS
             self._check(now)
+        if self._dialect.keep_alive and now >= self._alive_at:
+            self._alive_at = now + self._dialect.keep_alive_seconds
+            self._outbox.appendleft(self._dialect.keep_alive)
         if self._outbox and now >= self._send_at:
             self._send_at = now + self._dialect.pause
             await socket.send(self._outbox.popleft())

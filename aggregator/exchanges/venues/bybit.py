@@ -1,15 +1,22 @@
-"""Bybit spot: `GET /v5/market/tickers?category=spot&symbol=BTCUSDT`. Every answer has a code, 0 for success.
+"""Bybit spot. Numbers are texts, times are milliseconds, `volume24h` is in base units (`turnover24h` in quote units).
 
-`volume24h` is in base units (`turnover24h` in quote units); the time is that of the answer, in milliseconds. An unknown
-symbol is code 10001 with status 200. An address may send 600 calls in 5 seconds; beyond, it gets HTTP 403 for ten
-minutes. HTTP 403 has three documented causes: the limit of the address, a GET with a body (we send none), and an
-address in the USA, which CloudFront refuses with a page of its own. Only the first one passes.
+REST: `GET /v5/market/tickers?category=spot&symbol=BTCUSDT`. Every answer has a code, 0 for success; the time is that of
+the answer. An unknown symbol is code 10001 with status 200. An address may send 600 calls in 5 seconds; beyond, it gets
+HTTP 403 for ten minutes. HTTP 403 has three documented causes: the limit of the address, a GET with a body (we send
+none), and an address in the USA, which CloudFront refuses with a page of its own. Only the first one passes.
 See bybit-exchange.github.io/docs/v5 (rate-limit, error)
+
+WebSocket: the topic `tickers.BTCUSDT`, at most once in 50 ms. Spot tickers are complete, `ts` is their time, and the
+cross sequence `cs` orders them. A message may name ten topics, and all topics of a connection at most 21,000
+characters. One unknown symbol refuses the whole message, and only the first one is named, so each symbol has a message
+of its own. The venue asks for `{"op":"ping"}` every 20 seconds.
+See bybit-exchange.github.io/docs/v5 (ws/connect, websocket/public/ticker)
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -22,8 +29,20 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.decoding import decodable, decode, excerpt, in_path, reported, unsigned
-from aggregator.exchanges.dialect import Answer, Bucket, DayStatistics, Dialect, Market, Request, Tickers
+from aggregator.exchanges.decoding import decodable, decode, excerpt, in_path, message, reported, unsigned
+from aggregator.exchanges.dialect import (
+    Answer,
+    Bucket,
+    DayStatistics,
+    Dialect,
+    Market,
+    News,
+    PushDialect,
+    Pushed,
+    Refused,
+    Request,
+    Tickers,
+)
 from aggregator.models import Asset, Ticker
 
 _KINDS: dict[int, type[ExchangeError]] = {
@@ -160,3 +179,70 @@ def _raise_for_code(answer: Answer) -> None:
     outcome = decode(_outcome, answer.body)
     if outcome.ret_code != 0:
         raise reported(_KINDS, outcome.ret_code, f"{outcome.ret_code} {outcome.ret_msg:.200}")
+
+
+_TOPIC = "tickers."
+_CONTROLS = ("subscribe", "unsubscribe", "ping", "pong")
+_REFUSED_TOPIC = re.compile(rf"(?:Invalid symbol|handler not found).*?\b{re.escape(_TOPIC)}([A-Za-z0-9]{{1,64}})")
+_ALREADY = "already subscribed"
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Frame(msgspec.Struct):
+    topic: str = ""
+    ts: _Count | None = None
+    cs: _Count | None = None
+    data: _Ticker | None = None
+    op: str = ""
+    success: bool = True
+    ret_msg: str = ""
+
+
+_frame = msgspec.json.Decoder(_Frame)
+
+
+class BybitPush(PushDialect):
+    """The WebSocket dialect."""
+
+    public_url = "wss://stream.bybit.com"
+    path = "/v5/public/spot"
+    most_symbols = 500
+    most_together = 1
+    pause = 0.05
+    keep_alive = message({"op": "ping"})
+
+    def spell(self, asset: Asset) -> str:
+        """Return BTCUSDT."""
+        return asset.symbol.upper()
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return a subscribe message."""
+        return message({"op": "subscribe", "args": [_TOPIC + name for name in names]})
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return an unsubscribe message."""
+        return message({"op": "unsubscribe", "args": [_TOPIC + name for name in names]})
+
+    def read(self, frame: str) -> Sequence[News]:
+        """Read `{"topic":"tickers.BTCUSDT","ts":…,"type":"snapshot","cs":…,"data":{"symbol":"BTCUSDT",…}}`."""
+        found = decode(_frame, frame)
+        if found.data is None:
+            return _answer(found)
+        name = found.data.symbol
+        if found.topic != _TOPIC + name:
+            raise Undecodable(f"a ticker of {name[:32]!r} on the topic {found.topic[:64]!r}")
+        if found.ts is None or found.cs is None:
+            raise Undecodable("a ticker without time or cross sequence")
+        return (Pushed(name, found.data.last_price, found.data.volume24h, found.ts / 1000, found.cs),)
+
+
+def _answer(found: _Frame) -> Sequence[News]:
+    """Return the refusal in the answer to a message of ours, if it has one."""
+    if found.op not in _CONTROLS:
+        raise Undecodable("neither a ticker nor an answer")
+    if found.success or found.op == "unsubscribe" or _ALREADY in found.ret_msg:
+        return ()
+    refused = _REFUSED_TOPIC.search(found.ret_msg)
+    if refused is None:
+        raise Undecodable(f"{found.op} failed: {found.ret_msg[:200]}")
+    return (Refused(refused[1], found.ret_msg[:200]),)

@@ -1,6 +1,9 @@
 """The mock exchange of mock_exchange/: numbers are JSON numbers, times are seconds.
 
-`GET /mock/ticker/btcusdt` for one, `GET /mock/tickers?symbols=btcusdt,ethusdt` for up to a thousand.
+REST: `GET /mock/ticker/btcusdt` for one, `GET /mock/tickers?symbols=btcusdt,ethusdt` for up to a thousand.
+
+WebSocket: `/mock/ws`, each subscribed symbol once in a period that the mock exchange is started with. `sequence` grows
+with each ticker. An unknown symbol is refused by itself. See mock_exchange/feed.py
 """
 
 from collections.abc import Sequence
@@ -8,8 +11,19 @@ from decimal import Decimal
 
 import msgspec
 
-from aggregator.exchanges.decoding import at_most, by_symbol, decode
-from aggregator.exchanges.dialect import Answer, Dialect, Market, Request, Tickers
+from aggregator.errors import Undecodable
+from aggregator.exchanges.decoding import at_most, by_symbol, decode, message
+from aggregator.exchanges.dialect import (
+    Answer,
+    Dialect,
+    Market,
+    News,
+    PushDialect,
+    Pushed,
+    Refused,
+    Request,
+    Tickers,
+)
 from aggregator.models import Asset, Ticker
 
 
@@ -66,3 +80,60 @@ class Mock(Dialect):
             rows = decode(_rows, answer.body).tickers
             return by_symbol(rows, len(markets), lambda row: ticker(decode(_ticker, row)))
         return {one.symbol: ticker(one) for one in at_most(found, len(markets))}
+
+
+class _PushedTicker(msgspec.Struct, tag_field="type", tag="ticker"):
+    symbol: str
+    price: Decimal
+    volume: Decimal
+    timestamp: float
+    sequence: int
+
+
+class _Subscribed(msgspec.Struct, tag_field="type", tag="subscribed"):
+    symbols: list[str]
+
+
+class _Unsubscribed(msgspec.Struct, tag_field="type", tag="unsubscribed"):
+    symbols: list[str]
+
+
+class _Error(msgspec.Struct, tag_field="type", tag="error"):
+    msg: str
+    symbol: str = ""
+
+
+_frame = msgspec.json.Decoder(_PushedTicker | _Subscribed | _Unsubscribed | _Error)
+
+
+class MockPush(PushDialect):
+    """The WebSocket dialect. The mock has no public address; its feed is at the address of its REST server."""
+
+    public_url = ""
+    path = "/mock/ws"
+    most_symbols = 1000
+    most_together = 200
+    pause = 0.01
+
+    def spell(self, asset: Asset) -> str:
+        """Return our symbol."""
+        return asset.symbol
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return a subscribe message."""
+        return message({"op": "subscribe", "symbols": names})
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return an unsubscribe message."""
+        return message({"op": "unsubscribe", "symbols": names})
+
+    def read(self, frame: str) -> Sequence[News]:
+        """Read `{"type":"ticker","symbol":"btcusdt","price":…,"volume":…,"timestamp":…,"sequence":7}`."""
+        found = decode(_frame, frame)
+        if isinstance(found, _PushedTicker):
+            return (Pushed(found.symbol, found.price, found.volume, found.timestamp, found.sequence),)
+        if not isinstance(found, _Error):
+            return ()
+        if not found.symbol:
+            raise Undecodable(found.msg[:200])
+        return (Refused(found.symbol, found.msg[:200]),)

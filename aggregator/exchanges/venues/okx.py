@@ -1,8 +1,16 @@
-"""OKX spot: `GET /api/v5/market/ticker?instId=BTC-USDT`. Every answer has a code, 0 for success.
+"""OKX spot. Numbers and times (milliseconds) are texts, `vol24h` is in base units (`volCcy24h` in quote units).
 
-`vol24h` is in base units (`volCcy24h` in quote units), `ts` is milliseconds. An unknown instrument is code 51001 with
-status 200. The only call for several instruments returns all of them, and most would be thrown away, so each call asks
-for one. An address may send 20 calls in 2 seconds. See www.okx.com/docs-v5/en
+REST: `GET /api/v5/market/ticker?instId=BTC-USDT`. Every answer has a code, 0 for success. An unknown instrument is code
+51001 with status 200. The only call for several instruments returns all of them, and most would be thrown away, so each
+call asks for one. An address may send 20 calls in 2 seconds. See www.okx.com/docs-v5/en
+
+WebSocket: the channel `tickers`, at most once in 100 ms for each instrument, and only when the instrument is traded or
+its best bid or ask changes. Each ticker is complete, and its time `ts` orders the tickers. An unknown instrument is the
+error 60018, whose text names the instrument. The documentation does not say whether the other instruments of the same
+message are then subscribed to; where they are not, the feed asks for them again after half a minute without news. A
+connection may send 480 such messages an hour. The venue closes a connection on which nothing is sent for 30 seconds:
+the text `ping` is answered with `pong`. A minute before it shuts a server down, it sends the notice 64008.
+See www.okx.com/docs-v5/en (overview-websocket, order-book-trading-market-data-ws-tickers-channel, error-code-websocket)
 """
 
 import re
@@ -13,8 +21,21 @@ from typing import Annotated
 import msgspec
 
 from aggregator.errors import ExchangeError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.decoding import decodable, decode, in_path, joined, reported
-from aggregator.exchanges.dialect import Answer, Bucket, DayStatistics, Dialect, Market, Request, Tickers
+from aggregator.exchanges.decoding import decodable, decode, in_path, joined, joined_or_empty, message, reported
+from aggregator.exchanges.dialect import (
+    Answer,
+    Bucket,
+    DayStatistics,
+    Dialect,
+    Market,
+    News,
+    PushDialect,
+    Pushed,
+    Refused,
+    Request,
+    Shutdown,
+    Tickers,
+)
 from aggregator.models import Asset, Ticker
 
 _KINDS: dict[str, type[ExchangeError]] = {
@@ -116,3 +137,83 @@ def _raise_for_code(answer: Answer) -> None:
     outcome = decode(_outcome, answer.body)
     if outcome.code != "0":
         raise reported(_KINDS, outcome.code, f"{outcome.code:.20} {outcome.msg:.200}")
+
+
+_CHANNEL = "tickers"
+_PONG = "pong"
+_RECEIPTS = ("subscribe", "unsubscribe", "channel-conn-count")
+_SHUTDOWN_CODE, _UNKNOWN_CODE = "64008", "60018"
+_UNKNOWN_INSTRUMENT = re.compile(rf"channel:{_CHANNEL},instId:([^\s,]{{1,64}}) doesn't exist")
+
+
+class _Subscription(msgspec.Struct, frozen=True, rename="camel"):
+    channel: str = ""
+    inst_id: str = ""
+
+
+class _Frame(msgspec.Struct):
+    arg: _Subscription = _Subscription()
+    data: list[_Ticker] = []
+    event: str = ""
+    code: str = ""
+    msg: str = ""
+
+
+_frame = msgspec.json.Decoder(_Frame)
+
+
+class OkxPush(PushDialect):
+    """The WebSocket dialect."""
+
+    public_url = "wss://ws.okx.com:8443"
+    path = "/ws/v5/public"
+    most_symbols = 200
+    most_together = 50
+    pause = 0.2
+    keep_alive = "ping"
+
+    def spell(self, asset: Asset) -> str:
+        """Return BTC-USDT."""
+        return joined_or_empty(asset, "-")
+
+    def subscribe(self, names: Sequence[str]) -> str:
+        """Return a subscribe message."""
+        return _operation("subscribe", names)
+
+    def unsubscribe(self, names: Sequence[str]) -> str:
+        """Return an unsubscribe message."""
+        return _operation("unsubscribe", names)
+
+    def read(self, frame: str) -> Sequence[News | Shutdown]:
+        """Read `{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"instId":…,"last":…,…}]}`, or an event."""
+        if frame == _PONG:
+            return ()
+        found = decode(_frame, frame)
+        if found.event:
+            return _event(found)
+        if not found.data or found.arg.channel != _CHANNEL:
+            raise Undecodable(f"neither a ticker nor an event, but channel {found.arg.channel[:32]!r}")
+        return [_pushed(one, found.arg.inst_id) for one in found.data]
+
+
+def _operation(name: str, instruments: Sequence[str]) -> str:
+    return message({"op": name, "args": [{"channel": _CHANNEL, "instId": one} for one in instruments]})
+
+
+def _pushed(ticker: _Ticker, name: str) -> Pushed:
+    if ticker.inst_id != name:
+        raise Undecodable(f"a ticker of {ticker.inst_id[:32]!r} on the channel of another instrument")
+    time = int(ticker.ts)
+    return Pushed(name, ticker.last, ticker.vol24h, time / 1000, time)
+
+
+def _event(found: _Frame) -> Sequence[News | Shutdown]:
+    if found.event in _RECEIPTS:
+        return ()
+    if found.event == "notice":
+        return (Shutdown(),) if found.code == _SHUTDOWN_CODE else ()
+    named = _UNKNOWN_INSTRUMENT.search(found.msg)
+    name = named[1] if named is not None else found.arg.inst_id
+    if found.event != "error" or found.code != _UNKNOWN_CODE or not name:
+        raise Undecodable(f"{found.event[:32]} {found.code[:20]} {found.msg[:200]}")
+    return (Refused(name, found.msg[:200]),)

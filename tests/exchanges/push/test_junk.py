@@ -26,6 +26,13 @@ JUNK = [
     '{"channel":"ticker","data":{}}',
     '{"channel":"ticker","data":[{"symbol":"BTC/USDT","last":"x","volume":1,"timestamp":"2023-10-01T00:00:00Z"}]}',
     '{"channel":"gossip","data":[]}',
+    '{"event":"error","code":"60012","msg":"Invalid request"}',
+    '{"event":"gossip"}',
+    '{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[]}',
+    '{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"instId":"ETH-USDT","last":"1","vol24h":"1","ts":"1"}]}',
+    '{"success":false,"ret_msg":"args size >10","op":"subscribe"}',
+    '{"topic":"tickers.BTCUSDT","ts":1,"cs":1,"data":{"symbol":"ETHUSDT","lastPrice":"1","volume24h":"1"}}',
+    '{"topic":"tickers.BTCUSDT","cs":1,"data":{"symbol":"BTCUSDT","lastPrice":"1","volume24h":"1"}}',
 ]
 
 

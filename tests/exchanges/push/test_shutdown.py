@@ -1,4 +1,4 @@
-"""Binance announces the shutdown of a server: a new connection replaces the old one, and nothing is polled."""
+"""Binance and OKX announce a server's shutdown: a new connection replaces the old one, and nothing is polled."""
 
 import asyncio
 
@@ -6,18 +6,29 @@ import pytest
 
 from aggregator.exchanges.dialect import Shutdown
 from aggregator.exchanges.venues.binance import BinancePush
+from aggregator.exchanges.venues.okx import OkxPush
 from tests.exchanges.push.scene import running, until
 
 pytestmark = pytest.mark.real
 
 COMBINED = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}'
 RAW = '{"e":"serverShutdown","E":1770123456789}'
+NOTICE = (
+    '{"event":"notice","code":"64008","msg":"The connection will soon be closed for a service upgrade. Please'
+    ' reconnect.","connId":"a4d3ae55"}'
+)
 
 
 @pytest.mark.parametrize("frame", [COMBINED, RAW])
 def test_the_announcement_is_read(frame: str) -> None:
     """It is read with and without the wrapping of the combined stream."""
     assert BinancePush().read(frame) == (Shutdown(),)
+
+
+def test_the_notice_of_okx_is_read() -> None:
+    """A notice with another code is none of a shutdown."""
+    assert OkxPush().read(NOTICE) == (Shutdown(),)
+    assert OkxPush().read(NOTICE.replace("64008", "64009")) == ()
 
 
 def test_a_pair_of_that_name_is_no_announcement() -> None:
@@ -27,9 +38,10 @@ def test_a_pair_of_that_name_is_no_announcement() -> None:
     assert not isinstance(news, Shutdown)
 
 
-async def test_the_connection_is_replaced_at_once() -> None:
+@pytest.mark.parametrize(("name", "frame"), [("binance", COMBINED), ("okx", NOTICE)])
+async def test_the_connection_is_replaced_at_once(name: str, frame: str) -> None:
     """Tickers stay young, nothing is polled or lost, and /ready shows no trouble."""
-    async with running("binance", interval=10) as scene:
+    async with running(name, interval=10) as scene:
         await until(scene.young)
         for _ in range(2):
             await scene.is_polled()
@@ -43,7 +55,7 @@ async def test_the_connection_is_replaced_at_once() -> None:
                 await asyncio.sleep(0)
 
         watching = asyncio.create_task(watch())
-        await scene.venue.say(COMBINED)
+        await scene.venue.say(frame)
         await until(lambda: scene.venue.connections == 2)
         await until(lambda: len(scene.venue.heard) == 2)  # it asks for the same pairs
         rounds = scene.count("ticker")

@@ -36,7 +36,7 @@ async def test_a_gap_is_resynchronised() -> None:
         assert scene.venue.connections == 1
 
 
-@pytest.mark.parametrize("name", ["coinbase", "kraken"])
+@pytest.mark.parametrize("name", ["coinbase", "kraken", "okx", "bybit"])
 async def test_a_pair_it_does_not_trade_costs_only_itself(name: str) -> None:
     """A refused subscription is counted and the other pairs are pushed. Binance accepts it and pushes nothing."""
     venue = FEEDS[name]()

@@ -1,5 +1,6 @@
 """Bybit spot, after its documentation: a code and a time in every answer, refusals mostly with a 200."""
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
@@ -7,6 +8,10 @@ from typing import ClassVar
 from aiohttp import web
 
 from tests.exchanges.venues.base import Quote, Venue, rows
+from tests.exchanges.venues.sockets import Feed
+
+_MOST_ARGS = 10  # in a message, for spot
+_PREFIX = "tickers."
 
 
 class BybitVenue(Venue):
@@ -111,3 +116,51 @@ class BybitVenue(Venue):
     def maintenance(self, request: web.Request) -> web.Response:  # noqa: ARG002  # a Fault
         """Code 10016."""
         return self.answer(10016, "Internal system error", {})
+
+
+class BybitFeed(Feed):
+    """Sends a snapshot on subscription and then at every change. One bad topic refuses the whole message.
+
+    The documentation gives no text for a refusal; these texts are those that clients of the venue report.
+
+    Written from:
+    - https://bybit-exchange.github.io/docs/v5/ws/connect (limits of arguments, heartbeat, subscribing)
+    - https://bybit-exchange.github.io/docs/v5/websocket/public/ticker (spot)
+    """
+
+    polled = BybitVenue
+    push_path = "/v5/public/spot"
+
+    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
+        """Subscribe, unsubscribe, ping."""
+        operation, wanted = str(asked["op"]), self.wanted[socket]
+        names = [str(topic).removeprefix(_PREFIX) for topic in asked.get("args", ())]  # type: ignore[attr-defined]  # a list
+        said = self._refusal(names, wanted) if operation == "subscribe" else ""
+        answer = {"success": not said, "ret_msg": said or operation, "conn_id": "2324d924", "op": operation}
+        if operation == "ping":
+            answer["ret_msg"] = "pong"
+        await socket.send_str(json.dumps(answer))
+        if operation == "unsubscribe":
+            wanted[:] = [name for name in wanted if name not in names]
+        if operation != "subscribe" or said:
+            return
+        wanted += names
+        for name in names if not self.beats_only else []:
+            await socket.send_str(self.ticker(name, "snapshot"))
+
+    def _refusal(self, names: Sequence[str], wanted: Sequence[str]) -> str:
+        """Return why the whole subscription is refused; empty if it is not."""
+        if len(names) > _MOST_ARGS:
+            return f"args size >{_MOST_ARGS}"
+        reasons = [f"Invalid symbol :[{_PREFIX}{name}]" for name in names if name in self.unlisted]
+        reasons += [f"error:already subscribed,topic:{_PREFIX}{name}" for name in names if name in wanted]
+        return reasons[0] if reasons else ""
+
+    def ticker(self, name: str, kind: str) -> str:  # noqa: ARG002  # spot has snapshots only
+        """Return a push of the ticker topic."""
+        return (
+            f'{{"topic":"{_PREFIX}{name}","ts":{int(self.now() * 1000)},"type":"snapshot","cs":{self.trades * 37},'
+            f'"data":{{"symbol":"{name}","lastPrice":"{self.price_of(name)}","highPrice24h":"21426.99",'
+            f'"lowPrice24h":"20575","prevPrice24h":"20704.93","volume24h":"{self.volume}",'
+            '"turnover24h":"141946527.22907118","price24hPcnt":"0.0196","usdIndexPrice":"21120.2400136"}}'
+        )

@@ -1,5 +1,6 @@
 """OKX spot, after its documentation: texts for everything, and a code in every answer."""
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
@@ -7,6 +8,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from tests.exchanges.venues.base import Quote, Venue, rows
+from tests.exchanges.venues.sockets import Feed
 
 
 class OkxVenue(Venue):
@@ -104,3 +106,56 @@ class OkxVenue(Venue):
         """HTTP 503, code 50001."""
         said = "Service temporarily unavailable. Please try again later."
         return rows({"code": "50001", "data": [], "msg": said}, status=503)
+
+
+class OkxFeed(Feed):
+    """Answers each argument of a message by itself, a subscription also with a ticker. `ping` and `pong` are texts.
+
+    Written from:
+    - https://www.okx.com/docs-v5/en/#overview-websocket-subscribe, ...-unsubscribe, ...-notification and ...-connect
+    - https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-tickers-channel
+    - https://www.okx.com/docs-v5/en/#error-code-websocket-public
+    """
+
+    polled = OkxVenue
+    push_path = "/ws/v5/public"
+
+    def decoded(self, text: str) -> dict[str, object]:
+        """Return a message; the text `ping` as an operation of that name."""
+        return {"op": "ping"} if text == "ping" else super().decoded(text)
+
+    async def serve(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
+        """Subscribe, unsubscribe, ping."""
+        if asked["op"] == "ping":
+            await socket.send_str("pong")
+            return
+        for arg in asked["args"]:  # type: ignore[attr-defined]  # a list
+            assert arg["channel"] == "tickers"
+            await self._serve(socket, str(asked["op"]), arg["instId"])
+
+    async def _serve(self, socket: web.WebSocketResponse, operation: str, name: str) -> None:
+        wanted, arg = self.wanted[socket], {"channel": "tickers", "instId": name}
+        if name in self.unlisted:
+            said = (
+                f"Wrong URL or channel:tickers,instId:{name} doesn't exist. Please use the correct URL, channel and"
+                " parameters referring to API document."
+            )
+            await socket.send_str(json.dumps({"event": "error", "msg": said, "code": "60018", "connId": "accb8e21"}))
+            return
+        await socket.send_str(json.dumps({"event": operation, "arg": arg, "connId": "accb8e21"}))
+        if operation == "unsubscribe":
+            wanted.remove(name)
+            return
+        if name not in wanted:
+            wanted.append(name)
+        if not self.beats_only:
+            await socket.send_str(self.ticker(name, "snapshot"))
+
+    def ticker(self, name: str, kind: str) -> str:  # noqa: ARG002  # they have no kinds here
+        """Return a push of the tickers channel."""
+        return (
+            f'{{"arg":{{"channel":"tickers","instId":"{name}"}},"data":[{{"instType":"SPOT","instId":"{name}",'
+            f'"last":"{self.price_of(name)}","lastSz":"0.1","askPx":"8888.88","askSz":"5","bidPx":"9999.99",'
+            f'"bidSz":"5","open24h":"9000","high24h":"10000","low24h":"8888.88","volCcy24h":"2222",'
+            f'"vol24h":"{self.volume}","sodUtc0":"2222","sodUtc8":"2222","ts":"{int(self.now() * 1000)}"}}]}}'
+        )

@@ -41,6 +41,7 @@ class Feed:
         self.handshake = 101  # or a status that refuses the handshake
         self.retry_after = ""
         self.lose_tickers = False  # heartbeats go on and have the numbers of the trades
+        self.patience: float | None = None  # seconds without a message after which it closes the connection
         self.connections = self.rounds = 0
         self.heard: list[dict[str, object]] = []
         self.trades = 1000
@@ -102,7 +103,7 @@ class Feed:
         """Serve one connection."""
         if self.handshake != 101:
             return web.Response(status=self.handshake, headers={"Retry-After": self.retry_after})
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(receive_timeout=self.patience)
         await socket.prepare(request)
         self.connections += 1
         self.wanted[socket], self._waiting[socket] = [], []
@@ -111,12 +112,14 @@ class Feed:
         try:
             await self.greet(socket)
             async for message in socket:
-                asked = json.loads(message.data)
+                asked = self.decoded(message.data)
                 self.heard.append(asked)
                 if self.mute:
                     self._waiting[socket].append(asked)
                 else:
                     await self._hear(socket, asked)
+        except TimeoutError:
+            await socket.close()
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
@@ -145,6 +148,11 @@ class Feed:
                     await socket.send_str(self.ticker(name, "update"))
                 if (beat := self.beat(name)) is not None:
                     await socket.send_str(beat)
+
+    def decoded(self, text: str) -> dict[str, object]:
+        """Return a message of the client."""
+        asked: dict[str, object] = json.loads(text)
+        return asked
 
     async def greet(self, socket: web.WebSocketResponse) -> None:
         """Send the first frames of a connection."""
