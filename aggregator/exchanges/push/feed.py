@@ -10,7 +10,7 @@ import structlog
 
 from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable
 from aggregator.exchanges.dialect import News, PushDialect, Shutdown
-from aggregator.exchanges.push.book import Book
+from aggregator.exchanges.push.book import KINDS, Book
 from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
 from aggregator.exchanges.retry_after import Cooldown
 from aggregator.models import FUTURE_TOLERANCE, Asset, Ticker
@@ -71,7 +71,7 @@ class Feed:
         self._keeps_tickers = False  # whether the next connection begins with the tickers of this one
         self._state = metrics.push_state.labels(name)
         self._connections = metrics.push_connections.labels(name)
-        self._messages = metrics.push_messages
+        self._counts = {kind: metrics.push_messages.labels(name, kind) for kind in (*KINDS, "shutdown", "lost")}
         self._answered_gauge = metrics.exchange_answered.labels(name)
         self._newest_gauge = metrics.exchange_newest.labels(name)
         self._state.set(math.nan)
@@ -185,8 +185,9 @@ class Feed:
         spelled = {asset.symbol: name for asset in self._wanted() if (name := dialect.spell(asset))}
         self._names = dict(list(spelled.items())[: dialect.most_symbols])
         wanted = set(self._names.values())
-        gone = sorted(self._book.names - wanted)
-        new = {name: symbol for symbol, name in self._names.items() if name not in self._book.names}
+        subscribed = self._book.names
+        gone = sorted(subscribed - wanted)
+        new = {name: symbol for symbol, name in self._names.items() if name not in subscribed}
         for name in gone:
             self._book.forget(name)
         now = self._clock()
@@ -268,4 +269,4 @@ class Feed:
             self._log.warning("push_fallen_back", error=trouble)
 
     def _count(self, kind: str) -> None:
-        self._messages.labels(self._name, kind).inc()
+        self._counts[kind].inc()
