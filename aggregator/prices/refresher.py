@@ -21,6 +21,7 @@ from aggregator.prices.quorum import Quorum
 from aggregator.prices.rejections import Rejections
 from aggregator.prices.schedule import TOGETHER
 from aggregator.prices.tiers import Catalog
+from aggregator.prices.venue_figures import VenueFigures
 from aggregator.resilience.single_flight import SingleFlight
 
 Call = asyncio.Future[Mapping[str, Ticker | LeftOut]]
@@ -71,6 +72,7 @@ class Refresher:
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer = UNTRACED,
         rejections: Rejections | None = None,
+        figures: VenueFigures | None = None,
     ) -> None:
         self._exchanges = exchanges
         self._publisher = publisher
@@ -80,6 +82,7 @@ class Refresher:
         self._clock = clock
         self._tracer = tracer
         self._rejections = rejections or Rejections()
+        self._figures = figures or VenueFigures()
         self.most_in_job = most_in_job(exchanges, policy.concurrency)
         calls = max(-(-self.most_in_job // exchange.batch) for exchange in exchanges)  # of one job, to one exchange
         self.jobs_at_a_time = max(1, policy.concurrency // calls)
@@ -182,6 +185,7 @@ class Refresher:
         for exchange, count in used.items():
             self._metrics.used_tickers.labels(exchange).inc(count)
         self._log_rejections(outcomes)
+        self._figures.record(outcomes.values(), self._clock())
         return outcomes
 
     def _log_rejections(self, outcomes: Outcomes) -> None:

@@ -11,13 +11,15 @@ from aggregator.cluster.refresh_requests import RefreshRequests
 from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
-from aggregator.exchanges.wrapped import JudgedExchange
+from aggregator.exchanges.monitored import MonitoredExchange
 from aggregator.models import Tier
 from aggregator.ports import Exchange, JobQueue
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresh_loop import RefreshLoop
 from aggregator.prices.refresher import Policy, Refresher, most_in_job, seconds_together
 from aggregator.prices.schedule import LocalJobQueue
+from aggregator.prices.venue_figures import VenueFigures
+from aggregator.prices.venue_gauges import VenueGauges
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.exchanges import open_exchanges
 from aggregator.runtime.process import Process, RefreshPath, Stores
@@ -60,6 +62,8 @@ async def build_refresher(process: Process, stores: Stores, exchanges: Sequence[
     sinks = Sinks(
         GroupCommit("history", stores.history, process.metrics), GroupCommit("cache", stores.cache, process.metrics)
     )
+    figures = VenueFigures()
+    await process.keep_running(VenueGauges(figures, process.catalog, process.metrics))
     refresher = Refresher(
         process.catalog,
         exchanges,
@@ -69,6 +73,7 @@ async def build_refresher(process: Process, stores: Stores, exchanges: Sequence[
         process.clock,
         tracer=process.tracer,
         rejections=process.rejections,
+        figures=figures,
     )
     process.stack.push_async_callback(refresher.close, STOP_SECONDS)
     schedule = _schedule(process, stores.redis, exchanges, policy)
@@ -76,10 +81,10 @@ async def build_refresher(process: Process, stores: Stores, exchanges: Sequence[
         process.catalog, schedule, stores.cache, refresher, process.freshness, process.metrics, process.clock.now
     )
     process.beside_server.append(_run_with_progress(loop, process))
-    judged = [JudgedExchange(one, process.rejections) for one in exchanges]  # their state tells of rejected tickers
+    monitored = [MonitoredExchange(one, process.rejections, figures, process.coverage) for one in exchanges]
     if stores.redis is not None:
-        _serve_cluster(process, stores.redis, refresher, judged)
-    return RefreshPath(refresher, LocalStatus(judged), sinks)
+        _serve_cluster(process, stores.redis, refresher, monitored)
+    return RefreshPath(refresher, LocalStatus(monitored), sinks)
 
 
 async def recall_newest(process: Process, stores: Stores) -> None:

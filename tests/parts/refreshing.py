@@ -14,6 +14,7 @@ from aggregator.prices.refresh_loop import RefreshLoop
 from aggregator.prices.refresher import Policy, Refresher
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
+from aggregator.prices.venue_figures import VenueFigures
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from tests.parts.examples import CATALOG
 from tests.parts.scripted import ScriptedExchange, Store
@@ -37,6 +38,7 @@ class Parts:
         self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), batch=batch) for number in (1, 2, 3)]
         self.cache, self.history = Store(), Store()
         self.freshness = Freshness(catalog, self.metrics)
+        self.figures, self.clock = VenueFigures(), clock
         sinks = Sinks(
             GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
         )
@@ -47,6 +49,7 @@ class Parts:
             self.metrics,
             Policy(Decimal("0.05"), min_sources, Decimal("0.5"), GRACE, concurrency),
             clock=clock,
+            figures=self.figures,
         )
         queue = queue or LocalJobQueue(catalog, self.refresher.most_in_job)
         self.loop = RefreshLoop(catalog, queue, self.cache, self.refresher, self.freshness, self.metrics, clock=clock)
