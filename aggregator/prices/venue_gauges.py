@@ -1,4 +1,4 @@
-"""The gauges of each exchange's price of each hot asset. Set once a second, so that a price costs nothing more."""
+"""The gauges of each exchange's price of each hot asset. Set every two seconds, so that a price costs nothing more."""
 
 import asyncio
 import time
@@ -10,8 +10,8 @@ from aggregator.observability.metrics.ending_gauge import EndingGauge
 from aggregator.prices.tiers import Catalog
 from aggregator.prices.venue_figures import Sample, VenueFigures, quotes
 
-_SECONDS = 1.0  # between two updates
-_TOGETHER = 50  # assets shown before the event loop serves other tasks
+_SECONDS = 2.0  # between two updates
+_TOGETHER = 10  # assets shown before the event loop serves other tasks
 
 Labels = tuple[str, str]  # exchange, asset
 
@@ -41,7 +41,7 @@ class VenueGauges:
         self._compared_at: dict[Labels, float] = {}
 
     async def run(self) -> None:
-        """Update the gauges once a second; never returns."""
+        """Update the gauges every two seconds; never returns."""
         while True:
             for _ in self.update(self._clock()):
                 await asyncio.sleep(0)
