@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.models import LeftOut, NoPrice, Price, Reason, Source, Tier
 from aggregator.observability.metrics import Metrics
+from aggregator.prices import venue_gauges
 from aggregator.prices.tiers import Catalog, assign
 from aggregator.prices.venue_figures import VenueFigures
 from aggregator.prices.venue_gauges import VenueGauges
@@ -95,6 +96,18 @@ def test_an_asset_that_leaves_the_hot_tier_has_no_series(scene: Scene) -> None:
     scene.catalog.assign_slots({"btcusdt": "ethusdt", "ethusdt": "btcusdt"})
     scene.update(2.0)
     assert (scene.shown(), scene.figures.hot()) == ({}, [])
+
+
+def test_at_most_so_many_assets_have_series(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the first ranks; a larger hot tier would make the scrape long."""
+    scene.catalog = assign([("ethusdt", "", ""), ("btcusdt", "", "")], 2, 0, CADENCE)
+    scene.gauges = VenueGauges(scene.figures, scene.catalog, scene.metrics)
+    monkeypatch.setattr(venue_gauges, "MOST_ASSETS", 1)
+    scene.made(1.0, exchange1="101")
+    assert scene.shown() == {}
+    monkeypatch.setattr(venue_gauges, "MOST_ASSETS", 2)
+    scene.made(2.0, exchange1="101")
+    assert scene.shown() == {"exchange1": 101}
 
 
 SHARED = """
