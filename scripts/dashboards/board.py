@@ -89,7 +89,7 @@ def _filled_in(query: str, chosen: str) -> str:
 
 def _variable(variable: Variable) -> Json:
     query = f"label_values({variable.metric}, {variable.name})"
-    several = {"includeAll": True, "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}
+    several: Json = {"includeAll": True, "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}
     return {
         "type": "query",
         "name": variable.name,

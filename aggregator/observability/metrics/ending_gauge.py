@@ -6,6 +6,7 @@ prometheus_client cannot remove a series from the files that processes share. Th
 
 import math
 from collections.abc import Iterable
+from typing import Protocol
 
 from prometheus_client import Gauge
 from prometheus_client.core import Metric
@@ -38,10 +39,17 @@ class EndingGauge:
             self._gauge.remove(*labels)
 
 
+class Collects(Protocol):
+    """A collector. prometheus_client's for several processes is no subclass of its `Collector`."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics."""
+
+
 class WithoutEnded(Collector):
     """The metrics of another collector without the samples that are NaN."""
 
-    def __init__(self, inner: Collector) -> None:
+    def __init__(self, inner: Collects) -> None:
         self._inner = inner
 
     def collect(self) -> Iterable[Metric]:
