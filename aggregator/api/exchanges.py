@@ -45,7 +45,7 @@ refreshes by itself shows only its own view.
   `push_problem` says.
 - `rate_limit`: what our own limiter has left; null without a limit. `cooldown_seconds`: the rest of a pause that the
   exchange has asked for.
-- `assets`: how many of our assets it lists, or lists a pair that converts into; null until that is known.
+- `assets`: how many of our assets it lists, or lists a pair that converts into; null until a listing is read.
 """
 _REPORT: Json = {
     "name": "exchange1",

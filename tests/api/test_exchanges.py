@@ -55,7 +55,7 @@ def merged(*seen: Seen) -> ExchangeReport:
 )
 def test_the_state_of_an_exchange(states: list[dict[str, object]], state: str, problem: str | None) -> None:
     """Down only if no refresher gets tickers; degraded if any has a problem."""
-    report = merged(*(Seen(**one) for one in states))
+    report = merged(*(Seen("exchange1", **one) for one in states))
     assert (report.state, report.problem) == (state, problem)
 
 
