@@ -5,6 +5,7 @@ seconds in UTC, as float, which keeps milliseconds exact. The structs hold no re
 collector need not track them (gc=False).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -150,6 +151,31 @@ class NoPrice(msgspec.Struct, gc=False, frozen=True):
 
 
 Outcomes = dict[str, Price | NoPrice]  # of a refresh, by symbol
+
+
+class RateTokens(msgspec.Struct, frozen=True):
+    """The tokens that one process' rate limiter of an exchange has left, and how many it gains each second.
+
+    A token is one call, or one unit of weight where the exchange weighs its calls. `left` counts whole tokens.
+    """
+
+    left: int
+    per_second: float
+
+
+class VenueWindow(msgspec.Struct, frozen=True):
+    """What pricing made of one exchange's tickers during a window of time. Windows of several processes add up.
+
+    `used` tickers had a part in a price. `left_out` has the number of assets for which the exchange had no part, by
+    reason; assets that it does not list are not counted. `distance` and `absolute_distance` are sums of
+    (its price - our price) / our price over the `compared` tickers: those used, and the outliers.
+    """
+
+    used: int = 0
+    left_out: Mapping[str, int] = {}
+    compared: int = 0
+    distance: float = 0.0
+    absolute_distance: float = 0.0
 
 
 class PriceBody(msgspec.Struct, frozen=True):

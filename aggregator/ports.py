@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from aggregator.models import Asset, LeftOut, NoPrice, Price, Ticker, Tier
+from aggregator.models import Asset, LeftOut, NoPrice, Price, RateTokens, Ticker, Tier, VenueWindow
 from aggregator.newest import NewestPrices
 
 # What makes a price: the schedule, a read that found no price, POST /refresh, a pushed ticker.
@@ -50,6 +50,18 @@ class ExchangeState(Protocol):
     @property
     def rejection(self) -> str:
         """Why its tickers are rejected, and for how many assets; empty while they are accepted."""
+
+    @property
+    def tokens(self) -> RateTokens | None:
+        """What its rate limiter has left; None without a rate limit."""
+
+    @property
+    def listed(self) -> int | None:
+        """How many of our assets it trades, or trades a pair that converts into them; None while that is unknown."""
+
+    @property
+    def window(self) -> VenueWindow:
+        """What pricing made of its tickers during the last five minutes."""
 
 
 class Exchange(ExchangeState, Protocol):

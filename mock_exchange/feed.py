@@ -20,7 +20,7 @@ write: bench runs push 20,000 tickers a second from one process.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import cycle
 from typing import Annotated, Literal
 from zlib import crc32
@@ -175,7 +175,7 @@ class Feed:
         for reader in self._readers:
             reader.close(WSCloseCode.GOING_AWAY)
 
-    def _answers(self, reader: _Reader, text: str) -> Iterable[dict[str, object]]:
+    def _answers(self, reader: _Reader, text: str) -> Iterable[Mapping[str, object]]:
         """Carry out a message of the client; return the receipt and the errors."""
         try:
             asked = _message.decode(text)

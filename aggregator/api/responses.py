@@ -32,6 +32,7 @@ class Code(StrEnum):
     FOREIGN_ORIGIN = "foreign_origin"
     NOT_FOUND = "not_found"
     ASSET_NOT_FOUND = "asset_not_found"
+    EXCHANGE_NOT_FOUND = "exchange_not_found"
     NO_PRICE_STORED = "no_price_stored"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TOO_SLOW = "request_too_slow"
@@ -46,6 +47,7 @@ class Code(StrEnum):
     NO_NEW_PRICE = "no_new_price"
     NO_PRICE = "no_price"
     HISTORY_UNAVAILABLE = "history_unavailable"
+    EXCHANGES_UNKNOWN = "exchanges_unknown"
     TOO_MANY_STREAMS = "too_many_streams"
     OVERLOADED = "overloaded"
     STOPPING = "stopping"
@@ -69,7 +71,7 @@ _USUAL_CODES = {  # of a status, for refusals that name no code
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why the request was refused. `near` has listed assets that an unknown symbol may have meant."""
+    """Why the request was refused. `near` has listed assets, or exchanges, that an unknown name may have meant."""
 
     msg: str
     code: Code

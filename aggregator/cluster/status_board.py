@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreUnavailable
-from aggregator.models import encode
+from aggregator.models import RateTokens, VenueWindow, encode
 from aggregator.ports import ExchangeState
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
@@ -42,6 +42,9 @@ class _Report(msgspec.Struct, frozen=True):
     quiet_seconds: float
     push_trouble: str | None = None  # missing from older versions' reports
     rejection: str = ""  # likewise
+    tokens: RateTokens | None = None  # likewise
+    listed: int | None = None  # likewise
+    window: VenueWindow = VenueWindow()  # likewise
 
     def after(self, seconds: float) -> "_Report":
         """Return the status `seconds` after the report, if nothing has happened since."""

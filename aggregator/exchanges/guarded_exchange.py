@@ -18,7 +18,7 @@ from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.listing import Listing
 from aggregator.exchanges.rate_limit import RateLimiter
 from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, Cooldown
-from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, Reason, Ticker, Tier
+from aggregator.models import FUTURE_TOLERANCE, Asset, LeftOut, RateTokens, Reason, Ticker, Tier, VenueWindow
 from aggregator.observability.metrics import BREAKER_STATES, Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer, Value
 from aggregator.resilience.circuit_breaker import BreakerGroup, BreakerRules, CircuitBreaker
@@ -101,6 +101,8 @@ class GuardedExchange(ABC):
     _listing_cost: float = 1
     push_trouble = None
     rejection = ""  # the refresher judges tickers, see `wrapped.JudgedExchange`
+    listed: int | None = None  # of our assets, which this part does not know, see `monitored.MonitoredExchange`
+    window = VenueWindow()  # likewise
 
     def pushed(self, asset: Asset) -> Ticker | None:  # noqa: ARG002  # the port's signature
         """Return None: what is polled is never pushed."""
@@ -134,6 +136,11 @@ class GuardedExchange(ABC):
     def quiet_seconds(self) -> float:
         """Seconds left of the cool-down; 0 outside one."""
         return self._cooldown.seconds
+
+    @property
+    def tokens(self) -> RateTokens | None:
+        """What the rate limiter has left; None without a rate limit."""
+        return None if self._rate_limiter is None else self._rate_limiter.tokens
 
     def trades(self, symbol: str) -> bool | None:
         """Whether the listing has the pair; None where no listing has been read."""

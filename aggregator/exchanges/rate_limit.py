@@ -5,11 +5,13 @@ assets. All calls take their tokens from the same bucket, so that together they 
 """
 
 import asyncio
+from bisect import bisect_left
 
 from aiolimiter import AsyncLimiter
 
 from aggregator.errors import RateLimited
 from aggregator.exchanges.dialect import Bucket
+from aggregator.models import RateTokens
 
 PATIENCE = 1.5  # seconds that a call waits for tokens before it fails
 _MOST_PATIENCE = 5.0  # seconds, for a rate so low that a few calls at the same moment have to wait longer
@@ -26,11 +28,19 @@ class RateLimiter:
     """
 
     def __init__(self, rate_limit: Bucket, patience: float | None = None) -> None:
+        self._rate_limit = rate_limit
         self._all = AsyncLimiter(rate_limit.burst, rate_limit.burst / rate_limit.per_second)
         share = max(rate_limit.burst * _SHARE, min(1.0, rate_limit.burst))  # below one token, no call would ever pass
         self._not_hot = AsyncLimiter(share, share / (rate_limit.per_second * _SHARE))
         longer = min(_IN_LINE / rate_limit.per_second, _MOST_PATIENCE)
         self._patience = max(PATIENCE, longer) if patience is None else patience
+
+    @property
+    def tokens(self) -> RateTokens:
+        """What a hot call could take now. aiolimiter tells only whether it has a given number, so this searches."""
+        numbers = range(1, int(self._rate_limit.burst) + 1)
+        left = bisect_left(numbers, True, key=lambda number: not self._all.has_capacity(number))  # noqa: FBT003  # the key's first True
+        return RateTokens(left, self._rate_limit.per_second)
 
     async def wait_for_share(self, cost: float, *, hot: bool) -> None:
         """Wait until the share for calls that are not hot admits the call. Raises RateLimited like `acquire`."""

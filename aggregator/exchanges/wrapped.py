@@ -7,7 +7,7 @@ import msgspec
 
 from aggregator.errors import printable
 from aggregator.exchanges.push.feed import Feed
-from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
+from aggregator.models import Asset, LeftOut, Price, RateTokens, Reason, Ticker, VenueWindow
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Exchange
 from aggregator.prices.conversion import Conversions, Source, convert
@@ -58,6 +58,21 @@ class WrappedExchange:
     def rejection(self) -> str:
         """The inner exchange's."""
         return self._inner.rejection
+
+    @property
+    def tokens(self) -> RateTokens | None:
+        """The inner exchange's."""
+        return self._inner.tokens
+
+    @property
+    def listed(self) -> int | None:
+        """The inner exchange's."""
+        return self._inner.listed
+
+    @property
+    def window(self) -> VenueWindow:
+        """The inner exchange's."""
+        return self._inner.window
 
     def trades(self, symbol: str) -> bool | None:
         """Whether the inner exchange trades the pair."""

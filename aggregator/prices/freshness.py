@@ -44,12 +44,16 @@ class VenueCoverage:
         self.need = 0
         self.venues: Mapping[str, int] = {}
         self.too_few: frozenset[str] = frozenset()  # symbols of the assets that can have no price
+        self.listed: Mapping[str, int | None] = {}  # by exchange: how many assets it trades; None if unknown
         self.counts = 0  # how often it was counted or replaced
 
     def count(self, exchanges: Sequence[Exchange], assets: Iterable[Asset], need: int) -> None:
         """Count the exchanges that trade each asset; an exchange that does not know counts as trading it."""
-        listings = [exchange.trades for exchange in exchanges]
-        self.replace({one.symbol: sum(trades(one.symbol) is not False for trades in listings) for one in assets}, need)
+        symbols = [asset.symbol for asset in assets]
+        columns = [[exchange.trades(symbol) for symbol in symbols] for exchange in exchanges]
+        self.listed = {one.name: _number_traded(column) for one, column in zip(exchanges, columns, strict=True)}
+        rows = zip(symbols, *columns, strict=True)
+        self.replace({symbol: sum(trades is not False for trades in row) for symbol, *row in rows}, need)
 
     def replace(self, venues: Mapping[str, int], need: int) -> None:
         """Set the number of exchanges by symbol, and how many of them a price needs."""
@@ -57,6 +61,10 @@ class VenueCoverage:
         self.venues = venues
         self.too_few = frozenset(symbol for symbol, count in venues.items() if count < need)
         self.counts += 1
+
+
+def _number_traded(answers: Sequence[bool | None]) -> int | None:
+    return None if None in answers else sum(map(bool, answers))
 
 
 class Freshness:

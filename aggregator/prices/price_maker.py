@@ -19,6 +19,7 @@ from aggregator.prices.publisher import Publisher
 from aggregator.prices.rejections import Rejections
 from aggregator.prices.ticker_book import TickerBook
 from aggregator.prices.tiers import Cadence
+from aggregator.prices.venue_figures import VenueFigures
 
 _COMPUTE_BATCH = 16  # prices computed before the event loop serves other tasks
 
@@ -49,6 +50,7 @@ class PriceMaker:
         wall: SteadyClock | None = None,
         clock: Callable[[], float] = time.monotonic,
         rejections: Rejections | None = None,
+        figures: VenueFigures | None = None,
     ) -> None:
         self.book = TickerBook(exchanges)
         self._publisher = publisher
@@ -56,6 +58,7 @@ class PriceMaker:
         self._wall = wall or SteadyClock()
         self._clock = clock
         self._rejections = rejections or Rejections()
+        self._figures = figures or VenueFigures()
         self._log = structlog.get_logger()
         for exchange in exchanges:
             metrics.used_tickers.labels(exchange)  # so that the series is there from the start
@@ -108,6 +111,7 @@ class PriceMaker:
                 await asyncio.sleep(0)
         self._count(outcomes, news)
         self._log_rejections(outcomes, news)
+        self._figures.record(outcomes.values(), self._clock(), news)
         return outcomes
 
     def _count(self, outcomes: Outcomes, news: Mapping[str, AbstractSet[str]] | None) -> None:

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from aggregator.api.app import build
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.candles import CandlesRoute
+from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.fast_path import FastPath
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.ops import OpsRoutes
@@ -59,6 +60,7 @@ async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         *HistoryRoutes(catalog, history, now).routes(),
         *CandlesRoute(catalog, history, now).routes(),
+        *ExchangeRoutes(catalog, path.exchanges, now).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster),

@@ -14,7 +14,7 @@ from aggregator.cluster.refresh_requests import RefreshRequests
 from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
-from aggregator.exchanges.wrapped import JudgedExchange
+from aggregator.exchanges.monitored import MonitoredExchange
 from aggregator.models import Tier
 from aggregator.ports import Exchange, History, JobQueue, Sink
 from aggregator.prices.price_maker import PriceMaker, PricingPolicy
@@ -23,6 +23,8 @@ from aggregator.prices.refresh_loop import RefreshLoop
 from aggregator.prices.refresher import Refresher, most_in_job, seconds_together
 from aggregator.prices.repricer import Repricer
 from aggregator.prices.schedule import LocalJobQueue
+from aggregator.prices.venue_figures import VenueFigures
+from aggregator.prices.venue_gauges import VenueGauges
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from aggregator.runtime.exchanges import open_exchanges
 from aggregator.runtime.process import Process, RefreshPath, Stores
@@ -86,6 +88,8 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
     settings, exchanges = process.settings, venues.exchanges
     history = await _thinned(process, stores.history) if settings.history_min_gap else stores.history
     sinks = Sinks(GroupCommit("history", history, process.metrics), GroupCommit("cache", stores.cache, process.metrics))
+    figures = VenueFigures()
+    await process.keep_running(VenueGauges(figures, process.catalog, process.metrics))
     maker = PriceMaker(
         [exchange.name for exchange in exchanges],
         process.catalog.cadence,
@@ -94,6 +98,7 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
         PricingPolicy(settings.max_deviation, settings.min_sources, settings.max_weight),
         process.clock,
         rejections=process.rejections,
+        figures=figures,
     )
     concurrency = settings.exchange_concurrency // _CALLERS
     refresher = Refresher(
@@ -106,10 +111,10 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
         process.catalog, schedule, stores.cache, refresher, process.freshness, process.metrics, process.clock.now
     )
     process.beside_server.append(_run_with_progress(loop, process))
-    judged = [JudgedExchange(one, process.rejections) for one in exchanges]  # their state tells of rejected tickers
+    monitored = [MonitoredExchange(one, process.rejections, figures, process.coverage) for one in exchanges]
     if stores.redis is not None:
-        _serve_cluster(process, stores.redis, refresher, judged)
-    return RefreshPath(refresher, LocalStatus(judged), sinks)
+        _serve_cluster(process, stores.redis, refresher, monitored)
+    return RefreshPath(refresher, LocalStatus(monitored), sinks)
 
 
 async def recall_newest(process: Process, stores: Stores) -> None:

@@ -23,14 +23,16 @@ class Row(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """A choice in the dashboard: values of a label of a metric, several or all of them."""
+    """A choice in the dashboard: values of a label of a metric, several or all of them; or a single one."""
 
     name: str
     metric: str
+    single: bool = False
 
 
 INSTANCES = Variable("instance", "price_build_info")
 EXCHANGES = Variable("exchange", "price_circuit_breaker_state")
+ASSET = Variable("asset", "price_exchange_price", single=True)  # prices of several assets have no common scale
 
 
 def dashboard(uid: str, title: str, about: str, variables: Sequence[Variable], rows: Sequence[Row]) -> Json:
@@ -87,6 +89,7 @@ def _filled_in(query: str, chosen: str) -> str:
 
 def _variable(variable: Variable) -> Json:
     query = f"label_values({variable.metric}, {variable.name})"
+    several: Json = {"includeAll": True, "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}
     return {
         "type": "query",
         "name": variable.name,
@@ -96,10 +99,8 @@ def _variable(variable: Variable) -> Json:
         "query": {"query": query, "refId": variable.name},
         "refresh": 2,  # with the time range, as instances come and go
         "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".*",
-        "current": {"text": ["All"], "value": ["$__all"]},
+        "multi": not variable.single,
+        **({"includeAll": False} if variable.single else several),
     }
 
 

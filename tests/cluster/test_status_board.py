@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from aggregator.api.app import build
+from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.cluster import status_board as boards
 from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.errors import StoreUnavailable
+from aggregator.models import RateTokens, VenueWindow
+from aggregator.observability.metrics import Metrics
 from aggregator.stores.redis.client import RedisClient
+from tests.parts import asgi
+from tests.parts.examples import CATALOG
 from tests.parts.ports import free_port
 from tests.parts.redis_server import RedisServer
 from tests.parts.scripted import ScriptedExchange
@@ -36,12 +44,16 @@ async def test_a_report_is_read_by_another_process(board: StatusBoard) -> None:
     known = Seen(idle_seconds=2.5, newest_ticker=1e9, silent_seconds=0.0, quiet_seconds=7.0, breaker_state="half-open")
     known.push_trouble = "timeout: mute for 6 s"
     known.rejection = "outlier, 7 of 9 assets"
+    known.tokens, known.listed = RateTokens(3, 1.5), 17
+    known.window = VenueWindow(7, {"outlier": 2}, 9, -0.25, 0.5)
     await board.report("refresher1", [known, Seen("exchange2")])
     ((first, second),) = await board.look()
     assert (first.name, first.breaker_state, first.newest_ticker) == ("exchange1", "half-open", 1e9)
     assert (second.name, second.breaker_state, second.newest_ticker) == ("exchange2", "closed", None)
     assert (first.push_trouble, second.push_trouble) == ("timeout: mute for 6 s", None)
     assert (first.rejection, second.rejection) == ("outlier, 7 of 9 assets", "")
+    assert (first.tokens, first.listed, first.window) == (known.tokens, 17, known.window)
+    assert (second.tokens, second.listed, second.window) == (None, None, VenueWindow())
     assert (second.idle_seconds, first.silent_seconds, second.quiet_seconds) == (None, 0.0, 0.0)
 
 
@@ -69,6 +81,20 @@ async def test_each_refresher_has_its_own_report(board: StatusBoard) -> None:
     assert [one.breaker_state for view in await board.look() for one in view] == ["open", "half-open"]
 
 
+async def test_two_refreshers_are_one_answer(board: StatusBoard) -> None:
+    """/exchanges adds up what two refreshers have counted, and shows the worst of what they see."""
+    for name, breaker, used in (("refresher1", "closed", 30), ("refresher2", "open", 10)):
+        one = Seen(breaker_state=breaker, idle_seconds=0.0)
+        one.window = VenueWindow(used, {"timeout": 5}, used, used * 0.01, used * 0.01)
+        await board.report(name, [one])
+    app = build(ExchangeRoutes(CATALOG, board).routes(), Metrics(CollectorRegistry()))
+    shown = (await asgi.get(app, "/exchanges/exchange1")).json
+    assert (shown["refreshers"], shown["tickers"], shown["left_out"]) == (2, 50, {"timeout": Decimal("0.2")})
+    assert (shown["breaker"], shown["state"]) == ("open", "degraded")
+    assert shown["problem"] == "its breaker is open (at 1 of 2 refreshers)"
+    assert shown["mean_distance"] == shown["mean_absolute_distance"] == Decimal("0.01")
+
+
 async def test_reports_of_ended_refreshers_are_deleted(
     board: StatusBoard, redis_client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +118,7 @@ async def test_reports_of_ended_refreshers_are_deleted(
 
 
 async def test_processes_of_another_version_are_understood(board: StatusBoard, redis_client: RedisClient) -> None:
-    """Reports of an older version have no feeds and rejections; fields of a newer version are ignored."""
+    """Reports of an older version have no feeds, rejections and windows; fields of a newer version are ignored."""
     older = (
         '{"name":"exchange1","breaker_state":"closed","idle_seconds":1,"silent_seconds":0,"newest_ticker":1e9,'
         '"quiet_seconds":0'
@@ -104,6 +130,7 @@ async def test_processes_of_another_version_are_understood(board: StatusBoard, r
         await redis_client.redis.hset(f"{redis_client.prefix}exchanges", name, f"99999999999 [{reported}]")
     (newer,), (old,) = await board.look()
     assert (old.push_trouble, old.rejection) == (None, "")
+    assert (old.tokens, old.listed, old.window) == (None, None, VenueWindow())
     assert newer.rejection == "outlier, 1 of 1 assets"
 
 

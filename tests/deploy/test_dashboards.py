@@ -26,7 +26,7 @@ from tests.parts.monitoring import (
     panels,
 )
 
-QUERIED = ["overview.json", "exchange.json"]
+QUERIED = ["overview.json", "prices.json", "exchange.json"]
 # Metrics without a panel: counters behind a gauge that has one, and what changes at most once in five minutes.
 NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total"}
 PROVISIONING = DEPLOY / "grafana/provisioning"
@@ -48,7 +48,7 @@ def test_grafana_finds_them() -> None:
     assert f"./deploy/grafana/dashboards:{folder}:ro" in SERVICES["grafana"]["volumes"]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home == f"{folder}/overview.json"
-    assert len({board["uid"] for board in BOARDS.values()}) == len({board["title"] for board in BOARDS.values()}) == 3
+    assert len({board["uid"] for board in BOARDS.values()}) == len({board["title"] for board in BOARDS.values()}) == 4
 
 
 def test_all_ask_the_prometheus_that_is_provisioned() -> None:

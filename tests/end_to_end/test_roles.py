@@ -128,6 +128,28 @@ class TestFleet:
         assert (ready.status, ready.json["reasons"]) == (200, [])
         assert late.process.stop() == 0
 
+    def test_exchanges_are_as_both_refreshers_see_them(self, fleet: Fleet, market: Market) -> None:
+        """/exchanges has both refreshers' views; an exchange whose breaker is open at both is down, and says so."""
+        api = fleet.apis[0]
+
+        def are_well() -> bool:
+            shown = api.get("/exchanges").json["exchanges"]
+            assert [one["name"] for one in shown] == list(NAMES)
+            assert {one["refreshers"] for one in shown} == {2}
+            assert all(one["tickers"] and one["mean_absolute_distance"] is not None for one in shown)
+            return {one["state"] for one in shown} == {"ok"}
+
+        def is_down() -> bool:
+            failing = api.get("/exchanges/exchange2").json
+            return (failing["state"], failing["problem"]) == ("down", "its breaker is open")
+
+        wait_for(are_well, what="no problem")
+        market.exchanges["exchange2"].faults(error_rate=1)
+        wait_for(is_down, what="the failing exchange")
+        assert 0 < api.get("/exchanges/exchange2").json["left_out"]["http_error"] < 1
+        market.sound()
+        fleet.settled()
+
     def test_one_refresher_killed_costs_nobody_a_price(self, fleet: Fleet) -> None:
         """When one refresher is killed, the other takes over its jobs, and all assets stay fresh."""
         api, (killed, left) = fleet.apis[0], fleet.refreshers
@@ -149,6 +171,8 @@ class TestFleet:
         assert api.get("/ready").json["reasons"][0].startswith("hot tier: p95 age is ")
         wait_for(lambda: UNKNOWN in reasons(api))
         assert api.get("/ready").json["exchanges"] == {}
+        refused = api.get("/exchanges")
+        assert (refused.status, refused.json["code"]) == (503, "exchanges_unknown")
         answer = api.post(f"/refresh/{HOT[0]}")
         assert answer.status == 502
         assert [one["exchange"] for one in answer.json["left_out"]] == ["refreshers"]

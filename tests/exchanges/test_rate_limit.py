@@ -38,6 +38,17 @@ async def test_no_more_than_the_burst_and_then_a_reason() -> None:
         await limiter.acquire(1)
 
 
+async def test_the_tokens_left() -> None:
+    """Whole tokens that a hot call could take, down to none; a bucket below one token never has a whole one."""
+    limiter = RateLimiter(SLOW, patience=0.01)
+    left = []
+    for cost in (0, 1, 2.5, 4.5):
+        await limiter.acquire(cost)
+        left.append(limiter.tokens.left)
+    assert (left, limiter.tokens.per_second) == ([8, 7, 4, 0], 0.001)
+    assert RateLimiter(Bucket(0.1, 0.5)).tokens.left == 0
+
+
 async def test_weights_count() -> None:
     """A call takes as many tokens as it weighs."""
     assert await taken(RateLimiter(SLOW, patience=0.01), 2, hot=True) == 4

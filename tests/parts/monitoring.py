@@ -69,7 +69,7 @@ TARGETS = [
 
 def filled_in(query: str, window: str = WINDOW) -> str:
     """Replace Grafana's variables by a match-all value, and the rate interval by `window`."""
-    values = {"__rate_interval": window, "instance": ".*", "exchange": ".*"}
+    values = {"__rate_interval": window, "instance": ".*", "exchange": ".*", "asset": ".*"}
     return re.sub(r"\$(\w+)", lambda match: values[match[1]], query)
 
 

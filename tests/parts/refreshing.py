@@ -16,6 +16,7 @@ from aggregator.prices.refresh_loop import RefreshLoop
 from aggregator.prices.refresher import Refresher
 from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.tiers import Catalog
+from aggregator.prices.venue_figures import VenueFigures
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from tests.parts.examples import CATALOG
 from tests.parts.scripted import ScriptedExchange, Store
@@ -41,6 +42,7 @@ class Parts:
         self.exchanges = [ScriptedExchange(f"exchange{number}", str(99 + number), now, batch) for number in (1, 2, 3)]
         self.cache, self.history = Store(), Store()
         self.freshness = Freshness(catalog, self.metrics)
+        self.figures, self.clock = VenueFigures(), clock
         sinks = Sinks(
             GroupCommit("history", self.history, self.metrics), GroupCommit("cache", self.cache, self.metrics)
         )
@@ -52,6 +54,7 @@ class Parts:
             PricingPolicy(Decimal("0.05"), min_sources, Decimal("0.5")),
             wall,
             clock,
+            figures=self.figures,
         )
         self.refresher = Refresher(
             self.exchanges, self.maker, self.metrics, min_sources, GRACE, concurrency, clock=clock

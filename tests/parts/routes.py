@@ -9,6 +9,7 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
+from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
@@ -33,6 +34,7 @@ def every_route() -> list[Route]:
         *RefreshRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
         *HistoryRoutes(CATALOG, _NONE).routes(),
         *CandlesRoute(CATALOG, _NONE).routes(),
+        *ExchangeRoutes(CATALOG, _NONE).routes(),
         *StreamRoute(CATALOG, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

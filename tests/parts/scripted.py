@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aggregator.errors import StoreUnavailable
 from aggregator.live.topics import Bus
-from aggregator.models import Asset, LeftOut, Price, Reason, Ticker
+from aggregator.models import Asset, LeftOut, Price, RateTokens, Reason, Ticker, VenueWindow
 from aggregator.newest import NewestPrices
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import CADENCE, ticker
@@ -22,6 +22,9 @@ class ScriptedExchange:
     quiet_seconds = 0.0
     push_trouble: str | None = None
     rejection = ""
+    tokens: RateTokens | None = None
+    listed: int | None = None
+    window = VenueWindow()
     calls_a_second: float | None = None
 
     def __init__(self, name: str, price: str = "100", now: Callable[[], float] = time.time, batch: int = 1) -> None:

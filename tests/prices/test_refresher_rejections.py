@@ -28,6 +28,15 @@ async def test_tickers_are_counted_as_used_or_rejected(parts: Parts) -> None:
     assert parts.value("price_tickers_rejected_total", exchange="exchange3", reason="outlier") == 1
 
 
+async def test_outcomes_are_in_the_figures(parts: Parts) -> None:
+    """Each exchange's window has what pricing made of its tickers, and how far they were from our price."""
+    parts.exchanges[1].price, parts.exchanges[2].price = "100", "300"
+    await parts.refresher.refresh(BTC, "force")
+    good, wrong = (parts.figures.of(name, parts.clock()) for name in ("exchange1", "exchange3"))
+    assert (good.used, good.left_out, good.compared, good.distance) == (1, {}, 1, 0)
+    assert (wrong.used, wrong.left_out, wrong.compared, wrong.distance) == (0, {"outlier": 1}, 1, 2)
+
+
 async def test_no_line_per_price() -> None:
     """An exchange with wrong prices is logged once, and once when it has recovered."""
     now = 0.0

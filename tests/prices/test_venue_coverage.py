@@ -17,10 +17,11 @@ def lists(*symbols: str) -> ScriptedExchange:
 def test_an_exchange_without_a_listing_counts_as_trading_an_asset() -> None:
     """An exchange without a listing, or with one that could not be read, excludes no asset."""
     coverage = VenueCoverage()
-    assert (coverage.venues, coverage.too_few) == ({}, frozenset())
+    assert (coverage.venues, coverage.too_few, coverage.listed) == ({}, frozenset(), {})
     coverage.count([ScriptedExchange("silent"), lists("btcusdt"), lists("btcusdt", "ethusdt")], ASSETS, 2)
     assert coverage.venues == {"btcusdt": 3, "ethusdt": 2, "newcoin": 1}
     assert coverage.too_few == {"newcoin"}
+    assert coverage.listed == {"silent": None, "x": 2}
     coverage.count([ScriptedExchange("silent")], ASSETS, 1)
     assert coverage.too_few == frozenset()
     assert coverage.counts == 2

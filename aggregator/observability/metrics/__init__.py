@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
+from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.machine import Build, Machine, Processes
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -42,9 +43,10 @@ class Metrics:
         self._stores()
         self._processes()
         self._exposed = registry
-        if SHARED_FOLDER in os.environ:
+        self.is_shared = SHARED_FOLDER in os.environ
+        if self.is_shared:
             self._exposed = CollectorRegistry()
-            MultiProcessCollector(self._exposed)  # type: ignore[no-untyped-call]  # it has no types
+            self._exposed.register(WithoutEnded(MultiProcessCollector(None)))  # type: ignore[no-untyped-call]  # it has no types
             self._exposed.register(Processes())
         else:
             ProcessCollector(registry=registry)
@@ -155,6 +157,15 @@ class Metrics:
             "price_exchange_newest_ticker_timestamp_seconds",
             "The newest time its tickers had, by its clock.",
             "exchange",
+        )
+        self.venue_price = self._gauge(
+            "price_exchange_price",
+            "Its newest price of a hot asset, also if that has no part in ours.",
+            "exchange",
+            "asset",
+        )
+        self.venue_distance = self._gauge(
+            "price_exchange_distance_ratio", "(Its price - our price) / our price, of a hot asset.", "exchange", "asset"
         )
         self.rejected_tickers = self._counter(
             "price_tickers_rejected_total", "Tickers that had no part in a price.", "exchange", "reason"
