@@ -82,15 +82,14 @@ class _RecordedSocket:
         """Send a message."""
         await self._socket.send(text)
 
-    async def receive(self, seconds: float) -> str | None:
+    async def receive(self) -> str:
         """Return the next frame, and record it; also the error that ends the connection."""
         try:
-            frame = await self._socket.receive(seconds)
+            frame = await self._socket.receive()
         except ExchangeError as error:
             self._file.add(Record(self._now(), frame="", error=error.reason, detail=str(error)))
             raise
-        if frame is not None:
-            self._file.add(Record(self._now(), frame=frame))
+        self._file.add(Record(self._now(), frame=frame))
         return frame
 
 
@@ -168,18 +167,17 @@ def replayed(recording: Recording, now: Callable[[], float]) -> Connect:
         async def send(self, text: str) -> None:
             """Ignore the message."""
 
-        async def receive(self, seconds: float) -> str | None:
-            """Return the next frame, or None where it is not due within `seconds`."""
+        async def receive(self) -> str:
+            """Return the next frame when it is due; wait for ever after the last one."""
             nonlocal played
-            wait = recording.frames[played].at - now() if played < len(recording.frames) else seconds
-            await asyncio.sleep(min(max(wait, 0.0), seconds))
-            if wait > seconds or played >= len(recording.frames):
-                return None
+            if played >= len(recording.frames):
+                await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(max(0.0, recording.frames[played].at - now()))
             record = recording.frames[played]
             played += 1
             if record.error is not None:
                 raise _ERRORS.get(record.error, ExchangeUnreachable)(record.detail)
-            return record.frame
+            return record.frame or ""  # never None: it is the record of a frame
 
     @asynccontextmanager
     async def connect(_: str) -> AsyncIterator[Socket]:

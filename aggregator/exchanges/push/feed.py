@@ -149,12 +149,27 @@ class Feed:
             self._heard_at = self._young_at = self._clock()
             self._check_at = self._send_at = 0.0
             self._alive_at = self._clock() + self._dialect.keep_alive_seconds
-            while self._names:
-                await self._step(socket)
+            reading = asyncio.create_task(self._read(socket))
+            try:
+                while self._names and not reading.done():
+                    await self._tend(socket)
+                    await asyncio.wait([reading], timeout=self._dialect.pause if self._outbox else _CHECK_SECONDS / 2)
+                if reading.done():
+                    reading.result()  # raises why the connection has ended
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
         self._report()
 
-    async def _step(self, socket: Socket) -> None:
-        """Check the connection if that is due, send one waiting message if that is due, and read the next frame."""
+    async def _read(self, socket: Socket) -> None:
+        """Read frames; never returns. Without a timeout for each frame, which would cost as much as reading it."""
+        while True:
+            frame = await socket.receive()
+            self._heard_at = self._clock()
+            self._receive(frame)
+
+    async def _tend(self, socket: Socket) -> None:
+        """Check the connection if that is due, and send one waiting message if that is due."""
         now = self._clock()
         if now >= self._check_at:
             self._check_at = now + _CHECK_SECONDS
@@ -165,10 +180,6 @@ class Feed:
         if self._outbox and now >= self._send_at:
             self._send_at = now + self._dialect.pause
             await socket.send(self._outbox.popleft())
-        frame = await socket.receive(self._dialect.pause if self._outbox else _CHECK_SECONDS / 2)
-        if frame is not None:
-            self._heard_at = self._clock()
-            self._receive(frame)
 
     def _check(self, now: float) -> None:
         silent, without = now - self._heard_at, now - self._young_at

@@ -8,13 +8,21 @@ from typing import Protocol
 
 import aiohttp
 
-from aggregator.errors import Blocked, ExchangeHttpError, ExchangeTimeout, ExchangeUnreachable, RateLimited, Undecodable
+from aggregator.errors import (
+    Blocked,
+    ExchangeError,
+    ExchangeHttpError,
+    ExchangeTimeout,
+    ExchangeUnreachable,
+    RateLimited,
+    Undecodable,
+)
 from aggregator.exchanges.connection import TooMuch
 from aggregator.exchanges.retry_after import retry_after
 
 MOST_BYTES = 64 << 10  # of a message; those of venues have a few hundred
 MOST_A_SECOND = 10_000  # messages and pings: about ten times what the busiest pairs of a venue bring
-_YIELD_MESSAGES, _YIELD_BYTES = 32, 64 << 10  # after so many, other tasks of the process run
+_YIELD_MESSAGES, _YIELD_BYTES = 8, 64 << 10  # after so many, other tasks of the process run
 _OPEN_SECONDS = 10.0
 _SEND_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
@@ -31,8 +39,8 @@ class Socket(Protocol):
     async def send(self, text: str) -> None:
         """Send a message. Raises ExchangeError."""
 
-    async def receive(self, seconds: float) -> str | None:
-        """Return the next frame; None if none comes within `seconds`. Raises ExchangeError at the connection's end."""
+    async def receive(self) -> str:
+        """Return the next frame. Raises ExchangeError at the connection's end."""
 
 
 Connect = Callable[[str], AbstractAsyncContextManager[Socket]]
@@ -119,28 +127,29 @@ class _Socket:
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ExchangeUnreachable(type(error).__name__) from error
 
-    async def receive(self, seconds: float) -> str | None:
-        """Return the next frame; None for a ping, which is answered, and for a pong."""
-        try:
-            message = await self._socket.receive(seconds)
-        except TimeoutError:
-            return None
-        if message.type is aiohttp.WSMsgType.TEXT:
-            text: str = message.data
-            await self._flow.count(len(text))
-            return text
-        if message.type in _CONTROL:
+    async def receive(self) -> str:
+        """Return the next frame. Answers pings meanwhile."""
+        while True:
+            message = await self._socket.receive()
+            if message.type is aiohttp.WSMsgType.TEXT:
+                text: str = message.data
+                await self._flow.count(len(text))
+                return text
+            if message.type not in _CONTROL:
+                raise self._end(message)
             await self._flow.count(0)
             if message.type is aiohttp.WSMsgType.PING:
                 await self._complete(self._socket.pong(message.data))
-            return None
+
+    def _end(self, message: aiohttp.WSMessage) -> ExchangeError:
+        """Return the error that a message other than a text or a ping stands for."""
         if message.type is aiohttp.WSMsgType.ERROR:
             if self._socket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-                raise Undecodable(f"a frame of more than {MOST_BYTES} bytes")
-            raise ExchangeUnreachable(f"cut off: {type(message.data).__name__}")
+                return Undecodable(f"a frame of more than {MOST_BYTES} bytes")
+            return ExchangeUnreachable(f"cut off: {type(message.data).__name__}")
         if message.type is aiohttp.WSMsgType.BINARY:
-            raise Undecodable("a binary frame")
-        raise ExchangeUnreachable(f"closed the connection ({self._socket.close_code})")
+            return Undecodable("a binary frame")
+        return ExchangeUnreachable(f"closed the connection ({self._socket.close_code})")
 
 
 class _Flow:
