@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aggregator.models import Price
 from aggregator.observability.tracing import Tracer
 from aggregator.ports import Cache, History, Table
+from aggregator.prices.bars import BarSource
 
 
 class TracedCache:
@@ -36,6 +37,8 @@ class TracedHistory:
         self.run = history.run
         self.drain = history.drain
         self.close = history.close
+        if isinstance(history, BarSource):
+            self.bars = history.bars
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Store.latest`, in a span."""
