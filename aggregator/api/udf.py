@@ -131,7 +131,7 @@ class UdfRoutes:
         """Return the symbol, with a scale that shows every digit of its newest price."""
         with _refusals_as_udf():
             asset = self._asset(request)
-            return answer(symbol_info(asset, await self._bars.price_before(asset.symbol, LATEST_TIME)))
+            return answer(symbol_info(asset, await self._bars.price_before(asset.symbol, self._now() + CLOCK_MARGIN)))
 
     @Route(
         "GET",
@@ -212,7 +212,9 @@ class UdfRoutes:
             raise refuse_parameter("from must not be after to")
         first, last = max(0, start), min(end, self._now() + CLOCK_MARGIN)
         if (last - first) / seconds > MOST_BARS:
-            raise refuse_parameter(f"from to to must be at most {MOST_BARS} bars; or give countback instead of from")
+            raise refuse_parameter(
+                f"from must be at most {MOST_BARS} bars before to; or give countback instead of from"
+            )
         return first, last
 
 
