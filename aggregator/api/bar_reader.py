@@ -3,16 +3,16 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, HistoryReader
 from aggregator.api.responses import NO_HISTORY, RETRY_SOON, refuse
-from aggregator.errors import StoreError
+from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Price
 from aggregator.ports import History
-from aggregator.prices.bar_cache import BarCache
-from aggregator.prices.bars import Bars, BarSource, joined
+from aggregator.prices.bar_cache import BarCache, Points
+from aggregator.prices.bars import Bars, BarSource, PointSource, joined
 
 READ_SECONDS = 10.0  # for all reads of one response; the bars computed until then are kept for the next request
 _MOST_WIDER = 64  # a range is read at most so many times as wide as it were without gaps
@@ -34,8 +34,10 @@ class BarReader:
     ) -> None:
         self._reader = HistoryReader(history, store_seconds)
         self._now = now
+        self._points = history.points if isinstance(history, PointSource) else self._points_of_prices
+        self._store_seconds = store_seconds
         self._source: BarSource = (
-            history if isinstance(history, BarSource) else BarCache(self._oldest_first, settle, now)
+            history if isinstance(history, BarSource) else BarCache(self._read_points, settle, now)
         )
 
     async def between(self, symbol: str, seconds: int, start: float, end: float) -> Bars:
@@ -81,8 +83,17 @@ class BarReader:
         found = await self._reader.read(window, 1)
         return found[0] if found else None
 
-    async def _oldest_first(self, symbol: str, start: float, end: float, limit: int) -> Sequence[Price]:
-        return await self._reader.read(Cursor(symbol, start, end, newest_first=False), limit)
+    async def _read_points(self, symbol: str, start: float, end: float, limit: int) -> Points:
+        """As `PointSource.points`. Raises StoreError, also for a store that does not answer in time."""
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await self._points(symbol, start, end, limit)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"no answer within {self._store_seconds:g} s") from error
+
+    async def _points_of_prices(self, symbol: str, start: float, end: float, limit: int) -> Points:
+        prices = await self._reader.read(Cursor(symbol, start, end, newest_first=False), limit)
+        return [(price.timestamp, float(price.price)) for price in prices]
 
 
 def _ceiling(moment: float, seconds: int) -> int:

@@ -64,6 +64,7 @@ from aggregator.ports import History
 from aggregator.prices.bars import Bars
 from aggregator.prices.tiers import Catalog
 
+_SENDING_SECONDS = 60.0
 _INTEGER = re.compile("-?[0-9]{1,12}", re.ASCII)
 
 
@@ -78,7 +79,8 @@ class UdfRoutes:
         store_seconds: float = STORE_SECONDS,
     ) -> None:
         self._catalog = catalog
-        settle = max(cadence.max_age for cadence in catalog.cadence.values())  # an older ticker is in no price
+        # No older ticker is in a price; and another process may need some seconds to send a price to the table.
+        settle = _SENDING_SECONDS + max(cadence.max_age for cadence in catalog.cadence.values())
         self._bars = BarReader(history, settle, now, store_seconds)
         self._now = now
 

@@ -20,17 +20,19 @@ from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
-from aggregator.models import Price
 from aggregator.prices.bars import NO_BARS, Bars, bars_of, joined, merged
 
 _PAGE = 1000  # prices in one read
+_PARTS = 4  # of a range, read at once
+_SHORTEST_PART = 7200  # seconds
 _MOST_BLOCKS = 20_000  # about 20 MB
 _BLOCKS_A_STEP = 100  # blocks that are computed and kept at once: a read that is given up has not been in vain
 _SHARED_SECONDS = 1.0
-_AHEAD = 3600.0  # seconds past now where the newest bars end: the clock of an exchange may run ahead of ours
+_AHEAD = 3600  # seconds past now where the newest bars end: the clock of an exchange may run ahead of ours
 
-Read = Callable[[str, float, float, int], Awaitable[Sequence[Price]]]
-"""Returns the first prices of a symbol from start to end, at most so many, in order of time. Raises StoreError."""
+Points = Sequence[tuple[float, float]]
+Read = Callable[[str, float, float, int], Awaitable[Points]]
+"""As `PointSource.points`."""
 
 
 class _Level(Struct, frozen=True):
@@ -77,6 +79,7 @@ class BarCache:
         self._now = now
         self._blocks: dict[tuple[str, int, int], _Kept] = {}  # the least recently used first
         self._recent: dict[str, _Recent] = {}
+        self._oldest: dict[str, int] = {}  # the time of the oldest price of each asset
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def bars(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
@@ -88,7 +91,8 @@ class BarCache:
             oldest = await self._read(symbol, 0.0, float(end), 1)
             if not oldest:
                 return NO_BARS
-            start = max(start, int(oldest[0].timestamp) // seconds * seconds)
+            self._oldest[symbol] = int(oldest[0][0])
+            start = max(start, self._oldest[symbol] // seconds * seconds)
             return (await self._bars(symbol, seconds, start, end)).between(start, end)
 
     async def _bars(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
@@ -134,7 +138,11 @@ class BarCache:
     async def _from_below(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
         """Compute bars from those of the next shorter interval, or from prices."""
         below = _LEVELS[seconds].below
+        start = max(start, self._oldest[symbol] // 60 * 60)  # blocks may begin long before the first price
+        if start >= end:
+            return NO_BARS
         if below:
+            start = start // below * below
             return merged((await self._bars(symbol, below, start, end)).between(start, end), seconds)
         return await self._minutes(symbol, start, end)
 
@@ -145,17 +153,29 @@ class BarCache:
             return await self._read_minutes(symbol, start, end)
         recent = self._recent.get(symbol)
         if recent is None or recent.start > start or not 0 <= now - recent.computed < _SHARED_SECONDS:
-            bars = await self._read_minutes(symbol, start, now + _AHEAD)
+            bars = await self._read_minutes(symbol, start, int(now) + _AHEAD)
             recent = self._recent[symbol] = _Recent(start, bars, now)
         return recent.bars.between(start, end)
 
-    async def _read_minutes(self, symbol: str, start: float, end: float) -> Bars:
-        """Read the prices from `start`, inclusive, to `end`, exclusive; return their bars."""
+    async def _read_minutes(self, symbol: str, start: int, end: int) -> Bars:
+        """Read the prices from `start`, inclusive, to `end`, exclusive, in several parts at once; return their bars."""
+        part = max(_SHORTEST_PART, -(-(end - start) // _PARTS))
+        try:
+            async with asyncio.TaskGroup() as group:  # the first failure cancels the others
+                reads = [
+                    group.create_task(self._read_part(symbol, begin, min(end, begin + part)))
+                    for begin in range(start, end, part)
+                ]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return bars_of((point for read in reads for point in read.result()), 60)
+
+    async def _read_part(self, symbol: str, start: float, end: float) -> Points:
         last = math.nextafter(end, -math.inf)
         points: list[tuple[float, float]] = []
-        page: Sequence[Price] | None = None
+        page: Points | None = None
         while page is None or len(page) == _PAGE:
             page = await self._read(symbol, start, last, _PAGE)
-            points += [(price.timestamp, float(price.price)) for price in page]
+            points += page
             start = math.nextafter(points[-1][0], math.inf) if points else end
-        return bars_of(points, 60)
+        return points

@@ -93,6 +93,17 @@ class BarSource(Protocol):
         """
 
 
+@runtime_checkable
+class PointSource(Protocol):
+    """Reads times and prices without the rest of the prices. A history that does so faster is one."""
+
+    async def points(self, symbol: str, start: float, end: float, limit: int) -> Sequence[tuple[float, float]]:
+        """Return the first (timestamp, price) pairs of `start` <= timestamp <= `end`, by time, at most `limit`.
+
+        Raises StoreError.
+        """
+
+
 def joined(parts: Iterable[Bars]) -> Bars:
     """Return the bars of all parts, which are in order of time."""
     numbers = array("d")

@@ -18,7 +18,7 @@ from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED
 from aggregator.ports import History
-from aggregator.prices.bars import BarSource, bars_of
+from aggregator.prices.bars import BarSource, PointSource, bars_of
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
@@ -124,5 +124,7 @@ async def test_traces_leave_the_bars_of_a_store_in_use(sqlite: Parts) -> None:
 
 @pytest.mark.real
 async def test_traces_add_no_bars(dynamodb: Parts) -> None:
-    """The outbox has none, traced or not."""
-    assert not isinstance(TracedHistory(dynamodb.history, UNTRACED), BarSource)
+    """The outbox has none, traced or not; it reads times and prices alone, as its table does."""
+    traced = TracedHistory(dynamodb.history, UNTRACED)
+    assert not isinstance(traced, BarSource)
+    assert isinstance(traced, PointSource)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from aggregator.models import Price
 from aggregator.prices.bar_cache import BarCache
 from aggregator.prices.bars import Bars, bars_of
 from aggregator.prices.candles import INTERVALS
-from tests.parts.examples import NOW, price
+from tests.parts.examples import NOW
 
 SETTLE = 600.0
 DAY = 86_400
@@ -26,12 +25,12 @@ class Stored:
         self.prices_read = 0
         self.cache = BarCache(self.read, SETTLE, lambda: self.now)
 
-    async def read(self, symbol: str, start: float, end: float, limit: int) -> Sequence[Price]:
-        """Return the first prices of the range."""
+    async def read(self, _: str, start: float, end: float, limit: int) -> Sequence[tuple[float, float]]:
+        """Return the first times and prices of the range."""
         await asyncio.sleep(0)
         found = [one for one in self.prices if start <= one[0] <= end][:limit]
         self.prices_read += len(found)
-        return [price(symbol, moment, amount) for moment, amount in found]
+        return [(moment, float(amount)) for moment, amount in found]
 
     def add(self, moment: float, amount: str) -> None:
         """Store a price."""

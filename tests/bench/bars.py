@@ -1,0 +1,118 @@
+"""How fast /udf/history gives 5,000 bars, from SQLite and from DynamoDB Local in one run: `./test.sh bench bars`.
+
+Both histories have the same prices, one every five seconds for 5,000 minutes, and the service adds new ones meanwhile.
+The first request is made to a service that has just started, with a history that no chart has read before.
+"""
+
+import asyncio
+import statistics
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from decimal import Decimal
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+
+from aggregator.models import Price, Source, Tier
+from aggregator.observability.metrics import Metrics
+from aggregator.stores.dynamodb import make_table, parse_dynamodb_url
+from aggregator.stores.sqlite import SqliteHistory
+from tests.bench.report import Figure
+from tests.bench.scene import scene
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.service import Service
+
+BARS = 5000
+EVERY = 5  # seconds between two prices
+REQUESTS = 200
+_BATCH = 500
+_PUTS = 4  # at once
+
+
+def run(bars: int = BARS, requests: int = REQUESTS, dynamodb: DynamoServer | None = None) -> list[Figure]:
+    """Measure both, alternating."""
+    with scene(dynamodb) as parts, ExitStack() as stack:
+        market = parts.market()
+        symbols = parts.folder / "one.csv"
+        symbols.write_text("symbol\nbtcusdt\n")
+        table = parts.dynamodb.url(f"bench-{uuid.uuid4()}")
+        asyncio.run(_fill(parts.folder / "bars.db", table, bars))
+        readers: dict[str, _Reader] = {}
+        for name, url in (("SQLite", f"sqlite:///{parts.folder}/bars.db"), ("DynamoDB Local", table)):
+            folder = parts.folder / name.replace(" ", "")
+            folder.mkdir()
+            service = Service(folder, exchanges=market.setting, symbols_file=symbols, history_url=url).started()
+            stack.callback(service.process.stop)
+            readers[name] = _Reader(service.url, bars)
+        for number in range(requests):
+            for reader in readers.values() if number % 2 else reversed(readers.values()):
+                reader.read("1")
+                reader.read("60")
+    return [figure for name, reader in readers.items() for figure in reader.figures(name)]
+
+
+class _Reader:
+    """Reads bars from one service, and keeps the seconds of each request by resolution."""
+
+    def __init__(self, url: str, bars: int) -> None:
+        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
+        self._bars = bars
+        self._took: dict[str, list[float]] = {"1": [], "60": []}
+
+    def read(self, resolution: str) -> None:
+        """Ask for the bars."""
+        started = time.perf_counter()
+        path = f"/udf/history?symbol=btcusdt&resolution={resolution}&countback={self._bars}"
+        self._connection.request("GET", path)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        self._took[resolution].append(time.perf_counter() - started)
+        assert (answer.status, body[:9]) == (200, b'{"s":"ok"'), body[:200]
+
+    def figures(self, name: str) -> Iterator[Figure]:
+        """Return the first request, the median and the 99th percentile of the others."""
+        first, *others = self._took["1"]
+        yield Figure(f"{name}: first request for {self._bars} bars of a minute", 1000 * first, "ms")
+        yield Figure("  p50 of the others", 1000 * statistics.median(others), "ms")
+        yield Figure("  p99", 1000 * _p99(others), "ms", "<= 100")
+        yield Figure("  p99 of the same prices as bars of an hour", 1000 * _p99(self._took["60"][1:]), "ms", "<= 100")
+
+
+def _p99(seconds: Sequence[float]) -> float:
+    return sorted(seconds)[int(0.99 * len(seconds))]
+
+
+async def _fill(path: Path, url: str, bars: int) -> None:
+    """Write the same prices to both histories, past the outbox."""
+    prices = _prices(bars * 60 // EVERY)
+    history = SqliteHistory(path)
+    await history.open()
+    for first in range(0, len(prices), _BATCH):
+        await history.write(prices[first : first + _BATCH])
+    await history.close()
+    table = make_table(parse_dynamodb_url(url), Metrics(CollectorRegistry()), None)
+    await table.open()
+    waiting = [prices[first : first + table.batch] for first in range(0, len(prices), table.batch)]
+
+    async def put() -> None:
+        while waiting:
+            assert await table.put(waiting.pop()) == []
+
+    await asyncio.gather(*(put() for _ in range(_PUTS)))
+    await table.close()
+
+
+def _prices(count: int) -> list[Price]:
+    """Return prices of three sources each, as the service makes them, up to now."""
+    newest = time.time() - EVERY
+    found = []
+    for number in range(count):
+        at = round(newest - (count - number) * EVERY, 3)
+        amount = Decimal("77896.49245") + number % 1000
+        source = Source("exchange1", amount, Decimal("22183.5492"), at, Decimal("0.333333"))
+        found.append(Price("btcusdt", amount, at, Tier.HOT, Decimal("0.0002"), at, (source, source, source)))
+    return found
