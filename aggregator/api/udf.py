@@ -157,7 +157,7 @@ class UdfRoutes:
             wanted, kind, exchange = (_short(request, name) for name in ("query", "type", "exchange"))
             if kind not in ("", TYPE) or exchange not in ("", EXCHANGE):
                 return answer([])
-            return answer([found_symbol(asset) for asset in search(self._catalog, wanted)[:limit]])
+            return answer([found_symbol(asset) for asset in search(self._catalog, wanted, limit)])
 
     @Route(
         "GET",

@@ -12,11 +12,19 @@ _MOST_DECIMALS = 18  # a scale of more does not fit into 64 bits
 _USUAL_DECIMALS = 8  # while no price is stored
 
 
-def search(catalog: Catalog, text: str) -> list[Asset]:
-    """Return the assets whose symbols contain the text: those that begin with it first, by rank."""
+def search(catalog: Catalog, text: str, limit: int) -> list[Asset]:
+    """Return at most `limit` assets whose symbols contain the text: those that begin with it first, by rank."""
     wanted = _SEPARATORS.sub("", text.lower().removeprefix(f"{EXCHANGE.lower()}:"))
-    found = [asset for symbol, asset in catalog.assets.items() if wanted in symbol]
-    return sorted(found, key=lambda asset: (not asset.symbol.startswith(wanted), asset.rank))
+    begins: list[Asset] = []
+    contains: list[Asset] = []
+    for symbol, asset in catalog.assets.items():  # by rank
+        if symbol.startswith(wanted):
+            begins.append(asset)
+            if len(begins) == limit:
+                break
+        elif wanted in symbol and len(contains) < limit:
+            contains.append(asset)
+    return [*begins, *contains][:limit]
 
 
 def symbol_info(asset: Asset, newest: Price | None) -> UdfSymbol:

@@ -40,6 +40,7 @@ _PREFIX = "sqlite:///"
 _SWEEP_SECONDS = 600.0  # between two deletions of expired prices
 _CHECKPOINT_SECONDS = 1.0
 _SWEEP_ROWS = 5000  # deleted in one transaction, for which writes have to wait
+_LOOK_SECONDS = 60.0  # between two looks for assets whose prices should become bars
 _ROLLS = 50  # assets whose prices become bars between two checkpoints
 
 
@@ -68,13 +69,19 @@ class SqliteHistory:
 
     async def run(self) -> None:
         """Make bars of prices, delete expired ones every ten minutes, checkpoint every second; never returns."""
-        sweep_at = 0.0
+        sweep_at = look_at = 0.0
+        due: list[str] = []
         while True:
             try:
                 if time.monotonic() >= sweep_at:
                     sweep_at = time.monotonic() + _SWEEP_SECONDS
                     await self.expire()
-                await self.roll()
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + _LOOK_SECONDS
+                    due = await self.due_for_bars()
+                for asset in due[:_ROLLS]:
+                    await self.roll(asset)
+                due = due[_ROLLS:]
                 await self._file.checkpoint()
             except StoreError as error:
                 structlog.get_logger().warning("history_upkeep_failed", error=str(error))
@@ -91,11 +98,15 @@ class SqliteHistory:
             await self._file.checkpoint()
         await self._file.write(lambda connection: expire_bars(connection, limit[0]))
 
-    async def roll(self) -> None:
-        """Add prices to the bars of some assets, those whose bars lack the prices of more than five minutes."""
+    async def due_for_bars(self) -> list[str]:
+        """Return the assets whose bars lack the prices of more than five minutes."""
         now = self._now()
-        for asset in await self._file.read(lambda connection: due_assets(connection, now, _ROLLS)):
-            await self._file.write(lambda connection, asset=asset: roll(connection, asset, now))  # type: ignore[misc]  # a default argument has no type
+        return await self._file.read(lambda connection: due_assets(connection, now))
+
+    async def roll(self, asset: str) -> bool:
+        """Add the next prices of the asset to its bars, all but those of the last minute; return if there are more."""
+        now = self._now()
+        return await self._file.write(lambda connection: roll(connection, asset, now))
 
     async def drain(self, patience: float) -> int:  # noqa: ARG002  # History's signature
         """Return 0: `write` has finished its work when it returns."""
@@ -122,7 +133,7 @@ class SqliteHistory:
         """As `BarSource.bars`."""
         now = self._now()
         if await self._file.read(lambda connection: is_due(connection, symbol, now)):
-            while await self._file.write(lambda connection: roll(connection, symbol, now)):
+            while await self.roll(symbol):
                 pass
         return await self._file.read(lambda connection: read_bars(connection, symbol, seconds, start, end))
 

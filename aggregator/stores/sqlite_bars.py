@@ -74,7 +74,7 @@ WITH RECURSIVE assets (asset) AS (
     SELECT min(asset) FROM prices
     UNION ALL SELECT (SELECT min(asset) FROM prices WHERE asset > assets.asset) FROM assets WHERE asset IS NOT NULL
 )
-SELECT asset FROM assets LEFT JOIN rolled USING (asset) WHERE asset IS NOT NULL AND coalesce(until, 0) < ? LIMIT ?
+SELECT asset FROM assets LEFT JOIN rolled USING (asset) WHERE asset IS NOT NULL AND coalesce(until, 0) < ?
 """
 _EXPIRE = "DELETE FROM bars WHERE asset = ? AND seconds = ? AND start < ?"
 
@@ -85,9 +85,9 @@ def create_tables(connection: Connection) -> None:
         connection.execute(statement)
 
 
-def due_assets(connection: Connection, now: float, limit: int) -> list[str]:
-    """Return at most `limit` assets whose prices should become bars by now."""
-    return [row[0] for row in connection.execute(_DUE, (now - _DUE_SECONDS / 2, limit))]
+def due_assets(connection: Connection, now: float) -> list[str]:
+    """Return the assets whose prices should become bars by now."""
+    return [row[0] for row in connection.execute(_DUE, (now - _DUE_SECONDS / 2,))]
 
 
 def is_due(connection: Connection, asset: str, now: float) -> bool:

@@ -67,7 +67,9 @@ async def test_bars_are_those_of_all_prices(tmp_path: Path, seed: int) -> None:
         await kept.write(prices + prices[:2], chance.randrange(2))
         kept.now += chance.choice([1, 60, 700, 4000])
         if chance.random() < 0.5:
-            await kept.histories[chance.randrange(2)].roll()
+            history = kept.histories[chance.randrange(2)]
+            for asset in await history.due_for_bars():
+                await history.roll(asset)
         await kept.check()
     await kept.close()
 
