@@ -60,22 +60,20 @@ class BarReader:
         parts: list[Bars] = []
         left, wider = count, 1
         end = min(end, self._now() + CLOCK_MARGIN)
-        while left > 0:
-            newest = await self._price_before(symbol, _ceiling(end, seconds))
-            if newest is None:
-                break
-            end = newest.timestamp // seconds * seconds + seconds
-            start = max(0.0, end - left * wider * seconds)
+        while True:
+            start = end - left * wider * seconds
             found = (await self._read(symbol, seconds, start, end)).last(left)
             parts.append(found)
             wider = min(_MOST_WIDER, wider * 2) if len(found) < left // 2 else wider
             left -= len(found)
-            end = start
-        return joined(reversed(parts))
+            older = await self._price_before(symbol, _ceiling(start, seconds)) if left else None
+            if older is None:
+                return joined(reversed(parts))
+            end = older.timestamp // seconds * seconds + seconds
 
     async def _read(self, symbol: str, seconds: int, start: float, end: float) -> Bars:
         end = min(end, self._now() + CLOCK_MARGIN)
-        first, last = _ceiling(start, seconds), _ceiling(end, seconds)
+        first, last = _ceiling(max(0.0, start), seconds), _ceiling(end, seconds)
         return await self._source.bars(symbol, seconds, first, last)
 
     async def _price_before(self, symbol: str, end: float) -> Price | None:

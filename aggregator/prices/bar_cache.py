@@ -28,6 +28,7 @@ _SHORTEST_PART = 7200  # seconds
 _MOST_BLOCKS = 20_000  # about 20 MB
 _BLOCKS_A_STEP = 100  # blocks that are computed and kept at once: a read that is given up has not been in vain
 _SHARED_SECONDS = 1.0
+_OLDEST_SECONDS = 60.0
 _AHEAD = 3600  # seconds past now where the newest bars end: the clock of an exchange may run ahead of ours
 
 Points = Sequence[tuple[float, float]]
@@ -79,7 +80,7 @@ class BarCache:
         self._now = now
         self._blocks: dict[tuple[str, int, int], _Kept] = {}  # the least recently used first
         self._recent: dict[str, _Recent] = {}
-        self._oldest: dict[str, int] = {}  # the time of the oldest price of each asset
+        self._oldest: dict[str, tuple[int, float]] = {}  # the time of the oldest price of each asset, and of the look
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def bars(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
@@ -88,16 +89,24 @@ class BarCache:
         if lock is None:
             lock = self._locks[symbol] = asyncio.Lock()
         async with lock:
-            oldest = await self._read(symbol, 0.0, float(end), 1)
-            if not oldest:
+            if not await self._has_prices(symbol):
                 return NO_BARS
-            self._oldest[symbol] = int(oldest[0][0])
-            start = max(start, self._oldest[symbol] // seconds * seconds)
             return (await self._bars(symbol, seconds, start, end)).between(start, end)
+
+    async def _has_prices(self, symbol: str) -> bool:
+        """Look for the oldest price of the asset, at most once a minute; return whether there is one."""
+        now = self._now()
+        if 0 <= now - self._oldest.get(symbol, (0, -math.inf))[1] < _OLDEST_SECONDS:
+            return True
+        found = await self._read(symbol, 0.0, now + _AHEAD, 1)
+        if found:
+            self._oldest[symbol] = (int(found[0][0]), now)
+        return bool(found)
 
     async def _bars(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
         """Return the bars of all blocks of which a part lies between `start` and `end`."""
         now, block = self._now(), _LEVELS[seconds].block
+        start = max(start, self._oldest[symbol][0])  # ranges and blocks may begin long before the first price
         begin, last = start // block * block, -(-end // block) * block
         settled = min(last, int((now - self._settle) // block * block))
         parts: list[Bars] = []
@@ -138,13 +147,9 @@ class BarCache:
     async def _from_below(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
         """Compute bars from those of the next shorter interval, or from prices."""
         below = _LEVELS[seconds].below
-        start = max(start, self._oldest[symbol] // 60 * 60)  # blocks may begin long before the first price
-        if start >= end:
-            return NO_BARS
         if below:
-            start = start // below * below
             return merged((await self._bars(symbol, below, start, end)).between(start, end), seconds)
-        return await self._minutes(symbol, start, end)
+        return await self._minutes(symbol, max(start, self._oldest[symbol][0] // 60 * 60), end)
 
     async def _minutes(self, symbol: str, start: int, end: int) -> Bars:
         """Return the bars of a minute from prices. The newest ones may be from a read of less than a second ago."""
