@@ -4,6 +4,7 @@ Refusals have the usual status and body, and in addition `s` and `errmsg`: Tradi
 ignores the status, other clients look at the status first.
 """
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -184,12 +185,14 @@ class UdfRoutes:
         with _refusals_as_udf():
             asset = self._asset(request)
             seconds = SECONDS[choice(request, "resolution", "", tuple(RESOLUTIONS))]
-            start, end = _time(request, "from"), _time(request, "to")
-            end = self._now() + CLOCK_MARGIN if end is None else end
+            begin, end = (
+                _time(request, "from", -math.inf),
+                _time(request, "to", self._now() + CLOCK_MARGIN),
+            )
             if "countback" in request.query_params:
                 count = whole(request, "countback", 1, MOST_BARS)
                 return _columns(await self._bars.newest(asset.symbol, seconds, end, count), None)
-            start, end = self._checked_range(start, end, seconds)
+            start, end = self._checked_range(begin, end, seconds)
             bars = await self._bars.between(asset.symbol, seconds, start, end)
             older = None if len(bars) else await self._bars.price_before(asset.symbol, start)
             return _columns(bars, None if older is None else int(older.timestamp) // seconds * seconds)
@@ -206,9 +209,9 @@ class UdfRoutes:
             raise refuse(404, not_found(symbol, self._catalog))
         return asset
 
-    def _checked_range(self, start: int | None, end: float, seconds: int) -> tuple[float, float]:
+    def _checked_range(self, start: float, end: float, seconds: int) -> tuple[float, float]:
         """Return the range without the time before 1970 and that after now. Raises the response 400."""
-        if start is None:
+        if start == -math.inf:
             raise refuse_parameter("from or countback is missing")
         if start > end:
             raise refuse_parameter("from must not be after to")
@@ -227,14 +230,14 @@ def _columns(bars: Bars, next_time: int | None) -> HttpResponse:
     return answer(UdfBars("ok", tuple(bars.starts), *columns))
 
 
-def _time(request: Request, name: str) -> int | None:
-    """Return a query parameter that is whole unix seconds, None if it is not given. Raises the response 400.
+def _time(request: Request, name: str, default: float) -> float:
+    """Return a query parameter that is whole unix seconds. Raises the response 400.
 
     Charts send times before 1970 where they ask for many long bars.
     """
     given = request.query_params.get(name)
     if given is None:
-        return None
+        return default
     if not _INTEGER.fullmatch(given) or abs(int(given)) > LATEST_TIME:
         raise refuse_parameter(f"{name} must be whole unix seconds, at most {LATEST_TIME:.0f}")
     return int(given)

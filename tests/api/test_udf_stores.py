@@ -72,8 +72,11 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Parts]:
 
 
 @pytest.fixture
-async def dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> AsyncIterator[Parts]:
-    """Open the routes over the outbox and DynamoDB, while the outbox sends prices to the table."""
+async def dynamodb(
+    dynamodb_running: DynamoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Parts]:
+    """Open the routes over the outbox and DynamoDB, however slow, while the outbox sends prices to the table."""
+    monkeypatch.setattr("aggregator.stores.dynamodb.table._QUERY_SECONDS", 60)
     metrics = Metrics(CollectorRegistry())
     table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
     await table.open()
