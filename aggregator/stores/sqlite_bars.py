@@ -7,6 +7,7 @@ one file. A write of current prices costs no more than one look into `rolled`.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from aggregator.prices.bars import Bars, bars_of, joined, merged
 from aggregator.stores.database import Connection
@@ -125,7 +126,10 @@ def read_bars(connection: Connection, asset: str, seconds: int, start: int, end:
         points = connection.execute(_POINTS, (asset, max(start, until), end, -1)).fetchall()
     finally:
         connection.execute("COMMIT")
-    return merged(joined([Bars(number for bar in rolled for number in bar), bars_of(points, 60)]), seconds)
+    # Prices of the newest bar may have become a bar, while others have not. All other bars are complete.
+    whole = max(0, len(rolled) - 1) if base == seconds else 0
+    changing = joined([_bars(rolled[whole:]), bars_of(points, 60)])
+    return joined([_bars(rolled[:whole]), merged(changing, seconds)])
 
 
 def expire_bars(connection: Connection, before: float) -> None:
@@ -134,6 +138,10 @@ def expire_bars(connection: Connection, before: float) -> None:
     connection.executemany(
         _EXPIRE, ((asset, seconds, int(before) - seconds) for (asset,) in assets for seconds in _KEPT)
     )
+
+
+def _bars(rows: Iterable[tuple[float, ...]]) -> Bars:
+    return Bars(chain.from_iterable(rows))
 
 
 def _until(connection: Connection, asset: str) -> int:

@@ -50,7 +50,7 @@ def test_streams_are_measured(dynamodb_running: DynamoServer) -> None:
 def test_bars_are_measured(dynamodb_running: DynamoServer) -> None:
     """The bench of bars asks both histories and reports each figure."""
     figures = bars.run(bars=20, requests=3, dynamodb=dynamodb_running)
-    assert len(figures) == 8
+    assert len(figures) == 10
     assert all(one.value > 0 for one in figures)
 
 
