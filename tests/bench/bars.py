@@ -72,6 +72,7 @@ class _Reader:
     def stop(self) -> None:
         """Stop the service."""
         if self._service is not None:
+            self._connection.close()
             self._service.process.stop()
 
     def restart(self) -> None:
