@@ -72,14 +72,12 @@ class _Reader:
     def stop(self) -> None:
         """Stop the service."""
         if self._service is not None:
-            self._connection.close()
             self._service.process.stop()
 
     def restart(self) -> None:
         """Start the service anew, and ask for the bars of a minute."""
         self.stop()
         self._service = self._create().started()
-        self._connection = HTTPConnection(urlsplit(self._service.url).netloc, timeout=60)
         self._firsts.append(self._seconds("1"))
 
     def read(self, resolution: str) -> None:
@@ -88,12 +86,11 @@ class _Reader:
 
     def _seconds(self, resolution: str) -> float:
         """Return the seconds until the bars are there."""
-        started, status = time.perf_counter(), 503
+        assert self._service is not None
+        path = f"/udf/history?symbol=btcusdt&resolution={resolution}&countback={self._bars}"
+        started, status, body = time.perf_counter(), 503, b""
         while status == 503:  # a history that was never read may take longer than one request may
-            path = f"/udf/history?symbol=btcusdt&resolution={resolution}&countback={self._bars}"
-            self._connection.request("GET", path)
-            answer = self._connection.getresponse()
-            status, body = answer.status, answer.read()
+            status, body = _get(self._service.url, path)
         took = time.perf_counter() - started
         assert body.startswith(b'{"s":"ok"'), body[:200]
         return took
@@ -108,6 +105,17 @@ class _Reader:
         yield Figure("  p99 of the bars of an hour of the same prices", 1000 * _p99(self._took["60"]), "ms", "<= 100")
         yield Figure("  first request of all for this asset", 1000 * first, "ms")
         yield Figure("  first request after a restart", 1000 * after_restart, "ms")
+
+
+def _get(url: str, path: str) -> tuple[int, bytes]:
+    """Return status and body, on a connection of its own."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
 
 
 def _p99(seconds: Sequence[float]) -> float:
