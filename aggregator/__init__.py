@@ -34,6 +34,12 @@ From a GET to its answer:
     -> prices/lookup.py                  searches the shared cache, then history; then it asks for a refresh
     -> api/price_bodies.py               returns the JSON and its ETag
 
+From a chart to its bars:
+
+    api/udf.py                           speaks TradingView's protocol
+    -> api/bar_reader.py                 finds the newest bars before a time
+    -> stores/sqlite_bars.py             has them beside the prices; for other histories prices/bar_cache.py in memory
+
 Where to start reading: `models` (the nouns), `ports` (the interfaces between packages), prices/pricing.py (the
 arithmetic of a price), runtime/roles.py (what a process consists of). Each package says in its docstring what it holds:
 

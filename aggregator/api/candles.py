@@ -40,7 +40,7 @@ from aggregator.prices.tiers import Catalog
 MOST_CANDLES = 100_000
 USUAL_CANDLES = 500
 _PAGE = 1000  # prices in one read of the store
-_COLUMNS = ("start", "time", "open", "high", "low", "close", "count")
+_COLUMNS = ("start", "time", "open", "high", "low", "close", "count", "volume", "vwap")
 _CANDLE: Json = {
     "start": 1795241400,
     "time": "2026-11-21T06:10:00.000Z",
@@ -49,12 +49,19 @@ _CANDLE: Json = {
     "low": 77888,
     "close": 77896.49245,
     "count": 12,
+    "volume": None,
+    "vwap": None,
 }
 _Amount = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+_Volume = Annotated[Decimal | None, Meta(description="Base units of the trades. Null: no trades are taken in")]
+_Vwap = Annotated[Decimal | None, Meta(description="Volume-weighted price of the trades. Null: no trades are taken in")]
 
 
 class TimedCandle(Struct, frozen=True):
-    """The prices of one interval. `start` is the beginning of the interval in unix seconds."""
+    """The prices of one interval. `start` is the beginning of the interval in unix seconds.
+
+    Open, high, low and close are those of all stored prices of the interval, and count is their number.
+    """
 
     start: float
     time: Time
@@ -63,6 +70,8 @@ class TimedCandle(Struct, frozen=True):
     low: _Amount
     close: _Amount
     count: Count
+    volume: _Volume
+    vwap: _Vwap
 
 
 class CandleList(Struct, frozen=True):
@@ -176,7 +185,9 @@ class CandlesRoute:
 
 def _row(candle: Candle) -> Row:
     start = rfc_3339(candle.start)
-    cells = (candle.start, start, candle.open, candle.high, candle.low, candle.close, candle.count)
+    # A ticker's volume is that of 24 hours, so no sum or mean of it is the volume or VWAP of an interval.
+    volume = vwap = None
+    cells = (candle.start, start, candle.open, candle.high, candle.low, candle.close, candle.count, volume, vwap)
     return dict(zip(_COLUMNS, cells, strict=True))
 
 

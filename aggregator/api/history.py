@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated
 
-from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api import parameters
-from aggregator.api.description import Json, Response, json, query, text
+from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import (
     CLOCK_MARGIN,
     STORE_SECONDS,
@@ -20,16 +18,27 @@ from aggregator.api.history_reader import (
     rest_of,
     write_cursor,
 )
+from aggregator.api.history_schema import (
+    COLUMNS,
+    CURSOR,
+    ROW,
+    ROW_AS_CSV,
+    ROW_WITH_SOURCES,
+    SOURCES,
+    HistoryPage,
+    HistorySourcesPage,
+    StoredPrice,
+    StoredPriceSources,
+    row_of,
+)
 from aggregator.api.responses import (
     NOT_FOUND,
     Code,
     Refusal,
-    Row,
     answer,
     asset_of,
     choice,
     csv_response,
-    csv_text,
     refuse,
     refuse_parameter,
     wants_csv,
@@ -48,10 +57,6 @@ from aggregator.api.shared_descriptions import (
     TIME_EXAMPLES,
     TIME_FORMATS,
     TIME_SCHEMA,
-    Count,
-    Seconds,
-    Symbol,
-    Time,
     refusal,
 )
 from aggregator.models import Asset, Price, rfc_3339
@@ -60,40 +65,7 @@ from aggregator.prices.tiers import Catalog
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100
-_COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at", "degraded")
-_ROW: Json = {
-    "asset": SYMBOL,
-    "timestamp": 1795241427.047,
-    "time": "2026-11-21T06:10:27.047Z",
-    "price": 77896.49245,
-    "sources": 3,
-    "spread": 0.0002019346379,
-    "updated_at": 1795241427.123456,
-    "degraded": False,
-}
-_ROW_AS_CSV = text("text/csv", csv_text(_COLUMNS, [_ROW]))
-_CURSOR = "AAECAwQFBgdbImJ0Y3VzZHQiLDAsMSx0cnVlXQ"
-
-
-class StoredPrice(Struct, frozen=True):
-    """A price in the history. `updated_at` is our time of computing it; `degraded` was determined at that time."""
-
-    asset: Symbol
-    timestamp: Seconds
-    time: Time
-    price: Annotated[float, Meta(gt=0)]
-    sources: Count
-    spread: Annotated[float, Meta(ge=0)]
-    updated_at: Seconds
-    degraded: bool
-
-
-class HistoryPage(Struct, frozen=True):
-    """A page of stored prices. `next` is the cursor of the next page; null on the last page."""
-
-    asset: Symbol
-    prices: tuple[StoredPrice, ...]
-    next: str | None
+_KEPT = ("format", "sources")  # parameters of a request that its next page has too
 
 
 class HistoryRoutes:
@@ -145,12 +117,20 @@ class HistoryRoutes:
                 "The value of `next`. It contains start, end and order, which must not be given with it",
                 {"type": "string", "maxLength": 512},
             ),
+            SOURCES,
             FORMAT,
         ],
         responses={
             200: Response(
                 "A page. The next page is in `next` and in the Link header; CSV has the Link header only",
-                (json(HistoryPage, {"asset": SYMBOL, "prices": [_ROW], "next": _CURSOR}), _ROW_AS_CSV),
+                (
+                    json(
+                        (HistoryPage, HistorySourcesPage),
+                        {"asset": SYMBOL, "prices": [ROW], "next": CURSOR},
+                        {"asset": SYMBOL, "prices": [ROW_WITH_SOURCES], "next": None},
+                    ),
+                    ROW_AS_CSV,
+                ),
                 (LINK, NO_STORE),
                 {
                     "next": {
@@ -171,16 +151,17 @@ class HistoryRoutes:
         asset = asset_of(request, self._catalog)
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
         as_csv = wants_csv(request)
+        with_sources = _wants_sources(request, as_csv=as_csv)
         window = self._requested(request, asset)
         prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
         page, following = prices[:limit], _next_cursor(window, prices, limit)
         headers = {}
         if following is not None:
-            form = f"&format={request.query_params['format']}" if "format" in request.query_params else ""
-            headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}{form}>; rel="next"'
-        rows = [_row(price) for price in page]
+            same = "".join(f"&{name}={value}" for name, value in request.query_params.items() if name in _KEPT)
+            headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}{same}>; rel="next"'
+        rows = [row_of(price, with_sources=with_sources) for price in page]
         if as_csv:
-            return csv_response(_COLUMNS, rows, headers)
+            return csv_response(COLUMNS, rows, headers)
         return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers)
 
     @Route(
@@ -190,9 +171,13 @@ class HistoryRoutes:
         operation_id="getPriceAt",
         tag="history",
         summary="The stored price at a time, or the last one before it",
-        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True), FORMAT],
+        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True), SOURCES, FORMAT],
         responses={
-            200: Response("The price", (json(StoredPrice, _ROW), _ROW_AS_CSV), (NO_STORE,)),
+            200: Response(
+                "The price",
+                (json((StoredPrice, StoredPriceSources), ROW, ROW_WITH_SOURCES), ROW_AS_CSV),
+                (NO_STORE,),
+            ),
             400: BAD_REQUEST,
             404: refusal(
                 "The asset is not listed, or it has no price as old as that",
@@ -208,11 +193,12 @@ class HistoryRoutes:
         if "time" not in request.query_params:
             raise refuse_parameter("time is missing: unix seconds or RFC 3339")
         as_csv, moment = wants_csv(request), parameters.time_of(request, "time", 0.0)
+        with_sources = _wants_sources(request, as_csv=as_csv)
         prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
         if not prices:
             raise refuse(404, Refusal(f"No price stored at or before {rfc_3339(moment)}", Code.NO_PRICE_STORED))
-        row = _row(prices[0])
-        return csv_response(_COLUMNS, [row], {}) if as_csv else answer(row)
+        row = row_of(prices[0], with_sources=with_sources)
+        return csv_response(COLUMNS, [row], {}) if as_csv else answer(row)
 
     def _requested(self, request: Request, asset: Asset) -> Cursor:
         """Return the range of the query string or of its cursor. Raises the response 400."""
@@ -224,6 +210,14 @@ class HistoryRoutes:
         check_range(start, end)
         order = choice(request, "order", "desc", ("asc", "desc"))
         return Cursor(asset.symbol, start, end, newest_first=order == "desc")
+
+
+def _wants_sources(request: Request, *, as_csv: bool) -> bool:
+    """Whether the client asks for the sources of each price. Raises the response 400, also where it asks for CSV."""
+    found = choice(request, "sources", "false", ("true", "false")) == "true"
+    if found and as_csv:
+        raise refuse_parameter("sources=true needs JSON: format must be json, or Accept must not name text/csv")
+    return found
 
 
 def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
@@ -238,17 +232,3 @@ def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
 def _next_cursor(window: Cursor, prices: Sequence[Price], limit: int) -> str | None:
     """Return the cursor of the next page, or None if there is no price behind this one."""
     return write_cursor(rest_of(window, prices[limit - 1])) if len(prices) > limit else None
-
-
-def _row(price: Price) -> Row:
-    cells = (
-        price.asset,
-        price.timestamp,
-        rfc_3339(price.timestamp),
-        price.price,
-        len(price.sources),
-        price.spread,
-        price.updated_at,
-        price.degraded,
-    )
-    return dict(zip(_COLUMNS, cells, strict=True))

@@ -23,6 +23,7 @@ from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
+from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
 from aggregator.newest import NewestPrices
@@ -61,6 +62,7 @@ async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster
         *HistoryRoutes(catalog, history, now).routes(),
         *CandlesRoute(catalog, history, now).routes(),
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
+        *UdfRoutes(catalog, history, now).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster),

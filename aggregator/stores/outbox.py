@@ -17,11 +17,13 @@ from typing import TypeVar
 import structlog
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
-from aggregator.models import FUTURE_TOLERANCE, Price
+from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Table
+from aggregator.prices.bars import PointSource
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.outbox_file import OutboxFile, Row
+from aggregator.stores.outbox_reads import OutboxReads
 
 T = TypeVar("T")
 
@@ -50,6 +52,10 @@ class Outbox:
     ) -> None:
         self._file = OutboxFile(path, most_bytes)
         self._table = table
+        reads = OutboxReads(self._file, table, now)
+        self.latest, self.between = reads.latest, reads.between
+        if isinstance(table, PointSource):
+            self.points = reads.points
         self._batch = min(table.batch, _READ_ROWS)  # a larger one would never be full, and always wait for more
         self._metrics = metrics
         self._now = now
@@ -99,26 +105,6 @@ class Outbox:
         self._metrics.store_writes.labels(self._table.name).inc(sent)
         self._metrics.history_lost.inc(len(keyed) - sent)
         return sent == len(keyed)
-
-    async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
-        """As `Store.latest`, from file and table; while the table is away, from the file if it has any price."""
-        waiting = await self._file.latest(symbols, self._now() + FUTURE_TOLERANCE)
-        try:
-            sent = await self._table.latest(symbols)
-        except StoreError:
-            if not waiting:
-                raise
-            return waiting
-        newer = {asset: price for asset, price in waiting.items() if not _is_older(price, sent.get(asset))}
-        return sent | newer
-
-    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """As `History.between`."""
-        # The file first: a price that moves to the table between the two reads is then read twice, not missed.
-        waiting = await self._file.between(symbol, start, end, limit, newest_first=newest_first)
-        sent = await self._table.between(symbol, start, end, limit, newest_first=newest_first)
-        both = {price.timestamp: price for price in [*sent, *waiting]}
-        return [both[timestamp] for timestamp in sorted(both, reverse=newest_first)[:limit]]
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless prices can be written to the file; the table may be away."""
@@ -293,7 +279,3 @@ class Outbox:
 
 def _key(row: Row) -> tuple[str, float]:
     return (row.price.asset, row.price.timestamp)
-
-
-def _is_older(price: Price, other: Price | None) -> bool:
-    return other is not None and price.timestamp < other.timestamp

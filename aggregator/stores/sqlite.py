@@ -10,8 +10,10 @@ import structlog
 
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, Price, decode_price, encode
+from aggregator.prices.bars import Bars
 from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, CreatedHistory, HistoryParts, HistoryStore, OpenStep
+from aggregator.stores.sqlite_bars import create_tables, due_assets, expire_bars, is_due, read_bars, roll
 
 # `body` is the price's JSON: one mapping, exact decimals, and json_extract reads its fields in SQL.
 _SCHEMA = """
@@ -38,6 +40,8 @@ _PREFIX = "sqlite:///"
 _SWEEP_SECONDS = 600.0  # between two deletions of expired prices
 _CHECKPOINT_SECONDS = 1.0
 _SWEEP_ROWS = 5000  # deleted in one transaction, for which writes have to wait
+_LOOK_SECONDS = 60.0  # between two looks for assets whose prices should become bars
+_ROLLS = 50  # assets whose prices become bars between two checkpoints
 
 
 def parse_sqlite_url(url: str) -> Path:
@@ -61,15 +65,23 @@ class SqliteHistory:
     async def open(self) -> None:
         """Create file and table where missing. Raises StoreRefused when the path cannot hold a database."""
         await self._file.open()
+        await self._file.write(create_tables)
 
     async def run(self) -> None:
-        """Delete expired prices every ten minutes and checkpoint every second; never returns."""
-        sweep_at = 0.0
+        """Make bars of prices, delete expired ones every ten minutes, checkpoint every second; never returns."""
+        sweep_at = look_at = 0.0
+        due: list[str] = []
         while True:
             try:
                 if time.monotonic() >= sweep_at:
                     sweep_at = time.monotonic() + _SWEEP_SECONDS
                     await self.expire()
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + _LOOK_SECONDS
+                    due = await self.due_for_bars()
+                for asset in due[:_ROLLS]:
+                    await self.roll(asset)
+                due = due[_ROLLS:]
                 await self._file.checkpoint()
             except StoreError as error:
                 structlog.get_logger().warning("history_upkeep_failed", error=str(error))
@@ -84,6 +96,17 @@ class SqliteHistory:
         while gone == _SWEEP_ROWS:
             gone = await self._file.write(lambda connection: connection.execute(_EXPIRE, limit).rowcount)
             await self._file.checkpoint()
+        await self._file.write(lambda connection: expire_bars(connection, limit[0]))
+
+    async def due_for_bars(self) -> list[str]:
+        """Return the assets whose bars lack the prices of more than five minutes."""
+        now = self._now()
+        return await self._file.read(lambda connection: due_assets(connection, now))
+
+    async def roll(self, asset: str) -> bool:
+        """Add the next prices of the asset to its bars, all but those of the last minute; return if there are more."""
+        now = self._now()
+        return await self._file.write(lambda connection: roll(connection, asset, now))
 
     async def drain(self, patience: float) -> int:  # noqa: ARG002  # History's signature
         """Return 0: `write` has finished its work when it returns."""
@@ -105,6 +128,14 @@ class SqliteHistory:
         """As `History.between`."""
         query = _BETWEEN.format("DESC" if newest_first else "ASC")
         return await self._file.read(lambda connection: _read(connection, [(query, (symbol, start, end, limit))]))
+
+    async def bars(self, symbol: str, seconds: int, start: int, end: int) -> Bars:
+        """As `BarSource.bars`."""
+        now = self._now()
+        if await self._file.read(lambda connection: is_due(connection, symbol, now)):
+            while await self.roll(symbol):
+                pass
+        return await self._file.read(lambda connection: read_bars(connection, symbol, seconds, start, end))
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the file can be written to."""

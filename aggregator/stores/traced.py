@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aggregator.models import Price
 from aggregator.observability.tracing import Tracer
 from aggregator.ports import Cache, History, Table
+from aggregator.prices.bars import BarSource, PointSource
 
 
 class TracedCache:
@@ -36,6 +37,10 @@ class TracedHistory:
         self.run = history.run
         self.drain = history.drain
         self.close = history.close
+        if isinstance(history, BarSource):
+            self.bars = history.bars
+        if isinstance(history, PointSource):
+            self.points = history.points
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Store.latest`, in a span."""
@@ -61,6 +66,8 @@ class TracedTable:
         self.name = table.name
         self.batch = table.batch
         self.close = table.close
+        if isinstance(table, PointSource):
+            self.points = table.points
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """As `Table.put`, in a span."""

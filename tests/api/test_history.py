@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.models import Price
+from aggregator.models import Price, encode
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.candles import INTERVALS
 from aggregator.stores.dynamodb.table import DynamoTable
@@ -133,6 +134,30 @@ async def test_a_row_shows_its_time_both_ways(parts: Parts) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_row_with_its_sources(parts: Parts) -> None:
+    """With sources=true, a row has tickers and reasons as they were stored, on every page and at a time."""
+    asset = parts.fresh_asset()
+    stored = [price(asset, NOW + number) for number in range(3)]
+    await parts.history.write(stored)
+    details = json.loads(encode({"sources": stored[0].sources, "left_out": stored[0].left_out}), parse_float=Decimal)
+    counted = await parts.pages(f"/prices/{asset}/history?limit=1&order=asc&sources=false")
+    rows = await parts.pages(f"/prices/{asset}/history?limit=1&order=asc&sources=true&format=json")
+    assert [row["sources"] for row in counted] == [2, 2, 2]
+    assert rows[0] == counted[0] | details
+    assert [row["sources"][0]["timestamp"] for row in rows] == [NOW, NOW + 1, NOW + 2]
+    assert await parts.get(f"/prices/{asset}/at?time={NOW!r}&sources=true") == rows[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_candle_knows_no_volume(parts: Parts) -> None:
+    """Volume and VWAP are null, because a ticker's volume is that of 24 hours."""
+    asset = parts.fresh_asset()
+    await parts.history.write([price(asset, NOW + number) for number in range(3)])
+    (candle,) = (await parts.get(f"/prices/{asset}/candles?start={NOW!r}"))["candles"]
+    assert (candle["count"], candle["volume"], candle["vwap"]) == (3, None, None)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_full_page_that_ends_with_the_range_is_the_end(parts: Parts) -> None:
     """When exactly one full page of prices ends at `end`, the candles contain all of them."""
     asset = parts.fresh_asset()
@@ -170,6 +195,8 @@ async def test_a_range_without_data_is_an_empty_list(parts: Parts) -> None:
 
 def cell(value: object) -> str:
     """Return a JSON value in its CSV form."""
+    if value is None:
+        return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -17,6 +17,7 @@ from aggregator.api.history import HistoryRoutes
 from aggregator.api.route import Route
 from aggregator.api.server.server import STOP_SECONDS, Server, address_of, listening
 from aggregator.api.server.slow_readers import Limits
+from aggregator.api.udf import UdfRoutes
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
@@ -53,17 +54,21 @@ def routes(history: Failing, seconds: float = 0.1) -> list[Route]:
     """Return the routes over it, with this time limit."""
     reader: Any = history  # no more of a history is asked for
     stored = HistoryRoutes(CATALOG, reader, lambda: NOW, seconds).routes()
+    stored += UdfRoutes(CATALOG, reader, lambda: NOW, seconds).routes()
     return stored + CandlesRoute(CATALOG, reader, lambda: NOW, seconds).routes()
 
 
-@pytest.mark.parametrize("target", ["/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles"])
+BARS = "/udf/history?symbol=a0&resolution=1&countback=9"
+
+
+@pytest.mark.parametrize("target", ["/prices/a0/history", "/prices/a0/at?time=1", "/prices/a0/candles", BARS])
 async def test_a_history_that_hangs_is_503(target: str) -> None:
     """503 with Retry-After, as for a history that fails."""
     app = build(routes(Failing(0, "hanging")), Metrics(CollectorRegistry()))
     async with asyncio.timeout(allowed(5)):
         answer = await get(app, target)
-    assert (answer.status, answer.json) == (503, {"msg": "History cannot be read now", "code": "history_unavailable"})
-    assert answer.headers["retry-after"] == "1"
+    assert (answer.status, answer.json["msg"]) == (503, "History cannot be read now")
+    assert (answer.json["code"], answer.headers["retry-after"]) == ("history_unavailable", "1")
 
 
 async def test_the_time_limit_is_shorter_than_that_of_a_stop() -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import history, load, page, push, reads, refreshes, replicas, stream
+from tests.bench import bars, history, load, page, push, reads, refreshes, replicas, stream
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
 
@@ -14,6 +14,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "load": load.run,
     "replicas": replicas.run,
     "history": history.run,
+    "bars": bars.run,
     "page": page.run,
     "stream": stream.run,
     "push": push.run,

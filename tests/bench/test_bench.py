@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import page, reads, stream
+from tests.bench import bars, page, reads, stream
 from tests.bench.report import Figure, median_ratio, save, table
 from tests.parts import browser, redis_server
 from tests.parts.dynamodb import DynamoServer
@@ -44,6 +44,14 @@ def test_streams_are_measured(dynamodb_running: DynamoServer) -> None:
     assert figures["prices that did not reach one of them"].value == 0
     assert figures["prices to each of 20 readers"].value > 0
     assert figures["p99"].value > 0
+
+
+@pytest.mark.real
+def test_bars_are_measured(dynamodb_running: DynamoServer) -> None:
+    """The bench of bars asks both histories and reports each figure."""
+    figures = bars.run(bars=20, requests=3, dynamodb=dynamodb_running)
+    assert len(figures) == 10
+    assert all(one.value > 0 for one in figures)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from aggregator.api.route import Route
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
+from aggregator.api.udf import UdfRoutes
 from tests.parts.examples import CATALOG
 
 _NONE = cast("Any", None)  # a part that no test asks for
@@ -35,6 +36,7 @@ def every_route() -> list[Route]:
         *HistoryRoutes(CATALOG, _NONE).routes(),
         *CandlesRoute(CATALOG, _NONE).routes(),
         *ExchangeRoutes(CATALOG, _NONE).routes(),
+        *UdfRoutes(CATALOG, _NONE).routes(),
         *StreamRoute(CATALOG, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

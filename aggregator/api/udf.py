@@ -1,0 +1,260 @@
+"""TradingView's UDF datafeed at /udf: config, symbols, search, history, time.
+
+Refusals have the usual status and body, and in addition `s` and `errmsg`: TradingView's own client reads the body and
+ignores the status, other clients look at the status first.
+"""
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.responses import Response as HttpResponse
+
+from aggregator.api.bar_reader import BarReader
+from aggregator.api.description import Response, json, text
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
+from aggregator.api.parameters import LATEST_TIME
+from aggregator.api.responses import (
+    INVALID_SYMBOL,
+    Refused,
+    answer,
+    choice,
+    normal,
+    not_found,
+    refuse,
+    refuse_parameter,
+    whole,
+)
+from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import NO_STORE
+from aggregator.api.udf_schema import (
+    BAD_UDF,
+    BARS_EXAMPLES,
+    CONFIG,
+    EXCHANGE,
+    FOUND_SYMBOLS,
+    HISTORY_PARAMETERS,
+    MOST_BARS,
+    MOST_FOUND,
+    MOST_TEXT,
+    RESOLUTIONS,
+    SEARCH_PARAMETERS,
+    SECONDS,
+    SYMBOL_EXAMPLE,
+    TYPE,
+    UDF_ASSET,
+    UDF_NO_HISTORY,
+    UDF_NOT_LISTED,
+    USUAL_FOUND,
+    UdfBars,
+    UdfConfig,
+    UdfNoData,
+    UdfSymbol,
+    udf_refusal,
+)
+from aggregator.api.udf_symbols import found_symbol, search, symbol_info
+from aggregator.models import Asset
+from aggregator.ports import History
+from aggregator.prices.bars import Bars
+from aggregator.prices.tiers import Catalog
+
+_SENDING_SECONDS = 60.0
+_INTEGER = re.compile("-?[0-9]{1,12}", re.ASCII)
+
+
+class UdfRoutes:
+    """The routes of the datafeed. A read of the store may take `store_seconds`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        history: History,
+        now: Callable[[], float] = time.time,
+        store_seconds: float = STORE_SECONDS,
+    ) -> None:
+        self._catalog = catalog
+        # No older ticker is in a price; and another process may need some seconds to send a price to the table.
+        settle = _SENDING_SECONDS + max(cadence.max_age for cadence in catalog.cadence.values())
+        self._bars = BarReader(history, settle, now, store_seconds)
+        self._now = now
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return routes_of(self)
+
+    @Route(
+        "GET",
+        "/udf/config",
+        label="/udf",
+        operation_id="getUdfConfig",
+        tag="history",
+        summary="UDF: what the datafeed supports",
+        responses={200: Response("The configuration", (json(UdfConfig, msgspec.to_builtins(CONFIG)),), (NO_STORE,))},
+    )
+    async def config(self, _: Request) -> HttpResponse:
+        """Return the configuration."""
+        return answer(CONFIG)
+
+    @Route(
+        "GET",
+        "/udf/time",
+        label="/udf",
+        operation_id="getUdfTime",
+        tag="history",
+        summary="UDF: the time of the service",
+        responses={200: Response("Unix seconds", (text("text/plain", "1795241427"),), (NO_STORE,))},
+    )
+    async def time(self, _: Request) -> HttpResponse:
+        """Return the time in unix seconds, without milliseconds."""
+        return PlainTextResponse(str(int(self._now())), headers=NO_STORE_HEADER)
+
+    @Route(
+        "GET",
+        "/udf/symbols",
+        label="/udf",
+        operation_id="getUdfSymbol",
+        tag="history",
+        summary="UDF: a symbol as a chart needs it",
+        parameters=[UDF_ASSET],
+        responses={
+            200: Response("The symbol", (json(UdfSymbol, SYMBOL_EXAMPLE),), (NO_STORE,)),
+            400: BAD_UDF,
+            404: UDF_NOT_LISTED,
+            503: UDF_NO_HISTORY,
+        },
+    )
+    async def symbol(self, request: Request) -> HttpResponse:
+        """Return the symbol, with a scale that shows every digit of its newest price."""
+        with _refusals_as_udf():
+            asset = self._asset(request)
+            return answer(symbol_info(asset, await self._bars.price_before(asset.symbol, self._now() + CLOCK_MARGIN)))
+
+    @Route(
+        "GET",
+        "/udf/search",
+        label="/udf",
+        operation_id="searchUdfSymbols",
+        tag="history",
+        summary="UDF: symbols that contain a text",
+        description="Symbols that begin with the text come first, then by rank.",
+        parameters=SEARCH_PARAMETERS,
+        responses={
+            200: Response("The symbols; none if the type or the exchange is unknown", (FOUND_SYMBOLS,), (NO_STORE,)),
+            400: BAD_UDF,
+        },
+        is_compressed=True,
+    )
+    async def search(self, request: Request) -> HttpResponse:
+        """Return the symbols."""
+        with _refusals_as_udf():
+            limit = whole(request, "limit", USUAL_FOUND, MOST_FOUND)
+            wanted, kind, exchange = (_short(request, name) for name in ("query", "type", "exchange"))
+            if kind not in ("", TYPE) or exchange not in ("", EXCHANGE):
+                return answer([])
+            return answer([found_symbol(asset) for asset in search(self._catalog, wanted, limit)])
+
+    @Route(
+        "GET",
+        "/udf/history",
+        label="/udf",
+        operation_id="getUdfBars",
+        tag="history",
+        summary="UDF: bars for a chart",
+        description="The bars that begin in the range, each of all stored prices of its interval, or the newest"
+        f" `countback` ones before `to`. At most {MOST_BARS} intervals in one request.",
+        parameters=HISTORY_PARAMETERS,
+        responses={
+            200: Response(
+                "The bars, or why there are none", (json((UdfBars, UdfNoData), *BARS_EXAMPLES),), (NO_STORE,)
+            ),
+            400: BAD_UDF,
+            404: UDF_NOT_LISTED,
+            503: UDF_NO_HISTORY,
+        },
+        is_compressed=True,
+    )
+    async def history(self, request: Request) -> HttpResponse:
+        """Return the bars as columns."""
+        with _refusals_as_udf():
+            asset = self._asset(request)
+            seconds = SECONDS[choice(request, "resolution", "", tuple(RESOLUTIONS))]
+            begin, end = (
+                _time(request, "from", -math.inf),
+                _time(request, "to", self._now() + CLOCK_MARGIN),
+            )
+            if "countback" in request.query_params:
+                count = whole(request, "countback", 1, MOST_BARS)
+                return _columns(await self._bars.newest(asset.symbol, seconds, end, count), None)
+            start, end = self._checked_range(begin, end, seconds)
+            bars = await self._bars.between(asset.symbol, seconds, start, end)
+            older = None if len(bars) else await self._bars.price_before(asset.symbol, start)
+            return _columns(bars, None if older is None else int(older.timestamp) // seconds * seconds)
+
+    def _asset(self, request: Request) -> Asset:
+        """Return the asset of the parameter `symbol`. Raises the response 400 or 404."""
+        if "symbol" not in request.query_params:
+            raise refuse_parameter("symbol is missing")
+        symbol = normal(request.query_params["symbol"].removeprefix(f"{EXCHANGE}:"))
+        if symbol is None:
+            raise refuse(400, INVALID_SYMBOL)
+        asset = self._catalog.find(symbol)
+        if asset is None:
+            raise refuse(404, not_found(symbol, self._catalog))
+        return asset
+
+    def _checked_range(self, start: float, end: float, seconds: int) -> tuple[float, float]:
+        """Return the range without the time before 1970 and that after now. Raises the response 400."""
+        if start == -math.inf:
+            raise refuse_parameter("from or countback is missing")
+        if start > end:
+            raise refuse_parameter("from must not be after to")
+        first, last = max(0, start), min(end, self._now() + CLOCK_MARGIN)
+        if (last - first) / seconds > MOST_BARS:
+            raise refuse_parameter(
+                f"from must be at most {MOST_BARS} bars before to; or give countback instead of from"
+            )
+        return first, last
+
+
+def _columns(bars: Bars, next_time: int | None) -> HttpResponse:
+    if not len(bars):
+        return answer(UdfNoData("no_data", UNSET if next_time is None else next_time))
+    columns = (tuple(column) for column in (bars.opens, bars.highs, bars.lows, bars.closes))
+    return answer(UdfBars("ok", tuple(bars.starts), *columns))
+
+
+def _time(request: Request, name: str, default: float) -> float:
+    """Return a query parameter that is whole unix seconds. Raises the response 400.
+
+    Charts send times before 1970 where they ask for many long bars.
+    """
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    if not _INTEGER.fullmatch(given) or abs(int(given)) > LATEST_TIME:
+        raise refuse_parameter(f"{name} must be whole unix seconds, at most {LATEST_TIME:.0f}")
+    return int(given)
+
+
+def _short(request: Request, name: str) -> str:
+    """Return a query parameter that is a text. Raises the response 400 if it is too long."""
+    given = request.query_params.get(name, "")
+    if len(given) > MOST_TEXT:
+        raise refuse_parameter(f"{name} must have at most {MOST_TEXT} characters")
+    return given
+
+
+@contextmanager
+def _refusals_as_udf() -> Iterator[None]:
+    """Add the fields of UDF to the refusals that are raised inside."""
+    try:
+        yield
+    except Refused as error:
+        raise refuse(error.status_code, udf_refusal(error.refusal), error.headers) from error
