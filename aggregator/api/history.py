@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -30,6 +31,7 @@ from aggregator.api.responses import (
     choice,
     csv_response,
     csv_text,
+    encoder_of,
     refuse,
     refuse_parameter,
     wants_csv,
@@ -44,6 +46,7 @@ from aggregator.api.shared_descriptions import (
     NO_HISTORY_NOW,
     NO_STORE,
     NOT_LISTED,
+    NUMBERS,
     SYMBOL,
     TIME_EXAMPLES,
     TIME_FORMATS,
@@ -81,9 +84,9 @@ class StoredPrice(Struct, frozen=True):
     asset: Symbol
     timestamp: Seconds
     time: Time
-    price: Annotated[float, Meta(gt=0)]
+    price: Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
     sources: Count
-    spread: Annotated[float, Meta(ge=0)]
+    spread: Annotated[Decimal, Meta(extra_json_schema={"minimum": 0})]
     updated_at: Seconds
     degraded: bool
 
@@ -146,6 +149,7 @@ class HistoryRoutes:
                 {"type": "string", "maxLength": 512},
             ),
             FORMAT,
+            NUMBERS,
         ],
         responses={
             200: Response(
@@ -170,18 +174,19 @@ class HistoryRoutes:
         """Return a page of stored prices with the cursor of the next."""
         asset = asset_of(request, self._catalog)
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
-        as_csv = wants_csv(request)
+        as_csv, encode = wants_csv(request), encoder_of(request)
         window = self._requested(request, asset)
         prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
         page, following = prices[:limit], _next_cursor(window, prices, limit)
         headers = {}
         if following is not None:
-            form = f"&format={request.query_params['format']}" if "format" in request.query_params else ""
+            given = request.query_params
+            form = "".join(f"&{name}={given[name]}" for name in ("format", "numbers") if name in given)
             headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}{form}>; rel="next"'
         rows = [_row(price) for price in page]
         if as_csv:
             return csv_response(_COLUMNS, rows, headers)
-        return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers)
+        return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers, encode=encode)
 
     @Route(
         "GET",
@@ -190,7 +195,7 @@ class HistoryRoutes:
         operation_id="getPriceAt",
         tag="history",
         summary="The stored price at a time, or the last one before it",
-        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True), FORMAT],
+        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True), FORMAT, NUMBERS],
         responses={
             200: Response("The price", (json(StoredPrice, _ROW), _ROW_AS_CSV), (NO_STORE,)),
             400: BAD_REQUEST,
@@ -207,12 +212,13 @@ class HistoryRoutes:
         asset = asset_of(request, self._catalog)
         if "time" not in request.query_params:
             raise refuse_parameter("time is missing: unix seconds or RFC 3339")
-        as_csv, moment = wants_csv(request), parameters.time_of(request, "time", 0.0)
+        as_csv, encode = wants_csv(request), encoder_of(request)
+        moment = parameters.time_of(request, "time", 0.0)
         prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
         if not prices:
             raise refuse(404, Refusal(f"No price stored at or before {rfc_3339(moment)}", Code.NO_PRICE_STORED))
         row = _row(prices[0])
-        return csv_response(_COLUMNS, [row], {}) if as_csv else answer(row)
+        return csv_response(_COLUMNS, [row], {}) if as_csv else answer(row, encode=encode)
 
     def _requested(self, request: Request, asset: Asset) -> Cursor:
         """Return the range of the query string or of its cursor. Raises the response 400."""

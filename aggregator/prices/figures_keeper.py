@@ -1,0 +1,176 @@
+"""Keeps the last day of prices of every asset, for the 24-hour figures: read from history once, then from the bus.
+
+    start  -> every asset is unread; history is read in the background, the hottest assets first
+    read   -> the bus keeps it current; its figures are exact
+    cut    -> the bus is disconnected: prices may be missing, so there are no figures
+    again  -> history is read from the newest price on that was known before
+
+History is written before the bus is told of a price. So a price that a read of history misses comes from the bus.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from aggregator.errors import StoreError, StoreUnavailable
+from aggregator.models import FUTURE_TOLERANCE, Price, Tier
+from aggregator.ports import History
+from aggregator.prices.day_figures import BUCKET, Figures, MissingFigures, PriceDay, Window, figures, window_start
+from aggregator.prices.tiers import Catalog
+from aggregator.resilience.backoff import Backoff
+
+_PAGE = 250  # prices in one read: adding them takes the event loop half a millisecond
+_READ_SECONDS = 5.0  # the timeout of one read
+_REST = 4.0  # the pause after a read, in durations of the read: reading takes a fifth of one core at most
+_MOST_FINE = 20_000  # assets; with more, a bucket of five minutes would take too much memory
+_COARSE_BUCKET = 3600.0  # seconds, for more assets than that
+_LONGEST_PAUSE = 30.0  # seconds between attempts while history cannot be read
+
+
+class FiguresKeeper:
+    """A listener of the bus that returns the figures of a price.
+
+    It takes some 10 KB for each asset that is refreshed every five minutes or more often. With more than 20,000 assets
+    the window begins at a full hour of UTC, which takes some 2 KB.
+
+    `now` is unix seconds, `clock` monotonic time.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        history: History,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        rest: float = _REST,
+    ) -> None:
+        self._catalog = catalog
+        self._history = history
+        self._now = now
+        self._clock = clock
+        self._rest = rest
+        self._bucket = BUCKET if len(catalog.assets) <= _MOST_FINE else _COARSE_BUCKET
+        self._days: dict[str, PriceDay] = {}
+        # By symbol, the time from which on history is still to be read; minus infinity stands for a whole day.
+        self._unread = {asset.symbol: -math.inf for tier in Tier for asset in catalog.of(tier)}
+        self._reading = ""  # the symbol that is being read
+        self._failed: set[str] = set()  # symbols whose last read has failed
+        self._is_cut = False
+        self._work = asyncio.Event()
+        self._log = structlog.get_logger()
+
+    def of(self, price: Price) -> Figures:
+        """Return the figures at `price`, or its volume and why there are no others. Never waits."""
+        now = self._now()
+        return figures(price, self._window(price.asset, now), window_start(now, self._bucket))
+
+    def receive(self, prices: Sequence[Price]) -> None:
+        """Add new prices. A price that is ahead of our clock, or of an asset that is not listed, is ignored."""
+        latest = self._now() + FUTURE_TOLERANCE
+        for price in prices:
+            if price.timestamp <= latest and self._catalog.find(price.asset) is not None:
+                self._day(price.asset).add(price.timestamp, price.price)
+
+    def connected(self) -> None:
+        """Read from history what other processes have published before the bus was connected."""
+        self._is_cut = False
+        self._mark_unread()
+
+    def disconnected(self) -> None:
+        """Return no figures from now on."""
+        self._is_cut = True
+        self._mark_unread()
+
+    async def run(self) -> None:
+        """Read what is unread, one asset at a time; never returns."""
+        started, backoff = self._clock(), Backoff(_LONGEST_PAUSE)
+        while True:
+            if not self._unread or self._is_cut:
+                self._work.clear()
+                await self._work.wait()
+                started = self._clock()
+            elif await self._read_next():
+                backoff = Backoff(_LONGEST_PAUSE)
+                if not self._unread:
+                    seconds = round(self._clock() - started, 1)
+                    self._log.info("figures_read", assets=len(self._days), seconds=seconds)
+            else:
+                await backoff.pause()
+
+    def _window(self, symbol: str, now: float) -> Window | MissingFigures:
+        if self._is_cut:
+            return MissingFigures.CUT_OFF
+        if symbol in self._failed:
+            return MissingFigures.HISTORY_UNAVAILABLE
+        if symbol in self._unread or symbol == self._reading:
+            return MissingFigures.LOADING
+        day = self._days.get(symbol)
+        window = None if day is None else day.window(now)
+        return MissingFigures.HISTORY_TOO_YOUNG if window is None else window
+
+    def _day(self, symbol: str) -> PriceDay:
+        day = self._days.get(symbol)
+        if day is None:
+            day = self._days[symbol] = PriceDay(self._bucket)
+        return day
+
+    def _mark_unread(self) -> None:
+        """Mark every asset as unread from its newest price on, or from an earlier time if that is still to be read."""
+        for symbol, day in self._days.items():
+            self._put_back(symbol, day.newest)
+        self._work.set()
+
+    def _put_back(self, symbol: str, start: float) -> None:
+        self._unread[symbol] = min(start, self._unread.get(symbol, math.inf))
+
+    async def _read_next(self) -> bool:
+        """Read the first unread asset; return whether that succeeded. After a failure it is the last unread one."""
+        symbol, start = next(iter(self._unread.items()))
+        del self._unread[symbol]
+        self._reading = symbol
+        try:
+            await self._read(symbol, start)
+        except StoreError as error:
+            self._put_back(symbol, start)
+            if not self._failed:
+                self._log.warning("figures_unread", asset=symbol, error=str(error))
+            self._failed.add(symbol)
+            return False
+        finally:
+            self._reading = ""
+        self._failed.discard(symbol)
+        return True
+
+    async def _read(self, symbol: str, start: float) -> None:
+        """Add the stored prices from `start` on, at most those of a day and the last one before. Raises StoreError."""
+        day, since = self._day(symbol), window_start(self._now(), self._bucket)
+        if start < since:
+            start = since
+            _add(day, await self._page(symbol, 0.0, since, 1, newest_first=True))
+        while True:
+            page = await self._page(symbol, start, self._now() + FUTURE_TOLERANCE, _PAGE)
+            _add(day, page)
+            if len(page) < _PAGE:
+                return
+            start = math.nextafter(page[-1].timestamp, math.inf)
+
+    async def _page(
+        self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool = False
+    ) -> list[Price]:
+        """Return stored prices, and rest after the read. Raises StoreError, also after `_READ_SECONDS`."""
+        began = self._clock()
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                page = await self._history.between(symbol, start, end, limit, newest_first=newest_first)
+        except TimeoutError as error:
+            raise StoreUnavailable(f"no answer within {_READ_SECONDS:g} s") from error
+        await asyncio.sleep(self._rest * (self._clock() - began))
+        return page
+
+
+def _add(day: PriceDay, prices: Sequence[Price]) -> None:
+    for price in prices:
+        day.add(price.timestamp, price.price)
