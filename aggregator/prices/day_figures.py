@@ -174,4 +174,4 @@ class PriceDay:
 
 def _exact(value: float) -> Decimal:
     """Return the shortest decimal that reads as `value`: the price that it was made of, up to 15 digits."""
-    return Decimal(repr(value))
+    return Decimal(repr(value).removesuffix(".0"))

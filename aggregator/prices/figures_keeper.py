@@ -5,13 +5,16 @@
     cut    -> the bus is disconnected: prices may be missing, so there are no figures
     again  -> history is read from the newest price on that was known before
 
-History is written before the bus is told of a price. So a price that a read of history misses comes from the bus.
+History is written before the bus is told of a price. So a price that a read of history misses comes from the bus. The
+exception is a price that waits in the outbox of another process during the read and was published before this process
+was connected. Therefore the newest part is read again a minute later.
 """
 
 import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -27,6 +30,7 @@ _READ_SECONDS = 5.0  # the timeout of one read
 _REST = 4.0  # the pause after a read, in durations of the read: reading takes a fifth of one core at most
 _MOST_FINE = 20_000  # assets; with more, a bucket of five minutes would take too much memory
 _COARSE_BUCKET = 3600.0  # seconds, for more assets than that
+_OUTBOX_SECONDS = 60.0  # in which an outbox has sent a price, unless its table is away
 _LONGEST_PAUSE = 30.0  # seconds between attempts while history cannot be read
 
 
@@ -57,6 +61,7 @@ class FiguresKeeper:
         # By symbol, the time from which on history is still to be read; minus infinity stands for a whole day.
         self._unread = {asset.symbol: -math.inf for tier in Tier for asset in catalog.of(tier)}
         self._reading = ""  # the symbol that is being read
+        self._again: dict[str, tuple[float, float]] = {}  # what to read again: when (monotonic), and from what time on
         self._failed: set[str] = set()  # symbols whose last read has failed
         self._is_cut = False
         self._work = asyncio.Event()
@@ -86,17 +91,16 @@ class FiguresKeeper:
 
     async def run(self) -> None:
         """Read what is unread, one asset at a time; never returns."""
-        started, backoff = self._clock(), Backoff(_LONGEST_PAUSE)
+        backoff = Backoff(_LONGEST_PAUSE)
+        began = self._clock()
         while True:
             if not self._unread or self._is_cut:
-                self._work.clear()
-                await self._work.wait()
-                started = self._clock()
+                await self._read_again()
+                began = self._clock()
             elif await self._read_next():
                 backoff = Backoff(_LONGEST_PAUSE)
                 if not self._unread:
-                    seconds = round(self._clock() - started, 1)
-                    self._log.info("figures_read", assets=len(self._days), seconds=seconds)
+                    self._log.info("figures_read", assets=len(self._days), seconds=round(self._clock() - began, 1))
             else:
                 await backoff.pause()
 
@@ -131,6 +135,7 @@ class FiguresKeeper:
         symbol, start = next(iter(self._unread.items()))
         del self._unread[symbol]
         self._reading = symbol
+        newest_part = self._now() - self._catalog.cadence[self._catalog.assets[symbol].tier].max_age - _OUTBOX_SECONDS
         try:
             await self._read(symbol, start)
         except StoreError as error:
@@ -142,7 +147,28 @@ class FiguresKeeper:
         finally:
             self._reading = ""
         self._failed.discard(symbol)
+        self._put_off(symbol, newest_part)
         return True
+
+    def _put_off(self, symbol: str, start: float) -> None:
+        self._again.pop(symbol, None)  # so that the dict stays in order of time
+        self._again[symbol] = (self._clock() + _OUTBOX_SECONDS, start)
+
+    async def _read_again(self) -> None:
+        """Read the newest part of an asset again if that is due; otherwise wait until it is, or for other work."""
+        symbol, (due, start) = next(iter(self._again.items()), ("", (math.inf, 0.0)))
+        pause = math.inf if self._is_cut else due - self._clock()
+        if pause > 0:
+            self._work.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if pause == math.inf else pause):
+                    await self._work.wait()
+            return
+        del self._again[symbol]
+        try:
+            await self._read(symbol, start)
+        except StoreError:
+            self._put_off(symbol, start)
 
     async def _read(self, symbol: str, start: float) -> None:
         """Add the stored prices from `start` on, at most those of a day and the last one before. Raises StoreError."""

@@ -36,12 +36,13 @@ NEWEST = DAY_OF_PRICES[-1]
 
 
 class Scene:
-    """A keeper on a history and a bus, at a time that tests set."""
+    """A keeper on a history and a bus, at a time that tests set; monotonic time stands still until they set it."""
 
     def __init__(self, history: History) -> None:
         self.now = NOW
+        self.monotonic = 0.0
         self.bus = Bus()
-        self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, rest=0)
+        self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, lambda: self.monotonic)
         self.bus.listen(self.keeper)
 
     def of(self, newest: Price = NEWEST) -> Figures:
@@ -165,6 +166,25 @@ async def test_a_price_from_before_the_first_connection_is_not_lost() -> None:
         scene.bus.connect()
         await scene.read()
         assert scene.of().high_24h == 150
+
+
+async def test_what_waited_in_an_outbox_is_read_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A price that the table gets only after the read, and that no bus brings. The figures stay meanwhile."""
+    monkeypatch.setattr(figures_keeper, "_OUTBOX_SECONDS", 0.05)
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        await history.write(stored((NOW - 1, 150)))
+        history.away = True
+        reads = len(history.asked)
+        scene.monotonic += 1
+        await until(lambda: len(history.asked) > reads)
+        assert amounts(scene.of()) == (20, 120, 90)
+        history.away = False
+        scene.monotonic += 1
+        await until(lambda: scene.of().high_24h == 150)
 
 
 async def test_a_history_that_is_away_is_read_later() -> None:
