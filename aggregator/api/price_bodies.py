@@ -71,12 +71,21 @@ class Body:
         )
 
 
-class DetailedBody(msgspec.Struct, frozen=True):
-    """A price with its 24-hour figures as JSON, its ETag, and for how many seconds a cache may keep it."""
+class DetailedBody:
+    """The JSON of a price with its 24-hour figures. Caches must not keep it while figures are missing.
 
-    raw: bytes
-    etag: bytes
-    max_age: int
+    `added` is the JSON of the figures.
+    """
+
+    __slots__ = ("added", "body", "etag", "figures", "max_age", "raw")
+
+    def __init__(self, body: Body, figures: Figures, added: bytes) -> None:
+        self.body = body
+        self.figures = figures
+        self.added = added
+        self.raw = b"%b,%b" % (body.raw[:-1], added[1:])
+        self.etag = tag_of([body], added)
+        self.max_age = body.max_age if figures.figures_reason is None else 0
 
 
 class PriceBodies:
@@ -98,6 +107,7 @@ class PriceBodies:
         self._vary = vary
         self._encode = encode
         self._made: dict[str, Body] = {}
+        self._detailed: dict[str, DetailedBody] = {}
 
     def of(self, asset: Asset, price: Price) -> Body:
         """Return the body of `price` that is valid now."""
@@ -106,6 +116,15 @@ class PriceBodies:
         if made is None or not made.since <= now < made.until or not made.is_of(asset, price):
             cadence = self._catalog.cadence[asset.tier]
             made = self._made[asset.symbol] = Body(asset, price, cadence, now, self._vary, self._encode)
+        return made
+
+    def detailed(self, asset: Asset, price: Price, figures: Figures) -> DetailedBody:
+        """Return the body of `price` with its figures. They are encoded again only if they are another object."""
+        body = self.of(asset, price)
+        made = self._detailed.get(asset.symbol)
+        if made is None or made.body is not body or made.figures is not figures:
+            added = made.added if made is not None and made.figures is figures else self._encode(figures)
+            made = self._detailed[asset.symbol] = DetailedBody(body, figures, added)
         return made
 
     @cached_property
@@ -121,13 +140,6 @@ class PriceBodies:
         """Return the fields of `price` by name, for responses that have more fields."""
         stale_after = self._catalog.cadence[asset.tier].stale_after
         return msgspec.structs.asdict(price_body(price, asset.tier, self._now(), stale_after))
-
-
-def with_figures(body: Body, figures: Figures, encode: Encode) -> DetailedBody:
-    """Return the body with the figures behind its own fields. Caches must not keep it while figures are missing."""
-    added = encode(figures)
-    max_age = body.max_age if figures.figures_reason is None else 0
-    return DetailedBody(b"%b,%b" % (body.raw[:-1], added[1:]), tag_of([body], added), max_age)
 
 
 def tag_of(bodies: Iterable[Body | DetailedBody], rest: bytes) -> bytes:

@@ -8,7 +8,7 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json, query, query_list
 from aggregator.api.parameters import MOST_ASSETS, Missing, check_count, find_assets, split_names
-from aggregator.api.price_bodies import Body, DetailedBody, PriceBodies, tag_of, with_figures
+from aggregator.api.price_bodies import Body, DetailedBody, PriceBodies, tag_of
 from aggregator.api.price_schema import FIGURES, PRICE, PriceBody
 from aggregator.api.responses import (
     INVALID_SYMBOL,
@@ -161,11 +161,10 @@ class PriceRoutes:
 
     def _body_of(self, request: Request) -> Callable[[Asset, Price], Body | DetailedBody]:
         """Return the function that makes bodies as the query string asks for them. Raises the response 400."""
-        encode = encoder_of(request)
-        bodies = self._bodies.as_strings if encode is encode_as_strings else self._bodies
+        bodies = self._bodies.as_strings if encoder_of(request) is encode_as_strings else self._bodies
         if choice(request, "details", "false", ("true", "false")) == "false":
             return bodies.of
-        return lambda asset, price: with_figures(bodies.of(asset, price), self._figures.of(price), encode)
+        return lambda asset, price: bodies.detailed(asset, price, self._figures.of(price))
 
     def _requested(self, request: Request) -> tuple[Sequence[Asset], list[Missing]]:
         """Return the assets of the query string, and its names without an asset. Raises the response 400."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from aggregator.errors import StoreError, StoreUnavailable
@@ -58,6 +59,7 @@ class FiguresKeeper:
         self._rest = rest
         self._bucket = BUCKET if len(catalog.assets) <= _MOST_FINE else _COARSE_BUCKET
         self._days: dict[str, PriceDay] = {}
+        self._made: dict[str, _Made] = {}  # the last figures that were returned, by symbol
         # By symbol, the time from which on history is still to be read; minus infinity stands for a whole day.
         self._unread = {asset.symbol: -math.inf for tier in Tier for asset in catalog.of(tier)}
         self._reading = ""  # the symbol that is being read
@@ -68,9 +70,16 @@ class FiguresKeeper:
         self._log = structlog.get_logger()
 
     def of(self, price: Price) -> Figures:
-        """Return the figures at `price`, or its volume and why there are no others. Never waits."""
+        """Return the figures at `price`, or its volume and why there are no others. Never waits.
+
+        While they do not change, they are the same object.
+        """
         now = self._now()
-        return figures(price, self._window(price.asset, now), window_start(now, self._bucket))
+        window, since = self._window(price.asset, now), window_start(now, self._bucket)
+        made = self._made.get(price.asset)
+        if made is None or made.price is not price or made.window is not window or made.figures.figures_since != since:
+            made = self._made[price.asset] = _Made(price, window, figures(price, window, since))
+        return made.figures
 
     def receive(self, prices: Sequence[Price]) -> None:
         """Add new prices. A price that is ahead of our clock, or of an asset that is not listed, is ignored."""
@@ -195,6 +204,14 @@ class FiguresKeeper:
             raise StoreUnavailable(f"no answer within {_READ_SECONDS:g} s") from error
         await asyncio.sleep(self._rest * (self._clock() - began))
         return page
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """Figures and what they were made of."""
+
+    price: Price
+    window: Window | MissingFigures
+    figures: Figures
 
 
 def _add(day: PriceDay, prices: Sequence[Price]) -> None:

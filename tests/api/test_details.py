@@ -74,6 +74,22 @@ async def test_without_figures_there_is_the_reason() -> None:
     assert answer.headers["cache-control"] == "max-age=0"
 
 
+async def test_a_new_second_and_a_new_price_show_at_once() -> None:
+    """Figures that have not changed are not encoded again, but `time_ago` is."""
+    api = await with_history(PriceApi([price()]))
+    first = (await api.get("/prices/btcusdt?details=true")).json
+    api.now += 1
+    second = (await api.get("/prices/btcusdt?details=true")).json
+    assert (first["time_ago"], second["time_ago"]) == ("2s ago", "3s ago")
+    assert {name: first[name] for name in FIGURES} == {name: second[name] for name in FIGURES}
+    api.prices = [price(timestamp=NOW + 3, amount="90000")]
+    third = (await api.get("/prices/btcusdt?details=true")).json
+    assert (third["change_24h"], third["high_24h"]) == (20000, 90000)
+    api.now += 300  # the window moves on
+    api.prices = [price(timestamp=api.now, amount="90000")]
+    assert (await api.get("/prices/btcusdt?details=true")).json["figures_since"] == first["figures_since"] + 300
+
+
 async def test_a_client_that_has_the_figures_gets_304() -> None:
     """Until the price or the figures change."""
     api = PriceApi([price()])
@@ -112,7 +128,8 @@ async def test_decimals_as_strings(path: str, *, fast_path: bool) -> None:
     api = await with_history(PriceApi([price()], fast_path=fast_path))
     numbers = json.loads((await api.get(f"{path}&numbers=number")).body, parse_float=Decimal, parse_int=Decimal)
     strings = json.loads((await api.get(f"{path}&numbers=string")).body, parse_float=Decimal, parse_int=Decimal)
-    del_counts(numbers), del_counts(strings)
+    for body in (numbers, strings):
+        del_counts(body)
     assert strings == as_text(numbers)
     assert '"price":"79450.12"' in (await api.get(f"{path}&numbers=string")).text
 

@@ -102,7 +102,7 @@ def test_the_figures_at_a_price() -> None:
     """The price itself counts for high and low; the volume is that of its sources."""
     window = Window(SINCE, Decimal(80), Decimal(120), Decimal(90))
     newest = price(amount="125.5")
-    volume = sum(source.volume for source in newest.sources)
+    volume = sum((source.volume for source in newest.sources), Decimal(0))
     assert figures(newest, window, SINCE) == Figures(
         Decimal("45.5"), Decimal("56.875"), Decimal("125.5"), Decimal(90), volume, SINCE, None
     )

@@ -80,7 +80,7 @@ async def test_after_a_start_the_figures_come_from_history(page: int, monkeypatc
     async with scene.running():
         await scene.read()
         assert amounts(scene.of()) == (20, 120, 90)
-        assert (scene.of().change_24h_percent, scene.of().figures_since) == (25, SINCE)
+        assert (scene.of().change_24h_percent, scene.of().figures_since) == (Decimal(25), SINCE)
 
 
 async def test_the_hottest_are_read_first_and_each_once() -> None:
