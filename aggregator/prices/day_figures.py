@@ -116,18 +116,25 @@ class PriceDay:
         A price that is not above zero, which a store may have from another writer, is ignored. Of two prices with the
         same timestamp, the first counts as the last of its bucket.
         """
-        value = float(price)
-        if not 0 < value < math.inf:
+        place, is_new = self._place(timestamp)
+        if is_new or timestamp != self._times[place]:
+            value = float(price)
+            self.merge(timestamp, value, value, value)
+
+    def merge(self, timestamp: float, high: float, low: float, last: float) -> None:
+        """Add prices of one bucket at once: the highest, the lowest, and the last with its time."""
+        if not 0 < low <= high < math.inf:
             return
-        beyond = timestamp % self._bucket
-        end = timestamp - beyond + (self._bucket if beyond else 0)
-        place = bisect_right(self._times, end - self._bucket)
-        if place < len(self._times) and self._times[place] <= end:
-            self._merge(place, timestamp, value)
+        place, is_new = self._place(timestamp)
+        if is_new:
+            self._insert(place, timestamp, high, low, last)
         else:
-            self._insert(place, timestamp, value)
+            self._highs[place] = max(self._highs[place], high)
+            self._lows[place] = min(self._lows[place], low)
+            if timestamp > self._times[place]:
+                self._times[place], self._lasts[place] = timestamp, last
         window = self._window
-        if window is not None and not (timestamp > window.since and window.low <= price <= window.high):
+        if window is not None and not (timestamp > window.since and window.low <= low and high <= window.high):
             self._window = None
 
     def window(self, now: float) -> Window | None:
@@ -149,18 +156,15 @@ class PriceDay:
         high, low = max(self._highs[first:end]), min(self._lows[first:end])
         return Window(since, _exact(self._lasts[first - 1]), _exact(high), _exact(low))
 
-    def _merge(self, place: int, timestamp: float, value: float) -> None:
-        if timestamp == self._times[place]:
-            return
-        self._highs[place] = max(self._highs[place], value)
-        self._lows[place] = min(self._lows[place], value)
-        if timestamp > self._times[place]:
-            self._times[place] = timestamp
-            self._lasts[place] = value
+    def _place(self, timestamp: float) -> tuple[int, bool]:
+        """Return the place of the bucket with this time, and whether there is none yet."""
+        beyond = timestamp % self._bucket
+        end = timestamp - beyond + (self._bucket if beyond else 0)
+        place = bisect_right(self._times, end - self._bucket)
+        return place, place == len(self._times) or self._times[place] > end
 
-    def _insert(self, place: int, timestamp: float, value: float) -> None:
-        self._times.insert(place, timestamp)
-        for column in (self._highs, self._lows, self._lasts):
+    def _insert(self, place: int, timestamp: float, high: float, low: float, last: float) -> None:
+        for column, value in zip(self._columns(), (timestamp, high, low, last), strict=True):
             column.insert(place, value)
         # One bucket more than the window of the newest price has, because a reader's clock may be a little behind.
         unneeded = bisect_right(self._times, window_start(self.newest, self._bucket) - self._bucket) - 1
@@ -173,5 +177,5 @@ class PriceDay:
 
 
 def _exact(value: float) -> Decimal:
-    """Return the shortest decimal that reads as `value`: the price that it was made of, up to 15 digits."""
-    return Decimal(repr(value).removesuffix(".0"))
+    """Return the price that `value` was made of, which has up to 15 significant digits."""
+    return Decimal(f"{value:.15g}")

@@ -19,16 +19,14 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from aggregator.errors import StoreError, StoreUnavailable
+from aggregator.errors import StoreError
 from aggregator.models import FUTURE_TOLERANCE, Price, Tier
 from aggregator.ports import History
 from aggregator.prices.day_figures import BUCKET, Figures, MissingFigures, PriceDay, Window, figures, window_start
+from aggregator.prices.day_reader import DayReader
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.backoff import Backoff
 
-_PAGE = 250  # prices in one read: adding them takes the event loop half a millisecond
-_READ_SECONDS = 5.0  # the timeout of one read
-_REST = 4.0  # the pause after a read, in durations of the read: reading takes a fifth of one core at most
 _MOST_FINE = 20_000  # assets; with more, a bucket of five minutes would take too much memory
 _COARSE_BUCKET = 3600.0  # seconds, for more assets than that
 _OUTBOX_SECONDS = 60.0  # in which an outbox has sent a price, unless its table is away
@@ -50,14 +48,12 @@ class FiguresKeeper:
         history: History,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
-        rest: float = _REST,
     ) -> None:
         self._catalog = catalog
-        self._history = history
         self._now = now
         self._clock = clock
-        self._rest = rest
         self._bucket = BUCKET if len(catalog.assets) <= _MOST_FINE else _COARSE_BUCKET
+        self._reader = DayReader(history, self._bucket, now, clock)
         self._days: dict[str, PriceDay] = {}
         self._made: dict[str, _Made] = {}  # the last figures that were returned, by symbol
         # By symbol, the time from which on history is still to be read; minus infinity stands for a whole day.
@@ -146,7 +142,7 @@ class FiguresKeeper:
         self._reading = symbol
         newest_part = self._now() - self._catalog.cadence[self._catalog.assets[symbol].tier].max_age - _OUTBOX_SECONDS
         try:
-            await self._read(symbol, start)
+            await self._reader.read(symbol, start, self._day(symbol))
         except StoreError as error:
             self._put_back(symbol, start)
             if not self._failed:
@@ -175,35 +171,9 @@ class FiguresKeeper:
             return
         del self._again[symbol]
         try:
-            await self._read(symbol, start)
+            await self._reader.read(symbol, start, self._day(symbol))
         except StoreError:
             self._put_off(symbol, start)
-
-    async def _read(self, symbol: str, start: float) -> None:
-        """Add the stored prices from `start` on, at most those of a day and the last one before. Raises StoreError."""
-        day, since = self._day(symbol), window_start(self._now(), self._bucket)
-        if start < since:
-            start = since
-            _add(day, await self._page(symbol, 0.0, since, 1, newest_first=True))
-        while True:
-            page = await self._page(symbol, start, self._now() + FUTURE_TOLERANCE, _PAGE)
-            _add(day, page)
-            if len(page) < _PAGE:
-                return
-            start = math.nextafter(page[-1].timestamp, math.inf)
-
-    async def _page(
-        self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool = False
-    ) -> list[Price]:
-        """Return stored prices, and rest after the read. Raises StoreError, also after `_READ_SECONDS`."""
-        began = self._clock()
-        try:
-            async with asyncio.timeout(_READ_SECONDS):
-                page = await self._history.between(symbol, start, end, limit, newest_first=newest_first)
-        except TimeoutError as error:
-            raise StoreUnavailable(f"no answer within {_READ_SECONDS:g} s") from error
-        await asyncio.sleep(self._rest * (self._clock() - began))
-        return page
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -212,8 +182,3 @@ class _Made(msgspec.Struct, frozen=True):
     price: Price
     window: Window | MissingFigures
     figures: Figures
-
-
-def _add(day: PriceDay, prices: Sequence[Price]) -> None:
-    for price in prices:
-        day.add(price.timestamp, price.price)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aggregator.models import Price
 from aggregator.observability.tracing import Tracer
-from aggregator.ports import Cache, History, Table
+from aggregator.ports import Cache, History, SummarizingHistory, Table
 
 
 class TracedCache:
@@ -36,6 +36,8 @@ class TracedHistory:
         self.run = history.run
         self.drain = history.drain
         self.close = history.close
+        if isinstance(history, SummarizingHistory):
+            self.summaries = history.summaries  # without a span: nobody waits for this read
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Store.latest`, in a span."""

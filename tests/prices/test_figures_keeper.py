@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.ports import History
-from aggregator.prices import figures_keeper
+from aggregator.prices import day_reader, figures_keeper
 from aggregator.prices.day_figures import DAY, Figures, window_start
 from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.tiers import assign
@@ -71,7 +71,7 @@ def amounts(found: Figures) -> tuple[object, ...]:
 @pytest.mark.parametrize("page", [1, 2, 3, 250])
 async def test_after_a_start_the_figures_come_from_history(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pages it is read in; until then there is the volume and the reason."""
-    monkeypatch.setattr(figures_keeper, "_PAGE", page)
+    monkeypatch.setattr(day_reader, "_PAGE", page)
     history = MemoryHistory()
     await history.write(DAY_OF_PRICES)
     scene = Scene(history)
@@ -203,7 +203,7 @@ async def test_a_history_that_is_away_is_read_later() -> None:
 
 async def test_a_history_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     """A read has a time limit."""
-    monkeypatch.setattr(figures_keeper, "_READ_SECONDS", 0.01)
+    monkeypatch.setattr(day_reader, "_SECONDS", 0.01)
     history = MemoryHistory()
     await history.write(DAY_OF_PRICES)
     history.slow = asyncio.Event()
@@ -216,16 +216,30 @@ async def test_a_history_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPat
 
 
 points = st.lists(
-    st.tuples(st.integers(-30 * 3600, 0), st.integers(1, 10_000)), max_size=40, unique_by=lambda point: point[0]
+    st.tuples(
+        st.integers(-30 * 3600, 0) | st.integers(-360, -280).map(lambda place: 300 * place - 200),
+        st.integers(1, 10_000),
+    ),
+    max_size=40,
+    unique_by=lambda point: point[0],
 )
 
 
 @settings(max_examples=30, deadline=None)
-@given(points, st.sets(st.integers(0, 40)))
+@given(points, st.sets(st.integers(0, 40)), st.integers(1, 50))
 async def test_with_restarts_the_figures_are_those_of_all_stored_prices(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int]], restarts: set[int], page: int
+) -> None:
+    """On a SQLite file, which summarises: the last of several keepers agrees with a recount over the whole history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(day_reader, "_SUMMARIZED", page)
+        await check_restarts(tmp_path_factory, drawn, restarts)
+
+
+async def check_restarts(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int]], restarts: set[int]
 ) -> None:
-    """On a SQLite file: a new keeper after each restart agrees with a recount over the whole history."""
+    """Store prices and publish them to a keeper that is another one after each restart; then compare."""
     history = SqliteHistory(tmp_path_factory.mktemp("history") / "prices.db", now=lambda: NOW)
     await history.open()
     scene = Scene(history)
