@@ -33,6 +33,7 @@ From a GET to its answer:
     -> api/prices.py                     is the route for all other cases
     -> prices/lookup.py                  searches the shared cache, then history; then it asks for a refresh
     -> api/price_bodies.py               returns the JSON and its ETag
+    -> prices/figures_keeper.py          has the 24-hour figures, with details=true; another listener of the bus
 
 From a chart to its bars:
 

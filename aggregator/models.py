@@ -5,7 +5,7 @@ seconds in UTC, as float, which keeps milliseconds exact. The structs hold no re
 collector need not track them (gc=False).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -194,7 +194,10 @@ class PriceBody(msgspec.Struct, frozen=True):
     degraded: bool
 
 
+Encode = Callable[[object], bytes]
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_string_encoder = msgspec.json.Encoder(decimal_format="string")
 _price_decoder = msgspec.json.Decoder(Price)
 _prices_decoder = msgspec.json.Decoder(list[Price])
 
@@ -202,6 +205,11 @@ _prices_decoder = msgspec.json.Decoder(list[Price])
 def encode(value: object) -> bytes:
     """Return any model as JSON; a Decimal becomes a number with all its digits."""
     return _encoder.encode(value)
+
+
+def encode_as_strings(value: object) -> bytes:
+    """As `encode`, but a Decimal becomes a string, for clients that read JSON numbers as binary floating point."""
+    return _string_encoder.encode(value)
 
 
 def decode_price(raw: bytes | str) -> Price:

@@ -5,7 +5,7 @@ Adapters in exchanges/, stores/, cluster/ and runtime/ implement these protocols
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -199,6 +199,28 @@ class History(Store, Protocol):
         """Write what still waits to be written, for at most `patience` seconds.
 
         Return how many prices are left; None if that is unknown.
+        """
+
+
+class PriceSummary(msgspec.Struct, gc=False, frozen=True):
+    """The highest, the lowest and the last of `count` prices, in binary floating point, and the time of the last."""
+
+    timestamp: float
+    high: float
+    low: float
+    last: float
+    count: int
+
+
+@runtime_checkable
+class SummarizingHistory(Protocol):
+    """A history that can summarise prices itself, which is many times faster than to return them. Optional."""
+
+    async def summaries(self, symbol: str, start: float, end: float, limit: int, bucket: float) -> list[PriceSummary]:
+        """Summarise the first `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError.
+
+        There is one summary for each bucket that has a price. A bucket ends at a multiple of `bucket` seconds,
+        inclusive.
         """
 
 

@@ -15,7 +15,7 @@ from aggregator.api import parameters
 from aggregator.api.description import Json, Response, json, query, text
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, HistoryReader, check_range, rest_of
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
-from aggregator.api.responses import Row, asset_of, choice, csv_text, refuse_parameter, wants_csv
+from aggregator.api.responses import Row, asset_of, choice, csv_text, encoder_of, refuse_parameter, wants_csv
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
@@ -24,6 +24,7 @@ from aggregator.api.shared_descriptions import (
     NO_HISTORY_NOW,
     NO_STORE,
     NOT_LISTED,
+    NUMBERS,
     SYMBOL,
     TIME_EXAMPLES,
     TIME_FORMATS,
@@ -32,7 +33,7 @@ from aggregator.api.shared_descriptions import (
     Symbol,
     Time,
 )
-from aggregator.models import Price, encode, rfc_3339
+from aggregator.models import Encode, Price, rfc_3339
 from aggregator.ports import History
 from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.prices.tiers import Catalog
@@ -130,6 +131,7 @@ class CandlesRoute:
                 *TIME_EXAMPLES,
             ),
             FORMAT,
+            NUMBERS,
         ],
         responses={
             200: Response(
@@ -150,7 +152,7 @@ class CandlesRoute:
     async def candles(self, request: Request) -> HttpResponse:
         """Stream the candles: the history is read in pages, and complete candles are sent after each page."""
         asset = asset_of(request, self._catalog)
-        as_csv = wants_csv(request)
+        as_csv, encode = wants_csv(request), encoder_of(request)
         interval = choice(request, "interval", "1m", tuple(INTERVALS))
         seconds = INTERVALS[interval]
         usual_start = max(0.0, min(parameters.time_of(request, "end", math.inf), self._now()) - USUAL_CANDLES * seconds)
@@ -166,7 +168,9 @@ class CandlesRoute:
         if as_csv:
             return StreamingResponse(_csv_lines(pages), headers=NO_STORE_HEADER, media_type="text/csv")
         head = encode({"asset": asset.symbol, "interval": interval})[:-1] + b',"candles":['
-        return StreamingResponse(_json_array(head, pages), headers=NO_STORE_HEADER, media_type="application/json")
+        return StreamingResponse(
+            _json_array(head, pages, encode), headers=NO_STORE_HEADER, media_type="application/json"
+        )
 
     async def _candles(self, window: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[list[Candle]]:
         """Yield the complete candles after each page of the history.
@@ -197,7 +201,7 @@ async def _csv_lines(pages: AsyncIterator[list[Candle]]) -> AsyncIterator[str]:
         yield csv_text(_COLUMNS, map(_row, candles), header=False)
 
 
-async def _json_array(head: bytes, pages: AsyncIterator[list[Candle]]) -> AsyncIterator[bytes]:
+async def _json_array(head: bytes, pages: AsyncIterator[list[Candle]], encode: Encode) -> AsyncIterator[bytes]:
     yield head
     separator = b""
     async for candles in pages:

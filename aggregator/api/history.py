@@ -39,6 +39,7 @@ from aggregator.api.responses import (
     asset_of,
     choice,
     csv_response,
+    encoder_of,
     refuse,
     refuse_parameter,
     wants_csv,
@@ -53,6 +54,7 @@ from aggregator.api.shared_descriptions import (
     NO_HISTORY_NOW,
     NO_STORE,
     NOT_LISTED,
+    NUMBERS,
     SYMBOL,
     TIME_EXAMPLES,
     TIME_FORMATS,
@@ -65,7 +67,7 @@ from aggregator.prices.tiers import Catalog
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100
-_KEPT = ("format", "sources")  # parameters of a request that its next page has too
+_KEPT = ("format", "sources", "numbers")  # parameters of a request that its next page has too
 
 
 class HistoryRoutes:
@@ -119,6 +121,7 @@ class HistoryRoutes:
             ),
             SOURCES,
             FORMAT,
+            NUMBERS,
         ],
         responses={
             200: Response(
@@ -150,7 +153,7 @@ class HistoryRoutes:
         """Return a page of stored prices with the cursor of the next."""
         asset = asset_of(request, self._catalog)
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
-        as_csv = wants_csv(request)
+        as_csv, encode = wants_csv(request), encoder_of(request)
         with_sources = _wants_sources(request, as_csv=as_csv)
         window = self._requested(request, asset)
         prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
@@ -162,7 +165,7 @@ class HistoryRoutes:
         rows = [row_of(price, with_sources=with_sources) for price in page]
         if as_csv:
             return csv_response(COLUMNS, rows, headers)
-        return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers)
+        return answer({"asset": asset.symbol, "prices": rows, "next": following}, headers=headers, encode=encode)
 
     @Route(
         "GET",
@@ -171,7 +174,13 @@ class HistoryRoutes:
         operation_id="getPriceAt",
         tag="history",
         summary="The stored price at a time, or the last one before it",
-        parameters=[ASSET, query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True), SOURCES, FORMAT],
+        parameters=[
+            ASSET,
+            query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True),
+            SOURCES,
+            FORMAT,
+            NUMBERS,
+        ],
         responses={
             200: Response(
                 "The price",
@@ -192,13 +201,14 @@ class HistoryRoutes:
         asset = asset_of(request, self._catalog)
         if "time" not in request.query_params:
             raise refuse_parameter("time is missing: unix seconds or RFC 3339")
-        as_csv, moment = wants_csv(request), parameters.time_of(request, "time", 0.0)
+        as_csv, encode = wants_csv(request), encoder_of(request)
+        moment = parameters.time_of(request, "time", 0.0)
         with_sources = _wants_sources(request, as_csv=as_csv)
         prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
         if not prices:
             raise refuse(404, Refusal(f"No price stored at or before {rfc_3339(moment)}", Code.NO_PRICE_STORED))
         row = row_of(prices[0], with_sources=with_sources)
-        return csv_response(COLUMNS, [row], {}) if as_csv else answer(row)
+        return csv_response(COLUMNS, [row], {}) if as_csv else answer(row, encode=encode)
 
     def _requested(self, request: Request, asset: Asset) -> Cursor:
         """Return the range of the query string or of its cursor. Raises the response 400."""

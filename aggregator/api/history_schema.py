@@ -1,5 +1,6 @@
 """The rows of stored prices: their columns, models for the OpenAPI document, and examples."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -38,9 +39,9 @@ class StoredPrice(Struct, frozen=True):
     asset: Symbol
     timestamp: Seconds
     time: Time
-    price: Annotated[float, Meta(gt=0)]
+    price: Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
     sources: Count
-    spread: Annotated[float, Meta(ge=0)]
+    spread: Annotated[Decimal, Meta(extra_json_schema={"minimum": 0})]
     updated_at: Seconds
     degraded: bool
 
@@ -59,9 +60,9 @@ class StoredPriceSources(Struct, frozen=True):
     asset: Symbol
     timestamp: Seconds
     time: Time
-    price: Annotated[float, Meta(gt=0)]
+    price: Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
     sources: tuple[Source, ...]
-    spread: Annotated[float, Meta(ge=0)]
+    spread: Annotated[Decimal, Meta(extra_json_schema={"minimum": 0})]
     updated_at: Seconds
     degraded: bool
     left_out: tuple[LeftOut, ...]

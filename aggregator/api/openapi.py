@@ -32,9 +32,10 @@ _ABOUT = """One price per asset, from several exchanges, weighted by volume.
 
 A refusal is `{"msg": "…", "code": "…"}`: the text may change, the code does not. Every GET route answers HEAD too,
 without a body. Numbers have all the digits that the service computed: parse them as decimals, not as binary floating
-point. Responses of history, at and candles are CSV with `format=csv`, or if `Accept` contains `text/csv`. If
-`READ_KEYS` is set, every route needs a key except the pages, this document, /health, /ready and /metrics. If
-`CORS_ORIGINS` is set, the service answers OPTIONS to pages of those origins.
+point, or ask for strings with `numbers=string`. Where a schema has both types, it is a string only then. Responses of
+history, at and candles are CSV with `format=csv`, or if `Accept` contains `text/csv`. If `READ_KEYS` is set, every
+route needs a key except the pages, this document, /health, /ready and /metrics. If `CORS_ORIGINS` is set, the service
+answers OPTIONS to pages of those origins.
 """
 _SECURITY: Mapping[str, list[Json]] = {
     "read": [{}, {"bearer": []}, {"key": []}],
@@ -184,12 +185,15 @@ def _schemas(models: Iterable[type]) -> Json:
 
 
 def _as_encoded(schema: Any) -> Any:
-    """Return the schema as `models.encode` writes values: Decimals are numbers, a field that is None is left out."""
+    """Return the schema as the encoders of `models` write values.
+
+    Decimals are numbers, or strings with `numbers=string`. A field that is None is left out.
+    """
     if isinstance(schema, dict):
         if "default" in schema and schema["default"] is None:
             return _as_encoded(next(kind for kind in schema["anyOf"] if kind != {"type": "null"}))
         if schema.get("format") == "decimal":
-            schema = schema | {"type": "number"}
+            schema = schema | {"type": ["number", "string"]}
             del schema["format"]
         return {name: _as_encoded(part) for name, part in schema.items()}
     return [_as_encoded(part) for part in schema] if isinstance(schema, list) else schema

@@ -4,11 +4,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from aggregator.models import FUTURE_TOLERANCE, Asset, Price, encode, price_body
+from aggregator.models import FUTURE_TOLERANCE, Asset, Encode, Price, encode, encode_as_strings, price_body
+from aggregator.prices.day_figures import Figures
 from aggregator.prices.tiers import Cadence, Catalog
 
 Header = tuple[bytes, bytes]
@@ -32,7 +34,15 @@ class Body:
 
     __slots__ = ("asset", "etag", "max_age", "not_modified", "price", "raw", "reply", "since", "until")
 
-    def __init__(self, asset: Asset, price: Price, cadence: Cadence, now: float, vary: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self,
+        asset: Asset,
+        price: Price,
+        cadence: Cadence,
+        now: float,
+        vary: Sequence[bytes] = (),
+        encode: Encode = encode,
+    ) -> None:
         age = max(0.0, now - price.timestamp)
         body = price_body(price, asset.tier, now, cadence.stale_after)
         self.asset = asset
@@ -61,6 +71,23 @@ class Body:
         )
 
 
+class DetailedBody:
+    """The JSON of a price with its 24-hour figures. Caches must not keep it while figures are missing.
+
+    `added` is the JSON of the figures.
+    """
+
+    __slots__ = ("added", "body", "etag", "figures", "max_age", "raw")
+
+    def __init__(self, body: Body, figures: Figures, added: bytes) -> None:
+        self.body = body
+        self.figures = figures
+        self.added = added
+        self.raw = b"%b,%b" % (body.raw[:-1], added[1:])
+        self.etag = tag_of([body], added)
+        self.max_age = body.max_age if figures.figures_reason is None else 0
+
+
 class PriceBodies:
     """A cache of response bodies: one per asset, encoded at most once a second, and once when the price turns stale.
 
@@ -68,19 +95,42 @@ class PriceBodies:
     a response may depend.
     """
 
-    def __init__(self, catalog: Catalog, now: Callable[[], float] = time.time, vary: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        now: Callable[[], float] = time.time,
+        vary: Sequence[bytes] = (),
+        encode: Encode = encode,
+    ) -> None:
         self._catalog = catalog
         self._now = now
         self._vary = vary
+        self._encode = encode
         self._made: dict[str, Body] = {}
+        self._detailed: dict[str, DetailedBody] = {}
 
     def of(self, asset: Asset, price: Price) -> Body:
         """Return the body of `price` that is valid now."""
         now = self._now()
         made = self._made.get(asset.symbol)
         if made is None or not made.since <= now < made.until or not made.is_of(asset, price):
-            made = self._made[asset.symbol] = Body(asset, price, self._catalog.cadence[asset.tier], now, self._vary)
+            cadence = self._catalog.cadence[asset.tier]
+            made = self._made[asset.symbol] = Body(asset, price, cadence, now, self._vary, self._encode)
         return made
+
+    def detailed(self, asset: Asset, price: Price, figures: Figures) -> DetailedBody:
+        """Return the body of `price` with its figures. They are encoded again only if they are another object."""
+        body = self.of(asset, price)
+        made = self._detailed.get(asset.symbol)
+        if made is None or made.body is not body or made.figures is not figures:
+            added = made.added if made is not None and made.figures is figures else self._encode(figures)
+            made = self._detailed[asset.symbol] = DetailedBody(body, figures, added)
+        return made
+
+    @cached_property
+    def as_strings(self) -> "PriceBodies":
+        """The cache of the same bodies with decimals as strings."""
+        return PriceBodies(self._catalog, self._now, self._vary, encode_as_strings)
 
     def is_stale(self, asset: Asset, price: Price) -> bool:
         """Whether `price` is older than its tier allows."""
@@ -92,7 +142,7 @@ class PriceBodies:
         return msgspec.structs.asdict(price_body(price, asset.tier, self._now(), stale_after))
 
 
-def tag_of(bodies: Iterable[Body], rest: bytes) -> bytes:
+def tag_of(bodies: Iterable[Body | DetailedBody], rest: bytes) -> bytes:
     """Return the ETag of a list. It changes if one of its prices changes, or the `rest` of the response."""
     return (
         b'W/"%b"'

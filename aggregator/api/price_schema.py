@@ -3,15 +3,18 @@
 The routes put the JSON together themselves; tests compare their responses with these models.
 """
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from aggregator import models
 from aggregator.api.description import Json
 from aggregator.api.responses import Code
 from aggregator.api.shared_descriptions import SYMBOL, SYMBOL_PATTERN
-from aggregator.models import LeftOut, PriceBody, Reason, Source, Tier
+from aggregator.models import LeftOut, Reason, Source, Tier
+from aggregator.prices.day_figures import MissingFigures
 
 
 class NoPriceFound(Struct, frozen=True):
@@ -22,13 +25,25 @@ class NoPriceFound(Struct, frozen=True):
     left_out: tuple[LeftOut, ...]
 
 
-class Refreshed(PriceBody, frozen=True, kw_only=True):
+class PriceBody(models.PriceBody, frozen=True, kw_only=True):
+    """A price. It has the 24-hour figures, the last seven fields, with `details=true` only."""
+
+    change_24h: Decimal | UnsetType | None = UNSET
+    change_24h_percent: Decimal | UnsetType | None = UNSET
+    high_24h: Decimal | UnsetType | None = UNSET
+    low_24h: Decimal | UnsetType | None = UNSET
+    volume_24h: Decimal | UnsetType | None = UNSET
+    figures_since: float | UnsetType = UNSET
+    figures_reason: MissingFigures | UnsetType | None = UNSET
+
+
+class Refreshed(models.PriceBody, frozen=True, kw_only=True):
     """A price that has just been made and stored."""
 
     message: str
 
 
-_with_sources: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(PriceBody)}
+_with_sources: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(models.PriceBody)}
 _with_sources |= {"sources": tuple[Source, ...], "left_out": tuple[LeftOut, ...]}
 PriceSources = msgspec.defstruct(
     "PriceSources",
@@ -52,10 +67,25 @@ _PRICE: dict[str, Json] = {
     "stale": {"description": "Whether the price is older than 1.5 intervals of its tier"},
     "degraded": {"description": "Whether fewer exchanges contributed than list the asset"},
 }
+_FIGURES: dict[str, Json] = {
+    "change_24h": {"description": "`price` less the price that was current at `figures_since`"},
+    "change_24h_percent": {"description": "The change in percent of that price, to ten significant digits"},
+    "high_24h": {"description": "The highest price after `figures_since`"} | _ABOVE_ZERO,
+    "low_24h": {"description": "The lowest price after `figures_since`"} | _ABOVE_ZERO,
+    "volume_24h": {
+        "description": "In units of the base asset: the sum of the 24-hour volumes of the exchanges that contributed"
+    }
+    | _FROM_ZERO,
+    "figures_since": {
+        "description": "The last multiple of five minutes that is at least 24 hours ago. Unix seconds. Change, high and"
+        " low are exact for the stored prices from then on"
+    },
+    "figures_reason": {"description": "Why change, high and low are null; null if they are not"},
+}
 _SOURCE_COUNT = {"sources": {"description": "How many exchanges contributed", "minimum": 1}}
 # Additions to the schema of models that stores and exchanges use too, by model and field.
 FIELD_NOTES: dict[str, dict[str, Json]] = {
-    "PriceBody": _PRICE | _SOURCE_COUNT,
+    "PriceBody": _PRICE | _SOURCE_COUNT | _FIGURES,
     "Refreshed": _PRICE | _SOURCE_COUNT,
     "PriceSources": _PRICE
     | {"sources": {"minItems": 1}}
@@ -82,6 +112,15 @@ PRICE: Json = {
     "spread": 0.0002019346379,
     "stale": False,
     "degraded": False,
+}
+FIGURES: Json = {
+    "change_24h": -1023.50755,
+    "change_24h_percent": -1.29689365,
+    "high_24h": 79112.3,
+    "low_24h": 77401.88125,
+    "volume_24h": 31250.75,
+    "figures_since": 1795154700.0,
+    "figures_reason": None,
 }
 SOURCE: Json = {
     "exchange": "exchange1",

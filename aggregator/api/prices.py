@@ -1,6 +1,6 @@
 """GET /prices/{asset} and GET /prices: current prices, one or many."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -8,8 +8,8 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json, query, query_list
 from aggregator.api.parameters import MOST_ASSETS, Missing, check_count, find_assets, split_names
-from aggregator.api.price_bodies import PriceBodies, tag_of
-from aggregator.api.price_schema import PRICE
+from aggregator.api.price_bodies import Body, DetailedBody, PriceBodies, tag_of
+from aggregator.api.price_schema import FIGURES, PRICE, PriceBody
 from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_PRICE,
@@ -20,28 +20,36 @@ from aggregator.api.responses import (
     asset_of,
     cacheable,
     choice,
+    encoder_of,
     refuse,
     refuse_parameter,
 )
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
-    BAD_SYMBOL,
+    BAD_REQUEST,
     ETAG,
     IF_NONE_MATCH,
     MAX_AGE,
     NO_PRICE_NOW,
     NOT_LISTED,
     NOT_MODIFIED,
+    NUMBERS,
     SYMBOL,
     bad_request,
 )
-from aggregator.models import Asset, NoPrice, PriceBody, Tier, encode
+from aggregator.models import Asset, NoPrice, Price, Tier, encode, encode_as_strings
 from aggregator.ports import Prices
+from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.tiers import Catalog
 
 _ASSETS_OR_TIER = "Give either assets or tier, not both."
 _GIVE = "Give either assets=btcusdt,ethusdt or tier=hot"
+_DETAILS = query(
+    "details",
+    "Whether a price has its 24-hour figures: change, high, low and volume",
+    {"type": "string", "enum": ["true", "false"], "default": "false"},
+)
 
 
 class PriceList(Struct, frozen=True):
@@ -54,10 +62,11 @@ class PriceList(Struct, frozen=True):
 class PriceRoutes:
     """The routes for current prices."""
 
-    def __init__(self, catalog: Catalog, prices: Prices, bodies: PriceBodies) -> None:
+    def __init__(self, catalog: Catalog, prices: Prices, bodies: PriceBodies, figures: FiguresKeeper) -> None:
         self._catalog = catalog
         self._prices = prices
         self._bodies = bodies
+        self._figures = figures
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -70,22 +79,26 @@ class PriceRoutes:
         operation_id="getPrice",
         tag="prices",
         summary="The price of an asset",
-        parameters=[ASSET, IF_NONE_MATCH],
+        parameters=[ASSET, _DETAILS, NUMBERS, IF_NONE_MATCH],
         responses={
-            200: Response("The price. `stale` is true for an old one", (json(PriceBody, PRICE),), (ETAG, MAX_AGE)),
+            200: Response(
+                "The price. `stale` is true for an old one",
+                (json(PriceBody, PRICE, PRICE | FIGURES),),
+                (ETAG, MAX_AGE),
+            ),
             304: NOT_MODIFIED,
-            400: BAD_SYMBOL,
+            400: BAD_REQUEST,
             404: NOT_LISTED,
             503: NO_PRICE_NOW,
         },
     )
     async def one(self, request: Request) -> HttpResponse:
         """Return the price of one asset. `fast_path.py` answers the same request for a price in the local cache."""
-        asset = asset_of(request, self._catalog)
+        asset, body_of = asset_of(request, self._catalog), self._body_of(request)
         outcome = await self._prices.get(asset)
         if isinstance(outcome, NoPrice):
             raise refuse(503, NO_PRICE, RETRY_SOON)
-        body = self._bodies.of(asset, outcome)
+        body = body_of(asset, outcome)
         return cacheable(request, body.raw, body.etag, body.max_age)
 
     @Route(
@@ -104,6 +117,8 @@ class PriceRoutes:
                 [SYMBOL, "ethusdt"],
             ),
             query("tier", _ASSETS_OR_TIER, {"type": "string", "enum": [tier.value for tier in Tier]}),
+            _DETAILS,
+            NUMBERS,
             IF_NONE_MATCH,
         ],
         responses={
@@ -126,7 +141,7 @@ class PriceRoutes:
             ),
             304: NOT_MODIFIED,
             400: bad_request(
-                "The query string has no assets, or too many",
+                "The query string has no assets or too many, or a parameter is malformed",
                 Refusal(_GIVE, Code.INVALID_PARAMETER),
             ),
         },
@@ -135,13 +150,21 @@ class PriceRoutes:
     async def many(self, request: Request) -> HttpResponse:
         """Return the prices of the requested assets, and the assets without one, each with its reason."""
         assets, without_price = self._requested(request)
+        body_of = self._body_of(request)
         found = await self._prices.get_many(assets)
         without_price += [Missing(asset.symbol, NO_PRICE.msg) for asset in assets if asset.symbol not in found]
-        bodies = [self._bodies.of(asset, found[asset.symbol]) for asset in assets if asset.symbol in found]
+        bodies = [body_of(asset, found[asset.symbol]) for asset in assets if asset.symbol in found]
         missing_json = encode(without_price)
         raw = b'{"prices":[%b],"missing":%b}' % (b",".join([body.raw for body in bodies]), missing_json)
         max_age = 0 if without_price else min(body.max_age for body in bodies)
         return cacheable(request, raw, tag_of(bodies, missing_json), max_age)
+
+    def _body_of(self, request: Request) -> Callable[[Asset, Price], Body | DetailedBody]:
+        """Return the function that makes bodies as the query string asks for them. Raises the response 400."""
+        bodies = self._bodies.as_strings if encoder_of(request) is encode_as_strings else self._bodies
+        if choice(request, "details", "false", ("true", "false")) == "false":
+            return bodies.of
+        return lambda asset, price: bodies.detailed(asset, price, self._figures.of(price))
 
     def _requested(self, request: Request) -> tuple[Sequence[Asset], list[Missing]]:
         """Return the assets of the query string, and its names without an asset. Raises the response 400."""

@@ -10,14 +10,15 @@ from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
 from aggregator.api.policy import FOREIGN_ORIGIN
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.price_schema import LATE, OUTLIER, PRICE, NoPriceFound, Refreshed
-from aggregator.api.responses import RETRY_SOON, Code, Refusal, answer, asset_of, refuse
+from aggregator.api.responses import RETRY_SOON, Code, Refusal, answer, asset_of, encoder_of, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
     AUTHENTICATE,
-    BAD_SYMBOL,
+    BAD_REQUEST,
     NO_STORE,
     NOT_LISTED,
+    NUMBERS,
     RETRY_AFTER,
     SYMBOL,
     refusal,
@@ -52,14 +53,14 @@ class RefreshRoute:
         summary="Ask the exchanges now",
         description="Fetches, aggregates and stores a price. Concurrent requests for one asset share one fetch. Needs a"
         " key if `API_KEYS` is set.",
-        parameters=[ASSET],
+        parameters=[ASSET, NUMBERS],
         responses={
             200: Response(
                 "The new price, which has been stored",
                 (json(Refreshed, {"message": f"Price for {SYMBOL} refreshed"} | PRICE),),
                 (NO_STORE,),
             ),
-            400: BAD_SYMBOL,
+            400: BAD_REQUEST,
             401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
             403: refusal(
                 "The key is not valid or is for reading only, or the request comes from a page of another site",
@@ -95,7 +96,7 @@ class RefreshRoute:
     )
     async def refresh(self, request: Request) -> HttpResponse:
         """Refresh the price and return it; the key has been checked before."""
-        asset = asset_of(request, self._catalog)
+        asset, encode = asset_of(request, self._catalog), encoder_of(request)
         outcome = await self._throttle.refresh(asset)
         if isinstance(outcome, TooSoon):
             raise refuse(429, outcome.why, {"Retry-After": str(max(1, math.ceil(outcome.seconds)))})
@@ -103,6 +104,7 @@ class RefreshRoute:
             raise refuse(503, _HISTORY_FAILING, RETRY_SOON)
         if isinstance(outcome, NoPrice):
             message = f"No exchange gave a price for {asset.symbol}"
-            return answer(NoPriceFound(message, Code.NO_NEW_PRICE, outcome.left_out), 502)
+            return answer(NoPriceFound(message, Code.NO_NEW_PRICE, outcome.left_out), 502, encode=encode)
         newest = self._prices.at_least(outcome)
-        return answer({"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, newest))
+        body = {"message": f"Price for {asset.symbol} refreshed"} | self._bodies.fields(asset, newest)
+        return answer(body, encode=encode)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aggregator.api.price_bodies import matches
-from aggregator.models import Asset, encode
+from aggregator.models import Asset, Encode, encode, encode_as_strings
 from aggregator.prices.tiers import Catalog, is_symbol
 
 _SEPARATOR = re.compile("[-/_]")  # between base and quote: BTC-USD, BTC/USD, BTC_USD
@@ -93,7 +93,9 @@ NO_STORE = {"Cache-Control": "no-store"}
 RETRY_SOON = {"Retry-After": "1"}  # seconds
 
 
-def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def answer(
+    body: object, status: int = 200, headers: Mapping[str, str] | None = None, encode: Encode = encode
+) -> Response:
     """Return a model or mapping as JSON. Caches must not store it unless `headers` allow that."""
     return Response(encode(body), status, NO_STORE | dict(headers or {}), "application/json")
 
@@ -185,6 +187,11 @@ def choice(request: Request, name: str, default: str, allowed: tuple[str, ...]) 
     if value not in allowed:
         raise refuse_parameter(f"{name} must be one of {', '.join(allowed)}")
     return value
+
+
+def encoder_of(request: Request) -> Encode:
+    """Return the encoder that `numbers` asks for: decimals as JSON numbers, or as strings. Raises the response 400."""
+    return encode_as_strings if choice(request, "numbers", "number", ("number", "string")) == "string" else encode
 
 
 Row = dict[str, object]

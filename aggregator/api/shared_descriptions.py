@@ -114,6 +114,14 @@ FORMAT = Parameter(
     {"type": "string", "enum": ["json", "csv"]},
     component="Format",
 )
+NUMBERS = Parameter(
+    "numbers",
+    "query",
+    "How prices, volumes and other decimals are written in JSON: as numbers, or as strings for clients whose JSON"
+    " numbers lose digits. Times are always numbers",
+    {"type": "string", "enum": ["number", "string"], "default": "number"},
+    component="Numbers",
+)
 IF_NONE_MATCH = Parameter(
     "If-None-Match",
     "header",

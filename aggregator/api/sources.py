@@ -6,9 +6,9 @@ from starlette.responses import Response as HttpResponse
 from aggregator.api.description import Response, json
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.price_schema import DISAGREEMENT, LATE, OUTLIER, PRICE, SOURCE, NoPriceFound, PriceSources
-from aggregator.api.responses import NO_PRICE, RETRY_SOON, Refusal, answer, asset_of
+from aggregator.api.responses import NO_PRICE, RETRY_SOON, Refusal, answer, asset_of, encoder_of
 from aggregator.api.route import Route, routes_of
-from aggregator.api.shared_descriptions import ASSET, BAD_SYMBOL, NO_STORE, NOT_LISTED, RETRY_AFTER
+from aggregator.api.shared_descriptions import ASSET, BAD_REQUEST, NO_STORE, NOT_LISTED, NUMBERS, RETRY_AFTER
 from aggregator.api.throttle import Recheck
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.ports import Prices
@@ -37,7 +37,7 @@ class SourcesRoute:
         summary="The sources of the price of an asset",
         description="For a stale price, the service asks the exchanges now, at most once a second for each asset. The"
         " response has the new price, or in `no_new_price` each exchange's reason why there is none.",
-        parameters=[ASSET],
+        parameters=[ASSET, NUMBERS],
         responses={
             200: Response(
                 "Each exchange's ticker and weight, or the reason why it was left out",
@@ -51,7 +51,7 @@ class SourcesRoute:
                 ),
                 (NO_STORE,),
             ),
-            400: BAD_SYMBOL,
+            400: BAD_REQUEST,
             404: NOT_LISTED,
             503: Response(
                 "No price is known now: `left_out` has each exchange's reason. Without `left_out`, the service is at"
@@ -72,12 +72,12 @@ class SourcesRoute:
     )
     async def sources(self, request: Request) -> HttpResponse:
         """Return the price with its sources; 503 with each exchange's reason if there is no price."""
-        asset = asset_of(request, self._catalog)
+        asset, encode = asset_of(request, self._catalog), encoder_of(request)
         outcome, no_newer = await self._explained(asset)
         if isinstance(outcome, NoPrice):
-            return answer(NoPriceFound(NO_PRICE.msg, NO_PRICE.code, outcome.left_out), 503, RETRY_SOON)
+            return answer(NoPriceFound(NO_PRICE.msg, NO_PRICE.code, outcome.left_out), 503, RETRY_SOON, encode)
         body = self._bodies.fields(asset, outcome) | {"sources": outcome.sources, "left_out": outcome.left_out}
-        return answer(body if no_newer is None else body | {"no_new_price": no_newer.left_out})
+        return answer(body if no_newer is None else body | {"no_new_price": no_newer.left_out}, encode=encode)
 
     async def _explained(self, asset: Asset) -> tuple[Price | NoPrice, NoPrice | None]:
         """Return the price, or why there is none; and of a stale price, why there is no newer one, if known."""

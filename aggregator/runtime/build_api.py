@@ -28,6 +28,7 @@ from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
 from aggregator.newest import NewestPrices
 from aggregator.ports import Refresh
+from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
@@ -55,8 +56,11 @@ async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster
     )
     process.stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle, recheck = _bound_refreshes(process, path.refresh)
+    figures = FiguresKeeper(catalog, history, now)
+    process.bus.listen(figures)
+    await process.keep_running(figures)
     routes = [
-        *PriceRoutes(catalog, lookup, bodies).routes(),
+        *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         *HistoryRoutes(catalog, history, now).routes(),

@@ -10,6 +10,7 @@ import structlog
 
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, Price, decode_price, encode
+from aggregator.ports import PriceSummary
 from aggregator.prices.bars import Bars
 from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, CreatedHistory, HistoryParts, HistoryStore, OpenStep
@@ -33,6 +34,19 @@ ON CONFLICT (asset, timestamp) DO NOTHING
 """
 _LATEST = "SELECT body FROM prices WHERE asset = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT 1"
 _BETWEEN = "SELECT body FROM prices WHERE asset = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp {} LIMIT ?"
+# The first "price" in a price's JSON is its own; finding it takes a tenth of the time of json_extract.
+_PRICE = "CAST(substr({0}body, instr({0}body, '\"price\":') + 8, 40) AS REAL)"
+_SUMMARIES = f"""
+WITH page AS (
+    SELECT timestamp, {_PRICE.format("")} AS price, CAST(timestamp / :bucket AS INTEGER) AS full
+    FROM prices WHERE asset = :asset AND timestamp BETWEEN :start AND :end ORDER BY timestamp LIMIT :limit
+), summaries AS (
+    SELECT max(timestamp) AS last, max(price) AS high, min(price) AS low, count(*) AS prices
+    FROM page GROUP BY full + (timestamp > full * :bucket)
+)
+SELECT last, high, low, {_PRICE.format("prices.")}, summaries.prices
+FROM summaries JOIN prices ON asset = :asset AND timestamp = last ORDER BY last
+"""  # noqa: S608  # both parts are constants
 _EXPIRE = "DELETE FROM prices WHERE rowid IN (SELECT rowid FROM prices WHERE updated_at < ? LIMIT ?)"
 
 _EXAMPLE = "sqlite:///file.db"
@@ -136,6 +150,12 @@ class SqliteHistory:
             while await self.roll(symbol):
                 pass
         return await self._file.read(lambda connection: read_bars(connection, symbol, seconds, start, end))
+
+    async def summaries(self, symbol: str, start: float, end: float, limit: int, bucket: float) -> list[PriceSummary]:
+        """As `SummarizingHistory.summaries`."""
+        values = {"asset": symbol, "start": start, "end": end, "limit": limit, "bucket": bucket}
+        rows = await self._file.read(lambda connection: connection.execute(_SUMMARIES, values).fetchall())
+        return [PriceSummary(*row) for row in rows]
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the file can be written to."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aggregator.models import Price
 from aggregator.observability.tracing import Tracer
-from aggregator.ports import Cache, History, Table
+from aggregator.ports import Cache, History, SummarizingHistory, Table
 from aggregator.prices.bars import BarSource, PointSource
 
 
@@ -41,6 +41,8 @@ class TracedHistory:
             self.bars = history.bars
         if isinstance(history, PointSource):
             self.points = history.points
+        if isinstance(history, SummarizingHistory):
+            self.summaries = history.summaries  # without a span: nobody waits for this read
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `Store.latest`, in a span."""

@@ -43,6 +43,9 @@ async def test_without_the_fast_path_starlette_serves_everything() -> None:
     ("target", "method", "headers"),
     [
         ("/prices/btcusdt?x=1", "GET", {}),
+        ("/prices/btcusdt?details=true", "GET", {}),
+        ("/prices/btcusdt?numbers=string", "GET", {}),
+        ("/prices/btcusdt?numbers=text", "GET", {}),
         ("/prices/BTCUSDT", "GET", {}),
         ("/prices/ethusdt", "GET", {}),
         ("/prices/btcusdt/sources", "GET", {}),

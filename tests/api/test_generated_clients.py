@@ -71,7 +71,7 @@ const refused = await get<"/prices/{asset}", 404>("/prices/btc");
 const near: string[] | undefined = refused.near;
 const code: "asset_not_found" | string = refused.code;
 const history = await get<"/prices/{asset}/history", 200>(`/prices/btcusdt/history?limit=3&end=${end}`);
-const first: number | undefined = history.prices[0]?.price;
+const first: number | string | undefined = history.prices[0]?.price;
 console.log(JSON.stringify({ price, refused: { msg: refused.msg, code, near }, history, numbers: [times, first] }));
 """
 WRONG = TYPESCRIPT.replace("price.timestamp;", "price.timestmap;")

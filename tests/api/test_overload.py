@@ -17,10 +17,12 @@ from aggregator.api.throttle import Throttle, TokenBucket, TooSoon
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
+from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
 from tests.parts import asgi
 from tests.parts.examples import BTC, CATALOG, NOW, price
+from tests.parts.memory_history import MemoryHistory
 from tests.parts.routes import route_to
 from tests.parts.scripted import Store
 from tests.parts.service import Answer
@@ -57,7 +59,7 @@ class Refreshing:
         lookup = Lookup(CATALOG, Store(), Store(), self.refreshes, self.metrics, accesses, lambda: NOW)
         bodies = PriceBodies(CATALOG, lambda: NOW)
         routes = [
-            *PriceRoutes(CATALOG, lookup, bodies).routes(),
+            *PriceRoutes(CATALOG, lookup, bodies, FiguresKeeper(CATALOG, MemoryHistory())).routes(),
             *RefreshRoute(CATALOG, lookup, self.throttle, bodies).routes(),
         ]
         self.app = build(routes, self.metrics, 2000)

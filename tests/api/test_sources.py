@@ -16,10 +16,12 @@ from aggregator.api.throttle import Recheck, Throttle
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
+from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
 from tests.parts import asgi
 from tests.parts.examples import CATALOG, NOW, price
+from tests.parts.memory_history import MemoryHistory
 from tests.parts.scripted import Store
 from tests.parts.service import Answer
 
@@ -70,7 +72,7 @@ class Api:
         throttle, recheck = Throttle(self.refreshes, 1, rate), Recheck(self.refreshes, rate, later)
         bodies = PriceBodies(CATALOG, later)
         routes = [
-            *PriceRoutes(CATALOG, lookup, bodies).routes(),
+            *PriceRoutes(CATALOG, lookup, bodies, FiguresKeeper(CATALOG, MemoryHistory())).routes(),
             *SourcesRoute(CATALOG, lookup, bodies, recheck).routes(),
             *RefreshRoute(CATALOG, lookup, throttle, bodies).routes(),
         ]

@@ -18,6 +18,7 @@ from aggregator.models import Asset, NoPrice, Price
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Trigger
+from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts
@@ -25,6 +26,7 @@ from aggregator.prices.tiers import assign
 from aggregator.stores.memory import MemoryCache
 from tests.parts import asgi
 from tests.parts.examples import CADENCE, NOW
+from tests.parts.memory_history import MemoryHistory
 from tests.parts.scripted import Store
 from tests.parts.service import Answer
 
@@ -41,7 +43,10 @@ class NoRefresh:
 
 
 class PriceApi:
-    """An ASGI application; `now` is its time, and `starlette_requests` counts what Starlette has served."""
+    """An ASGI application; `now` is its time, and `starlette_requests` counts what Starlette has served.
+
+    `figures` keeps the prices for the 24-hour figures. It reads `history` only while a test runs it.
+    """
 
     def __init__(
         self,
@@ -54,13 +59,17 @@ class PriceApi:
         self.prices = prices
         catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
         metrics = self.metrics = Metrics(CollectorRegistry())
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus())
+        bus = Bus()
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), bus)
         accesses, bodies = AccessCounts(metrics, by_symbol=True), PriceBodies(catalog, lambda: self.now)
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
+        self.history = MemoryHistory()
+        self.figures = FiguresKeeper(catalog, self.history, lambda: self.now)
+        bus.listen(self.figures)
         routes = [
-            *PriceRoutes(catalog, lookup, bodies).routes(),
+            *PriceRoutes(catalog, lookup, bodies, self.figures).routes(),
             *SourcesRoute(catalog, lookup, bodies, Recheck(NoRefresh(), 50)).routes(),
             *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         ]

@@ -30,7 +30,7 @@ OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes
 def every_route() -> list[Route]:
     """Return every route but /openapi.json."""
     return [
-        *PriceRoutes(CATALOG, _NONE, _NONE).routes(),
+        *PriceRoutes(CATALOG, _NONE, _NONE, _NONE).routes(),
         *SourcesRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
         *RefreshRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
         *HistoryRoutes(CATALOG, _NONE).routes(),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.errors import StoreRefused, StoreUnavailable
+from aggregator.ports import PriceSummary
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.examples import NOW, price
 
@@ -44,6 +45,32 @@ async def test_a_batch_that_fails_leaves_nothing(sqlite: SqliteHistory, tmp_path
     assert await sqlite.latest(["good", "bad"]) == {}
     await sqlite.write([price("good")])
     assert list(await sqlite.latest(["good", "bad"])) == ["good"]
+
+
+async def test_prices_are_summarised_by_bucket(sqlite: SqliteHistory) -> None:
+    """A bucket ends at a multiple of its length, inclusive. Only the first prices count, up to the limit."""
+    start = NOW - NOW % 300
+    points = [
+        (0, "5"),
+        (0.001, "0.00000012"),
+        (100, "80000.123"),
+        (300, "7"),
+        (300.5, "9"),
+        (1200, "1E+3"),
+        (1201, "1"),
+    ]
+    await sqlite.write([price(timestamp=start + at, amount=amount) for at, amount in points])
+    await sqlite.write([price("other", start + 50, "999999")])
+    first = PriceSummary(start, 5, 5, 5, 1)
+    second = PriceSummary(start + 300, 80000.123, 1.2e-7, 7, 3)
+    assert await sqlite.summaries("btcusdt", start, start + 1200, 100, 300) == [
+        first,
+        second,
+        PriceSummary(start + 300.5, 9, 9, 9, 1),
+        PriceSummary(start + 1200, 1000, 1000, 1000, 1),
+    ]
+    assert await sqlite.summaries("btcusdt", start, start + 1200, 4, 300) == [first, second]
+    assert await sqlite.summaries("btcusdt", start + 1, start + 1, 4, 300) == []
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, None])

@@ -3,7 +3,7 @@
 import { CandleChart } from "./chart.js";
 import { make, mark, write } from "./dom.js";
 import * as format from "./format.js";
-import { changeOf } from "./market.js";
+import { changeOf, dayChangeOf } from "./market.js";
 import { addToCandles } from "./scale.js";
 import { refusedRows, sourceRows } from "./sources.js";
 
@@ -78,6 +78,7 @@ export class Detail {
     const change = changeOf(row);
     write(this.change, format.change(change));
     mark(this.change, "data-way", format.direction(change));
+    this.#drawDay(row);
     write(this.tier, row.tier);
     mark(this.tier, "data-tier", row.tier);
     write(this.facts.rank, `#${row.rank}`);
@@ -135,6 +136,20 @@ export class Detail {
     }
   }
 
+  #drawDay(row) {
+    const change = dayChangeOf(row);
+    const known = change !== null;
+    const missing = known ? null : format.missing(row.day);
+    write(this.day.change, format.change(change));
+    mark(this.day.change, "data-way", format.direction(change));
+    write(this.day.high, known ? format.price(row.day.high) : "\u2013");
+    write(this.day.low, known ? format.price(row.day.low) : "\u2013");
+    for (const name of ["change", "high", "low"]) mark(this.day[name], "title", missing);
+    const volume = row.day?.volume ?? null;
+    write(this.day.volume, volume === null ? "\u2013" : `${format.volume(volume)} ${row.base.toUpperCase()}`.trim());
+    mark(this.day.volume, "title", volume === null ? "Not known yet" : null);
+  }
+
   #name(row) {
     const [base, quote] = format.pair(row);
     write(this.avatar, base.slice(0, base.length > 3 ? 1 : 3));
@@ -166,6 +181,7 @@ export class Detail {
       make("div", { class: "sheet" },
         make("header", {}, this.avatar, title, this.tier, close),
         make("div", { class: "now" }, this.big, make("p", {}, this.change, make("small", {}, " since this page was opened"))),
+        this.#dayFigures(),
         this.#facts(),
         chart,
         make("section", { class: "from" }, make("h3", {}, "Where the price comes from"), this.#sources()),
@@ -187,11 +203,13 @@ export class Detail {
   #facts() {
     this.facts = {};
     const names = { age: "Age", time: "Time", sources: "Sources", spread: "Spread", rank: "Rank" };
-    const parts = Object.entries(names).map(([name, label]) => {
-      this.facts[name] = make("dd");
-      return make("div", {}, make("dt", {}, label), this.facts[name]);
-    });
-    return make("dl", { class: "numbers" }, ...parts);
+    return list("numbers", names, this.facts);
+  }
+
+  #dayFigures() {
+    this.day = {};
+    const names = { change: "Change, 24 h", high: "High, 24 h", low: "Low, 24 h", volume: "Volume, 24 h" };
+    return list("numbers day", names, this.day);
   }
 
   #sources() {
@@ -200,4 +218,13 @@ export class Detail {
     const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", class: name.toLowerCase() }, name)));
     return make("div", { class: "scroll" }, make("table", { class: "sources" }, make("thead", {}, head), this.table));
   }
+}
+
+/** Return a list of names and values; `values` gets the element of each value. */
+function list(classes, names, values) {
+  const parts = Object.entries(names).map(([name, label]) => {
+    values[name] = make("dd");
+    return make("div", {}, make("dt", {}, label), values[name]);
+  });
+  return make("dl", { class: classes }, ...parts);
 }

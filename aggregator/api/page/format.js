@@ -125,6 +125,19 @@ const REASONS = {
   too_few: "fewer than a price needs",
 };
 
+const MISSING = {
+  loading: "The service is still reading the stored prices of the last 24 hours",
+  history_unavailable: "The service cannot read its history now",
+  history_too_young: "No price of 24 hours ago is stored yet",
+  cut_off: "This process is cut off from the prices of the others",
+};
+
+/** Return why the 24-hour figures of a row are not shown; null if they are. */
+export function missing(day) {
+  if (!day) return "Not known yet";
+  return day.reason === null ? null : (MISSING[day.reason] ?? reason(day.reason));
+}
+
 export function reason(code) {
   return REASONS[code] ?? code.replaceAll("_", " ");
 }

@@ -3,6 +3,7 @@
 import { Detail } from "./detail.js";
 import { byId, mark, write } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Figures } from "./figures.js";
 import * as format from "./format.js";
 import { Health } from "./health.js";
 import { listen } from "./keys.js";
@@ -26,6 +27,7 @@ let shown = false; // whether a price has been drawn
 
 const health = new Health(() => soon());
 const loader = new Loader(loadRecent, HISTORIES);
+const figures = new Figures(loadFigures);
 const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
 const detail = new Detail(byId("detail"), ask, leave);
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
@@ -40,6 +42,13 @@ async function ask(path) {
 
 async function loadRecent(symbol) {
   market.recall(symbol, (await ask(`/prices/${symbol}/history?limit=${RECENT}`)).prices);
+  soon();
+}
+
+async function loadFigures(symbols) {
+  const { prices } = await ask(`/prices?assets=${symbols.join(",")}&details=true`);
+  for (const body of prices) market.figure(body);
+  detail.draw(context());
   soon();
 }
 
@@ -101,7 +110,10 @@ function frame() {
   for (const row of moved.values()) table.flash(row);
   if (detail.row && moved.has(detail.row.symbol)) detail.take(now);
   moved.clear();
-  loader.want(visible.filter((symbol) => market.rows.get(symbol)?.price !== null));
+  const priced = visible.filter((symbol) => market.rows.get(symbol)?.price !== null);
+  loader.want(priced);
+  const open = detail.row && detail.row.price !== null ? [detail.row.symbol] : [];
+  figures.want([...new Set([...open, ...priced])].map((symbol) => market.rows.get(symbol)));
   if (!shown && table.rows.some((row) => row.price !== null)) {
     shown = true;
     performance.mark("prices"); // for measurements of the time to the first price

@@ -26,7 +26,19 @@ export class Market {
     row.spread = body.spread;
     row.degraded = body.degraded;
     if (row.points) addPoint(row.points, body.timestamp, body.price);
+    if (row.day) widen(row.day, body.price);
     return news ? row : null;
+  }
+
+  /** Set the 24-hour figures of an asset, from a price with `details=true`. */
+  figure(body) {
+    const row = this.rows.get(body.asset);
+    if (!row) return;
+    row.day = {
+      reference: body.change_24h === null ? null : body.price - body.change_24h,
+      high: body.high_24h, low: body.low_24h, volume: body.volume_24h, reason: body.figures_reason,
+    };
+    if (row.price !== null) widen(row.day, row.price);
   }
 
   /** Set the recent prices of an asset from its history, newest first. Prices of the stream that are newer stay. */
@@ -44,7 +56,7 @@ export class Market {
     if (!row) {
       row = {
         symbol, base: "", quote: "", tier: "cold", rank: this.rows.size + 1,
-        price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, degraded: false, points: null,
+        price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, degraded: false, points: null, day: null,
       };
       this.rows.set(symbol, row);
     }
@@ -59,6 +71,18 @@ export function addPoint(points, timestamp, price) {
   if (last && last[0] === timestamp) last[1] = price;
   else points.push([timestamp, price]);
   if (points.length > RECENT) points.shift();
+}
+
+/** Include a price in the highest and the lowest of the day, if they are known. */
+function widen(day, price) {
+  if (day.reference === null) return;
+  day.high = Math.max(day.high, price);
+  day.low = Math.min(day.low, price);
+}
+
+/** Return the change since 24 hours ago as a fraction; null if it is not known. */
+export function dayChangeOf(row) {
+  return row.price === null || !row.day?.reference ? null : row.price / row.day.reference - 1;
 }
 
 /** Return the change since the first price as a fraction; null without a price. */

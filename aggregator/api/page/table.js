@@ -2,7 +2,7 @@
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
-import { changeOf } from "./market.js";
+import { changeOf, dayChangeOf } from "./market.js";
 import { sparkline } from "./scale.js";
 
 const BEYOND = 6; // extra rows above and below the view
@@ -152,6 +152,7 @@ function newSlot(number) {
   slot.glow = make("i", { class: "glow", "aria-hidden": "true" });
   slot.price = cell("price", make("span", {}, slot.glow, slot.value));
   slot.change = cell("change");
+  slot.day = cell("day");
   slot.area = draw("path", { class: "area" });
   slot.line = draw("path", { class: "line" });
   const box = { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true" };
@@ -163,7 +164,7 @@ function newSlot(number) {
   slot.spread = cell("spread");
   slot.element = make(
     "div", { class: "row", role: "row", id: `row-${number}` },
-    slot.rank, cell("asset", slot.avatar, slot.link), slot.price, slot.change, cell("spark", slot.chart), slot.age,
+    slot.rank, cell("asset", slot.avatar, slot.link), slot.price, slot.change, slot.day, cell("spark", slot.chart), slot.age,
     cell("tier", slot.tier), cell("sources", slot.dots, slot.count), slot.spread,
   );
   return slot;
@@ -193,6 +194,10 @@ function fill(slot, row, { now, staleAfter, exchanges }) {
   write(slot.value, format.price(row.price));
   write(slot.change, format.change(change));
   mark(slot.change, "data-way", format.direction(change));
+  const day = dayChangeOf(row);
+  write(slot.day, format.change(day));
+  mark(slot.day, "data-way", format.direction(day));
+  mark(slot.day, "title", day === null ? format.missing(row.day) : null);
   write(slot.age, format.age(age));
   mark(slot.element, "data-stale", known && age > staleAfter(row.tier) ? "true" : null);
   mark(slot.element, "data-tier", row.tier);

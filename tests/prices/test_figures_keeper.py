@@ -1,0 +1,268 @@
+"""The keeper of the 24-hour figures: from history after a start, from the bus afterwards, and never wrong between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregator.live.topics import Bus
+from aggregator.models import Price
+from aggregator.ports import History
+from aggregator.prices import day_reader, figures_keeper
+from aggregator.prices.day_figures import DAY, Figures, window_start
+from aggregator.prices.figures_keeper import FiguresKeeper
+from aggregator.prices.tiers import assign
+from aggregator.stores.sqlite import SqliteHistory
+from tests.parts.examples import CADENCE, NOW, price
+from tests.parts.memory_history import MemoryHistory
+from tests.parts.serving import until
+
+SYMBOLS = ("cold", "btcusdt", "medium")
+CATALOG = assign([("btcusdt", "", ""), ("medium", "", ""), ("cold", "", "")], 1, 1, CADENCE)
+SINCE = window_start(NOW)
+
+
+def stored(*points: tuple[float, object], asset: str = "btcusdt") -> list[Price]:
+    """Return prices from (timestamp, amount) pairs."""
+    return [price(asset, at, str(amount)) for at, amount in points]
+
+
+DAY_OF_PRICES = stored((SINCE - 50, 80), (SINCE + 50, 120), (NOW - 60, 90), (NOW, 100))
+NEWEST = DAY_OF_PRICES[-1]
+
+
+class Scene:
+    """A keeper on a history and a bus, at a time that tests set; monotonic time stands still until they set it."""
+
+    def __init__(self, history: History) -> None:
+        self.now = NOW
+        self.monotonic = 0.0
+        self.bus = Bus()
+        self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, lambda: self.monotonic)
+        self.bus.listen(self.keeper)
+
+    def of(self, newest: Price = NEWEST) -> Figures:
+        """Return the figures at a price."""
+        return self.keeper.of(newest)
+
+    async def read(self, *symbols: str) -> None:
+        """Wait until the history of these assets has been read."""
+        done = (None, "history_too_young")
+        await until(lambda: all(self.of(price(one)).figures_reason in done for one in symbols or SYMBOLS))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the keeper."""
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self.keeper.run())
+            yield
+            task.cancel()
+
+
+def amounts(found: Figures) -> tuple[object, ...]:
+    """Return change, high and low."""
+    return found.change_24h, found.high_24h, found.low_24h
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 250])
+async def test_after_a_start_the_figures_come_from_history(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages it is read in; until then there is the volume and the reason."""
+    monkeypatch.setattr(day_reader, "_PAGE", page)
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    assert (amounts(scene.of()), scene.of().figures_reason) == ((None, None, None), "loading")
+    assert scene.of().volume_24h == sum(source.volume for source in NEWEST.sources)
+    async with scene.running():
+        await scene.read()
+        assert amounts(scene.of()) == (20, 120, 90)
+        assert (scene.of().change_24h_percent, scene.of().figures_since) == (Decimal(25), SINCE)
+
+
+async def test_the_hottest_are_read_first_and_each_once() -> None:
+    """Whatever was published meanwhile."""
+    history = MemoryHistory()
+    scene = Scene(history)
+    scene.bus.publish([price("cold"), NEWEST])
+    async with scene.running():
+        await scene.read()
+    assert list(dict.fromkeys(history.asked)) == ["btcusdt", "medium", "cold"]
+    assert len(history.asked) == 2 * len(SYMBOLS)  # the price before the day, and the day
+
+
+async def test_a_young_history_says_so() -> None:
+    """Until a price is a day old; the figures then begin without another read."""
+    history = MemoryHistory()
+    await history.write(stored((NOW - DAY + 10, 70), (NOW, 100)))
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        assert scene.of().figures_reason == "history_too_young"
+        scene.now = NOW + 310
+        assert amounts(scene.of()) == (30, 100, 100)
+
+
+async def test_new_prices_count_at_once() -> None:
+    """Those of the bus; not one ahead of our clock, nor one of an asset that is not listed."""
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        newest = price(timestamp=NOW + 1, amount="130")
+        scene.bus.publish([newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
+        assert amounts(scene.of(newest)) == (50, 130, 90)
+
+
+async def test_prices_published_during_a_read_are_not_lost() -> None:
+    """Though the read has its result from before."""
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    history.slow = asyncio.Event()
+    async with scene.running():
+        await until(lambda: bool(history.asked))
+        peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
+        scene.bus.publish([peak, newest])
+        assert scene.of(newest).figures_reason == "loading"
+        history.slow.set()
+        await scene.read()
+        assert amounts(scene.of(newest)) == (30, 150, 90)
+
+
+@pytest.mark.parametrize("is_read_before", [True, False])
+async def test_what_was_published_during_a_cut_is_read_afterwards(*, is_read_before: bool) -> None:
+    """During the cut there are no figures, because a price may be missing."""
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    async with scene.running():
+        scene.bus.connect()
+        if is_read_before:
+            await scene.read()
+        scene.bus.disconnect()
+        assert scene.of().figures_reason == "cut_off"
+        peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
+        await history.write([peak, newest])
+        scene.bus.connect()
+        scene.bus.publish([newest])
+        assert scene.of(newest).figures_reason == "loading"
+        await scene.read()
+        assert amounts(scene.of(newest)) == (30, 150, 90)
+
+
+async def test_a_price_from_before_the_first_connection_is_not_lost() -> None:
+    """It was stored after the history was read, and published before the bus was connected."""
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        await history.write(stored((NOW + 1, 150)))
+        scene.bus.connect()
+        await scene.read()
+        assert scene.of().high_24h == 150
+
+
+async def test_what_waited_in_an_outbox_is_read_a_minute_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A price that the table gets only after the read, and that no bus brings. The figures stay meanwhile."""
+    monkeypatch.setattr(figures_keeper, "_OUTBOX_SECONDS", 0.05)
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        await history.write(stored((NOW - 1, 150)))
+        history.away = True
+        reads = len(history.asked)
+        scene.monotonic += 1
+        await until(lambda: len(history.asked) > reads)
+        assert amounts(scene.of()) == (20, 120, 90)
+        history.away = False
+        scene.monotonic += 1
+        await until(lambda: scene.of().high_24h == 150)
+
+
+async def test_a_history_that_is_away_is_read_later() -> None:
+    """The reason says that it cannot be read; the other assets are tried too."""
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    history.away = True
+    scene = Scene(history)
+    async with scene.running():
+        await until(lambda: {*history.asked} == {*SYMBOLS})
+        assert scene.of().figures_reason == "history_unavailable"
+        history.away = False
+        await scene.read()
+        assert amounts(scene.of()) == (20, 120, 90)
+
+
+async def test_a_history_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read has a time limit."""
+    monkeypatch.setattr(day_reader, "_SECONDS", 0.01)
+    history = MemoryHistory()
+    await history.write(DAY_OF_PRICES)
+    history.slow = asyncio.Event()
+    scene = Scene(history)
+    async with scene.running():
+        await until(lambda: scene.of().figures_reason == "history_unavailable")
+        history.slow.set()
+        await scene.read()
+        assert amounts(scene.of()) == (20, 120, 90)
+
+
+points = st.lists(
+    st.tuples(
+        st.integers(-30 * 3600, 0) | st.integers(-360, -280).map(lambda place: 300 * place - 200),
+        st.integers(1, 10_000),
+    ),
+    max_size=40,
+    unique_by=lambda point: point[0],
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(points, st.sets(st.integers(0, 40)), st.integers(1, 50))
+async def test_with_restarts_the_figures_are_those_of_all_stored_prices(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int]], restarts: set[int], page: int
+) -> None:
+    """On a SQLite file, which summarises: the last of several keepers agrees with a recount over the whole history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(day_reader, "_SUMMARIZED", page)
+        await check_restarts(tmp_path_factory, drawn, restarts)
+
+
+async def check_restarts(
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int]], restarts: set[int]
+) -> None:
+    """Store prices and publish them to a keeper that is another one after each restart; then compare."""
+    history = SqliteHistory(tmp_path_factory.mktemp("history") / "prices.db", now=lambda: NOW)
+    await history.open()
+    scene = Scene(history)
+    for number, (at, amount) in enumerate(sorted(drawn)):
+        newest = price(timestamp=NOW + at, amount=str(amount))
+        scene.now = newest.timestamp
+        if number in restarts:
+            scene = Scene(history)
+            scene.now = newest.timestamp
+        await history.write([newest])
+        scene.bus.publish([newest])
+    scene.now = NOW
+    async with scene.running():
+        await scene.read("btcusdt")
+        stored_points = [(NOW + at, Decimal(amount)) for at, amount in sorted(drawn)]
+        assert amounts(scene.of(price(amount="50"))) == recount(stored_points, Decimal(50))
+    await history.close()
+
+
+def recount(prices: Sequence[tuple[float, Decimal]], newest: Decimal) -> tuple[object, ...]:
+    """Compute change, high and low at the price `newest` from all prices."""
+    before = [amount for at, amount in prices if at <= SINCE]
+    within = [amount for at, amount in prices if at > SINCE]
+    if not before or not within:
+        return (None, None, None)
+    return newest - before[-1], max(*within, newest), min(*within, newest)
