@@ -13,6 +13,7 @@ from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.throttle import Recheck, Throttle
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.newest import NewestPrices
@@ -54,7 +55,7 @@ class PriceApi:
         self.prices = prices
         catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
         metrics = self.metrics = Metrics(CollectorRegistry())
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus())
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus([PRICES]))
         accesses, bodies = AccessCounts(metrics, by_symbol=True), PriceBodies(catalog, lambda: self.now)
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
