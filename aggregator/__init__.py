@@ -19,10 +19,11 @@ An exchange that pushes sends its tickers to exchanges/push/feed.py; the refresh
 From the cache to clients with an open stream:
 
     stores/redis/cache.py                publishes the new prices through Redis
-    -> cluster/price_feed.py             receives them in every process
+    -> cluster/topic_feed.py             receives them in every process
     -> live/topics.py                    passes them to every listener in the process (stores/memory.py publishes here)
     -> stores/two_level_cache.py         is one listener: the local cache
     -> live/fanout.py                    is another: it picks the subscribers of each asset
+    -> live/price_topic.py               declares the topic of prices, and makes the JSON of an event
     -> live/subscriber.py                queues batches for one subscriber
     -> api/stream.py                     sends them as server-sent events; api/socket.py through a WebSocket
 
@@ -51,7 +52,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
-    live           new prices inside a process: the bus, the fan-out, the subscribers
+    live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup
     resilience     circuit breaker, single flight, group commit, backoff
     observability  logs, traces and metrics

@@ -199,7 +199,6 @@ Encode = Callable[[object], bytes]
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _string_encoder = msgspec.json.Encoder(decimal_format="string")
 _price_decoder = msgspec.json.Decoder(Price)
-_prices_decoder = msgspec.json.Decoder(list[Price])
 
 
 def encode(value: object) -> bytes:
@@ -215,11 +214,6 @@ def encode_as_strings(value: object) -> bytes:
 def decode_price(raw: bytes | str) -> Price:
     """Return the Price in `encode(price)`. Raises msgspec.DecodeError for anything else."""
     return _price_decoder.decode(raw)
-
-
-def decode_prices(raw: bytes | str) -> list[Price]:
-    """Return the prices in `encode(prices)`. Raises msgspec.DecodeError for anything else."""
-    return _prices_decoder.decode(raw)
 
 
 def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> PriceBody:

@@ -40,7 +40,7 @@ PRICE = "79850.12345"  # ten digits, as many as a price keeps
 APART = {
     "values": ("models", "errors", "newest", "clock"),
     "figures": ("freshness", "rejections", "observability"),
-    "consumers": ("memory", "topics", "fanout", "subscriber"),
+    "consumers": ("memory", "topics", "price_topic", "fanout", "index", "replay", "subscriber"),
 }
 NOT_ON_THE_WRITE_WAY = {
     "before http": ("connection",),

@@ -44,11 +44,12 @@ class Parameter(Struct, frozen=True):
 
 
 class Content(Struct, frozen=True):
-    """A response body of one media type."""
+    """A response body of one media type. `models` are models to which a schema of JSON Schema refers."""
 
     media_type: str
     schema: Schema
     examples: tuple[object, ...] = ()
+    models: tuple[type, ...] = ()
 
 
 class Response(Struct, frozen=True):

@@ -150,6 +150,7 @@ class _Components:
         return _referenced(self._headers, "headers", header.component, found)
 
     def _content(self, content: Content) -> Json:
+        self._models |= dict.fromkeys(content.models)
         return {"schema": self._schema(content.schema)} | _examples(content.examples)
 
     def _schema(self, schema: Schema) -> Json:

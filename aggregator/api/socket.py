@@ -1,4 +1,4 @@
-"""GET /ws: every new price over a WebSocket. The client subscribes and unsubscribes by messages."""
+"""GET /ws: every new value of topics over a WebSocket. The client subscribes and unsubscribes by messages."""
 
 import asyncio
 import time
@@ -17,24 +17,28 @@ from aggregator.api.policy import FOREIGN_ORIGIN
 from aggregator.api.responses import Code, Refusal, refused
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import STREAM_REFUSED, SYMBOL, UPGRADE, refusal
-from aggregator.api.snapshots import Snapshots
 from aggregator.api.stream_end import announce, refuse_stream
 from aggregator.api.throttle import TokenBucket
+from aggregator.api.topics import Topics, are_topics, default_topics, unknown_topics
 from aggregator.live.fanout import Fanout
-from aggregator.live.subscriber import Subscriber, Subscription
+from aggregator.live.snapshots import Snapshots
+from aggregator.live.subscriber import Subscriber, Subscription, Wanted
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
 _GONE = (WebSocketDisconnect, WebSocketDisconnected)  # closed by the client, or by us
 _RESTART = 1012  # the close status that asks the client to reconnect
 _LONGEST_ERROR = 500  # characters
+_MOST_TOPICS = 100  # names in one message
 _MESSAGES_PER_SECOND = 20  # of one client; further messages wait in the network buffers
 _NOT_A_WEBSOCKET = Refusal("Ask for a WebSocket here", Code.UPGRADE_NEEDED)
 _ABOUT = f"""Send `{{"type":"subscribe","assets":["{SYMBOL}"]}}` or `{{"type":"subscribe","tiers":["hot"]}}`, and
 `unsubscribe` likewise. The reply is the whole subscription, `{{"type":"subscribed","assets":[…],"tiers":[…]}}`, or
 `{{"type":"error","msg":"…","code":"…"}}`. At most {MOST_ASSETS} assets by name. Prices arrive as
 `{{"type":"snapshot","prices":[…]}}` and `{{"type":"price","price":{{…}}}}`. `{{"type":"gap","msg":"…"}}` and
-`{{"type":"end","msg":"…"}}` mean the same as in `GET /stream`."""
+`{{"type":"end","msg":"…"}}` mean the same as in `GET /stream`. A message with `"topics":["prices"]` is about these
+topics only, one without it about prices; the reply to it is
+`{{"type":"subscribed","topics":{{"prices":{{"assets":[…],"tiers":[…]}}}}}}`."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +47,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: Literal["subscribe", "unsubscribe"]
     assets: Annotated[list[str], msgspec.Meta(max_length=MOST_ASSETS)] = []
     tiers: Annotated[list[Tier], msgspec.Meta(max_length=len(Tier))] = []
+    topics: Annotated[list[str], msgspec.Meta(max_length=_MOST_TOPICS)] | msgspec.UnsetType = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(Message)
@@ -51,8 +56,9 @@ _decoder = msgspec.json.Decoder(Message)
 class SocketRoute:
     """The route for WebSockets, and its description for clients that send an ordinary GET."""
 
-    def __init__(self, catalog: Catalog, fanout: Fanout, snapshots: Snapshots) -> None:
+    def __init__(self, catalog: Catalog, topics: Topics, fanout: Fanout, snapshots: Snapshots) -> None:
         self._catalog = catalog
+        self._topics = topics
         self._fanout = fanout
         self._snapshots = snapshots
 
@@ -88,23 +94,31 @@ class SocketRoute:
             raise refuse_stream(self._fanout.refusal)
         ending = announce(websocket.scope)
         with self._fanout.new_subscriber("websocket") as subscriber:
-            await _Session(websocket, subscriber, self._catalog, self._fanout, self._snapshots).run()
+            parts = (self._catalog, self._topics, self._fanout, self._snapshots)
+            await _Session(websocket, subscriber, *parts).run()
         if ending.reason:
             self._fanout.count_dropped(ending.reason)
 
 
 class _Session:
-    """The connection of one client: executes its messages, and sends it prices."""
+    """The connection of one client: executes its messages, and sends it events."""
 
     def __init__(
-        self, websocket: WebSocket, subscriber: Subscriber, catalog: Catalog, fanout: Fanout, snapshots: Snapshots
+        self,
+        websocket: WebSocket,
+        subscriber: Subscriber,
+        catalog: Catalog,
+        topics: Topics,
+        fanout: Fanout,
+        snapshots: Snapshots,
     ) -> None:
         self._websocket = websocket
         self._subscriber = subscriber
         self._catalog = catalog
+        self._topics = topics
         self._fanout = fanout
         self._snapshots = snapshots
-        self._order = asyncio.Lock()  # no price may be sent between the parts of a snapshot
+        self._order = asyncio.Lock()  # no event may be sent between the parts of a snapshot
 
     async def run(self) -> None:
         """Receive and send until the connection ends."""
@@ -129,11 +143,11 @@ class _Session:
         for event in batch.events:
             await self._websocket.send_text(event.message)
         if batch.gap:
-            await self._send_json({"type": "gap", "msg": batch.gap})
+            await self._send_json({"type": "gap"} | msgspec.to_builtins(batch.gap))
         if batch.end:
             await self._send_json({"type": "end", "msg": batch.end})
             await self._websocket.close(_RESTART, batch.end)
-        elif batch.snapshot_due and self._subscriber.wanted != Subscription():
+        elif batch.snapshot_due and self._subscriber.wanted:
             await self._follow(self._subscriber.wanted)
         return bool(batch.end)
 
@@ -155,6 +169,10 @@ class _Session:
         except UnicodeDecodeError:
             await self._send_error("Not understood: it is no UTF-8")
             return
+        topics = default_topics(self._topics) if message.topics is msgspec.UNSET else message.topics
+        if not are_topics(topics, self._topics):
+            await self._send_error(unknown_topics(self._topics), Code.INVALID_PARAMETER)
+            return
         assets, without_asset = find_assets(list(dict.fromkeys(message.assets)), self._catalog)
         if without_asset:
             names = ", ".join(entry.asset for entry in without_asset)
@@ -163,36 +181,49 @@ class _Session:
         if requested == Subscription():
             if not without_asset:
                 await self._send_error("Name assets or tiers")
-        elif message.type == "subscribe":
-            await self._subscribe(requested)
-        else:
-            self._fanout.drop(self._subscriber, requested)
-            await self._confirm(self._subscriber.wanted)
-
-    async def _subscribe(self, requested: Subscription) -> None:
-        whole = self._subscriber.wanted | requested
-        if len(whole.assets) > MOST_ASSETS:
-            await self._send_error(f"{len(whole.assets)} assets are too many: at most {MOST_ASSETS}, or name tiers")
             return
-        await self._confirm(whole)
-        await self._follow(requested)
+        wanted = dict.fromkeys(topics, requested)
+        has_topics = message.topics is not msgspec.UNSET
+        if message.type == "subscribe":
+            await self._subscribe(wanted, has_topics=has_topics)
+        else:
+            self._fanout.drop(self._subscriber, wanted)
+            await self._confirm(self._subscriber.wanted, has_topics=has_topics)
 
-    async def _follow(self, subscription: Subscription) -> None:
-        """Send a snapshot of the subscription, and from then on every new price."""
-        snapshot = await self._snapshots.of(subscription)
-        self._fanout.follow(self._subscriber, subscription, snapshot.last_id, snapshot.timestamps)
-        for part in snapshot.parts:
-            await self._websocket.send_text((b'{"type":"snapshot","prices":%b}' % part).decode())
+    async def _subscribe(self, wanted: Wanted, *, has_topics: bool) -> None:
+        had = self._subscriber.wanted
+        whole = {**had, **{topic: had.get(topic, Subscription()) | some for topic, some in wanted.items()}}
+        most = max(len(subscription.assets) for subscription in whole.values())
+        if most > MOST_ASSETS:
+            await self._send_error(f"{most} assets are too many: at most {MOST_ASSETS}, or name tiers")
+            return
+        await self._confirm(whole, has_topics=has_topics)
+        await self._follow(wanted)
 
-    async def _confirm(self, whole: Subscription) -> None:
-        """Tell the client its whole subscription."""
-        await self._send_json({"type": "subscribed", "assets": sorted(whole.assets), "tiers": sorted(whole.tiers)})
+    async def _follow(self, wanted: Wanted) -> None:
+        """Send a snapshot of `wanted`, and from then on every new event."""
+        snapshot = await self._snapshots.begin(self._subscriber, wanted)
+        for topic, part in snapshot.parts:
+            await self._websocket.send_text((b'{"type":"snapshot","%b":%b}' % (topic.encode(), part)).decode())
+
+    async def _confirm(self, whole: Wanted, *, has_topics: bool) -> None:
+        """Tell the client its whole subscription; of the default topic alone, unless its message has topics."""
+        if has_topics:
+            topics = {topic: _listed(subscription) for topic, subscription in whole.items()}
+            await self._send_json({"type": "subscribed", "topics": topics})
+        else:
+            (default,) = default_topics(self._topics)
+            await self._send_json({"type": "subscribed", **_listed(whole.get(default, Subscription()))})
 
     async def _send_error(self, message: str, code: Code = Code.INVALID_REQUEST) -> None:
         await self._send_json({"type": "error", "msg": message, "code": code})
 
     async def _send_json(self, body: dict[str, object]) -> None:
         await self._websocket.send_text(encode(body).decode())
+
+
+def _listed(subscription: Subscription) -> dict[str, object]:
+    return {"assets": sorted(subscription.assets), "tiers": sorted(subscription.tiers)}
 
 
 async def _pause(bucket: TokenBucket) -> None:

@@ -1,21 +1,22 @@
-"""GET /stream: every new price as Server-Sent Events."""
+"""GET /stream: every new value of topics as Server-Sent Events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from aggregator.api.description import Content, Json, Parameter, Response, query, query_list
+from aggregator.api.description import Parameter, Response, query, query_list
 from aggregator.api.parameters import MOST_ASSETS, find_assets, split_names
-from aggregator.api.price_schema import PRICE
 from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, not_found, refuse, refuse_parameter, whole
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, STREAM_REFUSED, SYMBOL, bad_request, refusal
-from aggregator.api.snapshots import Snapshots
 from aggregator.api.stream_end import SLOW, announce, refuse_stream
-from aggregator.live.fanout import NOT_KEPT, Fanout
-from aggregator.live.subscriber import EVERYTHING, Batch, Subscriber, Subscription
+from aggregator.api.topics import Topics, are_topics, default_topics, events_of, topic_parameter, unknown_topics
+from aggregator.live.fanout import Fanout
+from aggregator.live.snapshots import Snapshots
+from aggregator.live.subscriber import EVERYTHING, Batch, Subscriber, Subscription, Wanted
 from aggregator.models import Tier, encode
 from aggregator.prices.tiers import Catalog
 
@@ -25,46 +26,37 @@ _RETRY = b"retry: 1000\n"  # milliseconds after which a browser reconnects
 _EVENTS_PER_SEND = 200
 _HEARTBEAT_EVENT = ServerSentEvent(comment="still here", sep="\n")
 
-_ABOUT = """The stream begins with the current prices (`snapshot`; several events if there are more than a thousand) and
-then has an event for every new price (`price`). The data of `price` is the body of `GET /prices/{asset}`. The data of
-`snapshot` is a list of such bodies in `prices`, and `missing` if a requested asset is not listed.
+_ABOUT = """The stream begins with the current values of each topic (`snapshot`; several events if there are more than
+a thousand values) and then has an event for every new value. Of the topic `prices`, this is the event `price`, whose
+data is the body of `GET /prices/{asset}`. The data of a `snapshot` is a list of such bodies under the name of the
+topic, such as `prices`, and `missing` if a requested asset is not listed.
 
 A client that reconnects with `Last-Event-ID` gets the events that it has missed while these are kept. If they are not
-kept, or if the service itself may have missed prices, there is a `gap` event with the reason, and a `snapshot` as soon
+kept, or if the service itself may have missed values, there is a `gap` event with the reason, and a `snapshot` as soon
 as possible. A client that reads too slowly gets only the newest price of each asset, and is disconnected in the end.
 `end` has the reason why the service ends the stream."""
-_EVENT: Json = {
-    "type": "object",
-    "description": "The fields of one event",
-    "required": ["event", "data"],
-    "properties": {
-        "event": {"type": "string", "enum": ["snapshot", "price", "gap", "end"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-        "id": {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9]+$"},
-    },
-}
-_EVENTS = Content(
-    "text/event-stream",
-    _EVENT,
-    (
-        {"id": "5f1c09ab-41", "event": "snapshot", "data": encode({"prices": [PRICE]}).decode()},
-        {"id": "5f1c09ab-42", "event": "price", "data": encode(PRICE).decode()},
-        {"event": "gap", "data": encode({"msg": NOT_KEPT}).decode()},
-    ),
-)
 
 
 class StreamRoute:
-    """The route for Server-Sent Events. Prices are encoded once for all subscribers, and sent as these bytes."""
+    """The route for Server-Sent Events. Events are encoded once for all subscribers, and sent as these bytes."""
 
-    def __init__(self, catalog: Catalog, fanout: Fanout, snapshots: Snapshots) -> None:
+    def __init__(self, catalog: Catalog, topics: Topics, fanout: Fanout, snapshots: Snapshots) -> None:
         self._catalog = catalog
+        self._topics = topics
         self._fanout = fanout
         self._snapshots = snapshots
 
     def routes(self) -> list[Route]:
-        """Return the route."""
-        return routes_of(self)
+        """Return the route; its description names the topics."""
+        (route,) = routes_of(self)
+        streamed = Response("The events, until the client disconnects", (events_of(self._topics),), (NO_STORE,))
+        return [
+            msgspec.structs.replace(
+                route,
+                parameters=[*route.parameters, topic_parameter(self._topics)],
+                responses={200: streamed, **route.responses},
+            )
+        ]
 
     @Route(
         "GET",
@@ -100,8 +92,9 @@ class StreamRoute:
             ),
         ],
         responses={
-            200: Response("The events, until the client disconnects", (_EVENTS,), (NO_STORE,)),
-            400: bad_request("The symbols or tiers are malformed, or both are given", INVALID_SYMBOL),
+            400: bad_request(
+                "The symbols, tiers or topics are malformed, or symbols and tiers are given", INVALID_SYMBOL
+            ),
             404: refusal("None of the assets is listed", NOT_FOUND),
             503: STREAM_REFUSED,
         },
@@ -110,64 +103,72 @@ class StreamRoute:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the client disconnects, or the service ends the stream."""
         request = Request(scope)
-        subscription, missing_json = self._requested(request)
+        wanted, missing_json = self._requested(request)
         if self._fanout.refusal:
             raise refuse_stream(self._fanout.refusal)
         ending = announce(scope, _event("end", encode({"msg": SLOW})))
         seconds = whole(request, "seconds", 1, MOST_SECONDS) if "seconds" in request.query_params else None
-        with self._fanout.new_subscriber("sse", seconds) as subscriber:
-            events = self._events(subscriber, subscription, missing_json, request.headers.get("last-event-id"))
+        with self._fanout.new_subscriber("sse", seconds, [*wanted]) as subscriber:
+            events = self._events(subscriber, wanted, missing_json, request.headers.get("last-event-id"))
             stream = EventSourceResponse(events, ping=HEARTBEAT, ping_message_factory=lambda: _HEARTBEAT_EVENT)
             await stream(scope, receive, send)
         if ending.reason:
             self._fanout.count_dropped(ending.reason)
 
     async def _events(
-        self, subscriber: Subscriber, subscription: Subscription, missing_json: bytes, last_id: str | None
+        self, subscriber: Subscriber, wanted: Wanted, missing_json: bytes, last_id: str | None
     ) -> AsyncIterator[bytes]:
         """Yield the events as they come, several at once if several wait.
 
         The first has the `retry` field. In a block of its own, it is an empty message for some clients.
         """
         retry = _RETRY
-        if last_id is None or not self._fanout.resume(subscriber, subscription, last_id):
+        if last_id is None or not self._fanout.resume(subscriber, wanted, last_id):
             subscriber.renew()
         while True:
             await subscriber.news()
             batch = subscriber.drain()
-            async for part in self._parts(batch, subscriber, subscription, missing_json):
+            async for part in self._parts(batch, subscriber, wanted, missing_json):
                 yield retry + part
                 retry = b""
             if batch.end:
                 return
 
     async def _parts(
-        self, batch: Batch, subscriber: Subscriber, subscription: Subscription, missing_json: bytes
+        self, batch: Batch, subscriber: Subscriber, wanted: Wanted, missing_json: bytes
     ) -> AsyncIterator[bytes]:
-        """Yield what waits for a client: new prices, a gap, the end, or a snapshot."""
+        """Yield what waits for a client: new events, a gap, the end, or a snapshot."""
         for first in range(0, len(batch.events), _EVENTS_PER_SEND):
             yield b"".join([event.sse for event in batch.events[first : first + _EVENTS_PER_SEND]])
         if batch.gap:
-            yield _event("gap", encode({"msg": batch.gap}))
+            yield _event("gap", encode(batch.gap))
         if batch.end:
             yield _event("end", encode({"msg": batch.end}))
         elif batch.snapshot_due:
-            async for part in self._snapshot(subscriber, subscription, missing_json):
+            async for part in self._snapshot(subscriber, wanted, missing_json):
                 yield part
 
-    async def _snapshot(
-        self, subscriber: Subscriber, subscription: Subscription, missing_json: bytes
-    ) -> AsyncIterator[bytes]:
-        """Yield the current prices. Only the last part has an id: a client can resume only from a complete snapshot."""
-        snapshot = await self._snapshots.of(subscription)
-        self._fanout.follow(subscriber, subscription, snapshot.last_id, snapshot.timestamps)
-        *parts, last = (b'{"prices":%b%b}' % (part, missing_json) for part in snapshot.parts)
+    async def _snapshot(self, subscriber: Subscriber, wanted: Wanted, missing_json: bytes) -> AsyncIterator[bytes]:
+        """Yield the current values. Only the last part has an id: a client can resume only from a complete snapshot."""
+        snapshot = await self._snapshots.begin(subscriber, wanted)
+        *parts, last = [b'{"%b":%b%b}' % (topic.encode(), part, missing_json) for topic, part in snapshot.parts]
         for part in parts:
             yield _event("snapshot", part)
         yield _event("snapshot", last, b"id: %b\n" % snapshot.last_id.encode())
 
-    def _requested(self, request: Request) -> tuple[Subscription, bytes]:
-        """Return the subscription of the query string, and its `,"missing":…` of the JSON. Raises 400 and 404."""
+    def _requested(self, request: Request) -> tuple[Wanted, bytes]:
+        """Return what the query string asks for, and its `,"missing":…` of the JSON. Raises 400 and 404."""
+        topics = self._requested_topics(request.query_params.getlist("topics"))
+        subscription, missing_json = self._subscription(request)
+        return dict.fromkeys(topics, subscription), missing_json
+
+    def _requested_topics(self, lists: Sequence[str]) -> Sequence[str]:
+        names = ",".join(lists).split(",") if lists else default_topics(self._topics)
+        if not are_topics(names, self._topics):
+            raise refuse_parameter(unknown_topics(self._topics))
+        return names
+
+    def _subscription(self, request: Request) -> tuple[Subscription, bytes]:
         lists, tiers = request.query_params.getlist("assets"), request.query_params.getlist("tier")
         if lists and tiers:
             raise refuse_parameter("Give either assets=btcusdt,ethusdt or tier=hot, or neither for all")

@@ -8,6 +8,7 @@ import msgspec
 from aggregator.cluster.consumer_group import Group
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.errors import StoreError, StoreUnavailable
+from aggregator.live.price_topic import PRICES
 from aggregator.models import Price
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient, mapped
@@ -73,7 +74,7 @@ async def _hear(client: RedisClient) -> None:
     with mapped():
         async with client.redis.pubsub() as pubsub:
             with mapped():
-                await pubsub.subscribe(client.channel("prices"))
+                await pubsub.subscribe(client.channel(PRICES.name))
                 heard = await pubsub.get_message(timeout=client.timeout)
     if heard is None:
         raise StoreUnavailable("Redis: no answer to SUBSCRIBE")

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from aggregator.cluster.consumer_group import Entry, Group
-from aggregator.cluster.price_feed import RedisPriceFeed
+from aggregator.cluster.topic_feed import RedisFeed
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, encode
 from aggregator.observability.tracing import UNTRACED, Tracer
@@ -40,7 +40,7 @@ _decoder = msgspec.json.Decoder(_Outcome)
 class RemoteRefresh:
     """`aggregator.ports.Refresh` by another process. No outcome within `patience` seconds is a NoPrice."""
 
-    def __init__(self, client: RedisClient, feed: RedisPriceFeed, patience: float, tracer: Tracer = UNTRACED) -> None:
+    def __init__(self, client: RedisClient, feed: RedisFeed, patience: float, tracer: Tracer = UNTRACED) -> None:
         self._redis = client.redis
         self._tracer = tracer
         self._stream = f"{client.prefix}refreshes"

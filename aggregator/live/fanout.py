@@ -1,25 +1,28 @@
-"""Fan-out of live prices: encodes each new price once, queues it for every subscriber, keeps it for resumed streams."""
+"""Fan-out of topics: encodes each new value once, queues it for every subscriber, keeps it for resumed streams."""
 
 import asyncio
 import re
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from heapq import merge
 from itertools import islice
-from typing import Literal
+from typing import Generic, Literal
 
-from aggregator.live.subscriber import Event, Subscriber, Subscription
-from aggregator.models import Asset, Price, Tier, encode, price_body
-from aggregator.newest import NewestPrices
+from aggregator.live.index import SubscriberIndex
+from aggregator.live.replay import Replay
+from aggregator.live.subscriber import MAX_QUEUE, Event, Subscriber, Subscription, Wanted
+from aggregator.live.topics import AnyTopic, Bus, Presenter, T, Topic
+from aggregator.models import Asset
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
 
 Kind = Literal["sse", "websocket"]
 
-CUT_OFF = "Cut off from the other processes: prices are being missed until the next snapshot"
-NOT_KEPT = "What came after that event is not kept: prices have been missed until the next snapshot"
+# The reasons of gaps have a place for the names of the topics.
+CUT_OFF = "Cut off from the other processes: {} are being missed until the next snapshot"
+NOT_KEPT = "What came after that event is not kept: {} have been missed until the next snapshot"
 STOPPING = "The service is stopping"
 EXPIRED = "Streams may last no longer than this; come again"
 OVER = "The seconds that were asked for are over"
@@ -27,21 +30,23 @@ TOO_MANY = "Too many streams are open"
 
 _WAKE_BATCH = 50  # subscribers woken up before the event loop serves other tasks
 _ID = re.compile(r"([0-9a-f]{8})-([0-9]{1,18})", re.ASCII)
+_NOTHING = Subscription()
 
 
 class Fanout:
-    """Listens to the bus and serves the subscribers. An event id is `epoch-number`.
+    """Listens to the topics of the bus and serves the subscribers. An event id is `epoch-number`.
 
-    The last `kept` events are kept for resumed streams; a new epoch begins, without events, when prices may have been
-    missed. There may be `most` subscribers at a time. A stream ends after `seconds`, or never (None). `current` says
-    whether all new prices arrive from the start.
+    One sequence numbers the events of all topics, so the id of an event names a place in every topic. Each topic keeps
+    as many events for resumed streams as its retention says, `kept` where it says nothing. A new epoch begins, without
+    events, when values may have been missed. There may be `most` subscribers at a time. A stream ends after `seconds`,
+    or never (None). `current` says whether all new values arrive from the start.
     """
 
     def __init__(
         self,
+        bus: Bus,
         catalog: Catalog,
         metrics: Metrics,
-        newest: NewestPrices,
         most: int,
         kept: int,
         seconds: float | None = None,
@@ -49,23 +54,35 @@ class Fanout:
         current: bool,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._bus = bus
         self._catalog = catalog
         self._metrics = metrics
-        self._prices = newest
         self._most = most
+        self._kept = kept
         self._seconds = seconds
         self._now = now
         self._current = current
         self._stopping = False
         self._epoch = secrets.token_hex(4)
         self._number = 0
-        self._kept: deque[Event] = deque(maxlen=kept)
-        self._sent: dict[str, float] = {}  # timestamp of each asset's last event
+        self._replays: dict[str, Replay] = {}  # by topic
+        self._indexes: dict[str, SubscriberIndex] = {}  # by topic
         self._subscribers: set[Subscriber] = set()
-        self._by_tier: dict[Tier, set[Subscriber]] = {tier: set() for tier in Tier}
-        self._by_asset: dict[str, set[Subscriber]] = {}
         self._to_wake: dict[Subscriber, None] = {}
         self._waking = False
+
+    def serve(self, topic: Topic[T], presenter: Presenter[T] | None = None) -> None:
+        """Serve a topic of the bus. Without a presenter, streams show all fields of every value."""
+        retention = topic.retention
+        self._replays[topic.name] = Replay(self._kept if retention.events is None else retention.events, retention.size)
+        self._indexes[topic.name] = SubscriberIndex()
+        self._bus.listen(topic, _TopicListener(self, topic, topic if presenter is None else presenter))
+
+    def serve_rest(self) -> None:
+        """Serve every topic of the bus that is not served yet."""
+        for name, topic in self._bus.topics.items():
+            if name not in self._replays:
+                topic.apply(self.serve)
 
     @property
     def refusal(self) -> str:
@@ -80,12 +97,16 @@ class Fanout:
         return f"{self._epoch}-{self._number}"
 
     @contextmanager
-    def new_subscriber(self, kind: Kind, seconds: float | None = None) -> Iterator[Subscriber]:
+    def new_subscriber(
+        self, kind: Kind, seconds: float | None = None, topics: Sequence[str] = ()
+    ) -> Iterator[Subscriber]:
         """Yield a new subscriber without a subscription; it is removed at the end of the block.
 
-        Its stream ends after the `seconds` that the client has asked for, if any.
+        Its stream ends after the `seconds` that the client has asked for, if any. `topics` are those that the client
+        has asked for; empty if that is unknown yet.
         """
-        subscriber = Subscriber()
+        most_keys = max(MAX_QUEUE, len(self._catalog.assets)) * len(self._replays)
+        subscriber = Subscriber(topics or [*self._bus.topics][:1], most_keys)
         timers: list[asyncio.TimerHandle] = []
         later = asyncio.get_running_loop().call_later
         if self._seconds is not None:
@@ -102,65 +123,48 @@ class Fanout:
             self._metrics.stream_subscribers.labels(kind).dec()
             for timer in timers:
                 timer.cancel()
-            self._subscribe(subscriber, Subscription())
+            self._subscribe(subscriber, {})
             self._subscribers.discard(subscriber)
             self._to_wake.pop(subscriber, None)
 
-    def resume(self, subscriber: Subscriber, wanted: Subscription, last_id: str) -> bool:
-        """Continue the stream after event `last_id`; return False, and send the gap, if later events are not kept."""
-        since = self.since(last_id)
-        if since is None:
-            subscriber.miss(NOT_KEPT)
+    def resume(self, subscriber: Subscriber, wanted: Wanted, last_id: str) -> bool:
+        """Continue the stream after event `last_id`. Return False, and send the gap, if later events are not kept.
+
+        A stream resumes with all of its topics or with none: its ids do not tell topics apart, so a client that has got
+        a part of them could not name what it lacks.
+        """
+        number = self._number_of(last_id)
+        missing = [topic for topic in wanted if number is None or not self._replays[topic].has_all_after(number)]
+        if number is None or missing:
+            subscriber.miss(NOT_KEPT, missing)
             return False
         self._subscribe(subscriber, wanted)
-        subscriber.resume([event for event in since if wanted.has(event)])
+        subscriber.resume([event for event in self._after(number, wanted) if wanted[event.topic].has(event)])
         return True
 
-    def follow(self, subscriber: Subscriber, wanted: Subscription, last_id: str, shown: Mapping[str, float]) -> None:
-        """Add `wanted` to the subscription, from event `last_id` on; skip prices no newer than `shown` (by asset)."""
-        self._subscribe(subscriber, subscriber.wanted | wanted)
-        since = self.since(last_id)
-        if since is None:  # too many events since, or the feed was cut off
-            subscriber.miss(NOT_KEPT)
-            subscriber.renew()
-            return
-        kept = [event for event in subscriber.waiting if not wanted.has(event)]
-        new = [event for event in since if wanted.has(event) and event.timestamp > shown.get(event.asset, 0.0)]
-        subscriber.wait_for([*kept, *new])
+    def follow(self, subscriber: Subscriber, wanted: Wanted) -> str:
+        """Add `wanted` to the subscription, and return the id of the last event.
 
-    def drop(self, subscriber: Subscriber, wanted: Subscription) -> None:
-        """Remove `wanted` from the subscription."""
-        self._subscribe(subscriber, subscriber.wanted - wanted)
-        subscriber.wait_for([event for event in subscriber.waiting if subscriber.wanted.has(event)])
-
-    def since(self, last_id: str) -> Sequence[Event] | None:
-        """Return the events after `last_id`, oldest first; None if not all of them are kept."""
-        match = _ID.fullmatch(last_id)
-        missing = self._number - int(match[2]) if match and match[1] == self._epoch else -1
-        if not 0 <= missing <= len(self._kept):
-            return None
-        return list(islice(reversed(self._kept), missing))[::-1]
-
-    def receive(self, prices: Sequence[Price]) -> None:
-        """Queue new prices of listed assets for their subscribers.
-
-        A price is skipped in two cases: this process has sent it before (an emptied cache was filled again from
-        history), or has seen a newer one, which the client of a subscriber may have read elsewhere.
+        The subscriber gets a snapshot of `wanted` that includes this event, so nothing older that is queued.
         """
-        now = self._now()
-        for price in prices:
-            asset = self._catalog.find(price.asset)
-            self._prices.at_least(price)
-            newest = self._prices.known(price.asset)
-            if asset is None or newest is None or newest.timestamp != price.timestamp or self._has_sent(newest):
-                continue
-            self._sent[newest.asset] = newest.timestamp
-            self._queue(self._event(asset, newest, now))
-        if self._to_wake and not self._waking:
-            self._wake()
+        nothing = _NOTHING
+        whole = {topic: subscriber.wanted.get(topic, nothing) | some for topic, some in wanted.items()}
+        self._subscribe(subscriber, {**subscriber.wanted, **whole})
+        subscriber.wait_for([event for event in subscriber.waiting if not _has(wanted, event)])
+        return self.last_id
+
+    def drop(self, subscriber: Subscriber, wanted: Wanted) -> None:
+        """Remove `wanted` from the subscription."""
+        rest = {topic: had - wanted.get(topic, _NOTHING) for topic, had in subscriber.wanted.items()}
+        self._subscribe(subscriber, {topic: some for topic, some in rest.items() if some != _NOTHING})
+        subscriber.wait_for([event for event in subscriber.waiting if _has(subscriber.wanted, event)])
+
+    def newest(self, topic: str, wanted: Subscription) -> Sequence[Event]:
+        """Return the newest kept event of each key of a topic, oldest first."""
+        return self._replays[topic].newest(wanted)
 
     def connected(self) -> None:
-        """Send every subscriber a snapshot, as no price is missed from now on."""
+        """Send every subscriber a snapshot, as nothing is missed from now on."""
         if not self._current:
             self._current = True
             self._begin_epoch()
@@ -168,7 +172,7 @@ class Fanout:
                 subscriber.renew()
 
     def disconnected(self) -> None:
-        """Send every subscriber a gap, as prices may be missed from now on."""
+        """Send every subscriber a gap, as values may be missed from now on."""
         if self._current:
             self._current = False
             self._begin_epoch()
@@ -186,6 +190,17 @@ class Fanout:
         """Count a stream that the service has ended, by reason."""
         self._metrics.stream_dropped.labels(reason).inc()
 
+    def present(self, topic: Topic[T], presenter: Presenter[T], values: Sequence[T]) -> None:
+        """Queue new values of listed assets for their subscribers."""
+        now = self._now()
+        for value in values:
+            asset = self._catalog.find(topic.asset(value))
+            body = None if asset is None else presenter.body(asset, value, now)
+            if asset is not None and body is not None:
+                self._queue(topic, asset, topic.key(value), body)
+        if self._to_wake and not self._waking:
+            self._wake()
+
     def _end(self, subscriber: Subscriber, reason: str, why: str) -> None:
         self.count_dropped(reason)
         subscriber.end(why)
@@ -193,34 +208,32 @@ class Fanout:
     def _begin_epoch(self) -> None:
         """Drop the kept events. The numbers continue, so that queued events stay in order."""
         self._epoch = secrets.token_hex(4)
-        self._kept.clear()
+        for replay in self._replays.values():
+            replay.clear()
 
-    def _subscribe(self, subscriber: Subscriber, wanted: Subscription) -> None:
+    def _number_of(self, last_id: str) -> int | None:
+        """Return the number in an id of this epoch; None for any other text."""
+        match = _ID.fullmatch(last_id)
+        number = int(match[2]) if match and match[1] == self._epoch else None
+        return None if number is None or number > self._number else number
+
+    def _after(self, number: int, topics: Mapping[str, Subscription]) -> Sequence[Event]:
+        """Return the kept events of the topics with a larger number, oldest first."""
+        kept = [self._replays[topic].after(number) for topic in topics]
+        return kept[0] if len(kept) == 1 else list(merge(*kept, key=lambda event: event.number))
+
+    def _subscribe(self, subscriber: Subscriber, wanted: Wanted) -> None:
         """Replace the subscription by `wanted`."""
-        for tier in subscriber.wanted.tiers - wanted.tiers:
-            self._by_tier[tier].discard(subscriber)
-        for tier in wanted.tiers - subscriber.wanted.tiers:
-            self._by_tier[tier].add(subscriber)
-        for asset in subscriber.wanted.assets - wanted.assets:
-            self._by_asset[asset].discard(subscriber)
-            if not self._by_asset[asset]:
-                del self._by_asset[asset]
-        for asset in wanted.assets - subscriber.wanted.assets:
-            self._by_asset.setdefault(asset, set()).add(subscriber)
+        for topic in {**subscriber.wanted, **wanted}:
+            before, after = subscriber.wanted.get(topic, _NOTHING), wanted.get(topic, _NOTHING)
+            self._indexes[topic].move(subscriber, before, after)
         subscriber.wanted = wanted
 
-    def _has_sent(self, price: Price) -> bool:
-        return self._sent.get(price.asset) == price.timestamp
-
-    def _event(self, asset: Asset, price: Price, now: float) -> Event:
-        stale_after = self._catalog.cadence[asset.tier].stale_after
+    def _queue(self, topic: AnyTopic, asset: Asset, key: str, body: bytes) -> None:
         self._number += 1
-        event = Event(self._epoch, self._number, asset, price, encode(price_body(price, asset.tier, now, stale_after)))
-        self._kept.append(event)
-        return event
-
-    def _queue(self, event: Event) -> None:
-        subscribers = self._by_tier[event.tier] | self._by_asset.get(event.asset, set())
+        event = Event(self._epoch, self._number, topic, asset, key, body)
+        self._replays[topic.name].add(event)
+        subscribers = self._indexes[topic.name].of(event)
         conflated = sum([subscriber.put(event) for subscriber in subscribers])
         if conflated:
             self._metrics.stream_conflated.inc(conflated)
@@ -234,3 +247,22 @@ class Fanout:
         self._waking = bool(self._to_wake)
         if self._waking:
             asyncio.get_running_loop().call_soon(self._wake)
+
+
+class _TopicListener(Generic[T]):
+    """The listener of one topic."""
+
+    def __init__(self, fanout: Fanout, topic: Topic[T], presenter: Presenter[T]) -> None:
+        self._fanout = fanout
+        self._topic = topic
+        self._presenter = presenter
+        self.connected = fanout.connected
+        self.disconnected = fanout.disconnected
+
+    def receive(self, values: Sequence[T]) -> None:
+        """Pass new values on with their topic."""
+        self._fanout.present(self._topic, self._presenter, values)
+
+
+def _has(wanted: Wanted, event: Event) -> bool:
+    return event.topic in wanted and wanted[event.topic].has(event)

@@ -1,32 +1,51 @@
-"""The queue of one subscriber to live prices: every event while it keeps up, else the newest of each asset."""
+"""The queue of one subscriber to topics: every event while it keeps up, else the newest event of each key."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from aggregator.models import Asset, Price, Tier
+from aggregator.live.topics import AnyTopic
+from aggregator.models import Asset, Tier
 
-_MAX_QUEUE = 256  # events; beyond it, the queue is conflated to the newest event of each asset
+MAX_QUEUE = 256  # events; beyond it, the queue is conflated to the newest event of each key
+
+BEHIND = "Read too slowly: {} have been missed until the next snapshot"
 
 
 class Event:
-    """A new price, encoded for sending. `number` counts the events of this process; `id` is unique across processes."""
+    """A new value of a topic, encoded for sending.
 
-    __slots__ = ("asset", "id", "message", "number", "sse", "tier", "timestamp")
+    `number` counts the events of this process, those of all topics together; `id` is unique across processes. Of the
+    events with the same `slot`, a topic and a key, the newest replaces the others when a subscriber is slow.
+    """
 
-    def __init__(self, epoch: str, number: int, asset: Asset, price: Price, body: bytes) -> None:
+    __slots__ = ("asset", "id", "message", "number", "slot", "sse", "tier", "topic")
+
+    def __init__(self, epoch: str, number: int, topic: AnyTopic, asset: Asset, key: str, body: bytes) -> None:
+        name = topic.event.encode()
         self.number = number
         self.id = f"{epoch}-{number}"
+        self.topic = topic.name
+        self.slot = f"{topic.name} {key}"
         self.asset = asset.symbol
         self.tier = asset.tier
-        self.timestamp = price.timestamp
-        self.sse = b"id: %b\nevent: price\ndata: %b\n\n" % (self.id.encode(), body)
-        self.message = (b'{"type":"price","price":%b}' % body).decode()
+        self.sse = b"id: %b\nevent: %b\ndata: %b\n\n" % (self.id.encode(), name, body)
+        self.message = (b'{"type":"%b","%b":%b}' % (name, name, body)).decode()
+
+    @property
+    def body(self) -> bytes:
+        """The JSON of the value."""
+        return self.sse.split(b"\n", 2)[2][len(b"data: ") : -len(b"\n\n")]
+
+    @property
+    def size(self) -> int:
+        """The bytes that are kept for sending."""
+        return len(self.sse) + len(self.message)
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """The prices that a subscriber wants: of these assets, and of all assets in these tiers."""
+    """What a subscriber wants of one topic: the events of these assets, and of all assets in these tiers."""
 
     assets: frozenset[str] = frozenset()
     tiers: frozenset[Tier] = frozenset()
@@ -45,26 +64,48 @@ class Subscription(msgspec.Struct, frozen=True):
 EVERYTHING = Subscription(tiers=frozenset(Tier))
 
 
+Wanted = Mapping[str, Subscription]  # by the name of the topic
+
+
+class Gap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why events are missed, and of which topics; `topics` is empty if the subscriber has one topic only."""
+
+    msg: str
+    topics: tuple[str, ...] = ()
+
+
 class Batch(msgspec.Struct, frozen=True):
-    """All that is to be sent to a subscriber now, in the order of the fields. `gap` and `end` are reasons in words."""
+    """All that is to be sent to a subscriber now, in the order of the fields. `end` is a reason in words."""
 
     events: Sequence[Event] = ()
-    gap: str = ""
+    gap: Gap | None = None
     snapshot_due: bool = False
     end: str = ""
 
 
 class Subscriber:
-    """Holds the events for one connection. The queue is bounded by _MAX_QUEUE events, then by one event per asset."""
+    """Holds the events for one connection.
 
-    def __init__(self) -> None:
-        self.wanted = Subscription()  # changed by `Fanout` only
+    The queue is bounded by MAX_QUEUE events, then by one event for each key. If there are more than `most_keys` keys,
+    it is emptied, and the subscriber gets a gap and a snapshot. `topics` are the names of the topics that it will want.
+    """
+
+    def __init__(self, topics: Sequence[str] = (), most_keys: int = MAX_QUEUE) -> None:
+        self.wanted: Wanted = {}  # changed by `Fanout` only
+        self._topics = topics
+        self._most_keys = most_keys
         self._resumed: Sequence[Event] = ()
-        self._waiting: dict[int | str, Event] = {}  # by number; by asset once it is conflated
-        self._conflated = False
-        self._gap = self._end = ""
+        self._waiting: dict[int | str, Event] = {}  # by number; by slot once it is conflated
+        self._conflated = self._overflowed = False
+        self._gap: Gap | None = None
+        self._end = ""
         self._snapshot_due = False
         self._news = asyncio.Event()
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The names of its topics."""
+        return tuple(self.wanted) or self._topics
 
     @property
     def waiting(self) -> Sequence[Event]:
@@ -73,15 +114,20 @@ class Subscriber:
 
     def put(self, event: Event) -> int:
         """Queue an event; return how many older events it replaces (conflation)."""
-        if not self._conflated and len(self._waiting) < _MAX_QUEUE:
+        if not self._conflated and len(self._waiting) < MAX_QUEUE:
             self._waiting[event.number] = event
+            return 0
+        if self._overflowed:  # the snapshot will have the event
             return 0
         before = len(self._waiting)
         if not self._conflated:
             self._conflate()
-        self._waiting.pop(event.asset, None)  # so that the queue stays in order
-        self._waiting[event.asset] = event
-        return before + 1 - len(self._waiting)
+        self._waiting.pop(event.slot, None)  # so that the queue stays in order
+        self._waiting[event.slot] = event
+        conflated = before + 1 - len(self._waiting)
+        if len(self._waiting) > self._most_keys:
+            self._overflow()
+        return conflated
 
     def wait_for(self, events: Iterable[Event]) -> None:
         """Replace the queue by these events."""
@@ -95,13 +141,17 @@ class Subscriber:
         self._resumed = events
         self.wake()
 
-    def miss(self, why: str) -> None:
-        """Send the reason why prices are being missed."""
-        self._gap = why
+    def miss(self, why: str, topics: Sequence[str] = ()) -> None:
+        """Send the reason why events of `topics` (all of the subscriber's, if empty) are missed.
+
+        `why` has a place for the names of the topics.
+        """
+        missed = topics or self.topics
+        self._gap = Gap(why.format(", ".join(missed)), tuple(missed) if len(self.topics) > 1 else ())
         self.wake()
 
     def renew(self) -> None:
-        """Request a snapshot of current prices."""
+        """Request a snapshot."""
         self._snapshot_due = True
         self.wake()
 
@@ -122,14 +172,21 @@ class Subscriber:
         """Return all that is to be sent, and empty the queue."""
         self._news.clear()
         batch = Batch([*self._resumed, *self._waiting.values()], self._gap, self._snapshot_due, self._end)
-        self._resumed, self._gap, self._snapshot_due = (), "", False
-        self._waiting, self._conflated = {}, False
+        self._resumed, self._gap, self._snapshot_due = (), None, False
+        self._waiting, self._conflated, self._overflowed = {}, False, False
         return batch
 
     def _conflate(self) -> None:
         newest: dict[int | str, Event] = {}
         for event in self._waiting.values():
-            newest.pop(event.asset, None)
-            newest[event.asset] = event
+            newest.pop(event.slot, None)
+            newest[event.slot] = event
         self._waiting = newest
         self._conflated = True
+
+    def _overflow(self) -> None:
+        """Empty the queue, and leave out further events until the gap and the snapshot are sent."""
+        self._waiting = {}
+        self._overflowed = True
+        self.miss(BEHIND)
+        self.renew()

@@ -13,11 +13,11 @@ from aggregator.api.history import HistoryRoutes
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
 from aggregator.api.price_bodies import PriceBodies
+from aggregator.api.price_snapshots import PriceSnapshots
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.route import Route
 from aggregator.api.server.server import STOP_SECONDS
-from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
@@ -26,6 +26,8 @@ from aggregator.api.tracing_middleware import traced
 from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
+from aggregator.live.price_topic import PRICES, PricePresenter
+from aggregator.live.snapshots import Snapshots
 from aggregator.newest import NewestPrices
 from aggregator.ports import Refresh
 from aggregator.prices.figures_keeper import FiguresKeeper
@@ -57,7 +59,7 @@ async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster
     process.stack.push_async_callback(lookup.close, STOP_SECONDS)
     throttle, recheck = _bound_refreshes(process, path.refresh)
     figures = FiguresKeeper(catalog, history, now)
-    process.bus.listen(figures)
+    process.bus.listen(PRICES, figures)
     await process.keep_running(figures)
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
@@ -126,13 +128,15 @@ def _bound_refreshes(process: Process, refresh: Refresh) -> tuple[Throttle, Rech
 
 
 def _live_routes(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[Route]:
-    """Return /stream and /ws, on one fan-out of new prices that ends every stream when the process stops."""
+    """Return /stream and /ws, on one fan-out of all topics that ends every stream when the process stops."""
     settings, catalog, bus = process.settings, process.catalog, process.bus
     current = settings.cache_url == "memory://" or bus.connected
     bounds = (settings.max_streams, settings.stream_replay, settings.stream_seconds)
-    fanout = Fanout(catalog, process.metrics, newest, *bounds, current=current, now=process.clock.now)
-    bus.listen(fanout)
+    fanout = Fanout(bus, catalog, process.metrics, *bounds, current=current, now=process.clock.now)
+    fanout.serve(PRICES, PricePresenter(catalog, newest))
+    fanout.serve_rest()
     process.beside_server.append(fanout.end_on(process.stop))
-    snapshots = Snapshots(catalog, lookup, newest, bodies, fanout)
-    process.stack.push_async_callback(snapshots.close, STOP_SECONDS)
-    return [*StreamRoute(catalog, fanout, snapshots).routes(), *SocketRoute(catalog, fanout, snapshots).routes()]
+    prices = PriceSnapshots(catalog, lookup, newest, bodies)
+    process.stack.push_async_callback(prices.close, STOP_SECONDS)
+    parts = (catalog, bus.topics, fanout, Snapshots(fanout, {PRICES.name: prices}))
+    return [*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()]

@@ -6,11 +6,12 @@ from contextlib import suppress
 import msgspec
 
 from aggregator.cluster.lag import JobLag
-from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.cluster.refresh_requests import RemoteRefresh
 from aggregator.cluster.status_board import StatusBoard
+from aggregator.cluster.topic_feed import RedisFeed
 from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
+from aggregator.live.price_topic import PRICES
 from aggregator.ports import LocalCache
 from aggregator.runtime.monitors import ClockWitness
 from aggregator.runtime.process import Process, RefreshPath
@@ -23,8 +24,8 @@ class Cluster(msgspec.Struct, frozen=True):
     """The connection of one process to the others."""
 
     redis: RedisClient
-    feed: RedisPriceFeed
-    """New prices of all processes. Run it only once every part has subscribed to it."""
+    feed: RedisFeed
+    """New values of all processes. Run it only once every part has subscribed to it."""
 
     lag: JobLag
     """How far the refreshers are behind their schedule."""
@@ -32,10 +33,10 @@ class Cluster(msgspec.Struct, frozen=True):
 
 async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
     """Return the connection to the other processes; its feed does not run yet."""
-    process.bus.listen(process.freshness)  # counts the prices that other processes refresh
+    process.bus.listen(PRICES, process.freshness)  # counts the prices that other processes refresh
     lag = JobLag(redis, process.catalog, process.metrics)
     await process.keep_running(lag)
-    return Cluster(redis, RedisPriceFeed(redis, process.bus), lag)
+    return Cluster(redis, RedisFeed(redis, process.bus), lag)
 
 
 async def build_remote_refresh(process: Process, cluster: Cluster, cache: LocalCache) -> RefreshPath:
@@ -47,13 +48,13 @@ async def build_remote_refresh(process: Process, cluster: Cluster, cache: LocalC
     refresh = RemoteRefresh(redis, cluster.feed, process.longest_refresh, process.tracer)
     coverage = CoverageListener(redis, process.coverage)
     await process.keep_running(coverage)
-    process.bus.listen(ClockWitness(process.clock))
+    process.bus.listen(PRICES, ClockWitness(process.clock))
     await process.keep_running(cluster.feed)
     await _catch_up(process, cluster.feed, coverage, cache)
     return RefreshPath(refresh, StatusBoard(redis))
 
 
-async def _catch_up(process: Process, feed: RedisPriceFeed, coverage: CoverageListener, cache: LocalCache) -> None:
+async def _catch_up(process: Process, feed: RedisFeed, coverage: CoverageListener, cache: LocalCache) -> None:
     """Learn the freshness of the prices that refreshers published before this process started.
 
     Without it, /ready would report that there is no price yet. The subscription comes first: a price published between

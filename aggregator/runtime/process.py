@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aggregator.clock import SteadyClock
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
@@ -65,7 +66,7 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.bus = Bus()
+        self.bus = Bus([PRICES])
         self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)

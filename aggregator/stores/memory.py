@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.newest import NewestPrices
@@ -34,7 +35,7 @@ class MemoryCache:
         """Keep each price for its tier's TTL, except where a newer one was seen, and publish it."""
         new = self.newest.hold(prices)
         if new:
-            self._bus.publish(new)
+            self._bus.publish(PRICES, new)
 
     async def ping(self) -> None:
         """There is nothing to reach."""

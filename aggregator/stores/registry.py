@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
@@ -56,7 +57,7 @@ def _create_redis_cache(parts: CacheParts) -> LocalCache:
     if parts.tracer is not UNTRACED:
         cache = TracedCache(cache, parts.tracer)
     local = TwoLevelCache(CircuitBreakingCache(cache, now=parts.now), NewestPrices(parts.ttl, now=parts.now))
-    parts.bus.listen(local)
+    parts.bus.listen(PRICES, local)
     return local
 
 

@@ -1,5 +1,6 @@
 """No stream sends an older price after this process has sent a newer one, on that stream or in another response."""
 
+from aggregator.live.price_topic import PRICES
 from tests.parts.examples import NOW, price
 from tests.parts.live import stream
 from tests.parts.living import hear, living, say
@@ -35,8 +36,8 @@ async def test_a_late_event_is_not_sent() -> None:
     async with living() as live, stream(live.url) as one:
         await one.until("snapshot")
         live.cache.newest.at_least(price("asset1", NOW + 60))
-        live.hub.publish([price("asset1", NOW + 59)])
-        live.hub.publish([price("asset1", NOW + 61)])
+        live.hub.publish(PRICES, [price("asset1", NOW + 59)])
+        live.hub.publish(PRICES, [price("asset1", NOW + 61)])
         assert (await one.until("price")).data["timestamp"] == NOW + 61
 
 
@@ -45,7 +46,7 @@ async def test_after_a_gap_the_snapshot_is_no_older() -> None:
     async with living() as live, stream(live.url) as one:
         await live.tell("asset1")
         await one.until("snapshot")
-        live.hub.publish([price("asset1", NOW + 60)])
+        live.hub.publish(PRICES, [price("asset1", NOW + 60)])
         newest = 0.0
         while newest != NOW + 60:  # the first price comes before it if the snapshot was taken even earlier
             newest = (await one.until("price")).data["timestamp"]

@@ -98,14 +98,16 @@ async def test_resuming() -> None:
         async with stream(live.url, headers={"Last-Event-ID": "00000000-1"}) as one:
             gap, snapshot = await one.next(), await one.next()
             assert gap is not None
-            assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT})
+            assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT.format("prices")})
             assert snapshot is not None
             assert [found["asset"] for found in snapshot.data["prices"]] == ["asset1", "asset2"]
 
 
 async def test_concurrent_clients_share_a_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prices are read once for clients that connect at once, and no client misses a price that comes meanwhile."""
-    monkeypatch.setattr("aggregator.api.snapshots._VALID_SECONDS", 60.0)  # a busy machine connects fifty in over 1 s
+    monkeypatch.setattr(
+        "aggregator.api.price_snapshots._VALID_SECONDS", 60.0
+    )  # a busy machine connects fifty in over 1 s
     async with living() as live:
         await live.tell(*ASSETS[:10])
         async with AsyncExitStack() as stack:

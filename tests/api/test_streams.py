@@ -7,6 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aggregator.live.fanout import CUT_OFF
+from aggregator.models import Tier, encode, price_body
 from tests.parts.examples import NOW, price
 from tests.parts.limits import allowed
 from tests.parts.live import stream
@@ -22,12 +23,54 @@ async def test_a_gap_and_the_snapshot_after_it() -> None:
         assert (await say(client, type="subscribe", tiers=["hot"]))["type"] == "subscribed"
         assert await hear(client) == {"type": "snapshot", "prices": []}
         live.hub.disconnect()
-        assert (await one.until("gap")).data == {"msg": CUT_OFF}
-        assert await hear(client) == {"type": "gap", "msg": CUT_OFF}
+        assert (await one.until("gap")).data == {"msg": CUT_OFF.format("prices")}
+        assert await hear(client) == {"type": "gap", "msg": CUT_OFF.format("prices")}
         await live.cache.write([price("asset1", NOW)])
         live.hub.connect()
         for data in ((await one.until("snapshot")).data, await heard(client, "snapshot")):
             assert [found["asset"] for found in data["prices"]] == ["asset1"]
+
+
+async def test_the_bytes_that_clients_of_prices_rely_on() -> None:
+    """Every event of both streams: names, fields, their order, ids, and texts."""
+    cut_off = b'"msg":"Cut off from the other processes: prices are being missed until the next snapshot"}'
+    not_kept = b'"msg":"What came after that event is not kept: prices have been missed until the next snapshot"}'
+    async with living() as live, live.client() as client:
+        await live.tell("asset1")
+        reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+        writer.write(b"GET /stream?assets=asset1 HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 00000000-1\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        first = served(live)
+        assert await chunk(reader) == b"retry: 1000\nevent: gap\ndata: {%b\n\n" % not_kept
+        assert await chunk(reader) == b'id: %b\nevent: snapshot\ndata: {"prices":[%b]}\n\n' % first
+        await client.send('{"type":"subscribe","assets":["ASSET1"]}')
+        assert await client.recv() == '{"type":"subscribed","assets":["asset1"],"tiers":[]}'
+        assert await client.recv() == f'{{"type":"snapshot","prices":[{first[1].decode()}]}}'
+        await live.tell("asset1")
+        second = served(live)
+        assert await chunk(reader) == b"id: %b\nevent: price\ndata: %b\n\n" % second
+        assert await client.recv() == f'{{"type":"price","price":{second[1].decode()}}}'
+        live.hub.disconnect()
+        assert await chunk(reader) == b"event: gap\ndata: {%b\n\n" % cut_off
+        assert await client.recv() == '{"type":"gap",' + cut_off.decode()
+        live.hub.connect()
+        assert await chunk(reader) == b'id: %b\nevent: snapshot\ndata: {"prices":[%b]}\n\n' % served(live)
+        assert await client.recv() == f'{{"type":"snapshot","prices":[{second[1].decode()}]}}'
+        writer.close()
+
+
+def served(live: Live) -> tuple[bytes, bytes]:
+    """Return the id of the last event, and the JSON of the newest price of asset1."""
+    newest = live.cache.newest.known("asset1")
+    assert newest is not None
+    return live.fanout.last_id.encode(), encode(price_body(newest, Tier.HOT, NOW, 7.5))
+
+
+async def chunk(reader: asyncio.StreamReader) -> bytes:
+    """Return the next chunk of a response."""
+    async with asyncio.timeout(10):
+        size = int(await reader.readuntil(b"\r\n"), 16)
+        return (await reader.readexactly(size + 2))[:size]
 
 
 async def test_the_limit_of_streams() -> None:

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from aggregator.models import decode_prices
+from aggregator.live.price_topic import PRICES
 from tests.chaos.parts import CHANNEL
 from tests.chaos.recorder import EVENT, PUBLISHED, SNAPSHOT, STORED, Record, Reply, Seen
 from tests.chaos.wire import Answered, Connection
@@ -213,7 +213,7 @@ class Subscriber:
             while True:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=1)
                 now = time()
-                for one in () if message is None else decode_prices(message["data"]):
+                for one in () if message is None else PRICES.decode(message["data"]):
                     fields = (one.asset, one.price, one.timestamp, one.updated_at)
                     self.notes.record.seen.append(Seen("subscriber", "redis", connection, PUBLISHED, now, now, *fields))
 

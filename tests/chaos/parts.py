@@ -16,7 +16,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from aggregator.models import Price, decode_prices
+from aggregator.live.price_topic import PRICES
+from aggregator.models import Price
 from tests.parts.dynamodb import DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
@@ -98,7 +99,7 @@ class Subscriber:
     def publications(self) -> list[Publication]:
         """Return all publications in order; fail when the connection was lost meanwhile."""
         assert self._thread.is_alive(), "the subscriber has lost its connection"
-        return [Publication(price, arrived) for arrived, raw in list(self._raw) for price in decode_prices(raw)]
+        return [Publication(price, arrived) for arrived, raw in list(self._raw) for price in PRICES.decode(raw)]
 
     def close(self) -> None:
         """Stop recording."""

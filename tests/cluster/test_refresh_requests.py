@@ -9,8 +9,9 @@ import pytest
 
 from aggregator.cluster import consumer_group as groups
 from aggregator.cluster.consumer_group import Entry, Group
-from aggregator.cluster.price_feed import RedisPriceFeed
 from aggregator.cluster.refresh_requests import RefreshRequests, RemoteRefresh
+from aggregator.cluster.topic_feed import RedisFeed
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, LeftOut, NoPrice, Price, Reason, encode
 from aggregator.ports import Trigger
@@ -46,8 +47,8 @@ class Process:
     """A process without exchanges: a price feed and a RemoteRefresh."""
 
     def __init__(self, client: RedisClient, patience: float = PATIENCE) -> None:
-        self.bus = Bus()
-        self.feed = RedisPriceFeed(client, self.bus)
+        self.bus = Bus([PRICES])
+        self.feed = RedisFeed(client, self.bus)
         self.remote = RemoteRefresh(client, self.feed, patience)
 
 

@@ -90,7 +90,7 @@ async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -
     async with stream(service.url, headers={"Last-Event-ID": last}) as one:
         gap = await one.next()
         assert gap is not None
-        assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT})
+        assert (gap.name, gap.data) == ("gap", {"msg": NOT_KEPT.format("prices")})
         assert {found["asset"] for found in (await one.until("snapshot")).data["prices"]} == set(SYMBOLS)
         await one.until("price")
     assert service.process.stop() == 0
@@ -120,8 +120,8 @@ async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> 
                 series = f'price_stream_subscribers{{kind="{kind}"}}'
                 assert await asyncio.to_thread(service.metric, series) == MANY
             redis.process.stop(SIGKILL)
-            assert {(await one.until("gap")).data["msg"] for one in streams} == {CUT_OFF}
-            assert {(await receive(client, "gap"))["msg"] for client in clients} == {CUT_OFF}
+            assert {(await one.until("gap")).data["msg"] for one in streams} == {CUT_OFF.format("prices")}
+            assert {(await receive(client, "gap"))["msg"] for client in clients} == {CUT_OFF.format("prices")}
             back = RedisServer(redis.port)
             await asyncio.gather(*(one.until("snapshot") for one in streams))
             await asyncio.gather(*(everything(one) for one in streams))

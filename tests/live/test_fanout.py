@@ -1,14 +1,17 @@
 """Fan-out: which events a subscriber gets, which are kept for resuming, and conflation of slow subscribers."""
 
 import asyncio
+from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT, STOPPING, TOO_MANY, Fanout
-from aggregator.live.subscriber import _MAX_QUEUE, EVERYTHING, Batch, Event, Subscriber, Subscription
+from aggregator.live.price_topic import PRICES, PricePresenter
+from aggregator.live.subscriber import EVERYTHING, MAX_QUEUE, Batch, Event, Gap, Subscriber, Subscription, Wanted
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
@@ -16,8 +19,16 @@ from aggregator.observability.metrics import Metrics
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.sharing import running
 
-HOT = Subscription(tiers=frozenset({Tier.HOT}))
 ASSETS = ("btcusdt", "ethusdt")
+
+
+def prices_of(*assets: str, tiers: Sequence[Tier] = ()) -> Wanted:
+    """Return a subscription to prices."""
+    return {"prices": Subscription(frozenset(assets), frozenset(tiers))}
+
+
+HOT = prices_of(tiers=[Tier.HOT])
+ALL = {"prices": EVERYTHING}
 
 
 class Live:
@@ -26,9 +37,9 @@ class Live:
     def __init__(self, most: int = 1000, kept: int = 1000, *, current: bool = True) -> None:
         self.metrics = Metrics(CollectorRegistry())
         newest = NewestPrices(dict.fromkeys(Tier, 10.0))
-        self.fanout = Fanout(CATALOG, self.metrics, newest, most, kept, current=current, now=lambda: NOW)
-        self.bus = Bus()
-        self.bus.listen(self.fanout)
+        self.bus = Bus([PRICES])
+        self.fanout = Fanout(self.bus, CATALOG, self.metrics, most, kept, current=current, now=lambda: NOW)
+        self.fanout.serve(PRICES, PricePresenter(CATALOG, newest))
         self._at = NOW
 
     def tell(self, *assets: str) -> list[Price]:
@@ -37,12 +48,18 @@ class Live:
         for asset in assets:
             self._at += 1
             prices.append(price(asset, self._at, tier=CATALOG.assets[asset].tier))
-        self.bus.publish(prices)
+        self.bus.publish(PRICES, prices)
         return prices
 
-    def follow(self, subscriber: Subscriber, wanted: Subscription = EVERYTHING) -> None:
+    def follow(self, subscriber: Subscriber, wanted: Wanted = ALL) -> None:
         """Subscribe from the last event on."""
-        self.fanout.follow(subscriber, wanted, self.fanout.last_id, {})
+        assert self.fanout.follow(subscriber, wanted) == self.fanout.last_id
+
+    def resumed(self, last_id: str, wanted: Wanted = ALL) -> Batch:
+        """Return what a subscriber gets that resumes after an event."""
+        with self.fanout.new_subscriber("sse") as subscriber:
+            assert self.fanout.resume(subscriber, wanted, last_id) is (subscriber._gap is None)
+            return subscriber.drain()
 
     def value(self, name: str, **labels: str) -> float:
         """Return a metric's value."""
@@ -51,7 +68,9 @@ class Live:
 
 def got(batch: Batch) -> list[tuple[str, float]]:
     """Return the asset and time of each event of the batch."""
-    return [(event.asset, event.timestamp) for event in batch.events]
+    bodies = [msgspec.json.decode(event.body) for event in batch.events]
+    assert [body["asset"] for body in bodies] == [event.asset for event in batch.events]
+    return [(body["asset"], body["timestamp"]) for body in bodies]
 
 
 def told(prices: list[Price]) -> list[tuple[str, float]]:
@@ -68,16 +87,15 @@ async def test_each_subscriber_gets_its_subscription() -> None:
         live.fanout.new_subscriber("sse") as eth,
     ):
         live.follow(hot, HOT)
-        live.follow(both, Subscription(frozenset(ASSETS), frozenset({Tier.HOT})))
-        live.follow(eth, Subscription(frozenset({"ethusdt"})))
+        live.follow(both, prices_of(*ASSETS, tiers=[Tier.HOT]))
+        live.follow(eth, prices_of("ethusdt"))
         assert live.value("price_stream_subscribers", kind="sse") == 2
         prices = live.tell("btcusdt", "ethusdt", "btcusdt")
         assert got(hot.drain()) == told([prices[0], prices[2]])
         assert got(both.drain()) == told(prices)
         assert got(eth.drain()) == told([prices[1]])
     assert live.value("price_stream_subscribers", kind="sse") == 0
-    assert not live.fanout._by_asset
-    assert not any(live.fanout._by_tier.values())
+    assert not any(live.fanout._indexes.values())
 
 
 async def test_an_event_is_a_price_as_it_is_served() -> None:
@@ -87,7 +105,7 @@ async def test_an_event_is_a_price_as_it_is_served() -> None:
         live.follow(subscriber)
         live.tell("btcusdt")
         (event,) = subscriber.drain().events
-        (kept,) = live.fanout._kept
+        (kept,) = live.fanout.newest("prices", EVERYTHING)
     assert event is kept
     body = event.message.removeprefix('{"type":"price","price":').removesuffix("}")
     assert body.startswith('{"asset":"btcusdt","price":79450.12,')
@@ -100,13 +118,13 @@ async def test_an_older_price_never_comes_after_a_newer_one() -> None:
     with live.fanout.new_subscriber("sse") as subscriber:
         live.follow(subscriber)
         (new,) = live.tell("btcusdt")
-        live.bus.publish([new, price("btcusdt", NOW - 100), price("unlisted")])
+        live.bus.publish(PRICES, [new, price("btcusdt", NOW - 100), price("unlisted")])
         assert got(subscriber.drain()) == told([new])
 
 
 @given(
     st.lists(
-        st.tuples(st.lists(st.sampled_from(ASSETS), min_size=1, max_size=5), st.integers(0, _MAX_QUEUE), st.booleans()),
+        st.tuples(st.lists(st.sampled_from(ASSETS), min_size=1, max_size=5), st.integers(0, MAX_QUEUE), st.booleans()),
         max_size=6,
     )
 )
@@ -122,10 +140,10 @@ def test_a_slow_subscriber_gets_the_newest_event_of_each_asset(bursts: list[tupl
             for assets, times, reads in [*bursts, (["btcusdt"], 1, True)]:
                 for _ in range(times):
                     published += told(live.tell(*assets))
-                    assert len(subscriber.waiting) <= _MAX_QUEUE
+                    assert len(subscriber.waiting) <= MAX_QUEUE
                 if reads:
                     new, fresh = got(subscriber.drain()), published[since:]
-                    assert new == fresh or len(fresh) > _MAX_QUEUE
+                    assert new == fresh or len(fresh) > MAX_QUEUE
                     assert dict(new) == dict(fresh)
                     assert new == sorted(new, key=lambda one: one[1])
                     skipped += len(fresh) - len(new)
@@ -137,19 +155,19 @@ def test_a_slow_subscriber_gets_the_newest_event_of_each_asset(bursts: list[tupl
 
 @given(st.integers(1, 20), st.lists(st.sampled_from(ASSETS), max_size=50), st.integers(0, 60))
 def test_kept_events_are_complete_or_refused(kept: int, assets: list[str], place: int) -> None:
-    """`since` returns all events after an id, each once, or None; nothing for an id that is ahead."""
+    """A stream resumes with all events after an id, each once, or with a gap, also for an id that is ahead."""
 
     async def read() -> None:
         live = Live(kept=kept)
         prices = live.tell(*assets)
         epoch, _, number = live.fanout.last_id.partition("-")
         assert number == str(len(assets))
-        since = live.fanout.since(f"{epoch}-{place}")
+        batch = live.resumed(f"{epoch}-{place}")
         if place > len(assets) or len(assets) - place > kept:
-            assert since is None
+            assert batch == Batch([], Gap(NOT_KEPT.format("prices")))
         else:
-            assert since is not None
-            assert [(event.asset, event.timestamp) for event in since] == told(prices[place:])
+            assert batch.gap is None
+            assert got(batch) == told(prices[place:])
 
     asyncio.run(read())
 
@@ -158,60 +176,45 @@ def test_kept_events_are_complete_or_refused(kept: int, assets: list[str], place
     "last_id", ["", "1", "x-1", "0000000g-1", "00000000-0", "-", "a" * 100_000, "00000000-٣", "\0"]
 )
 async def test_an_unknown_id(last_id: str) -> None:
-    """An unknown id has no later events; the subscriber gets the gap."""
+    """The subscriber of an unknown id gets the gap, and no events."""
     live = Live()
     live.tell("btcusdt")
-    assert live.fanout.since(last_id) is None
-    with live.fanout.new_subscriber("sse") as subscriber:
-        assert not live.fanout.resume(subscriber, EVERYTHING, last_id)
-        assert subscriber.drain().gap == NOT_KEPT
+    assert live.resumed(last_id) == Batch([], Gap(NOT_KEPT.format("prices")))
 
 
 async def test_resuming_after_an_event() -> None:
     """A resumed stream gets every kept event of its subscription, more than the queue may hold, then new ones."""
-    live = Live(kept=2 * _MAX_QUEUE)
+    live = Live(kept=2 * MAX_QUEUE)
     first = live.fanout.last_id
-    prices = live.tell(*ASSETS * _MAX_QUEUE)
+    prices = live.tell(*ASSETS * MAX_QUEUE)
     with live.fanout.new_subscriber("sse") as subscriber:
         assert live.fanout.resume(subscriber, HOT, first)
         prices += live.tell("btcusdt")
         batch = subscriber.drain()
     assert got(batch) == told([one for one in prices if one.asset == "btcusdt"])
-    assert (batch.gap, batch.snapshot_due) == ("", False)
+    assert (batch.gap, batch.snapshot_due) == (None, False)
 
 
 async def test_events_after_a_snapshot() -> None:
-    """After a snapshot come the events since it began, except those it shows; other queued events stay."""
+    """After a snapshot come later events only: queued ones that it shows are dropped, others stay."""
     live = Live()
     with live.fanout.new_subscriber("websocket") as subscriber:
-        live.follow(subscriber, Subscription(frozenset({"btcusdt"})))
-        begun = live.fanout.last_id
-        btc, eth, newer = live.tell("btcusdt", "ethusdt", "ethusdt")
-        shown = {"ethusdt": eth.timestamp}
-        live.fanout.follow(subscriber, Subscription(frozenset({"ethusdt"})), begun, shown)
+        live.follow(subscriber, prices_of(*ASSETS))
+        btc, _ = live.tell(*ASSETS)
+        live.follow(subscriber, prices_of("ethusdt"))
+        (newer,) = live.tell("ethusdt")
         assert got(subscriber.drain()) == told([btc, newer])
-
-
-async def test_a_snapshot_that_is_too_old_by_the_time_it_is_there() -> None:
-    """A snapshot older than the kept events causes a gap and another snapshot."""
-    live = Live(kept=1)
-    with live.fanout.new_subscriber("sse") as subscriber:
-        begun = live.fanout.last_id
-        live.tell(*ASSETS)
-        live.fanout.follow(subscriber, EVERYTHING, begun, {})
-        batch = subscriber.drain()
-        assert (batch.gap, batch.snapshot_due) == (NOT_KEPT, True)
 
 
 async def test_dropping_a_subscription() -> None:
     """Events of a dropped subscription are not sent, even if they were queued."""
     live = Live()
     with live.fanout.new_subscriber("websocket") as subscriber:
-        live.follow(subscriber, Subscription(frozenset(ASSETS), frozenset({Tier.COLD})))
+        live.follow(subscriber, prices_of(*ASSETS, tiers=[Tier.COLD]))
         prices = live.tell(*ASSETS)
-        live.fanout.drop(subscriber, Subscription(frozenset(ASSETS)))
+        live.fanout.drop(subscriber, prices_of(*ASSETS))
         assert got(subscriber.drain()) == told([prices[1]])  # it is cold
-        live.fanout.drop(subscriber, EVERYTHING)
+        live.fanout.drop(subscriber, ALL)
         live.tell(*ASSETS)
         assert got(subscriber.drain()) == []
 
@@ -226,12 +229,13 @@ async def test_cut_off_and_back() -> None:
         live.bus.disconnect()
         live.bus.disconnect()  # at every attempt that fails
         batch = subscriber.drain()
-        assert (got(batch), batch.gap, batch.snapshot_due) == (told([before]), CUT_OFF, False)
+        cut_off = Gap(CUT_OFF.format("prices"))
+        assert (got(batch), batch.gap, batch.snapshot_due) == (told([before]), cut_off, False)
         with live.fanout.new_subscriber("sse") as late:
-            assert late.drain().gap == CUT_OFF
+            assert late.drain().gap == cut_off
         live.bus.connect()
         assert subscriber.drain() == Batch([], snapshot_due=True)
-        assert live.fanout.since(last_id) is None
+        assert live.resumed(last_id).gap == Gap(NOT_KEPT.format("prices"))
         live.bus.connect()
         assert not subscriber._news.is_set()
 
@@ -287,6 +291,6 @@ def test_subscriptions_add_and_subtract() -> None:
     both = Subscription(frozenset({"a"}), frozenset({Tier.HOT})) | Subscription(frozenset({"b"}))
     assert both == Subscription(frozenset({"a", "b"}), frozenset({Tier.HOT}))
     assert both - Subscription(frozenset({"a"}), frozenset({Tier.HOT})) == Subscription(frozenset({"b"}))
-    event = Event("0" * 8, 1, Asset("b", "", "", Tier.COLD, 1), price("b"), b"{}")
+    event = Event("0" * 8, 1, PRICES, Asset("b", "", "", Tier.COLD, 1), "b", b"{}")
     assert both.has(event)
     assert not (both - Subscription(frozenset({"b"}))).has(event)

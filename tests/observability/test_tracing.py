@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from aggregator.api.app import build
 from aggregator.api.tracing_middleware import traced
 from aggregator.errors import StoreUnavailable
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import NoPrice, Price
 from aggregator.newest import NewestPrices
@@ -142,7 +143,7 @@ async def test_headers_tell_another_process(spans: Spans) -> None:
 def refresher(spans: Spans, history: Store) -> tuple[Refresher, ScriptedExchange]:
     """Return a refresher that is traced, with its cache in memory, and its only exchange."""
     metrics = Metrics(CollectorRegistry())
-    cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus())
+    cache = MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus([PRICES]))
     exchange = ScriptedExchange("exchange1")
     sinks = Sinks(GroupCommit("history", history, metrics), GroupCommit("cache", cache, metrics))
     policy = PricingPolicy(max_deviation=Decimal("0.05"), min_sources=1, max_weight=Decimal("0.5"))

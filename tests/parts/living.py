@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,13 +12,15 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from aggregator.api.app import build
 from aggregator.api.price_bodies import PriceBodies
+from aggregator.api.price_snapshots import PriceSnapshots
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
-from aggregator.api.snapshots import Snapshots
 from aggregator.api.socket import SocketRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.live.fanout import Fanout
-from aggregator.live.topics import Bus
+from aggregator.live.price_topic import PRICES, PricePresenter
+from aggregator.live.snapshots import Snapshots
+from aggregator.live.topics import AnyTopic, Bus
 from aggregator.models import Tier
 from aggregator.newest import NewestPrices
 from aggregator.observability.metrics import Metrics
@@ -36,21 +38,27 @@ KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
 
 class Live:
-    """A server of live streams for many assets, all of them hot."""
+    """A server of live streams for many assets, all of them hot. `topics` are served beside prices."""
 
-    def __init__(self, limits: Limits, most: int = 100, seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        most: int = 100,
+        seconds: float | None = None,
+        topics: Sequence[AnyTopic] = (),
+        kept: int = 2000,
+    ) -> None:
         catalog = assign([(name, "", "") for name in ASSETS], len(ASSETS), 0, dict.fromkeys(Tier, Cadence(5)))
         self.metrics = Metrics(CollectorRegistry())
-        self.hub = Bus()
+        self.hub = Bus([PRICES, *topics])
         self.cache = MemoryCache(NewestPrices(dict.fromkeys(Tier, 600.0)), self.hub)
         accesses = AccessCounts(self.metrics, by_symbol=False)
         lookup = Lookup(catalog, self.cache, self.cache, None, self.metrics, accesses, lambda: NOW)  # type: ignore[arg-type]  # these routes never request a refresh
-        self.fanout = Fanout(
-            catalog, self.metrics, self.cache.newest, most, 2000, seconds, current=True, now=lambda: NOW
-        )
-        self.hub.listen(self.fanout)
-        snapshots = Snapshots(catalog, lookup, self.cache.newest, PriceBodies(catalog, lambda: NOW), self.fanout)
-        parts = (catalog, self.fanout, snapshots)
+        self.fanout = Fanout(self.hub, catalog, self.metrics, most, kept, seconds, current=True, now=lambda: NOW)
+        self.fanout.serve(PRICES, PricePresenter(catalog, self.cache.newest))
+        self.fanout.serve_rest()
+        prices = PriceSnapshots(catalog, lookup, self.cache.newest, PriceBodies(catalog, lambda: NOW))
+        parts = (catalog, self.hub.topics, self.fanout, Snapshots(self.fanout, {PRICES.name: prices}))
         app = build([*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()], self.metrics, 1)
         self.server = Server(app, limits, self.metrics, 2)
         self.port = 0

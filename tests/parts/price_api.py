@@ -13,6 +13,7 @@ from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.throttle import Recheck, Throttle
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price
 from aggregator.newest import NewestPrices
@@ -59,7 +60,7 @@ class PriceApi:
         self.prices = prices
         catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
         metrics = self.metrics = Metrics(CollectorRegistry())
-        bus = Bus()
+        bus = Bus([PRICES])
         self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), bus)
         accesses, bodies = AccessCounts(metrics, by_symbol=True), PriceBodies(catalog, lambda: self.now)
         self.accesses = accesses
@@ -67,7 +68,7 @@ class PriceApi:
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
         self.history = MemoryHistory()
         self.figures = FiguresKeeper(catalog, self.history, lambda: self.now)
-        bus.listen(self.figures)
+        bus.listen(PRICES, self.figures)
         routes = [
             *PriceRoutes(catalog, lookup, bodies, self.figures).routes(),
             *SourcesRoute(catalog, lookup, bodies, Recheck(NoRefresh(), 50)).routes(),

@@ -20,10 +20,12 @@ from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.udf import UdfRoutes
+from aggregator.live.price_topic import PRICES
 from tests.parts.examples import CATALOG
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
+TOPICS = {PRICES.name: PRICES}
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
 
@@ -37,8 +39,8 @@ def every_route() -> list[Route]:
         *CandlesRoute(CATALOG, _NONE).routes(),
         *ExchangeRoutes(CATALOG, _NONE).routes(),
         *UdfRoutes(CATALOG, _NONE).routes(),
-        *StreamRoute(CATALOG, _NONE, _NONE).routes(),
-        *SocketRoute(CATALOG, _NONE, _NONE).routes(),
+        *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
+        *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),
         *OPS,
     ]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from aggregator.errors import StoreUnavailable
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, LeftOut, Price, RateTokens, Reason, Ticker, VenueWindow
 from aggregator.newest import NewestPrices
@@ -106,7 +107,7 @@ class Store(MemoryCache):
     """
 
     def __init__(self) -> None:
-        super().__init__(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus())
+        super().__init__(NewestPrices({tier: cadence.ttl for tier, cadence in CADENCE.items()}), Bus([PRICES]))
         self.away = self.hanging = self.near = False
         self.written: list[Price] = []
         self.reads = 0

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.ports import History
@@ -41,9 +42,9 @@ class Scene:
     def __init__(self, history: History) -> None:
         self.now = NOW
         self.monotonic = 0.0
-        self.bus = Bus()
+        self.bus = Bus([PRICES])
         self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, lambda: self.monotonic)
-        self.bus.listen(self.keeper)
+        self.bus.listen(PRICES, self.keeper)
 
     def of(self, newest: Price = NEWEST) -> Figures:
         """Return the figures at a price."""
@@ -87,7 +88,7 @@ async def test_the_hottest_are_read_first_and_each_once() -> None:
     """Whatever was published meanwhile."""
     history = MemoryHistory()
     scene = Scene(history)
-    scene.bus.publish([price("cold"), NEWEST])
+    scene.bus.publish(PRICES, [price("cold"), NEWEST])
     async with scene.running():
         await scene.read()
     assert list(dict.fromkeys(history.asked)) == ["btcusdt", "medium", "cold"]
@@ -114,7 +115,7 @@ async def test_new_prices_count_at_once() -> None:
     async with scene.running():
         await scene.read()
         newest = price(timestamp=NOW + 1, amount="130")
-        scene.bus.publish([newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
+        scene.bus.publish(PRICES, [newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
         assert amounts(scene.of(newest)) == (50, 130, 90)
 
 
@@ -127,7 +128,7 @@ async def test_prices_published_during_a_read_are_not_lost() -> None:
     async with scene.running():
         await until(lambda: bool(history.asked))
         peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
-        scene.bus.publish([peak, newest])
+        scene.bus.publish(PRICES, [peak, newest])
         assert scene.of(newest).figures_reason == "loading"
         history.slow.set()
         await scene.read()
@@ -149,7 +150,7 @@ async def test_what_was_published_during_a_cut_is_read_afterwards(*, is_read_bef
         peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
         await history.write([peak, newest])
         scene.bus.connect()
-        scene.bus.publish([newest])
+        scene.bus.publish(PRICES, [newest])
         assert scene.of(newest).figures_reason == "loading"
         await scene.read()
         assert amounts(scene.of(newest)) == (30, 150, 90)
@@ -250,7 +251,7 @@ async def check_restarts(
             scene = Scene(history)
             scene.now = newest.timestamp
         await history.write([newest])
-        scene.bus.publish([newest])
+        scene.bus.publish(PRICES, [newest])
     scene.now = NOW
     async with scene.running():
         await scene.read("btcusdt")

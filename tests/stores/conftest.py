@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.newest import NewestPrices
@@ -28,7 +29,7 @@ TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryCache]:
     """Open memory://."""
-    cache = MemoryCache(NewestPrices(TTL), Bus())
+    cache = MemoryCache(NewestPrices(TTL), Bus([PRICES]))
     yield cache
     await cache.close()
 

@@ -11,7 +11,8 @@ import redis.asyncio as redis
 import uvloop
 
 from aggregator.errors import StoreUnavailable
-from aggregator.models import Tier, decode_prices
+from aggregator.live.price_topic import PRICES
+from aggregator.models import Tier
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient, mapped
 from tests.parts.examples import NOW, price
@@ -74,7 +75,7 @@ async def test_new_prices_are_published(redis_cache: RedisCache, client: redis.R
         while len(heard) < 3:
             message = await pubsub.get_message(timeout=1)
             if message is not None:
-                heard += [(one.asset, one.timestamp) for one in decode_prices(message["data"])]
+                heard += [(one.asset, one.timestamp) for one in PRICES.decode(message["data"])]
     assert heard == [("btcusdt", NOW), ("btcusdt", NOW + 1), ("ethusdt", NOW)]
     assert await pubsub.get_message(timeout=0.05) is None
     await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py forgot this one

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis.exceptions import ResponseError
 
-from aggregator.cluster.price_feed import RedisPriceFeed
+from aggregator.cluster.topic_feed import RedisFeed
 from aggregator.errors import StoreUnavailable
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Asset, NoPrice, Price, Tier
 from aggregator.newest import NewestPrices
@@ -59,10 +60,10 @@ class Parts:
 
     def __init__(self, server: RedisServer, clock: Clock) -> None:
         self.client = RedisClient(server.url, timeout=0.25)
-        self.bus, self.history, self.clock = Bus(), Store(), clock
+        self.bus, self.history, self.clock = Bus([PRICES]), Store(), clock
         self.redis = Counting(self.client, TTL)
         self.local = TwoLevelCache(CircuitBreakingCache(self.redis, clock), NewestPrices(TTL))
-        self.bus.listen(self.local)
+        self.bus.listen(PRICES, self.local)
         metrics = Metrics(CollectorRegistry())
         self.lookup = Lookup(CATALOG, self.local, self.history, UnusedRefresher(), metrics, AccessCounts(metrics))
 
@@ -85,7 +86,7 @@ class Parts:
 async def parts_on(server: RedisServer) -> AsyncIterator[Parts]:
     """Open the parts, with the bus connected."""
     parts = Parts(server, Clock())
-    async with running(RedisPriceFeed(parts.client, parts.bus).run):
+    async with running(RedisFeed(parts.client, parts.bus).run):
         await until(lambda: parts.bus.connected)
         yield parts
     await parts.client.close()

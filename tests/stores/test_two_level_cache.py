@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from aggregator.cluster.price_feed import RedisPriceFeed
+from aggregator.cluster.topic_feed import RedisFeed
 from aggregator.errors import StoreUnavailable
+from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.models import Price, Tier, encode
 from aggregator.newest import NewestPrices
@@ -27,16 +28,16 @@ class Parts:
     """A local cache in front of a cache that counts its reads."""
 
     def __init__(self) -> None:
-        self.bus, self.shared = Bus(), Store()
+        self.bus, self.shared = Bus([PRICES]), Store()
         self.local = TwoLevelCache(self.shared, NewestPrices(TTL))
-        self.bus.listen(self.local)
+        self.bus.listen(PRICES, self.local)
 
 
 async def test_prices_from_the_bus_are_read_without_the_cache() -> None:
     """No read reaches the shared cache until the price has expired."""
     parts = Parts()
     parts.bus.connect()
-    parts.bus.publish([price()])
+    parts.bus.publish(PRICES, [price()])
     assert parts.local.peek("btcusdt") == price()
     assert await parts.local.latest(["btcusdt"]) == {"btcusdt": price()}
     assert parts.shared.reads == 0
@@ -47,14 +48,14 @@ async def test_a_written_price_hides_the_one_before() -> None:
     """A read after a refresh does not return the price before, even if the bus has not published the new one yet."""
     parts = Parts()
     parts.bus.connect()
-    parts.bus.publish([price()])
+    parts.bus.publish(PRICES, [price()])
     newer = price(timestamp=NOW + 1)
     await parts.local.write([newer])
     assert parts.local.peek("btcusdt") is None
     assert await parts.local.latest(["btcusdt"]) == {"btcusdt": newer}
-    parts.bus.publish([price()])
+    parts.bus.publish(PRICES, [price()])
     assert parts.local.peek("btcusdt") is None
-    parts.bus.publish([newer])
+    parts.bus.publish(PRICES, [newer])
     assert parts.local.peek("btcusdt") == newer
     await parts.local.write([price()])
     assert parts.local.peek("btcusdt") == newer
@@ -65,7 +66,7 @@ async def test_missing_prices_come_from_the_shared_cache() -> None:
     parts = Parts()
     parts.bus.connect()
     await parts.shared.write([price("ethusdt")])
-    parts.bus.publish([price()])
+    parts.bus.publish(PRICES, [price()])
     assert sorted(await parts.local.latest(["btcusdt", "ethusdt", "solusdt"])) == ["btcusdt", "ethusdt"]
 
 
@@ -73,8 +74,8 @@ async def test_an_older_price_never_replaces_a_newer() -> None:
     """In whatever order the messages arrive."""
     parts = Parts()
     parts.bus.connect()
-    parts.bus.publish([price(timestamp=NOW + 1)])
-    parts.bus.publish([price(timestamp=NOW)])
+    parts.bus.publish(PRICES, [price(timestamp=NOW + 1)])
+    parts.bus.publish(PRICES, [price(timestamp=NOW)])
     held = parts.local.peek("btcusdt")
     assert held is not None
     assert held.timestamp == NOW + 1
@@ -83,10 +84,10 @@ async def test_an_older_price_never_replaces_a_newer() -> None:
 async def test_it_is_empty_while_the_bus_is_disconnected() -> None:
     """Other processes may have newer prices by then; it starts empty when the bus is connected again."""
     parts = Parts()
-    parts.bus.publish([price()])
+    parts.bus.publish(PRICES, [price()])
     assert parts.local.peek("btcusdt") is None  # not connected yet
     parts.bus.connect()
-    parts.bus.publish([price()])
+    parts.bus.publish(PRICES, [price()])
     parts.bus.disconnect()
     assert parts.local.peek("btcusdt") is None
     await parts.shared.write([price(timestamp=NOW + 1)])
@@ -99,7 +100,7 @@ async def test_a_price_that_the_shared_cache_does_not_take_replaces_the_local_on
     """The newer price is not published, so the older one is not returned any more; other assets stay."""
     parts = Parts()
     parts.bus.connect()
-    parts.bus.publish([price(), price("ethusdt")])
+    parts.bus.publish(PRICES, [price(), price("ethusdt")])
     parts.shared.away = True
     with pytest.raises(StoreUnavailable):
         await parts.local.write([price(timestamp=NOW + 1)])
@@ -114,11 +115,11 @@ async def test_older_prices_of_a_cache_that_was_away_are_left_out() -> None:
     parts.shared.away = True
     with pytest.raises(StoreUnavailable):
         await parts.local.write([price("btcusdt", NOW + 1)])
-    parts.bus.publish([price("ethusdt", NOW + 1)])
+    parts.bus.publish(PRICES, [price("ethusdt", NOW + 1)])
     parts.shared.away = False
     assert await parts.local.latest(["btcusdt", "ethusdt", "solusdt"]) == {"solusdt": price("solusdt")}
     parts.bus.connect()
-    parts.bus.publish([price("btcusdt")])  # published late
+    parts.bus.publish(PRICES, [price("btcusdt")])  # published late
     assert parts.local.peek("btcusdt") is None
     await parts.local.write([price("btcusdt", NOW + 1)])
     assert await parts.local.latest(["btcusdt"]) == {"btcusdt": price("btcusdt", NOW + 1)}
@@ -156,9 +157,9 @@ async def until(condition: object) -> None:
 @pytest.fixture
 async def heard(redis_client: RedisClient) -> AsyncIterator[Heard]:
     """Subscribe to Redis."""
-    bus, heard = Bus(), Heard()
-    bus.listen(heard)
-    running = asyncio.create_task(RedisPriceFeed(redis_client, bus).run())
+    bus, heard = Bus([PRICES]), Heard()
+    bus.listen(PRICES, heard)
+    running = asyncio.create_task(RedisFeed(redis_client, bus).run())
     await until(lambda: heard.states == ["connected"])
     yield heard
     running.cancel()
@@ -195,9 +196,9 @@ async def test_a_lost_subscription_is_reported_and_made_again(how: str) -> None:
         pytest.skip("no redis-server here; see the header")
     server = RedisServer(free_port())
     client = RedisClient(server.url, timeout=0.25)
-    bus, heard = Bus(), Heard()
-    bus.listen(heard)
-    running = asyncio.create_task(RedisPriceFeed(client, bus).run())
+    bus, heard = Bus([PRICES]), Heard()
+    bus.listen(PRICES, heard)
+    running = asyncio.create_task(RedisFeed(client, bus).run())
     await until(lambda: heard.states == ["connected"])
     if how == "stopped":
         server.stop()

@@ -111,7 +111,7 @@ class Metrics:
         )
         self.stream_conflated = self._counter(
             "price_stream_conflated_total",
-            "Prices not sent to a reader that had fallen behind, as a newer one of the same asset had come.",
+            "Events not sent to a reader that had fallen behind, as a newer one of the same topic and key had come.",
         )
         self.stream_dropped = self._counter(
             "price_stream_dropped_total",

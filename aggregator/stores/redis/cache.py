@@ -1,7 +1,7 @@
 """`redis://host:6379/0`: the cache that several processes share.
 
 The key `<prefix>price:<asset>` has the price's JSON and the tier's TTL. New prices are published on the channel
-`<prefix>prices`, a JSON array for each batch; `aggregator.cluster.price_feed` subscribes.
+`<prefix>prices`, a JSON array for each batch; `aggregator.cluster.topic_feed` subscribes.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from redis.exceptions import NoScriptError
 
+from aggregator.live.price_topic import PRICES
 from aggregator.models import FUTURE_TOLERANCE, Price, Tier, decode_price, encode
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
@@ -46,7 +47,7 @@ class RedisCache:
         self._client = client
         self._redis = client.redis
         self._now = now
-        self._channel = client.channel("prices")
+        self._channel = client.channel(PRICES.name)
         self._prefix = f"{client.prefix}price:"
         self._ttl_ms = {tier: max(1, round(seconds * 1000)) for tier, seconds in ttl.items()}
 

@@ -1,15 +1,14 @@
-"""The subscription to new prices: from Redis' channel, where every process publishes, to this process' bus."""
+"""The subscription to topics: from their channels in Redis, where every process publishes, to this process' bus."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from redis.asyncio.client import PubSub
 
 from aggregator.errors import StoreUnavailable
-from aggregator.live.topics import Bus
-from aggregator.models import decode_prices
+from aggregator.live.topics import Bus, T, Topic
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
@@ -17,24 +16,35 @@ _LONGEST_PAUSE = 1.0  # seconds between attempts to subscribe again
 _SILENT_SECONDS = 1.0  # without a message, then the connection is tested with a ping
 
 
-class RedisPriceFeed:
-    """Publishes received prices on the bus, and marks the bus as disconnected while there is no subscription.
+class RedisFeed:
+    """Publishes received values on the bus, and marks the bus as disconnected while there is no subscription.
 
-    Prices that are published while there is no subscription are lost for this process.
+    The channel of a topic has its name; a message is a JSON array of values. Values that are published while there is
+    no subscription are lost for this process.
     """
 
     def __init__(self, client: RedisClient, bus: Bus) -> None:
+        self._client = client
         self._redis = client.redis
-        self._prices = client.channel("prices")
-        self._receivers: dict[str, Callable[[bytes], None]] = {}
-        self._timeout = client.timeout
         self._bus = bus
+        self._receivers: dict[str, Callable[[bytes], None]] = {}
+        for topic in bus.topics.values():
+            topic.apply(self._receive_topic)
+        self._last_topic = [*self._receivers][-1].encode()  # Redis confirms the channels in order
         self.subscribed = asyncio.Event()  # set by the first subscription; `Bus.connected` is the state now
         self._log = structlog.get_logger().bind(store="redis")
 
     def subscribe(self, channel: str, receive: Callable[[bytes], None]) -> None:
         """Add a channel, before `run`. `receive` gets each message, and may raise one of UNREADABLE."""
         self._receivers[channel] = receive
+
+    async def publish(self, topic: Topic[T], values: Sequence[T]) -> None:
+        """Publish values on the channel of their topic, from which every process gets them, this one included.
+
+        Prices do not come this way: the cache publishes them as it stores them. Raises StoreUnavailable.
+        """
+        with mapped():
+            await self._redis.publish(self._client.channel(topic.name), topic.encode(values))
 
     async def run(self) -> None:
         """Subscribe, and again when the connection is lost; never returns."""
@@ -44,7 +54,7 @@ class RedisPriceFeed:
                 with mapped():
                     async with self._redis.pubsub() as pubsub:
                         with mapped():
-                            await pubsub.subscribe(self._prices, *self._receivers)
+                            await pubsub.subscribe(*self._receivers)
                         await self._listen(pubsub)
             except StoreUnavailable as error:
                 if self._bus.connected:
@@ -59,7 +69,7 @@ class RedisPriceFeed:
                 message = await self._next(pubsub)
             if message["type"] == "message":
                 self._receive(message["channel"].decode(), message["data"])
-            elif message["type"] == "subscribe" and message["channel"] == self._prices.encode():
+            elif message["type"] == "subscribe" and message["channel"] == self._last_topic:
                 self._bus.connect()
                 self.subscribed.set()
                 self._log.info("feed_subscribed")
@@ -70,16 +80,17 @@ class RedisPriceFeed:
         if message is None:
             with mapped():
                 await pubsub.ping()
-            message = await pubsub.get_message(timeout=self._timeout)
+            message = await pubsub.get_message(timeout=self._client.timeout)
         if message is None:
             raise StoreUnavailable("Redis: the subscription is silent")
         return message
 
     def _receive(self, channel: str, data: bytes) -> None:
         try:
-            if channel == self._prices:
-                self._bus.publish(decode_prices(data))
-            else:
-                self._receivers[channel](data)
+            self._receivers[channel](data)
         except UNREADABLE as error:  # a message that is not ours
             self._log.warning("feed_unreadable", channel=channel, error=str(error))
+
+    def _receive_topic(self, topic: Topic[T]) -> None:
+        """Add the channel of a topic."""
+        self.subscribe(self._client.channel(topic.name), lambda data: self._bus.publish(topic, topic.decode(data)))

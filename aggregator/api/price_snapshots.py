@@ -1,15 +1,13 @@
-"""Snapshots: the current prices at the beginning of a stream, read once for all subscribers of the same prices.
+"""Snapshots of prices at the beginning of a stream, read once for all subscribers of the same prices.
 
 A snapshot is updated at the moment it is returned, so it is never older than a price that this process has sent before.
 """
 
 import time
 from collections.abc import Callable, Sequence
-
-import msgspec
+from functools import partial
 
 from aggregator.api.price_bodies import PriceBodies
-from aggregator.live.fanout import Fanout
 from aggregator.live.subscriber import Subscription
 from aggregator.models import Asset, Price, Tier
 from aggregator.newest import NewestPrices
@@ -20,14 +18,6 @@ from aggregator.resilience.single_flight import SingleFlight
 _MOST_IN_PART = 1000
 _VALID_SECONDS = 1.0  # as long as the body of a price
 _MOST_CACHED = 64  # snapshots
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """Prices as JSON arrays of at most a thousand, the timestamp of each asset, and the last event they include."""
-
-    last_id: str
-    parts: Sequence[bytes]
-    timestamps: dict[str, float]
 
 
 class _Collection:
@@ -66,8 +56,11 @@ class _Collection:
         return [raw for part, raw in sorted(self._joined.items()) if self._bodies[part]] or [b"[]"]
 
 
-class Snapshots:
-    """Makes and caches snapshots: a thousand subscribers that connect at once cost little more than one."""
+class PriceSnapshots:
+    """The snapshot source of prices, with a cache: a thousand clients that connect at once cost little more than one.
+
+    The cache has one snapshot for each of the last subscriptions.
+    """
 
     def __init__(
         self,
@@ -75,25 +68,22 @@ class Snapshots:
         prices: Prices,
         newest: NewestPrices,
         bodies: PriceBodies,
-        fanout: Fanout,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._prices = prices
         self._newest = newest
         self._bodies = bodies
-        self._fanout = fanout
         self._clock = clock
         self._cached: dict[Subscription, _Collection] = {}
         self._flights: SingleFlight[Subscription, _Collection] = SingleFlight()
 
-    async def of(self, subscription: Subscription) -> Snapshot:
-        """Return the current prices of the subscription. They are up to date until the caller awaits something."""
+    async def read(self, subscription: Subscription) -> Callable[[], Sequence[bytes]]:
+        """As `SnapshotSource.read`."""
         cached = self._cached.get(subscription)
         if cached is None or self._clock() - cached.read_at >= _VALID_SECONDS:
             cached = await self._flights.do(subscription, lambda: self._read(subscription))
-        self._update(cached)
-        return Snapshot(self._fanout.last_id, cached.parts(), dict(cached.timestamps))
+        return partial(self._current, cached)
 
     async def close(self, patience: float) -> None:
         """Wait at most `patience` seconds for reads that are in flight."""
@@ -110,6 +100,10 @@ class Snapshots:
                     self._put(collection, asset, found[asset.symbol])
         self._keep(subscription, collection)
         return collection
+
+    def _current(self, collection: _Collection) -> Sequence[bytes]:
+        self._update(collection)
+        return collection.parts()
 
     def _update(self, collection: _Collection) -> None:
         """Replace each price for which there is a newer one."""

@@ -1,0 +1,54 @@
+"""The last events of one topic: kept for streams that resume, and for snapshots."""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import takewhile
+
+from aggregator.live.subscriber import Event, Subscription
+
+
+class Replay:
+    """Holds at most `most_events` events and `most_bytes` bytes of them (None: any); the oldest are dropped first."""
+
+    def __init__(self, most_events: int, most_bytes: int | None) -> None:
+        self._most_events = most_events
+        self._most_bytes = most_bytes
+        self._events: deque[Event] = deque()
+        self._newest: dict[str, Event] = {}  # of each key, while it is held
+        self._bytes = 0
+        self._dropped = 0  # number of the last event that is not held any more
+
+    def add(self, event: Event) -> None:
+        """Hold an event; it is newer than all others."""
+        self._events.append(event)
+        self._newest[event.slot] = event
+        self._bytes += event.size
+        while len(self._events) > self._most_events or (
+            self._most_bytes is not None and self._bytes > self._most_bytes
+        ):
+            self._drop_oldest()
+
+    def has_all_after(self, number: int) -> bool:
+        """Whether every event with a larger number is held."""
+        return number >= self._dropped
+
+    def after(self, number: int) -> Sequence[Event]:
+        """Return the held events with a larger number, oldest first."""
+        return list(takewhile(lambda event: event.number > number, reversed(self._events)))[::-1]
+
+    def newest(self, wanted: Subscription) -> Sequence[Event]:
+        """Return the newest held event of each key that the subscription covers, oldest first."""
+        found = [event for event in self._newest.values() if wanted.has(event)]
+        return sorted(found, key=lambda event: event.number)
+
+    def clear(self) -> None:
+        """Drop all events."""
+        while self._events:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        event = self._events.popleft()
+        self._bytes -= event.size
+        self._dropped = event.number
+        if self._newest[event.slot] is event:
+            del self._newest[event.slot]
