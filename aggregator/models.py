@@ -178,7 +178,7 @@ class VenueWindow(msgspec.Struct, frozen=True):
     absolute_distance: float = 0.0
 
 
-class PriceBody(msgspec.Struct, frozen=True):
+class CurrentPrice(msgspec.Struct, frozen=True):
     """A price as the HTTP API shows it."""
 
     asset: str
@@ -216,7 +216,7 @@ def decode_price(raw: bytes | str) -> Price:
     return _price_decoder.decode(raw)
 
 
-def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> PriceBody:
+def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> CurrentPrice:
     """Return `price` as the HTTP API shows it at `now`; it is stale when older than `stale_after` seconds.
 
     A price more than FUTURE_TOLERANCE ahead of `now` has an unknown age, and is stale too. `tier` is the asset's
@@ -224,7 +224,7 @@ def price_body(price: Price, tier: Tier, now: float, stale_after: float) -> Pric
     """
     age = max(0.0, now - price.timestamp)
     iso = rfc_3339(price.timestamp)
-    return PriceBody(
+    return CurrentPrice(
         asset=price.asset,
         price=price.price,
         last_updated=f"{iso[:10]} {iso[11:19]}",

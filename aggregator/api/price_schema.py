@@ -25,7 +25,7 @@ class NoPriceFound(Struct, frozen=True):
     left_out: tuple[LeftOut, ...]
 
 
-class PriceBody(models.PriceBody, frozen=True, kw_only=True):
+class PriceBody(models.CurrentPrice, frozen=True, kw_only=True):
     """A price. It has the 24-hour figures, the last seven fields, with `details=true` only."""
 
     change_24h: Decimal | UnsetType | None = UNSET
@@ -37,13 +37,13 @@ class PriceBody(models.PriceBody, frozen=True, kw_only=True):
     figures_reason: MissingFigures | UnsetType | None = UNSET
 
 
-class Refreshed(models.PriceBody, frozen=True, kw_only=True):
+class Refreshed(models.CurrentPrice, frozen=True, kw_only=True):
     """A price that has just been made and stored."""
 
     message: str
 
 
-_with_sources: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(models.PriceBody)}
+_with_sources: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(models.CurrentPrice)}
 _with_sources |= {"sources": tuple[Source, ...], "left_out": tuple[LeftOut, ...]}
 PriceSources = msgspec.defstruct(
     "PriceSources",
@@ -85,6 +85,7 @@ _FIGURES: dict[str, Json] = {
 _SOURCE_COUNT = {"sources": {"description": "How many exchanges contributed", "minimum": 1}}
 # Additions to the schema of models that stores and exchanges use too, by model and field.
 FIELD_NOTES: dict[str, dict[str, Json]] = {
+    "CurrentPrice": _PRICE | _SOURCE_COUNT,
     "PriceBody": _PRICE | _SOURCE_COUNT | _FIGURES,
     "Refreshed": _PRICE | _SOURCE_COUNT,
     "PriceSources": _PRICE

@@ -1,7 +1,7 @@
 """The topic of prices, and what streams show of a price."""
 
 from aggregator.live.topics import Topic
-from aggregator.models import Asset, Price, PriceBody, encode, price_body
+from aggregator.models import Asset, CurrentPrice, Price, encode, price_body
 from aggregator.newest import NewestPrices
 from aggregator.prices.tiers import Catalog
 
@@ -10,7 +10,7 @@ def _asset(price: Price) -> str:
     return price.asset
 
 
-PRICES = Topic("prices", "price", Price, asset=_asset, shown=PriceBody)
+PRICES = Topic("prices", "price", Price, asset=_asset, shown=CurrentPrice)
 
 
 class PricePresenter:
