@@ -94,6 +94,18 @@ async def test_the_hottest_are_read_first_and_each_once() -> None:
     assert len(history.asked) == 2 * len(SYMBOLS)  # the price before the day, and the day
 
 
+async def test_with_very_many_assets_the_window_begins_at_a_full_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the prices of a day take less memory. The figures say where it begins, and are exact from there on."""
+    monkeypatch.setattr(figures_keeper, "_MOST_FINE", 2)
+    history = MemoryHistory()
+    await history.write(stored((NOW - DAY - 3599, 80), (NOW - DAY, 120), (NOW, 100)))
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        assert scene.of().figures_since == (NOW - DAY) // 3600 * 3600
+        assert amounts(scene.of()) == (20, 120, 100)
+
+
 async def test_a_young_history_says_so() -> None:
     """Until a price is a day old; the figures then begin without another read."""
     history = MemoryHistory()
