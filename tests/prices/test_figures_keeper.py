@@ -1,22 +1,29 @@
 """The keeper of the 24-hour figures: from history after a start, from the bus afterwards, and never wrong between."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from aggregator.live.topics import Bus
 from aggregator.models import Price
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import History
 from aggregator.prices import day_reader, figures_keeper
 from aggregator.prices.day_figures import DAY, Figures, window_start
 from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.tiers import assign
+from aggregator.stores.dynamodb.table import DynamoTable
+from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.memory_history import MemoryHistory
 from tests.parts.serving import until
@@ -225,6 +232,23 @@ async def test_a_history_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPat
         history.slow.set()
         await scene.read()
         assert amounts(scene.of()) == (20, 120, 90)
+
+
+@pytest.mark.real
+async def test_from_dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
+    """Prices in the table and in the outbox count alike. DynamoDB cannot summarise, so each price is read."""
+    metrics = Metrics(CollectorRegistry())
+    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    await table.open()
+    history = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
+    await history.open()
+    await table.put(DAY_OF_PRICES[:2])
+    await history.write(DAY_OF_PRICES[2:])  # not sent: the outbox does not run
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        assert amounts(scene.of()) == (20, 120, 90)
+    await history.close()
 
 
 points = st.lists(
