@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.live.topics import Bus
 from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import History
@@ -43,14 +42,12 @@ NEWEST = DAY_OF_PRICES[-1]
 
 
 class Scene:
-    """A keeper on a history and a bus, at a time that tests set; monotonic time stands still until they set it."""
+    """A keeper on a history, at a time that tests set; monotonic time stands still until they set it."""
 
     def __init__(self, history: History) -> None:
         self.now = NOW
         self.monotonic = 0.0
-        self.bus = Bus()
         self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, lambda: self.monotonic)
-        self.bus.listen(self.keeper)
 
     def of(self, newest: Price = NEWEST) -> Figures:
         """Return the figures at a price."""
@@ -94,7 +91,7 @@ async def test_the_hottest_are_read_first_and_each_once() -> None:
     """Whatever was published meanwhile."""
     history = MemoryHistory()
     scene = Scene(history)
-    scene.bus.publish([price("cold"), NEWEST])
+    scene.keeper.receive([price("cold"), NEWEST])
     async with scene.running():
         await scene.read()
     assert list(dict.fromkeys(history.asked)) == ["btcusdt", "medium", "cold"]
@@ -133,7 +130,7 @@ async def test_new_prices_count_at_once() -> None:
     async with scene.running():
         await scene.read()
         newest = price(timestamp=NOW + 1, amount="130")
-        scene.bus.publish([newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
+        scene.keeper.receive([newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
         assert amounts(scene.of(newest)) == (50, 130, 90)
 
 
@@ -146,7 +143,7 @@ async def test_prices_published_during_a_read_are_not_lost() -> None:
     async with scene.running():
         await until(lambda: bool(history.asked))
         peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
-        scene.bus.publish([peak, newest])
+        scene.keeper.receive([peak, newest])
         assert scene.of(newest).figures_reason == "loading"
         history.slow.set()
         await scene.read()
@@ -160,15 +157,15 @@ async def test_what_was_published_during_a_cut_is_read_afterwards(*, is_read_bef
     await history.write(DAY_OF_PRICES)
     scene = Scene(history)
     async with scene.running():
-        scene.bus.connect()
+        scene.keeper.connected()
         if is_read_before:
             await scene.read()
-        scene.bus.disconnect()
+        scene.keeper.disconnected()
         assert scene.of().figures_reason == "cut_off"
         peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
         await history.write([peak, newest])
-        scene.bus.connect()
-        scene.bus.publish([newest])
+        scene.keeper.connected()
+        scene.keeper.receive([newest])
         assert scene.of(newest).figures_reason == "loading"
         await scene.read()
         assert amounts(scene.of(newest)) == (30, 150, 90)
@@ -182,7 +179,7 @@ async def test_a_price_from_before_the_first_connection_is_not_lost() -> None:
     async with scene.running():
         await scene.read()
         await history.write(stored((NOW + 1, 150)))
-        scene.bus.connect()
+        scene.keeper.connected()
         await scene.read()
         assert scene.of().high_24h == 150
 
@@ -286,7 +283,7 @@ async def check_restarts(
             scene = Scene(history)
             scene.now = newest.timestamp
         await history.write([newest])
-        scene.bus.publish([newest])
+        scene.keeper.receive([newest])
     scene.now = NOW
     async with scene.running():
         await scene.read("btcusdt")
