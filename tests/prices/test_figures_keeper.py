@@ -87,6 +87,24 @@ async def test_after_a_start_the_figures_come_from_history(page: int, monkeypatc
         assert (scene.of().change_24h_percent, scene.of().figures_since) == (Decimal(25), SINCE)
 
 
+@pytest.mark.parametrize("page", [1, 2, 3, 20_000])
+@pytest.mark.parametrize("highest", range(6))
+async def test_no_price_is_lost_between_two_pages_of_summaries(
+    page: int, highest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices a second apart, in one bucket and across its end, wherever the highest is."""
+    monkeypatch.setattr(day_reader, "_SUMMARIZED", page)
+    history = SqliteHistory(tmp_path / "prices.db", now=lambda: NOW)
+    await history.open()
+    amounts_by_time = [(SINCE + 297 + number, 120 if number == highest else 90) for number in range(6)]
+    await history.write(stored((SINCE - 50, 80), *amounts_by_time))
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read("btcusdt")
+        assert amounts(scene.of()) == (20, 120, 90)
+    await history.close()
+
+
 async def test_the_hottest_are_read_first_and_each_once() -> None:
     """Whatever was published meanwhile."""
     history = MemoryHistory()
