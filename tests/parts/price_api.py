@@ -60,15 +60,13 @@ class PriceApi:
         self.prices = prices
         catalog = assign([(symbol, "", "") for symbol in symbols], 1, 0, CADENCE)
         metrics = self.metrics = Metrics(CollectorRegistry())
-        bus = Bus([PRICES])
-        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), bus)
+        self.cache = MemoryCache(NewestPrices(TTL, lambda: self.now, lambda: self.now), Bus([PRICES]))
         accesses, bodies = AccessCounts(metrics, by_symbol=True), PriceBodies(catalog, lambda: self.now)
         self.accesses = accesses
         lookup = Lookup(catalog, self.cache, Store(), NoRefresh(), metrics, accesses, lambda: self.now)
         throttle = Throttle(NoRefresh(), cooldown=1, rate=50)
         self.history = MemoryHistory()
         self.figures = FiguresKeeper(catalog, self.history, lambda: self.now)
-        bus.listen(PRICES, self.figures)
         routes = [
             *PriceRoutes(catalog, lookup, bodies, self.figures).routes(),
             *SourcesRoute(catalog, lookup, bodies, Recheck(NoRefresh(), 50)).routes(),
@@ -88,6 +86,7 @@ class PriceApi:
     async def get(self, target: str, method: str = "GET", **headers: str) -> Answer:
         """Put the prices into the cache, then ask. X-Request-ID, which differs in each answer, is left out."""
         await self.cache.write(self.prices)
+        self.figures.receive(self.prices)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = await asgi.get(self.app, target, named, method)
         answer.headers.pop("x-request-id", None)

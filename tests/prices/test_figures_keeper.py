@@ -1,23 +1,28 @@
 """The keeper of the 24-hour figures: from history after a start, from the bus afterwards, and never wrong between."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
-from aggregator.live.price_topic import PRICES
-from aggregator.live.topics import Bus
 from aggregator.models import Price
+from aggregator.observability.metrics import Metrics
 from aggregator.ports import History
 from aggregator.prices import day_reader, figures_keeper
 from aggregator.prices.day_figures import DAY, Figures, window_start
 from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.tiers import assign
+from aggregator.stores.dynamodb.table import DynamoTable
+from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CADENCE, NOW, price
 from tests.parts.memory_history import MemoryHistory
 from tests.parts.serving import until
@@ -37,14 +42,12 @@ NEWEST = DAY_OF_PRICES[-1]
 
 
 class Scene:
-    """A keeper on a history and a bus, at a time that tests set; monotonic time stands still until they set it."""
+    """A keeper on a history, at a time that tests set; monotonic time stands still until they set it."""
 
     def __init__(self, history: History) -> None:
         self.now = NOW
         self.monotonic = 0.0
-        self.bus = Bus([PRICES])
         self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, lambda: self.monotonic)
-        self.bus.listen(PRICES, self.keeper)
 
     def of(self, newest: Price = NEWEST) -> Figures:
         """Return the figures at a price."""
@@ -84,15 +87,45 @@ async def test_after_a_start_the_figures_come_from_history(page: int, monkeypatc
         assert (scene.of().change_24h_percent, scene.of().figures_since) == (Decimal(25), SINCE)
 
 
+@pytest.mark.parametrize("page", [1, 2, 3, 20_000])
+@pytest.mark.parametrize("highest", range(6))
+async def test_no_price_is_lost_between_two_pages_of_summaries(
+    page: int, highest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices a second apart, in one bucket and across its end, wherever the highest is."""
+    monkeypatch.setattr(day_reader, "_SUMMARIZED", page)
+    history = SqliteHistory(tmp_path / "prices.db", now=lambda: NOW)
+    await history.open()
+    amounts_by_time = [(SINCE + 297 + number, 120 if number == highest else 90) for number in range(6)]
+    await history.write(stored((SINCE - 50, 80), *amounts_by_time))
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read("btcusdt")
+        assert amounts(scene.of()) == (20, 120, 90)
+    await history.close()
+
+
 async def test_the_hottest_are_read_first_and_each_once() -> None:
     """Whatever was published meanwhile."""
     history = MemoryHistory()
     scene = Scene(history)
-    scene.bus.publish(PRICES, [price("cold"), NEWEST])
+    scene.keeper.receive([price("cold"), NEWEST])
     async with scene.running():
         await scene.read()
     assert list(dict.fromkeys(history.asked)) == ["btcusdt", "medium", "cold"]
     assert len(history.asked) == 2 * len(SYMBOLS)  # the price before the day, and the day
+
+
+async def test_with_very_many_assets_the_window_begins_at_a_full_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the prices of a day take less memory. The figures say where it begins, and are exact from there on."""
+    monkeypatch.setattr(figures_keeper, "_MOST_FINE", 2)
+    history = MemoryHistory()
+    await history.write(stored((NOW - DAY - 3599, 80), (NOW - DAY, 120), (NOW, 100)))
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        assert scene.of().figures_since == (NOW - DAY) // 3600 * 3600
+        assert amounts(scene.of()) == (20, 120, 100)
 
 
 async def test_a_young_history_says_so() -> None:
@@ -115,7 +148,7 @@ async def test_new_prices_count_at_once() -> None:
     async with scene.running():
         await scene.read()
         newest = price(timestamp=NOW + 1, amount="130")
-        scene.bus.publish(PRICES, [newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
+        scene.keeper.receive([newest, price(timestamp=NOW + 60, amount="999"), price("unlisted")])
         assert amounts(scene.of(newest)) == (50, 130, 90)
 
 
@@ -128,7 +161,7 @@ async def test_prices_published_during_a_read_are_not_lost() -> None:
     async with scene.running():
         await until(lambda: bool(history.asked))
         peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
-        scene.bus.publish(PRICES, [peak, newest])
+        scene.keeper.receive([peak, newest])
         assert scene.of(newest).figures_reason == "loading"
         history.slow.set()
         await scene.read()
@@ -142,15 +175,15 @@ async def test_what_was_published_during_a_cut_is_read_afterwards(*, is_read_bef
     await history.write(DAY_OF_PRICES)
     scene = Scene(history)
     async with scene.running():
-        scene.bus.connect()
+        scene.keeper.connected()
         if is_read_before:
             await scene.read()
-        scene.bus.disconnect()
+        scene.keeper.disconnected()
         assert scene.of().figures_reason == "cut_off"
         peak, newest = stored((NOW + 1, 150), (NOW + 2, 110))
         await history.write([peak, newest])
-        scene.bus.connect()
-        scene.bus.publish(PRICES, [newest])
+        scene.keeper.connected()
+        scene.keeper.receive([newest])
         assert scene.of(newest).figures_reason == "loading"
         await scene.read()
         assert amounts(scene.of(newest)) == (30, 150, 90)
@@ -164,7 +197,7 @@ async def test_a_price_from_before_the_first_connection_is_not_lost() -> None:
     async with scene.running():
         await scene.read()
         await history.write(stored((NOW + 1, 150)))
-        scene.bus.connect()
+        scene.keeper.connected()
         await scene.read()
         assert scene.of().high_24h == 150
 
@@ -216,6 +249,23 @@ async def test_a_history_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPat
         assert amounts(scene.of()) == (20, 120, 90)
 
 
+@pytest.mark.real
+async def test_from_dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
+    """Prices in the table and in the outbox count alike. DynamoDB cannot summarise, so each price is read."""
+    metrics = Metrics(CollectorRegistry())
+    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    await table.open()
+    history = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
+    await history.open()
+    await table.put(DAY_OF_PRICES[:2])
+    await history.write(DAY_OF_PRICES[2:])  # not sent: the outbox does not run
+    scene = Scene(history)
+    async with scene.running():
+        await scene.read()
+        assert amounts(scene.of()) == (20, 120, 90)
+    await history.close()
+
+
 points = st.lists(
     st.tuples(
         st.integers(-30 * 3600, 0) | st.integers(-360, -280).map(lambda place: 300 * place - 200),
@@ -251,7 +301,7 @@ async def check_restarts(
             scene = Scene(history)
             scene.now = newest.timestamp
         await history.write([newest])
-        scene.bus.publish(PRICES, [newest])
+        scene.keeper.receive([newest])
     scene.now = NOW
     async with scene.running():
         await scene.read("btcusdt")
