@@ -25,7 +25,7 @@ from aggregator.prices.bars import NO_BARS, Bars, bars_of, joined, merged
 _PAGE = 1000  # prices in one read
 _PARTS = 4  # of a range, read at once
 _SHORTEST_PART = 7200  # seconds
-_MOST_BLOCKS = 20_000  # about 20 MB
+_MOST_BLOCKS = 20_000  # 16 MB
 _BLOCKS_A_STEP = 100  # blocks that are computed and kept at once: a read that is given up has not been in vain
 _SHARED_SECONDS = 1.0
 _OLDEST_SECONDS = 60.0

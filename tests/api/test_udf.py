@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from aggregator.api.app import build
+from aggregator.api.keys import Keys
+from aggregator.api.policy import Origins, Policy
 from aggregator.api.udf import UdfRoutes
 from aggregator.errors import StoreUnavailable
 from aggregator.models import Price, Tier
@@ -254,6 +257,17 @@ async def test_a_history_that_is_away_is_503(target: str) -> None:
         "s": "error",
         "errmsg": "History cannot be read now",
     }
+
+
+async def test_keys_and_origins_are_those_of_every_read() -> None:
+    """With READ_KEYS a key is needed; a page of an allowed origin may read."""
+    policy = Policy(origins=Origins(["https://charts.example"]), keys=Keys([], [SecretStr("reader")]))
+    none: Any = None  # the routes do not read the history here
+    app = build(UdfRoutes(CATALOG, none, lambda: NOW).routes(), Metrics(CollectorRegistry()), policy=policy)
+    for path in ("config", "time", "symbols", "search", "history"):
+        assert (await get(app, f"/udf/{path}")).status == 401
+    found = await get(app, "/udf/config", {"X-API-Key": "reader", "Origin": "https://charts.example"})
+    assert (found.status, found.headers["access-control-allow-origin"]) == (200, "https://charts.example")
 
 
 async def test_every_digit_of_a_tiny_price_arrives(tmp_path: Path) -> None:
