@@ -21,6 +21,7 @@ from aggregator.api.history_reader import (
 from aggregator.api.history_schema import (
     COLUMNS,
     CURSOR,
+    KEPT,
     ROW,
     ROW_AS_CSV,
     ROW_WITH_SOURCES,
@@ -95,6 +96,7 @@ class HistoryRoutes:
         operation_id="getHistory",
         tag="history",
         summary="Stored prices, in pages",
+        description=KEPT,
         parameters=[
             ASSET,
             query("start", f"The start of the range, inclusive. {TIME_FORMATS}", TIME_SCHEMA, *TIME_EXAMPLES),
@@ -174,6 +176,7 @@ class HistoryRoutes:
         operation_id="getPriceAt",
         tag="history",
         summary="The stored price at a time, or the last one before it",
+        description=KEPT,
         parameters=[
             ASSET,
             query("time", TIME_FORMATS, TIME_SCHEMA, *TIME_EXAMPLES, required=True),

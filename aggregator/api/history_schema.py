@@ -11,6 +11,10 @@ from aggregator.api.responses import Row, csv_text
 from aggregator.api.shared_descriptions import SYMBOL, Count, Seconds, Symbol, Time
 from aggregator.models import LeftOut, Price, Source, rfc_3339
 
+KEPT = (
+    "Every published price is stored, unless the service runs with HISTORY_MIN_GAP: then only the last price of each"
+    " gap of so many seconds is."
+)
 COLUMNS = ("asset", "timestamp", "time", "price", "sources", "spread", "updated_at", "degraded")
 ROW: Json = {
     "asset": SYMBOL,

@@ -10,7 +10,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from aggregator.api.price_bodies import matches
@@ -181,7 +181,7 @@ def whole(request: Request, name: str, default: int, most: int) -> int:
     return value
 
 
-def choice(request: Request, name: str, default: str, allowed: tuple[str, ...]) -> str:
+def choice(request: HTTPConnection, name: str, default: str, allowed: tuple[str, ...]) -> str:
     """Return a query parameter that is one of `allowed`. Raises the response 400."""
     value = request.query_params.get(name, default)
     if value not in allowed:
@@ -189,9 +189,14 @@ def choice(request: Request, name: str, default: str, allowed: tuple[str, ...]) 
     return value
 
 
+def wants_strings(request: HTTPConnection) -> bool:
+    """Whether `numbers` asks for decimals as strings instead of JSON numbers. Raises the response 400."""
+    return choice(request, "numbers", "number", ("number", "string")) == "string"
+
+
 def encoder_of(request: Request) -> Encode:
-    """Return the encoder that `numbers` asks for: decimals as JSON numbers, or as strings. Raises the response 400."""
-    return encode_as_strings if choice(request, "numbers", "number", ("number", "string")) == "string" else encode
+    """Return the encoder that `numbers` asks for. Raises the response 400."""
+    return encode_as_strings if wants_strings(request) else encode
 
 
 Row = dict[str, object]

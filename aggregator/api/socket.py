@@ -14,12 +14,12 @@ from aggregator.api.description import Response
 from aggregator.api.keys import WRONG_KEY
 from aggregator.api.parameters import MOST_ASSETS, find_assets
 from aggregator.api.policy import FOREIGN_ORIGIN
-from aggregator.api.responses import Code, Refusal, refused
+from aggregator.api.responses import Code, Refusal, refused, wants_strings
 from aggregator.api.route import Route, routes_of
-from aggregator.api.shared_descriptions import STREAM_REFUSED, SYMBOL, UPGRADE, refusal
+from aggregator.api.shared_descriptions import BAD_REQUEST, NUMBERS, STREAM_REFUSED, SYMBOL, UPGRADE, refusal
 from aggregator.api.stream_end import announce, refuse_stream
 from aggregator.api.throttle import TokenBucket
-from aggregator.api.topics import Topics, are_topics, default_topics, unknown_topics
+from aggregator.api.topics import Topics, are_topics, default_topics, unknown_topics, written
 from aggregator.live.fanout import Fanout
 from aggregator.live.snapshots import Snapshots
 from aggregator.live.subscriber import Subscriber, Subscription, Wanted
@@ -74,8 +74,10 @@ class SocketRoute:
         tag="live",
         summary="Every new price, over a WebSocket",
         description=_ABOUT,
+        parameters=[NUMBERS],
         responses={
             101: Response("The connection is a WebSocket from now on"),
+            400: BAD_REQUEST,
             403: refusal(
                 "The request comes from a page of another site, or the key is not valid", FOREIGN_ORIGIN, WRONG_KEY
             ),
@@ -83,19 +85,21 @@ class SocketRoute:
             503: STREAM_REFUSED,
         },
     )
-    async def explain(self, _: Request) -> HttpResponse:
+    async def explain(self, request: Request) -> HttpResponse:
         """Return 426 to a GET that does not ask for a WebSocket."""
+        wants_strings(request)  # raises the 400 that a WebSocket gets
         return refused(426, _NOT_A_WEBSOCKET, {"Upgrade": "websocket"})
 
     @Route("WEBSOCKET", "/ws", label="/ws", is_stream=True)
     async def serve(self, websocket: WebSocket) -> None:
         """Serve until the client disconnects, or the service ends the stream."""
+        with_strings = wants_strings(websocket)
         if self._fanout.refusal:
             raise refuse_stream(self._fanout.refusal)
         ending = announce(websocket.scope)
         with self._fanout.new_subscriber("websocket") as subscriber:
             parts = (self._catalog, self._topics, self._fanout, self._snapshots)
-            await _Session(websocket, subscriber, *parts).run()
+            await _Session(websocket, subscriber, *parts, with_strings=with_strings).run()
         if ending.reason:
             self._fanout.count_dropped(ending.reason)
 
@@ -111,8 +115,11 @@ class _Session:
         topics: Topics,
         fanout: Fanout,
         snapshots: Snapshots,
+        *,
+        with_strings: bool,
     ) -> None:
         self._websocket = websocket
+        self._with_strings = with_strings
         self._subscriber = subscriber
         self._catalog = catalog
         self._topics = topics
@@ -141,7 +148,7 @@ class _Session:
         """Send what waits for this client. Return whether the stream ends with it."""
         batch = self._subscriber.drain()
         for event in batch.events:
-            await self._websocket.send_text(event.message)
+            await self._websocket.send_text((event.with_strings if self._with_strings else event).message)
         if batch.gap:
             await self._send_json({"type": "gap"} | msgspec.to_builtins(batch.gap))
         if batch.end:
@@ -203,7 +210,7 @@ class _Session:
     async def _follow(self, wanted: Wanted) -> None:
         """Send a snapshot of `wanted`, and from then on every new event."""
         snapshot = await self._snapshots.begin(self._subscriber, wanted)
-        for topic, part in snapshot.parts:
+        for topic, part in written(snapshot.parts, self._topics, with_strings=self._with_strings):
             await self._websocket.send_text((b'{"type":"snapshot","%b":%b}' % (topic.encode(), part)).decode())
 
     async def _confirm(self, whole: Wanted, *, has_topics: bool) -> None:

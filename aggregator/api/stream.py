@@ -9,11 +9,27 @@ from starlette.types import Receive, Scope, Send
 
 from aggregator.api.description import Parameter, Response, query, query_list
 from aggregator.api.parameters import MOST_ASSETS, find_assets, split_names
-from aggregator.api.responses import INVALID_SYMBOL, NOT_FOUND, not_found, refuse, refuse_parameter, whole
+from aggregator.api.responses import (
+    INVALID_SYMBOL,
+    NOT_FOUND,
+    not_found,
+    refuse,
+    refuse_parameter,
+    wants_strings,
+    whole,
+)
 from aggregator.api.route import Route, routes_of
-from aggregator.api.shared_descriptions import NO_STORE, STREAM_REFUSED, SYMBOL, bad_request, refusal
+from aggregator.api.shared_descriptions import NO_STORE, NUMBERS, STREAM_REFUSED, SYMBOL, bad_request, refusal
 from aggregator.api.stream_end import SLOW, announce, refuse_stream
-from aggregator.api.topics import Topics, are_topics, default_topics, events_of, topic_parameter, unknown_topics
+from aggregator.api.topics import (
+    Topics,
+    are_topics,
+    default_topics,
+    events_of,
+    topic_parameter,
+    unknown_topics,
+    written,
+)
 from aggregator.live.fanout import Fanout
 from aggregator.live.snapshots import Snapshots
 from aggregator.live.subscriber import EVERYTHING, Batch, Subscriber, Subscription, Wanted
@@ -35,6 +51,14 @@ A client that reconnects with `Last-Event-ID` gets the events that it has missed
 kept, or if the service itself may have missed values, there is a `gap` event with the reason, and a `snapshot` as soon
 as possible. A client that reads too slowly gets only the newest price of each asset, and is disconnected in the end.
 `end` has the reason why the service ends the stream."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What a client asks for; `missing_json` is the `,"missing":…` of its snapshots."""
+
+    wanted: Wanted
+    missing_json: bytes
+    with_strings: bool
 
 
 class StreamRoute:
@@ -84,6 +108,7 @@ class StreamRoute:
                 {"type": "integer", "minimum": 1, "maximum": MOST_SECONDS},
                 5,
             ),
+            NUMBERS,
             Parameter(
                 "Last-Event-ID",
                 "header",
@@ -103,64 +128,62 @@ class StreamRoute:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the client disconnects, or the service ends the stream."""
         request = Request(scope)
-        wanted, missing_json = self._requested(request)
+        asked = self._requested(request)
         if self._fanout.refusal:
             raise refuse_stream(self._fanout.refusal)
         ending = announce(scope, _event("end", encode({"msg": SLOW})))
         seconds = whole(request, "seconds", 1, MOST_SECONDS) if "seconds" in request.query_params else None
-        with self._fanout.new_subscriber("sse", seconds, [*wanted]) as subscriber:
-            events = self._events(subscriber, wanted, missing_json, request.headers.get("last-event-id"))
+        with self._fanout.new_subscriber("sse", seconds, [*asked.wanted]) as subscriber:
+            events = self._events(subscriber, asked, request.headers.get("last-event-id"))
             stream = EventSourceResponse(events, ping=HEARTBEAT, ping_message_factory=lambda: _HEARTBEAT_EVENT)
             await stream(scope, receive, send)
         if ending.reason:
             self._fanout.count_dropped(ending.reason)
 
-    async def _events(
-        self, subscriber: Subscriber, wanted: Wanted, missing_json: bytes, last_id: str | None
-    ) -> AsyncIterator[bytes]:
+    async def _events(self, subscriber: Subscriber, asked: _Asked, last_id: str | None) -> AsyncIterator[bytes]:
         """Yield the events as they come, several at once if several wait.
 
         The first has the `retry` field. In a block of its own, it is an empty message for some clients.
         """
         retry = _RETRY
-        if last_id is None or not self._fanout.resume(subscriber, wanted, last_id):
+        if last_id is None or not self._fanout.resume(subscriber, asked.wanted, last_id):
             subscriber.renew()
         while True:
             await subscriber.news()
             batch = subscriber.drain()
-            async for part in self._parts(batch, subscriber, wanted, missing_json):
+            async for part in self._parts(batch, subscriber, asked):
                 yield retry + part
                 retry = b""
             if batch.end:
                 return
 
-    async def _parts(
-        self, batch: Batch, subscriber: Subscriber, wanted: Wanted, missing_json: bytes
-    ) -> AsyncIterator[bytes]:
+    async def _parts(self, batch: Batch, subscriber: Subscriber, asked: _Asked) -> AsyncIterator[bytes]:
         """Yield what waits for a client: new events, a gap, the end, or a snapshot."""
         for first in range(0, len(batch.events), _EVENTS_PER_SEND):
-            yield b"".join([event.sse for event in batch.events[first : first + _EVENTS_PER_SEND]])
+            events = batch.events[first : first + _EVENTS_PER_SEND]
+            yield b"".join([(event.with_strings if asked.with_strings else event).sse for event in events])
         if batch.gap:
             yield _event("gap", encode(batch.gap))
         if batch.end:
             yield _event("end", encode({"msg": batch.end}))
         elif batch.snapshot_due:
-            async for part in self._snapshot(subscriber, wanted, missing_json):
+            async for part in self._snapshot(subscriber, asked):
                 yield part
 
-    async def _snapshot(self, subscriber: Subscriber, wanted: Wanted, missing_json: bytes) -> AsyncIterator[bytes]:
+    async def _snapshot(self, subscriber: Subscriber, asked: _Asked) -> AsyncIterator[bytes]:
         """Yield the current values. Only the last part has an id: a client can resume only from a complete snapshot."""
-        snapshot = await self._snapshots.begin(subscriber, wanted)
-        *parts, last = [b'{"%b":%b%b}' % (topic.encode(), part, missing_json) for topic, part in snapshot.parts]
+        snapshot = await self._snapshots.begin(subscriber, asked.wanted)
+        arrays = written(snapshot.parts, self._topics, with_strings=asked.with_strings)
+        *parts, last = [b'{"%b":%b%b}' % (topic.encode(), part, asked.missing_json) for topic, part in arrays]
         for part in parts:
             yield _event("snapshot", part)
         yield _event("snapshot", last, b"id: %b\n" % snapshot.last_id.encode())
 
-    def _requested(self, request: Request) -> tuple[Wanted, bytes]:
-        """Return what the query string asks for, and its `,"missing":…` of the JSON. Raises 400 and 404."""
+    def _requested(self, request: Request) -> _Asked:
+        """Return what the query string asks for. Raises 400 and 404."""
         topics = self._requested_topics(request.query_params.getlist("topics"))
         subscription, missing_json = self._subscription(request)
-        return dict.fromkeys(topics, subscription), missing_json
+        return _Asked(dict.fromkeys(topics, subscription), missing_json, wants_strings(request))
 
     def _requested_topics(self, lists: Sequence[str]) -> Sequence[str]:
         names = ",".join(lists).split(",") if lists else default_topics(self._topics)

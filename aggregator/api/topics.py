@@ -32,6 +32,11 @@ def unknown_topics(topics: Topics) -> str:
     return f"topics must be some of {','.join(topics)}"
 
 
+def written(parts: Sequence[tuple[str, bytes]], topics: Topics, *, with_strings: bool) -> Sequence[tuple[str, bytes]]:
+    """Return the parts of a snapshot, with decimals as strings if the client asks for them."""
+    return [(topic, topics[topic].with_strings(part)) for topic, part in parts] if with_strings else parts
+
+
 def topic_parameter(topics: Topics) -> Parameter:
     """Return the description of `topics` in a query string."""
     return query_list(

@@ -1,6 +1,7 @@
 """The queue of one subscriber to topics: every event while it keeps up, else the newest event of each key."""
 
 import asyncio
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -20,18 +21,32 @@ class Event:
     events with the same `slot`, a topic and a key, the newest replaces the others when a subscriber is slow.
     """
 
-    __slots__ = ("asset", "id", "message", "number", "slot", "sse", "tier", "topic")
+    __slots__ = ("_as_strings", "_source", "asset", "id", "message", "number", "slot", "sse", "tier", "topic")
 
     def __init__(self, epoch: str, number: int, topic: AnyTopic, asset: Asset, key: str, body: bytes) -> None:
-        name = topic.event.encode()
         self.number = number
         self.id = f"{epoch}-{number}"
         self.topic = topic.name
         self.slot = f"{topic.name} {key}"
         self.asset = asset.symbol
         self.tier = asset.tier
+        self._source = topic
+        self._as_strings: Event | None = None
+        self.write(body)
+
+    def write(self, body: bytes) -> None:
+        """Set the encoded forms to those of this JSON of the value."""
+        name = self._source.event.encode()
         self.sse = b"id: %b\nevent: %b\ndata: %b\n\n" % (self.id.encode(), name, body)
         self.message = (b'{"type":"%b","%b":%b}' % (name, name, body)).decode()
+
+    @property
+    def with_strings(self) -> "Event":
+        """The event with decimals as strings; encoded when the first stream asks for it."""
+        if self._as_strings is None:
+            self._as_strings = copy.copy(self)
+            self._as_strings.write(self._source.with_strings(b"[%b]" % self.body)[1:-1])
+        return self._as_strings
 
     @property
     def body(self) -> bytes:

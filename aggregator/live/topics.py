@@ -11,7 +11,7 @@ from typing import Generic, Never, Protocol, TypeVar, cast
 
 import msgspec
 
-from aggregator.models import Asset, encode
+from aggregator.models import Asset, encode, encode_as_strings
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -49,6 +49,9 @@ class AnyTopic(Protocol):
     def retention(self) -> Retention:
         """The bounds on the events that are kept."""
 
+    def with_strings(self, shown: bytes) -> bytes:
+        """Return a JSON array of events with decimals as strings."""
+
     def apply(self, function: "TopicFunction", /) -> None:
         """Call `function` with the topic in its own type."""
 
@@ -85,6 +88,7 @@ class Topic(Generic[T]):
         self.shown: type[object] = schema if shown is None else shown
         self.retention = retention
         self._decoder: msgspec.json.Decoder[list[T]] = msgspec.json.Decoder(GenericAlias(list, (schema,)))
+        self._shown: msgspec.json.Decoder[object] = msgspec.json.Decoder(GenericAlias(list, (self.shown,)))
 
     def encode(self, values: Sequence[T]) -> bytes:
         """Return the values as a JSON array."""
@@ -97,6 +101,10 @@ class Topic(Generic[T]):
     def body(self, asset: Asset, value: T, now: float) -> bytes:  # noqa: ARG002  # a Presenter
         """Return a value's JSON as streams send it: all of its fields."""
         return encode(value)
+
+    def with_strings(self, shown: bytes) -> bytes:
+        """Return a JSON array of what streams show, with decimals as strings instead of numbers."""
+        return encode_as_strings(self._shown.decode(shown))
 
     def apply(self, function: "TopicFunction", /) -> None:
         """Call `function` with this topic."""

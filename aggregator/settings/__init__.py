@@ -174,7 +174,8 @@ class Settings(BaseSettings):
     )
     stream_replay: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
         10_000,
-        description="Latest prices kept in one process for streams that resume after a reconnect; some 600 bytes each.",
+        description="Latest events of a topic kept in one process for streams that resume after a reconnect; a price"
+        " takes some 600 bytes.",
     )
     stream_seconds: Seconds | None = Field(
         None,

@@ -9,6 +9,8 @@ from signal import SIGKILL
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from aggregator.cluster.topic_feed import RedisFeed
 from aggregator.errors import StoreUnavailable
@@ -230,3 +232,42 @@ async def test_a_foreign_message_on_a_topic_is_skipped(redis_client: RedisClient
             await redis_client.redis.publish(redis_client.channel("trades"), junk)
             await RedisFeed(redis_client, live.hub).publish(TRADES, [trade(7)])
             assert (await one.until("trade")).data == shown(7)
+
+
+async def test_decimals_as_strings() -> None:
+    """With numbers=string, snapshots and events of every topic have decimals as strings, and times as numbers."""
+    async with living(topics=[TRADES]) as live:
+        await live.tell("asset1")
+        live.hub.publish(TRADES, [trade(1)])
+        async with stream(live.url, "?topics=trades,prices&numbers=string") as one, stream(live.url) as other:
+            assert (await one.until("snapshot")).data == {"trades": [shown(1) | {"price": "0.125"}]}
+            (first,) = (await one.until("snapshot")).data["prices"]
+            (same,) = (await other.until("snapshot")).data["prices"]
+            assert isinstance(first["price"], str)
+            assert {
+                name: Decimal(first[name]) if name in ("price", "spread") else first[name] for name in first
+            } == same
+            await live.tell("asset1")
+            live.hub.publish(TRADES, [trade(3)])
+            event = await one.until("price")
+            assert (type(event.data["price"]), type(event.data["timestamp"])) == (str, Decimal)
+            assert (await one.until("trade")).data == shown(3) | {"price": "0.375"}
+            assert isinstance((await other.until("price")).data["price"], Decimal)
+
+
+async def test_decimals_as_strings_over_a_websocket() -> None:
+    """With numbers=string in the address, likewise; another value refuses the handshake with 400."""
+    async with living(topics=[TRADES]) as live:
+        await live.tell("asset1")
+        async with connect(f"{live.url.replace('http', 'ws')}/ws?numbers=string") as client:
+            await say(client, type="subscribe", assets=["asset1"])
+            assert (await hear(client))["type"] == "subscribed"
+            (first,) = (await hear(client))["prices"]
+            assert isinstance(first["price"], str)
+            await live.tell("asset1")
+            assert isinstance((await hear(client))["price"]["price"], str)
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{live.url.replace('http', 'ws')}/ws?numbers=text"):
+                pass
+        assert refused.value.response.status_code == 400
+        assert b"numbers must be one of number, string" in refused.value.response.body
