@@ -21,14 +21,14 @@ _MOST_WIDER = 64  # a range is read at most so many times as wide as it were wit
 class BarReader:
     """Reads bars from a history: those that it keeps itself, or else bars computed from its prices.
 
-    `settle` is the age, in seconds, that a price may have when it is written. One read of the store may take
+    `settle` returns the age, in seconds, that a price of an asset may have when it is written. One read may take
     `store_seconds`. Raises the response 503 if the store fails or takes too long.
     """
 
     def __init__(
         self,
         history: History,
-        settle: float,
+        settle: Callable[[str], float],
         now: Callable[[], float] = time.time,
         store_seconds: float = STORE_SECONDS,
     ) -> None:

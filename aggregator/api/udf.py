@@ -80,9 +80,7 @@ class UdfRoutes:
         store_seconds: float = STORE_SECONDS,
     ) -> None:
         self._catalog = catalog
-        # No older ticker is in a price; and another process may need some seconds to send a price to the table.
-        settle = _SENDING_SECONDS + max(cadence.max_age for cadence in catalog.cadence.values())
-        self._bars = BarReader(history, settle, now, store_seconds)
+        self._bars = BarReader(history, self._settle, now, store_seconds)
         self._now = now
 
     def routes(self) -> list[Route]:
@@ -196,6 +194,10 @@ class UdfRoutes:
             bars = await self._bars.between(asset.symbol, seconds, start, end)
             older = None if len(bars) else await self._bars.price_before(asset.symbol, start)
             return _columns(bars, None if older is None else int(older.timestamp) // seconds * seconds)
+
+    def _settle(self, symbol: str) -> float:
+        """Return the age of the oldest ticker that counts, and the time in which another process sends a price."""
+        return self._catalog.cadence[self._catalog.assets[symbol].tier].max_age + _SENDING_SECONDS
 
     def _asset(self, request: Request) -> Asset:
         """Return the asset of the parameter `symbol`. Raises the response 400 or 404."""

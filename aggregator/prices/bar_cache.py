@@ -25,7 +25,7 @@ from aggregator.prices.bars import NO_BARS, Bars, bars_of, joined, merged
 _PAGE = 1000  # prices in one read
 _PARTS = 4  # of a range, read at once
 _SHORTEST_PART = 7200  # seconds
-_MOST_BLOCKS = 20_000  # 16 MB
+_MOST_BLOCKS = 20_000  # 11 MB
 _BLOCKS_A_STEP = 100  # blocks that are computed and kept at once: a read that is given up has not been in vain
 _SHARED_SECONDS = 1.0
 _OLDEST_SECONDS = 60.0
@@ -44,7 +44,7 @@ class _Level(Struct, frozen=True):
 
 
 _LEVELS = {
-    60: _Level(600, 0),
+    60: _Level(300, 0),
     300: _Level(3600, 60),
     900: _Level(14_400, 300),
     3600: _Level(86_400, 900),
@@ -71,10 +71,10 @@ class _Recent(Struct, frozen=True):
 class BarCache:
     """`BarSource` over a function that reads prices.
 
-    A price may be `settle` seconds old when it is written. `now` is unix seconds.
+    `settle` returns how old, in seconds, a price of an asset may be when it is written. `now` is unix seconds.
     """
 
-    def __init__(self, read: Read, settle: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, read: Read, settle: Callable[[str], float], now: Callable[[], float] = time.time) -> None:
         self._read = read
         self._settle = settle
         self._now = now
@@ -108,7 +108,7 @@ class BarCache:
         now, block = self._now(), _LEVELS[seconds].block
         start = max(start, self._oldest[symbol][0])  # ranges and blocks may begin long before the first price
         begin, last = start // block * block, -(-end // block) * block
-        settled = min(last, int((now - self._settle) // block * block))
+        settled = min(last, int((now - self._settle(symbol)) // block * block))
         parts: list[Bars] = []
         while begin < settled:
             kept = self._kept(symbol, seconds, begin, now)
@@ -154,7 +154,7 @@ class BarCache:
     async def _minutes(self, symbol: str, start: int, end: int) -> Bars:
         """Return the bars of a minute from prices. The newest ones may be from a read of less than a second ago."""
         now = self._now()
-        if end <= now - self._settle:
+        if end <= now - self._settle(symbol):
             return await self._read_minutes(symbol, start, end)
         recent = self._recent.get(symbol)
         if recent is None or recent.start > start or not 0 <= now - recent.computed < _SHARED_SECONDS:

@@ -48,7 +48,7 @@ class Parts:
     async def bars(self, **asked: object) -> list[tuple[float, ...]]:
         """Return time, open, high, low and close of each bar."""
         query = "&".join(f"{name.rstrip('_')}={value}" for name, value in asked.items())
-        answer = await get(self.app, f"/udf/history?symbol=btcusdt&{query}")
+        answer = await get(self.app, f"/udf/history?symbol=ethusdt&{query}")
         assert answer.status == 200, answer.text
         body: dict[str, Any] = answer.json
         if body["s"] == "no_data":
@@ -104,7 +104,7 @@ async def test_bars_equal_a_naive_computation(parts: Parts, seed: int) -> None:
         until = parts.now - chance.choice([0, 300, 3 * DAY])
         moments = {round(until - chance.random() * 250, 3) for _ in range(chance.randrange(40))}
         known = {one.timestamp for one in parts.prices}
-        fresh = [price("btcusdt", at, f"{chance.randrange(1, 10**6) / 100}") for at in sorted(moments - known)]
+        fresh = [price("ethusdt", at, f"{chance.randrange(1, 10**6) / 100}") for at in sorted(moments - known)]
         if until > parts.now - 600:  # others would be later than a table promises to show at once
             await parts.write(fresh)
         parts.now += chance.choice([1, 40, 900, 20_000])

@@ -23,7 +23,7 @@ class Stored:
         self.now = NOW
         self.prices: list[tuple[float, str]] = []
         self.prices_read = 0
-        self.cache = BarCache(self.read, SETTLE, lambda: self.now)
+        self.cache = BarCache(self.read, lambda _: SETTLE, lambda: self.now)
 
     async def read(self, _: str, start: float, end: float, limit: int) -> Sequence[tuple[float, float]]:
         """Return the first times and prices of the range."""
