@@ -24,7 +24,7 @@ from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.traced import TracedHistory
 from tests.parts.asgi import get
-from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import CATALOG, NOW, price
 
 DAY = 86_400
@@ -72,13 +72,12 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Parts]:
 
 
 @pytest.fixture
-async def dynamodb(
-    dynamodb_running: DynamoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Parts]:
+async def dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> AsyncIterator[Parts]:
     """Open the routes over the outbox and DynamoDB, however slow, while the outbox sends prices to the table."""
-    monkeypatch.setattr("aggregator.stores.dynamodb.table._QUERY_SECONDS", 60)
     metrics = Metrics(CollectorRegistry())
-    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    table = DynamoTable(
+        f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics, query_seconds=PATIENT_SECONDS
+    )
     await table.open()
     history = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
     await history.open()

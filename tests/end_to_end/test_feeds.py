@@ -84,7 +84,8 @@ def test_pushed_and_converted(scene: Scene) -> None:
     assert "converted" not in found["kraken"]
     assert found["kraken"]["price"] == Decimal("99980.5")
     for name in ("binance", "kraken"):
-        assert service.metric(f'price_exchange_push_answers_total{{exchange="{name}"}}') > 0
+        answered = f'price_exchange_push_answers_total{{exchange="{name}"}}'
+        wait_for(lambda series=answered: service.metric(series) > 0, what=answered)  # type: ignore[misc]  # it is a str
     scene.binance.mute = True
     fallen = "binance: is polled, as its feed has fallen back"
     wait_for(lambda: any(one.startswith(fallen) for one in service.get("/ready").json["reasons"]), what="told")

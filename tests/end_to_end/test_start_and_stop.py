@@ -70,11 +70,11 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
     A sitecustomize module on the path plants the bug, because a correct service has none.
     """
     (tmp_path / "sitecustomize.py").write_text(
-        "import aggregator.prices.pricing as pricing, aggregator.prices.refresher as refresher\n"
+        "import aggregator.prices.pricing as pricing, aggregator.prices.price_maker as price_maker\n"
         "def crash(asset, *rest):\n"
         "    if asset.symbol == 'ethusdt': raise ZeroDivisionError('planted')\n"
         "    return pricing.aggregate(asset, *rest)\n"
-        "refresher.aggregate = crash\n"
+        "price_maker.aggregate = crash\n"
     )
     environment = os.environ | {
         "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
