@@ -16,7 +16,7 @@ from aggregator.ports import Exchange
 from aggregator.prices.price_maker import PriceMaker
 from aggregator.prices.tiers import Catalog
 
-_TICK = 0.002  # seconds; assets that are due within it are priced together
+_TICK = 0.01  # seconds; assets that are due within it are priced together
 
 
 class Repricer:

@@ -65,6 +65,7 @@ class Feed:
         self._young_at = clock()  # arrival of the last young ticker; at first, the start
         self._heard_at = clock()
         self._received: float | None = None
+        self._answered: float | None = None  # unix seconds of the last ticker's arrival
         self._newest: float | None = None
         self._live: bool | None = None
         self._listener: Callable[[str], None] = lambda _: None
@@ -108,7 +109,8 @@ class Feed:
         if held is None:
             return None
         ticker, received = held
-        return ticker if self._clock() - received <= self._interval / 2 and self._is_young(ticker.timestamp) else None
+        is_young = self._clock() - received <= self._interval / 2 and self._is_young(ticker.timestamp, self._now())
+        return ticker if is_young else None
 
     async def run(self) -> None:
         """Read from one connection after the other; never returns. Pauses grow until a connection holds.
@@ -188,6 +190,7 @@ class Feed:
         if without > max(self._interval, _NO_TICKERS):
             raise ExchangeTimeout(f"no young ticker for {without:.0f} s")
         self._update_subscriptions()
+        self._show_times()
         self._report()
 
     def _update_subscriptions(self) -> bool:
@@ -226,10 +229,11 @@ class Feed:
         if isinstance(news, Shutdown):
             self._count("shutdown")
             raise _Replace
-        kind = self._book.update(news, self._clock(), self._now())
+        wall = self._now()
+        kind = self._book.update(news, self._clock(), wall)
         self._count(kind)
         if kind == "ticker":
-            self._record_ticker(news.name)
+            self._record_ticker(news.name, wall)
         elif kind == "gap":
             self._log.info("push_gap", pair=news.name)
             self._queue(self._dialect.unsubscribe, [news.name])
@@ -237,25 +241,31 @@ class Feed:
         elif kind == "refused":
             self._log.info("push_refused", pair=news.name)
 
-    def _record_ticker(self, name: str) -> None:
+    def _record_ticker(self, name: str, wall: float) -> None:
         held = self._book.held(name)
         if held is None:
             return
         ticker, self._received = held
-        self._answered_gauge.set(self._now())
-        latest = self._now() + FUTURE_TOLERANCE
+        self._answered = wall
+        latest = wall + FUTURE_TOLERANCE
         if ticker.timestamp <= latest:
             known = self._newest  # in the future if our clock has been set back
             self._newest = ticker.timestamp if known is None or known > latest else max(known, ticker.timestamp)
-            self._newest_gauge.set(self._newest)
-        if self._is_young(ticker.timestamp):
+        if self._is_young(ticker.timestamp, wall):
             self._young_at, self._down = self._received, ""
             if not self._live:
                 self._report()
             self._listener(ticker.symbol)
 
-    def _is_young(self, timestamp: float) -> bool:
-        return -FUTURE_TOLERANCE <= self._now() - timestamp <= self._interval / 2
+    def _is_young(self, timestamp: float, wall: float) -> bool:
+        return -FUTURE_TOLERANCE <= wall - timestamp <= self._interval / 2
+
+    def _show_times(self) -> None:
+        """Set the gauges of the last and of the newest ticker, once a second instead of with each ticker."""
+        if self._answered is not None:
+            self._answered_gauge.set(self._answered)
+        if self._newest is not None:
+            self._newest_gauge.set(self._newest)
 
     def _end(self, error: ExchangeError) -> None:
         self._keeps_tickers = False
