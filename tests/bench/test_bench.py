@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import bars, page, reads, stream
+from tests.bench import bars, page, push, reads, stream
 from tests.bench.report import Figure, median_ratio, save, table
+from tests.bench.scene import scene
 from tests.parts import browser, redis_server
 from tests.parts.dynamodb import DynamoServer
 
@@ -44,6 +45,17 @@ def test_streams_are_measured(dynamodb_running: DynamoServer) -> None:
     assert figures["prices that did not reach one of them"].value == 0
     assert figures["prices to each of 20 readers"].value > 0
     assert figures["p99"].value > 0
+
+
+@pytest.mark.real
+def test_pushed_prices_are_measured(tmp_path: Path, dynamodb_running: DynamoServer) -> None:
+    """The bench of pushed prices finds a delay for frames of a small load."""
+    with scene(dynamodb_running) as parts:
+        measured = push.Measured(push.Load(parts, 5, 3, 100), tmp_path / "seen", 4)
+    assert measured.frames > 0
+    assert measured.prices > 0
+    assert measured.delays
+    assert measured.percentile(0.5) > 0
 
 
 @pytest.mark.real
