@@ -64,8 +64,7 @@ class Scene:
     """Three feeds in front of the repricer, in virtual time; the wall clock is NOW at the start of the loop."""
 
     def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.now = lambda: NOW + loop.time()
+        loop = self._loop = asyncio.get_running_loop()
         catalog = Catalog({BTC.symbol: BTC}, CADENCE)
         self.parts = Parts(catalog, min_sources=2, clock=loop.time, wall=SteadyClock(self.now, loop.time))
         self.venues = [Venue() for _ in self.parts.exchanges]
@@ -79,6 +78,10 @@ class Scene:
         ]
         self.repricer = Repricer(catalog, pushed, self.parts.maker, DEBOUNCE, loop.time)
         self.known: dict[str, Ticker] = {}  # the newest valid ticker of each exchange, counted naively
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return NOW + self._loop.time()
 
     def push(self, number: int, tenths: int, behind: float) -> None:
         """Push a ticker; a price of zero or below is not valid, and an older one does not count."""
@@ -109,8 +112,8 @@ def test_the_price_is_that_of_the_newest_valid_ticker_of_each_exchange(given_ste
     async def story() -> None:
         scene = Scene()
         async with AsyncExitStack() as stack:
-            for part in (*scene.feeds, scene.repricer):
-                task = asyncio.create_task(part.run())
+            for run in (*(feed.run for feed in scene.feeds), scene.repricer.run):
+                task = asyncio.create_task(run())
                 stack.callback(task.cancel)
             await asyncio.sleep(0.1)  # subscribed
             for number, what, pause in given_steps:
