@@ -2,74 +2,23 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import History
 from aggregator.prices import day_reader, figures_keeper
-from aggregator.prices.day_figures import DAY, Figures, window_start
-from aggregator.prices.figures_keeper import FiguresKeeper
-from aggregator.prices.tiers import assign
+from aggregator.prices.day_figures import DAY
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
+from tests.parts.day_figures import DAY_OF_PRICES, NEWEST, SINCE, SYMBOLS, Scene, amounts, stored
 from tests.parts.dynamodb import DynamoServer
-from tests.parts.examples import CADENCE, NOW, price
+from tests.parts.examples import NOW, price
 from tests.parts.memory_history import MemoryHistory
 from tests.parts.serving import until
-
-SYMBOLS = ("cold", "btcusdt", "medium")
-CATALOG = assign([("btcusdt", "", ""), ("medium", "", ""), ("cold", "", "")], 1, 1, CADENCE)
-SINCE = window_start(NOW)
-
-
-def stored(*points: tuple[float, object], asset: str = "btcusdt") -> list[Price]:
-    """Return prices from (timestamp, amount) pairs."""
-    return [price(asset, at, str(amount)) for at, amount in points]
-
-
-DAY_OF_PRICES = stored((SINCE - 50, 80), (SINCE + 50, 120), (NOW - 60, 90), (NOW, 100))
-NEWEST = DAY_OF_PRICES[-1]
-
-
-class Scene:
-    """A keeper on a history, at a time that tests set; monotonic time stands still until they set it."""
-
-    def __init__(self, history: History) -> None:
-        self.now = NOW
-        self.monotonic = 0.0
-        self.keeper = FiguresKeeper(CATALOG, history, lambda: self.now, lambda: self.monotonic)
-
-    def of(self, newest: Price = NEWEST) -> Figures:
-        """Return the figures at a price."""
-        return self.keeper.of(newest)
-
-    async def read(self, *symbols: str) -> None:
-        """Wait until the history of these assets has been read."""
-        done = (None, "history_too_young")
-        await until(lambda: all(self.of(price(one)).figures_reason in done for one in symbols or SYMBOLS))
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run the keeper."""
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self.keeper.run())
-            yield
-            task.cancel()
-
-
-def amounts(found: Figures) -> tuple[object, ...]:
-    """Return change, high and low."""
-    return found.change_24h, found.high_24h, found.low_24h
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 250])
@@ -264,56 +213,3 @@ async def test_from_dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> 
         await scene.read()
         assert amounts(scene.of()) == (20, 120, 90)
     await history.close()
-
-
-points = st.lists(
-    st.tuples(
-        st.integers(-30 * 3600, 0) | st.integers(-360, -280).map(lambda place: 300 * place - 200),
-        st.integers(1, 10_000),
-    ),
-    max_size=40,
-    unique_by=lambda point: point[0],
-)
-
-
-@settings(max_examples=30, deadline=None)
-@given(points, st.sets(st.integers(0, 40)), st.integers(1, 50))
-async def test_with_restarts_the_figures_are_those_of_all_stored_prices(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int]], restarts: set[int], page: int
-) -> None:
-    """On a SQLite file, which summarises: the last of several keepers agrees with a recount over the whole history."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(day_reader, "_SUMMARIZED", page)
-        await check_restarts(tmp_path_factory, drawn, restarts)
-
-
-async def check_restarts(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[int, int]], restarts: set[int]
-) -> None:
-    """Store prices and publish them to a keeper that is another one after each restart; then compare."""
-    history = SqliteHistory(tmp_path_factory.mktemp("history") / "prices.db", now=lambda: NOW)
-    await history.open()
-    scene = Scene(history)
-    for number, (at, amount) in enumerate(sorted(drawn)):
-        newest = price(timestamp=NOW + at, amount=str(amount))
-        scene.now = newest.timestamp
-        if number in restarts:
-            scene = Scene(history)
-            scene.now = newest.timestamp
-        await history.write([newest])
-        scene.keeper.receive([newest])
-    scene.now = NOW
-    async with scene.running():
-        await scene.read("btcusdt")
-        stored_points = [(NOW + at, Decimal(amount)) for at, amount in sorted(drawn)]
-        assert amounts(scene.of(price(amount="50"))) == recount(stored_points, Decimal(50))
-    await history.close()
-
-
-def recount(prices: Sequence[tuple[float, Decimal]], newest: Decimal) -> tuple[object, ...]:
-    """Compute change, high and low at the price `newest` from all prices."""
-    before = [amount for at, amount in prices if at <= SINCE]
-    within = [amount for at, amount in prices if at > SINCE]
-    if not before or not within:
-        return (None, None, None)
-    return newest - before[-1], max(*within, newest), min(*within, newest)

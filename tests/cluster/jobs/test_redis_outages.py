@@ -75,7 +75,7 @@ async def test_without_redis_each_does_all_and_with_it_they_share_again(redis_al
             return due_after(last + INTERVAL, two)
 
         await until(lambda: len(shared_again()) >= 4 * 3)
-        assert_once_per_interval(shared_again(), 4)
+        assert_once_per_interval(shared_again(), 4, two)
     server.stop()
 
 
