@@ -164,7 +164,7 @@ class RateTokens(msgspec.Struct, frozen=True):
 
 
 class VenueWindow(msgspec.Struct, frozen=True):
-    """What pricing made of one exchange's tickers during a window of time. Windows of several processes add up.
+    """The outcomes of one exchange's tickers in pricing during a window of time. Windows of several processes add up.
 
     `used` tickers had a part in a price. `left_out` has the number of assets for which the exchange had no part, by
     reason; assets that it does not list are not counted. `distance` and `absolute_distance` are sums of

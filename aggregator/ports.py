@@ -12,7 +12,7 @@ import msgspec
 from aggregator.models import Asset, LeftOut, NoPrice, Price, RateTokens, Ticker, Tier, VenueWindow
 from aggregator.newest import NewestPrices
 
-# What makes a price: the schedule, a read that found no price, POST /refresh, a pushed ticker.
+# The triggers of a price: the schedule, a read that found no price, POST /refresh, a pushed ticker.
 Trigger = Literal["auto", "force", "manual", "push"]
 
 
@@ -53,7 +53,7 @@ class ExchangeState(Protocol):
 
     @property
     def tokens(self) -> RateTokens | None:
-        """What its rate limiter has left; None without a rate limit."""
+        """The tokens that its rate limiter has left; None without a rate limit."""
 
     @property
     def listed(self) -> int | None:
@@ -61,7 +61,7 @@ class ExchangeState(Protocol):
 
     @property
     def window(self) -> VenueWindow:
-        """What pricing made of its tickers during the last five minutes."""
+        """The outcomes of its tickers in pricing during the last five minutes."""
 
 
 class Exchange(ExchangeState, Protocol):

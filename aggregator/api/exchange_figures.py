@@ -24,7 +24,7 @@ _Number = Annotated[int, Meta(ge=0)]
 
 
 class RateLimit(Struct, frozen=True):
-    """What the rate limiter has left. A token is a call, or a unit of weight where the exchange weighs its calls."""
+    """The tokens that the rate limiter has left. A token is a call, or a unit of weight where calls are weighed."""
 
     tokens_left: _Number
     per_second: Annotated[float, Meta(gt=0)]

@@ -54,7 +54,7 @@ as possible. A client that reads too slowly gets only the newest price of each a
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """What a client asks for; `missing_json` is the `,"missing":…` of its snapshots."""
+    """The request of a client; `missing_json` is the `,"missing":…` of its snapshots."""
 
     wanted: Wanted
     missing_json: bytes

@@ -38,7 +38,7 @@ class UdfOption(Struct, frozen=True):
 
 
 class UdfConfig(Struct, frozen=True):
-    """What the datafeed supports."""
+    """The capabilities of the datafeed."""
 
     supported_resolutions: tuple[str, ...]
     supports_search: bool

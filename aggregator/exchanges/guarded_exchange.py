@@ -139,7 +139,7 @@ class GuardedExchange(ABC):
 
     @property
     def tokens(self) -> RateTokens | None:
-        """What the rate limiter has left; None without a rate limit."""
+        """The tokens that the rate limiter has left; None without a rate limit."""
         return None if self._rate_limiter is None else self._rate_limiter.tokens
 
     def trades(self, symbol: str) -> bool | None:

@@ -37,5 +37,5 @@ class MonitoredExchange(JudgedExchange):
 
     @property
     def window(self) -> VenueWindow:
-        """What pricing made of its tickers during the last five minutes."""
+        """The outcomes of its tickers in pricing during the last five minutes."""
         return self._figures.of(self.name, self._clock())

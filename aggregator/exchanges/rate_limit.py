@@ -37,9 +37,9 @@ class RateLimiter:
 
     @property
     def tokens(self) -> RateTokens:
-        """What a hot call could take now. aiolimiter tells only whether it has a given number, so this searches."""
+        """The tokens that a hot call could take now, by bisection: aiolimiter only says whether it has so many."""
         numbers = range(1, int(self._rate_limit.burst) + 1)
-        left = bisect_left(numbers, True, key=lambda number: not self._all.has_capacity(number))  # noqa: FBT003  # the key's first True
+        left = bisect_left(numbers, 1, key=lambda number: int(not self._all.has_capacity(number)))
         return RateTokens(left, self._rate_limit.per_second)
 
     async def wait_for_share(self, cost: float, *, hot: bool) -> None:

@@ -60,7 +60,7 @@ class Event:
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """What a subscriber wants of one topic: the events of these assets, and of all assets in these tiers."""
+    """The part of one topic that a subscriber wants: the events of these assets, and of all assets in these tiers."""
 
     assets: frozenset[str] = frozenset()
     tiers: frozenset[Tier] = frozenset()

@@ -1,10 +1,8 @@
 """Reads of history: pages, the price at a time, and candles, with the same answers from SQLite and DynamoDB."""
 
-import asyncio
 import csv
 import io
 import json
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -15,18 +13,15 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from aggregator.models import Price, encode
-from aggregator.observability.metrics import Metrics
 from aggregator.prices.candles import INTERVALS
-from aggregator.stores.dynamodb.table import DynamoTable
-from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.api.history_parts import Parts, over_sqlite
 from tests.parts.asgi import get
-from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import NOW, price
+from tests.parts.sending_outbox import sending_outbox
 from tests.prices.test_candles import naive
 
 
@@ -40,18 +35,8 @@ async def sqlite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Part
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
     """Open the routes over the outbox and DynamoDB, while the outbox sends prices to the table."""
-    metrics = Metrics(CollectorRegistry())
-    table = DynamoTable(
-        f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics, query_seconds=PATIENT_SECONDS
-    )
-    await table.open()
-    history = Outbox(tmp_path_factory.mktemp("outbox") / "outbox.db", 1 << 30, table, metrics)
-    await history.open()
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(history.run())
+    async with sending_outbox(dynamodb_running, tmp_path_factory.mktemp("outbox") / "outbox.db") as history:
         yield Parts(history)
-        running.cancel()
-    await history.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])

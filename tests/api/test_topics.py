@@ -193,7 +193,7 @@ async def is_published(feed: RedisFeed) -> bool:
 
 @pytest.mark.real
 async def test_a_topic_between_processes(redis_alone: RedisServer) -> None:
-    """What one process publishes through Redis, streams of another send; an outage is a gap, then a snapshot."""
+    """Streams send the values that another process publishes through Redis; an outage is a gap, then a snapshot."""
     async with (
         living(topics=[TRADES]) as live,
         fed(live, redis_alone) as other,

@@ -1,8 +1,6 @@
 """Bars over HTTP equal a naive computation over the stored prices, from SQLite and from DynamoDB."""
 
-import asyncio
 import random
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,12 @@ from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED
 from aggregator.ports import History
 from aggregator.prices.bars import BarSource, PointSource, bars_of
-from aggregator.stores.dynamodb.table import DynamoTable
-from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.traced import TracedHistory
 from tests.parts.asgi import get
-from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CATALOG, NOW, price
+from tests.parts.sending_outbox import sending_outbox
 
 DAY = 86_400
 
@@ -74,18 +71,8 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Parts]:
 @pytest.fixture
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> AsyncIterator[Parts]:
     """Open the routes over the outbox and DynamoDB, however slow, while the outbox sends prices to the table."""
-    metrics = Metrics(CollectorRegistry())
-    table = DynamoTable(
-        f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics, query_seconds=PATIENT_SECONDS
-    )
-    await table.open()
-    history = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
-    await history.open()
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(history.run())
+    async with sending_outbox(dynamodb_running, tmp_path / "outbox.db") as history:
         yield Parts(history)
-        running.cancel()
-    await history.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])

@@ -67,6 +67,12 @@ def sources(service: Service) -> dict[str, Any]:
     return {one["exchange"]: one for one in answer.json["sources"]} if answer.status == 200 else {}
 
 
+def wait_for_pushed_answers(service: Service, exchange: str) -> None:
+    """Wait until the schedule has used a pushed ticker."""
+    series = f'price_exchange_push_answers_total{{exchange="{exchange}"}}'
+    wait_for(lambda: service.metric(series) > 0, what=series)
+
+
 def test_pushed_and_converted(scene: Scene) -> None:
     """Btcusd is made of Kraken's ticker and Binance's btcusdt x usdtusd, pushed; a silent feed is polled and named."""
     service = scene.service(conversions="usdtusd").started()
@@ -84,8 +90,7 @@ def test_pushed_and_converted(scene: Scene) -> None:
     assert "converted" not in found["kraken"]
     assert found["kraken"]["price"] == Decimal("99980.5")
     for name in ("binance", "kraken"):
-        answered = f'price_exchange_push_answers_total{{exchange="{name}"}}'
-        wait_for(lambda series=answered: service.metric(series) > 0, what=answered)  # type: ignore[misc]  # it is a str
+        wait_for_pushed_answers(service, name)
     scene.binance.mute = True
     fallen = "binance: is polled, as its feed has fallen back"
     wait_for(lambda: any(one.startswith(fallen) for one in service.get("/ready").json["reasons"]), what="told")

@@ -79,6 +79,11 @@ def price(service: Service) -> Decimal | None:
     return Decimal(answer.json["price"]) if answer.status == 200 else None
 
 
+def wait_for_price(service: Service, amount: str) -> None:
+    """Wait until btcusdt has this price."""
+    wait_for(lambda: price(service) == Decimal(amount), allowed(1), amount)
+
+
 def live(service: Service) -> bool:
     """Whether every feed pushes."""
     return all(service.metric(f'price_exchange_push_state{{exchange="{name}"}}') == 1 for name in NAMES)
@@ -91,7 +96,7 @@ def test_a_price_follows_the_feeds(scene: Scene) -> None:
     polls = scene.polls
     for amount in ("101", "102", "103"):
         scene.push(amount, *NAMES)
-        wait_for(lambda than=Decimal(amount): price(service) == than, allowed(1), amount)  # type: ignore[misc]  # it is a Decimal
+        wait_for_price(service, amount)
     scene.push("104", "binance")  # one of three moves the price by its weight
     wait_for(lambda: Decimal(103) < (price(service) or 0) < Decimal(104), allowed(1), "one alone")
     answered = service.get("/prices/btcusdt").json
@@ -142,7 +147,7 @@ def test_one_refresher_has_the_feeds(
         polls = scene.polls
         for amount in ("101", "102"):
             scene.push(amount, *NAMES)
-            wait_for(lambda than=Decimal(amount): price(api) == than, allowed(1), amount)  # type: ignore[misc]  # it is a Decimal
+            wait_for_price(api, amount)
             assert scene.subscribed == {1}
         assert scene.polls == polls
         first.process.stop(SIGKILL)
