@@ -1,4 +1,4 @@
-"""The values: Asset, Ticker, Price and the tickers left out of it; and the only mapping between a Price and JSON.
+"""The values: Asset, Ticker, Price with the tickers left out of it, Trade; and the only mapping between them and JSON.
 
 Prices, volumes, spreads and weights are Decimal, from the exchange's bytes to the JSON that is sent. Times are unix
 seconds in UTC, as float, which keeps milliseconds exact. The structs hold no reference cycles, so the garbage
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -66,6 +67,45 @@ class Asset(msgspec.Struct, gc=False, frozen=True):
     quote: str
     tier: Tier
     rank: int
+
+
+class Side(StrEnum):
+    """Whether the taker of a trade bought or sold."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Trade(msgspec.Struct, gc=False, frozen=True):
+    """One execution at a venue, identified by (asset, timestamp, venue, id).
+
+    `price` is in quote units, `volume` in base units; a volume that the venue does not report is None. `timestamp` is
+    the venue's time in unix seconds, exact to the microsecond. `id` is the venue's, or a hash of what was sent where
+    there is none. `late`: the trade came too long after newer ones of its asset to have a part in windows.
+    """
+
+    asset: str
+    price: Decimal
+    volume: Decimal | None
+    timestamp: float
+    venue: str
+    id: str
+    side: Side | None = None
+    sequence: int | None = msgspec.field(default=None, name="sequence_number")
+    late: bool = False
+
+
+class TradeKey(NamedTuple):
+    """The order of an asset's trades, everywhere: by time, then by venue and id. With the asset, a trade's identity."""
+
+    timestamp: float
+    venue: str
+    id: str
+
+
+def trade_key(trade: Trade) -> TradeKey:
+    """Return the place of a trade among those of its asset."""
+    return TradeKey(trade.timestamp, trade.venue, trade.id)
 
 
 class Conversion(msgspec.Struct, gc=False, frozen=True):

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from aggregator.api.hosts import allowed_host, allowed_origin, network
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
+from aggregator.settings.trades import TradeSettings
 from aggregator.stores.registry import cache_forms, cache_store, history_forms, history_store
 
 PREFIX = "AGGREGATOR_"
@@ -37,7 +38,7 @@ def _usual_min_sources(validated: Mapping[str, Any]) -> int:
     return min(2, len(exchange_targets(validated["exchanges"])))
 
 
-class Settings(BaseSettings):
+class Settings(TradeSettings):
     """The settings of a process. They are read once, at its start."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)

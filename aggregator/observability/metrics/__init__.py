@@ -20,6 +20,7 @@ from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
 from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.machine import Build, Machine, Processes
+from aggregator.observability.metrics.trades import TradeMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name for it
@@ -42,6 +43,7 @@ class Metrics:
         self._refresh()
         self._stores()
         self._processes()
+        self.trades = TradeMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
         if self.is_shared:

@@ -1,0 +1,76 @@
+"""The metrics of the trade stream. `source` is `ingest`, `replay` or the name of a venue."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from aggregator.observability.metrics import buckets
+
+STAGES = ("parse", "store", "windows", "publish")
+_SECONDS = (0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class TradeMetrics:
+    """Counters, gauges and histograms of the trade stream, on `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.ingested = Counter("trades_ingested_total", "Trades stored, by where from.", ["source"], registry=registry)
+        self.duplicates = Counter(
+            "trades_duplicates_total", "Trades that had been stored before.", ["source"], registry=registry
+        )
+        self.rejected = Counter(
+            "trades_rejected_total", "Records that are no trades, by reason.", ["source", "reason"], registry=registry
+        )
+        self.late = Counter("trades_late_total", "Trades too late to have a part in windows.", registry=registry)
+        self.refused = Counter(
+            "trades_refused_total", "Trades refused with 503 because the backlog was full.", registry=registry
+        )
+        self.backlog = Gauge(
+            "trades_backlog", "Trades that wait for the processor.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.backlog_seconds = Gauge(
+            "trades_backlog_seconds",
+            "How long the oldest of them has waited.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.batch = Histogram("trades_batch_size", "Trades per store write.", buckets=buckets.BATCH, registry=registry)
+        self.ingest_seconds = Histogram(
+            "trades_ingest_to_stored_seconds",
+            "From the arrival of a trade to its being stored and published.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.store_seconds = Histogram("trades_store_seconds", "One store write.", buckets=_SECONDS, registry=registry)
+        self.stage_seconds = Counter(
+            "trades_stage_seconds_total",
+            "Time spent, by stage: parse, store, windows, publish.",
+            ["stage"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "trades_dead_letters_total", "Rejected records that were kept.", ["source"], registry=registry
+        )
+        self.dead_letters_lost = Counter(
+            "trades_dead_letters_lost_total", "Rejected records that could not be kept.", registry=registry
+        )
+        self.feed_state = Gauge(
+            "trades_feed_connected",
+            "1 while a venue's feed of trades is connected, NaN while it has no subscriptions.",
+            ["exchange"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.feed_newest = Gauge(
+            "trades_feed_last_timestamp_seconds",
+            "When a venue's feed last brought a trade, by our clock.",
+            ["exchange"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.feed_gaps = Counter(
+            "trades_feed_gaps_total",
+            "Interruptions of a feed: filled from the venue's recent trades, or not.",
+            ["exchange", "outcome"],
+            registry=registry,
+        )
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)

@@ -1,0 +1,57 @@
+"""The settings of the trade stream."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import BaseSettings
+
+from aggregator.stores.trades.registry import trade_forms, trade_store
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(value: object) -> object:
+    """Return the seconds of `48h`, `30m`, `7d` or `90s`; anything else unchanged."""
+    match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return value if match is None else float(match[1]) * _UNITS[match[2]]
+
+
+class TradeSettings(BaseSettings):
+    """The part of the settings that the trade stream has."""
+
+    trades_url: str = Field("sqlite:///trades.db", description=f"Address of the store of trades: {trade_forms()}.")
+    trades_log: Literal["memory://"] = Field(
+        "memory://", description="Where trades wait until they are stored: in the memory of the process."
+    )
+    trades_outbox_path: Path = Field(
+        Path("trades-outbox.db"), description="File in which trades wait until DynamoDB has them."
+    )
+    trades_retention: Annotated[float, Field(gt=0, le=315_360_000), BeforeValidator(_seconds)] = Field(
+        172_800, description="Seconds after which a trade is deleted; also as 48h, 30m or 7d."
+    )
+    trade_feeds: bool = Field(
+        default=False,
+        description="true subscribes to the trades of the hot assets at every exchange that has a WebSocket feed.",
+    )
+    allowed_lateness: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
+        5, description="Seconds behind the newest trade of its asset after which a trade has no part in windows."
+    )
+    window_trades: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        10_000,
+        description="Most trades of one asset that windows hold one by one; older ones are then kept as sums by second.",
+    )
+    ingest_backlog: Annotated[int, Field(ge=1000, le=10_000_000)] = Field(
+        200_000, description="Most trades that wait to be stored; while they are more, POST /ingest gets 503."
+    )
+    ingest_rate: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = Field(
+        None, description="Most POST /ingest per second of one API key, or of one address without a key; then 429."
+    )
+
+    @field_validator("trades_url")
+    @classmethod
+    def _check_trades_url(cls, url: str) -> str:
+        trade_store(url).check(url)
+        return url

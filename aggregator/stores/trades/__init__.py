@@ -1,0 +1,1 @@
+"""Stores of trades: one module a kind, listed in `registry`."""

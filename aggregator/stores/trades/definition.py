@@ -1,0 +1,37 @@
+"""How a store of trades is registered: the form of its URL, the check of a URL, and how the store is made from it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from aggregator.observability.metrics import Metrics
+from aggregator.stores.definition import OpenStep
+from aggregator.trades.ports import TradeStore
+
+
+class CreatedTradeStore(NamedTuple):
+    """A store that is not open yet. The steps open it, in this order; `store.close` may be called at any time."""
+
+    store: TradeStore
+    open_steps: Sequence[OpenStep]
+
+
+class TradeStoreParts(msgspec.Struct, frozen=True):
+    """What a store may use in addition to its URL. `retention` is in seconds, by the time of a trade."""
+
+    retention: float
+    outbox_path: Path
+    outbox_max_bytes: int
+    metrics: Metrics
+    now: Callable[[], float]
+
+
+class TradeStoreKind(msgspec.Struct, frozen=True):
+    """A kind of store of trades; the fields are those of `aggregator.stores.definition.HistoryStore`."""
+
+    example: str
+    form: str
+    check: Callable[[str], object]
+    create: Callable[[str, TradeStoreParts], CreatedTradeStore]

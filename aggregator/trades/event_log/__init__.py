@@ -1,0 +1,1 @@
+"""Event logs: where trades wait for the processor. One module a kind."""

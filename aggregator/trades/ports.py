@@ -1,0 +1,142 @@
+"""The ports of the trade stream. Stores, event logs, feeds and routes meet here."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from aggregator.models import Trade, TradeKey
+from aggregator.trades.features import Features
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What became of appended trades: the number that were stored, and of those that had been stored before."""
+
+    accepted: int
+    duplicates: int
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Something that was sent as a trade and is none: its bytes (the first 4,096), and the reason in words.
+
+    `code` is one of REJECTION_CODES, for metrics. `index` counts the records of one call from 0. `source` says where it
+    came from: `ingest`, `replay`, or the name of a venue. `at` is our time in unix seconds.
+    """
+
+    index: int
+    code: str
+    reason: str
+    raw: bytes
+    source: str
+    at: float
+
+
+REJECTION_CODES = ("malformed", "asset", "price", "volume", "timestamp", "future", "venue", "id", "side", "sequence")
+
+
+class BacklogFull(Exception):
+    """The event log holds as many trades as it may. `retry_after` is in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("The backlog of trades is full")
+        self.retry_after = retry_after
+
+
+class EventLog(Protocol):
+    """Holds trades, in order, until the processor has them in the store."""
+
+    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
+        """Append all of `trades`; the future is done once all of them are durable, and fails with StoreError.
+
+        Raises BacklogFull, and appends nothing, while there is no room.
+        """
+
+    async def room(self) -> None:
+        """Wait until there is room for more trades. For sources that can wait, such as a venue's feed."""
+
+
+class TradeReader(Protocol):
+    """Reads stored trades."""
+
+    async def trades(
+        self, asset: str, start: float, end: float, limit: int, *, newest_first: bool, after: TradeKey | None = None
+    ) -> list[Trade]:
+        """Return at most `limit` trades of an asset with start <= timestamp <= end, in the order of `trade_key`.
+
+        `after` is the key of the last trade of the page before, in the same direction. Raises StoreError.
+        """
+
+    async def latest(self, assets: Sequence[str]) -> dict[str, Trade]:
+        """Return the last trade, in the order of `trade_key`, of each asset that has one. Raises StoreError."""
+
+
+class TradeStore(TradeReader, Protocol):
+    """Keeps trades durably for the time of TRADES_RETENTION, each key once."""
+
+    @property
+    def name(self) -> str:
+        """The name of the store in metrics and logs, such as `sqlite`."""
+
+    async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Store all of `trades`; return those whose key was not stored before, in the same order. Raises StoreError.
+
+        Either all are durable when it returns, or it raises, and adding them again does no harm. Of trades with the
+        same key the first is kept.
+        """
+
+    async def run(self) -> None:
+        """Do the background work of the store, such as the deletion of old trades; never return."""
+
+    async def ping(self) -> None:
+        """Raise StoreError unless trades can be stored."""
+
+    async def close(self) -> None:
+        """Close connections and files."""
+
+
+class DeadLetters(Protocol):
+    """Keeps what was sent as a trade and could not be taken."""
+
+    def bury(self, rejections: Sequence[Rejection]) -> None:
+        """Keep rejections. Returns at once, never raises: they are written in the background, and counted if lost."""
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How far the processor is behind: trades that wait, and for how many seconds the oldest of them has waited."""
+
+    trades: int
+    seconds: float
+
+
+class Latencies(msgspec.Struct, frozen=True):
+    """Latencies of the last minute, in seconds; None without a trade in it.
+
+    `ingest_…` is the time from a trade's arrival to its being stored and published; `store_…` that of one store write.
+    """
+
+    ingest_p50: float | None
+    ingest_p99: float | None
+    store_p99: float | None
+
+
+class LiveTrades(Protocol):
+    """What the processor of this process knows of its trades now."""
+
+    def features(self, asset: str) -> Features | None:
+        """Return the features of an asset; None before its first trade that is not late."""
+
+    def quote(self, asset: str) -> Trade | None:
+        """Return the last trade of an asset, in the order of `trade_key`; None before the first."""
+
+    @property
+    def backlog(self) -> Backlog:
+        """How far the processor is behind."""
+
+    @property
+    def latencies(self) -> Latencies:
+        """The latencies of the last minute."""
+
+    @property
+    def trouble(self) -> str:
+        """Why trades are not stored at present; empty while they are."""
