@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, Side, Trade
+from aggregator.trades import protobuf
 from aggregator.trades.ports import Rejection
 
 FindAsset = Callable[[str], Asset | None]
@@ -27,6 +29,13 @@ _SIDES = {"buy": Side.BUY, "b": Side.BUY, "bid": Side.BUY, "sell": Side.SELL, "s
 _LARGEST_SEQUENCE = 2**63 - 1
 _TOO_LARGE = Decimal(10) ** MOST_EXPONENT
 _PLAIN, _PLAIN_LENGTH = Decimal("1e-4"), 24  # a number that is no smaller and no longer has few decimals and digits
+
+
+class Taken(NamedTuple):
+    """The trades of some bytes, and the records that are none."""
+
+    trades: list[Trade]
+    rejected: list[Rejection]
 
 
 class InvalidTrade(ValueError):
@@ -67,7 +76,8 @@ class _Record(msgspec.Struct, gc=False):
 
 _one = msgspec.json.Decoder(_Record)
 _lines = msgspec.json.Decoder(_Record).decode_lines
-_raw_records = msgspec.json.Decoder(list[msgspec.Raw])
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError, RecursionError)
 
 
 class Parser:
@@ -77,29 +87,47 @@ class Parser:
         self._find = find
         self._source = source
 
-    def lines(self, body: bytes, now: float, first: int = 0) -> tuple[list[Trade], list[Rejection]]:
+    def lines(self, body: bytes, now: float, first: int = 0) -> Taken:
         """Return the trades of complete lines of JSON, and what is none; `first` is the index of the first line.
 
         Empty lines do not count. `now` is in unix seconds.
         """
         try:
             records = _lines(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError, RecursionError):
+        except _NOT_JSON:
             return self._each([line for line in body.split(b"\n") if line.strip()], now, first)
         try:
-            return [self._trade(record, now) for record in records], []
+            return Taken([self._trade(record, now) for record in records], [])
         except InvalidTrade:
             return self._each([line for line in body.split(b"\n") if line.strip()], now, first)
 
-    def document(self, body: bytes, now: float) -> tuple[list[Trade], list[Rejection]]:
-        """Return the trades of a JSON object or array, and what is none. Raises InvalidTrade for any other text."""
-        if body.lstrip()[:1] != b"[":
-            return self._each([body], now, 0)
+    def document(self, body: bytes, now: float) -> Taken:
+        """Return the trades of a JSON object or array, and what is none."""
         try:
-            raws = _raw_records.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidTrade("malformed", f"the body is no JSON: {error}") from error
-        return self._each([bytes(raw) for raw in raws], now, 0)
+            raws = _raws.decode(body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
+        except _NOT_JSON as error:
+            return Taken([], [self._rejection(0, InvalidTrade("malformed", f"no JSON: {error}"[:200]), body, now)])
+        return self._each(map(bytes, raws), now, 0)
+
+    def protobuf(self, body: bytes, content_type: str, now: float) -> Taken:
+        """Return the trades of a `MarketUpdate`, or of several in a `MarketUpdates`, and what is none."""
+        try:
+            records = protobuf.decode(body, protobuf.batch_of(content_type))
+        except ValueError as error:
+            return Taken([], [self._rejection(0, InvalidTrade("malformed", str(error)), body, now)])
+        taken = Taken([], [])
+        for index, record in enumerate(records):
+            symbol, (price, volume) = record.symbol.lower(), (record.price, record.volume)
+            hashed = hashed_id(symbol, price, volume, record.timestamp, INGEST, None, None)
+            try:
+                trade = checked_trade(
+                    self._find, symbol, price, volume, record.timestamp, INGEST, hashed, None, None, now
+                )
+            except InvalidTrade as error:
+                taken.rejected.append(self._rejection(index, error, record.raw, now))
+            else:
+                taken.trades.append(trade)
+        return taken
 
     def one(self, raw: bytes, now: float) -> Trade:
         """Return the trade of a JSON object. Raises InvalidTrade."""
@@ -107,23 +135,23 @@ class Parser:
             record = _one.decode(raw)
         except msgspec.ValidationError as error:
             raise InvalidTrade(_code_of(str(error)), str(error)[:200]) from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation, OverflowError, RecursionError) as error:
+        except _NOT_JSON as error:
             raise InvalidTrade("malformed", f"the record is no JSON object: {error}"[:200]) from error
         return self._trade(record, now)
 
-    def rejection(self, index: int, error: InvalidTrade, raw: bytes, now: float) -> Rejection:
+    def _rejection(self, index: int, error: InvalidTrade, raw: bytes, now: float) -> Rejection:
         """Return the rejection of a record."""
         return Rejection(index, error.code, str(error), raw[:MOST_RAW], self._source, now)
 
-    def _each(self, raws: Iterable[bytes], now: float, first: int) -> tuple[list[Trade], list[Rejection]]:
+    def _each(self, raws: Iterable[bytes], now: float, first: int) -> Taken:
         trades: list[Trade] = []
         rejected: list[Rejection] = []
         for index, raw in enumerate(raws, first):
             try:
                 trades.append(self.one(raw, now))
             except InvalidTrade as error:
-                rejected.append(self.rejection(index, error, raw, now))
-        return trades, rejected
+                rejected.append(self._rejection(index, error, raw, now))
+        return Taken(trades, rejected)
 
     def _trade(self, record: _Record, now: float) -> Trade:
         """Return a record as a trade. Raises InvalidTrade."""
