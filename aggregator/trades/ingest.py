@@ -55,4 +55,4 @@ def is_bounded(number: Decimal) -> bool:
     """Whether a finite number has at most MOST_DIGITS digits, and at most MOST_EXPONENT before and after the point."""
     _, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)  # noqa: S101  # it is finite
-    return len(digits) <= MOST_DIGITS and -MOST_EXPONENT <= exponent and len(digits) + exponent <= MOST_EXPONENT
+    return len(digits) <= MOST_DIGITS and exponent >= -MOST_EXPONENT and len(digits) + exponent <= MOST_EXPONENT

@@ -120,7 +120,7 @@ async def test_a_change_is_answered_at_once() -> None:
         ("/quotes/ethusdt", "GET", {}, 404),
         ("/features/ethusdt", "GET", {}, 404),
         ("/features/nosuch", "GET", {}, 404),
-        ("/features/", "GET", {}, 404),
+        ("/features/", "GET", {}, 400),
         ("/features", "GET", {}, 404),
         ("/features/btcusdt", "POST", {}, 405),
         ("/features/btcusdt", "GET", {"content_length": "5"}, 200),
