@@ -84,8 +84,8 @@ async def handler(_: Request) -> HttpResponse:
             Route("GET", "/bare", handler=handler),
             (
                 "GET /bare lacks a metric label (label=), an operation id (operation_id=), a tag of prices, history,"
-                " trades, live, service, pages (tag=), a summary (summary=), a response (responses=). Add this to its Route in"
-                " tests.api.test_route.handler."
+                " trades, live, service, pages (tag=), a summary (summary=), a response (responses=). Add this to its"
+                " Route in tests.api.test_route.handler."
             ),
         ),
         (
