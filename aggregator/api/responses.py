@@ -73,6 +73,7 @@ _USUAL_CODES = {  # of a status, for refusals that name no code
     429: Code.REFRESHED_TOO_OFTEN,
     431: Code.HEAD_TOO_LARGE,
     500: Code.INTERNAL_ERROR,
+    501: Code.TRADES_OFF,
     502: Code.NO_NEW_PRICE,
     503: Code.OVERLOADED,
 }

@@ -77,10 +77,15 @@ class Route(msgspec.Struct, frozen=True):
 
 def routes_of(owner: object) -> list[Route]:
     """Return the decorated methods of `owner` as routes, in the order of their definition."""
-    described = ((name, getattr(member, _ATTRIBUTE, None)) for name, member in vars(type(owner)).items())
     return [
-        msgspec.structs.replace(route, handler=getattr(owner, name)) for name, route in described if route is not None
+        msgspec.structs.replace(route, handler=getattr(owner, name)) for name, route in described(type(owner)).items()
     ]
+
+
+def described(owner: type) -> dict[str, Route]:
+    """Return the routes of a class by the name of their methods, without handlers."""
+    found = {name: getattr(member, _ATTRIBUTE, None) for name, member in vars(owner).items()}
+    return {name: route for name, route in found.items() if route is not None}
 
 
 def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRoute]:
