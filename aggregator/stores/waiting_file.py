@@ -38,8 +38,6 @@ CREATE TABLE dead_letters (
     body TEXT NOT NULL
 )
 """
-_VERSION = 1
-
 _UNCHECKED_SHARE = 0.001  # of the bound, appended between two checks of the size; a check costs as much as an append
 _MOST_VALUES = 900  # of one INSERT; any SQLite takes 999
 _DROP_ROWS = 200  # deleted at a time when the file is full
@@ -51,7 +49,7 @@ class RecordKind(msgspec.Struct, Generic[R], frozen=True):
     `key` returns asset, time in unix seconds, and one text for each of `texts`. `groups` are the names of the SQL
     tables; `group` returns the one of a record. With `is_unique`, of two waiting records with the same key the first is
     kept; otherwise both are sent, in order. With `gives_up`, the oldest rows of the last group are deleted when the
-    file is full; otherwise `append` raises StoreUnavailable then.
+    file is full; otherwise `append` raises StoreUnavailable then. `version` is the file's; no two kinds have the same.
     """
 
     key: Callable[[R], Key]
@@ -62,6 +60,7 @@ class RecordKind(msgspec.Struct, Generic[R], frozen=True):
     texts: Sequence[str] = ()
     is_unique: bool = False
     gives_up: bool = True
+    version: int = 1
 
     @property
     def columns(self) -> Sequence[str]:
@@ -120,7 +119,7 @@ class WaitingFile(Generic[R]):
     def __init__(self, path: Path, most_bytes: int, kind: RecordKind[R]) -> None:
         self.kind = kind
         self._path = path
-        self._file = Database(path, kind.schema, _VERSION)
+        self._file = Database(path, kind.schema, kind.version)
         self._most_bytes = most_bytes
         self._last_id = 0
         self._unchecked_bytes = most_bytes  # appended since the last check of the size; the first append checks
