@@ -67,7 +67,7 @@ class Exchange:
     def close(self) -> None:
         """End every call that is delayed or hangs, and every connection of the feed."""
         self._closing.set()
-        self._feed.close()
+        self._feed.connections.close()
 
     async def _ticker(self, request: web.BaseRequest) -> web.Response:
         symbol = request.path.removeprefix(TICKER).lower()
@@ -102,7 +102,7 @@ class Exchange:
         if not web.WebSocketResponse().can_prepare(request):
             return await self._faulty(request, refusal(400, "Open a WebSocket here"))
         fault = await self._fault(request, self._switch.effect(self._clock()))
-        return await self._feed.serve(request) if fault is None else fault
+        return await self._feed.connections.serve(request) if fault is None else fault
 
     async def _faulty(self, request: web.BaseRequest, sound: Body | web.Response) -> web.Response:
         """Answer with the active faults; `sound` is the answer without any, or the function that makes its body."""
