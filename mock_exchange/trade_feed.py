@@ -46,7 +46,7 @@ class TradeFeed:
         self._clock = clock
         self.connections = Connections(is_listed)
         self.recent = RecentTrades()
-        self._delayed = _Delayed()
+        self._delayed = Delayed()
         self._spoilt = 0  # frames that got an invalid trade
 
     async def run(self) -> None:
@@ -115,7 +115,7 @@ class TradeFeed:
         return kinds[self._spoilt % len(kinds)]
 
 
-class _Delayed:
+class Delayed:
     """Trades that are sent later."""
 
     def __init__(self) -> None:

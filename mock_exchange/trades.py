@@ -22,7 +22,7 @@ MOST_PER_SECOND = 5_000.0  # whatever the settings and faults; a trade takes 17 
 OPEN_EVERY, OPEN_SECONDS, OPEN_FACTOR = 3600, 120, 3.0  # the first two minutes of each hour
 MEAN_FACTOR = 1 + (OPEN_FACTOR - 1) * OPEN_SECONDS / OPEN_EVERY
 IDS = 10_000  # ids of a block; it has 250 trades on average at the highest rate
-MOST_BEHIND = 5 * BLOCKS  # blocks that are made up for
+MOST_BEHIND = 30 * BLOCKS  # blocks that are made up for after the process stood still
 
 TICK = 0.00003  # typical distance of a trade from the venue's price (log price)
 SPREAD_OF_VOLUMES = 1.3  # standard deviation of the log volume: a trade in a hundred has nine times the mean

@@ -1,9 +1,10 @@
-"""The memory of the last trades: order and bounds."""
+"""The memory of the last trades, and of those that are sent later: order and bounds."""
 
 import json
 from decimal import Decimal
 
 from mock_exchange.recent_trades import MOST_KEPT, MOST_OF_SYMBOL, RecentTrades
+from mock_exchange.trade_feed import MOST_DELAYED, Delayed, Line
 from mock_exchange.trades import Trade
 
 
@@ -50,3 +51,28 @@ def test_all_symbols_together_are_bounded() -> None:
     keep(recent, MOST_KEPT + 1, "1")
     assert ids(recent, "rare") == []
     assert ids(recent, "2", limit=1) == [MOST_KEPT - 98]
+
+
+def line(number: int) -> Line:
+    """Return the trade with this id."""
+    return Line(Trade(number, "a", Decimal(1), Decimal(1), "buy", float(number)), "")
+
+
+def test_delayed_trades_are_due_once() -> None:
+    """In the order of their times; those of the same time in the order in which they were added."""
+    delayed = Delayed()
+    for at, number in ((3.0, 1), (2.0, 2), (2.0, 3), (5.0, 4)):
+        assert delayed.add(at, line(number))
+    assert delayed.due(1.9) == []
+    assert [one.trade.id for one in delayed.due(3.0)] == [2, 3, 1]
+    assert delayed.due(4.9) == []
+    assert delayed.due(9.0) == [line(4)]
+
+
+def test_delayed_trades_are_bounded() -> None:
+    """Further ones are refused until some were due."""
+    delayed = Delayed()
+    assert all(delayed.add(float(number), line(number)) for number in range(MOST_DELAYED))
+    assert not delayed.add(0.0, line(-1))
+    assert delayed.due(0.0) == [line(0)]
+    assert delayed.add(0.0, line(-1))

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from mock_exchange.market import Market
+from mock_exchange.trade_feed import MOST_IN_FRAME
 from mock_exchange.trades import IDS, Trade, TradeMaker
 from tests.mock_exchange.conftest import DEADLINE, Client, Process, Start
 from tests.mock_exchange.subscriber import ONE, SECONDS, TRADES, TWO, Message, Subscriber, connected
@@ -162,3 +163,22 @@ async def test_a_signal_ends_the_connections(start: Start) -> None:
         assert await subscriber.ended() == aiohttp.WSCloseCode.GOING_AWAY
         assert await asyncio.to_thread(process.ended) == (0, "", "")
         assert time.monotonic() - began < allowed(2)
+
+
+async def test_a_process_that_stood_still(start: Start, market: Market) -> None:
+    """It makes up for the trades of a short pause, in frames of at most 500; none is missing."""
+    rate = 2000
+    process = start("--seed", "7", "--trades-per-second", str(rate))
+    async with aiohttp.ClientSession() as session, connected(session, process.url, TRADES) as subscriber:
+        await subscriber.send("subscribe", *(pair.symbol for pair in market))
+        await subscriber.until(lambda: bool(subscriber.trades))
+        process.child.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(1)  # the pause: 2,000 trades
+        process.child.send_signal(signal.SIGCONT)
+        await subscriber.until(lambda: any(len(frame) == MOST_IN_FRAME for frame in subscriber.frames))
+    assert max(map(len, subscriber.frames)) == MOST_IN_FRAME
+    found = [int(one["id"]) for one in subscriber.trades]
+    maker = TradeMaker(7, "exchange1", market, rate)
+    blocks = range(found[0] // IDS, found[-1] // IDS + 1)
+    sent = [trade.id for block in blocks for trade in maker.made(block, 1, lambda t: t)]
+    assert found == sent[sent.index(found[0]) : sent.index(found[-1]) + 1]
