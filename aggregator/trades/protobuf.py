@@ -82,9 +82,10 @@ def _batch(body: bytes) -> list[Record]:
 
 def _parsed(kind: type[_Message], body: bytes, name: str) -> _Message:
     try:
-        return kind.FromString(body)
+        message: _Message = kind.FromString(body)
     except DecodeError as error:
         raise ValueError(f"the body cannot be decoded as {name}") from error
+    return message
 
 
 def _record(update: MarketUpdate) -> Record:
