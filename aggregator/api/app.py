@@ -18,7 +18,7 @@ from aggregator.api.responses import refused, response_of
 from aggregator.api.route import Route, RouteTable, check, starlette_routes
 from aggregator.observability.metrics import Metrics
 
-_MOST_BODY = 64 * 1024  # bytes; no route reads a body, but some clients send a small one
+_MOST_BODY = 64 * 1024  # bytes; most routes read no body, but some clients send a small one
 _MOST_URL = 48 * 1024  # bytes; enough for 1000 of the longest symbols
 _MOST_LOGGED = 200  # bytes of a path
 
@@ -72,19 +72,24 @@ class Bounded:
     def __init__(self, app: ASGIApp, table: RouteTable) -> None:
         self._app = app
         self._streams = table.streams
+        self._with_body = table.with_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        refusal = _too_large(scope) if scope["type"] == "http" else self._misplaced(scope)
+        with_body = scope["path"] in self._with_body
+        refusal = _too_large(scope, with_body=with_body) if scope["type"] == "http" else self._misplaced(scope)
         await (refusal or self._app)(scope, receive, send)
 
     def _misplaced(self, scope: Scope) -> Response | None:
         return None if scope["path"] in self._streams else refused(404, "There are WebSockets at /ws only")
 
 
-def _too_large(scope: Scope) -> Response | None:
+def _too_large(scope: Scope, *, with_body: bool) -> Response | None:
+    """Return the refusal of a request that is too large; a route that takes a body bounds it itself."""
     if len(scope["raw_path"]) + len(scope["query_string"]) > _MOST_URL:
         return refused(414, f"The address is longer than {_MOST_URL} bytes")
+    if with_body:
+        return None
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if not length.isdigit() or len(length) > len(str(_MOST_BODY)) or int(length) > _MOST_BODY:
         return refused(413, f"The body is larger than {_MOST_BODY} bytes", {"Connection": "close"})

@@ -27,6 +27,8 @@ class BufferedMetrics:
         self._counts = [0, 0]  # in the order of `_statuses`
         self._reads: dict[str, int] = {}
         self._assets: dict[str, Asset] = {}
+        self._others: dict[str, _Requests] = {}  # by metric label
+        self._metrics = metrics
         metrics.before_text(self.flush)
 
     def add(self, asset: Asset, seconds: float, age: float, *, not_modified: bool) -> None:
@@ -37,6 +39,14 @@ class BufferedMetrics:
         self._counts[not_modified] += 1
         self._durations.add(seconds)
         self._ages.add(asset.tier, age)
+
+    def add_other(self, label: str, seconds: float) -> None:
+        """Count one response 200 of a route that answers no prices; `label` is the route's label in the metrics."""
+        requests = self._others.get(label)
+        if requests is None:
+            requests = self._others[label] = _Requests(self._metrics, label)
+        requests.count += 1
+        requests.durations.add(seconds)
 
     def flush(self) -> None:
         """Add the counts to Prometheus' metrics and start again from zero."""
@@ -50,10 +60,27 @@ class BufferedMetrics:
         self._counts = [0, 0]
         self._durations.flush()
         self._ages.flush()
+        for requests in self._others.values():
+            requests.flush()
 
     async def run(self) -> None:
         """Flush every 0.1 s; never returns."""
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
-            if self._reads:
+            if self._reads or any(requests.count for requests in self._others.values()):
                 self.flush()
+
+
+class _Requests:
+    """The responses 200 of one route since the last flush."""
+
+    def __init__(self, metrics: Metrics, label: str) -> None:
+        self.count = 0
+        self.durations = Durations(metrics.api_seconds.labels(label))
+        self._status = metrics.api_requests.labels(label, "200")
+
+    def flush(self) -> None:
+        """Add the counts to Prometheus' metrics and start again from zero."""
+        self._status.inc(self.count)
+        self.durations.flush()
+        self.count = 0

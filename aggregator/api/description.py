@@ -11,6 +11,7 @@ from msgspec import Struct
 TAGS = {  # the groups of the document
     "prices": "Current prices",
     "history": "Stored prices",
+    "trades": "Trades: single executions at venues, and what is computed from them",
     "live": "Live streams of prices",
     "service": "The state of the service",
     "pages": "Pages for browsers",

@@ -1,6 +1,7 @@
 """The fast path: GET /prices/{asset} for a price in the local cache, answered without Starlette.
 
-Nearly all requests are of this kind. Response and metrics are the same as those of the route in `prices.py`, with two
+Nearly all requests are of this kind, or of /quotes, /aggregations and /features of an asset whose trades this process
+knows. Response and metrics are the same as those of the routes in `prices.py`, `trades.py` and `features.py`, with two
 exceptions: the response has no X-Request-ID, and the request is not counted as in flight. Every other request goes to
 the Starlette application. With the setting `fast_path=false`, the application serves all requests.
 """
@@ -11,9 +12,10 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.buffered_metrics import BufferedMetrics
+from aggregator.api.hot_trades import HotTrades
 from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import Body, PriceBodies, matches
-from aggregator.api.server.direct_write import take_direct_write
+from aggregator.api.server.direct_write import DirectWrite, take_direct_write
 from aggregator.models import FUTURE_TOLERANCE, Asset
 from aggregator.ports import LocalCache
 from aggregator.prices.tiers import Catalog
@@ -40,6 +42,7 @@ class FastPath:
         metrics: BufferedMetrics,
         now: Callable[[], float] = time.time,
         policy: Policy | None = None,
+        hot: HotTrades | None = None,
     ) -> None:
         self._app = app
         self._catalog = catalog
@@ -47,6 +50,7 @@ class FastPath:
         self._bodies = bodies
         self._metrics = metrics
         self._now = now
+        self._hot = {} if hot is None else hot.by_segment
         policy = policy or Policy()
         self._hosts = policy.hosts
         self._keys = policy.keys if policy.keys.reads_need_one else None
@@ -56,7 +60,7 @@ class FastPath:
         """Serve one request."""
         direct_write = take_direct_write(scope)
         if scope["type"] != "http" or not scope["path"].startswith(_PREFIX):
-            await self._app(scope, receive, send)
+            await self._serve_other(scope, receive, send, direct_write)
             return
         started = time.perf_counter()
         asset = self._catalog.find(scope["path"][len(_PREFIX) :])
@@ -74,6 +78,25 @@ class FastPath:
             await send(reply.end)
         age = now - body.price.timestamp
         self._metrics.add(asset, time.perf_counter() - started, age, not_modified=not_modified)
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send, direct_write: DirectWrite | None) -> None:
+        """Serve one request that is not for a price: a hot read of the trade stream, or the application's."""
+        first, _, symbol = scope["path"][1:].partition("/") if scope["type"] == "http" else ("", "", "")
+        bodies = self._hot.get(first)
+        if bodies is None:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        is_plain = scope["method"] in _METHODS and not scope["query_string"]
+        reply = bodies.of(symbol) if is_plain and self._catalog.find(symbol) is not None else None
+        if reply is None or self._if_none_match(scope) is None:
+            await self._app(scope, receive, send)
+            return
+        content = reply.raw if scope["method"] == "GET" else b""
+        if direct_write is None or not direct_write(reply.status, reply.head, content):
+            await send(reply.start)
+            await send(reply.end)
+        self._metrics.add_other(f"/{first}", time.perf_counter() - started)
 
     def _body(self, asset: Asset, now: float) -> Body | None:
         """Return the rendered price; None if the local cache has none, or one too old or too far in the future."""

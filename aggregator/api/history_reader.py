@@ -1,17 +1,11 @@
-"""Reading from the history store for a response: with a time limit, in pages, over a checked range.
-
-A cursor is the rest of a range as opaque text. It gives no access that query parameters would not give, so a checksum
-against alteration is enough.
-"""
+"""Reading from the history store for a response: with a time limit, in pages, over a checked range."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import math
 
 import msgspec
 
+from aggregator.api.cursors import CursorForm
 from aggregator.api.responses import NO_HISTORY, RETRY_SOON, refuse, refuse_parameter
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Price
@@ -19,8 +13,6 @@ from aggregator.ports import History
 
 STORE_SECONDS = 1.5  # for one read; shorter than the time that a stopping process gives to its requests
 CLOCK_MARGIN = 3600.0  # seconds past now where a range without an end ends: exchange clocks may run ahead of ours
-_CHECKSUM_BYTES = 8
-_LONGEST = 512  # characters
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -32,26 +24,9 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     newest_first: bool
 
 
-def write_cursor(cursor: Cursor) -> str:
-    """Return the cursor as text for a URL."""
-    body = msgspec.json.encode(cursor)
-    return base64.urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
-
-
-def read_cursor(text: str) -> Cursor | None:
-    """Return the cursor, or None if `write_cursor` did not make this text."""
-    if len(text) > _LONGEST or not text.isascii():
-        return None
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        cursor = msgspec.json.decode(raw[_CHECKSUM_BYTES:], type=Cursor)
-    except (binascii.Error, ValueError):
-        return None
-    return cursor if write_cursor(cursor) == text else None
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(b"price history cursor" + body).digest()[:_CHECKSUM_BYTES]
+_FORM = CursorForm(Cursor, b"price history cursor", 512)
+write_cursor = _FORM.write
+read_cursor = _FORM.read
 
 
 class HistoryReader:

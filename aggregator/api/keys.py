@@ -75,6 +75,12 @@ class Keys:
         return refuse(403, WRONG_KEY)
 
 
+def client_of(request: HTTPConnection) -> bytes:
+    """Return what tells clients apart in rate limits: a digest of the key that was sent, or else the address."""
+    key = _key_in(request.scope["headers"])
+    return _address(request.client.host if request.client else "").encode() if key is None else _digest(key)
+
+
 def _key_in(headers: Headers) -> bytes | None:
     """Return the key in the headers, or None. A bearer token has precedence over X-API-Key."""
     key = None

@@ -104,6 +104,9 @@ def _operation(route: Route, components: "_Components") -> Json:
     if route.access in _SECURITY:
         found["security"] = _SECURITY[route.access]
     found["parameters"] = [components.parameter(one) for one in (*route.parameters, *EVERY_ROUTE_TAKES)]
+    if route.body:
+        contents = {one.media_type: components.content(one) for one in route.body}
+        found["requestBody"] = {"required": True, "content": contents}
     found["responses"] = {str(status): components.response(one) for status, one in sorted(responses.items())}
     return found
 
@@ -130,7 +133,7 @@ class _Components:
         headers = {one.name: self._header(one) for one in (*response.headers, *EVERY_RESPONSE_HAS)}
         found: Json = {"description": response.description, "headers": headers}
         if response.contents:
-            found["content"] = {one.media_type: self._content(one) for one in response.contents}
+            found["content"] = {one.media_type: self.content(one) for one in response.contents}
         if response.links:
             found["links"] = response.links
         return _referenced(self._responses, "responses", response.component, found)
@@ -149,7 +152,8 @@ class _Components:
         found = {"description": header.description, "required": header.required, "schema": header.schema}
         return _referenced(self._headers, "headers", header.component, found)
 
-    def _content(self, content: Content) -> Json:
+    def content(self, content: Content) -> Json:
+        """Return the body of a request or response."""
         self._models |= dict.fromkeys(content.models)
         return {"schema": self._schema(content.schema)} | _examples(content.examples)
 

@@ -1,33 +1,28 @@
-"""GET /assets, /health, /ready and /metrics: the state of the service."""
+"""GET /assets, /ready and /metrics, with /health of `health.py`: the state of the service."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api import exchange_status
 from aggregator.api.description import Json, Response, json, text
+from aggregator.api.health import HealthRoute
+from aggregator.api.readiness import NOT_READY, READY, Readiness, ReadinessCheck
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
 from aggregator.api.responses import Refusal, answer
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, Count, Symbol
 from aggregator.clock import SteadyClock
-from aggregator.errors import StoreError
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import CONTENT_TYPE, Metrics
 from aggregator.ports import ExchangeStatus, Lag, Store
-from aggregator.prices.freshness import Freshness, TierFreshness, VenueCoverage
+from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
-
-T = TypeVar("T")
-
-_PING_SECONDS = 1.0
+from aggregator.trades.ports import LiveTrades
 
 
 class ListedAsset(Struct, frozen=True):
@@ -52,40 +47,6 @@ class AssetList(Struct, frozen=True):
     assets: tuple[ListedAsset, ...]
 
 
-class ExchangeState(Struct, frozen=True):
-    """The state of an exchange. Ages are in seconds, null before its first ticker.
-
-    `quiet_for_seconds` is the rest of a cool-down that the exchange has asked for. The age of its newest ticker is by
-    its own clock, negative if that is ahead. `push` is `live`, or why its feed has fallen back to polling; null for an
-    exchange that is only polled. `rejected` is why its tickers are rejected and for how many assets, during the last
-    seconds; null if they are accepted.
-    """
-
-    breaker: Literal["closed", "open", "half-open"]
-    quiet_for_seconds: float
-    last_ticker_seconds_ago: float | None
-    newest_ticker_seconds_ago: float | None
-    push: str | None
-    rejected: str | None
-
-
-class Readiness(Struct, frozen=True):
-    """Whether the service can serve prices. `reasons` lists every problem, also those that clients do not notice."""
-
-    ready: bool
-    reasons: tuple[str, ...]
-    stores: Annotated[dict[str, str], Meta(description="By name: `ok`, or the problem")]
-    exchanges: Annotated[
-        dict[str, ExchangeState],
-        Meta(
-            description="By name, as the refreshers see them; if they differ, the view of one that has a problem. Empty"
-            " if unknown"
-        ),
-    ]
-    tiers: dict[Tier, TierFreshness]
-    jobs_behind_seconds: dict[Tier, float]
-
-
 _ASSET: Json = {
     "symbol": "btcusdt",
     "base": "btc",
@@ -95,32 +56,10 @@ _ASSET: Json = {
     "venues": 3,
     "too_few_venues": False,
 }
-_READY: Json = {
-    "ready": True,
-    "reasons": ["cache: no answer within 1 s"],
-    "stores": {"cache": "no answer within 1 s", "history": "ok"},
-    "exchanges": {
-        "exchange1": {
-            "breaker": "closed",
-            "quiet_for_seconds": 0.0,
-            "last_ticker_seconds_ago": 0.2,
-            "newest_ticker_seconds_ago": 0.3,
-            "push": None,
-            "rejected": None,
-        }
-    },
-    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
-    "jobs_behind_seconds": {},
-}
-_NOT_READY = _READY | {
-    "ready": False,
-    "reasons": ["hot tier: 20 of 20 assets have no price yet"],
-    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 0, "p95_age": None, "allowed_age": 15.0, "stale_after": 7.5}},
-}
 
 
 class OpsRoutes:
-    """The routes for the state of the service."""
+    """The routes for the state of the service. `trades` is None in a process that takes in no trades."""
 
     def __init__(
         self,
@@ -134,21 +73,19 @@ class OpsRoutes:
         metrics: Metrics,
         now: Callable[[], float] | None = None,
         clock: SteadyClock | None = None,
+        trades: LiveTrades | None = None,
     ) -> None:
-        self._stores = stores
-        self._sinks = sinks
-        self._watch = watch
         self._coverage = coverage
-        self._freshness = freshness
-        self._lag = lag
         self._metrics = metrics
-        self._clock = clock or SteadyClock()
-        self._now = now or self._clock.now
         self._catalog = catalog
+        clock = clock or SteadyClock()
+        now = now or clock.now
+        self._readiness = ReadinessCheck(catalog, stores, sinks, watch, freshness, lag, clock, now, trades)
+        self._health = HealthRoute(self._readiness, trades, now)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return routes_of(self)
+        return [*routes_of(self), *self._health.routes()]
 
     @Route(
         "GET",
@@ -170,21 +107,6 @@ class OpsRoutes:
         entry = msgspec.structs.asdict(asset)
         venues = self._coverage.venues.get(asset.symbol)
         return entry if venues is None else entry | {"venues": venues, "too_few_venues": venues < self._coverage.need}
-
-    @Route(
-        "GET",
-        "/health",
-        label="/health",
-        operation_id="getHealth",
-        tag="service",
-        summary="Whether the process is alive",
-        responses={200: Response("The process is alive", (text("text/plain", "OK"),), (NO_STORE,))},
-        access="open",
-        is_probe=True,
-    )
-    async def health(self, _: Request) -> HttpResponse:
-        """Return 200: a process that is not alive gives no response."""
-        return PlainTextResponse("OK", headers=NO_STORE_HEADER)
 
     @Route(
         "GET",
@@ -216,12 +138,12 @@ class OpsRoutes:
             200: Response(
                 "The prices of the hottest tier are fresh, and history stores new prices. `reasons` lists other"
                 " problems",
-                (json(Readiness, _READY),),
+                (json(Readiness, READY),),
                 (NO_STORE,),
             ),
             503: Response(
                 "They are not, for the given reasons; or the service is at its limit of concurrent requests",
-                (json((Readiness, Refusal), _NOT_READY),),
+                (json((Readiness, Refusal), NOT_READY),),
                 (NO_STORE,),
             ),
         },
@@ -229,54 +151,6 @@ class OpsRoutes:
         is_probe=True,
     )
     async def ready(self, _: Request) -> HttpResponse:
-        """Return 200 while the prices of the hottest tier are fresh and history stores new ones, else 503.
-
-        A failing cache is a reason but no 503: history answers instead, and a load balancer would take every replica
-        out of service at once. A failing exchange is no 503 either: the other exchanges still make prices.
-        """
-        (exchange_states, exchange_reasons), pings = await asyncio.gather(
-            self._exchanges(), asyncio.gather(*(_in_time(store.ping()) for store in self._stores.values()))
-        )
-        stores = {name: problem for name, (_, problem) in zip(self._stores, pings, strict=True)}
-        # A write that has just failed outweighs a ping that succeeds, for example when the disk is full.
-        stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
-        tiers = self._freshness.by_tier(self._now())
-        reasons = [f"clock: {problem}"] if (problem := self._clock.trouble) else []
-        reasons += [f"{name}: {problem}" for name, problem in stores.items() if problem]
-        reasons += [f"{tier} tier: {problem}" for tier, one in tiers.items() if (problem := one.trouble)]
-        lags = self._lag.by_tier if self._lag is not None else {}
-        reasons += [
-            f"{tier} tier: its jobs are {lag:.1f} s behind, more than an interval"
-            for tier, lag in lags.items()
-            if lag > self._catalog.cadence[tier].interval
-        ]
-        reasons += exchange_reasons
-        ready = not stores["history"] and not next(iter(tiers.values())).trouble
-        body = {
-            "ready": ready,
-            "reasons": reasons,
-            "stores": {name: problem or "ok" for name, problem in stores.items()},
-            "exchanges": exchange_states,
-            "tiers": tiers,
-            "jobs_behind_seconds": lags,
-        }
-        return answer(body, 200 if ready else 503)
-
-    async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:
-        """Return the exchanges' states by name, and the reasons for `reasons`."""
-        views, problem = await _in_time(self._watch.look())
-        if views is None:
-            return {}, [f"exchanges: not known: {problem}"]
-        hottest = next(iter(self._freshness.by_tier(self._now())))
-        return exchange_status.summary(views, self._now(), self._catalog.cadence[hottest].max_age)
-
-
-async def _in_time(work: Awaitable[T]) -> tuple[T | None, str]:
-    """Return the store's response and no problem, or None and the problem: an error, or no response in time."""
-    try:
-        async with asyncio.timeout(_PING_SECONDS):
-            return await work, ""
-    except StoreError as error:
-        return None, str(error)
-    except TimeoutError:
-        return None, f"no answer within {_PING_SECONDS:g} s"
+        """Return 200 while the prices of the hottest tier are fresh and history stores new ones, else 503."""
+        found = await self._readiness.look()
+        return answer(found, 200 if found.ready else 503)

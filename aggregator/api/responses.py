@@ -34,9 +34,16 @@ class Code(StrEnum):
     ASSET_NOT_FOUND = "asset_not_found"
     EXCHANGE_NOT_FOUND = "exchange_not_found"
     NO_PRICE_STORED = "no_price_stored"
+    NO_TRADE = "no_trade"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TOO_SLOW = "request_too_slow"
     BODY_TOO_LARGE = "body_too_large"
+    UNKNOWN_MEDIA_TYPE = "unknown_media_type"
+    NO_VALID_TRADE = "no_valid_trade"
+    INGESTED_TOO_OFTEN = "ingested_too_often"
+    BACKLOG_FULL = "backlog_full"
+    NOT_STORED_YET = "not_stored_yet"
+    TRADES_OFF = "trades_off"
     ADDRESS_TOO_LONG = "address_too_long"
     HOST_NOT_SERVED = "host_not_served"
     UPGRADE_NEEDED = "upgrade_needed"
@@ -47,6 +54,7 @@ class Code(StrEnum):
     NO_NEW_PRICE = "no_new_price"
     NO_PRICE = "no_price"
     HISTORY_UNAVAILABLE = "history_unavailable"
+    TRADES_UNAVAILABLE = "trades_unavailable"
     EXCHANGES_UNKNOWN = "exchanges_unknown"
     TOO_MANY_STREAMS = "too_many_streams"
     OVERLOADED = "overloaded"
@@ -65,6 +73,7 @@ _USUAL_CODES = {  # of a status, for refusals that name no code
     429: Code.REFRESHED_TOO_OFTEN,
     431: Code.HEAD_TOO_LARGE,
     500: Code.INTERNAL_ERROR,
+    501: Code.TRADES_OFF,
     502: Code.NO_NEW_PRICE,
     503: Code.OVERLOADED,
 }
@@ -82,6 +91,8 @@ INVALID_SYMBOL = Refusal("Invalid asset symbol", Code.INVALID_SYMBOL)
 NOT_FOUND = Refusal("Asset not found", Code.ASSET_NOT_FOUND)
 NO_PRICE = Refusal("No price known now", Code.NO_PRICE)
 NO_HISTORY = Refusal("History cannot be read now", Code.HISTORY_UNAVAILABLE)
+NO_TRADE = Refusal("No trade of this asset yet", Code.NO_TRADE)
+NO_TRADES = Refusal("Trades cannot be read now", Code.TRADES_UNAVAILABLE)
 OVERLOADED = Refusal("Too many requests under way", Code.OVERLOADED)
 STOPPING = Refusal("The service is stopping", Code.STOPPING)
 
@@ -98,6 +109,11 @@ def answer(
 ) -> Response:
     """Return a model or mapping as JSON. Caches must not store it unless `headers` allow that."""
     return Response(encode(body), status, NO_STORE | dict(headers or {}), "application/json")
+
+
+def prepared(raw: bytes) -> Response:
+    """Return JSON that is encoded already. Caches must not store it."""
+    return Response(raw, headers=NO_STORE, media_type="application/json")
 
 
 def cacheable(request: Request, raw: bytes, etag: bytes, max_age: int) -> Response:
@@ -145,7 +161,12 @@ def response_of(error: HTTPException) -> Response:
 
 def asset_of(request: Request, catalog: Catalog) -> Asset:
     """Return the asset in the path. Raises the response 400 or 404."""
-    symbol = normal(request.path_params["asset"])
+    return asset_named(request.path_params["asset"], catalog)
+
+
+def asset_named(text: str, catalog: Catalog) -> Asset:
+    """Return the asset with this name. Raises the response 400 or 404."""
+    symbol = normal(text)
     if symbol is None:
         raise refuse(400, INVALID_SYMBOL)
     asset = catalog.find(symbol)

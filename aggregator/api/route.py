@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aggregator.api.description import TAGS, Parameter, Response
+from aggregator.api.description import TAGS, Content, Parameter, Response
 from aggregator.api.keys import Keys
 from aggregator.api.responses import COMPRESSED
 
@@ -53,6 +53,7 @@ class Route(msgspec.Struct, frozen=True):
     responses: Mapping[int, Response] = {}  # by status; openapi.py adds the responses that every route has
     parameters: Sequence[Parameter] = ()
     description: str = ""
+    body: Sequence[Content] = ()  # what a request may send; the handler reads and bounds it itself
     access: Access = "read"  # read: needs a key if READ_KEYS is set. write: needs one if API_KEYS is set
     is_compressed: bool = False
     is_probe: bool = False  # for monitoring: has request slots of its own, and may be called by IP address
@@ -76,10 +77,15 @@ class Route(msgspec.Struct, frozen=True):
 
 def routes_of(owner: object) -> list[Route]:
     """Return the decorated methods of `owner` as routes, in the order of their definition."""
-    described = ((name, getattr(member, _ATTRIBUTE, None)) for name, member in vars(type(owner)).items())
     return [
-        msgspec.structs.replace(route, handler=getattr(owner, name)) for name, route in described if route is not None
+        msgspec.structs.replace(route, handler=getattr(owner, name)) for name, route in described(type(owner)).items()
     ]
+
+
+def described(owner: type) -> dict[str, Route]:
+    """Return the routes of a class by the name of their methods, without handlers."""
+    found = {name: getattr(member, _ATTRIBUTE, None) for name, member in vars(owner).items()}
+    return {name: route for name, route in found.items() if route is not None}
 
 
 def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRoute]:
@@ -178,13 +184,14 @@ OTHER = "/other"  # the label of paths that belong to no route
 
 
 class RouteTable:
-    """The metric labels, streams, probes and open paths of the routes. Raises UndescribedRoute for a label conflict."""
+    """What the middleware asks about the routes, by path. Raises UndescribedRoute for a label conflict."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._labels: dict[str, str] = {}  # by the first segment of the path
         self._open_paths: set[str] = set()
         self._open_prefixes: tuple[str, ...] = ()
         self.streams: set[str] = set()
+        self.with_body: set[str] = set()
         self.probes: set[str] = set()
         for route in routes:
             self._add(route)
@@ -216,6 +223,8 @@ class RouteTable:
             self.streams.add(route.path)
         if route.is_probe:
             self.probes.add(route.path)
+        if route.body:
+            self.with_body.add(route.path)
         if route.access == "open":
             prefix, parameter, _ = route.path.partition("{")
             if parameter:

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from aggregator.api.description import Content, Header, Json, Parameter, Response, json, text
+from aggregator.api.description import Content, Header, Json, Parameter, Response, json, query, text
 from aggregator.api.keys import NO_KEY, TOO_MANY_WRONG_KEYS, WRONG_KEY
 from aggregator.api.middleware import SANE
 from aggregator.api.parameters import UNIX
@@ -14,6 +14,8 @@ from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_HISTORY,
     NO_PRICE,
+    NO_TRADE,
+    NO_TRADES,
     NOT_FOUND,
     OVERLOADED,
     STOPPING,
@@ -129,6 +131,15 @@ IF_NONE_MATCH = Parameter(
     {"type": "string"},
     component="IfNoneMatch",
 )
+START = query("start", f"The start of the range, inclusive. {TIME_FORMATS}", TIME_SCHEMA, *TIME_EXAMPLES)
+END = query(
+    "end", f"The end of the range, inclusive; now if it is not given. {TIME_FORMATS}", TIME_SCHEMA, *TIME_EXAMPLES
+)
+ORDER = query(
+    "order",
+    "Newest first (desc) or oldest first (asc)",
+    {"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+)
 REQUEST_ID_PARAMETER = Parameter(
     "X-Request-ID",
     "header",
@@ -139,6 +150,24 @@ REQUEST_ID_PARAMETER = Parameter(
 EVERY_ROUTE_TAKES = (REQUEST_ID_PARAMETER,)
 
 _PLAIN = text("text/plain")
+
+
+def limit_parameter(what: str, usual: int, most: int) -> Parameter:
+    """Return the description of the parameter that bounds the number of `what` in an answer."""
+    return query(
+        "limit",
+        f"The largest number of {what}",
+        {"type": "integer", "minimum": 1, "maximum": most, "default": usual},
+    )
+
+
+def cursor_parameter(longest: int) -> Parameter:
+    """Return the description of the parameter that continues a list."""
+    return query(
+        "cursor",
+        "The value of `next`. It contains start, end and order, which must not be given with it",
+        {"type": "string", "maxLength": longest},
+    )
 
 
 def refusal(description: str, *examples: Refusal, headers: Iterable[Header] = (), component: str = "") -> Response:
@@ -181,6 +210,18 @@ NO_HISTORY_NOW = refusal(
     NO_HISTORY,
     headers=(RETRY_AFTER,),
     component="NoHistoryNow",
+)
+NO_TRADE_YET = refusal(
+    "The asset is not listed, or no trade of it has been taken in",
+    NOT_FOUND,
+    NO_TRADE,
+    component="NoTradeYet",
+)
+NO_TRADES_NOW = refusal(
+    "The trades cannot be read now, the service is at its limit of concurrent requests, or it is stopping",
+    NO_TRADES,
+    headers=(RETRY_AFTER,),
+    component="NoTradesNow",
 )
 STREAM_REFUSED = refusal(
     "The service is at its limit of streams, or it is stopping",

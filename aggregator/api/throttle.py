@@ -35,6 +35,27 @@ class TokenBucket:
         return (1 - self._tokens) / self._rate
 
 
+_MOST_CLIENTS = 10_000  # whose buckets are kept, about 300 bytes each
+
+
+class ClientRates:
+    """A token bucket for each API key, or for each address of clients without a key. The least recent are dropped."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._buckets: dict[bytes, TokenBucket] = {}
+
+    def acquire(self, client: bytes) -> float:
+        """Take a token of the client and return 0.0, or return the seconds until there is one."""
+        now = self._clock()
+        bucket = self._buckets.pop(client, None) or TokenBucket(self._rate, now)
+        self._buckets[client] = bucket
+        if len(self._buckets) > _MOST_CLIENTS:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.acquire(now)
+
+
 class Throttle:
     """Refreshes on demand within the rate limits. Concurrent calls for one asset share one refresh and one token.
 

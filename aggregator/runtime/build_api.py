@@ -9,7 +9,10 @@ from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.fast_path import FastPath
+from aggregator.api.features import FeatureRoutes
 from aggregator.api.history import HistoryRoutes
+from aggregator.api.hot_trades import HotTrades
+from aggregator.api.ingest import IngestRoute
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
 from aggregator.api.price_bodies import PriceBodies
@@ -23,6 +26,8 @@ from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
+from aggregator.api.trades import TradeRoutes
+from aggregator.api.trades_off import routes_without_trades
 from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
@@ -34,13 +39,17 @@ from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
+from aggregator.runtime.build_trades import TradeStream
 from aggregator.runtime.cluster import Cluster
 from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.stores import policy_of
+from aggregator.trades.ingest import Parser
 
 
-async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None) -> ASGIApp:
-    """Return the application with every route."""
+async def build_api(
+    process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None, trades: TradeStream | None
+) -> ASGIApp:
+    """Return the application with every route. Without `trades`, those of the trade stream refuse every request."""
     settings, catalog, metrics, clock = process.settings, process.catalog, process.metrics, process.clock
     now, history = clock.now, stores.history
     policy = policy_of(settings)
@@ -61,6 +70,7 @@ async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster
     figures = FiguresKeeper(catalog, history, now)
     process.bus.listen(PRICES, figures)
     await process.keep_running(figures)
+    hot = None if trades is None else HotTrades(trades.processor, policy.vary)
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
@@ -70,15 +80,16 @@ async def build_api(process: Process, stores: Stores, path: RefreshPath, cluster
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
         *UdfRoutes(catalog, history, now).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies),
+        *_trade_routes(process, trades, hot),
         *BrowserRoutes().routes(),
-        *_ops(process, stores, path, cluster),
+        *_ops(process, stores, path, cluster, trades),
     ]
     app = build(routes, metrics, settings.max_in_flight, policy)
     if not settings.fast_path:
         return traced(app, process.tracer, app.label_of)
     buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(buffered)
-    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy)
+    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot)
     return traced(fast_path, process.tracer, app.label_of)
 
 
@@ -90,7 +101,9 @@ async def build_ops_api(process: Process, stores: Stores, path: RefreshPath, clu
     return traced(app, process.tracer, app.label_of)
 
 
-def _ops(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None) -> list[Route]:
+def _ops(
+    process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None, trades: TradeStream | None = None
+) -> list[Route]:
     ops = OpsRoutes(
         process.catalog,
         {"cache": stores.cache, "history": stores.history},
@@ -101,8 +114,22 @@ def _ops(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster |
         None if cluster is None else cluster.lag,
         process.metrics,
         clock=process.clock,
+        trades=None if trades is None else trades.processor,
     )
     return [*ops.routes()]
+
+
+def _trade_routes(process: Process, trades: TradeStream | None, hot: HotTrades | None) -> list[Route]:
+    """Return the routes of the trade stream; where there is none, routes that refuse every request."""
+    settings, catalog, now = process.settings, process.catalog, process.clock.now
+    if trades is None or hot is None:
+        return routes_without_trades()
+    parser = Parser(catalog.find)
+    return [
+        *IngestRoute(parser, trades.log, trades.dead_letters, settings.ingest_rate, now).routes(),
+        *TradeRoutes(catalog, trades.store, hot, now).routes(),
+        *FeatureRoutes(catalog, hot).routes(),
+    ]
 
 
 async def _rank(process: Process, cluster: Cluster | None) -> AccessCounts:

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from aggregator.api.ingest import INGEST_PATH
 from aggregator.api.server.server import Server, address_of, limits_of, listening
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
@@ -89,7 +90,7 @@ async def serve_on(
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(process.longest_refresh, _LONGEST_STOP)
-        limits = limits_of(settings.max_connections)
+        limits = limits_of(settings.max_connections, frozenset({INGEST_PATH}))
         direct_write = settings.fast_path and settings.role != "refresher"  # else nothing takes it out of the scope
         server = Server(app, limits, process.metrics, patience, settings.trusted_proxies, direct_write=direct_write)
         await _serve_until(stop, server, listener, process.beside_server)

@@ -1,13 +1,13 @@
 """Parts that the processes of each role open, in order; the exit stack of the process closes it in reverse order.
 
-| role       | exchanges | refreshes prices               | serves                                 |
-| ---------- | --------- | ------------------------------ | -------------------------------------- |
-| all        | yes       | itself                         | everything                             |
-| refresher  | yes       | itself                         | /assets, /health, /ready and /metrics  |
-| api        | no        | by requests to a refresher     | everything                             |
+| role       | exchanges | refreshes prices               | trades | serves                                 |
+| ---------- | --------- | ------------------------------ | ------ | -------------------------------------- |
+| all        | yes       | itself                         | yes    | everything                             |
+| refresher  | yes       | itself                         | no     | /assets, /health, /ready and /metrics  |
+| api        | no        | by requests to a refresher     | no     | everything but trades                  |
 
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices and the requests;
-roles other than `all` need it. A processor of derived data would be one more `build_…` line in the roles that run it.
+roles other than `all` need it. Trades are processed by one process, which has the role `all` and no workers.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
+from aggregator.runtime.build_trades import open_trades, run_trades
 from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
 from aggregator.runtime.process import Process, RefreshPath, Stores
@@ -27,36 +28,40 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     """Return the application of the process's role, every part of it opened. Raises CannotGoOn."""
     stores = await _open_stores(process, attempt)
     if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis
-        return await _alone(process, stores)
-    return await ROLES[process.settings.role](process, stores, stores.redis)
+        return await _alone(process, stores, attempt)
+    return await ROLES[process.settings.role](process, stores, stores.redis, attempt)
 
 
-async def _alone(process: Process, stores: Stores) -> ASGIApp:
+async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:
+    trades = await open_trades(process, attempt)
     await recall_newest(process, stores)
     venues = await open_venues(process, stores)
     await _monitor(process)
     path = await build_refresher(process, stores, venues)
-    return await build_api(process, stores, path, None)
+    await run_trades(process, trades)
+    return await build_api(process, stores, path, None, trades)
 
 
-async def _all(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
+async def _all(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
+    trades = await open_trades(process, attempt)
     path, cluster = await _refresh_together(process, stores, redis)
-    return await build_api(process, stores, path, cluster)
+    await run_trades(process, trades)
+    return await build_api(process, stores, path, cluster, trades)
 
 
-async def _refresher(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
+async def _refresher(process: Process, stores: Stores, redis: RedisClient, _: Attempt) -> ASGIApp:
     path, cluster = await _refresh_together(process, stores, redis)
     return await build_ops_api(process, stores, path, cluster)
 
 
-async def _api(process: Process, stores: Stores, redis: RedisClient) -> ASGIApp:
+async def _api(process: Process, stores: Stores, redis: RedisClient, _: Attempt) -> ASGIApp:
     await _monitor(process)
     cluster = await join_cluster(process, redis)
     path = await build_remote_refresh(process, cluster, stores.cache)
-    return await build_api(process, stores, path, cluster)
+    return await build_api(process, stores, path, cluster, None)
 
 
-ROLES: Mapping[str, Callable[[Process, Stores, RedisClient], Awaitable[ASGIApp]]] = {
+ROLES: Mapping[str, Callable[[Process, Stores, RedisClient, Attempt], Awaitable[ASGIApp]]] = {
     "all": _all,
     "refresher": _refresher,
     "api": _api,

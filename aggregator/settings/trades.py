@@ -41,7 +41,7 @@ class TradeSettings(BaseSettings):
     )
     window_trades: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
         10_000,
-        description="Most trades of one asset that windows hold one by one; older ones are then kept as sums by second.",
+        description="Most trades of one asset that windows hold one by one; beyond it, old ones are sums by second.",
     )
     ingest_backlog: Annotated[int, Field(ge=1000, le=10_000_000)] = Field(
         200_000, description="Most trades that wait to be stored; while they are more, POST /ingest gets 503."

@@ -46,10 +46,11 @@ class BacklogFull(Exception):
 class EventLog(Protocol):
     """Holds trades, in order, until the processor has them in the store."""
 
-    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
-        """Append all of `trades`; the future is done once all of them are durable, and fails with StoreError.
+    def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:
+        """Append all of `trades`; the future is done once all of them are durable.
 
-        Raises BacklogFull, and appends nothing, while there is no room.
+        `source` is a label of metrics: `ingest` or the name of a venue. Raises BacklogFull, and appends nothing, while
+        there is no room.
         """
 
     async def room(self) -> None:

@@ -82,10 +82,10 @@ def _batch(body: bytes) -> list[Record]:
 
 def _parsed(kind: type[_Message], body: bytes, name: str) -> _Message:
     try:
-        message: _Message = kind.FromString(body)
+        found: _Message = kind.FromString(body)
     except DecodeError as error:
         raise ValueError(f"the body cannot be decoded as {name}") from error
-    return message
+    return found
 
 
 def _record(update: MarketUpdate) -> Record:

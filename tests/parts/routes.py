@@ -10,7 +10,9 @@ from starlette.responses import Response as HttpResponse
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
 from aggregator.api.exchanges import ExchangeRoutes
+from aggregator.api.features import FeatureRoutes
 from aggregator.api.history import HistoryRoutes
+from aggregator.api.hot_trades import HotTrades
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
 from aggregator.api.prices import PriceRoutes
@@ -19,13 +21,16 @@ from aggregator.api.route import Route
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
+from aggregator.api.trades import TradeRoutes
 from aggregator.api.udf import UdfRoutes
 from aggregator.live.price_topic import PRICES
 from tests.parts.examples import CATALOG
+from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
 TOPICS = {PRICES.name: PRICES}
+HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
 
@@ -39,6 +44,8 @@ def every_route() -> list[Route]:
         *CandlesRoute(CATALOG, _NONE).routes(),
         *ExchangeRoutes(CATALOG, _NONE).routes(),
         *UdfRoutes(CATALOG, _NONE).routes(),
+        *TradeRoutes(CATALOG, _NONE, HOT).routes(),
+        *FeatureRoutes(CATALOG, HOT).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

@@ -109,7 +109,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
 
     def _check_unfinished(self, size: int) -> None:
         """Refuse a head or body that exceeds its limit; `size` is how many bytes of it have just arrived."""
-        if self._upgraded:
+        if self._upgraded or self._is_reading_body:
             return
         self._unfinished = self._unfinished + size if size and self._unfinished_of is self.scope else size
         self._unfinished_of = self.scope
@@ -164,6 +164,12 @@ class Protocol(ReadProgress, HttpToolsProtocol):
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _is_reading_body(self) -> bool:
+        """Whether a handler that bounds its body itself is answering the request that is being received."""
+        is_body = self._is_answering and not self._is_in_head and not self._refused
+        return is_body and self.scope["path"] in self.server_state.limits.bodies
 
     @property
     def _stream(self) -> StreamEnd | None:

@@ -39,14 +39,14 @@ def address_of(listener: socket.socket) -> str:
     return "http://{}:{}".format(*listener.getsockname())
 
 
-def limits_of(max_connections: int) -> Limits:
+def limits_of(max_connections: int, bodies: frozenset[str] = frozenset()) -> Limits:
     """Return the limits for at most `max_connections`, and at most 3/4 of the files that the process may open.
 
-    The other quarter is for stores and exchanges.
+    The other quarter is for stores and exchanges. `bodies` are the paths whose handler bounds the body itself.
     """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = files == resource.RLIM_INFINITY
-    return Limits(connections=max_connections if unlimited else min(max_connections, files * 3 // 4))
+    return Limits(connections=max_connections if unlimited else min(max_connections, files * 3 // 4), bodies=bodies)
 
 
 class Server(uvicorn.Server):

@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True):
     head: int = 64 * 1024  # bytes of a request's head; and of its body, with the chunks' framing
     request: float = 10.0  # seconds from the connection to the first byte, and from the first byte to the last
     unread: float = 20.0  # seconds in which a client has to read 64 KB, or the rest, of a waiting response
+    bodies: frozenset[str] = frozenset()  # paths whose handler bounds the body of a request itself
     linger: float = 2.0  # seconds from a refusal to the end of the connection, for the client to read the refusal
 
 

@@ -1,0 +1,162 @@
+"""Whether the service can serve prices, and every problem that it knows of."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from aggregator.api import exchange_status
+from aggregator.api.description import Json
+from aggregator.clock import SteadyClock
+from aggregator.errors import StoreError
+from aggregator.models import Tier
+from aggregator.ports import ExchangeStatus, Lag, Store
+from aggregator.prices.freshness import Freshness, TierFreshness
+from aggregator.prices.tiers import Catalog
+from aggregator.resilience.group_commit import GroupCommit
+from aggregator.trades.ports import LiveTrades
+
+T = TypeVar("T")
+
+_PING_SECONDS = 1.0
+
+
+class ExchangeState(Struct, frozen=True):
+    """The state of an exchange. Ages are in seconds, null before its first ticker.
+
+    `quiet_for_seconds` is the rest of a cool-down that the exchange has asked for. The age of its newest ticker is by
+    its own clock, negative if that is ahead. `push` is `live`, or why its feed has fallen back to polling; null for an
+    exchange that is only polled. `rejected` is why its tickers are rejected and for how many assets, during the last
+    seconds; null if they are accepted.
+    """
+
+    breaker: Literal["closed", "open", "half-open"]
+    quiet_for_seconds: float
+    last_ticker_seconds_ago: float | None
+    newest_ticker_seconds_ago: float | None
+    push: str | None
+    rejected: str | None
+
+
+class Readiness(Struct, frozen=True):
+    """Whether the service can serve prices. `reasons` lists every problem, also those that clients do not notice."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+    stores: Annotated[dict[str, str], Meta(description="By name: `ok`, or the problem")]
+    exchanges: Annotated[
+        dict[str, ExchangeState],
+        Meta(
+            description="By name, as the refreshers see them; if they differ, the view of one that has a problem. Empty"
+            " if unknown"
+        ),
+    ]
+    tiers: dict[Tier, TierFreshness]
+    jobs_behind_seconds: dict[Tier, float]
+
+
+READY: Json = {
+    "ready": True,
+    "reasons": ["cache: no answer within 1 s"],
+    "stores": {"cache": "no answer within 1 s", "history": "ok"},
+    "exchanges": {
+        "exchange1": {
+            "breaker": "closed",
+            "quiet_for_seconds": 0.0,
+            "last_ticker_seconds_ago": 0.2,
+            "newest_ticker_seconds_ago": 0.3,
+            "push": None,
+            "rejected": None,
+        }
+    },
+    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
+    "jobs_behind_seconds": {},
+}
+NOT_READY = READY | {
+    "ready": False,
+    "reasons": ["hot tier: 20 of 20 assets have no price yet"],
+    "tiers": {Tier.HOT.value: {"assets": 20, "priced": 0, "p95_age": None, "allowed_age": 15.0, "stale_after": 7.5}},
+}
+
+
+class ReadinessCheck:
+    """Looks at stores, exchanges, prices and trades. `trades` is None in a process that takes in none."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        stores: Mapping[str, Store],
+        sinks: Sequence[GroupCommit],
+        watch: ExchangeStatus,
+        freshness: Freshness,
+        lag: Lag | None,
+        clock: SteadyClock,
+        now: Callable[[], float],
+        trades: LiveTrades | None,
+    ) -> None:
+        self._catalog = catalog
+        self._stores = stores
+        self._sinks = sinks
+        self._watch = watch
+        self._freshness = freshness
+        self._lag = lag
+        self._clock = clock
+        self._now = now
+        self._trades = trades
+
+    async def look(self) -> Readiness:
+        """Return the state now: ready while the prices of the hottest tier are fresh and history stores new ones.
+
+        A failing cache is a reason, but the service stays ready: history answers instead, and a load balancer would
+        take every replica out of service at once. So are a failing exchange, as the others still make prices, and a
+        failing store of trades.
+        """
+        (exchange_states, exchange_reasons), pings = await asyncio.gather(
+            self._exchanges(), asyncio.gather(*(_in_time(store.ping()) for store in self._stores.values()))
+        )
+        stores = {name: problem for name, (_, problem) in zip(self._stores, pings, strict=True)}
+        # A write that has just failed outweighs a ping that succeeds, for example when the disk is full.
+        stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
+        tiers = self._freshness.by_tier(self._now())
+        reasons = [f"clock: {problem}"] if (problem := self._clock.trouble) else []
+        reasons += [f"{name}: {problem}" for name, problem in stores.items() if problem]
+        reasons += [f"{tier} tier: {problem}" for tier, one in tiers.items() if (problem := one.trouble)]
+        lags = self._lag.by_tier if self._lag is not None else {}
+        reasons += [
+            f"{tier} tier: its jobs are {lag:.1f} s behind, more than an interval"
+            for tier, lag in lags.items()
+            if lag > self._catalog.cadence[tier].interval
+        ]
+        reasons += exchange_reasons
+        if self._trades is not None and self._trades.trouble:
+            reasons.append(f"trades: {self._trades.trouble}")
+        ready = not stores["history"] and not next(iter(tiers.values())).trouble
+        return Readiness(
+            ready=ready,
+            reasons=tuple(reasons),
+            stores={name: problem or "ok" for name, problem in stores.items()},
+            exchanges=msgspec.convert(exchange_states, dict[str, ExchangeState]),
+            tiers=tiers,
+            jobs_behind_seconds=lags,
+        )
+
+    async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:
+        """Return the exchanges' states by name, and the reasons for `reasons`."""
+        views, problem = await _in_time(self._watch.look())
+        if views is None:
+            return {}, [f"exchanges: not known: {problem}"]
+        hottest = next(iter(self._freshness.by_tier(self._now())))
+        return exchange_status.summary(views, self._now(), self._catalog.cadence[hottest].max_age)
+
+
+async def _in_time(work: Awaitable[T]) -> tuple[T | None, str]:
+    """Return the store's response and no problem, or None and the problem: an error, or no response in time."""
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            return await work, ""
+    except StoreError as error:
+        return None, str(error)
+    except TimeoutError:
+        return None, f"no answer within {_PING_SECONDS:g} s"

@@ -1,0 +1,74 @@
+"""Reading from the store of trades for a response: with a time limit, in pages, over a range."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import msgspec
+
+from aggregator.api.cursors import CursorForm
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
+from aggregator.api.parameters import LATEST_TIME
+from aggregator.api.responses import NO_TRADES, RETRY_SOON, refuse
+from aggregator.errors import StoreError
+from aggregator.models import Trade, TradeKey, trade_key
+from aggregator.trades.ports import TradeReader
+
+T = TypeVar("T")
+
+
+class TradeRange(msgspec.Struct, frozen=True, array_like=True):
+    """The trades of `asset` from `start` to `end` (unix seconds, inclusive) that come after the key `after`."""
+
+    asset: str
+    start: float
+    end: float
+    newest_first: bool
+    after: TradeKey | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its times are such as a store may be asked for; a client can make a cursor of any."""
+        last = self.start if self.after is None else self.after.timestamp
+        return 0 <= self.start <= self.end <= LATEST_TIME + CLOCK_MARGIN and 0 <= last <= LATEST_TIME
+
+
+# The longest key has an id of 128 characters, each of which JSON may write as six bytes.
+CURSORS = CursorForm(TradeRange, b"trades cursor", 2048)
+
+
+def rest_of(window: TradeRange, last: Trade) -> TradeRange:
+    """Return the part of the range behind `last`."""
+    return msgspec.structs.replace(window, after=trade_key(last))
+
+
+class StoredTrades:
+    """Reads stored trades. Raises the response 503 if the store fails, or takes longer than `store_seconds`."""
+
+    def __init__(self, reader: TradeReader, store_seconds: float = STORE_SECONDS) -> None:
+        self._reader = reader
+        self._store_seconds = store_seconds
+
+    async def page(self, window: TradeRange, limit: int) -> list[Trade]:
+        """Return the first trades of the range, at most `limit`."""
+        return await self._in_time(
+            self._reader.trades(
+                window.asset,
+                window.start,
+                window.end,
+                limit,
+                newest_first=window.newest_first,
+                after=window.after,
+            )
+        )
+
+    async def latest(self, symbol: str) -> Trade | None:
+        """Return the last trade of an asset, or None if there is none."""
+        return (await self._in_time(self._reader.latest([symbol]))).get(symbol)
+
+    async def _in_time(self, reading: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await reading
+        except (StoreError, TimeoutError) as error:
+            raise refuse(503, NO_TRADES, RETRY_SOON) from error

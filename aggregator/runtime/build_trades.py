@@ -1,0 +1,63 @@
+"""The trade stream of a process: store, event log, processor and dead letters."""
+
+import msgspec
+
+from aggregator.runtime.process import Process
+from aggregator.runtime.stores import Attempt
+from aggregator.settings import PREFIX
+from aggregator.stores.trades.definition import TradeStoreParts
+from aggregator.stores.trades.registry import trade_store
+from aggregator.trades.event_log.memory import MemoryLog
+from aggregator.trades.ports import DeadLetters, TradeStore
+from aggregator.trades.processor import Processor
+
+
+class _NoDeadLetters:  # until the branch with dead letters is merged
+    def bury(self, rejections: object) -> None:
+        pass
+
+
+_DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
+
+
+class TradeStream(msgspec.Struct, frozen=True):
+    """The opened parts of the trade stream."""
+
+    store: TradeStore
+    log: MemoryLog
+    processor: Processor
+    dead_letters: DeadLetters
+
+
+async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
+    """Open the trade store and read back the windows. Raises CannotGoOn.
+
+    Call `run_trades` once everything else that may raise CannotGoOn is open.
+    """
+    settings, now = process.settings, process.clock.now
+    parts = TradeStoreParts(
+        settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, process.metrics, now
+    )
+    created = trade_store(settings.trades_url).create(settings.trades_url, parts)
+    process.stack.push_async_callback(created.store.close)
+    for step in created.open_steps:
+        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    log = MemoryLog(settings.ingest_backlog)
+    processor = Processor(
+        log,
+        created.store,
+        process.bus,
+        process.metrics.trades,
+        settings.allowed_lateness,
+        settings.window_trades,
+        now,
+    )
+    return TradeStream(created.store, log, processor, _NoDeadLetters())
+
+
+async def run_trades(process: Process, trades: TradeStream) -> None:
+    """Process trades from now on; what waits when the process stops is stored first."""
+    await process.keep_running(trades.store)
+    await process.keep_running(trades.processor)
+    process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
+    process.metrics.before_text(trades.processor.report)

@@ -1,0 +1,260 @@
+"""The processor: takes micro-batches from the event log, stores them, measures them, and publishes them.
+
+    log -> store (durable, new ones only) -> features of each asset -> topics trades and features -> acknowledged
+
+While one batch is being stored, the one before it is measured and published.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import islice
+
+import msgspec
+import structlog
+
+from aggregator.errors import StoreError
+from aggregator.live.topics import Bus
+from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
+from aggregator.observability.metrics.durations import Durations
+from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.resilience.backoff import Backoff
+from aggregator.trades.event_log.memory import Appended, MemoryLog
+from aggregator.trades.features import FIVE_MINUTES, PRIOR_VOLUMES, AssetFeatures, Features
+from aggregator.trades.latencies import LatencyWindow
+from aggregator.trades.ports import Backlog, Latencies, Receipt, TradeStore
+from aggregator.trades.topics import FEATURES, TRADES
+
+_SLOW_SECONDS = 0.1  # mean of the last store writes beyond which consumption pauses
+_SLOW_WRITES = 10
+_PAUSE_SECONDS = 0.5
+_REBUILD_PAGE = 2000
+_LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
+
+
+class Processor:
+    """Processes the trades of one log. `lateness` is in seconds, `most` bounds the trades of one asset's window."""
+
+    def __init__(
+        self,
+        log: MemoryLog,
+        store: TradeStore,
+        bus: Bus,
+        metrics: TradeMetrics,
+        lateness: float,
+        most: int,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._bus = bus
+        self._metrics = metrics
+        self._lateness = lateness
+        self._most = most
+        self._now = now
+        self._clock = clock
+        self._newest: dict[str, float] = {}  # the newest time of each asset in the log
+        self._quotes: dict[str, Trade] = {}
+        self._operators: dict[str, AssetFeatures] = {}
+        self._features: dict[str, Features] = {}
+        self._writes: deque[float] = deque(maxlen=_SLOW_WRITES)
+        self._ingest, self._store_latency = LatencyWindow(clock), LatencyWindow(clock)
+        self._durations = Durations(metrics.ingest_seconds)
+        self._counters: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
+        self._stages = {stage: metrics.stage_seconds.labels(stage).inc for stage in ("store", "windows", "publish")}
+        self.trouble = ""
+        """Why trades are not stored at present; empty while they are."""
+
+    def features(self, asset: str) -> Features | None:
+        """As `LiveTrades.features`."""
+        return self._features.get(asset)
+
+    def quote(self, asset: str) -> Trade | None:
+        """As `LiveTrades.quote`."""
+        return self._quotes.get(asset)
+
+    @property
+    def backlog(self) -> Backlog:
+        """As `LiveTrades.backlog`."""
+        return self._log.backlog
+
+    @property
+    def latencies(self) -> Latencies:
+        """As `LiveTrades.latencies`."""
+        p50, p99 = self._ingest.percentiles(0.5, 0.99)
+        return Latencies(p50, p99, self._store_latency.percentiles(0.99)[0])
+
+    def report(self) -> None:
+        """Set the gauges; to be called before each scrape."""
+        backlog = self.backlog
+        self._metrics.backlog.set(backlog.trades)
+        self._metrics.backlog_seconds.set(backlog.seconds)
+        self._durations.flush()
+
+    async def rebuild(self, assets: Sequence[str]) -> None:
+        """Measure the stored trades of the last windows of each asset, without publishing them. Raises StoreError."""
+        for asset in assets:
+            for trade in await self._window_of(asset):
+                self._quotes[asset] = trade
+                if not trade.late:
+                    self._newest[asset] = trade.timestamp
+                    self._operator(asset).update(trade)
+            if asset in self._operators:
+                self._features[asset] = self._operators[asset].values(self._now())
+
+    async def run(self) -> None:
+        """Process the log; never returns."""
+        before: tuple[Sequence[Appended], Sequence[Trade], Sequence[Trade]] | None = None
+        while True:
+            batch = await self._log.next_batch() if before is None else self._log.waiting_batch()
+            trades = self._marked(batch)
+            storing = asyncio.create_task(self._stored(trades)) if trades else None
+            if before is not None:
+                await asyncio.sleep(0)  # the write begins in its thread
+                self._publish(*before)
+            before = None if storing is None else (batch, trades, await storing)
+            await self._slow_down()
+
+    async def drain(self, patience: float) -> None:
+        """Wait at most `patience` seconds until all trades of the log are stored."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._log.backlog.trades:
+                    await self._log.committed()
+
+    def _marked(self, batch: Sequence[Appended]) -> list[Trade]:
+        """Return the trades of a batch, the late ones marked."""
+        newest, lateness = self._newest, self._lateness
+        trades: list[Trade] = []
+        for appended in batch:
+            for trade in appended.trades:
+                known = newest.get(trade.asset)
+                if known is None or trade.timestamp > known:
+                    newest[trade.asset] = trade.timestamp
+                elif trade.timestamp < known - lateness:
+                    trade = msgspec.structs.replace(trade, late=True)  # noqa: PLW2901  # this is the trade from now on
+                trades.append(trade)
+        return trades
+
+    async def _stored(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Store the trades, however long the store is away; return the new ones."""
+        backoff = Backoff(_LONGEST_PAUSE)
+        while True:
+            started = self._clock()
+            try:
+                new = await self._store.add(trades)
+            except StoreError as error:
+                if not self.trouble:
+                    structlog.get_logger().warning("trades_not_stored", store=self._store.name, error=str(error))
+                self.trouble = str(error)
+                await backoff.pause()
+                continue
+            if self.trouble:
+                structlog.get_logger().info("trades_stored_again", store=self._store.name)
+                self.trouble = ""
+            seconds = self._clock() - started
+            self._writes.append(seconds)
+            self._store_latency.add(seconds, 1)
+            self._metrics.store_seconds.observe(seconds)
+            self._metrics.batch.observe(len(trades))
+            self._stages["store"](seconds)
+            return new
+
+    def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
+        """Measure new trades, publish them and the features of their assets, and acknowledge the batch."""
+        started = self._clock()
+        changed: dict[str, AssetFeatures] = {}
+        late = 0
+        for trade in new:
+            known = self._quotes.get(trade.asset)
+            if known is None or trade.timestamp > known.timestamp or trade_key(trade) > trade_key(known):
+                self._quotes[trade.asset] = trade
+            if trade.late:
+                late += 1
+                continue
+            operator = self._operators.get(trade.asset) or self._operator(trade.asset)
+            if operator.update(trade):
+                changed[trade.asset] = operator
+        now = self._now()
+        features = [operator.values(now) for operator in changed.values()]
+        for one in features:
+            self._features[one.asset] = one
+        measured = self._clock()
+        self._stages["windows"](measured - started)
+        self._bus.publish(TRADES, new)
+        self._bus.publish(FEATURES, features)
+        self._acknowledge(batch, trades, new)
+        self._metrics.late.inc(late)
+        self._stages["publish"](self._clock() - measured)
+
+    def _acknowledge(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
+        """Acknowledge the appends of a batch, and count what became of their trades."""
+        now, receipts = self._clock(), _receipts(batch, trades, new)
+        for appended, receipt in zip(batch, receipts, strict=True):
+            seconds, number = now - appended.arrived, len(appended.trades)
+            self._count(appended.source, receipt)
+            self._ingest.add(seconds, number)
+            self._durations.add(seconds, number)
+        self._log.commit(batch, receipts)
+
+    def _count(self, source: str, receipt: Receipt) -> None:
+        if source not in self._counters:
+            metrics = self._metrics
+            self._counters[source] = metrics.ingested.labels(source).inc, metrics.duplicates.labels(source).inc
+        ingested, duplicates = self._counters[source]
+        ingested(receipt.accepted)
+        if receipt.duplicates:
+            duplicates(receipt.duplicates)
+
+    async def _slow_down(self) -> None:
+        """Pause where the store has been slow; meanwhile trades wait in the log."""
+        writes = self._writes
+        if len(writes) == _SLOW_WRITES and sum(writes) > _SLOW_SECONDS * _SLOW_WRITES:
+            writes.clear()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _window_of(self, asset: str) -> list[Trade]:
+        """Return the stored trades that the features of an asset depend on, oldest first."""
+        found: list[Trade] = []
+        until, after = self._now() + FUTURE_TOLERANCE, None
+        while True:
+            page = await self._store.trades(asset, 0, until, _REBUILD_PAGE, newest_first=True, after=after)
+            found += page
+            if len(page) < _REBUILD_PAGE or _has_all(found):
+                return found[::-1]
+            after = trade_key(page[-1])
+
+    def _operator(self, asset: str) -> AssetFeatures:
+        """Return the operator of an asset; a new one if there is none."""
+        operator = self._operators.get(asset)
+        if operator is None:
+            operator = self._operators[asset] = AssetFeatures(asset, self._most, self._lateness)
+        return operator
+
+
+def _has_all(newest_first: Sequence[Trade]) -> bool:
+    """Whether these newest trades of an asset have all that its features depend on."""
+    on_time = [trade for trade in newest_first if not trade.late]
+    if not on_time or on_time[-1].timestamp > on_time[0].timestamp - FIVE_MINUTES:
+        return False
+    return sum(trade.volume is not None for trade in on_time) > PRIOR_VOLUMES
+
+
+def _receipts(batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> list[Receipt]:
+    """Return the receipt of each append. `trades` are those of the whole batch, `new` those that were not stored."""
+    if len(new) == len(trades):
+        return [Receipt(len(appended.trades), 0) for appended in batch]
+    left = {(trade.asset, *trade_key(trade)) for trade in new}
+    receipts, place = [], iter(trades)
+    for appended in batch:
+        accepted = 0
+        for trade in islice(place, len(appended.trades)):
+            key = (trade.asset, *trade_key(trade))
+            if key in left:
+                left.discard(key)  # the same trade again is a duplicate
+                accepted += 1
+        receipts.append(Receipt(accepted, len(appended.trades) - accepted))
+    return receipts

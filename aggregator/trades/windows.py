@@ -1,0 +1,242 @@
+"""The last trades of one asset in exact integers, and sums over the latest part of them. Pure.
+
+Prices and volumes are kept as whole multiples of a power of ten that every number so far fits, so that a sum from which
+as much is taken as was added is exact. Sums of binary or rounded numbers would drift. Times are whole microseconds.
+
+An entry is one trade. Where there are more than `most` of them, the oldest become one entry for each second.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from itertools import pairwise
+
+import msgspec
+
+MICROSECONDS = 1_000_000
+_EXACT = Context(prec=200)  # more digits than a valid number has after it is scaled
+_SLACK = 256  # entries that no span needs before they are deleted
+_FIRST_DECIMALS = 8
+
+Key = tuple[int, str, str]
+"""The place of a trade in its window: its time in microseconds, venue and id."""
+
+
+class Column:
+    """Numbers as whole multiples of 1 / unit: 8 bytes each while they fit 64 bits."""
+
+    def __init__(self) -> None:
+        self.unit = int(10**_FIRST_DECIMALS)
+        self.values: array[int] | list[int] = array("q")
+        self._factor = Decimal(self.unit)
+
+    def whole(self, number: Decimal) -> int | None:
+        """Return the number in units of the column; None if the number has more decimals than the column."""
+        exact = _EXACT.multiply(number, self._factor)
+        whole = int(exact)
+        return whole if whole == exact else None
+
+    def refine(self, number: Decimal) -> int:
+        """Make the unit as fine as the number needs; return the factor by which all values have grown."""
+        exponent = number.as_tuple().exponent
+        assert isinstance(exponent, int)  # noqa: S101  # the number is finite
+        unit = int(10**-exponent)
+        factor = unit // self.unit
+        self.unit, self._factor = unit, Decimal(unit)
+        self.replace([value * factor for value in self.values])
+        return factor
+
+    def insert(self, index: int, value: int) -> None:
+        """Insert a value."""
+        try:
+            self.values.insert(index, value)
+        except OverflowError:
+            self.values = [*self.values]
+            self.values.insert(index, value)
+
+    def replace(self, values: Sequence[int]) -> None:
+        """Replace all values."""
+        try:
+            self.values = array("q", values)
+        except OverflowError:
+            self.values = [*values]
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What an entry of several trades does not have in the columns: sum of price x volume, and the last price."""
+
+    product: int
+    last_price: int
+
+
+class Span:
+    """Sums over the entries of a window that are less than `seconds` older than its newest one."""
+
+    def __init__(self, seconds: int) -> None:
+        self.length = seconds * MICROSECONDS
+        self.first = 0  # index of the oldest entry
+        self.count = self.price_sum = self.volume_sum = self.product_sum = 0
+
+    def refine(self, factor: int, *, is_price: bool) -> None:
+        """Multiply the sums, as the unit of the prices or of the volumes has become finer."""
+        if is_price:
+            self.price_sum *= factor
+        else:
+            self.volume_sum *= factor
+        self.product_sum *= factor
+
+
+class TradeWindow:
+    """The trades of one asset in the order of their keys, as long as one of the `spans` (shortest first) needs them.
+
+    `most` bounds the entries. `late` is in microseconds: a trade that is further behind the newest is never added.
+    """
+
+    def __init__(self, spans: Sequence[Span], most: int, late: int) -> None:
+        self._spans = spans
+        self._most = most
+        self._late = late
+        self.times = array("q")  # of the last trade of each entry
+        self.counts = array("q")
+        self.prices, self.volumes = Column(), Column()
+        self.merged: dict[int, Merged] = {}  # of entries of several trades, by their time
+        self.by_second_until = 0  # the time of the newest entry of several trades
+        self._recent: list[Key] = []  # of the newest entries: those that a trade may still come before
+
+    @property
+    def newest(self) -> Key:
+        """The key of the newest trade. Raises IndexError before the first one."""
+        return self._recent[-1]
+
+    def add(self, key: Key, price: Decimal, volume: Decimal | None) -> int | None:
+        """Add a trade; return its volume in units, or None, and add nothing, if the window has the trade already."""
+        recent, times = self._recent, self.times
+        index = len(times)
+        if not recent or key > recent[-1]:
+            recent.append(key)
+        else:
+            place = bisect_left(recent, key)
+            if recent[place] == key:
+                return None
+            index -= len(recent) - place
+            if not place:
+                index = min(index, bisect_right(times, key[0]))
+            recent.insert(place, key)
+        whole_price = self._whole(self.prices, price)
+        whole_volume = 0 if volume is None else self._whole(self.volumes, volume)
+        times.insert(index, key[0])
+        self.counts.insert(index, 1)
+        self.prices.insert(index, whole_price)
+        self.volumes.insert(index, whole_volume)
+        for span in self._spans:
+            span.count += 1
+            span.price_sum += whole_price
+            span.volume_sum += whole_volume
+            span.product_sum += whole_price * whole_volume
+            self._shorten(span)
+        self._bound()
+        return whole_volume
+
+    def product(self, index: int) -> int:
+        """Return the sum of price x volume of an entry."""
+        if self.counts[index] == 1:
+            return self.prices.values[index] * self.volumes.values[index]
+        return self.merged[self.times[index]].product
+
+    def last_price(self, index: int) -> int:
+        """Return the price of the last trade of an entry."""
+        if self.counts[index] == 1:
+            return self.prices.values[index]
+        return self.merged[self.times[index]].last_price
+
+    def _whole(self, column: Column, number: Decimal) -> int:
+        whole = column.whole(number)
+        if whole is None:
+            is_price = column is self.prices
+            factor = column.refine(number)
+            for span in self._spans:
+                span.refine(factor, is_price=is_price)
+            self.merged = {
+                time: Merged(one.product * factor, one.last_price * (factor if is_price else 1))
+                for time, one in self.merged.items()
+            }
+            whole = column.whole(number)
+            assert whole is not None  # noqa: S101  # the unit is fine enough now
+        return whole
+
+    def _shorten(self, span: Span) -> None:
+        """Take the entries out of a span that are too old for it."""
+        times, first = self.times, span.first
+        until = times[-1] - span.length
+        while times[first] <= until:
+            span.count -= self.counts[first]
+            span.price_sum -= self.prices.values[first]
+            span.volume_sum -= self.volumes.values[first]
+            span.product_sum -= self.product(first)
+            first += 1
+        span.first = first
+
+    def _bound(self) -> None:
+        """Delete entries that no span needs, and merge old ones where there are too many."""
+        recent = self._recent
+        if len(recent) > _SLACK and (
+            len(recent) > self._most // 2 or recent[_SLACK // 2][0] < self.times[-1] - self._late
+        ):
+            old = bisect_left(recent, (self.times[-1] - self._late, "", ""))
+            del recent[: max(old, len(recent) - self._most // 4)]
+        gone = min(self._spans[-1].first, self._spans[0].first - 1)  # momentum needs the last one before the short span
+        if gone > _SLACK:
+            self._delete(gone)
+        elif len(self.times) > self._most:
+            self._delete(gone)
+            self._merge(min(self._most // 2, len(self.times) - len(recent)))
+
+    def _delete(self, gone: int) -> None:
+        """Delete the oldest entries."""
+        if gone <= 0:
+            return
+        for index in range(gone):
+            if self.counts[index] > 1:
+                del self.merged[self.times[index]]
+        for column in (self.times, self.counts, self.prices.values, self.volumes.values):
+            del column[:gone]
+        for span in self._spans:
+            span.first -= gone
+
+    def _merge(self, until: int) -> None:
+        """Merge the entries before index `until` by second; never two that the beginning of a span separates."""
+        borders = sorted({0, until, *(span.first for span in self._spans if span.first < until)})
+        parts = [self._by_second(first, last) for first, last in pairwise(borders)]
+        after = {border: sum(map(len, parts[:number])) for number, border in enumerate(borders)}
+        entries = [entry for part in parts for entry in part]
+        self.times[:until] = array("q", [entry[0] for entry in entries])
+        self.counts[:until] = array("q", [entry[1] for entry in entries])
+        self.prices.replace([*(entry[2] for entry in entries), *self.prices.values[until:]])
+        self.volumes.replace([*(entry[3] for entry in entries), *self.volumes.values[until:]])
+        for span in self._spans:
+            span.first = after.get(span.first, span.first - until + after[until])
+
+    def _by_second(self, first: int, last: int) -> list[tuple[int, int, int, int]]:
+        """Return the entries from `first` to before `last`, those of one second as one."""
+        merged = []
+        while first < last:
+            second = self.times[first] // MICROSECONDS
+            end = first + 1
+            while end < last and self.times[end] // MICROSECONDS == second:
+                end += 1
+            merged.append(self._as_one(first, end))
+            first = end
+        return merged
+
+    def _as_one(self, first: int, end: int) -> tuple[int, int, int, int]:
+        """Return time, count, price sum and volume sum of the entries from `first` to before `end`."""
+        time = self.times[end - 1]
+        if end - first > 1:
+            one = Merged(sum(map(self.product, range(first, end))), self.last_price(end - 1))
+            for index in range(first, end):
+                self.merged.pop(self.times[index], None)
+            self.merged[time] = one
+            self.by_second_until = max(self.by_second_until, time)
+        prices, volumes = self.prices.values[first:end], self.volumes.values[first:end]
+        return time, sum(self.counts[first:end]), sum(prices), sum(volumes)
