@@ -6,19 +6,18 @@ reason and keeps it as a dead letter.
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
-from aggregator.api.parameters import parse_time
 from aggregator.errors import CannotGoOn
+from aggregator.trades.ingest import InvalidTrade, seconds_of
 
 NAMES = {  # of each field in a file, the preferred one first
     "asset": ("asset", "symbol", "ticker"),
     "price": ("price",),
-    "volume": ("volume", "size", "quantity"),
-    "timestamp": ("timestamp", "time"),
+    "volume": ("volume", "size", "quantity", "qty", "amount"),
+    "timestamp": ("timestamp", "time", "timestamp_ns"),
     "venue": ("venue", "exchange"),
     "id": ("id", "trade_id"),
     "side": ("side",),
@@ -31,7 +30,7 @@ _KEYS = tuple(f'"{name}":'.encode() for name in FIELDS)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?([eE][+-]?[0-9]{1,9})?", re.ASCII)
 _PLAIN = re.compile(r"[\w .:/+-]*", re.ASCII)  # text that needs no escapes in JSON
 _MICROSECONDS = 1_000_000
-_LARGEST_TIME = 10**20  # nanoseconds
+_time = msgspec.json.Decoder(int | float | str)
 
 Values = Sequence[bytes | None]
 """The values of a trade as JSON, in the order of FIELDS; None for a field that the file does not have."""
@@ -101,19 +100,8 @@ def as_number(text: str) -> bytes:
 
 
 def microseconds(value: bytes) -> int | None:
-    """Return a JSON value as unix microseconds: a number in s, ms, µs or ns by its size, or RFC 3339; else None."""
-    if value[:1] != b'"':
-        text = value.decode("ascii", "replace")
-        return _scaled(Decimal(text)) if is_number(text) else None
-    seconds = parse_time(value[1:-1].decode(errors="replace"))
-    return None if seconds is None else round(seconds * _MICROSECONDS)
-
-
-def _scaled(number: Decimal) -> int | None:
-    if not 0 <= number < _LARGEST_TIME:
+    """Return a JSON value as unix microseconds, as the service reads times; None for what is no time to it."""
+    try:
+        return round(seconds_of(_time.decode(value)) * _MICROSECONDS)
+    except (InvalidTrade, msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError):
         return None
-    if number < 10**11:
-        return round(number * _MICROSECONDS)
-    if number < 10**14:
-        return round(number * 1000)
-    return round(number) if number < 10**17 else round(number / 1000)

@@ -28,6 +28,8 @@ def values(**fields: bytes) -> list[bytes | None]:
         (b"1795241427123456789", SECONDS * 10**6 + 123_457),
         (b'"2026-11-21T06:10:27.25Z"', SECONDS * 10**6 + 250_000),
         (b'"2026-11-21T08:10:27+02:00"', SECONDS * 10**6),
+        (b'"2026-11-21 06:10:27"', SECONDS * 10**6),
+        (b'"1795241427"', SECONDS * 10**6),
         (b'"yesterday"', None),
         (b"-1", None),
         (b"1e999999999", None),
@@ -37,7 +39,7 @@ def values(**fields: bytes) -> list[bytes | None]:
     ],
 )
 def test_times(value: bytes, at: int | None) -> None:
-    """A number is in s, ms, µs or ns by its size; a text is RFC 3339; any other value has no time."""
+    """A number is in s, ms, µs or ns by its size, a text RFC 3339 or a number; any other value has no time."""
     assert microseconds(value) == at
 
 
