@@ -1,4 +1,4 @@
-"""The progress bar of the warm-up on stderr; shown only on a terminal, and removed at the end."""
+"""The progress bars of the warm-up and of a replay on stderr; shown only on a terminal, and removed at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,3 +35,25 @@ def warm_up_bar(catalog: Catalog) -> Iterator[Callable[[Tier, int], None]]:
         yield advance
     finally:
         bar.stop()
+
+
+@contextmanager
+def replay_bar(size: int) -> Iterator[Callable[[int, str], None]]:
+    """Show the bar during the `with` block; yield a callback that takes how much of `size` is done, and a text."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("replay"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %  {task.fields[text]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("replay", total=max(size, 1), text="")
+
+    def show(done: int, text: str) -> None:
+        bar.update(task, completed=done, text=text)
+
+    with bar:
+        yield show

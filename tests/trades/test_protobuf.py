@@ -27,9 +27,9 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 UPDATES = st.builds(MarketUpdate, ticker=st.text(max_size=20), price=st.floats(), volume=INT64, timestamp_ns=INT64)
 
 
-def update(**fields: object) -> MarketUpdate:
-    """Return an update with these fields, and usual values in the others."""
-    return MarketUpdate(**({"ticker": "btcusdt", "price": 77_896.49245, "volume": 3, "timestamp_ns": NS} | fields))
+def update(volume: int = 3) -> MarketUpdate:
+    """Return an update with this volume."""
+    return MarketUpdate(ticker="btcusdt", price=77_896.49245, volume=volume, timestamp_ns=NS)
 
 
 def test_an_update() -> None:
