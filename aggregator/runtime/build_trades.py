@@ -2,6 +2,7 @@
 
 import msgspec
 
+from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
@@ -28,12 +29,14 @@ class TradeStream(msgspec.Struct, frozen=True):
     processor: Processor
     dead_letters: DeadLetters
 
+    @property
+    def sinks(self) -> TradeSinks:
+        """Where the feeds of venues put trades, and what is none."""
+        return TradeSinks(self.log, self.dead_letters)
+
 
 async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
-    """Open the trade store and read back the windows. Raises CannotGoOn.
-
-    Call `run_trades` once everything else that may raise CannotGoOn is open.
-    """
+    """Open the trade store. Raises CannotGoOn. Call `run_trades` once all stores are open."""
     settings, now = process.settings, process.clock.now
     parts = TradeStoreParts(
         settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, process.metrics, now
@@ -56,7 +59,8 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
 
 
 async def run_trades(process: Process, trades: TradeStream) -> None:
-    """Process trades from now on; what waits when the process stops is stored first."""
+    """Measure the stored trades again, and process new ones from now on; a stop waits for those that have come."""
+    await trades.processor.rebuild(list(process.catalog.assets))
     await process.keep_running(trades.store)
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)

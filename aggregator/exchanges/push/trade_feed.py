@@ -189,7 +189,7 @@ class TradeFeed(ConnectionLoop):
         while self._pending:
             batch = self._pending[:_BATCH]
             try:
-                future = self._sinks.log.append(batch)
+                future = self._sinks.log.append(batch, self._name)
             except BacklogFull:
                 await self._wait_for_room()
                 continue
