@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from aggregator.errors import ExchangeError, ExchangeTimeout
+from aggregator.errors import ExchangeError, ExchangeTimeout, NotListed
 from aggregator.exchanges.dialect import Beat, Execution, Executions, Refused, Shutdown, TradeDialect, Unreadable
 from aggregator.exchanges.push.connection_loop import CHECK_SECONDS, ConnectionLoop, Replace
 from aggregator.exchanges.push.socket import Connect
@@ -237,6 +237,9 @@ class TradeFeed(ConnectionLoop):
             return True
         try:
             answer = await self._recent(asset)
+        except NotListed:
+            self._gaps.close(symbol)
+            return True
         except ExchangeError as error:
             self._log.info("trade_gap_unanswered", pair=symbol, error=f"{error.reason}: {error}")
             return True
