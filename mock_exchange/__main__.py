@@ -16,6 +16,7 @@ import uvloop
 from .feed import LONGEST_PUSH_MS, PUSH_MS, SHORTEST_PUSH_MS
 from .server import Exchange, listening
 from .symbols import SymbolsError, open_market
+from .trades import MOST_PER_SECOND, TRADES_PER_SECOND
 
 STDIN = 0
 HIGHEST_PORT = 65_535
@@ -58,6 +59,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"milliseconds between two tickers of a symbol on the WebSocket feed; default {PUSH_MS}",
     )
     parser.add_argument(
+        "--trades-per-second",
+        type=_rate,
+        default=TRADES_PER_SECOND,
+        help="trades of all pairs together, three times as many in the first two minutes of each hour;"
+        f" default {TRADES_PER_SECOND:g}",
+    )
+    parser.add_argument(
         "--exit-with-stdin", action="store_true", help="stop at the end of stdin, so as not to outlive the parent"
     )
     return parser.parse_args(arguments)
@@ -81,13 +89,19 @@ def _period(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"\d{1,5}(\.\d{1,6})?", text, re.ASCII) or float(text) > MOST_PER_SECOND:
+        raise argparse.ArgumentTypeError(f"use a number from 0 to {MOST_PER_SECOND:g}")
+    return float(text)
+
+
 async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     market = open_market(options.seed, options.symbols)
-    exchange = Exchange(options.name, options.seed, market, time.time, options.push_ms)
+    exchange = Exchange(options.name, options.seed, market, time.time, options.push_ms, options.trades_per_second)
     async with listening(exchange, options.host, options.port) as port:
         print(f"{options.name} listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - the parent reads it
         if options.exit_with_stdin:

@@ -12,13 +12,14 @@ import msgspec
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """The faults of one exchange; none by default. A rate is the share of calls that it affects, from 0 to 1.
 
-    The handshake of the feed is a call. On an open feed, `error_rate`, `hang_rate` and `drop_rate` are shares of the
-    connections in each of its periods; `garbage_rate`, `duplicate_rate` and `reorder_rate` are shares of the tickers.
+    The handshake of a feed is a call. On the open feed of tickers, `error_rate`, `hang_rate` and `drop_rate` are shares
+    of the connections in each of its periods, and on that of trades in each second; `garbage_rate` is a share of the
+    tickers, and of the frames of trades; `duplicate_rate` and `reorder_rate` are shares of the tickers.
     """
 
     error_rate: float = 0.0  # answer with `status`; feed: close the connection
     status: int = 500
-    latency_ms: float = 0.0  # delay of every answer, and of every pushed ticker
+    latency_ms: float = 0.0  # delay of every answer, and of everything pushed
     hang_rate: float = 0.0  # never answer; feed: send nothing for a while and keep the connection
     garbage_rate: float = 0.0  # answer 200 with bytes that are not JSON; feed: a text that is not JSON
     drop_rate: float = 0.0  # reset the connection
@@ -26,10 +27,15 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     reorder_rate: float = 0.0  # feed: send the ticker after the next one of its symbol
     flood: int = 0  # feed: further copies of each ticker
     price_factor: float = 1.0
-    price: str | None = None  # a text written instead of every price, such as "NaN", "-1", "1e400"
+    price: str | None = None  # a text such as "NaN", "-1", "1e400" for the price of every ticker and pushed trade
     freeze_clock: bool = False  # stop the clock, and with it the price
     clock_ahead: float = 0.0  # seconds by which its clock is ahead; the price is that of its clock
     rate_limit: int | None = None  # calls per second; further ones get 429
+    trade_rate: float = 1.0  # factor of the rate of trades: 10 is a burst, 0 is silence
+    trade_duplicates: float = 0.0  # share of the trades that are sent twice, the second time in a later frame
+    trade_late: float = 0.0  # share of the trades that are sent late; the answer to a call has them in time
+    trade_late_seconds: float = 8.0  # by which these are late
+    trade_garbage: float = 0.0  # share of the frames of trades that have an invalid trade besides the sound ones
 
 
 class FaultsError(Exception):
@@ -67,6 +73,11 @@ RULES: Mapping[str, Rule] = {
     "freeze_clock": Rule((bool,), 0, 1, "true or false"),
     "clock_ahead": Rule((int, float), -DECADE, DECADE, f"a number of seconds from -{DECADE} to {DECADE}"),
     "rate_limit": Rule((int, type(None)), 0, 1_000_000, "a whole number from 0 to 1000000 (calls per second), or null"),
+    "trade_rate": Rule((int, float), 0, 1000, "a number from 0 to 1000"),
+    "trade_duplicates": RATE,
+    "trade_late": RATE,
+    "trade_late_seconds": Rule((int, float), 0, 3600, "a number of seconds from 0 to 3600"),
+    "trade_garbage": RATE,
 }
 
 

@@ -135,10 +135,13 @@ class Market:
 
     def venue_ticker(self, venue: str, symbol: str, t: float) -> Quote:
         """Return the exact quote of a venue at `t`, rounded to the millisecond. Raises KeyError if it is not listed."""
+        price, volume = self.venue_figures(venue, symbol, to_millisecond(t))
+        return Quote(number(price, PRICE_DIGITS), number(volume, VOLUME_DIGITS))
+
+    def venue_figures(self, venue: str, symbol: str, t: float) -> tuple[float, float]:
+        """Return price and volume of a venue's quote at `t`, neither rounded. Raises KeyError if it is not listed."""
         base, quote, factor, offset, volume, swell = self._listing(venue, symbol)
-        t = to_millisecond(t)
-        price = base.at(t) / quote.at(t) * factor * math.exp(offset.at(t))
-        return Quote(number(price, PRICE_DIGITS), number(volume * math.exp(swell.at(t)), VOLUME_DIGITS))
+        return base.at(t) / quote.at(t) * factor * math.exp(offset.at(t)), volume * math.exp(swell.at(t))
 
     def _path(self, asset: str) -> _Path:
         path = self._paths.get(asset)

@@ -1,4 +1,7 @@
-"""One venue of the market over HTTP: tickers, their feed (see `feed`), faults and health. Errors are `{"msg": ...}`.
+"""One venue of the market over HTTP: tickers and trades, their feeds, faults and health. Errors are `{"msg": ...}`.
+
+`GET /mock/trades?symbols=btcusdt,ethusdt&limit=1000` answers `{"trades":[...]}`: the last trades of each symbol, all of
+them oldest first, in the form of the feed (see `trade_feed`).
 
 It runs on aiohttp's low-level server, without router and access log: load tests ask for thousands of tickers a second,
 and the service under test needs the CPU.
@@ -11,10 +14,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import msgspec
 from aiohttp import web
 
+from .connections import Connections
 from .faults import Effect, FaultsError, FaultSwitch, parse
 from .feed import PATH, PUSH_MS, Feed
 from .market import Market, draws, to_millisecond
+from .recent_trades import MOST_OF_SYMBOL
 from .ticker import Ticker, batch_json, scaled
+from .trade_feed import PATH as TRADES
+from .trade_feed import TradeFeed
+from .trades import TRADES_PER_SECOND, Trade, TradeMaker
 
 TICKER = "/mock/ticker/"
 MOST_SYMBOLS = 1000
@@ -27,24 +35,33 @@ Body = Callable[[float], bytes]
 
 
 class Exchange:
-    """The request handler of one venue; `clock` returns unix seconds, `push_ms` is the period of its feed.
+    """The request handler of one venue; `clock` returns unix seconds, `push_ms` is the period of its feed of tickers.
 
     The random numbers of the faults depend on seed and name alone, so that runs can be repeated.
     """
 
     def __init__(
-        self, name: str, seed: int, market: Market, clock: Callable[[], float], push_ms: float = PUSH_MS
+        self,
+        name: str,
+        seed: int,
+        market: Market,
+        clock: Callable[[], float],
+        push_ms: float = PUSH_MS,
+        trades_per_second: float = TRADES_PER_SECOND,
     ) -> None:
         self._name = name
         self._market = market
         self._clock = clock
         self._switch = FaultSwitch(draws(seed, name, "faults"))
         self._feed = Feed(market.__contains__, self._pushed, self._switch, push_ms)
+        self._maker = TradeMaker(seed, name, market, trades_per_second)
+        self._trade_feed = TradeFeed(market.__contains__, self._made, self._switch, clock)
         self._closing = asyncio.Event()
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": _health},
             "/mock/tickers": {"GET": self._tickers},
             PATH: {"GET": self._push},
+            TRADES: {"GET": self._trades},
             "/mock/faults": {"GET": self._show_faults, "PUT": self._put_faults},
         }
         self._ticker_route: dict[str, Handler] = {"GET": self._ticker}
@@ -61,13 +78,16 @@ class Exchange:
         return await handler(request)
 
     async def run(self) -> None:
-        """Push tickers until cancelled."""
-        await self._feed.run()
+        """Push tickers and trades until cancelled."""
+        async with asyncio.TaskGroup() as feeds:
+            feeds.create_task(self._feed.run())
+            feeds.create_task(self._trade_feed.run())
 
     def close(self) -> None:
-        """End every call that is delayed or hangs, and every connection of the feed."""
+        """End every call that is delayed or hangs, and every connection of the feeds."""
         self._closing.set()
-        self._feed.close()
+        self._feed.connections.close()
+        self._trade_feed.connections.close()
 
     async def _ticker(self, request: web.BaseRequest) -> web.Response:
         symbol = request.path.removeprefix(TICKER).lower()
@@ -76,19 +96,32 @@ class Exchange:
         return await self._faulty(request, lambda now: self._quote(symbol, now).json().encode())
 
     async def _tickers(self, request: web.BaseRequest) -> web.Response:
-        wanted = ",".join(request.query.getall("symbols", [])).lower().split(",")
-        symbols = [symbol for symbol in map(str.strip, wanted) if symbol]
-        if not symbols:
-            return await self._faulty(request, refusal(400, "Name the symbols: ?symbols=btcusdt,ethusdt"))
-        if len(symbols) > MOST_SYMBOLS:
-            return await self._faulty(request, refusal(400, f"At most {MOST_SYMBOLS} symbols per call"))
-        return await self._faulty(request, lambda now: self._quotes(dict.fromkeys(symbols), now))
+        symbols = _symbols(request)
+        if isinstance(symbols, str):
+            return await self._faulty(request, refusal(400, symbols))
+        return await self._faulty(request, lambda now: self._quotes(symbols, now))
+
+    async def _trades(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve a connection of the feed of trades, or answer with the last trades."""
+        if web.WebSocketResponse().can_prepare(request):
+            return await self._connection(request, self._trade_feed.connections)
+        symbols, limit = _symbols(request), _limit(request)
+        if isinstance(symbols, str):
+            return await self._faulty(request, refusal(400, symbols))
+        if limit is None:
+            return await self._faulty(request, refusal(400, f"limit must be a whole number from 1 to {MOST_OF_SYMBOL}"))
+        return await self._faulty(request, lambda _: self._trade_feed.recent.json(symbols, limit))
 
     def _quote(self, symbol: str, now: float) -> Ticker:
         price, volume = self._market.venue_ticker(self._name, symbol, now)
         faults = self._switch.faults
         shown = scaled(price, faults.price_factor) if faults.price is None else faults.price
         return Ticker(symbol, shown, volume, to_millisecond(now))
+
+    def _made(self, block: int) -> list[Trade]:
+        faults = self._switch.faults
+        made = self._maker.made(block, faults.trade_rate, self._switch.clock)
+        return [trade._replace(price=scaled(trade.price, faults.price_factor)) for trade in made]
 
     def _quotes(self, symbols: Iterable[str], now: float) -> bytes:
         unknown = [symbol for symbol in symbols if symbol not in self._market]
@@ -98,11 +131,14 @@ class Exchange:
         return self._quote(symbol, self._switch.clock(self._clock()))
 
     async def _push(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serve a connection of the feed. Its handshake has the faults of a call, but no garbage: the frames have."""
         if not web.WebSocketResponse().can_prepare(request):
             return await self._faulty(request, refusal(400, "Open a WebSocket here"))
+        return await self._connection(request, self._feed.connections)
+
+    async def _connection(self, request: web.BaseRequest, connections: Connections) -> web.StreamResponse:
+        """Serve a connection of a feed. Its handshake has the faults of a call, but no garbage: the frames have."""
         fault = await self._fault(request, self._switch.effect(self._clock()))
-        return await self._feed.serve(request) if fault is None else fault
+        return await connections.serve(request) if fault is None else fault
 
     async def _faulty(self, request: web.BaseRequest, sound: Body | web.Response) -> web.Response:
         """Answer with the active faults; `sound` is the answer without any, or the function that makes its body."""
@@ -170,6 +206,24 @@ async def listening(exchange: Exchange, host: str, port: int) -> AsyncIterator[i
 def refusal(status: int, msg: str, **headers: str) -> web.Response:
     """Return an error response `{"msg": ...}`."""
     return _json(msgspec.json.encode({"msg": msg}), status, **headers)
+
+
+def _symbols(request: web.BaseRequest) -> dict[str, None] | str:
+    """Return the symbols of a call, each once, or why it is refused."""
+    wanted = ",".join(request.query.getall("symbols", [])).lower().split(",")
+    symbols = [symbol for symbol in map(str.strip, wanted) if symbol]
+    if not symbols:
+        return "Name the symbols: ?symbols=btcusdt,ethusdt"
+    if len(symbols) > MOST_SYMBOLS:
+        return f"At most {MOST_SYMBOLS} symbols per call"
+    return dict.fromkeys(symbols)
+
+
+def _limit(request: web.BaseRequest) -> int | None:
+    """Return the most trades of a symbol that a call asks for; None for a wrong number."""
+    text = request.query.get("limit", str(MOST_OF_SYMBOL))
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MOST_OF_SYMBOL)) else 0
+    return number if 1 <= number <= MOST_OF_SYMBOL else None
 
 
 def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:

@@ -13,7 +13,8 @@ from pathlib import Path
 from aggregator.cli.command import Command, Flags, start
 from aggregator.errors import StoreError
 from aggregator.runtime.lifecycle import complain
-from aggregator.stores.outbox_file import DeadLetter, OutboxFile
+from aggregator.stores.outbox_file import OutboxFile
+from aggregator.stores.waiting_file import DeadLetter
 
 _PAGE = 500
 _LARGEST_ID = (1 << 63) - 1  # SQLite's

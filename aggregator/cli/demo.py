@@ -31,7 +31,7 @@ class DemoError(CannotGoOn):
 
 
 async def demo(settings: Settings, first_port: int, stop: asyncio.Event) -> None:
-    """Serve prices of three mock exchanges until `stop` is set. Raises CannotGoOn."""
+    """Serve prices and trades of three mock exchanges until `stop` is set. Raises CannotGoOn."""
     catalog_of(settings)  # a bad symbols file is reported before any process starts
     if first_port and settings.port in range(first_port, first_port + len(NAMES)):
         raise DemoError(
@@ -39,7 +39,26 @@ async def demo(settings: Settings, first_port: int, stop: asyncio.Event) -> None
             "choose another --mock-port or --port",
         )
     async with mock_exchanges(settings.symbols_file, first_port) as exchanges:
-        await serve(settings.model_copy(update={"exchanges": exchanges}), stop)
+        _announce(settings)
+        await serve(settings.model_copy(update={"exchanges": exchanges, "trades_url": trades_url(settings)}), stop)
+
+
+def trades_url(settings: Settings) -> str:
+    """Return the address of the store of trades: beside a history in SQLite, unless the setting is given."""
+    scheme, _, path = settings.history_url.partition(":///")
+    if "trades_url" in settings.model_fields_set or scheme != "sqlite":
+        return settings.trades_url
+    return f"{scheme}:///{Path(path).with_name('trades.db')}"
+
+
+def _announce(settings: Settings) -> None:
+    address = f"curl -sS localhost:{settings.port or 'PORT'}"
+    log.info(
+        "invented_market",
+        note="prices and trades are made up by three mock exchanges",
+        trades=f"{address}/trades/btcusdt",
+        aggregations=f"{address}/aggregations/btcusdt",
+    )
 
 
 @asynccontextmanager
@@ -126,5 +145,5 @@ COMMAND = Command(
     _run,
     [name for name in ALL_SETTINGS if name != "exchanges"],  # the demo has its own
     _add_options,
-    defaults={"retention_days": "1"},  # 660 MB of history
+    defaults={"retention_days": "1", "trade_feeds": "true"},  # 660 MB of history
 )

@@ -4,16 +4,24 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from aggregator.errors import ExchangeError, ExchangeHttpError, NotListed, Undecodable
-from aggregator.models import Asset, Ticker
+from aggregator.exchanges.dialect import Execution, Executions, Unreadable
+from aggregator.models import Asset, Side, Ticker
 
 T = TypeVar("T")
 K = TypeVar("K")
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=10**15)]  # unix time
+MillisecondsText = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,15}$")]
+TradeId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+MOST_ROWS = 2000  # trades in a frame or an answer: twice as many as a venue sends
 
 _TAG = re.compile(r"<[^>]*>")
 _UNSIGNED = re.compile(r"\d{1,15}", re.ASCII)
@@ -63,6 +71,33 @@ def by_symbol(
 ) -> dict[str, Ticker | Undecodable]:
     """Return each row's ticker by the row's field `symbol`; a row that cannot be read spoils only its own ticker."""
     return {decode(_symbol, row).symbol: attempt(partial(read, row)) for row in at_most(rows, asked)}
+
+
+def executions(decoder: msgspec.json.Decoder[T], rows: list[msgspec.Raw], read: Callable[[T], Execution]) -> Executions:
+    """Return the execution that `read` makes of each decoded row; a row that cannot be read spoils only itself.
+
+    Raises Undecodable for more than MOST_ROWS rows.
+    """
+    if len(rows) > MOST_ROWS:
+        raise Undecodable(f"{len(rows)} trades at once")
+    found: list[Execution | Unreadable] = []
+    for row in rows:
+        try:
+            found.append(read(decode(decoder, row)))
+        except Undecodable as error:
+            found.append(Unreadable(bytes(row), str(error)))
+    return found
+
+
+def check_pair(found: str, expected: str) -> None:
+    """Raise Undecodable where a record is of another pair than the one that it was sent for."""
+    if found != expected:
+        raise Undecodable(f"a trade of {found[:32]!r} instead of {expected[:32]!r}")
+
+
+def opposite(side: Side) -> Side:
+    """Return the taker's side of a trade from the maker's."""
+    return Side.SELL if side is Side.BUY else Side.BUY
 
 
 def unix_seconds(time: datetime) -> float:

@@ -1,7 +1,8 @@
 """The contract of a venue's file: its REST dialect, its push dialect, and the values these exchange with the client.
 
 A dialect has no I/O, clock or state of its own: it returns requests and reads answers. `http` sends the requests of a
-REST dialect, `push/feed` the messages of a push dialect. Functions for reading answers are in `decoding`.
+REST dialect, `push/feed` the messages of a push dialect, `push/trade_feed` those of a trade dialect. Functions for
+reading answers are in `decoding`.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from aggregator.errors import ExchangeError
-from aggregator.models import Asset, Ticker
+from aggregator.models import Asset, Side, Ticker
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -109,6 +110,10 @@ class Dialect(Protocol):
         """Return the markets in the answer to `statistics`, without those that have no volume. Raises ExchangeError."""
         return ()
 
+    def check(self, answer: Answer) -> None:  # noqa: ARG002  # an override reads it
+        """Raise the error that a body with status 200 reports for the whole call, whichever call it was."""
+        return
+
     def cost(self, count: int) -> float:  # noqa: ARG002  # an override may depend on it
         """Return how many tokens a call for `count` symbols takes."""
         return 1
@@ -158,8 +163,8 @@ class Shutdown(msgspec.Struct, gc=False, frozen=True):
 News = Pushed | Beat | Refused
 
 
-class PushDialect(Protocol):
-    """How one venue pushes over a WebSocket."""
+class SocketDialect(Protocol):
+    """How one venue is subscribed to over a WebSocket: the part that tickers and trades share."""
 
     public_url: str  # used where EXCHANGES gives no address; empty: the venue has no public address
     path: str  # appended to the address
@@ -178,5 +183,55 @@ class PushDialect(Protocol):
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return the message that ends the subscription to these pairs."""
 
+
+class PushDialect(SocketDialect, Protocol):
+    """How one venue pushes tickers over a WebSocket."""
+
     def read(self, frame: str) -> Sequence[News | Shutdown]:
         """Return the news in a frame; none in a greeting or a receipt. Raises Undecodable."""
+
+
+class Execution(msgspec.Struct, gc=False, frozen=True):
+    """A trade as a venue reports it: its `name` of the pair, price in quote units, volume in base units, unix seconds.
+
+    `side` is that of the taker, whichever side the venue reports. `sequence` is the venue's, where it has one.
+    """
+
+    name: str
+    price: Decimal
+    volume: Decimal
+    timestamp: float
+    id: str
+    side: Side
+    sequence: int | None = None
+
+
+class Unreadable(msgspec.Struct, gc=False, frozen=True):
+    """A record of a frame or an answer that is no execution: its bytes, and the reason."""
+
+    raw: bytes
+    why: str
+
+
+Executions = Sequence[Execution | Unreadable]
+TradeNews = Execution | Unreadable | Beat | Refused | Shutdown
+
+
+class TradeDialect(SocketDialect, Protocol):
+    """How one venue pushes its trades over a WebSocket, and how it is asked for the recent ones.
+
+    The ids of both must be the same, and the times too: they identify a trade.
+    """
+
+    silence: float  # seconds without any frame after which a connection is mute; long where only trades are sent
+    most_recent: int  # trades in an answer to `recent`
+    recent_cost: float = 1  # tokens of the rate limit that `recent` takes
+
+    def read(self, frame: str) -> Sequence[TradeNews]:
+        """Return the trades and other news in a frame; none in a receipt. Raises Undecodable for a whole frame."""
+
+    def recent(self, market: Market) -> Request:
+        """Return the request for the recent trades of one market."""
+
+    def read_recent(self, market: Market, answer: Answer) -> Executions:
+        """Return the executions in the answer to `recent(market)`, in any order. Raises Undecodable."""

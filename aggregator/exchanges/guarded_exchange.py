@@ -9,6 +9,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -190,7 +191,7 @@ class GuardedExchange(ABC):
 
     async def _fetch(self, markets: Sequence[Market], *, hot: bool) -> dict[str, Ticker | LeftOut]:
         try:
-            found = await self._call_when_allowed(markets, hot=hot)
+            found = await self._call_when_allowed(partial(self._call, markets), self._cost(len(markets)), hot=hot)
         except ExchangeError as error:
             if isinstance(error, NotListed) and len(markets) > 1:
                 return await self._fetch_halves(markets, hot=hot)
@@ -208,17 +209,17 @@ class GuardedExchange(ABC):
         self._asked_alone.update(symbol for symbol in singles if _is_not_listed(answers[symbol]))
         return answers
 
-    async def _call_when_allowed(self, markets: Sequence[Market], *, hot: bool) -> Tickers:
+    async def _call_when_allowed(self, call: Callable[[], Awaitable[T]], cost: float, *, hot: bool) -> T:
         self._check_cooldown()
         self._breaker.check()  # before both queues: while a venue hangs, its calls may hold every slot
         if self._rate_limiter is not None:
-            await self._rate_limiter.wait_for_share(self._cost(len(markets)), hot=hot)
+            await self._rate_limiter.wait_for_share(cost, hot=hot)
         async with self._slots:
             if self._rate_limiter is not None:  # last, as a call that has its tokens must be sent at once
-                await self._rate_limiter.acquire(self._cost(len(markets)))
+                await self._rate_limiter.acquire(cost)
             self._check_cooldown()  # again, as a cool-down may have begun meanwhile; it must not use up a probe
             with self._breaker.attempt():
-                return await self._call(markets)
+                return await call()
 
     async def _call(self, markets: Sequence[Market]) -> Tickers:
         fields: dict[str, Value] = {"aggregator.exchange": self.name, "aggregator.assets": len(markets)}

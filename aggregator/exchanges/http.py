@@ -21,7 +21,15 @@ from aggregator.errors import (
     Undecodable,
 )
 from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
-from aggregator.exchanges.dialect import Answer, Dialect, Market, Request, Tickers
+from aggregator.exchanges.dialect import (
+    Answer,
+    Dialect,
+    Executions,
+    Market,
+    Request,
+    Tickers,
+    TradeDialect,
+)
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.parts import parts
 from aggregator.exchanges.retry_after import LONGEST, LONGEST_BAN, retry_after
@@ -35,6 +43,7 @@ T = TypeVar("T")
 
 MOST_BYTES, MOST_BYTES_A_SYMBOL = 16 << 10, 1 << 10  # of a body: a venue's ticker has at most 700 bytes
 MOST_OF_BATCH = 256 << 10  # bytes of a body with tickers, however many symbols were asked for
+MOST_OF_TRADES = 512 << 10  # bytes of a body with recent trades: a thousand of them have at most 200 KB
 MOST_OF_LISTING = 16 << 20  # bytes; Binance's listing has about 15 MB
 MOST_MARKETS = 20_000
 _MOST_OF_REFUSAL = 64 << 10  # bytes of a body with another status than 200; the rest is not read
@@ -114,6 +123,25 @@ class HttpExchange(GuardedExchange):
         if self._dialect.listing is None:
             return ()
         return await self._markets(await self._send(self._dialect.listing, MOST_OF_LISTING, _LISTING_SECONDS, ()))
+
+    async def recent_trades(self, dialect: TradeDialect, asset: Asset) -> Executions:
+        """Return an asset's recent trades, behind the safeguards of the calls for tickers. Raises ExchangeError."""
+        markets, others = self._listing.sort([asset])
+        if not markets:
+            raise others[asset.symbol]
+        call = partial(self._ask_for_trades, dialect, markets[0])
+        return await self._call_when_allowed(lambda: self._honour_rate_limit(call()), dialect.recent_cost, hot=False)
+
+    async def _ask_for_trades(self, dialect: TradeDialect, market: Market) -> Executions:
+        answer = self._answer_of(await self._send(dialect.recent(market), MOST_OF_TRADES, None, ()))
+
+        def read() -> Executions:
+            self._dialect.check(answer)
+            return dialect.read_recent(market, answer)
+
+        async with self._decoding:
+            await asyncio.sleep(0)
+            return _read(read)
 
     def _tickers(self, markets: Sequence[Market], reply: Reply) -> Tickers:
         answer = self._answer_of(reply)

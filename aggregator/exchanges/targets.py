@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aggregator.exchanges.registry import DIALECTS, PUSHING
+from aggregator.exchanges.registry import DIALECTS, PUSHING, TRADING
 
 REPLAY = "replay"
 
@@ -38,6 +38,15 @@ class ExchangeTarget(msgspec.Struct, frozen=True):
         """The library's name of the exchange; empty for a dialect of our own."""
         found = _LIBRARY.fullmatch(self.dialect)
         return found[1] if found else ""
+
+    @property
+    def trades_url(self) -> str | None:
+        """The address of its feed of trades, empty for the public one; None if its dialect has no trades."""
+        if self.dialect not in TRADING:
+            return None
+        if self.push_url is not None:
+            return self.push_url
+        return _with_socket(self.url) if self.dialect == _MOCK else ""
 
 
 def exchange_targets(text: str) -> list[ExchangeTarget]:
@@ -79,9 +88,14 @@ def _exchange_target(entry: str) -> ExchangeTarget | str:
     name = match["name"] or match["dialect"].removeprefix("ccxt:")
     url, push_url = match["url"] or "", match["push_url"] or ""
     if match["dialect"] == _MOCK and not push_url:
-        push_url = url.replace("http", "ws", 1)
+        push_url = _with_socket(url)
     target = ExchangeTarget(name, match["dialect"], url, push_url if pushed else None)
     return _mistake(target, entry) or target
+
+
+def _with_socket(url: str) -> str:
+    """Return the WebSocket address of the same host and port."""
+    return url.replace("http", "ws", 1)
 
 
 def _mistake(target: ExchangeTarget, entry: str) -> str:

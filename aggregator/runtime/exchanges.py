@@ -1,8 +1,9 @@
 """Opens the exchanges that the settings name: polled, pushed, replayed, or asked through ccxt."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,9 @@ from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.listing import Listings
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import Connect, connector
+from aggregator.exchanges.push.trade_feed import MOST_BYTES, TradeFeed, TradeSinks
 from aggregator.exchanges.recording import BadRecording, read
-from aggregator.exchanges.registry import DIALECTS, PUSHING
+from aggregator.exchanges.registry import DIALECTS, PUSHING, TRADING
 from aggregator.exchanges.replay import ReplayedExchange, recorded_clock, replayed
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget, exchange_targets
 from aggregator.exchanges.venues.ccxt import CcxtExchange
@@ -38,6 +40,7 @@ class Exchanges(msgspec.Struct, frozen=True):
     all: list[Exchange]
     listings: Listings
     feeds: list[Feed]
+    trade_feeds: Sequence[TradeFeed] = ()
 
 
 async def open_exchanges(
@@ -49,14 +52,16 @@ async def open_exchanges(
     tracer: Tracer = UNTRACED,
     now: Callable[[], float] = time.time,
     subscribes: Callable[[], bool] = lambda: True,
+    trade_sinks: TradeSinks | None = None,
 ) -> Exchanges:
     """Open every exchange that the settings name and read its listing; `stack` closes them. Raises CannotGoOn.
 
-    The feeds are subscribed while `subscribes` returns true.
+    The feeds are subscribed while `subscribes` returns true. With `trade_sinks`, and the setting TRADE_FEEDS, there are
+    feeds of trades too.
     """
     http = await stack.enter_async_context(session(settings.exchange_timeout))
     rest = BreakerGroup(brief=min(_LONGEST_BRIEF, settings.hot_interval / 2))
-    parts = Parts(settings, catalog, rest, http, metrics, tracer, now, subscribes)
+    parts = Parts(settings, catalog, rest, http, metrics, tracer, now, subscribes, trade_sinks)
     opened = [open_one(target, parts, stack) for target in exchange_targets(settings.exchanges)]
     listings = Listings([one.polled for one in opened])
     await listings.open()
@@ -64,15 +69,17 @@ async def open_exchanges(
     conversions = conversions_of(settings, catalog)
     if conversions is not None:
         found = [ConvertingExchange(one, conversions, catalog, cache.peek, now) for one in found]
-    return Exchanges(found, listings, [one.feed for one in opened if one.feed is not None])
+    feeds = [one.feed for one in opened if one.feed is not None]
+    return Exchanges(found, listings, feeds, [one.trade_feed for one in opened if one.trade_feed is not None])
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """One exchange as it is polled, its feed if it has one, and for a recording the seconds since it was made."""
+    """One exchange as it is polled, its feeds if it has any, and for a recording the seconds since it was made."""
 
     polled: GuardedExchange
     feed: Feed | None = None
     behind: float = 0.0
+    trade_feed: TradeFeed | None = None
 
     def whole(self, metrics: Metrics) -> Exchange:
         """Return the exchange with its feed in front, and with its tickers moved to our time."""
@@ -91,6 +98,7 @@ class Parts(msgspec.Struct, frozen=True):
     tracer: Tracer = UNTRACED
     now: Callable[[], float] = time.time
     subscribes: Callable[[], bool] = lambda: True
+    trade_sinks: TradeSinks | None = None
 
     def feed(
         self, name: str, dialect: str, url: str, polled: Exchange, connect: Connect, now: Callable[[], float]
@@ -103,6 +111,30 @@ class Parts(msgspec.Struct, frozen=True):
 
         pushing, interval = PUSHING[dialect](), self.settings.hot_interval
         return Feed(name, url or pushing.public_url, pushing, connect, wanted, interval, self.metrics, now=now)
+
+    def trade_feed(self, target: ExchangeTarget, polled: HttpExchange) -> TradeFeed | None:
+        """Return the feed of the trades of an exchange's hot assets; None where the settings or the venue have none."""
+        url, sinks = target.trades_url, self.trade_sinks
+        if url is None or sinks is None or not self.settings.trade_feeds:
+            return None
+        dialect = TRADING[target.dialect]()
+
+        def wanted() -> list[Asset]:
+            hot = self.catalog.of(Tier.HOT) if self.subscribes() else []
+            return [asset for asset in hot if polled.trades(asset.symbol) is not False]
+
+        return TradeFeed(
+            target.name,
+            url or dialect.public_url,
+            dialect,
+            connector(self.http, self.now, MOST_BYTES),
+            wanted,
+            self.catalog.find,
+            partial(polled.recent_trades, dialect),
+            sinks,
+            self.metrics.trades,
+            now=self.now,
+        )
 
 
 def open_one(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Opened:
@@ -119,10 +151,12 @@ def open_one(target: ExchangeTarget, parts: Parts, stack: AsyncExitStack) -> Ope
     dialect = DIALECTS[target.dialect]()
     url = target.url or dialect.public_url
     polled = HttpExchange(name, url, dialect, parts.http, metrics, slots, batch, rest, now=now, tracer=tracer)
+    trade_feed = parts.trade_feed(target, polled)
     if target.push_url is None:
-        return Opened(polled)
+        return Opened(polled, trade_feed=trade_feed)
     connect = connector(parts.http, now)
-    return Opened(polled, parts.feed(name, target.dialect, target.push_url, polled, connect, now))
+    feed = parts.feed(name, target.dialect, target.push_url, polled, connect, now)
+    return Opened(polled, feed, trade_feed=trade_feed)
 
 
 def _open_recording(target: ExchangeTarget, parts: Parts) -> Opened:

@@ -39,7 +39,7 @@ class TradeSettings(BaseSettings):
     allowed_lateness: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
         5, description="Seconds behind the newest trade of its asset after which a trade has no part in windows."
     )
-    window_trades: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+    window_trades: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
         10_000,
         description="Most trades of one asset that windows hold one by one; beyond it, old ones are sums by second.",
     )

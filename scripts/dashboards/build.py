@@ -1,6 +1,6 @@
 """The list of dashboards."""
 
-from scripts.dashboards import exchange, overview, prices, runbook
+from scripts.dashboards import exchange, overview, prices, runbook, trades
 from scripts.dashboards.panels import Json
 
 
@@ -10,5 +10,6 @@ def boards() -> dict[str, Json]:
         "overview.json": overview.board(),
         "prices.json": prices.board(),
         "exchange.json": exchange.board(),
+        "trades.json": trades.board(),
         "runbook.json": runbook.board(),
     }

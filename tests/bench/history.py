@@ -33,7 +33,8 @@ from aggregator.ports import Table
 from aggregator.stores.dynamodb.table import DynamoTable
 
 # The bare loop must have as many calls in flight as the outbox; users cannot set that number.
-from aggregator.stores.outbox import _BATCHES_IN_FLIGHT, Outbox
+from aggregator.stores.outbox import Outbox
+from aggregator.stores.outbox_sender import BATCHES_IN_FLIGHT
 from aggregator.stores.sqlite import SqliteHistory
 from tests.bench.report import Figure, median_ratio
 from tests.parts.dynamodb import DynamoServer
@@ -121,7 +122,7 @@ class Bench:
             while batches:
                 assert await table.put(batches.pop()) == []
 
-        return PRICES / await timed(lambda: asyncio.gather(*(worker() for _ in range(_BATCHES_IN_FLIGHT))))
+        return PRICES / await timed(lambda: asyncio.gather(*(worker() for _ in range(BATCHES_IN_FLIGHT))))
 
     async def through_outbox(self, table: DynamoTable, path: Path) -> float:
         """Append the same number to the outbox, 50 at a time, and wait until the table has them; return prices/s."""

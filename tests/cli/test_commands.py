@@ -7,6 +7,9 @@ import pytest
 from aggregator.cli import demo
 from aggregator.cli.command import Flags
 from aggregator.cli.main import main
+from aggregator.settings.loader import load
+
+DEFAULTS = {"retention_days": "1", "trade_feeds": "true"}
 
 
 def demo_flags(*arguments: str) -> Flags:
@@ -18,21 +21,37 @@ def demo_flags(*arguments: str) -> Flags:
 
 def test_a_default_of_the_command() -> None:
     """It is used where the setting is given nowhere; other settings are not passed on."""
-    assert demo_flags() == {"retention_days": "1"}
+    assert demo_flags() == DEFAULTS
 
 
 def test_a_flag_overrides_the_default_of_the_command() -> None:
     """As it overrides that of the setting."""
-    assert demo_flags("--retention-days", "3", "--port", "0") == {"retention_days": "3", "port": "0"}
+    assert demo_flags("--retention-days", "3", "--port", "0") == DEFAULTS | {"retention_days": "3", "port": "0"}
+    assert demo_flags("--trade-feeds", "false") == DEFAULTS | {"trade_feeds": "false"}
 
 
-@pytest.mark.parametrize(("value", "flags"), [("7", {}), ("", {"retention_days": "1"})])
+@pytest.mark.parametrize(("value", "flags"), [("7", {"trade_feeds": "true"}), ("", DEFAULTS)])
 def test_a_variable_overrides_the_default_of_the_command(
     monkeypatch: pytest.MonkeyPatch, value: str, flags: dict[str, str]
 ) -> None:
     """An empty one counts as unset."""
     monkeypatch.setenv("AGGREGATOR_RETENTION_DAYS", value)
     assert demo_flags() == flags
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "sqlite:///trades.db"),
+        ({"history_url": "sqlite:////var/lib/prices.db"}, "sqlite:////var/lib/trades.db"),
+        ({"history_url": "sqlite:///data/mine.db"}, "sqlite:///data/trades.db"),
+        ({"history_url": "sqlite:///data/mine.db", "trades_url": "sqlite:///t.db"}, "sqlite:///t.db"),
+        ({"history_url": "dynamodb://prices?region=eu-west-1"}, "sqlite:///trades.db"),
+    ],
+)
+def test_where_the_demo_keeps_trades(given: Flags, url: str) -> None:
+    """Beside a history in SQLite, unless the setting says otherwise."""
+    assert demo.trades_url(load(given)) == url
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])

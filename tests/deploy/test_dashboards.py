@@ -26,7 +26,7 @@ from tests.parts.monitoring import (
     panels,
 )
 
-QUERIED = ["overview.json", "prices.json", "exchange.json"]
+QUERIED = ["overview.json", "prices.json", "exchange.json", "trades.json"]
 # Metrics without a panel: counters behind a gauge that has one, and what changes at most once in five minutes.
 NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total"}
 PROVISIONING = DEPLOY / "grafana/provisioning"
@@ -48,7 +48,7 @@ def test_grafana_finds_them() -> None:
     assert f"./deploy/grafana/dashboards:{folder}:ro" in SERVICES["grafana"]["volumes"]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home == f"{folder}/overview.json"
-    assert len({board["uid"] for board in BOARDS.values()}) == len({board["title"] for board in BOARDS.values()}) == 4
+    assert len({board["uid"] for board in BOARDS.values()}) == len({board["title"] for board in BOARDS.values()}) == 5
 
 
 def test_all_ask_the_prometheus_that_is_provisioned() -> None:
@@ -129,7 +129,7 @@ def test_queries_are_of_what_is_chosen(name: str) -> None:
     for target in (one for one in TARGETS if one.board == name):
         used = set(re.findall(r"\$(\w+)", target.query)) - {"__rate_interval"}
         assert used <= variables, target
-        free = re.findall(r"\b(?:price|process)_\w+(?![\w:])(?!\{instance=~)(?=[\[{) ]|$)", target.query)
+        free = re.findall(r"\b(?:price|process|trades)_\w+(?![\w:])(?!\{instance=~)(?=[\[{) ]|$)", target.query)
         assert [name for name in free if not target.query.startswith("ALERTS")] == [], target
 
 
@@ -146,7 +146,7 @@ def test_every_metric_is_shown_or_watched() -> None:
     """Every exported metric is in a panel or a rule, except equivalents and the histograms' sums and counts."""
     asked = {name for target in TARGETS for name in metric_names(target.filled_in)}
     asked |= {name for rule in (*ALERTS, *RECORDS) for name in metric_names(rule["expr"])}
-    ours = {name for name in known_metrics() if name.startswith("price_") and not name.endswith(("_sum", "_count"))}
+    ours = {name for name in known_metrics() if name.startswith(("price_", "trades_")) and not name.endswith(("_sum", "_count"))}
     assert ours - asked == NOT_SHOWN
 
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.parts.process import ROOT
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ("aggregator", "refresher", "api")
 _SECRET = re.compile(r"passw|secret|token|credential|access_key|api_key", re.IGNORECASE)
 
 
@@ -93,7 +95,7 @@ def test_containers_are_pinned_checked_and_restarted(name: str) -> None:
     assert all(one == {"condition": "service_healthy"} for one in service.get("depends_on", {}).values())
 
 
-@pytest.mark.parametrize("service", ["aggregator", "refresher", "api"])
+@pytest.mark.parametrize("service", OURS)
 def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
     """The service accepts its settings in the compose file, and each exchange in them is one of the containers."""
     for name, value in SERVICES[service]["environment"].items():
@@ -106,6 +108,24 @@ def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, servi
         assert SERVICES[target.name]["ports"] == [f"${{PUBLISH:-127.0.0.1}}:{port}:{port}"]
     for url in (settings.cache_url, settings.history_url.partition("endpoint=")[2]):
         assert urllib.parse.urlsplit(url).hostname in SERVICES[service]["depends_on"]
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_files_of_a_service_can_be_written(service: str) -> None:
+    """Each file of the settings is on a volume or in a temporary file system: the rest of a container is read-only."""
+    writable = [mount.split(":")[1] for mount in SERVICES[service].get("volumes", [])] + SERVICES[service]["tmpfs"]
+    environment = SERVICES[service]["environment"]
+    names = ("AGGREGATOR_OUTBOX_PATH", "AGGREGATOR_TRADES_URL", "AGGREGATOR_TRADES_OUTBOX_PATH")
+    folders = {str(Path(environment[name].removeprefix("sqlite:///")).parent) for name in names}
+    assert folders <= set(writable)
+
+
+def test_one_process_takes_trades() -> None:
+    """Only the service that keeps its files on a volume subscribes to trades, and it keeps them there."""
+    takes = {name: one["environment"].get("AGGREGATOR_TRADE_FEEDS") for name, one in SERVICES.items() if name in OURS}
+    assert takes == {"aggregator": "true", "refresher": "false", "api": "false"}
+    assert "outbox:/data" in SERVICES["aggregator"]["volumes"]
+    assert SERVICES["aggregator"]["environment"]["AGGREGATOR_TRADES_URL"].startswith("sqlite:////data/")
 
 
 def test_mounted_files_exist() -> None:

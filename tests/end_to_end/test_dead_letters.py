@@ -68,7 +68,7 @@ def test_list_show_replay_delete(outbox: Path) -> None:
         await file.open()
         rows = await file.after(0, 10)
         await file.close()
-        return [row.price.timestamp for row in rows]
+        return [row.record.timestamp for row in rows]
 
     assert asyncio.run(waiting()) == [NOW, NOW + 2]
 

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
@@ -152,10 +153,17 @@ def test_the_demo_brings_its_own_exchanges(tmp_path: Path) -> None:
         exchanges = re.findall(r"mock_exchange.*?(http://127\.0\.0\.1:\d+)", demo.process.output)
         assert len(exchanges) == 3
         assert demo.get("/prices/btcusdt").json["sources"] == 3
+        assert re.search(r"invented_market.*curl -sS localhost:PORT/aggregations/btcusdt", demo.process.output)
+        for address in exchanges:
+            wait_for(partial(_makes_trades, address), what=f"{address} to make trades")
         demo.process.signal(number)
         assert demo.process.ended(STOP_SECONDS) == code
         for address in exchanges:
             wait_for(lambda address=address: _gone(address), what=f"{address} to end")  # type: ignore[misc]
+
+
+def _makes_trades(address: str) -> bool:
+    return bool(call("GET", f"{address}/mock/trades?symbols=btcusdt").json["trades"])
 
 
 def test_the_demo_tells_when_a_port_of_an_exchange_is_taken(tmp_path: Path) -> None:

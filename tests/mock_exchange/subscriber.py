@@ -1,4 +1,4 @@
-"""A client of the mock exchange's WebSocket feed."""
+"""A client of the mock exchange's WebSocket feeds."""
 
 import asyncio
 import contextlib
@@ -12,17 +12,19 @@ import aiohttp
 from tests.parts.limits import allowed
 
 PATH = "/mock/ws"
+TRADES = "/mock/trades"
 SECONDS = allowed(10.0)
 ONE, TWO = "btcusdt", "ethusdt"
 Message = dict[str, Any]
 
 
 class Subscriber:
-    """A client of the feed that keeps what it receives."""
+    """A client of a feed that keeps what it receives."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
         self.tickers: list[Message] = []
+        self.frames: list[list[Message]] = []  # the trades of each frame
         self.others: list[Message] = []
         self.junk: list[str] = []
 
@@ -50,17 +52,25 @@ class Subscriber:
         await self.until(lambda: sum(one["symbol"] == symbol for one in self.tickers) >= count)
         return [one for one in self.tickers if one["symbol"] == symbol]
 
+    @property
+    def trades(self) -> list[Message]:
+        """The trades of all frames."""
+        return [trade for frame in self.frames for trade in frame]
+
     def _keep(self, text: str) -> None:
         try:
             message = json.loads(text, parse_float=Decimal, parse_int=Decimal)
         except ValueError:
             self.junk.append(text)
             return
-        (self.tickers if message["type"] == "ticker" else self.others).append(message)
+        if "trades" in message:
+            self.frames.append(message["trades"])
+        else:
+            (self.tickers if message["type"] == "ticker" else self.others).append(message)
 
 
 @contextlib.asynccontextmanager
-async def connected(session: aiohttp.ClientSession, url: str) -> AsyncIterator[Subscriber]:
-    """Open a connection to the feed of the exchange at `url`."""
-    async with session.ws_connect(url + PATH) as socket:
+async def connected(session: aiohttp.ClientSession, url: str, path: str = PATH) -> AsyncIterator[Subscriber]:
+    """Open a connection to a feed of the exchange at `url`."""
+    async with session.ws_connect(url + path) as socket:
         yield Subscriber(socket)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from mock_exchange.feed import MOST_SYMBOLS
+from mock_exchange.connections import MOST_SYMBOLS
 from mock_exchange.market import Market
 from tests.mock_exchange.conftest import DEADLINE, PUSH_MS, Client, Start
 from tests.mock_exchange.subscriber import ONE, SECONDS, TWO, Subscriber, connected

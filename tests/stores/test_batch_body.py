@@ -9,7 +9,7 @@ from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.stores.dynamodb.table import encode_parameters, set_body
+from aggregator.stores.dynamodb.connected_table import encode_parameters, set_body
 
 ATTRIBUTES = st.dictionaries(st.text(), st.dictionaries(st.sampled_from(["S", "N"]), st.text(), min_size=1, max_size=1))
 PUT = st.fixed_dictionaries({"PutRequest": st.fixed_dictionaries({"Item": ATTRIBUTES})})

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.observability.metrics import Metrics
-from aggregator.stores.dynamodb.table import QUERY_SECONDS, DynamoTable
+from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS
+from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from tests.parts.dynamodb import DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy

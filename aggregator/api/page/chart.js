@@ -1,26 +1,29 @@
-// A candle chart in SVG with axes. A crosshair follows the pointer or the arrow keys.
+// A candle chart in SVG with axes, and bars of volume below the candles. A crosshair follows the pointer or the arrow keys.
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
-import { candleScale, round, slotsFor, ticks, timeStep } from "./scale.js";
+import { candleScale, round, slotsFor, ticks, timeStep, volumeHeights } from "./scale.js";
 
 const RIGHT = 82; // width of the price axis
 const BOTTOM = 24; // height of the time axis
+const VOLUMES = 0.16; // part of the height that bars of volume take at most
 
 export class CandleChart {
   #candles = [];
   #interval = 60;
   #scale = null;
+  #volumes = new Map(); // by start of a candle
   #at = null; // the start of the candle under the crosshair
 
   constructor(host) {
     this.legend = make("p", { class: "legend", "aria-live": "off" });
     this.svg = draw("svg", { tabindex: "0", role: "img", "aria-label": "Candles" });
     this.grid = draw("g", { class: "grid" });
+    this.volumes = draw("g", { class: "volumes" });
     this.bars = draw("g", { class: "bars" });
     this.last = draw("g", { class: "last" });
     this.cross = draw("path", { class: "cross" });
-    this.svg.append(this.grid, this.bars, this.last, this.cross);
+    this.svg.append(this.grid, this.volumes, this.bars, this.last, this.cross);
     this.note = make("p", { class: "note" });
     host.append(this.legend, make("div", { class: "canvas" }, this.svg, this.note));
     this.svg.addEventListener("pointermove", (event) => this.#point(event));
@@ -35,6 +38,7 @@ export class CandleChart {
   show(candles, interval) {
     this.#candles = candles;
     this.#interval = interval;
+    this.#volumes = new Map();
     this.#at = null;
     this.say(candles.length ? "" : "No prices stored yet for this interval.");
     this.draw();
@@ -46,10 +50,12 @@ export class CandleChart {
     this.note.hidden = !text;
   }
 
-  draw() {
+  /** Draw. `volumes` has the volume of trades by the start of a candle; without it, those of the last call. */
+  draw(volumes = this.#volumes) {
+    this.#volumes = volumes;
     const { width, height } = this.svg.getBoundingClientRect();
     if (!width || !this.#candles.length) {
-      for (const part of [this.grid, this.bars, this.last]) part.replaceChildren();
+      for (const part of [this.grid, this.volumes, this.bars, this.last]) part.replaceChildren();
       this.#scale = null;
       this.#pick(null);
       return;
@@ -58,9 +64,11 @@ export class CandleChart {
     const box = { left: 4, right: width - RIGHT, top: 8, bottom: height - BOTTOM };
     const slots = slotsFor(this.#candles, this.#interval, box.right - box.left);
     this.box = box;
-    this.#scale = candleScale(this.#candles, this.#interval, box, slots);
+    const candles = volumes.size ? { ...box, bottom: box.bottom - VOLUMES * (box.bottom - box.top) } : box;
+    this.#scale = candleScale(this.#candles, this.#interval, candles, slots);
     this.#drawGrid(width, height);
     this.bars.replaceChildren(...this.#scale.shown.map((candle) => this.#bar(candle)));
+    this.#drawVolumes();
     this.#drawLast();
     this.#pick(this.#at);
   }
@@ -98,6 +106,16 @@ export class CandleChart {
     );
   }
 
+  #drawVolumes() {
+    const { shown, x, width } = this.#scale;
+    const half = Math.max(1, Math.min(7, width * 0.34));
+    const heights = volumeHeights(shown, this.#volumes, VOLUMES * (this.box.bottom - this.box.top));
+    this.volumes.replaceChildren(...heights.map(({ candle, height }) => draw("rect", {
+      class: candle.close >= candle.open ? "up" : "down", x: round(x(candle.start) - half), y: round(this.box.bottom - height),
+      width: round(2 * half), height: round(height),
+    })));
+  }
+
   #drawLast() {
     const last = this.#candles.at(-1);
     const at = round(this.#scale.y(last.close));
@@ -130,11 +148,11 @@ export class CandleChart {
     this.#at = found ? start : null;
     const told = found ?? this.#scale?.shown.at(-1);
     mark(this.cross, "d", found ? `M${round(this.#scale.x(start))} ${this.box.top}V${this.box.bottom}` : null);
-    this.legend.replaceChildren(...(told ? legendOf(told, this.#interval) : []));
+    this.legend.replaceChildren(...(told ? legendOf(told, this.#interval, this.#volumes.get(told.start)) : []));
   }
 }
 
-function legendOf(candle, interval) {
+function legendOf(candle, interval, volume) {
   const way = candle.close >= candle.open ? "up" : "down";
   const day = new Date(1000 * candle.start).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: interval >= 86400 ? "UTC" : undefined });
   const time = interval >= 86400 ? day : `${day} ${format.clock(candle.start).slice(0, 5)}`;
@@ -143,5 +161,6 @@ function legendOf(candle, interval) {
     make("time", {}, time),
     ...parts.map(([name, value]) => make("span", {}, `${name} `, make("b", { class: way }, format.price(value)))),
     make("span", {}, `${candle.count} ${candle.count === 1 ? "price" : "prices"}`),
+    ...(volume === undefined ? [] : [make("span", {}, "Volume of trades ", make("b", {}, format.volume(volume)))]),
   ];
 }

@@ -1,4 +1,4 @@
-// The sheet of one asset: price, candles and sources. It is open while the URL ends in #symbol.
+// The sheet of one asset: price, candles, trades and sources. It is open while the URL ends in #symbol.
 
 import { CandleChart } from "./chart.js";
 import { make, mark, write } from "./dom.js";
@@ -6,6 +6,7 @@ import * as format from "./format.js";
 import { changeOf, dayChangeOf } from "./market.js";
 import { addToCandles } from "./scale.js";
 import { refusedRows, sourceRows } from "./sources.js";
+import { TradeView } from "./tradeview.js";
 
 const INTERVALS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
 const SHOWN = 150; // candles requested
@@ -41,6 +42,7 @@ export class Detail {
     this.json.href = `/prices/${row.symbol}`;
     this.history.href = `/prices/${row.symbol}/history`;
     this.table.replaceChildren();
+    this.trades.open(row);
     this.draw(context);
     if (!this.isOpen) this.dialog.showModal();
     this.#loadCandles();
@@ -49,6 +51,7 @@ export class Detail {
 
   close() {
     this.row = null;
+    this.trades.close();
     this.#asked += 1;
     if (this.isOpen) this.dialog.close();
   }
@@ -58,7 +61,7 @@ export class Detail {
     const interval = INTERVALS[this.#interval];
     if (this.#candles.length) {
       addToCandles(this.#candles, interval, this.row.timestamp, this.row.price);
-      this.chart.draw();
+      this.#drawChart();
     }
     this.#sourcesDue = true;
     if (this.row.moved) this.big.dataset.moved = this.row.moved > 0 ? "up" : "down";
@@ -88,6 +91,7 @@ export class Detail {
     const sources = `${row.sources}${context.exchanges ? ` of ${context.exchanges}` : ""}`;
     write(this.facts.sources, known ? `${sources}${row.degraded ? ", degraded" : ""}` : "\u2013");
     write(this.facts.spread, known ? format.percent(row.spread, 4) : "\u2013");
+    this.trades.drawGauges();
     const waited = context.now - this.#sourcesAt;
     if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);
   }
@@ -111,9 +115,14 @@ export class Detail {
       if (asked !== this.#asked || seconds !== INTERVALS[this.#interval]) return;
       this.#candles = body.candles;
       this.chart.show(this.#candles, seconds);
+      this.#drawChart();
     } catch (error) {
       if (asked === this.#asked) this.chart.say(`No candles: ${error.message}`);
     }
+  }
+
+  #drawChart() {
+    this.chart.draw(this.trades.volumes.by(INTERVALS[this.#interval]));
   }
 
   async #loadSources(context) {
@@ -175,6 +184,7 @@ export class Detail {
     this.change = make("span", { class: "change" });
     const chart = make("section", { class: "candles", "aria-label": "Candles" }, this.#intervals());
     this.chart = new CandleChart(chart);
+    this.trades = new TradeView(this.ask, () => this.#drawChart());
     this.json = make("a", {}, "JSON");
     this.history = make("a", {}, "History");
     this.dialog.append(
@@ -184,6 +194,7 @@ export class Detail {
         this.#dayFigures(),
         this.#facts(),
         chart,
+        this.trades.element,
         make("section", { class: "from" }, make("h3", {}, "Where the price comes from"), this.#sources()),
         make("p", { class: "links" }, this.json, this.history),
       ),

@@ -35,6 +35,12 @@ export function direction(fraction) {
   return Math.sign(Math.round(1e4 * (fraction ?? 0))) || 0; // never -0
 }
 
+/** Return a number with its sign. Zero after rounding has no sign. */
+export function signed(value, digits) {
+  const shown = fixed(Math.abs(value), digits);
+  return `${Number(shown.replaceAll(",", "")) === 0 ? "" : value > 0 ? "+" : MINUS}${shown}`;
+}
+
 export function percent(fraction, digits = 1) {
   return `${fixed(100 * fraction, digits)} %`;
 }
@@ -75,6 +81,12 @@ function pad(number) {
 export function clock(timestamp) {
   const time = new Date(1000 * timestamp);
   return [time.getHours(), time.getMinutes(), time.getSeconds()].map(pad).join(":");
+}
+
+/** Return the local time of day, to the millisecond. */
+export function instant(timestamp) {
+  const milliseconds = Math.floor(1000 * timestamp + 1e-3); // 0.001 of a millisecond: floats are not exact
+  return `${clock(milliseconds / 1000)}.${String(milliseconds % 1000).padStart(3, "0")}`;
 }
 
 /** Return a label of the time axis: the day for daily candles, else the time, and the day at midnight. */

@@ -11,6 +11,7 @@ import { Loader } from "./loader.js";
 import { Market, RECENT } from "./market.js";
 import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
+import { TradeSocket } from "./socket.js";
 import { Table } from "./table.js";
 
 const HISTORIES = 4; // concurrent requests
@@ -30,6 +31,9 @@ const loader = new Loader(loadRecent, HISTORIES);
 const figures = new Figures(loadFigures);
 const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
 const detail = new Detail(byId("detail"), ask, leave);
+const socket = new TradeSocket({
+  features: measure, trades: (trades) => detail.trades.take(trades), begin: () => detail.trades.load(), state: (name) => detail.trades.mark(name),
+});
 const feed = new Feed("/stream", { snapshot, price, state: connection, gap: () => refill() });
 
 /** Return the JSON of a GET. A refusal is thrown as an Error with its message and, as `body`, the response. */
@@ -69,6 +73,11 @@ function price(body) {
   soon();
 }
 
+function measure(list) {
+  for (const features of list) market.measure(features);
+  soon();
+}
+
 /** After a gap, load the histories again: they have the missed prices. */
 function refill() {
   loader.forget();
@@ -79,6 +88,7 @@ function connection(state, message) {
   if (told === state || locked) return;
   const again = told === "reconnecting" && state === "live";
   told = state;
+  socket.allow(state === "live");
   const element = byId("connection");
   mark(element, "data-state", state);
   write(element.lastElementChild, state === "live" ? "Live" : "Reconnecting\u2026");
@@ -113,6 +123,8 @@ function frame() {
   const priced = visible.filter((symbol) => market.rows.get(symbol)?.price !== null);
   loader.want(priced);
   const open = detail.row && detail.row.price !== null ? [detail.row.symbol] : [];
+  const shows = detail.isOpen && detail.row ? [detail.row.symbol] : [];
+  socket.want([...new Set([...shows, ...visible])], shows);
   figures.want([...new Set([...open, ...priced])].map((symbol) => market.rows.get(symbol)));
   if (!shown && table.rows.some((row) => row.price !== null)) {
     shown = true;
@@ -190,6 +202,7 @@ async function loadAssets() {
 function lock() {
   locked = true;
   feed.close();
+  socket.allow(false);
   mark(byId("connection"), "data-state", "reconnecting");
   write(byId("connection").lastElementChild, "Key needed");
   write(byId("nothing"), "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.");

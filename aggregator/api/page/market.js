@@ -1,4 +1,6 @@
-// The assets in memory: newest price, first price since the page was opened, recent prices of assets in view.
+// The assets in memory: newest price, first price since the page was opened, recent prices and features of assets in view.
+
+import { spikeOf } from "./gauges.js";
 
 export const RECENT = 90; // prices in a sparkline
 
@@ -41,6 +43,14 @@ export class Market {
     if (row.price !== null) widen(row.day, row.price);
   }
 
+  /** Set the features of the trades of an asset; `spike` becomes the mark of a trade of unusual volume. */
+  measure(features) {
+    const row = this.rows.get(features.asset);
+    if (!row || (row.features && row.features.window_end > features.window_end)) return;
+    row.features = features;
+    row.spike = spikeOf(features, row.spike);
+  }
+
   /** Set the recent prices of an asset from its history, newest first. Prices of the stream that are newer stay. */
   recall(symbol, prices) {
     const row = this.rows.get(symbol);
@@ -57,6 +67,7 @@ export class Market {
       row = {
         symbol, base: "", quote: "", tier: "cold", rank: this.rows.size + 1,
         price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, degraded: false, points: null, day: null,
+        features: null, spike: null,
       };
       this.rows.set(symbol, row);
     }

@@ -63,6 +63,13 @@ export function candleScale(candles, interval, box, slots) {
   };
 }
 
+/** Return `{candle, height}` for each candle with a volume; the largest has the height `most`. */
+export function volumeHeights(candles, volumes, most) {
+  const found = candles.filter((candle) => volumes.get(candle.start) > 0);
+  const largest = Math.max(...found.map((candle) => volumes.get(candle.start)));
+  return found.map((candle) => ({ candle, height: Math.max(1, (most * volumes.get(candle.start)) / largest) }));
+}
+
 /** Return how many intervals to draw: all, but at most what fits, and enough to keep candles narrow. */
 export function slotsFor(candles, interval, width) {
   const span = Math.round((candles.at(-1).start - candles[0].start) / interval) + 1;

@@ -2,6 +2,7 @@
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
+import { isMarked } from "./gauges.js";
 import { changeOf, dayChangeOf } from "./market.js";
 import { sparkline } from "./scale.js";
 
@@ -148,6 +149,8 @@ function newSlot(number) {
   slot.base = make("b");
   slot.quote = make("small");
   slot.link = make("a", { tabindex: "-1" }, slot.base, slot.quote);
+  slot.zscore = make("span", { class: "said" });
+  slot.spike = make("span", { class: "spike", hidden: "" }, make("span", { "aria-hidden": "true" }, "\u25b2 vol"), slot.zscore);
   slot.value = make("span");
   slot.glow = make("i", { class: "glow", "aria-hidden": "true" });
   slot.price = cell("price", make("span", {}, slot.glow, slot.value));
@@ -164,7 +167,7 @@ function newSlot(number) {
   slot.spread = cell("spread");
   slot.element = make(
     "div", { class: "row", role: "row", id: `row-${number}` },
-    slot.rank, cell("asset", slot.avatar, slot.link), slot.price, slot.change, slot.day, cell("spark", slot.chart), slot.age,
+    slot.rank, cell("asset", slot.avatar, slot.link, slot.spike), slot.price, slot.change, slot.day, cell("spark", slot.chart), slot.age,
     cell("tier", slot.tier), cell("sources", slot.dots, slot.count), slot.spread,
   );
   return slot;
@@ -206,7 +209,17 @@ function fill(slot, row, { now, staleAfter, exchanges }) {
   write(slot.count, !known ? "\u2013" : short && exchanges ? `${row.sources} of ${exchanges}` : String(row.sources));
   mark(slot.dots, "data-state", !known ? null : short ? "warn" : "good");
   write(slot.spread, known ? format.percent(row.spread, 3) : "\u2013");
+  drawSpike(slot, isMarked(row.spike, now) ? row.spike : null);
   drawSpark(slot, row);
+}
+
+function drawSpike(slot, spike) {
+  if (slot.spike.hidden === (spike === null) && slot.spiked === spike) return;
+  slot.spiked = spike;
+  slot.spike.hidden = spike === null;
+  const told = spike && `Unusual volume: z-score ${format.signed(spike.zscore, 1)} at ${format.clock(spike.at)}`;
+  write(slot.zscore, told ?? "");
+  mark(slot.spike, "title", told);
 }
 
 function drawSpark(slot, row) {

@@ -23,9 +23,10 @@ from aggregator.settings import Settings
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.dynamodb import TABLE_REMEDY, DynamoAddress, make_table, parse_dynamodb_url
 from aggregator.stores.dynamodb.table import DynamoTable
-from aggregator.stores.outbox_file import OutboxFile, Size
+from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory, parse_sqlite_url
+from aggregator.stores.waiting_file import Size
 
 _OLDEST_REDIS = (6, 2)  # XAUTOCLAIM
 _LEAST_FREE = 64 << 20  # bytes on the disk

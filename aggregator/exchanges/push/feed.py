@@ -1,39 +1,28 @@
-"""One venue's feed: connects, subscribes, reads tickers, and reconnects when the connection ends."""
+"""One venue's feed of tickers: reads them, and falls back to polling while they are not young."""
 
-import asyncio
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import structlog
-
-from aggregator.errors import ExchangeError, ExchangeTimeout, ExchangeUnreachable
+from aggregator.errors import ExchangeError, ExchangeTimeout
 from aggregator.exchanges.dialect import News, PushDialect, Shutdown
 from aggregator.exchanges.push.book import KINDS, Book
-from aggregator.exchanges.push.socket import Connect, Socket, TooSoon
-from aggregator.exchanges.retry_after import Cooldown
+from aggregator.exchanges.push.connection_loop import CHECK_SECONDS, ConnectionLoop, Replace
+from aggregator.exchanges.push.socket import Connect
 from aggregator.models import FUTURE_TOLERANCE, Asset, Ticker
 from aggregator.observability.metrics import Metrics
-from aggregator.resilience.backoff import Backoff
 
-LONGEST_PAUSE = 30.0  # seconds between two connections; venues ban clients that reconnect without pauses
-_SETTLED = 60.0  # seconds that a connection must hold for the pauses to restart with the shortest
-_CHECK_SECONDS = 1.0  # between two checks of the subscriptions and of what has arrived
 _NOT_YET = "connected, no young ticker yet"
 _NO_TICKERS = 30.0  # seconds of heartbeats without a ticker after which the connection is closed
 _ASK_AGAIN = 30.0  # seconds without any news of a pair after which it is subscribed to again
 
 
-class _Replace(Exception):
-    """The venue asks for a new connection in place of this one."""
-
-
-class Feed:
+class Feed(ConnectionLoop):
     """The pushed tickers of the assets that `wanted` returns, of the first ones if one connection takes fewer.
 
     A ticker is young for half of `interval` seconds, by its own time and by its arrival, so that a price made every
-    `interval` is never stale. After a whole interval without a young ticker the feed has fallen back to polling.
+    `interval` is never stale. After a whole interval without a young ticker the feed has fallen back to polling. The
+    tickers of a connection that the venue wants replaced stay in use until the next one has newer ones.
     """
 
     def __init__(
@@ -48,22 +37,13 @@ class Feed:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._name = name
-        self._url = url.rstrip("/") + dialect.path
+        super().__init__(name, url, dialect, connect, wanted, clock)
         self._dialect = dialect
-        self._connect = connect
-        self._wanted = wanted
         self._interval = interval
-        self._clock = clock
         self._now = now
-        self._cooldown = Cooldown(clock)
         self._book = Book(name)
-        self._outbox: deque[str] = deque()
-        self._send_at = self._check_at = self._alive_at = 0.0
-        self._names: dict[str, str] = {}  # by symbol, of subscribed pairs
         self._down = "connecting"  # why nothing is pushed; empty while tickers come
         self._young_at = clock()  # arrival of the last young ticker; at first, the start
-        self._heard_at = clock()
         self._received: float | None = None
         self._answered: float | None = None  # unix seconds of the last ticker's arrival
         self._newest: float | None = None
@@ -76,7 +56,6 @@ class Feed:
         self._answered_gauge = metrics.exchange_answered.labels(name)
         self._newest_gauge = metrics.exchange_newest.labels(name)
         self._state.set(math.nan)
-        self._log = structlog.get_logger().bind(exchange=name)
 
     def listen(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the symbol of each young ticker that arrives."""
@@ -112,80 +91,23 @@ class Feed:
         is_young = self._clock() - received <= self._interval / 2 and self._is_young(ticker.timestamp, self._now())
         return ticker if is_young else None
 
-    async def run(self) -> None:
-        """Read from one connection after the other; never returns. Pauses grow until a connection holds.
+    def _begin(self) -> None:
+        self._connections.inc()
+        if self._keeps_tickers:
+            self._book, self._keeps_tickers = self._book.handed_over(), False
+        else:
+            self._book, self._down = Book(self._name), _NOT_YET
+        self._young_at = self._heard_at
 
-        A connection that the venue wants replaced is replaced at once, and its tickers stay in use meanwhile. This
-        happens at most once in `_SETTLED` seconds: where every connection asks for it, the usual pauses apply.
-        """
-        backoff = Backoff(LONGEST_PAUSE)
-        replaced_at = -math.inf
-        while True:
-            began = self._clock()
-            try:
-                await self._listen()
-            except _Replace:
-                if self._clock() - replaced_at > _SETTLED:
-                    replaced_at, self._keeps_tickers = self._clock(), True
-                    self._log.info("push_replaced", why="the exchange shuts this connection down")
-                    continue
-                self._end(ExchangeUnreachable("shut down again"))
-            except ExchangeError as error:
-                self._end(error)
-            if self._clock() - began > _SETTLED:
-                backoff = Backoff(LONGEST_PAUSE)
-            await asyncio.sleep(self._cooldown.seconds)
-            await backoff.pause()
+    def _replace(self) -> None:
+        self._keeps_tickers = True
 
-    async def _listen(self) -> None:
-        while not self._update_subscriptions():  # noqa: ASYNC110  # nothing announces that popularity has moved an asset
-            await asyncio.sleep(_CHECK_SECONDS)
-        async with self._connect(self._url) as socket:
-            self._connections.inc()
-            self._cooldown.answered()
-            if self._keeps_tickers:
-                self._book, self._keeps_tickers = self._book.handed_over(), False
-            else:
-                self._book, self._down = Book(self._name), _NOT_YET
-            self._outbox.clear()
-            self._heard_at = self._young_at = self._clock()
-            self._check_at = self._send_at = 0.0
-            self._alive_at = self._clock() + self._dialect.keep_alive_seconds
-            reading = asyncio.create_task(self._read(socket))
-            try:
-                while self._names and not reading.done():
-                    await self._tend(socket)
-                    await asyncio.wait([reading], timeout=self._dialect.pause if self._outbox else _CHECK_SECONDS / 2)
-                if reading.done():
-                    reading.result()  # raises why the connection has ended
-            finally:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+    def _rest(self) -> None:
         self._report()
-
-    async def _read(self, socket: Socket) -> None:
-        """Read frames; never returns. Without a timeout for each frame, which would cost as much as reading it."""
-        while True:
-            frame = await socket.receive()
-            self._heard_at = self._clock()
-            self._receive(frame)
-
-    async def _tend(self, socket: Socket) -> None:
-        """Check the connection if that is due, and send one waiting message if that is due."""
-        now = self._clock()
-        if now >= self._check_at:
-            self._check_at = now + _CHECK_SECONDS
-            self._check(now)
-        if self._dialect.keep_alive and now >= self._alive_at:
-            self._alive_at = now + self._dialect.keep_alive_seconds
-            self._outbox.appendleft(self._dialect.keep_alive)
-        if self._outbox and now >= self._send_at:
-            self._send_at = now + self._dialect.pause
-            await socket.send(self._outbox.popleft())
 
     def _check(self, now: float) -> None:
         silent, without = now - self._heard_at, now - self._young_at
-        if silent > max(self._interval, 2 * _CHECK_SECONDS):
+        if silent > max(self._interval, 2 * CHECK_SECONDS):
             raise ExchangeTimeout(f"mute for {silent:.0f} s")
         if without > max(self._interval, _NO_TICKERS):
             raise ExchangeTimeout(f"no young ticker for {without:.0f} s")
@@ -193,30 +115,19 @@ class Feed:
         self._show_times()
         self._report()
 
-    def _update_subscriptions(self) -> bool:
-        """Subscribe to new wanted pairs, unsubscribe from others; return whether any pair is wanted."""
-        dialect = self._dialect
-        spelled = {asset.symbol: name for asset in self._wanted() if (name := dialect.spell(asset))}
-        self._names = dict(list(spelled.items())[: dialect.most_symbols])
-        wanted = set(self._names.values())
-        subscribed = self._book.names
-        gone = sorted(subscribed - wanted)
-        new = {name: symbol for symbol, name in self._names.items() if name not in subscribed}
+    def _subscribed(self) -> set[str]:
+        return self._book.names
+
+    def _change(self, gone: Iterable[str], new: Mapping[str, str]) -> Iterable[str]:
         for name in gone:
             self._book.forget(name)
         now = self._clock()
-        new |= self._book.unheard(now - _ASK_AGAIN)
-        for name, symbol in new.items():
+        expected = {**new, **self._book.unheard(now - _ASK_AGAIN)}
+        for name, symbol in expected.items():
             self._book.expect(name, symbol, now)
-        self._queue(dialect.unsubscribe, gone)
-        self._queue(dialect.subscribe, list(new))
-        return bool(self._names)
+        return expected
 
-    def _queue(self, message: Callable[[Sequence[str]], str], names: Sequence[str]) -> None:
-        most = self._dialect.most_together
-        self._outbox.extend(message(names[first : first + most]) for first in range(0, len(names), most))
-
-    def _receive(self, frame: str) -> None:
+    async def _receive(self, frame: str) -> None:
         try:
             found = self._dialect.read(frame)
         except Exception:  # noqa: BLE001  # Undecodable, or an exception in the dialect: the frame is wrong either way
@@ -228,7 +139,7 @@ class Feed:
     def _record(self, news: News | Shutdown) -> None:
         if isinstance(news, Shutdown):
             self._count("shutdown")
-            raise _Replace
+            raise Replace
         wall = self._now()
         kind = self._book.update(news, self._clock(), wall)
         self._count(kind)
@@ -269,8 +180,6 @@ class Feed:
 
     def _end(self, error: ExchangeError) -> None:
         self._keeps_tickers = False
-        if isinstance(error, TooSoon):
-            self._cooldown.begin(error.seconds)
         self._book = Book(self._name)
         self._down = f"{error.reason}: {error}"
         self._count("lost")

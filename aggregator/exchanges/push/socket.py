@@ -54,14 +54,14 @@ class TooSoon(RateLimited):
         self.seconds = seconds
 
 
-def connector(http: aiohttp.ClientSession, now: Callable[[], float]) -> Connect:
-    """Return a `Connect` over this session."""
+def connector(http: aiohttp.ClientSession, now: Callable[[], float], most_bytes: int = MOST_BYTES) -> Connect:
+    """Return a `Connect` over this session, for messages of at most `most_bytes`."""
 
     @asynccontextmanager
     async def connect(url: str) -> AsyncIterator[Socket]:
-        socket = await _open(http, url, now)
+        socket = await _open(http, url, now, most_bytes)
         try:
-            yield _Socket(socket)
+            yield _Socket(socket, most_bytes)
         finally:
             await _close(socket)
 
@@ -81,14 +81,16 @@ async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
     await socket.close()
 
 
-async def _open(http: aiohttp.ClientSession, url: str, now: Callable[[], float]) -> aiohttp.ClientWebSocketResponse:
+async def _open(
+    http: aiohttp.ClientSession, url: str, now: Callable[[], float], most_bytes: int
+) -> aiohttp.ClientWebSocketResponse:
     try:
         async with asyncio.timeout(_OPEN_SECONDS):
             return await http.ws_connect(
                 url,
                 heartbeat=_PING_SECONDS,
                 autoping=False,  # aiohttp would answer a flood of pings and let no other task run
-                max_msg_size=MOST_BYTES,
+                max_msg_size=most_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
             )
     except TimeoutError as error:
@@ -110,8 +112,9 @@ async def _open(http: aiohttp.ClientSession, url: str, now: Callable[[], float])
 class _Socket:
     """`Socket` over aiohttp, which sends pings and bounds messages."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, most_bytes: int) -> None:
         self._socket = socket
+        self._most_bytes = most_bytes
         self._flow = _Flow()
 
     async def send(self, text: str) -> None:
@@ -145,7 +148,7 @@ class _Socket:
         """Return the error that a message other than a text or a ping stands for."""
         if message.type is aiohttp.WSMsgType.ERROR:
             if self._socket.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-                return Undecodable(f"a frame of more than {MOST_BYTES} bytes")
+                return Undecodable(f"a frame of more than {self._most_bytes} bytes")
             return ExchangeUnreachable(f"cut off: {type(message.data).__name__}")
         if message.type is aiohttp.WSMsgType.BINARY:
             return Undecodable("a binary frame")

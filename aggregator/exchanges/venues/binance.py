@@ -35,6 +35,7 @@ from aggregator.exchanges.dialect import (
     Pushed,
     Request,
     Shutdown,
+    SocketDialect,
     Tickers,
 )
 from aggregator.models import Asset, Ticker
@@ -174,9 +175,10 @@ _frame = msgspec.json.Decoder(_Frame)
 _announcement = msgspec.json.Decoder(_Announcement)
 
 
-class BinancePush(PushDialect):
-    """The WebSocket dialect."""
+class BinanceSocket(SocketDialect):
+    """The part of the WebSocket dialect that tickers and trades share. `stream` ends the names of its streams."""
 
+    stream: str
     public_url = "wss://stream.binance.com:9443"
     path = "/stream"
     most_symbols = 1024
@@ -189,15 +191,21 @@ class BinancePush(PushDialect):
 
     def subscribe(self, names: Sequence[str]) -> str:
         """Return a SUBSCRIBE message."""
-        return message({"method": "SUBSCRIBE", "params": [name + _STREAM for name in names], "id": 1})
+        return message({"method": "SUBSCRIBE", "params": [name + self.stream for name in names], "id": 1})
 
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return an UNSUBSCRIBE message."""
-        return message({"method": "UNSUBSCRIBE", "params": [name + _STREAM for name in names], "id": 1})
+        return message({"method": "UNSUBSCRIBE", "params": [name + self.stream for name in names], "id": 1})
+
+
+class BinancePush(BinanceSocket, PushDialect):
+    """The WebSocket dialect of tickers."""
+
+    stream = _STREAM
 
     def read(self, frame: str) -> Sequence[News | Shutdown]:
         """Read `{"stream":"btcusdt@ticker","data":{"e":"24hrTicker","E":…,"s":"BTCUSDT","c":"…","v":"…",…}}`."""
-        if _SHUTDOWN in frame and _is_shutdown(frame):
+        if is_shutdown(frame):
             return (Shutdown(),)
         found = decode(_frame, frame)
         if found.data is None:
@@ -210,6 +218,9 @@ class BinancePush(PushDialect):
         return (Pushed(name, ticker.c, ticker.v, ticker.E / 1000, ticker.E),)
 
 
-def _is_shutdown(frame: str) -> bool:
+def is_shutdown(frame: str) -> bool:
+    """Whether the frame announces that the venue shuts a server down."""
+    if _SHUTDOWN not in frame:
+        return False
     found = decode(_announcement, frame)
     return _SHUTDOWN in (found.data.e, found.e)

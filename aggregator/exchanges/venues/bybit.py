@@ -16,7 +16,6 @@ See bybit-exchange.github.io/docs/v5 (ws/connect, websocket/public/ticker)
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 
@@ -29,7 +28,7 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.decoding import decodable, decode, excerpt, in_path, message, reported, unsigned
+from aggregator.exchanges.decoding import Count, decodable, decode, excerpt, in_path, message, reported, unsigned
 from aggregator.exchanges.dialect import (
     Answer,
     Bucket,
@@ -41,6 +40,7 @@ from aggregator.exchanges.dialect import (
     Pushed,
     Refused,
     Request,
+    SocketDialect,
     Tickers,
 )
 from aggregator.models import Asset, Ticker
@@ -132,6 +132,10 @@ class Bybit(Dialect):
         ticker = Ticker(exchange, found.symbol.lower(), found.last_price, found.volume24h, body.time / 1000)
         return {markets[0].symbol: ticker}
 
+    def check(self, answer: Answer) -> None:
+        """Raise for a code other than 0."""
+        _raise_for_code(answer)
+
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the instruments; the spot instruments are all on one page."""
         _raise_for_code(answer)
@@ -181,29 +185,30 @@ def _raise_for_code(answer: Answer) -> None:
         raise reported(_KINDS, outcome.ret_code, f"{outcome.ret_code} {outcome.ret_msg:.200}")
 
 
-_TOPIC = "tickers."
 _CONTROLS = ("subscribe", "unsubscribe", "ping", "pong")
-_REFUSED_TOPIC = re.compile(rf"(?:Invalid symbol|handler not found).*?\b{re.escape(_TOPIC)}([A-Za-z0-9]{{1,64}})")
+_REFUSED_TOPIC = re.compile(r"(?:Invalid symbol|handler not found).*?\b[a-zA-Z]{1,32}\.([A-Za-z0-9]{1,64})")
 _ALREADY = "already subscribed"
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class _Frame(msgspec.Struct):
+class Frame(msgspec.Struct):
+    """A message of the venue: the data of a topic, or the answer to a message of ours."""
+
     topic: str = ""
-    ts: _Count | None = None
-    cs: _Count | None = None
-    data: _Ticker | None = None
+    ts: Count | None = None
+    cs: Count | None = None
+    data: msgspec.Raw = msgspec.Raw()
     op: str = ""
     success: bool = True
     ret_msg: str = ""
 
 
-_frame = msgspec.json.Decoder(_Frame)
+_frame = msgspec.json.Decoder(Frame)
 
 
-class BybitPush(PushDialect):
-    """The WebSocket dialect."""
+class BybitSocket(SocketDialect):
+    """The part of the WebSocket dialect that tickers and trades share. `topic` begins the names of its topics."""
 
+    topic: str
     public_url = "wss://stream.bybit.com"
     path = "/v5/public/spot"
     most_symbols = 500
@@ -217,29 +222,40 @@ class BybitPush(PushDialect):
 
     def subscribe(self, names: Sequence[str]) -> str:
         """Return a subscribe message."""
-        return message({"op": "subscribe", "args": [_TOPIC + name for name in names]})
+        return message({"op": "subscribe", "args": [self.topic + name for name in names]})
 
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return an unsubscribe message."""
-        return message({"op": "unsubscribe", "args": [_TOPIC + name for name in names]})
+        return message({"op": "unsubscribe", "args": [self.topic + name for name in names]})
+
+
+class BybitPush(BybitSocket, PushDialect):
+    """The WebSocket dialect of tickers."""
+
+    topic = "tickers."
 
     def read(self, frame: str) -> Sequence[News]:
         """Read `{"topic":"tickers.BTCUSDT","ts":…,"type":"snapshot","cs":…,"data":{"symbol":"BTCUSDT",…}}`."""
-        found = decode(_frame, frame)
-        if found.data is None:
-            return _answer(found)
-        name = found.data.symbol
-        if found.topic != _TOPIC + name:
-            raise Undecodable(f"a ticker of {name[:32]!r} on the topic {found.topic[:64]!r}")
+        found = frame_of(frame)
+        if not found.data:
+            return refusals(found)
+        ticker = decode(_ticker, found.data)
+        if found.topic != self.topic + ticker.symbol:
+            raise Undecodable(f"a ticker of {ticker.symbol[:32]!r} on the topic {found.topic[:64]!r}")
         if found.ts is None or found.cs is None:
             raise Undecodable("a ticker without time or cross sequence")
-        return (Pushed(name, found.data.last_price, found.data.volume24h, found.ts / 1000, found.cs),)
+        return (Pushed(ticker.symbol, ticker.last_price, ticker.volume24h, found.ts / 1000, found.cs),)
 
 
-def _answer(found: _Frame) -> Sequence[News]:
-    """Return the refusal in the answer to a message of ours, if it has one."""
+def frame_of(text: str) -> Frame:
+    """Return a decoded message. Raises Undecodable."""
+    return decode(_frame, text)
+
+
+def refusals(found: Frame) -> Sequence[Refused]:
+    """Return the refusal in the answer to a message of ours, if it has one. Raises Undecodable."""
     if found.op not in _CONTROLS:
-        raise Undecodable("neither a ticker nor an answer")
+        raise Undecodable("neither data nor an answer")
     if found.success or found.op == "unsubscribe" or _ALREADY in found.ret_msg:
         return ()
     refused = _REFUSED_TOPIC.search(found.ret_msg)

@@ -41,6 +41,7 @@ from aggregator.exchanges.dialect import (
     Pushed,
     Refused,
     Request,
+    SocketDialect,
     Tickers,
 )
 from aggregator.models import Asset, Ticker
@@ -143,9 +144,10 @@ _heartbeat = msgspec.json.Decoder(_Heartbeat)
 _error = msgspec.json.Decoder(_Error)
 
 
-class CoinbasePush(PushDialect):
-    """The WebSocket dialect."""
+class CoinbaseSocket(SocketDialect):
+    """The part of the WebSocket dialect that tickers and trades share. `channels` are subscribed to together."""
 
+    channels: Sequence[str]
     public_url = "wss://ws-feed.exchange.coinbase.com"
     path = ""
     most_symbols = 100
@@ -158,26 +160,42 @@ class CoinbasePush(PushDialect):
 
     def subscribe(self, names: Sequence[str]) -> str:
         """Return a subscribe message."""
-        return message({"type": "subscribe", "product_ids": names, "channels": ["ticker", "heartbeat"]})
+        return message({"type": "subscribe", "product_ids": names, "channels": self.channels})
 
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return an unsubscribe message."""
-        return message({"type": "unsubscribe", "product_ids": names, "channels": ["ticker", "heartbeat"]})
+        return message({"type": "unsubscribe", "product_ids": names, "channels": self.channels})
+
+
+class CoinbasePush(CoinbaseSocket, PushDialect):
+    """The WebSocket dialect of tickers."""
+
+    channels = ("ticker", "heartbeat")
 
     def read(self, frame: str) -> Sequence[News]:
         """Read `{"type":"ticker","product_id":"BTC-USD","price":"…","volume_24h":"…",…}`, a heartbeat or an error."""
-        kind = decode(_kind, frame).type
+        kind = kind_of(frame)
         if kind == "ticker":
             found = decode(_pushed, frame)
             seconds = unix_seconds(found.time)
             return (Pushed(found.product_id, found.price, found.volume_24h, seconds, found.sequence, found.trade_id),)
-        if kind == "heartbeat":
-            beat = decode(_heartbeat, frame)
-            return (Beat(beat.product_id, beat.last_trade_id),)
-        if kind == "error":
-            error = decode(_error, frame)
-            name = error.reason.partition(" ")[0]  # "BTC-XYZ is not a valid product"
-            return (Refused(name, (error.reason or error.message)[:200]),)
-        if kind == "subscriptions":
-            return ()
-        raise Undecodable(f"a message of type {kind[:32]!r}")
+        return other_news(kind, frame)
+
+
+def kind_of(frame: str) -> str:
+    """Return the type of a message. Raises Undecodable."""
+    return decode(_kind, frame).type
+
+
+def other_news(kind: str, frame: str) -> Sequence[Beat | Refused]:
+    """Read a heartbeat, an error or a receipt. Raises Undecodable for any other message."""
+    if kind == "heartbeat":
+        beat = decode(_heartbeat, frame)
+        return (Beat(beat.product_id, beat.last_trade_id),)
+    if kind == "error":
+        error = decode(_error, frame)
+        name = error.reason.partition(" ")[0]  # "BTC-XYZ is not a valid product"
+        return (Refused(name, (error.reason or error.message)[:200]),)
+    if kind == "subscriptions":
+        return ()
+    raise Undecodable(f"a message of type {kind[:32]!r}")

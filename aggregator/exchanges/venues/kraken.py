@@ -35,6 +35,7 @@ from aggregator.exchanges.dialect import (
     Pushed,
     Refused,
     Request,
+    SocketDialect,
     Tickers,
 )
 from aggregator.models import Asset, Clock, Ticker
@@ -59,6 +60,10 @@ class _Listed(msgspec.Struct):
     status: str = "online"
 
 
+class _Errors(msgspec.Struct):
+    error: list[str]
+
+
 class _Tickers(msgspec.Struct):
     error: list[str]
     result: dict[str, msgspec.Raw] = {}
@@ -69,6 +74,7 @@ class _Listing(msgspec.Struct):
     result: dict[str, _Listed] = {}
 
 
+_errors = msgspec.json.Decoder(_Errors)
 _tickers = msgspec.json.Decoder(_Tickers)
 _pair = msgspec.json.Decoder(_Pair)
 _listing = msgspec.json.Decoder(_Listing)
@@ -105,6 +111,10 @@ class Kraken(Dialect):
             symbol: attempt(partial(_ticker, exchange, symbol, rows[key], answer.received))
             for key, symbol in _symbols_by_key(rows, markets).items()
         }
+
+    def check(self, answer: Answer) -> None:
+        """Raise for `{"error":["EGeneral:Too many requests"]}`."""
+        _raise_for(decode(_errors, answer.body).error, answer.received)
 
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the pairs; a `wsname` is XBT/USD."""
@@ -198,7 +208,9 @@ class _PushedTicker(msgspec.Struct):
     timestamp: datetime | None = None
 
 
-class _Frame(msgspec.Struct):
+class Frame(msgspec.Struct):
+    """A message of the venue: data of a channel, or the answer to a message of ours."""
+
     channel: str = ""
     data: msgspec.Raw = msgspec.Raw()
     method: str = ""
@@ -207,13 +219,14 @@ class _Frame(msgspec.Struct):
     symbol: str = ""
 
 
-_frame = msgspec.json.Decoder(_Frame)
+_frame = msgspec.json.Decoder(Frame)
 _pushed_tickers = msgspec.json.Decoder(list[_PushedTicker])
 
 
-class KrakenPush(PushDialect):
-    """The WebSocket dialect."""
+class KrakenSocket(SocketDialect):
+    """The part of the WebSocket dialect that tickers and trades share, which differ in the channel."""
 
+    channel: str
     public_url = "wss://ws.kraken.com"
     path = "/v2"
     most_symbols = 200
@@ -226,22 +239,38 @@ class KrakenPush(PushDialect):
 
     def subscribe(self, names: Sequence[str]) -> str:
         """Return a subscribe message."""
-        return message({"method": "subscribe", "params": {"channel": "ticker", "symbol": names}})
+        return message({"method": "subscribe", "params": {"channel": self.channel, "symbol": names}})
 
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return an unsubscribe message."""
-        return message({"method": "unsubscribe", "params": {"channel": "ticker", "symbol": names}})
+        return message({"method": "unsubscribe", "params": {"channel": self.channel, "symbol": names}})
+
+
+class KrakenPush(KrakenSocket, PushDialect):
+    """The WebSocket dialect of tickers."""
+
+    channel = "ticker"
 
     def read(self, frame: str) -> Sequence[News]:
         """Read `{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":…,"volume":…,…}]}`."""
-        found = decode(_frame, frame)
-        if found.channel == "ticker":
+        found = frame_of(frame)
+        if found.channel == self.channel:
             return [_pushed(one) for one in decode(_pushed_tickers, found.data)]
-        if found.method and not found.success:
-            return (Refused(found.symbol, found.error[:200]),)
-        if found.method or found.channel in _NO_NEWS:
-            return ()
-        raise Undecodable(f"a message of channel {found.channel[:32]!r}")
+        return refusals(found)
+
+
+def frame_of(text: str) -> Frame:
+    """Return a decoded message. Raises Undecodable."""
+    return decode(_frame, text)
+
+
+def refusals(found: Frame) -> Sequence[Refused]:
+    """Return the refusal in a message without data, if it is one. Raises Undecodable for an unknown message."""
+    if found.method and not found.success:
+        return (Refused(found.symbol, found.error[:200]),)
+    if found.method or found.channel in _NO_NEWS:
+        return ()
+    raise Undecodable(f"a message of channel {found.channel[:32]!r}")
 
 
 def _pushed(ticker: _PushedTicker) -> Pushed:

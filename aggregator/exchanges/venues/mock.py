@@ -22,6 +22,7 @@ from aggregator.exchanges.dialect import (
     Pushed,
     Refused,
     Request,
+    SocketDialect,
     Tickers,
 )
 from aggregator.models import Asset, Ticker
@@ -106,11 +107,13 @@ class _Error(msgspec.Struct, tag_field="type", tag="error"):
 _frame = msgspec.json.Decoder(_PushedTicker | _Subscribed | _Unsubscribed | _Error)
 
 
-class MockPush(PushDialect):
-    """The WebSocket dialect. The mock has no public address; its feed is at the address of its REST server."""
+class MockSocket(SocketDialect):
+    """The part of the WebSocket dialect that tickers and trades share, which differ in the path.
+
+    The mock has no public address; its feeds are at the address of its REST server.
+    """
 
     public_url = ""
-    path = "/mock/ws"
     most_symbols = 1000
     most_together = 200
     pause = 0.01
@@ -126,6 +129,12 @@ class MockPush(PushDialect):
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return an unsubscribe message."""
         return message({"op": "unsubscribe", "symbols": names})
+
+
+class MockPush(MockSocket, PushDialect):
+    """The WebSocket dialect of tickers."""
+
+    path = "/mock/ws"
 
     def read(self, frame: str) -> Sequence[News]:
         """Read `{"type":"ticker","symbol":"btcusdt","price":…,"volume":…,"timestamp":…,"sequence":7}`."""

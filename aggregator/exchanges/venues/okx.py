@@ -16,12 +16,20 @@ See www.okx.com/docs-v5/en (overview-websocket, order-book-trading-market-data-w
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 
 from aggregator.errors import ExchangeError, Maintenance, NotListed, RateLimited, Undecodable
-from aggregator.exchanges.decoding import decodable, decode, in_path, joined, joined_or_empty, message, reported
+from aggregator.exchanges.decoding import (
+    MillisecondsText,
+    decodable,
+    decode,
+    in_path,
+    joined,
+    joined_or_empty,
+    message,
+    reported,
+)
 from aggregator.exchanges.dialect import (
     Answer,
     Bucket,
@@ -34,6 +42,7 @@ from aggregator.exchanges.dialect import (
     Refused,
     Request,
     Shutdown,
+    SocketDialect,
     Tickers,
 )
 from aggregator.models import Asset, Ticker
@@ -56,7 +65,7 @@ class _Ticker(msgspec.Struct, rename="camel"):
     inst_id: str
     last: Decimal
     vol24h: Decimal
-    ts: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,15}$")]
+    ts: MillisecondsText
 
 
 class _OneTicker(msgspec.Struct):
@@ -108,6 +117,10 @@ class Okx(Dialect):
         symbol = found.inst_id.replace("-", "").lower()
         return {markets[0].symbol: Ticker(exchange, symbol, found.last, found.vol24h, int(found.ts) / 1000)}
 
+    def check(self, answer: Answer) -> None:
+        """Raise for a code other than 0."""
+        _raise_for_code(answer)
+
     def markets(self, answer: Answer) -> Iterable[Market]:
         """Read the instruments."""
         _raise_for_code(answer)
@@ -139,11 +152,10 @@ def _raise_for_code(answer: Answer) -> None:
         raise reported(_KINDS, outcome.code, f"{outcome.code:.20} {outcome.msg:.200}")
 
 
-_CHANNEL = "tickers"
 _PONG = "pong"
 _RECEIPTS = ("subscribe", "unsubscribe", "channel-conn-count")
 _SHUTDOWN_CODE, _UNKNOWN_CODE = "64008", "60018"
-_UNKNOWN_INSTRUMENT = re.compile(rf"channel:{_CHANNEL},instId:([^\s,]{{1,64}}) doesn't exist")
+_UNKNOWN_INSTRUMENT = re.compile(r"channel:[\w-]{1,32},instId:([^\s,]{1,64}) doesn't exist")
 
 
 class _Subscription(msgspec.Struct, frozen=True, rename="camel"):
@@ -151,22 +163,24 @@ class _Subscription(msgspec.Struct, frozen=True, rename="camel"):
     inst_id: str = ""
 
 
-class _Frame(msgspec.Struct):
+class Frame(msgspec.Struct):
+    """A message of the venue: the data of a subscription, or an event."""
+
     arg: _Subscription = _Subscription()
-    data: list[_Ticker] = []
+    data: list[msgspec.Raw] = []
     event: str = ""
     code: str = ""
     msg: str = ""
 
 
-_frame = msgspec.json.Decoder(_Frame)
+_frame = msgspec.json.Decoder(Frame)
 
 
-class OkxPush(PushDialect):
-    """The WebSocket dialect."""
+class OkxSocket(SocketDialect):
+    """The part of the WebSocket dialect that tickers and trades share, which differ in path and channel."""
 
+    channel: str
     public_url = "wss://ws.okx.com:8443"
-    path = "/ws/v5/public"
     most_symbols = 200
     most_together = 50
     pause = 0.2
@@ -178,26 +192,39 @@ class OkxPush(PushDialect):
 
     def subscribe(self, names: Sequence[str]) -> str:
         """Return a subscribe message."""
-        return _operation("subscribe", names)
+        return self._operation("subscribe", names)
 
     def unsubscribe(self, names: Sequence[str]) -> str:
         """Return an unsubscribe message."""
-        return _operation("unsubscribe", names)
+        return self._operation("unsubscribe", names)
+
+    def frame(self, text: str) -> Frame | None:
+        """Return a decoded message; None for a pong. Raises Undecodable, also for the data of another channel."""
+        if text == _PONG:
+            return None
+        found = decode(_frame, text)
+        if not found.event and (not found.data or found.arg.channel != self.channel):
+            raise Undecodable(f"neither data nor an event, but channel {found.arg.channel[:32]!r}")
+        return found
+
+    def _operation(self, name: str, instruments: Sequence[str]) -> str:
+        return message({"op": name, "args": [{"channel": self.channel, "instId": one} for one in instruments]})
+
+
+class OkxPush(OkxSocket, PushDialect):
+    """The WebSocket dialect of tickers."""
+
+    path = "/ws/v5/public"
+    channel = "tickers"
 
     def read(self, frame: str) -> Sequence[News | Shutdown]:
         """Read `{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"instId":…,"last":…,…}]}`, or an event."""
-        if frame == _PONG:
+        found = self.frame(frame)
+        if found is None:
             return ()
-        found = decode(_frame, frame)
         if found.event:
-            return _event(found)
-        if not found.data or found.arg.channel != _CHANNEL:
-            raise Undecodable(f"neither a ticker nor an event, but channel {found.arg.channel[:32]!r}")
-        return [_pushed(one, found.arg.inst_id) for one in found.data]
-
-
-def _operation(name: str, instruments: Sequence[str]) -> str:
-    return message({"op": name, "args": [{"channel": _CHANNEL, "instId": one} for one in instruments]})
+            return event_news(found)
+        return [_pushed(decode(_ticker, one), found.arg.inst_id) for one in found.data]
 
 
 def _pushed(ticker: _Ticker, name: str) -> Pushed:
@@ -207,7 +234,8 @@ def _pushed(ticker: _Ticker, name: str) -> Pushed:
     return Pushed(name, ticker.last, ticker.vol24h, time / 1000, time)
 
 
-def _event(found: _Frame) -> Sequence[News | Shutdown]:
+def event_news(found: Frame) -> Sequence[Refused | Shutdown]:
+    """Return the refusal or the shutdown that an event reports; none for a receipt. Raises Undecodable."""
     if found.event in _RECEIPTS:
         return ()
     if found.event == "notice":

@@ -72,5 +72,24 @@ class TradeMetrics:
             ["exchange", "outcome"],
             registry=registry,
         )
+        self._outbox(registry)
         for stage in STAGES:
             self.stage_seconds.labels(stage)
+
+    def _outbox(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, meaning: str) -> Gauge:
+            return Gauge(name, meaning, registry=registry, multiprocess_mode="mostrecent")
+
+        self.outbox_rows = gauge("trades_outbox_rows", "Trades waiting for DynamoDB.")
+        self.outbox_bytes = gauge("trades_outbox_bytes", "Of the outbox's file of trades that are in use.")
+        self.outbox_oldest = gauge("trades_outbox_oldest_age_seconds", "How long the oldest of them has been waiting.")
+        self.outbox_refused_held = gauge(
+            "trades_outbox_dead_letters", "Trades DynamoDB refused that were not replayed or deleted yet."
+        )
+        self.outbox_refused = Counter(
+            "trades_outbox_dead_letters_added_total", "Trades DynamoDB refused for good.", registry=registry
+        )
+        self.outbox_sent = Counter("trades_outbox_sent_total", "Trades DynamoDB has taken.", registry=registry)
+        self.outbox_batch = Histogram(
+            "trades_outbox_batch_size", "Trades per BatchWriteItem.", buckets=buckets.BATCH, registry=registry
+        )

@@ -5,31 +5,52 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from aggregator.errors import StoreRefused, StoreUnavailable
 
 _TABLE_WAIT = 30.0  # seconds for a new table to become active
-_KEYS = [{"AttributeName": "asset", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]
-_TYPES = [
-    {"AttributeName": "asset", "AttributeType": "S"},
-    {"AttributeName": "timestamp", "AttributeType": "N"},
-]
 
 
-async def table_exists(client: Any, table: str) -> bool:  # aioboto3 has no types
+class TableKeys(msgspec.Struct, frozen=True):
+    """The names of the partition key, a text, and of the sort key, whose type is S (text) or N (number)."""
+
+    partition: str
+    sort: str
+    sort_type: str
+
+    @property
+    def schema(self) -> list[dict[str, str]]:
+        """The key schema of the table."""
+        return [
+            {"AttributeName": self.partition, "KeyType": "HASH"},
+            {"AttributeName": self.sort, "KeyType": "RANGE"},
+        ]
+
+    @property
+    def types(self) -> list[dict[str, str]]:
+        """The types of the keys."""
+        return [
+            {"AttributeName": self.partition, "AttributeType": "S"},
+            {"AttributeName": self.sort, "AttributeType": self.sort_type},
+        ]
+
+
+async def table_exists(client: Any, table: str, keys: TableKeys) -> bool:  # aioboto3 has no types
     """Return whether the table exists. Raises StoreRefused when it has other keys than ours."""
     try:
-        _check_keys(table, await client.describe_table(TableName=table))
+        _check_keys(table, keys, await client.describe_table(TableName=table))
     except client.exceptions.ResourceNotFoundException:
         return False
     return True
 
 
-async def ensure_table(client: Any, table: str) -> None:
+async def ensure_table(client: Any, table: str, keys: TableKeys) -> None:
     """Create the table if it is missing, and wait until it is active. Raises StoreRefused as `table_exists`."""
     try:
         found = await client.describe_table(TableName=table)
     except client.exceptions.ResourceNotFoundException:
-        await _create(client, table)
+        await _create(client, table, keys)
         found = await client.describe_table(TableName=table)
     deadline = time.monotonic() + _TABLE_WAIT
     while found["Table"]["TableStatus"] == "CREATING" and time.monotonic() < deadline:
@@ -37,7 +58,7 @@ async def ensure_table(client: Any, table: str) -> None:
         found = await client.describe_table(TableName=table)
     if found["Table"]["TableStatus"] == "CREATING":
         raise StoreUnavailable(f"table {table} is still being created after {_TABLE_WAIT:g} s")
-    _check_keys(table, found)
+    _check_keys(table, keys, found)
 
 
 async def ensure_expiry(client: Any, table: str) -> None:
@@ -58,16 +79,16 @@ async def has_expiry(client: Any, table: str) -> bool:
     return True
 
 
-async def _create(client: Any, table: str) -> None:
+async def _create(client: Any, table: str, keys: TableKeys) -> None:
     try:
         await client.create_table(
-            TableName=table, KeySchema=_KEYS, AttributeDefinitions=_TYPES, BillingMode="PAY_PER_REQUEST"
+            TableName=table, KeySchema=keys.schema, AttributeDefinitions=keys.types, BillingMode="PAY_PER_REQUEST"
         )
     except client.exceptions.ResourceInUseException:
         return  # another process was faster
 
 
-def _check_keys(table: str, found: Mapping[str, Any]) -> None:
-    keys = {key["AttributeName"]: key["KeyType"] for key in found["Table"]["KeySchema"]}
-    if keys != {"asset": "HASH", "timestamp": "RANGE"}:
-        raise StoreRefused(f"table {table} has other keys than asset (partition) and timestamp (sort)")
+def _check_keys(table: str, keys: TableKeys, found: Mapping[str, Any]) -> None:
+    there = {key["AttributeName"]: key["KeyType"] for key in found["Table"]["KeySchema"]}
+    if there != {keys.partition: "HASH", keys.sort: "RANGE"}:
+        raise StoreRefused(f"table {table} has other keys than {keys.partition} (partition) and {keys.sort} (sort)")

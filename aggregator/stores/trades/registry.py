@@ -1,11 +1,13 @@
 """Every store of trades by the scheme of its URL. A new one is a module with a TradeStoreKind and a line in STORES."""
 
 from aggregator.stores.trades.definition import TradeStoreKind
+from aggregator.stores.trades.dynamodb import DYNAMODB
 from aggregator.stores.trades.memory import MEMORY
 from aggregator.stores.trades.sqlite import SQLITE
 
 STORES: dict[str, TradeStoreKind] = {
     "sqlite": SQLITE,
+    "dynamodb": DYNAMODB,
     "memory": MEMORY,
 }
 

@@ -68,7 +68,7 @@ async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytes
             await super().pause()
 
     made: list[Counted] = []
-    monkeypatch.setattr("aggregator.exchanges.push.feed.Backoff", Counted)
+    monkeypatch.setattr("aggregator.exchanges.push.connection_loop.Backoff", Counted)
     venue = FEEDS["binance"]()
     venue.handshake = 500
     async with running("binance", venue=venue) as scene:
@@ -77,6 +77,6 @@ async def test_pauses_begin_anew_after_a_connection_that_held(monkeypatch: pytes
         assert made[0].pauses >= 3
         venue.handshake = 101
         await until(scene.young)
-        monkeypatch.setattr("aggregator.exchanges.push.feed._SETTLED", 0)
+        monkeypatch.setattr("aggregator.exchanges.push.connection_loop._SETTLED", 0)
         await venue.drop()
         await until(lambda: len(made) == 2)

@@ -3,6 +3,7 @@ import test from "node:test";
 
 import {
   addToCandles, bounds, candleScale, linear, slotsFor, sparkline, ticks, timeStep,
+  volumeHeights,
 } from "../../../aggregator/api/page/scale.js";
 
 const candle = (start, open, high, low, close) => ({ start, open, high, low, close, count: 1 });
@@ -76,4 +77,11 @@ test("the number of candles is bounded", () => {
   for (let minute = 0; minute < 1000; minute += 1) addToCandles(candles, 60, 60 * minute, 1);
   assert.equal(candles.length, 600);
   assert.equal(candles.at(-1).start, 59940);
+});
+
+test("the largest volume has the full height, and a candle without a volume no bar", () => {
+  const candles = [{ start: 0 }, { start: 60 }, { start: 120 }, { start: 180 }];
+  const volumes = new Map([[0, 4], [60, 0], [180, 1e-9], [-60, 100]]);
+  assert.deepEqual(volumeHeights(candles, volumes, 40), [{ candle: candles[0], height: 40 }, { candle: candles[3], height: 1 }]);
+  assert.deepEqual(volumeHeights(candles, new Map(), 40), []);
 });

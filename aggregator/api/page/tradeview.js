@@ -1,0 +1,193 @@
+// The part of an asset's sheet about its trades: gauges of the features, and the tape of the last trades.
+
+import { make, mark, write } from "./dom.js";
+import * as format from "./format.js";
+import { gaugesOf } from "./gauges.js";
+import { keyOf, Tape } from "./tape.js";
+import { Volumes } from "./volumes.js";
+
+const PAUSE = 250; // milliseconds between two drawings of the tape
+const LOADED = 1000; // trades; the tape shows the last of them, the chart their volume
+const SIDES = { buy: "+ buy", sell: "\u2212 sell" };
+const NOTES = {
+  off: "This service has no trades.",
+  away: "Connecting to the trades\u2026",
+  empty: "No trade of this asset yet.",
+};
+
+export class TradeView {
+  row = null;
+  state = "away"; // or live, or off, as of the socket
+  volumes = new Volumes();
+  #tape = new Tape();
+  #rows = new Map(); // by the key of a trade
+  #asked = 0; // counts openings, so that late responses for an earlier asset are dropped
+  #drawnAt = -Infinity;
+  #timer = 0;
+  #problem = "";
+
+  /** `ask(path)` returns decoded JSON. `changed()` is called after a change of `volumes`. */
+  constructor(ask, changed) {
+    this.ask = ask;
+    this.changed = changed;
+    this.#build();
+  }
+
+  /** Show the trades of another asset. */
+  open(row) {
+    this.row = row;
+    this.#clear();
+    this.draw();
+  }
+
+  close() {
+    this.row = null;
+    this.#clear();
+  }
+
+  /** Set the state of the socket. */
+  mark(state) {
+    this.state = state;
+    this.draw();
+  }
+
+  /** Add new trades; those of another asset are left out. */
+  take(trades) {
+    const known = trades.filter((trade) => trade.asset === this.row?.symbol && this.#tape.add(trade));
+    for (const trade of known) this.volumes.add(trade);
+    if (known.length) this.#soon();
+  }
+
+  /** Load the tape. New trades of the stream stay. */
+  async load() {
+    if (!this.row) return;
+    const asked = this.#asked;
+    try {
+      const body = await this.ask(`/trades/${this.row.symbol}?limit=${LOADED}`);
+      if (asked !== this.#asked) return;
+      this.#problem = "";
+      this.#fill(body);
+    } catch (error) {
+      if (asked !== this.#asked) return;
+      this.#problem = error.status === 404 || error.status === 501 ? "" : `No stored trades: ${error.message}`;
+    }
+    this.#soon();
+  }
+
+  /** Add the loaded trades to the tape. Trades that the tape has besides them are newer. */
+  #fill({ trades, next }) {
+    const loaded = new Set(trades.map(keyOf));
+    const newer = this.#tape.trades.filter((trade) => !loaded.has(keyOf(trade)));
+    this.volumes.restart([...newer, ...trades], next === null ? -Infinity : trades.at(-1).timestamp);
+    for (const trade of trades) this.#tape.add(trade);
+  }
+
+  /** Draw gauges, tape and note. */
+  draw() {
+    if (!this.row) return;
+    this.element.dataset.state = this.state;
+    const off = this.state === "off";
+    this.gauges.hidden = this.scroll.hidden = off;
+    this.drawGauges();
+    write(this.note, this.#noteText());
+    this.note.hidden = !this.note.textContent;
+    this.#drawTape();
+  }
+
+  /** Draw the features as they are now. */
+  drawGauges() {
+    if (!this.row) return;
+    for (const gauge of gaugesOf(this.row.features)) this.#gauge(gauge);
+    mark(this.seconds, "hidden", this.row.features?.by_second ? null : "");
+  }
+
+  #noteText() {
+    if (this.state !== "live") return NOTES[this.state];
+    return this.#problem || (this.#tape.trades.length ? "" : NOTES.empty);
+  }
+
+  #clear() {
+    this.#asked += 1;
+    this.#problem = "";
+    this.#tape.clear();
+    this.volumes.restart([], Infinity);
+    this.#rows.clear();
+    this.body.replaceChildren();
+  }
+
+  #soon() {
+    if (this.#timer) return;
+    const wait = Math.max(0, PAUSE - (performance.now() - this.#drawnAt));
+    this.#timer = setTimeout(() => {
+      this.#timer = 0;
+      this.#drawnAt = performance.now();
+      this.draw();
+      this.changed();
+    }, wait);
+  }
+
+  /** Insert rows of new trades at their places, and remove those that have left the tape. */
+  #drawTape() {
+    let next = this.body.firstChild;
+    const kept = new Map();
+    for (const trade of this.#tape.trades) {
+      const key = keyOf(trade);
+      const row = this.#rows.get(key) ?? tapeRow(trade);
+      kept.set(key, row);
+      if (row === next) next = next.nextSibling;
+      else this.body.insertBefore(row, next);
+    }
+    for (const [key, row] of this.#rows) if (!kept.has(key)) row.remove();
+    this.#rows = kept;
+    this.scroll.hidden = this.state === "off" || !kept.size;
+  }
+
+  #gauge({ name, label, text, title, from, to, state }) {
+    const part = this.parts[name];
+    write(part.value, text);
+    mark(part.box, "title", title);
+    mark(part.box, "data-state", state);
+    mark(part.value, "data-known", from === null ? null : "true");
+    part.bar.hidden = from === null;
+    if (from === null) return;
+    part.bar.style.setProperty("--from", Math.min(from, to));
+    part.bar.style.setProperty("--long", Math.abs(to - from));
+    mark(part.bar, "aria-valuenow", Math.round(100 * to));
+    mark(part.bar, "aria-valuetext", `${label}: ${text}`);
+  }
+
+  #build() {
+    this.note = make("p", { class: "hint", role: "status" });
+    this.parts = {};
+    this.gauges = make("dl", { class: "gauges", "aria-label": "Features of the trades" });
+    for (const { name, label } of gaugesOf(null)) this.gauges.append(this.#newGauge(name, label));
+    this.seconds = make("p", { class: "hint", hidden: "" }, "So many trades that windows are exact to a second only.");
+    this.body = make("tbody");
+    const heads = ["Time", "Price", "Volume", "Side", "Venue"];
+    const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", class: name.toLowerCase() }, name)));
+    const table = make("table", { class: "tape", "aria-label": "Last trades, newest first" }, make("thead", {}, head), this.body);
+    this.scroll = make("div", { class: "taped", tabindex: "0", role: "region", "aria-label": "Last trades" }, table);
+    const title = make("h3", { id: "trades-title" }, "Trades");
+    this.element = make("section", { class: "from trades", "aria-labelledby": "trades-title" }, title, this.note, this.gauges, this.seconds, this.scroll);
+  }
+
+  #newGauge(name, label) {
+    const bar = make("i", { class: "gauge", role: "meter", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": "0" });
+    const value = make("span");
+    const box = make("div", { "data-name": name }, make("dt", {}, label), make("dd", {}, value, bar));
+    this.parts[name] = { box, bar, value };
+    return box;
+  }
+}
+
+function tapeRow(trade) {
+  const way = trade.side === "buy" ? "1" : trade.side === "sell" ? "-1" : null;
+  return make(
+    "tr", { "data-way": way, title: trade.late ? "Late: without a part in the features" : null },
+    make("td", { class: "time" }, format.instant(trade.timestamp)),
+    make("td", { class: "number" }, format.price(trade.price)),
+    make("td", { class: "number" }, trade.volume === null ? "\u2013" : format.volume(trade.volume)),
+    make("td", { class: "side" }, SIDES[trade.side] ?? "\u2013"),
+    make("td", { class: "venue" }, trade.venue),
+  );
+}

@@ -1,0 +1,212 @@
+"""The dashboard Trades: trades taken in, rejected, waiting and stored, and the trade feeds of the exchanges."""
+
+from scripts.dashboards.board import INSTANCES, Row, dashboard
+from scripts.dashboards.panels import Json, Panel, from_goal, lines, stat
+from scripts.dashboards.queries import quantile
+
+_FEED_STATES = [("0", "disconnected", "red"), ("1", "connected", "green")]
+_INGESTED = "sum(rate(trades_ingested_total{@}[@]))"
+_STORED = "trades_ingest_to_stored_seconds"
+_P99 = "max(instance:trades_ingest_to_stored_seconds:p99_5m{@})"
+_REJECTED = "instance_source:trades_rejected:ratio5m{@}"
+_AGE = "time() - max by (exchange, instance) (trades_feed_last_timestamp_seconds{@} > 0)"
+
+
+def board() -> Json:
+    """Return the dashboard."""
+    about = "Trades: taken in by source, rejected, waiting, stored, and the trade feeds of the exchanges."
+    return dashboard("price-trades", "Prices: trades", about, [INSTANCES], [_now(), _taken_in(), _stored(), _feeds()])
+
+
+def _now() -> Row:
+    return Row(
+        "Now",
+        [
+            stat("Trades", "Stored per second, of all sources.", _INGESTED, "suffix:/s", width=4),
+            stat(
+                "Waiting",
+                "Trades in the event log that are not stored yet.",
+                "sum(trades_backlog{@})",
+                "none",
+                alert="TradesWaiting",
+                width=4,
+            ),
+            stat(
+                "Oldest waiting",
+                "How long the oldest of them has waited. Above 5 s for two minutes is an alert.",
+                "max(trades_backlog_seconds{@})",
+                "s",
+                from_goal(1, 5),
+                "TradesWaiting",
+                width=4,
+            ),
+            stat(
+                "Ingest to stored, p99",
+                "Over five minutes. Above 0.5 s is an alert.",
+                _P99,
+                "s",
+                from_goal(0.1, 0.5),
+                "TradesSlow",
+                width=4,
+            ),
+            stat(
+                "Rejected",
+                "Largest share of a source's records that are no trades, over five minutes. Above 1 % is an alert.",
+                f"max({_REJECTED})",
+                "percentunit",
+                from_goal(0.001, 0.01),
+                "TradesRejected",
+                width=4,
+            ),
+            stat(
+                "Feeds connected",
+                "Trade feeds of exchanges that are connected; none while TRADE_FEEDS is false.",
+                "sum(trades_feed_connected{@} == 1) or vector(0)",
+                "none",
+                alert="TradeFeedSilent",
+                width=4,
+            ),
+        ],
+    )
+
+
+def _taken_in() -> Row:
+    return Row(
+        "Taken in",
+        [
+            lines(
+                "Trades ingested",
+                "Stored per second, by source: `ingest` is POST /ingest.",
+                [("sum by (source) (rate(trades_ingested_total{@}[@]))", "{{source}}")],
+                "suffix:/s",
+            ),
+            lines(
+                "Duplicates",
+                "Per second: trades that were stored before, by source. They have no further effect.",
+                [("sum by (source) (rate(trades_duplicates_total{@}[@]))", "{{source}}")],
+                "suffix:/s",
+            ),
+            lines(
+                "Late, and refused",
+                "Per second. Late trades are stored but have no part in windows; refused trades got 503, because the"
+                " backlog was full.",
+                [
+                    ("sum(rate(trades_late_total{@}[@]))", "late"),
+                    ("sum(rate(trades_refused_total{@}[@]))", "refused"),
+                ],
+                "suffix:/s",
+                alert="TradesWaiting",
+            ),
+            lines(
+                "Records rejected by reason",
+                "Per second: records that are no trades, by source.",
+                [("sum by (source, reason) (rate(trades_rejected_total{@}[@]))", "{{source}} {{reason}}")],
+                "suffix:/s",
+                alert="TradesRejected",
+            ),
+            lines(
+                "Records rejected, of all",
+                "Share of a source's records, over five minutes. Above the line is an alert.",
+                [(f"max by (source) ({_REJECTED})", "{{source}}")],
+                "percentunit",
+                steps=from_goal(0.01),
+                highest=1,
+                alert="TradesRejected",
+            ),
+            lines(
+                "Dead letters",
+                "Rejected records per second that were kept, by source, and those that could not be kept.",
+                [
+                    ("sum by (source) (rate(trades_dead_letters_total{@}[@]))", "{{source}} kept"),
+                    ("sum(rate(trades_dead_letters_lost_total{@}[@]))", "lost"),
+                ],
+                "suffix:/s",
+                alert="TradeDeadLettersLost",
+            ),
+        ],
+    )
+
+
+def _stored() -> Row:
+    return Row(
+        "Stored",
+        [
+            lines(
+                "Waiting trades",
+                "Trades in the event log that are not stored yet.",
+                [("sum by (instance) (trades_backlog{@})", "{{instance}}")],
+                "none",
+                alert="TradesWaiting",
+            ),
+            lines(
+                "How long the oldest has waited",
+                "Line: the alert, 5 s for two minutes.",
+                [("max by (instance) (trades_backlog_seconds{@})", "{{instance}}")],
+                "s",
+                steps=from_goal(5),
+                alert="TradesWaiting",
+            ),
+            lines(
+                "Trades per write",
+                "Trades that arrive during a write go into the next one.",
+                [
+                    ("sum(rate(trades_batch_size_sum{@}[@])) / (sum(rate(trades_batch_size_count{@}[@])) > 0)", "mean"),
+                    (f"ceil({quantile(0.99, 'trades_batch_size')})", "p99"),
+                ],
+                "none",
+            ),
+            lines(
+                "Ingest to stored",
+                "From the arrival of a trade to its being stored and published. Line: the alert.",
+                [(quantile(share, _STORED), f"p{100 * share:g}") for share in (0.5, 0.99)],
+                "s",
+                steps=from_goal(0.5),
+                alert="TradesSlow",
+            ),
+            lines(
+                "Store write",
+                "One write of a batch of trades. After slow writes (mean of ten above 0.1 s) the processor pauses 0.5 s.",
+                [(quantile(share, "trades_store_seconds"), f"p{100 * share:g}") for share in (0.5, 0.99)],
+                "s",
+                alert="TradesSlow",
+            ),
+            lines(
+                "Time by stage",
+                "Time spent in each stage, as share of a core: parse, store, windows, publish.",
+                [("sum by (stage) (rate(trades_stage_seconds_total{@}[@]))", "{{stage}}")],
+                "percentunit",
+            ),
+        ],
+    )
+
+
+def _feeds() -> Row:
+    return Row(
+        "Trade feeds of exchanges",
+        [
+            Panel(
+                "state-timeline",
+                "Trade feed",
+                "Of each process that subscribes to trades: connected or not. Empty while TRADE_FEEDS is false.",
+                [("trades_feed_connected{@}", "{{exchange}} ({{instance}})")],
+                "none",
+                steps=[(None, "red"), (1.0, "green")],
+                values=_FEED_STATES,
+                alert="TradeFeedSilent",
+            ),
+            lines(
+                "Last trade of a feed",
+                "Seconds since the feed last brought a trade.",
+                [(_AGE, "{{exchange}} ({{instance}})")],
+                "s",
+                alert="TradeFeedSilent",
+            ),
+            lines(
+                "Gaps",
+                "Interruptions of a feed per second: filled from the venue's recent trades, or not.",
+                [("sum by (exchange, outcome) (rate(trades_feed_gaps_total{@}[@]))", "{{exchange}} {{outcome}}")],
+                "suffix:/s",
+                alert="TradeFeedSilent",
+            ),
+        ],
+    )

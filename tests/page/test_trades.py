@@ -1,0 +1,297 @@
+"""Trades on the page: tape, gauges, volume and marks, and a service that has none.
+
+The service sends prices only, as it does without trades. Where a test needs trades, Playwright answers /ws and
+/trades/… in place of the service, so that each test decides which trades there are.
+"""
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
+
+from tests.parts.browser import DESKTOP, PHONE, Tab
+from tests.parts.exchanges import Market
+from tests.parts.process import wait_for
+from tests.parts.service import Service
+from tests.parts.short_list import INTERVALS, SIZES, write_symbols
+
+pytestmark = pytest.mark.real
+
+BTC = '.rows .row[data-symbol="btcusdt"]'
+TAPE = "#detail .tape tbody tr"
+NOTE = "#detail .trades .hint[role=status]"
+WARM: dict[str, object] = {
+    "vwap_1min": 100.0,
+    "vwap_5min": 101.0,
+    "rolling_avg_5min": 99.5,
+    "volume_zscore": 0.5,
+    "price_momentum": -1.25,
+    "trade_frequency": 42,
+    "vwap_deviation": -1.0,
+    "warming_up": [],
+    "by_second": False,
+}
+COLD = dict.fromkeys(["vwap_5min", "rolling_avg_5min", "volume_zscore", "price_momentum", "vwap_deviation"])
+
+
+@pytest.fixture(scope="module")
+def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service with seven assets, without trades."""
+    folder = tmp_path_factory.mktemp("service")
+    shared_market.sound()
+    settings = {"symbols_file": write_symbols(folder), **SIZES, **INTERVALS}
+    running = Service(folder, exchanges=shared_market.setting, **settings)
+    yield running.filled()
+    assert running.process.stop() == 0, running.process.output
+
+
+def a_trade(number: int, at: float, **more: object) -> dict[str, object]:
+    """Return a trade of btcusdt as streams and /trades show it."""
+    shown = {"asset": "btcusdt", "timestamp": at, "price": 100 + number, "volume": 0.5, "venue": "exchange1"}
+    return {**shown, "id": str(number), "side": "buy", "sequence_number": None, **more}
+
+
+def features(at: float, **more: object) -> dict[str, object]:
+    """Return the features of btcusdt at a trade of this time."""
+    return {"asset": "btcusdt", "window_start": at - 300, "window_end": at, "updated_at": at, **WARM, **more}
+
+
+class Trades:
+    """Answers for trades in place of the service: the stored trades, and what /ws sends."""
+
+    def __init__(self, page: Page) -> None:
+        self.stored: list[dict[str, object]] = []  # newest first
+        self.refused = False
+        self.subscribed: dict[str, set[str]] = {"features": set(), "trades": set()}
+        self._sockets: list[WebSocketRoute] = []
+        page.route("**/trades/*", self._answer)
+        page.route_web_socket("**/ws", self._connected)
+
+    def send(self, **message: object) -> None:
+        """Send a message to the page."""
+        self._sockets[-1].send(json.dumps(message))
+
+    def cut(self) -> None:
+        """Close the page's connection."""
+        self._sockets[-1].close()
+
+    def _answer(self, route: Route) -> None:
+        if self.refused:
+            route.fulfill(status=503, json={"msg": "Trades cannot be read now", "code": "trades_unavailable"})
+        else:
+            route.fulfill(json={"asset": "btcusdt", "trades": self.stored, "next": None})
+
+    def _connected(self, socket: WebSocketRoute) -> None:
+        self._sockets.append(socket)
+        self.subscribed = {"features": set(), "trades": set()}
+        socket.on_message(lambda text: self._execute(json.loads(text)))
+
+    def _execute(self, message: dict[str, Any]) -> None:
+        (topic,) = message["topics"]
+        if message["type"] == "subscribe":
+            self.subscribed[topic] |= set(message["assets"])
+        else:
+            self.subscribed[topic] -= set(message["assets"])
+        self.send(type="subscribed", topics={name: {"assets": sorted(some)} for name, some in self.subscribed.items()})
+        if message["type"] == "subscribe":
+            self.send(type="snapshot", **{topic: []})
+
+
+@pytest.fixture
+def window(chromium: Browser, service: Service) -> Iterator[Tab]:
+    """Return a tab that has not opened the page; it may have no complaints but of refused requests."""
+    one = Tab(chromium, service.url, DESKTOP)
+    yield one
+    one.close()
+    assert [said for said in one.complaints if "status of 503" not in said] == []
+
+
+def wait_until(page: Page, trades: Trades, topic: str, symbol: str = "btcusdt") -> None:
+    """Wait until the page is subscribed; playwright calls handlers only while the page is asked something."""
+    wait_for(lambda: page.evaluate("true") and symbol in trades.subscribed[topic], what=f"a subscription to {topic}")
+
+
+def test_a_service_without_trades_says_so(window: Tab) -> None:
+    """One line in the sheet, no requests for trades, no gauges, and the rest of the sheet as always."""
+    page = window.open("/#btcusdt")
+    expect(page.locator(NOTE)).to_have_text("This service has no trades.")
+    expect(page.locator("#detail .gauges")).to_be_hidden()
+    expect(page.locator("#detail .taped")).to_be_hidden()
+    page.wait_for_selector("#detail .bars rect")
+    expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
+    assert not [path for path in window.asked if path.startswith(("/trades", "/features", "/aggregations"))]
+
+
+def test_the_tape(window: Tab) -> None:
+    """Stored trades and new ones by time, each once, at most 200, with side in colour and sign, volume and venue."""
+    trades = Trades(window.page)
+    now = time.time()
+    trades.stored = [
+        a_trade(2, now - 1, side="sell", volume=1.25),
+        a_trade(1, now - 2, side=None, volume=None, venue="<b>x</b>"),
+    ]
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "trades")
+    rows = page.locator(TAPE)
+    expect(rows).to_have_count(2)
+    assert rows.nth(0).locator("td").all_inner_texts()[1:] == ["102.000", "1.25", "\u2212 sell", "exchange1"]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", rows.nth(0).locator("td").first.inner_text())
+    assert rows.nth(1).locator("td").all_inner_texts()[1:] == ["101.000", "\u2013", "\u2013", "<b>x</b>"]
+    trades.send(type="trade", trade=a_trade(4, now))
+    trades.send(type="trade", trade=a_trade(3, now - 1.5, late=True))
+    trades.send(type="trade", trade=a_trade(4, now))
+    trades.send(type="trade", trade=a_trade(9, now, asset="ethusdt"))
+    expect(rows).to_have_count(4)
+    prices = page.locator(f"{TAPE} td:nth-child(2)")
+    assert prices.all_inner_texts() == ["104.000", "102.000", "103.000", "101.000"]
+    expect(rows.nth(0).locator(".side")).to_have_text("+ buy")
+    colours = {
+        row.locator(".side").evaluate("cell => getComputedStyle(cell).color") for row in (rows.nth(0), rows.nth(1))
+    }
+    assert len(colours) == 2
+    for number in range(10, 250):
+        trades.send(type="trade", trade=a_trade(number, now + number / 1000))
+    expect(rows.nth(0).locator("td").nth(1)).to_have_text("349.000")
+    expect(rows).to_have_count(200)
+
+
+def test_a_burst_is_drawn_four_times_a_second(window: Tab) -> None:
+    """Trades that arrive one after the other for two seconds change the tape at most nine times."""
+    trades = Trades(window.page)
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "trades")
+    expect(page.locator(NOTE)).to_have_text("No trade of this asset yet.")
+    page.evaluate("""() => {
+        window.drawings = [];
+        const observer = new MutationObserver(() => drawings.push(performance.now()));
+        observer.observe(document.querySelector("#detail .tape tbody"), { childList: true });
+    }""")
+    began, number = time.monotonic(), 0
+    while time.monotonic() - began < 2:
+        number += 1
+        trades.send(type="trade", trade=a_trade(number, time.time()))
+    expect(page.locator(TAPE).first.locator("td").nth(1)).to_have_text(re.compile(rf"^{100 + number:,}\.0+$"))
+    drawn = page.evaluate("drawings")
+    assert number > len(drawn) > 1
+    assert all(later - earlier > 200 for earlier, later in itertools.pairwise(drawn))
+
+
+def test_gauges(window: Tab) -> None:
+    """Each feature has its value and a meter for screen readers; what has none is warming up."""
+    trades = Trades(window.page)
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "features")
+
+    def value(name: str) -> str:
+        return page.locator(f'#detail .gauges [data-name="{name}"] dd').inner_text()
+
+    trades.send(type="feature", feature=features(time.time(), **COLD))
+    expect(page.locator('#detail [data-name="volume_zscore"] dd')).to_have_text("warming up")
+    expect(page.locator("#detail .gauges").get_by_role("meter")).to_have_count(2)
+    assert (value("vwap_1min"), value("trade_frequency")) == ("100.000", "42")
+    trades.send(type="feature", feature=features(time.time(), volume_zscore=3.3764, by_second=True))
+    expect(page.locator('#detail [data-name="volume_zscore"] dd')).to_have_text("+3.38")
+    names = ("vwap_5min", "rolling_avg_5min", "price_momentum", "trade_frequency")
+    assert [value(name) for name in names] == ["101.000", "99.5000", "\u22121.25 %", "42"]
+    meter = page.get_by_role("meter", name="Volume z-score")
+    expect(meter).to_have_attribute("aria-valuetext", "Volume z-score: +3.38")
+    expect(page.locator("#detail .trades")).to_contain_text("exact to a second only")
+
+
+def test_an_unusual_volume_is_marked_for_a_minute(window: Tab) -> None:
+    """The row has a badge with title and text for screen readers, until a minute after the trade."""
+    trades = Trades(window.page)
+    page = window.open("/")
+    wait_until(page, trades, "features")
+    badge = page.locator(f"{BTC} .spike")
+    trades.send(type="feature", feature=features(time.time(), volume_zscore=2.99))
+    trades.send(type="snapshot", features=[features(time.time() - 61, asset="ethusdt", volume_zscore=9)])
+    trades.send(type="feature", feature=features(time.time() - 57, volume_zscore=4.25))  # older than the one before
+    expect(badge).to_be_hidden()
+    at = time.time() - 50
+    trades.send(type="snapshot", features=[features(at, asset="solusdt", volume_zscore=4.25)])
+    other = page.locator('.rows .row[data-symbol="solusdt"] .spike')
+    expect(other).to_be_visible()
+    expect(other).to_have_attribute("title", re.compile(r"^Unusual volume: z-score \+4\.3 at \d\d:\d\d:\d\d$"))
+    expect(other.locator(".said")).to_have_text(re.compile(r"^Unusual volume"))
+    trades.send(type="feature", feature=features(at + 1, asset="solusdt", volume_zscore=0))
+    expect(other).to_be_hidden()
+    assert time.time() >= at + 59
+    expect(page.locator(".spike:visible")).to_have_count(0)
+
+
+def test_volume_bars(window: Tab) -> None:
+    """The candle of the present minute has a bar of volume, and the legend its sum."""
+    trades = Trades(window.page)
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "trades")
+    page.wait_for_selector("#detail .bars rect")
+    start = float(page.evaluate("Math.floor(Date.now() / 1000 / 86400) * 86400"))
+    page.locator("#detail").get_by_text("1d", exact=True).click()
+    trades.send(type="trade", trade=a_trade(1, start + 0.5, volume=2))
+    trades.send(type="trade", trade=a_trade(2, start + 1.5, volume=None))
+    trades.send(type="trade", trade=a_trade(3, start + 2.5, volume=1.5))
+    expect(page.locator("#detail .volumes rect")).to_have_count(1)
+    expect(page.locator("#detail .legend")).to_contain_text("Volume of trades 3.5")
+
+
+def test_after_a_cut_the_tape_is_complete(window: Tab) -> None:
+    """The page subscribes again by itself, and loads the trades that it has missed."""
+    trades = Trades(window.page)
+    now = time.time()
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "trades")
+    trades.send(type="trade", trade=a_trade(1, now))
+    expect(page.locator(TAPE)).to_have_count(1)
+    trades.stored = [a_trade(2, now + 1), a_trade(1, now)]
+    trades.cut()
+    expect(page.locator(TAPE)).to_have_count(2)
+    expect(page.locator(NOTE)).to_be_hidden()
+
+
+def test_stored_trades_that_cannot_be_read(window: Tab) -> None:
+    """The sheet says so, and shows new trades all the same."""
+    trades = Trades(window.page)
+    trades.refused = True
+    page = window.open("/#btcusdt")
+    expect(page.locator(NOTE)).to_have_text("No stored trades: Trades cannot be read now")
+    trades.send(type="trade", trade=a_trade(1, time.time()))
+    expect(page.locator(TAPE)).to_have_count(1)
+
+
+def test_the_subscription_follows_what_is_shown(window: Tab) -> None:
+    """Features of the assets in view, trades of the open asset only, and of none when the sheet is closed."""
+    trades = Trades(window.page)
+    page = window.open("/")
+    wait_until(page, trades, "features", "ethusdt")
+    assert trades.subscribed["trades"] == set()
+    page.evaluate("location.hash = 'ethusdt'")
+    wait_until(page, trades, "trades", "ethusdt")
+    page.keyboard.press("Escape")
+    wait_for(lambda: page.evaluate("true") and not trades.subscribed["trades"], what="the end of the subscription")
+    page.fill("#search", "btc")
+    wait_for(lambda: page.evaluate("true") and trades.subscribed["features"] == {"btcusdt"}, what="one asset in view")
+
+
+def test_by_keyboard_and_on_a_phone(chromium: Browser, service: Service) -> None:
+    """The tape can be scrolled by keyboard, and nothing is wider than the screen; in the dark, too."""
+    tab = Tab(chromium, service.url, PHONE, color_scheme="dark", has_touch=True)
+    trades = Trades(tab.page)
+    trades.stored = [a_trade(100 - number, time.time() - number) for number in range(100)]
+    page = tab.open("/#btcusdt")
+    expect(page.locator(TAPE)).to_have_count(100)
+    tape = page.get_by_role("region", name="Last trades")
+    tape.focus()
+    page.keyboard.press("End")
+    wait_for(lambda: tape.evaluate("element => element.scrollTop") > 0, what="a tape that scrolls")
+    trades.send(type="feature", feature=features(time.time(), volume_zscore=5))
+    expect(page.locator('#detail [data-name="volume_zscore"] dd')).to_have_text("+5.00")
+    assert page.evaluate("document.querySelector('.sheet').scrollWidth") <= PHONE[0]
+    assert tape.evaluate("element => element.scrollWidth <= element.clientWidth")
+    assert tab.complaints == []
+    tab.close()

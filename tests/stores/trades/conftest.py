@@ -1,0 +1,80 @@
+"""The stores of trades, opened for one test each, with a file or table of their own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.examples import NOW
+from tests.stores.trades.parts import Opened, by_url, in_dynamodb, opened
+
+
+class Clock:
+    """The clock of a store; a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+async def memory(tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+    """Open memory://."""
+    async with opened(by_url("memory://", tmp_path, clock.now), runs=True) as store:
+        yield store
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+    """Open sqlite://."""
+    async with opened(by_url(f"sqlite:///{tmp_path}/trades.db", tmp_path, clock.now), runs=True) as store:
+        yield store
+
+
+@pytest.fixture
+async def waiting(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+    """Open dynamodb:// with an outbox that sends nothing."""
+    async with opened(in_dynamodb(dynamodb_running.endpoint, tmp_path, clock.now)) as store:
+        yield store
+
+
+@pytest.fixture
+async def dynamodb(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+    """Open dynamodb:// as the service does: the outbox sends trades to the table."""
+    async with opened(in_dynamodb(dynamodb_running.endpoint, tmp_path, clock.now), runs=True) as store:
+        yield store
+
+
+@pytest.fixture
+async def drained(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+    """Open dynamodb:// so that each read finds everything in the table."""
+    open_store = in_dynamodb(dynamodb_running.endpoint, tmp_path, clock.now)
+    async with opened(open_store, runs=True, drains=True) as store:
+        yield store
+
+
+REAL = pytest.mark.real
+STORES = [
+    "memory",
+    "sqlite",
+    pytest.param("waiting", marks=REAL),
+    pytest.param("dynamodb", marks=REAL),
+    pytest.param("drained", marks=REAL),
+]
+
+
+@pytest.fixture(params=STORES)
+def trades(request: pytest.FixtureRequest) -> Opened:
+    """Return each store of trades in turn; DynamoDB with an outbox that sends, and with one that does not."""
+    found: Opened = request.getfixturevalue(request.param)
+    return found

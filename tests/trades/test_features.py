@@ -1,0 +1,197 @@
+"""The features: their check values, and that they equal a naive recomputation from all trades."""
+
+import statistics
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregator.models import Trade, trade_key
+from aggregator.trades.features import AssetFeatures, Features
+
+LATENESS = 5.0
+START = 1_764_400_000.0
+MANY = 100_000
+
+_prices = st.decimals("0.00000001", "1e12", allow_nan=False).filter(lambda price: price > 0)
+_volumes = st.none() | st.decimals("0", "1e30", allow_nan=False)
+_moves = st.lists(
+    st.tuples(
+        st.integers(-4_000_000, 90_000_000) | st.sampled_from([0, 0, 60_000_000, 300_000_000]),  # microseconds
+        _prices,
+        _volumes,
+        st.sampled_from(["binance", "kraken"]),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def trade(number: int, price: object = 100, volume: object = 1, at: float = 0.0, venue: str = "binance") -> Trade:
+    """Return a trade `at` seconds after START."""
+    return Trade(
+        "btcusdt",
+        Decimal(str(price)),
+        None if volume is None else Decimal(str(volume)),
+        round(START + at, 6),
+        venue,
+        str(number),
+    )
+
+
+def stream(moves: Sequence[tuple[int, Decimal, Decimal | None, str]]) -> list[Trade]:
+    """Return trades in the order of a log; each is so many microseconds after the newest one, or before it."""
+    trades: list[Trade] = []
+    newest = 0
+    for number, (move, price, volume, venue) in enumerate(moves):
+        at = max(0, newest + move)
+        trades.append(trade(number, price, volume, at / 1e6, venue))
+        newest = max(newest, at)
+    return trades
+
+
+def measured(trades: Sequence[Trade], most: int = MANY) -> Features:
+    """Return the features after these trades."""
+    operator = AssetFeatures("btcusdt", most, LATENESS)
+    for one in trades:
+        operator.update(one)
+    return operator.values(0.0)
+
+
+def naive(trades: Sequence[Trade]) -> dict[str, float | int | None]:
+    """Return the features of these trades by their definitions, each from all trades."""
+    in_order = sorted(trades, key=trade_key)
+    newest = in_order[-1]
+    now = round(newest.timestamp * 1e6)
+
+    def within(seconds: int) -> list[Trade]:
+        return [one for one in in_order if round(one.timestamp * 1e6) > now - seconds * 1_000_000]
+
+    def vwap(some: Sequence[Trade]) -> float | None:
+        pairs = [(Fraction(one.price), Fraction(one.volume)) for one in some if one.volume is not None]
+        total = sum(volume for _, volume in pairs)
+        return float(sum(price * volume for price, volume in pairs) / total) if total else None
+
+    five = within(300)
+    volumes = [one.volume for one in in_order if one.volume is not None]
+    prior = [Fraction(volume) for volume in volumes[-20:-1]]
+    zscore: float | None = None
+    if newest.volume is not None and len(prior) >= 2:
+        mean = sum(prior) / len(prior)
+        variance = sum((volume - mean) ** 2 for volume in prior) / (len(prior) - 1)
+        zscore = float(Fraction(newest.volume) - mean) / float(variance) ** 0.5 if variance else 0.0
+    old = [one for one in in_order if round(one.timestamp * 1e6) <= now - 60_000_000]
+    return {
+        "vwap_1min": vwap(within(60)),
+        "vwap_5min": vwap(five),
+        "rolling_avg_5min": float(sum(Fraction(one.price) for one in five) / len(five)),
+        "volume_zscore": zscore,
+        "price_momentum": float(100 * (newest.price - old[-1].price) / old[-1].price) if old else None,
+        "trade_frequency": len(within(60)),
+    }
+
+
+def assert_same(found: Features, expected: dict[str, float | int | None]) -> None:
+    """Assert that the features have these values, but for the last digits of a float."""
+    for name, value in expected.items():
+        got = getattr(found, name)
+        assert (got is None) == (value is None), name
+        assert value is None or got == pytest.approx(value, rel=1e-9, abs=1e-12), name
+
+
+def test_vwap_of_two_trades() -> None:
+    """The VWAP of 100 x 10 and 200 x 20 is 166.667."""
+    assert measured([trade(1, 100, 10), trade(2, 200, 20, 1)]).vwap_5min == pytest.approx(166.667, abs=5e-4)
+
+
+def test_zscore_of_a_large_volume() -> None:
+    """Volumes 10, 11, … 28 and then 38 have the z-score 3.3764."""
+    volumes = [*range(10, 29), 38]
+    found = measured([trade(number, 100, volume, number) for number, volume in enumerate(volumes)])
+    assert found.volume_zscore == pytest.approx(3.3764, abs=5e-5)
+
+
+@pytest.mark.parametrize(("after", "momentum"), [(105, 5.0), (95, -5.0)])
+def test_momentum_over_a_minute(after: int, momentum: float) -> None:
+    """From 100 to 105 in a minute is +5 percent, to 95 -5 percent."""
+    assert measured([trade(1, 100), trade(2, after, 1, 60)]).price_momentum == momentum
+
+
+def test_warming_up() -> None:
+    """Before there are enough trades, features are None, and `warming_up` names them."""
+    found = measured([trade(1, volume=None)])
+    assert found.warming_up == ("vwap_1min", "vwap_5min", "volume_zscore", "price_momentum", "vwap_deviation")
+    assert measured([trade(number, 100, 1, 40 * number) for number in range(3)]).warming_up == ()
+
+
+def test_flat_volumes() -> None:
+    """The z-score is 0 if all volumes are equal, and None before there are two prior volumes."""
+    flat = [trade(number, 100, 7, number) for number in range(5)]
+    assert measured(flat).volume_zscore == 0
+    assert measured(flat[:2]).volume_zscore is None
+
+
+@settings(max_examples=40)
+@given(_moves)
+def test_features_equal_a_naive_recomputation(moves: list[tuple[int, Decimal, Decimal | None, str]]) -> None:
+    """After each trade, in whatever order trades come within the allowed lateness, features equal the definition."""
+    operator, taken = AssetFeatures("btcusdt", MANY, LATENESS), []
+    for one in stream(moves):
+        assert operator.update(one)
+        taken.append(one)
+        assert_same(operator.values(0.0), naive(taken))
+
+
+@settings(max_examples=40)
+@given(_moves, st.data())
+def test_the_same_trade_again_changes_nothing(
+    moves: list[tuple[int, Decimal, Decimal | None, str]], data: st.DataObject
+) -> None:
+    """A trade that is not late and comes again is recognised, and the features stay."""
+    trades = stream(moves)
+    operator = AssetFeatures("btcusdt", MANY, LATENESS)
+    for number, one in enumerate(trades):
+        operator.update(one)
+        before = operator.values(0.0)
+        newest = max(known.timestamp for known in trades[: number + 1])
+        again = [known for known in trades[: number + 1] if known.timestamp >= newest - LATENESS]
+        assert not operator.update(data.draw(st.sampled_from(again)))
+        assert operator.values(0.0) == before
+
+
+@settings(max_examples=40)
+@given(_moves)
+def test_rebuilt_from_sorted_trades(moves: list[tuple[int, Decimal, Decimal | None, str]]) -> None:
+    """The features do not depend on the order in which trades came, so a start can rebuild them from a store."""
+    trades = stream(moves)
+    assert measured(sorted(trades, key=trade_key)) == measured(trades)
+
+
+@settings(max_examples=10)
+@given(st.integers(1100, 2000), st.integers(6, 400))
+def test_a_bounded_window_keeps_its_sums(number: int, per_second: int) -> None:
+    """Beyond the bound, old trades are kept as sums by second: exact to the second, and said to be so."""
+    trades = [trade(index, 100 + index % 7, 1 + index % 3, index / per_second) for index in range(number)]
+    found, expected = measured(trades, most=1000), naive(trades)
+    assert found.by_second
+    span = number / per_second
+    if span < 59:
+        assert_same(found, expected)  # no trade has left a window yet
+    else:
+        assert abs(found.trade_frequency - int(expected["trade_frequency"] or 0)) <= per_second + 1
+
+
+def test_a_huge_volume_leaves_no_trace() -> None:
+    """After a trade of 1e30 has left the windows, the VWAP of the small ones is exact."""
+    trades = [trade(0, 100, "1e30"), *(trade(index, 200, "0.001", 400 + index) for index in range(5))]
+    assert measured(trades).vwap_5min == 200
+
+
+def test_many_decimals() -> None:
+    """A price with more decimals than all before is kept exactly."""
+    trades = [trade(0, "1", "1"), trade(1, "0.000000000000000001", "0.000000000000000000000001", 1)]
+    assert measured(trades).vwap_5min == pytest.approx(1, rel=1e-15)
+    assert measured(trades[1:]).vwap_5min == 1e-18
