@@ -99,8 +99,9 @@ class Sender:
 
     def _count(self, batch: Batch, answer: _Answer, rejected: list[Rejected]) -> None:
         counts, rows = self.counts, len(batch.numbers)
-        if len(rejected) > rows or any(not 0 <= one.index < rows for one in rejected):
-            raise CannotGoOn("the service answered for other trades than were sent")
+        answered = answer.accepted + answer.duplicates + len(rejected)
+        if answered != rows or any(not 0 <= one.index < rows for one in rejected):
+            raise CannotGoOn(f"the answer is about {answered} other trades than the {rows} that were sent")
         counts.batches += 1
         counts.sent += rows
         counts.accepted += answer.accepted
