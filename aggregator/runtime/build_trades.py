@@ -6,17 +6,14 @@ from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
+from aggregator.stores.definition import FILE_REMEDY
+from aggregator.stores.trades.dead_letters import TradeDeadLetters
 from aggregator.stores.trades.definition import TradeStoreParts
 from aggregator.stores.trades.registry import trade_store
 from aggregator.trades.event_log.memory import MemoryLog
-from aggregator.trades.ports import DeadLetters, TradeStore
+from aggregator.trades.ingest import Parser
+from aggregator.trades.ports import TradeStore
 from aggregator.trades.processor import Processor
-
-
-class _NoDeadLetters:  # until the branch with dead letters is merged
-    def bury(self, rejections: object) -> None:
-        pass
-
 
 _DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
 
@@ -27,7 +24,7 @@ class TradeStream(msgspec.Struct, frozen=True):
     store: TradeStore
     log: MemoryLog
     processor: Processor
-    dead_letters: DeadLetters
+    dead_letters: TradeDeadLetters
 
     @property
     def sinks(self) -> TradeSinks:
@@ -45,6 +42,9 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
     process.stack.push_async_callback(created.store.close)
     for step in created.open_steps:
         await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    dead_letters = TradeDeadLetters(settings.dead_letters_path, process.metrics.trades, now)
+    process.stack.push_async_callback(dead_letters.close)
+    await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)
     log = MemoryLog(settings.ingest_backlog)
     processor = Processor(
         log,
@@ -55,7 +55,7 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
         settings.window_trades,
         now,
     )
-    return TradeStream(created.store, log, processor, _NoDeadLetters())
+    return TradeStream(created.store, log, processor, dead_letters)
 
 
 async def run_trades(process: Process, trades: TradeStream) -> None:
@@ -65,3 +65,6 @@ async def run_trades(process: Process, trades: TradeStream) -> None:
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)
+    await process.keep_running(trades.dead_letters)
+    parser = Parser(process.catalog.find)
+    process.beside_server.append(trades.dead_letters.retry(parser.one, trades.log))

@@ -283,7 +283,7 @@ def test_types(ingest: Ingest, content_type: str, headers: dict[str, str], statu
 def updates(count: int) -> bytes:
     """Return a batch of updates."""
     one = MarketUpdate(ticker="ethusdt", price=3_000.5, volume=1, timestamp_ns=int(NOW * 1e9))
-    return MarketUpdates(updates=[one] * count).SerializeToString()
+    return bytes(MarketUpdates(updates=[one] * count).SerializeToString())
 
 
 def array(count: int) -> bytes:

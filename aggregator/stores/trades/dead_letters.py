@@ -59,7 +59,9 @@ class TradeDeadLetters:
         await self._file.open()
 
     def bury(self, rejections: Sequence[Rejection]) -> None:
-        """As `DeadLetters.bury`."""
+        """As `DeadLetters.bury`. Every rejection is counted here, by source and reason."""
+        for one in rejections:
+            self._metrics.rejected.labels(one.source, one.code).inc()
         room = max(0, self._most_waiting - len(self._waiting))
         for one in rejections[:room]:
             self._waiting.append(FailedRecord(KIND, one.source, one.at, one.code, one.reason, one.raw[:MOST_RAW]))

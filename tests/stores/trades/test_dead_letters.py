@@ -37,7 +37,7 @@ class Log:
         self.is_full = False
         self.is_away = False
 
-    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
+    def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:
         """As `EventLog.append`."""
         if self.is_full:
             raise BacklogFull(1)
