@@ -8,7 +8,7 @@ import msgspec
 
 from aggregator.models import Trade, TradeKey
 from aggregator.trades.features import Features
-from aggregator.trades.rejection import Rejection as Rejection
+from aggregator.trades.rejection import Rejection
 
 
 class Receipt(msgspec.Struct, frozen=True):

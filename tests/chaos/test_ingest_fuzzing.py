@@ -448,7 +448,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     """Draw a body that is nearly right: records or updates, some of whose bytes are changed, left out or doubled."""
     kind = draw(st.sampled_from(TYPES))
     if kind == PROTOBUF:
-        body = MarketUpdates(updates=draw(st.lists(UPDATES, max_size=4))).SerializeToString()
+        body = bytes(MarketUpdates(updates=draw(st.lists(UPDATES, max_size=4))).SerializeToString())
     else:
         texts = [json.dumps(record) for record in draw(st.lists(RECORDS, max_size=4))]
         body = ("\n".join(texts) if kind == LINES else f"[{','.join(texts)}]").encode()

@@ -15,7 +15,8 @@ from aggregator.exchanges.push.trade_feed import MOST_BYTES, TradeFeed, TradeSin
 from aggregator.exchanges.registry import DIALECTS, TRADING
 from aggregator.models import Asset, Trade
 from aggregator.observability.metrics import Metrics
-from aggregator.trades.ports import BacklogFull, Receipt, Rejection
+from aggregator.trades.ports import BacklogFull, Receipt
+from aggregator.trades.rejection import Rejection
 from tests.exchanges.calls import value
 from tests.exchanges.push.scene import BTC, DOGE, ETH
 from tests.exchanges.venues.trade_venues import TRADE_VENUES, TradeVenue, trading
@@ -31,7 +32,7 @@ class Log:
         self.waited = 0
         self._room = asyncio.Event()
 
-    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
+    def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:  # noqa: ARG002  # of the port
         """As `EventLog.append`."""
         if len(trades) > self.room_left:
             raise BacklogFull(1)

@@ -16,7 +16,8 @@ from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedL
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.dead_letters import MOST_RETRIES, TradeDeadLetters
 from aggregator.trades.ingest import InvalidTrade
-from aggregator.trades.ports import BacklogFull, Receipt, Rejection
+from aggregator.trades.ports import BacklogFull, Receipt
+from aggregator.trades.rejection import Rejection
 from tests.parts.examples import NOW
 from tests.stores.trades.conftest import Clock
 from tests.stores.trades.parts import trade, until
@@ -37,7 +38,7 @@ class Log:
         self.is_full = False
         self.is_away = False
 
-    def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:
+    def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:  # noqa: ARG002  # of the port
         """As `EventLog.append`."""
         if self.is_full:
             raise BacklogFull(1)
