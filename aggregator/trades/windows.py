@@ -9,13 +9,12 @@ An entry is one trade. Where there are more than `most` of them, the oldest beco
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from itertools import pairwise
 
 import msgspec
 
 MICROSECONDS = 1_000_000
-_EXACT = Context(prec=200)  # more digits than a valid number has after it is scaled
 _SLACK = 256  # entries that no span needs before they are deleted
 _FIRST_DECIMALS = 8
 
@@ -29,13 +28,12 @@ class Column:
     def __init__(self) -> None:
         self.unit = int(10**_FIRST_DECIMALS)
         self.values: array[int] | list[int] = array("q")
-        self._factor = Decimal(self.unit)
 
     def whole(self, number: Decimal) -> int | None:
         """Return the number in units of the column; None if the number has more decimals than the column."""
-        exact = _EXACT.multiply(number, self._factor)
-        whole = int(exact)
-        return whole if whole == exact else None
+        numerator, denominator = number.as_integer_ratio()  # half the time of a multiplication and int()
+        factor, rest = divmod(self.unit, denominator)
+        return None if rest else numerator * factor
 
     def refine(self, number: Decimal) -> int:
         """Make the unit as fine as the number needs; return the factor by which all values have grown."""
@@ -43,7 +41,7 @@ class Column:
         assert isinstance(exponent, int)  # noqa: S101  # the number is finite
         unit = int(10**-exponent)
         factor = unit // self.unit
-        self.unit, self._factor = unit, Decimal(unit)
+        self.unit = unit
         self.replace([value * factor for value in self.values])
         return factor
 
@@ -111,31 +109,31 @@ class TradeWindow:
 
     def add(self, key: Key, price: Decimal, volume: Decimal | None) -> int | None:
         """Add a trade; return its volume in units, or None, and add nothing, if the window has the trade already."""
-        recent, times = self._recent, self.times
-        index = len(times)
+        whole_price = self.prices.whole(price)
+        if whole_price is None:
+            whole_price = self._refined(self.prices, price)
+        whole_volume = 0
+        if volume is not None:
+            found = self.volumes.whole(volume)
+            whole_volume = self._refined(self.volumes, volume) if found is None else found
+        recent = self._recent
         if not recent or key > recent[-1]:
             recent.append(key)
-        else:
-            place = bisect_left(recent, key)
-            if recent[place] == key:
-                return None
-            index -= len(recent) - place
-            if not place:
-                index = min(index, bisect_right(times, key[0]))
-            recent.insert(place, key)
-        whole_price = self._whole(self.prices, price)
-        whole_volume = 0 if volume is None else self._whole(self.volumes, volume)
-        times.insert(index, key[0])
-        self.counts.insert(index, 1)
-        self.prices.insert(index, whole_price)
-        self.volumes.insert(index, whole_volume)
+            self._append(key[0], whole_price, whole_volume)
+        elif not self._insert(key, whole_price, whole_volume):
+            return None
+        product = whole_price * whole_volume
+        times = self.times
+        newest = times[-1]
         for span in self._spans:
             span.count += 1
             span.price_sum += whole_price
             span.volume_sum += whole_volume
-            span.product_sum += whole_price * whole_volume
-            self._shorten(span)
-        self._bound()
+            span.product_sum += product
+            if times[span.first] <= newest - span.length:
+                self._shorten(span, newest - span.length)
+        if len(recent) > _SLACK or len(times) > self._most or self._spans[0].first > _SLACK:
+            self._bound()
         return whole_volume
 
     def product(self, index: int) -> int:
@@ -150,30 +148,56 @@ class TradeWindow:
             return self.prices.values[index]
         return self.merged[self.times[index]].last_price
 
-    def _whole(self, column: Column, number: Decimal) -> int:
+    def _append(self, time: int, price: int, volume: int) -> None:
+        """Add an entry behind all others."""
+        self.times.append(time)
+        self.counts.append(1)
+        for column, value in ((self.prices, price), (self.volumes, volume)):
+            try:
+                column.values.append(value)
+            except OverflowError:
+                column.insert(len(column.values), value)
+
+    def _insert(self, key: Key, price: int, volume: int) -> bool:
+        """Add an entry before others; return False, and add nothing, if the window has the trade already."""
+        recent, times = self._recent, self.times
+        place = bisect_left(recent, key)
+        if recent[place] == key:
+            return False
+        index = len(times) - len(recent) + place
+        if not place:
+            index = min(index, bisect_right(times, key[0]))
+        recent.insert(place, key)
+        times.insert(index, key[0])
+        self.counts.insert(index, 1)
+        self.prices.insert(index, price)
+        self.volumes.insert(index, volume)
+        return True
+
+    def _refined(self, column: Column, number: Decimal) -> int:
+        """Return the number in units of the column, after the unit has become as fine as the number needs."""
+        is_price = column is self.prices
+        factor = column.refine(number)
+        for span in self._spans:
+            span.refine(factor, is_price=is_price)
+        self.merged = {
+            time: Merged(one.product * factor, one.last_price * (factor if is_price else 1))
+            for time, one in self.merged.items()
+        }
         whole = column.whole(number)
-        if whole is None:
-            is_price = column is self.prices
-            factor = column.refine(number)
-            for span in self._spans:
-                span.refine(factor, is_price=is_price)
-            self.merged = {
-                time: Merged(one.product * factor, one.last_price * (factor if is_price else 1))
-                for time, one in self.merged.items()
-            }
-            whole = column.whole(number)
-            assert whole is not None  # noqa: S101  # the unit is fine enough now
+        assert whole is not None  # noqa: S101  # the unit is fine enough now
         return whole
 
-    def _shorten(self, span: Span) -> None:
-        """Take the entries out of a span that are too old for it."""
-        times, first = self.times, span.first
-        until = times[-1] - span.length
+    def _shorten(self, span: Span, until: int) -> None:
+        """Take the entries out of a span whose time is `until` or earlier."""
+        times, counts, prices, volumes = self.times, self.counts, self.prices.values, self.volumes.values
+        first = span.first
         while times[first] <= until:
-            span.count -= self.counts[first]
-            span.price_sum -= self.prices.values[first]
-            span.volume_sum -= self.volumes.values[first]
-            span.product_sum -= self.product(first)
+            price, volume, count = prices[first], volumes[first], counts[first]
+            span.count -= count
+            span.price_sum -= price
+            span.volume_sum -= volume
+            span.product_sum -= price * volume if count == 1 else self.merged[times[first]].product
             first += 1
         span.first = first
 

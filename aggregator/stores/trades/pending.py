@@ -11,6 +11,8 @@ import msgspec
 
 from aggregator.models import Trade, TradeKey, trade_key
 
+_Key = tuple[float, str, str]  # a TradeKey as a plain tuple, which is made in a seventh of the time
+
 FULL = 50_000  # trades of a generation; the more, the more trades of an asset are moved together
 _MOST_MOVED = 4000  # trades in one move, for which a write has to wait
 _FASTER = 1.25  # moves for each arrival, so that the old generation is empty before the young one is full
@@ -25,18 +27,21 @@ class Move(msgspec.Struct, frozen=True):
 
 class _Generation:
     def __init__(self) -> None:
-        self.by_asset: dict[str, dict[TradeKey, Trade]] = {}
+        self.by_asset: dict[str, dict[_Key, Trade]] = {}
         self.size = 0
         self.until = 0
 
     def add(self, trade: Trade) -> None:
-        self.by_asset.setdefault(trade.asset, {})[trade_key(trade)] = trade
+        of_asset = self.by_asset.get(trade.asset)
+        if of_asset is None:
+            of_asset = self.by_asset[trade.asset] = {}
+        of_asset[trade.timestamp, trade.venue, trade.id] = trade
         self.size += 1
 
     def remove(self, trades: Sequence[Trade]) -> None:
         for trade in trades:
             of_asset = self.by_asset[trade.asset]
-            del of_asset[trade_key(trade)]
+            del of_asset[trade.timestamp, trade.venue, trade.id]
             if not of_asset:
                 del self.by_asset[trade.asset]
         self.size -= len(trades)
@@ -60,9 +65,9 @@ class PendingTrades:
     def unknown(self, trades: Sequence[Trade]) -> list[Trade]:
         """Return the trades that do not wait here; of those with the same key the first."""
         young, old, nothing = self._young.by_asset, self._old.by_asset, _NOTHING
-        found: dict[tuple[str, TradeKey], Trade] = {}
+        found: dict[tuple[str, _Key], Trade] = {}
         for trade in trades:
-            asset, key = trade.asset, trade_key(trade)
+            asset, key = trade.asset, (trade.timestamp, trade.venue, trade.id)
             if key not in young.get(asset, nothing) and key not in old.get(asset, nothing):
                 found.setdefault((asset, key), trade)
         return [*found.values()]
@@ -117,4 +122,4 @@ class PendingTrades:
         return Move(trades, self._old.until if len(trades) == self._old.size else None)
 
 
-_NOTHING: Mapping[TradeKey, Trade] = {}
+_NOTHING: Mapping[_Key, Trade] = {}

@@ -68,6 +68,7 @@ DELETE FROM trades WHERE (asset, time, venue, id) IN (
 _MOST_EXPIRED = 2000  # rows deleted in one transaction, for which writes have to wait
 _MICROSECONDS = 1_000_000
 _LAST_SECOND = 1e12
+_NEVER = -1.0
 _FIRST_KEY, _LAST_KEY = (-1, "", ""), (1 << 62, "", "")
 _TICK_SECONDS = 1.0
 _REST_SECONDS = 5.0  # without a move by a write, after which trades are moved in the background
@@ -86,7 +87,7 @@ class SqliteTrades:
         self._retention = retention
         self._now = now
         self._pending = PendingTrades()
-        self._newest: dict[str, int] = {}  # microseconds: no trade of the asset in the sorted table is newer
+        self._newest: dict[str, float] = {}  # no trade of the asset in the sorted table is newer
         self._journal_id = 0
         self._moved_at = 0.0
         self._lock = asyncio.Lock()
@@ -188,19 +189,21 @@ class SqliteTrades:
         newest = self._newest.get(trade.asset)
         if newest is None:
             found = connection.execute("SELECT max(time) FROM trades WHERE asset = ?", (trade.asset,)).fetchone()[0]
-            newest = self._newest[trade.asset] = -1 if found is None else int(found)
-        at = _whole(trade.timestamp)
-        return at <= newest and bool(connection.execute(_HAS, (trade.asset, at, trade.venue, trade.id)).fetchone())
+            newest = self._newest[trade.asset] = _NEVER if found is None else found / _MICROSECONDS
+        if trade.timestamp > newest:
+            return False
+        key = (trade.asset, _whole(trade.timestamp), trade.venue, trade.id)
+        return bool(connection.execute(_HAS, key).fetchone())
 
     def _finish(self, move: Move) -> None:
         """Note that a move has been committed."""
         if move.trades:
             self._pending.remove(move)
             self._moved_at = time.monotonic()
+            newest = self._newest
             for trade in move.trades:
-                at = _whole(trade.timestamp)
-                if at > self._newest.get(trade.asset, 0):
-                    self._newest[trade.asset] = at
+                if trade.timestamp > newest.get(trade.asset, _NEVER):
+                    newest[trade.asset] = trade.timestamp
 
 
 def _insert(connection: Connection, trades: Sequence[Trade]) -> None:
@@ -213,9 +216,17 @@ def _insert(connection: Connection, trades: Sequence[Trade]) -> None:
 
 
 def _row(trade: Trade) -> tuple[object, ...]:
-    volume = None if trade.volume is None else str(trade.volume)
-    key = (trade.asset, _whole(trade.timestamp), trade.venue, trade.id)
-    return (*key, str(trade.price), volume, trade.side, trade.sequence, trade.late)
+    return (
+        trade.asset,
+        round(trade.timestamp * _MICROSECONDS),
+        trade.venue,
+        trade.id,
+        str(trade.price),
+        None if trade.volume is None else str(trade.volume),
+        trade.side,
+        trade.sequence,
+        trade.late,
+    )
 
 
 def _trade(row: tuple[Any, ...]) -> Trade:
