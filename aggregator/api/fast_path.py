@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.hot_trades import HotTrades
+from aggregator.api.ingest_fast_path import IngestFastPath
 from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import Body, PriceBodies, matches
 from aggregator.api.server.direct_write import DirectWrite, take_direct_write
@@ -43,6 +44,7 @@ class FastPath:
         now: Callable[[], float] = time.time,
         policy: Policy | None = None,
         hot: HotTrades | None = None,
+        ingest: IngestFastPath | None = None,
     ) -> None:
         self._app = app
         self._catalog = catalog
@@ -50,6 +52,7 @@ class FastPath:
         self._bodies = bodies
         self._metrics = metrics
         self._now = now
+        self._ingest = ingest
         self._hot = {} if hot is None else hot.by_segment
         policy = policy or Policy()
         self._hosts = policy.hosts
@@ -80,9 +83,12 @@ class FastPath:
         self._metrics.add(asset, time.perf_counter() - started, age, not_modified=not_modified)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send, direct_write: DirectWrite | None) -> None:
-        """Serve one request that is not for a price: a hot read of the trade stream, or the application's."""
+        """Serve one request that is not for a price: one of the trade stream's, or the application's."""
         first, _, symbol = scope["path"][1:].partition("/") if scope["type"] == "http" else ("", "", "")
         bodies = self._hot.get(first)
+        if first == "ingest" and not symbol and self._ingest is not None:
+            await self._ingest.serve(scope, receive, send, direct_write)
+            return
         if bodies is None:
             await self._app(scope, receive, send)
             return

@@ -19,6 +19,7 @@ from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import AUTHENTICATE, NO_STORE, RETRY_AFTER, refusal
 from aggregator.api.throttle import ClientRates
 from aggregator.models import Trade
+from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
 from aggregator.trades.rejection import Rejection
@@ -92,6 +93,7 @@ class IngestRoute:
         parser: Parser,
         log: EventLog,
         dead_letters: DeadLetters,
+        metrics: TradeMetrics,
         rate: float | None = None,
         now: Callable[[], float] = time.time,
         durable_seconds: float = _DURABLE_SECONDS,
@@ -99,6 +101,8 @@ class IngestRoute:
         self._parser = parser
         self._log = log
         self._dead_letters = dead_letters
+        self._parse_seconds = metrics.stage_seconds.labels("parse").inc
+        self._refused = metrics.refused
         self._rates = None if rate is None else ClientRates(rate)
         self._now = now
         self._durable_seconds = durable_seconds
@@ -156,10 +160,12 @@ class IngestRoute:
         if media_type not in (*JSON_TYPES, *PROTOBUF_TYPES):
             raise refuse(415, _WRONG_TYPE)
         body, now, outcome = await _whole_body(request), self._now(), _Outcome()
+        started = time.perf_counter()
         if media_type in PROTOBUF_TYPES:
             taken = self._parser.protobuf(body, content_type, now)
         else:
             taken = self._parser.document(body, now)
+        self._parse_seconds(time.perf_counter() - started)
         if len(taken.trades) + len(taken.rejected) > MOST_TRADES:
             raise refuse(413, _TOO_MANY)
         self._reject(taken.rejected, outcome)
@@ -178,7 +184,9 @@ class IngestRoute:
         stored: deque[asyncio.Future[Receipt]] = deque()
         try:
             async for lines in _parts(request):
+                started = time.perf_counter()
                 taken = self._parser.lines(lines, self._now(), outcome.records)
+                self._parse_seconds(time.perf_counter() - started)
                 outcome.records += len(taken.trades) + len(taken.rejected)
                 self._reject(taken.rejected, outcome)
                 if taken.trades:
@@ -211,6 +219,7 @@ class IngestRoute:
         try:
             return self._log.append(trades)
         except BacklogFull as full:
+            self._refused.inc(len(trades))
             raise refuse(503, _FULL, {"Retry-After": str(full.retry_after)}) from full
 
     async def _durable(self, stored: asyncio.Future[Receipt]) -> Receipt:

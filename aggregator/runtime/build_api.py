@@ -13,6 +13,7 @@ from aggregator.api.features import FeatureRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.hot_trades import HotTrades
 from aggregator.api.ingest import IngestRoute
+from aggregator.api.ingest_fast_path import IngestFastPath
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
 from aggregator.api.price_bodies import PriceBodies
@@ -89,7 +90,10 @@ async def build_api(
         return traced(app, process.tracer, app.label_of)
     buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(buffered)
-    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot)
+    ingest = None
+    if trades is not None and not settings.api_keys and settings.ingest_rate is None:
+        ingest = IngestFastPath(app, Parser(catalog.find), trades.log, buffered, now, policy)
+    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot, ingest)
     return traced(fast_path, process.tracer, app.label_of)
 
 
@@ -126,7 +130,14 @@ def _trade_routes(process: Process, trades: TradeStream | None, hot: HotTrades |
         return routes_without_trades()
     parser = Parser(catalog.find)
     return [
-        *IngestRoute(parser, trades.log, trades.dead_letters, settings.ingest_rate, now).routes(),
+        *IngestRoute(
+            parser,
+            trades.log,
+            trades.dead_letters,
+            process.metrics.trades,
+            settings.ingest_rate,
+            now,
+        ).routes(),
         *TradeRoutes(catalog, trades.store, hot, now).routes(),
         *FeatureRoutes(catalog, hot).routes(),
     ]
