@@ -21,6 +21,7 @@ from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
+from aggregator.trades.topics import FEATURES, TRADES
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores
 
@@ -66,7 +67,7 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.bus = Bus([PRICES])
+        self.bus = Bus([PRICES, TRADES, FEATURES])
         self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)
