@@ -1,4 +1,4 @@
-"""Fan-out of topics: encodes each new value once, queues it for every subscriber, keeps it for resumed streams."""
+"""Fan-out of topics: queues each new value for every subscriber, encoded once, and keeps it for resumed streams."""
 
 import asyncio
 import re
@@ -13,8 +13,7 @@ from typing import Generic, Literal
 from aggregator.live.index import SubscriberIndex
 from aggregator.live.replay import Replay
 from aggregator.live.subscriber import MAX_QUEUE, Event, Subscriber, Subscription, Wanted
-from aggregator.live.topics import AnyTopic, Bus, Presenter, T, Topic
-from aggregator.models import Asset
+from aggregator.live.topics import Bus, Presenter, T, Topic
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
 
@@ -191,13 +190,27 @@ class Fanout:
         self._metrics.stream_dropped.labels(reason).inc()
 
     def present(self, topic: Topic[T], presenter: Presenter[T], values: Sequence[T]) -> None:
-        """Queue new values of listed assets for their subscribers."""
-        now = self._now()
+        """Queue new values of listed assets for their subscribers. Without a presenter, values are encoded later."""
+        now, find, replay, index = self._now(), self._catalog.find, self._replays[topic.name], self._indexes[topic.name]
+        asset_of, key_of, is_encoded = topic.asset, topic.key, presenter is not topic
+        conflated = 0
         for value in values:
-            asset = self._catalog.find(topic.asset(value))
-            body = None if asset is None else presenter.body(asset, value, now)
-            if asset is not None and body is not None:
-                self._queue(topic, asset, topic.key(value), body)
+            name = asset_of(value)
+            asset = find(name)
+            if asset is None:
+                continue
+            body = presenter.body(asset, value, now) if is_encoded else None
+            if is_encoded and body is None:
+                continue
+            self._number += 1
+            key = name if key_of is asset_of else key_of(value)
+            event = Event(self._epoch, self._number, topic, asset, key, body, value)
+            replay.add(event)
+            for subscriber in index.of(asset):
+                conflated += subscriber.put(event)
+                self._to_wake[subscriber] = None
+        if conflated:
+            self._metrics.stream_conflated.inc(conflated)
         if self._to_wake and not self._waking:
             self._wake()
 
@@ -228,16 +241,6 @@ class Fanout:
             before, after = subscriber.wanted.get(topic, _NOTHING), wanted.get(topic, _NOTHING)
             self._indexes[topic].move(subscriber, before, after)
         subscriber.wanted = wanted
-
-    def _queue(self, topic: AnyTopic, asset: Asset, key: str, body: bytes) -> None:
-        self._number += 1
-        event = Event(self._epoch, self._number, topic, asset, key, body)
-        self._replays[topic.name].add(event)
-        subscribers = self._indexes[topic.name].of(event)
-        conflated = sum([subscriber.put(event) for subscriber in subscribers])
-        if conflated:
-            self._metrics.stream_conflated.inc(conflated)
-        self._to_wake.update(dict.fromkeys(subscribers))
 
     def _wake(self) -> None:
         """Wake up some of the subscribers with new events, and the rest after the event loop has served other tasks."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Set as AbstractSet
 
-from aggregator.live.subscriber import Event, Subscriber, Subscription
-from aggregator.models import Tier
+from aggregator.live.subscriber import Subscriber, Subscription
+from aggregator.models import Asset, Tier
 
 
 class SubscriberIndex:
-    """Finds the subscribers of an event."""
+    """Finds the subscribers of an asset's events."""
 
     def __init__(self) -> None:
         self._by_tier: dict[Tier, set[Subscriber]] = {tier: set() for tier in Tier}
@@ -17,9 +17,10 @@ class SubscriberIndex:
         """Whether there is a subscriber."""
         return bool(self._by_asset) or any(self._by_tier.values())
 
-    def of(self, event: Event) -> AbstractSet[Subscriber]:
-        """Return the subscribers of the event."""
-        return self._by_tier[event.tier] | self._by_asset.get(event.asset, set())
+    def of(self, asset: Asset) -> AbstractSet[Subscriber]:
+        """Return the subscribers of the events of an asset."""
+        by_tier, by_name = self._by_tier[asset.tier], self._by_asset.get(asset.symbol)
+        return by_tier | by_name if by_name else by_tier
 
     def move(self, subscriber: Subscriber, before: Subscription, wanted: Subscription) -> None:
         """Replace the subscription `before` of a subscriber by `wanted`."""

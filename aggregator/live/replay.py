@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import takewhile
 
-from aggregator.live.subscriber import Event, Subscription
+from aggregator.live.subscriber import Event, Slot, Subscription
 
 
 class Replay:
@@ -14,18 +14,19 @@ class Replay:
         self._most_events = most_events
         self._most_bytes = most_bytes
         self._events: deque[Event] = deque()
-        self._newest: dict[str, Event] = {}  # of each key, while it is held
+        self._newest: dict[Slot, Event] = {}  # of each key, among the events up to number `_indexed`
+        self._indexed = 0
         self._bytes = 0
         self._dropped = 0  # number of the last event that is not held any more
 
     def add(self, event: Event) -> None:
         """Hold an event; it is newer than all others."""
         self._events.append(event)
-        self._newest[event.slot] = event
-        self._bytes += event.size
-        while len(self._events) > self._most_events or (
-            self._most_bytes is not None and self._bytes > self._most_bytes
-        ):
+        if self._most_bytes is not None:
+            self._bytes += event.size
+            while self._bytes > self._most_bytes:
+                self._drop_oldest()
+        if len(self._events) > self._most_events:
             self._drop_oldest()
 
     def has_all_after(self, number: int) -> bool:
@@ -38,6 +39,10 @@ class Replay:
 
     def newest(self, wanted: Subscription) -> Sequence[Event]:
         """Return the newest held event of each key that the subscription covers, oldest first."""
+        for event in self.after(self._indexed):
+            self._newest[event.slot] = event
+            self._indexed = event.number
+        self._newest = {slot: event for slot, event in self._newest.items() if event.number > self._dropped}
         found = [event for event in self._newest.values() if wanted.has(event)]
         return sorted(found, key=lambda event: event.number)
 
@@ -48,7 +53,6 @@ class Replay:
 
     def _drop_oldest(self) -> None:
         event = self._events.popleft()
-        self._bytes -= event.size
         self._dropped = event.number
-        if self._newest[event.slot] is event:
-            del self._newest[event.slot]
+        if self._most_bytes is not None:
+            self._bytes -= event.size

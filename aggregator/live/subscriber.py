@@ -1,62 +1,100 @@
 """The queue of one subscriber to topics: every event while it keeps up, else the newest event of each key."""
 
 import asyncio
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from aggregator.live.topics import AnyTopic
-from aggregator.models import Asset, Tier
+from aggregator.models import Asset, Tier, encode
 
 MAX_QUEUE = 256  # events; beyond it, the queue is conflated to the newest event of each key
 
 BEHIND = "Read too slowly: {} have been missed until the next snapshot"
 
 
-class Event:
-    """A new value of a topic, encoded for sending.
+class Event(msgspec.Struct, gc=False, eq=False):
+    """A new value of a topic. It is encoded when its JSON is first needed, and once for all subscribers.
 
     `number` counts the events of this process, those of all topics together; `id` is unique across processes. Of the
-    events with the same `slot`, a topic and a key, the newest replaces the others when a subscriber is slow.
+    events with the same `slot`, a topic and a key, the newest replaces the others when a subscriber is slow. `json` is
+    the JSON of the value; None: that of all fields of `value`, which never changes.
     """
 
-    __slots__ = ("_as_strings", "_source", "asset", "id", "message", "number", "slot", "sse", "tier", "topic")
-
-    def __init__(self, epoch: str, number: int, topic: AnyTopic, asset: Asset, key: str, body: bytes) -> None:
-        self.number = number
-        self.id = f"{epoch}-{number}"
-        self.topic = topic.name
-        self.slot = f"{topic.name} {key}"
-        self.asset = asset.symbol
-        self.tier = asset.tier
-        self._source = topic
-        self._as_strings: Event | None = None
-        self.write(body)
-
-    def write(self, body: bytes) -> None:
-        """Set the encoded forms to those of this JSON of the value."""
-        name = self._source.event.encode()
-        self.sse = b"id: %b\nevent: %b\ndata: %b\n\n" % (self.id.encode(), name, body)
-        self.message = (b'{"type":"%b","%b":%b}' % (name, name, body)).decode()
+    epoch: str
+    number: int
+    source: AnyTopic
+    listed: Asset
+    key: str
+    json: bytes | None
+    value: object = None
+    _sse: bytes | None = None
+    _message: str | None = None
+    _as_strings: "Event | None" = None
 
     @property
-    def with_strings(self) -> "Event":
-        """The event with decimals as strings; encoded when the first stream asks for it."""
-        if self._as_strings is None:
-            self._as_strings = copy.copy(self)
-            self._as_strings.write(self._source.with_strings(b"[%b]" % self.body)[1:-1])
-        return self._as_strings
+    def id(self) -> str:
+        """The id in streams."""
+        return f"{self.epoch}-{self.number}"
+
+    @property
+    def topic(self) -> str:
+        """The name of its topic."""
+        return self.source.name
+
+    @property
+    def slot(self) -> "Slot":
+        """The topic and the key."""
+        return self.source.name, self.key
+
+    @property
+    def asset(self) -> str:
+        """The symbol of its asset."""
+        return self.listed.symbol
+
+    @property
+    def tier(self) -> Tier:
+        """The tier of its asset when the event was made."""
+        return self.listed.tier
 
     @property
     def body(self) -> bytes:
         """The JSON of the value."""
-        return self.sse.split(b"\n", 2)[2][len(b"data: ") : -len(b"\n\n")]
+        if self.json is None:
+            self.json = encode(self.value)
+        return self.json
+
+    @property
+    def sse(self) -> bytes:
+        """The event as a Server-Sent Event."""
+        if self._sse is None:
+            head = f"id: {self.epoch}-{self.number}\nevent: {self.source.event}\ndata: ".encode()
+            self._sse = b"%b%b\n\n" % (head, self.body)
+        return self._sse
+
+    @property
+    def message(self) -> str:
+        """The event as a message of a WebSocket."""
+        if self._message is None:
+            name = self.source.event
+            self._message = f'{{"type":"{name}","{name}":{self.body.decode()}}}'
+        return self._message
+
+    @property
+    def with_strings(self) -> "Event":
+        """The event with decimals as strings."""
+        if self._as_strings is None:
+            body = self.source.with_strings(b"[%b]" % self.body)[1:-1]
+            self._as_strings = Event(self.epoch, self.number, self.source, self.listed, self.key, body)
+        return self._as_strings
 
     @property
     def size(self) -> int:
         """The bytes that are kept for sending."""
         return len(self.sse) + len(self.message)
+
+
+Slot = tuple[str, str]
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -110,7 +148,7 @@ class Subscriber:
         self._topics = topics
         self._most_keys = most_keys
         self._resumed: Sequence[Event] = ()
-        self._waiting: dict[int | str, Event] = {}  # by number; by slot once it is conflated
+        self._waiting: dict[int | Slot, Event] = {}  # by number; by slot once it is conflated
         self._conflated = self._overflowed = False
         self._gap: Gap | None = None
         self._end = ""
@@ -192,7 +230,7 @@ class Subscriber:
         return batch
 
     def _conflate(self) -> None:
-        newest: dict[int | str, Event] = {}
+        newest: dict[int | Slot, Event] = {}
         for event in self._waiting.values():
             newest.pop(event.slot, None)
             newest[event.slot] = event

@@ -1,6 +1,7 @@
 """GET /openapi.json describes every route, and the responses of the service match it."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -116,6 +117,9 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     running = Service(folder, exchanges=shared_market.setting, **settings)
     running.started()
     wait_for(lambda: running.get("/prices/ethusdt/history").json["prices"] != [])
+    trade = {"asset": "btcusdt", "price": 100, "volume": 1, "timestamp": time.time(), "venue": "exchange1", "id": "1"}
+    headers = {"X-API-Key": "new", "Content-Type": "application/json"}
+    call("POST", f"{running.url}/ingest", headers, json.dumps(trade).encode())
     yield running
     assert running.process.stop() == 0
 
@@ -203,6 +207,26 @@ def strict(service: Service) -> Json:
         ("GET /udf/history", "/udf/history?symbol=btcusdt&resolution=2&countback=300", 400, {}),
         ("GET /udf/history", "/udf/history?symbol=nosuch&resolution=1&countback=300", 404, {}),
         ("GET /prices/{asset}/candles", "/prices/btcusdt/candles?numbers=string", 200, {}),
+        ("GET /prices/{asset}/candles", "/prices/btcusdt/candles?source=trades", 200, {}),
+        ("GET /prices/{asset}/candles", "/prices/btcusdt/candles?source=trades&numbers=string", 200, {}),
+        ("GET /udf/history", "/udf/history?symbol=TRADES:btcusdt&resolution=1&countback=300", 200, {}),
+        ("GET /trades/{asset}", "/trades/btcusdt", 200, {}),
+        ("GET /trades/{asset}", "/trades/btcusdt?numbers=string", 200, {}),
+        ("GET /trades/{asset}", "/trades/btcusdt", 200, {"Accept": "text/csv"}),
+        ("GET /trades/{asset}", "/trades/btcusdt?limit=0", 400, {}),
+        ("GET /trades/{asset}", "/trades/nosuch", 404, {}),
+        ("GET /query", "/query?ticker=BTC-USDT&limit=1", 200, {}),
+        ("GET /query", "/query", 400, {}),
+        ("GET /query", "/query?symbol=nosuch", 404, {}),
+        ("GET /quotes/{asset}", "/quotes/btcusdt", 200, {}),
+        ("GET /quotes/{asset}", "/quotes/BTCUSDT?numbers=string", 200, {}),
+        ("GET /quotes/{asset}", "/quotes/ethusdt", 404, {}),
+        ("GET /quotes/{asset}", "/quotes/a.b", 400, {}),
+        ("GET /aggregations/{asset}", "/aggregations/btcusdt", 200, {}),
+        ("GET /aggregations/{asset}", "/aggregations/ethusdt", 404, {}),
+        ("GET /aggregations/{asset}", "/aggregations/a.b", 400, {}),
+        ("GET /features/{asset}", "/features/btcusdt", 200, {}),
+        ("GET /features/{asset}", "/features/nosuch", 404, {}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 200, {"X-API-Key": "new"}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 401, {}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 403, {"X-API-Key": "wrong"}),
@@ -221,6 +245,7 @@ def strict(service: Service) -> Json:
         ("GET /assets", "/assets", 200, {}),
         ("GET /assets", "/assets", 413, {"Content-Length": "70000"}),
         ("GET /health", "/health", 200, {}),
+        ("GET /health", "/health", 200, {"Accept": "application/json"}),
         ("GET /ready", "/ready", 200, {}),
         ("GET /metrics", "/metrics", 200, {}),
         ("GET /", "/", 200, {}),

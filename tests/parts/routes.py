@@ -24,12 +24,14 @@ from aggregator.api.stream import StreamRoute
 from aggregator.api.trades import TradeRoutes
 from aggregator.api.udf import UdfRoutes
 from aggregator.live.price_topic import PRICES
+from aggregator.live.topics import AnyTopic
+from aggregator.trades.topics import FEATURES, TRADES
 from tests.parts.examples import CATALOG
 from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS = {PRICES.name: PRICES}
+TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES)}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
