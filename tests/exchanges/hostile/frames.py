@@ -40,6 +40,7 @@ def _bomb() -> bytes:
 
 _TICKER = b'{"symbol":"BTC/USDT","last":1,"volume":1,"timestamp":"2023-10-01T00:00:00Z"}'
 _TICKERS = b'{"channel":"ticker","data":[' + (_TICKER + b",") * 800 + _TICKER + b"]}"
+_TRADE = b'{"symbol":"BTC/USDT","side":"buy","price":1,"qty":1,"trade_id":1,"timestamp":"2023-10-01T00:00:00Z"}'
 _NESTED = b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
 
 ATTACKS: dict[str, Callable[[], Iterator[bytes]]] = {
@@ -66,3 +67,20 @@ ATTACKS: dict[str, Callable[[], Iterator[bytes]]] = {
         then=frame(b'{"method":"subscribe","success":false,"symbol":"BTC/USDT","error":"' + b"x" * 900_000 + b'"}')
     ),
 }
+
+
+def _trades(row: bytes, count: int = 1) -> bytes:
+    return frame(b'{"channel":"trade","data":[' + (row + b",") * (count - 1) + row + b"]}")
+
+
+# Against the feed of trades, which takes larger messages, and keeps what it cannot read.
+TRADE_ATTACKS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "trades": _endless(then=_trades(_TRADE)),
+    "many-trades": _endless(then=_trades(_TRADE, 1999)),
+    "too-many-rows": _endless(then=_trades(b"1", 120_000)),
+    "bad-rows": _endless(then=_trades(b"{}", 1999)),
+    "bad-trades": _endless(then=_trades(_TRADE.replace(b'"price":1', b'"price":-1'), 1999)),
+    "digits-of-a-trade": _endless(then=_trades(_TRADE.replace(b'"price":1', b'"price":' + b"1" * 250_000))),
+    "no-json": _endless(then=frame(b"x" * 250_000)),
+}
+ATTACKS_ON_TRADES = [*TRADE_ATTACKS, "giant-message", "one-byte-fragments", "pings", "tiny-messages", "packed-bomb"]

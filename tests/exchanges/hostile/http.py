@@ -84,6 +84,7 @@ def _listing(entries: int, filler: int = 0) -> bytes:
 
 _NESTED = b'{"x":' + b"[" * 3000 + b"]" * 3000 + b',"symbol":"btcusdt","price":1,"volume":1,"timestamp":1}'
 _LONG = b"1" * 900_000
+_TRADE = b'{"id":"1","symbol":"btcusdt","price":1,"volume":1,"side":"buy","timestamp":1696118400.123}'
 
 ATTACKS: dict[str, Attack] = {
     "well": _one(TICKER),
@@ -125,6 +126,10 @@ ATTACKS: dict[str, Attack] = {
     "error-text": _one(b'{"error":["EQuery:Unknown asset pair\\n' + b"x" * 900_000 + b'"],"result":{}}'),
     "error-texts": _one(b'{"error":[' + b'"a",' * 250_000 + b'"a"],"result":{}}'),
     "said": _one(b'{"code":-1121,"msg":"' + b"x" * 900_000 + b'"}', b"400 Bad Request"),
+    "recent-rows": _one(b'{"trades":[' + b"1," * 250_000 + b"1]}"),
+    "recent-bad-rows": _one(b'{"trades":[' + b"{}," * 1998 + b"{}]}"),
+    "recent-digits": _one(b'{"trades":[' + _TRADE.replace(b'"price":1', b'"price":' + b"1" * 500_000) + b"]}"),
+    "recent-trades": _one(b'{"trades":[' + (_TRADE + b",") * 1998 + _TRADE + b"]}"),
     "listing": _one(lambda: _listing(720_000)),
     "listing-15": _one(lambda: _listing(160_000)),
     "listing-well": _one(lambda: _listing(5000, 2900)),

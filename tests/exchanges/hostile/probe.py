@@ -1,7 +1,8 @@
 """Runs the real client against attacks under uvloop and says, as JSON, what each did to its process.
 
-Reads lines of `KIND URL`; KIND is `ticker:DIALECT:SYMBOLS:CALLS`, `listing:DIALECT` or `push`. Each attack has a
-process of its own, forked from this one, so that memory which one of them has left behind is not there for the next.
+Reads lines of `KIND URL`; KIND is `ticker:DIALECT:SYMBOLS:CALLS`, `listing:DIALECT`, `push`, `trades` or
+`recent:DIALECT`. Each attack has a process of its own, forked from this one, so that memory which one of them has left
+behind is not there for the next.
 """
 
 import asyncio
@@ -17,19 +18,24 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from aggregator.exchanges.http import HttpExchange, session
+from aggregator.errors import ExchangeError
+from aggregator.exchanges.http import HttpExchange, Session, session
 from aggregator.exchanges.push.feed import Feed
 from aggregator.exchanges.push.socket import connector
-from aggregator.exchanges.registry import DIALECTS, PUSHING
+from aggregator.exchanges.push.trade_feed import MOST_BYTES, TradeFeed, TradeSinks
+from aggregator.exchanges.registry import DIALECTS, PUSHING, TRADING
 from aggregator.exchanges.venues.mock import Mock
-from aggregator.models import Asset, LeftOut, Tier
+from aggregator.models import Asset, LeftOut, Tier, Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.lifecycle import settle_memory
+from aggregator.trades.ports import Receipt, Rejection
 
 _TIMEOUT = 1.0  # seconds; half the default of the setting, as a flood is the same in the second one
 _CONCURRENCY = 128  # the default of the setting
 _CONNECT_SECONDS = 20.0
 _PUSH_SECONDS = 0.5
+_TRADE_SECONDS = 1.0
+_MOST_RAW = 4096
 _BEAT = 0.001
 _PROC = Path("/proc/self")
 
@@ -88,6 +94,59 @@ async def listed(exchange: HttpExchange) -> dict[str, object]:
     return {"error": str(error)[:300] if error else "", "size": exchange._listing.size}
 
 
+class Counted:
+    """An event log and dead letters that count, and keep nothing."""
+
+    def __init__(self) -> None:
+        self.trades = self.rejections = 0
+
+    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
+        """As `EventLog.append`."""
+        self.trades += len(trades)
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        future.set_result(Receipt(len(trades), 0))
+        return future
+
+    async def room(self) -> None:
+        """As `EventLog.room`."""
+
+    def bury(self, rejections: Sequence[Rejection]) -> None:
+        """As `DeadLetters.bury`."""
+        self.rejections += len(rejections)
+        assert all(len(one.raw) <= _MOST_RAW for one in rejections)
+
+
+async def traded(http: Session, url: str, assets: Sequence[Asset], metrics: Metrics) -> dict[str, object]:
+    """Let a feed of trades run for some seconds after it has got something, or has not connected."""
+    counted, dialect = Counted(), TRADING["kraken"]()
+    exchange = HttpExchange("odd", url, DIALECTS["kraken"](), http, metrics, _CONCURRENCY)
+    feed = TradeFeed(
+        "odd",
+        url.replace("http", "ws", 1),
+        dialect,
+        connector(http, time.time, MOST_BYTES),
+        lambda: assets,
+        {asset.symbol: asset for asset in assets}.get,
+        partial(exchange.recent_trades, dialect),
+        TradeSinks(counted, counted),
+        metrics.trades,
+    )
+    running = asyncio.create_task(feed.run())
+    await asyncio.sleep(_TRADE_SECONDS)
+    ended = running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return {"ended": ended, "trades": counted.trades, "rejections": counted.rejections}
+
+
+async def recent(exchange: HttpExchange, dialect: str, asset: Asset) -> dict[str, object]:
+    """Ask for recent trades; return the number of records, and the error, if any."""
+    try:
+        return {"records": len(await exchange.recent_trades(TRADING[dialect](), asset)), "error": ""}
+    except ExchangeError as error:
+        return {"records": 0, "error": str(error)}
+
+
 async def pushed(feed: Feed, count: Callable[[str], float]) -> dict[str, object]:
     """Let the feed run until it closes the connection, or for some seconds after the connection is made."""
     running = asyncio.create_task(feed.run())
@@ -127,8 +186,12 @@ async def main(kind: str, url: str) -> dict[str, object]:
             dialect, address, connect = PUSHING["kraken"](), url.replace("http", "ws", 1), connector(http, time.time)
             feed = Feed("odd", address, dialect, connect, lambda: assets, 5, metrics)
             return await measured(pushed(feed, partial(_pushed_count, metrics)))
+        if what == "trades":
+            return await measured(traded(http, url, assets, metrics))
         name, _, numbers = rest.partition(":")
         exchange = HttpExchange("odd", url, DIALECTS[name](), http, metrics, _CONCURRENCY)
+        if what == "recent":
+            return await measured(recent(exchange, name, assets[0]))
         if what == "listing":
             return await measured(listed(exchange))
         symbols, calls = map(int, numbers.split(":"))

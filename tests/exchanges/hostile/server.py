@@ -50,9 +50,10 @@ def _read_head(connection: socket.socket) -> bytes:
 def _attack(head: bytes) -> Blocks:
     name = head.split(b"/")[1].decode()
     key = _KEY.search(head)
-    if key is not None and name in frames.ATTACKS:
+    attacks = frames.ATTACKS | frames.TRADE_ATTACKS
+    if key is not None and name in attacks:
         yield _handshake(key[1])
-        yield from frames.ATTACKS[name]()
+        yield from attacks[name]()
     else:
         yield from http.ATTACKS[name]()
 

@@ -30,6 +30,8 @@ KINDS = {
 }
 # Their answers are valid tickers; that no market has such numbers is for pricing to find.
 TICKERS = {"pipelined", "cookies", "exponent"}
+RECENT = [name for name in http.ATTACKS if name.startswith("recent")]
+READABLE = {"recent-bad-rows": 1999, "recent-trades": 1999, "recent-digits": 1}
 LISTINGS = [name for name in http.ATTACKS if name.startswith("listing")]
 Attack = Callable[[str, str], dict[str, object]]
 
@@ -76,7 +78,7 @@ def check(did: dict[str, object]) -> None:
     assert growth <= MOST_GROWTH, did
 
 
-@pytest.mark.parametrize("name", [name for name in http.ATTACKS if name not in LISTINGS and name != "well"])
+@pytest.mark.parametrize("name", [name for name in http.ATTACKS if name not in (*LISTINGS, *RECENT, "well")])
 def test_an_answer(attack: Attack, name: str) -> None:
     """An attack on a call for tickers gives no ticker, and a short reason."""
     did = attack(KINDS.get(name, USUAL), name)
@@ -104,6 +106,24 @@ def test_frames(attack: Attack, name: str) -> None:
     check(did)
     assert did["connections"] == 1, did
     assert did["longest"] <= MOST_DETAIL + len("undecodable: "), did  # type: ignore[operator]  # an object
+
+
+@pytest.mark.parametrize("name", frames.ATTACKS_ON_TRADES)
+def test_a_feed_of_trades(attack: Attack, name: str) -> None:
+    """An attack on the feed of trades does not end it; what is kept of a bad record is bounded."""
+    did = attack("trades", name)
+    check(did)
+    assert not did["ended"], did
+    assert (did["trades"] > 0) is (name in ("trades", "many-trades")), did  # type: ignore[operator]  # an object
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_recent_trades(attack: Attack, name: str) -> None:
+    """An answer with too many trades is refused; others are records, good or bad."""
+    did = attack("recent:mock", name)
+    check(did)
+    assert did["records"] == READABLE.get(name, 0), did
+    assert bool(did["error"]) is (name not in READABLE), did
 
 
 @pytest.mark.parametrize("name", ["interim", "header", "headers", "refusal", "redirect", "pipelined", "drip-head"])
