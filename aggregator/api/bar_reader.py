@@ -50,10 +50,10 @@ class BarReader:
         async with _limited():
             return await self._newest(symbol, seconds, end, count)
 
-    async def price_before(self, symbol: str, end: float) -> Price | None:
+    async def newest_before(self, symbol: str, end: float) -> Price | None:
         """Return the newest stored price that is older than `end`; None if there is none."""
         async with _limited():
-            return await self._price_before(symbol, end)
+            return await self._newest_before(symbol, end)
 
     async def _newest(self, symbol: str, seconds: int, end: float, count: int) -> Bars:
         """Read ranges from the newest to the oldest. A gap is skipped; after one with few bars, the range is wider."""
@@ -66,17 +66,17 @@ class BarReader:
             parts.append(found)
             wider = min(_MOST_WIDER, wider * 2) if len(found) < left // 2 else wider
             left -= len(found)
-            older = await self._price_before(symbol, _ceiling(start, seconds)) if left else None
+            older = await self._newest_before(symbol, ceiling(start, seconds)) if left else None
             if older is None:
                 return joined(reversed(parts))
             end = older.timestamp // seconds * seconds + seconds
 
     async def _read(self, symbol: str, seconds: int, start: float, end: float) -> Bars:
         end = min(end, self._now() + CLOCK_MARGIN)
-        first, last = _ceiling(max(0.0, start), seconds), _ceiling(end, seconds)
+        first, last = ceiling(max(0.0, start), seconds), ceiling(end, seconds)
         return await self._source.bars(symbol, seconds, first, last)
 
-    async def _price_before(self, symbol: str, end: float) -> Price | None:
+    async def _newest_before(self, symbol: str, end: float) -> Price | None:
         window = Cursor(symbol, 0.0, math.nextafter(end, -math.inf), newest_first=True)
         found = await self._reader.read(window, 1)
         return found[0] if found else None
@@ -94,7 +94,7 @@ class BarReader:
         return [(price.timestamp, float(price.price)) for price in prices]
 
 
-def _ceiling(moment: float, seconds: int) -> int:
+def ceiling(moment: float, seconds: int) -> int:
     """Return the first multiple of `seconds` that is not before `moment`."""
     return math.ceil(moment / seconds) * seconds
 

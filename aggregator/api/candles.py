@@ -33,14 +33,19 @@ from aggregator.api.shared_descriptions import (
     Symbol,
     Time,
 )
+from aggregator.api.trade_candles import MOST_TRADES, TradeCandleReader
 from aggregator.models import Encode, Price, rfc_3339
 from aggregator.ports import History
 from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.prices.tiers import Catalog
+from aggregator.trades.candles import TradeCandle
+from aggregator.trades.ports import TradeReader
 
 MOST_CANDLES = 100_000
+_SOURCES = ("prices", "trades")
 USUAL_CANDLES = 500
 _PAGE = 1000  # prices in one read of the store
+_Pages = AsyncIterator[Sequence[Candle]] | AsyncIterator[Sequence[TradeCandle]]
 _COLUMNS = ("start", "time", "open", "high", "low", "close", "count", "volume", "vwap")
 _CANDLE: Json = {
     "start": 1795241400,
@@ -53,15 +58,21 @@ _CANDLE: Json = {
     "volume": None,
     "vwap": None,
 }
+_TRADED: Json = _CANDLE | {"close": 77896.49, "volume": 1.625, "vwap": 77895.0625}
 _Amount = Annotated[Decimal, Meta(extra_json_schema={"exclusiveMinimum": 0})]
-_Volume = Annotated[Decimal | None, Meta(description="Base units of the trades. Null: no trades are taken in")]
-_Vwap = Annotated[Decimal | None, Meta(description="Volume-weighted price of the trades. Null: no trades are taken in")]
+_Volume = Annotated[
+    Decimal | None,
+    Meta(description="Of the trades, in base units. Null for prices, and for trades whose venues report no volumes"),
+]
+_Vwap = Annotated[
+    Decimal | None, Meta(description="Σ price·volume / Σ volume of the trades, to ten significant digits; or null")
+]
 
 
 class TimedCandle(Struct, frozen=True):
-    """The prices of one interval. `start` is the beginning of the interval in unix seconds.
+    """The prices, or the trades, of one interval. `start` is the beginning of the interval in unix seconds.
 
-    Open, high, low and close are those of all stored prices of the interval, and count is their number.
+    Open, high, low and close are those of all that are stored of the interval, and count is their number.
     """
 
     start: float
@@ -76,7 +87,7 @@ class TimedCandle(Struct, frozen=True):
 
 
 class CandleList(Struct, frozen=True):
-    """The candles of a range, oldest first. An interval without a price has no candle."""
+    """The candles of a range, oldest first. An interval without a price, or trade, has no candle."""
 
     asset: Symbol
     interval: Annotated[str, Meta(extra_json_schema={"enum": list(INTERVALS)})]
@@ -84,7 +95,7 @@ class CandleList(Struct, frozen=True):
 
 
 class CandlesRoute:
-    """The route for candles. A read of the store may take `store_seconds`."""
+    """The route for candles. A read of a store may take `store_seconds`. `trades` is None where none are stored."""
 
     def __init__(
         self,
@@ -92,9 +103,11 @@ class CandlesRoute:
         history: History,
         now: Callable[[], float] = time.time,
         store_seconds: float = STORE_SECONDS,
+        trades: TradeReader | None = None,
     ) -> None:
         self._catalog = catalog
         self._reader = HistoryReader(history, store_seconds)
+        self._trades = None if trades is None else TradeCandleReader(trades, now, store_seconds)
         self._now = now
 
     def routes(self) -> list[Route]:
@@ -109,7 +122,9 @@ class CandlesRoute:
         tag="history",
         summary="Open, high, low and close of intervals",
         description="A candle contains only prices between start and end: choose a multiple of the interval as start to"
-        f" get a complete first candle. At most {MOST_CANDLES} intervals in one request.",
+        f" get a complete first candle. At most {MOST_CANDLES} intervals in one request, and with `source=trades` at"
+        f" most {MOST_TRADES} trades. Without start, intervals with more trades than that are left out, the oldest"
+        " first.",
         parameters=[
             ASSET,
             query(
@@ -130,6 +145,11 @@ class CandlesRoute:
                 TIME_SCHEMA,
                 *TIME_EXAMPLES,
             ),
+            query(
+                "source",
+                "What the candles are made of: our prices, or the trades of the venues",
+                {"type": "string", "enum": [*_SOURCES], "default": _SOURCES[0]},
+            ),
             FORMAT,
             NUMBERS,
         ],
@@ -138,7 +158,11 @@ class CandlesRoute:
                 "The candles, sent while the history is read. If the history fails, the response ends early and is not"
                 " complete JSON",
                 (
-                    json(CandleList, {"asset": SYMBOL, "interval": "1m", "candles": [_CANDLE]}),
+                    json(
+                        CandleList,
+                        {"asset": SYMBOL, "interval": "1m", "candles": [_CANDLE]},
+                        {"asset": SYMBOL, "interval": "1m", "candles": [_TRADED]},
+                    ),
                     text("text/csv", csv_text(_COLUMNS, [_CANDLE])),
                 ),
                 (NO_STORE,),
@@ -161,10 +185,13 @@ class CandlesRoute:
         check_range(start, end)
         if (end - start) / seconds > MOST_CANDLES:
             raise refuse_parameter(f"start to end must be at most {MOST_CANDLES} candles of {interval}")
-        window = Cursor(asset.symbol, start, end, newest_first=False)
-        # Before the response begins: afterwards its status can no longer become 503.
-        first_page = await self._reader.read_or_refuse(window, _PAGE)
-        pages = self._candles(window, first_page, seconds)
+        if choice(request, "source", "prices", _SOURCES if self._trades else _SOURCES[:1]) == "trades":
+            pages: _Pages = _one_page(await self._of_trades(request, asset.symbol, seconds, start, end))
+        else:
+            window = Cursor(asset.symbol, start, end, newest_first=False)
+            # Before the response begins: afterwards its status can no longer become 503.
+            first_page = await self._reader.read_or_refuse(window, _PAGE)
+            pages = self._candles(window, first_page, seconds)
         if as_csv:
             return StreamingResponse(_csv_lines(pages), headers=NO_STORE_HEADER, media_type="text/csv")
         head = encode({"asset": asset.symbol, "interval": interval})[:-1] + b',"candles":['
@@ -172,7 +199,14 @@ class CandlesRoute:
             _json_array(head, pages, encode), headers=NO_STORE_HEADER, media_type="application/json"
         )
 
-    async def _candles(self, window: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[list[Candle]]:
+    async def _of_trades(
+        self, request: Request, symbol: str, seconds: int, start: float, end: float
+    ) -> Sequence[TradeCandle]:
+        assert self._trades is not None  # noqa: S101  # `source` has no such value without it
+        read = self._trades.between if "start" in request.query_params else self._trades.newest
+        return await read(symbol, seconds, start, end)
+
+    async def _candles(self, window: Cursor, prices: Sequence[Price], seconds: int) -> AsyncIterator[Sequence[Candle]]:
         """Yield the complete candles after each page of the history.
 
         Raises StoreError if a page cannot be read. The response is then cut off, so it cannot be taken for complete.
@@ -187,21 +221,25 @@ class CandlesRoute:
         yield list(builder.finish())
 
 
-def _row(candle: Candle) -> Row:
+def _row(candle: Candle | TradeCandle) -> Row:
     start = rfc_3339(candle.start)
     # A ticker's volume is that of 24 hours, so no sum or mean of it is the volume or VWAP of an interval.
-    volume = vwap = None
+    volume, vwap = (candle.volume, candle.vwap) if isinstance(candle, TradeCandle) else (None, None)
     cells = (candle.start, start, candle.open, candle.high, candle.low, candle.close, candle.count, volume, vwap)
     return dict(zip(_COLUMNS, cells, strict=True))
 
 
-async def _csv_lines(pages: AsyncIterator[list[Candle]]) -> AsyncIterator[str]:
+async def _one_page(candles: Sequence[TradeCandle]) -> AsyncIterator[Sequence[TradeCandle]]:
+    yield candles
+
+
+async def _csv_lines(pages: _Pages) -> AsyncIterator[str]:
     yield csv_text(_COLUMNS, [])
     async for candles in pages:
         yield csv_text(_COLUMNS, map(_row, candles), header=False)
 
 
-async def _json_array(head: bytes, pages: AsyncIterator[list[Candle]], encode: Encode) -> AsyncIterator[bytes]:
+async def _json_array(head: bytes, pages: _Pages, encode: Encode) -> AsyncIterator[bytes]:
     yield head
     separator = b""
     async for candles in pages:

@@ -20,8 +20,9 @@ from aggregator.api.shared_descriptions import AUTHENTICATE, NO_STORE, RETRY_AFT
 from aggregator.api.throttle import ClientRates
 from aggregator.models import Trade
 from aggregator.trades.ingest import Parser, TooManyRecords
-from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt, Rejection
+from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
 from aggregator.trades.protobuf import MOST_UPDATES
+from aggregator.trades.rejection import Rejection
 
 INGEST_PATH = "/ingest"
 MOST_BYTES = 1_000_000  # of a JSON or protobuf body

@@ -139,7 +139,7 @@ class ReadinessCheck:
             stores={name: problem or "ok" for name, problem in stores.items()},
             exchanges=msgspec.convert(exchange_states, dict[str, ExchangeState]),
             tiers=tiers,
-            jobs_behind_seconds=lags,
+            jobs_behind_seconds=dict(lags),
         )
 
     async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
-from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
@@ -20,20 +19,20 @@ from aggregator.api.bar_reader import BarReader
 from aggregator.api.description import Response, json, text
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
 from aggregator.api.parameters import LATEST_TIME
+from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
 from aggregator.api.responses import (
-    INVALID_SYMBOL,
     Refused,
     answer,
+    asset_named,
     choice,
-    normal,
-    not_found,
     refuse,
     refuse_parameter,
     whole,
 )
-from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE
+from aggregator.api.trade_candles import MOST_TRADES, TradeCandleReader
+from aggregator.api.udf_bars import columns, next_time, traded_columns
 from aggregator.api.udf_schema import (
     BAD_UDF,
     BARS_EXAMPLES,
@@ -48,6 +47,7 @@ from aggregator.api.udf_schema import (
     SEARCH_PARAMETERS,
     SECONDS,
     SYMBOL_EXAMPLE,
+    TRADES,
     TYPE,
     UDF_ASSET,
     UDF_NO_HISTORY,
@@ -62,15 +62,18 @@ from aggregator.api.udf_schema import (
 from aggregator.api.udf_symbols import found_symbol, search, symbol_info
 from aggregator.models import Asset
 from aggregator.ports import History
-from aggregator.prices.bars import Bars
 from aggregator.prices.tiers import Catalog
+from aggregator.trades.ports import TradeReader
 
 _SENDING_SECONDS = 60.0
 _INTEGER = re.compile("-?[0-9]{1,12}", re.ASCII)
 
 
 class UdfRoutes:
-    """The routes of the datafeed. A read of the store may take `store_seconds`."""
+    """The routes of the datafeed. A read of a store may take `store_seconds`.
+
+    `trades` is None where none are stored: then there are no symbols of the exchange TRADES.
+    """
 
     def __init__(
         self,
@@ -78,8 +81,10 @@ class UdfRoutes:
         history: History,
         now: Callable[[], float] = time.time,
         store_seconds: float = STORE_SECONDS,
+        trades: TradeReader | None = None,
     ) -> None:
         self._catalog = catalog
+        self._trades = None if trades is None else TradeCandleReader(trades, now, store_seconds)
         self._bars = BarReader(history, self._settle, now, store_seconds)
         self._now = now
 
@@ -131,8 +136,10 @@ class UdfRoutes:
     async def symbol(self, request: Request) -> HttpResponse:
         """Return the symbol, with a scale that shows every digit of its newest price."""
         with _refusals_as_udf():
-            asset = self._asset(request)
-            return answer(symbol_info(asset, await self._bars.price_before(asset.symbol, self._now() + CLOCK_MARGIN)))
+            asset, trades = self._asset(request)
+            newest = await (trades or self._bars).newest_before(asset.symbol, self._now() + CLOCK_MARGIN)
+            price = None if newest is None else newest.price
+            return answer(symbol_info(asset, price, TRADES if trades else EXCHANGE))
 
     @Route(
         "GET",
@@ -154,9 +161,10 @@ class UdfRoutes:
         with _refusals_as_udf():
             limit = whole(request, "limit", USUAL_FOUND, MOST_FOUND)
             wanted, kind, exchange = (_short(request, name) for name in ("query", "type", "exchange"))
-            if kind not in ("", TYPE) or exchange not in ("", EXCHANGE):
+            if kind not in ("", TYPE) or exchange not in ("", EXCHANGE, TRADES):
                 return answer([])
-            return answer([found_symbol(asset) for asset in search(self._catalog, wanted, limit)])
+            found = search(self._catalog, wanted, limit)
+            return answer([found_symbol(asset, exchange or EXCHANGE) for asset in found])
 
     @Route(
         "GET",
@@ -166,7 +174,8 @@ class UdfRoutes:
         tag="history",
         summary="UDF: bars for a chart",
         description="The bars that begin in the range, each of all stored prices of its interval, or the newest"
-        f" `countback` ones before `to`. At most {MOST_BARS} intervals in one request.",
+        f" `countback` ones before `to`. At most {MOST_BARS} intervals in one request, and {MOST_TRADES} trades;"
+        " there are fewer than `countback` bars if these have more trades than that.",
         parameters=HISTORY_PARAMETERS,
         responses={
             200: Response(
@@ -181,35 +190,39 @@ class UdfRoutes:
     async def history(self, request: Request) -> HttpResponse:
         """Return the bars as columns."""
         with _refusals_as_udf():
-            asset = self._asset(request)
+            asset, trades = self._asset(request)
             seconds = SECONDS[choice(request, "resolution", "", tuple(RESOLUTIONS))]
             begin, end = (
                 _time(request, "from", -math.inf),
                 _time(request, "to", self._now() + CLOCK_MARGIN),
             )
-            if "countback" in request.query_params:
-                count = whole(request, "countback", 1, MOST_BARS)
-                return _columns(await self._bars.newest(asset.symbol, seconds, end, count), None)
-            start, end = self._checked_range(begin, end, seconds)
-            bars = await self._bars.between(asset.symbol, seconds, start, end)
-            older = None if len(bars) else await self._bars.price_before(asset.symbol, start)
-            return _columns(bars, None if older is None else int(older.timestamp) // seconds * seconds)
+            counted = "countback" in request.query_params
+            count = whole(request, "countback", 1, MOST_BARS) if counted else None
+            if count is None:
+                begin, end = self._checked_range(begin, end, seconds)
+            if trades is not None:
+                return await traded_columns(trades, asset.symbol, seconds, begin, end, count)
+            if count is not None:
+                return columns(await self._bars.newest(asset.symbol, seconds, end, count), None)
+            bars = await self._bars.between(asset.symbol, seconds, begin, end)
+            older = None if len(bars) else await self._bars.newest_before(asset.symbol, begin)
+            return columns(bars, next_time(older, seconds))
 
     def _settle(self, symbol: str) -> float:
         """Return the age of the oldest ticker that counts, and the time in which another process sends a price."""
         return self._catalog.cadence[self._catalog.assets[symbol].tier].max_age + _SENDING_SECONDS
 
-    def _asset(self, request: Request) -> Asset:
-        """Return the asset of the parameter `symbol`. Raises the response 400 or 404."""
+    def _asset(self, request: Request) -> tuple[Asset, TradeCandleReader | None]:
+        """Return the asset of the parameter `symbol`, and the reader of its trades if its bars are made of these.
+
+        Raises the response 400 or 404.
+        """
         if "symbol" not in request.query_params:
             raise refuse_parameter("symbol is missing")
-        symbol = normal(request.query_params["symbol"].removeprefix(f"{EXCHANGE}:"))
-        if symbol is None:
-            raise refuse(400, INVALID_SYMBOL)
-        asset = self._catalog.find(symbol)
-        if asset is None:
-            raise refuse(404, not_found(symbol, self._catalog))
-        return asset
+        given = request.query_params["symbol"]
+        if self._trades is not None and given.startswith(f"{TRADES}:"):
+            return asset_named(given.removeprefix(f"{TRADES}:"), self._catalog), self._trades
+        return asset_named(given.removeprefix(f"{EXCHANGE}:"), self._catalog), None
 
     def _checked_range(self, start: float, end: float, seconds: int) -> tuple[float, float]:
         """Return the range without the time before 1970 and that after now. Raises the response 400."""
@@ -223,13 +236,6 @@ class UdfRoutes:
                 f"from must be at most {MOST_BARS} bars before to; or give countback instead of from"
             )
         return first, last
-
-
-def _columns(bars: Bars, next_time: int | None) -> HttpResponse:
-    if not len(bars):
-        return answer(UdfNoData("no_data", UNSET if next_time is None else next_time))
-    columns = (tuple(column) for column in (bars.opens, bars.highs, bars.lows, bars.closes))
-    return answer(UdfBars("ok", tuple(bars.starts), *columns))
 
 
 def _time(request: Request, name: str, default: float) -> float:

@@ -16,6 +16,7 @@ from aggregator.prices.candles import INTERVALS
 from aggregator.prices.tiers import MAX_SYMBOL
 
 EXCHANGE = "AGGREGATE"  # where a chart shows an exchange; prices here are of several
+TRADES = "TRADES"  # the exchange of symbols whose bars are made of trades
 TYPE = "crypto"
 RESOLUTIONS = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1D": "1d", "D": "1d"}
 SUPPORTED = tuple(name for name in RESOLUTIONS if name != "D")  # D is another name of 1D
@@ -27,6 +28,9 @@ USUAL_FOUND = 30
 MOST_TEXT = 64  # characters of a query, type or exchange
 
 _Prices = Annotated[tuple[float, ...], Meta(description="Prices in units of the quote asset, one for each bar")]
+_OfTrades = tuple[float | None, ...] | UnsetType
+_Volumes = Annotated[_OfTrades, Meta(description="Volumes in base units; null where the venues report none")]
+_Vwaps = Annotated[_OfTrades, Meta(description="Volume-weighted prices. Not a part of UDF")]
 
 
 class UdfOption(Struct, frozen=True):
@@ -94,7 +98,7 @@ class UdfFound(Struct, frozen=True):
 class UdfBars(Struct, frozen=True):
     """Bars as columns, oldest first. `t` is the beginning of each bar in unix seconds.
 
-    There is no `v`: the volume of a bar is unknown until trades are taken in.
+    Bars of trades have `v` and `vwap`. Bars of prices have neither: a ticker's volume is that of 24 hours.
     """
 
     s: Literal["ok"]
@@ -103,6 +107,8 @@ class UdfBars(Struct, frozen=True):
     h: _Prices
     l: _Prices  # noqa: E741  # the name in the protocol
     c: _Prices
+    v: _Volumes = UNSET
+    vwap: _Vwaps = UNSET
 
 
 class UdfNoData(Struct, frozen=True):
@@ -201,6 +207,16 @@ SYMBOL_EXAMPLE: Json = {
 }
 BARS_EXAMPLES: tuple[Json, ...] = (
     {"s": "ok", "t": [1795241400], "o": [77890.1], "h": [77912.5], "l": [77888.0], "c": [77896.49245]},
+    {
+        "s": "ok",
+        "t": [1795241400],
+        "o": [77890.1],
+        "h": [77912.5],
+        "l": [77888.0],
+        "c": [77896.49],
+        "v": [1.625],
+        "vwap": [77895.0625],
+    },
     {"s": "no_data", "nextTime": 1795241400},
     {"s": "no_data"},
 )
@@ -211,11 +227,12 @@ _TEXT: Json = {"type": "string", "maxLength": MOST_TEXT}
 UDF_ASSET = Parameter(
     "symbol",
     "query",
-    f"A symbol, in upper or lower case. `{EXCHANGE}:` may stand before it, and `-`, `/` or `_` between base and quote",
+    f"A symbol, in upper or lower case, with `-`, `/` or `_` between base and quote, or without. `{TRADES}:` before it"
+    f" means bars of trades, `{EXCHANGE}:` or nothing those of our prices",
     {
         "type": "string",
         "maxLength": MAX_SYMBOL + len(EXCHANGE) + 2,
-        "pattern": f"^({EXCHANGE}:)?[A-Za-z0-9]+([-/_][A-Za-z0-9]+)?$",
+        "pattern": f"^(({EXCHANGE}|{TRADES}):)?[A-Za-z0-9]+([-/_][A-Za-z0-9]+)?$",
     },
     (SYMBOL,),
     required=True,
@@ -261,6 +278,7 @@ CONFIG = UdfConfig(
     exchanges=(
         UdfOption("All exchanges", "", ""),
         UdfOption(EXCHANGE, EXCHANGE, "One price of several exchanges"),
+        UdfOption(TRADES, TRADES, "The trades of several exchanges, with volumes"),
     ),
     symbols_types=(UdfOption("All types", ""), UdfOption("Crypto", TYPE)),
 )

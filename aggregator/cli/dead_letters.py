@@ -1,86 +1,94 @@
-"""`aggregator dead-letters list|show|replay|delete`: the prices that DynamoDB refused for good.
+"""`aggregator dead-letters list|show|replay|delete`: prices and trades that could not be stored, with the reason.
 
 It may be used while the service runs.
 """
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import AsyncExitStack
 
 from aggregator.cli.command import Command, Flags, start
+from aggregator.cli.ingest_call import CannotReplay, IngestCall
+from aggregator.cli.letter_boxes import Letter, LetterBox, boxes
 from aggregator.errors import StoreError
 from aggregator.runtime.lifecycle import complain
-from aggregator.stores.outbox_file import OutboxFile
-from aggregator.stores.waiting_file import DeadLetter
+from aggregator.settings import PREFIX
 
 _PAGE = 500
 _LARGEST_ID = (1 << 63) - 1  # SQLite's
-_UNBOUNDED = 1 << 62  # bytes; this command adds only what was in the outbox before
+_API_KEY = f"{PREFIX}API_KEY"  # no setting, and refused as one: who means API_KEYS must not run without keys
+
+_Found = tuple[LetterBox, Letter]
 
 
 class UnknownDeadLetter(ValueError):
     """No id is given, or one that `list` does not show."""
 
 
-async def command(path: Path, action: str, ids: Sequence[str]) -> None:
-    """Do `action` on the dead letters with these ids, or `all`. Raises UnknownDeadLetter, StoreError."""
-    outbox = OutboxFile(path, _UNBOUNDED)
-    try:
-        await outbox.open()
+async def command(known: Sequence[LetterBox], action: str, ids: Sequence[str]) -> int:
+    """Do `action` on the dead letters with these ids, or `all`; return how many still fail.
+
+    Raises UnknownDeadLetter, CannotReplay, StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        for box in known:
+            stack.push_async_callback(box.close)
+            await box.open()
         if action == "list":
-            await _list(outbox)
-        else:
-            for letter in await _chosen(outbox, ids):
-                await _do(outbox, action, letter)
-    finally:
-        await outbox.close()
+            return await _list(known)
+        return sum([await _do(box, action, letter) for box, letter in await _chosen(known, ids)])
 
 
-async def _list(outbox: OutboxFile) -> None:
+async def _list(known: Sequence[LetterBox]) -> int:
     count = 0
-    async for letter in _all(outbox):
-        refused = datetime.fromtimestamp(letter.refused_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        _print(f"{letter.id}  {letter.asset}  {letter.timestamp!r}  refused {refused} UTC  {letter.reason}")
+    async for _, letter in _all(known):
+        _print(letter.line)
         count += 1
     _print(f"{count} dead letters")
+    return 0
 
 
-async def _do(outbox: OutboxFile, action: str, letter: DeadLetter) -> None:
+async def _do(box: LetterBox, action: str, letter: Letter) -> int:
+    """Do an action; return 1 if the letter still fails."""
     if action == "show":
-        _print(f"{letter.reason}\n{letter.body}")
+        _print(letter.text)
     elif action == "replay":
-        await outbox.replay(letter)
-        _print(f"{letter.id}  waits to be sent again")
+        reason = await box.replay(letter.id)
+        _print(f"{letter.id}  {f'still fails: {reason}' if reason else box.replayed}")
+        return int(bool(reason))
     else:
-        await outbox.forget(letter)
+        await box.forget(letter.id)
         _print(f"{letter.id}  deleted")
+    return 0
 
 
-async def _chosen(outbox: OutboxFile, ids: Sequence[str]) -> list[DeadLetter]:
+async def _chosen(known: Sequence[LetterBox], ids: Sequence[str]) -> list[_Found]:
     if list(ids) == ["all"]:
-        return [letter async for letter in _all(outbox)]
+        return [found async for found in _all(known)]
     if not ids:
         raise UnknownDeadLetter("say which: ids as `dead-letters list` shows them, or all")
-    return [await _one(outbox, text) for text in ids]
+    return [await _one(known, text) for text in ids]
 
 
-async def _one(outbox: OutboxFile, text: str) -> DeadLetter:
+async def _one(known: Sequence[LetterBox], text: str) -> _Found:
     is_id = text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST_ID)) and int(text) <= _LARGEST_ID
-    letter = await outbox.dead_letter(int(text)) if is_id else None
-    if letter is None:
-        raise UnknownDeadLetter(f"there is no dead letter {text}; `dead-letters list` shows their ids")
-    return letter
+    for box in known if is_id else ():
+        for letter in await box.letters(int(text) - 1, 1):
+            if letter.id == int(text):
+                return box, letter
+    raise UnknownDeadLetter(f"there is no dead letter {text}; `dead-letters list` shows their ids")
 
 
-async def _all(outbox: OutboxFile) -> AsyncIterator[DeadLetter]:
-    last = 0
-    while page := await outbox.dead_letters(last, _PAGE):
-        for letter in page:
-            yield letter
-        last = page[-1].id
+async def _all(known: Sequence[LetterBox]) -> AsyncIterator[_Found]:
+    for box in known:
+        last = 0
+        while page := await box.letters(last, _PAGE):
+            for letter in page:
+                yield box, letter
+            last = page[-1].id
 
 
 def _print(text: str) -> None:
@@ -90,19 +98,40 @@ def _print(text: str) -> None:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["list", "show", "replay", "delete"])
     parser.add_argument("ids", nargs="*", metavar="id", help="ids as `list` shows them, or `all`")
+    parser.add_argument("--kind", choices=["all", "prices", "trades"], default="all", help="default: all")
+    parser.add_argument(
+        "--url",
+        default="http://127.0.0.1:8080",
+        help="the service that `replay` sends rejected trades to; default http://127.0.0.1:8080. "
+        f"The environment variable {_API_KEY} has its API key, if it needs one",
+    )
 
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
-    path = start(flags).outbox_path
-    if not path.exists():
-        return complain(1, f"there is no outbox at {path}; name the file with --outbox-path")
+    key = os.environ.pop(_API_KEY, None)
+    settings = start(flags)
+    paths = (settings.outbox_path, settings.trades_outbox_path, settings.dead_letters_path)
+    known = boxes(options.kind, *paths, IngestCall(options.url, key))
+    if not known:
+        return complain(1, _missing(options.kind, *map(str, paths)))
     try:
-        asyncio.run(command(path, options.action, options.ids))
-    except (StoreError, UnknownDeadLetter) as error:
+        return int(asyncio.run(command(known, options.action, options.ids)) > 0)
+    except (StoreError, UnknownDeadLetter, CannotReplay) as error:
         return complain(1, str(error))
-    return 0
+
+
+def _missing(kind: str, outbox: str, trades_outbox: str, dead_letters: str) -> str:
+    prices = f"there is no outbox at {outbox}; name the file with --outbox-path"
+    trades = (
+        f"there are no dead letters at {dead_letters} and no outbox at {trades_outbox};"
+        " name a file with --dead-letters-path or --trades-outbox-path"
+    )
+    return {"prices": prices, "trades": trades}.get(kind, f"{prices}; {trades}")
 
 
 COMMAND = Command(
-    "list, show, send again or delete the prices that DynamoDB refused for good", _run, ["outbox_path"], _add_options
+    "list, show, send again or delete the prices and trades that could not be stored",
+    _run,
+    ["outbox_path", "trades_outbox_path", "dead_letters_path"],
+    _add_options,
 )

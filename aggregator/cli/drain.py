@@ -1,4 +1,4 @@
-"""`aggregator drain`: send the prices that wait in the outbox, then end.
+"""`aggregator drain`: send the prices and trades that wait in the outboxes, then end.
 
 For a machine that is taken away: run it once its service has stopped.
 """
@@ -6,42 +6,78 @@ For a machine that is taken away: run it once its service has stopped.
 import argparse
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import structlog
 
 from aggregator.cli.command import Command, Flags, seconds_up_to, start
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import History
 from aggregator.runtime.lifecycle import run
-from aggregator.runtime.stores import open_history
+from aggregator.runtime.stores import open_history, open_trade_store
 from aggregator.settings import Settings
 
 _DAY = 86_400  # seconds
 
 
+@runtime_checkable
+class Drains(Protocol):
+    """A store that sends what waits in its outbox; the methods are those of `aggregator.ports.History`."""
+
+    async def run(self) -> None:
+        """Send what waits; never return."""
+
+    async def drain(self, patience: float) -> int | None:
+        """Wait until nothing waits; return how much is left, None where that is unknown."""
+
+
+class _Outbox(NamedTuple):
+    store: Drains
+    path: Path
+    records: str
+
+
 async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> None:
-    """Send waiting prices for at most `patience` seconds, or until `stop`. Raises CannotGoOn when some are left."""
+    """Send what waits for at most `patience` seconds, or until `stop`. Raises CannotGoOn when something is left."""
     async with AsyncExitStack() as stack:
-        history = await open_history(settings, Metrics(), stack)
-        left = await _send(history, patience, stop)
-    if left != 0:
-        prices = "an unknown number of prices" if left is None else f"{left} prices"
-        raise CannotGoOn(f"left in {settings.outbox_path}: {prices}", "run it again once DynamoDB takes them")
-    structlog.get_logger().info("drained", outbox=str(settings.outbox_path))
+        outboxes = await _open(settings, stack)
+        left = await asyncio.gather(*(_send(one.store, patience, stop) for one in outboxes))
+    told = [_told(outbox, rows) for outbox, rows in zip(outboxes, left, strict=True) if rows != 0]
+    if told:
+        raise CannotGoOn("; ".join(told), "run it again once DynamoDB takes them")
+    for one in outboxes:
+        structlog.get_logger().info("drained", outbox=str(one.path))
 
 
-async def _send(history: History, patience: float, stop: asyncio.Event) -> int | None:
-    """Let the history send its backlog; return how many prices are left, None where that is unknown."""
+async def _open(settings: Settings, stack: AsyncExitStack) -> list[_Outbox]:
+    """Open the history, and the store of trades where it has an outbox with a file. Raises CannotGoOn."""
+    metrics = Metrics()
+    found = [_Outbox(await open_history(settings, metrics, stack), settings.outbox_path, "prices")]
+    path = settings.trades_outbox_path
+    if settings.trades_url.startswith("dynamodb:") and await asyncio.to_thread(path.exists):
+        store = await open_trade_store(settings, metrics, stack)
+        assert isinstance(store, Drains)  # noqa: S101  # the store of this URL is one
+        found.append(_Outbox(store, path, "trades"))
+    return found
+
+
+async def _send(store: Drains, patience: float, stop: asyncio.Event) -> int | None:
+    """Let a store send its backlog; return how many records are left, None where that is unknown."""
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(history.run())
-        draining = group.create_task(history.drain(patience))
+        running = group.create_task(store.run())
+        draining = group.create_task(store.drain(patience))
         stopped = group.create_task(stop.wait())
         await asyncio.wait((draining, stopped), return_when=asyncio.FIRST_COMPLETED)
-        left = draining.result() if draining.done() else await history.drain(0)
+        left = draining.result() if draining.done() else await store.drain(0)
         for task in (running, draining, stopped):
             task.cancel()
     return left
+
+
+def _told(outbox: _Outbox, rows: int | None) -> str:
+    number = "an unknown number of" if rows is None else str(rows)
+    return f"left in {outbox.path}: {number} {outbox.records}"
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +92,8 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 
 
 COMMAND = Command(
-    "send the prices that wait in the outbox; exit code 1 when some are left",
+    "send the prices and trades that wait in the outboxes; exit code 1 when some are left",
     _run,
-    ["history_url", "outbox_path"],
+    ["history_url", "outbox_path", "trades_url", "trades_outbox_path"],
     _add_options,
 )

@@ -234,4 +234,4 @@ class TradeDialect(SocketDialect, Protocol):
         """Return the request for the recent trades of one market."""
 
     def read_recent(self, market: Market, answer: Answer) -> Executions:
-        """Return the executions in the answer to `recent(market)`, in any order. Raises Undecodable."""
+        """Return the executions in the answer to `recent(market)`, the oldest first. Raises Undecodable."""

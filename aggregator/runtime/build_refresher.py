@@ -15,6 +15,7 @@ from aggregator.cluster.status_board import StatusBoard, StatusReporter
 from aggregator.cluster.venue_coverage import CoverageReporter
 from aggregator.errors import StoreError
 from aggregator.exchanges.monitored import MonitoredExchange
+from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.models import Tier
 from aggregator.ports import Exchange, History, JobQueue, Sink
 from aggregator.prices.price_maker import PriceMaker, PricingPolicy
@@ -49,8 +50,10 @@ class Venues(msgspec.Struct, frozen=True):
         return tier is not Tier.HOT or self.lease is None or self.lease.held
 
 
-async def open_venues(process: Process, stores: Stores) -> Venues:
+async def open_venues(process: Process, stores: Stores, trades: TradeSinks | None = None) -> Venues:
     """Open the exchanges of the settings and keep their listings and feeds up to date. Raises CannotGoOn.
+
+    Their trades, if the settings ask for these, go into `trades`.
 
     Call it before any part runs in the background; see `Process.keep_running`.
     """
@@ -65,13 +68,14 @@ async def open_venues(process: Process, stores: Stores) -> Venues:
         process.tracer,
         process.clock.now,
         lambda: lease is None or lease.held,
+        trades,
     )
     assets = catalog.assets.values()
     opened.listings.listen(lambda: coverage.count(opened.all, assets, settings.min_sources))
     await process.keep_running(opened.listings)
-    for feed in opened.feeds:
+    for feed in (*opened.feeds, *opened.trade_feeds):
         await process.keep_running(feed)
-    if lease is None or not opened.feeds:
+    if lease is None or not (opened.feeds or opened.trade_feeds):
         return Venues(opened.all, None)
     await process.keep_running(lease)  # closed before the feeds, so that another process may subscribe at once
     return Venues(opened.all, lease)

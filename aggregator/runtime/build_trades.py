@@ -2,20 +2,18 @@
 
 import msgspec
 
+from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
+from aggregator.stores.definition import FILE_REMEDY
+from aggregator.stores.trades.dead_letters import TradeDeadLetters
 from aggregator.stores.trades.definition import TradeStoreParts
 from aggregator.stores.trades.registry import trade_store
 from aggregator.trades.event_log.memory import MemoryLog
-from aggregator.trades.ports import DeadLetters, TradeStore
+from aggregator.trades.ingest import Parser
+from aggregator.trades.ports import TradeStore
 from aggregator.trades.processor import Processor
-
-
-class _NoDeadLetters:  # until the branch with dead letters is merged
-    def bury(self, rejections: object) -> None:
-        pass
-
 
 _DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
 
@@ -26,14 +24,16 @@ class TradeStream(msgspec.Struct, frozen=True):
     store: TradeStore
     log: MemoryLog
     processor: Processor
-    dead_letters: DeadLetters
+    dead_letters: TradeDeadLetters
+
+    @property
+    def sinks(self) -> TradeSinks:
+        """Where the feeds of venues put trades, and what is none."""
+        return TradeSinks(self.log, self.dead_letters)
 
 
 async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
-    """Open the trade store and read back the windows. Raises CannotGoOn.
-
-    Call `run_trades` once everything else that may raise CannotGoOn is open.
-    """
+    """Open the trade store. Raises CannotGoOn. Call `run_trades` once all stores are open."""
     settings, now = process.settings, process.clock.now
     parts = TradeStoreParts(
         settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, process.metrics, now
@@ -42,6 +42,9 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
     process.stack.push_async_callback(created.store.close)
     for step in created.open_steps:
         await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    dead_letters = TradeDeadLetters(settings.dead_letters_path, process.metrics.trades, now)
+    process.stack.push_async_callback(dead_letters.close)
+    await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)
     log = MemoryLog(settings.ingest_backlog)
     processor = Processor(
         log,
@@ -52,12 +55,16 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
         settings.window_trades,
         now,
     )
-    return TradeStream(created.store, log, processor, _NoDeadLetters())
+    return TradeStream(created.store, log, processor, dead_letters)
 
 
 async def run_trades(process: Process, trades: TradeStream) -> None:
-    """Process trades from now on; what waits when the process stops is stored first."""
+    """Measure the stored trades again, and process new ones from now on; a stop waits for those that have come."""
+    await trades.processor.rebuild(list(process.catalog.assets))
     await process.keep_running(trades.store)
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)
+    await process.keep_running(trades.dead_letters)
+    parser = Parser(process.catalog.find)
+    process.beside_server.append(trades.dead_letters.retry(parser.one, trades.log))

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
-from aggregator.runtime.build_trades import open_trades, run_trades
+from aggregator.runtime.build_trades import TradeStream, open_trades, run_trades
 from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
 from aggregator.runtime.process import Process, RefreshPath, Stores
@@ -35,17 +35,16 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
 async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:
     trades = await open_trades(process, attempt)
     await recall_newest(process, stores)
-    venues = await open_venues(process, stores)
+    await run_trades(process, trades)
+    venues = await open_venues(process, stores, trades.sinks)
     await _monitor(process)
     path = await build_refresher(process, stores, venues)
-    await run_trades(process, trades)
     return await build_api(process, stores, path, None, trades)
 
 
 async def _all(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     trades = await open_trades(process, attempt)
-    path, cluster = await _refresh_together(process, stores, redis)
-    await run_trades(process, trades)
+    path, cluster = await _refresh_together(process, stores, redis, trades)
     return await build_api(process, stores, path, cluster, trades)
 
 
@@ -68,9 +67,13 @@ ROLES: Mapping[str, Callable[[Process, Stores, RedisClient, Attempt], Awaitable[
 }
 
 
-async def _refresh_together(process: Process, stores: Stores, redis: RedisClient) -> tuple[RefreshPath, Cluster]:
-    """Start refreshing in a share of the work with the other refreshers on this Redis."""
-    venues = await open_venues(process, stores)
+async def _refresh_together(
+    process: Process, stores: Stores, redis: RedisClient, trades: TradeStream | None = None
+) -> tuple[RefreshPath, Cluster]:
+    """Start refreshing in a share of the work with the other refreshers on this Redis; with `trades`, process these."""
+    if trades is not None:
+        await run_trades(process, trades)
+    venues = await open_venues(process, stores, None if trades is None else trades.sinks)
     await _monitor(process)
     cluster = await join_cluster(process, redis)
     path = await build_refresher(process, stores, venues)

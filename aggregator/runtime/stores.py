@@ -24,6 +24,9 @@ from aggregator.stores.definition import HistoryParts
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.registry import CacheParts, cache_store, history_store
 from aggregator.stores.traced import TracedHistory
+from aggregator.stores.trades.definition import TradeStoreParts
+from aggregator.stores.trades.registry import trade_store
+from aggregator.trades.ports import TradeStore
 
 _MAX_SYMBOLS_BYTES = 16 << 20  # 100,000 assets take some 3 MiB
 _SEND_SECONDS = 2.0  # to send the last traces when the process ends
@@ -176,6 +179,24 @@ async def open_history(
     for step in created.open_steps:
         await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
     return created.history if tracer is UNTRACED else TracedHistory(created.history, tracer)
+
+
+async def open_trade_store(
+    settings: Settings,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    attempt: Attempt = attempt,
+    now: Callable[[], float] = time.time,
+) -> TradeStore:
+    """Open the store of trades that the settings name; it is closed with the stack. Raises CannotGoOn."""
+    parts = TradeStoreParts(
+        settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, metrics, now
+    )
+    created = trade_store(settings.trades_url).create(settings.trades_url, parts)
+    stack.push_async_callback(created.store.close)
+    for step in created.open_steps:
+        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    return created.store
 
 
 def retention_of(settings: Settings) -> float | None:

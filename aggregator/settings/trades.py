@@ -29,6 +29,9 @@ class TradeSettings(BaseSettings):
     trades_outbox_path: Path = Field(
         Path("trades-outbox.db"), description="File in which trades wait until DynamoDB has them."
     )
+    dead_letters_path: Path = Field(
+        Path("dead-letters.db"), description="File that keeps what was sent as a trade and is none."
+    )
     trades_retention: Annotated[float, Field(gt=0, le=315_360_000), BeforeValidator(_seconds)] = Field(
         172_800, description="Seconds after which a trade is deleted; also as 48h, 30m or 7d."
     )

@@ -13,7 +13,7 @@ import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Asset, Side, Trade
 from aggregator.trades import protobuf
-from aggregator.trades.ports import Rejection
+from aggregator.trades.rejection import Rejection
 
 FindAsset = Callable[[str], Asset | None]
 

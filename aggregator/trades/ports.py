@@ -8,6 +8,7 @@ import msgspec
 
 from aggregator.models import Trade, TradeKey
 from aggregator.trades.features import Features
+from aggregator.trades.rejection import Rejection
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -15,24 +16,6 @@ class Receipt(msgspec.Struct, frozen=True):
 
     accepted: int
     duplicates: int
-
-
-class Rejection(msgspec.Struct, frozen=True):
-    """Something that was sent as a trade and is none: its bytes (the first 4,096), and the reason in words.
-
-    `code` is one of REJECTION_CODES, for metrics. `index` counts the records of one call from 0. `source` says where it
-    came from: `ingest`, `replay`, or the name of a venue. `at` is our time in unix seconds.
-    """
-
-    index: int
-    code: str
-    reason: str
-    raw: bytes
-    source: str
-    at: float
-
-
-REJECTION_CODES = ("malformed", "asset", "price", "volume", "timestamp", "future", "venue", "id", "side", "sequence")
 
 
 class BacklogFull(Exception):

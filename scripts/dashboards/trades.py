@@ -165,7 +165,7 @@ def _stored() -> Row:
             ),
             lines(
                 "Store write",
-                "One write of a batch of trades. After slow writes (mean of ten above 0.1 s) the processor pauses 0.5 s.",
+                "One write of a batch. After ten slow writes (mean above 0.1 s) the processor pauses for 0.5 s.",
                 [(quantile(share, "trades_store_seconds"), f"p{100 * share:g}") for share in (0.5, 0.99)],
                 "s",
                 alert="TradesSlow",

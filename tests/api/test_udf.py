@@ -174,7 +174,7 @@ async def test_the_configuration(app: ASGIApp) -> None:
     assert found["supported_resolutions"] == ["1", "5", "15", "60", "240", "1D"]
     flags = ("search", "group_request", "marks", "timescale_marks", "time")
     assert [found[f"supports_{flag}"] for flag in flags] == [True, False, False, False, True]
-    assert [one["value"] for one in found["exchanges"]] == ["", "AGGREGATE"]
+    assert [one["value"] for one in found["exchanges"]] == ["", "AGGREGATE", "TRADES"]
     assert [one["value"] for one in found["symbols_types"]] == ["", "crypto"]
 
 

@@ -288,7 +288,7 @@ def test_types(ingest: Ingest, content_type: str, headers: dict[str, str], statu
 def updates(count: int) -> bytes:
     """Return a batch of updates."""
     one = MarketUpdate(ticker="ethusdt", price=3_000.5, volume=1, timestamp_ns=int(NOW * 1e9))
-    return MarketUpdates(updates=[one] * count).SerializeToString()
+    return bytes(MarketUpdates(updates=[one] * count).SerializeToString())
 
 
 def array(count: int) -> bytes:
@@ -476,7 +476,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     """Draw a body that is nearly right: records or updates, some of whose bytes are changed, left out or doubled."""
     kind = draw(st.sampled_from(TYPES))
     if kind == PROTOBUF:
-        body = MarketUpdates(updates=draw(st.lists(UPDATES, max_size=4))).SerializeToString()
+        body = bytes(MarketUpdates(updates=draw(st.lists(UPDATES, max_size=4))).SerializeToString())
     else:
         texts = [json.dumps(record) for record in draw(st.lists(RECORDS, max_size=4))]
         body = ("\n".join(texts) if kind == LINES else f"[{','.join(texts)}]").encode()

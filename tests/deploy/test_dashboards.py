@@ -146,7 +146,11 @@ def test_every_metric_is_shown_or_watched() -> None:
     """Every exported metric is in a panel or a rule, except equivalents and the histograms' sums and counts."""
     asked = {name for target in TARGETS for name in metric_names(target.filled_in)}
     asked |= {name for rule in (*ALERTS, *RECORDS) for name in metric_names(rule["expr"])}
-    ours = {name for name in known_metrics() if name.startswith(("price_", "trades_")) and not name.endswith(("_sum", "_count"))}
+    ours = {
+        name
+        for name in known_metrics()
+        if name.startswith(("price_", "trades_")) and not name.endswith(("_sum", "_count"))
+    }
     assert ours - asked == NOT_SHOWN
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from aggregator.stores.outbox_file import OutboxFile
+from aggregator.stores.trades.waiting_trades import WaitingTrades
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT
+from tests.stores.trades.parts import trade
 
 pytestmark = pytest.mark.real
 
@@ -85,6 +87,39 @@ def test_patience_ends(outbox: Path, dynamodb_running: DynamoServer) -> None:
     assert drained.returncode == 1
     assert f"left in {outbox}: 30 prices" in drained.stderr
     assert waiting(outbox) == 30
+
+
+def test_waiting_trades_are_sent_too(tmp_path: Path, dynamodb_running: DynamoServer) -> None:
+    """Those in the outbox of trades, where trades are in DynamoDB; what cannot be sent is told with its file."""
+    path = tmp_path / "trades-outbox.db"
+
+    async def make() -> None:
+        file = WaitingTrades(path, 1 << 30)
+        await file.open()
+        await file.append([trade(number) for number in range(30)])
+        await file.close()
+
+    def drain_trades(url: str) -> subprocess.CompletedProcess[str]:
+        paths = ["--outbox-path", str(tmp_path / "outbox.db"), "--trades-outbox-path", str(path)]
+        history = ["--history-url", f"sqlite:///{tmp_path / 'prices.db'}"]
+        return subprocess.run(
+            [*DRAIN, *paths, *history, "--trades-url", url, "--patience", "5"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    asyncio.run(make())
+    proxy = DynamoProxy(dynamodb_running.endpoint)
+    assert drain_trades(proxy.url("drained-trades")).returncode == 0
+    asyncio.run(make())
+    proxy.faults(throttle_rate=1)
+    drained = drain_trades(proxy.url("drained-trades"))
+    proxy.stop()
+    assert drained.returncode == 1
+    assert f"left in {path}: 30 trades" in drained.stderr
 
 
 @pytest.mark.parametrize("patience", ["0", "-1", "nan", "soon"])

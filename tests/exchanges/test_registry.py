@@ -9,8 +9,10 @@ from aggregator.exchanges.registry import VENUES, Limit, Venue
 from aggregator.exchanges.venues.binance import BinancePush
 from aggregator.exchanges.venues.coinbase import Coinbase
 from aggregator.exchanges.venues.mock import Mock
+from aggregator.exchanges.venues.mock_trades import MockTrades
 from aggregator.models import Clock
 from tests.exchanges.venues.servers import SERVED_ELSEWHERE, feed_of, server_of
+from tests.exchanges.venues.trade_venues import TRADE_VENUES
 
 LINE = "in its line of aggregator/exchanges/registry.py"
 NOT_DIALECTS = {"ccxt"}  # a library's venues
@@ -45,6 +47,10 @@ def missing(name: str, venue: Venue) -> list[str]:
             f"{name} has other limits {LINE} than its local test server has in documented_limits: look them up, and"
             " write the same ones in both places."
         )
+    if venue.trades is not None and name not in TRADE_VENUES:
+        sentences.append(
+            f"{name} has a trade dialect and no local feed of trades: add it to tests/exchanges/venues/trade_venues.py."
+        )
     if venue.push is not None and feed_of(name) is None:
         sentences.append(
             f"{name} has a push dialect and no local feed: add to tests/exchanges/venues/{name}.py a subclass of Feed"
@@ -62,11 +68,12 @@ def test_nothing_is_missing(name: str) -> None:
 
 def test_what_is_missing_is_named() -> None:
     """Each missing part gives one sentence with the place where it belongs."""
-    forgotten = missing("nosuch", Venue(Mock, BinancePush))
+    forgotten = missing("nosuch", Venue(Mock, BinancePush, MockTrades))
     assert [sentence.partition(":")[0] for sentence in forgotten] == [
         f"nosuch has no documented rate limits {LINE}",
         f"nosuch has no clock {LINE}",
         "nosuch has no local test server",
+        "nosuch has a trade dialect and no local feed of trades",
         "nosuch has a push dialect and no local feed",
     ]
     (undocumented,) = missing("okx", Venue(Coinbase, limits=(Limit(1, 1),), clock=Clock.EXCHANGE))
@@ -79,6 +86,6 @@ def test_what_is_missing_is_named() -> None:
 
 def test_every_file_of_a_venue_is_registered() -> None:
     """A dialect without a line in the registry is found."""
-    names = {module.name for module in pkgutil.iter_modules(venues.__path__)}
+    names = {module.name.removesuffix("_trades") for module in pkgutil.iter_modules(venues.__path__)}
     unregistered = names - set(VENUES) - NOT_DIALECTS
     assert not unregistered, f"aggregator/exchanges/registry.py has no line for {', '.join(sorted(unregistered))}."

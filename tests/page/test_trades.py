@@ -66,10 +66,14 @@ class Trades:
 
     def __init__(self, page: Page) -> None:
         self.stored: list[dict[str, object]] = []  # newest first
-        self.refused = False
+        self.refused: dict[str, object] = {}  # the status and body of a refusal of /trades
+        self.has_topics = True
+        self.more: str | None = None  # the cursor after the stored trades
+        self.candles: list[dict[str, object]] = []
         self.subscribed: dict[str, set[str]] = {"features": set(), "trades": set()}
         self._sockets: list[WebSocketRoute] = []
         page.route("**/trades/*", self._answer)
+        page.route("**/candles?*source=trades", lambda route: route.fulfill(json={"candles": self.candles}))
         page.route_web_socket("**/ws", self._connected)
 
     def send(self, **message: object) -> None:
@@ -82,9 +86,9 @@ class Trades:
 
     def _answer(self, route: Route) -> None:
         if self.refused:
-            route.fulfill(status=503, json={"msg": "Trades cannot be read now", "code": "trades_unavailable"})
+            route.fulfill(**self.refused)  # type: ignore[arg-type]  # by name
         else:
-            route.fulfill(json={"asset": "btcusdt", "trades": self.stored, "next": None})
+            route.fulfill(json={"asset": "btcusdt", "trades": self.stored, "next": self.more})
 
     def _connected(self, socket: WebSocketRoute) -> None:
         self._sockets.append(socket)
@@ -93,6 +97,9 @@ class Trades:
 
     def _execute(self, message: dict[str, Any]) -> None:
         (topic,) = message["topics"]
+        if not self.has_topics:
+            self.send(type="error", msg="topics must be some of prices", code="invalid_parameter")
+            return
         if message["type"] == "subscribe":
             self.subscribed[topic] |= set(message["assets"])
         else:
@@ -108,7 +115,7 @@ def window(chromium: Browser, service: Service) -> Iterator[Tab]:
     one = Tab(chromium, service.url, DESKTOP)
     yield one
     one.close()
-    assert [said for said in one.complaints if "status of 503" not in said] == []
+    assert [said for said in one.complaints if not re.search("status of (404|501|503)", said)] == []
 
 
 def wait_until(page: Page, trades: Trades, topic: str, symbol: str = "btcusdt") -> None:
@@ -116,8 +123,10 @@ def wait_until(page: Page, trades: Trades, topic: str, symbol: str = "btcusdt") 
     wait_for(lambda: page.evaluate("true") and symbol in trades.subscribed[topic], what=f"a subscription to {topic}")
 
 
-def test_a_service_without_trades_says_so(window: Tab) -> None:
+def test_a_service_without_topics_of_trades_says_so(window: Tab) -> None:
     """One line in the sheet, no requests for trades, no gauges, and the rest of the sheet as always."""
+    trades = Trades(window.page)
+    trades.has_topics = False
     page = window.open("/#btcusdt")
     expect(page.locator(NOTE)).to_have_text("This service has no trades.")
     expect(page.locator("#detail .gauges")).to_be_hidden()
@@ -125,6 +134,22 @@ def test_a_service_without_trades_says_so(window: Tab) -> None:
     page.wait_for_selector("#detail .bars rect")
     expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
     assert not [path for path in window.asked if path.startswith(("/trades", "/features", "/aggregations"))]
+
+
+@pytest.mark.parametrize("status", [404, 501])
+def test_a_process_that_takes_no_trades_in_says_so(window: Tab, status: int) -> None:
+    """As the line above, also for the next asset, and /trades is requested once."""
+    trades = Trades(window.page)
+    trades.refused = {"status": status, "json": {"msg": "This process takes no trades in", "code": "trades_off"}}
+    page = window.open("/#btcusdt")
+    expect(page.locator(NOTE)).to_have_text("This service has no trades.")
+    expect(page.locator("#detail .gauges")).to_be_hidden()
+    page.evaluate("location.hash = 'ethusdt'")
+    expect(page.locator("#detail h2")).to_have_text("ETHUSDT")
+    wait_until(page, trades, "trades", "ethusdt")
+    expect(page.locator(NOTE)).to_have_text("This service has no trades.")
+    expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
+    assert len([path for path in window.asked if path.startswith("/trades")]) == 1
 
 
 def test_the_tape(window: Tab) -> None:
@@ -240,6 +265,21 @@ def test_volume_bars(window: Tab) -> None:
     expect(page.locator("#detail .legend")).to_contain_text("Volume of trades 3.5")
 
 
+def test_volume_bars_of_more_trades_than_the_page_has(window: Tab) -> None:
+    """They come from the candles of trades; a trade that arrives later is added."""
+    trades = Trades(window.page)
+    trades.stored, trades.more = [a_trade(1, time.time(), volume=2)], "cursor"
+    day = float(time.time() // 86400 * 86400)
+    trades.candles = [{"start": day, "volume": 40.25}]
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "trades")
+    page.locator("#detail").get_by_text("1d", exact=True).click()
+    legend = page.locator("#detail .legend")
+    expect(legend).to_contain_text("Volume of trades 40.25")
+    trades.send(type="trade", trade=a_trade(2, time.time(), volume=0.5))
+    expect(legend).to_contain_text("Volume of trades 40.75")
+
+
 def test_after_a_cut_the_tape_is_complete(window: Tab) -> None:
     """The page subscribes again by itself, and loads the trades that it has missed."""
     trades = Trades(window.page)
@@ -257,7 +297,7 @@ def test_after_a_cut_the_tape_is_complete(window: Tab) -> None:
 def test_stored_trades_that_cannot_be_read(window: Tab) -> None:
     """The sheet says so, and shows new trades all the same."""
     trades = Trades(window.page)
-    trades.refused = True
+    trades.refused = {"status": 503, "json": {"msg": "Trades cannot be read now", "code": "trades_unavailable"}}
     page = window.open("/#btcusdt")
     expect(page.locator(NOTE)).to_have_text("No stored trades: Trades cannot be read now")
     trades.send(type="trade", trade=a_trade(1, time.time()))

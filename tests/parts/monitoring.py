@@ -26,6 +26,9 @@ RULES: dict[str, dict[str, Any]] = {
 }
 ALERTS: list[dict[str, Any]] = [rule for group in RULES["alerts.yml"]["groups"] for rule in group["rules"]]
 RECORDS: list[dict[str, Any]] = [rule for group in RULES["recording.yml"]["groups"] for rule in group["rules"]]
+TRADE_ALERTS: set[str] = {
+    rule["alert"] for group in RULES["alerts.yml"]["groups"] if group["name"] == "trades" for rule in group["rules"]
+}
 
 PROMTOOL = shutil.which("promtool") or ""
 PROMETHEUS = shutil.which("prometheus") or ""

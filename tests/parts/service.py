@@ -50,7 +50,11 @@ class Service:
 
     def __init__(self, folder: Path, /, *command: str, **settings: object) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
-        defaults: dict[str, object] = {"outbox_path": folder / "outbox.db"}
+        defaults: dict[str, object] = {
+            "outbox_path": folder / "outbox.db",
+            "trades_url": f"sqlite:///{folder}/trades.db",
+        }
+        defaults |= {name: folder / f"{name}.db" for name in ("dead_letters_path", "trades_outbox_path")}
         defaults |= {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": f"sqlite:///{folder}/prices.db"}
         chosen = {f"AGGREGATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}
         self.process = Process(

@@ -1,6 +1,5 @@
 """The features: their check values, and that they equal a naive recomputation from all trades."""
 
-import statistics
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction

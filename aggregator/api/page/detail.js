@@ -169,6 +169,8 @@ export class Detail {
 
   #choose(interval) {
     this.#interval = interval;
+    this.trades.interval = [interval, INTERVALS[interval]];
+    this.trades.loadVolumes();
     this.#loadCandles();
   }
 

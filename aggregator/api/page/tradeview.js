@@ -17,10 +17,12 @@ const NOTES = {
 
 export class TradeView {
   row = null;
-  state = "away"; // or live, or off, as of the socket
+  interval = ["1m", 60]; // of the chart: name and seconds
   volumes = new Volumes();
   #tape = new Tape();
   #rows = new Map(); // by the key of a trade
+  #state = "away"; // or live, or off
+  #isRefused = false; // whether this process answers 404 or 501 for trades
   #asked = 0; // counts openings, so that late responses for an earlier asset are dropped
   #drawnAt = -Infinity;
   #timer = 0;
@@ -47,8 +49,13 @@ export class TradeView {
 
   /** Set the state of the socket. */
   mark(state) {
-    this.state = state;
+    this.#state = state;
+    if (state !== "live") this.#isRefused = false; // the next connection may be to another process
     this.draw();
+  }
+
+  get #isOff() {
+    return this.#state === "off" || this.#isRefused;
   }
 
   /** Add new trades; those of another asset are left out. */
@@ -60,18 +67,34 @@ export class TradeView {
 
   /** Load the tape. New trades of the stream stay. */
   async load() {
-    if (!this.row) return;
+    if (!this.row || this.#isOff) return;
     const asked = this.#asked;
     try {
       const body = await this.ask(`/trades/${this.row.symbol}?limit=${LOADED}`);
       if (asked !== this.#asked) return;
       this.#problem = "";
       this.#fill(body);
+      this.loadVolumes();
     } catch (error) {
       if (asked !== this.#asked) return;
-      this.#problem = error.status === 404 || error.status === 501 ? "" : `No stored trades: ${error.message}`;
+      if (error.status === 404 || error.status === 501) this.#isRefused = true;
+      else this.#problem = `No stored trades: ${error.message}`;
     }
     this.#soon();
+  }
+
+  /** Load the volumes of the chart's interval, if the page does not know all trades. Without them there are fewer bars. */
+  async loadVolumes() {
+    if (!this.row || !this.volumes.isPartial) return;
+    const [asked, [name, seconds]] = [this.#asked, this.interval];
+    const counted = this.volumes.counted(seconds);
+    try {
+      const { candles } = await this.ask(`/prices/${this.row.symbol}/candles?interval=${name}&source=trades`);
+      if (asked === this.#asked && seconds === this.interval[1]) this.volumes.fill(seconds, candles, counted);
+      this.#soon();
+    } catch {
+      // such as 400: an interval has too many trades to add up
+    }
   }
 
   /** Add the loaded trades to the tape. Trades that the tape has besides them are newer. */
@@ -85,9 +108,7 @@ export class TradeView {
   /** Draw gauges, tape and note. */
   draw() {
     if (!this.row) return;
-    this.element.dataset.state = this.state;
-    const off = this.state === "off";
-    this.gauges.hidden = this.scroll.hidden = off;
+    this.gauges.hidden = this.#isOff;
     this.drawGauges();
     write(this.note, this.#noteText());
     this.note.hidden = !this.note.textContent;
@@ -102,7 +123,8 @@ export class TradeView {
   }
 
   #noteText() {
-    if (this.state !== "live") return NOTES[this.state];
+    if (this.#isOff) return NOTES.off;
+    if (this.#state !== "live") return NOTES.away;
     return this.#problem || (this.#tape.trades.length ? "" : NOTES.empty);
   }
 
@@ -139,7 +161,7 @@ export class TradeView {
     }
     for (const [key, row] of this.#rows) if (!kept.has(key)) row.remove();
     this.#rows = kept;
-    this.scroll.hidden = this.state === "off" || !kept.size;
+    this.scroll.hidden = this.#isOff || !kept.size;
   }
 
   #gauge({ name, label, text, title, from, to, state }) {

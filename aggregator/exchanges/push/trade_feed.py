@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from aggregator.errors import ExchangeError, ExchangeTimeout
+from aggregator.errors import ExchangeError, ExchangeTimeout, NotListed
 from aggregator.exchanges.dialect import Beat, Execution, Executions, Refused, Shutdown, TradeDialect, Unreadable
 from aggregator.exchanges.push.connection_loop import CHECK_SECONDS, ConnectionLoop, Replace
 from aggregator.exchanges.push.socket import Connect
@@ -16,7 +16,8 @@ from aggregator.models import Asset, Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.ingest import FindAsset, InvalidTrade, checked_trade
-from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt, Rejection
+from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
+from aggregator.trades.rejection import Rejection
 
 MOST_BYTES = 256 << 10  # of a message: Bybit sends up to 1,024 trades in one
 _MOST_RAW = 4096  # bytes of a rejected record that are kept
@@ -189,7 +190,7 @@ class TradeFeed(ConnectionLoop):
         while self._pending:
             batch = self._pending[:_BATCH]
             try:
-                future = self._sinks.log.append(batch)
+                future = self._sinks.log.append(batch, self._name)
             except BacklogFull:
                 await self._wait_for_room()
                 continue
@@ -237,6 +238,9 @@ class TradeFeed(ConnectionLoop):
             return True
         try:
             answer = await self._recent(asset)
+        except NotListed:
+            self._gaps.close(symbol)
+            return True
         except ExchangeError as error:
             self._log.info("trade_gap_unanswered", pair=symbol, error=f"{error.reason}: {error}")
             return True

@@ -31,7 +31,7 @@ class _Gap(msgspec.Struct, frozen=True):
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """The records of an answer that were not delivered, the oldest first, and whether the answer covers the gap."""
+    """The records of an answer that were not delivered, in order, and whether the answer covers the gap."""
 
     records: Executions
     complete: bool
@@ -89,14 +89,17 @@ class Gaps:
         trail.announced = max(number, trail.announced) if number > last else 0
 
     def missing(self, symbol: str, answer: Executions, most: int) -> Missing:
-        """Return what of an answer belongs into the gap; a venue with fewer trades than `most` has sent all."""
+        """Return what of an answer, oldest first, belongs into the gap.
+
+        A venue that answers fewer trades than `most` has no others.
+        """
         trail, gap = self._trails[symbol], self._open[symbol]
         executions = [one for one in answer if isinstance(one, Execution)]
         found = [one for one in executions if one.timestamp >= gap.begin and one.id not in trail.ids]
         reached = any(one.timestamp <= gap.begin for one in executions)
         complete = reached or (not gap.after_trade and len(answer) < most)
         unreadable = [one for one in answer if isinstance(one, Unreadable)]
-        return Missing([*sorted(found, key=_time), *unreadable], complete)
+        return Missing([*found, *unreadable], complete)
 
     def close(self, symbol: str) -> None:
         """Close a gap, filled or not. What heartbeats have announced counts as delivered: it is asked for only once."""
@@ -110,7 +113,3 @@ class Gaps:
     def _interrupt(self, symbol: str) -> None:
         trail = self._trails[symbol]
         self._open.setdefault(symbol, _Gap(trail.newest, bool(trail.ids)))
-
-
-def _time(one: Execution) -> float:
-    return one.timestamp

@@ -34,7 +34,7 @@ _STREAM = "@trade"
 
 class _Frame(msgspec.Struct):
     stream: str = ""
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     id: int | None = None
     code: int | None = None
     msg: str = ""
@@ -77,7 +77,7 @@ class BinanceTrades(BinanceSocket, TradeDialect):
         if is_shutdown(frame):
             return (Shutdown(),)
         found = decode(_frame, frame)
-        if found.data is None:
+        if not found.data:
             if found.id is None or found.code is not None or found.error is not None:
                 raise Undecodable(found.msg or "neither a trade nor a receipt")
             return ()

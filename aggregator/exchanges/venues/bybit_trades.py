@@ -102,7 +102,7 @@ class BybitTrades(BybitSocket, TradeDialect):
             seconds, side = int(trade.time) / 1000, _side(trade.side)
             return Execution(market.name, trade.price, trade.size, seconds, trade.exec_id, side, sequence)
 
-        return executions(_recent, decode(_answer, answer.body).result.list, execution)
+        return executions(_recent, decode(_answer, answer.body).result.list[::-1], execution)
 
 
 def _side(side: _TheirSide) -> Side:

@@ -58,7 +58,7 @@ class CoinbaseTrades(CoinbaseSocket, TradeDialect):
 
     def read_recent(self, market: Market, answer: Answer) -> Executions:
         """Read `[{"time":"2014-11-07T22:19:28.578544Z","trade_id":74,"price":"…","size":"…","side":"buy"},…]`."""
-        return executions(_recent, decode(_rows, answer.body), lambda one: _execution(market.name, one))
+        return executions(_recent, decode(_rows, answer.body)[::-1], lambda one: _execution(market.name, one))
 
 
 def _execution(name: str, trade: _Recent, sequence: int | None = None) -> Execution:

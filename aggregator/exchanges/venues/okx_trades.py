@@ -59,7 +59,7 @@ class OkxTrades(OkxSocket, TradeDialect):
 
     def read_recent(self, market: Market, answer: Answer) -> Executions:
         """Read `{"code":"0","data":[{"instId":"BTC-USDT","side":"sell","sz":"…","px":"…","tradeId":"…",…},…]}`."""
-        return _executions(decode(_answer, answer.body).data, market.name)
+        return _executions(decode(_answer, answer.body).data[::-1], market.name)
 
 
 def _executions(rows: list[msgspec.Raw], name: str) -> Executions:

@@ -1,10 +1,11 @@
 """Trades as DynamoDB items. Pure.
 
-Attributes: asset_shard (S, partition: `btcusdt#3`), time_id (S, sort: microseconds in 20 digits, venue, id), price (N),
-venue (S), id (S), expires_at (N, unix seconds) and, if any, volume (N), side (S), sequence_number (N), late (BOOL).
+Attributes: asset_shard (S, partition: `btcusdt#3`), time_id (S, sort: microseconds in 20 digits, `#`, venue, tab, id),
+price (N), venue (S), id (S), expires_at (N, unix seconds) and, if any, volume (N), side (S), sequence_number (N), late
+(BOOL).
 
 An asset has SHARDS partitions, because DynamoDB limits the writes of one partition to 1,000 a second. The order of
-`time_id` is that of `trade_key`, because no venue has a character below `$`.
+`time_id` is that of `trade_key`, because venues have printable characters only, which are all above a tab.
 """
 
 import zlib
@@ -72,7 +73,7 @@ def shard_of(venue: str, trade_id: str) -> int:
 
 def sort_key(key: TradeKey) -> str:
     """Return the sort key of a trade."""
-    return f"{round(key.timestamp * 1_000_000):020d}#{key.venue}#{key.id}"
+    return f"{round(key.timestamp * 1_000_000):020d}#{key.venue}\t{key.id}"
 
 
 def sort_range(start: float, end: float) -> tuple[str, str]:

@@ -41,9 +41,23 @@ test("volumes add up by interval, without trades whose volume is unknown", () =>
 test("an interval that is not loaded from its start has no volume", () => {
   const volumes = new Volumes();
   volumes.restart([trade(90, "a"), trade(130, "b"), trade(310, "c")], 90);
-  volumes.add(trade(80, "older"));
   assert.deepEqual([...volumes.by(60)], [[120, 1], [300, 1]]);
   assert.deepEqual([...volumes.by(300)], [[300, 1]]);
+});
+
+test("older intervals come from candles; the trades since the request for them are added", () => {
+  const volumes = new Volumes();
+  volumes.restart([trade(310, "a", "x", 2), trade(330, "b", "x", 3)], 310);
+  assert.equal(volumes.isPartial, true);
+  const counted = volumes.counted(300);
+  volumes.add(trade(340, "c", "x", 4));
+  volumes.fill(300, [{ start: 0, volume: 50 }, { start: 300, volume: 20 }, { start: -300, volume: null }], counted);
+  volumes.add(trade(350, "d", "x", 1));
+  volumes.add(trade(600, "e", "x", 7));
+  assert.deepEqual([...volumes.by(300)], [[0, 50], [300, 25], [600, 7]]);
+  assert.deepEqual([...volumes.by(60)], [[600, 7]]);
+  volumes.restart([], -Infinity);
+  assert.deepEqual([[...volumes.by(300)], volumes.isPartial], [[], false]);
 });
 
 test("volumes of an old minute are dropped when there are too many", () => {

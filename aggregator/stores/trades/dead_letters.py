@@ -1,0 +1,145 @@
+"""Dead letters of trades: written in the background, and tried again where the reason may pass."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from aggregator.errors import StoreError
+from aggregator.models import Trade
+from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.resilience.backoff import Backoff
+from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
+from aggregator.trades.ingest import InvalidTrade
+from aggregator.trades.ports import BacklogFull, EventLog
+from aggregator.trades.rejection import Rejection
+
+KIND = "trade"
+MOST_LETTERS = 100_000
+MOST_RETRIES = 5
+PASSING_CODES = ("asset", "future")  # the symbols file may change, and time passes; other records stay wrong
+_MOST_WAITING = 10_000
+_RETRY_SECONDS = 900.0
+_LOOK_SECONDS = 60.0  # between two looks for dead letters that are due
+_RETRIED_AT_ONCE = 500
+_CHECKPOINT_SECONDS = 1.0
+
+Parse = Callable[[bytes, float], Trade]
+"""Makes a trade of a record at a time (unix seconds). Raises InvalidTrade."""
+
+
+class TradeDeadLetters:
+    """`aggregator.trades.ports.DeadLetters` in a SQLite file, the oldest of `most` going first.
+
+    At most `most_waiting` rejections wait to be written; further ones are counted as lost. `now` is unix seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        metrics: TradeMetrics,
+        now: Callable[[], float] = time.time,
+        most: int = MOST_LETTERS,
+        most_waiting: int = _MOST_WAITING,
+    ) -> None:
+        self._file = DeadLetterFile(path, most)
+        self._metrics = metrics
+        self._now = now
+        self._most_waiting = most_waiting
+        self._waiting: deque[FailedRecord] = deque()
+        self._arrived = asyncio.Event()
+        self._log = structlog.get_logger()
+        self._error = ""
+
+    async def open(self) -> None:
+        """Create the file if it is missing. Raises StoreRefused when the path cannot be used."""
+        await self._file.open()
+
+    def bury(self, rejections: Sequence[Rejection]) -> None:
+        """As `DeadLetters.bury`. Every rejection is counted here, by source and reason."""
+        for one in rejections:
+            self._metrics.rejected.labels(one.source, one.code).inc()
+        room = max(0, self._most_waiting - len(self._waiting))
+        for one in rejections[:room]:
+            self._waiting.append(FailedRecord(KIND, one.source, one.at, one.code, one.reason, one.raw[:MOST_RAW]))
+        self._metrics.dead_letters_lost.inc(len(rejections[room:]))
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Write rejections to the file; never returns."""
+        backoff = Backoff()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            try:
+                await self._write()
+                await self._file.checkpoint()
+            except StoreError as error:
+                self._report(str(error))
+                self._arrived.set()
+                await backoff.pause()
+            else:
+                self._report("")
+                backoff = Backoff()
+                await asyncio.sleep(_CHECKPOINT_SECONDS)  # so that rejections are written together
+
+    async def retry(self, parse: Parse, log: EventLog) -> None:
+        """Try dead letters again, each every 15 minutes and five times, if their reason may pass; never returns."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            with suppress(StoreError):  # the file or the store is away: the next look tries again
+                await self.retry_due(parse, log)
+
+    async def retry_due(self, parse: Parse, log: EventLog) -> None:
+        """Try the dead letters again that are due. Raises StoreError."""
+        due = await self._file.due(PASSING_CODES, MOST_RETRIES, self._now() - _RETRY_SECONDS, _RETRIED_AT_ONCE)
+        good: list[FailedLetter] = []
+        trades: list[Trade] = []
+        for letter in due:
+            try:
+                trades.append(parse(letter.raw, self._now()))
+                good.append(letter)
+            except InvalidTrade as error:
+                again = FailedRecord(KIND, letter.source, self._now(), error.code, str(error), letter.raw)
+                await self._file.failed_again(letter, again)
+        with suppress(BacklogFull):  # they stay due
+            if trades:
+                await log.append(trades)
+                await self._file.forget(good)
+
+    async def close(self) -> None:
+        """Write what waits, and close the file."""
+        with suppress(StoreError):
+            await self._write()
+        self._metrics.dead_letters_lost.inc(len(self._waiting))
+        await self._file.close()
+
+    async def _write(self) -> None:
+        """Write all that waits. Raises StoreError, and keeps them then."""
+        # A cancelled write goes on in the file's thread, and the file waits for it when it is closed.
+        records, self._waiting = self._waiting, deque()
+        if not records:
+            return
+        try:
+            deleted = await self._file.bury(records)
+        except StoreError:
+            self._waiting.extendleft(reversed(records))
+            while len(self._waiting) > self._most_waiting:
+                self._waiting.pop()
+                self._metrics.dead_letters_lost.inc()
+            raise
+        for record in records:
+            self._metrics.dead_letters.labels(record.source).inc()
+        self._metrics.dead_letters_lost.inc(deleted)
+
+    def _report(self, error: str) -> None:
+        """Log when the file begins to fail and when it works again, not every failure."""
+        if error and not self._error:
+            self._log.warning("dead_letters_failing", error=error)
+        elif self._error and not error:
+            self._log.info("dead_letters_recovered")
+        self._error = error

@@ -1,0 +1,21 @@
+"""A record that is no trade, with the reason. Pure, so that `ingest.py` can use it."""
+
+import msgspec
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Something that was sent as a trade and is none: its bytes (the first 4,096), and the reason in words.
+
+    `code` is one of REJECTION_CODES, for metrics. `index` counts the records of one call from 0. `source` says where it
+    came from: `ingest`, `replay`, or the name of a venue. `at` is our time in unix seconds.
+    """
+
+    index: int
+    code: str
+    reason: str
+    raw: bytes
+    source: str
+    at: float
+
+
+REJECTION_CODES = ("malformed", "asset", "price", "volume", "timestamp", "future", "venue", "id", "side", "sequence")

@@ -1,0 +1,166 @@
+"""A real Prometheus scrapes the service's own metrics of trades, which the test sets: panels show data, alerts fire.
+
+The service's metrics are set by hand because the faults of the trade stream, such as a store that is slow for
+minutes, cannot all be brought about in seconds. The tests depend on their order: no fault, then one after the other.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, start_http_server
+
+from aggregator.observability.metrics import Metrics
+from aggregator.observability.metrics.trades import STAGES, TradeMetrics
+from tests.parts.monitoring import BOARDS, TARGETS, TRADE_ALERTS, RunningPrometheus, needs_prometheus
+from tests.parts.ports import free_port
+from tests.parts.process import wait_for
+
+pytestmark = [pytest.mark.real, needs_prometheus]
+
+BOARD = "trades.json"
+
+
+class Traffic:
+    """Sets metrics as a service does that stores a thousand trades a second; the attributes are its faults."""
+
+    def __init__(self, metrics: TradeMetrics) -> None:
+        self.waits = 0.01  # seconds, of the oldest trade
+        self.stored_after = 0.004  # seconds
+        self.rejected = 0  # of each hundred records
+        self.feed_connected = 1
+        self.feed_silent = False
+        self.lost = False
+        self._metrics = metrics
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop setting metrics."""
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(0.1):
+            self._count()
+            self._feed()
+
+    def _count(self) -> None:
+        metrics = self._metrics
+        for source in ("ingest", "exchange1"):
+            metrics.ingested.labels(source).inc(100 - self.rejected)
+            metrics.duplicates.labels(source).inc(1)
+            metrics.rejected.labels(source, "price").inc(self.rejected)
+            metrics.dead_letters.labels(source).inc(self.rejected)
+        for stage in STAGES:
+            metrics.stage_seconds.labels(stage).inc(0.01)
+        metrics.backlog.set(20)
+        metrics.backlog_seconds.set(self.waits)
+        metrics.batch.observe(20)
+        metrics.ingest_seconds.observe(self.stored_after)
+        metrics.store_seconds.observe(0.002)
+        metrics.dead_letters_lost.inc(1 if self.lost else 0)
+
+    def _feed(self) -> None:
+        metrics = self._metrics
+        metrics.feed_state.labels("exchange1").set(self.feed_connected)
+        metrics.feed_gaps.labels("exchange1", "filled").inc(0)
+        if not self.feed_silent:
+            metrics.feed_newest.labels("exchange1").set(time.time())
+
+
+class Scene:
+    """The metrics, what sets them, and Prometheus."""
+
+    def __init__(self, folder: Path) -> None:
+        metrics = Metrics(CollectorRegistry())
+        port = free_port()
+        self._server, self._serving = start_http_server(port, "127.0.0.1", metrics.registry)
+        self.metrics = metrics.trades
+        self.traffic = Traffic(metrics.trades)
+        self.prometheus = RunningPrometheus(folder, f"http://127.0.0.1:{port}")
+
+    def close(self) -> None:
+        """Stop all parts."""
+        self.prometheus.process.stop()
+        self.traffic.stop()
+        self._server.shutdown()
+        self._server.server_close()
+        self._serving.join()
+
+    def active(self) -> set[str]:
+        """Return the alerts of trades that fire or are pending."""
+        return self.prometheus.active() & TRADE_ALERTS
+
+    def wait_for_alert(self, name: str) -> None:
+        """Wait until this alert fires."""
+        wait_for(lambda: name in self.prometheus.firing(), what=f"{name}, of {self.active()}")
+
+    def wait_for_silence(self) -> None:
+        """Wait until no alert of trades is active."""
+        wait_for(lambda: not self.active(), what=f"silence, of {self.active()}")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Run all parts once for this module."""
+    one = Scene(tmp_path_factory.mktemp("watched"))
+    yield one
+    one.close()
+
+
+def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
+    """Each panel's query and each variable has a result, and no alert is active: a known trade is no fault."""
+    waiting = {target for target in TARGETS if target.board == BOARD}
+
+    def all_there() -> bool:
+        waiting.difference_update([target for target in waiting if scene.prometheus.ask(target.filled_in)])
+        return not waiting
+
+    try:
+        wait_for(all_there)
+    except AssertionError:
+        assert {(target.panel, target.filled_in) for target in waiting} == set()  # lists the empty ones
+    assert scene.prometheus.values_of("instance", "price_build_info")
+    assert BOARDS[BOARD]["templating"]["list"][0]["definition"] == "label_values(price_build_info, instance)"
+    assert scene.active() == set()
+
+
+def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene) -> None:
+    """A backlog, slow storing, rejected records, a feed that is silent or disconnected, and lost dead letters."""
+    traffic = scene.traffic
+    fired = set()
+
+    def fire(name: str) -> None:
+        scene.wait_for_alert(name)
+        fired.add(name)
+
+    traffic.waits = 6
+    fire("TradesWaiting")
+    traffic.waits = 4.9
+    scene.wait_for_silence()
+    traffic.stored_after = 0.9
+    fire("TradesSlow")
+    traffic.stored_after = 0.4
+    scene.wait_for_silence()
+    traffic.rejected = 2
+    fire("TradesRejected")
+    traffic.rejected = 0
+    scene.wait_for_silence()
+    traffic.feed_silent = True
+    scene.metrics.feed_newest.labels("exchange1").set(time.time() - 61)
+    fire("TradeFeedSilent")
+    traffic.feed_silent = False
+    scene.wait_for_silence()
+    traffic.feed_connected = 0
+    fire("TradeFeedSilent")
+    traffic.feed_connected = 1
+    scene.wait_for_silence()
+    traffic.lost = True
+    fire("TradeDeadLettersLost")
+    traffic.lost = False
+    scene.wait_for_silence()
+    assert fired == TRADE_ALERTS

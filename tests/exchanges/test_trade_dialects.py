@@ -1,0 +1,413 @@
+"""The trade dialects: the messages that they send, and what they read in the examples of the documentations."""
+
+import json
+import re
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.errors import Undecodable
+from aggregator.exchanges.dialect import (
+    Answer,
+    Beat,
+    Execution,
+    Market,
+    Refused,
+    Shutdown,
+    TradeDialect,
+    Unreadable,
+)
+from aggregator.exchanges.registry import PUSHING, TRADING
+from aggregator.models import Side
+from tests.exchanges.test_push_dialects import VALUES
+from tests.parts.examples import BTC
+
+BINANCE = (
+    '{"stream":"bnbbtc@trade","data":{"e":"trade","E":1672515782137,"s":"BNBBTC","t":12345,"p":"0.001","q":"100",'
+    '"T":1672515782136,"m":true,"M":true}}'
+)
+COINBASE = (
+    '{"type":"match","trade_id":10,"sequence":50,"maker_order_id":"ac928c66-ca53-498f-9c13-a110027a60e8",'
+    '"taker_order_id":"132fb6ae-456b-4654-b4e0-d681ac05cea1","time":"2014-11-07T08:19:27.028459Z",'
+    '"product_id":"BTC-USD","size":"5.23512","price":"400.23","side":"sell"}'
+)
+KRAKEN = (
+    '{"channel":"trade","type":"update","data":[{"symbol":"MATIC/USD","side":"sell","price":0.5117,"qty":40.0,'
+    '"ord_type":"market","trade_id":4665906,"timestamp":"2023-09-25T07:49:37.708706Z"},{"symbol":"MATIC/USD",'
+    '"side":"buy","price":0.5117,"qty":0.123456789012345678,"ord_type":"market","trade_id":4665907,'
+    '"timestamp":"2023-09-25T07:49:37.708706Z"}]}'
+)
+OKX = (
+    '{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"130639474",'
+    '"px":"42219.9","sz":"0.12060306","side":"buy","source":"0","ts":"1630048897897"}]}'
+)
+BYBIT = (
+    '{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1672304486868,"data":[{"T":1672304486865,"s":"BTCUSDT",'
+    '"S":"Buy","v":"0.001","p":"16578.50","L":"PlusTick","i":"20f43950-d8dd-5b31-9112-a178eb6023af","BT":false,'
+    '"seq":1783284617}]}'
+)
+MOCK = (
+    '{"trades":[{"id":"123","symbol":"btcusdt","price":1.5,"volume":0.25,"side":"buy","timestamp":1764400000.123456}]}'
+)
+FRAMES = {"binance": BINANCE, "coinbase": COINBASE, "kraken": KRAKEN, "okx": OKX, "bybit": BYBIT, "mock": MOCK}
+
+MATIC = Execution("MATIC/USD", Decimal("0.5117"), Decimal(40), 1695628177.708706, "4665906", Side.SELL, 4665906)
+READ = {
+    "binance": [Execution("bnbbtc", Decimal("0.001"), Decimal(100), 1672515782.136, "12345", Side.SELL)],
+    "coinbase": [Execution("BTC-USD", Decimal("400.23"), Decimal("5.23512"), 1415348367.028459, "10", Side.BUY, 50)],
+    "kraken": [
+        MATIC,
+        msgspec.structs.replace(
+            MATIC, volume=Decimal("0.123456789012345678"), id="4665907", side=Side.BUY, sequence=4665907
+        ),
+    ],
+    "okx": [Execution("BTC-USDT", Decimal("42219.9"), Decimal("0.12060306"), 1630048897.897, "130639474", Side.BUY)],
+    "bybit": [
+        Execution(
+            "BTCUSDT",
+            Decimal("16578.50"),
+            Decimal("0.001"),
+            1672304486.865,
+            "20f43950-d8dd-5b31-9112-a178eb6023af",
+            Side.BUY,
+            1783284617,
+        )
+    ],
+    "mock": [Execution("btcusdt", Decimal("1.5"), Decimal("0.25"), 1764400000.123456, "123", Side.BUY)],
+}
+
+BINANCE_RECENT = (
+    '[{"id":28457,"price":"4.00000100","qty":"12.00000000","quoteQty":"48.000012","time":1499865549590,'
+    '"isBuyerMaker":true,"isBestMatch":true},{"id":28458,"price":"4.1","qty":"1","quoteQty":"4.1",'
+    '"time":1499865549591,"isBuyerMaker":false,"isBestMatch":true}]'
+)
+COINBASE_RECENT = (
+    '[{"time":"2014-11-07T22:19:28.578544Z","trade_id":74,"price":"10.00000000","size":"0.01000000","side":"buy"},'
+    '{"time":"2014-11-07T01:08:43.642366Z","trade_id":73,"price":"100.00000000","size":"0.01000000",'
+    '"side":"sell"}]'
+)
+KRAKEN_RECENT = (
+    '{"error":[],"result":{"XXBTZUSD":[["30243.40000","0.34507674",1688669597.8277369,"b","m","",61044952],'
+    '["30243.30000","0.00376960",1688669598.2804112,"s","l","",61044953]],"last":"1688671969993150842"}}'
+)
+OKX_RECENT = (
+    '{"code":"0","msg":"","data":[{"instId":"BTC-USDT","side":"sell","sz":"0.00001","source":"0","px":"29963.2",'
+    '"tradeId":"242720720","ts":"1654161646974"},{"instId":"BTC-USDT","side":"sell","sz":"0.00001","source":"0",'
+    '"px":"29964.1","tradeId":"242720719","ts":"1654161641568"}]}'
+)
+BYBIT_RECENT = (
+    '{"retCode":0,"retMsg":"OK","result":{"category":"spot","list":[{"execId":"2100000000007764263",'
+    '"symbol":"BTCUSDT","price":"16618.49","size":"0.00012","side":"Buy","time":"1672052955758",'
+    '"isBlockTrade":false,"isRPITrade":true,"seq":"123456"}]},"retExtInfo":{},"time":1672053054358}'
+)
+
+
+def executed(
+    name: str, price: str, volume: str, seconds: float, trade: str, side: Side, sequence: int | None = None
+) -> Execution:
+    """Return an execution with numbers from text."""
+    return Execution(name, Decimal(price), Decimal(volume), seconds, trade, side, sequence)
+
+
+# The recent trades of a market: its name, the request, the body, and what is read in it, the oldest first.
+RECENT: dict[str, tuple[str, str, str, list[Execution]]] = {
+    "binance": (
+        "BNBBTC",
+        "/api/v3/trades?symbol=BNBBTC&limit=1000",
+        BINANCE_RECENT,
+        [
+            executed("BNBBTC", "4.00000100", "12.00000000", 1499865549.59, "28457", Side.SELL),
+            executed("BNBBTC", "4.1", "1", 1499865549.591, "28458", Side.BUY),
+        ],
+    ),
+    "coinbase": (
+        "BTC-USD",
+        "/products/BTC-USD/trades?limit=1000",
+        COINBASE_RECENT,
+        [
+            executed("BTC-USD", "100.00000000", "0.01000000", 1415322523.642366, "73", Side.BUY),
+            executed("BTC-USD", "10.00000000", "0.01000000", 1415398768.578544, "74", Side.SELL),
+        ],
+    ),
+    "kraken": (
+        "XXBTZUSD",
+        "/0/public/Trades?pair=XXBTZUSD&count=1000",
+        KRAKEN_RECENT,
+        [
+            Execution(
+                "XXBTZUSD",
+                Decimal("30243.40000"),
+                Decimal("0.34507674"),
+                1688669597.8277369,
+                "61044952",
+                Side.BUY,
+                61044952,
+            ),
+            Execution(
+                "XXBTZUSD",
+                Decimal("30243.30000"),
+                Decimal("0.00376960"),
+                1688669598.2804112,
+                "61044953",
+                Side.SELL,
+                61044953,
+            ),
+        ],
+    ),
+    "okx": (
+        "BTC-USDT",
+        "/api/v5/market/trades?instId=BTC-USDT&limit=500",
+        OKX_RECENT,
+        [
+            executed("BTC-USDT", "29964.1", "0.00001", 1654161641.568, "242720719", Side.SELL),
+            executed("BTC-USDT", "29963.2", "0.00001", 1654161646.974, "242720720", Side.SELL),
+        ],
+    ),
+    "bybit": (
+        "BTCUSDT",
+        "/v5/market/recent-trade?category=spot&symbol=BTCUSDT&limit=60",
+        BYBIT_RECENT,
+        [
+            Execution(
+                "BTCUSDT",
+                Decimal("16618.49"),
+                Decimal("0.00012"),
+                1672052955.758,
+                "2100000000007764263",
+                Side.BUY,
+                123456,
+            )
+        ],
+    ),
+    "mock": ("btcusdt", "/mock/trades?symbols=btcusdt&limit=1000", MOCK, READ["mock"]),
+}
+UNKNOWN_OKX = (
+    '{"event":"error","msg":"Wrong URL or channel:trades-all,instId:NMR-USDT doesn\'t exist. Please use the correct'
+    ' URL, channel and parameters referring to API document.","code":"60018","connId":"0d0c61a5"}'
+)
+
+
+def dialect(name: str) -> TradeDialect:
+    """Return a venue's dialect."""
+    return TRADING[name]()
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_frame_of_trades(name: str) -> None:
+    """Every digit of price and volume, the time to the microsecond, the id, and the side of the taker."""
+    assert list(dialect(name).read(FRAMES[name])) == READ[name]
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_recent_trades(name: str) -> None:
+    """The request, and the trades in the answer with the oldest first."""
+    pair, path, body, expected = RECENT[name]
+    market = Market("", pair)
+    assert dialect(name).recent(market).path == path
+    assert list(dialect(name).read_recent(market, Answer(body.encode()))) == expected
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_as_many_as_the_request_asks_for(name: str) -> None:
+    """`most_recent` is the number in the request: an answer with fewer trades is the whole of them."""
+    found = re.search(r"(?:limit|count)=(\d+)", dialect(name).recent(Market("", "X")).path)
+    assert found is not None
+    assert int(found[1]) == dialect(name).most_recent
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_a_name_cannot_change_the_request(name: str) -> None:
+    """The name of a market comes from the venue, and is encoded."""
+    assert "/../" not in dialect(name).recent(Market("", "a/../b&c=d?e")).path
+    assert "&c=d" not in dialect(name).recent(Market("", "a/../b&c=d?e")).path
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("binance", '{"result":null,"id":1}'),
+        ("coinbase", '{"type":"subscriptions","channels":[{"name":"matches","product_ids":["BTC-USD"]}]}'),
+        ("kraken", '{"channel":"heartbeat"}'),
+        ("kraken", '{"method":"subscribe","result":{"channel":"trade","symbol":"A/B"},"success":true}'),
+        ("okx", "pong"),
+        ("okx", '{"event":"subscribe","arg":{"channel":"trades-all","instId":"BTC-USDT"},"connId":"accb8e21"}'),
+        ("bybit", '{"success":true,"ret_msg":"subscribe","conn_id":"2324d924","req_id":"","op":"subscribe"}'),
+        ("bybit", '{"success":true,"ret_msg":"pong","conn_id":"0970e817","op":"ping"}'),
+        ("mock", '{"type":"subscribed","symbols":["btcusdt"]}'),
+        ("mock", '{"trades":[]}'),
+    ],
+)
+def test_a_receipt_is_no_news(name: str, frame: str) -> None:
+    """Receipts, pongs and heartbeats without a number are read and say nothing."""
+    assert list(dialect(name).read(frame)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "pair"),
+    [
+        ("coinbase", '{"type":"error","message":"Failed to subscribe","reason":"A-B is not a valid product"}', "A-B"),
+        (
+            "kraken",
+            '{"error":"Currency pair not supported A/B","method":"subscribe","success":false,"symbol":"A/B"}',
+            "A/B",
+        ),
+        ("okx", UNKNOWN_OKX, "NMR-USDT"),
+        (
+            "bybit",
+            '{"success":false,"ret_msg":"Invalid symbol :[publicTrade.TAOUSDT]","conn_id":"1","op":"subscribe"}',
+            "TAOUSDT",
+        ),
+        ("mock", '{"type":"error","symbol":"zzz","msg":"Asset not found"}', "zzz"),
+    ],
+)
+def test_a_refusal_names_its_pair(name: str, frame: str, pair: str) -> None:
+    """It is named in the text of the venue where there is no field."""
+    (news,) = dialect(name).read(frame)
+    assert isinstance(news, Refused)
+    assert news.name == pair
+
+
+def test_other_news() -> None:
+    """Coinbase's heartbeat has the number of the newest trade; its first match after a subscription counts, too."""
+    beat = '{"type":"heartbeat","sequence":90,"last_trade_id":20,"product_id":"BTC-USD","time":"2014-11-07T08:19:28Z"}'
+    assert list(dialect("coinbase").read(beat)) == [Beat("BTC-USD", 20)]
+    assert list(dialect("coinbase").read(COINBASE.replace('"match"', '"last_match"'))) == READ["coinbase"]
+    shutdown = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}'
+    assert list(dialect("binance").read(shutdown)) == [Shutdown()]
+    assert list(dialect("okx").read('{"event":"notice","code":"64008","msg":"soon closed"}')) == [Shutdown()]
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("side", ["", "Buy!", "0"])
+def test_another_side_is_unreadable(name: str, side: str) -> None:
+    """A side that the venue does not document is no side."""
+    changed, count = re.subn(r'("(?:side|S)":)"\w+"', rf'\1"{side}"', FRAMES[name])
+    if name == "binance":
+        changed, count = BINANCE.replace('"m":true', f'"m":"{side}"'), 1
+    assert count > 0
+    assert all(isinstance(one, Unreadable) for one in dialect(name).read(changed))
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("binance", BINANCE.replace('"s":"BNBBTC"', '"s":"ETHBTC"')),
+        ("okx", OKX.replace('{"instId":"BTC-USDT","tradeId"', '{"instId":"ETH-USDT","tradeId"')),
+        ("bybit", BYBIT.replace('"s":"BTCUSDT"', '"s":"ETHUSDT"')),
+    ],
+)
+def test_a_trade_of_another_pair_is_unreadable(name: str, frame: str) -> None:
+    """A trade that contradicts the subscription it came by is set aside with its bytes."""
+    (news,) = dialect(name).read(frame)
+    assert isinstance(news, Unreadable)
+    assert news.raw in frame.encode()
+    assert "instead of" in news.why
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("binance", '{"code":2,"msg":"Invalid request: too many parameters"}'),
+        ("coinbase", '{"type":"gossip"}'),
+        ("kraken", '{"channel":"ticker","data":[]}'),
+        ("kraken", '{"channel":"trade"}'),
+        ("okx", OKX.replace("trades-all", "trades")),
+        ("bybit", BYBIT.replace("publicTrade.", "tickers.")),
+        ("bybit", '{"success":false,"ret_msg":"args size >10","op":"subscribe"}'),
+        ("mock", '{"type":"gossip"}'),
+        ("mock", '{"trades":5}'),
+    ],
+)
+def test_another_frame_is_undecodable(name: str, frame: str) -> None:
+    """A frame that is neither trades nor known news."""
+    with pytest.raises(Undecodable):
+        dialect(name).read(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("binance", {"method": "SUBSCRIBE", "params": ["A@trade", "B@trade"], "id": 1}),
+        ("coinbase", {"type": "subscribe", "product_ids": ["A", "B"], "channels": ["matches", "heartbeat"]}),
+        ("kraken", {"method": "subscribe", "params": {"channel": "trade", "symbol": ["A", "B"]}}),
+        (
+            "okx",
+            {
+                "op": "subscribe",
+                "args": [{"channel": "trades-all", "instId": "A"}, {"channel": "trades-all", "instId": "B"}],
+            },
+        ),
+        ("bybit", {"op": "subscribe", "args": ["publicTrade.A", "publicTrade.B"]}),
+        ("mock", {"op": "subscribe", "symbols": ["A", "B"]}),
+    ],
+)
+def test_the_messages(name: str, message: dict[str, object]) -> None:
+    """One message for several pairs, and its opposite."""
+    assert json.loads(dialect(name).subscribe(["A", "B"])) == message
+    text = json.dumps(message).replace('"SUBSCRIBE"', '"UNSUBSCRIBE"').replace('"subscribe"', '"unsubscribe"')
+    assert json.loads(dialect(name).unsubscribe(["A", "B"])) == json.loads(text)
+
+
+@pytest.mark.parametrize("name", TRADING)
+def test_names_and_address_are_those_of_tickers(name: str) -> None:
+    """Trades come from the host of the tickers, for pairs of the same names."""
+    assert dialect(name).public_url == PUSHING[name]().public_url
+    assert dialect(name).spell(BTC) == PUSHING[name]().spell(BTC)
+
+
+@st.composite
+def mutilated(draw: st.DrawFn, texts: list[str]) -> str:
+    """Return one of the documents in which one value, at any depth, is another one or is missing."""
+    whole = json.loads(draw(st.sampled_from(texts)))
+    place: object = whole
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))  # type: ignore[arg-type]  # a list
+        key = draw(st.sampled_from(keys))
+        inner = place[key]  # type: ignore[index]  # a dict or a list
+        if not (isinstance(inner, dict | list) and inner) or draw(st.booleans()):
+            break
+        place = inner
+    if draw(st.booleans()):
+        del place[key]  # type: ignore[attr-defined]  # a dict or a list
+    else:
+        place[key] = draw(VALUES)  # type: ignore[index]  # a dict or a list
+    return json.dumps(whole)
+
+
+@given(
+    st.sampled_from(list(TRADING)), mutilated(list(FRAMES.values())) | VALUES.map(json.dumps) | st.text(max_size=200)
+)
+def test_junk_is_news_or_undecodable(name: str, frame: str) -> None:
+    """Whatever a frame is, reading it raises nothing but Undecodable."""
+    try:
+        news = dialect(name).read(frame)
+    except Undecodable:
+        return
+    assert all(isinstance(one, Execution | Unreadable | Beat | Refused | Shutdown) for one in news)
+
+
+@given(
+    st.sampled_from(list(TRADING)),
+    mutilated([body for _, _, body, _ in RECENT.values()]).map(str.encode) | st.binary(max_size=200),
+)
+def test_a_junk_answer_is_executions_or_undecodable(name: str, body: bytes) -> None:
+    """Whatever an answer is, reading it raises nothing but Undecodable."""
+    try:
+        found = dialect(name).read_recent(Market("btcusdt", RECENT[name][0]), Answer(body))
+    except Undecodable:
+        return
+    assert all(isinstance(one, Execution | Unreadable) for one in found)
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_a_bad_row_spoils_only_itself(name: str) -> None:
+    """Of an answer the other rows are read."""
+    pair, _, body, expected = RECENT[name]
+    bad = '"bad row"'
+    start = {"kraken": '"XXBTZUSD":[', "okx": '"data":[', "bybit": '"list":[', "mock": '"trades":['}.get(name, "[")
+    found = dialect(name).read_recent(Market("", pair), Answer(body.replace(start, f"{start}{bad},", 1).encode()))
+    assert [one for one in found if isinstance(one, Execution)] == expected
+    assert [one.raw for one in found if isinstance(one, Unreadable)] == [bad.encode()]
