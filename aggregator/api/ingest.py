@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json
@@ -20,14 +20,16 @@ from aggregator.api.shared_descriptions import AUTHENTICATE, NO_STORE, RETRY_AFT
 from aggregator.api.throttle import ClientRates
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
-from aggregator.trades.ingest import Parser
+from aggregator.trades.ingest import Parser, TooManyRecords
 from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
+from aggregator.trades.protobuf import MOST_UPDATES
 from aggregator.trades.rejection import Rejection
 
 INGEST_PATH = "/ingest"
 MOST_BYTES = 1_000_000  # of a JSON or protobuf body
-MOST_TRADES = 1_000  # of a JSON or protobuf body
+MOST_TRADES = MOST_UPDATES  # of a JSON or protobuf body
 MOST_LINE = 64 * 1024  # bytes
+_MOST_LINES = 2_000  # that are read before other requests get their turn: 64 KiB can have 32,768 bad ones
 _MOST_LISTED = 1_000  # rejected records that the answer lists
 _IN_FLIGHT = 8  # parts of one stream of lines that wait to be stored
 _DURABLE_SECONDS = 10.0  # to wait for the store, or for room in the backlog
@@ -48,6 +50,7 @@ _WRONG_TYPE = Refusal(
 )
 _ENCODED = Refusal("The body must not be compressed: Content-Encoding is not supported", Code.UNKNOWN_MEDIA_TYPE)
 _TOO_MANY = Refusal(f"At most {MOST_TRADES} trades in a body; send more as application/x-ndjson", Code.BODY_TOO_LARGE)
+_GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
 _TOO_LARGE = Refusal(f"The body is larger than {MOST_BYTES} bytes", Code.BODY_TOO_LARGE)
 _LONG_LINE = Refusal(f"A line is longer than {MOST_LINE} bytes", Code.BODY_TOO_LARGE)
 
@@ -161,13 +164,14 @@ class IngestRoute:
             raise refuse(415, _WRONG_TYPE)
         body, now, outcome = await _whole_body(request), self._now(), _Outcome()
         started = time.perf_counter()
-        if media_type in PROTOBUF_TYPES:
-            taken = self._parser.protobuf(body, content_type, now)
-        else:
-            taken = self._parser.document(body, now)
+        try:
+            if media_type in PROTOBUF_TYPES:
+                taken = self._parser.protobuf(body, content_type, now)
+            else:
+                taken = self._parser.document(body, now)
+        except TooManyRecords as error:
+            raise refuse(413, _TOO_MANY) from error
         self._parse_seconds(time.perf_counter() - started)
-        if len(taken.trades) + len(taken.rejected) > MOST_TRADES:
-            raise refuse(413, _TOO_MANY)
         self._reject(taken.rejected, outcome)
         if taken.trades:
             outcome.count(await self._durable(self._append(taken.trades)))
@@ -242,6 +246,8 @@ async def _whole_body(request: Request) -> bytes:
                     raise refuse(413, _TOO_LARGE, CLOSE)
     except TimeoutError as error:
         raise refuse(408, _SLOW, CLOSE) from error
+    except ClientDisconnect as error:
+        raise refuse(400, _GONE) from error
     return body
 
 
@@ -256,11 +262,17 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
             break
         except TimeoutError as error:
             raise refuse(408, _SLOW, CLOSE) from error
+        except ClientDisconnect as error:
+            raise refuse(400, _GONE) from error
         rest += chunk
         end = rest.rfind(b"\n") + 1
         if end:
-            yield rest[:end]
-            rest = rest[end:]
+            ready, rest = rest[:end], rest[end:]
+            while ready.count(b"\n") > _MOST_LINES:
+                *first, ready = ready.split(b"\n", _MOST_LINES)
+                yield b"\n".join(first)
+                await asyncio.sleep(0)
+            yield ready
         if len(rest) > MOST_LINE:
             raise refuse(413, _LONG_LINE, CLOSE)
     if rest.strip():

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from aggregator.cli.command import ALL_SETTINGS, Command, Flags, seconds_up_to, 
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.http import session
 from aggregator.exchanges.push.socket import connector
+from aggregator.exchanges.push.trade_feed import MOST_BYTES, TradeSinks
 from aggregator.exchanges.recording import Header, RecordingFile
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.replay import RecordedExchange, recorded
 from aggregator.exchanges.targets import REPLAY, ExchangeTarget, exchange_targets
-from aggregator.models import Tier
+from aggregator.models import Tier, Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Exchange, Job
 from aggregator.prices.refresher import most_in_job, seconds_together
@@ -27,8 +29,11 @@ from aggregator.runtime.exchanges import Opened, Parts
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
+from aggregator.trades.ports import Receipt
+from aggregator.trades.rejection import Rejection
 
 _DAY = 86_400  # seconds
+_SETTINGS = ("exchange", "symbols", "hot", "medium", "cold", "log", "trade_feeds")
 _CONCURRENCY = 32  # calls in flight per tier, as with the default settings of the service
 
 log = structlog.get_logger()
@@ -50,7 +55,8 @@ async def record(settings: Settings, path: Path, seconds: float, stop: asyncio.E
         log.info("recording", exchange=target.name, file=str(path), seconds=seconds, assets=len(catalog.assets))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
-                tasks = [group.create_task(opened.feed.run())] if opened.feed is not None else []
+                feeds = [feed for feed in (opened.feed, opened.trade_feed) if feed is not None]
+                tasks = [group.create_task(feed.run()) for feed in feeds]
                 tasks += [group.create_task(_refresh(exchange, catalog, tier)) for tier in Tier if catalog.of(tier)]
                 await stop.wait()
                 for task in tasks:
@@ -71,14 +77,35 @@ async def _open(
     target: ExchangeTarget, settings: Settings, catalog: Catalog, file: RecordingFile, stack: AsyncExitStack
 ) -> Opened:
     http = await stack.enter_async_context(session(settings.exchange_timeout))
-    parts, dialect = Parts(settings, catalog, BreakerGroup(), http, Metrics()), DIALECTS[target.dialect]()
+    sinks = TradeSinks(_Nowhere(), _Nowhere())
+    parts = Parts(settings, catalog, BreakerGroup(), http, Metrics(), trade_sinks=sinks)
+    dialect = DIALECTS[target.dialect]()
     url, slots, batch = target.url or dialect.public_url, settings.exchange_concurrency, settings.exchange_batch
     polled = RecordedExchange(target.name, url, dialect, http, parts.metrics, slots, batch, file)
     await polled.read_listing()
+    trades = recorded(connector(http, time.time, MOST_BYTES), file, time.time, trades=True)
+    trade_feed = parts.trade_feed(target, polled, trades)
     if target.push_url is None:
-        return Opened(polled)
+        return Opened(polled, trade_feed=trade_feed)
     connect = recorded(connector(http, time.time), file, time.time)
-    return Opened(polled, parts.feed(target.name, target.dialect, target.push_url, polled, connect, time.time))
+    feed = parts.feed(target.name, target.dialect, target.push_url, polled, connect, time.time)
+    return Opened(polled, feed, trade_feed=trade_feed)
+
+
+class _Nowhere:
+    """An event log, and dead letters, that keep nothing: the file has the frames themselves."""
+
+    def append(self, trades: Sequence[Trade], source: str = "") -> asyncio.Future[Receipt]:  # noqa: ARG002  # EventLog's
+        """Return a future that is done."""
+        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        done.set_result(Receipt(len(trades), 0))
+        return done
+
+    async def room(self) -> None:
+        """Return at once."""
+
+    def bury(self, rejections: Sequence[Rejection]) -> None:
+        """Do nothing."""
 
 
 async def _refresh(exchange: Exchange, catalog: Catalog, tier: Tier) -> None:
@@ -113,6 +140,10 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 COMMAND = Command(
     "record the answers of one exchange for a later replay",
     _run,
-    [name for name in ALL_SETTINGS if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log"))],
+    [
+        name
+        for name in ALL_SETTINGS
+        if name.startswith(("exchange", "symbols", "hot", "medium", "cold", "log", "trade_feeds"))
+    ],
     _add_options,
 )

@@ -4,6 +4,7 @@
     {"at":1696118400.31,"path":"/api/v3/ticker/24hr?symbol=BTCUSDT","markets":[…],"status":200,"headers":{…},"text":"…"}
     {"at":1696118405.31,"path":"…","error":"timeout","detail":"no answer in time"}
     {"at":1696118405.40,"frame":"…"}
+    {"at":1696118405.41,"frame":"…","trades":true}
 
 A request other than a GET without a body has `method` and `sent` too. A file that was not written to its end, as after
 a kill, is read as far as it goes.
@@ -43,7 +44,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """An answer to a request, the error instead of one, or a pushed frame.
 
     `text` is the answer's body, `raw` a body that is not UTF-8. `sent` is the request's body. A frame with an error is
-    the end of a connection. Request headers are not recorded: they may contain a key.
+    the end of a connection; `trades` marks the frames of the feed of trades. Request headers are not recorded: they may
+    contain a key.
     """
 
     at: float
@@ -58,6 +60,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     frame: str | None = None
     method: str = "GET"
     sent: str = ""
+    trades: bool = False
 
     @property
     def body(self) -> bytes:
@@ -118,7 +121,7 @@ class Recording:
 
     def __init__(self, header: Header, records: Sequence[Record]) -> None:
         self.header = header
-        self.frames = [record for record in records if record.frame is not None]
+        self.frames = [record for record in records if record.frame is not None and not record.trades]  # of tickers
         self.ends = max((record.at for record in records), default=header.began)
         self._by_request: dict[tuple[str, str, str], Record] = {}
         self._by_symbol: dict[str, list[Record]] = {}

@@ -59,13 +59,13 @@ class RecordedExchange(HttpExchange):
         return reply
 
 
-def recorded(connect: Connect, file: RecordingFile, now: Callable[[], float]) -> Connect:
-    """Return a `Connect` that connects through `connect` and records every frame that arrives."""
+def recorded(connect: Connect, file: RecordingFile, now: Callable[[], float], *, trades: bool = False) -> Connect:
+    """Return a `Connect` that connects through `connect` and records every frame that arrives, marked if `trades`."""
 
     @asynccontextmanager
     async def connect_and_record(url: str) -> AsyncIterator[Socket]:
         async with connect(url) as socket:
-            yield _RecordedSocket(socket, file, now)
+            yield _RecordedSocket(socket, file, now, trades)
 
     return connect_and_record
 
@@ -73,10 +73,11 @@ def recorded(connect: Connect, file: RecordingFile, now: Callable[[], float]) ->
 class _RecordedSocket:
     """A `Socket` that records the frames."""
 
-    def __init__(self, socket: Socket, file: RecordingFile, now: Callable[[], float]) -> None:
+    def __init__(self, socket: Socket, file: RecordingFile, now: Callable[[], float], trades: bool) -> None:  # noqa: FBT001  # passed on
         self._socket = socket
         self._file = file
         self._now = now
+        self._trades = trades
 
     async def send(self, text: str) -> None:
         """Send a message."""
@@ -87,9 +88,9 @@ class _RecordedSocket:
         try:
             frame = await self._socket.receive()
         except ExchangeError as error:
-            self._file.add(Record(self._now(), frame="", error=error.reason, detail=str(error)))
+            self._file.add(Record(self._now(), frame="", error=error.reason, detail=str(error), trades=self._trades))
             raise
-        self._file.add(Record(self._now(), frame=frame))
+        self._file.add(Record(self._now(), frame=frame, trades=self._trades))
         return frame
 
 

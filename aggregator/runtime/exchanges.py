@@ -112,7 +112,9 @@ class Parts(msgspec.Struct, frozen=True):
         pushing, interval = PUSHING[dialect](), self.settings.hot_interval
         return Feed(name, url or pushing.public_url, pushing, connect, wanted, interval, self.metrics, now=now)
 
-    def trade_feed(self, target: ExchangeTarget, polled: HttpExchange) -> TradeFeed | None:
+    def trade_feed(
+        self, target: ExchangeTarget, polled: HttpExchange, connect: Connect | None = None
+    ) -> TradeFeed | None:
         """Return the feed of the trades of an exchange's hot assets; None where the settings or the venue have none."""
         url, sinks = target.trades_url, self.trade_sinks
         if url is None or sinks is None or not self.settings.trade_feeds:
@@ -127,7 +129,7 @@ class Parts(msgspec.Struct, frozen=True):
             target.name,
             url or dialect.public_url,
             dialect,
-            connector(self.http, self.now, MOST_BYTES),
+            connect or connector(self.http, self.now, MOST_BYTES),
             wanted,
             self.catalog.find,
             partial(polled.recent_trades, dialect),

@@ -38,6 +38,10 @@ class Taken(NamedTuple):
     rejected: list[Rejection]
 
 
+class TooManyRecords(Exception):
+    """A document or protobuf body has more records than `protobuf.MOST_UPDATES`; none of them was read."""
+
+
 class InvalidTrade(ValueError):
     """A record that is no trade. `code` is one of `ports.REJECTION_CODES`; the message is the reason in words."""
 
@@ -102,17 +106,24 @@ class Parser:
             return self._each([line for line in body.split(b"\n") if line.strip()], now, first)
 
     def document(self, body: bytes, now: float) -> Taken:
-        """Return the trades of a JSON object or array, and what is none."""
+        """Return the trades of a JSON object or array, and what is none. Raises TooManyRecords."""
         try:
             raws = _raws.decode(body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
         except _NOT_JSON as error:
             return Taken([], [self._rejection(0, InvalidTrade("malformed", f"no JSON: {error}"[:200]), body, now)])
+        if len(raws) > protobuf.MOST_UPDATES:  # before they are read: 500,000 records would hold the event loop
+            raise TooManyRecords
         return self._each(map(bytes, raws), now, 0)
 
     def protobuf(self, body: bytes, content_type: str, now: float) -> Taken:
-        """Return the trades of a `MarketUpdate`, or of several in a `MarketUpdates`, and what is none."""
+        """Return the trades of a `MarketUpdate`, or of several in a `MarketUpdates`, and what is none.
+
+        Raises TooManyRecords.
+        """
         try:
             records = protobuf.decode(body, protobuf.batch_of(content_type))
+        except protobuf.TooManyUpdates as error:
+            raise TooManyRecords from error
         except ValueError as error:
             return Taken([], [self._rejection(0, InvalidTrade("malformed", str(error)), body, now)])
         taken = Taken([], [])

@@ -41,15 +41,16 @@ class Source(NamedTuple):
 
 def open_csv(path: Path, rows: Rows) -> Source:
     """Open a CSV file whose first line has the names of its columns. Raises Unusable, OSError."""
-    return _open(path, lambda file: _csv_rows(path, file, rows))
+    return open_file(path, lambda file: _csv_rows(path, file, rows))
 
 
 def open_ndjson(path: Path, rows: Rows) -> Source:
     """Open a file with one JSON object per line. Raises OSError."""
-    return _open(path, lambda file: _ndjson_rows(path, file, rows))
+    return open_file(path, lambda file: _ndjson_rows(path, file, rows))
 
 
-def _open(path: Path, read: Callable[[io.BufferedIOBase], Iterator[Row]]) -> Source:
+def open_file(path: Path, read: Callable[[io.BufferedIOBase], Iterator[Row]]) -> Source:
+    """Open a file, gzipped or not, whose rows `read` yields. Raises OSError, and what `read` raises."""
     with ExitStack() as stack:
         opened = stack.enter_context(path.open("rb"))
         file: io.BufferedIOBase = opened
@@ -60,16 +61,17 @@ def _open(path: Path, read: Callable[[io.BufferedIOBase], Iterator[Row]]) -> Sou
     return Source(rows, opened.tell, path.stat().st_size, close)
 
 
-def _lines(path: Path, file: io.BufferedIOBase) -> Iterator[bytes]:
+def lines_of(path: Path, file: io.BufferedIOBase, most: int = MOST_OF_LINE) -> Iterator[bytes]:
+    """Yield the lines, each with its end, of at most `most` bytes. Raises Broken."""
     number = 0
     while True:
         number += 1
         try:
-            line = file.readline(MOST_OF_LINE + 1)
+            line = file.readline(most + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise Broken(f"{path}, line {number}: {getattr(error, 'strerror', None) or error}") from error
-        if len(line) > MOST_OF_LINE:
-            raise Broken(f"{path}, line {number}: longer than {MOST_OF_LINE} bytes")
+        if len(line) > most:
+            raise Broken(f"{path}, line {number}: longer than {most} bytes")
         if not line:
             return
         yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
@@ -77,7 +79,7 @@ def _lines(path: Path, file: io.BufferedIOBase) -> Iterator[bytes]:
 
 def _csv_rows(path: Path, file: io.BufferedIOBase, rows: Rows) -> Iterator[Row]:
     """Read the header now, and the rows when they are asked for."""
-    reader = csv.reader(line.decode(errors="replace") for line in _lines(path, file))
+    reader = csv.reader(line.decode(errors="replace") for line in lines_of(path, file))
     try:
         header = next(reader, [])
     except (csv.Error, Broken) as error:
@@ -125,7 +127,7 @@ def _place(names: Sequence[str], header: Sequence[str]) -> int | None:
 
 
 def _ndjson_rows(path: Path, file: io.BufferedIOBase, rows: Rows) -> Iterator[Row]:
-    for number, line in enumerate(_lines(path, file), 1):
+    for number, line in enumerate(lines_of(path, file), 1):
         text = line.strip()
         if not text:
             continue

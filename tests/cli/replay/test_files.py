@@ -14,7 +14,8 @@ from aggregator.cli.replay.files import MOST_OF_LINE, Broken, Source, open_csv, 
 from aggregator.cli.replay.parquet import open_parquet
 from aggregator.cli.replay.recordings import open_recording
 from aggregator.cli.replay.rows import Row, Rows, Unusable
-from aggregator.exchanges.recording import Header, RecordingFile
+from aggregator.exchanges.recording import Header, Record, RecordingFile
+from aggregator.models import Reason
 
 needs_duckdb = pytest.mark.skipif(
     importlib.util.find_spec("duckdb") is None, reason="the extra is missing; see the header"
@@ -212,12 +213,63 @@ def test_parquet_without_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         open_parquet(tmp_path / "trades.parquet", Rows())
 
 
+TRADE = (
+    '{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"sell","price":77896.49,"qty":0.25,'
+    '"ord_type":"limit","trade_id":17,"timestamp":"2026-11-21T06:10:27.123456Z"}]}'
+)
+KRAKEN = Header("kraken1", "kraken", pushed=True, began=0)
+
+
+def recording(path: Path, header: Header, *records: Record) -> Path:
+    """Write a recording; return its path."""
+    file = RecordingFile(path, header)
+    for record in records:
+        file.add(record)
+    file.close()
+    return path
+
+
 def test_a_recording(tmp_path: Path) -> None:
-    """It holds tickers: the refusal says so, and what a recording is good for."""
-    path = tmp_path / "kraken.rec.gz"
-    RecordingFile(path, Header("kraken", "kraken", pushed=True, began=0)).close()
-    with pytest.raises(Unusable, match=r"tickers of kraken, and no trades.*replay\+file"):
-        open_recording(path, Rows())
+    """Trades are read from the frames of the feed of trades; other frames and answers are left out."""
+    ticker = Record(1, frame=TRADE)  # of the other feed, whatever it contains
+    answer = Record(2, path="/0/public/Ticker", status=200, text="{}")
+    lost = Record(3, frame="", error=Reason.UNREACHABLE, trades=True)
+    beat = Record(4, frame='{"channel":"heartbeat"}', trades=True)
+    wrong = Record(5, frame="no\nJSON", trades=True)
+    trade = Record(6, frame=TRADE, trades=True)
+    path = recording(tmp_path / "kraken.rec.gz", KRAKEN, ticker, answer, lost, beat, wrong, trade)
+    first, second = rows_of(open_recording, path)
+    assert first == Row(6, None, b"no JSON")
+    assert (second.number, second.at) == (7, 1_795_241_427_123_456)
+    assert json.loads(second.line) == {
+        "asset": "btcusd",
+        "price": 77896.49,
+        "volume": 0.25,
+        "timestamp": 1795241427.123456,
+        "venue": "kraken1",
+        "id": "17",
+        "side": "sell",
+        "sequence_number": 17,
+    }
+
+
+def test_a_recording_that_was_cut_short(tmp_path: Path) -> None:
+    """It is read as far as it goes, as after a kill of the recorder."""
+    trades = [Record(at, frame=TRADE, trades=True) for at in range(50)]
+    whole = recording(tmp_path / "kraken.rec.gz", KRAKEN, *trades).read_bytes()
+    rows = rows_of(open_recording, written(tmp_path / "cut.rec.gz", whole[:-30]))
+    assert 0 < len(rows) < 50
+    assert len({row.line for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [(KRAKEN, "has tickers of kraken1, and no trades; record with"), (Header("a", "b", False, 0), "no feed of trades")],  # noqa: FBT003  # not pushed
+)
+def test_a_recording_without_trades(tmp_path: Path, header: Header, said: str) -> None:
+    """The refusal says so, before anything is sent."""
+    with pytest.raises(Unusable, match=said):
+        open_recording(recording(tmp_path / "tickers.rec.gz", header, Record(1, frame="{}")), Rows())
 
 
 @pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text"), gzip.compress(b"{}")[:-9]])
