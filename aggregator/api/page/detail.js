@@ -92,6 +92,7 @@ export class Detail {
     write(this.facts.sources, known ? `${sources}${row.degraded ? ", degraded" : ""}` : "\u2013");
     write(this.facts.spread, known ? format.percent(row.spread, 4) : "\u2013");
     this.trades.drawGauges();
+    this.trades.check();
     const waited = context.now - this.#sourcesAt;
     if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);
   }
