@@ -294,6 +294,18 @@ def test_after_a_cut_the_tape_is_complete(window: Tab) -> None:
     expect(page.locator(NOTE)).to_be_hidden()
 
 
+def test_trades_that_the_stream_leaves_out_are_found(window: Tab) -> None:
+    """The page compares the tape with the stored trades every five seconds in which trades come."""
+    trades = Trades(window.page)
+    now = time.time()
+    page = window.open("/#btcusdt")
+    wait_until(page, trades, "trades")
+    expect(page.locator(NOTE)).to_have_text("No trade of this asset yet.")
+    trades.stored = [a_trade(number, now + number) for number in (3, 2, 1)]
+    trades.send(type="trade", trade=trades.stored[0])
+    expect(page.locator(TAPE)).to_have_count(3)
+
+
 def test_stored_trades_that_cannot_be_read(window: Tab) -> None:
     """The sheet says so, and shows new trades all the same."""
     trades = Trades(window.page)

@@ -10,6 +10,7 @@ import { TradeView } from "./tradeview.js";
 
 const INTERVALS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400 };
 const SHOWN = 150; // candles requested
+const VOLUMES_PAUSE = 1; // seconds between two drawings of the chart for new volumes alone
 const SOURCES_PAUSE = 2; // seconds between two requests for the sources
 const REFUSED_PAUSE = 5; // the same while the price is stale: each request makes the service ask the exchanges
 
@@ -19,6 +20,8 @@ export class Detail {
   #candles = [];
   #now = 0;
   #asked = 0; // counts openings, so that late responses for an earlier asset are dropped
+  #chartAt = 0;
+  #volumesDue = false;
   #sourcesAt = 0;
   #sourcesDue = false;
 
@@ -92,6 +95,8 @@ export class Detail {
     write(this.facts.sources, known ? `${sources}${row.degraded ? ", degraded" : ""}` : "\u2013");
     write(this.facts.spread, known ? format.percent(row.spread, 4) : "\u2013");
     this.trades.drawGauges();
+    this.trades.check();
+    if (this.#volumesDue && context.now - this.#chartAt >= VOLUMES_PAUSE) this.#drawChart();
     const waited = context.now - this.#sourcesAt;
     if (this.#sourcesDue ? waited >= SOURCES_PAUSE : (stale || !known) && waited >= REFUSED_PAUSE) this.#loadSources(context);
   }
@@ -122,6 +127,8 @@ export class Detail {
   }
 
   #drawChart() {
+    this.#chartAt = this.#now;
+    this.#volumesDue = false;
     this.chart.draw(this.trades.volumes.by(INTERVALS[this.#interval]));
   }
 
@@ -186,7 +193,7 @@ export class Detail {
     this.change = make("span", { class: "change" });
     const chart = make("section", { class: "candles", "aria-label": "Candles" }, this.#intervals());
     this.chart = new CandleChart(chart);
-    this.trades = new TradeView(this.ask, () => this.#drawChart());
+    this.trades = new TradeView(this.ask, () => { this.#volumesDue = true; });
     this.json = make("a", {}, "JSON");
     this.history = make("a", {}, "History");
     this.dialog.append(

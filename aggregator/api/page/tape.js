@@ -37,4 +37,11 @@ export class Tape {
     if (this.trades.length > ROWS) this.#keys.delete(keyOf(this.trades.pop()));
     return true;
   }
+
+  /** Whether the tape lacks one of these trades, of those between its oldest trade and `newest`. */
+  lacks(trades, newest) {
+    const oldest = this.trades.length < ROWS ? null : this.trades.at(-1);
+    const within = trades.filter((trade) => order(trade, newest) < 0 && (!oldest || order(trade, oldest) > 0));
+    return within.some((trade) => !this.#keys.has(keyOf(trade)));
+  }
 }

@@ -3,11 +3,12 @@
 import { make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 import { gaugesOf } from "./gauges.js";
-import { keyOf, Tape } from "./tape.js";
+import { keyOf, ROWS, Tape } from "./tape.js";
 import { Volumes } from "./volumes.js";
 
 const PAUSE = 250; // milliseconds between two drawings of the tape
 const LOADED = 1000; // trades; the tape shows the last of them, the chart their volume
+const CHECK = 5000; // milliseconds between two comparisons of the tape with the stored trades
 const SIDES = { buy: "+ buy", sell: "\u2212 sell" };
 const NOTES = {
   off: "This service has no trades.",
@@ -25,6 +26,8 @@ export class TradeView {
   #isRefused = false; // whether this process answers 404 or 501 for trades
   #asked = 0; // counts openings, so that late responses for an earlier asset are dropped
   #drawnAt = -Infinity;
+  #checkedAt = -Infinity;
+  #isUnchecked = false; // whether trades have come since the tape was loaded or compared
   #timer = 0;
   #problem = "";
 
@@ -62,7 +65,9 @@ export class TradeView {
   take(trades) {
     const known = trades.filter((trade) => trade.asset === this.row?.symbol && this.#tape.add(trade));
     for (const trade of known) this.volumes.add(trade);
-    if (known.length) this.#soon();
+    if (!known.length) return;
+    this.#isUnchecked = true;
+    this.#soon();
   }
 
   /** Load the tape. New trades of the stream stay. */
@@ -81,6 +86,21 @@ export class TradeView {
       else this.#problem = `No stored trades: ${error.message}`;
     }
     this.#soon();
+  }
+
+  /** Compare the tape with the stored trades, now and then: a slow stream leaves trades out. Load it if it lacks one. */
+  async check() {
+    const newest = this.#tape.trades[0];
+    if (!this.row || !newest || !this.#isUnchecked || this.#isOff || performance.now() - this.#checkedAt < CHECK) return;
+    const asked = this.#asked;
+    this.#checkedAt = performance.now();
+    this.#isUnchecked = false;
+    try {
+      const { trades } = await this.ask(`/trades/${this.row.symbol}?limit=${ROWS}`);
+      if (asked === this.#asked && this.#tape.lacks(trades, newest)) await this.load();
+    } catch {
+      this.#isUnchecked = true;
+    }
   }
 
   /** Load the volumes of the chart's interval, if the page does not know all trades. Without them there are fewer bars. */

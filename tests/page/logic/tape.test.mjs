@@ -30,6 +30,17 @@ test("a full tape drops its oldest trade, and takes no older one", () => {
   assert.equal(tape.add(trade(5, "5")), true);
 });
 
+test("a tape lacks a trade only between its oldest trade and the newest that it had", () => {
+  const tape = new Tape();
+  for (const at of [10, 12, 14]) tape.add(trade(at));
+  assert.equal(tape.lacks([trade(14), trade(12), trade(10)], trade(14)), false);
+  assert.equal(tape.lacks([trade(15), trade(14, "2")], trade(14)), false);
+  assert.equal(tape.lacks([trade(13)], trade(14)), true);
+  assert.equal(tape.lacks([trade(9)], trade(14)), true);
+  for (let at = 1; at <= ROWS; at += 1) tape.add(trade(20 + at));
+  assert.equal(tape.lacks([trade(9), trade(20)], trade(20 + ROWS)), false);
+});
+
 test("volumes add up by interval, without trades whose volume is unknown", () => {
   const volumes = new Volumes();
   volumes.restart([trade(61, "a", "x", 2), trade(119, "b", "x", 3), trade(120, "c", "x", 4), trade(121, "d", "x", null)], -Infinity);
