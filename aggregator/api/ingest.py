@@ -21,6 +21,7 @@ from aggregator.api.throttle import ClientRates
 from aggregator.models import Trade
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
+from aggregator.trades.protobuf import TooManyUpdates
 from aggregator.trades.rejection import Rejection
 
 INGEST_PATH = "/ingest"
@@ -157,7 +158,10 @@ class IngestRoute:
             raise refuse(415, _WRONG_TYPE)
         body, now, outcome = await _whole_body(request), self._now(), _Outcome()
         if media_type in PROTOBUF_TYPES:
-            taken = self._parser.protobuf(body, content_type, now)
+            try:
+                taken = self._parser.protobuf(body, content_type, now)
+            except TooManyUpdates as error:
+                raise refuse(413, _TOO_MANY) from error
         else:
             taken = self._parser.document(body, now)
         if len(taken.trades) + len(taken.rejected) > MOST_TRADES:

@@ -110,9 +110,14 @@ class Parser:
         return self._each(map(bytes, raws), now, 0)
 
     def protobuf(self, body: bytes, content_type: str, now: float) -> Taken:
-        """Return the trades of a `MarketUpdate`, or of several in a `MarketUpdates`, and what is none."""
+        """Return the trades of a `MarketUpdate`, or of several in a `MarketUpdates`, and what is none.
+
+        Raises protobuf.TooManyUpdates.
+        """
         try:
             records = protobuf.decode(body, protobuf.batch_of(content_type))
+        except protobuf.TooManyUpdates:
+            raise
         except ValueError as error:
             return Taken([], [self._rejection(0, InvalidTrade("malformed", str(error)), body, now)])
         taken = Taken([], [])
@@ -256,7 +261,7 @@ def _is_bounded(number: Decimal) -> bool:
 
 def _moment(text: str) -> float:
     """Return the unix seconds of RFC 3339; a time without a zone is UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
