@@ -267,7 +267,7 @@ def _is_bounded(number: Decimal) -> bool:
 
 def _moment(text: str) -> float:
     """Return the unix seconds of RFC 3339; a time without a zone is UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
