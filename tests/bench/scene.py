@@ -69,10 +69,18 @@ def metrics_of(service: Service) -> Mapping[str, float]:
 class Scene:
     """Opens parts and closes them all at the end."""
 
-    def __init__(self, stack: ExitStack, folder: Path, dynamodb: DynamoServer) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, dynamodb: DynamoServer | None) -> None:
         self._stack = stack
         self.folder = folder
-        self.dynamodb = dynamodb
+        self._dynamodb = dynamodb
+
+    @property
+    def dynamodb(self) -> DynamoServer:
+        """A DynamoDB: the one that was given, else one with both compilers of Java, started at the first use."""
+        if self._dynamodb is None:
+            self._dynamodb = DynamoServer(lasts=True)
+            self._stack.callback(self._dynamodb.stop)
+        return self._dynamodb
 
     def closing(self, close: Callable[[], object]) -> None:
         """Call this function at the end."""
@@ -119,11 +127,8 @@ class Scene:
 
 @contextmanager
 def scene(dynamodb: DynamoServer | None = None) -> Iterator[Scene]:
-    """Open a scene with a temporary folder, on this DynamoDB or on one of its own with both compilers of Java."""
+    """Open a scene with a temporary folder, on this DynamoDB or on one of its own."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        if dynamodb is None:
-            dynamodb = DynamoServer(lasts=True)
-            stack.callback(dynamodb.stop)
         yield Scene(stack, Path(folder), dynamodb)
 
 

@@ -1,0 +1,162 @@
+"""The service with its trade stream, as the benches of trades measure it: everything on, and nothing else to do.
+
+Store, windows and topics are those of the default settings, with SQLite in a temporary folder. There is one exchange,
+which nobody serves, so that no prices are made. Figures of CPU and memory come from /proc.
+"""
+
+import os
+import re
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from aggregator.models import Trade
+from tests.bench.scene import Scene, metrics_of
+from tests.bench.trade_generator import Generator, Load
+from tests.parts.service import Service
+
+RATE = 15_000  # trades/s at which latency, reads and memory are measured
+_NOBODY = "exchange1=mock+http://127.0.0.1:9"
+_HOUR = 3600
+_TICKS = os.sysconf("SC_CLK_TCK")
+_SEEN = re.compile(rb'"id":"[a-z](\d+)-\d+"')
+
+_journal = msgspec.json.Decoder(list[Trade])
+
+
+class TradeService:
+    """The service, with one subscriber to the topic `features` that reads. `cores` are the CPUs it may use."""
+
+    def __init__(self, parts: Scene, cores: Collection[int] | None = None, **settings: object) -> None:
+        self._parts = parts
+        self._folder = parts.folder / str(uuid.uuid4())
+        self._folder.mkdir()
+        quiet = {f"{tier}_interval": _HOUR for tier in ("hot", "medium", "cold")}
+        self.service = Service(self._folder, **(quiet | {"exchanges": _NOBODY, "min_sources": 1} | settings))
+        parts.closing(self.service.process.stop)
+        self.url = self.service.started().url
+        self.pid = self.service.process.child.pid
+        if cores is not None:
+            pin(self.pid, cores)
+        self.features = Events(self.url, "features")
+        parts.closing(self.features.stop)
+
+    def generator(self, load: Load) -> Generator:
+        """Start a generator."""
+        generator = Generator(self.url, load, self._folder / f"sent-{uuid.uuid4()}")
+        self._parts.closing(generator.end)
+        return generator
+
+    @property
+    def cpu(self) -> float:
+        """The CPU seconds of all threads so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    @property
+    def memory(self) -> float:
+        """The resident memory in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+
+    @property
+    def ingested(self) -> float:
+        """The number of trades stored so far."""
+        return metrics_of(self.service).get('trades_ingested_total{source="ingest"}', 0.0)
+
+    def stages(self) -> dict[str, float]:
+        """Return the seconds of each stage so far."""
+        metrics = metrics_of(self.service)
+        found = re.compile(r'trades_stage_seconds_total\{stage="(\w+)"\}')
+        return {match[1]: value for name, value in metrics.items() if (match := found.fullmatch(name))}
+
+    def stored(self) -> Counter[str]:
+        """Stop the service; return the number of stored trades of each call, by the part of the id before `-`."""
+        self.features.stop()
+        self.service.process.stop()
+        return stored_calls(self._folder / "trades.db")
+
+
+class Events:
+    """A subscriber to one topic of /stream. It reads in a thread; with `keep`, it keeps what it has read."""
+
+    def __init__(self, url: str, topic: str, *, keep: bool = False) -> None:
+        where = urlsplit(url)
+        self._parts: list[tuple[float, bytes]] = []
+        self._keep = keep
+        self.bytes = 0
+        self._wire = socket.create_connection((where.hostname, where.port))
+        self._wire.sendall(f"GET /stream?topics={topic} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self._stopped = False
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while data := self._wire.recv(1 << 18):
+            self.bytes += len(data)
+            if self._keep:
+                self._parts.append((time.time(), data))
+
+    def stop(self) -> None:
+        """Close the connection."""
+        if not self._stopped:
+            self._stopped = True
+            self._wire.shutdown(socket.SHUT_RDWR)
+            self._thread.join()
+            self._wire.close()
+
+    def seen(self) -> Iterator[tuple[int, float]]:
+        """Yield the number of the call of each trade, and when the last byte of the id came. Only after `stop`."""
+        whole, ends = b"".join(part for _, part in self._parts), list[int]()
+        for _, part in self._parts:
+            ends.append(len(part) + (ends[-1] if ends else 0))
+        for match in _SEEN.finditer(whole):
+            yield int(match[1]), self._parts[bisect_left(ends, match.end())][0]
+
+
+def stored_calls(path: Path) -> Counter[str]:
+    """Return the number of stored trades of each call. Some of the trades in the journal are in the table already."""
+    table = "SELECT substr(id, 1, instr(id, '-') - 1), count(*) FROM trades GROUP BY 1"
+    with closing(sqlite3.connect(path)) as file:
+        found = Counter(dict(file.execute(table).fetchall()))
+        waiting = {
+            (trade.asset, round(trade.timestamp * 1_000_000), trade.venue, trade.id)
+            for (body,) in file.execute("SELECT body FROM journal")
+            for trade in _journal.decode(body)
+        }
+        query = "SELECT 1 FROM trades WHERE asset = ? AND time = ? AND venue = ? AND id = ?"
+        found.update(key[3].partition("-")[0] for key in waiting if file.execute(query, key).fetchone() is None)
+    return found
+
+
+def pin(pid: int, cores: Collection[int]) -> None:
+    """Let all threads of a process run on these CPUs only; those it starts later inherit it."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+@contextmanager
+def pinned(cores: Collection[int]) -> Iterator[None]:
+    """Run this thread, and the processes it starts meanwhile, on these CPUs only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value that this share of the values, sorted here, does not exceed."""
+    values.sort()
+    return values[min(len(values) - 1, int(share * len(values)))]
