@@ -8,9 +8,8 @@ import pytest
 
 from aggregator.models import Asset, Side, Trade
 from aggregator.prices.tiers import assign
-from aggregator.trades.ingest import MOST_ID, MOST_VENUE, InvalidTrade, Parser, Taken
+from aggregator.trades.ingest import MOST_ID, MOST_VENUE, InvalidTrade, Parser, Taken, TooManyRecords
 from aggregator.trades.market_pb2 import MarketUpdate, MarketUpdates
-from aggregator.trades.protobuf import TooManyUpdates
 from tests.parts.examples import CADENCE, NOW
 
 CATALOG = assign([("btcusdt", "", ""), ("ethusdt", "", "")], 1, 0, CADENCE)
@@ -203,11 +202,11 @@ def test_a_protobuf_batch() -> None:
 
 
 def test_protobuf_that_is_none() -> None:
-    """Junk and a foreign message type are one malformed record; too many updates raise TooManyUpdates."""
+    """Junk and a foreign message type are one malformed record; too many updates raise TooManyRecords."""
     for body, content_type in ((b"\x0b", ""), (update(), "application/x-protobuf; messageType=other.Quote")):
         taken = PARSER.protobuf(body, content_type, NOW)
         assert (taken.trades, [one.code for one in taken.rejected]) == ([], ["malformed"])
-    with pytest.raises(TooManyUpdates):
+    with pytest.raises(TooManyRecords):
         PARSER.protobuf(MarketUpdates(updates=[_update()] * 1001).SerializeToString(), "", NOW)
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from aggregator.models import Trade, encode, encode_as_strings, trade_key
 from aggregator.stores.trades.sqlite import SqliteTrades
-from aggregator.trades.ingest import MOST_ID, MOST_RAW, MOST_VENUE, InvalidTrade, Parser, Taken
+from aggregator.trades.ingest import MOST_ID, MOST_RAW, MOST_VENUE, InvalidTrade, Parser, Taken, TooManyRecords
 from aggregator.trades.market_pb2 import MarketUpdate, MarketUpdates
-from aggregator.trades.protobuf import TooManyUpdates
 from aggregator.trades.rejection import REJECTION_CODES
 from tests.parts.examples import NOW
 from tests.trades.test_ingest import MICROSECONDS, PARSER, find, with_field
@@ -161,7 +160,7 @@ def all_ways(body: bytes) -> list[Taken]:
     for content_type in ("", "application/x-protobuf; messageType=marketdata.MarketUpdate"):
         try:
             found.append(PARSER.protobuf(body, content_type, NOW))
-        except TooManyUpdates:  # the only exception
+        except TooManyRecords:  # the only exception
             continue
     return found
 

@@ -28,7 +28,8 @@ from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, LeftOut, Tier, Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.lifecycle import settle_memory
-from aggregator.trades.ports import Receipt, Rejection
+from aggregator.trades.ports import Receipt
+from aggregator.trades.rejection import Rejection
 
 _TIMEOUT = 1.0  # seconds; half the default of the setting, as a flood is the same in the second one
 _CONCURRENCY = 128  # the default of the setting
@@ -100,7 +101,7 @@ class Counted:
     def __init__(self) -> None:
         self.trades = self.rejections = 0
 
-    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
+    def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:  # noqa: ARG002  # of the port
         """As `EventLog.append`."""
         self.trades += len(trades)
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
