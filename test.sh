@@ -50,6 +50,9 @@ checkov() {
 
 # Most tests wait for processes most of the time, so four run at once. This order starts the long files first.
 beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
+# A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
+again=(--max-suite-reruns 3 --rerun-show-tracebacks)
+if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
@@ -57,8 +60,8 @@ ensure_venv requirements-dev.txt
 case "$what" in
   lint) lint ;;
   unit) .venv/bin/pytest -m "not real" "$@" ;;
-  real) dynamodb_local; .venv/bin/pytest "${beside[@]}" -m real "$@" ;;
-  all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "$@" ;;
+  real) dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
+  all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" ;;
   chaos) dynamodb_local; CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@" ;;
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
