@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With pytest-rerunfailures' `--max-suite-reruns`, allow each test marked `real` a second attempt."""
-    if not config.getoption("max_suite_reruns"):
+    if not config.getoption("max_suite_reruns", None):
         return
     for item in items:
         if item.get_closest_marker("real"):
