@@ -3,7 +3,7 @@
 # ./test.sh lint           ruff, mypy and the direction of imports
 # ./test.sh unit           tests that start no process
 # ./test.sh real           tests that start processes: Redis, DynamoDB Local, mock exchanges, the service
-# ./test.sh chaos          outages, kills, throttling, all faults in random order, fuzzing (fifteen minutes; short in ./test.sh)
+# ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, two benches (over fifteen minutes)
 # ./test.sh terraform      the deployment on AWS: applied to moto, cloud-init run where there is Docker, checkov
 # ./test.sh bench [NAME..] speed as ratios within one run (forty minutes); bench.json keeps the figures
 # ./test.sh load URL       many users on a running deployment; more words go to locust: --load mixed
@@ -62,7 +62,10 @@ case "$what" in
   unit) .venv/bin/pytest -m "not real" "$@" ;;
   real) dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
   all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" ;;
-  chaos) dynamodb_local; CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@" ;;
+  chaos)
+    dynamodb_local
+    CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"
+    [ $# -gt 0 ] || CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)

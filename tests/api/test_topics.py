@@ -174,7 +174,7 @@ async def test_a_gap_names_the_topics_of_a_client() -> None:
 @asynccontextmanager
 async def fed(live: Live, redis: RedisServer) -> AsyncIterator[RedisFeed]:
     """Feed the server from Redis; yield the feed of another process."""
-    here, there = RedisClient(redis.url, timeout=0.5), RedisClient(redis.url, timeout=0.5)
+    here, there = RedisClient(redis.url, timeout=5), RedisClient(redis.url, timeout=5)
     async with running(RedisFeed(here, live.hub).run):
         await until(lambda: live.hub.connected)
         yield RedisFeed(there, Bus(live.hub.topics.values()))

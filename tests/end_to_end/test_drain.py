@@ -1,22 +1,20 @@
 """`aggregator drain`: a process that only sends what waits in the outbox, and ends."""
 
 import asyncio
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aggregator.stores.outbox_file import OutboxFile
+from tests.parts.commands import run_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
-from tests.parts.process import ROOT
 
 pytestmark = pytest.mark.real
-
-DRAIN = [sys.executable, "-m", "aggregator", "drain"]
 
 
 @pytest.fixture
@@ -49,14 +47,8 @@ def waiting(path: Path) -> int:
 
 def drain(path: Path, history: str, patience: str = "20") -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    return subprocess.run(
-        [*DRAIN, "--outbox-path", str(path), "--history-url", history, "--patience", patience],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    options = ("--outbox-path", path, "--history-url", history, "--patience", patience)
+    return run_command("drain", *options, environment=os.environ)
 
 
 def test_what_waits_is_sent(outbox: Path, dynamodb_running: DynamoServer) -> None:

@@ -13,7 +13,7 @@ from aggregator.ports import Job
 from aggregator.prices.tiers import Cadence, Catalog, assign
 from aggregator.stores.redis.client import RedisClient
 
-DEADLINE = 60
+DEADLINE = 120  # seconds
 
 
 def hot_catalog(interval: float, assets: int) -> Catalog:
@@ -60,7 +60,8 @@ class Sharer:
         abandoned: float = 8,
         busy: float = 0,
     ) -> None:
-        self.client = RedisClient(url, timeout=0.25, prefix=prefix)
+        # Four times the service's timeout: on a busy machine Redis is not away because it answers late.
+        self.client = RedisClient(url, timeout=1, prefix=prefix)
         self.metrics = Metrics(CollectorRegistry())
         self.work = SharedJobQueue(self.client, catalog, most, self.metrics, name, abandoned)
         self.jobs: list[Job] = []
