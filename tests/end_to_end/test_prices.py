@@ -206,7 +206,7 @@ def test_it_says_that_it_is_ready_and_alive(service: Service) -> None:
 
     def is_ready() -> bool:
         found.append(service.get("/ready"))
-        return found[-1].status == 200 and found[-1].json["reasons"] == []
+        return bool(found[-1].status == 200 and found[-1].json["reasons"] == [])
 
     wait_for(is_ready, allowed(40), "ready")
     body = found[-1].json

@@ -51,7 +51,9 @@ def environment_of(folder: Path, settings: Mapping[str, object]) -> dict[str, st
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     defaults: dict[str, object] = {"outbox_path": folder / "outbox.db"}
     defaults |= {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": f"sqlite:///{folder}/prices.db"}
-    return environment | {f"AGGREGATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}
+    return environment | {
+        f"AGGREGATOR_{name.upper()}": str(value) for name, value in (defaults | dict(settings)).items()
+    }
 
 
 class Service:

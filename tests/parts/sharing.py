@@ -59,9 +59,9 @@ class Sharer:
         most: int = 1,
         abandoned: float = 8,
         busy: float = 0,
+        timeout: float = 0.25,
     ) -> None:
-        # Four times the service's timeout: on a busy machine Redis is not away because it answers late.
-        self.client = RedisClient(url, timeout=1, prefix=prefix)
+        self.client = RedisClient(url, timeout=timeout, prefix=prefix)
         self.metrics = Metrics(CollectorRegistry())
         self.work = SharedJobQueue(self.client, catalog, most, self.metrics, name, abandoned)
         self.jobs: list[Job] = []
