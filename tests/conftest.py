@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from aggregator.stores.redis.client import RedisClient
 from tests.parts import (
     browser,
+    commands,
     dynamodb,
     exchanges,
     faketime,
@@ -28,6 +29,8 @@ from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 
+LONG = {"bench", "chaos", "deploy", "end_to_end", "page", "terraform"}  # folders below tests/
+
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
 
@@ -40,6 +43,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `./test.sh live` and `./test.sh live-exchanges`."""
     parser.addoption("--url", help="the deployment that tests/live_deployment.py checks")
     parser.addoption("--exchanges", help="the exchanges that tests/live_exchanges.py asks, as in AGGREGATOR_EXCHANGES")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the folders whose files take long; allow each test marked `real` a second attempt.
+
+    xdist's workers take one file after the other: a long one at the end would run alone. The second attempt needs
+    pytest-rerunfailures' `--max-suite-reruns`.
+    """
+    items.sort(key=lambda item: not LONG.intersection(item.path.relative_to(config.rootpath).parts))
+    if not config.getoption("max_suite_reruns", None):
+        return
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_report_header() -> list[str]:
@@ -79,8 +96,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    """End, after the last test, all processes that failed tests left running."""
+    """End, after the last test, the process of commands, and all processes that failed tests left running."""
     yield
+    commands.end()
     process.end_all()
 
 

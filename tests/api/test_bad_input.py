@@ -29,7 +29,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 def send(service: Service, raw: bytes) -> bytes:
     """Send these bytes and return the response until the connection ends."""
     address = urlsplit(service.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
         received = b""

@@ -120,7 +120,7 @@ async def test_pongs_that_the_client_does_not_read() -> None:
 
 async def flooded(deaf: socket.socket, part: bytes) -> None:
     """Send these bytes again and again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(allowed(20)):
         while True:
             await asyncio.get_running_loop().sock_sendall(deaf, part)
 

@@ -56,7 +56,7 @@ def told(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def ask(service: Service, line: str, *headers: str) -> Answer:
     """Send a request with exactly these headers and return the response; of a stream, its head."""
     address = urlsplit(service.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         raw = "\r\n".join([f"{line} HTTP/1.1", *headers, "", ""])
         connection.sendall(raw.encode())
         reader = connection.makefile("rb")

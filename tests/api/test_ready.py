@@ -1,5 +1,6 @@
 """The exchanges in /ready: a clock that stands still, no tickers, a cool-down."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +19,7 @@ from aggregator.prices.freshness import Freshness, VenueCoverage
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.scripted import ScriptedExchange, Store
 
 MAX_AGE = 10.0  # of the hot tier
@@ -130,7 +132,7 @@ async def test_a_clock_that_stands_still(scene: Scene, market: Market) -> None:
     assert await scene.gives_tickers()
     reasons, shown = await scene.ready()
     assert reasons == []
-    assert 0 <= shown["newest_ticker_seconds_ago"] < 1
+    assert 0 <= shown["newest_ticker_seconds_ago"] < allowed(1)
     market.exchanges["exchange2"].faults(freeze_clock=True)
     assert await scene.gives_tickers()
     for _ in range(7):
@@ -138,7 +140,7 @@ async def test_a_clock_that_stands_still(scene: Scene, market: Market) -> None:
         scene.later += 5
         assert await scene.gives_tickers()
     (reason,), shown = await scene.ready()
-    assert reason.startswith("exchange2: its newest ticker is 35.")
+    assert re.match(r"exchange2: its newest ticker is (3[5-9]|4\d)\.", reason)
     assert reason.endswith(" s old: its clock stands still")
     assert shown["breaker"] == "closed"
     assert shown["last_ticker_seconds_ago"] < 1
@@ -165,7 +167,7 @@ async def test_an_exchange_without_tickers(scene: Scene, market: Market) -> None
     assert not await scene.gives_tickers()
     reasons, shown = await scene.ready()
     assert reasons == []
-    assert 0 < shown["quiet_for_seconds"] <= 1
+    assert 0 <= shown["quiet_for_seconds"] <= 1
     assert shown["last_ticker_seconds_ago"] is None
     scene.later += 40
     assert (await scene.ready())[0] == ["exchange2: has given no ticker for 40 s"]

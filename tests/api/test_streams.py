@@ -68,7 +68,7 @@ def served(live: Live) -> tuple[bytes, bytes]:
 
 async def chunk(reader: asyncio.StreamReader) -> bytes:
     """Return the next chunk of a response."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         size = int(await reader.readuntil(b"\r\n"), 16)
         return (await reader.readexactly(size + 2))[:size]
 

@@ -17,6 +17,7 @@ from aggregator.errors import StoreUnavailable
 from aggregator.live.fanout import CUT_OFF, NOT_KEPT
 from aggregator.live.topics import Bus
 from aggregator.stores.redis.client import RedisClient
+from tests.parts.limits import allowed
 from tests.parts.live import Event, Stream, stream
 from tests.parts.living import Live, hear, heard, living, say
 from tests.parts.redis_server import RedisServer
@@ -96,7 +97,7 @@ async def test_the_topics_of_the_service_are_named() -> None:
 
 async def refusal(live: Live, target: str) -> dict[str, Any]:
     """Return the JSON of a refused request."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
         writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         found: dict[str, Any] = json.loads((await rest(reader, writer)).partition(b"\r\n\r\n")[2])
@@ -174,7 +175,7 @@ async def test_a_gap_names_the_topics_of_a_client() -> None:
 @asynccontextmanager
 async def fed(live: Live, redis: RedisServer) -> AsyncIterator[RedisFeed]:
     """Feed the server from Redis; yield the feed of another process."""
-    here, there = RedisClient(redis.url, timeout=0.5), RedisClient(redis.url, timeout=0.5)
+    here, there = RedisClient(redis.url, timeout=5), RedisClient(redis.url, timeout=5)
     async with running(RedisFeed(here, live.hub).run):
         await until(lambda: live.hub.connected)
         yield RedisFeed(there, Bus(live.hub.topics.values()))

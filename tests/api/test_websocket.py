@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.parts.limits import allowed
 from tests.parts.living import ASSETS, KEY, UPGRADE, hear, living, say
 from tests.parts.serving import until
 
@@ -92,7 +93,7 @@ async def test_requests_that_are_no_websocket(
     async with living() as live:
         reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
         writer.write(request_ + b"\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(allowed(10)):
             answer = await reader.read(65536)
         writer.close()
         assert status is None or answer.startswith(f"HTTP/1.1 {status} ".encode())

@@ -1,6 +1,7 @@
 """The benches still run: every part that needs no minutes, once and briefly. The figures are not judged here."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from tests.bench.scene import scene
 from tests.parts import browser, redis_server
 from tests.parts.dynamodb import DynamoServer
 
+# These two take the whole machine for a minute, beside which tests that promise a time fail.
+full = pytest.mark.skipif(os.environ.get("CHAOS") != "full", reason="with CHAOS=full only")
 
+
+@full
 @pytest.mark.real
 def test_reads_are_measured(dynamodb_running: DynamoServer) -> None:
     """The read bench runs all contenders and reports each figure."""
@@ -23,6 +28,7 @@ def test_reads_are_measured(dynamodb_running: DynamoServer) -> None:
     assert all(one.value > 0 for name, one in figures.items() if name != "answers that were none")
 
 
+@full
 @pytest.mark.real
 def test_the_page_is_measured(dynamodb_running: DynamoServer) -> None:
     """The page bench opens, scrolls and keeps the page open, and reports each figure."""

@@ -23,6 +23,7 @@ from tests.chaos.parts import (
     under_load,
 )
 from tests.parts.dynamodb_proxy import DynamoProxy
+from tests.parts.limits import allowed
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -34,6 +35,7 @@ KILLS = 20 if FULL else 4
 SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
 DRAIN_SECONDS = 300 if FULL else 60  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
+SLOW_TABLE = 2  # seconds
 
 Report = Callable[[str], None]
 
@@ -103,7 +105,7 @@ def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report:
     assert proxy.done("halved") > 0
     assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert comparison.unpublished == 0
-    assert recovered <= RECOVERED
+    assert recovered <= allowed(RECOVERED)
     assert service.process.stop() == 0, service.process.output
 
 
@@ -135,14 +137,22 @@ def test_an_outbox_that_cannot_be_written(history_testbed: HistoryTestbed, repor
 
 
 def serves_for(service: Service, seconds: float) -> int:
-    """Read and refresh for `seconds` while /ready names the outbox; every answer must be 200."""
-    deadline = time.monotonic() + seconds
-    calls = 0
-    while time.monotonic() < deadline:
+    """Read and refresh for `seconds` while /ready names the outbox; return the number of calls.
+
+    Every read is 200. A refresh goes past the file to the table, which has a second to take the price: it is 200, or
+    503 because of the history where the table is slower. At least one must be 200.
+    """
+    ends = time.monotonic() + seconds
+    last_moment = ends + allowed(SLOW_TABLE)
+    calls = refreshed = 0
+    while time.monotonic() < ends or (not refreshed and time.monotonic() < last_moment):
         assert service.get("/prices/btcusdt").status == 200
-        assert service.post("/refresh/ethusdt").status == 200
+        refresh = service.post("/refresh/ethusdt")
+        assert refresh.status == 200 or refresh.json["code"] == "history_unavailable", refresh.text
         assert outbox_troubles(service)
+        refreshed += refresh.status == 200
         calls += 2
+    assert refreshed
     return calls
 
 

@@ -26,7 +26,7 @@ TIMEOUT = 2.0  # the timeout of a call to an exchange, in seconds; the default
 RATE, READERS = 320.0, 64  # requests per second; 64 clients reach that rate even when an answer takes 0.2 s
 TIMES_AS_MANY = 10  # the load of a burst
 PATIENCE = allowed(10.0)  # extra seconds for a fault to show
-HEALTHY_SECONDS = 60.0  # time limit for the service to be healthy again after the previous scenario, in seconds
+HEALTHY_SECONDS = 120.0  # time limit for the service to be healthy again after the previous scenario, in seconds
 
 Report = Callable[[str], None]
 

@@ -28,7 +28,7 @@ AMTOOL = shutil.which("amtool") or ""
 
 def run(*command: str) -> None:
     """Run a command in the repository's root; it must succeed."""
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

@@ -27,7 +27,13 @@ def called(home: Path, *flags: str, **settings: str) -> str:
     """Run the script from another folder; return the call that it makes."""
     environment = {"PATH": os.environ["PATH"]} | {f"AGGREGATOR_{name.upper()}": text for name, text in settings.items()}
     done = subprocess.run(
-        [str(home / "run.sh"), *flags], cwd="/", env=environment, capture_output=True, text=True, check=True, timeout=10
+        [str(home / "run.sh"), *flags],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     return done.stdout.strip()
 

@@ -198,9 +198,12 @@ def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
         wait_for(all_were_silent)
     except AssertionError:
         assert loud == set()  # lists in the failure those that were never silent
-    assert {one["value"][1] for one in scene.prometheus.ask("up")} == {"1"}
-    roles = {one["metric"]["role"]: one["value"][1] for one in scene.prometheus.ask("price_processes")}
-    assert roles == {"api": "2", "refresher": "1"}
+    wait_for(lambda: {one["value"][1] for one in scene.prometheus.ask("up")} == {"1"}, what="a scrape in time")
+
+    def roles() -> dict[str, str]:
+        return {one["metric"]["role"]: one["value"][1] for one in scene.prometheus.ask("price_processes")}
+
+    wait_for(lambda: roles() == {"api": "2", "refresher": "1"}, what="three processes")
 
 
 def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:

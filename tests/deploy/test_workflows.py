@@ -125,7 +125,7 @@ def test_every_python_we_support_is_tested() -> None:
 def test_zizmor_finds_nothing() -> None:
     """Zizmor reports nothing."""
     command = ["zizmor", "--offline", "--quiet", "--min-severity=low", str(ROOT / ".github")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout
 
 
@@ -139,7 +139,7 @@ def test_scripts_are_sound(script: Path) -> None:
     assert subprocess.run([bash, "-n", str(script)], check=False).returncode == 0
     if shutil.which("shellcheck"):
         command = ["shellcheck", "--shell=bash", "--severity=warning", str(script)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout
 
 
@@ -171,7 +171,9 @@ class Programs:
         usual |= {"REGISTRY_TOKEN": "hush", "GITHUB_SERVER_URL": "https://github.com", "ENVIRONMENT": "staging"}
         usual |= {"AWS_REGION": "eu-west-1", "STATE_BUCKET": "states"}
         command = [str(root / "scripts" / script), word]
-        return subprocess.run(command, env=usual | environment, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            command, env=usual | environment, capture_output=True, text=True, check=False, timeout=300
+        )
 
 
 @pytest.fixture

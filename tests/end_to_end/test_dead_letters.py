@@ -1,30 +1,23 @@
 """`aggregator dead-letters`: list, show, replay and delete what DynamoDB has refused for good."""
 
 import asyncio
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aggregator.models import Price
 from aggregator.stores.outbox_file import OutboxFile
+from tests.parts.commands import run_command
 from tests.parts.examples import NOW, price
-from tests.parts.process import ROOT
 
 pytestmark = pytest.mark.real
 
 
 def command(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command on this outbox."""
-    return subprocess.run(
-        [sys.executable, "-m", "aggregator", "dead-letters", *arguments, "--outbox-path", str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    return run_command("dead-letters", *arguments, "--outbox-path", path, environment=os.environ)
 
 
 @pytest.fixture

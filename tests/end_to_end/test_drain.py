@@ -1,24 +1,22 @@
 """`aggregator drain`: a process that only sends what waits in the outbox, and ends."""
 
 import asyncio
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.waiting_trades import WaitingTrades
+from tests.parts.commands import run_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
-from tests.parts.process import ROOT
 from tests.stores.trades.parts import trade
 
 pytestmark = pytest.mark.real
-
-DRAIN = [sys.executable, "-m", "aggregator", "drain"]
 
 
 @pytest.fixture
@@ -51,14 +49,8 @@ def waiting(path: Path) -> int:
 
 def drain(path: Path, history: str, patience: str = "20") -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    return subprocess.run(
-        [*DRAIN, "--outbox-path", str(path), "--history-url", history, "--patience", patience],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    options = ("--outbox-path", path, "--history-url", history, "--patience", patience)
+    return run_command("drain", *options, environment=os.environ)
 
 
 def test_what_waits_is_sent(outbox: Path, dynamodb_running: DynamoServer) -> None:
@@ -102,14 +94,8 @@ def test_waiting_trades_are_sent_too(tmp_path: Path, dynamodb_running: DynamoSer
     def drain_trades(url: str) -> subprocess.CompletedProcess[str]:
         paths = ["--outbox-path", str(tmp_path / "outbox.db"), "--trades-outbox-path", str(path)]
         history = ["--history-url", f"sqlite:///{tmp_path / 'prices.db'}"]
-        return subprocess.run(
-            [*DRAIN, *paths, *history, "--trades-url", url, "--patience", "5"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        options = [*paths, *history, "--trades-url", url, "--patience", "5"]
+        return run_command("drain", *options, environment=os.environ)
 
     asyncio.run(make())
     proxy = DynamoProxy(dynamodb_running.endpoint)

@@ -52,8 +52,13 @@ def test_prices_of_three_exchanges(service: Service, venues: dict[str, Venue]) -
     assert price["price"] == Decimal("1.234E-8")
     clocks = {source["exchange"]: source["clock"] for source in price["sources"]}
     assert clocks == {"binance": "exchange", "coinbase": "exchange", "kraken": "receipt"}
-    listed = {one["symbol"]: (one["venues"], one["too_few_venues"]) for one in service.get("/assets").json["assets"]}
-    assert listed == {one.symbol: (3, False) for one in QUOTES} | {"ethusdt": (2, True), "nosuchcoin": (0, True)}
+
+    def listed() -> dict[str, tuple[int | None, bool | None]]:
+        assets = service.get("/assets").json["assets"]
+        return {one["symbol"]: (one.get("venues"), one.get("too_few_venues")) for one in assets}
+
+    traded = {one.symbol: (3, False) for one in QUOTES} | {"ethusdt": (2, True), "nosuchcoin": (0, True)}
+    wait_for(lambda: listed() == traded, what="what is traded")
     left_out = {one["exchange"]: one for one in service.post("/refresh/ethusdt").json["left_out"]}
     assert left_out["kraken"]["detail"] == "not in its listing"
     calls = service.metric('price_exchange_requests_total{exchange="kraken"}')
@@ -110,7 +115,7 @@ def test_an_exchange_through_ccxt(venues: dict[str, Venue], tmp_path: Path) -> N
     assert (source["exchange"], source["clock"]) == ("kraken", "receipt")
     listed = {one["symbol"]: one["too_few_venues"] for one in service.get("/assets").json["assets"]}
     assert listed == {"pepeusdt": False, "ethusdt": True}
-    assert service.get("/ready").status == 200  # ready although no venue lists ethusdt
+    wait_for(lambda: service.get("/ready").status == 200, what="readiness, although no venue lists ethusdt")
     assert service.process.stop() == 0, service.process.output
 
 

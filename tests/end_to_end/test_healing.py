@@ -13,7 +13,7 @@ from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
-from tests.parts.limits import allowed
+from tests.parts.limits import STRICT, allowed
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
@@ -54,10 +54,15 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
     slow = [one for one in taken if one > SLOW]
     # Two reads per second at most wait: the breaker's probe and the write of a price found in history; at the start
     # also those under way. If each read waited, all would be slow.
-    assert len(slow) < len(taken) / 4, (slow, len(taken))
-    answer = service.get("/ready")
-    assert (answer.status, answer.json["stores"]["history"]) == (200, "ok")
-    assert "Redis" in answer.json["reasons"][0]
+    # A busy machine makes others slow as well.
+    assert len(slow) < len(taken) / (4 if STRICT else 2), (slow, len(taken))
+
+    def redis_is_named() -> bool:
+        ready = service.get("/ready")
+        reasons = ready.json["reasons"]
+        return (ready.status, ready.json["stores"]["history"]) == (200, "ok") and any("Redis" in one for one in reasons)
+
+    wait_for(redis_is_named, what="/ready to name Redis only")
     refreshed = 'price_refresh_total{tier="hot",trigger_type="auto"}'
     before = service.metric(refreshed)
     wait_for(lambda: service.metric(refreshed) >= before + 4, allowed(10), "hot refreshes")
@@ -73,7 +78,7 @@ def test_a_redis_that_hangs_makes_no_reads_slow(tmp_path: Path, market: Market) 
         return service.metric(hits) > had
 
     wait_for(hit, allowed(10), "prices from the cache")
-    assert time.monotonic() - back < 5
+    assert time.monotonic() - back < allowed(5)
     assert service.process.stop() == 0, service.process.output
     redis.process.stop(SIGKILL)
 
@@ -116,13 +121,12 @@ def test_an_exchange_whose_clock_stands_still_is_named(tmp_path: Path, market: M
 
     def named() -> bool:
         ready = service.get("/ready")
-        assert ready.status == 200
         reasons = ready.json["reasons"]
-        return len(reasons) == 1 and reasons[0].startswith("exchange2: its newest ticker is")
+        return ready.status == 200 and len(reasons) == 1 and reasons[0].startswith("exchange2: its newest ticker is")
 
     wait_for(named, allowed(15), "the one to be named")
     assert service.get("/ready").json["exchanges"]["exchange2"]["breaker"] == "closed"
-    assert service.get("/prices/btcusdt").json["sources"] == 2
+    wait_for(lambda: service.get("/prices/btcusdt").json["sources"] == 2, allowed(5), "a price of the other two")
     assert service.metric("price_event_loop_lag_seconds_count") > 0
     market.sound()
     wait_for(lambda: service.get("/ready").json["reasons"] == [], allowed(15), "no trouble again")

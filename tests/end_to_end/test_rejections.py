@@ -51,13 +51,10 @@ class Log:
         self._service = service
         self._before = len(service.process.output)
 
-    def said(self, event: str) -> list[str]:
-        """Return the lines of one event."""
-        return [line for line in self._service.process.output[self._before :].splitlines() if event in line]
-
-    def names(self, event: str, exchange: str) -> bool:
-        """Return whether a line of the event names the exchange."""
-        return any(exchange in line for line in self.said(event))
+    def said(self, event: str, exchange: str) -> list[str]:
+        """Return the lines of one event of one exchange."""
+        lines = self._service.process.output[self._before :].splitlines()
+        return [line for line in lines if event in line and exchange in line]
 
 
 def check(service: Service, answer: Answer) -> None:
@@ -79,22 +76,22 @@ def test_a_liar_is_named(service: Service, market: Market) -> None:
     market.exchanges["exchange3"].faults(price_factor=3)
     reason = f"exchange3: its tickers are rejected: outlier, {len(SYMBOLS)} of {len(SYMBOLS)} assets"
     wait_for(lambda: reason in reasons(service), what=reason)
-    ready = service.get("/ready")
-    assert ready.status == 200
-    rejected = {name: one["rejected"] for name, one in ready.json["exchanges"].items()}
-    assert rejected["exchange3"].startswith("outlier, ")
-    assert (rejected["exchange1"], rejected["exchange2"]) == (None, None)
-    assert service.get("/prices/btcusdt").json["sources"] == 2
-    wait_for(lambda: log.said("tickers_rejected") != [], what="it in the log")
-    (line,) = log.said("tickers_rejected")
-    assert "exchange3" in line
+
+    def only_it_is_rejected() -> bool:
+        ready = service.get("/ready")
+        rejected = {name: one["rejected"] for name, one in ready.json["exchanges"].items()}
+        liar = str(rejected.pop("exchange3", None))
+        return ready.status == 200 and liar.startswith("outlier, ") and set(rejected.values()) == {None}
+
+    wait_for(only_it_is_rejected, what="one rejected exchange")
+    wait_for(lambda: service.get("/prices/btcusdt").json["sources"] == 2, what="a price of two exchanges")
+    wait_for(lambda: log.said("tickers_rejected", "exchange3") != [], what="it in the log")
+    (line,) = log.said("tickers_rejected", "exchange3")
     assert "outlier" in line
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)
-    assert len(log.said("tickers_rejected")) == 1
-    wait_for(lambda: log.said("tickers_accepted") != [], what="it in the log again")
-    (line,) = log.said("tickers_accepted")
-    assert "exchange3" in line
+    assert len(log.said("tickers_rejected", "exchange3")) == 1
+    wait_for(lambda: len(log.said("tickers_accepted", "exchange3")) == 1, what="it in the log again")
 
 
 def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, market: Market) -> None:
@@ -109,19 +106,26 @@ def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, 
         return answer.status == status and field in answer.json
 
     wait_for(lambda: has(200, "no_new_price"), what="a stale price, and why there is no newer one")
-    wait_for(lambda: has(503, "left_out"), what="no price, and why")
-    answer = service.get("/prices/btcusdt/sources")
+    answers: list[Answer] = []
+
+    def all_are_told() -> bool:
+        """Return whether each is named with its own reason; on a busy machine, one may be late for an answer."""
+        answers.append(service.get("/prices/btcusdt/sources"))
+        told = {one["exchange"]: one["reason"] for one in answers[-1].json.get("left_out", [])}
+        expected = {"exchange1": "disagreement", "exchange2": "disagreement", "exchange3": "rate_limited"}
+        return answers[-1].status == 503 and told == expected
+
+    wait_for(all_are_told, what="no price, and why")
+    answer = answers[-1]
     check(service, answer)
     assert answer.headers["retry-after"] == "1"
     left_out = {one["exchange"]: one for one in answer.json["left_out"]}
-    assert left_out["exchange1"]["reason"] == left_out["exchange2"]["reason"] == "disagreement"
     assert 2.9 < left_out["exchange2"]["price"] / left_out["exchange1"]["price"] < 3.1
-    assert left_out["exchange3"]["reason"] == "rate_limited"
     for name in ("exchange1", "exchange2"):
         wait_for(partial(is_apart, service, name), what=f"{name} in the reasons")
-        wait_for(partial(log.names, "tickers_rejected", name), what=f"{name} in the log")
-        assert len([line for line in log.said("tickers_rejected") if name in line]) == 1
+        wait_for(lambda name=name: len(log.said("tickers_rejected", name)) == 1, what=f"{name} in the log")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)
-    wait_for(lambda: len(log.said("tickers_accepted")) == 2, what="both in the log")
+    for name in ("exchange1", "exchange2"):
+        wait_for(lambda name=name: len(log.said("tickers_accepted", name)) == 1, what=f"{name} in the log again")  # type: ignore[misc]  # likewise
     check(service, service.get("/prices/btcusdt/sources"))

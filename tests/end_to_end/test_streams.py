@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any
@@ -18,6 +19,7 @@ from tests.parts.exchanges import Market
 from tests.parts.limits import allowed
 from tests.parts.live import Stream, stream
 from tests.parts.ports import free_port
+from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 from tests.parts.short_list import HOT, INTERVALS, SIZES, SYMBOLS
@@ -41,7 +43,7 @@ def socket(service: Service) -> connect:
 
 async def receive(client: ClientConnection, kind: str) -> dict[str, Any]:
     """Return the next message of this type."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(allowed(20)):
         while (message := json.loads(await client.recv()))["type"] != kind:
             pass
     found: dict[str, Any] = message
@@ -96,6 +98,10 @@ async def test_a_restart_is_a_gap(tmp_path: Path, settings: dict[str, object]) -
     assert service.process.stop() == 0
 
 
+def _is_metric(service: Service, series: str, value: float) -> bool:
+    return service.metric(series) == value
+
+
 @asynccontextmanager
 async def open_streams(service: Service) -> AsyncIterator[tuple[list[Stream], list[ClientConnection]]]:
     """Open many streams of both kinds."""
@@ -118,7 +124,7 @@ async def test_across_processes(tmp_path: Path, settings: dict[str, object]) -> 
             await asyncio.gather(*(receive(client, "price") for client in clients))
             for kind in ("sse", "websocket"):
                 series = f'price_stream_subscribers{{kind="{kind}"}}'
-                assert await asyncio.to_thread(service.metric, series) == MANY
+                await asyncio.to_thread(wait_for, partial(_is_metric, service, series, MANY), what=series)
             redis.process.stop(SIGKILL)
             assert {(await one.until("gap")).data["msg"] for one in streams} == {CUT_OFF.format("prices")}
             assert {(await receive(client, "gap"))["msg"] for client in clients} == {CUT_OFF.format("prices")}
@@ -146,7 +152,7 @@ async def test_streams_take_nobody_s_place(tmp_path: Path, settings: dict[str, o
         series = 'price_api_requests_total{endpoint="/stream",status="200"}'
         assert await asyncio.to_thread(service.metric, series) == MANY
         streams[0].writer.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(allowed(10)):
             while True:
                 async with stream(service.url) as one:
                     if one.status == 200:

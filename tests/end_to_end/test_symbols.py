@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,8 +22,8 @@ from tests.exchanges.venues.bybit import BybitVenue
 from tests.exchanges.venues.coinbase import CoinbaseVenue
 from tests.exchanges.venues.kraken import KrakenVenue
 from tests.exchanges.venues.okx import OkxVenue
+from tests.parts.commands import run_command
 from tests.parts.ports import free_port
-from tests.parts.process import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -76,8 +75,7 @@ def five(shared: Five) -> Iterator[Five]:
 def symbols(*options: object) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
-    command = [sys.executable, "-m", "aggregator", "symbols", *map(str, options)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return run_command("symbols", *options, environment=environment)
 
 
 def made(exchanges: str, file: Path, top: int = 1000, least: int | None = None) -> str:

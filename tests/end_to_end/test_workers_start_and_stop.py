@@ -88,7 +88,7 @@ def test_the_demo_with_workers(tmp_path: Path, redis_alone: RedisServer) -> None
     """The demo with workers serves prices of its own exchanges, and Ctrl-C ends it well."""
     options = ("--mock-port", "0", "--workers", "2", "--cache-url", redis_alone.url)
     demo = Workers(tmp_path, redis_alone, Path("symbols.csv"), "demo", *options, hot_size=20, medium_size=180).ready()
-    assert demo.get("/prices/btcusdt").json["sources"] == 3
+    wait_for(lambda: demo.get("/prices/btcusdt").json["sources"] == 3, what="three sources")
     assert demo.post("/refresh/btcusdt").status == 200
     demo.process.signal_group(SIGINT)
     demo.ended_well()

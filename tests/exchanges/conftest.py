@@ -18,7 +18,7 @@ from tests.parts.exchanges import Market
 @pytest.fixture
 async def http() -> AsyncIterator[Session]:
     """Open a session."""
-    async with session(2) as opened:
+    async with session(5) as opened:  # a sound venue answers in time, however busy the machine is
         yield opened
 
 

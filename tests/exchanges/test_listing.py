@@ -11,6 +11,7 @@ from aggregator.exchanges.listing import Listings
 from aggregator.models import Asset, Reason, Ticker, Tier
 from tests.exchanges.polled import ASSETS, NOWHERE, Scene
 from tests.exchanges.venues.base import QUOTES, Quote
+from tests.parts.limits import allowed
 
 pytestmark = pytest.mark.real
 
@@ -42,7 +43,7 @@ async def test_listings_are_read_again(scene: Scene) -> None:
     await listings.open()
     keeping = asyncio.create_task(listings.run())
     scene.venue.quotes["solusdt"] = Quote("sol", "usdt", "150.25", "1000")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while not scene.exchange.trades("solusdt"):
             await asyncio.sleep(0.01)
     keeping.cancel()
@@ -56,7 +57,7 @@ async def test_a_listing_that_is_wrong_is_read_again(scene: Scene) -> None:
     await listings.open()
     keeping = asyncio.create_task(listings.run())
     del scene.venue.quotes["ethusdt"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while scene.exchange.trades("ethusdt"):
             await scene.ask(*ASSETS)
             await asyncio.sleep(0.01)
@@ -74,7 +75,7 @@ async def test_a_listing_that_cannot_be_read_is_tried_again(scene: Scene, http: 
     assert late.exchange.trades("btcusdt") is None
     keeping = asyncio.create_task(listings.run())
     scene.venue.fault = None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while late.exchange.trades("btcusdt") is None:
             await asyncio.sleep(0.01)
     keeping.cancel()

@@ -102,7 +102,7 @@ async def test_failures_are_replayed(http: aiohttp.ClientSession) -> None:
         answer = await played.fetch()
         assert isinstance(answer, LeftOut)
         assert answer.reason is reason
-    assert 6 < played.exchange.quiet_seconds <= 7
+    assert 4 < played.exchange.quiet_seconds <= 7
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
@@ -112,7 +112,7 @@ async def test_headers_are_found_in_whatever_case(http: aiohttp.ClientSession, s
     wait = {spell("Retry-After"): "7", spell("Date"): "Thu, 09 Oct 2025 08:53:32 GMT", "Set-Cookie": "secret"}
     played = Played([Record(BEGAN, "/x", markets, 429, kept(wait), "{}")], http)
     assert (await played.fetch()) == LeftOut("binance", Reason.RATE_LIMITED, "HTTP 429")
-    assert 6 < played.exchange.quiet_seconds <= 7
+    assert 4 < played.exchange.quiet_seconds <= 7
     used = kept({spell("X-MBX-USED-WEIGHT-1M"): "5800"})
     record = said(BEGAN, "1")
     played = Played([Record(record.at, record.path, record.markets, 200, used, record.text)], http)

@@ -72,7 +72,7 @@ def load(url: str, *words: str) -> tuple[int, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST")}
     command = [sys.executable, "-m", "locust", "-f", "tests/load/locustfile.py", "--headless", "--only-summary"]
     process = Process([*command, "-H", url, *words], cwd=ROOT, environment=environment)
-    return process.ended(60), process.output
+    return process.ended(300), process.output
 
 
 def test_the_three_groups(service: Service, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.mock_exchange.conftest import Client, Start
 from tests.parts.limits import allowed
 
 pytestmark = pytest.mark.real
-DEADLINE = 10.0
+DEADLINE = allowed(10.0)  # seconds
 BTC = "/mock/ticker/btcusdt"
 
 

@@ -94,7 +94,7 @@ PROMTOOL = shutil.which("promtool") or ""
 def test_promtool_accepts_the_metrics(metrics: Metrics) -> None:
     """`promtool check metrics` on the text of /metrics."""
     checked = subprocess.run(
-        [PROMTOOL, "check", "metrics"], input=metrics.text(), capture_output=True, check=False, timeout=30
+        [PROMTOOL, "check", "metrics"], input=metrics.text(), capture_output=True, check=False, timeout=300
     )
     complaints = [line for line in checked.stderr.decode().splitlines() if "price_" in line]
     assert complaints == []

@@ -67,6 +67,7 @@ def chromium() -> Iterator[Browser]:
     found = browser.binary()
     if found is None:
         pytest.skip("no Chromium; see the header")
+    expect.set_options(timeout=1000 * browser.SECONDS)
     rules = f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", rules])

@@ -13,7 +13,7 @@ from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 
 pytestmark = pytest.mark.real
 
-CHANGE_MS = 40_000  # a rejection begins and ends after two windows of 2 s, and the page asks every 5 s
+CHANGE_MS = 120_000  # a rejection begins and ends after two windows of 2 s, and the page asks every 5 s
 
 
 def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.parts.process import wait_for
 
 DESKTOP = (1280, 900)
 PHONE = (360, 740)
-SECONDS = 45.0  # the time limit for each element or state that a test waits for
+SECONDS = 120.0  # the time limit for each element or state that a test waits for
 
 
 def binary() -> str | None:

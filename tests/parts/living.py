@@ -29,6 +29,7 @@ from aggregator.prices.ranking import AccessCounts
 from aggregator.prices.tiers import Cadence, assign
 from aggregator.stores.memory import MemoryCache
 from tests.parts.examples import NOW, price
+from tests.parts.limits import allowed
 from tests.parts.serving import serving
 
 HASTY = Limits(request=0.5, unread=0.5, linger=0.5)
@@ -111,7 +112,7 @@ async def say(client: ClientConnection, **message: object) -> dict[str, Any]:
 
 async def hear(client: ClientConnection) -> dict[str, Any]:
     """Receive the next message."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         found: dict[str, Any] = json.loads(await client.recv())
     return found
 

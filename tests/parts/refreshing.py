@@ -19,6 +19,7 @@ from aggregator.prices.tiers import Catalog
 from aggregator.prices.venue_figures import VenueFigures
 from aggregator.resilience.group_commit import GroupCommit, Sinks
 from tests.parts.examples import CATALOG
+from tests.parts.limits import allowed
 from tests.parts.scripted import ScriptedExchange, Store
 
 GRACE = 0.05  # seconds
@@ -69,6 +70,6 @@ class Parts:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition, with a deadline."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while not condition():
             await asyncio.sleep(0.002)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aggregator.api.server.server import Server, listening
+from tests.parts.limits import allowed
 
 
 @asynccontextmanager
@@ -20,6 +21,6 @@ async def serving(server: Server) -> AsyncIterator[int]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Poll until a condition holds, for at most 40 s; for conditions that no event announces."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(allowed(40)):
         while not condition():
             await asyncio.sleep(0.01)

@@ -13,7 +13,7 @@ from aggregator.ports import Job
 from aggregator.prices.tiers import Cadence, Catalog, assign
 from aggregator.stores.redis.client import RedisClient
 
-DEADLINE = 60
+DEADLINE = 120  # seconds
 
 
 def hot_catalog(interval: float, assets: int) -> Catalog:
@@ -59,8 +59,9 @@ class Sharer:
         most: int = 1,
         abandoned: float = 8,
         busy: float = 0,
+        timeout: float = 0.25,
     ) -> None:
-        self.client = RedisClient(url, timeout=0.25, prefix=prefix)
+        self.client = RedisClient(url, timeout=timeout, prefix=prefix)
         self.metrics = Metrics(CollectorRegistry())
         self.work = SharedJobQueue(self.client, catalog, most, self.metrics, name, abandoned)
         self.jobs: list[Job] = []

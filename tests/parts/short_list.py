@@ -25,9 +25,12 @@ def write_symbols(folder: Path) -> Path:
 
 
 def timestamp(service: Service, symbol: str) -> Decimal:
-    """Return the timestamp of the price that is served now."""
-    found: Decimal = service.get(f"/prices/{symbol}").json["timestamp"]
-    return found
+    """Return the timestamp of the price that is served now; 0 while none is.
+
+    With the short intervals here, a hot price expires after three seconds in which a busy machine refreshes nothing.
+    """
+    answer = service.get(f"/prices/{symbol}")
+    return answer.json["timestamp"] if answer.status == 200 else Decimal()
 
 
 def rate(count: Callable[[], float], events: int) -> float:

@@ -15,7 +15,7 @@ from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.day_figures import DAY_OF_PRICES, NEWEST, SINCE, SYMBOLS, Scene, amounts, stored
-from tests.parts.dynamodb import DynamoServer
+from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import NOW, price
 from tests.parts.memory_history import MemoryHistory
 from tests.parts.serving import until
@@ -202,7 +202,8 @@ async def test_a_history_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPat
 async def test_from_dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
     """Prices in the table and in the outbox count alike. DynamoDB cannot summarise, so each price is read."""
     metrics = Metrics(CollectorRegistry())
-    table = DynamoTable(f"prices-{uuid.uuid4()}", "us-east-1", dynamodb_running.endpoint, metrics)
+    name, endpoint = f"prices-{uuid.uuid4()}", dynamodb_running.endpoint
+    table = DynamoTable(name, "us-east-1", endpoint, metrics, query_seconds=PATIENT_SECONDS)
     await table.open()
     history = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
     await history.open()

@@ -22,6 +22,7 @@ from aggregator.prices.tiers import Catalog, assign
 from aggregator.stores.redis.client import RedisClient
 from tests.parts.examples import CADENCE
 from tests.parts.exchanges import Market
+from tests.parts.limits import allowed
 from tests.parts.ports import free_port
 from tests.parts.process import wait_for
 from tests.parts.redis_server import RedisServer
@@ -52,7 +53,7 @@ def asked(accesses: AccessCounts, catalog: Catalog, **counts: int) -> None:
 async def ranked(*rankings: Ranking, until: Catalog, symbol: str, tier: Tier) -> None:
     """Run the rankings until `symbol` is in `tier` of the catalog."""
     running = [asyncio.create_task(one.run()) for one in rankings]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while until.assets[symbol].tier is not tier:
             await asyncio.sleep(0.005)
     for one in running:
@@ -118,7 +119,7 @@ async def test_accesses_are_halved_every_half_life(scores: Scores) -> None:
         await scores.rank(0.001, lambda found: seen.append(dict(found)) or {})  # type: ignore[func-returns-value]  # None
 
     await scores.add({"s1": 1000, "s2": 1})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while len(seen) < 3:
             await rank()
             await asyncio.sleep(0.002)
@@ -165,7 +166,7 @@ async def test_tiers_stay_while_redis_fails() -> None:
     catalog = listed()
     one, accesses = ranking(catalog, scores)
     running = asyncio.create_task(one.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         for _ in range(3):  # each round drains the counts
             asked(accesses, catalog, s1=1)
             while accesses._counts:

@@ -133,6 +133,6 @@ def test_a_series_ends_where_processes_share_their_metrics(tmp_path: Path) -> No
     """In a process of its own, as prometheus_client reads the folder's name when it is imported."""
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     command = [sys.executable, "-W", "error::UserWarning", "-c", SHARED]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.stderr == ""
     assert done.stdout == '[\'price_exchange_price{asset="btcusdt",exchange="exchange2"} 2.5\'] 2\n'

@@ -16,7 +16,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox import Outbox
-from tests.parts.dynamodb import DynamoServer, jar
+from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer, jar
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.limits import allowed
@@ -27,10 +27,13 @@ pytestmark = pytest.mark.real
 LOCAL = {"region_name": "us-east-1", "aws_access_key_id": "local", "aws_secret_access_key": "local"}
 
 
-def table_at(endpoint: str, name: str | None = None, retention: float | None = None) -> tuple[DynamoTable, Metrics]:
+def table_at(
+    endpoint: str, name: str | None = None, retention: float | None = None, query_seconds: float = PATIENT_SECONDS
+) -> tuple[DynamoTable, Metrics]:
     """Return a table that is not open yet, and its metrics."""
     metrics = Metrics(CollectorRegistry())
-    return DynamoTable(name or f"prices-{uuid.uuid4()}", "us-east-1", endpoint, metrics, retention), metrics
+    name = name or f"prices-{uuid.uuid4()}"
+    return DynamoTable(name, "us-east-1", endpoint, metrics, retention, query_seconds=query_seconds), metrics
 
 
 def value(metrics: Metrics, name: str) -> float:
@@ -178,7 +181,7 @@ async def test_a_batch_is_one_call(table: DynamoTable) -> None:
 async def test_a_table_that_hangs_is_an_error_in_time(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
     """A read of one asset or of a thousand fails after a second; the outbox then returns its own prices."""
     proxy = DynamoProxy(dynamodb_running.endpoint)
-    table, metrics = table_at(proxy.endpoint)
+    table, metrics = table_at(proxy.endpoint, query_seconds=QUERY_SECONDS)
     await table.open()
     outbox = Outbox(tmp_path / "outbox.db", 1 << 30, table, metrics)
     await outbox.open()

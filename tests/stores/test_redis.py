@@ -44,7 +44,7 @@ async def test_a_price_expires(redis_client: RedisClient) -> None:
     """Redis deletes it after its TTL."""
     cache = RedisCache(redis_client, dict.fromkeys(Tier, 0.05))
     await cache.write([price()])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while await cache.latest(["btcusdt"]):
             await asyncio.sleep(0.01)
 
@@ -71,7 +71,7 @@ async def test_new_prices_are_published(redis_cache: RedisCache, client: redis.R
     await redis_cache.write([price(timestamp=NOW - 1)])
     await redis_cache.write([price(timestamp=NOW + 1), price("ethusdt", NOW)])
     heard: list[tuple[str, float]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while len(heard) < 3:
             message = await pubsub.get_message(timeout=1)
             if message is not None:
@@ -118,7 +118,7 @@ async def test_an_outage_is_an_error_in_time_and_heals() -> None:
             assert time.monotonic() - started < allowed(5)  # a bound: without a timeout, the call would hang for ever
     finally:
         server.process.signal(signal.SIGCONT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(allowed(10)):
         while not await _has(cache):
             await asyncio.sleep(0.02)
     server.stop()

@@ -59,7 +59,7 @@ class Parts:
     """The read path of a process with Redis, with a history in memory."""
 
     def __init__(self, server: RedisServer, clock: Clock) -> None:
-        self.client = RedisClient(server.url, timeout=0.25)
+        self.client = RedisClient(server.url, timeout=0.5)
         self.bus, self.history, self.clock = Bus([PRICES]), Store(), clock
         self.redis = Counting(self.client, TTL)
         self.local = TwoLevelCache(CircuitBreakingCache(self.redis, clock), NewestPrices(TTL))

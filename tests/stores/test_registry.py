@@ -124,4 +124,4 @@ for url in {list(urls)}:
     load({{"history_url": url}})
 assert not {{"aioboto3", "botocore"}} & sys.modules.keys()
 """
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)

@@ -21,7 +21,7 @@ from tests.parts.redis_server import RedisServer, binary
 from tests.parts.scripted import Store
 from tests.stores.conftest import TTL
 
-DEADLINE = 15
+DEADLINE = 60  # seconds
 
 
 class Parts:
@@ -195,7 +195,7 @@ async def test_a_lost_subscription_is_reported_and_made_again(how: str) -> None:
     if binary() is None:
         pytest.skip("no redis-server here; see the header")
     server = RedisServer(free_port())
-    client = RedisClient(server.url, timeout=0.25)
+    client = RedisClient(server.url, timeout=1)  # a busy machine is no outage
     bus, heard = Bus([PRICES]), Heard()
     bus.listen(PRICES, heard)
     running = asyncio.create_task(RedisFeed(client, bus).run())

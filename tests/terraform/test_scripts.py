@@ -68,7 +68,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=300,
         )
 
     def settings(self, held: str) -> subprocess.CompletedProcess[str]:
@@ -103,7 +103,7 @@ def test_units_are_sound(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     said = [line for line in (found.stdout + found.stderr).splitlines() if str(tmp_path) in line or ".service" in line]
     assert [line for line in said if "is not executable" not in line] == []

@@ -21,7 +21,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.runtime.stores import attempt, open_history, open_redis, retention_of
 from aggregator.settings import Settings
 from aggregator.stores.definition import FILE_REMEDY
-from aggregator.stores.dynamodb import TABLE_REMEDY, DynamoAddress, make_table, parse_dynamodb_url
+from aggregator.stores.dynamodb import TABLE_REMEDY, DynamoAddress, parse_dynamodb_url
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.redis.client import RedisClient
@@ -29,6 +29,7 @@ from aggregator.stores.sqlite import SqliteHistory, parse_sqlite_url
 from aggregator.stores.waiting_file import Size
 
 _OLDEST_REDIS = (6, 2)  # XAUTOCLAIM
+_LONGEST_QUERY = 300.0  # seconds; --seconds ends the check before, and says so
 _LEAST_FREE = 64 << 20  # bytes on the disk
 _NO_ASSET = Price("doctor", Decimal(1), 0.0, Tier.COLD, Decimal(0), 0.0, (), ())
 _RIGHTS_MEND = "give its user +@all -@dangerous +info ~aggregator:* &aggregator:* (AGGREGATOR_CACHE_URL)"
@@ -125,7 +126,10 @@ async def history_check(settings: Settings) -> Sequence[Finding]:
 
 async def table_check(settings: Settings, target: DynamoAddress) -> Sequence[Finding]:
     """Check the DynamoDB table: its keys, its TTL, and the rights that the service needs."""
-    table = make_table(target, Metrics(), retention_of(settings))
+    retention = retention_of(settings)
+    table = DynamoTable(
+        target.table, target.region, target.endpoint, Metrics(), retention, query_seconds=_LONGEST_QUERY
+    )
     name = f"table {target.table} in {place(target.endpoint) if target.endpoint else target.region}"
     try:
         await attempt(table.connect, "AGGREGATOR_HISTORY_URL", TABLE_REMEDY)

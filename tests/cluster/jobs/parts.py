@@ -19,10 +19,16 @@ HOUR = 3600
 
 @asynccontextmanager
 async def sharing(
-    server: RedisServer, count: int, catalog: Catalog, prefix: str = "aggregator:", busy: float = 0
+    server: RedisServer,
+    count: int,
+    catalog: Catalog,
+    prefix: str = "aggregator:",
+    busy: float = 0,
+    redis_timeout: float = 0.25,
 ) -> AsyncIterator[list[Sharer]]:
-    """Run `count` refreshers."""
-    sharers = [Sharer(server.url, prefix, catalog, f"refresher{number}", busy=busy) for number in range(count)]
+    """Run `count` refreshers; `redis_timeout` is that of a call, in seconds."""
+    names = [f"refresher{number}" for number in range(count)]
+    sharers = [Sharer(server.url, prefix, catalog, name, busy=busy, timeout=redis_timeout) for name in names]
     async with running(*(sharer.run for sharer in sharers)):
         yield sharers
 

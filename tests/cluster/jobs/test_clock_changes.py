@@ -19,7 +19,7 @@ from tests.cluster.jobs.parts import (
     sharing,
 )
 from tests.parts.redis_server import RedisServer
-from tests.parts.sharing import Sharer, all_jobs, assets_of, hot_catalog, running, until
+from tests.parts.sharing import DEADLINE, Sharer, all_jobs, assets_of, hot_catalog, running, until
 
 pytestmark = pytest.mark.real
 
@@ -68,7 +68,7 @@ async def test_jobs_are_claimed_after_the_clock_was_set_back(sharer: Sharer, red
     await put(redis_client, "asset0", at=sharer.work._clock.now())
     job = await sharer.work.next_job(Tier.HOT)  # after an attempt to claim one
     await sharer.work._clock.sync()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         assert await sharer.work.next_job(Tier.HOT) == job  # it is not acknowledged yet
     assert sharer.count("claimed") == 1
 

@@ -17,14 +17,15 @@ from tests.cluster.jobs.parts import (
 )
 from tests.parts.limits import STRICT
 from tests.parts.redis_server import RedisServer
-from tests.parts.sharing import Sharer, all_jobs, hot_catalog, until
+from tests.parts.sharing import DEADLINE, Sharer, all_jobs, hot_catalog, until
 
 pytestmark = pytest.mark.real
 
 
 async def test_each_job_is_done_once_by_one_of_them(redis_running: RedisServer, redis_client: RedisClient) -> None:
     """Over several intervals and three refreshers; afterwards no job is pending."""
-    async with sharing(redis_running, 3, hot_catalog(INTERVAL, 8), redis_client.prefix, busy=0.12) as three:
+    patient = {"busy": 0.12, "redis_timeout": 5.0}  # on a busy machine, Redis is not away because it answers late
+    async with sharing(redis_running, 3, hot_catalog(INTERVAL, 8), redis_client.prefix, **patient) as three:
         await until(lambda: len(all_jobs(three)) >= 8 * 5)
         taken = all_jobs(three)
         assert sum(bool(one.jobs) for one in three) > 1  # one refresher alone is too busy to do all
@@ -37,9 +38,9 @@ async def test_each_job_is_done_once_by_one_of_them(redis_running: RedisServer, 
 
 async def test_streams_stay_short(redis_running: RedisServer, redis_client: RedisClient) -> None:
     """The stream has two intervals' jobs, and the rest of the node that Redis trims as a whole."""
-    async with sharing(redis_running, 1, hot_catalog(0.6, 60), redis_client.prefix) as (one,):
-        await until(lambda: len(one.jobs) > 60 * 8)
-        assert await redis_client.redis.xlen(f"{redis_client.prefix}jobs:hot") < 60 * 4
+    async with sharing(redis_running, 1, hot_catalog(0.6, 30), redis_client.prefix) as (one,):
+        await until(lambda: len(one.jobs) > 30 * 12)
+        assert await redis_client.redis.xlen(f"{redis_client.prefix}jobs:hot") < 30 * 6
 
 
 async def test_a_new_refresher_adds_no_old_job(redis_running: RedisServer, redis_client: RedisClient) -> None:
@@ -58,7 +59,7 @@ async def test_jobs_of_a_dead_refresher_are_claimed(
     await put(redis_client, "asset1", "asset2", at=await now(redis_client) + 10)
     job = await dead.work.next_job(Tier.HOT)
     await dead.client.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         claimed = await sharer.work.next_job(Tier.HOT)
     assert claimed == job
     assert claimed.symbols == ("asset1", "asset2")

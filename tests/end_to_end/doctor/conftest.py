@@ -20,7 +20,8 @@ from tests.parts.redis_server import RedisServer
 def healthy(tmp_path: Path, market: Market) -> dict[str, object]:
     """Return settings without a fault: memory cache, SQLite, three mock exchanges."""
     history = f"sqlite:///{tmp_path}/prices.db"
-    return {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": history, "exchanges": market.setting}
+    own = {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": history, "exchanges": market.setting}
+    return own | {"exchange_timeout": 10}  # a sound exchange is no finding, however busy the machine is
 
 
 @pytest.fixture

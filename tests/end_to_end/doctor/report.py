@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from aggregator.stores.redis.client import RedisClient
+from tests.parts import commands
 from tests.parts.process import ROOT
 from tests.parts.redis_server import RedisServer
 
@@ -35,12 +36,17 @@ class Report:
 
 
 def run_doctor(*command: str, seconds: object = 30, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run the doctor with these settings and no others, and a time limit of `seconds` for each check."""
+    """Run the doctor with these settings and no others, and a time limit of `seconds` for each check.
+
+    The words of `command`, which runs its arguments, come before those of the doctor.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     environment |= {f"AGGREGATOR_{name.upper()}": str(value) for name, value in settings.items()}
-    command = (*command, sys.executable, "-m", "aggregator", "doctor")
+    arguments = ("doctor", "--seconds", str(seconds), "--json")
+    if not command:
+        return commands.run_command(*arguments, environment=environment)
     return subprocess.run(
-        [*command, "--seconds", str(seconds), "--json"],
+        [*command, sys.executable, "-m", "aggregator", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -31,7 +31,7 @@ def test_an_exchange_that_fails(
 ) -> None:
     """Only this exchange is reported, with the reason."""
     market.exchanges["exchange2"].faults(**faults)
-    report = Report(run_doctor(**healthy, exchange_timeout=1))
+    report = Report(run_doctor(**healthy | {"exchange_timeout": 3}))
     assert (report.code, report.problems()) == (2, {"exchange exchange2": "fail"})
     assert says in report.finding("exchange exchange2")[1]
 
@@ -94,7 +94,7 @@ def test_a_feed_that_pushes_nothing(real_ones: tuple[BinanceFeed, KrakenFeed, di
     """A warning, as the exchange is polled instead."""
     binance, _, settings = real_ones
     binance.mute = True
-    report = Report(run_doctor(**settings))
+    report = Report(run_doctor(**settings, seconds=10))
     assert (report.code, report.problems()) == (1, {"feed binance": "warn"})
     assert "no young ticker" in report.finding("feed binance")[1]
 

@@ -48,7 +48,7 @@ def test_symbols_missing(healthy: dict[str, object], tmp_path: Path) -> None:
 def test_a_check_that_hangs_is_given_up(healthy: dict[str, object], market: Market) -> None:
     """An exchange that does not answer delays neither the other checks nor the end."""
     market.exchanges["exchange2"].faults(hang_rate=1)
-    report = Report(run_doctor(**healthy, exchange_timeout=30, seconds=10))
+    report = Report(run_doctor(**healthy | {"exchange_timeout": 30}, seconds=10))
     assert (report.code, report.problems()) == (2, {"exchange exchange2": "fail"})
     assert "no answer within 10 s" in report.finding("exchange exchange2")[1]
 

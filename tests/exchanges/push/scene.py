@@ -90,7 +90,7 @@ class Scene:
 @asynccontextmanager
 async def running(name: str, interval: float = INTERVAL, venue: Pushing | None = None) -> AsyncIterator[Scene]:
     """Run the local venue and the feed."""
-    async with opened(venue or FEEDS[name]()) as served, session(0.5) as http:
+    async with opened(venue or FEEDS[name]()) as served, session(5) as http:
         scene = Scene(name, served, http, interval)
         running = asyncio.create_task(scene.feed.run())
         try:

@@ -15,6 +15,7 @@ from aggregator.models import Price, Tier
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.outbox import Outbox
 from tests.parts.examples import NOW, price
+from tests.parts.limits import allowed
 
 
 class ScriptedTable:
@@ -92,7 +93,7 @@ class Parts:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a condition, with a deadline."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(allowed(20)):
         while not await condition():
             await asyncio.sleep(0.01)
 

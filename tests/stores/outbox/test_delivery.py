@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aggregator.models import Tier, encode
 from tests.parts.examples import NOW, price
+from tests.parts.limits import allowed
 from tests.stores.outbox.parts import Parts, emptied, many, until
 
 
@@ -114,7 +115,7 @@ async def test_a_row_with_a_smaller_id_is_found_under_load(parts: Parts) -> None
 
         await parts.outbox._file._file.write(insert)
         second = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(allowed(20)):
             while ("late", NOW) not in parts.table.items:
                 second += 1
                 await parts.outbox.write([price(timestamp=NOW + second)])
