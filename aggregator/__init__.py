@@ -27,6 +27,16 @@ From the cache to clients with an open stream:
     -> live/subscriber.py                queues batches for one subscriber
     -> api/stream.py                     sends them as server-sent events; api/socket.py through a WebSocket
 
+From a trade to its features:
+
+    exchanges/push/trade_feed.py         reads the trades that a venue pushes; api/ingest.py those of POST /ingest
+    -> trades/ingest.py                  checks each record
+    -> trades/event_log/memory.py        holds trades until they are stored
+    -> trades/processor.py               takes micro-batches, and acknowledges them in the end
+    -> stores/trades/sqlite.py           stores each key once; for DynamoDB stores/trades/outbox.py
+    -> trades/features.py                measures a trade in the windows of its asset (trades/windows.py)
+    -> trades/topics.py                  declares the topics of trades and features, which live/ serves
+
 From a GET to its answer:
 
     api/server/protocol.py               reads the request
@@ -52,6 +62,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
+    trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup
     resilience     circuit breaker, single flight, group commit, backoff
