@@ -49,6 +49,7 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
     processor = Processor(
         log,
         created.store,
+        list(process.catalog.assets),
         process.bus,
         process.metrics.trades,
         settings.allowed_lateness,
@@ -59,8 +60,7 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
 
 
 async def run_trades(process: Process, trades: TradeStream) -> None:
-    """Measure the stored trades again, and process new ones from now on; a stop waits for those that have come."""
-    await trades.processor.rebuild(list(process.catalog.assets))
+    """Process trades from now on; a stop waits for those that have come."""
     await process.keep_running(trades.store)
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)

@@ -8,9 +8,10 @@ While one batch is being stored, the one before it is measured and published.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -27,6 +28,8 @@ from aggregator.trades.latencies import LatencyWindow
 from aggregator.trades.ports import Backlog, Latencies, Receipt, TradeStore
 from aggregator.trades.topics import FEATURES, TRADES
 
+T = TypeVar("T")
+
 _SLOW_SECONDS = 0.1  # mean of the last store writes beyond which consumption pauses
 _SLOW_WRITES = 10
 _PAUSE_SECONDS = 0.5
@@ -35,12 +38,16 @@ _LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
 
 
 class Processor:
-    """Processes the trades of one log. `lateness` is in seconds, `most` bounds the trades of one asset's window."""
+    """Processes the trades of one log. `lateness` is in seconds, `most` bounds the trades of one asset's window.
+
+    At its start it measures the stored trades of `assets` again.
+    """
 
     def __init__(
         self,
         log: MemoryLog,
         store: TradeStore,
+        assets: Iterable[str],
         bus: Bus,
         metrics: TradeMetrics,
         lateness: float,
@@ -50,6 +57,7 @@ class Processor:
     ) -> None:
         self._log = log
         self._store = store
+        self._assets = assets
         self._bus = bus
         self._metrics = metrics
         self._lateness = lateness
@@ -94,19 +102,10 @@ class Processor:
         self._metrics.backlog_seconds.set(backlog.seconds)
         self._durations.flush()
 
-    async def rebuild(self, assets: Sequence[str]) -> None:
-        """Measure the stored trades of the last windows of each asset, without publishing them. Raises StoreError."""
-        for asset in assets:
-            for trade in await self._window_of(asset):
-                self._quotes[asset] = trade
-                if not trade.late:
-                    self._newest[asset] = trade.timestamp
-                    self._operator(asset).update(trade)
-            if asset in self._operators:
-                self._features[asset] = self._operators[asset].values(self._now())
-
     async def run(self) -> None:
-        """Process the log; never returns."""
+        """Measure the stored trades again, then process the log; never returns. Meanwhile trades wait in the log."""
+        for asset in self._assets:
+            await self._rebuild(asset)
         before: tuple[Sequence[Appended], Sequence[Trade], Sequence[Trade]] | None = None
         while True:
             batch = await self._log.next_batch() if before is None else self._log.waiting_batch()
@@ -141,27 +140,18 @@ class Processor:
 
     async def _stored(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """Store the trades, however long the store is away; return the new ones."""
-        backoff = Backoff(_LONGEST_PAUSE)
-        while True:
-            started = self._clock()
-            try:
-                new = await self._store.add(trades)
-            except StoreError as error:
-                if not self.trouble:
-                    structlog.get_logger().warning("trades_not_stored", store=self._store.name, error=str(error))
-                self.trouble = str(error)
-                await backoff.pause()
-                continue
-            if self.trouble:
-                structlog.get_logger().info("trades_stored_again", store=self._store.name)
-                self.trouble = ""
-            seconds = self._clock() - started
-            self._writes.append(seconds)
-            self._store_latency.add(seconds, 1)
-            self._metrics.store_seconds.observe(seconds)
-            self._metrics.batch.observe(len(trades))
-            self._stages["store"](seconds)
-            return new
+        return await self._retried(lambda: self._timed(trades))
+
+    async def _timed(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        started = self._clock()
+        new = await self._store.add(trades)
+        seconds = self._clock() - started
+        self._writes.append(seconds)
+        self._store_latency.add(seconds, 1)
+        self._metrics.store_seconds.observe(seconds)
+        self._metrics.batch.observe(len(trades))
+        self._stages["store"](seconds)
+        return new
 
     def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Measure new trades, publish them and the features of their assets, and acknowledge the batch."""
@@ -215,6 +205,34 @@ class Processor:
         if len(writes) == _SLOW_WRITES and sum(writes) > _SLOW_SECONDS * _SLOW_WRITES:
             writes.clear()
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _rebuild(self, asset: str) -> None:
+        """Measure the stored trades of the last windows of an asset, without publishing them."""
+        trades = await self._retried(lambda: self._window_of(asset))
+        for trade in trades:
+            self._quotes[asset] = trade
+            if not trade.late:
+                self._newest[asset] = trade.timestamp
+                self._operator(asset).update(trade)
+        if asset in self._operators:
+            self._features[asset] = self._operators[asset].values(self._now())
+
+    async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `work`, which uses the store, however long the store is away."""
+        backoff = Backoff(_LONGEST_PAUSE)
+        while True:
+            try:
+                result = await work()
+            except StoreError as error:
+                if not self.trouble:
+                    structlog.get_logger().warning("trades_store_failing", store=self._store.name, error=str(error))
+                self.trouble = str(error)
+                await backoff.pause()
+                continue
+            if self.trouble:
+                structlog.get_logger().info("trades_store_recovered", store=self._store.name)
+                self.trouble = ""
+            return result
 
     async def _window_of(self, asset: str) -> list[Trade]:
         """Return the stored trades that the features of an asset depend on, oldest first."""

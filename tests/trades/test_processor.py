@@ -24,6 +24,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 from tests.trades.test_features import START, assert_same, naive, trade
 
 ENDLESS = 1e12  # seconds of retention
+ASSETS = ("btcusdt", "ethusdt")
 PATIENT = 60.0  # seconds; a limit for a busy machine, no promise
 
 
@@ -58,8 +59,7 @@ async def processing(
 ) -> AsyncIterator[tuple[MemoryLog, Processor]]:
     """Run a processor on the store."""
     log = MemoryLog(most)
-    processor = Processor(log, store, heard.bus, Metrics().trades, 5, 10_000, now=lambda: START + 60)
-    await processor.rebuild(["btcusdt", "ethusdt"])
+    processor = Processor(log, store, ASSETS, heard.bus, Metrics().trades, 5, 10_000, now=lambda: START + 60)
     task = asyncio.create_task(processor.run())
     try:
         yield log, processor
@@ -145,7 +145,7 @@ async def test_a_full_backlog_refuses_and_frees() -> None:
     with pytest.raises(BacklogFull) as refused:
         log.append([trade(4)])
     assert refused.value.retry_after >= 1
-    processor = Processor(log, store, heard.bus, Metrics().trades, 5, 10_000, now=lambda: START + 60)
+    processor = Processor(log, store, ASSETS, heard.bus, Metrics().trades, 5, 10_000, now=lambda: START + 60)
     task = asyncio.create_task(processor.run())
     async with asyncio.timeout(PATIENT):
         await log.room()
