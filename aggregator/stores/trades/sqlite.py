@@ -104,7 +104,10 @@ class SqliteTrades:
             raise StoreRefused(f"the journal of {self._file.path} holds something else than trades: {error}") from error
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """As `TradeStore.add`."""
+        """As `TradeStore.add`. A write goes on if the caller is cancelled: a thread does it, and the journal has it then."""
+        return await asyncio.shield(asyncio.ensure_future(self._add(trades)))
+
+    async def _add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         async with self._lock:
             unknown, move = self._pending.unknown(trades), self._pending.next_move(len(trades))
             new = await self._file.write(lambda connection: self._write(connection, unknown, move))
@@ -150,12 +153,15 @@ class SqliteTrades:
 
     async def tidy(self) -> None:
         """Move trades into the sorted table unless writes do so already, and checkpoint the file."""
-        async with self._lock:
-            if time.monotonic() - self._moved_at > _REST_SECONDS:
-                move = self._pending.rest()
-                await self._file.write(lambda connection: self._write(connection, [], move))
-                self._finish(move)
+        if time.monotonic() - self._moved_at > _REST_SECONDS:
+            await asyncio.shield(asyncio.ensure_future(self._move_rest()))
         await self._file.checkpoint()
+
+    async def _move_rest(self) -> None:
+        async with self._lock:
+            move = self._pending.rest()
+            await self._file.write(lambda connection: self._write(connection, [], move))
+            self._finish(move)
 
     async def expire(self) -> None:
         """Delete the trades that are older than the retention."""
