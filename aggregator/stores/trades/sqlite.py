@@ -103,7 +103,10 @@ class SqliteTrades:
             raise StoreRefused(f"the journal of {self._file.path} holds something else than trades: {error}") from error
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """As `TradeStore.add`."""
+        """As `TradeStore.add`. A cancelled call goes on, so that memory has what the journal has."""
+        return await asyncio.shield(self._add(trades))
+
+    async def _add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         async with self._lock:
             unknown, move = self._pending.unknown(trades), self._pending.next_move(len(trades))
             new = await self._file.write(lambda connection: self._write(connection, unknown, move))
@@ -198,9 +201,9 @@ class SqliteTrades:
             self._pending.remove(move)
             self._moved_at = time.monotonic()
             for trade in move.trades:
-                at = _whole(trade.timestamp)
-                if at > self._newest.get(trade.asset, 0):
-                    self._newest[trade.asset] = at
+                newest = self._newest.get(trade.asset)  # of an asset without one, the next write asks the table
+                if newest is not None and _whole(trade.timestamp) > newest:
+                    self._newest[trade.asset] = _whole(trade.timestamp)
 
 
 def _insert(connection: Connection, trades: Sequence[Trade]) -> None:
