@@ -104,8 +104,8 @@ class SqliteTrades:
             raise StoreRefused(f"the journal of {self._file.path} holds something else than trades: {error}") from error
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """As `TradeStore.add`. A write goes on if the caller is cancelled: a thread does it, and the journal has it then."""
-        return await asyncio.shield(asyncio.ensure_future(self._add(trades)))
+        """As `TradeStore.add`. A cancelled call goes on, so that memory has what the journal has."""
+        return await asyncio.shield(self._add(trades))
 
     async def _add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         async with self._lock:
@@ -154,7 +154,7 @@ class SqliteTrades:
     async def tidy(self) -> None:
         """Move trades into the sorted table unless writes do so already, and checkpoint the file."""
         if time.monotonic() - self._moved_at > _REST_SECONDS:
-            await asyncio.shield(asyncio.ensure_future(self._move_rest()))
+            await asyncio.shield(self._move_rest())
         await self._file.checkpoint()
 
     async def _move_rest(self) -> None:
@@ -208,7 +208,8 @@ class SqliteTrades:
             self._moved_at = time.monotonic()
             newest = self._newest
             for trade in move.trades:
-                if trade.timestamp > newest.get(trade.asset, _NEVER):
+                known = newest.get(trade.asset)  # of an asset without one, the next write asks the table
+                if known is not None and trade.timestamp > known:
                     newest[trade.asset] = trade.timestamp
 
 
