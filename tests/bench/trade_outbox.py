@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from aggregator.errors import StoreUnavailable
 from aggregator.models import Side, Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.outbox_sender import BATCHES_IN_FLIGHT
@@ -26,12 +27,13 @@ from tests.parts.dynamodb import DynamoServer
 _APPENDED = 500
 _BATCH = 25
 _DRAIN_SECONDS = 300.0
+_OPEN_SECONDS = 60.0
 _RETENTION = 172_800.0
 
 
 def run(rounds: int, trades: int, dynamodb: DynamoServer | None = None) -> list[Figure]:
     """Measure `trades` trades in each round, on this DynamoDB or one of its own."""
-    server = DynamoServer(lasts=True) if dynamodb is None else dynamodb
+    server = DynamoServer() if dynamodb is None else dynamodb
     with tempfile.TemporaryDirectory() as folder:
         try:
             return uvloop.run(_measure(server.endpoint, Path(folder), rounds, trades))
@@ -43,7 +45,7 @@ def run(rounds: int, trades: int, dynamodb: DynamoServer | None = None) -> list[
 async def _measure(endpoint: str, folder: Path, rounds: int, trades: int) -> list[Figure]:
     metrics = Metrics(CollectorRegistry())
     table = TradeTable(f"bench-{uuid.uuid4()}", "us-east-1", endpoint, metrics, _RETENTION, time.time)
-    await table.open()
+    await _open(table)
     await _bare(table, trades)  # warm-up of the JVM
     bare, piped = [], []
     for number in range(rounds):
@@ -55,6 +57,17 @@ async def _measure(endpoint: str, folder: Path, rounds: int, trades: int) -> lis
         Figure("outbox -> DynamoDB Local", statistics.median(piped), "trades/s"),
         Figure("  against bare BatchWriteItem", median_ratio(piped, bare), "", ">= 0.85"),
     ]
+
+
+async def _open(table: TradeTable) -> None:
+    """Create the table; again for a while where DynamoDB Local, which has just started, is too slow."""
+    deadline = time.monotonic() + _OPEN_SECONDS
+    while True:
+        try:
+            return await table.open()
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
 
 
 async def _bare(table: TradeTable, number: int) -> float:
