@@ -83,7 +83,7 @@ class DeadLetters(Protocol):
     """Keeps what was sent as a trade and could not be taken."""
 
     def bury(self, rejections: Sequence[Rejection]) -> None:
-        """Keep rejections. Returns at once, never raises: they are written in the background, and counted if lost."""
+        """Count rejections and keep them. Returns at once, never raises: they are written in the background."""
 
 
 class Backlog(msgspec.Struct, frozen=True):

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -128,12 +127,6 @@ def test_addresses() -> None:
     assert ExchangeTarget("a", "replay", "a.rec.gz").trades_url is None
 
 
-REAL_MOCK = pytest.mark.skipif(
-    find_spec("mock_exchange.trade_feed") is None, reason="the mock exchange of this version makes no trades"
-)
-
-
-@REAL_MOCK
 async def test_the_trades_of_real_mock_exchanges(market: Market, symbols: Path) -> None:
     """Each trade that a mock exchange keeps is in the log, also those it has made while connections were cut."""
     async with opened(market.setting, symbols) as scene:
@@ -160,7 +153,6 @@ async def test_the_trades_of_real_mock_exchanges(market: Market, symbols: Path) 
         assert {trade.asset for trade in scene.log.trades} == {"btcusdt"}
 
 
-@REAL_MOCK
 async def test_faults_of_real_mock_exchanges(market: Market, symbols: Path) -> None:
     """Garbage and impossible prices become dead letters; duplicates and late trades are trades."""
     async with opened(market.setting, symbols) as scene:

@@ -171,7 +171,6 @@ class TradeFeed(ConnectionLoop):
             try:
                 self._pending.append(self._checked(record, symbol_of, now))
             except InvalidTrade as error:
-                self._metrics.rejected.labels(self._name, error.code).inc()
                 rejections.append(Rejection(index, error.code, str(error), _raw(record), self._name, now))
         if len(rejections) < len(records):
             self._newest = now
