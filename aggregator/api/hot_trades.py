@@ -48,6 +48,8 @@ class HotTrades:
         self.quotes = HotBodies[Trade](live.quote, _quote, vary)
         self.aggregations = HotBodies[Features](live.features, _aggregations, vary)
         self.features = HotBodies[Features](live.features, encode, vary)
+        self.trades = HotBodies[Trade](live.quote, encode)
+        """The last trade of each asset as streams show it."""
 
     def quote(self, symbol: str) -> Trade | None:
         """Return the last trade of an asset that this process has seen."""

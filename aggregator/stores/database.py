@@ -5,6 +5,7 @@ It survives a kill -9. After a power cut the file is consistent, but may lack th
 """
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 Connection = sqlite3.Connection
 
+_TABLE = re.compile(r"CREATE TABLE (\w+)")
 _BUSY_SECONDS = 0.5  # to wait for a lock that another process holds
 _RETRY_SECONDS = 0.01
 _JOURNAL_BYTES = 16 << 20  # a larger WAL is truncated to this
@@ -40,12 +42,15 @@ class Database:
         Raises StoreRefused when the file cannot be used, StoreUnavailable while another process has locked it.
         """
         try:
-            found = await self._writer.run(lambda connection: _prepare(connection, self._schema, self._version))
+            found, tables = await self._writer.run(lambda connection: _prepare(connection, self._schema, self._version))
         except StoreUnavailable as error:
             kind = StoreUnavailable if _is_busy(error.__cause__) else StoreRefused
-            raise kind(f"cannot keep prices in {self.path}: {error}") from error
+            raise kind(f"cannot use {self.path}: {error}") from error
         if found != self._version:
             raise StoreRefused(f"{self.path} has layout {found}, this version needs {self._version}: move it away")
+        missing = set(_TABLE.findall(self._schema)) - tables
+        if missing:
+            raise StoreRefused(f"{self.path} is the file of something else: it has no table {min(missing)}")
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the writer's thread as one transaction.
@@ -148,12 +153,16 @@ def _checkpoint(connection: Connection) -> int:
     return int(frames * size)
 
 
-def _prepare(connection: Connection, schema: str, version: int) -> int:
-    """Create the tables in a new file, unless another process does so first; return the version of the schema."""
+def _prepare(connection: Connection, schema: str, version: int) -> tuple[int, set[str]]:
+    """Create the tables in a new file, unless another process does so first.
+
+    Returns the version of the schema, and the names of the tables.
+    """
     _transaction(connection, lambda connection: _create(connection, schema, version))
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     assert isinstance(found, int)  # noqa: S101  # SQLite returns an int
-    return found
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return found, {name for (name,) in names}
 
 
 def _create(connection: Connection, schema: str, version: int) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aggregator.models import Price, Tier, decode_price, encode
-from aggregator.stores.waiting_file import Key, RecordKind, WaitingFile
+from aggregator.stores.record_kind import Key, RecordKind
+from aggregator.stores.waiting_file import WaitingFile
 
 
 def price_key(price: Price) -> Key:

@@ -15,7 +15,7 @@ import structlog
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.resilience.backoff import Backoff
-from aggregator.stores.waiting_file import Key, Row, WaitingFile
+from aggregator.stores.waiting_file import Row, WaitingFile
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class Sender(Generic[R]):
         self._metrics = metrics
         self._now = now
         self._batches: asyncio.Queue[list[Row[R]]] = asyncio.Queue(maxsize=1)
-        self._in_flight: set[Key] = set()
+        self._in_flight: set[object] = set()  # keys
         self._ids_in_flight: set[int] = set()
         self._settled, self._arrived = asyncio.Event(), asyncio.Event()
         self._is_draining = False

@@ -6,7 +6,7 @@ row's id is the time of writing in nanoseconds, increased where needed, so ids g
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -14,69 +14,13 @@ import msgspec
 
 from aggregator.errors import StoreUnavailable
 from aggregator.stores.database import Connection, Database
+from aggregator.stores.record_kind import RecordKind
 
 R = TypeVar("R")
 
-Key = tuple[str, float, *tuple[str, ...]]
-"""What identifies a record: asset, time in unix seconds, and texts."""
-
-_WAITING = """
-CREATE TABLE waiting_{group} (
-    id INTEGER PRIMARY KEY,
-    {columns},
-    body TEXT NOT NULL
-);
-CREATE {unique} INDEX waiting_{group}_by_asset ON waiting_{group} ({names});
-"""
-_DEAD = """
-CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY,
-    asset TEXT NOT NULL,
-    timestamp REAL NOT NULL,
-    refused_at REAL NOT NULL,
-    reason TEXT NOT NULL,
-    body TEXT NOT NULL
-)
-"""
 _UNCHECKED_SHARE = 0.001  # of the bound, appended between two checks of the size; a check costs as much as an append
 _MOST_VALUES = 900  # of one INSERT; any SQLite takes 999
 _DROP_ROWS = 200  # deleted at a time when the file is full
-
-
-class RecordKind(msgspec.Struct, Generic[R], frozen=True):
-    """A kind of record that an outbox sends.
-
-    `key` returns asset, time in unix seconds, and one text for each of `texts`. `groups` are the names of the SQL
-    tables; `group` returns the one of a record. With `is_unique`, of two waiting records with the same key the first is
-    kept; otherwise both are sent, in order. With `gives_up`, the oldest rows of the last group are deleted when the
-    file is full; otherwise `append` raises StoreUnavailable then. `version` is the file's; no two kinds have the same.
-    """
-
-    key: Callable[[R], Key]
-    encode: Callable[[R], str]
-    decode: Callable[[str], R]
-    groups: Sequence[str]
-    group: Callable[[R], str]
-    texts: Sequence[str] = ()
-    is_unique: bool = False
-    gives_up: bool = True
-    version: int = 1
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The names of the columns that `key` fills."""
-        return ("asset", "timestamp", *self.texts)
-
-    @property
-    def schema(self) -> str:
-        """The SQL of all tables."""
-        columns = ["asset TEXT NOT NULL", "timestamp REAL NOT NULL", *(f"{text} TEXT NOT NULL" for text in self.texts)]
-        parts = {
-            "columns": ",\n    ".join(columns),
-            "names": ", ".join(self.columns),
-            "unique": "UNIQUE" if self.is_unique else "",
-        }
-        return "".join(_WAITING.format(group=group, **parts) for group in self.groups) + _DEAD
 
 
 class Row(msgspec.Struct, Generic[R], frozen=True):

@@ -5,13 +5,18 @@ from decimal import Decimal
 
 import jsonschema_rs
 
+from aggregator.api.hot_trades import HotTrades
 from aggregator.api.openapi import document
-from aggregator.models import encode
+from aggregator.api.trade_snapshots import trade_snapshots
+from aggregator.live.subscriber import EVERYTHING, Subscription
+from aggregator.models import Tier, encode
+from aggregator.prices.tiers import assign
 from aggregator.trades.topics import FEATURES, TRADES
+from tests.parts.examples import CADENCE
 from tests.parts.live import stream
 from tests.parts.living import hear, living, say
 from tests.parts.routes import every_route
-from tests.parts.trade_api import features, sold, trade
+from tests.parts.trade_api import KnownTrades, features, sold, trade
 
 
 async def test_trades_and_features_over_sse() -> None:
@@ -52,6 +57,27 @@ async def test_trades_over_a_websocket() -> None:
         live.hub.publish(FEATURES, [features("asset1")])
         assert (await hear(client))["trade"]["id"] == "2"
         assert (await hear(client))["feature"]["asset"] == "asset1"
+
+
+async def test_a_snapshot_has_what_changed_long_ago() -> None:
+    """The current value of every asset that is wanted and listed, in parts of a thousand, encoded once per change."""
+    names = [f"asset{number}" for number in range(1500)]
+    catalog = assign([(name, "", "") for name in names], 1, 2, CADENCE)  # asset0 is hot, asset1 and asset2 are medium
+    live = KnownTrades()
+    sources = trade_snapshots(catalog, HotTrades(live))
+    for topic, subscription in (("trades", EVERYTHING), ("features", EVERYTHING), ("trades", Subscription())):
+        assert (await sources[topic].read(subscription))() == [b"[]"]
+    live.quotes = {name: trade(asset=name) for name in [*names, "unlisted"]}
+    live.known = {name: features(name) for name in names[:2]}
+    some = Subscription(frozenset({"asset7", "unlisted"}), frozenset({Tier.HOT, Tier.MEDIUM}))
+    for topic, values in (("trades", live.quotes), ("features", live.known)):
+        expected = [encode(values[name]) for name in ("asset0", "asset1", "asset2", "asset7") if name in values]
+        assert (await sources[topic].read(some))() == [b"[" + b",".join(expected) + b"]"]
+    named = await sources["trades"].read(Subscription(frozenset({"asset7", "unlisted"})))
+    live.quotes["asset7"] = trade(8, asset="asset7")
+    assert named() == [encode([live.quotes["asset7"]])]  # the value at the time of the call
+    parts = (await sources["trades"].read(EVERYTHING))()
+    assert [len(json.loads(part)) for part in parts] == [1000, 500]
 
 
 def test_the_events_are_as_documented() -> None:

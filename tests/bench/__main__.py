@@ -1,10 +1,13 @@
-"""`./test.sh bench [name ...]`: performance, as ratios within one run; without names, all benches (40 minutes)."""
+"""`./test.sh bench [name ...] [--quick]`: performance, as ratios within one run; without names, all benches (an hour).
+
+With `--quick`, a bench that has a short form is run in it; the figures are then less reliable.
+"""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import bars, history, load, page, push, reads, refreshes, replicas, stream
+from tests.bench import bars, history, load, page, push, reads, refreshes, replicas, stream, trades
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
 
@@ -18,25 +21,30 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "page": page.run,
     "stream": stream.run,
     "push": push.run,
+    "trades": trades.run,
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
 }
+QUICK: dict[str, Callable[[], list[Figure]]] = {"trades": lambda: trades.run(trades.QUICK)}
 RESULTS = Path("bench.json")
+_QUICK = "--quick"
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Run the named benches; return 1 when a figure missed its bound, 2 when a name is unknown."""
-    unknown = [name for name in names if name not in BENCHES]
+    names = [word for word in words if word != _QUICK]
+    benches = BENCHES | QUICK if _QUICK in words else BENCHES
+    unknown = [name for name in names if name not in benches]
     if unknown:
-        sys.stderr.write(f"bench: no {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")
+        sys.stderr.write(f"bench: no {', '.join(unknown)}; there are {', '.join(benches)}, and {_QUICK}\n")
         return 2
     if dynamodb.jar() is None:
         sys.stderr.write("bench: DynamoDB Local is needed (npm and Java); moto's speed says nothing\n")
         return 2
     sys.stdout.write(f"on {machine()}\n")
     missed = False
-    for name in names or BENCHES:
-        figures = BENCHES[name]()
+    for name in names or benches:
+        figures = benches[name]()
         sys.stdout.write(table(name, figures) + "\n")
         sys.stdout.flush()
         save(RESULTS, name, figures)

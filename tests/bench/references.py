@@ -1,4 +1,4 @@
-"""Reference servers: uvicorn with a constant body, and a plain Starlette route with one Redis GET."""
+"""Reference servers: uvicorn with a constant answer, and a plain Starlette route with one Redis GET."""
 
 import os
 
@@ -27,6 +27,24 @@ async def bare(_scope: Scope, _receive: Receive, send: Send) -> None:
     """Send the same body to every request."""
     await send(_START)
     await send(_END)
+
+
+# as long as the answer of POST /ingest to one trade
+INGESTED = b'{"message":"Stored: Success","accepted":1,"duplicates":0,"rejected":[],"rejected_count":0}'
+_INGESTED_START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(INGESTED))],
+}
+_INGESTED_END: Message = {"type": "http.response.body", "body": INGESTED}
+
+
+async def read_body(_scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the body of every request, ignore it, and send the same answer."""
+    while (await receive()).get("more_body", False):
+        pass
+    await send(_INGESTED_START)
+    await send(_INGESTED_END)
 
 
 def assets() -> Starlette:

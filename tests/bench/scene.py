@@ -34,11 +34,12 @@ class Peak:
         self.errors = int(errors[1]) if errors else 0
 
 
-def wrk(url: str, seconds: float, connections: int = CONNECTIONS) -> Peak:
-    """Send requests as fast as answers come, from one thread."""
+def wrk(url: str, seconds: float, connections: int = CONNECTIONS, script: Path | None = None) -> Peak:
+    """Send requests as fast as answers come, from one thread; a script in Lua makes other requests than GET."""
     program = shutil.which("wrk")
     assert program, "wrk is needed: apt install wrk"
-    command = [program, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}", "--latency", url]
+    command = [program, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}", "--latency"]
+    command += [url] if script is None else ["-s", str(script), url]
     return Peak(subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout)
 
 
@@ -116,7 +117,7 @@ class Scene:
         command = [sys.executable, "-m", "uvicorn", f"tests.bench.references:{name}", "--port", str(port)]
         command += ["--http", "httptools", "--loop", "uvloop", "--lifespan", "off", "--log-level", "warning"]
         command += ["--no-access-log", "--no-proxy-headers", "--no-server-header"]
-        if name != "bare":
+        if name not in ("bare", "read_body"):
             command.append("--factory")
         process = Process(command, environment=os.environ | environment)
         self._stack.callback(process.stop)

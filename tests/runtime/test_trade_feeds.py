@@ -22,6 +22,7 @@ from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
 from aggregator.settings.loader import load
 from aggregator.stores.memory import MemoryCache
+from tests.exchanges.calls import value
 from tests.exchanges.push.scene import until
 from tests.exchanges.push.trade_scene import Buried, Log
 from tests.exchanges.venues.trade_venues import MockTradeVenue, trading
@@ -45,6 +46,15 @@ class Opened(msgspec.Struct):
     feeds: list[TradeFeed]
     log: Log
     buried: Buried
+    metrics: Metrics
+
+    def connected(self, exchange: str) -> bool:
+        """Whether the gauge shows a connection."""
+        return value(self.metrics, "trades_feed_connected", exchange=exchange) == 1
+
+    def gaps(self, exchange: str) -> float:
+        """Return how many interruptions were counted as filled."""
+        return value(self.metrics, "trades_feed_gaps_total", exchange=exchange, outcome="filled")
 
 
 @asynccontextmanager
@@ -54,20 +64,20 @@ async def opened(
     """Open the exchanges of a setting and run their feeds of trades."""
     named = {"exchanges": exchanges, "symbols_file": str(symbols), "trade_feeds": str(trade_feeds)}
     settings = load(named | {"hot_size": "1", "medium_size": "1", "min_sources": "1"})
-    catalog, log, buried = catalog_of(settings), Log(), Buried()
+    catalog, log, buried, metrics = catalog_of(settings), Log(), Buried(), Metrics(CollectorRegistry())
     async with AsyncExitStack() as stack:
         found = await open_exchanges(
             settings,
             catalog,
             MemoryCache(NewestPrices({tier: cadence.ttl for tier, cadence in catalog.cadence.items()}), Bus([PRICES])),
-            Metrics(CollectorRegistry()),
+            metrics,
             stack,
             subscribes=subscribes,
             trade_sinks=TradeSinks(log, buried),
         )
         running = [asyncio.create_task(feed.run()) for feed in found.trade_feeds]
         try:
-            yield Opened(list(found.trade_feeds), log, buried)
+            yield Opened(list(found.trade_feeds), log, buried, metrics)
         finally:
             for task in running:
                 assert not task.done(), task
@@ -135,9 +145,9 @@ async def test_the_trades_of_real_mock_exchanges(market: Market, symbols: Path) 
         await until(lambda: venues() == set(urls))
         for exchange in market.exchanges.values():
             await asyncio.to_thread(exchange.faults, drop_rate=1)
-        await until(lambda: all(not feed._is_connected for feed in scene.feeds))
+        await until(lambda: not any(scene.connected(name) for name in urls))
         await asyncio.to_thread(market.sound)
-        await until(lambda: all(feed._is_connected and not feed._gaps.open for feed in scene.feeds))
+        await until(lambda: all(scene.gaps(name) for name in urls))
         for name, url in urls.items():
             answer = await asyncio.to_thread(call, "GET", f"{url}/mock/trades?symbols=btcusdt&limit=1000")
             kept = {one["id"]: float(one["timestamp"]) for one in answer.json["trades"]}

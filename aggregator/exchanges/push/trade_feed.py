@@ -67,7 +67,7 @@ class TradeFeed(ConnectionLoop):
         self._gaps = Gaps()
         self._symbols: dict[str, str] = {}  # by the venue's name, of all pairs that this connection was subscribed to
         self._subscriptions: set[str] = set()
-        self._is_connected = False
+        self._is_connected = self._is_lost = False  # neither before the first connection
         self._pending: list[Trade] = []  # checked, and not yet in the log
         self._waiting = 0  # tasks that wait for room in the log
         self._filling: asyncio.Task[None] | None = None
@@ -95,14 +95,17 @@ class TradeFeed(ConnectionLoop):
 
     def _begin(self) -> None:
         self._gaps.interrupt()
-        self._symbols, self._subscriptions, self._is_connected = {}, set(), True
+        self._symbols, self._subscriptions = {}, set()
+        self._is_connected, self._is_lost = True, False
         self._state.set(1)
         self._log.info("trade_feed_connected", pairs=len(self._names))
 
     def _end(self, error: ExchangeError) -> None:
         self._is_connected = False
         self._state.set(0)
-        self._log.warning("trade_feed_lost", error=f"{error.reason}: {error}")
+        if not self._is_lost:  # else it is another failed attempt to connect
+            self._is_lost = True
+            self._log.warning("trade_feed_lost", error=f"{error.reason}: {error}")
 
     def _replace(self) -> None:
         self._is_connected = False
@@ -242,7 +245,7 @@ class TradeFeed(ConnectionLoop):
             self._gaps.close(symbol)
             return True
         except ExchangeError as error:
-            self._log.info("trade_gap_unanswered", pair=symbol, error=f"{error.reason}: {error}")
+            self._log.debug("trade_gap_unanswered", pair=symbol, error=f"{error.reason}: {error}")
             return True
         if symbol not in self._gaps.open:  # it is no longer wanted
             return True

@@ -104,7 +104,10 @@ class SqliteTrades:
             raise StoreRefused(f"the journal of {self._file.path} holds something else than trades: {error}") from error
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
-        """As `TradeStore.add`."""
+        """As `TradeStore.add`. A cancelled call goes on, so that memory has what the journal has."""
+        return await asyncio.shield(self._add(trades))
+
+    async def _add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         async with self._lock:
             unknown, move = self._pending.unknown(trades), self._pending.next_move(len(trades))
             new = await self._file.write(lambda connection: self._write(connection, unknown, move))
@@ -150,12 +153,15 @@ class SqliteTrades:
 
     async def tidy(self) -> None:
         """Move trades into the sorted table unless writes do so already, and checkpoint the file."""
-        async with self._lock:
-            if time.monotonic() - self._moved_at > _REST_SECONDS:
-                move = self._pending.rest()
-                await self._file.write(lambda connection: self._write(connection, [], move))
-                self._finish(move)
+        if time.monotonic() - self._moved_at > _REST_SECONDS:
+            await asyncio.shield(self._move_rest())
         await self._file.checkpoint()
+
+    async def _move_rest(self) -> None:
+        async with self._lock:
+            move = self._pending.rest()
+            await self._file.write(lambda connection: self._write(connection, [], move))
+            self._finish(move)
 
     async def expire(self) -> None:
         """Delete the trades that are older than the retention."""
@@ -202,7 +208,8 @@ class SqliteTrades:
             self._moved_at = time.monotonic()
             newest = self._newest
             for trade in move.trades:
-                if trade.timestamp > newest.get(trade.asset, _NEVER):
+                known = newest.get(trade.asset)  # of an asset without one, the next write asks the table
+                if known is not None and trade.timestamp > known:
                     newest[trade.asset] = trade.timestamp
 
 

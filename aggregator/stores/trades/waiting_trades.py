@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from aggregator.models import Trade, TradeKey, encode, trade_key
-from aggregator.stores.waiting_file import Key, RecordKind, WaitingFile
+from aggregator.stores.record_kind import Key, RecordKind
+from aggregator.stores.waiting_file import WaitingFile
 
 _decoder = msgspec.json.Decoder(Trade)
 

@@ -1,9 +1,9 @@
 """What only the DynamoDB store of trades has: a table with keys and TTL, shards, and an outbox."""
 
-import asyncio
 import sqlite3
 import uuid
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from aggregator.stores.trades.waiting_trades import WaitingTrades
 from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import NOW
 from tests.stores.trades.conftest import Clock
-from tests.stores.trades.parts import ALWAYS, RETENTION, Opened, in_dynamodb, opened, trade
+from tests.stores.trades.parts import ALWAYS, RETENTION, Opened, in_dynamodb, opened, trade, until
 
 REAL = pytest.mark.real
 MICROSECONDS = st.integers(0, 4_000_000_000_000_000)
@@ -41,6 +41,20 @@ def outbox_of(trades: Opened) -> TradeOutbox:
     """Return the store as what it is."""
     assert isinstance(trades.store, TradeOutbox)
     return trades.store
+
+
+async def put(table: TradeTable, trades: list[Trade]) -> None:
+    """Put trades; on a busy machine a call may take longer than its three seconds, and is made again."""
+    left = trades
+
+    async def is_done() -> bool:
+        nonlocal left
+        with suppress(StoreUnavailable):
+            left = await table.put(left)
+            return not left
+        return False
+
+    await until(is_done, PATIENT_SECONDS)
 
 
 # Items
@@ -261,8 +275,8 @@ async def test_shards_are_read_in_pages(dynamodb_running: DynamoServer) -> None:
     ids = [str(number) for number in range(3000) if shard_of("coinbase", str(number)) == 0]
     ours = [trade(number, trade_id=trade_id) for number, trade_id in enumerate(ids)]
     ours += [trade(number, trade_id=f"other{number}") for number in range(len(ids), len(ids) + 20)]
-    batches: list[list[Trade]] = [ours[first : first + 25] for first in range(0, len(ours), 25)]
-    assert await asyncio.gather(*map(table.put, batches)) == [[] for _ in batches]
+    for first in range(0, len(ours), 25):
+        await put(table, ours[first : first + 25])
     assert len(ours) > 300
     for limit in (1, 100, 10_000):
         assert await table.trades("btcusdt", *ALWAYS, limit, newest_first=False) == ours[:limit]
