@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aggregator.clock import SteadyClock
+from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
@@ -78,6 +79,8 @@ class Process:
         They start once every part is open, and are cancelled before any part is closed.
         """
 
+        stack.callback(self._close_unstarted)
+
         self.longest_refresh = settings.exchange_timeout + _REFRESH_OVERHEAD
         """Seconds."""
 
@@ -88,16 +91,24 @@ class Process:
         self.metrics.before_text(lambda: self.freshness.report(self.clock.now()))
 
     async def keep_running(self, part: BackgroundPart) -> None:
-        """Run a part from now on until the exit stack closes it.
-
-        Open everything that can raise CannotGoOn before: out of this task group it would come as an exception group.
-        """
+        """Run a part from now on until the exit stack closes it."""
         await self.stack.enter_async_context(_running(part))
+
+    def _close_unstarted(self) -> None:
+        """Close the coroutines of a process that ends before it serves; Python would print a warning for each."""
+        for one in self.beside_server:
+            one.close()
 
 
 @asynccontextmanager
 async def _running(part: BackgroundPart) -> AsyncIterator[None]:
+    refused: CannotGoOn | None = None
     async with asyncio.TaskGroup() as group:
         task = group.create_task(part.run())
-        yield
+        try:
+            yield
+        except CannotGoOn as error:  # out of the task group it would come as an exception group
+            refused = error
         task.cancel()
+    if refused is not None:
+        raise refused
