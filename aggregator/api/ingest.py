@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json
@@ -40,6 +40,7 @@ JSON_TYPES = ("application/json", "text/json", "")
 
 CLOSE = {"Connection": "close"}
 _SLOW = Refusal(f"No data for {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
+_LEFT = Refusal("The connection ended before the body did", Code.REQUEST_TOO_SLOW)
 _FULL = Refusal("Too many trades wait to be stored; send these again", Code.BACKLOG_FULL)
 _NOT_YET = Refusal("The trades are not stored yet; send them again, which does no harm", Code.NOT_STORED_YET)
 _TOO_OFTEN = Refusal("Too many requests with this key, or from this address", Code.INGESTED_TOO_OFTEN)
@@ -237,6 +238,8 @@ async def _whole_body(request: Request) -> bytes:
                     raise refuse(413, _TOO_LARGE, CLOSE)
     except TimeoutError as error:
         raise refuse(408, _SLOW, CLOSE) from error
+    except ClientDisconnect as error:  # nobody reads the response; without one, this would count as a crash
+        raise refuse(408, _LEFT, CLOSE) from error
     return body
 
 
@@ -251,6 +254,8 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
             break
         except TimeoutError as error:
             raise refuse(408, _SLOW, CLOSE) from error
+        except ClientDisconnect as error:
+            raise refuse(408, _LEFT, CLOSE) from error
         rest += chunk
         end = rest.rfind(b"\n") + 1
         if end:
