@@ -1,7 +1,7 @@
 """The part that all local venues with trades share: a feed of them, and a REST call for the recent ones.
 
-Each venue's own part is in `trade_venues`. A test makes trades; those made while `loses` is set reach no connection, and
-only the REST call has them.
+Each venue's own part is in `trade_venues`. A test makes trades; those made while `loses` is set reach no connection,
+and only the REST call has them.
 """
 
 import asyncio
