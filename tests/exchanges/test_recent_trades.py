@@ -18,7 +18,8 @@ from aggregator.exchanges.registry import DIALECTS, TRADING
 from aggregator.models import Asset, Reason, Tier
 from aggregator.observability.metrics import Metrics
 from tests.exchanges.calls import reason
-from tests.exchanges.venues.trade_venues import TRADE_VENUES, TradeVenue, trading
+from tests.exchanges.venues.trade_server import TradeVenue, trading
+from tests.exchanges.venues.trade_venues import TRADE_VENUES
 from tests.parts.examples import BTC
 from tests.parts.ports import free_port
 

@@ -24,7 +24,8 @@ from aggregator.stores.memory import MemoryCache
 from tests.exchanges.calls import value
 from tests.exchanges.push.scene import until
 from tests.exchanges.push.trade_scene import Buried, Log
-from tests.exchanges.venues.trade_venues import MockTradeVenue, trading
+from tests.exchanges.venues.trade_server import trading
+from tests.exchanges.venues.trade_venues import MockTradeVenue
 from tests.parts.exchanges import Market
 from tests.parts.service import call
 

@@ -236,6 +236,20 @@ async def test_heartbeats_show_a_lost_trade() -> None:
         assert venue.connections == 1
 
 
+async def test_an_announced_shutdown_leaves_no_gap() -> None:
+    """The connection is replaced at once, and the trades made meanwhile are asked for."""
+    async with running("okx") as scene:
+        await until(lambda: scene.venue.subscribed)
+        await scene.venue.trade(1)
+        await until(lambda: len(scene.log.trades) == 1)
+        scene.venue.loses = True
+        await scene.venue.say('{"event":"notice","code":"64008","msg":"soon closed","connId":"a4d3ae55"}')
+        lost = await scene.venue.trade(2)
+        await until(lambda: scene.has(*(one.number for one in lost)))
+        await until(lambda: scene.gaps("filled") == 1)
+        assert scene.venue.connections == 2
+
+
 async def test_a_mute_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection without any frame for the time that the dialect allows is replaced."""
     monkeypatch.setattr(type(TRADING["kraken"]()), "silence", 0.5)

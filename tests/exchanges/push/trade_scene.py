@@ -19,7 +19,8 @@ from aggregator.trades.ports import BacklogFull, Receipt
 from aggregator.trades.rejection import Rejection
 from tests.exchanges.calls import value
 from tests.exchanges.push.scene import BTC, DOGE, ETH
-from tests.exchanges.venues.trade_venues import TRADE_VENUES, TradeVenue, trading
+from tests.exchanges.venues.trade_server import TradeVenue, trading
+from tests.exchanges.venues.trade_venues import TRADE_VENUES
 
 
 class Log:
