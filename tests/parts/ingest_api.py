@@ -65,8 +65,11 @@ class IngestApi:
         self.log = MemoryLog(most)
         self.dead_letters = TradeDeadLetters(self.path, self.metrics.trades, lambda: NOW)
         bus = Bus([TRADES, FEATURES])
-        self.processor = Processor(self.log, self.store, bus, self.metrics.trades, 5, 1000, lambda: NOW)
-        route = IngestRoute(Parser(CATALOG.find), self.log, self.dead_letters, rate, lambda: NOW, durable_seconds)
+        self.processor = Processor(self.log, self.store, [], bus, self.metrics.trades, 5, 1000, lambda: NOW)
+        metrics = self.metrics.trades
+        route = IngestRoute(
+            Parser(CATALOG.find), self.log, self.dead_letters, metrics, rate, lambda: NOW, durable_seconds
+        )
         self.app: ASGIApp = build(route.routes(), self.metrics, policy=policy)
 
     async def post(self, body: bytes | Iterable[bytes], content_type: str = JSON, **headers: str) -> Answer:
