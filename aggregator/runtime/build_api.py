@@ -27,13 +27,14 @@ from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
+from aggregator.api.trade_snapshots import trade_snapshots
 from aggregator.api.trades import TradeRoutes
 from aggregator.api.trades_off import routes_without_trades
 from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
 from aggregator.live.price_topic import PRICES, PricePresenter
-from aggregator.live.snapshots import Snapshots
+from aggregator.live.snapshots import Snapshots, SnapshotSource
 from aggregator.newest import NewestPrices
 from aggregator.ports import Refresh
 from aggregator.prices.figures_keeper import FiguresKeeper
@@ -72,15 +73,16 @@ async def build_api(
     process.bus.listen(PRICES, figures)
     await process.keep_running(figures)
     hot = None if trades is None else HotTrades(trades.processor, policy.vary)
+    trade_store = None if trades is None else trades.store
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         *HistoryRoutes(catalog, history, now).routes(),
-        *CandlesRoute(catalog, history, now).routes(),
+        *CandlesRoute(catalog, history, now, trades=trade_store).routes(),
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
-        *UdfRoutes(catalog, history, now).routes(),
-        *_live_routes(process, lookup, stores.cache.newest, bodies),
+        *UdfRoutes(catalog, history, now, trades=trade_store).routes(),
+        *_live_routes(process, lookup, stores.cache.newest, bodies, hot),
         *_trade_routes(process, trades, hot),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
@@ -165,7 +167,9 @@ def _bound_refreshes(process: Process, refresh: Refresh) -> tuple[Throttle, Rech
     return throttle, recheck
 
 
-def _live_routes(process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies) -> list[Route]:
+def _live_routes(
+    process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies, hot: HotTrades | None
+) -> list[Route]:
     """Return /stream and /ws, on one fan-out of all topics that ends every stream when the process stops."""
     settings, catalog, bus = process.settings, process.catalog, process.bus
     current = settings.cache_url == "memory://" or bus.connected
@@ -176,5 +180,8 @@ def _live_routes(process: Process, lookup: Lookup, newest: NewestPrices, bodies:
     process.beside_server.append(fanout.end_on(process.stop))
     prices = PriceSnapshots(catalog, lookup, newest, bodies)
     process.stack.push_async_callback(prices.close, STOP_SECONDS)
-    parts = (catalog, bus.topics, fanout, Snapshots(fanout, {PRICES.name: prices}))
+    sources: dict[str, SnapshotSource] = {PRICES.name: prices}
+    if hot is not None:
+        sources |= trade_snapshots(catalog, hot)
+    parts = (catalog, bus.topics, fanout, Snapshots(fanout, sources))
     return [*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()]

@@ -3,6 +3,7 @@
 A record may have the field names of other systems: see `_Record`. Numbers may be JSON numbers or strings.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,7 @@ MOST_VENUE = 32
 MOST_RAW = 4096  # bytes of a rejected record that are kept
 INGEST = "ingest"  # the venue of a record that names none
 _LEAST_TIME, _MOST_TIME = 1e9, 1e11  # seconds between which a number is taken for seconds
+_SEPARATOR = re.compile("[-/_]")  # between base and quote
 _UNITS = (1.0, 1e3, 1e6, 1e9)  # of numbers for time in a second
 _SIDES = {"buy": Side.BUY, "b": Side.BUY, "bid": Side.BUY, "sell": Side.SELL, "s": Side.SELL, "ask": Side.SELL}
 _LARGEST_SEQUENCE = 2**63 - 1
@@ -184,6 +186,8 @@ class Parser:
         sequence = record.sequence if record.sequence is not None else record.sequence_number
         timestamp = seconds_of(sent)
         symbol = asset.lower()
+        if self._find(symbol) is None:
+            symbol = _SEPARATOR.sub("", symbol, count=1)  # BTC-USDT, BTC/USDT, BTC_USDT
         if trade_id is None:
             trade_id = hashed_id(symbol, record.price, volume, timestamp, venue, record.side, sequence)
         side = None if record.side is None else side_of(record.side)

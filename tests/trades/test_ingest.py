@@ -59,6 +59,12 @@ def test_names_of_fields(field: str, name: str, sent: object, expected: object) 
     assert getattr(parsed(rest | {name: sent}), field) == expected
 
 
+@pytest.mark.parametrize("name", ["BTC-USDT", "BTC/USDT", "btc_usdt", "BTCUSDT"])
+def test_a_separator_in_the_asset(name: str) -> None:
+    """As in other requests, one separator may stand between base and quote, and case does not matter."""
+    assert parsed(LEAST | {"asset": name}) == parsed(LEAST)
+
+
 def test_the_first_name_counts() -> None:
     """Where two names of a field are there, ours wins; a name with null is not there."""
     both = parsed(LEAST | {"symbol": "ethusdt", "volume": 1, "size": 2, "id": "ours", "trade_id": "theirs"})
