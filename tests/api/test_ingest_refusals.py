@@ -8,17 +8,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from aggregator.api import ingest
-from aggregator.api.app import build
 from aggregator.api.policy import Policy
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from aggregator.api.throttle import ClientRates
-from aggregator.api.trades_off import routes_without_trades
-from aggregator.observability.metrics import Metrics
-from tests.parts.asgi import get
 from tests.parts.ingest_api import (
     JSON,
     KEYS,
@@ -306,26 +301,3 @@ def refused_then_served(port: int, status: int, content_type: str, body: bytes, 
             return
         with closing(served):
             assert (served.status, connection.sock.getsockname()) == (200, address)
-
-
-OFF = [(route.method, route.path.replace("{asset:path}", "btcusdt")) for route in routes_without_trades()]
-
-
-@pytest.mark.parametrize(("method", "path"), OFF)
-async def test_a_process_without_trades(method: str, path: str) -> None:
-    """Every route of the trade stream answers 501, whatever its parameters."""
-    app = build(routes_without_trades(), Metrics(CollectorRegistry()))
-    for target in (path, f"{path}?symbol=nosuch&limit=-1"):
-        assert why(await get(app, target, method=method)) == (501, "trades_off")
-
-
-def test_the_routes_without_trades() -> None:
-    """They are all routes of the trade stream."""
-    assert {path for _, path in OFF} >= {
-        "/ingest",
-        "/trades/btcusdt",
-        "/query",
-        "/quotes/btcusdt",
-        "/aggregations/btcusdt",
-        "/features/btcusdt",
-    }
