@@ -8,8 +8,11 @@ import statistics
 import tempfile
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -27,7 +30,9 @@ from tests.parts.dynamodb import DynamoServer
 _APPENDED = 500
 _BATCH = 25
 _DRAIN_SECONDS = 300.0
-_OPEN_SECONDS = 60.0
+_PATIENCE = 60.0  # seconds
+
+T = TypeVar("T")
 _RETENTION = 172_800.0
 
 
@@ -45,7 +50,7 @@ def run(rounds: int, trades: int, dynamodb: DynamoServer | None = None) -> list[
 async def _measure(endpoint: str, folder: Path, rounds: int, trades: int) -> list[Figure]:
     metrics = Metrics(CollectorRegistry())
     table = TradeTable(f"bench-{uuid.uuid4()}", "us-east-1", endpoint, metrics, _RETENTION, time.time)
-    await _open(table)
+    await _patiently(table.open)
     await _bare(table, trades)  # warm-up of the JVM
     bare, piped = [], []
     for number in range(rounds):
@@ -59,12 +64,12 @@ async def _measure(endpoint: str, folder: Path, rounds: int, trades: int) -> lis
     ]
 
 
-async def _open(table: TradeTable) -> None:
-    """Create the table; again for a while where DynamoDB Local, which has just started, is too slow."""
-    deadline = time.monotonic() + _OPEN_SECONDS
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of `work`; repeat it for a while where DynamoDB Local is too slow, as the outbox does."""
+    deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            return await table.open()
+            return await work()
         except StoreUnavailable:
             if time.monotonic() > deadline:
                 raise
@@ -77,7 +82,8 @@ async def _bare(table: TradeTable, number: int) -> float:
 
     async def worker() -> None:
         while batches:
-            assert await table.put(batches.pop()) == []
+            put = partial(table.put, batches.pop())
+            assert await _patiently(put) == []
 
     return number / await timed(lambda: asyncio.gather(*(worker() for _ in range(BATCHES_IN_FLIGHT))))
 

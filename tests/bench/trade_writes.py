@@ -1,11 +1,12 @@
-"""SQLite writes of trades, in CPU time a trade: `.venv/bin/python -m tests.bench.trade_writes`.
+"""SQLite writes of trades, in time a trade: `.venv/bin/python -m tests.bench.trade_writes`.
 
 A write has the same number of trades of each of 1,000 assets. Into the sorted table, it costs a page for each asset,
 so a trade costs less where many trades of an asset are written together. The journal takes a write as one row, and the
 moves bring many trades of an asset into the sorted table at once; both are what SqliteTrades.add does. It gets at most
 2,000 trades a call, as from the processor, because a call moves at most 4,000.
 
-Before each measurement, the table holds trades of every asset. Checkpoints are included.
+Only SqliteTrades.add finds duplicates, also in its memory; that is part of its CPU time. Before each measurement, the
+table holds trades of every asset. Checkpoints are included.
 """
 
 import sys
@@ -65,8 +66,8 @@ class Journal:
 class Trades:
     """Makes trades: `each` of every asset in a write, sorted by asset and time, later than those before."""
 
-    def __init__(self) -> None:
-        self._moment = 1_760_000_000_000_000  # microseconds
+    def __init__(self, later: int = 0) -> None:
+        self._moment = 1_760_000_000_000_000 + later  # microseconds
         self._price, self._volume = Decimal("77896.49"), Decimal("0.0421")
 
     def writes(self, number: int, each: int) -> Iterator[list[Trade]]:
@@ -80,36 +81,63 @@ class Trades:
         return Trade(f"asset{asset}", self._price, self._volume, at / 1e6, "exchange1", str(at), Side.BUY)
 
 
-async def measure(kind: type[Sorted] | type[Journal], folder: Path, trades: int, each: int) -> float:
-    """Return the CPU time of a trade in us."""
-    store, made, spent, since = kind(folder / f"{kind.__name__}-{each}.db"), Trades(), 0.0, 0
-    await store.open()
-    for filling in made.writes(_FILLED, max(_EACH)):
-        await store.add(filling)
-    await store.checkpoint()
-    written = 0
-    for write in made.writes(trades, each):
-        started = time.process_time()
-        await store.add(write)
-        written, since = written + len(write), since + len(write)
-        if since >= _CHECKPOINT:
-            await store.checkpoint()
-            since = 0
-        spent += time.process_time() - started
-    await store.close()
-    return 1e6 * spent / written
+class Measured:
+    """The cost of the writes into one store, without those that fill it first."""
+
+    def __init__(self, store: Sorted | Journal) -> None:
+        self._store = store
+        self._cpu = self._seconds = 0.0
+        self._trades = self._unchecked = 0
+
+    async def fill(self, made: Trades) -> None:
+        """Write the trades that the table holds before the measurement."""
+        await self._store.open()
+        for filling in made.writes(_FILLED, max(_EACH)):
+            await self._store.add(filling)
+        await self._store.checkpoint()
+
+    async def write(self, trades: Sequence[Trade]) -> None:
+        """Write trades, and measure that."""
+        cpu, started = time.process_time(), time.perf_counter()
+        await self._store.add(trades)
+        self._trades, self._unchecked = self._trades + len(trades), self._unchecked + len(trades)
+        if self._unchecked >= _CHECKPOINT:
+            await self._store.checkpoint()
+            self._unchecked = 0
+        self._cpu += time.process_time() - cpu
+        self._seconds += time.perf_counter() - started
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store.close()
+
+    def figures(self, name: str) -> list[Figure]:
+        """Return what a trade has cost."""
+        us = 1e6 / self._trades
+        return [Figure(f"  {name}, CPU", us * self._cpu, "us"), Figure("    elapsed", us * self._seconds, "us")]
+
+
+async def _measure(folder: Path, trades: int, each: int) -> list[Figure]:
+    """Write the same trades into both, taking turns, so that what slows one down slows both."""
+    both = {
+        "sorted table": Measured(Sorted(folder / f"sorted-{each}.db")),
+        "journal and moves": Measured(Journal(folder / f"journal-{each}.db")),
+    }
+    for one in both.values():
+        await one.fill(Trades())
+    made = Trades(later=_FILLED)
+    for writes in made.writes(trades, each):
+        for one in both.values():
+            await one.write(writes)
+    for one in both.values():
+        await one.close()
+    heading = Figure(f"SQLite writes of {each} trades of each of {ASSETS:,} assets", trades, "trades")
+    return [heading, *(figure for name, one in both.items() for figure in one.figures(name))]
 
 
 async def _figures(trades: int) -> list[Figure]:
-    figures = []
     with tempfile.TemporaryDirectory() as folder:
-        for each in _EACH:
-            name = f"SQLite, {each} trades of each of {ASSETS:,} assets at a time"
-            figures += [
-                Figure(f"{name}: sorted table", await measure(Sorted, Path(folder), trades, each), "us"),
-                Figure("  journal and moves", await measure(Journal, Path(folder), trades, each), "us"),
-            ]
-    return figures
+        return [figure for each in _EACH for figure in await _measure(Path(folder), trades, each)]
 
 
 def run(trades: int = TRADES) -> list[Figure]:

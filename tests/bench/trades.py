@@ -1,7 +1,7 @@
 """The trade stream: throughput, latency, posts, reads, memory, and what each stage costs.
 
     ./test.sh bench trades            # about 15 minutes
-    ./test.sh bench trades --quick    # about 3 minutes; shorter, and memory at a tenth of the rate, which has no bound
+    ./test.sh bench trades --quick    # about 3 minutes; shorter, and memory at a twentieth of the rate, which has no bound
 
 The parts and what they mean are in the modules `trade_*`.
 """
@@ -29,7 +29,7 @@ class Lengths(msgspec.Struct, frozen=True):
 
 FULL = Lengths()
 QUICK = Lengths(
-    throughput=10, burst=3, latency=5, rounds=2, round_seconds=2, outbox_trades=2000, memory_rate=RATE / 10,
+    throughput=10, burst=3, latency=5, rounds=2, round_seconds=2, outbox_trades=2000, memory_rate=RATE / 20,
     stage_trades=50_000, write_trades=100_000,
 )  # fmt: skip
 
