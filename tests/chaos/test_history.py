@@ -3,7 +3,6 @@
 `CHAOS=full` takes about a minute for each scenario; without it each takes some seconds.
 """
 
-import os
 import random
 import re
 import time
@@ -13,6 +12,7 @@ from signal import SIGKILL
 import pytest
 
 from tests.chaos.parts import (
+    FULL,
     NO_BACKLOG,
     HistoryTestbed,
     Span,
@@ -29,11 +29,10 @@ from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
 
-FULL = os.environ.get("CHAOS") == "full"
 SECONDS = 60 if FULL else 6
 KILLS = 20 if FULL else 4
 SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
-DRAIN_SECONDS = 300 if FULL else 60  # time limit for an outbox on a loaded machine, in seconds; not a promise
+DRAIN_SECONDS = 300  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
 SLOW_TABLE = 2  # seconds
 
@@ -80,7 +79,7 @@ def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: Dynamo
     service = history_testbed.service(proxy).started()
     comparison = history_testbed.settled(service, DRAIN_SECONDS, doubts)
     report(f"kill -9, {KILLS} times: {comparison}; at most {max(rows):.0f} rows")
-    assert comparison.published > KILLS * NO_BACKLOG  # there was load
+    assert comparison.published > (KILLS if FULL else 1) * NO_BACKLOG  # there was load
     assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert service.process.stop() == 0, service.process.output
 
@@ -92,6 +91,7 @@ def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report:
     before = proxy.done("items")
     proxy.faults(throttle_rate=0.3, half_rate=0.1)
     most = under_load(service, SECONDS)
+    wait_for(lambda: proxy.done("throttled") > 0 < proxy.done("halved"), what="a throttled batch and a halved one")
     rate = (proxy.done("items") - before) / SECONDS
     proxy.faults()
     recovered = seconds_until_drained(service, level, DRAIN_SECONDS)
@@ -101,8 +101,6 @@ def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report:
         f" {proxy.done('throttled')} batches throttled, {proxy.done('halved')} halved,"
         f" {rate:.0f} items/s meanwhile, at most {most:.0f} rows, back at {level:.0f} after {recovered:.1f} s"
     )
-    assert proxy.done("throttled") > 0
-    assert proxy.done("halved") > 0
     assert comparison.is_complete, comparison.lost[:5] + comparison.wrong[:5]
     assert comparison.unpublished == 0
     assert recovered <= allowed(RECOVERED)
