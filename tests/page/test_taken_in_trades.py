@@ -16,6 +16,7 @@ from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 pytestmark = pytest.mark.real
 
 TAPE = "#detail .tape tbody tr"
+MANY = 1300  # trades
 VOLUMES = [10, 12, 9, 11, 10, 12, 8, 10]
 
 
@@ -74,5 +75,22 @@ def test_from_ingest_to_the_page(chromium: Browser, service: Service) -> None:
     expect(page.locator("#detail .legend")).to_contain_text("Volume of trades 172")
     page.evaluate("location.hash = 'ethusdt'")
     expect(page.locator("#detail .trades")).to_contain_text("No trade of this asset yet.")
+    assert tab.complaints == []
+    tab.close()
+
+
+def test_the_volume_of_more_trades_than_the_page_loads(chromium: Browser, service: Service) -> None:
+    """The volume of an interval has all of its trades, of which the page loads a thousand, and later ones."""
+    day = time.time() // 86_400 * 86_400
+    numbers = range(MANY)
+    send(service, *(a_trade(number, 2, max(day, time.time() - 30) + number / 1000) for number in numbers))
+    tab = Tab(chromium, service.url)
+    page = tab.open("/#btcusdt")
+    expect(page.locator(TAPE)).to_have_count(200)
+    page.locator("#detail").get_by_text("1d", exact=True).click()
+    legend = page.locator("#detail .legend")
+    expect(legend).to_contain_text("Volume of trades 2.6K")
+    send(service, a_trade(MANY, 400, time.time()))
+    expect(legend).to_contain_text("Volume of trades 3K")
     assert tab.complaints == []
     tab.close()
