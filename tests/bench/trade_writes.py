@@ -29,7 +29,7 @@ from tests.bench.report import Figure, table
 ASSETS = 1000
 TRADES = 200_000  # of one measurement
 _EACH = (1, 5, 50)  # trades of an asset in a write
-_FILLED = 100_000  # trades that the table holds before
+FILLED = 100_000  # trades that the table holds before
 _CHECKPOINT = 50_000  # trades between two checkpoints
 _RETENTION = 172_800.0
 
@@ -89,10 +89,10 @@ class Measured:
         self._cpu = self._seconds = 0.0
         self._trades = self._unchecked = 0
 
-    async def fill(self, made: Trades) -> None:
-        """Write the trades that the table holds before the measurement."""
+    async def fill(self, trades: int) -> None:
+        """Write trades before the measurement."""
         await self._store.open()
-        for filling in made.writes(_FILLED, max(_EACH)):
+        for filling in Trades().writes(trades, max(_EACH)):
             await self._store.add(filling)
         await self._store.checkpoint()
 
@@ -117,15 +117,15 @@ class Measured:
         return [Figure(f"  {name}, CPU", us * self._cpu, "us"), Figure("    elapsed", us * self._seconds, "us")]
 
 
-async def _measure(folder: Path, trades: int, each: int) -> list[Figure]:
+async def _measure(folder: Path, trades: int, filled: int, each: int) -> list[Figure]:
     """Write the same trades into both, taking turns, so that what slows one down slows both."""
     both = {
         "sorted table": Measured(Sorted(folder / f"sorted-{each}.db")),
         "journal and moves": Measured(Journal(folder / f"journal-{each}.db")),
     }
     for one in both.values():
-        await one.fill(Trades())
-    made = Trades(later=_FILLED)
+        await one.fill(filled)
+    made = Trades(later=filled)
     for writes in made.writes(trades, each):
         for one in both.values():
             await one.write(writes)
@@ -135,14 +135,14 @@ async def _measure(folder: Path, trades: int, each: int) -> list[Figure]:
     return [heading, *(figure for name, one in both.items() for figure in one.figures(name))]
 
 
-async def _figures(trades: int) -> list[Figure]:
+async def _figures(trades: int, filled: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        return [figure for each in _EACH for figure in await _measure(Path(folder), trades, each)]
+        return [figure for each in _EACH for figure in await _measure(Path(folder), trades, filled, each)]
 
 
-def run(trades: int = TRADES) -> list[Figure]:
+def run(trades: int = TRADES, filled: int = FILLED) -> list[Figure]:
     """Measure both, for each size of a write."""
-    return uvloop.run(_figures(trades))
+    return uvloop.run(_figures(trades, filled))
 
 
 if __name__ == "__main__":

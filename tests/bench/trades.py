@@ -1,7 +1,7 @@
 """The trade stream: throughput, latency, posts, reads, memory, and what each stage costs.
 
     ./test.sh bench trades            # about 15 minutes
-    ./test.sh bench trades --quick    # about 3 minutes; shorter, and memory at a twentieth of the rate, which has no bound
+    ./test.sh bench trades --quick    # about 3 minutes; memory at a twentieth of the rate, without a bound
 
 The parts and what they mean are in the modules `trade_*`.
 """
