@@ -78,7 +78,7 @@ def test_the_outbox_is_measured(dynamodb_running: DynamoServer) -> None:
 def test_stages_and_writes_are_measured() -> None:
     """Every stage has a cost."""
     assert all(one.value > 0 for one in trade_stages.run(2000))
-    assert all(one.value > 0 for one in trade_writes.run(1000, filled=1000))
+    assert all(one.value > 0 for one in trade_writes.run(1000, filled=1000, assets=20))
 
 
 def test_bodies_are_trades() -> None:
