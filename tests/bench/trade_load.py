@@ -81,8 +81,8 @@ class Backlog:
         self._thread.join()
 
 
-def throughput(seconds: float, burst: float) -> tuple[list[Figure], float]:
-    """Measure one long call and calls of 1,000 lines; return the figures, and the higher rate."""
+def throughput(seconds: float, burst: float) -> list[Figure]:
+    """Measure one long call and calls of 1,000 lines."""
     long, calls = Taken("stream", seconds, burst), Taken("calls", seconds, burst)
     figures = [
         Figure(f"one connection, one call for {seconds:.0f} s", long.rate, "trades/s", ">= 60000"),
@@ -100,7 +100,7 @@ def throughput(seconds: float, burst: float) -> tuple[list[Figure], float]:
             Figure("  calls that were refused", one.burst_refused),
             Figure("  acknowledged trades that the store does not have", one.lost, "", "<= 0"),
         ]
-    return figures, max(long.rate, calls.rate)
+    return figures
 
 
 class Delayed:
@@ -142,11 +142,12 @@ class Delayed:
         ]
 
 
-def latency(seconds: float, highest: float) -> list[Figure]:
-    """Measure at RATE, and at half of the `highest` rate if that is lower."""
-    figures = Delayed(RATE, seconds).figures(bounded=True)
-    if highest / 2 < RATE:
-        figures += Delayed(highest / 2, seconds).figures(bounded=False)
+def latency(seconds: float) -> list[Figure]:
+    """Measure at RATE; if the service cannot take that, also at half of what it has taken."""
+    delayed = Delayed(RATE, seconds)
+    figures = delayed.figures(bounded=True)
+    if delayed.rate < _KEPT_UP * RATE:
+        figures += Delayed(delayed.rate / 2, seconds).figures(bounded=False)
     return figures
 
 
