@@ -5,7 +5,7 @@
 # ./test.sh real           tests that start processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, two benches (over fifteen minutes)
 # ./test.sh terraform      the deployment on AWS: applied to moto, cloud-init run where there is Docker, checkov
-# ./test.sh bench [NAME..] speed as ratios within one run (forty minutes); bench.json keeps the figures
+# ./test.sh bench [NAME..] speed as ratios within one run (an hour); bench.json keeps the figures
 # ./test.sh load URL       many users on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment from outside
 # ./test.sh live-exchanges [NAME,..]  asks the real exchanges, over the internet, and compares our prices with theirs

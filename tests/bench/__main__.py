@@ -21,22 +21,23 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "page": page.run,
     "stream": stream.run,
     "push": push.run,
-    "trades": trades.run,
+    **trades.parts(trades.FULL),
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
 }
-QUICK: dict[str, Callable[[], list[Figure]]] = {"trades": lambda: trades.run(trades.QUICK)}
+QUICK = trades.parts(trades.QUICK)
+GROUPS = {"trades": list(QUICK)}
 RESULTS = Path("bench.json")
 _QUICK = "--quick"
 
 
 def main(words: list[str]) -> int:
     """Run the named benches; return 1 when a figure missed its bound, 2 when a name is unknown."""
-    names = [word for word in words if word != _QUICK]
+    names = [name for word in words if word != _QUICK for name in GROUPS.get(word, [word])]
     benches = BENCHES | QUICK if _QUICK in words else BENCHES
     unknown = [name for name in names if name not in benches]
     if unknown:
-        sys.stderr.write(f"bench: no {', '.join(unknown)}; there are {', '.join(benches)}, and {_QUICK}\n")
+        sys.stderr.write(f"bench: no {', '.join(unknown)}; there are {', '.join([*benches, *GROUPS])}, and {_QUICK}\n")
         return 2
     if dynamodb.jar() is None:
         sys.stderr.write("bench: DynamoDB Local is needed (npm and Java); moto's speed says nothing\n")

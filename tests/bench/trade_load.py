@@ -10,8 +10,10 @@ from tests.bench.report import Figure
 from tests.bench.scene import metrics_of, scene
 from tests.bench.trade_generator import Load, Mode, Sent, assets
 from tests.bench.trade_scene import RATE, Events, TradeService, percentile
+from tests.parts.process import wait_for
 
 _WARM_UP = 2.0  # seconds
+_SETTLE = 1.0  # seconds for the last events on /stream
 _KEPT_UP = 0.99  # of the calls sent in time, for an open loop that counts
 _MEMORY_SECONDS = 600  # by event time: two times the longest window
 _MOST_SECONDS = 900  # for the trades of that time
@@ -24,7 +26,7 @@ class Taken:
     def __init__(self, mode: Mode, seconds: float, burst: float) -> None:
         with scene() as parts:
             trades = TradeService(parts)
-            trades.generator(Load(mode, _WARM_UP, name="w")).done()
+            trades.generator(Load("calls", min(_WARM_UP, seconds), name="w")).done()
             cpu, stages = trades.cpu, trades.stages()
             sent = trades.generator(Load(mode, seconds)).done()
             self.rate = sent.acknowledged / sent.seconds
@@ -79,8 +81,8 @@ class Backlog:
         self._thread.join()
 
 
-def throughput(seconds: float, burst: float) -> tuple[list[Figure], float]:
-    """Measure one long call and calls of 1,000 lines; return the figures, and the higher rate."""
+def throughput(seconds: float, burst: float) -> list[Figure]:
+    """Measure one long call and calls of 1,000 lines."""
     long, calls = Taken("stream", seconds, burst), Taken("calls", seconds, burst)
     figures = [
         Figure(f"one connection, one call for {seconds:.0f} s", long.rate, "trades/s", ">= 60000"),
@@ -98,7 +100,7 @@ def throughput(seconds: float, burst: float) -> tuple[list[Figure], float]:
             Figure("  calls that were refused", one.burst_refused),
             Figure("  acknowledged trades that the store does not have", one.lost, "", "<= 0"),
         ]
-    return figures, max(long.rate, calls.rate)
+    return figures
 
 
 class Delayed:
@@ -110,7 +112,9 @@ class Delayed:
             trades.generator(Load("open", _WARM_UP, name="w", size=round(rate / 100), rate=rate)).done()
             events = Events(trades.url, "trades", keep=True)
             parts.closing(events.stop)
+            wait_for(lambda: events.has_begun, what="a snapshot of the trades")
             sent = trades.generator(Load("open", seconds, size=round(rate / 100), rate=rate)).done()
+            time.sleep(_SETTLE)
             events.stop()
         due = {call.number: call.due for call in sent.calls}
         self.acknowledged = [1000 * (call.answered - call.due) for call in sent.calls]
@@ -138,11 +142,12 @@ class Delayed:
         ]
 
 
-def latency(seconds: float, highest: float) -> list[Figure]:
-    """Measure at RATE, and at half of the `highest` rate if that is lower."""
-    figures = Delayed(RATE, seconds).figures(bounded=True)
-    if highest / 2 < RATE:
-        figures += Delayed(highest / 2, seconds).figures(bounded=False)
+def latency(seconds: float) -> list[Figure]:
+    """Measure at RATE; if the service cannot take that, also at half of what it has taken."""
+    delayed = Delayed(RATE, seconds)
+    figures = delayed.figures(bounded=True)
+    if delayed.rate < _KEPT_UP * RATE:
+        figures += Delayed(delayed.rate / 2, seconds).figures(bounded=False)
     return figures
 
 

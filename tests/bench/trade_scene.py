@@ -29,7 +29,7 @@ RATE = 15_000  # trades/s at which latency, reads and memory are measured
 _NOBODY = "exchange1=mock+http://127.0.0.1:9"
 _HOUR = 3600
 _TICKS = os.sysconf("SC_CLK_TCK")
-_SEEN = re.compile(rb'"id":"[a-z](\d+)-\d+"')
+_SEEN = re.compile(rb'"id":"a(\d+)-\d+"')  # of the default name of a load
 
 _journal = msgspec.json.Decoder(list[Trade])
 
@@ -107,6 +107,11 @@ class Events:
             if self._keep:
                 self._parts.append((time.time(), data))
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the snapshot with which a stream begins has come. Only with `keep`."""
+        return any(b"event: snapshot" in part for _, part in self._parts)
+
     def stop(self) -> None:
         """Close the connection."""
         if not self._stopped:
@@ -116,7 +121,7 @@ class Events:
             self._wire.close()
 
     def seen(self) -> Iterator[tuple[int, float]]:
-        """Yield the number of the call of each trade, and when the last byte of the id came. Only after `stop`."""
+        """Yield the call of each trade of a load named `a`, and when its id came. Only after `stop`."""
         whole, ends = b"".join(part for _, part in self._parts), list[int]()
         for _, part in self._parts:
             ends.append(len(part) + (ends[-1] if ends else 0))

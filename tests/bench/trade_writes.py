@@ -29,7 +29,7 @@ from tests.bench.report import Figure, table
 ASSETS = 1000
 TRADES = 200_000  # of one measurement
 _EACH = (1, 5, 50)  # trades of an asset in a write
-_FILLED = 100_000  # trades that the table holds before
+FILLED = 100_000  # trades that the table holds before
 _CHECKPOINT = 50_000  # trades between two checkpoints
 _RETENTION = 172_800.0
 
@@ -56,7 +56,8 @@ class Journal:
     async def add(self, trades: Sequence[Trade]) -> None:
         """Write trades, a micro-batch at a time."""
         for first in range(0, len(trades), BATCH):
-            await self._store.add(trades[first : first + BATCH])
+            some = trades[first : first + BATCH]
+            assert len(await self._store.add(some)) == len(some)
 
     async def checkpoint(self) -> None:
         """Checkpoint as the service does once a second; a move of this call is one of those that are due anyway."""
@@ -66,15 +67,16 @@ class Journal:
 class Trades:
     """Makes trades: `each` of every asset in a write, sorted by asset and time, later than those before."""
 
-    def __init__(self, later: int = 0) -> None:
+    def __init__(self, assets: int, later: int = 0) -> None:
+        self._assets = assets
         self._moment = 1_760_000_000_000_000 + later  # microseconds
         self._price, self._volume = Decimal("77896.49"), Decimal("0.0421")
 
     def writes(self, number: int, each: int) -> Iterator[list[Trade]]:
         """Yield writes of together `number` trades."""
-        for _ in range(max(1, number // (each * ASSETS))):
+        for _ in range(max(1, number // (each * self._assets))):
             self._moment += each
-            yield [self._trade(asset, row) for asset in range(ASSETS) for row in range(each)]
+            yield [self._trade(asset, row) for asset in range(self._assets) for row in range(each)]
 
     def _trade(self, asset: int, row: int) -> Trade:
         at = self._moment + row
@@ -89,10 +91,10 @@ class Measured:
         self._cpu = self._seconds = 0.0
         self._trades = self._unchecked = 0
 
-    async def fill(self, made: Trades) -> None:
-        """Write the trades that the table holds before the measurement."""
+    async def fill(self, trades: int, assets: int) -> None:
+        """Write trades before the measurement."""
         await self._store.open()
-        for filling in made.writes(_FILLED, max(_EACH)):
+        for filling in Trades(assets).writes(trades, max(_EACH)):
             await self._store.add(filling)
         await self._store.checkpoint()
 
@@ -117,32 +119,32 @@ class Measured:
         return [Figure(f"  {name}, CPU", us * self._cpu, "us"), Figure("    elapsed", us * self._seconds, "us")]
 
 
-async def _measure(folder: Path, trades: int, each: int) -> list[Figure]:
+async def _measure(folder: Path, trades: int, filled: int, assets: int, each: int) -> list[Figure]:
     """Write the same trades into both, taking turns, so that what slows one down slows both."""
     both = {
         "sorted table": Measured(Sorted(folder / f"sorted-{each}.db")),
         "journal and moves": Measured(Journal(folder / f"journal-{each}.db")),
     }
     for one in both.values():
-        await one.fill(Trades())
-    made = Trades(later=_FILLED)
+        await one.fill(filled, assets)
+    made = Trades(assets, later=filled)
     for writes in made.writes(trades, each):
         for one in both.values():
             await one.write(writes)
     for one in both.values():
         await one.close()
-    heading = Figure(f"SQLite writes of {each} trades of each of {ASSETS:,} assets", trades, "trades")
+    heading = Figure(f"SQLite writes of {each} trades of each of {assets:,} assets", trades, "trades")
     return [heading, *(figure for name, one in both.items() for figure in one.figures(name))]
 
 
-async def _figures(trades: int) -> list[Figure]:
+async def _figures(trades: int, filled: int, assets: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        return [figure for each in _EACH for figure in await _measure(Path(folder), trades, each)]
+        return [figure for each in _EACH for figure in await _measure(Path(folder), trades, filled, assets, each)]
 
 
-def run(trades: int = TRADES) -> list[Figure]:
+def run(trades: int = TRADES, filled: int = FILLED, assets: int = ASSETS) -> list[Figure]:
     """Measure both, for each size of a write."""
-    return uvloop.run(_figures(trades))
+    return uvloop.run(_figures(trades, filled, assets))
 
 
 if __name__ == "__main__":

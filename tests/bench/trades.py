@@ -1,10 +1,13 @@
 """The trade stream: throughput, latency, posts, reads, memory, and what each stage costs.
 
-    ./test.sh bench trades            # about 15 minutes
-    ./test.sh bench trades --quick    # about 3 minutes; shorter, and memory at a twentieth of the rate, which has no bound
+    ./test.sh bench trades            # all parts, about 15 minutes
+    ./test.sh bench trades-latency    # one part
+    ./test.sh bench trades --quick    # about 3 minutes; memory at a twentieth of the rate, without a bound
 
-The parts and what they mean are in the modules `trade_*`.
+What they measure, and how, is in the modules `trade_*`.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -34,16 +37,16 @@ QUICK = Lengths(
 )  # fmt: skip
 
 
-def run(lengths: Lengths = FULL) -> list[Figure]:
-    """Measure all parts."""
-    throughput, highest = trade_load.throughput(lengths.throughput, lengths.burst)
-    return [
-        *throughput,
-        *trade_load.latency(lengths.latency, highest),
-        *trade_reads.posts(lengths.rounds, lengths.round_seconds),
-        *trade_outbox.run(lengths.rounds, lengths.outbox_trades),
-        *trade_reads.reads(lengths.rounds, lengths.round_seconds),
-        *trade_load.memory(lengths.memory_rate),
-        *trade_stages.run(lengths.stage_trades),
-        *trade_writes.run(lengths.write_trades),
-    ]
+def parts(lengths: Lengths) -> dict[str, Callable[[], list[Figure]]]:
+    """Return the parts by name."""
+    rounds, seconds = lengths.rounds, lengths.round_seconds
+    return {
+        "trades-throughput": lambda: trade_load.throughput(lengths.throughput, lengths.burst),
+        "trades-latency": lambda: trade_load.latency(lengths.latency),
+        "trades-posts": lambda: trade_reads.posts(rounds, seconds),
+        "trades-outbox": lambda: trade_outbox.run(rounds, lengths.outbox_trades),
+        "trades-reads": lambda: trade_reads.reads(rounds, seconds),
+        "trades-memory": lambda: trade_load.memory(lengths.memory_rate),
+        "trades-stages": lambda: trade_stages.run(lengths.stage_trades),
+        "trades-writes": lambda: trade_writes.run(lengths.write_trades),
+    }
