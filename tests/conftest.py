@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     xdist's workers take one file after the other: a long one at the end would run alone. The second attempt needs
     pytest-rerunfailures' `--max-suite-reruns`.
     """
-    items.sort(key=lambda item: not LONG.intersection(item.path.relative_to(config.rootpath).parts))
+    items.sort(key=lambda item: not LONG.intersection(item.path.parts))
     if not config.getoption("max_suite_reruns", None):
         return
     for item in items:
