@@ -1,7 +1,7 @@
 """The dashboard Trades: trades taken in, rejected, waiting and stored, and the trade feeds of the exchanges."""
 
 from scripts.dashboards.board import INSTANCES, Row, dashboard
-from scripts.dashboards.panels import Json, Panel, from_goal, lines, stat
+from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines, stat
 from scripts.dashboards.queries import quantile
 
 _FEED_STATES = [("0", "disconnected", "red"), ("1", "connected", "green")]
@@ -15,7 +15,14 @@ _AGE = "time() - max by (exchange, instance) (trades_feed_last_timestamp_seconds
 def board() -> Json:
     """Return the dashboard."""
     about = "Trades: taken in by source, rejected, waiting, stored, and the trade feeds of the exchanges."
-    return dashboard("price-trades", "Prices: trades", about, [INSTANCES], [_now(), _taken_in(), _stored(), _feeds()])
+    rows = [_now(), _taken_in(), _stored(), _outbox(), _feeds()]
+    return dashboard("price-trades", "Prices: trades", about, [INSTANCES], rows)
+
+
+def _sizes(histogram: str) -> list[Query]:
+    """Return the mean and the 99th percentile of a histogram of batch sizes."""
+    mean = f"sum(rate({histogram}_sum{{@}}[@])) / (sum(rate({histogram}_count{{@}}[@])) > 0)"
+    return [(mean, "mean"), (f"ceil({quantile(0.99, histogram)})", "p99")]
 
 
 def _now() -> Row:
@@ -149,10 +156,7 @@ def _stored() -> Row:
             lines(
                 "Trades per write",
                 "Trades that arrive during a write go into the next one.",
-                [
-                    ("sum(rate(trades_batch_size_sum{@}[@])) / (sum(rate(trades_batch_size_count{@}[@])) > 0)", "mean"),
-                    (f"ceil({quantile(0.99, 'trades_batch_size')})", "p99"),
-                ],
+                _sizes("trades_batch_size"),
                 "none",
             ),
             lines(
@@ -175,6 +179,55 @@ def _stored() -> Row:
                 "Time spent in each stage, as share of a core: parse, store, windows, publish.",
                 [("sum by (stage) (rate(trades_stage_seconds_total{@}[@]))", "{{stage}}")],
                 "percentunit",
+            ),
+        ],
+    )
+
+
+def _outbox() -> Row:
+    return Row(
+        "Outbox of trades, before DynamoDB",
+        [
+            lines(
+                "Trades in the outbox",
+                "Trades waiting for DynamoDB, and dead letters, which it has refused for good. Zero with other stores.",
+                [
+                    ("sum(trades_outbox_rows{@})", "waiting"),
+                    ("sum(trades_outbox_dead_letters{@})", "dead letters"),
+                ],
+                "none",
+                alert="TradesRefused",
+            ),
+            lines(
+                "Outbox: how long the oldest trade has waited",
+                "Line: the alert, 5 minutes.",
+                [("max(trades_outbox_oldest_age_seconds{@})", "oldest")],
+                "s",
+                steps=from_goal(300),
+                alert="TradesOutboxGrowing",
+            ),
+            lines(
+                "Outbox: size",
+                "Bytes of its file that are in use.",
+                [("sum(trades_outbox_bytes{@})", "bytes")],
+                "bytes",
+                alert="TradesOutboxGrowing",
+            ),
+            lines(
+                "Trades sent to DynamoDB",
+                "Per second: trades that DynamoDB has taken, and those that it has refused for good.",
+                [
+                    ("sum(rate(trades_outbox_sent_total{@}[@]))", "sent"),
+                    ("sum(rate(trades_outbox_dead_letters_added_total{@}[@]))", "refused"),
+                ],
+                "suffix:/s",
+                alert="TradesOutboxGrowing",
+            ),
+            lines(
+                "Trades per BatchWriteItem",
+                "DynamoDB takes at most 25 items in one call.",
+                _sizes("trades_outbox_batch_size"),
+                "none",
             ),
         ],
     )

@@ -33,6 +33,8 @@ class Traffic:
         self.feed_connected = 1
         self.feed_silent = False
         self.lost = False
+        self.outbox_waits = 0.1  # seconds
+        self.refused = 0  # trades, by DynamoDB
         self._metrics = metrics
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -47,6 +49,7 @@ class Traffic:
         while not self._done.wait(0.1):
             self._count()
             self._feed()
+            self._outbox()
 
     def _count(self) -> None:
         metrics = self._metrics
@@ -70,6 +73,12 @@ class Traffic:
         metrics.feed_gaps.labels("exchange1", "filled").inc(0)
         if not self.feed_silent:
             metrics.feed_newest.labels("exchange1").set(time.time())
+
+    def _outbox(self) -> None:
+        metrics = self._metrics
+        metrics.outbox_oldest.set(self.outbox_waits)
+        metrics.outbox_refused_held.set(self.refused)
+        metrics.outbox_batch.observe(25)
 
 
 class Scene:
@@ -130,7 +139,7 @@ def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
 
 
 def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene) -> None:
-    """A backlog, slow storing, rejected records, a feed that is silent or disconnected, and lost dead letters."""
+    """A backlog, slow storing, rejected records, a silent or disconnected feed, a full outbox, lost dead letters."""
     traffic = scene.traffic
     fired = set()
 
@@ -158,6 +167,14 @@ def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene) -> None:
     traffic.feed_connected = 0
     fire("TradeFeedSilent")
     traffic.feed_connected = 1
+    scene.wait_for_silence()
+    traffic.outbox_waits = 4  # of 300 s, which are 3 s here
+    fire("TradesOutboxGrowing")
+    traffic.outbox_waits = 2
+    scene.wait_for_silence()
+    traffic.refused = 1
+    fire("TradesRefused")
+    traffic.refused = 0
     scene.wait_for_silence()
     traffic.lost = True
     fire("TradeDeadLettersLost")
