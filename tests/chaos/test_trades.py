@@ -82,6 +82,11 @@ def assert_measured(service: Service, found: Sequence[Trade]) -> None:
             assert value is None or float(got) == pytest.approx(value, rel=1e-9, abs=1e-12), (asset, name)
 
 
+def until_acknowledged(clients: Clients, calls: float) -> None:
+    """Wait until so many calls are acknowledged, or a client has failed."""
+    wait_for(lambda: len(clients.acknowledged) >= calls or clients.has_failed, PATIENT, "calls to be acknowledged")
+
+
 def test_kill_9_at_random_moments(tmp_path: Path, shared_market: Market, report: Report) -> None:
     """After kills at random moments, with clients that repeat, each trade is stored and measured once."""
     moments, sent = random.Random(17), Sent(time.time() - 7200)
@@ -90,9 +95,7 @@ def test_kill_9_at_random_moments(tmp_path: Path, shared_market: Market, report:
         clients.begin(CALLS)
         for life in range(KILLS):
             due = (life + moments.uniform(0.2, 1)) * CALLS / (KILLS + 1)
-            wait_for(
-                lambda due=due: len(clients.acknowledged) >= due or clients.has_failed, PATIENT, "calls to be stored"
-            )  # type: ignore[misc]  # mypy infers no type of a default
+            until_acknowledged(clients, due)
             time.sleep(moments.uniform(0, 0.05))  # so that a kill comes at any point of a call
             service.process.stop(SIGKILL)
             service = start(tmp_path, shared_market)
@@ -107,7 +110,7 @@ def test_kill_9_at_random_moments(tmp_path: Path, shared_market: Market, report:
         assert_measured(service, found)
         # Now a kill after which no call is repeated: some are in doubt.
         clients.begin(CALLS)
-        wait_for(lambda: len(clients.acknowledged) >= CALLS + 3 or clients.has_failed, PATIENT)
+        until_acknowledged(clients, CALLS + 3)
         service.process.stop(SIGKILL)
         clients.leave(PATIENT)
         assert len(clients.acknowledged) < 2 * CALLS  # the kill came in the midst of them
@@ -120,7 +123,7 @@ def test_a_stop_under_load(tmp_path: Path, shared_market: Market) -> None:
     service = start(tmp_path, shared_market)
     with Clients(sent, service.url) as clients:
         clients.begin(1_000_000)
-        wait_for(lambda: len(clients.acknowledged) >= 10 or clients.has_failed, PATIENT)
+        until_acknowledged(clients, 10)
         service.process.signal(SIGTERM)
         assert service.process.ended(STOP_SECONDS) == 0, service.process.output
         clients.leave(PATIENT)

@@ -45,7 +45,8 @@ def commit(log: MemoryLog, batch: Sequence[Appended]) -> None:
 @given(st.lists(st.integers(1, 1200), min_size=1, max_size=12))
 async def test_batches_have_all_trades_in_order(sizes: list[int]) -> None:
     """Batches keep the order of the appends, hold whole appends, and have at most 2,000 trades."""
-    log, sent = MemoryLog(1_000_000), []
+    log = MemoryLog(1_000_000)
+    sent: list[Trade] = []
     for size in sizes:
         some = trades(size, len(sent))
         log.append(some, f"source {size}")

@@ -63,7 +63,7 @@ def test_names_of_fields(field: str, name: str, sent: object, expected: object) 
 def test_the_first_name_counts() -> None:
     """Where two names of a field are there, ours wins; a name with null is not there."""
     both = parsed(LEAST | {"symbol": "ethusdt", "volume": 1, "size": 2, "id": "ours", "trade_id": "theirs"})
-    assert (both.asset, both.volume, both.id) == ("btcusdt", 1, "ours")
+    assert (both.asset, both.volume, both.id) == ("btcusdt", Decimal(1), "ours")
     assert parsed(LEAST | {"volume": None, "qty": 0}).volume == 0
     assert parsed(LEAST | {"venue": "", "exchange": "okx"}).venue == "okx"
 
@@ -126,7 +126,7 @@ def test_a_hashed_id_is_stable() -> None:
 
 def test_a_hashed_id_depends_on_every_field() -> None:
     """Records that differ in any field are different trades."""
-    others = [
+    others: list[dict[str, object]] = [
         {"asset": "ethusdt"},
         {"price": 1.25},
         {"timestamp": SECONDS + 0.000001},
@@ -152,7 +152,7 @@ def test_the_records_of_other_systems() -> None:
         SECONDS - 457e-6,
     )
     record = parsed({"symbol": "BTCUSDT", "price": 100.5, "volume": 3, "timestamp": 1_759_999_940})
-    assert (record.volume, record.timestamp, record.venue) == (3, 1_759_999_940, "ingest")
+    assert (record.volume, record.timestamp, record.venue) == (Decimal(3), 1_759_999_940, "ingest")
     iso = {
         "ticker": "BTCUSDT",
         "price": "100.5",
@@ -182,7 +182,7 @@ def test_a_protobuf_update() -> None:
 
 def test_a_protobuf_batch() -> None:
     """What is good in a batch is taken; what is not is rejected with its place, its bytes and its reason."""
-    bad = [
+    bad: list[dict[str, object]] = [
         {"price": float("nan")},
         {"price": float("inf")},
         {"price": -1.0},
