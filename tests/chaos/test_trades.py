@@ -82,73 +82,78 @@ def assert_measured(service: Service, found: Sequence[Trade]) -> None:
             assert value is None or float(got) == pytest.approx(value, rel=1e-9, abs=1e-12), (asset, name)
 
 
+def until_acknowledged(clients: Clients, calls: float) -> None:
+    """Wait until so many calls are acknowledged, or a client has failed."""
+    wait_for(lambda: len(clients.acknowledged) >= calls or clients.has_failed, PATIENT, "calls to be acknowledged")
+
+
 def test_kill_9_at_random_moments(tmp_path: Path, shared_market: Market, report: Report) -> None:
     """After kills at random moments, with clients that repeat, each trade is stored and measured once."""
     moments, sent = random.Random(17), Sent(time.time() - 7200)
     service = start(tmp_path, shared_market)
-    clients = Clients(sent, service.url)
-    clients.begin(CALLS)
-    for life in range(KILLS):
-        due = (life + moments.uniform(0.2, 1)) * CALLS / (KILLS + 1)
-        wait_for(lambda due=due: len(clients.acknowledged) >= due or clients.has_failed, PATIENT, "calls to be stored")  # type: ignore[misc]  # mypy infers no type of a default
-        time.sleep(moments.uniform(0, 0.05))  # so that a kill comes at any point of a call
+    with Clients(sent, service.url) as clients:
+        clients.begin(CALLS)
+        for life in range(KILLS):
+            due = (life + moments.uniform(0.2, 1)) * CALLS / (KILLS + 1)
+            until_acknowledged(clients, due)
+            time.sleep(moments.uniform(0, 0.05))  # so that a kill comes at any point of a call
+            service.process.stop(SIGKILL)
+            service = start(tmp_path, shared_market)
+            clients.url = service.url
+        clients.finish(PATIENT)
+        found = stored(tmp_path)
+        report(f"kill -9, {KILLS} times: {len(found)} trades stored, {clients.repeats} calls repeated")
+        assert len(clients.acknowledged) == CALLS
+        assert_kept(found, sent, clients)
+        assert clients.repeats >= KILLS
+        assert clients.accepted <= len(found)
+        assert_measured(service, found)
+        # Now a kill after which no call is repeated: some are in doubt.
+        clients.begin(CALLS)
+        until_acknowledged(clients, CALLS + 3)
         service.process.stop(SIGKILL)
-        service = start(tmp_path, shared_market)
-        clients.url = service.url
-    clients.finish(PATIENT)
-    found = stored(tmp_path)
-    report(f"kill -9, {KILLS} times: {len(found)} trades stored, {clients.repeats} calls repeated")
-    assert len(clients.acknowledged) == CALLS
-    assert_kept(found, sent, clients)
-    assert clients.repeats >= KILLS
-    assert clients.accepted <= len(found)
-    assert_measured(service, found)
-    # Now a kill after which no call is repeated: some are in doubt.
-    clients.begin(CALLS)
-    wait_for(lambda: len(clients.acknowledged) >= CALLS + 3 or clients.has_failed, PATIENT)
-    service.process.stop(SIGKILL)
-    clients.leave(PATIENT)
-    assert len(clients.acknowledged) < 2 * CALLS  # the kill came in the midst of them
-    assert_kept(stored(tmp_path), sent, clients)
+        clients.leave(PATIENT)
+        assert len(clients.acknowledged) < 2 * CALLS  # the kill came in the midst of them
+        assert_kept(stored(tmp_path), sent, clients)
 
 
 def test_a_stop_under_load(tmp_path: Path, shared_market: Market) -> None:
     """SIGTERM amid calls: the service ends with 0, and everything acknowledged is stored once."""
     sent = Sent(time.time() - 7200)
     service = start(tmp_path, shared_market)
-    clients = Clients(sent, service.url)
-    clients.begin(1_000_000)
-    wait_for(lambda: len(clients.acknowledged) >= 10 or clients.has_failed, PATIENT)
-    service.process.signal(SIGTERM)
-    assert service.process.ended(STOP_SECONDS) == 0, service.process.output
-    clients.leave(PATIENT)
-    assert "Traceback" not in service.process.output
-    assert_kept(stored(tmp_path), sent, clients)
+    with Clients(sent, service.url) as clients:
+        clients.begin(1_000_000)
+        until_acknowledged(clients, 10)
+        service.process.signal(SIGTERM)
+        assert service.process.ended(STOP_SECONDS) == 0, service.process.output
+        clients.leave(PATIENT)
+        assert "Traceback" not in service.process.output
+        assert_kept(stored(tmp_path), sent, clients)
 
 
 def test_a_full_disk(tmp_path: Path, shared_market: Market) -> None:
     """While nothing can be written calls get 503, nothing is acknowledged, and then the service goes on by itself."""
     sent = Sent(time.time() - 7200)
     service = start(tmp_path, shared_market, ingest_backlog=1000)
-    clients = Clients(sent, service.url)
-    clients.begin(5)
-    clients.finish(PATIENT)
-    no_more_files(service)
-    clients.begin(10)
-    wait_for(lambda: service.metric("trades_backlog") >= 1000 or clients.has_failed, PATIENT, "a full backlog")
-    refused = call("POST", f"{service.url}/ingest", {"Content-Type": "application/x-protobuf"}, UPDATE)
-    assert (refused.status, refused.json["code"]) == (503, "backlog_full")
-    assert 1 <= int(refused.headers["retry-after"]) <= 30
-    assert "trades_not_stored" in service.process.output
-    assert len(clients.acknowledged) == 5
-    assert len(stored_by(service)) == 5 * CALL
-    files_again(service)
-    clients.finish(PATIENT)
-    assert len(clients.acknowledged) == 15
-    assert service.process.output.count("trades_not_stored") == 1
-    assert_measured(service, stored(tmp_path))
-    assert service.process.stop() == 0, service.process.output
-    assert_kept(stored(tmp_path), sent, clients)
+    with Clients(sent, service.url) as clients:
+        clients.begin(5)
+        clients.finish(PATIENT)
+        no_more_files(service)
+        clients.begin(10)
+        wait_for(lambda: service.metric("trades_backlog") >= 1000 or clients.has_failed, PATIENT, "a full backlog")
+        refused = call("POST", f"{service.url}/ingest", {"Content-Type": "application/x-protobuf"}, UPDATE)
+        assert (refused.status, refused.json["code"]) == (503, "backlog_full")
+        assert 1 <= int(refused.headers["retry-after"]) <= 30
+        service.process.wait_for_line("trades_not_stored")
+        assert len(clients.acknowledged) == 5
+        assert len(stored_by(service)) == 5 * CALL
+        files_again(service)
+        clients.finish(PATIENT)
+        assert len(clients.acknowledged) == 15
+        assert service.process.output.count("trades_not_stored") == 1
+        assert_measured(service, stored(tmp_path))
+        assert service.process.stop() == 0, service.process.output
+        assert_kept(stored(tmp_path), sent, clients)
 
 
 UPDATE = MarketUpdate(ticker=ASSETS[0], price=1, volume=1, timestamp_ns=10**18 + 1).SerializeToString()

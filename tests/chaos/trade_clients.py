@@ -11,6 +11,7 @@ from contextlib import closing
 from decimal import Decimal
 from http import HTTPStatus
 from itertools import count
+from typing import Self
 from urllib.parse import urlsplit
 
 from aggregator.models import Trade
@@ -54,7 +55,7 @@ class Sent:
 class Clients:
     """Threads that send calls one after the other, each until it is acknowledged or `leave` was called.
 
-    `url` is where the service is now; a test changes it after a restart.
+    `url` is where the service is now; a test changes it after a restart. To be used in a `with` statement.
     """
 
     def __init__(self, sent: Sent, url: str, threads: int = 3) -> None:
@@ -87,6 +88,14 @@ class Clients:
         """Repeat nothing any more, and wait for the threads; what is not acknowledged now is in doubt."""
         self._leaving.set()
         self.finish(seconds)
+
+    def __enter__(self) -> Self:
+        """Return the clients."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads, also those of a test that has failed."""
+        self._leaving.set()
         self._pool.shutdown()
 
     @property
