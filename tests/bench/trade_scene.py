@@ -14,7 +14,7 @@ import uuid
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +95,8 @@ class Events:
         self._parts: list[tuple[float, bytes]] = []
         self._keep = keep
         self.bytes = 0
+        self.was_dropped = False
+        """Whether the service had ended the stream before `stop`."""
         self._wire = socket.create_connection((where.hostname, where.port))
         self._wire.sendall(f"GET /stream?topics={topic} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self._stopped = False
@@ -102,10 +104,11 @@ class Events:
         self._thread.start()
 
     def _read(self) -> None:
-        while data := self._wire.recv(1 << 18):
-            self.bytes += len(data)
-            if self._keep:
-                self._parts.append((time.time(), data))
+        with suppress(ConnectionError):  # data that comes after `stop` resets the connection
+            while data := self._wire.recv(1 << 18):
+                self.bytes += len(data)
+                if self._keep:
+                    self._parts.append((time.time(), data))
 
     @property
     def has_begun(self) -> bool:
@@ -116,7 +119,9 @@ class Events:
         """Close the connection."""
         if not self._stopped:
             self._stopped = True
-            self._wire.shutdown(socket.SHUT_RDWR)
+            self.was_dropped = not self._thread.is_alive()
+            with suppress(OSError):  # the connection has ended before
+                self._wire.shutdown(socket.SHUT_RDWR)
             self._thread.join()
             self._wire.close()
 
