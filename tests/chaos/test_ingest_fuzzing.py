@@ -206,7 +206,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize("content_type", [JSON, LINES])
 @pytest.mark.parametrize("field", ["price", "volume", "timestamp", "sequence"])
-@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: f"{value[:12].decode()}-{len(value)}")
+@pytest.mark.parametrize("value", NUMBERS, ids=range(len(NUMBERS)))
 def test_numbers(ingest: Ingest, field: str, value: bytes, content_type: str) -> None:
     """Huge, tiny, endless and impossible numbers are refused or taken, but nothing breaks."""
     assert ingest.send(with_value(field, value), content_type).status in (200, 400, 413)
@@ -217,7 +217,7 @@ TEXTS = [b'"' + b"x" * 60_000 + b'"', b'""', b'"\\u0000"', b'"\\ud800"', b'"\xff
 
 @pytest.mark.parametrize("content_type", [JSON, LINES])
 @pytest.mark.parametrize("field", ["asset", "venue", "id", "side"])
-@pytest.mark.parametrize("value", TEXTS, ids=lambda value: f"{value[:8]!r}-{len(value)}")
+@pytest.mark.parametrize("value", TEXTS, ids=range(len(TEXTS)))
 def test_texts(ingest: Ingest, field: str, value: bytes, content_type: str) -> None:
     """Long, empty and undecodable texts are refused or taken, but nothing breaks."""
     assert ingest.send(with_value(field, value), content_type).status in (200, 400, 413)
@@ -256,7 +256,7 @@ DOCUMENTS = [
 
 
 @pytest.mark.parametrize("content_type", TYPES)
-@pytest.mark.parametrize("body", DOCUMENTS, ids=lambda body: f"{body[:8]!r}-{len(body)}")
+@pytest.mark.parametrize("body", DOCUMENTS, ids=range(len(DOCUMENTS)))
 def test_bodies(ingest: Ingest, body: bytes, content_type: str) -> None:
     """Empty, deep, cut and foreign bodies of each type are refused, but for the line with a mark of the byte order."""
     assert ingest.send(body, content_type).status in (200, 400, 413)
@@ -296,7 +296,9 @@ def array(count: int) -> bytes:
     return b"[" + b",".join(trade(f"array-{number}", "ethusdt") for number in range(count)) + b"]"
 
 
-@pytest.mark.parametrize(("body", "content_type"), [(array(1_001), JSON), (updates(1_001), PROTOBUF)])
+@pytest.mark.parametrize(
+    ("body", "content_type"), [(array(1_001), JSON), (updates(1_001), PROTOBUF)], ids=["json", "protobuf"]
+)
 def test_too_many_trades(ingest: Ingest, body: bytes, content_type: str) -> None:
     """1,001 trades in a body are refused as a whole."""
     before = ingest.stored("ethusdt")

@@ -272,7 +272,9 @@ def test_a_recording_without_trades(tmp_path: Path, header: Header, said: str) -
         open_recording(recording(tmp_path / "tickers.rec.gz", header, Record(1, frame="{}")), Rows())
 
 
-@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"text"), gzip.compress(b"{}")[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"", b"text", gzip.compress(b"text"), gzip.compress(b"{}")[:-9]], ids=["empty", "text", "gzip", "cut"]
+)
 def test_what_is_no_recording(tmp_path: Path, content: bytes) -> None:
     """The refusal says so."""
     with pytest.raises(Unusable, match="no recording"):
