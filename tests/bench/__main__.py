@@ -3,6 +3,7 @@
 With `--quick`, a bench that has a short form is run in it; the figures are then less reliable.
 """
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,5 +54,11 @@ def main(words: list[str]) -> int:
     return 1 if missed else 0
 
 
+def _end(*_: object) -> None:
+    """End with the status of SIGTERM, and close what is open: otherwise, services would be left running."""
+    sys.exit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main(sys.argv[1:]))
