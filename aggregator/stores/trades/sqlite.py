@@ -46,7 +46,7 @@ CREATE TABLE journal (
 )
 """
 _VERSION = 1
-_CHUNKS = (64, 8, 1)  # rows of an insert; few different statements, so that SQLite keeps them compiled
+_CHUNKS = (500, 50, 5, 1)  # rows of an insert: few calls, for each of which the thread waits for the interpreter's lock
 _INSERTS = {
     rows: f"INSERT INTO trades VALUES {','.join(['(?,?,?,?,?,?,?,?,?)'] * rows)} ON CONFLICT DO NOTHING"  # noqa: S608  # of constants
     for rows in _CHUNKS
