@@ -1,7 +1,7 @@
 """The features of an asset's trades: VWAP, mean price, volume z-score, momentum, frequency. Pure.
 
-`AssetFeatures` is the operator of one asset: `update` takes the next trade, `snapshot` returns its trades as plain
-data, and `restore` continues from them.
+`AssetFeatures` is the operator of one asset: `update` takes the next trade, `snapshot` returns its state as plain data,
+and `restore` continues from that.
 """
 
 import math
@@ -10,7 +10,7 @@ from bisect import insort
 import msgspec
 
 from aggregator.models import Trade
-from aggregator.trades.windows import MICROSECONDS, Key, Span, TradeWindow
+from aggregator.trades.windows import MICROSECONDS, Key, Span, TradeWindow, WindowState
 
 MINUTE, FIVE_MINUTES = 60, 300  # seconds
 PRIOR_VOLUMES = 19  # that a volume is compared with, at most
@@ -63,6 +63,16 @@ class VolumeZScore:
             self._sum -= oldest
             self._squares -= oldest * oldest
 
+    def snapshot(self) -> list[tuple[Key, int]]:
+        """Return the state as plain data."""
+        return [*self._volumes]
+
+    def restore(self, state: list[tuple[Key, int]]) -> None:
+        """Continue from a snapshot."""
+        self._volumes = [*state]
+        self._sum = sum(volume for _, volume in state)
+        self._squares = sum(volume * volume for _, volume in state)
+
     def refine(self, factor: int) -> None:
         """Multiply the volumes, as their unit has become finer."""
         self._volumes = [(key, volume * factor) for key, volume in self._volumes]
@@ -84,6 +94,13 @@ class VolumeZScore:
         if spread == 0:
             return 0.0
         return (number * newest - prior) / math.sqrt(spread) * math.sqrt((number - 1) / number)
+
+
+class FeaturesState(msgspec.Struct, frozen=True):
+    """The state of `AssetFeatures` as plain data."""
+
+    window: WindowState
+    volumes: list[tuple[Key, int]]
 
 
 class AssetFeatures:
@@ -112,6 +129,16 @@ class AssetFeatures:
         if trade.volume is not None:
             self._zscore.update(key, volume)
         return True
+
+    def snapshot(self) -> FeaturesState:
+        """Return the state as plain data."""
+        return FeaturesState(self._window.snapshot(), self._zscore.snapshot())
+
+    def restore(self, state: FeaturesState) -> None:
+        """Continue from a snapshot."""
+        self._window.restore(state.window)
+        self._zscore.restore(state.volumes)
+        self._volume_unit = self._window.volumes.unit
 
     def values(self, now: float) -> Features:
         """Return the features at the newest trade; `now` is our time. Raises IndexError before the first trade."""

@@ -14,51 +14,13 @@ from itertools import pairwise
 
 import msgspec
 
+from aggregator.trades.column import Column
+
 MICROSECONDS = 1_000_000
 _SLACK = 256  # entries that no span needs before they are deleted
-_FIRST_DECIMALS = 8
 
 Key = tuple[int, str, str]
 """The place of a trade in its window: its time in microseconds, venue and id."""
-
-
-class Column:
-    """Numbers as whole multiples of 1 / unit: 8 bytes each while they fit 64 bits."""
-
-    def __init__(self) -> None:
-        self.unit = int(10**_FIRST_DECIMALS)
-        self.values: array[int] | list[int] = array("q")
-
-    def whole(self, number: Decimal) -> int | None:
-        """Return the number in units of the column; None if the number has more decimals than the column."""
-        numerator, denominator = number.as_integer_ratio()  # half the time of a multiplication and int()
-        factor, rest = divmod(self.unit, denominator)
-        return None if rest else numerator * factor
-
-    def refine(self, number: Decimal) -> int:
-        """Make the unit as fine as the number needs; return the factor by which all values have grown."""
-        exponent = number.as_tuple().exponent
-        assert isinstance(exponent, int)  # noqa: S101  # the number is finite
-        unit = int(10**-exponent)
-        factor = unit // self.unit
-        self.unit = unit
-        self.replace([value * factor for value in self.values])
-        return factor
-
-    def insert(self, index: int, value: int) -> None:
-        """Insert a value."""
-        try:
-            self.values.insert(index, value)
-        except OverflowError:
-            self.values = [*self.values]
-            self.values.insert(index, value)
-
-    def replace(self, values: Sequence[int]) -> None:
-        """Replace all values."""
-        try:
-            self.values = array("q", values)
-        except OverflowError:
-            self.values = [*values]
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -66,6 +28,19 @@ class Merged(msgspec.Struct, frozen=True):
 
     product: int
     last_price: int
+
+
+class WindowState(msgspec.Struct, frozen=True):
+    """A window as plain data: integers of any size, texts, lists and dicts."""
+
+    times: list[int]
+    counts: list[int]
+    prices: tuple[int, list[int]]  # unit, values
+    volumes: tuple[int, list[int]]
+    merged: dict[int, Merged]
+    by_second_until: int
+    recent: list[Key]
+    spans: list[tuple[int, int, int, int, int]]  # first, count, and the sums of price, volume and product
 
 
 class Span:
@@ -135,6 +110,30 @@ class TradeWindow:
         if len(recent) > _SLACK or len(times) > self._most or self._spans[0].first > _SLACK:
             self._bound()
         return whole_volume
+
+    def snapshot(self) -> WindowState:
+        """Return the state of the window and of its spans."""
+        return WindowState(
+            [*self.times],
+            [*self.counts],
+            (self.prices.unit, [*self.prices.values]),
+            (self.volumes.unit, [*self.volumes.values]),
+            dict(self.merged),
+            self.by_second_until,
+            [*self._recent],
+            [(one.first, one.count, one.price_sum, one.volume_sum, one.product_sum) for one in self._spans],
+        )
+
+    def restore(self, state: WindowState) -> None:
+        """Continue from a snapshot of a window with the same spans."""
+        self.times, self.counts = array("q", state.times), array("q", state.counts)
+        for column, (unit, values) in ((self.prices, state.prices), (self.volumes, state.volumes)):
+            column.unit = unit
+            column.replace(values)
+        self.merged, self.by_second_until = dict(state.merged), state.by_second_until
+        self._recent = [*state.recent]
+        for span, numbers in zip(self._spans, state.spans, strict=True):
+            span.first, span.count, span.price_sum, span.volume_sum, span.product_sum = numbers
 
     def product(self, index: int) -> int:
         """Return the sum of price x volume of an entry."""

@@ -1,15 +1,17 @@
 """The features: their check values, and that they equal a naive recomputation from all trades."""
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.models import Trade, trade_key
-from aggregator.trades.features import AssetFeatures, Features
+from aggregator.trades.features import AssetFeatures, Features, FeaturesState
 
 LATENESS = 5.0
 START = 1_764_400_000.0
@@ -167,6 +169,26 @@ def test_rebuilt_from_sorted_trades(moves: list[tuple[int, Decimal, Decimal | No
     """The features do not depend on the order in which trades came, so a start can rebuild them from a store."""
     trades = stream(moves)
     assert measured(sorted(trades, key=trade_key)) == measured(trades)
+
+
+@settings(max_examples=40)
+@given(_moves, st.integers(0, 30), st.booleans())
+def test_a_restored_snapshot_continues(
+    moves: list[tuple[int, Decimal, Decimal | None, str]],
+    place: int,
+    is_bounded: bool,  # noqa: FBT001  # Hypothesis passes it by position
+) -> None:
+    """An operator that is restored from plain data, and one that was never stopped, have the same features."""
+    trades, most = stream(moves), 1000 if is_bounded else MANY
+    first, second = (AssetFeatures("btcusdt", most, LATENESS) for _ in range(2))
+    for one in trades[:place]:
+        first.update(one)
+    plain = json.loads(json.dumps(msgspec.to_builtins(first.snapshot())))
+    second.restore(msgspec.convert(plain, FeaturesState, strict=False))
+    for one in trades[place:]:
+        assert first.update(one) == second.update(one)
+    if trades:
+        assert second.values(0.0) == first.values(0.0)
 
 
 @settings(max_examples=10)
