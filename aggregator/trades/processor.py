@@ -8,8 +8,9 @@ While one batch is being stored, the one before it is measured and published.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ _SLOW_SECONDS = 0.1  # mean of the last store writes beyond which consumption pa
 _SLOW_WRITES = 10
 _PAUSE_SECONDS = 0.5
 _REBUILD_PAGE = 2000
+_REBUILD_ASSETS = 100  # that are looked for at once
 _LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
 
 
@@ -47,7 +49,7 @@ class Processor:
         self,
         log: MemoryLog,
         store: TradeStore,
-        assets: Iterable[str],
+        assets: Sequence[str],
         bus: Bus,
         metrics: TradeMetrics,
         lateness: float,
@@ -104,8 +106,10 @@ class Processor:
 
     async def run(self) -> None:
         """Measure the stored trades again, then process the log; never returns. Meanwhile trades wait in the log."""
-        for asset in self._assets:
-            await self._rebuild(asset)
+        for first in range(0, len(self._assets), _REBUILD_ASSETS):
+            assets = self._assets[first : first + _REBUILD_ASSETS]
+            for asset in await self._retried(partial(self._store.latest, assets)):
+                await self._rebuild(asset)
         before: tuple[Sequence[Appended], Sequence[Trade], Sequence[Trade]] | None = None
         while True:
             batch = await self._log.next_batch() if before is None else self._log.waiting_batch()

@@ -90,6 +90,7 @@ class SqliteTrades:
         self._newest: dict[str, float] = {}  # no trade of the asset in the sorted table is newer
         self._journal_id = 0
         self._moved_at = 0.0
+        self._has_written = False  # since the last checkpoint
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
@@ -111,6 +112,7 @@ class SqliteTrades:
         async with self._lock:
             unknown, move = self._pending.unknown(trades), self._pending.next_move(len(trades))
             new = await self._file.write(lambda connection: self._write(connection, unknown, move))
+            self._has_written = True
             self._journal_id += bool(new)
             for trade in new:
                 self._pending.add(trade, self._journal_id)
@@ -155,13 +157,17 @@ class SqliteTrades:
         """Move trades into the sorted table unless writes do so already, and checkpoint the file."""
         if time.monotonic() - self._moved_at > _REST_SECONDS:
             await asyncio.shield(self._move_rest())
-        await self._file.checkpoint()
+        if self._has_written:
+            self._has_written = False
+            await self._file.checkpoint()
 
     async def _move_rest(self) -> None:
         async with self._lock:
             move = self._pending.rest()
-            await self._file.write(lambda connection: self._write(connection, [], move))
-            self._finish(move)
+            if move.trades:
+                await self._file.write(lambda connection: self._write(connection, [], move))
+                self._has_written = True
+                self._finish(move)
 
     async def expire(self) -> None:
         """Delete the trades that are older than the retention."""
