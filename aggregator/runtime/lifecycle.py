@@ -35,10 +35,17 @@ def run(work: Work) -> int:
         uvloop.run(_until_signalled(work))
     except CannotGoOn as error:
         return complain(1, str(error))
-    except Exception:
-        log.exception("crashed")
+    except Exception as error:
+        log.exception("crashed", exc_info=_cause(error))
         return 1
     return 0
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the error inside nested groups of one: there is a group for each part, and a log shows ten of them."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def complain(code: int, *lines: str) -> int:

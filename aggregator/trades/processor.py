@@ -229,12 +229,12 @@ class Processor:
                 result = await work()
             except StoreError as error:
                 if not self.trouble:
-                    structlog.get_logger().warning("trades_store_failing", store=self._store.name, error=str(error))
+                    structlog.get_logger().warning("trades_not_stored", store=self._store.name, error=str(error))
                 self.trouble = str(error)
                 await backoff.pause()
                 continue
             if self.trouble:
-                structlog.get_logger().info("trades_store_recovered", store=self._store.name)
+                structlog.get_logger().info("trades_stored_again", store=self._store.name)
                 self.trouble = ""
             return result
 

@@ -142,14 +142,18 @@ class SqliteTrades:
 
     async def run(self) -> None:
         """Move trades into the sorted table while few come, delete old ones, checkpoint; never returns."""
-        log, ticks = structlog.get_logger(), 0
+        log, ticks, is_failing = structlog.get_logger(), 0, False
         while True:
             try:
                 await self.tidy()
                 if ticks % _SWEEP_TICKS == 0:
                     await self.expire()
             except StoreError as error:
-                log.warning("trades_not_tidied", error=str(error))
+                if not is_failing:
+                    log.warning("trades_not_tidied", error=str(error))
+                is_failing = True
+            else:
+                is_failing = False
             ticks += 1
             await asyncio.sleep(_TICK_SECONDS)
 
