@@ -48,8 +48,9 @@ checkov() {
   fi
 }
 
-# Most tests wait for processes most of the time, so four run at once. This order starts the long files first.
-beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
+# Many tests wait for processes, so three files run at once. More make two cores so busy that tests of outages disturb
+# each other. In the order of collection, long files run beside short ones.
+beside=(--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 # A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
 again=(--max-suite-reruns 3 --rerun-show-tracebacks)
 if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi

@@ -29,8 +29,6 @@ from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 
-LONG = {"bench", "chaos", "deploy", "end_to_end", "page", "terraform"}  # folders below tests/
-
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
 
@@ -46,12 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the folders whose files take long; allow each test marked `real` a second attempt.
-
-    xdist's workers take one file after the other: a long one at the end would run alone. The second attempt needs
-    pytest-rerunfailures' `--max-suite-reruns`.
-    """
-    items.sort(key=lambda item: not LONG.intersection(item.path.parts))
+    """With pytest-rerunfailures' `--max-suite-reruns`, allow each test marked `real` a second attempt."""
     if not config.getoption("max_suite_reruns", None):
         return
     for item in items:

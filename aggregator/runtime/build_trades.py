@@ -4,12 +4,10 @@ import msgspec
 
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.runtime.process import Process
-from aggregator.runtime.stores import Attempt
+from aggregator.runtime.stores import Attempt, open_trade_store
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
-from aggregator.stores.trades.definition import TradeStoreParts
-from aggregator.stores.trades.registry import trade_store
 from aggregator.trades.event_log.memory import MemoryLog
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import TradeStore
@@ -35,20 +33,14 @@ class TradeStream(msgspec.Struct, frozen=True):
 async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
     """Open the trade store. Raises CannotGoOn. Call `run_trades` once all stores are open."""
     settings, now = process.settings, process.clock.now
-    parts = TradeStoreParts(
-        settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, process.metrics, now
-    )
-    created = trade_store(settings.trades_url).create(settings.trades_url, parts)
-    process.stack.push_async_callback(created.store.close)
-    for step in created.open_steps:
-        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
     dead_letters = TradeDeadLetters(settings.dead_letters_path, process.metrics.trades, now)
     process.stack.push_async_callback(dead_letters.close)
     await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)
     log = MemoryLog(settings.ingest_backlog)
     processor = Processor(
         log,
-        created.store,
+        store,
         list(process.catalog.assets),
         process.bus,
         process.metrics.trades,
@@ -56,7 +48,7 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
         settings.window_trades,
         now,
     )
-    return TradeStream(created.store, log, processor, dead_letters)
+    return TradeStream(store, log, processor, dead_letters)
 
 
 async def run_trades(process: Process, trades: TradeStream) -> None:

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.real
 
 def command(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command on this outbox."""
-    return run_command("dead-letters", *arguments, "--outbox-path", path, environment=os.environ)
+    files = ("--outbox-path", path, "--dead-letters-path", path.with_name("rejected.db"))
+    return run_command("dead-letters", *arguments, *files, environment=os.environ)
 
 
 @pytest.fixture

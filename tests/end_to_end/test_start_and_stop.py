@@ -82,6 +82,8 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
         "AGGREGATOR_PORT": "0",
         "AGGREGATOR_EXCHANGES": market.setting,
         "AGGREGATOR_HISTORY_URL": f"sqlite:///{tmp_path}/prices.db",
+        "AGGREGATOR_TRADES_URL": f"sqlite:///{tmp_path}/trades.db",
+        "AGGREGATOR_DEAD_LETTERS_PATH": f"{tmp_path}/dead-letters.db",
     }
     process = Process([sys.executable, "-m", "aggregator", "serve"], environment=environment)
     assert process.ended() == 1, process.output
