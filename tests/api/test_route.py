@@ -181,9 +181,10 @@ def test_what_the_middleware_knows_by_path() -> None:
     """The labels, streams, probes and open paths of the service."""
     table = RouteTable(every_route())
     names = "page docs prices refresh assets exchanges health ready metrics stream udf ws"
-    names += " trades query quotes aggregations features"
+    names += " ingest trades query quotes aggregations features"
     assert set(table.labels) == {"/", "/other", *(f"/{name}" for name in names.split())}
     assert table.streams == {"/stream", "/ws"}
+    assert table.with_body == {"/ingest"}
     assert table.probes == {"/health", "/ready", "/metrics"}
     paths = ["/", "/docs", "/page/main.js", "/docs/x", "/health", "/ready", "/metrics", "/prices", "/assets", "/page"]
     assert [path for path in paths if not table.is_open(path)] == ["/prices", "/assets", "/page"]

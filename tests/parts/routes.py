@@ -13,6 +13,7 @@ from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.features import FeatureRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.hot_trades import HotTrades
+from aggregator.api.ingest import IngestRoute
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
 from aggregator.api.prices import PriceRoutes
@@ -25,6 +26,7 @@ from aggregator.api.trades import TradeRoutes
 from aggregator.api.udf import UdfRoutes
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic
+from aggregator.observability.metrics import Metrics
 from aggregator.trades.topics import FEATURES, TRADES
 from tests.parts.examples import CATALOG
 from tests.parts.trade_api import KnownTrades
@@ -46,6 +48,7 @@ def every_route() -> list[Route]:
         *CandlesRoute(CATALOG, _NONE).routes(),
         *ExchangeRoutes(CATALOG, _NONE).routes(),
         *UdfRoutes(CATALOG, _NONE).routes(),
+        *IngestRoute(_NONE, _NONE, _NONE, Metrics().trades).routes(),
         *TradeRoutes(CATALOG, _NONE, HOT).routes(),
         *FeatureRoutes(CATALOG, HOT).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
