@@ -3,7 +3,7 @@
     add -> table journal (one row per call; durable) and memory -> table trades, many of one asset at a time
 
 The journal is there because writes into the sorted table cost a page for each asset: one trade of each of a thousand
-assets costs 30 us a trade, fifty of each cost 5 us (tests/bench/trade_writes.py). A start reads the journal back.
+assets takes five times as long a trade as fifty of each (tests/bench/trade_writes.py). A start reads the journal back.
 """
 
 import asyncio
