@@ -22,7 +22,7 @@ class CursorForm(Generic[T]):
     """
 
     def __init__(self, schema: type[T], purpose: bytes, longest: int) -> None:
-        self._schema = schema
+        self.schema = schema
         self._purpose = purpose
         self.longest = longest
 
@@ -37,7 +37,7 @@ class CursorForm(Generic[T]):
             return None
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            value = msgspec.json.decode(raw[_CHECKSUM_BYTES:], type=self._schema)
+            value = msgspec.json.decode(raw[_CHECKSUM_BYTES:], type=self.schema)
         except (binascii.Error, ValueError):
             return None
         return value if self.write(value) == text else None

@@ -9,12 +9,11 @@ from starlette.responses import Response as HttpResponse
 from aggregator.api import parameters
 from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import (
-    CLOCK_MARGIN,
+    CURSORS,
     STORE_SECONDS,
     Cursor,
     HistoryReader,
-    check_range,
-    read_cursor,
+    requested,
     rest_of,
     write_cursor,
 )
@@ -67,7 +66,7 @@ from aggregator.api.shared_descriptions import (
     limit_parameter,
     refusal,
 )
-from aggregator.models import Asset, Price, rfc_3339
+from aggregator.models import Price, rfc_3339
 from aggregator.ports import History
 from aggregator.prices.tiers import Catalog
 
@@ -145,7 +144,7 @@ class HistoryRoutes:
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
         as_csv, encode = wants_csv(request), encoder_of(request)
         with_sources = _wants_sources(request, as_csv=as_csv)
-        window = self._requested(request, asset)
+        window = requested(request, asset, CURSORS, self._now())
         prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
         page, following = prices[:limit], _next_cursor(window, prices, limit)
         headers = {}
@@ -201,32 +200,12 @@ class HistoryRoutes:
         row = row_of(prices[0], with_sources=with_sources)
         return csv_response(COLUMNS, [row], {}) if as_csv else answer(row, encode=encode)
 
-    def _requested(self, request: Request, asset: Asset) -> Cursor:
-        """Return the range of the query string or of its cursor. Raises the response 400."""
-        encoded = request.query_params.get("cursor")
-        if encoded is not None:
-            return _from_cursor(request, asset, encoded)
-        start = parameters.time_of(request, "start", 0.0)
-        end = parameters.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
-        check_range(start, end)
-        order = choice(request, "order", "desc", ("asc", "desc"))
-        return Cursor(asset.symbol, start, end, newest_first=order == "desc")
-
 
 def _wants_sources(request: Request, *, as_csv: bool) -> bool:
     """Whether the client asks for the sources of each price. Raises the response 400, also where it asks for CSV."""
     found = choice(request, "sources", "false", ("true", "false")) == "true"
     if found and as_csv:
         raise refuse_parameter("sources=true needs JSON: format must be json, or Accept must not name text/csv")
-    return found
-
-
-def _from_cursor(request: Request, asset: Asset, encoded: str) -> Cursor:
-    found = read_cursor(encoded)
-    if found is None or found.asset != asset.symbol:
-        raise refuse_parameter(f"cursor is not one that was given for {asset.symbol}")
-    if request.query_params.keys() & {"start", "end", "order"}:
-        raise refuse_parameter("cursor already says start, end and order")
     return found
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import math
+from typing import TypeVar
 
 import msgspec
+from starlette.requests import Request
 
 from aggregator.api.cursors import CursorForm
-from aggregator.api.responses import NO_HISTORY, RETRY_SOON, refuse, refuse_parameter
+from aggregator.api.parameters import time_of
+from aggregator.api.responses import NO_HISTORY, RETRY_SOON, choice, refuse, refuse_parameter
 from aggregator.errors import StoreError, StoreUnavailable
-from aggregator.models import Price
+from aggregator.models import Asset, Price
 from aggregator.ports import History
 
 STORE_SECONDS = 1.5  # for one read; shorter than the time that a stopping process gives to its requests
@@ -23,10 +26,38 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     end: float
     newest_first: bool
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether a store may be asked for it; a client can make a cursor of any values."""
+        return True
 
-_FORM = CursorForm(Cursor, b"price history cursor", 512)
-write_cursor = _FORM.write
-read_cursor = _FORM.read
+
+C = TypeVar("C", bound=Cursor)
+
+CURSORS = CursorForm(Cursor, b"price history cursor", 512)
+write_cursor = CURSORS.write
+read_cursor = CURSORS.read
+
+
+def requested(request: Request, asset: Asset, form: CursorForm[C], now: float) -> C:
+    """Return the range of the query string, or of its cursor. Raises the response 400."""
+    encoded = request.query_params.get("cursor")
+    if encoded is not None:
+        return _from_cursor(request, asset, form, encoded)
+    start = time_of(request, "start", 0.0)
+    end = time_of(request, "end", max(start, now + CLOCK_MARGIN))
+    check_range(start, end)
+    order = choice(request, "order", "desc", ("asc", "desc"))
+    return form.schema(asset.symbol, start, end, newest_first=order == "desc")
+
+
+def _from_cursor(request: Request, asset: Asset, form: CursorForm[C], encoded: str) -> C:
+    found = form.read(encoded)
+    if found is None or found.asset != asset.symbol or not found.is_sound:
+        raise refuse_parameter(f"cursor is not one that was given for {asset.symbol}")
+    if request.query_params.keys() & {"start", "end", "order"}:
+        raise refuse_parameter("cursor already says start, end and order")
+    return found
 
 
 class HistoryReader:

@@ -56,7 +56,7 @@ _LONG_LINE = Refusal(f"A line is longer than {MOST_LINE} bytes", Code.BODY_TOO_L
 
 
 class _Outcome:
-    """What has become of the records of one request so far."""
+    """The outcome of the records of one request so far."""
 
     def __init__(self) -> None:
         self.records = 0

@@ -20,7 +20,7 @@ class RejectedRecord(Struct, frozen=True):
 
 
 class Ingested(Struct, frozen=True):
-    """What became of the records. `rejected` lists the first thousand; `rejected_count` counts all of them."""
+    """The outcome of the records. `rejected` lists the first thousand; `rejected_count` counts all of them."""
 
     message: str
     accepted: int

@@ -184,7 +184,7 @@ OTHER = "/other"  # the label of paths that belong to no route
 
 
 class RouteTable:
-    """What the middleware asks about the routes, by path. Raises UndescribedRoute for a label conflict."""
+    """The properties of routes that the middleware needs, by path. Raises UndescribedRoute for a label conflict."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._labels: dict[str, str] = {}  # by the first segment of the path

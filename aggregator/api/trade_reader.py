@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from aggregator.api.cursors import CursorForm
-from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor
 from aggregator.api.parameters import LATEST_TIME
 from aggregator.api.responses import NO_TRADES, RETRY_SOON, refuse
 from aggregator.errors import StoreError
@@ -17,18 +17,14 @@ from aggregator.trades.ports import TradeReader
 T = TypeVar("T")
 
 
-class TradeRange(msgspec.Struct, frozen=True, array_like=True):
+class TradeRange(Cursor, frozen=True, array_like=True):
     """The trades of `asset` from `start` to `end` (unix seconds, inclusive) that come after the key `after`."""
 
-    asset: str
-    start: float
-    end: float
-    newest_first: bool
     after: TradeKey | None = None
 
     @property
     def is_sound(self) -> bool:
-        """Whether its times are such as a store may be asked for; a client can make a cursor of any."""
+        """Whether its times are such as a store may be asked for."""
         last = self.start if self.after is None else self.after.timestamp
         return 0 <= self.start <= self.end <= LATEST_TIME + CLOCK_MARGIN and 0 <= last <= LATEST_TIME
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api import parameters
 from aggregator.api.description import Response, json, query
-from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, check_range
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, requested
 from aggregator.api.hot_trades import HotTrades
 from aggregator.api.responses import (
     INVALID_SYMBOL,
@@ -16,7 +15,6 @@ from aggregator.api.responses import (
     answer,
     asset_named,
     asset_of,
-    choice,
     csv_response,
     encoder_of,
     prepared,
@@ -47,7 +45,6 @@ from aggregator.api.shared_descriptions import (
 )
 from aggregator.api.trade_reader import CURSORS, StoredTrades, TradeRange, rest_of
 from aggregator.api.trade_schema import COLUMNS, QUOTE, ROW, ROW_AS_CSV, Quote, TradePage, quote_of, row_of
-from aggregator.models import Asset
 from aggregator.prices.tiers import MAX_SYMBOL, Catalog
 from aggregator.trades.ports import TradeReader
 
@@ -121,7 +118,7 @@ class TradeRoutes:
         """Return a page of stored trades with the cursor of the next."""
         asset = asset_of(request, self._catalog)
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
-        return await self._page(request, self._requested(request, asset), limit)
+        return await self._page(request, requested(request, asset, CURSORS, self._now()), limit)
 
     @Route(
         "GET",
@@ -196,23 +193,3 @@ class TradeRoutes:
         if as_csv:
             return csv_response(COLUMNS, rows, headers)
         return answer({"asset": window.asset, "trades": rows, "next": following}, headers=headers, encode=encode)
-
-    def _requested(self, request: Request, asset: Asset) -> TradeRange:
-        """Return the range of the query string or of its cursor. Raises the response 400."""
-        encoded = request.query_params.get("cursor")
-        if encoded is not None:
-            return _from_cursor(request, asset, encoded)
-        start = parameters.time_of(request, "start", 0.0)
-        end = parameters.time_of(request, "end", max(start, self._now() + CLOCK_MARGIN))
-        check_range(start, end)
-        order = choice(request, "order", "desc", ("asc", "desc"))
-        return TradeRange(asset.symbol, start, end, newest_first=order == "desc")
-
-
-def _from_cursor(request: Request, asset: Asset, encoded: str) -> TradeRange:
-    found = CURSORS.read(encoded)
-    if found is None or found.asset != asset.symbol or not found.is_sound:
-        raise refuse_parameter(f"cursor is not one that was given for {asset.symbol}")
-    if request.query_params.keys() & {"start", "end", "order"}:
-        raise refuse_parameter("cursor already says start, end and order")
-    return found

@@ -1,4 +1,4 @@
-"""What an outbox has to know of a kind of record that it sends, such as prices and trades."""
+"""The description of a kind of record that an outbox sends, such as prices and trades."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -8,7 +8,7 @@ import msgspec
 R = TypeVar("R")
 
 Key = tuple[str, float, *tuple[str, ...]]
-"""What identifies a record: asset, time in unix seconds, and texts."""
+"""The identity of a record: asset, time in unix seconds, and texts."""
 
 _WAITING = """
 CREATE TABLE waiting_{group} (

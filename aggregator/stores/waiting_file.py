@@ -49,7 +49,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """What is in the file. `oldest` is when the oldest waiting row was written (unix seconds), None without any."""
+    """The content of the file in numbers. `oldest` is when the oldest waiting row was written, in unix seconds."""
 
     rows: int
     oldest: float | None

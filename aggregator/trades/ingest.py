@@ -1,4 +1,4 @@
-"""What may be a trade: parsing and validation of records, whoever sends them. Pure.
+"""Parsing and validation of records that may be trades, from any sender. Pure.
 
 A record may have the field names of other systems: see `_Record`. Numbers may be JSON numbers or strings.
 """

@@ -12,7 +12,7 @@ from aggregator.trades.rejection import Rejection
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What became of appended trades: the number that were stored, and of those that had been stored before."""
+    """The outcome of an append: the number of trades that were stored, and of those that had been stored before."""
 
     accepted: int
     duplicates: int

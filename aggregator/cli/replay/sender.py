@@ -48,7 +48,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class Counts:
-    """What became of the trades so far. `reasons` has the first rejections, by their place in the file."""
+    """The outcome of the trades so far. `reasons` has the first rejections, by their place in the file."""
 
     def __init__(self) -> None:
         self.sent = 0

@@ -1,4 +1,4 @@
-"""What a feed has delivered of each asset, and the gaps that interruptions have left. Pure.
+"""The trades that a feed has delivered of each asset, and the gaps that interruptions have left. Pure.
 
 A gap begins with the newest trade that was delivered before an interruption; without one, with the subscription. It is
 filled from the venue's recent trades: from those that are not older than its begin and were not delivered since.

@@ -19,7 +19,7 @@ class CreatedTradeStore(NamedTuple):
 
 
 class TradeStoreParts(msgspec.Struct, frozen=True):
-    """What a store may use in addition to its URL. `retention` is in seconds, by the time of a trade."""
+    """The parts that a store may use in addition to its URL. `retention` is in seconds, by the time of a trade."""
 
     retention: float
     outbox_path: Path

@@ -107,7 +107,7 @@ class TradeTable(ConnectedTable):
 
 
 class _Shard:
-    """What was read of one shard. `next` is where its next page begins, None after the last."""
+    """The trades that were read of one shard. `next` is where its next page begins, None after the last."""
 
     def __init__(self, partition: str, low: str, high: str, excluded: str) -> None:
         self.partition, self.low, self.high, self.excluded = partition, low, high, excluded
