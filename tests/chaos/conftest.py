@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.ingest_client import LINES, Ingest, trades
 from tests.chaos.parts import DurableDynamo, HistoryTestbed, Subscriber
 from tests.chaos.testbed import PriceTestbed
 from tests.parts import dynamodb, exchanges, figures, redis_server
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # DynamoDB Local commits each item alone, and a disk takes 500 commits/s
 
@@ -77,3 +79,28 @@ def proxy(durable_dynamodb: DurableDynamo) -> Iterator[DynamoProxy]:
 def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Return a function that prints a line of figures."""
     return lambda line: figures.print_line(request, capsys, line)
+
+
+MOST_GROWTH = 120 << 20  # bytes of memory, for all attacks on /ingest of one module together
+
+
+@pytest.fixture(scope="module")
+def ingest(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingest]:
+    """Run a service with three assets; at the end it is alive, its memory is bounded, and its log has no traceback."""
+    folder = tmp_path_factory.mktemp("ingest")
+    (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\nsolusdt\n")
+    service = Service(
+        folder,
+        exchanges=shared_market.setting,
+        symbols_file=folder / "symbols.csv",
+        trades_url=f"sqlite:///{folder}/trades.db",
+        trades_outbox_path=folder / "trades-outbox.db",
+    ).started()
+    running = Ingest(service)
+    running.send(trades(range(1000), "solusdt"), LINES)  # the memory of a service at work
+    before = running.memory
+    yield running
+    assert service.get("/health").status == 200
+    assert running.memory - before < MOST_GROWTH
+    assert service.process.stop() == 0
+    assert "Traceback" not in service.process.output, service.process.output[-3000:]
