@@ -46,9 +46,10 @@ class Database:
         except StoreUnavailable as error:
             kind = StoreUnavailable if _is_busy(error.__cause__) else StoreRefused
             raise kind(f"cannot use {self.path}: {error}") from error
-        if found != self._version:
+        ours = set(_TABLE.findall(self._schema))
+        if found != self._version and (ours & tables or not tables):
             raise StoreRefused(f"{self.path} has layout {found}, this version needs {self._version}: move it away")
-        missing = set(_TABLE.findall(self._schema)) - tables
+        missing = ours - tables
         if missing:
             raise StoreRefused(f"{self.path} is the file of something else: it has no table {min(missing)}")
 

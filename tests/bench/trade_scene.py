@@ -18,9 +18,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
-
-from aggregator.models import Trade
+from aggregator.models import trade_key
+from aggregator.stores.trades.blocks import decode_trades
 from tests.bench.scene import Scene, metrics_of
 from tests.bench.trade_generator import Generator, Load
 from tests.parts.service import Service
@@ -30,8 +29,6 @@ _NOBODY = "exchange1=mock+http://127.0.0.1:9"
 _HOUR = 3600
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SEEN = re.compile(rb'"id":"a(\d+)-\d+"')  # of the default name of a load
-
-_journal = msgspec.json.Decoder(list[Trade])
 
 
 class TradeService:
@@ -135,18 +132,15 @@ class Events:
 
 
 def stored_calls(path: Path) -> Counter[str]:
-    """Return the number of stored trades of each call. Some of the trades in the journal are in the table already."""
-    table = "SELECT substr(id, 1, instr(id, '-') - 1), count(*) FROM trades GROUP BY 1"
+    """Return the number of stored trades of each call. Some of the trades in the journal are in blocks already."""
     with closing(sqlite3.connect(path)) as file:
-        found = Counter(dict(file.execute(table).fetchall()))
-        waiting = {
-            (trade.asset, round(trade.timestamp * 1_000_000), trade.venue, trade.id)
-            for (body,) in file.execute("SELECT body FROM journal")
-            for trade in _journal.decode(body)
+        keys = {
+            (trade.asset, *trade_key(trade))
+            for table in ("blocks", "journal")
+            for (body,) in file.execute(f"SELECT body FROM {table}")  # noqa: S608  # of constants
+            for trade in decode_trades(body)
         }
-        query = "SELECT 1 FROM trades WHERE asset = ? AND time = ? AND venue = ? AND id = ?"
-        found.update(key[3].partition("-")[0] for key in waiting if file.execute(query, key).fetchone() is None)
-    return found
+    return Counter(key[-1].partition("-")[0] for key in keys)
 
 
 def pin(pid: int, cores: Collection[int]) -> None:

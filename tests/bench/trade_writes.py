@@ -1,9 +1,9 @@
 """SQLite writes of trades, in time a trade: `.venv/bin/python -m tests.bench.trade_writes`.
 
-A write has the same number of trades of each of 1,000 assets. Into the sorted table, it costs a page for each asset,
-so a trade costs less where many trades of an asset are written together. The journal takes a write as one row, and the
-moves bring many trades of an asset into the sorted table at once; both are what SqliteTrades.add does. It gets at most
-2,000 trades a call, as from the processor, because a call moves at most 4,000.
+A write has the same number of trades of each of 1,000 assets. The comparison is with a table that has a row for each
+trade, sorted by asset and time. It costs a page for each asset, so a trade costs less where many trades of an asset are
+written together. SqliteTrades.add appends a write to the journal as one row, and moves bring many trades of an asset
+into one block. It gets at most 2,000 trades a call, as from the processor, because a call moves at most 4,000.
 
 Only SqliteTrades.add finds duplicates, also in its memory; that is part of its CPU time. Before each measurement, the
 table holds trades of every asset. Checkpoints are included.
@@ -19,10 +19,8 @@ from pathlib import Path
 import uvloop
 
 from aggregator.models import Side, Trade
-from aggregator.stores.database import Database
-
-# The comparison is with the same table and the same statements, which nothing else needs.
-from aggregator.stores.trades.sqlite import _SCHEMA, _VERSION, SqliteTrades, _insert
+from aggregator.stores.database import Connection, Database
+from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.trades.event_log.memory import BATCH
 from tests.bench.report import Figure, table
 
@@ -32,13 +30,21 @@ _EACH = (1, 5, 50)  # trades of an asset in a write
 FILLED = 100_000  # trades that the table holds before
 _CHECKPOINT = 50_000  # trades between two checkpoints
 _RETENTION = 172_800.0
+_SCHEMA = """
+CREATE TABLE trades (
+    asset TEXT NOT NULL, time INTEGER NOT NULL, venue TEXT NOT NULL, id TEXT NOT NULL, price TEXT NOT NULL,
+    volume TEXT, side TEXT, sequence INTEGER, late INTEGER NOT NULL, PRIMARY KEY (asset, time, venue, id)
+) WITHOUT ROWID
+"""
+_ROWS = 500  # of an insert
+_INSERT = f"INSERT INTO trades VALUES {','.join(['(?,?,?,?,?,?,?,?,?)'] * _ROWS)} ON CONFLICT DO NOTHING"  # noqa: S608  # of constants
 
 
-class Sorted:
-    """Writes into the sorted table. The trades of a write are in the order of the table."""
+class Rows:
+    """Writes into a table with a row for each trade. The trades of a write are in the order of the table."""
 
     def __init__(self, path: Path) -> None:
-        self._file = Database(path, _SCHEMA, _VERSION)
+        self._file = Database(path, _SCHEMA, 1)
         self.open, self.checkpoint, self.close = self._file.open, self._file.checkpoint, self._file.close
 
     async def add(self, trades: Sequence[Trade]) -> None:
@@ -46,8 +52,20 @@ class Sorted:
         await self._file.write(lambda connection: _insert(connection, trades))
 
 
-class Journal:
-    """Writes into the store, which has a journal and moves."""
+def _insert(connection: Connection, trades: Sequence[Trade]) -> None:
+    for first in range(0, len(trades), _ROWS):
+        some = trades[first : first + _ROWS]
+        connection.execute(_INSERT, [value for trade in some for value in _row(trade)])
+
+
+def _row(trade: Trade) -> tuple[object, ...]:
+    at = round(trade.timestamp * 1e6)
+    price, volume = str(trade.price), str(trade.volume)
+    return trade.asset, at, trade.venue, trade.id, price, volume, trade.side, trade.sequence, trade.late
+
+
+class Store:
+    """Writes into the store, which has a journal, moves and blocks."""
 
     def __init__(self, path: Path) -> None:
         self._store = SqliteTrades(path, _RETENTION)
@@ -86,7 +104,7 @@ class Trades:
 class Measured:
     """The cost of the writes into one store, without those that fill it first."""
 
-    def __init__(self, store: Sorted | Journal) -> None:
+    def __init__(self, store: Rows | Store) -> None:
         self._store = store
         self._cpu = self._seconds = 0.0
         self._trades = self._unchecked = 0
@@ -122,8 +140,8 @@ class Measured:
 async def _measure(folder: Path, trades: int, filled: int, assets: int, each: int) -> list[Figure]:
     """Write the same trades into both, taking turns, so that what slows one down slows both."""
     both = {
-        "sorted table": Measured(Sorted(folder / f"sorted-{each}.db")),
-        "journal and moves": Measured(Journal(folder / f"journal-{each}.db")),
+        "a row for each trade": Measured(Rows(folder / f"rows-{each}.db")),
+        "journal and blocks": Measured(Store(folder / f"store-{each}.db")),
     }
     for one in both.values():
         await one.fill(filled, assets)

@@ -1,80 +1,46 @@
-"""`sqlite:///file.db`: trades in a local SQLite file, sorted by asset and time.
+"""`sqlite:///file.db`: trades in a local SQLite file.
 
-    add -> table journal (one row per call; durable) and memory -> table trades, many of one asset at a time
+    add -> table journal (a row for each call; durable) and memory -> table blocks, many trades of one asset in a row
 
-The journal is there because writes into the sorted table cost a page for each asset: one trade of each of a thousand
-assets takes five times as long a trade as fifty of each (tests/bench/trade_writes.py). A start reads the journal back.
+A start reads the journal back. Processes on one machine may share a file: each knows what the others have in the
+journal, so a key is stored once, whichever of them gets it.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import partial
-from heapq import merge
-from itertools import groupby, islice
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
 
-from aggregator.errors import StoreError, StoreRefused
-from aggregator.models import Side, Trade, TradeKey, encode, trade_key
+from aggregator.errors import StoreError
+from aggregator.models import Trade, TradeKey, trade_key
 from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, OpenStep
 from aggregator.stores.sqlite import parse_sqlite_url
+from aggregator.stores.trades import blocks, journal
 from aggregator.stores.trades.definition import CreatedTradeStore, TradeStoreKind, TradeStoreParts
-from aggregator.stores.trades.pending import Move, PendingTrades
+from aggregator.stores.trades.journal import Journal, News
+from aggregator.stores.trades.pending import Candidates, Move, PendingTrades, Row
 
-_SCHEMA = """
-CREATE TABLE trades (
-    asset TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    venue TEXT NOT NULL,
-    id TEXT NOT NULL,
-    price TEXT NOT NULL,
-    volume TEXT,
-    side TEXT,
-    sequence INTEGER,
-    late INTEGER NOT NULL,
-    PRIMARY KEY (asset, time, venue, id)
-) WITHOUT ROWID;
-CREATE TABLE journal (
-    id INTEGER PRIMARY KEY,
-    body BLOB NOT NULL
-)
-"""
-_VERSION = 1
-_CHUNKS = (500, 50, 5, 1)  # rows of an insert: few calls, for each of which the thread waits for the interpreter's lock
-_INSERTS = {
-    rows: f"INSERT INTO trades VALUES {','.join(['(?,?,?,?,?,?,?,?,?)'] * rows)} ON CONFLICT DO NOTHING"  # noqa: S608  # of constants
-    for rows in _CHUNKS
-}
-_SELECT = """
-SELECT asset, time, venue, id, price, volume, side, sequence, late FROM trades
-WHERE asset = ? AND time BETWEEN ? AND ? AND (time, venue, id) {0} (?, ?, ?)
-ORDER BY time {1}, venue {1}, id {1} LIMIT ?
-"""
-_LATEST = """
-SELECT asset, time, venue, id, price, volume, side, sequence, late FROM trades
-WHERE asset = ? ORDER BY time DESC, venue DESC, id DESC LIMIT 1
-"""
-_HAS = "SELECT 1 FROM trades WHERE asset = ? AND time = ? AND venue = ? AND id = ?"
-_EXPIRE = """
-DELETE FROM trades WHERE (asset, time, venue, id) IN (
-    SELECT asset, time, venue, id FROM trades WHERE asset = ? AND time < ? ORDER BY time LIMIT ?)
-"""
-_MOST_EXPIRED = 2000  # rows deleted in one transaction, for which writes have to wait
-_MICROSECONDS = 1_000_000
-_LAST_SECOND = 1e12
-_NEVER = -1.0
-_FIRST_KEY, _LAST_KEY = (-1, "", ""), (1 << 62, "", "")
+_SCHEMA = f"{journal.SCHEMA};{blocks.SCHEMA}"
+_VERSION = 2
+_MOST_EXPIRED = 200  # blocks deleted in one transaction, for which writes have to wait
 _TICK_SECONDS = 1.0
 _REST_SECONDS = 5.0  # without a move by a write, after which trades are moved in the background
 _SWEEP_TICKS = 600
 
-_decoder = msgspec.json.Decoder(list[Trade])
+
+class _Written(msgspec.Struct, frozen=True):
+    """The outcome of a transaction: the new trades, their row of the journal, and what was found out about others."""
+
+    new: Sequence[Trade]
+    row: int | None
+    news: News
+    newest: dict[str, float | None]
 
 
 class SqliteTrades:
@@ -86,9 +52,8 @@ class SqliteTrades:
         self._file = Database(path, _SCHEMA, _VERSION)
         self._retention = retention
         self._now = now
+        self._journal = Journal(path)
         self._pending = PendingTrades()
-        self._newest: dict[str, float] = {}  # no trade of the asset in the sorted table is newer
-        self._journal_id = 0
         self._moved_at = 0.0
         self._has_written = False  # since the last checkpoint
         self._lock = asyncio.Lock()
@@ -96,13 +61,9 @@ class SqliteTrades:
     async def open(self) -> None:
         """Create file and tables where missing, and read the journal. Raises StoreRefused and StoreUnavailable."""
         await self._file.open()
-        bodies = await self._file.read(_read_journal)
-        try:
-            for self._journal_id, body in bodies:
-                for trade in self._pending.unknown(_decoder.decode(body)):
-                    self._pending.add(trade, self._journal_id)
-        except msgspec.DecodeError as error:
-            raise StoreRefused(f"the journal of {self._file.path} holds something else than trades: {error}") from error
+        news = await self._file.write(self._journal.news)
+        self._journal.committed(news, None)
+        self._pending.add_foreign(news.rows, -inf)  # nobody else may be there to move them
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """As `TradeStore.add`. A cancelled call goes on, so that memory has what the journal has."""
@@ -110,39 +71,51 @@ class SqliteTrades:
 
     async def _add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         async with self._lock:
-            unknown, move = self._pending.unknown(trades), self._pending.next_move(len(trades))
-            new = await self._file.write(lambda connection: self._write(connection, unknown, move))
-            self._has_written = True
-            self._journal_id += bool(new)
-            for trade in new:
-                self._pending.add(trade, self._journal_id)
-            self._finish(move)
-            return new
+            candidates = self._pending.candidates(trades)
+            move = self._pending.next_move(len(trades), time.monotonic())
+            return await self._commit(candidates, move)
 
     async def trades(
         self, asset: str, start: float, end: float, limit: int, *, newest_first: bool, after: TradeKey | None = None
     ) -> list[Trade]:
         """As `TradeReader.trades`."""
-        waiting = self._pending.between(asset, start, end, newest_first=newest_first, after=after)
-        key = (_LAST_KEY if newest_first else _FIRST_KEY) if after is None else (_whole(after[0]), *after[1:])
-        query = _SELECT.format("<" if newest_first else ">", "DESC" if newest_first else "ASC")
-        values = (asset, _whole(start), _whole(end), *key, limit)
-        rows = await self._file.read(lambda connection: connection.execute(query, values).fetchall())
-        both = merge(map(_trade, rows), waiting, key=trade_key, reverse=newest_first)
-        return [next(same) for _, same in islice(groupby(both, trade_key), limit)]
+        page = (asset, max(start, self._oldest()), end, limit)
+        between = partial(self._pending.between, *page, newest_first=newest_first, after=after)
+        # Memory and journal first: a trade that moves to a block between the reads is then read twice, not missed.
+        waiting, last = between(), self._last_row()
+
+        def read(connection: Connection) -> tuple[list[Row], list[Trade]]:
+            rows = self._journal.rows_after(connection, last)
+            return rows, blocks.read_page(connection, *page, newest_first=newest_first, after=after)
+
+        rows, stored = await self._file.read(read)
+        if rows:
+            self._pending.add_foreign(rows, time.monotonic())
+            waiting += between()
+        if not waiting:
+            return stored
+        both = {(one.timestamp, one.venue, one.id): one for one in [*waiting, *stored]}
+        return [both[key] for key in sorted(both, reverse=newest_first)[:limit]]
 
     async def latest(self, assets: Sequence[str]) -> dict[str, Trade]:
         """As `TradeReader.latest`."""
-        waiting = [trade for asset in assets if (trade := self._pending.latest(asset)) is not None]
-        rows = await self._file.read(
-            lambda connection: [row for asset in assets for row in connection.execute(_LATEST, (asset,))]
-        )
-        in_order = sorted([*map(_trade, rows), *waiting], key=trade_key)
-        return {trade.asset: trade for trade in in_order}
+        start, last = self._oldest(), self._last_row()
+        waiting = self._last_waiting(assets, start)
+
+        def read(connection: Connection) -> tuple[list[Row], list[Trade]]:
+            rows = self._journal.rows_after(connection, last)
+            pages = [blocks.read_page(connection, asset, start, inf, 1, newest_first=True) for asset in assets]
+            return rows, [trade for page in pages for trade in page]
+
+        rows, stored = await self._file.read(read)
+        if rows:
+            self._pending.add_foreign(rows, time.monotonic())
+            waiting += self._last_waiting(assets, start)
+        return {trade.asset: trade for trade in sorted([*stored, *waiting], key=trade_key)}
 
     async def run(self) -> None:
-        """Move trades into the sorted table while few come, delete old ones, checkpoint; never returns."""
-        log, ticks, is_failing = structlog.get_logger(), 0, False
+        """Move trades into blocks, checkpoint the file, and delete old trades every ten minutes; never returns."""
+        log, is_failing, ticks = structlog.get_logger(), False, 0
         while True:
             try:
                 await self.tidy()
@@ -158,28 +131,30 @@ class SqliteTrades:
             await asyncio.sleep(_TICK_SECONDS)
 
     async def tidy(self) -> None:
-        """Move trades into the sorted table unless writes do so already, and checkpoint the file."""
+        """Move trades into blocks unless writes do so already, and checkpoint the file."""
         if time.monotonic() - self._moved_at > _REST_SECONDS:
             await asyncio.shield(self._move_rest())
+        if self._pending.last_foreign:
+            self._pending.keep_foreign(await self._file.read(journal.row_ids))
         if self._has_written:
             self._has_written = False
             await self._file.checkpoint()
 
     async def _move_rest(self) -> None:
         async with self._lock:
-            move = self._pending.rest()
-            if move.trades:
-                await self._file.write(lambda connection: self._write(connection, [], move))
-                self._has_written = True
-                self._finish(move)
+            move = self._pending.rest(time.monotonic())
+            if move.lists:
+                await self._commit(Candidates((), (), ()), move)
 
     async def expire(self) -> None:
-        """Delete the trades that are older than the retention."""
-        before = _whole(self._now() - self._retention)
-        for asset in await self._file.read(_assets):
+        """Delete blocks of trades that are all older than the retention; reads leave out the others."""
+        before = self._oldest()
+        for asset in await self._file.read(blocks.stored_assets):
             gone = _MOST_EXPIRED
             while gone == _MOST_EXPIRED:  # a transaction at a time, so that writes wait for a short time only
-                gone = await self._file.write(partial(_expire, asset=asset, before=before))
+                gone = await self._file.write(
+                    partial(blocks.expire_blocks, asset=asset, before=before, most=_MOST_EXPIRED)
+                )
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the file can be written to."""
@@ -190,98 +165,75 @@ class SqliteTrades:
         async with self._lock:
             await self._file.close()
 
-    def _write(self, connection: Connection, unknown: Sequence[Trade], move: Move) -> list[Trade]:
-        """Append to the journal those trades that the sorted table does not have, and move others into that table."""
-        new = [trade for trade in unknown if not self._is_sorted(connection, trade)]
-        if new:
-            connection.execute("INSERT INTO journal (id, body) VALUES (?, ?)", (self._journal_id + 1, encode(new)))
-        _insert(connection, move.trades)
-        if move.until is not None:
-            connection.execute("DELETE FROM journal WHERE id <= ?", (move.until,))
-        return new
-
-    def _is_sorted(self, connection: Connection, trade: Trade) -> bool:
-        """Whether the sorted table has the trade. Asks the table only if that has a trade as new as this one."""
-        newest = self._newest.get(trade.asset)
-        if newest is None:
-            found = connection.execute("SELECT max(time) FROM trades WHERE asset = ?", (trade.asset,)).fetchone()[0]
-            newest = self._newest[trade.asset] = _NEVER if found is None else found / _MICROSECONDS
-        if trade.timestamp > newest:
-            return False
-        key = (trade.asset, _whole(trade.timestamp), trade.venue, trade.id)
-        return bool(connection.execute(_HAS, key).fetchone())
-
-    def _finish(self, move: Move) -> None:
-        """Note that a move has been committed."""
-        if move.trades:
+    async def _commit(self, candidates: Candidates, move: Move) -> Sequence[Trade]:
+        """Write new trades and a move in one transaction, then note both in memory. The caller holds the lock."""
+        written = await self._file.write(lambda connection: self._write(connection, candidates, move))
+        self._has_written = True
+        self._journal.committed(written.news, written.row)
+        if written.news.is_gap:
+            self._pending.forget_newest()
+        self._pending.add_foreign(written.news.rows, time.monotonic())
+        if written.row is not None:
+            self._pending.add(Row(written.row, written.new))
+        self._pending.learn_newest(written.newest)
+        if move.lists:
             self._pending.remove(move)
             self._moved_at = time.monotonic()
-            newest = self._newest
-            for trade in move.trades:
-                known = newest.get(trade.asset)  # of an asset without one, the next write asks the table
-                if known is not None and trade.timestamp > known:
-                    newest[trade.asset] = trade.timestamp
+        return written.new
+
+    def _write(self, connection: Connection, candidates: Candidates, move: Move) -> _Written:
+        """Append to the journal those trades that are stored nowhere yet, and move others into blocks."""
+        news = self._journal.news(connection)
+        asked = {trade.asset for trade in candidates.trades} if news.is_gap else candidates.assets
+        newest = {asset: blocks.newest_time(connection, asset) for asset in asked}
+        known = _known(connection, candidates, news, newest)
+        new = (
+            [trade for index, trade in enumerate(candidates.trades) if index not in known]
+            if known
+            else candidates.trades
+        )
+        row = self._journal.append(connection, new) if new else None
+        blocks.insert_blocks(connection, _not_moved(connection, move) if move.is_adopted else move.lists)
+        journal.delete_rows(connection, move.rows)
+        return _Written(new, row, news, newest)
+
+    def _last_waiting(self, assets: Sequence[str], start: float) -> list[Trade]:
+        return [
+            trade
+            for asset in assets
+            for trade in self._pending.between(asset, start, inf, 1, newest_first=True, after=None)
+        ]
+
+    def _last_row(self) -> int:
+        """Return the last row of the journal of which memory has the trades, as of all before."""
+        return max(self._journal.last, self._pending.last_foreign)
+
+    def _oldest(self) -> float:
+        return self._now() - self._retention
 
 
-def _insert(connection: Connection, trades: Sequence[Trade]) -> None:
-    place = 0
-    for rows in _CHUNKS:
-        while len(trades) - place >= rows:
-            some = trades[place : place + rows]
-            connection.execute(_INSERTS[rows], [value for trade in some for value in _row(trade)])
-            place += rows
+def _known(connection: Connection, candidates: Candidates, news: News, newest: dict[str, float | None]) -> set[int]:
+    """Return the indexes of candidates that blocks or the rows of other processes have."""
+    trades, stored = candidates.trades, blocks.StoredKeys(connection)
+    asked = range(len(trades)) if news.is_gap else candidates.doubtful
+    known = {index for index in asked if _may_have(newest, trades[index]) and stored.has(trades[index])}
+    if news.rows:
+        others = {(trade.asset, *trade_key(trade)) for row in news.rows for trade in row.trades}
+        known |= {index for index, trade in enumerate(trades) if (trade.asset, *trade_key(trade)) in others}
+    return known
 
 
-def _row(trade: Trade) -> tuple[object, ...]:
-    return (
-        trade.asset,
-        round(trade.timestamp * _MICROSECONDS),
-        trade.venue,
-        trade.id,
-        str(trade.price),
-        None if trade.volume is None else str(trade.volume),
-        trade.side,
-        trade.sequence,
-        trade.late,
-    )
+def _not_moved(connection: Connection, move: Move) -> list[list[Trade]]:
+    stored = blocks.StoredKeys(connection)
+    return [[trade for trade in trades if not stored.has(trade)] for trades in move.lists]
 
 
-def _trade(row: tuple[Any, ...]) -> Trade:
-    asset, at, venue, trade_id, price, volume, side, sequence, late = row
-    return Trade(
-        asset,
-        Decimal(price),
-        None if volume is None else Decimal(volume),
-        at / _MICROSECONDS,
-        venue,
-        trade_id,
-        None if side is None else Side(side),
-        sequence,
-        bool(late),
-    )
-
-
-def _whole(timestamp: float) -> int:
-    """Return microseconds; a time beyond what the table can hold becomes its first or last one."""
-    return round(min(max(timestamp, 0.0), _LAST_SECOND) * _MICROSECONDS)
-
-
-def _read_journal(connection: Connection) -> list[tuple[int, bytes]]:
-    return connection.execute("SELECT id, body FROM journal ORDER BY id").fetchall()
-
-
-def _assets(connection: Connection) -> list[str]:
-    """Return the assets of the sorted table, each found by one look into its key."""
-    found: list[str] = []
-    while row := connection.execute(
-        "SELECT asset FROM trades WHERE asset > ? ORDER BY asset LIMIT 1", (found[-1] if found else "",)
-    ).fetchone():
-        found.append(row[0])
-    return found
-
-
-def _expire(connection: Connection, asset: str, before: int) -> int:
-    return connection.execute(_EXPIRE, (asset, before, _MOST_EXPIRED)).rowcount
+def _may_have(newest: dict[str, float | None], trade: Trade) -> bool:
+    """Whether blocks have a trade as new as this one, as far as is known."""
+    if trade.asset not in newest:
+        return True
+    last = newest[trade.asset]
+    return last is not None and trade.timestamp <= last
 
 
 def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:

@@ -1,4 +1,4 @@
-"""What only the SQLite store of trades has: the journal, and its seam with the sorted table."""
+"""What only the SQLite store of trades has: the journal, and its seam with the blocks."""
 
 import asyncio
 import sqlite3
@@ -20,13 +20,10 @@ from tests.stores.trades.sqlite_parts import ASSETS, GENERATION, of_many_assets,
 
 
 def rows(path: Path) -> tuple[int, int]:
-    """Return the number of rows of the sorted table and of the journal."""
+    """Return the number of trades in blocks, and of rows of the journal."""
     with closing(sqlite3.connect(path)) as file:
-        sorted_rows, journal_rows = (
-            file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  # of constants
-            for table in ("trades", "journal")
-        )
-    return sorted_rows, journal_rows
+        moved = file.execute("SELECT coalesce(sum(json_array_length(body)), 0) FROM blocks").fetchone()[0]
+        return moved, file.execute("SELECT count(*) FROM journal").fetchone()[0]
 
 
 async def all_of(store: SqliteTrades, asset: str = "btcusdt") -> list[Trade]:
@@ -51,7 +48,7 @@ async def test_the_journal_is_read_back(tmp_path: Path) -> None:
 
 
 async def test_a_move_empties_the_journal(tmp_path: Path) -> None:
-    """Once a generation is in the sorted table, its rows of the journal go; trades that come meanwhile keep theirs."""
+    """Once a generation is in the blocks, its rows of the journal go; trades that come meanwhile keep theirs."""
     path = tmp_path / "trades.db"
     async with opened(path) as store:
         await store.add([trade(number) for number in range(100)])
@@ -114,7 +111,7 @@ async def test_writes_move_trades_along(tmp_path: Path, small_generations: int) 
 
 @pytest.mark.usefixtures("small_generations")
 async def test_a_restart_in_the_midst_of_a_move(tmp_path: Path) -> None:
-    """Trades that are both in the journal and in the sorted table are there once, and the move is done again."""
+    """Trades that are both in the journal and in the blocks are there once, and the move is done again."""
     path = tmp_path / "trades.db"
     async with opened(path) as store:
         await write(store, 0, 2800)
@@ -132,7 +129,7 @@ async def test_a_restart_in_the_midst_of_a_move(tmp_path: Path) -> None:
 
 
 async def test_a_late_trade_in_the_journal_hides_no_newer_one(tmp_path: Path) -> None:
-    """After a restart, a move of an old trade does not make the store forget newer ones of the sorted table."""
+    """After a restart, a move of an old trade does not make the store forget newer ones of the blocks."""
     path = tmp_path / "trades.db"
     async with opened(path) as store:
         await store.add([trade(100)])
@@ -167,7 +164,7 @@ async def test_reads_across_the_seam(
         await store.add([known[key] for key in (*in_table, *in_both)])
         await store.tidy()
     with closing(sqlite3.connect(path)) as file:  # as a restart in the midst of a move finds it
-        file.execute("INSERT INTO journal VALUES (1, ?)", (encode([known[key] for key in in_both]),))
+        file.execute("INSERT INTO journal VALUES (1000, 0, ?)", (encode([known[key] for key in in_both]),))
         file.commit()
     async with opened(path) as store:
         await store.add([known[key] for key in in_journal])

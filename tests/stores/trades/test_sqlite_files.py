@@ -4,6 +4,7 @@ import asyncio
 import re
 import sqlite3
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from signal import SIGKILL
@@ -11,12 +12,14 @@ from signal import SIGKILL
 import pytest
 
 from aggregator.errors import StoreRefused
+from aggregator.models import Trade, TradeKey, trade_key
 from aggregator.stores.sqlite import SqliteHistory, parse_sqlite_url
+from aggregator.stores.trades import pending
 from aggregator.stores.trades.sqlite import SQLITE, SqliteTrades
 from tests.parts.process import ROOT, Process
 from tests.stores.trades.parts import trade
-from tests.stores.trades.sqlite_parts import CALL, ENDLESS, NOW, of_many_assets, opened
-from tests.stores.trades.test_sqlite import assert_holds, write
+from tests.stores.trades.sqlite_parts import ASSETS, CALL, ENDLESS, NOW, of_many_assets, opened
+from tests.stores.trades.test_sqlite import assert_holds, rows, write
 
 PARTS = (sys.executable, "-m", "tests.stores.trades.sqlite_parts")
 
@@ -76,7 +79,7 @@ async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
         await store.add([trade()])
     with closing(sqlite3.connect(path)) as file:
         file.execute("PRAGMA user_version = 99")
-    await refused(path, "has layout 99, this version needs 1: move it away")
+    await refused(path, "has layout 99, this version needs 2: move it away")
 
 
 async def test_the_file_of_the_history_is_refused(tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ async def test_the_file_of_the_history_is_refused(tmp_path: Path) -> None:
     history = SqliteHistory(path)
     await history.open()
     await history.close()
-    await refused(path, r"prices\.db is the file of something else: it has no table journal")
+    await refused(path, r"prices\.db is the file of something else: it has no table blocks")
 
 
 async def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ async def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     async with opened(path) as store:
         await store.add([trade()])
     with closing(sqlite3.connect(path)) as file:
-        file.execute("INSERT INTO journal VALUES (2, ?)", (b'[{"asset": 1}]',))
+        file.execute("INSERT INTO journal VALUES (2, 0, ?)", (b'[{"asset": 1}]',))
         file.commit()
     await refused(path, "something else than trades")
 
@@ -110,3 +113,60 @@ def test_paths_of_urls() -> None:
     """Three slashes begin a relative path, four an absolute one."""
     assert parse_sqlite_url("sqlite:///trades.db") == Path("trades.db")
     assert parse_sqlite_url("sqlite:////var/lib/trades.db") == Path("/var/lib/trades.db")
+
+
+def keys_of(trades: Sequence[Trade]) -> list[TradeKey]:
+    """Return the keys of trades."""
+    return [trade_key(one) for one in trades]
+
+
+async def test_stores_that_share_a_file_store_a_key_once(tmp_path: Path) -> None:
+    """Each finds what the other has in its journal or has moved, also when it looks late, and reads it."""
+    path = tmp_path / "trades.db"
+    async with opened(path) as one, opened(path) as other:
+        assert len(await one.add(of_many_assets(0, 1000))) == 1000
+        assert len(await other.add(of_many_assets(500, 1500))) == 500
+        await one.tidy()
+        await other.tidy()
+        assert await other.add(of_many_assets(0, 1500)) == await one.add(of_many_assets(0, 1500)) == []
+        await one.add(of_many_assets(1500, 1600))
+        await one.add(of_many_assets(1700, 1800))
+        one._moved_at = 0.0  # so that it moves at once, and the other sees no row of the journal
+        await one.tidy()
+        assert keys_of(await other.add(of_many_assets(1500, 1900))) == keys_of(
+            [*of_many_assets(1600, 1700), *of_many_assets(1800, 1900)]
+        )
+        for store in (one, other):
+            await assert_holds(store, of_many_assets(0, 1900))
+            assert await store.latest(ASSETS) == {trade.asset: trade for trade in of_many_assets(1890, 1900)}
+
+
+async def test_trades_of_a_process_that_is_gone_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one does so after a while, and then has them once."""
+    monkeypatch.setattr(pending, "_ADOPT_SECONDS", -10.0)
+    path = tmp_path / "trades.db"
+    async with opened(path) as living:
+        async with opened(path) as gone:
+            await gone.add(of_many_assets(0, 100))
+        assert await living.add(of_many_assets(0, 110)) == of_many_assets(100, 110)
+        for _ in range(2):
+            living._moved_at = 0.0  # so that it moves at once
+            await living.tidy()
+        assert rows(path) == (110, 0)
+        await assert_holds(living, of_many_assets(0, 110))
+
+
+@pytest.mark.real
+async def test_processes_that_share_a_file(tmp_path: Path) -> None:
+    """Two processes write the same trades and die by kill -9; a third finds each once."""
+    path = tmp_path / "trades.db"
+    writing = [Process([*PARTS, "write", str(path), "0"], cwd=ROOT) for _ in range(2)]
+    for process in writing:
+        await asyncio.to_thread(process.wait_for_line, r"stored 3000\.")
+    for process in writing:
+        process.stop(SIGKILL)
+    number = max(int(found) for process in writing for found in re.findall(r"stored (\d+)\.", process.output))
+    async with opened(path) as store:
+        assert await store.add(of_many_assets(0, number)) == []
+        await store.add(of_many_assets(number, number + CALL))
+        await assert_holds(store, of_many_assets(0, number + CALL))
