@@ -37,7 +37,6 @@ CREATE TABLE trades (
 ) WITHOUT ROWID
 """
 _ROWS = 500  # of an insert
-_INSERT = f"INSERT INTO trades VALUES {','.join(['(?,?,?,?,?,?,?,?,?)'] * _ROWS)} ON CONFLICT DO NOTHING"  # noqa: S608  # of constants
 
 
 class Rows:
@@ -55,7 +54,9 @@ class Rows:
 def _insert(connection: Connection, trades: Sequence[Trade]) -> None:
     for first in range(0, len(trades), _ROWS):
         some = trades[first : first + _ROWS]
-        connection.execute(_INSERT, [value for trade in some for value in _row(trade)])
+        rows = ",".join(["(?,?,?,?,?,?,?,?,?)"] * len(some))
+        insert = f"INSERT INTO trades VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608  # of constants
+        connection.execute(insert, [value for trade in some for value in _row(trade)])
 
 
 def _row(trade: Trade) -> tuple[object, ...]:
