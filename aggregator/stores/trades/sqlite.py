@@ -30,7 +30,7 @@ _SCHEMA = f"{journal.SCHEMA};{blocks.SCHEMA}"
 _VERSION = 2
 _MOST_EXPIRED = 200  # blocks deleted in one transaction, for which writes have to wait
 _TICK_SECONDS = 1.0
-_REST_SECONDS = 5.0  # without a move by a write, after which trades are moved in the background
+_REST_SECONDS = 60.0  # without a move by a write, then trades are moved in the background; the more, the fewer blocks
 _SWEEP_TICKS = 600
 
 
