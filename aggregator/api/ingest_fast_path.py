@@ -16,8 +16,9 @@ from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import Header, Reply
 from aggregator.api.server.direct_write import DirectWrite
 from aggregator.models import encode
-from aggregator.trades.ingest import InvalidTrade, Parser
+from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import BacklogFull, EventLog, Receipt
+from aggregator.trades.validation import InvalidTrade
 
 _MOST_BYTES = 4096
 _DURABLE_SECONDS = 10.0
