@@ -30,7 +30,8 @@ From the cache to clients with an open stream:
 From a trade to its features:
 
     exchanges/push/trade_feed.py         reads the trades that a venue pushes; api/ingest.py those of POST /ingest
-    -> trades/ingest.py                  checks each record
+    -> trades/ingest.py                  reads each record
+    -> trades/validation.py              checks it, and makes the trade
     -> trades/event_log/memory.py        holds trades until they are stored
     -> trades/processor.py               takes micro-batches, and acknowledges them in the end
     -> stores/trades/sqlite.py           stores each key once; for DynamoDB stores/trades/outbox.py

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.hot_trades import HotTrades
-from aggregator.api.ingest_fast_path import IngestFastPath
 from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import Body, PriceBodies, matches
 from aggregator.api.server.direct_write import DirectWrite, take_direct_write
@@ -44,7 +43,6 @@ class FastPath:
         now: Callable[[], float] = time.time,
         policy: Policy | None = None,
         hot: HotTrades | None = None,
-        ingest: IngestFastPath | None = None,
     ) -> None:
         self._app = app
         self._catalog = catalog
@@ -52,7 +50,6 @@ class FastPath:
         self._bodies = bodies
         self._metrics = metrics
         self._now = now
-        self._ingest = ingest
         self._hot = {} if hot is None else hot.by_segment
         policy = policy or Policy()
         self._hosts = policy.hosts
@@ -86,9 +83,6 @@ class FastPath:
         """Serve one request that is not for a price: one of the trade stream's, or the application's."""
         first, _, symbol = scope["path"][1:].partition("/") if scope["type"] == "http" else ("", "", "")
         bodies = self._hot.get(first)
-        if first == "ingest" and not symbol and self._ingest is not None:
-            await self._ingest.serve(scope, receive, send, direct_write)
-            return
         if bodies is None:
             await self._app(scope, receive, send)
             return

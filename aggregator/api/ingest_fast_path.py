@@ -1,23 +1,26 @@
-"""The fast path of POST /ingest: a single trade as JSON, answered without Starlette once it is durable.
+"""The fast path of POST /ingest: a single trade as JSON, answered without Starlette and a task once it is durable.
 
 Any other request, and one that must be refused, goes to the application, which reads the same body again.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.ingest import INGEST_PATH
 from aggregator.api.ingest_schema import Ingested
 from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import Header, Reply
-from aggregator.api.server.direct_write import DirectWrite
+from aggregator.api.server.direct_write import Answer
 from aggregator.models import encode
-from aggregator.trades.ingest import InvalidTrade, Parser
+from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import BacklogFull, EventLog, Receipt
+from aggregator.trades.validation import InvalidTrade
 
 _MOST_BYTES = 4096
 _DURABLE_SECONDS = 10.0
@@ -30,11 +33,12 @@ class NotDurable(Exception):
 
 
 class IngestFastPath:
-    """Serves single trades. Where requests need a key or have a rate, the application serves all of them."""
+    """The `Handler` of single trades. Where requests need a key or have a rate, the application serves all of them."""
+
+    path = INGEST_PATH
 
     def __init__(
         self,
-        app: ASGIApp,
         parser: Parser,
         log: EventLog,
         metrics: BufferedMetrics,
@@ -42,36 +46,17 @@ class IngestFastPath:
         policy: Policy,
         durable_seconds: float = _DURABLE_SECONDS,
     ) -> None:
-        self._app = app
         self._parser = parser
         self._log = log
         self._metrics = metrics
         self._now = now
         self._hosts = policy.hosts
-        self._durable_seconds = durable_seconds
+        self._deadlines = _Deadlines(durable_seconds)
         vary: list[Header] = [(b"vary", b", ".join(policy.vary))] if policy.vary else []
         self._stored, self._duplicate = (_reply(one, 1 - one, vary) for one in (1, 0))
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, direct_write: DirectWrite | None) -> None:
-        """Serve one request for INGEST_PATH."""
-        if not self._is_plain(scope):
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        message = await receive()
-        reply = None
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            reply = await self._store(message.get("body", b""))
-        if reply is None:
-            await self._app(scope, _after(message, receive), send)
-            return
-        if direct_write is None or not direct_write(reply.status, reply.head, reply.raw):
-            await send(reply.start)
-            await send(reply.end)
-        self._metrics.add_other(INGEST_PATH, time.perf_counter() - started)
-
-    def _is_plain(self, scope: Scope) -> bool:
-        """Whether the request is a small JSON body from a client that is no browser, for a host that is served."""
+    def wants(self, scope: Scope) -> bool:
+        """As `Handler.wants`: true for a small JSON body, no browser, and a host that is served."""
         if scope["method"] != "POST" or scope["query_string"]:
             return False
         host = media_type = None
@@ -91,35 +76,50 @@ class IngestFastPath:
             return False
         return host in self._hosts.seen or bool(host and self._hosts.allows(host))
 
-    async def _store(self, body: bytes) -> Reply | None:
-        """Store the trade of a body and return the response; None if the application must answer."""
+    def begin(self, body: bytes, answer: Answer) -> bool:
+        """As `Handler.begin`."""
+        started = time.perf_counter()
         try:
             stored = self._log.append([self._parser.one(body, self._now())])
         except (InvalidTrade, BacklogFull):
-            return None
-        timer = asyncio.get_running_loop().call_later(self._durable_seconds, _give_up, stored)
-        try:
-            receipt = await stored
-        except NotDurable:
-            return None  # the application appends the trade again, and answers for it: a key counts once
-        finally:
-            timer.cancel()
-        return self._stored if receipt.accepted else self._duplicate
+            return False
+        self._deadlines.add(stored)
+        stored.add_done_callback(partial(self._answer, answer, started))
+        return True
+
+    def _answer(self, answer: Answer, started: float, stored: asyncio.Future[Receipt]) -> None:
+        """Answer once the trade is durable. If that takes too long, the application appends it again and answers."""
+        if stored.cancelled() or stored.exception() is not None:
+            answer(None)
+            return
+        answer(self._stored if stored.result().accepted else self._duplicate)
+        self._metrics.add_other(INGEST_PATH, time.perf_counter() - started)
 
 
-def _give_up(stored: asyncio.Future[Receipt]) -> None:
-    if not stored.done():
-        stored.set_exception(NotDurable)
+class _Deadlines:
+    """Fails futures that are not done in time, with one timer for all of them."""
 
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: deque[tuple[float, asyncio.Future[Receipt]]] = deque()  # the oldest first
+        self._timer: asyncio.TimerHandle | None = None
 
-def _after(first: Message, receive: Receive) -> Receive:
-    """Return a `receive` that returns this message again before all others."""
-    messages = [first]
+    def add(self, future: asyncio.Future[Receipt]) -> None:
+        """Let a future fail with NotDurable if it is not done in time."""
+        loop, waiting = asyncio.get_running_loop(), self._waiting
+        while waiting and waiting[0][1].done():
+            waiting.popleft()
+        waiting.append((loop.time() + self._seconds, future))
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._expire)
 
-    async def again() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return again
+    def _expire(self) -> None:
+        loop, waiting = asyncio.get_running_loop(), self._waiting
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= loop.time()):
+            _, future = waiting.popleft()
+            if not future.done():
+                future.set_exception(NotDurable())
+        self._timer = loop.call_at(waiting[0][0], self._expire) if waiting else None
 
 
 def _reply(accepted: int, duplicates: int, vary: list[Header]) -> Reply:

@@ -36,6 +36,7 @@ from aggregator.live.fanout import Fanout
 from aggregator.live.price_topic import PRICES, PricePresenter
 from aggregator.live.snapshots import Snapshots, SnapshotSource
 from aggregator.newest import NewestPrices
+from aggregator.observability.tracing import UNTRACED
 from aggregator.ports import Refresh
 from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
@@ -92,10 +93,10 @@ async def build_api(
         return traced(app, process.tracer, app.label_of)
     buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(buffered)
-    ingest = None
-    if trades is not None and not settings.api_keys and settings.ingest_rate is None:
-        ingest = IngestFastPath(app, Parser(catalog.find), trades.log, buffered, now, policy)
-    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot, ingest)
+    is_open = not settings.api_keys and settings.ingest_rate is None
+    if trades is not None and is_open and process.tracer is UNTRACED:
+        process.handler = IngestFastPath(Parser(catalog.find), trades.log, buffered, now, policy)
+    fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot)
     return traced(fast_path, process.tracer, app.label_of)
 
 

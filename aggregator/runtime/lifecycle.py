@@ -100,7 +100,15 @@ async def serve_on(
         patience = min(process.longest_refresh, _LONGEST_STOP)
         limits = limits_of(settings.max_connections, frozenset({INGEST_PATH}))
         direct_write = settings.fast_path and settings.role != "refresher"  # else nothing takes it out of the scope
-        server = Server(app, limits, process.metrics, patience, settings.trusted_proxies, direct_write=direct_write)
+        server = Server(
+            app,
+            limits,
+            process.metrics,
+            patience,
+            settings.trusted_proxies,
+            direct_write=direct_write,
+            handler=process.handler,
+        )
         await _serve_until(stop, server, listener, process.beside_server)
     log.info("stopped")
 

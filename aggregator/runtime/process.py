@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from aggregator.api.server.direct_write import Handler  # noqa: TC001  # as all other imports
 from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
@@ -80,6 +81,9 @@ class Process:
         """
 
         stack.callback(self._close_unstarted)
+
+        self.handler: Handler | None = None
+        """Serves single trades without a task."""
 
         self.longest_refresh = settings.exchange_timeout + _REFRESH_OVERHEAD
         """Seconds."""

@@ -8,8 +8,9 @@ import pytest
 
 from aggregator.models import Asset, Side, Trade
 from aggregator.prices.tiers import assign
-from aggregator.trades.ingest import MOST_ID, MOST_VENUE, InvalidTrade, Parser, Taken, TooManyRecords
+from aggregator.trades.ingest import Parser, Taken, TooManyRecords
 from aggregator.trades.market_pb2 import MarketUpdate, MarketUpdates
+from aggregator.trades.validation import MOST_ID, MOST_VENUE, InvalidTrade
 from tests.parts.examples import CADENCE, NOW
 
 CATALOG = assign([("btcusdt", "", ""), ("ethusdt", "", "")], 1, 0, CADENCE)

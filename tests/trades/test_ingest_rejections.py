@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from aggregator.models import Trade, encode, encode_as_strings, trade_key
 from aggregator.stores.trades.sqlite import SqliteTrades
-from aggregator.trades.ingest import MOST_ID, MOST_RAW, MOST_VENUE, InvalidTrade, Parser, Taken, TooManyRecords
+from aggregator.trades.ingest import MOST_RAW, Parser, Taken, TooManyRecords
 from aggregator.trades.market_pb2 import MarketUpdate, MarketUpdates
 from aggregator.trades.rejection import REJECTION_CODES
+from aggregator.trades.validation import MOST_ID, MOST_VENUE, InvalidTrade
 from tests.parts.examples import NOW
 from tests.trades.test_ingest import MICROSECONDS, PARSER, find, with_field
 
@@ -131,6 +132,35 @@ RECORDS = st.fixed_dictionaries(
         "ticker": TEXTS,
     },
 )
+USUAL = st.fixed_dictionaries(
+    {
+        "asset": st.sampled_from(["btcusdt", "ethusdt"]),
+        "price": st.integers(1, 10**6) | st.floats(1e-9, 1e9) | st.sampled_from(["1.50", "1e-30"]),
+        "volume": st.integers(0, 10**6) | st.floats(0, 1e9),
+        "timestamp": st.floats(NOW - 1e6, NOW + 5) | st.sampled_from([NOW + 5, NOW, 1e9]),
+        "venue": st.sampled_from(["kraken", "okx"]),
+        "id": st.sampled_from(["a-1", "x" * MOST_ID]),
+    },
+    optional={"side": st.sampled_from(["buy", "sell", None])},
+)
+UNUSUAL = st.sampled_from(
+    [
+        {},
+        *({"asset": one} for one in ("BTC-USDT", "nosuch", "")),
+        *(
+            {name: one}
+            for name in ("price", "volume")
+            for one in ("NaN", "sNaN", "-Infinity", "Infinity", -1, 0, "1e30")
+        ),
+        *({name: "1." + 37 * "1"} for name in ("price", "volume")),
+        *({"timestamp": one} for one in (NOW + 5.0000004, NOW + 5.000002, 999999999.9999999, 1e300, int(NOW * 1000))),
+        *({"venue": one} for one in ("v" * MOST_VENUE, "v" * (MOST_VENUE + 1), "a\nb", "")),
+        *({"id": one} for one in ("x" * (MOST_ID + 1), "a\x1fb", "", 7)),
+        *({"side": one} for one in ("BUY", "hold")),
+        *({"size": one} for one in (1, "x")),
+        {"sequence": 7},
+    ]
+)
 UPDATES = st.builds(
     MarketUpdate,
     ticker=st.sampled_from(["btcusdt", "nosuch"]),
@@ -179,6 +209,24 @@ def assert_bounded(trade: Trade) -> None:
     assert 0 < len(trade.venue) <= MOST_VENUE
     (trade.id + trade.venue).encode()
     assert trade.sequence is None or 0 <= trade.sequence < 2**63
+
+
+@settings(max_examples=100)
+@given(st.lists(USUAL, max_size=3), USUAL, UNUSUAL)
+def test_the_shortcut_for_lines(
+    usual: list[dict[str, object]], last: dict[str, object], unusual: dict[str, object]
+) -> None:
+    """Lines in the usual form give the same trades and rejections as each of them alone."""
+    raws = [json.dumps(one).encode() for one in [*usual, last | unusual]]
+    parser, trades, codes = Parser(find), [], []
+    for raw in raws:
+        try:
+            trades.append(PARSER.one(raw, NOW))
+        except InvalidTrade as error:
+            codes.append(error.code)
+    for _ in range(2):  # at the second time the parser knows the venues
+        taken = parser.lines(b"\n".join(raws), NOW)
+        assert (taken.trades, [one.code for one in taken.rejected]) == (trades, codes)
 
 
 @settings(max_examples=80)

@@ -5,20 +5,41 @@ its headers hold nothing that a client has sent, and they are rendered once for 
 
 The server puts a `DirectWrite` into the scope of each request (`offer_direct_write`); the fast path takes it out
 (`take_direct_write`). These two functions are all that the application knows of uvicorn's internals.
+
+A `Handler` serves the requests of one path without a task: see `taskless.py`.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from aggregator.api.price_bodies import Header
+from aggregator.api.price_bodies import Header, Reply
 
 # Takes status, rendered headers (with the blank line that ends them) and body. Returns False if nothing was written.
 DirectWrite = Callable[[int, bytes, bytes], bool]
 
+# Takes the response of a request; None if the application must serve the request. To be called once, from the loop.
+Answer = Callable[[Reply | None], None]
+
 DIRECT_WRITE = "aggregator.direct_write"  # its key in scope["state"]
+
+
+class Handler(Protocol):
+    """Serves requests for `path`, whose bodies are small and of which the answer is known later."""
+
+    path: str
+
+    def wants(self, scope: Scope) -> bool:
+        """Return whether a request for `path` may be given to `begin`, by its head. It must have a small body."""
+
+    def begin(self, body: bytes, answer: Answer) -> bool:
+        """Begin to serve a whole request; return False, and do nothing, if the application must serve it.
+
+        After True, `answer` is called once, but not before this method has returned.
+        """
 
 
 class DefaultHeaders:
@@ -45,7 +66,7 @@ def header_lines(headers: Sequence[Header]) -> bytes:
 
 def offer_direct_write(cycle: RequestResponseCycle, default_headers: DefaultHeaders) -> None:
     """Put a DirectWrite for this request into its scope."""
-    cycle.scope["state"][DIRECT_WRITE] = partial(_write, cycle, default_headers)
+    cycle.scope["state"][DIRECT_WRITE] = partial(write_response, cycle, default_headers)
 
 
 def take_direct_write(scope: Scope) -> DirectWrite | None:
@@ -57,7 +78,9 @@ def take_direct_write(scope: Scope) -> DirectWrite | None:
     return write
 
 
-def _write(cycle: RequestResponseCycle, default_headers: DefaultHeaders, status: int, head: bytes, body: bytes) -> bool:
+def write_response(
+    cycle: RequestResponseCycle, default_headers: DefaultHeaders, status: int, head: bytes, body: bytes
+) -> bool:
     """Write the response and finish the request as uvicorn's `send` does.
 
     Returns False, and writes nothing, in the cases that need `send`: the client has not read earlier responses or has

@@ -11,8 +11,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from aggregator.api.responses import refusal_of
-from aggregator.api.server.direct_write import header_lines, offer_direct_write
+from aggregator.api.server.direct_write import header_lines
 from aggregator.api.server.slow_readers import ReadProgress, State
+from aggregator.api.server.taskless import Taskless
 from aggregator.api.stream_end import StreamEnd, announced
 from aggregator.models import encode
 
@@ -33,10 +34,10 @@ class _DiscardingParser:
 
 # Called as functions because super() would double the cost of a request that arrives in one piece.
 _parse = HttpToolsProtocol.data_received
-_start_asgi_task = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # the only hook that sees each request start
+_start = Taskless._start_asgi_task  # noqa: SLF001  # ours
 
 
-class Protocol(ReadProgress, HttpToolsProtocol):
+class Protocol(ReadProgress, Taskless):
     """One HTTP connection."""
 
     server_state: State
@@ -68,10 +69,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # likewise
         self._running = cycle
-        default_headers = self.server_state.default_header_lines
-        if default_headers is not None:
-            offer_direct_write(cycle, default_headers)
-        _start_asgi_task(self, cycle, app)  # type: ignore[arg-type]  # the same type in Starlette's words
+        _start(self, cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; check the limits only if it leaves a request unfinished."""
@@ -80,6 +78,8 @@ class Protocol(ReadProgress, HttpToolsProtocol):
             return
         before = self.cycle
         _parse(self, data)
+        if self._held is not None:
+            self._begin_held()
         cycle = self.cycle
         if cycle is before or cycle.more_body or cycle.scope is not self.scope:
             self._check_unfinished(len(data) if cycle is before else 0)
@@ -134,6 +134,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End the connection if its client has kept it waiting for too long; `now` is in seconds of any clock."""
+        self._release_held()
         if self._stream is not None:
             self._shrink_send_buffer()
         if self._is_stalled(now):
@@ -154,6 +155,7 @@ class Protocol(ReadProgress, HttpToolsProtocol):
         Closing idle connections at once would lose requests that are on their way, of clients that send one request
         after the other.
         """
+        self._release_held()
         if self._stream is not None:
             self.loop.call_later(_LAST_REQUEST_SECONDS, self.transport.abort)  # if its last words are not read
         if self._is_answering or self._refused:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from aggregator.errors import CannotGoOn
-from aggregator.trades.ingest import InvalidTrade, seconds_of
+from aggregator.trades.validation import InvalidTrade, seconds_of
 
 NAMES = {  # of each field in a file, the preferred one first
     "asset": ("asset", "symbol", "ticker"),

@@ -15,9 +15,9 @@ from aggregator.exchanges.push.trade_gaps import Gaps
 from aggregator.models import Asset, Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.trades.ingest import FindAsset, InvalidTrade, checked_trade
 from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
 from aggregator.trades.rejection import Rejection
+from aggregator.trades.validation import FindAsset, InvalidTrade, checked_trade
 
 MOST_BYTES = 256 << 10  # of a message: Bybit sends up to 1,024 trades in one
 _MOST_RAW = 4096  # bytes of a rejected record that are kept

@@ -14,9 +14,9 @@ from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
-from aggregator.trades.ingest import InvalidTrade
 from aggregator.trades.ports import BacklogFull, EventLog
 from aggregator.trades.rejection import Rejection
+from aggregator.trades.validation import InvalidTrade
 
 KIND = "trade"
 MOST_LETTERS = 100_000

@@ -15,9 +15,9 @@ from aggregator.observability.metrics import Metrics
 from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.dead_letters import MOST_RETRIES, TradeDeadLetters
-from aggregator.trades.ingest import InvalidTrade
 from aggregator.trades.ports import BacklogFull, Receipt
 from aggregator.trades.rejection import Rejection
+from aggregator.trades.validation import InvalidTrade
 from tests.parts.examples import NOW
 from tests.stores.trades.conftest import Clock
 from tests.stores.trades.parts import trade, until

@@ -1,0 +1,93 @@
+"""Requests that a `Handler` serves without a task: it takes the request, and the response is written by a callback.
+
+A task and the coroutines in it cost about as much as all else that the server does for a small request.
+"""
+
+from functools import partial
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from aggregator.api.price_bodies import Reply
+from aggregator.api.server.direct_write import offer_direct_write, take_direct_write, write_response
+from aggregator.api.server.slow_readers import State
+
+# Called as a function because super() would cost more than the rest of `start_task`.
+_start_asgi_task = HttpToolsProtocol._start_asgi_task  # noqa: SLF001  # the only hook that sees each request start
+
+
+class Taskless(HttpToolsProtocol):
+    """Mixin of the HTTP protocol: gives whole requests for the handler's path to the handler."""
+
+    server_state: State
+    _held: tuple[RequestResponseCycle, ASGIApp] | None = None  # a request for the handler whose body has not ended
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same type in Starlette's words
+        """Start to serve a request. There are three cases.
+
+        1. Not for the handler: a task runs the application.
+        2. For the handler, and its head has just been parsed: it is held until its body has ended.
+        3. For the handler, after another request of the same connection: its body may have ended already.
+        """
+        handler = self.server_state.handler
+        if handler is None or cycle.scope["path"] != handler.path or not handler.wants(cycle.scope):  # type: ignore[arg-type]  # likewise
+            self._start_task(cycle, app)
+        elif cycle.more_body:
+            self._held = (cycle, app)
+        else:
+            self._begin(cycle, app)
+
+    def _begin_held(self) -> None:
+        """Serve the request that is held, if its body has ended."""
+        if self._held is not None and not self._held[0].more_body:
+            (cycle, app), self._held = self._held, None
+            self._begin(cycle, app)
+
+    def _release_held(self) -> None:
+        """Give the request that is held to the application, which bounds the time of its body."""
+        if self._held is not None:
+            (cycle, app), self._held = self._held, None
+            self._start_task(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        """Give a whole request to the handler; if the handler declines, to the application."""
+        handler = self.server_state.handler
+        if (
+            handler is None
+            or not cycle.keep_alive
+            or not handler.begin(bytes(cycle.body), partial(self._answer, cycle, app))
+        ):
+            self._start_task(cycle, app)
+
+    def _answer(self, cycle: RequestResponseCycle, app: ASGIApp, reply: Reply | None) -> None:
+        """Write the response of the handler. A client that has left gets none."""
+        default_headers = self.server_state.default_header_lines
+        if cycle.disconnected:
+            return
+        if reply is None:
+            self._start_task(cycle, app)
+        elif default_headers is None or not write_response(cycle, default_headers, reply.status, reply.head, reply.raw):
+            self._start_task(cycle, _sending(reply))
+        else:
+            cycle.on_response = _nothing  # it refers to the connection, which refers to the request
+
+    def _start_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        default_headers = self.server_state.default_header_lines
+        if default_headers is not None:
+            offer_direct_write(cycle, default_headers)
+        _start_asgi_task(self, cycle, app)  # type: ignore[arg-type]  # likewise
+
+
+def _sending(reply: Reply) -> ASGIApp:
+    """Return an application that sends this response."""
+
+    async def send_reply(scope: Scope, _: Receive, send: Send) -> None:
+        take_direct_write(scope)
+        await send(reply.start)
+        await send(reply.end)
+
+    return send_reply
+
+
+def _nothing() -> None:
+    """Do nothing."""
