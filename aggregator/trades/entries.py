@@ -77,9 +77,10 @@ class Entries:
             self._last_prices.insert(index, price)
         self.times.insert(index, time)
         place = ROW * index
-        old = self._totals[place - ROW :]  # of the entry before it, and of all later ones
-        change = (price, volume, price * volume)
-        self._replace(place, [total + change[number % ROW] for number, total in enumerate(old)])
+        totals = [*self._totals[place - ROW :]]  # of the entry before it, and of all later ones
+        for column, change in enumerate((price, volume, price * volume)):
+            totals[column::ROW] = [total + change for total in totals[column::ROW]]
+        self._replace(place, totals)
 
     def last_price(self, index: int) -> int:
         """Return the price of the last trade of an entry other than entry 0."""

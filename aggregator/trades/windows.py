@@ -107,13 +107,9 @@ class TradeWindow(Entries):
         """Return the place of a trade among the recent ones; None if it is there already."""
         recent, times, time = self._recent, self.times, trade.timestamp
         old = len(times) - len(recent)
-        place = bisect_left(times, time, old) - old
-        while place < len(recent) and recent[place].timestamp == time:
-            other = recent[place]
-            if (other.venue, other.id) >= (trade.venue, trade.id):
-                return None if (other.venue, other.id) == (trade.venue, trade.id) else place
-            place += 1
-        return place
+        first, end = bisect_left(times, time, old) - old, bisect_right(times, time, old) - old
+        place = bisect_left(recent, _order(trade), first, end, key=_order)
+        return None if place < end and _order(recent[place]) == _order(trade) else place
 
     def _insert(self, place: int, trade: Trade, price: int, volume: int) -> Sequence[Trade]:
         """Add a trade before recent ones; return these."""
@@ -149,3 +145,8 @@ class TradeWindow(Entries):
         self._short_first, self._long_first = (
             bisect_left(left, first) if first < until else first - fewer for first in firsts
         )
+
+
+def _order(trade: Trade) -> tuple[str, str]:
+    """Return what orders the trades of one time."""
+    return trade.venue, trade.id
