@@ -7,7 +7,7 @@ entry lie side by side: with 1,000 assets they are not in the CPU's cache when a
 
 from array import array
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -40,6 +40,7 @@ class Entries:
     __slots__ = (
         "_counts",
         "_last_prices",
+        "_loose",
         "_offset",
         "_price_total",
         "_product_total",
@@ -57,10 +58,15 @@ class Entries:
         self._last_prices: list[int] = []  # of the same entries
         self._offset = 0  # for a later entry, the difference of that number and its index
         self._price_total = self._volume_total = self._product_total = 0  # up to the last entry
-        self._hold([0] * ROW)
+        self._loose = 0  # the first entry with its own numbers in place of totals, until `settle`; 0: none
+        self._totals: array[int] | _Wide = array("q", [0] * ROW)
 
     def append(self, time: float, price: int, volume: int) -> None:
         """Add an entry behind all others."""
+        if self._loose:
+            self._put(len(self._totals), price, volume)
+            self.times.append(time)
+            return
         self.times.append(time)
         self._price_total = price_total = self._price_total + price
         self._volume_total = volume_total = self._volume_total + volume
@@ -72,18 +78,25 @@ class Entries:
 
     def insert(self, index: int, time: float, price: int, volume: int) -> None:
         """Add an entry before entry `index`, which is not entry 0."""
+        self._loosen(index)
         if index < len(self._counts):
-            self._counts[index:] = [count + 1 for count in (self._counts[index - 1], *self._counts[index:])]
+            self._counts.insert(index, 1)
             self._last_prices.insert(index, price)
+        self._put(ROW * index, price, volume)
         self.times.insert(index, time)
-        place = ROW * index
-        totals = [*self._totals[place - ROW :]]  # of the entry before it, and of all later ones
-        for column, change in enumerate((price, volume, price * volume)):
-            totals[column::ROW] = [total + change for total in totals[column::ROW]]
-        self._replace(place, totals)
+
+    def settle(self) -> None:
+        """Make totals of the numbers that `insert` and `append` have left: once for all inserts of a batch."""
+        if self._loose:
+            first, self._loose = self._loose, 0
+            totals = [*self._totals[ROW * (first - 1) :]]  # of the entry before it, and of all later ones
+            for column in range(ROW):
+                totals[column::ROW] = accumulate(totals[column::ROW])
+            self._replace(ROW * first, totals[ROW:])
+            self._counts[first - 1 :] = accumulate(self._counts[first - 1 :])
 
     def last_price(self, index: int) -> int:
-        """Return the price of the last trade of an entry other than entry 0."""
+        """Return the price of the last trade of a settled entry other than entry 0."""
         if index < len(self._last_prices):
             return self._last_prices[index]
         return self._totals[ROW * index] - self._totals[ROW * (index - 1)]
@@ -96,6 +109,7 @@ class Entries:
 
     def delete(self, gone: int) -> None:
         """Delete the oldest `gone` entries; the one after them becomes entry 0."""
+        self.settle()
         del self.times[:gone]
         del self._totals[: ROW * gone]
         del self._counts[:gone], self._last_prices[:gone]
@@ -108,6 +122,7 @@ class Entries:
 
         Return the indices that the entries before the last border had, one for each that is left.
         """
+        self.settle()
         left = [0, *(last for first, end in pairwise(borders) for last in self._ends_of_seconds(first, end))]
         until = borders[-1]
         counts = [self._count(index) for index in left]
@@ -125,12 +140,14 @@ class Entries:
 
     def refine(self, price: int, volume: int) -> None:
         """Multiply all prices and all volumes, as their units have become finer."""
+        self.settle()
         factors = (price, volume, price * volume)
         self._last_prices = [one * price for one in self._last_prices]
         self._hold([total * factors[number % ROW] for number, total in enumerate(self._totals)])
 
     def _state(self) -> EntriesState:
         """Return the state as plain data."""
+        self.settle()
         counts, prices = [*self._counts], [*self._last_prices]
         return EntriesState([*self.times], [*self._totals], counts, prices, self._offset, self.merged_until)
 
@@ -150,23 +167,42 @@ class Entries:
         seconds = [int(time) for time in self.times[first:end]]
         return [first + place for place, (one, after) in enumerate(pairwise([*seconds, 0])) if one != after]
 
+    def _loosen(self, index: int) -> None:
+        """Replace the totals of entries from `index` on by their own numbers."""
+        end = self._loose or len(self.times)
+        if index < end:
+            totals = [*self._totals[ROW * (index - 1) : ROW * end]]
+            numbers = [total - before for before, total in zip(totals, totals[ROW:], strict=False)]
+            self._splice(ROW * index, ROW * end, numbers)
+            counts = self._counts[index - 1 : end]
+            self._counts[index:end] = [count - before for before, count in pairwise(counts)]
+            self._loose = index
+
+    def _put(self, place: int, price: int, volume: int) -> None:
+        """Insert the numbers of an entry, which is loose, into the totals."""
+        self._splice(place, place, [price, volume, price * volume])
+
+    def _splice(self, place: int, end: int, numbers: list[int]) -> None:
+        """Replace the totals from `place` to before `end`."""
+        try:
+            if isinstance(self._totals, _Wide):
+                self._totals[place:end] = numbers
+            else:
+                self._totals[place:end] = array("q", numbers)
+        except OverflowError:
+            self._totals = _Wide(self._totals)
+            self._totals[place:end] = numbers
+
     def _replace(self, place: int, totals: list[int]) -> None:
         """Replace the totals from `place` to the end."""
         self._price_total, self._volume_total, self._product_total = totals[-ROW:]
-        try:
-            if isinstance(self._totals, _Wide):
-                self._totals[place:] = totals
-            else:
-                self._totals[place:] = array("q", totals)
-        except OverflowError:
-            self._hold([*self._totals[:place], *totals])
+        self._splice(place, len(self._totals), totals)
 
     def _hold(self, totals: Sequence[int]) -> None:
         """Hold these totals, less those of entry 0: 8 bytes each while they fit 64 bits."""
         base = totals[:ROW]
         relative = [total - base[number % ROW] for number, total in enumerate(totals)]
         self._price_total, self._volume_total, self._product_total = relative[-ROW:]
-        self._totals: array[int] | _Wide
         try:
             self._totals = array("q", relative)
         except OverflowError:

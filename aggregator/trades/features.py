@@ -138,7 +138,7 @@ class AssetFeatures:
         if not newer:
             self._has_volume = has_volume
         if has_volume and newer:
-            self._zscore.insert(volume, sum(one.volume is not None for one in newer))
+            self._zscore.insert(volume, self._window.volumes_after(newer, PRIOR_VOLUMES + 1))
         elif has_volume:
             self._zscore.add(volume)
         return True

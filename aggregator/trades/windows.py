@@ -5,7 +5,7 @@ to the microsecond. From 2004 to 2038 such numbers have one binary grid, so a ti
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -13,7 +13,7 @@ from aggregator.models import Trade
 from aggregator.trades.entries import ROW, Entries, EntriesState
 
 _SLACK = 256  # entries that no span needs before they are deleted
-_PERIOD = 64  # trades between two deletions
+_PERIOD, _PART = 64, 16  # trades between two deletions: at least 64, and a 16th of the window, which each looks at
 
 
 ShortSums = tuple[int, int, int]
@@ -35,8 +35,8 @@ class WindowState(msgspec.Struct, frozen=True):
 class TradeWindow(Entries):
     """The trades of one asset in the order of their keys, as long as a span of `short` or `long` seconds needs them.
 
-    `most` bounds the entries, up to 63 more. `late` is in seconds and less than `short`: a trade that is further behind
-    the newest is never added.
+    `most` bounds the entries, up to a 16th more. `late` is in seconds and less than `short`: a trade that is further
+    behind the newest is never added.
     """
 
     __slots__ = ("_full_at", "_late", "_long", "_long_first", "_most", "_recent", "_short", "_short_first")
@@ -50,9 +50,11 @@ class TradeWindow(Entries):
         self._recent: list[Trade] = []  # the newest trades: those that a trade may still come before
         self._full_at = _PERIOD  # number of recent trades at which old ones are deleted
 
-    def add(self, trade: Trade, price: int, volume: int) -> Sequence[Trade] | None:
-        """Add a trade; return the newer ones of the window. None, and nothing added, if the window has the trade."""
+    def add(self, trade: Trade, price: int, volume: int) -> int | None:
+        """Add a trade; return the number of newer ones. None, and nothing added, if the window has the trade."""
         time, recent = trade.timestamp, self._recent
+        if len(recent) >= self._full_at:
+            self._bound()
         if time <= self.times[-1]:
             place = self._place(trade)
             if place is None:
@@ -61,15 +63,19 @@ class TradeWindow(Entries):
                 return self._insert(place, trade, price, volume)
         recent.append(trade)
         self.append(time, price, volume)
-        if len(recent) >= self._full_at:
-            self._bound()
-        return ()
+        return 0
+
+    def volumes_after(self, newer: int, most: int) -> int:
+        """Return how many of the `newer` newest trades have a volume; `most` if they are more."""
+        with_volume = (True for trade in islice(reversed(self._recent), newer) if trade.volume is not None)
+        return sum(islice(with_volume, most))
 
     def sums(self) -> tuple[int, int | None, ShortSums, LongSums]:
         """Return the newest price, the newest price before the short span if there is one, and the sums of the spans.
 
         Raises IndexError before the first trade.
         """
+        self.settle()
         times, totals, short, long = self.times, self._totals, self._short_first, self._long_first
         newest = times[-1]
         until = newest - self._short
@@ -111,15 +117,15 @@ class TradeWindow(Entries):
         place = bisect_left(recent, _order(trade), first, end, key=_order)
         return None if place < end and _order(recent[place]) == _order(trade) else place
 
-    def _insert(self, place: int, trade: Trade, price: int, volume: int) -> Sequence[Trade]:
-        """Add a trade before recent ones; return these."""
+    def _insert(self, place: int, trade: Trade, price: int, volume: int) -> int:
+        """Add a trade before recent ones; return the number of these."""
         recent, times = self._recent, self.times
         index = len(times) - len(recent) + place
         if not place:
             index = min(index, max(1, bisect_right(times, trade.timestamp)))
         recent.insert(place, trade)
         self.insert(index, trade.timestamp, price, volume)
-        return recent[place + 1 :]
+        return len(recent) - place - 1
 
     def _bound(self) -> None:
         """Delete what neither a span nor a later trade needs, and merge old entries where there are too many."""
@@ -127,7 +133,7 @@ class TradeWindow(Entries):
         old = len(times) - len(recent)
         in_time = bisect_left(times, times[-1] - self._late, old) - old
         del recent[: max(in_time, len(recent) - self._most // 4)]
-        self._full_at = len(recent) + _PERIOD
+        self._full_at = len(recent) + max(_PERIOD, len(times) // _PART)
         self.sums()  # it finds the beginnings of the spans
         short, long = self._short_first, self._long_first
         gone = min(short - 2, long - 1)  # the price before the short span needs two entries
