@@ -193,7 +193,7 @@ class Fanout:
         """Queue new values of listed assets for their subscribers. Without a presenter, values are encoded later."""
         now, find, replay, index = self._now(), self._catalog.find, self._replays[topic.name], self._indexes[topic.name]
         asset_of, key_of, is_encoded = topic.asset, topic.key, presenter is not topic
-        conflated = 0
+        events: list[Event] = []
         for value in values:
             name = asset_of(value)
             asset = find(name)
@@ -204,11 +204,12 @@ class Fanout:
                 continue
             self._number += 1
             key = name if key_of is asset_of else key_of(value)
-            event = Event(self._epoch, self._number, topic, asset, key, body, value)
-            replay.add(event)
-            for subscriber in index.of(asset):
-                conflated += subscriber.put(event)
-                self._to_wake[subscriber] = None
+            events.append(Event(self._epoch, self._number, topic, asset, key, body, value))
+        replay.add(events)
+        conflated = 0
+        for subscriber, some in index.split(events):
+            conflated += subscriber.put(some)
+            self._to_wake[subscriber] = None
         if conflated:
             self._metrics.stream_conflated.inc(conflated)
         if self._to_wake and not self._waking:

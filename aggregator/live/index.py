@@ -1,13 +1,14 @@
 """The subscribers of one topic, by tier and by asset."""
 
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from aggregator.live.subscriber import Subscriber, Subscription
+from aggregator.live.subscriber import Event, Subscriber, Subscription
 from aggregator.models import Asset, Tier
 
 
 class SubscriberIndex:
-    """Finds the subscribers of an asset's events."""
+    """Finds the subscribers of events."""
 
     def __init__(self) -> None:
         self._by_tier: dict[Tier, set[Subscriber]] = {tier: set() for tier in Tier}
@@ -17,10 +18,16 @@ class SubscriberIndex:
         """Whether there is a subscriber."""
         return bool(self._by_asset) or any(self._by_tier.values())
 
-    def of(self, asset: Asset) -> AbstractSet[Subscriber]:
-        """Return the subscribers of the events of an asset."""
-        by_tier, by_name = self._by_tier[asset.tier], self._by_asset.get(asset.symbol)
-        return by_tier | by_name if by_name else by_tier
+    def split(self, events: Sequence[Event]) -> Iterable[tuple[Subscriber, Sequence[Event]]]:
+        """Return the subscribers of the events, each with those that it wants."""
+        of_all = set.intersection(*self._by_tier.values())
+        if not self._by_asset and all(len(some) == len(of_all) for some in self._by_tier.values()):
+            return [(subscriber, events) for subscriber in of_all] if events else ()
+        found: dict[Subscriber, list[Event]] = {}
+        for event in events:
+            for subscriber in self._of(event.listed):
+                found.setdefault(subscriber, []).append(event)
+        return found.items()
 
     def move(self, subscriber: Subscriber, before: Subscription, wanted: Subscription) -> None:
         """Replace the subscription `before` of a subscriber by `wanted`."""
@@ -34,3 +41,8 @@ class SubscriberIndex:
                 del self._by_asset[asset]
         for asset in wanted.assets - before.assets:
             self._by_asset.setdefault(asset, set()).add(subscriber)
+
+    def _of(self, asset: Asset) -> AbstractSet[Subscriber]:
+        """Return the subscribers of the events of an asset."""
+        by_tier, by_name = self._by_tier[asset.tier], self._by_asset.get(asset.symbol)
+        return by_tier | by_name if by_name else by_tier

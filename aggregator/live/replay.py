@@ -19,14 +19,14 @@ class Replay:
         self._bytes = 0
         self._dropped = 0  # number of the last event that is not held any more
 
-    def add(self, event: Event) -> None:
-        """Hold an event; it is newer than all others."""
-        self._events.append(event)
+    def add(self, events: Sequence[Event]) -> None:
+        """Hold events; they are newer than all others."""
+        self._events.extend(events)
         if self._most_bytes is not None:
-            self._bytes += event.size
+            self._bytes += sum(event.size for event in events)
             while self._bytes > self._most_bytes:
                 self._drop_oldest()
-        if len(self._events) > self._most_events:
+        for _ in range(len(self._events) - self._most_events):
             self._drop_oldest()
 
     def has_all_after(self, number: int) -> bool:

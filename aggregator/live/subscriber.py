@@ -67,10 +67,12 @@ class Event(msgspec.Struct, gc=False, eq=False):
     @property
     def sse(self) -> bytes:
         """The event as a Server-Sent Event."""
-        if self._sse is None:
-            head = f"id: {self.epoch}-{self.number}\nevent: {self.source.event}\ndata: ".encode()
-            self._sse = b"%b%b\n\n" % (head, self.body)
-        return self._sse
+        sse = self._sse
+        if sse is None:
+            body = self.body if self.json is None else self.json
+            head = f"id: {self.epoch}-{self.number}\nevent: {self.source.event}\ndata: "
+            sse = self._sse = b"%b%b\n\n" % (head.encode(), body)
+        return sse
 
     @property
     def message(self) -> str:
@@ -165,20 +167,26 @@ class Subscriber:
         """The queued events, oldest first."""
         return list(self._waiting.values())
 
-    def put(self, event: Event) -> int:
-        """Queue an event; return how many older events it replaces (conflation)."""
-        if not self._conflated and len(self._waiting) < MAX_QUEUE:
-            self._waiting[event.number] = event
+    def put(self, events: Sequence[Event]) -> int:
+        """Queue events; return how many events are replaced by newer ones (conflation)."""
+        waiting = self._waiting
+        if not self._conflated and len(waiting) + len(events) <= MAX_QUEUE:
+            for event in events:
+                waiting[event.number] = event
             return 0
-        if self._overflowed:  # the snapshot will have the event
+        if self._overflowed:  # the snapshot will have the events
             return 0
-        before = len(self._waiting)
+        before = len(waiting)
         if not self._conflated:
             self._conflate()
-        self._waiting.pop(event.slot, None)  # so that the queue stays in order
-        self._waiting[event.slot] = event
-        conflated = before + 1 - len(self._waiting)
-        if len(self._waiting) > self._most_keys:
+            waiting = self._waiting
+        for event in events:
+            slot = event.source.name, event.key
+            if slot in waiting:
+                del waiting[slot]  # so that the queue stays in order
+            waiting[slot] = event
+        conflated = before + len(events) - len(waiting)
+        if len(waiting) > self._most_keys:
             self._overflow()
         return conflated
 

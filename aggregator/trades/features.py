@@ -5,12 +5,13 @@ and `restore` continues from that.
 """
 
 import math
-from bisect import insort
+from decimal import Decimal
 
 import msgspec
 
 from aggregator.models import Trade
-from aggregator.trades.windows import MICROSECONDS, Key, Span, TradeWindow, WindowState
+from aggregator.trades.unit import unit_of
+from aggregator.trades.windows import TradeWindow, WindowState
 
 MINUTE, FIVE_MINUTES = 60, 300  # seconds
 PRIOR_VOLUMES = 19  # that a volume is compared with, at most
@@ -45,62 +46,66 @@ class Features(msgspec.Struct, gc=False, frozen=True):
 class VolumeZScore:
     """The newest volume in sample deviations from the mean of the up to 19 volumes before it. Volumes are integers."""
 
+    __slots__ = ("_squares", "_sum", "_volumes")
+
     def __init__(self) -> None:
-        self._volumes: list[tuple[Key, int]] = []
+        self._volumes: list[int] = []
         self._sum = self._squares = 0
 
-    def update(self, key: Key, volume: int) -> None:
-        """Take a volume."""
+    def add(self, volume: int) -> None:
+        """Add the volume of the newest trade."""
         volumes = self._volumes
-        if volumes and key < volumes[-1][0]:
-            insort(volumes, (key, volume))
+        volumes.append(volume)
+        if len(volumes) <= PRIOR_VOLUMES + 1:
+            self._sum += volume
+            self._squares += volume * volume
         else:
-            volumes.append((key, volume))
-        self._sum += volume
-        self._squares += volume * volume
-        if len(volumes) > PRIOR_VOLUMES + 1:
-            _, oldest = volumes.pop(0)
-            self._sum -= oldest
-            self._squares -= oldest * oldest
+            oldest = volumes.pop(0)
+            self._sum += volume - oldest
+            self._squares += volume * volume - oldest * oldest
 
-    def snapshot(self) -> list[tuple[Key, int]]:
+    def insert(self, volume: int, newer: int) -> None:
+        """Add the volume of a trade before the `newer` newest ones."""
+        if newer > PRIOR_VOLUMES:
+            return
+        volumes = [*self._volumes]
+        volumes.insert(len(volumes) - newer, volume)
+        self.restore(volumes[-PRIOR_VOLUMES - 1 :])
+
+    def snapshot(self) -> list[int]:
         """Return the state as plain data."""
         return [*self._volumes]
 
-    def restore(self, state: list[tuple[Key, int]]) -> None:
+    def restore(self, state: list[int]) -> None:
         """Continue from a snapshot."""
         self._volumes = [*state]
-        self._sum = sum(volume for _, volume in state)
-        self._squares = sum(volume * volume for _, volume in state)
+        self._sum = sum(state)
+        self._squares = sum(volume * volume for volume in state)
 
     def refine(self, factor: int) -> None:
         """Multiply the volumes, as their unit has become finer."""
-        self._volumes = [(key, volume * factor) for key, volume in self._volumes]
-        self._sum *= factor
-        self._squares *= factor * factor
+        self.restore([volume * factor for volume in self._volumes])
 
-    def at(self, key: Key) -> float | None:
-        """Return the z-score of the newest trade, whose key this is.
-
-        None before two prior volumes, or if that trade has no volume; 0 if all prior volumes are equal.
-        """
-        volumes = self._volumes
-        number = len(volumes) - 1
-        if number < _LEAST_PRIOR or volumes[-1][0] != key:
+    def value(self) -> float | None:
+        """Return the z-score of the newest volume: None before two prior volumes, 0 if these are equal."""
+        number = len(self._volumes) - 1
+        if number < _LEAST_PRIOR:
             return None
-        newest = volumes[-1][1]
+        newest = self._volumes[-1]
         prior = self._sum - newest
         spread = number * (self._squares - newest * newest) - prior * prior  # n² times the variance of n values
         if spread == 0:
             return 0.0
-        return (number * newest - prior) / math.sqrt(spread) * math.sqrt((number - 1) / number)
+        return (number * newest - prior) / math.sqrt(spread * number / (number - 1))
 
 
 class FeaturesState(msgspec.Struct, frozen=True):
-    """The state of `AssetFeatures` as plain data."""
+    """The state of `AssetFeatures` as plain data. The units are the `parts` of prices and of volumes."""
 
     window: WindowState
-    volumes: list[tuple[Key, int]]
+    volumes: list[int]
+    has_volume: bool
+    units: tuple[int, int]
 
 
 class AssetFeatures:
@@ -109,53 +114,57 @@ class AssetFeatures:
     A trade that is later than that has no part in windows: the caller leaves it out.
     """
 
+    __slots__ = ("_asset", "_has_volume", "_prices", "_volumes", "_window", "_zscore")
+
     def __init__(self, asset: str, most: int, lateness: float) -> None:
         self._asset = asset
-        self._minute, self._five_minutes = Span(MINUTE), Span(FIVE_MINUTES)
-        self._window = TradeWindow((self._minute, self._five_minutes), most, round(lateness * MICROSECONDS))
+        self._window = TradeWindow(MINUTE, FIVE_MINUTES, most, lateness)
         self._zscore = VolumeZScore()
-        self._volume_unit = self._window.volumes.unit
+        self._prices = self._volumes = unit_of(1)
+        self._has_volume = False  # the newest trade
 
     def update(self, trade: Trade) -> bool:
         """Take a trade that is not late; return False, and do nothing, if the window has the trade already."""
-        key = (round(trade.timestamp * MICROSECONDS), trade.venue, trade.id)
-        volume = self._window.add(key, trade.price, trade.volume)
-        if volume is None:
-            return False
-        unit = self._window.volumes.unit
-        if unit != self._volume_unit:
-            self._zscore.refine(unit // self._volume_unit)
-            self._volume_unit = unit
+        price = self._prices.whole(trade.price)
+        if price is None:
+            price = self._with_finer_prices(trade.price)
+        volume, has_volume = 0, trade.volume is not None
         if trade.volume is not None:
-            self._zscore.update(key, volume)
+            whole = self._volumes.whole(trade.volume)
+            volume = self._with_finer_volumes(trade.volume) if whole is None else whole
+        newer = self._window.add(trade, price, volume)
+        if newer is None:
+            return False
+        if not newer:
+            self._has_volume = has_volume
+        if has_volume and newer:
+            self._zscore.insert(volume, self._window.volumes_after(newer, PRIOR_VOLUMES + 1))
+        elif has_volume:
+            self._zscore.add(volume)
         return True
 
     def snapshot(self) -> FeaturesState:
         """Return the state as plain data."""
-        return FeaturesState(self._window.snapshot(), self._zscore.snapshot())
+        units = self._prices.parts, self._volumes.parts
+        return FeaturesState(self._window.snapshot(), self._zscore.snapshot(), self._has_volume, units)
 
     def restore(self, state: FeaturesState) -> None:
         """Continue from a snapshot."""
         self._window.restore(state.window)
         self._zscore.restore(state.volumes)
-        self._volume_unit = self._window.volumes.unit
+        self._has_volume = state.has_volume
+        self._prices, self._volumes = map(unit_of, state.units)
 
     def values(self, now: float) -> Features:
         """Return the features at the newest trade; `now` is our time. Raises IndexError before the first trade."""
-        window, minute, five_minutes = self._window, self._minute, self._five_minutes
-        price_unit = window.prices.unit
-        newest = window.newest
-        end = newest[0] / MICROSECONDS
-        price = window.prices.values[-1]
-        vwap_1min = minute.product_sum / (minute.volume_sum * price_unit) if minute.volume_sum else None
-        vwap_5min = (
-            five_minutes.product_sum / (five_minutes.volume_sum * price_unit) if five_minutes.volume_sum else None
-        )
-        zscore = self._zscore.at(newest)
-        momentum = None
-        if minute.first:
-            before = window.last_price(minute.first - 1)
-            momentum = 100 * (price - before) / before
+        window, parts = self._window, self._prices.parts
+        end = window.times[-1]
+        price, before, (frequency, minute_volume, minute_product), five_minutes = window.sums()
+        count, price_sum, volume, product = five_minutes
+        vwap_1min = minute_product / (minute_volume * parts) if minute_volume else None
+        vwap_5min = product / (volume * parts) if volume else None
+        zscore = self._zscore.value() if self._has_volume else None
+        momentum = None if before is None else 100 * (price - before) / before
         warming_up: tuple[str, ...] = ()
         if vwap_1min is None or vwap_5min is None or zscore is None or momentum is None:
             warming_up = _missing(vwap_1min, vwap_5min, zscore, momentum)
@@ -163,17 +172,33 @@ class AssetFeatures:
             self._asset,
             vwap_1min,
             vwap_5min,
-            five_minutes.price_sum / (five_minutes.count * price_unit),
+            price_sum / (count * parts),
             zscore,
             momentum,
-            minute.count,
-            None if vwap_5min is None else price / price_unit - vwap_5min,
+            frequency,
+            None if vwap_5min is None else price / parts - vwap_5min,
             end - FIVE_MINUTES,
             end,
             now,
             warming_up,
-            window.by_second_until > newest[0] - five_minutes.length,
+            window.merged_until > end - FIVE_MINUTES,
         )
+
+    def _with_finer_prices(self, price: Decimal) -> int:
+        """Make the unit of prices as fine as `price` needs; return the price in units."""
+        finer = self._prices.finer(price)
+        self._window.refine(finer.parts // self._prices.parts, 1)
+        self._prices = finer
+        return finer.exactly(price)
+
+    def _with_finer_volumes(self, volume: Decimal) -> int:
+        """Make the unit of volumes as fine as `volume` needs; return the volume in units."""
+        finer = self._volumes.finer(volume)
+        factor = finer.parts // self._volumes.parts
+        self._window.refine(1, factor)
+        self._zscore.refine(factor)
+        self._volumes = finer
+        return finer.exactly(volume)
 
 
 def _missing(*values: float | None) -> tuple[str, ...]:

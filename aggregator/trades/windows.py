@@ -1,265 +1,158 @@
-"""The last trades of one asset in exact integers, and sums over the latest part of them. Pure.
+"""The last trades of one asset in order, and sums over the latest part of them. Pure.
 
-Prices and volumes are kept as whole multiples of a power of ten that every number so far fits, so that a sum from which
-as much is taken as was added is exact. Sums of binary or rounded numbers would drift. Times are whole microseconds.
-
-An entry is one trade. Where there are more than `most` of them, the oldest become one entry for each second.
+Prices and volumes are whole multiples of units that the caller keeps, so sums are exact. Times are unix seconds, exact
+to the microsecond. From 2004 to 2038 such numbers have one binary grid, so a time less whole seconds is exact too.
 """
 
-from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from decimal import Decimal
-from itertools import pairwise
+from itertools import islice
 
 import msgspec
 
-from aggregator.trades.column import Column
+from aggregator.models import Trade
+from aggregator.trades.entries import ROW, Entries, EntriesState
 
-MICROSECONDS = 1_000_000
 _SLACK = 256  # entries that no span needs before they are deleted
-
-Key = tuple[int, str, str]
-"""The place of a trade in its window: its time in microseconds, venue and id."""
+_PERIOD, _PART = 64, 16  # trades between two deletions: at least 64, and a 16th of the window, which each looks at
 
 
-class Merged(msgspec.Struct, frozen=True):
-    """What an entry of several trades does not have in the columns: sum of price x volume, and the last price."""
+ShortSums = tuple[int, int, int]
+"""Number of trades, and sums of volume and of price x volume."""
 
-    product: int
-    last_price: int
+LongSums = tuple[int, int, int, int]
+"""Number of trades, and sums of price, of volume and of price x volume."""
 
 
 class WindowState(msgspec.Struct, frozen=True):
-    """A window as plain data: integers of any size, texts, lists and dicts."""
+    """A window as plain data: numbers, texts and lists; integers of any size."""
 
-    times: list[int]
-    counts: list[int]
-    prices: tuple[int, list[int]]  # unit, values
-    volumes: tuple[int, list[int]]
-    merged: dict[int, Merged]
-    by_second_until: int
-    recent: list[Key]
-    spans: list[tuple[int, int, int, int, int]]  # first, count, and the sums of price, volume and product
+    entries: EntriesState
+    firsts: tuple[int, int]
+    recent: list[Trade]
+    full_at: int
 
 
-class Span:
-    """Sums over the entries of a window that are less than `seconds` older than its newest one."""
+class TradeWindow(Entries):
+    """The trades of one asset in the order of their keys, as long as a span of `short` or `long` seconds needs them.
 
-    def __init__(self, seconds: int) -> None:
-        self.length = seconds * MICROSECONDS
-        self.first = 0  # index of the oldest entry
-        self.count = self.price_sum = self.volume_sum = self.product_sum = 0
-
-    def refine(self, factor: int, *, is_price: bool) -> None:
-        """Multiply the sums, as the unit of the prices or of the volumes has become finer."""
-        if is_price:
-            self.price_sum *= factor
-        else:
-            self.volume_sum *= factor
-        self.product_sum *= factor
-
-
-class TradeWindow:
-    """The trades of one asset in the order of their keys, as long as one of the `spans` (shortest first) needs them.
-
-    `most` bounds the entries. `late` is in microseconds: a trade that is further behind the newest is never added.
+    `most` bounds the entries, up to a 16th more. `late` is in seconds and less than `short`: a trade that is further
+    behind the newest is never added.
     """
 
-    def __init__(self, spans: Sequence[Span], most: int, late: int) -> None:
-        self._spans = spans
+    __slots__ = ("_full_at", "_late", "_long", "_long_first", "_most", "_recent", "_short", "_short_first")
+
+    def __init__(self, short: float, long: float, most: int, late: float) -> None:
+        super().__init__()
+        self._short, self._long = short, long
+        self._short_first = self._long_first = 1  # the oldest entry of each span, or one before it
         self._most = most
         self._late = late
-        self.times = array("q")  # of the last trade of each entry
-        self.counts = array("q")
-        self.prices, self.volumes = Column(), Column()
-        self.merged: dict[int, Merged] = {}  # of entries of several trades, by their time
-        self.by_second_until = 0  # the time of the newest entry of several trades
-        self._recent: list[Key] = []  # of the newest entries: those that a trade may still come before
+        self._recent: list[Trade] = []  # the newest trades: those that a trade may still come before
+        self._full_at = _PERIOD  # number of recent trades at which old ones are deleted
 
-    @property
-    def newest(self) -> Key:
-        """The key of the newest trade. Raises IndexError before the first one."""
-        return self._recent[-1]
-
-    def add(self, key: Key, price: Decimal, volume: Decimal | None) -> int | None:
-        """Add a trade; return its volume in units, or None, and add nothing, if the window has the trade already."""
-        whole_price = self.prices.whole(price)
-        if whole_price is None:
-            whole_price = self._refined(self.prices, price)
-        whole_volume = 0
-        if volume is not None:
-            found = self.volumes.whole(volume)
-            whole_volume = self._refined(self.volumes, volume) if found is None else found
-        recent = self._recent
-        if not recent or key > recent[-1]:
-            recent.append(key)
-            self._append(key[0], whole_price, whole_volume)
-        elif not self._insert(key, whole_price, whole_volume):
-            return None
-        product = whole_price * whole_volume
-        times = self.times
-        newest = times[-1]
-        for span in self._spans:
-            span.count += 1
-            span.price_sum += whole_price
-            span.volume_sum += whole_volume
-            span.product_sum += product
-            if times[span.first] <= newest - span.length:
-                self._shorten(span, newest - span.length)
-        if len(recent) > _SLACK or len(times) > self._most or self._spans[0].first > _SLACK:
+    def add(self, trade: Trade, price: int, volume: int) -> int | None:
+        """Add a trade; return the number of newer ones. None, and nothing added, if the window has the trade."""
+        time, recent = trade.timestamp, self._recent
+        if len(recent) >= self._full_at:
             self._bound()
-        return whole_volume
+        if time <= self.times[-1]:
+            place = self._place(trade)
+            if place is None:
+                return None
+            if place < len(recent):
+                return self._insert(place, trade, price, volume)
+        recent.append(trade)
+        self.append(time, price, volume)
+        return 0
+
+    def volumes_after(self, newer: int, most: int) -> int:
+        """Return how many of the `newer` newest trades have a volume; `most` if they are more."""
+        with_volume = (True for trade in islice(reversed(self._recent), newer) if trade.volume is not None)
+        return sum(islice(with_volume, most))
+
+    def sums(self) -> tuple[int, int | None, ShortSums, LongSums]:
+        """Return the newest price, the newest price before the short span if there is one, and the sums of the spans.
+
+        Raises IndexError before the first trade.
+        """
+        self.settle()
+        times, totals, short, long = self.times, self._totals, self._short_first, self._long_first
+        newest = times[-1]
+        until = newest - self._short
+        while times[short] <= until:
+            short += 1
+        until = newest - self._long
+        while times[long] <= until:
+            long += 1
+        self._short_first, self._long_first = short, long
+        price, volume, product = self._price_total, self._volume_total, self._product_total
+        row, long_row = ROW * short - ROW, ROW * long - ROW  # of the entries before the spans
+        number, before = len(times), None
+        short_count, long_count = number - short, number - long
+        if self._counts:
+            short_count, long_count = self.count_since(short), self.count_since(long)
+        if short > 1:
+            before = self.last_price(short - 1) if self._counts else totals[row] - totals[row - ROW]
+        short_sums = short_count, volume - totals[row + 1], product - totals[row + 2]
+        long_sums = (
+            long_count, price - totals[long_row], volume - totals[long_row + 1], product - totals[long_row + 2],
+        )  # fmt: skip
+        return price - totals[-2 * ROW], before, short_sums, long_sums
 
     def snapshot(self) -> WindowState:
-        """Return the state of the window and of its spans."""
-        return WindowState(
-            [*self.times],
-            [*self.counts],
-            (self.prices.unit, [*self.prices.values]),
-            (self.volumes.unit, [*self.volumes.values]),
-            dict(self.merged),
-            self.by_second_until,
-            [*self._recent],
-            [(one.first, one.count, one.price_sum, one.volume_sum, one.product_sum) for one in self._spans],
-        )
+        """Return the state as plain data."""
+        return WindowState(self._state(), (self._short_first, self._long_first), [*self._recent], self._full_at)
 
     def restore(self, state: WindowState) -> None:
         """Continue from a snapshot of a window with the same spans."""
-        self.times, self.counts = array("q", state.times), array("q", state.counts)
-        for column, (unit, values) in ((self.prices, state.prices), (self.volumes, state.volumes)):
-            column.unit = unit
-            column.replace(values)
-        self.merged, self.by_second_until = dict(state.merged), state.by_second_until
-        self._recent = [*state.recent]
-        for span, numbers in zip(self._spans, state.spans, strict=True):
-            span.first, span.count, span.price_sum, span.volume_sum, span.product_sum = numbers
+        self._restore(state.entries)
+        self._short_first, self._long_first = state.firsts
+        self._recent, self._full_at = [*state.recent], state.full_at
 
-    def product(self, index: int) -> int:
-        """Return the sum of price x volume of an entry."""
-        if self.counts[index] == 1:
-            return self.prices.values[index] * self.volumes.values[index]
-        return self.merged[self.times[index]].product
+    def _place(self, trade: Trade) -> int | None:
+        """Return the place of a trade among the recent ones; None if it is there already."""
+        recent, times, time = self._recent, self.times, trade.timestamp
+        old = len(times) - len(recent)
+        first, end = bisect_left(times, time, old) - old, bisect_right(times, time, old) - old
+        place = bisect_left(recent, _order(trade), first, end, key=_order)
+        return None if place < end and _order(recent[place]) == _order(trade) else place
 
-    def last_price(self, index: int) -> int:
-        """Return the price of the last trade of an entry."""
-        if self.counts[index] == 1:
-            return self.prices.values[index]
-        return self.merged[self.times[index]].last_price
-
-    def _append(self, time: int, price: int, volume: int) -> None:
-        """Add an entry behind all others."""
-        self.times.append(time)
-        self.counts.append(1)
-        for column, value in ((self.prices, price), (self.volumes, volume)):
-            try:
-                column.values.append(value)
-            except OverflowError:
-                column.insert(len(column.values), value)
-
-    def _insert(self, key: Key, price: int, volume: int) -> bool:
-        """Add an entry before others; return False, and add nothing, if the window has the trade already."""
+    def _insert(self, place: int, trade: Trade, price: int, volume: int) -> int:
+        """Add a trade before recent ones; return the number of these."""
         recent, times = self._recent, self.times
-        place = bisect_left(recent, key)
-        if recent[place] == key:
-            return False
         index = len(times) - len(recent) + place
         if not place:
-            index = min(index, bisect_right(times, key[0]))
-        recent.insert(place, key)
-        times.insert(index, key[0])
-        self.counts.insert(index, 1)
-        self.prices.insert(index, price)
-        self.volumes.insert(index, volume)
-        return True
-
-    def _refined(self, column: Column, number: Decimal) -> int:
-        """Return the number in units of the column, after the unit has become as fine as the number needs."""
-        is_price = column is self.prices
-        factor = column.refine(number)
-        for span in self._spans:
-            span.refine(factor, is_price=is_price)
-        self.merged = {
-            time: Merged(one.product * factor, one.last_price * (factor if is_price else 1))
-            for time, one in self.merged.items()
-        }
-        whole = column.whole(number)
-        assert whole is not None  # noqa: S101  # the unit is fine enough now
-        return whole
-
-    def _shorten(self, span: Span, until: int) -> None:
-        """Take the entries out of a span whose time is `until` or earlier."""
-        times, counts, prices, volumes = self.times, self.counts, self.prices.values, self.volumes.values
-        first = span.first
-        while times[first] <= until:
-            price, volume, count = prices[first], volumes[first], counts[first]
-            span.count -= count
-            span.price_sum -= price
-            span.volume_sum -= volume
-            span.product_sum -= price * volume if count == 1 else self.merged[times[first]].product
-            first += 1
-        span.first = first
+            index = min(index, max(1, bisect_right(times, trade.timestamp)))
+        recent.insert(place, trade)
+        self.insert(index, trade.timestamp, price, volume)
+        return len(recent) - place - 1
 
     def _bound(self) -> None:
-        """Delete entries that no span needs, and merge old ones where there are too many."""
-        recent = self._recent
-        if len(recent) > _SLACK and (
-            len(recent) > self._most // 2 or recent[_SLACK // 2][0] < self.times[-1] - self._late
-        ):
-            old = bisect_left(recent, (self.times[-1] - self._late, "", ""))
-            del recent[: max(old, len(recent) - self._most // 4)]
-        gone = min(self._spans[-1].first, self._spans[0].first - 1)  # momentum needs the last one before the short span
-        if gone > _SLACK:
-            self._delete(gone)
-        elif len(self.times) > self._most:
-            self._delete(gone)
-            self._merge(min(self._most // 2, len(self.times) - len(recent)))
+        """Delete what neither a span nor a later trade needs, and merge old entries where there are too many."""
+        recent, times = self._recent, self.times
+        old = len(times) - len(recent)
+        in_time = bisect_left(times, times[-1] - self._late, old) - old
+        del recent[: max(in_time, len(recent) - self._most // 4)]
+        self._full_at = len(recent) + max(_PERIOD, len(times) // _PART)
+        self.sums()  # it finds the beginnings of the spans
+        short, long = self._short_first, self._long_first
+        gone = min(short - 2, long - 1)  # the price before the short span needs two entries
+        if gone > _SLACK or (gone > 0 and len(times) > self._most):
+            self.delete(gone)
+            self._short_first, self._long_first = short - gone, long - gone
+        if len(times) > self._most:
+            self._merge_old(min(self._most // 2, len(times) - len(recent)))
 
-    def _delete(self, gone: int) -> None:
-        """Delete the oldest entries."""
-        if gone <= 0:
-            return
-        for index in range(gone):
-            if self.counts[index] > 1:
-                del self.merged[self.times[index]]
-        for column in (self.times, self.counts, self.prices.values, self.volumes.values):
-            del column[:gone]
-        for span in self._spans:
-            span.first -= gone
+    def _merge_old(self, until: int) -> None:
+        """Merge the entries before entry `until` by second; never two that the beginning of a span separates."""
+        firsts = self._short_first, self._long_first
+        left = self.merge(sorted({1, until, *(first for first in firsts if first < until)}))
+        fewer = until - len(left)
+        self._short_first, self._long_first = (
+            bisect_left(left, first) if first < until else first - fewer for first in firsts
+        )
 
-    def _merge(self, until: int) -> None:
-        """Merge the entries before index `until` by second; never two that the beginning of a span separates."""
-        borders = sorted({0, until, *(span.first for span in self._spans if span.first < until)})
-        parts = [self._by_second(first, last) for first, last in pairwise(borders)]
-        after = {border: sum(map(len, parts[:number])) for number, border in enumerate(borders)}
-        entries = [entry for part in parts for entry in part]
-        self.times[:until] = array("q", [entry[0] for entry in entries])
-        self.counts[:until] = array("q", [entry[1] for entry in entries])
-        self.prices.replace([*(entry[2] for entry in entries), *self.prices.values[until:]])
-        self.volumes.replace([*(entry[3] for entry in entries), *self.volumes.values[until:]])
-        for span in self._spans:
-            span.first = after.get(span.first, span.first - until + after[until])
 
-    def _by_second(self, first: int, last: int) -> list[tuple[int, int, int, int]]:
-        """Return the entries from `first` to before `last`, those of one second as one."""
-        merged = []
-        while first < last:
-            second = self.times[first] // MICROSECONDS
-            end = first + 1
-            while end < last and self.times[end] // MICROSECONDS == second:
-                end += 1
-            merged.append(self._as_one(first, end))
-            first = end
-        return merged
-
-    def _as_one(self, first: int, end: int) -> tuple[int, int, int, int]:
-        """Return time, count, price sum and volume sum of the entries from `first` to before `end`."""
-        time = self.times[end - 1]
-        if end - first > 1:
-            one = Merged(sum(map(self.product, range(first, end))), self.last_price(end - 1))
-            for index in range(first, end):
-                self.merged.pop(self.times[index], None)
-            self.merged[time] = one
-            self.by_second_until = max(self.by_second_until, time)
-        prices, volumes = self.prices.values[first:end], self.volumes.values[first:end]
-        return time, sum(self.counts[first:end]), sum(prices), sum(volumes)
+def _order(trade: Trade) -> tuple[str, str]:
+    """Return what orders the trades of one time."""
+    return trade.venue, trade.id

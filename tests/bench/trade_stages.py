@@ -21,9 +21,12 @@ from aggregator.live.topics import Bus, Topic
 from aggregator.models import Asset, Tier, Trade
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
+from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
+from aggregator.trades.event_log.memory import MemoryLog
 from aggregator.trades.features import AssetFeatures, Features
 from aggregator.trades.ingest import Parser
+from aggregator.trades.processor import Processor
 from aggregator.trades.topics import FEATURES, TRADES
 from tests.bench.report import Figure, table
 from tests.bench.trade_generator import Bodies, Load, assets
@@ -84,17 +87,24 @@ class Stages:
             return uvloop.run(_store(Path(folder), self._batches))
 
     def windows(self) -> float:
-        """Into the windows; the features of every asset of a batch after it."""
+        """Into the windows, and the features of each asset after its trade of a batch, as the processor does."""
         clock, now = Clock(), time.time()
         operators = {asset: AssetFeatures(asset, _WINDOW, _LATENESS) for asset in assets()}
+        found: list[list[Features]] = []
         with clock.measuring():
-            found = []
             for batch in self._batches:
+                features = []
                 for trade in batch:
-                    operators[trade.asset].update(trade)
-                found.append([operators[trade.asset].values(now) for trade in batch])
+                    operator = operators[trade.asset]
+                    operator.update(trade)
+                    features.append(operator.values(now))
+                found.append(features)
         self._features = found
         return clock.seconds
+
+    def process(self) -> float:
+        """Through log and processor, with the windows, but into no store and to no stream."""
+        return uvloop.run(_process(self._batches))
 
     def publish(self, topic: Topic[T], values: Sequence[Sequence[T]], subscribers: int) -> float:
         """To the topic's streams. A subscriber takes its events after every batch, as one that keeps up does."""
@@ -107,6 +117,7 @@ class Stages:
             Figure("stages alone: parse lines", us * self.parse(), "us"),
             Figure("  store in SQLite", us * self.store(), "us"),
             Figure("  windows and features", us * self.windows(), "us"),
+            Figure("  log and processor, with windows, without store and streams", us * self.process(), "us"),
         ]
         for number in (0, 1):
             figures += [
@@ -120,6 +131,26 @@ class Stages:
                 ),
             ]
         return figures
+
+
+class _NoStore(MemoryTrades):
+    """A store that takes every trade and keeps none."""
+
+    async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Return all trades as new."""
+        return trades
+
+
+async def _process(batches: Batches) -> float:
+    clock, log, metrics = Clock(), MemoryLog(_BATCH), Metrics(CollectorRegistry()).trades
+    processor = Processor(log, _NoStore(_RETENTION), [], Bus([TRADES, FEATURES]), metrics, _LATENESS, _WINDOW)
+    running = asyncio.create_task(processor.run())
+    for batch in batches:
+        with clock.measuring():
+            await log.append(batch)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return clock.seconds
 
 
 async def _store(folder: Path, batches: Batches) -> float:

@@ -28,7 +28,7 @@ def test_the_newest_of_each_key_is_one_that_is_held(
     for number, step in enumerate(script, 1):
         if isinstance(step, Asset):
             held.append(event(number, step))
-            replay.add(held[-1])
+            replay.add(held[-1:])
         elif step == "clear":
             replay.clear()
             held = []
@@ -56,6 +56,6 @@ def test_an_event_is_encoded_when_it_is_first_needed() -> None:
     assert one.message == '{"type":"price","price":{"asset":"a"}}'
     assert (one.sse is one.sse, one.message is one.message, one.body) == (True, True, b'{"asset":"a"}')
     never = Event("0" * 8, 8, PRICES, ASSETS[0], "a", None, object())
-    Replay(10, None).add(never)
+    Replay(10, None).add([never])
     with pytest.raises(TypeError):
         never.sse  # noqa: B018  # the encoding of a value without JSON fails only now

@@ -1,6 +1,7 @@
 """The features: their check values, and that they equal a naive recomputation from all trades."""
 
 import json
+import random
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -203,6 +204,33 @@ def test_a_bounded_window_keeps_its_sums(number: int, per_second: int) -> None:
         assert_same(found, expected)  # no trade has left a window yet
     else:
         assert abs(found.trade_frequency - int(expected["trade_frequency"] or 0)) <= per_second + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_bounded_window_takes_trades_out_of_order(seed: int) -> None:
+    """Trades come up to two seconds late, with equal times and finer numbers, before and after old ones are merged."""
+    chance = random.Random(seed)
+    number, decimals = chance.randint(1100, 1500), chance.randint(0, 2)
+    trades = [
+        trade(index, 100 + index % 7, None if index % 11 == 0 else round(1 + index % 3 / 7, decimals), index // 2 / 20)
+        for index in range(number)
+    ]
+    trades.sort(key=lambda one: one.timestamp + chance.uniform(0, 2))
+    operator = AssetFeatures("btcusdt", 1000, LATENESS)
+    for place, one in enumerate(trades):
+        assert operator.update(one)
+        if place % 97 == 0:
+            assert_same(operator.values(0.0), naive(trades[: place + 1]))
+            assert not operator.update(chance.choice(trades[max(0, place - 9) : place + 1]))
+    found = operator.values(0.0)
+    assert found.by_second
+    assert_same(found, naive(trades))
+
+
+def test_the_totals_of_a_window_begin_anew() -> None:
+    """Sums over the windows are right where those over all trades that ever came need more than 64 bits."""
+    trades = [trade(index, "54321.123456", f"{index % 9 + 1}.12345678", index) for index in range(2000)]
+    assert_same(measured(trades), naive(trades[-400:]))
 
 
 def test_a_huge_volume_leaves_no_trace() -> None:
