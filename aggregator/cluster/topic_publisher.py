@@ -19,7 +19,7 @@ from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import RedisClient, mapped
 
-MOST_WAITING = 10_000  # values of a topic; as many as streams keep of trades
+MOST_WAITING = 50_000  # values of a topic
 _MOST_IN_MESSAGE = 500
 _MOST_MESSAGES = 10  # of a topic in one flush
 _PAUSE_SECONDS = 0.01  # between two flushes
@@ -30,7 +30,7 @@ _LAST_SECONDS = 1.0  # for what waits when the process stops
 class TopicPublisher:
     """`aggregator.live.topics.Publisher` for all processes on one Redis.
 
-    `publish` does not wait: values wait for a flush, at most 10,000 of a topic. Beyond that the oldest are dropped and
+    `publish` does not wait: values wait for a flush, at most 50,000 of a topic. Beyond that the oldest are dropped and
     counted; streams show a gap then, because Redis is away. Of the topics in `conflated`, only the newest value of each
     key waits. A flush whose outcome is unknown is repeated, so a value may come twice.
     """

@@ -1,13 +1,13 @@
 """Parts that the processes of each role open, in order; the exit stack of the process closes it in reverse order.
 
-| role       | exchanges | refreshes prices               | trades | serves                                 |
-| ---------- | --------- | ------------------------------ | ------ | -------------------------------------- |
-| all        | yes       | itself                         | yes    | everything                             |
-| refresher  | yes       | itself                         | no     | /assets, /health, /ready and /metrics  |
-| api        | no        | by requests to a refresher     | no     | everything but trades                  |
+| role       | exchanges | refreshes prices           | takes trades in          | serves                                |
+| ---------- | --------- | -------------------------- | ------------------------ | ------------------------------------- |
+| all        | yes       | itself                     | yes                      | everything                            |
+| refresher  | yes       | itself                     | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
+| api        | no        | by requests to a refresher | no                       | everything but POST /ingest           |
 
-Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices and the requests;
-roles other than `all` need it. Trades are processed by one process, which has the role `all` and no workers.
+Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
+trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
