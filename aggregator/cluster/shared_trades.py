@@ -23,7 +23,7 @@ class SharedTrades:
     """`aggregator.trades.ports.LastTrades` from the topics trades and features, and from the hashes in Redis.
 
     The topics have every change while the feed is connected; the hashes have the rest: what has changed before. They
-    are read when the feed connects, and a second later once more, because a value is in its hash up to 250 ms after it
+    are read when the feed connects, and a second later once more, because a value is in its hash up to 500 ms after it
     was published. Later reads, at most ten seconds apart, find what a processor has computed without publishing it.
     """
 

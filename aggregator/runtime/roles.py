@@ -1,10 +1,10 @@
 """Parts that the processes of each role open, in order; the exit stack of the process closes it in reverse order.
 
-| role       | exchanges | refreshes prices           | takes trades in          | serves                                |
-| ---------- | --------- | -------------------------- | ------------------------ | ------------------------------------- |
-| all        | yes       | itself                     | yes                      | everything                            |
-| refresher  | yes       | itself                     | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
-| api        | no        | by requests to a refresher | no                       | everything but POST /ingest           |
+| role       | exchanges | refreshes prices         | takes trades in          | serves                                |
+| ---------- | --------- | ------------------------ | ------------------------ | ------------------------------------- |
+| all        | yes       | itself                   | yes                      | everything                            |
+| refresher  | yes       | itself                   | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
+| api        | no        | by refresh requests      | no                       | everything but POST /ingest           |
 
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
 trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.

@@ -51,6 +51,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('HLEN', KEYS[1])
 """
 _SCRIPT_VALUES = 50  # values in one run of a script, during which Redis serves no other client
+_WRITE_VALUES = 200  # values in one call, which are encoded without a pause
 _READ_ASSETS = 200  # assets in one read, whose values are decoded without a pause
 
 
@@ -84,12 +85,8 @@ class LastTradesStore:
 
     async def write(self, trades: Sequence[Trade], features: Sequence[Features]) -> tuple[int, int]:
         """Keep each value unless the hash has a newer one; return how many trades and features the hashes have."""
-        kinds: list[tuple[_Kind, Sequence[Trade] | Sequence[Features]]] = [(_QUOTES, trades), (_FEATURES, features)]
         with mapped():
-            sizes = await self._pipelined(kinds, load=False) or await self._pipelined(kinds, load=True)
-        if sizes is None:
-            raise StoreUnavailable("Redis: it does not keep the script that it was sent")
-        return sizes
+            return await self._write(_QUOTES, trades), await self._write(_FEATURES, features)
 
     async def read(self, assets: Sequence[str]) -> tuple[list[Trade], list[Features]]:
         """Return the values of assets that have one; a value that cannot be read is left out."""
@@ -112,31 +109,39 @@ class LastTradesStore:
                 features += _decoded(_FEATURES, held[1])
         return trades, features
 
-    async def _pipelined(
-        self, kinds: Sequence[tuple[_Kind, Sequence[Trade] | Sequence[Features]]], *, load: bool
-    ) -> tuple[int, int] | None:
-        """Send everything; return the sizes of the hashes, or None when Redis does not know the scripts."""
+    async def _write(self, kind: _Kind, values: Sequence[Trade] | Sequence[Features]) -> int:
+        """Write the values of one hash, a part at a time; return how many it has."""
+        size: int | None = None
+        for first in range(0, max(1, len(values)), _WRITE_VALUES):
+            part = values[first : first + _WRITE_VALUES]
+            size = await self._pipelined(kind, part, load=False)
+            if size is None:
+                size = await self._pipelined(kind, part, load=True)
+        if size is None:
+            raise StoreUnavailable("Redis: it does not keep the script that it was sent")
+        return size
+
+    async def _pipelined(self, kind: _Kind, values: Sequence[Trade] | Sequence[Features], *, load: bool) -> int | None:
+        """Send a part; return the size of the hash, or None when Redis does not know the script."""
         latest = repr(self._now() + FUTURE_TOLERANCE)
         async with self._client.redis.pipeline(transaction=False) as pipe:
-            last: list[int] = []  # the places of the last answer of each kind
-            for kind, values in kinds:
-                if load:
-                    pipe.script_load(kind.script)
-                for first in range(0, max(1, len(values)), _SCRIPT_VALUES):
-                    arguments = [
-                        argument
-                        for value in values[first : first + _SCRIPT_VALUES]
-                        for argument in (value.asset, repr(getattr(value, kind.time)), encode(value))
-                    ]
-                    pipe.evalsha(kind.sha, 1, self._key(kind), latest, self._ttl_ms, *arguments)
-                last.append(len(pipe) - 1)
+            if load:
+                pipe.script_load(kind.script)
+            for first in range(0, max(1, len(values)), _SCRIPT_VALUES):
+                arguments = [
+                    argument
+                    for value in values[first : first + _SCRIPT_VALUES]
+                    for argument in (value.asset, repr(getattr(value, kind.time)), encode(value))
+                ]
+                pipe.evalsha(kind.sha, 1, self._key(kind), latest, self._ttl_ms, *arguments)
             answers = await pipe.execute(raise_on_error=False)
         refusals = [answer for answer in answers if isinstance(answer, Exception)]
         if any(isinstance(refusal, NoScriptError) for refusal in refusals):
             return None
         if refusals:
             raise refusals[0]
-        return answers[last[0]], answers[last[1]]
+        size: int = answers[-1]
+        return size
 
     def _key(self, kind: _Kind) -> str:
         return f"{self._client.prefix}{kind.name}"
