@@ -102,7 +102,7 @@ async def test_values_that_are_not_ours(text: bytes) -> None:
     with redis_server.alone() as server:
         async with members(server, 1) as (one,):
             for name in ("quotes", "features"):
-                await one.client.redis.hset(f"last:{name}", "asset1", text)  # type: ignore[misc]  # redis-py's types allow both kinds of clients
+                await one.client.redis.hset(f"last:{name}", "asset1", text)
             assert await held(one.store) == (None, None)
             expected = trade(asset="asset1"), features("asset1")
             await one.store.write([expected[0]], [expected[1]])

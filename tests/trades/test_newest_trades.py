@@ -50,7 +50,7 @@ def test_the_newer_of_both() -> None:
     """Of equal values that of the first, so that its body is not encoded again."""
     first, second = KnownTrades(), KnownTrades()
     both = NewerOfBoth(first, second)
-    assert both.quote("btcusdt") is both.features("btcusdt") is None
+    assert (both.quote("btcusdt"), both.features("btcusdt")) == (None, None)
     second.quotes["btcusdt"], second.known["btcusdt"] = trade(1), features()
     assert (both.quote("btcusdt"), both.features("btcusdt")) == (trade(1), features())
     first.quotes["btcusdt"], first.known["btcusdt"] = trade(1), features()
