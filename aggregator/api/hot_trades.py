@@ -7,7 +7,7 @@ from aggregator.api.price_bodies import Header, Reply
 from aggregator.api.trade_schema import aggregations_of, quote_of
 from aggregator.models import Trade, encode
 from aggregator.trades.features import Features
-from aggregator.trades.ports import LiveTrades
+from aggregator.trades.ports import LastTrades
 
 T = TypeVar("T")
 
@@ -38,12 +38,12 @@ class HotBodies(Generic[T]):
 
 
 class HotTrades:
-    """The hot reads of the trade stream, from what the processor of this process knows.
+    """The hot reads of the trade stream, from what this process knows.
 
     `vary` has the request headers on which a response may depend.
     """
 
-    def __init__(self, live: LiveTrades, vary: Sequence[bytes] = ()) -> None:
+    def __init__(self, live: LastTrades, vary: Sequence[bytes] = ()) -> None:
         self._live = live
         self.quotes = HotBodies[Trade](live.quote, _quote, vary)
         self.aggregations = HotBodies[Features](live.features, _aggregations, vary)

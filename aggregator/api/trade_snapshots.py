@@ -3,7 +3,7 @@
 The kept events would not do: at thousands of trades a second they reach back less than a second.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from aggregator.api.hot_trades import HotBodies, HotTrades
@@ -17,20 +17,28 @@ from aggregator.trades.topics import FEATURES, TRADES
 _MOST_IN_PART = 1000  # values
 
 
-def trade_snapshots(catalog: Catalog, hot: HotTrades) -> Mapping[str, SnapshotSource]:
-    """Return the snapshot sources by topic."""
-    return {TRADES.name: _Snapshots(catalog, hot.trades), FEATURES.name: _Snapshots(catalog, hot.features)}
+Settled = Callable[[], Awaitable[None]]
+
+
+def trade_snapshots(catalog: Catalog, hot: HotTrades, settled: Settled) -> Mapping[str, SnapshotSource]:
+    """Return the snapshot sources by topic. `settled` waits until the current values are known, if it takes time."""
+    return {
+        TRADES.name: _Snapshots(catalog, hot.trades, settled),
+        FEATURES.name: _Snapshots(catalog, hot.features, settled),
+    }
 
 
 class _Snapshots:
     """The snapshot source of one topic, from bodies that are encoded once per change."""
 
-    def __init__(self, catalog: Catalog, bodies: HotBodies[Trade] | HotBodies[Features]) -> None:
+    def __init__(self, catalog: Catalog, bodies: HotBodies[Trade] | HotBodies[Features], settled: Settled) -> None:
         self._catalog = catalog
         self._bodies = bodies
+        self._settled = settled
 
     async def read(self, subscription: Subscription) -> Callable[[], Sequence[bytes]]:
-        """As `SnapshotSource.read`; there is nothing to read."""
+        """As `SnapshotSource.read`."""
+        await self._settled()
         return partial(self._arrays, subscription)
 
     def _arrays(self, subscription: Subscription) -> Sequence[bytes]:

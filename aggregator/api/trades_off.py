@@ -1,24 +1,42 @@
-"""The routes of the trade stream in a process that has none: they keep their description and refuse every request."""
+"""The routes of the trade stream in a process that lacks a part of it: they keep their description and answer 501."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
 import msgspec
 from starlette.requests import Request
 
-from aggregator.api.features import FeatureRoutes
 from aggregator.api.ingest import IngestRoute
 from aggregator.api.responses import Code, Refusal, refuse
 from aggregator.api.route import Route, described
-from aggregator.api.trades import TradeRoutes
 
-_OFF = Refusal("This process takes no trades in: run one with the role `all` and without workers", Code.TRADES_OFF)
+_NO_INGEST = Refusal(
+    "This process takes no trades in: run one with the role `all` and without workers", Code.TRADES_OFF
+)
+_NOT_STORED = Refusal(
+    "This process cannot read stored trades: set AGGREGATOR_TRADES_URL to the store of the process that takes them in,"
+    " which must be a sqlite:/// file on this machine or a dynamodb:// table",
+    Code.TRADES_OFF,
+)
+_STORED = ("/trades", "/query")
 
 
-async def _refuse(_: Request) -> NoReturn:
-    raise refuse(501, _OFF)
+def routes_without_ingest() -> list[Route]:
+    """Return the routes that take trades in, with a handler that answers 501."""
+    return [_refused(route, _NO_INGEST) for route in described(IngestRoute).values()]
 
 
-def routes_without_trades() -> list[Route]:
-    """Return the routes of the trade stream with a handler that answers 501."""
-    routes = [route for owner in (IngestRoute, TradeRoutes, FeatureRoutes) for route in described(owner).values()]
-    return [msgspec.structs.replace(route, handler=_refuse) for route in routes]
+def routes_without_stored_trades(routes: Iterable[Route]) -> list[Route]:
+    """Return the routes; those that need the store of trades have a handler that answers 501."""
+    return [_refused(route, _NOT_STORED) if route.label in _STORED else route for route in routes]
+
+
+def _refused(route: Route, refusal: Refusal) -> Route:
+    return msgspec.structs.replace(route, handler=_refuse_with(refusal))
+
+
+def _refuse_with(refusal: Refusal) -> Callable[[Request], Awaitable[NoReturn]]:
+    async def handler(_: Request) -> NoReturn:
+        raise refuse(501, refusal)
+
+    return handler

@@ -9,9 +9,10 @@ from aggregator.cluster.consumer_group import Group
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.live.price_topic import PRICES
-from aggregator.models import Price
+from aggregator.models import Price, Trade
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient, mapped
+from aggregator.stores.redis.last_trades import LastTradesStore
 
 _EXPIRE_MS = 60_000  # of keys that stay behind if the check is interrupted
 _IDLE_MS = 3_600_000  # longer than any entry of this check is pending
@@ -43,6 +44,7 @@ async def refusals(url: str, seconds: float, price: Price) -> list[str]:
     client = RedisClient(url, seconds, prefix=f"aggregator:doctor:{uuid.uuid4()}:")
     steps: Mapping[str, Callable[[], Awaitable[None]]] = {
         "keep prices": lambda: _keep(client, price),
+        "keep last trades": lambda: _keep_trade(client, price),
         "hear of prices": lambda: _hear(client),
         "share work": lambda: _share(client),
         "fill once": lambda: _lock(client),
@@ -68,6 +70,14 @@ async def _keep(client: RedisClient, price: Price) -> None:
     if price.asset not in await cache.latest([price.asset]):
         raise StoreUnavailable("Redis: what was just written is not there")
     await _remove(client, f"{client.prefix}price:{price.asset}")
+
+
+async def _keep_trade(client: RedisClient, price: Price) -> None:
+    trades = LastTradesStore(client, _EXPIRE_MS / 1000)
+    await trades.write([Trade(price.asset, price.price, None, price.timestamp, "doctor", "1")], [])
+    if not (await trades.read([price.asset]))[0]:
+        raise StoreUnavailable("Redis: what was just written is not there")
+    await _remove(client, f"{client.prefix}quotes")
 
 
 async def _hear(client: RedisClient) -> None:

@@ -1,14 +1,14 @@
 """The subscription to topics: from their channels in Redis, where every process publishes, to this process' bus."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
 from redis.asyncio.client import PubSub
 
 from aggregator.errors import StoreUnavailable
-from aggregator.live.topics import Bus, T, Topic
+from aggregator.live.topics import AnyTopic, Bus, T, Topic
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.redis.client import UNREADABLE, RedisClient, mapped
 
@@ -23,12 +23,12 @@ class RedisFeed:
     no subscription are lost for this process.
     """
 
-    def __init__(self, client: RedisClient, bus: Bus) -> None:
+    def __init__(self, client: RedisClient, bus: Bus, topics: Iterable[AnyTopic] | None = None) -> None:
         self._client = client
         self._redis = client.redis
         self._bus = bus
         self._receivers: dict[str, Callable[[bytes], None]] = {}
-        for topic in bus.topics.values():
+        for topic in bus.topics.values() if topics is None else topics:
             topic.apply(self._receive_topic)
         self._last_topic = [*self._receivers][-1].encode()  # Redis confirms the channels in order
         self.subscribed = asyncio.Event()  # set by the first subscription; `Bus.connected` is the state now

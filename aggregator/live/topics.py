@@ -138,6 +138,13 @@ class Listener(Protocol[T_contra]):
         """Handle the start of a period in which new values may be missed."""
 
 
+class Publisher(Protocol):
+    """Passes new values on: the bus to this process, `aggregator.cluster.topic_publisher` to all processes."""
+
+    def publish(self, topic: Topic[T], values: Sequence[T], /) -> None:
+        """Pass new values on. Must return at once, without I/O."""
+
+
 class Bus:
     """Publishes new values of its topics to their listeners, and tells them whether all new values arrive.
 

@@ -29,7 +29,7 @@ from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
 from aggregator.api.trade_snapshots import trade_snapshots
 from aggregator.api.trades import TradeRoutes
-from aggregator.api.trades_off import routes_without_trades
+from aggregator.api.trades_off import routes_without_ingest, routes_without_stored_trades
 from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.live.fanout import Fanout
@@ -45,14 +45,21 @@ from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.runtime.build_trades import TradeStream
 from aggregator.runtime.cluster import Cluster
 from aggregator.runtime.process import Process, RefreshPath, Stores
+from aggregator.runtime.shared_trades import TradeReads
 from aggregator.runtime.stores import policy_of
+from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.ingest import Parser
 
 
 async def build_api(
-    process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None, trades: TradeStream | None
+    process: Process,
+    stores: Stores,
+    path: RefreshPath,
+    cluster: Cluster | None,
+    reads: TradeReads,
+    trades: TradeStream | None = None,
 ) -> ASGIApp:
-    """Return the application with every route. Without `trades`, those of the trade stream refuse every request."""
+    """Return the application with every route. Without `trades`, the process takes none in."""
     settings, catalog, metrics, clock = process.settings, process.catalog, process.metrics, process.clock
     now, history = clock.now, stores.history
     policy = policy_of(settings)
@@ -73,18 +80,17 @@ async def build_api(
     figures = FiguresKeeper(catalog, history, now)
     process.bus.listen(PRICES, figures)
     await process.keep_running(figures)
-    hot = None if trades is None else HotTrades(trades.processor, policy.vary)
-    trade_store = None if trades is None else trades.store
+    hot = HotTrades(reads.live, policy.vary)
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         *HistoryRoutes(catalog, history, now).routes(),
-        *CandlesRoute(catalog, history, now, trades=trade_store).routes(),
+        *CandlesRoute(catalog, history, now, trades=reads.stored).routes(),
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
-        *UdfRoutes(catalog, history, now, trades=trade_store).routes(),
-        *_live_routes(process, lookup, stores.cache.newest, bodies, hot),
-        *_trade_routes(process, trades, hot),
+        *UdfRoutes(catalog, history, now, trades=reads.stored).routes(),
+        *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
+        *_trade_routes(process, reads, hot, trades),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]
@@ -100,10 +106,12 @@ async def build_api(
     return traced(fast_path, process.tracer, app.label_of)
 
 
-async def build_ops_api(process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None) -> ASGIApp:
+async def build_ops_api(
+    process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None, trades: TradeStream | None = None
+) -> ASGIApp:
     """Return the application of a process that serves no prices: /assets, /health, /ready and /metrics."""
     await _rank(process, cluster)
-    routes = _ops(process, stores, path, cluster)
+    routes = _ops(process, stores, path, cluster, trades)
     app = build(routes, process.metrics, process.settings.max_in_flight, policy_of(process.settings))
     return traced(app, process.tracer, app.label_of)
 
@@ -126,24 +134,27 @@ def _ops(
     return [*ops.routes()]
 
 
-def _trade_routes(process: Process, trades: TradeStream | None, hot: HotTrades | None) -> list[Route]:
-    """Return the routes of the trade stream; where there is none, routes that refuse every request."""
-    settings, catalog, now = process.settings, process.catalog, process.clock.now
-    if trades is None or hot is None:
-        return routes_without_trades()
-    parser = Parser(catalog.find)
-    return [
-        *IngestRoute(
-            parser,
-            trades.log,
-            trades.dead_letters,
-            process.metrics.trades,
-            settings.ingest_rate,
-            now,
-        ).routes(),
-        *TradeRoutes(catalog, trades.store, hot, now).routes(),
-        *FeatureRoutes(catalog, hot).routes(),
-    ]
+def _trade_routes(process: Process, reads: TradeReads, hot: HotTrades, trades: TradeStream | None) -> list[Route]:
+    """Return the routes of the trade stream; those that need a part that is not here refuse every request."""
+    catalog, now = process.catalog, process.clock.now
+    stored = reads.stored or MemoryTrades(process.settings.trades_retention, now)  # an empty one
+    routes = TradeRoutes(catalog, stored, hot, now).routes()
+    if reads.stored is None:
+        routes = routes_without_stored_trades(routes)
+    return [*_ingest(process, trades), *routes, *FeatureRoutes(catalog, hot).routes()]
+
+
+def _ingest(process: Process, trades: TradeStream | None) -> list[Route]:
+    if trades is None:
+        return routes_without_ingest()
+    return IngestRoute(
+        Parser(process.catalog.find),
+        trades.log,
+        trades.dead_letters,
+        process.metrics.trades,
+        process.settings.ingest_rate,
+        process.clock.now,
+    ).routes()
 
 
 async def _rank(process: Process, cluster: Cluster | None) -> AccessCounts:
@@ -169,7 +180,7 @@ def _bound_refreshes(process: Process, refresh: Refresh) -> tuple[Throttle, Rech
 
 
 def _live_routes(
-    process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies, hot: HotTrades | None
+    process: Process, lookup: Lookup, newest: NewestPrices, bodies: PriceBodies, reads: TradeReads
 ) -> list[Route]:
     """Return /stream and /ws, on one fan-out of all topics that ends every stream when the process stops."""
     settings, catalog, bus = process.settings, process.catalog, process.bus
@@ -182,7 +193,6 @@ def _live_routes(
     prices = PriceSnapshots(catalog, lookup, newest, bodies)
     process.stack.push_async_callback(prices.close, STOP_SECONDS)
     sources: dict[str, SnapshotSource] = {PRICES.name: prices}
-    if hot is not None:
-        sources |= trade_snapshots(catalog, hot)
+    sources |= trade_snapshots(catalog, HotTrades(reads.streamed), reads.settled)
     parts = (catalog, bus.topics, fanout, Snapshots(fanout, sources))
     return [*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()]

@@ -3,6 +3,7 @@
 import msgspec
 
 from aggregator.exchanges.push.trade_feed import TradeSinks
+from aggregator.live.topics import Publisher
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt, open_trade_store
 from aggregator.settings import PREFIX
@@ -30,8 +31,11 @@ class TradeStream(msgspec.Struct, frozen=True):
         return TradeSinks(self.log, self.dead_letters)
 
 
-async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
-    """Open the trade store. Raises CannotGoOn. Call `run_trades` once all stores are open."""
+async def open_trades(process: Process, attempt: Attempt, publisher: Publisher | None = None) -> TradeStream:
+    """Open the trade store. Raises CannotGoOn. Call `run_trades` once all stores are open.
+
+    The processor publishes through `publisher`; on the bus of this process, if None.
+    """
     settings, now = process.settings, process.clock.now
     store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
     dead_letters = TradeDeadLetters(settings.dead_letters_path, process.metrics.trades, now)
@@ -42,7 +46,7 @@ async def open_trades(process: Process, attempt: Attempt) -> TradeStream:
         log,
         store,
         list(process.catalog.assets),
-        process.bus,
+        publisher or process.bus,
         process.metrics.trades,
         settings.allowed_lateness,
         settings.window_trades,

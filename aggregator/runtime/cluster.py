@@ -36,7 +36,8 @@ async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
     process.bus.listen(PRICES, process.freshness)  # counts the prices that other processes refresh
     lag = JobLag(redis, process.catalog, process.metrics)
     await process.keep_running(lag)
-    return Cluster(redis, RedisFeed(redis, process.bus), lag)
+    topics = [PRICES] if process.settings.role == "refresher" else None  # it serves none of the others
+    return Cluster(redis, RedisFeed(redis, process.bus, topics), lag)
 
 
 async def build_remote_refresh(process: Process, cluster: Cluster, cache: LocalCache) -> RefreshPath:

@@ -19,7 +19,15 @@ from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
 from aggregator.runtime.process import Process
 from aggregator.runtime.roles import build_role
-from aggregator.runtime.stores import Attempt, attempt, catalog_of, open_history, open_redis, open_tracer
+from aggregator.runtime.stores import (
+    Attempt,
+    attempt,
+    catalog_of,
+    open_history,
+    open_redis,
+    open_tracer,
+    open_trade_reader,
+)
 from aggregator.settings import Settings
 
 _LONGEST_STOP = 10.0  # seconds for requests in flight at a stop, however long the exchange timeout is
@@ -122,6 +130,7 @@ async def try_opening(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         await open_redis(settings, stack)
         await open_history(settings, Metrics(), stack)
+        await open_trade_reader(settings, Metrics(), stack)
 
 
 def settle_memory() -> None:

@@ -1,13 +1,13 @@
 """Parts that the processes of each role open, in order; the exit stack of the process closes it in reverse order.
 
-| role       | exchanges | refreshes prices               | trades | serves                                 |
-| ---------- | --------- | ------------------------------ | ------ | -------------------------------------- |
-| all        | yes       | itself                         | yes    | everything                             |
-| refresher  | yes       | itself                         | no     | /assets, /health, /ready and /metrics  |
-| api        | no        | by requests to a refresher     | no     | everything but trades                  |
+| role       | exchanges | refreshes prices         | takes trades in          | serves                                |
+| ---------- | --------- | ------------------------ | ------------------------ | ------------------------------------- |
+| all        | yes       | itself                   | yes                      | everything                            |
+| refresher  | yes       | itself                   | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
+| api        | no        | by refresh requests      | no                       | everything but POST /ingest           |
 
-Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices and the requests;
-roles other than `all` need it. Trades are processed by one process, which has the role `all` and no workers.
+Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
+trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +20,7 @@ from aggregator.runtime.build_trades import TradeStream, open_trades, run_trades
 from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
 from aggregator.runtime.process import Process, RefreshPath, Stores
+from aggregator.runtime.shared_trades import open_published_trades, open_stored_trades, own_reads, shared_reads
 from aggregator.runtime.stores import Attempt, cache_of, open_history, open_redis
 from aggregator.stores.redis.client import RedisClient
 
@@ -39,25 +40,28 @@ async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:
     venues = await open_venues(process, stores, trades.sinks)
     await _monitor(process)
     path = await build_refresher(process, stores, venues)
-    return await build_api(process, stores, path, None, trades)
+    return await build_api(process, stores, path, None, own_reads(trades), trades)
 
 
 async def _all(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
-    trades = await open_trades(process, attempt)
+    trades = await open_published_trades(process, redis, attempt)
     path, cluster = await _refresh_together(process, stores, redis, trades)
-    return await build_api(process, stores, path, cluster, trades)
+    reads = await shared_reads(process, redis, trades.store, trades.processor)
+    return await build_api(process, stores, path, cluster, reads, trades)
 
 
-async def _refresher(process: Process, stores: Stores, redis: RedisClient, _: Attempt) -> ASGIApp:
-    path, cluster = await _refresh_together(process, stores, redis)
-    return await build_ops_api(process, stores, path, cluster)
+async def _refresher(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
+    trades = await open_published_trades(process, redis, attempt) if process.settings.trade_feeds else None
+    path, cluster = await _refresh_together(process, stores, redis, trades)
+    return await build_ops_api(process, stores, path, cluster, trades)
 
 
-async def _api(process: Process, stores: Stores, redis: RedisClient, _: Attempt) -> ASGIApp:
+async def _api(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
+    stored = await open_stored_trades(process, attempt)
     await _monitor(process)
     cluster = await join_cluster(process, redis)
     path = await build_remote_refresh(process, cluster, stores.cache)
-    return await build_api(process, stores, path, cluster, None)
+    return await build_api(process, stores, path, cluster, await shared_reads(process, redis, stored))
 
 
 ROLES: Mapping[str, Callable[[Process, Stores, RedisClient, Attempt], Awaitable[ASGIApp]]] = {

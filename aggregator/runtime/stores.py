@@ -24,7 +24,7 @@ from aggregator.stores.definition import HistoryParts
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.registry import CacheParts, cache_store, history_store
 from aggregator.stores.traced import TracedHistory
-from aggregator.stores.trades.definition import TradeStoreParts
+from aggregator.stores.trades.definition import CreatedTradeReader, TradeStoreParts
 from aggregator.stores.trades.registry import trade_store
 from aggregator.trades.ports import TradeStore
 
@@ -101,6 +101,9 @@ async def attempt(step: Step, setting: str, mend: str) -> None:
         await step()
     except StoreError as error:
         raise CannotGoOn(str(error), f"{mend} ({setting})") from error
+
+
+_once: Attempt = attempt
 
 
 def patient(stop: asyncio.Event) -> Attempt:
@@ -189,14 +192,47 @@ async def open_trade_store(
     now: Callable[[], float] = time.time,
 ) -> TradeStore:
     """Open the store of trades that the settings name; it is closed with the stack. Raises CannotGoOn."""
-    parts = TradeStoreParts(
-        settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, metrics, now
-    )
+    parts = _trade_store_parts(settings, metrics, now)
     created = trade_store(settings.trades_url).create(settings.trades_url, parts)
     stack.push_async_callback(created.store.close)
     for step in created.open_steps:
         await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
     return created.store
+
+
+async def open_trade_reader(
+    settings: Settings,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    attempt: Attempt = attempt,
+    now: Callable[[], float] = time.time,
+) -> CreatedTradeReader | None:
+    """Open the store of trades for reads in a process that stores none; it is closed with the stack.
+
+    Returns None where the trades are in the memory of another process, and where the default file cannot be used: it
+    would not be the file of the process that takes trades in, if there is any. Raises CannotGoOn.
+    """
+    create = trade_store(settings.trades_url).create_reader
+    if create is None:
+        return None
+    created = create(settings.trades_url, _trade_store_parts(settings, metrics, now))
+    stack.push_async_callback(created.close)
+    is_chosen = "trades_url" in settings.model_fields_set
+    for step in created.open_steps:
+        try:
+            await (attempt if is_chosen else _once)(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+        except CannotGoOn as error:
+            if is_chosen:
+                raise
+            structlog.get_logger().info("stored_trades_not_read", error=str(error))
+            return None
+    return created
+
+
+def _trade_store_parts(settings: Settings, metrics: Metrics, now: Callable[[], float]) -> TradeStoreParts:
+    return TradeStoreParts(
+        settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, metrics, now
+    )
 
 
 def retention_of(settings: Settings) -> float | None:

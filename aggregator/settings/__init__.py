@@ -58,7 +58,8 @@ class Settings(TradeSettings):
         1,
         ge=1,
         le=64,
-        description="Processes that serve the API on the port; with role all, one more process refreshes prices.",
+        description="Processes that serve the API on the port; with role all, one more process refreshes prices and,"
+        " with trade_feeds, takes trades in.",
     )
     cache_url: str = Field(
         "memory://",

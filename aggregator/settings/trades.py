@@ -37,7 +37,8 @@ class TradeSettings(BaseSettings):
     )
     trade_feeds: bool = Field(
         default=False,
-        description="true subscribes to the trades of the hot assets at every exchange that has a WebSocket feed.",
+        description="true subscribes to the trades of the hot assets at every exchange that has a WebSocket feed; not"
+        " in processes of role api.",
     )
     allowed_lateness: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
         5, description="Seconds behind the newest trade of its asset after which a trade has no part in windows."

@@ -104,14 +104,18 @@ class Latencies(msgspec.Struct, frozen=True):
     store_p99: float | None
 
 
-class LiveTrades(Protocol):
-    """What the processor of this process knows of its trades now."""
+class LastTrades(Protocol):
+    """The last trade and the newest features of each asset, as this process knows them."""
 
     def features(self, asset: str) -> Features | None:
         """Return the features of an asset; None before its first trade that is not late."""
 
     def quote(self, asset: str) -> Trade | None:
         """Return the last trade of an asset, in the order of `trade_key`; None before the first."""
+
+
+class LiveTrades(LastTrades, Protocol):
+    """What the processor of this process knows of its trades now."""
 
     @property
     def backlog(self) -> Backlog:

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError
-from aggregator.live.topics import Bus
+from aggregator.live.topics import Publisher
 from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
 from aggregator.observability.metrics.durations import Durations
 from aggregator.observability.metrics.trades import TradeMetrics
@@ -50,7 +50,7 @@ class Processor:
         log: MemoryLog,
         store: TradeStore,
         assets: Sequence[str],
-        bus: Bus,
+        publisher: Publisher,
         metrics: TradeMetrics,
         lateness: float,
         most: int,
@@ -60,7 +60,7 @@ class Processor:
         self._log = log
         self._store = store
         self._assets = assets
-        self._bus = bus
+        self._publisher = publisher
         self._metrics = metrics
         self._lateness = lateness
         self._most = most
@@ -163,8 +163,8 @@ class Processor:
         features, late = self._measured(new)
         measured = self._clock()
         self._stages["windows"](measured - started)
-        self._bus.publish(TRADES, new)
-        self._bus.publish(FEATURES, features)
+        self._publisher.publish(TRADES, new)
+        self._publisher.publish(FEATURES, features)
         self._acknowledge(batch, trades, new)
         self._metrics.late.inc(late)
         self._stages["publish"](self._clock() - measured)

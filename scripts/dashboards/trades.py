@@ -94,12 +94,14 @@ def _taken_in() -> Row:
                 "suffix:/s",
             ),
             lines(
-                "Late, and refused",
+                "Late, refused, and not published",
                 "Per second. Late trades are stored but have no part in windows; refused trades got 503, because the"
-                " backlog was full.",
+                " backlog was full. Trades and features that were not published reached no other process, because Redis"
+                " was away for too long.",
                 [
                     ("sum(rate(trades_late_total{@}[@]))", "late"),
                     ("sum(rate(trades_refused_total{@}[@]))", "refused"),
+                    ("sum(rate(trades_unpublished_total{@}[@]))", "not published"),
                 ],
                 "suffix:/s",
                 alert="TradesWaiting",

@@ -63,8 +63,12 @@ async def test_a_snapshot_has_what_changed_long_ago() -> None:
     """The current value of every asset that is wanted and listed, in parts of a thousand, encoded once per change."""
     names = [f"asset{number}" for number in range(1500)]
     catalog = assign([(name, "", "") for name in names], 1, 2, CADENCE)  # asset0 is hot, asset1 and asset2 are medium
-    live = KnownTrades()
-    sources = trade_snapshots(catalog, HotTrades(live))
+    live, waits = KnownTrades(), list[str]()
+
+    async def settled() -> None:
+        waits.append("settled")
+
+    sources = trade_snapshots(catalog, HotTrades(live), settled)
     for topic, subscription in (("trades", EVERYTHING), ("features", EVERYTHING), ("trades", Subscription())):
         assert (await sources[topic].read(subscription))() == [b"[]"]
     live.quotes = {name: trade(asset=name) for name in [*names, "unlisted"]}
@@ -78,6 +82,7 @@ async def test_a_snapshot_has_what_changed_long_ago() -> None:
     assert named() == [encode([live.quotes["asset7"]])]  # the value at the time of the call
     parts = (await sources["trades"].read(EVERYTHING))()
     assert [len(json.loads(part)) for part in parts] == [1000, 500]
+    assert len(waits) == 7  # once for each snapshot
 
 
 def test_the_events_are_as_documented() -> None:

@@ -32,6 +32,12 @@ class TradeMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.unpublished = Counter(
+            "trades_unpublished_total",
+            "Values of a topic that no other process got, because Redis was away.",
+            ["topic"],
+            registry=registry,
+        )
         self.batch = Histogram("trades_batch_size", "Trades per store write.", buckets=buckets.BATCH, registry=registry)
         self.ingest_seconds = Histogram(
             "trades_ingest_to_stored_seconds",

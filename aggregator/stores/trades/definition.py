@@ -1,6 +1,6 @@
 """How a store of trades is registered: the form of its URL, the check of a URL, and how the store is made from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import msgspec
 
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.definition import OpenStep
-from aggregator.trades.ports import TradeStore
+from aggregator.trades.ports import TradeReader, TradeStore
 
 
 class CreatedTradeStore(NamedTuple):
@@ -16,6 +16,18 @@ class CreatedTradeStore(NamedTuple):
 
     store: TradeStore
     open_steps: Sequence[OpenStep]
+
+
+class CreatedTradeReader(NamedTuple):
+    """A reader of the trades that another process stores, opened and closed as a CreatedTradeStore.
+
+    `upkeep` has a `run` for the background; None where there is nothing to do.
+    """
+
+    reader: TradeReader
+    open_steps: Sequence[OpenStep]
+    close: Callable[[], Awaitable[None]]
+    upkeep: TradeStore | None = None
 
 
 class TradeStoreParts(msgspec.Struct, frozen=True):
@@ -29,9 +41,13 @@ class TradeStoreParts(msgspec.Struct, frozen=True):
 
 
 class TradeStoreKind(msgspec.Struct, frozen=True):
-    """A kind of store of trades; the fields are those of `aggregator.stores.definition.HistoryStore`."""
+    """A kind of store of trades; the fields are those of `aggregator.stores.definition.HistoryStore`.
+
+    `create_reader` makes a reader for another process; None where other processes cannot read the trades.
+    """
 
     example: str
     form: str
     check: Callable[[str], object]
     create: Callable[[str, TradeStoreParts], CreatedTradeStore]
+    create_reader: Callable[[str, TradeStoreParts], CreatedTradeReader] | None = None

@@ -22,7 +22,7 @@ from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, OpenStep
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.stores.trades import blocks, journal
-from aggregator.stores.trades.definition import CreatedTradeStore, TradeStoreKind, TradeStoreParts
+from aggregator.stores.trades.definition import CreatedTradeReader, CreatedTradeStore, TradeStoreKind, TradeStoreParts
 from aggregator.stores.trades.journal import Journal, News
 from aggregator.stores.trades.pending import Candidates, Move, PendingTrades, Row
 
@@ -241,9 +241,15 @@ def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
     return CreatedTradeStore(store, [OpenStep(store.open, FILE_REMEDY, "trades_url")])
 
 
+def _create_reader(url: str, parts: TradeStoreParts) -> CreatedTradeReader:
+    store, open_steps = _create(url, parts)
+    return CreatedTradeReader(store, open_steps, store.close, upkeep=store)
+
+
 SQLITE = TradeStoreKind(
     example="sqlite:///trades.db",
     form="sqlite:///trades.db (relative path; //// for an absolute one)",
     check=parse_sqlite_url,
     create=_create,
+    create_reader=_create_reader,
 )

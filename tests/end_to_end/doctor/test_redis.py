@@ -37,6 +37,7 @@ def test_redis_hangs(healthy: dict[str, object], own_redis: RedisServer) -> None
         ("-xadd", "share work"),
         ("-xautoclaim", "share work"),
         ("-evalsha", "keep prices"),
+        ("-hset", "keep last trades"),
         ("-subscribe", "hear of prices"),
         ("-zadd -zincrby", "rank by popularity"),
         ("resetchannels", "hear of prices"),
