@@ -17,7 +17,7 @@ from aggregator.api.price_bodies import Header, Reply
 from aggregator.api.server.direct_write import DirectWrite
 from aggregator.models import encode
 from aggregator.trades.ingest import InvalidTrade, Parser
-from aggregator.trades.ports import BacklogFull, EventLog, Receipt
+from aggregator.trades.ports import BacklogFull, EventLog, NotAppended, Receipt
 
 _MOST_BYTES = 4096
 _DURABLE_SECONDS = 10.0
@@ -100,7 +100,7 @@ class IngestFastPath:
         timer = asyncio.get_running_loop().call_later(self._durable_seconds, _give_up, stored)
         try:
             receipt = await stored
-        except NotDurable:
+        except (NotDurable, NotAppended):
             return None  # the application appends the trade again, and answers for it: a key counts once
         finally:
             timer.cancel()

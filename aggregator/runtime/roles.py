@@ -5,15 +5,19 @@
 | all        | yes       | itself                         | yes    | everything                             |
 | refresher  | yes       | itself                         | no     | /assets, /health, /ready and /metrics  |
 | api        | no        | by requests to a refresher     | no     | everything but trades                  |
+| processor  | no        | no                             | yes    | /assets, /health, /ready and /metrics  |
 
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices and the requests;
-roles other than `all` need it. Trades are processed by one process, which has the role `all` and no workers.
+roles other than `all` need it. Trades of a `memory://` log are processed by one process, which has the role `all` and
+no workers; those of a `kafka://` log by all processes of the roles `all` and `processor`, each some partitions.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp
 
+from aggregator.cluster.topic_relay import TopicRelay
+from aggregator.live.topics import Bus
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
 from aggregator.runtime.build_trades import TradeStream, open_trades, run_trades
@@ -22,6 +26,7 @@ from aggregator.runtime.monitors import ClockLog, LoopLag
 from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.stores import Attempt, cache_of, open_history, open_redis
 from aggregator.stores.redis.client import RedisClient
+from aggregator.trades.topics import FEATURES, TRADES
 
 
 async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
@@ -60,10 +65,22 @@ async def _api(process: Process, stores: Stores, redis: RedisClient, _: Attempt)
     return await build_api(process, stores, path, cluster, None)
 
 
+async def _processor(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
+    await _monitor(process)
+    cluster = await join_cluster(process, redis)
+    path = await build_remote_refresh(process, cluster, stores.cache)
+    bus = Bus([TRADES, FEATURES])  # its events come back through Redis, as those of other processors
+    trades = await open_trades(process, attempt, bus)
+    await process.keep_running(TopicRelay(bus, cluster.feed))
+    await run_trades(process, trades)
+    return await build_ops_api(process, stores, path, cluster, trades)
+
+
 ROLES: Mapping[str, Callable[[Process, Stores, RedisClient, Attempt], Awaitable[ASGIApp]]] = {
     "all": _all,
     "refresher": _refresher,
     "api": _api,
+    "processor": _processor,
 }
 
 

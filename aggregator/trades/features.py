@@ -130,6 +130,10 @@ class AssetFeatures:
             self._zscore.update(key, volume)
         return True
 
+    def has(self, trade: Trade) -> bool:
+        """Whether the window has a trade that is not late."""
+        return self._window.has((round(trade.timestamp * MICROSECONDS), trade.venue, trade.id))
+
     def snapshot(self) -> FeaturesState:
         """Return the state as plain data."""
         return FeaturesState(self._window.snapshot(), self._zscore.snapshot())

@@ -111,6 +111,11 @@ class TradeWindow:
             self._bound()
         return whole_volume
 
+    def has(self, key: Key) -> bool:
+        """Whether the window has a trade that is not late."""
+        place = bisect_left(self._recent, key)
+        return place < len(self._recent) and self._recent[place] == key
+
     def snapshot(self) -> WindowState:
         """Return the state of the window and of its spans."""
         return WindowState(
