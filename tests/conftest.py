@@ -139,6 +139,13 @@ def kafka_running() -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
+def kafka_with_groups() -> Iterator[Broker]:
+    """Share one Kafka broker whose consumer groups survive kills; each test uses its own topics, of four partitions."""
+    with kafka.with_groups() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
 def shared_market() -> Iterator[Market]:
     """Share three mock exchanges."""
     with exchanges.market() as running:

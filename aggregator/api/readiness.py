@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from aggregator.api import exchange_status
 from aggregator.api.description import Json
+from aggregator.api.partitions import LONGEST_WAIT, Partition, partitions_of
 from aggregator.clock import SteadyClock
 from aggregator.errors import StoreError
 from aggregator.models import Tier
@@ -55,6 +56,9 @@ class Readiness(Struct, frozen=True):
     ]
     tiers: dict[Tier, TierFreshness]
     jobs_behind_seconds: dict[Tier, float]
+    partitions: Annotated[
+        tuple[Partition, ...], Meta(description="Of a kafka:// log of trades, those that this process reads")
+    ]
 
 
 READY: Json = {
@@ -73,6 +77,7 @@ READY: Json = {
     },
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
     "jobs_behind_seconds": {},
+    "partitions": [],
 }
 NOT_READY = READY | {
     "ready": False,
@@ -140,6 +145,12 @@ class ReadinessCheck:
             reasons += exchange_reasons
         if trouble:
             reasons.append(f"trades: {trouble}")
+        partitions = partitions_of(self._trades)
+        reasons += [
+            f"trades: partition {one.partition} is {one.records} records behind, {one.seconds:.1f} s"
+            for one in partitions
+            if one.seconds > LONGEST_WAIT
+        ]
         ready = not trouble
         if self._needs_prices:
             ready = not stores["history"] and not next(iter(tiers.values())).trouble
@@ -150,6 +161,7 @@ class ReadinessCheck:
             exchanges=msgspec.convert(exchange_states, dict[str, ExchangeState]),
             tiers=tiers,
             jobs_behind_seconds=dict(lags),
+            partitions=partitions,
         )
 
     async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:

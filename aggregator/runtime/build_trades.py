@@ -72,6 +72,7 @@ async def _open_log(process: Process, attempt: Attempt, dead_letters: DeadLetter
         settings.ingest_backlog,
         RecordParser(Parser(process.catalog.find, SOURCE), address.format),
         dead_letters,
+        process.metrics.trades,
         settings.allowed_lateness,
         process.clock.now,
     )

@@ -169,6 +169,10 @@ class LiveTrades(Protocol):
         """How far the processor is behind."""
 
     @property
+    def lags(self) -> Sequence[PartitionLag]:
+        """As `TradeLog.lags`."""
+
+    @property
     def latencies(self) -> Latencies:
         """The latencies of the last minute."""
 

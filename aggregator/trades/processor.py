@@ -111,6 +111,11 @@ class Processor:
         self._metrics.backlog.set(backlog.trades)
         self._metrics.backlog_seconds.set(backlog.seconds)
         self._durations.flush()
+        self._metrics.partition_records.clear()
+        self._metrics.partition_seconds.clear()
+        for lag in self.lags:
+            self._metrics.partition_records.labels(lag.partition).set(lag.records)
+            self._metrics.partition_seconds.labels(lag.partition).set(lag.seconds)
 
     async def run(self) -> None:
         """Measure the stored trades again, then process the log; never returns. Meanwhile trades wait in the log."""

@@ -1,11 +1,13 @@
-"""A Kafka broker for tests: that of KAFKA_BOOTSTRAP, else noida-db, else the mock cluster inside librdkafka.
+"""Kafka brokers for tests: that of KAFKA_BOOTSTRAP, else stand-ins.
 
-noida-db answers as Apache Kafka does for groups, commits and idempotent producers. It does not keep everything over a
-kill, and a cooperative rebalance of three members does not end: tests that need more ask for KAFKA_BOOTSTRAP.
+noida-db answers as Apache Kafka does for topics, commits and idempotent producers. It does not keep everything over a
+kill, does not end the session of a killed member, and a cooperative rebalance of three members does not end there. So
+tests of kills and rebalances use librdkafka's mock cluster (kafka_mock.py), whose groups work.
 """
 
 import importlib.util
 import os
+import sys
 import tempfile
 import time
 import uuid
@@ -22,6 +24,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.parts.ports import lasting_port
 from tests.parts.process import Process, wait_for
 
+MOCK_PARTITIONS = 4
 _CALL_SECONDS = 30.0
 
 
@@ -43,18 +46,17 @@ def _binary() -> Path | None:
 class Broker:
     """A broker; each test has topics of its own."""
 
-    def __init__(self, bootstrap: str, process: Process | None = None) -> None:
+    def __init__(self, bootstrap: str, *, is_mock: bool = False) -> None:
         self.bootstrap = bootstrap
-        self._process = process
-
-    @property
-    def is_real(self) -> bool:
-        """Whether it was named by KAFKA_BOOTSTRAP."""
-        return self._process is None
+        self._is_mock = is_mock
 
     def topic(self, partitions: int = 3) -> str:
         """Create a topic; return its name."""
         name = f"trades-{uuid.uuid4().hex[:12]}"
+        if self._is_mock:
+            assert partitions == MOCK_PARTITIONS
+            self.produce(name, [("first", None)])  # creates it
+            return name
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
             future.result(_CALL_SECONDS)
@@ -62,9 +64,8 @@ class Broker:
         return name
 
     def url(self, topic: str, **options: object) -> str:
-        """Return the address of a topic for AGGREGATOR_TRADES_LOG. A group moves its partitions eagerly."""
-        given = {"rebalance": "eager"} | options
-        return f"kafka://{self.bootstrap}/{topic}?" + "&".join(f"{name}={value}" for name, value in given.items())
+        """Return the address of a topic for AGGREGATOR_TRADES_LOG."""
+        return f"kafka://{self.bootstrap}/{topic}?" + "&".join(f"{name}={value}" for name, value in options.items())
 
     def produce(self, topic: str, records: Iterable[tuple[str, bytes | None]], **config: object) -> None:
         """Produce records of keys and values, and wait until all are delivered."""
@@ -88,6 +89,20 @@ class Broker:
             numbers = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic].partitions
             found = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=_CALL_SECONDS)
             return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
+        finally:
+            consumer.close()
+
+    def behind(self, topic: str, group: str = "aggregator") -> int:
+        """Return the number of records that a group has not committed."""
+        committed = self.committed(topic, group)
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        try:
+            numbers = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic].partitions
+            ends = {
+                number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS)[1]
+                for number in numbers
+            }
+            return sum(end - committed.get(number, (0, ""))[0] for number, end in ends.items())
         finally:
             consumer.close()
 
@@ -120,10 +135,21 @@ def running() -> Iterator[Broker]:
             [str(_binary()), "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", folder],
             cwd=Path(folder),
         )
-        broker = Broker(f"127.0.0.1:{port}", process)
+        broker = Broker(f"127.0.0.1:{port}")
         wait_for(lambda: _answers(broker.bootstrap))
         yield broker
         process.stop(SIGKILL)
+
+
+@contextmanager
+def with_groups() -> Iterator[Broker]:
+    """Run a broker whose groups survive kills, or use that of KAFKA_BOOTSTRAP. Topics must have four partitions."""
+    if "KAFKA_BOOTSTRAP" in os.environ:
+        yield Broker(os.environ["KAFKA_BOOTSTRAP"])
+        return
+    process = Process([sys.executable, "-m", "tests.parts.kafka_mock"])
+    yield Broker(process.wait_for_line(r"listening on (\S+)")[1], is_mock=True)
+    process.stop(SIGKILL)
 
 
 def _answers(bootstrap: str) -> bool:

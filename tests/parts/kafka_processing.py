@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
+from prometheus_client import CollectorRegistry
+
 from aggregator.live.topics import Bus
 from aggregator.models import Trade, encode
 from aggregator.observability.metrics import Metrics
@@ -87,13 +89,14 @@ class Processing:
         self.buried = Buried()
         parser = RecordParser(Parser(CATALOG.find, SOURCE), address.format)
         clients = KafkaClients(address, KafkaSecurity())
-        self.log = KafkaLog(clients, 200_000, parser, self.buried, LATENESS, now)
+        self.metrics = Metrics(CollectorRegistry()).trades
+        self.log = KafkaLog(clients, 200_000, parser, self.buried, self.metrics, LATENESS, now)
         bus = Bus([TRADES, FEATURES])
         self.trades: list[Trade] = []
         self.published: list[Features] = []
         bus.listen(TRADES, _Into(self.trades))
         bus.listen(FEATURES, _Into(self.published))
-        self.processor = Processor(self.log, store, [], bus, Metrics().trades, LATENESS, 10_000, now)
+        self.processor = Processor(self.log, store, [], bus, self.metrics, LATENESS, 10_000, now)
 
     async def until(self, condition: Callable[[], object], seconds: float = PATIENT) -> None:
         """Wait for a condition."""

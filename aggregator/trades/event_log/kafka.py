@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import Message
 
 from aggregator.models import Trade
+from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.trades.event_log.kafka_client import KafkaClients
 from aggregator.trades.event_log.kafka_consumer import HandedOver, KafkaConsumer
 from aggregator.trades.event_log.kafka_producer import KafkaProducer
@@ -39,6 +40,7 @@ class KafkaLog:
         most: int,
         parser: RecordParser,
         dead_letters: DeadLetters,
+        metrics: TradeMetrics,
         lateness: float,
         now: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
@@ -47,6 +49,8 @@ class KafkaLog:
         self._lease = clients.address.session / 2
         self._parser = parser
         self._dead_letters = dead_letters
+        self._parse_seconds = metrics.stage_seconds.labels("parse").inc
+        self._empty = metrics.empty_records
         self._now = now
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -165,11 +169,15 @@ class KafkaLog:
 
     def _part(self, messages: list[Message], assignment: Assignment, arrived: float) -> FromPartition:
         now = self._now()
+        started = time.perf_counter()
         records = self._parser.parse([message.value() for message in messages], now)
+        self._parse_seconds(time.perf_counter() - started)
         first, following = messages[0].offset(), messages[-1].offset() + 1
         is_replayed = following <= assignment.committed
         if is_replayed:
             _advance(assignment, first, records.trades)
+        if records.empty and not is_replayed:
+            self._empty.inc(records.empty)
         if records.rejected and not is_replayed:
             place = f"{self._topic}/{assignment.partition}/"
             self._dead_letters.bury(

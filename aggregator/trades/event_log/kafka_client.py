@@ -96,16 +96,6 @@ def reason_of(error: KafkaError | None) -> str:
     return "" if error is None else printable(f"{error.name()}: {error.str()}")
 
 
-def is_fenced(error: KafkaError) -> bool:
-    """Whether a commit failed because the group goes on without this process."""
-    return error.code() in (
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001  # librdkafka's own codes have this form
-    )
-
-
 def position(topic: str, partition: int, offset: int, metadata: str = "") -> TopicPartition:
     """Return an offset of a partition, with the metadata of its commit."""
     return TopicPartition(topic, partition, offset, metadata)

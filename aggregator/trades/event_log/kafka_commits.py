@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from aggregator.trades.event_log.kafka_client import is_fenced, position, reason_of
+from aggregator.trades.event_log.kafka_client import position, reason_of
 from aggregator.trades.event_log.partition import NOTHING, Assignment
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class OffsetCommits:
                 assignment.sent = offset.offset
 
     def wait(self, consumer: Consumer, *, unchanged: bool = False) -> bool:
-        """Commit, and wait for the outcome: whether this process is still a member. Without partitions, it may be."""
+        """Commit, and wait for the outcome; return whether it succeeded. Without partitions, it does."""
         due, sent_at = self._due(unchanged=unchanged), time.monotonic()
         if not due:
             return True
@@ -69,10 +69,10 @@ class OffsetCommits:
                 self.assignments[one.partition].sent = NOTHING  # to be sent again
 
     def _not_committed(self, error: KafkaError) -> bool:
-        """Note a failure; return True, and give up all partitions, if the group goes on without this process."""
+        """Log a failure; return False.
+
+        A commit fails, too, when the group has begun a new generation of which this process is a member: whether
+        partitions are lost, the library finds out by its heartbeats.
+        """
         structlog.get_logger().warning("offsets_not_committed", topic=self._topic, error=reason_of(error))
-        if is_fenced(error):
-            for one in self.assignments.values():
-                one.is_lost = True
-            return True
         return False

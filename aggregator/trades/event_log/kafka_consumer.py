@@ -29,6 +29,7 @@ _CONSUME_SECONDS = 0.005
 _COMMIT_SECONDS = 0.1
 _CALL_SECONDS = 10.0
 _RELEASE_SECONDS = 5.0  # for records in work, before a partition goes to another process
+_RELEASE_LOOK_SECONDS = 0.005
 _LOOK_SECONDS = 1.0
 _AWAY_SECONDS = 60.0  # that a broker may be away during a rebalance
 _RETRY_SECONDS = 0.2
@@ -140,9 +141,8 @@ class KafkaConsumer:
 
     def _step(self) -> None:
         now = time.monotonic()
-        if self.is_asked:
-            self.is_asked = not self._commits.wait(self._consumer, unchanged=True)
-        elif now >= self._commit_at:
+        self._confirm()
+        if now >= self._commit_at:
             self._commit_at = now + _COMMIT_SECONDS
             self._commits.send(self._consumer)
         if now >= self._look_at:
@@ -224,13 +224,20 @@ class KafkaConsumer:
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Have the records in work finished and committed, then give the partitions up."""
-        self._commits.wait(self._consumer, unchanged=True)  # the event loop must not wait for it
+        ending = self._end(partitions)
         deadline = time.monotonic() + _RELEASE_SECONDS
-        for one in self._end(partitions):
-            if not self._is_stopping and not one.released.wait(max(0.0, deadline - time.monotonic())):
-                one.is_lost = True
+        while not (self._is_stopping or all(one.released.is_set() for one in ending) or time.monotonic() > deadline):
+            self._confirm()
+            time.sleep(_RELEASE_LOOK_SECONDS)
+        for one in ending:
+            one.is_lost = not (self._is_stopping or one.released.is_set())
         self._commits.wait(self._consumer)
         self._remove(consumer, partitions)
+
+    def _confirm(self) -> None:
+        """Have the membership confirmed by a commit if the event loop has asked for it."""
+        if self.is_asked:
+            self.is_asked = not self._commits.wait(self._consumer, unchanged=True)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Forget partitions that others own already; nothing of them may be published or committed."""

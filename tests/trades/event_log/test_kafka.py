@@ -83,6 +83,7 @@ async def test_poison_is_a_dead_letter_with_its_place(kafka_running: Broker, for
     ]
     assert [one.code for one in running.buried.letters] == [code for _, code in POISON]
     assert kafka_running.committed(topic)[0][0] == len(records)
+    assert running.metrics.empty_records._value.get() == 2
 
 
 async def test_arrays_and_batches(kafka_running: Broker) -> None:
