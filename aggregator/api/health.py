@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Json, Response, json, text
+from aggregator.api.partitions import LONGEST_WAIT, Partition, partitions_of
 from aggregator.api.readiness import ReadinessCheck
 from aggregator.api.responses import NO_STORE as NO_STORE_HEADER
 from aggregator.api.responses import answer
@@ -17,8 +18,6 @@ from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import NO_STORE, Time
 from aggregator.models import rfc_3339
 from aggregator.trades.ports import LiveTrades
-
-LONGEST_WAIT = 5.0  # seconds that a trade may wait for the processor before the service is degraded
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 _Seconds = Annotated[float | None, Meta(description="Seconds; null without a trade in the last minute")]
@@ -41,6 +40,9 @@ class Health(Struct, frozen=True):
     ingest_latency_p50: _Seconds
     ingest_latency_p99: _Seconds
     uptime_seconds: Annotated[float, Meta(ge=0)]
+    partitions: Annotated[
+        tuple[Partition, ...], Meta(description="Of a kafka:// log, those that this process reads; else empty")
+    ]
     checked_at: Time
 
 
@@ -51,6 +53,7 @@ _HEALTH: Json = {
     "ingest_latency_p50": 0.003,
     "ingest_latency_p99": 0.011,
     "uptime_seconds": 3600.25,
+    "partitions": [{"partition": 0, "records": 12, "seconds": 0.4}],
     "checked_at": "2026-11-21T06:10:27.047Z",
 }
 
@@ -109,6 +112,7 @@ class HealthRoute:
             ingest_latency_p50=None if latencies is None else latencies.ingest_p50,
             ingest_latency_p99=None if latencies is None else latencies.ingest_p99,
             uptime_seconds=round(self._monotonic() - self._started, 3),
+            partitions=partitions_of(trades),
             checked_at=rfc_3339(self._now()),
         )
 

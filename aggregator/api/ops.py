@@ -74,13 +74,17 @@ class OpsRoutes:
         now: Callable[[], float] | None = None,
         clock: SteadyClock | None = None,
         trades: LiveTrades | None = None,
+        *,
+        needs_prices: bool = True,
     ) -> None:
         self._coverage = coverage
         self._metrics = metrics
         self._catalog = catalog
         clock = clock or SteadyClock()
         now = now or clock.now
-        self._readiness = ReadinessCheck(catalog, stores, sinks, watch, freshness, lag, clock, now, trades)
+        self._readiness = ReadinessCheck(
+            catalog, stores, sinks, watch, freshness, lag, clock, now, trades, needs_prices=needs_prices
+        )
         self._health = HealthRoute(self._readiness, trades, now)
 
     def routes(self) -> list[Route]:

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from aggregator.api import exchange_status
 from aggregator.api.description import Json
+from aggregator.api.partitions import LONGEST_WAIT, Partition, partitions_of
 from aggregator.clock import SteadyClock
 from aggregator.errors import StoreError
 from aggregator.models import Tier
@@ -55,6 +56,9 @@ class Readiness(Struct, frozen=True):
     ]
     tiers: dict[Tier, TierFreshness]
     jobs_behind_seconds: dict[Tier, float]
+    partitions: Annotated[
+        tuple[Partition, ...], Meta(description="Of a kafka:// log of trades, those that this process reads")
+    ]
 
 
 READY: Json = {
@@ -73,6 +77,7 @@ READY: Json = {
     },
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
     "jobs_behind_seconds": {},
+    "partitions": [],
 }
 NOT_READY = READY | {
     "ready": False,
@@ -82,7 +87,10 @@ NOT_READY = READY | {
 
 
 class ReadinessCheck:
-    """Looks at stores, exchanges, prices and trades. `trades` is None in a process that takes in none."""
+    """Looks at stores, exchanges, prices and trades. `trades` is None in a process that takes in none.
+
+    Without `needs_prices`, the process is ready while trades can be read and stored; prices are none of its concern.
+    """
 
     def __init__(
         self,
@@ -95,6 +103,8 @@ class ReadinessCheck:
         clock: SteadyClock,
         now: Callable[[], float],
         trades: LiveTrades | None,
+        *,
+        needs_prices: bool = True,
     ) -> None:
         self._catalog = catalog
         self._stores = stores
@@ -105,6 +115,7 @@ class ReadinessCheck:
         self._clock = clock
         self._now = now
         self._trades = trades
+        self._needs_prices = needs_prices
 
     async def look(self) -> Readiness:
         """Return the state now: ready while the prices of the hottest tier are fresh and history stores new ones.
@@ -116,23 +127,33 @@ class ReadinessCheck:
         (exchange_states, exchange_reasons), pings = await asyncio.gather(
             self._exchanges(), asyncio.gather(*(_in_time(store.ping()) for store in self._stores.values()))
         )
+        trouble = "" if self._trades is None else self._trades.trouble
         stores = {name: problem for name, (_, problem) in zip(self._stores, pings, strict=True)}
         # A write that has just failed outweighs a ping that succeeds, for example when the disk is full.
         stores |= {sink.name: sink.failing for sink in self._sinks if sink.failing}
         tiers = self._freshness.by_tier(self._now())
         reasons = [f"clock: {problem}"] if (problem := self._clock.trouble) else []
         reasons += [f"{name}: {problem}" for name, problem in stores.items() if problem]
-        reasons += [f"{tier} tier: {problem}" for tier, one in tiers.items() if (problem := one.trouble)]
         lags = self._lag.by_tier if self._lag is not None else {}
+        if self._needs_prices:
+            reasons += [f"{tier} tier: {problem}" for tier, one in tiers.items() if (problem := one.trouble)]
+            reasons += [
+                f"{tier} tier: its jobs are {lag:.1f} s behind, more than an interval"
+                for tier, lag in lags.items()
+                if lag > self._catalog.cadence[tier].interval
+            ]
+            reasons += exchange_reasons
+        if trouble:
+            reasons.append(f"trades: {trouble}")
+        partitions = partitions_of(self._trades)
         reasons += [
-            f"{tier} tier: its jobs are {lag:.1f} s behind, more than an interval"
-            for tier, lag in lags.items()
-            if lag > self._catalog.cadence[tier].interval
+            f"trades: partition {one.partition} is {one.records} records behind, {one.seconds:.1f} s"
+            for one in partitions
+            if one.seconds > LONGEST_WAIT
         ]
-        reasons += exchange_reasons
-        if self._trades is not None and self._trades.trouble:
-            reasons.append(f"trades: {self._trades.trouble}")
-        ready = not stores["history"] and not next(iter(tiers.values())).trouble
+        ready = not trouble
+        if self._needs_prices:
+            ready = not stores["history"] and not next(iter(tiers.values())).trouble
         return Readiness(
             ready=ready,
             reasons=tuple(reasons),
@@ -140,6 +161,7 @@ class ReadinessCheck:
             exchanges=msgspec.convert(exchange_states, dict[str, ExchangeState]),
             tiers=tiers,
             jobs_behind_seconds=dict(lags),
+            partitions=partitions,
         )
 
     async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:

@@ -109,7 +109,10 @@ async def build_api(
 async def build_ops_api(
     process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None, trades: TradeStream | None = None
 ) -> ASGIApp:
-    """Return the application of a process that serves no prices: /assets, /health, /ready and /metrics."""
+    """Return the application of a process that serves no prices: /assets, /health, /ready and /metrics.
+
+    With `trades`, it is ready while it can process them.
+    """
     await _rank(process, cluster)
     routes = _ops(process, stores, path, cluster, trades)
     app = build(routes, process.metrics, process.settings.max_in_flight, policy_of(process.settings))
@@ -130,6 +133,7 @@ def _ops(
         process.metrics,
         clock=process.clock,
         trades=None if trades is None else trades.processor,
+        needs_prices=process.settings.role != "processor",
     )
     return [*ops.routes()]
 

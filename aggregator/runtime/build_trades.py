@@ -9,9 +9,11 @@ from aggregator.runtime.stores import Attempt, open_trade_store
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
+from aggregator.trades.event_log.kafka_address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
 from aggregator.trades.event_log.memory import MemoryLog
 from aggregator.trades.ingest import Parser
-from aggregator.trades.ports import TradeStore
+from aggregator.trades.ports import DeadLetters, TradeLog, TradeStore
 from aggregator.trades.processor import Processor
 
 _DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
@@ -21,7 +23,7 @@ class TradeStream(msgspec.Struct, frozen=True):
     """The opened parts of the trade stream."""
 
     store: TradeStore
-    log: MemoryLog
+    log: TradeLog
     processor: Processor
     dead_letters: TradeDeadLetters
 
@@ -32,7 +34,7 @@ class TradeStream(msgspec.Struct, frozen=True):
 
 
 async def open_trades(process: Process, attempt: Attempt, publisher: Publisher | None = None) -> TradeStream:
-    """Open the trade store. Raises CannotGoOn. Call `run_trades` once all stores are open.
+    """Open store and log of trades. Raises CannotGoOn. Call `run_trades` once all stores are open.
 
     The processor publishes through `publisher`; on the bus of this process, if None.
     """
@@ -41,11 +43,11 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
     dead_letters = TradeDeadLetters(settings.dead_letters_path, process.metrics.trades, now)
     process.stack.push_async_callback(dead_letters.close)
     await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)
-    log = MemoryLog(settings.ingest_backlog)
+    log = await _open_log(process, attempt, dead_letters)
     processor = Processor(
         log,
         store,
-        list(process.catalog.assets),
+        [] if settings.role == "processor" else list(process.catalog.assets),  # no route of it shows features
         publisher or process.bus,
         process.metrics.trades,
         settings.allowed_lateness,
@@ -53,6 +55,30 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
         now,
     )
     return TradeStream(store, log, processor, dead_letters)
+
+
+async def _open_log(process: Process, attempt: Attempt, dead_letters: DeadLetters) -> TradeLog:
+    settings = process.settings
+    if not settings.reads_kafka:
+        return MemoryLog(settings.ingest_backlog)
+    from aggregator.trades.event_log.kafka import KafkaLog  # noqa: PLC0415  # an optional dependency
+    from aggregator.trades.event_log.kafka_client import KafkaClients  # noqa: PLC0415  # likewise
+
+    password = settings.kafka_password.get_secret_value()
+    security = KafkaSecurity(settings.kafka_username, password, settings.kafka_sasl, settings.kafka_ca)
+    address = parse_kafka_url(settings.trades_log)
+    log = KafkaLog(
+        KafkaClients(address, security),
+        settings.ingest_backlog,
+        RecordParser(Parser(process.catalog.find, SOURCE), address.format),
+        dead_letters,
+        process.metrics.trades,
+        settings.allowed_lateness,
+        process.clock.now,
+    )
+    process.stack.push_async_callback(log.close)
+    await attempt(log.open, f"{PREFIX}TRADES_LOG", "start the brokers and create the topic")
+    return log
 
 
 async def run_trades(process: Process, trades: TradeStream) -> None:

@@ -5,9 +5,12 @@
 | all        | yes       | itself                   | yes                      | everything                            |
 | refresher  | yes       | itself                   | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
 | api        | no        | by refresh requests      | no                       | everything but POST /ingest           |
+| processor  | no        | no                       | from a kafka:// log      | /assets, /health, /ready and /metrics |
 
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
 trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
+Trades of a `memory://` log are processed by the process that takes them in; those of a `kafka://` log by all processes
+of the roles `all` and `processor`, each some partitions.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -64,10 +67,20 @@ async def _api(process: Process, stores: Stores, redis: RedisClient, attempt: At
     return await build_api(process, stores, path, cluster, await shared_reads(process, redis, stored))
 
 
+async def _processor(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
+    await _monitor(process)
+    cluster = await join_cluster(process, redis)
+    path = await build_remote_refresh(process, cluster, stores.cache)
+    trades = await open_published_trades(process, redis, attempt)
+    await run_trades(process, trades)
+    return await build_ops_api(process, stores, path, cluster, trades)
+
+
 ROLES: Mapping[str, Callable[[Process, Stores, RedisClient, Attempt], Awaitable[ASGIApp]]] = {
     "all": _all,
     "refresher": _refresher,
     "api": _api,
+    "processor": _processor,
 }
 
 

@@ -50,9 +50,10 @@ class Settings(TradeSettings):
         "127.0.0.1", description="Address to listen on. The default accepts connections from this machine only."
     )
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
-    role: Literal["all", "api", "refresher"] = Field(
+    role: Literal["all", "api", "refresher", "processor"] = Field(
         "all",
-        description="Role of this process: refresh prices, serve the API, or both. Roles share prices through Redis.",
+        description="Role of this process: refresh prices, serve the API, or both; processor: process the trades of a"
+        " kafka:// log. Roles share through Redis.",
     )
     workers: int = Field(
         1,
@@ -255,8 +256,12 @@ class Settings(TradeSettings):
                 f"{asked} means several processes, and cache_url={self.cache_url} is inside one of them, so the others"
                 " would not see its prices; set cache_url to a redis:// address"
             )
-        if self.role == "refresher" and self.workers > 1:
-            raise ValueError("workers answer requests, which role=refresher does not; start several refreshers instead")
+        if self.role in ("refresher", "processor") and self.workers > 1:
+            raise ValueError(
+                f"workers answer requests, which role={self.role} does not; start several {self.role}s instead"
+            )
+        if self.role == "processor" and not self.reads_kafka:
+            raise ValueError("role=processor needs a log that processes share; set trades_log to a kafka:// address")
         return self
 
     @property

@@ -1,14 +1,17 @@
 """The settings of the trade stream."""
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from aggregator.stores.trades.registry import trade_forms, trade_store
+from aggregator.trades.event_log.kafka_address import EXAMPLE, FORM, parse_kafka_url
 
+MEMORY = "memory://"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -23,8 +26,17 @@ class TradeSettings(BaseSettings):
     """The part of the settings that the trade stream has."""
 
     trades_url: str = Field("sqlite:///trades.db", description=f"Address of the store of trades: {trade_forms()}.")
-    trades_log: Literal["memory://"] = Field(
-        "memory://", description="Where trades wait until they are stored: in the memory of the process."
+    trades_log: str = Field(
+        MEMORY,
+        description=f"Where trades wait until they are stored: {MEMORY} (of the process) or {FORM}.",
+    )
+    kafka_username: str = Field("", description="User of the Kafka brokers; without one, no SASL is used.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password of the Kafka brokers.")
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism of the Kafka brokers, where KAFKA_USERNAME is set."
+    )
+    kafka_ca: str = Field(
+        "", description="PEM file of the authorities that sign the brokers' certificates; default: the system's."
     )
     trades_outbox_path: Path = Field(
         Path("trades-outbox.db"), description="File in which trades wait until DynamoDB has them."
@@ -53,6 +65,23 @@ class TradeSettings(BaseSettings):
     ingest_rate: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = Field(
         None, description="Most POST /ingest per second of one API key, or of one address without a key; then 429."
     )
+
+    @field_validator("trades_log")
+    @classmethod
+    def _check_trades_log(cls, url: str) -> str:
+        if url == MEMORY:
+            return url
+        if not url.startswith("kafka://"):
+            raise ValueError(f"must be {MEMORY} or {EXAMPLE}")
+        parse_kafka_url(url)
+        if importlib.util.find_spec("confluent_kafka") is None:
+            raise ValueError("confluent-kafka is not installed; in a clone: .venv/bin/pip install -e '.[kafka]'")
+        return url
+
+    @property
+    def reads_kafka(self) -> bool:
+        """Whether trades wait in a Kafka topic."""
+        return self.trades_log != MEMORY
 
     @field_validator("trades_url")
     @classmethod

@@ -26,6 +26,18 @@ class BacklogFull(Exception):
         self.retry_after = retry_after
 
 
+class NotAppended(TimeoutError):
+    """Trades that were appended could not be made durable; they may be appended again."""
+
+
+class Appended(msgspec.Struct, gc=False):
+    """Trades that came together: the source, a label of metrics, and the time of arrival in monotonic seconds."""
+
+    trades: Sequence[Trade]
+    source: str
+    arrived: float
+
+
 class EventLog(Protocol):
     """Holds trades, in order, until the processor has them in the store."""
 
@@ -38,6 +50,37 @@ class EventLog(Protocol):
 
     async def room(self) -> None:
         """Wait until there is room for more trades. For sources that can wait, such as a venue's feed."""
+
+
+class TradeLog(EventLog, Protocol):
+    """An event log as its processor reads it. Each batch is processed and committed in the order of reading."""
+
+    async def next_batch(self) -> Sequence[Appended]:
+        """Wait for trades; return the oldest ones."""
+
+    def waiting_batch(self) -> Sequence[Appended]:
+        """As `next_batch`, but return nothing if no trades wait."""
+
+    async def owned(self, batch: Sequence[Appended]) -> Sequence[Appended]:
+        """Return the part of a batch that this process may still publish, before it does."""
+
+    def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:
+        """Acknowledge a batch, one receipt for each element."""
+
+    async def drained(self) -> None:
+        """Read no more from outside, and wait until what has been read is committed."""
+
+    @property
+    def backlog(self) -> "Backlog":
+        """The trades that are not committed yet."""
+
+    @property
+    def lags(self) -> Sequence["PartitionLag"]:
+        """The lag of each partition that this process reads; none where the log has no partitions."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the log cannot be read at present; empty while it can."""
 
 
 class TradeReader(Protocol):
@@ -93,6 +136,14 @@ class Backlog(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class PartitionLag(msgspec.Struct, frozen=True):
+    """The records of a partition that are not processed yet, and the age in seconds of the last one that is."""
+
+    partition: int
+    records: int
+    seconds: float
+
+
 class Latencies(msgspec.Struct, frozen=True):
     """Latencies of the last minute, in seconds; None without a trade in it.
 
@@ -120,6 +171,10 @@ class LiveTrades(LastTrades, Protocol):
     @property
     def backlog(self) -> Backlog:
         """How far the processor is behind."""
+
+    @property
+    def lags(self) -> Sequence[PartitionLag]:
+        """As `TradeLog.lags`."""
 
     @property
     def latencies(self) -> Latencies:

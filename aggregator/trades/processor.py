@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -18,15 +17,15 @@ import structlog
 
 from aggregator.errors import StoreError
 from aggregator.live.topics import Publisher
-from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
+from aggregator.models import Trade, trade_key
 from aggregator.observability.metrics.durations import Durations
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.trades.event_log.memory import Appended, MemoryLog
-from aggregator.trades.features import FIVE_MINUTES, PRIOR_VOLUMES, AssetFeatures, Features
+from aggregator.trades.features import AssetFeatures, Features
 from aggregator.trades.latencies import LatencyWindow
-from aggregator.trades.ports import Backlog, Latencies, TradeStore
+from aggregator.trades.ports import Appended, Backlog, Latencies, PartitionLag, Receipt, TradeLog, TradeStore
 from aggregator.trades.receipts import receipts_of
+from aggregator.trades.takeover import AssetStates, Takeover
 from aggregator.trades.topics import FEATURES, TRADES
 
 T = TypeVar("T")
@@ -34,8 +33,6 @@ T = TypeVar("T")
 _SLOW_SECONDS = 0.1  # mean of the last store writes beyond which consumption pauses
 _SLOW_WRITES = 10
 _PAUSE_SECONDS = 0.5
-_REBUILD_PAGE = 2000
-_REBUILD_ASSETS = 100  # that are looked for at once
 _LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
 
 
@@ -47,7 +44,7 @@ class Processor:
 
     def __init__(
         self,
-        log: MemoryLog,
+        log: TradeLog,
         store: TradeStore,
         assets: Sequence[str],
         publisher: Publisher,
@@ -70,13 +67,14 @@ class Processor:
         self._quotes: dict[str, Trade] = {}
         self._operators: dict[str, AssetFeatures] = {}
         self._features: dict[str, Features] = {}
+        self._states = AssetStates(lateness, most, now, self._newest, self._quotes, self._operators, self._features)
+        self._takeover = Takeover(store, self._states, self._retried)
         self._writes: deque[float] = deque(maxlen=_SLOW_WRITES)
         self._ingest, self._store_latency = LatencyWindow(clock), LatencyWindow(clock)
         self._durations = Durations(metrics.ingest_seconds)
         self._counters: dict[str, tuple[Callable[[float], None], Callable[[float], None]]] = {}
         self._stages = {stage: metrics.stage_seconds.labels(stage).inc for stage in ("store", "windows", "publish")}
-        self.trouble = ""
-        """Why trades are not stored at present; empty while they are."""
+        self._store_trouble = ""
 
     def features(self, asset: str) -> Features | None:
         """As `LiveTrades.features`."""
@@ -92,6 +90,16 @@ class Processor:
         return self._log.backlog
 
     @property
+    def lags(self) -> Sequence[PartitionLag]:
+        """As `LiveTrades.lags`."""
+        return self._log.lags
+
+    @property
+    def trouble(self) -> str:
+        """As `LiveTrades.trouble`."""
+        return self._store_trouble or self._log.trouble
+
+    @property
     def latencies(self) -> Latencies:
         """As `LiveTrades.latencies`."""
         p50, p99 = self._ingest.percentiles(0.5, 0.99)
@@ -103,30 +111,49 @@ class Processor:
         self._metrics.backlog.set(backlog.trades)
         self._metrics.backlog_seconds.set(backlog.seconds)
         self._durations.flush()
+        self._metrics.partition_records.clear()
+        self._metrics.partition_seconds.clear()
+        for lag in self.lags:
+            self._metrics.partition_records.labels(lag.partition).set(lag.records)
+            self._metrics.partition_seconds.labels(lag.partition).set(lag.seconds)
 
     async def run(self) -> None:
         """Measure the stored trades again, then process the log; never returns. Meanwhile trades wait in the log."""
-        for first in range(0, len(self._assets), _REBUILD_ASSETS):
-            assets = self._assets[first : first + _REBUILD_ASSETS]
-            for asset in await self._retried(partial(self._store.latest, assets)):
-                await self._rebuild(asset)
+        await self._takeover.rebuild(self._assets)
         before: tuple[Sequence[Appended], Sequence[Trade], Sequence[Trade]] | None = None
         while True:
             batch = await self._log.next_batch() if before is None else self._log.waiting_batch()
+            is_read = bool(batch)
+            if not self._takeover.is_ready_for(batch):
+                if before is not None:
+                    await self._finish(*before)
+                before, batch = None, await self._takeover.prepare(batch)
             trades = self._marked(batch)
             storing = asyncio.create_task(self._stored(trades)) if trades else None
             if before is not None:
                 await asyncio.sleep(0)  # the write begins in its thread
-                self._publish(*before)
-            before = None if storing is None else (batch, trades, await storing)
+                await self._finish(*before)
+            new = await storing if storing is not None else ()
+            before = (batch, trades, new) if is_read else None
             await self._slow_down()
 
+    async def _finish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
+        """Publish and acknowledge what this process still owns of a stored batch."""
+        owned = await self._log.owned(batch)
+        if len(owned) < len(batch):
+            assets = {trade.asset for one in owned for trade in one.trades}
+            trades = [trade for trade in trades if trade.asset in assets]
+            new = [trade for trade in new if trade.asset in assets]
+        if trades:
+            self._publish(owned, trades, self._takeover.to_publish(owned, trades, new))
+        else:
+            self._log.commit(owned, [Receipt(0, 0)] * len(owned))
+
     async def drain(self, patience: float) -> None:
-        """Wait at most `patience` seconds until all trades of the log are stored."""
+        """Wait at most `patience` seconds until all trades that the log has read are stored."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while self._log.backlog.trades:
-                    await self._log.committed()
+                await self._log.drained()
 
     def _marked(self, batch: Sequence[Appended]) -> list[Trade]:
         """Return the trades of a batch, the late ones marked."""
@@ -192,7 +219,7 @@ class Processor:
                     late += 1
                     continue
                 if operator is None:
-                    operator = self._operator(asset)
+                    operator = self._states.operator(asset)
                 changed |= operator.update(trade)
             if operator is not None and changed:
                 one = self._features[asset] = operator.values(now)
@@ -231,17 +258,6 @@ class Processor:
             writes.clear()
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _rebuild(self, asset: str) -> None:
-        """Measure the stored trades of the last windows of an asset, without publishing them."""
-        trades = await self._retried(lambda: self._window_of(asset))
-        for trade in trades:
-            self._quotes[asset] = trade
-            if not trade.late:
-                self._newest[asset] = trade.timestamp
-                self._operator(asset).update(trade)
-        if asset in self._operators:
-            self._features[asset] = self._operators[asset].values(self._now())
-
     async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `work`, which uses the store, however long the store is away."""
         backoff = Backoff(_LONGEST_PAUSE)
@@ -249,33 +265,15 @@ class Processor:
             try:
                 result = await work()
             except StoreError as error:
-                if not self.trouble:
+                if not self._store_trouble:
                     structlog.get_logger().warning("trades_not_stored", store=self._store.name, error=str(error))
-                self.trouble = str(error)
+                self._store_trouble = str(error)
                 await backoff.pause()
                 continue
-            if self.trouble:
+            if self._store_trouble:
                 structlog.get_logger().info("trades_stored_again", store=self._store.name)
-                self.trouble = ""
+                self._store_trouble = ""
             return result
-
-    async def _window_of(self, asset: str) -> list[Trade]:
-        """Return the stored trades that the features of an asset depend on, oldest first."""
-        found: list[Trade] = []
-        until, after = self._now() + FUTURE_TOLERANCE, None
-        while True:
-            page = await self._store.trades(asset, 0, until, _REBUILD_PAGE, newest_first=True, after=after)
-            found += page
-            if len(page) < _REBUILD_PAGE or _has_all(found):
-                return found[::-1]
-            after = trade_key(page[-1])
-
-    def _operator(self, asset: str) -> AssetFeatures:
-        """Return the operator of an asset; a new one if there is none."""
-        operator = self._operators.get(asset)
-        if operator is None:
-            operator = self._operators[asset] = AssetFeatures(asset, self._most, self._lateness)
-        return operator
 
 
 def _is_newer(trade: Trade, other: Trade) -> bool:
@@ -283,11 +281,3 @@ def _is_newer(trade: Trade, other: Trade) -> bool:
     if trade.timestamp != other.timestamp:
         return trade.timestamp > other.timestamp
     return trade_key(trade) > trade_key(other)
-
-
-def _has_all(newest_first: Sequence[Trade]) -> bool:
-    """Whether these newest trades of an asset have all that its features depend on."""
-    on_time = [trade for trade in newest_first if not trade.late]
-    if not on_time or on_time[-1].timestamp > on_time[0].timestamp - FIVE_MINUTES:
-        return False
-    return sum(trade.volume is not None for trade in on_time) > PRIOR_VOLUMES

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from aggregator.models import Trade, trade_key
-from aggregator.trades.event_log.memory import Appended
-from aggregator.trades.ports import Receipt
+from aggregator.trades.ports import Appended, Receipt
 
 
 def receipts_of(batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> list[Receipt]:

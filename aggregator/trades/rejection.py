@@ -7,7 +7,8 @@ class Rejection(msgspec.Struct, frozen=True):
     """Something that was sent as a trade and is none: its bytes (the first 4,096), and the reason in words.
 
     `code` is one of REJECTION_CODES, for metrics. `index` counts the records of one call from 0. `source` says where it
-    came from: `ingest`, `replay`, or the name of a venue. `at` is our time in unix seconds.
+    came from: `ingest`, `replay`, `kafka`, or the name of a venue; `place` where exactly, if that is known, as
+    topic/partition/offset. `at` is our time in unix seconds.
     """
 
     index: int
@@ -16,6 +17,7 @@ class Rejection(msgspec.Struct, frozen=True):
     raw: bytes
     source: str
     at: float
+    place: str = ""
 
 
 REJECTION_CODES = ("malformed", "asset", "price", "volume", "timestamp", "future", "venue", "id", "side", "sequence")

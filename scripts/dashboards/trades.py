@@ -156,6 +156,26 @@ def _stored() -> Row:
                 alert="TradesWaiting",
             ),
             lines(
+                "Lag by partition",
+                "Records of each partition of a Kafka topic that are not processed yet.",
+                [("max by (partition) (trades_partition_lag_records{@})", "{{partition}}")],
+                "none",
+                alert="TradesWaiting",
+            ),
+            lines(
+                "Lag by partition, in seconds",
+                "Age of the last processed record of each partition, while others wait.",
+                [("max by (partition) (trades_partition_lag_seconds{@})", "{{partition}}")],
+                "s",
+                alert="TradesWaiting",
+            ),
+            lines(
+                "Records without a value",
+                "Per second; they are ignored.",
+                [("sum by (instance) (rate(trades_empty_records_total{@}[@]))", "{{instance}}")],
+                "suffix:/s",
+            ),
+            lines(
                 "Trades per write",
                 "Trades that arrive during a write go into the next one.",
                 _sizes("trades_batch_size"),

@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
 from aggregator.api.exchange_status import LocalStatus
-from aggregator.api.health import LONGEST_WAIT
 from aggregator.api.ops import OpsRoutes
+from aggregator.api.partitions import LONGEST_WAIT
 from aggregator.errors import StoreUnavailable
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.freshness import Freshness, VenueCoverage
-from aggregator.trades.ports import Backlog, Latencies
+from aggregator.trades.ports import Backlog, Latencies, PartitionLag
 from tests.parts.asgi import get
 from tests.parts.examples import CATALOG, NOW, price
 from tests.parts.scripted import ScriptedExchange, Store
@@ -55,6 +55,7 @@ async def test_the_figures_are_those_of_the_processor() -> None:
     """And null where nothing was measured, or where the process takes in no trades."""
     trades = KnownTrades()
     trades.backlog, trades.latencies = Backlog(12, 0.5), Latencies(0.003, 0.011, 0.004)
+    trades.lags = [PartitionLag(3, 12, 0.4)]
     found = (await get(app_of(trades), "/health", JSON)).json
     assert 0 <= found.pop("uptime_seconds") < 3600
     assert found == {
@@ -64,6 +65,7 @@ async def test_the_figures_are_those_of_the_processor() -> None:
         "ingest_latency_p50": Decimal("0.003"),
         "ingest_latency_p99": Decimal("0.011"),
         "checked_at": "2025-10-09T08:53:20.000Z",
+        "partitions": [{"partition": 3, "records": 12, "seconds": Decimal("0.4")}],
     }
     measured = [name for name in found if name.endswith(("p50", "p99"))]
     quiet = (await get(app_of(KnownTrades()), "/health", JSON)).json

@@ -18,7 +18,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import assign
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.features import Features
-from aggregator.trades.ports import Backlog, Latencies
+from aggregator.trades.ports import Backlog, Latencies, PartitionLag
 from tests.parts.asgi import get
 from tests.parts.examples import CADENCE, NOW
 
@@ -59,6 +59,7 @@ class KnownTrades:
         self.backlog = Backlog(0, 0.0)
         self.latencies = Latencies(None, None, None)
         self.trouble = ""
+        self.lags: Sequence[PartitionLag] = ()
 
     def features(self, asset: str) -> Features | None:
         """Return the features of an asset."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.models import Trade
-from aggregator.trades.event_log.memory import BATCH, Appended, MemoryLog
-from aggregator.trades.ports import Backlog, BacklogFull, Receipt
+from aggregator.trades.event_log.memory import BATCH, MemoryLog
+from aggregator.trades.ports import Appended, Backlog, BacklogFull, Receipt
 from tests.trades.test_features import trade
 
 PATIENT = 30.0  # seconds; a limit for a busy machine, no promise

@@ -67,6 +67,8 @@ def _secrets(settings: Settings) -> set[str]:
     urls = [settings.cache_url, settings.history_url, getattr(history, "endpoint", None) or ""]
     urls += [target.url for target in exchange_targets(settings.exchanges)]
     found = {key.get_secret_value() for key in settings.api_keys}
+    if password := settings.kafka_password.get_secret_value():
+        found.add(password)
     for url in urls:
         split = urlsplit(url)
         found.update(filter(None, [split.password, *parse_qs(split.query).get("password", [])]))

@@ -38,6 +38,23 @@ class TradeMetrics:
             ["topic"],
             registry=registry,
         )
+        self.partition_records = Gauge(
+            "trades_partition_lag_records",
+            "Records of a partition that are not processed yet.",
+            ["partition"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.partition_seconds = Gauge(
+            "trades_partition_lag_seconds",
+            "Age of the last processed record of a partition, while others wait.",
+            ["partition"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.empty_records = Counter(
+            "trades_empty_records_total", "Records of the log without a value, which are ignored.", registry=registry
+        )
         self.batch = Histogram("trades_batch_size", "Trades per store write.", buckets=buckets.BATCH, registry=registry)
         self.ingest_seconds = Histogram(
             "trades_ingest_to_stored_seconds",

@@ -14,7 +14,7 @@ from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
-from aggregator.trades.ports import BacklogFull, EventLog
+from aggregator.trades.ports import BacklogFull, EventLog, NotAppended
 from aggregator.trades.rejection import Rejection
 from aggregator.trades.validation import InvalidTrade
 
@@ -65,7 +65,8 @@ class TradeDeadLetters:
             self._metrics.rejected.labels(one.source, one.code).inc()
         room = max(0, self._most_waiting - len(self._waiting))
         for one in rejections[:room]:
-            self._waiting.append(FailedRecord(KIND, one.source, one.at, one.code, one.reason, one.raw[:MOST_RAW]))
+            source = f"{one.source}:{one.place}" if one.place else one.source
+            self._waiting.append(FailedRecord(KIND, source, one.at, one.code, one.reason, one.raw[:MOST_RAW]))
         self._metrics.dead_letters_lost.inc(len(rejections[room:]))
         self._arrived.set()
 
@@ -106,7 +107,7 @@ class TradeDeadLetters:
             except InvalidTrade as error:
                 again = FailedRecord(KIND, letter.source, self._now(), error.code, str(error), letter.raw)
                 await self._file.failed_again(letter, again)
-        with suppress(BacklogFull):  # they stay due
+        with suppress(BacklogFull, NotAppended):  # they stay due
             if trades:
                 await log.append(trades)
                 await self._file.forget(good)
@@ -133,7 +134,7 @@ class TradeDeadLetters:
                 self._metrics.dead_letters_lost.inc()
             raise
         for record in records:
-            self._metrics.dead_letters.labels(record.source).inc()
+            self._metrics.dead_letters.labels(record.source.partition(":")[0]).inc()
         self._metrics.dead_letters_lost.inc(deleted)
 
     def _report(self, error: str) -> None:

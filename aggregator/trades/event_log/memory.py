@@ -9,37 +9,34 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from aggregator.models import Trade
-from aggregator.trades.ports import Backlog, BacklogFull, Receipt
+from aggregator.trades.ports import Appended, Backlog, BacklogFull, PartitionLag, Receipt
 
 BATCH = 2000  # trades of a micro-batch, at most; a single append may have more
 _LEAST_RATE = 1000.0  # trades a second, to estimate when a full backlog has room
 _LONGEST_RETRY = 30  # seconds
 
 
-class Appended(msgspec.Struct, gc=False):
-    """The trades of one `append`, where and when they came from (monotonic seconds), and the future of the caller."""
+class AppendedHere(Appended, gc=False):
+    """The trades of one `append`, and the future of its caller."""
 
-    trades: Sequence[Trade]
-    source: str
-    arrived: float
     done: "asyncio.Future[Receipt]"
 
 
 class MemoryLog:
-    """`aggregator.trades.ports.EventLog` in memory. `most` bounds the trades that wait or are being stored."""
+    """`aggregator.trades.ports.TradeLog` in memory. `most` bounds the trades that wait or are being stored."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._clock = clock
-        self._waiting: deque[Appended] = deque()
-        self._in_work: deque[Appended] = deque()
+        self._waiting: deque[AppendedHere] = deque()
+        self._in_work: deque[AppendedHere] = deque()
         self._size = 0
         self._arrived, self._freed = asyncio.Event(), asyncio.Event()
         self._rate = _LEAST_RATE
         self._committed_at = clock()
+        self.lags: Sequence[PartitionLag] = ()
+        self.trouble = ""
 
     def append(self, trades: Sequence[Trade], source: str = "ingest") -> asyncio.Future[Receipt]:
         """As `EventLog.append`. A log with room takes one append, whatever its size."""
@@ -49,7 +46,7 @@ class MemoryLog:
         if not trades:
             done.set_result(Receipt(0, 0))
             return done
-        self._waiting.append(Appended(trades, source, self._clock(), done))
+        self._waiting.append(AppendedHere(trades, source, self._clock(), done))
         self._size += len(trades)
         self._arrived.set()
         return done
@@ -65,14 +62,19 @@ class MemoryLog:
         self._freed.clear()
         await self._freed.wait()
 
-    async def next_batch(self) -> list[Appended]:
+    async def drained(self) -> None:
+        """As `TradeLog.drained`."""
+        while self._size:
+            await self.committed()
+
+    async def next_batch(self) -> list[AppendedHere]:
         """Wait for trades; return the oldest appends, together at most BATCH trades, or a larger one alone."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
         return self.waiting_batch()
 
-    def waiting_batch(self) -> list[Appended]:
+    def waiting_batch(self) -> list[AppendedHere]:
         """As `next_batch`, but return nothing if no trades wait."""
         if not self._waiting:
             return []
@@ -84,11 +86,15 @@ class MemoryLog:
         self._in_work.extend(batch)
         return batch
 
-    def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:
+    async def owned(self, batch: Sequence[Appended]) -> Sequence[Appended]:
+        """As `TradeLog.owned`: all of it."""
+        return batch
+
+    def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:  # noqa: ARG002  # the oldest in work
         """Acknowledge a batch of `next_batch`, in the same order, and free its room."""
         now, size = self._clock(), 0
-        for one, receipt in zip(batch, receipts, strict=True):
-            self._in_work.popleft()
+        for receipt in receipts:
+            one = self._in_work.popleft()
             size += len(one.trades)
             if not one.done.done():  # who waited may have gone
                 one.done.set_result(receipt)

@@ -1,0 +1,101 @@
+"""The configuration of Kafka clients, on confluent-kafka (librdkafka). `pip install -e '.[kafka]'` brings it.
+
+The modules that import it are loaded only for a `kafka://` log.
+"""
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from aggregator.errors import StoreRefused, StoreUnavailable, printable
+from aggregator.trades.event_log.kafka_address import KafkaAddress, KafkaSecurity
+
+_LINGER_MS = 1
+_FETCH_BACKOFF_MS = 5  # the default of 1,000 stalls a consumer whose queue was full
+_QUEUED_KB = 64 * 1024
+_DELIVERY_MS = 30_000
+
+
+class KafkaClients:
+    """Makes the clients of one topic. The library logs by Python's `logging`."""
+
+    def __init__(self, address: KafkaAddress, security: KafkaSecurity) -> None:
+        self.address = address
+        tls = address.security == "tls"
+        self._config: dict[str, str | int | bool] = {
+            "bootstrap.servers": address.brokers,
+            "client.id": "aggregator",
+            "security.protocol": "SSL" if tls else "PLAINTEXT",
+            "log_level": 2,  # errors come to `error_cb`, too
+        }
+        if tls and security.ca:
+            self._config["ssl.ca.location"] = security.ca
+        if security.username:
+            self._config |= {
+                "security.protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
+                "sasl.mechanism": security.mechanism,
+                "sasl.username": security.username,
+                "sasl.password": security.password,
+            }
+
+    def consumer(self, **callbacks: object) -> Consumer:
+        """Return a consumer that is not subscribed yet; nothing is committed by itself."""
+        address = self.address
+        return Consumer(
+            self._config
+            | {
+                "group.id": address.group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",
+                "partition.assignment.strategy": "cooperative-sticky" if self.is_cooperative else "range",
+                "session.timeout.ms": address.session * 1000,
+                "heartbeat.interval.ms": address.session * 1000 // 6,
+                "fetch.queue.backoff.ms": _FETCH_BACKOFF_MS,
+                "queued.max.messages.kbytes": _QUEUED_KB,
+                "fetch.wait.max.ms": 100,
+            }
+            | callbacks
+        )
+
+    def producer(self, most: int, **callbacks: object) -> Producer:
+        """Return a producer of at most `most` records that are not delivered; all replicas have a delivered one.
+
+        The partitioner is that of the Java client, so that both put an asset into the same partition.
+        """
+        return Producer(
+            self._config
+            | {
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": _LINGER_MS,
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": most,
+                "delivery.timeout.ms": _DELIVERY_MS,
+            }
+            | callbacks
+        )
+
+    @property
+    def is_cooperative(self) -> bool:
+        """Whether a rebalance leaves the partitions in place that do not move."""
+        return self.address.rebalance == "cooperative"
+
+    def partitions(self, client: Consumer | Producer, seconds: float) -> int:
+        """Return the number of partitions of the topic. Blocks. Raises StoreUnavailable and StoreRefused."""
+        topic, brokers = self.address.topic, self.address.brokers
+        try:
+            found = client.list_topics(topic, timeout=seconds).topics[topic]
+        except KafkaException as error:
+            raise StoreUnavailable(f"no broker of {brokers} answers: {reason_of(error.args[0])}") from error
+        if found.error is not None or not found.partitions:
+            raise StoreRefused(f"the topic {topic} cannot be read: {reason_of(found.error) or 'no partitions'}")
+        return len(found.partitions)
+
+
+def reason_of(error: KafkaError | None) -> str:
+    """Return an error in words."""
+    return "" if error is None else printable(f"{error.name()}: {error.str()}")
+
+
+def position(topic: str, partition: int, offset: int, metadata: str = "") -> TopicPartition:
+    """Return an offset of a partition, with the metadata of its commit."""
+    return TopicPartition(topic, partition, offset, metadata)

@@ -1,0 +1,134 @@
+"""The producer of a Kafka topic: trades as JSON, keyed by asset, durable once every replica in sync has them.
+
+event loop: append -> library's queue -> brokers -> thread: delivery reports -> event loop: receipts, in batches
+"""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
+
+from aggregator.models import Trade, encode
+from aggregator.trades.event_log.kafka_client import KafkaClients, reason_of
+from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
+
+_POLL_SECONDS = 0.1
+_FLUSH_SECONDS = 5.0
+_RETRY_AFTER = 1  # seconds
+
+
+class _Appending:
+    """One append, and the reports of its deliveries; the library's thread and the event loop both report."""
+
+    def __init__(self, trades: int, done: asyncio.Future[Receipt]) -> None:
+        self.trades = trades
+        self.done = done
+        self.error = ""
+        self._reports = itertools.count(1)  # its steps are atomic
+
+    def is_last(self, error: str) -> bool:
+        """Take the report of one trade, with why it failed or nothing; return whether all are reported."""
+        if error:
+            self.error = error
+        return next(self._reports) == self.trades
+
+
+class KafkaProducer:
+    """Appends trades to the topic. `most` bounds the trades that are not delivered."""
+
+    def __init__(self, clients: KafkaClients, most: int) -> None:
+        self._topic = clients.address.topic
+        self._most = most
+        self._loop = asyncio.get_running_loop()
+        self._producer: Producer = clients.producer(2 * most)  # an append may be larger than the room
+        self._thread = threading.Thread(target=self._run, name="kafka-producer", daemon=True)
+        self._is_stopping = False
+        self._size = 0
+        self._freed = asyncio.Event()
+        self._reported: list[_Appending] = []
+        self._lock = threading.Lock()
+        self._trouble = ""
+
+    def start(self) -> None:
+        """Begin to report deliveries, unless that is done."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Deliver what was appended, for a few seconds. Blocks."""
+        self._producer.flush(_FLUSH_SECONDS)
+        self._is_stopping = True
+        if self._thread.is_alive():
+            self._thread.join(_FLUSH_SECONDS)
+
+    def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
+        """As `EventLog.append`. The future raises NotAppended for trades that could not be delivered."""
+        if self._size >= self._most:
+            raise BacklogFull(_RETRY_AFTER)
+        done = self._loop.create_future()
+        if not trades:
+            done.set_result(Receipt(0, 0))
+            return done
+        self._size += len(trades)
+        appending = _Appending(len(trades), done)
+        report = self._reporter(appending)
+        for trade in trades:
+            try:
+                self._producer.produce(self._topic, encode(trade), trade.asset, on_delivery=report)
+            except BufferError as error:  # more bytes wait than the library holds
+                self._report(appending, str(error))
+        return done
+
+    async def room(self) -> None:
+        """As `EventLog.room`."""
+        while self._size >= self._most:
+            self._freed.clear()
+            await self._freed.wait()
+
+    def _reporter(self, appending: _Appending) -> Callable[[KafkaError | None, Message], None]:
+        """Return the function that takes the reports of an append's trades, in the thread."""
+
+        def report(error: KafkaError | None, _: Message) -> None:
+            self._report(appending, reason_of(error))
+
+        return report
+
+    def _report(self, appending: _Appending, error: str) -> None:
+        if not appending.is_last(error):
+            return
+        with self._lock:
+            self._reported.append(appending)
+            is_first = len(self._reported) == 1
+        if is_first:
+            self._loop.call_soon_threadsafe(self._resolve)
+
+    def _resolve(self) -> None:
+        """Resolve the futures of all reported appends."""
+        with self._lock:
+            reported, self._reported = self._reported, []
+        for one in reported:
+            self._size -= one.trades
+            self._note(one.error)
+            if one.done.done():  # who waited may have gone
+                continue
+            if one.error:
+                one.done.set_exception(NotAppended(one.error))
+                one.done.exception()  # who waited may go now: no warning then
+            else:
+                one.done.set_result(Receipt(one.trades, 0))
+        self._freed.set()
+
+    def _note(self, error: str) -> None:
+        """Log when deliveries begin to fail and when they succeed again, not every failure."""
+        if error and not self._trouble:
+            structlog.get_logger().warning("trades_not_delivered", topic=self._topic, error=error)
+        elif self._trouble and not error:
+            structlog.get_logger().info("trades_delivered_again", topic=self._topic)
+        self._trouble = error
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._producer.poll(_POLL_SECONDS)

@@ -1,0 +1,65 @@
+"""Trades of a partitioned log: what the processor needs to know of the partition they come from."""
+
+import math
+import threading
+
+from aggregator.trades.event_log.window_start import NEVER, WindowStart, WindowStarts
+from aggregator.trades.ports import Appended
+
+NOTHING = -1  # an offset that is not known
+
+
+class Assignment:
+    """One partition, from its assignment to this process until it is taken away.
+
+    Records before `committed` have been processed by an earlier owner. Those before `end`, the end of the partition at
+    the time of the assignment, may have been stored by one. `start` is where the open windows begin, None if that is
+    not known or cannot be read any more. The consumer's thread and the event loop share an assignment: each attribute
+    is written by one of them.
+    """
+
+    def __init__(
+        self, partition: int, committed: int, metadata: str, end: int, start: WindowStart | None, span: float
+    ) -> None:
+        self.partition = partition
+        self.committed = committed
+        self.uncertain_until = end
+        self.exact_since = math.inf if start is None else start.newest_before
+        """Event time, in unix seconds. The records that are read again have every trade that is newer."""
+
+        self.starts = WindowStarts(span, start or WindowStart(committed, NEVER))
+        self.is_lost = False
+        """Another process may own the partition: nothing more may be published or committed."""
+
+        self.released = threading.Event()
+        """Set once the processor has forgotten the assets of the partition."""
+
+        self.processed = committed, metadata
+        """The next offset to process, and the metadata for its commit."""
+
+        self.sent = committed
+        """The offset of the last commit that was sent."""
+
+        self.end = end
+        """The end of the partition, as far as it is known."""
+
+        self.processed_time = NOTHING * 1.0
+        """When the last processed record was appended, in unix seconds by the broker or its producer."""
+
+
+class FromPartition(Appended):
+    """Trades of one partition, in the order of their offsets, from `first` to before `following`.
+
+    `is_replayed`: an earlier owner has stored and published them; they are needed for windows only. `ends_replay`: the
+    last of those. `is_uncertain`: an earlier owner may have stored them and not published them. `ends`: no trades, but
+    the end of the assignment. `time` is that of the last record, as `Assignment.processed_time`.
+    """
+
+    assignment: Assignment
+    first: int
+    following: int
+    time: float
+    is_replayed: bool = False
+    ends_replay: bool = False
+    is_uncertain: bool = False
+    ends: bool = False

@@ -1,0 +1,252 @@
+"""Features of assets that this process has not processed before: built from records read again, and from the store.
+
+A partition that comes from another process, or back after a restart, begins with the records of its open windows. They
+are measured and nothing else. An asset that they do not cover, such as one that trades once an hour, is completed from
+the store, at its next trade.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
+from aggregator.trades.event_log.partition import Assignment, FromPartition
+from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES, AssetFeatures, Features
+from aggregator.trades.ports import Appended, TradeStore
+
+T = TypeVar("T")
+
+_PAGE = 2000
+_AT_ONCE = 16  # assets whose stored trades are read at once
+_ASSETS = 100  # that are looked for at once
+
+
+class AssetStates(msgspec.Struct, frozen=True):
+    """What a processor knows of its assets, by asset: newest times of the log, last trades, operators, features.
+
+    `lateness` is in seconds, `most` bounds the trades of one asset's window, `now` is unix seconds.
+    """
+
+    lateness: float
+    most: int
+    now: Callable[[], float]
+    newest: dict[str, float]
+    quotes: dict[str, Trade]
+    operators: dict[str, AssetFeatures]
+    features: dict[str, Features]
+
+    def operator(self, asset: str) -> AssetFeatures:
+        """Return the operator of an asset; a new one if there is none."""
+        operator = self.operators.get(asset)
+        if operator is None:
+            operator = self.operators[asset] = AssetFeatures(asset, self.most, self.lateness)
+        return operator
+
+    def measure(self, trade: Trade) -> None:
+        """Take a trade that was published before, in the order of the log."""
+        known = self.quotes.get(trade.asset)
+        if known is None or trade_key(trade) > trade_key(known):
+            self.quotes[trade.asset] = trade
+        newest = self.newest.get(trade.asset)
+        if newest is None or trade.timestamp > newest:
+            self.newest[trade.asset] = trade.timestamp
+        elif trade.timestamp < newest - self.lateness:
+            return
+        self.operator(trade.asset).update(trade)
+
+    def value(self, asset: str) -> None:
+        """Set the features of an asset from its operator."""
+        if asset in self.operators:
+            self.features[asset] = self.operators[asset].values(self.now())
+
+    def forget(self, asset: str) -> None:
+        """Forget an asset."""
+        for known in (self.newest, self.quotes, self.operators, self.features):
+            known.pop(asset, None)
+
+
+class _Replayed(msgspec.Struct):
+    """What the records that were read again have of an asset, of the time for which they have every trade."""
+
+    assignment: Assignment
+    oldest: float = 0.0
+    newest: float = 0.0
+    volumes: int = 0
+
+    def add(self, trade: Trade) -> None:
+        if trade.timestamp < self.assignment.exact_since:
+            return
+        self.oldest = min(self.oldest or trade.timestamp, trade.timestamp)
+        self.newest = max(self.newest, trade.timestamp)
+        self.volumes += trade.volume is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether they have everything that the features of the asset depend on."""
+        since = self.newest - FIVE_MINUTES
+        return (
+            since >= self.assignment.exact_since
+            and self.volumes > PRIOR_VOLUMES
+            and self.oldest <= self.newest - MINUTE
+        )
+
+
+class Retried(Protocol):
+    """Runs calls of a store."""
+
+    async def __call__(self, work: Callable[[], Awaitable[T]], /) -> T:
+        """Return the result of `work`, however long the store is away."""
+
+
+class Takeover:
+    """Prepares the batches of a processor."""
+
+    def __init__(self, store: TradeStore, states: AssetStates, retried: Retried) -> None:
+        self._store = store
+        self._states = states
+        self._retried = retried
+        self._ready: dict[str, Assignment] = {}
+        self._replayed: dict[str, _Replayed] = {}
+
+    async def rebuild(self, assets: Sequence[str]) -> None:
+        """Measure the stored trades of assets."""
+        for first in range(0, len(assets), _ASSETS):
+            part = assets[first : first + _ASSETS]
+            await self._measure_all(await self._retried(partial(self._store.latest, part)))
+
+    def is_ready_for(self, batch: Sequence[Appended]) -> bool:
+        """Whether a batch can be processed as it is."""
+        for one in batch:
+            if isinstance(one, FromPartition):
+                if one.is_replayed or one.ends:
+                    return False
+                ready, assignment = self._ready, one.assignment
+                if any(ready.get(trade.asset) is not assignment for trade in one.trades):
+                    return False
+        return True
+
+    async def prepare(self, batch: Sequence[Appended]) -> list[Appended]:
+        """Measure the records that are read again, forget partitions that end, and complete the assets of the rest.
+
+        Return the rest. All batches before must have been published.
+        """
+        rest: list[Appended] = []
+        for one in batch:
+            if not isinstance(one, FromPartition):
+                rest.append(one)
+            elif one.is_replayed:
+                self._replay(one)
+            else:
+                rest.append(one)
+                if one.ends:
+                    self._forget(one.assignment)
+                await self._complete({trade.asset for trade in one.trades}, one.assignment)
+        return rest
+
+    def to_publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> Sequence[Trade]:
+        """Return the trades to be published: those new to the store, and those that may not have been published.
+
+        The latter were stored by a process that may have ended before it published them, and no window has them. A
+        late trade that is not new is left out: it is marked by the newest stored time, which may be later in the log.
+        `trades` are those of the whole batch.
+        """
+        if len(new) == len(trades) or not any(isinstance(one, FromPartition) and one.is_uncertain for one in batch):
+            return new
+        left = {(trade.asset, *trade_key(trade)) for trade in new}
+        seen: set[tuple[object, ...]] = set()
+        found, place = [], iter(trades)
+        for one in batch:
+            is_uncertain = isinstance(one, FromPartition) and one.is_uncertain
+            for trade in islice(place, len(one.trades)):
+                key = (trade.asset, *trade_key(trade))
+                if key in seen:
+                    continue
+                if key in left or (
+                    is_uncertain and not trade.late and not self._states.operator(trade.asset).has(trade)
+                ):
+                    seen.add(key)
+                    found.append(trade)
+        return found
+
+    def _replay(self, one: FromPartition) -> None:
+        for trade in one.trades:
+            replayed = self._replayed.get(trade.asset)
+            if replayed is None or replayed.assignment is not one.assignment:
+                self._states.forget(trade.asset)
+                replayed = self._replayed[trade.asset] = _Replayed(one.assignment)
+            replayed.add(trade)
+            self._states.measure(trade)
+        if one.ends_replay:
+            for asset, replayed in self._replayed.items():
+                if replayed.assignment is one.assignment:
+                    self._states.value(asset)
+
+    async def _complete(self, assets: set[str], assignment: Assignment) -> None:
+        """Make assets ready for their first trades that are not read again."""
+        to_read = []
+        for asset in assets:
+            if self._ready.get(asset) is assignment:
+                continue
+            self._ready[asset] = assignment
+            replayed = self._replayed.pop(asset, None)
+            if replayed is None or replayed.assignment is not assignment:
+                self._states.forget(asset)
+                to_read.append(asset)
+            elif not replayed.is_complete:
+                to_read.append(asset)
+        await self._measure_all(to_read)
+
+    async def _measure_all(self, assets: Iterable[str]) -> None:
+        left = iter(assets)
+        while some := list(islice(left, _AT_ONCE)):
+            await asyncio.gather(*map(self._measure_stored, some))
+
+    def _forget(self, assignment: Assignment) -> None:
+        """Forget the assets of a partition that is taken away."""
+        known = {asset for asset, one in self._ready.items() if one is assignment}
+        known |= {asset for asset, one in self._replayed.items() if one.assignment is assignment}
+        for asset in known:
+            self._states.forget(asset)
+            self._ready.pop(asset, None)
+            self._replayed.pop(asset, None)
+
+    async def _measure_stored(self, asset: str) -> None:
+        """Measure the stored trades that the features of an asset depend on.
+
+        A store without the newest trade that is known, such as a file of this process alone, is no better source than
+        the records of the log: then nothing changes.
+        """
+        trades = await self._retried(lambda: self._window_of(asset))
+        known = self._states.quotes.get(asset)
+        if not trades or (known is not None and trade_key(known) > trade_key(trades[-1])):
+            return
+        self._states.forget(asset)
+        for trade in trades:
+            self._states.quotes[asset] = trade
+            if not trade.late:
+                self._states.newest[asset] = trade.timestamp
+                self._states.operator(asset).update(trade)
+        self._states.value(asset)
+
+    async def _window_of(self, asset: str) -> list[Trade]:
+        """Return the stored trades that the features of an asset depend on, oldest first."""
+        found: list[Trade] = []
+        until, after = self._states.now() + FUTURE_TOLERANCE, None
+        while True:
+            page = await self._store.trades(asset, 0, until, _PAGE, newest_first=True, after=after)
+            found += page
+            if len(page) < _PAGE or _has_all(found):
+                return found[::-1]
+            after = trade_key(page[-1])
+
+
+def _has_all(newest_first: Sequence[Trade]) -> bool:
+    """Whether these newest trades of an asset have all that its features depend on."""
+    on_time = [trade for trade in newest_first if not trade.late]
+    if not on_time or on_time[-1].timestamp > on_time[0].timestamp - FIVE_MINUTES:
+        return False
+    return sum(trade.volume is not None for trade in on_time) > PRIOR_VOLUMES

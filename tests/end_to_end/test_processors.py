@@ -1,0 +1,147 @@
+"""Processes of the role `processor`: kills, takeovers, rebalances. Each trade counts once, windows stay exact."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import pytest
+
+from aggregator.models import Trade, trade_key
+from tests.parts.kafka import Broker
+from tests.parts.kafka_processing import as_json
+from tests.parts.process import wait_for
+from tests.parts.processors import (
+    Events,
+    Processors,
+    assert_measured,
+    caught_up,
+    lag,
+    market_trades,
+    stored_in,
+)
+from tests.parts.redis_server import RedisServer
+
+pytestmark = pytest.mark.real
+SOME = r"partitions_assigned\s+partitions=\[\d"  # a line of the log
+ALL = r"partitions_assigned\s+partitions=\[0, 1, 2, 3\]"
+
+
+@contextmanager
+def produced(broker: Broker, topic: str, trades: Sequence[Trade], seconds: float) -> Iterator[None]:
+    """Produce trades over some seconds, in the background; the block's end waits for the last one."""
+
+    def produce() -> None:
+        parts, begun = 50, time.monotonic()
+        for number in range(parts):
+            broker.produce(
+                topic, map(as_json, trades[number * len(trades) // parts : (number + 1) * len(trades) // parts])
+            )
+            time.sleep(max(0.0, begun + seconds * (number + 1) / parts - time.monotonic()))
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def as_sent(one: Trade) -> tuple[object, ...]:
+    """Return what was sent of a trade."""
+    return one.asset, one.price, one.volume, trade_key(one)
+
+
+def assert_each_once(stored: Sequence[Trade], sent: Sequence[Trade]) -> None:
+    """Assert that the stored trades are the sent ones, each once."""
+    assert len(stored) == len({one.id for one in stored})
+    assert sorted(map(as_sent, stored), key=str) == sorted(map(as_sent, sent), key=str)
+
+
+def assert_published(events: Events, stored: Sequence[Trade]) -> None:
+    """Assert that each stored trade was published, and never with different content."""
+    expected = {one.id: one for one in stored}
+    wait_for(lambda: {one.id for one in events.trades} >= expected.keys(), what="all trades to be published")
+    assert [one for one in events.trades if one != expected[one.id]] == []
+
+
+async def test_kill_9_and_restart(kafka_with_groups: Broker, redis_alone: RedisServer, tmp_path: Path) -> None:
+    """A processor killed at random moments goes on: each trade is stored once and published, windows are exact."""
+    topic, moments = kafka_with_groups.topic(4), random.Random(5)
+    processors = Processors(tmp_path, kafka_with_groups, redis_alone, topic)
+    sent = market_trades(8000, 900)
+    with Events(redis_alone) as events:
+        service = processors.start_in(tmp_path / "only")
+        with produced(kafka_with_groups, topic, sent, 8):
+            for _ in range(3):
+                await asyncio.sleep(moments.uniform(0.5, 2))
+                service.process.stop(SIGKILL)
+                service = processors.start_in(tmp_path / "only")
+        caught_up(kafka_with_groups, topic)
+        wait_for(lambda: lag(service) == 0)
+        assert service.process.stop() == 0, service.process.output
+        stored = await stored_in(tmp_path / "only")
+        assert_each_once(stored, sent)
+        assert_published(events, stored)
+        assert_measured({asset: some[-1] for asset, some in events.features.items()}, stored)
+
+
+async def test_takeover_and_scale_out(kafka_with_groups: Broker, redis_alone: RedisServer, tmp_path: Path) -> None:
+    """A second processor takes partitions; when the first is killed it takes all; then a third joins, and one stops."""
+    topic = kafka_with_groups.topic(4)
+    processors = Processors(tmp_path, kafka_with_groups, redis_alone, topic)
+    sent = market_trades(6000, 900)
+    with Events(redis_alone) as events:
+        first = processors.start()
+        with produced(kafka_with_groups, topic, sent, 30):
+            second = processors.start()
+            second.process.wait_for_line(SOME)
+            first.process.stop(SIGKILL)
+            second.process.wait_for_line(ALL)
+            third = processors.start()
+            third.process.wait_for_line(SOME)
+            assert second.process.stop() == 0, second.process.output
+            third.process.wait_for_line(ALL)
+        caught_up(kafka_with_groups, topic)
+        wait_for(lambda: lag(third) == 0)
+        assert third.process.stop() == 0, third.process.output
+        stored = await all_stored(processors.folders)
+        assert_each_once(stored, sent)
+        assert_published(events, stored)
+        assert_measured({asset: some[-1] for asset, some in events.features.items()}, stored)
+
+
+async def all_stored(folders: Sequence[Path]) -> list[Trade]:
+    """Return the trades of the files of all processors. What two of them have stored must be the same."""
+    found: dict[str, Trade] = {}
+    for path in folders:
+        for one in await stored_in(path):
+            assert found.setdefault(one.id, one) == one
+    return [*found.values()]
+
+
+async def test_a_zombie_publishes_nothing(kafka_with_groups: Broker, redis_alone: RedisServer, tmp_path: Path) -> None:
+    """A processor that wakes up after its session has ended publishes nothing of the partitions that it has lost."""
+    topic = kafka_with_groups.topic(4)
+    processors = Processors(tmp_path, kafka_with_groups, redis_alone, topic)
+    sent = market_trades(6000, 900)
+    with Events(redis_alone) as events:
+        first, second = processors.start(), processors.start()
+        second.process.wait_for_line(SOME)
+        with produced(kafka_with_groups, topic, sent, 20):
+            await asyncio.sleep(3)
+            first.process.signal(SIGSTOP)
+            second.process.wait_for_line(ALL)
+            first.process.signal(SIGCONT)
+        caught_up(kafka_with_groups, topic)
+        for service in (first, second):
+            wait_for(lambda service=service: lag(service) == 0)  # type: ignore[misc]
+            assert service.process.stop() == 0, service.process.output
+        stored = await all_stored(processors.folders)
+        assert_each_once(stored, sent)
+        assert_published(events, stored)
+        assert_measured({asset: some[-1] for asset, some in events.features.items()}, stored)

@@ -1,0 +1,96 @@
+"""Takeovers of a partition: windows are built from records read again and from the store, and nothing is emitted."""
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from aggregator.models import Trade
+from aggregator.stores.trades.memory import MemoryTrades
+from aggregator.trades.event_log.kafka_consumer import MOST_CONSUMED
+from aggregator.trades.event_log.window_start import parse_metadata
+from tests.parts.kafka import Broker
+from tests.parts.kafka_processing import Processing, as_json, processing, trade
+from tests.trades.test_features import START, assert_same, naive
+
+pytestmark = pytest.mark.real
+ENDLESS = 1e12  # seconds of retention
+HOT = ("asset1", "asset2", "asset3")
+COLD = "asset9"  # a trade in 200 seconds
+RARE = "asset8"  # trades at the beginning and at the end
+SECONDS = 2000
+
+
+def history() -> list[Trade]:
+    """Return trades of 2,000 seconds in the order of a log: somewhat out of order, some too late for windows."""
+    moments, found = random.Random(3), []
+    for number in range(12_000):
+        at = SECONDS * number / 12_000
+        asset = moments.choice(HOT)
+        if number % 1200 == 7:
+            asset = COLD
+        elif number < 40 or number > 11_990:
+            asset = RARE
+        at -= moments.uniform(0, 4) + (30 if number % 101 == 0 else 0)
+        price = Decimal(moments.randint(9000, 11_000)) / 100
+        found.append(trade(number, asset, round(START + 100 + at, 6), price, moments.randint(1, 50)))
+    return found
+
+
+def assert_measured(running: Processing, sent: list[Trade], marked: dict[str, Trade]) -> None:
+    """Assert that the features of every asset equal a naive recomputation."""
+    for asset in (*HOT, COLD, RARE):
+        found = running.processor.features(asset)
+        assert found is not None
+        assert_same(found, naive([one for one in sent if one.asset == asset and not marked[one.id].late]))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_windows_after_takeovers(kafka_running: Broker, *, shared: bool) -> None:
+    """After each of ten takeovers at any offset, features equal a recomputation from all trades, however rare they are.
+
+    With a store of its own, a process has what the log has of rare assets; the others are exact all the same.
+    """
+    topic, sent, now = kafka_running.topic(1), history(), lambda: START + SECONDS + 200
+    store = MemoryTrades(ENDLESS, now)
+    marked: dict[str, Trade] = {}
+    for place in range(0, len(sent), 1200):
+        some = sent[place : place + 1200]
+        kafka_running.produce(topic, map(as_json, some))
+        own = store if shared else MemoryTrades(ENDLESS, now)
+        async with processing(kafka_running.url(topic), own, now) as running:
+            await running.has_published(len(some))
+            await running.until(lambda running=running: running.log.backlog.trades == 0)  # type: ignore[misc]
+            marked |= {one.id: one for one in running.trades}
+            assert [one.id for one in running.trades] == [one.id for one in some]
+            until = sent[: place + 1200]
+            if shared and {one.asset for one in some} >= {*HOT, COLD, RARE}:
+                assert_measured(running, until, marked)
+            for asset in HOT:
+                found = running.processor.features(asset)
+                assert found is not None
+                assert_same(found, naive([one for one in until if one.asset == asset and not marked[one.id].late]))
+    (_, metadata) = kafka_running.committed(topic)[0]
+    start = parse_metadata(metadata)
+    assert start is not None
+    in_windows = [number for number, one in enumerate(sent) if one.timestamp > START + 100 + SECONDS - 300 - 4]
+    assert in_windows[0] - MOST_CONSUMED - 100 < start.offset <= in_windows[0]
+
+
+async def test_features_are_there_before_the_next_trade(kafka_running: Broker) -> None:
+    """After a takeover without new trades, features and last trades are those from before, and nothing is published."""
+    topic, sent, now = kafka_running.topic(2), history()[:3000], lambda: START + SECONDS + 200
+    kafka_running.produce(topic, map(as_json, sent))
+    async with processing(kafka_running.url(topic), MemoryTrades(ENDLESS, now), now) as first:
+        await first.has_published(len(sent))
+        await first.until(lambda: first.log.backlog.trades == 0)
+    async with processing(kafka_running.url(topic), MemoryTrades(ENDLESS, now), now) as second:
+        await second.until(lambda: all(second.processor.features(asset) for asset in HOT))
+        for asset in HOT:
+            found, before = second.processor.features(asset), first.processor.features(asset)
+            assert found is not None
+            assert before is not None
+            assert found.vwap_5min == pytest.approx(before.vwap_5min, rel=1e-12)
+            assert second.processor.quote(asset) == first.processor.quote(asset)
+        assert second.trades == []
+        assert second.published == []
