@@ -13,6 +13,7 @@ _FASTEST = 1_000_000  # trades a second: each has a microsecond of its own
 _MOST_TRADES = 1_000_000_000
 _MOST_ASSETS = 100_000
 _MOST_SEED = 2**32
+_MOST_PARTITIONS = 1_000
 _DAY = 86_400  # seconds
 
 
@@ -47,6 +48,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=whole_number_up_to(_MOST_SEED),
         help="makes the same assets, prices and volumes again; default: another one each time",
     )
+    parser.add_argument(
+        "--partitions",
+        type=whole_number_up_to(_MOST_PARTITIONS),
+        help="creates the topic with so many partitions where it is missing; default: it must exist",
+    )
 
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
@@ -62,6 +68,7 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
             options.seconds,
             options.count,
             options.seed,
+            options.partitions,
         ),
     )
 

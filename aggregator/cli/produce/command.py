@@ -22,6 +22,7 @@ from aggregator.settings import Settings
 from aggregator.trades.event_log.kafka_address import EXAMPLE, KafkaAddress, KafkaSecurity, parse_kafka_url
 
 if TYPE_CHECKING:
+    from aggregator.trades.event_log.kafka_admin import KafkaAdmin
     from aggregator.trades.event_log.kafka_reports import ReportingProducer
 
 _OPEN_SECONDS = 10.0
@@ -36,7 +37,8 @@ class Unusable(CannotGoOn):
 class Wanted(msgspec.Struct, frozen=True):
     """The options. None: `log` of the settings, `rate` without a limit, all `assets`, `format` of the URL.
 
-    Without `seconds` and `count` it runs until it is stopped; without a `seed` it takes one by chance.
+    Without `seconds` and `count` it runs until it is stopped; without a `seed` it takes one by chance; without
+    `partitions` the topic must exist.
     """
 
     log: str | None
@@ -46,6 +48,7 @@ class Wanted(msgspec.Struct, frozen=True):
     seconds: float | None
     count: int | None
     seed: int | None
+    partitions: int | None
 
 
 def produce(flags: Mapping[str, str], wanted: Wanted) -> int:
@@ -56,7 +59,7 @@ def produce(flags: Mapping[str, str], wanted: Wanted) -> int:
     try:
         address = _address(wanted, settings)
         market = Market(_assets(wanted, settings), seed)
-        producer = _producer(address, settings, deliveries)
+        producer = _producer(wanted, address, settings, deliveries)
     except CannotGoOn as error:
         return complain(2 if isinstance(error, Unusable) else 1, str(error))
     load = Load(producer, market, ENCODERS[wanted.format or address.format], f"{seed:x}", deliveries)
@@ -78,19 +81,30 @@ def _assets(wanted: Wanted, settings: Settings) -> list[str]:
     return names[: wanted.assets]
 
 
-def _producer(address: KafkaAddress, settings: Settings, deliveries: Deliveries) -> "ReportingProducer":
+def _producer(wanted: Wanted, address: KafkaAddress, settings: Settings, deliveries: Deliveries) -> "ReportingProducer":
     """Return a producer for a topic that is there. Raises CannotGoOn."""
     try:
+        from aggregator.trades.event_log.kafka_admin import KafkaAdmin  # noqa: PLC0415  # an extra
         from aggregator.trades.event_log.kafka_client import KafkaClients  # noqa: PLC0415  # an extra
         from aggregator.trades.event_log.kafka_reports import ReportingProducer  # noqa: PLC0415  # likewise
     except ImportError as error:
         raise Unusable("kafka:// needs confluent-kafka, which is not installed", _INSTALL) from error
-    producer = ReportingProducer(KafkaClients(address, _security(settings)), deliveries.report)
+    clients = KafkaClients(address, _security(settings))
+    producer = ReportingProducer(clients, deliveries.report)
     try:
-        producer.partitions(_OPEN_SECONDS)
+        _look(KafkaAdmin(clients, _OPEN_SECONDS), address, wanted.partitions)
+        producer.open(_OPEN_SECONDS)
     except StoreError as error:
         raise CannotGoOn(str(error), "`aggregator doctor` checks brokers and topic") from error
     return producer
+
+
+def _look(admin: "KafkaAdmin", address: KafkaAddress, partitions: int | None) -> None:
+    """Look for the topic; with `partitions`, create it where it is missing. Raises CannotGoOn and StoreError."""
+    if partitions is not None:
+        admin.create_topic(partitions)
+    elif admin.topic().partitions == 0:
+        raise CannotGoOn(f"the topic {address.topic} does not exist", "--partitions 6 creates it with 6 partitions")
 
 
 def _security(settings: Settings) -> KafkaSecurity:

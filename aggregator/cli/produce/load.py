@@ -23,7 +23,9 @@ Show = Callable[[int, str], None]
 class Producer(Protocol):
     """`aggregator.trades.event_log.kafka_reports.ReportingProducer`."""
 
-    trouble: str
+    @property
+    def trouble(self) -> str:
+        """The last error of a connection; empty before one."""
 
     @property
     def waiting(self) -> int:

@@ -1,11 +1,11 @@
 """A Kafka producer whose delivery reports go to a function. For one thread."""
 
-import logging
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.errors import StoreRefused
+from aggregator.trades.event_log.kafka_admin import LastError, silent
 from aggregator.trades.event_log.kafka_client import KafkaClients, reason_of
 
 Report = Callable[[str, float], None]
@@ -13,6 +13,7 @@ Report = Callable[[str, float], None]
 
 _MOST = 100_000  # records that wait for their report
 _PURGE_SECONDS = 1.0
+_READY_SECONDS = 0.7  # the library asks for the id of an idempotent producer every 0.5 s once it is connected
 
 
 class ReportingProducer:
@@ -21,25 +22,27 @@ class ReportingProducer:
     def __init__(self, clients: KafkaClients, report: Report) -> None:
         self._clients = clients
         self._report = report
-        self._producer = clients.producer(_MOST, on_delivery=self._reported, error_cb=self._failed, logger=_silent())
-        self.trouble = ""
+        self._error = LastError()
+        self._producer = clients.producer(_MOST, on_delivery=self._reported, error_cb=self._error, logger=silent())
+
+    def open(self, seconds: float) -> None:
+        """Connect. Blocks. Raises StoreUnavailable and StoreRefused.
+
+        It waits until the brokers have given the producer its id: the first records would wait for it, which is no
+        latency of theirs.
+        """
+        self._clients.partitions(self._producer, seconds)
+        self._producer.poll(_READY_SECONDS)
+
+    @property
+    def trouble(self) -> str:
         """The last error of a connection, such as a refused login; empty before one."""
+        return self._error.text
 
     @property
     def waiting(self) -> int:
         """How many records have no report."""
         return len(self._producer)
-
-    def partitions(self, seconds: float) -> int:
-        """Return the number of partitions of the topic. Blocks. Raises StoreUnavailable and StoreRefused."""
-        try:
-            return self._clients.partitions(self._producer, seconds)
-        except StoreRefused:
-            raise
-        except StoreError as error:
-            self._producer.poll(0)  # the reason, such as a refused login, is told to the callback only
-            said = f"{error} ({self.trouble})" if self.trouble else str(error)
-            raise StoreUnavailable(said) from error
 
     def send(self, key: bytes, value: bytes) -> bool:
         """Hand a record over; return False if the buffer is full, so that it must be sent again after a `poll`.
@@ -68,13 +71,3 @@ class ReportingProducer:
             self._report("", message.latency() or 0.0)
         else:
             self._report(reason_of(error), 0.0)
-
-    def _failed(self, error: KafkaError) -> None:
-        self.trouble = reason_of(error)
-
-
-def _silent() -> logging.Logger:
-    """Return a logger that writes nothing: the library repeats each failed connection, which `trouble` has already."""
-    logger = logging.Logger("aggregator.kafka")  # noqa: LOG001  # not a shared one
-    logger.addHandler(logging.NullHandler())
-    return logger

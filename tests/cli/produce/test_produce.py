@@ -7,9 +7,11 @@ from collections import defaultdict
 from contextlib import ExitStack
 from signal import SIGINT
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from aggregator.cli.main import main
 from aggregator.cli.produce.records import VENUE
@@ -97,10 +99,17 @@ def held(broker: Broker, topic: str) -> int:
     """Return the number of records of a topic."""
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "none"})
     try:
-        numbers = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        numbers = range(partitions_of(broker, topic))
         return sum(consumer.get_watermark_offsets(TopicPartition(topic, one), timeout=30)[1] for one in numbers)
     finally:
         consumer.close()
+
+
+def partitions_of(broker: Broker, topic: str) -> int:
+    """Return the number of partitions of a topic."""
+    return len(
+        AdminClient({"bootstrap.servers": broker.bootstrap}).list_topics(topic, timeout=30).topics[topic].partitions
+    )
 
 
 def started(broker: Broker, topic: str, rate: int) -> Process:
@@ -141,12 +150,50 @@ def test_a_broker_that_dies() -> None:
 
 def test_no_broker(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The one line says which broker, and why it cannot be reached."""
-    monkeypatch.setattr("aggregator.cli.produce.command._OPEN_SECONDS", 1.0)
+    monkeypatch.setattr("aggregator.cli.produce.command._OPEN_SECONDS", 2.0)
     address = f"127.0.0.1:{free_port()}"
     assert produce("--log", f"kafka://{address}/trades", "--count", 1) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"aggregator: no broker of {address} answers: ")
     assert "Connection refused" in line
+
+
+def test_a_topic_that_is_missing(kafka_running: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is created only when --partitions says so, with that many of them."""
+    name = f"missing-{uuid4().hex[:12]}"
+    url = kafka_running.url(name)
+    assert produce("--log", url, "--count", 1) == 1
+    assert f"the topic {name} does not exist; --partitions 6 creates it" in capsys.readouterr().err
+    for _ in range(2):  # the second time it is there
+        assert produce("--log", url, "--count", 1, "--partitions", 5) == 0
+    assert held(kafka_running, name) == 2
+    assert partitions_of(kafka_running, name) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "setting", "says"),
+    [
+        ({"security": "tls"}, {}, "SSL handshake failed"),
+        ({}, {"KAFKA_USERNAME": "me", "KAFKA_PASSWORD": "hush"}, "SASL"),
+    ],
+)
+def test_a_connection_that_is_refused(
+    kafka_running: Broker,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    setting: dict[str, str],
+    says: str,
+) -> None:
+    """The broker has neither TLS nor logins. The message says which of them failed, without the password."""
+    monkeypatch.setattr("aggregator.cli.produce.command._OPEN_SECONDS", 2.0)
+    for name, value in setting.items():
+        monkeypatch.setenv(f"AGGREGATOR_{name}", value)
+    assert produce("--log", kafka_running.url("trades", **options), "--count", 1) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{kafka_running.bootstrap} refuses the connection: " in line
+    assert says in line
+    assert "hush" not in line
 
 
 @pytest.mark.parametrize(
@@ -168,7 +215,14 @@ def test_options_that_cannot_be_used(
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--rate", "0"), ("--rate", "nan"), ("--rate", "1000001"), ("--count", "0"), ("--seconds", "86401")],
+    [
+        ("--partitions", "1001"),
+        ("--rate", "0"),
+        ("--rate", "nan"),
+        ("--rate", "1000001"),
+        ("--count", "0"),
+        ("--seconds", "86401"),
+    ],
 )
 def test_numbers_out_of_bounds(capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
     """The message names the option and what is allowed."""
