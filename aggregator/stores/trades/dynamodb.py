@@ -8,7 +8,7 @@ from aggregator.stores.dynamodb import parse_dynamodb_url
 from aggregator.stores.trades.definition import CreatedTradeStore, TradeStoreKind, TradeStoreParts
 
 _EXAMPLE = "dynamodb://trades?region=us-east-1"
-_TABLE_REMEDY = (
+TABLE_REMEDY = (
     "trades need a table of their own; check region, endpoint, credentials and rights, or use sqlite:///trades.db"
 )
 
@@ -21,7 +21,7 @@ def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
     table = TradeTable(at.table, at.region, at.endpoint, parts.metrics, parts.retention, parts.now)
     outbox = TradeOutbox(parts.outbox_path, parts.outbox_max_bytes, table, parts.retention, parts.metrics, parts.now)
     steps = [
-        OpenStep(table.open, _TABLE_REMEDY, "trades_url"),
+        OpenStep(table.open, TABLE_REMEDY, "trades_url"),
         OpenStep(outbox.open, FILE_REMEDY, "trades_outbox_path"),
     ]
     return CreatedTradeStore(outbox, steps)
