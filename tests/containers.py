@@ -1,6 +1,6 @@
 """All of docker-compose.yml on a real Docker engine, with its published ports: `./test.sh containers`.
 
-A plain run does not collect this file: it needs an engine, the ports 3000, 8080 to 8083, 8090 and 9090, and some
+A plain run does not collect this file: it needs an engine, the ports 3000, 8080 to 8083, 8090, 8091 and 9090, and some
 minutes. The tests depend on their order: up, look, break, down.
 """
 
@@ -68,8 +68,8 @@ def targets() -> dict[str, str]:
 
 
 def all_up() -> bool:
-    """Return whether Prometheus reaches all five targets: itself and each process, replicas by their own addresses."""
-    return list(targets().values()) == ["up"] * 5
+    """Return whether Prometheus reaches all eight targets: itself and each process, replicas by their own addresses."""
+    return list(targets().values()) == ["up"] * 8
 
 
 def test_everything_comes_up_healthy(containers: Containers) -> None:
@@ -134,7 +134,7 @@ def test_containers_can_do_little(containers: Containers, service: str) -> None:
         assert one.do("id", "-u").stdout.strip() == "10001"
 
 
-@pytest.mark.parametrize("service", ["aggregator", "api", "refresher"])
+@pytest.mark.parametrize("service", ["aggregator", "api", "refresher", "processor1", "stream-api"])
 def test_the_doctor_finds_nothing_broken(containers: Containers, service: str) -> None:
     """Inside the containers, `aggregator doctor` reports no failure."""
     done = containers.of(service).do("aggregator", "doctor")

@@ -1,5 +1,7 @@
-"""The progress bars of the warm-up and of a replay on stderr; shown only on a terminal, and removed at the end."""
+"""The progress bars of the warm-up, of a replay and of a load, on stderr: shown on a terminal, removed at the end."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aggregator.models import Tier
 from aggregator.prices.tiers import Catalog
+
+_LINE_SECONDS = 5.0  # between two lines where there is no terminal
 
 
 @contextmanager
@@ -54,6 +58,38 @@ def replay_bar(size: int) -> Iterator[Callable[[int, str], None]]:
 
     def show(done: int, text: str) -> None:
         bar.update(task, completed=done, text=text)
+
+    with bar:
+        yield show
+
+
+@contextmanager
+def load_bar(total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """Show the bar during the `with` block; yield a callback that takes how many of `total` are done, and a text.
+
+    Without a `total` the bar only moves. Where stderr is no terminal, the text is a line every five seconds.
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("produce"),
+        BarColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("produce", total=total, text="")
+    last = time.monotonic()
+
+    def show(done: int, text: str) -> None:
+        nonlocal last
+        if console.is_terminal:
+            bar.update(task, completed=done, text=text)
+        elif time.monotonic() - last >= _LINE_SECONDS:
+            last = time.monotonic()
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
     with bar:
         yield show

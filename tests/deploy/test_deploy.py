@@ -1,5 +1,6 @@
 """The container files agree with each other and with the code."""
 
+import argparse
 import itertools
 import re
 import urllib.parse
@@ -9,15 +10,18 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
+from aggregator.cli import produce
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings.loader import load
+from aggregator.trades.event_log.kafka_address import parse_kafka_url
 from tests.parts.containers import compose_command, run
 from tests.parts.process import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("aggregator", "refresher", "api")
+OURS = ("aggregator", "refresher", "api", "processor1", "processor2", "stream-api")
+STREAM = {"kafka", "producer", "processor1", "processor2", "stream-api"}
 _SECRET = re.compile(r"passw|secret|token|credential|access_key|api_key", re.IGNORECASE)
 
 
@@ -40,15 +44,17 @@ def test_everything_is_published_on_this_machine_only() -> None:
     kept = [name for name, addresses in opened.items() if addresses == {"127.0.0.1"}]
     assert kept == ["prometheus"]
     assert SERVICES["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
-    assert opened.keys() - kept == {"aggregator", "proxy", "exchange1", "exchange2", "exchange3", "grafana"}
+    exchanges = {"exchange1", "exchange2", "exchange3"}
+    assert opened.keys() - kept == {"aggregator", "proxy", "stream-api", "grafana"} | exchanges
 
 
 def test_stores_are_out_of_reach() -> None:
-    """Redis and DynamoDB are in an internal network, alone with the service."""
+    """Redis, DynamoDB and Kafka are in an internal network, alone with the service and the producer."""
     assert COMPOSE["networks"]["stores"] == {"internal": True}
     inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
-    assert inside == {"redis", "dynamodb", "aggregator", "refresher", "api"}
-    assert all(SERVICES[name]["networks"] == ["stores"] for name in ("redis", "dynamodb"))
+    alone = {"redis", "dynamodb", "kafka", "producer"}
+    assert inside == {*alone, *OURS}
+    assert all(SERVICES[name]["networks"] == ["stores"] for name in alone)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -106,7 +112,9 @@ def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, servi
         assert SERVICES[target.name]["command"] == ["--name", target.name, "--port", port]
         assert SERVICES[target.name]["environment"] == {"HEALTH_PORT": port}
         assert SERVICES[target.name]["ports"] == [f"${{PUBLISH:-127.0.0.1}}:{port}:{port}"]
-    for url in (settings.cache_url, settings.history_url.partition("endpoint=")[2]):
+    urls = [settings.cache_url, settings.history_url.partition("endpoint=")[2]]
+    urls += [settings.trades_log] if settings.reads_kafka else []
+    for url in urls:
         assert urllib.parse.urlsplit(url).hostname in SERVICES[service]["depends_on"]
 
 
@@ -115,16 +123,47 @@ def test_files_of_a_service_can_be_written(service: str) -> None:
     """Each file of the settings is on a volume or in a temporary file system: the rest of a container is read-only."""
     writable = [mount.split(":")[1] for mount in SERVICES[service].get("volumes", [])] + SERVICES[service]["tmpfs"]
     environment = SERVICES[service]["environment"]
-    names = ("AGGREGATOR_OUTBOX_PATH", "AGGREGATOR_TRADES_URL", "AGGREGATOR_TRADES_OUTBOX_PATH")
+    names = [name for name in environment if name.endswith(("_PATH", "_URL"))]
     files = [environment[name].removeprefix("sqlite:///") for name in names]
-    folders = {str(Path(file).parent) for file in files if file != "memory://"}
+    folders = {str(Path(file).parent) for file in files if file.startswith("/")}
+    assert folders
     assert folders <= set(writable)
+
+
+def test_each_writer_has_a_volume_of_its_own() -> None:
+    """Two processes must not share an outbox or a file of dead letters."""
+    volumes = [SERVICES[name]["volumes"] for name in ("aggregator", "refresher", "processor1", "processor2")]
+    assert volumes == [["outbox:/data"], ["outbox2:/data"], ["processor1:/data"], ["processor2:/data"]]
+
+
+def test_the_stream_has_one_topic() -> None:
+    """The profile has a broker, a producer that creates the topic, two processors of it and an API process."""
+    assert {name for name, one in SERVICES.items() if one.get("profiles") == ["stream"]} == STREAM
+    logs = {SERVICES[name]["environment"]["AGGREGATOR_TRADES_LOG"] for name in STREAM - {"kafka"}}
+    (address,) = map(parse_kafka_url, logs)
+    assert SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://{address.brokers}"
+    assert f'"{address.topic}" not in ' in SERVICES["producer"]["healthcheck"]["test"][-1]
+    command = SERVICES["producer"]["command"]
+    assert command[command.index("--partitions") + 1] == "6"
+    roles = {
+        name: SERVICES[name]["environment"]["AGGREGATOR_ROLE"] for name in ("processor1", "processor2", "stream-api")
+    }
+    assert roles == {"processor1": "processor", "processor2": "processor", "stream-api": "api"}
+
+
+def test_the_producer_accepts_its_options() -> None:
+    """Those of docker-compose.yml, with the default of PRODUCE_RATE."""
+    name, *options = (re.sub(r"\$\{\w+:-(.*)\}", r"\1", word) for word in SERVICES["producer"]["command"])
+    parser = argparse.ArgumentParser()
+    produce.COMMAND.add_to(parser)
+    assert name == "produce"
+    assert parser.parse_args(options).rate == 500
 
 
 def test_one_process_takes_trades() -> None:
     """Only the service that keeps its files on a volume subscribes to trades, and it keeps them there."""
     takes = {name: one["environment"].get("AGGREGATOR_TRADE_FEEDS") for name, one in SERVICES.items() if name in OURS}
-    assert takes == {"aggregator": "true", "refresher": "false", "api": "false"}
+    assert takes == dict.fromkeys(OURS, "false") | {"aggregator": "true"}
     assert "outbox:/data" in SERVICES["aggregator"]["volumes"]
     assert SERVICES["aggregator"]["environment"]["AGGREGATOR_TRADES_URL"].startswith("sqlite:////data/")
 
@@ -141,7 +180,7 @@ def test_compose_accepts_the_file() -> None:
     command = compose_command()
     if command is None:
         pytest.skip("neither docker-compose nor docker compose here; see the header")
-    run(*command, "--file", "docker-compose.yml", "--profile", "scale", "config", "--quiet")
+    run(*command, "--file", "docker-compose.yml", "--profile", "scale", "--profile", "stream", "config", "--quiet")
 
 
 # The image

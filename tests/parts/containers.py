@@ -83,10 +83,10 @@ class Container:
 
 
 class Containers:
-    """All containers of the Compose project, with the scale profile."""
+    """All containers of the Compose project, with both profiles."""
 
     def __init__(self, compose: Sequence[str]) -> None:
-        self._compose = [*compose, "--project-name", PROJECT, "--profile", "scale"]
+        self._compose = [*compose, "--project-name", PROJECT, "--profile", "scale", "--profile", "stream"]
 
     def up(self) -> None:
         """Build and start all services."""

@@ -11,6 +11,7 @@ from aggregator.cli.doctor.exchanges import exchange_check, feed_check
 from aggregator.cli.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
 from aggregator.cli.doctor.stores import history_checks, redis_check
+from aggregator.cli.doctor.trades import trade_checks
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.observability.logs import configure
 from aggregator.settings import Settings
@@ -46,8 +47,8 @@ def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
         "files": partial(files_check, settings),
         "redis": partial(redis_check, settings, context),
     }
-    checks |= history_checks(settings)
-    if settings.role != "api":  # a role without exchanges
+    checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds)
+    if settings.role not in ("api", "processor"):  # roles without exchanges
         for exchange in exchange_targets(settings.exchanges):
             checks[f"exchange {exchange.name}"] = partial(exchange_check, settings, exchange, context)
             if exchange.push_url is not None:

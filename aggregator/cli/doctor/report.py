@@ -9,6 +9,7 @@ from aggregator.cli.doctor.checks import Finding, Level
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings import Settings
 from aggregator.stores.registry import history_store
+from aggregator.stores.trades.registry import trade_store
 
 _CODES = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
 _HIDDEN = "***"
@@ -64,7 +65,12 @@ def _redacted(text: str, secrets: Sequence[str]) -> str:
 def _secrets(settings: Settings) -> set[str]:
     """Return the API keys, and the passwords in addresses: before an @, or as `password` in the query."""
     history = history_store(settings.history_url).check(settings.history_url)
-    urls = [settings.cache_url, settings.history_url, getattr(history, "endpoint", None) or ""]
+    trades = trade_store(settings.trades_url).check(settings.trades_url)
+    urls = [
+        settings.cache_url,
+        settings.history_url,
+        *(getattr(one, "endpoint", None) or "" for one in (history, trades)),
+    ]
     urls += [target.url for target in exchange_targets(settings.exchanges)]
     found = {key.get_secret_value() for key in settings.api_keys}
     if password := settings.kafka_password.get_secret_value():

@@ -1,51 +1,32 @@
 """Checks of the stores: whether they are reachable, grant the rights that the service needs, and have room."""
 
-import asyncio
-import shutil
 import time
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from aggregator.cli.doctor.checks import Check, Context, Finding, failure, passed, warning
+from aggregator.cli.doctor.files import CheckedFile, try_outbox, try_store
 from aggregator.cli.doctor.report import place
+from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.cluster.consumer_group import RedisClock
 from aggregator.cluster.redis_rights import Constitution, constitution, refusals
-from aggregator.errors import CannotGoOn, StoreError, StoreRefused
+from aggregator.errors import StoreError
 from aggregator.models import Price, Tier
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.stores import attempt, open_history, open_redis, retention_of
+from aggregator.runtime.stores import open_history, open_redis, retention_of
 from aggregator.settings import Settings
-from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.dynamodb import TABLE_REMEDY, DynamoAddress, parse_dynamodb_url
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory, parse_sqlite_url
-from aggregator.stores.waiting_file import Size
 
 _OLDEST_REDIS = (6, 2)  # XAUTOCLAIM
-_LONGEST_QUERY = 300.0  # seconds; --seconds ends the check before, and says so
-_LEAST_FREE = 64 << 20  # bytes on the disk
 _NO_ASSET = Price("doctor", Decimal(1), 0.0, Tier.COLD, Decimal(0), 0.0, (), ())
 _RIGHTS_MEND = "give its user +@all -@dangerous +info ~aggregator:* &aggregator:* (AGGREGATOR_CACHE_URL)"
-
-
-class File(Protocol):
-    """The database file of a store."""
-
-    async def open(self) -> None:
-        """Open the file, or create it."""
-
-    async def ping(self) -> None:
-        """Raise StoreUnavailable unless the file can be written."""
-
-    async def close(self) -> None:
-        """Close the file."""
 
 
 # Redis
@@ -127,99 +108,20 @@ async def history_check(settings: Settings) -> Sequence[Finding]:
 async def table_check(settings: Settings, target: DynamoAddress) -> Sequence[Finding]:
     """Check the DynamoDB table: its keys, its TTL, and the rights that the service needs."""
     retention = retention_of(settings)
-    table = DynamoTable(
-        target.table, target.region, target.endpoint, Metrics(), retention, query_seconds=_LONGEST_QUERY
-    )
-    name = f"table {target.table} in {place(target.endpoint) if target.endpoint else target.region}"
-    try:
-        await attempt(table.connect, "AGGREGATOR_HISTORY_URL", TABLE_REMEDY)
-        if not await table.exists():
-            says = f"{name} does not exist yet"
-            return [warning("dynamodb", says, "the service creates it, if it may call dynamodb:CreateTable")]
-        await table.try_rights(writing=settings.role != "api")
-        return await _expiry(settings, table, name)
-    except StoreRefused as error:
-        return [failure("dynamodb", str(error), "name another table (AGGREGATOR_HISTORY_URL)")]
-    except StoreError as error:
-        return [failure("dynamodb", f"{name}: {error}", f"{TABLE_REMEDY} (AGGREGATOR_HISTORY_URL)")]
-    finally:
-        await table.close()
-
-
-async def _expiry(settings: Settings, table: DynamoTable, name: str) -> Sequence[Finding]:
-    if settings.retention_days is None:
-        return [passed("dynamodb", f"{name} can be used; it keeps all prices")]
-    if await table.expires():
-        return [passed("dynamodb", f"{name} can be used; it deletes prices after {settings.retention_days:g} days")]
-    mend = "the service turns it on, if it may call dynamodb:UpdateTimeToLive"
-    return [warning("dynamodb", f"{name} deletes nothing yet: its TTL is off", mend)]
+    table = DynamoTable(target.table, target.region, target.endpoint, Metrics(), retention, query_seconds=LONGEST_QUERY)
+    checked = CheckedTable("dynamodb", "prices", "AGGREGATOR_HISTORY_URL", TABLE_REMEDY, retention)
+    return await try_table(table, target, checked, writing=settings.role != "api")
 
 
 async def outbox_check(settings: Settings) -> Sequence[Finding]:
     """Check the outbox: it must be writable, on a persistent disk with room for its largest size."""
     path, most = settings.outbox_path, settings.outbox_max_bytes
-    size = await _try_file(path, lambda file: OutboxFile(file, most), "AGGREGATOR_OUTBOX_PATH")
-    found = [*await asyncio.to_thread(_room, "outbox", path, most - size.bytes), *_letters(size)]
-    kind = await asyncio.to_thread(_volatile, path.parent)
-    if kind and settings.role != "api":  # a role that writes no history
-        mend = "put it on a persistent disk or volume (AGGREGATOR_OUTBOX_PATH)"
-        found.append(warning("outbox", f"{path} is on {kind}, which is lost with the machine or container", mend))
-    return found or [passed("outbox", f"{path} can be written; {size.rows} prices wait in it")]
+    checked = CheckedFile("outbox", path, "AGGREGATOR_OUTBOX_PATH")
+    return await try_outbox(
+        checked, lambda file: OutboxFile(file, most), most, "prices", writing=settings.role != "api"
+    )
 
 
 async def sqlite_check(path: Path) -> Sequence[Finding]:
     """Check the file of the history."""
-    await _try_file(path, SqliteHistory, "AGGREGATOR_HISTORY_URL")
-    return await asyncio.to_thread(_room, "history", path, 0) or [passed("history", f"{path} can be written")]
-
-
-async def _try_file(path: Path, make: Callable[[Path], File], setting: str) -> Size:
-    """Open the file as the service does; where it does not exist yet, a temporary one beside it. Return its size."""
-    there = path if await asyncio.to_thread(path.exists) else path.with_name(f".doctor-{uuid.uuid4()}.db")
-    file = make(there)
-    try:
-        await attempt(file.open, setting, FILE_REMEDY)
-        await attempt(file.ping, setting, FILE_REMEDY)
-        return await file.size() if isinstance(file, OutboxFile) else Size(0, None, 0, 0)
-    except CannotGoOn as error:
-        raise CannotGoOn(error.what.replace(str(there), str(path)), error.mend) from error
-    finally:
-        await file.close()
-        if there != path:
-            await asyncio.to_thread(_remove, there)
-
-
-def _remove(file: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        file.with_name(file.name + suffix).unlink(missing_ok=True)
-
-
-def _letters(size: Size) -> list[Finding]:
-    if not size.dead:
-        return []
-    return [warning("outbox", f"DynamoDB has refused {size.dead} prices for good", "aggregator dead-letters list")]
-
-
-def _room(check: str, path: Path, may_grow: int) -> list[Finding]:
-    """Return a failure below a minimum of free disk, a warning below the bytes that the file may still grow by."""
-    free = shutil.disk_usage(path.parent).free
-    says = f"{free >> 20} MiB are free at {path.parent.absolute()}"
-    if free < _LEAST_FREE:
-        return [failure(check, says, "free some disk space")]
-    if free < may_grow:
-        mend = "free some disk space, or lower AGGREGATOR_OUTBOX_MAX_BYTES"
-        return [warning(check, f"{says}, and the file may grow by {may_grow >> 20} MiB", mend)]
-    return []
-
-
-def _volatile(folder: Path) -> str:
-    """Return the file system of the folder if it is lost with the container or at a restart, else an empty text."""
-    try:
-        lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return ""
-    kinds = {fields[1]: fields[2] for fields in (line.split() for line in lines)}
-    here = folder.resolve()
-    mount = next(str(one) for one in (here, *here.parents) if str(one) in kinds or one == one.parent)
-    kind = kinds.get(mount, "")
-    return kind if kind in ("tmpfs", "ramfs", "overlay") else ""
+    return await try_store(CheckedFile("history", path, "AGGREGATOR_HISTORY_URL"), SqliteHistory)

@@ -24,6 +24,7 @@ BATCH = 25  # the most that BatchWriteItem takes
 QUERY_SECONDS = 1.0  # per page of a query; leaves a request the time to get its price elsewhere
 _QUERIES_IN_FLIGHT = 32
 _BODY = "aggregator.body"  # key in the context that botocore keeps for each request
+_NO_ASSET = "-doctor"  # no symbol has a hyphen
 _FINAL = {"ValidationException"}  # errors of the item; missing rights or a missing table can be mended
 
 
@@ -100,6 +101,20 @@ class ConnectedTable:
         """Return whether the table's TTL is on. Raises StoreRefused where it uses another attribute."""
         with self._mapped_errors():
             return await has_expiry(self._client, self._table)
+
+    async def try_rights(self, *, writing: bool) -> None:
+        """Read a test item and, if `writing`, write and delete it. Raises StoreUnavailable where a right is missing."""
+        keys = self._keys
+        key = {keys.partition: {"S": _NO_ASSET}, keys.sort: {keys.sort_type: "0"}}
+        await self._page(
+            1,
+            KeyConditionExpression="#partition = :partition",
+            ExpressionAttributeNames={"#partition": keys.partition},
+            ExpressionAttributeValues={":partition": {"S": _NO_ASSET}},
+        )
+        for request in ({"PutRequest": {"Item": key}}, {"DeleteRequest": {"Key": key}}) if writing else ():
+            with self._mapped_errors():
+                await self._client.batch_write_item(RequestItems={self._table: [request]})
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,7 +19,6 @@ from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS, ConnectedT
 from aggregator.stores.dynamodb.table_setup import TableKeys
 
 _KEYS = TableKeys(partition="asset", sort="timestamp", sort_type="N")
-_TEST_KEY = {"asset": {"S": "-doctor"}, "timestamp": {"N": "0"}}  # of no asset: no symbol has a hyphen
 
 _sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
 _left_out_decoder = msgspec.json.Decoder(tuple[LeftOut, ...])
@@ -44,14 +43,6 @@ class DynamoTable(ConnectedTable):
         super().__init__(table, region, endpoint, metrics, _KEYS, query_seconds, expires=retention is not None)
         self._retention = retention
         self._now = now
-
-    async def try_rights(self, *, writing: bool) -> None:
-        """Read a test item and, if `writing`, write and delete it. Raises StoreUnavailable where a right is missing."""
-        await self._query(_TEST_KEY["asset"]["S"], 0, 1, 1, newest_first=True)
-        put = {"PutRequest": {"Item": _TEST_KEY | {"price": {"N": "0"}}}}
-        for request in (put, {"DeleteRequest": {"Key": _TEST_KEY}}) if writing else ():
-            with self._mapped_errors():
-                await self._client.batch_write_item(RequestItems={self._table: [request]})
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Put at most `batch` prices of different keys in one call; return those DynamoDB did not process."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aggregator.stores.trades.dynamodb_table import TradeTable
 
 _EXAMPLE = "dynamodb://trades?region=us-east-1"
-_TABLE_REMEDY = (
+TABLE_REMEDY = (
     "trades need a table of their own; check region, endpoint, credentials and rights, or use sqlite:///trades.db"
 )
 
@@ -24,7 +24,7 @@ def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
     table = _table(url, parts)
     outbox = TradeOutbox(parts.outbox_path, parts.outbox_max_bytes, table, parts.retention, parts.metrics, parts.now)
     steps = [
-        OpenStep(table.open, _TABLE_REMEDY, "trades_url"),
+        OpenStep(table.open, TABLE_REMEDY, "trades_url"),
         OpenStep(outbox.open, FILE_REMEDY, "trades_outbox_path"),
     ]
     return CreatedTradeStore(outbox, steps)

@@ -4,6 +4,7 @@ The modules that import it are loaded only for a `kafka://` log.
 """
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
 from aggregator.trades.event_log.kafka_address import KafkaAddress, KafkaSecurity
@@ -73,6 +74,10 @@ class KafkaClients:
             }
             | callbacks
         )
+
+    def admin(self, **callbacks: object) -> AdminClient:
+        """Return a client for questions about topics and groups."""
+        return AdminClient(self._config | callbacks)
 
     @property
     def is_cooperative(self) -> bool:
