@@ -33,7 +33,7 @@ def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
 def _create_reader(url: str, parts: TradeStoreParts) -> CreatedTradeReader:
     """Return a reader of the table alone: the outbox is a file of the process that takes the trades in."""
     table = _table(url, parts)
-    return CreatedTradeReader(table, [OpenStep(table.open, _TABLE_REMEDY, "trades_url")], table.close)
+    return CreatedTradeReader(table, [OpenStep(table.open, TABLE_REMEDY, "trades_url")], table.close)
 
 
 def _table(url: str, parts: TradeStoreParts) -> "TradeTable":
