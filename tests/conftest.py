@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, settings
 from aggregator.stores.redis.client import RedisClient
 from tests.parts import (
     browser,
-    commands,
     dynamodb,
     exchanges,
     faketime,
     figures,
+    forks,
     generators,
     limits,
     process,
@@ -89,10 +89,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    """End, after the last test, the process of commands, and all processes that failed tests left running."""
+    """End, after the last test, all processes that failed tests left running, and the one that forks them."""
     yield
-    commands.end()
     process.end_all()
+    forks.end()
 
 
 @pytest.fixture(scope="session")

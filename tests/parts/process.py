@@ -3,13 +3,17 @@
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
-ROOT = Path(__file__).parents[2]
+from tests.parts import forks
+from tests.parts.forks import Fork
+
+ROOT = forks.ROOT
 # Time limits on a loaded machine, not promises; a promise has its own limit where it is tested.
 START_SECONDS = 120.0
 END_SECONDS = 60.0
@@ -37,17 +41,32 @@ class Process:
     """A running child in its own process group; a thread reads its output (stdout and stderr, in order)."""
 
     def __init__(self, command: Sequence[str], cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
-        self.child = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=dict(environment) if environment is not None else None,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
+        self._follow(
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(environment) if environment is not None else None,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
         )
+
+    @classmethod
+    def of_program(cls, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> "Process":
+        """Start `aggregator` or `mock_exchange`: as a fork, which saves the imports, where that makes no difference."""
+        environment = os.environ if environment is None else environment
+        if not forks.possible(environment):
+            return cls([sys.executable, "-m", program, *arguments], environment=environment)
+        process = cls.__new__(cls)
+        process._follow(forks.start(program, arguments, environment))
+        return process
+
+    def _follow(self, child: subprocess.Popen[str] | Fork) -> None:
+        self.child = child
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
