@@ -1,4 +1,4 @@
-"""Processes of `aggregator` and `mock_exchange` as forks of one process that has imported both programs.
+"""Processes of `aggregator`, `mock_exchange` and the fault proxy as forks of one process that has imported all three.
 
 The imports take nine tenths of a start: a second of CPU, two with the libraries of DynamoDB. `python -m
 tests.parts.forks` is the process with the imports, one for each process of pytest. It receives a `Start` with the files
@@ -32,6 +32,7 @@ _MODULES = (
     "aggregator.cli.replay.command",
     "aggregator.stores.dynamodb.table",
     "aggregator.stores.trades.dynamodb",
+    "tests.parts.dynamodb_proxy",
 )
 _MOST = 1 << 17  # bytes of a request; an environment takes about ten thousand
 _READ_AT_START = ("LD_", "PYTHON", "FAKETIME", "PROMETHEUS_")  # an interpreter or a library reads them as it starts
@@ -39,7 +40,7 @@ _servers: list["_Server"] = []  # none or one
 
 
 class Start(msgspec.Struct, frozen=True):
-    """A child to start: the program, its arguments, its whole environment and its working directory."""
+    """A child to start: a package or module with `main()`, its arguments, whole environment and working directory."""
 
     program: str
     arguments: list[str]
@@ -235,15 +236,16 @@ def _serve(descriptor: int) -> Start | None:
         return _Starter(requests).run()
 
 
-def _main() -> int:
+def _main() -> int | None:
     request = _serve(int(sys.argv[1]))
     if request is None:
         return 0
     # What the program's own processes see of it: its name, and the module that is __main__.
-    main = sys.modules[f"{request.program}.__main__"]
+    main = sys.modules.get(f"{request.program}.__main__") or sys.modules[request.program]
     sys.argv = [str(main.__file__), *request.arguments]
     sys.modules["__main__"] = main
-    return int(main.main())
+    code: int | None = main.main()
+    return code
 
 
 if __name__ == "__main__":

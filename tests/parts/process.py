@@ -57,7 +57,7 @@ class Process:
 
     @classmethod
     def of_program(cls, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> "Process":
-        """Start `aggregator` or `mock_exchange`: as a fork, which saves the imports, where that makes no difference."""
+        """Start a program that `forks.py` imports: as a fork, without the imports, where that makes no difference."""
         environment = os.environ if environment is None else environment
         if not forks.possible(environment):
             return cls([sys.executable, "-m", program, *arguments], environment=environment)
