@@ -1,6 +1,7 @@
 """The real parts that the whole suite shares, and a report header that says which of them are stand-ins or missing."""
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from tests.parts import (
 from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
+from tests.parts.longest import longest_first
 from tests.parts.redis_server import RedisServer
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
@@ -44,7 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With pytest-rerunfailures' `--max-suite-reruns`, allow each test marked `real` a second attempt."""
+    """Put long files first where processes share the run; allow each test marked `real` a second attempt.
+
+    The second attempt needs pytest-rerunfailures' `--max-suite-reruns`.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = longest_first(items)
     if not config.getoption("max_suite_reruns", None):
         return
     for item in items:
