@@ -66,7 +66,9 @@ case "$what" in
   chaos)
     dynamodb_local
     CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"
-    [ $# -gt 0 ] || CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
+    [ $# -gt 0 ] && exit
+    CHAOS=full .venv/bin/pytest -m hypothesis # all examples of the property tests
+    CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)

@@ -35,7 +35,9 @@ from tests.parts.redis_server import RedisServer
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
 
 # An example's duration depends on the machine's load and says nothing about the code under test.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed", max_examples=limits.examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 
