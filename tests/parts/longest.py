@@ -29,6 +29,7 @@ LONGEST = (
     "end_to_end/test_store_pauses.py",
     "page/test_policy.py",
     "terraform/test_plan.py",
+    "api/test_generated_clients.py",
     "end_to_end/test_start_and_stop.py",
     "stores/test_dynamodb.py",
     "end_to_end/test_prices.py",
