@@ -48,9 +48,9 @@ checkov() {
   fi
 }
 
-# Many tests wait for processes, so three files run at once. More make two cores so busy that tests of outages disturb
-# each other. In the order of collection, long files run beside short ones.
-beside=(--numprocesses 3 --dist loadfile --no-loadscope-reorder)
+# Half of the time of the tests is waiting for processes, so four files run at once on two cores. More make the cores so
+# busy that tests of outages disturb each other. tests/parts/longest.py has the order of the files.
+beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
 # A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
 again=(--max-suite-reruns 3 --rerun-show-tracebacks)
 if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi
@@ -66,7 +66,9 @@ case "$what" in
   chaos)
     dynamodb_local
     CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"
-    [ $# -gt 0 ] || CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
+    [ $# -gt 0 ] && exit
+    CHAOS=full .venv/bin/pytest -m hypothesis # all examples of the property tests
+    CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)

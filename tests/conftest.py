@@ -1,6 +1,7 @@
 """The real parts that the whole suite shares, and a report header that says which of them are stand-ins or missing."""
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,11 @@ from hypothesis import HealthCheck, settings
 from aggregator.stores.redis.client import RedisClient
 from tests.parts import (
     browser,
-    commands,
     dynamodb,
     exchanges,
     faketime,
     figures,
+    forks,
     generators,
     kafka,
     limits,
@@ -29,13 +30,16 @@ from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
+from tests.parts.longest import longest_first
 from tests.parts.redis_server import RedisServer
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
 OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
 
 # An example's duration depends on the machine's load and says nothing about the code under test.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed", max_examples=limits.examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 
@@ -46,7 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With pytest-rerunfailures' `--max-suite-reruns`, allow each test marked `real` a second attempt."""
+    """Put long files first where processes share the run; allow each test marked `real` a second attempt.
+
+    The second attempt needs pytest-rerunfailures' `--max-suite-reruns`.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = longest_first(items)
     if not config.getoption("max_suite_reruns", None):
         return
     for item in items:
@@ -92,10 +101,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    """End, after the last test, the process of commands, and all processes that failed tests left running."""
+    """End, after the last test, all processes that failed tests left running, and the one that forks them."""
     yield
-    commands.end()
     process.end_all()
+    forks.end()
 
 
 @pytest.fixture(scope="session")

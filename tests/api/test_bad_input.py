@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.parts.exchanges import Market
+from tests.parts.limits import examples
 from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
@@ -253,7 +254,7 @@ def test_labels_do_not_contain_what_clients_send(service: Service) -> None:
     assert 'price_api_requests_total{endpoint="/other",status="404"}' in text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.characters(codec="utf-8"), max_size=60),
     st.sampled_from(["/prices/", "/prices?assets=", "/prices?tier=", "/"]),
@@ -266,7 +267,7 @@ def test_any_text_gets_a_response(service: Service, text: str, prefix: str) -> N
     assert known or isinstance(answer.json, dict)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60).filter(lambda raw: not any(byte in raw for byte in b" \r\n")))
 def test_any_bytes_get_a_response(service: Service, raw: bytes) -> None:
     """Even bytes that clients would escape."""

@@ -40,7 +40,7 @@ Report = Callable[[str], None]
 
 
 def test_an_outage_of_dynamodb(history_testbed: HistoryTestbed, report: Report) -> None:
-    """DynamoDB is killed under full load and restarted: each price published meanwhile is in the table exactly once."""
+    """DynamoDB is killed under load and restarted: each price published meanwhile is in the table exactly once."""
     service = history_testbed.service().filled()
     level = steady(service)
     before = len(history_testbed.subscriber)

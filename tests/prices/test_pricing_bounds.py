@@ -12,6 +12,7 @@ from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Reason, Ticker
 from aggregator.newest import NewestPrices
 from aggregator.prices.pricing import Rules, aggregate
 from tests.parts.examples import BTC, NOW, ticker
+from tests.parts.limits import examples
 
 TEN_DIGITS = Context(prec=10)
 RULES = Rules(max_age=10, max_deviation=Decimal("0.05"), min_sources=2, max_weight=Decimal("0.5"))
@@ -68,7 +69,7 @@ def bent(honest: list[Ticker], liar: Ticker, rules: Rules, most: Decimal) -> Non
         assert outcome.timestamp == min(NOW, max(source.timestamp for source in outcome.sources))
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.data(), honest_tickers(), deviations, st.integers(1, 3), st.sampled_from(["0.5", "0.4", "0.01"]))
 def test_one_venue_moves_a_price_by_half_the_deviation_at_most(
     data: st.DataObject, honest: list[Ticker], deviation: Decimal, need: int, cap: str
