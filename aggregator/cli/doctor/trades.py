@@ -33,7 +33,7 @@ def trade_checks(settings: Settings, seconds: float) -> dict[str, Check]:
     if settings.role == "refresher":
         return {}
     log: dict[str, Check] = {}
-    if settings.reads_kafka:
+    if settings.trades_log.startswith("kafka:"):
         log = {"kafka": partial(kafka_check, settings, parse_kafka_url(settings.trades_log), seconds)}
     return log | _store_checks(settings)
 
