@@ -157,7 +157,7 @@ def test_the_producer_accepts_its_options() -> None:
     parser = argparse.ArgumentParser()
     produce.COMMAND.add_to(parser)
     assert name == "produce"
-    assert parser.parse_args(options).rate == 500
+    assert parser.parse_args(options).rate == 100
 
 
 def test_one_process_takes_trades() -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _URL = "AGGREGATOR_TRADES_URL"
 _LOG = "AGGREGATOR_TRADES_LOG"
-_CALLS = 5  # of the check of Kafka, each of which may take its share of the time
 
 
 def trade_checks(settings: Settings, seconds: float) -> dict[str, Check]:
@@ -34,8 +33,8 @@ def trade_checks(settings: Settings, seconds: float) -> dict[str, Check]:
     if settings.role == "refresher":
         return {}
     log: dict[str, Check] = {}
-    if settings.reads_kafka:
-        log = {"kafka": partial(kafka_check, settings, parse_kafka_url(settings.trades_log), seconds / _CALLS)}
+    if settings.trades_log.startswith("kafka:"):
+        log = {"kafka": partial(kafka_check, settings, parse_kafka_url(settings.trades_log), seconds)}
     return log | _store_checks(settings)
 
 
