@@ -57,10 +57,21 @@ def as_protobuf(number: int, asset: str, timestamp_ns: int) -> tuple[str, bytes]
 
 
 class Buried:
-    """Dead letters in a list."""
+    """Dead letters in a list. While `keeps` is false, none is durable."""
 
     def __init__(self) -> None:
         self.letters: list[Rejection] = []
+        self.keeps = True
+
+    @property
+    def buried(self) -> int:
+        """As `DurableDeadLetters.buried`."""
+        return len(self.letters)
+
+    @property
+    def kept(self) -> int:
+        """As `DurableDeadLetters.kept`."""
+        return len(self.letters) if self.keeps else 0
 
     def bury(self, rejections: Sequence[Rejection]) -> None:
         """As `DeadLetters.bury`."""

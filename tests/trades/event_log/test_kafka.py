@@ -86,6 +86,23 @@ async def test_poison_is_a_dead_letter_with_its_place(kafka_running: Broker, for
     assert running.metrics.empty_records._value.get() == 2
 
 
+async def test_an_offset_is_not_committed_before_its_dead_letters_are_kept(kafka_running: Broker) -> None:
+    """The records before them are; those behind them are processed, and committed once the dead letters are kept."""
+    topic = kafka_running.topic(1)
+    kafka_running.produce(topic, map(as_json, [trade(number, "asset1") for number in range(3)]))
+    async with processing(kafka_running.url(topic), MemoryTrades(ENDLESS)) as running:
+        running.buried.keeps = False
+        await running.until(lambda: kafka_running.committed(topic).get(0, (0, ""))[0] == 3)
+        kafka_running.produce(topic, [("asset1", b"bad"), as_json(trade(3, "asset1"))])
+        await running.has_published(4)
+        kafka_running.produce(topic, [as_json(trade(4, "asset1"))])
+        await running.has_published(5)
+        await asyncio.sleep(0.5)  # five times as long as a commit takes
+        assert kafka_running.committed(topic)[0][0] == 3
+        running.buried.keeps = True
+        await running.until(lambda: kafka_running.committed(topic)[0][0] == 6)
+
+
 async def test_arrays_and_batches(kafka_running: Broker) -> None:
     """A record may be an array of trades, or a batch of updates in protobuf."""
     topic = kafka_running.topic(1)
