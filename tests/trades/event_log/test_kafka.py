@@ -4,14 +4,21 @@ import asyncio
 import time
 from collections import Counter
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 
+import msgspec
 import pytest
 
 from aggregator.models import trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
+from aggregator.trades.event_log.kafka_address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka_client import KafkaClients
+from aggregator.trades.event_log.kafka_producer import KafkaProducer
+from aggregator.trades.ports import BacklogFull, NotAppended
+from tests.parts import kafka
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import ASSETS, as_json, as_protobuf, processing, trade
+from tests.parts.kafka_processing import ASSETS, PATIENT, as_json, as_protobuf, processing, trade
 
 pytestmark = pytest.mark.real
 ENDLESS = 1e12  # seconds of retention
@@ -129,6 +136,46 @@ async def test_a_restart_goes_on_after_the_commit(kafka_running: Broker) -> None
         await second.has_published(1000)
     assert [one.id for one in sorted(second.trades, key=lambda one: int(one.id))] == [one.id for one in sent[2000:]]
     assert len(first.trades) == 2000
+
+
+async def test_a_broker_that_hangs() -> None:
+    """Appended trades wait, bounded; once the broker goes on, all are delivered, and there is room again."""
+    with kafka.running() as broker:
+        if broker.process is None:
+            pytest.skip("the broker of KAFKA_BOOTSTRAP is not ours to stop")
+        topic = broker.topic()
+        async with processing(broker.url(topic), MemoryTrades(ENDLESS), most=1000) as running:
+            await running.log.append([trade(0)])
+            broker.process.signal(SIGSTOP)
+            waiting = [running.log.append([trade(number) for number in range(1, 600)])]
+            waiting.append(running.log.append([trade(number) for number in range(600, 1200)]))
+            with pytest.raises(BacklogFull):
+                running.log.append([trade(9999)])
+            room = asyncio.create_task(running.log.room())
+            await asyncio.wait([room], timeout=0.5)
+            assert not room.done()
+            assert not any(one.done() for one in waiting)
+            broker.process.signal(SIGCONT)
+            async with asyncio.timeout(PATIENT):
+                assert [one.accepted for one in await asyncio.gather(*waiting)] == [599, 600]
+                await room
+            await running.has_published(1200)
+        assert Counter(one.id for one in running.trades) == Counter(str(number) for number in range(1200))
+
+
+async def test_trades_that_no_broker_takes(kafka_running: Broker) -> None:
+    """A record that is too large for the broker is not delivered, and the caller is told."""
+    clients = KafkaClients(parse_kafka_url(kafka_running.url(kafka_running.topic())), KafkaSecurity())
+    producer = KafkaProducer(clients, 1000)
+    producer.start()
+    huge = trade(1)
+    huge = msgspec.structs.replace(huge, id="x" * 2_000_000)
+    with pytest.raises(NotAppended):
+        async with asyncio.timeout(PATIENT):
+            await producer.append([trade(0), huge, trade(2)])
+    async with asyncio.timeout(PATIENT):
+        assert (await producer.append([trade(3)])).accepted == 1
+    await asyncio.to_thread(producer.stop)
 
 
 async def test_appended_trades_come_back(kafka_running: Broker) -> None:
