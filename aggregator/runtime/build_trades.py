@@ -13,7 +13,7 @@ from aggregator.trades.event_log.kafka_address import KafkaSecurity, parse_kafka
 from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
 from aggregator.trades.event_log.memory import MemoryLog
 from aggregator.trades.ingest import Parser
-from aggregator.trades.ports import DeadLetters, TradeLog, TradeStore
+from aggregator.trades.ports import DurableDeadLetters, TradeLog, TradeStore
 from aggregator.trades.processor import Processor
 
 _DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
@@ -57,7 +57,7 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
     return TradeStream(store, log, processor, dead_letters)
 
 
-async def _open_log(process: Process, attempt: Attempt, dead_letters: DeadLetters) -> TradeLog:
+async def _open_log(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:
     settings = process.settings
     if not settings.reads_kafka:
         return MemoryLog(settings.ingest_backlog)

@@ -62,6 +62,8 @@ class Traffic:
             metrics.stage_seconds.labels(stage).inc(0.01)
         metrics.backlog.set(20)
         metrics.backlog_seconds.set(self.waits)
+        metrics.partition_records.labels(0).set(20)
+        metrics.partition_seconds.labels(0).set(self.waits)
         metrics.batch.observe(20)
         metrics.ingest_seconds.observe(self.stored_after)
         metrics.store_seconds.observe(0.002)

@@ -1,6 +1,7 @@
 """Processes of the role `processor`: kills, takeovers, rebalances. Each trade counts once, windows stay exact."""
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -12,6 +13,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 import pytest
 
 from aggregator.models import Trade, trade_key
+from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
 from tests.parts.kafka_processing import as_json
 from tests.parts.process import wait_for
@@ -25,6 +27,7 @@ from tests.parts.processors import (
     stored_in,
 )
 from tests.parts.redis_server import RedisServer
+from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
 SOME = r"partitions_assigned\s+partitions=\[\d"  # a line of the log
@@ -145,3 +148,27 @@ async def test_a_zombie_publishes_nothing(kafka_with_groups: Broker, redis_alone
         assert_each_once(stored, sent)
         assert_published(events, stored)
         assert_measured({asset: some[-1] for asset, some in events.features.items()}, stored)
+
+
+def test_one_process_does_it_all(kafka_running: Broker, shared_market: Market, tmp_path: Path) -> None:
+    """With a topic as its log, POST /ingest is stored and measured as with memory, and survives a restart."""
+    topic = kafka_running.topic()
+    settings = {"trades_log": kafka_running.url(topic), "exchanges": shared_market.setting}
+    service = Service(tmp_path, **settings).started()
+    at = time.time() - 100
+    body = [{"asset": "btcusdt", "price": 100 * n, "volume": 10 * n, "timestamp": at + n, "id": n} for n in (1, 2)]
+    for _ in range(2):
+        answer = call("POST", f"{service.url}/ingest", {"Content-Type": "application/json"}, json.dumps(body).encode())
+        assert (answer.status, answer.json["accepted"], answer.json["duplicates"]) == (200, 2, 0)
+    wait_for(lambda: service.metric('trades_duplicates_total{source="kafka"}') == 2)
+    for _ in range(2):
+        features = service.get("/features/btcusdt").json
+        assert float(features["vwap_5min"]) == pytest.approx(500 / 3)
+        assert features["trade_frequency"] == 2
+        assert len(service.get("/trades/btcusdt").json["trades"]) == 2
+        wait_for(lambda service=service: lag(service) == 0)  # type: ignore[misc]
+        assert service.process.stop() == 0, service.process.output
+        assert "Traceback" not in service.process.output
+        service = Service(tmp_path, **settings).started()
+        wait_for(lambda service=service: service.get("/features/btcusdt").status == 200)  # type: ignore[misc]
+    assert service.process.stop() == 0, service.process.output

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.kafka import Broker
 from tests.parts.ports import free_port
 from tests.parts.service import Service, refusal
 
@@ -52,6 +53,19 @@ def test_dynamodb_cannot_be_reached(tmp_path: Path) -> None:
     """An unreachable DynamoDB: the line has the setting."""
     line = refusal(tmp_path, history_url=f"dynamodb://prices?endpoint=http://127.0.0.1:{free_port()}")
     assert re.search(r"DynamoDB.*AGGREGATOR_HISTORY_URL", line)
+
+
+def test_kafka_cannot_be_reached(tmp_path: Path) -> None:
+    """An unreachable broker: the line has its address and the setting."""
+    port = free_port()
+    line = refusal(tmp_path, trades_log=f"kafka://127.0.0.1:{port}/topic")
+    assert re.search(rf"127\.0\.0\.1:{port}.*AGGREGATOR_TRADES_LOG", line)
+
+
+def test_a_topic_that_is_missing(tmp_path: Path, kafka_running: Broker) -> None:
+    """The line names the topic and says what to do."""
+    line = refusal(tmp_path, trades_log=kafka_running.url("nowhere"))
+    assert re.search(r"topic nowhere.*create the topic.*AGGREGATOR_TRADES_LOG", line)
 
 
 def test_a_history_file_that_cannot_be(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def _binary() -> Path | None:
 class Broker:
     """A broker; each test has topics of its own."""
 
-    def __init__(self, bootstrap: str, *, is_mock: bool = False) -> None:
+    def __init__(self, bootstrap: str, process: Process | None = None, *, is_mock: bool = False) -> None:
         self.bootstrap = bootstrap
+        self.process = process
         self._is_mock = is_mock
 
     def topic(self, partitions: int = 3) -> str:
@@ -135,7 +136,7 @@ def running() -> Iterator[Broker]:
             [str(_binary()), "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", folder],
             cwd=Path(folder),
         )
-        broker = Broker(f"127.0.0.1:{port}")
+        broker = Broker(f"127.0.0.1:{port}", process)
         wait_for(lambda: _answers(broker.bootstrap))
         yield broker
         process.stop(SIGKILL)

@@ -57,10 +57,21 @@ def as_protobuf(number: int, asset: str, timestamp_ns: int) -> tuple[str, bytes]
 
 
 class Buried:
-    """Dead letters in a list."""
+    """Dead letters in a list. While `keeps` is false, none is durable."""
 
     def __init__(self) -> None:
         self.letters: list[Rejection] = []
+        self.keeps = True
+
+    @property
+    def buried(self) -> int:
+        """As `DurableDeadLetters.buried`."""
+        return len(self.letters)
+
+    @property
+    def kept(self) -> int:
+        """As `DurableDeadLetters.kept`."""
+        return len(self.letters) if self.keeps else 0
 
     def bury(self, rejections: Sequence[Rejection]) -> None:
         """As `DeadLetters.bury`."""
@@ -84,13 +95,13 @@ class _Into:
 class Processing:
     """A running processor, its log, and all that it has published and buried."""
 
-    def __init__(self, url: str, store: TradeStore, now: Callable[[], float]) -> None:
+    def __init__(self, url: str, store: TradeStore, now: Callable[[], float], most: int) -> None:
         address = parse_kafka_url(url)
         self.buried = Buried()
         parser = RecordParser(Parser(CATALOG.find, SOURCE), address.format)
         clients = KafkaClients(address, KafkaSecurity())
         self.metrics = Metrics(CollectorRegistry()).trades
-        self.log = KafkaLog(clients, 200_000, parser, self.buried, self.metrics, LATENESS, now)
+        self.log = KafkaLog(clients, most, parser, self.buried, self.metrics, LATENESS, now)
         bus = Bus([TRADES, FEATURES])
         self.trades: list[Trade] = []
         self.published: list[Features] = []
@@ -110,9 +121,11 @@ class Processing:
 
 
 @asynccontextmanager
-async def processing(url: str, store: TradeStore, now: Callable[[], float] = time.time) -> AsyncIterator[Processing]:
+async def processing(
+    url: str, store: TradeStore, now: Callable[[], float] = time.time, most: int = 200_000
+) -> AsyncIterator[Processing]:
     """Run a processor on the topic; at the end it commits and leaves the group."""
-    one = Processing(url, store, now)
+    one = Processing(url, store, now, most)
     await one.log.open()
     task = asyncio.create_task(one.processor.run())
     try:

@@ -168,6 +168,11 @@ def test_a_mistake_beside_variables_of_kubernetes(monkeypatch: pytest.MonkeyPatc
         ("cors_origins", "example.com"),
         ("cors_origins", "null"),
         ("trusted_proxies", "balancer"),
+        ("trades_log", "rabbitmq://x"),
+        ("trades_log", "kafka://broker/topic"),
+        ("trades_log", "kafka://broker:9092/topic?format=avro"),
+        ("kafka_sasl", "GSSAPI"),
+        ("role", "processor"),
     ],
 )
 def test_invalid_values_are_refused(name: str, value: str) -> None:
@@ -178,7 +183,7 @@ def test_invalid_values_are_refused(name: str, value: str) -> None:
 def test_secrets_are_never_shown() -> None:
     """Neither in an error nor in the repr of the settings."""
     assert "hunter2" not in "".join(mistakes(cache_url="rediss//:hunter2@host"))
-    settings = load({"api_keys": "hunter2, hunter3"})
+    settings = load({"api_keys": "hunter2, hunter3", "kafka_password": "hunter4"})
     assert [key.get_secret_value() for key in settings.api_keys] == ["hunter2", "hunter3"]
     assert "hunter" not in repr(settings)
 
@@ -202,6 +207,8 @@ def test_secrets_are_never_shown() -> None:
         ("exchanges", "a=nosuch+http://localhost/x?key=SECRET"),
         ("exchanges", "a=binance+ws+wss://user:SECRET@localhost:99999"),
         ("cors_origins", "https://user:SECRET@localhost"),
+        ("trades_log", "kafka://user:SECRET@broker:9092/topic"),
+        ("trades_log", "kafka://broker:9092/topic?group=@&SECRET=x"),
     ],
 )
 def test_a_mistake_in_an_address_never_shows_a_password(name: str, value: str) -> None:
@@ -226,3 +233,18 @@ def test_hosts_origins_and_proxies_are_normalized() -> None:
     assert settings.cors_origins == ("https://x.test", "*")
     assert settings.trusted_proxies == ("10.0.0.1/32",)
     assert "hunter" not in repr(settings)
+
+
+def test_a_processor_needs_a_log_that_processes_share() -> None:
+    """With Kafka and Redis it starts; without one of them, the line names what is missing."""
+    kafka = {"trades_log": "kafka://broker:9092/topic", "role": "processor"}
+    assert "trades_log" in mistakes(role="processor", cache_url="redis://localhost/0")[0]
+    assert "cache_url" in mistakes(**kafka)[0]
+    assert load(kafka | {"cache_url": "redis://localhost/0"}).reads_kafka
+    assert "processors" in mistakes(**kafka, cache_url="redis://localhost/0", workers="2")[0]
+
+
+def test_without_the_extra_kafka_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line says how to install it."""
+    monkeypatch.setattr("aggregator.settings.trades.importlib.util.find_spec", lambda _: None)
+    assert ".[kafka]" in mistakes(trades_log="kafka://broker:9092/topic")[0]

@@ -8,6 +8,7 @@ open windows begin (window_start.py); who gets the partition next reads from the
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -20,12 +21,17 @@ from aggregator.trades.event_log.kafka_consumer import HandedOver, KafkaConsumer
 from aggregator.trades.event_log.kafka_producer import KafkaProducer
 from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
 from aggregator.trades.event_log.memory import BATCH
-from aggregator.trades.event_log.partition import Assignment, FromPartition
+from aggregator.trades.event_log.partition import Assignment, Done, FromPartition
 from aggregator.trades.features import FIVE_MINUTES
-from aggregator.trades.ports import Appended, Backlog, DeadLetters, PartitionLag, Receipt
+from aggregator.trades.ports import Appended, Backlog, DurableDeadLetters, PartitionLag, Receipt
 
 _CONFIRM_SECONDS = 0.02  # between two looks for the confirmation of a membership
 _DRAINED_SECONDS = 0.01
+_LETTERS_SECONDS = 0.1  # between two looks whether dead letters are kept
+_MOST_LETTERS = 5_000  # that wait to be written; more than twice as many would be lost
+
+_Held = deque[tuple[int, dict[tuple[Assignment, bool], Done | None]]]
+"""What is processed, by the number of dead letters that must be kept before it is committed."""
 
 
 class KafkaLog:
@@ -39,7 +45,7 @@ class KafkaLog:
         clients: KafkaClients,
         most: int,
         parser: RecordParser,
-        dead_letters: DeadLetters,
+        dead_letters: DurableDeadLetters,
         metrics: TradeMetrics,
         lateness: float,
         now: Callable[[], float],
@@ -57,6 +63,7 @@ class KafkaLog:
         self._arrived = asyncio.Event()
         self._consumer = KafkaConsumer(clients, FIVE_MINUTES + 2 * lateness, self._notify)
         self._producer = KafkaProducer(clients, most)
+        self._held: _Held = deque()
         self._in_work = 0  # batches that are not committed
 
     async def open(self) -> None:
@@ -82,7 +89,9 @@ class KafkaLog:
         self._consumer.start()
         while not (batch := self.waiting_batch()):
             self._arrived.clear()
-            if not self._consumer.has_waiting:
+            if self._is_blocked:
+                await asyncio.sleep(_LETTERS_SECONDS)
+            elif not self._consumer.has_waiting:
                 await self._arrived.wait()
         return batch
 
@@ -90,6 +99,8 @@ class KafkaLog:
         """As `TradeLog.waiting_batch`."""
         if self._consumer.error is not None:
             raise self._consumer.error
+        if self._is_blocked:
+            return []
         batch = [part for one in self._consumer.take(BATCH) for part in self._parts(one)]
         self._in_work += bool(batch)
         return batch
@@ -109,14 +120,33 @@ class KafkaLog:
     def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:  # noqa: ARG002  # no caller waits
         """As `TradeLog.commit`: the consumer commits the offsets within 100 ms."""
         self._in_work -= 1
-        for one in batch:
-            if isinstance(one, FromPartition):
-                _process(one)
+        parts = [one for one in batch if isinstance(one, FromPartition)]
+        done = {(one.assignment, one.ends): _done(one) for one in parts}  # the last of each
+        letters = max((one.letters for one in parts), default=0)
+        if self._held and self._held[-1][0] == letters:
+            self._held[-1][1].update(done)
+        else:
+            self._held.append((letters, done))
+        if len(self._held) == 1:
+            self._release()
+
+    def _release(self) -> None:
+        """Give the consumer the offsets whose dead letters are kept; look again soon if there are others."""
+        while self._held and self._dead_letters.kept >= self._held[0][0]:
+            for (assignment, _), done in self._held.popleft()[1].items():
+                assignment.take(done)
+        if self._held:
+            self._loop.call_later(_LETTERS_SECONDS, self._release)
+
+    @property
+    def _is_blocked(self) -> bool:
+        """Whether so many dead letters wait to be written that no more records are processed."""
+        return self._dead_letters.buried - self._dead_letters.kept > _MOST_LETTERS
 
     async def drained(self) -> None:
         """As `TradeLog.drained`."""
         self._consumer.drain()
-        while self._in_work or self._consumer.has_waiting:  # noqa: ASYNC110  # a rare look; commits need no event
+        while self._in_work or self._held or self._consumer.has_waiting:  # noqa: ASYNC110  # a rare look; commits need no event
             await asyncio.sleep(_DRAINED_SECONDS)
 
     @property
@@ -194,6 +224,7 @@ class KafkaLog:
             first,
             following,
             messages[-1].timestamp()[1] / 1000,
+            self._dead_letters.buried,
             is_replayed,
             following == assignment.committed,
             not is_replayed and first < assignment.uncertain_until,
@@ -209,15 +240,12 @@ def _before(messages: Sequence[Message], border: int) -> int:
     return sum(message.offset() < border for message in messages)
 
 
-def _process(one: FromPartition) -> None:
-    """Note that a part is processed, and where the open windows begin."""
-    assignment = one.assignment
+def _done(one: FromPartition) -> Done | None:
+    """Return how far a part brings its partition; None: to its end."""
     if one.ends:
-        assignment.released.set()
-        return
-    _advance(assignment, one.first, one.trades)
-    assignment.processed = one.following, assignment.starts.current.as_metadata()
-    assignment.processed_time = one.time
+        return None
+    _advance(one.assignment, one.first, one.trades)
+    return Done(one.following, one.assignment.starts.current.as_metadata(), one.time)
 
 
 def _advance(assignment: Assignment, first: int, trades: Sequence[Trade]) -> None:

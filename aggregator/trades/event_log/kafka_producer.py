@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from aggregator.errors import printable
 from aggregator.models import Trade, encode
 from aggregator.trades.event_log.kafka_client import KafkaClients, reason_of
 from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
@@ -78,8 +79,8 @@ class KafkaProducer:
         for trade in trades:
             try:
                 self._producer.produce(self._topic, encode(trade), trade.asset, on_delivery=report)
-            except BufferError as error:  # more bytes wait than the library holds
-                self._report(appending, str(error))
+            except (BufferError, KafkaException) as error:  # more bytes than the library holds, or a broker takes
+                self._report(appending, printable(str(error)))
         return done
 
     async def room(self) -> None:

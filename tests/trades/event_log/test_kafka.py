@@ -4,14 +4,21 @@ import asyncio
 import time
 from collections import Counter
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 
+import msgspec
 import pytest
 
 from aggregator.models import trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
+from aggregator.trades.event_log.kafka_address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka_client import KafkaClients
+from aggregator.trades.event_log.kafka_producer import KafkaProducer
+from aggregator.trades.ports import BacklogFull, NotAppended
+from tests.parts import kafka
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import ASSETS, as_json, as_protobuf, processing, trade
+from tests.parts.kafka_processing import ASSETS, PATIENT, as_json, as_protobuf, processing, trade
 
 pytestmark = pytest.mark.real
 ENDLESS = 1e12  # seconds of retention
@@ -86,6 +93,23 @@ async def test_poison_is_a_dead_letter_with_its_place(kafka_running: Broker, for
     assert running.metrics.empty_records._value.get() == 2
 
 
+async def test_an_offset_is_not_committed_before_its_dead_letters_are_kept(kafka_running: Broker) -> None:
+    """The records before them are; those behind them are processed, and committed once the dead letters are kept."""
+    topic = kafka_running.topic(1)
+    kafka_running.produce(topic, map(as_json, [trade(number, "asset1") for number in range(3)]))
+    async with processing(kafka_running.url(topic), MemoryTrades(ENDLESS)) as running:
+        running.buried.keeps = False
+        await running.until(lambda: kafka_running.committed(topic).get(0, (0, ""))[0] == 3)
+        kafka_running.produce(topic, [("asset1", b"bad"), as_json(trade(3, "asset1"))])
+        await running.has_published(4)
+        kafka_running.produce(topic, [as_json(trade(4, "asset1"))])
+        await running.has_published(5)
+        await asyncio.sleep(0.5)  # five times as long as a commit takes
+        assert kafka_running.committed(topic)[0][0] == 3
+        running.buried.keeps = True
+        await running.until(lambda: kafka_running.committed(topic)[0][0] == 6)
+
+
 async def test_arrays_and_batches(kafka_running: Broker) -> None:
     """A record may be an array of trades, or a batch of updates in protobuf."""
     topic = kafka_running.topic(1)
@@ -112,6 +136,46 @@ async def test_a_restart_goes_on_after_the_commit(kafka_running: Broker) -> None
         await second.has_published(1000)
     assert [one.id for one in sorted(second.trades, key=lambda one: int(one.id))] == [one.id for one in sent[2000:]]
     assert len(first.trades) == 2000
+
+
+async def test_a_broker_that_hangs() -> None:
+    """Appended trades wait, bounded; once the broker goes on, all are delivered, and there is room again."""
+    with kafka.running() as broker:
+        if broker.process is None:
+            pytest.skip("the broker of KAFKA_BOOTSTRAP is not ours to stop")
+        topic = broker.topic()
+        async with processing(broker.url(topic), MemoryTrades(ENDLESS), most=1000) as running:
+            await running.log.append([trade(0)])
+            broker.process.signal(SIGSTOP)
+            waiting = [running.log.append([trade(number) for number in range(1, 600)])]
+            waiting.append(running.log.append([trade(number) for number in range(600, 1200)]))
+            with pytest.raises(BacklogFull):
+                running.log.append([trade(9999)])
+            room = asyncio.create_task(running.log.room())
+            await asyncio.wait([room], timeout=0.5)
+            assert not room.done()
+            assert not any(one.done() for one in waiting)
+            broker.process.signal(SIGCONT)
+            async with asyncio.timeout(PATIENT):
+                assert [one.accepted for one in await asyncio.gather(*waiting)] == [599, 600]
+                await room
+            await running.has_published(1200)
+        assert Counter(one.id for one in running.trades) == Counter(str(number) for number in range(1200))
+
+
+async def test_trades_that_no_broker_takes(kafka_running: Broker) -> None:
+    """A record that is too large for the broker is not delivered, and the caller is told."""
+    clients = KafkaClients(parse_kafka_url(kafka_running.url(kafka_running.topic())), KafkaSecurity())
+    producer = KafkaProducer(clients, 1000)
+    producer.start()
+    huge = trade(1)
+    huge = msgspec.structs.replace(huge, id="x" * 2_000_000)
+    with pytest.raises(NotAppended):
+        async with asyncio.timeout(PATIENT):
+            await producer.append([trade(0), huge, trade(2)])
+    async with asyncio.timeout(PATIENT):
+        assert (await producer.append([trade(3)])).accepted == 1
+    await asyncio.to_thread(producer.stop)
 
 
 async def test_appended_trades_come_back(kafka_running: Broker) -> None:

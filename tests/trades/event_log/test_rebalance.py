@@ -1,0 +1,69 @@
+"""Rebalances: a processor comes and goes while trades come; each counts once, in order, and windows stay exact."""
+
+import asyncio
+import random
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+
+from aggregator.models import Trade
+from aggregator.stores.trades.memory import MemoryTrades
+from tests.parts.kafka import Broker
+from tests.parts.kafka_processing import ASSETS, Processing, as_json, processing, trade
+from tests.trades.test_features import assert_same, naive
+
+pytestmark = pytest.mark.real
+ENDLESS = 1e12  # seconds of retention
+ROUNDS = 2
+
+
+async def producing(broker: Broker, topic: str, sent: list[Trade], done: asyncio.Event) -> None:
+    """Produce trades, somewhat out of order, until `done` is set; the last one of each asset comes afterwards."""
+    moments, number = random.Random(2), 0
+    while not done.is_set():
+        some = []
+        for _ in range(100):
+            at = time.time() - 30 + moments.uniform(-2, 2)
+            some.append(trade(number, timestamp=round(at, 6), price=moments.randint(90, 110), volume=number % 50 + 1))
+            number += 1
+        await asyncio.to_thread(broker.produce, topic, [as_json(one) for one in some])
+        sent += some
+        await asyncio.sleep(0.1)
+    last = [trade(number + n, asset, timestamp=round(time.time() - 1, 6)) for n, asset in enumerate(ASSETS)]
+    await asyncio.to_thread(broker.produce, topic, [as_json(one) for one in last])
+    sent += last
+
+
+@pytest.mark.parametrize("how", ["cooperative", "eager"])
+async def test_a_processor_that_comes_and_goes(kafka_with_groups: Broker, how: str) -> None:
+    """A second processor takes partitions over and gives them back, several times, as in a rolling restart."""
+    topic, store, sent = kafka_with_groups.topic(4), MemoryTrades(ENDLESS), list[Trade]()
+    url, done, all_of = kafka_with_groups.url(topic, rebalance=how), asyncio.Event(), list[Processing]()
+    async with AsyncExitStack() as stack:
+        steady = await stack.enter_async_context(processing(url, store))
+        all_of.append(steady)
+        await steady.until(lambda: len(steady.log.lags) == 4)
+        producer = asyncio.create_task(producing(kafka_with_groups, topic, sent, done))
+        for _ in range(ROUNDS):
+            async with processing(url, store) as passing:
+                all_of.append(passing)
+                await steady.until(lambda passing=passing: passing.log.lags and passing.trades)  # type: ignore[misc]
+            await steady.until(lambda: len(steady.log.lags) == 4)
+        done.set()
+        await producer
+        newest = {one.asset: one for one in sent}
+        await steady.until(lambda: all(steady.processor.quote(asset) == one for asset, one in newest.items()))
+        found = {asset: steady.processor.features(asset) for asset in ASSETS}
+    published = [one for each in all_of for one in each.trades]
+    by_id = {one.id: one for one in published}
+    assert by_id.keys() == {one.id for one in sent}
+    assert [one for one in published if one != by_id[one.id]] == []
+    assert len(published) == len(sent)  # nobody was killed, so nothing is in doubt
+    for one in all_of:
+        for asset in ASSETS:
+            numbers = [int(each.id) for each in one.trades if each.asset == asset]
+            assert numbers == sorted(numbers)
+    for asset, features in found.items():
+        assert features is not None
+        assert_same(features, naive([by_id[one.id] for one in sent if one.asset == asset and not by_id[one.id].late]))
