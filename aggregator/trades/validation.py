@@ -125,8 +125,10 @@ def hashed_id(
 
 def _text_of(timestamp: float) -> str:
     """Return `repr(timestamp)`, of a time in whole microseconds in a third of its time."""
+    if not LEAST_TIME <= timestamp <= _MOST_EXACT:
+        return repr(timestamp)
     microseconds = int(timestamp * 1e6 + 0.5)
-    if timestamp < LEAST_TIME or timestamp > _MOST_EXACT or microseconds / 1e6 != timestamp:
+    if microseconds / 1e6 != timestamp:
         return repr(timestamp)
     digits = str(microseconds)  # 16; the shortest text of a float below 2**32 is that of its microseconds
     return f"{digits[:10]}.{digits[10:].rstrip('0') or '0'}"

@@ -5,6 +5,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aggregator.models import Trade
@@ -85,7 +86,8 @@ def test_bodies_are_trades() -> None:
     """A body has one trade of each of the next assets, whose ids tell the call."""
     load = Load("calls", 1, size=400, name="x", event_rate=400, event_start=1_760_000_000)
     bodies = Bodies(assets(), load)
-    taken = Parser(lambda _: BTC).lines(bodies.of(2, 0), time.time())
+    listed = {asset: msgspec.structs.replace(BTC, symbol=asset) for asset in assets()}
+    taken = Parser(listed.get).lines(bodies.of(2, 0), time.time())
     assert taken.rejected == []
     assert [trade.asset for trade in taken.trades] == [*assets()[800:], *assets()[:200]]
     assert [trade.id for trade in taken.trades] == [f"x2-{row}" for row in range(400)]
@@ -93,7 +95,7 @@ def test_bodies_are_trades() -> None:
 
 
 async def test_stored_trades_are_counted_once(tmp_path: Path) -> None:
-    """A trade counts once, whether it is in the journal, in the sorted table, or in both."""
+    """A trade counts once, whether it is in the journal, in a block, or in both."""
     store = SqliteTrades(tmp_path / "trades.db", 1e9)
     await store.open()
     try:

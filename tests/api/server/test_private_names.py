@@ -125,6 +125,9 @@ DOCUMENTED = {*dir(asyncio.Protocol), "Config", "Server", "run", "serve"}
 OURS = {"request"}  # a field of Limits
 # Private names of other libraries that the rest of the package uses.
 ELSEWHERE = {
+    "_ALL_BROKERS_DOWN",  # of confluent_kafka, as the next one and _SSL: librdkafka's documented codes of its own errors
+    "_AUTHENTICATION",
+    "_SSL",
     "_exit",  # of os, which documents it
     "_factory",  # of aiohttp's connector; exchanges/ has tests for it, and aiohttp is capped as well
     "_option_string_actions",  # of argparse, for the flag that was probably meant
