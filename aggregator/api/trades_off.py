@@ -11,7 +11,9 @@ from aggregator.api.responses import Code, Refusal, refuse
 from aggregator.api.route import Route, described
 
 _NO_INGEST = Refusal(
-    "This process takes no trades in: run one with the role `all` and without workers", Code.TRADES_OFF
+    "This process takes no trades in: run one with the role `all` and without workers, or set AGGREGATOR_TRADES_LOG to"
+    " a log that processes share, such as kafka://broker:9092/topic",
+    Code.TRADES_OFF,
 )
 _NOT_STORED = Refusal(
     "This process cannot read stored trades: set AGGREGATOR_TRADES_URL to the store of the process that takes them in,"

@@ -32,6 +32,7 @@ from aggregator.api.trades import TradeRoutes
 from aggregator.api.trades_off import routes_without_ingest, routes_without_stored_trades
 from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
+from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.live.fanout import Fanout
 from aggregator.live.price_topic import PRICES, PricePresenter
 from aggregator.live.snapshots import Snapshots, SnapshotSource
@@ -57,9 +58,13 @@ async def build_api(
     path: RefreshPath,
     cluster: Cluster | None,
     reads: TradeReads,
+    sinks: TradeSinks | None,
     trades: TradeStream | None = None,
 ) -> ASGIApp:
-    """Return the application with every route. Without `trades`, the process takes none in."""
+    """Return the application with every route.
+
+    Without `sinks`, no trades can be sent to this process; without `trades`, it processes none.
+    """
     settings, catalog, metrics, clock = process.settings, process.catalog, process.metrics, process.clock
     now, history = clock.now, stores.history
     policy = policy_of(settings)
@@ -90,7 +95,7 @@ async def build_api(
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
         *UdfRoutes(catalog, history, now, trades=reads.stored).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
-        *_trade_routes(process, reads, hot, trades),
+        *_trade_routes(process, reads, hot, sinks),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]
@@ -100,8 +105,8 @@ async def build_api(
     buffered = BufferedMetrics(metrics, accesses, FreshnessMetrics(catalog, metrics))
     await process.keep_running(buffered)
     is_open = not settings.api_keys and settings.ingest_rate is None
-    if trades is not None and is_open and process.tracer is UNTRACED:
-        process.handler = IngestFastPath(Parser(catalog.find), trades.log, buffered, now, policy)
+    if sinks is not None and is_open and process.tracer is UNTRACED:
+        process.handler = IngestFastPath(Parser(catalog.find), sinks.log, buffered, now, policy)
     fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot)
     return traced(fast_path, process.tracer, app.label_of)
 
@@ -138,23 +143,23 @@ def _ops(
     return [*ops.routes()]
 
 
-def _trade_routes(process: Process, reads: TradeReads, hot: HotTrades, trades: TradeStream | None) -> list[Route]:
+def _trade_routes(process: Process, reads: TradeReads, hot: HotTrades, sinks: TradeSinks | None) -> list[Route]:
     """Return the routes of the trade stream; those that need a part that is not here refuse every request."""
     catalog, now = process.catalog, process.clock.now
     stored = reads.stored or MemoryTrades(process.settings.trades_retention, now)  # an empty one
     routes = TradeRoutes(catalog, stored, hot, now).routes()
     if reads.stored is None:
         routes = routes_without_stored_trades(routes)
-    return [*_ingest(process, trades), *routes, *FeatureRoutes(catalog, hot).routes()]
+    return [*_ingest(process, sinks), *routes, *FeatureRoutes(catalog, hot).routes()]
 
 
-def _ingest(process: Process, trades: TradeStream | None) -> list[Route]:
-    if trades is None:
+def _ingest(process: Process, sinks: TradeSinks | None) -> list[Route]:
+    if sinks is None:
         return routes_without_ingest()
     return IngestRoute(
         Parser(process.catalog.find),
-        trades.log,
-        trades.dead_letters,
+        sinks.log,
+        sinks.dead_letters,
         process.metrics.trades,
         process.settings.ingest_rate,
         process.clock.now,

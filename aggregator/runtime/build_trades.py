@@ -40,9 +40,7 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
     """
     settings, now = process.settings, process.clock.now
     store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
-    dead_letters = TradeDeadLetters(settings.dead_letters_path, process.metrics.trades, now)
-    process.stack.push_async_callback(dead_letters.close)
-    await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)
+    dead_letters = await _open_dead_letters(process, attempt)
     log = await _open_log(process, attempt, dead_letters)
     processor = Processor(
         log,
@@ -55,6 +53,26 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
         now,
     )
     return TradeStream(store, log, processor, dead_letters)
+
+
+async def open_sinks(process: Process, attempt: Attempt) -> TradeSinks | None:
+    """Open a log that processes share, to append to it; None where the log is inside another process.
+
+    Raises CannotGoOn.
+    """
+    if not process.settings.shares_log:
+        return None
+    dead_letters = await _open_dead_letters(process, attempt)
+    log = await _open_log(process, attempt, dead_letters)
+    await process.keep_running(dead_letters)
+    return TradeSinks(log, dead_letters)
+
+
+async def _open_dead_letters(process: Process, attempt: Attempt) -> TradeDeadLetters:
+    dead_letters = TradeDeadLetters(process.settings.dead_letters_path, process.metrics.trades, process.clock.now)
+    process.stack.push_async_callback(dead_letters.close)
+    await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)
+    return dead_letters
 
 
 async def _open_log(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:

@@ -4,13 +4,13 @@
 | ---------- | --------- | ------------------------ | ------------------------ | ------------------------------------- |
 | all        | yes       | itself                   | yes                      | everything                            |
 | refresher  | yes       | itself                   | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
-| api        | no        | by refresh requests      | no                       | everything but POST /ingest           |
-| processor  | no        | no                       | from a kafka:// log      | /assets, /health, /ready and /metrics |
+| api        | no        | by refresh requests      | into a shared log only   | everything                            |
+| processor  | no        | no                       | no                       | /assets, /health, /ready and /metrics |
 
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
 trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
-Trades of a `memory://` log are processed by the process that takes them in; those of a `kafka://` log by all processes
-of the roles `all` and `processor`, each some partitions.
+Trades of a `memory://` log are processed by the process that takes them in; those of a log that processes share
+(`kafka://`) by all processes of the roles `all` and `processor`, each some partitions.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
-from aggregator.runtime.build_trades import TradeStream, open_trades, run_trades
+from aggregator.runtime.build_trades import TradeStream, open_sinks, open_trades, run_trades
 from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
 from aggregator.runtime.process import Process, RefreshPath, Stores
@@ -43,14 +43,14 @@ async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:
     venues = await open_venues(process, stores, trades.sinks)
     await _monitor(process)
     path = await build_refresher(process, stores, venues)
-    return await build_api(process, stores, path, None, own_reads(trades), trades)
+    return await build_api(process, stores, path, None, own_reads(trades), trades.sinks, trades)
 
 
 async def _all(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     trades = await open_published_trades(process, redis, attempt)
     path, cluster = await _refresh_together(process, stores, redis, trades)
     reads = await shared_reads(process, redis, trades.store, trades.processor)
-    return await build_api(process, stores, path, cluster, reads, trades)
+    return await build_api(process, stores, path, cluster, reads, trades.sinks, trades)
 
 
 async def _refresher(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
@@ -61,10 +61,11 @@ async def _refresher(process: Process, stores: Stores, redis: RedisClient, attem
 
 async def _api(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     stored = await open_stored_trades(process, attempt)
+    sinks = await open_sinks(process, attempt)
     await _monitor(process)
     cluster = await join_cluster(process, redis)
     path = await build_remote_refresh(process, cluster, stores.cache)
-    return await build_api(process, stores, path, cluster, await shared_reads(process, redis, stored))
+    return await build_api(process, stores, path, cluster, await shared_reads(process, redis, stored), sinks)
 
 
 async def _processor(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:

@@ -1,5 +1,6 @@
-"""Several processes on one port: `api` workers, one `refresher` if the role is `all`, and their parent.
+"""Several processes on one port: `api` workers, and their parent.
 
+With the role `all` there is one `refresher` more, and one `processor` if processes share the log of trades.
 The parent opens the port, starts the children, and stops all of them when it is told to stop or when one of them ends.
 """
 
@@ -55,6 +56,7 @@ def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess
     roles: list[tuple[str, socket.socket | None]] = [("api", listener)] * settings.workers
     if settings.role == "all":
         roles.append(("refresher", None))
+        roles += [("processor", None)] if settings.shares_log else []
     return [
         context.Process(
             target=_worker,

@@ -60,7 +60,7 @@ class Settings(TradeSettings):
         ge=1,
         le=64,
         description="Processes that serve the API on the port; with role all, one more process refreshes prices and,"
-        " with trade_feeds, takes trades in.",
+        " with trade_feeds, takes trades in; with a trades_log that processes share, one more processes trades.",
     )
     cache_url: str = Field(
         "memory://",
@@ -260,7 +260,7 @@ class Settings(TradeSettings):
             raise ValueError(
                 f"workers answer requests, which role={self.role} does not; start several {self.role}s instead"
             )
-        if self.role == "processor" and not self.reads_kafka:
+        if self.role == "processor" and not self.shares_log:
             raise ValueError("role=processor needs a log that processes share; set trades_log to a kafka:// address")
         return self
 

@@ -81,7 +81,12 @@ class TradeSettings(BaseSettings):
     @property
     def reads_kafka(self) -> bool:
         """Whether trades wait in a Kafka topic."""
-        return self.trades_log != MEMORY
+        return self.trades_log.startswith("kafka://")
+
+    @property
+    def shares_log(self) -> bool:
+        """Whether several processes can process the trades of the log."""
+        return self.reads_kafka
 
     @field_validator("trades_url")
     @classmethod

@@ -172,3 +172,46 @@ def test_one_process_does_it_all(kafka_running: Broker, shared_market: Market, t
         service = Service(tmp_path, **settings).started()
         wait_for(lambda service=service: service.get("/features/btcusdt").status == 200)  # type: ignore[misc]
     assert service.process.stop() == 0, service.process.output
+
+
+def test_an_api_process_takes_trades_in(
+    kafka_with_groups: Broker, redis_alone: RedisServer, market: Market, tmp_path: Path
+) -> None:
+    """It writes them to the topic; a processor stores them, and the API answers with what the processor publishes."""
+    topic = kafka_with_groups.topic(4)
+    trades_url = f"sqlite:///{tmp_path / 'trades.db'}"
+    processors = Processors(tmp_path, kafka_with_groups, redis_alone, topic, trades_url)
+    processor = processors.start()
+    (tmp_path / "api").mkdir()
+    api = Service(
+        tmp_path / "api",
+        role="api",
+        symbols_file=tmp_path / "symbols.csv",
+        cache_url=redis_alone.url,
+        trades_log=kafka_with_groups.url(topic),
+        trades_url=trades_url,
+        exchanges=market.setting,
+    ).started()
+    sent = market_trades(200, 60)
+    lines = b"".join(as_json(one)[1] + b"\n" for one in sent)
+    where, as_one = f"{api.url}/ingest", {"Content-Type": "application/json"}
+    answer = call("POST", where, {"Content-Type": "application/x-ndjson"}, lines)
+    assert (answer.status, answer.json["accepted"]) == (200, len(sent)), answer.json
+    single = call("POST", where, as_one, as_json(sent[0])[1])
+    assert single.status == 200, single.json
+    wrong = call("POST", where, as_one, b"{}")
+    assert (wrong.status, wrong.json["code"]) == (400, "no_valid_trade")
+    caught_up(kafka_with_groups, topic)
+    wait_for(lambda: lag(processor) == 0)
+    assets = sorted({one.asset for one in sent})
+    expected = {asset: max((one for one in sent if one.asset == asset), key=trade_key) for asset in assets}
+    wait_for(
+        lambda: all(
+            call("GET", f"{api.url}/quotes/{asset}").json.get("id") == one.id for asset, one in expected.items()
+        ),
+        what="the API to answer with the last trades",
+    )
+    for asset in assets:
+        assert call("GET", f"{api.url}/features/{asset}").status == 200
+        found = call("GET", f"{api.url}/trades/{asset}?limit=1000").json
+        assert len(found["trades"]) == sum(one.asset == asset for one in sent)

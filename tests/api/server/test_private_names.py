@@ -125,7 +125,7 @@ DOCUMENTED = {*dir(asyncio.Protocol), "Config", "Server", "run", "serve"}
 OURS = {"request"}  # a field of Limits
 # Private names of other libraries that the rest of the package uses.
 ELSEWHERE = {
-    "_ALL_BROKERS_DOWN",  # of confluent_kafka, as the next one and _SSL: librdkafka's documented codes of its own errors
+    "_ALL_BROKERS_DOWN",  # of confluent_kafka, as the next one and _SSL: documented codes of librdkafka
     "_AUTHENTICATION",
     "_SSL",
     "_exit",  # of os, which documents it
