@@ -5,6 +5,8 @@ and `restore` continues from that.
 """
 
 import math
+from collections.abc import Sequence
+from itertools import product
 from decimal import Decimal
 
 import msgspec
@@ -171,7 +173,7 @@ class AssetFeatures:
         momentum = None if before is None else 100 * (price - before) / before
         warming_up: tuple[str, ...] = ()
         if vwap_1min is None or vwap_5min is None or zscore is None or momentum is None:
-            warming_up = _missing(vwap_1min, vwap_5min, zscore, momentum)
+            warming_up = _MISSING[vwap_1min is None, vwap_5min is None, zscore is None, momentum is None]
         return Features(
             self._asset,
             vwap_1min,
@@ -205,7 +207,11 @@ class AssetFeatures:
         return finer.exactly(volume)
 
 
-def _missing(*values: float | None) -> tuple[str, ...]:
+def _names(missing: Sequence[bool]) -> tuple[str, ...]:
+    """Return the features that are missing, of those that can be."""
     names = ("vwap_1min", "vwap_5min", "volume_zscore", "price_momentum")
-    missing = [name for name, value in zip(names, values, strict=True) if value is None]
-    return (*missing, "vwap_deviation") if values[1] is None else tuple(missing)
+    found = tuple(name for name, is_missing in zip(names, missing, strict=True) if is_missing)
+    return (*found, "vwap_deviation") if missing[1] else found
+
+
+_MISSING = {missing: _names(missing) for missing in product((False, True), repeat=4)}
