@@ -6,8 +6,8 @@ and `restore` continues from that.
 
 import math
 from collections.abc import Sequence
-from itertools import product
 from decimal import Decimal
+from itertools import product
 
 import msgspec
 
