@@ -2,6 +2,7 @@
 
 import msgspec
 
+from aggregator.errors import CannotGoOn, StoreError
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.live.topics import Publisher
 from aggregator.runtime.process import Process
@@ -85,15 +86,18 @@ async def _open_log(process: Process, attempt: Attempt, dead_letters: DurableDea
     password = settings.kafka_password.get_secret_value()
     security = KafkaSecurity(settings.kafka_username, password, settings.kafka_sasl, settings.kafka_ca)
     address = parse_kafka_url(settings.trades_log)
-    log = KafkaLog(
-        KafkaClients(address, security),
-        settings.ingest_backlog,
-        RecordParser(Parser(process.catalog.find, SOURCE), address.format),
-        dead_letters,
-        process.metrics.trades,
-        settings.allowed_lateness,
-        process.clock.now,
-    )
+    try:
+        log = KafkaLog(
+            KafkaClients(address, security),
+            settings.ingest_backlog,
+            RecordParser(Parser(process.catalog.find, SOURCE), address.format),
+            dead_letters,
+            process.metrics.trades,
+            settings.allowed_lateness,
+            process.clock.now,
+        )
+    except StoreError as error:
+        raise CannotGoOn(f"Kafka: {error}", f"check {PREFIX}TRADES_LOG and {PREFIX}KAFKA_…") from error
     process.stack.push_async_callback(log.close)
     await attempt(log.open, f"{PREFIX}TRADES_LOG", "start the brokers and create the topic")
     return log

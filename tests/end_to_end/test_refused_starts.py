@@ -62,6 +62,19 @@ def test_kafka_cannot_be_reached(tmp_path: Path) -> None:
     assert re.search(rf"127\.0\.0\.1:{port}.*AGGREGATOR_TRADES_LOG", line)
 
 
+def test_authorities_that_are_missing(tmp_path: Path) -> None:
+    """The line names the setting; the password is not shown."""
+    line = refusal(
+        tmp_path,
+        trades_log="kafka://127.0.0.1:1/topic?security=tls",
+        kafka_ca="/nowhere.pem",
+        kafka_username="user",
+        kafka_password="hunter2",  # noqa: S106  # the example
+    )
+    assert re.search(r"Kafka.*ssl\.ca\.location.*AGGREGATOR_KAFKA_", line)
+    assert "hunter2" not in line
+
+
 def test_a_topic_that_is_missing(tmp_path: Path, kafka_running: Broker) -> None:
     """The line names the topic and says what to do."""
     line = refusal(tmp_path, trades_log=kafka_running.url("nowhere"))

@@ -3,11 +3,16 @@
 The modules that import it are loaded only for a `kafka://` log.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
 from aggregator.trades.event_log.kafka_address import KafkaAddress, KafkaSecurity
+
+Client = TypeVar("Client")
 
 _LINGER_MS = 1
 _FETCH_BACKOFF_MS = 5  # the default of 1,000 stalls a consumer whose queue was full
@@ -21,7 +26,7 @@ class KafkaClients:
     def __init__(self, address: KafkaAddress, security: KafkaSecurity) -> None:
         self.address = address
         tls = address.security == "tls"
-        self._config: dict[str, str | int | bool] = {
+        self._config: dict[str, object] = {
             "bootstrap.servers": address.brokers,
             "client.id": "aggregator",
             "security.protocol": "SSL" if tls else "PLAINTEXT",
@@ -38,9 +43,10 @@ class KafkaClients:
             }
 
     def consumer(self, **callbacks: object) -> Consumer:
-        """Return a consumer that is not subscribed yet; nothing is committed by itself."""
+        """Return a consumer that is not subscribed yet; nothing is committed by itself. Raises StoreRefused."""
         address = self.address
-        return Consumer(
+        return _created(
+            Consumer,
             self._config
             | {
                 "group.id": address.group,
@@ -54,15 +60,17 @@ class KafkaClients:
                 "queued.max.messages.kbytes": _QUEUED_KB,
                 "fetch.wait.max.ms": 100,
             }
-            | callbacks
+            | callbacks,
         )
 
     def producer(self, most: int, **callbacks: object) -> Producer:
         """Return a producer of at most `most` records that are not delivered; all replicas have a delivered one.
 
-        The partitioner is that of the Java client, so that both put an asset into the same partition.
+        The partitioner is that of the Java client, so that both put an asset into the same partition. Raises
+        StoreRefused.
         """
-        return Producer(
+        return _created(
+            Producer,
             self._config
             | {
                 "acks": "all",
@@ -72,7 +80,7 @@ class KafkaClients:
                 "queue.buffering.max.messages": most,
                 "delivery.timeout.ms": _DELIVERY_MS,
             }
-            | callbacks
+            | callbacks,
         )
 
     def admin(self, **callbacks: object) -> AdminClient:
@@ -94,6 +102,14 @@ class KafkaClients:
         if found.error is not None or not found.partitions:
             raise StoreRefused(f"the topic {topic} cannot be read: {reason_of(found.error) or 'no partitions'}")
         return len(found.partitions)
+
+
+def _created(kind: Callable[[dict[str, object]], Client], config: dict[str, object]) -> Client:
+    """Return a new client. Raises StoreRefused for a configuration that cannot work, such as a missing file."""
+    try:
+        return kind(config)
+    except KafkaException as error:
+        raise StoreRefused(reason_of(error.args[0])) from error
 
 
 def reason_of(error: KafkaError | None) -> str:
