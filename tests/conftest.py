@@ -20,6 +20,7 @@ from tests.parts import (
     figures,
     generators,
     kafka,
+    kinesis,
     limits,
     process,
     redis_server,
@@ -29,6 +30,7 @@ from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
+from tests.parts.kinesis import Kinesis
 from tests.parts.redis_server import RedisServer
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
@@ -136,6 +138,13 @@ def kafka_running() -> Iterator[Broker]:
     """Share one Kafka broker; each test uses its own topics."""
     with kafka.running() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def kinesis_running() -> Iterator[Kinesis]:
+    """Share one Kinesis; each test uses its own streams, and switches off the faults that it switched on."""
+    with kinesis.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@
 
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices and the requests;
 roles other than `all` need it. Trades of a `memory://` log are processed by one process, which has the role `all` and
-no workers; those of a `kafka://` log by all processes of the roles `all` and `processor`, each some partitions.
+no workers; those of a `kafka://` or `kinesis://` log by all processes of the roles `all` and `processor`, each some
+partitions.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,0 +1,191 @@
+"""The calls of Kinesis and DynamoDB that a stream needs, through aioboto3. Loaded only for a `kinesis://` log."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aioboto3
+import msgspec
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
+from aggregator.trades.event_log.kinesis_address import KinesisAddress
+
+MOST_RECORDS = 2000  # of one GetRecords
+_CONNECTIONS = 64
+_CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
+THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "KMSThrottlingException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+}
+_KEPT = b'{"Records":[],"NextShardIterator":null}'  # what botocore parses in place of the records
+
+
+class Throttled(StoreUnavailable):
+    """The stream or the table takes no more calls or bytes at present."""
+
+
+class ExpiredIterator(StoreUnavailable):
+    """A shard iterator is older than five minutes."""
+
+
+class NoSuchPosition(StoreRefused):
+    """The shard has no such sequence number; it may be older than the retention."""
+
+
+class Conflict(StoreRefused):
+    """The condition of a write does not hold: another process was faster."""
+
+
+class NotThere(StoreUnavailable):
+    """There is no such stream or table."""
+
+
+class Record(msgspec.Struct, rename="pascal", gc=False):
+    """One record of GetRecords. The data come in base64, the time in unix seconds."""
+
+    sequence_number: str
+    data: bytes = b""
+    approximate_arrival_timestamp: float = 0.0
+
+
+class RecordsPage(msgspec.Struct, rename="pascal"):
+    """The answer of GetRecords. Without an iterator the shard has ended."""
+
+    records: list[Record]
+    next_shard_iterator: str | None = None
+    millis_behind_latest: int = 0
+
+
+_page = msgspec.json.Decoder(RecordsPage)
+
+
+class KinesisClients:
+    """The connections to one stream and its table of leases. Every call raises StoreError.
+
+    Credentials come from the chain of AWS; for an endpoint of our own without any, from placeholders.
+    """
+
+    def __init__(self, address: KinesisAddress) -> None:
+        self.address = address
+        self._stack = AsyncExitStack()
+        self._kinesis: Any = None  # aioboto3 has no types
+        self._dynamodb: Any = None
+
+    async def open(self) -> None:
+        """Create the clients, unless that is done. Sends nothing yet."""
+        if self._dynamodb is not None:
+            return
+        address, session = self.address, aioboto3.Session()
+        async with _mapped_errors():
+            for name, endpoint in (("kinesis", address.endpoint), ("dynamodb", address.table_endpoint)):
+                client = await self._stack.enter_async_context(
+                    session.client(
+                        name,
+                        region_name=address.region,
+                        endpoint_url=endpoint,
+                        config=Config(
+                            connect_timeout=_CONNECT_SECONDS,
+                            read_timeout=_READ_SECONDS,
+                            max_pool_connections=_CONNECTIONS,
+                            parameter_validation=False,  # this package builds every request
+                            retries={"total_max_attempts": 1},  # the callers retry; nested retries would multiply
+                            user_agent="price-aggregator",
+                        ),
+                        **await _credentials(session, endpoint),
+                    )
+                )
+                setattr(self, f"_{name}", client)
+        self._kinesis.meta.events.register("before-parse.kinesis.GetRecords", _take_records)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._stack.aclose()
+
+    async def records(self, iterator: str) -> tuple[RecordsPage, int]:
+        """Return the page at an iterator, and its bytes."""
+        async with _mapped_errors():
+            answer = await self._kinesis.get_records(ShardIterator=iterator, Limit=MOST_RECORDS)
+            body: bytes = answer["page"]
+            return _page.decode(body), len(body)
+
+    async def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """Make another call of Kinesis for the stream."""
+        async with _mapped_errors():
+            answer: Mapping[str, Any] = await getattr(self._kinesis, operation)(**parameters)
+            return answer
+
+    async def shards(self) -> Sequence[Mapping[str, Any]]:
+        """Return all shards of the stream that still have records, the closed ones too."""
+        found: list[Mapping[str, Any]] = []
+        parameters: Mapping[str, Any] = {"StreamName": self.address.stream}
+        async with _mapped_errors():
+            while True:
+                answer = await self._kinesis.list_shards(**parameters)
+                found += answer["Shards"]
+                if not (token := answer.get("NextToken")):
+                    return found
+                parameters = {"NextToken": token}
+
+    async def table(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """Make a call of DynamoDB for the table of leases. Raises Conflict where a condition does not hold."""
+        async with _mapped_errors():
+            answer: Mapping[str, Any] = await getattr(self._dynamodb, operation)(
+                TableName=self.address.table, **parameters
+            )
+            return answer
+
+
+def _take_records(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Keep the body for msgspec, which reads records in a fraction of botocore's time."""
+    if response_dict["status_code"] == 200:  # noqa: PLR2004  # of HTTP
+        customized_response_dict["page"] = response_dict["body"]
+        response_dict["body"] = _KEPT
+
+
+@asynccontextmanager
+async def _mapped_errors() -> AsyncIterator[None]:
+    """Map the errors of botocore to StoreError."""
+    try:
+        yield
+    except ClientError as error:
+        raise _error_of(error) from error
+    except (
+        BotoCoreError,
+        ResponseParserError,
+        msgspec.MsgspecError,
+        OSError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # The last four come from reading a body that is not Amazon's, such as a proxy's error page.
+        raise StoreUnavailable(f"AWS: {printable(repr(error))}") from error
+
+
+def _error_of(error: ClientError) -> StoreError:
+    code, text = error.response.get("Error", {}).get("Code", ""), f"AWS: {printable(str(error))}"
+    if code in THROTTLED:
+        return Throttled(text)
+    if code == "ConditionalCheckFailedException":
+        return Conflict(text)
+    if code == "ResourceNotFoundException":
+        return NotThere(text)
+    if code == "ExpiredIteratorException":
+        return ExpiredIterator(text)
+    if code == "InvalidArgumentException":
+        return NoSuchPosition(text)
+    return StoreUnavailable(text)
+
+
+async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
+    """Return placeholders for an endpoint such as DynamoDB Local if no credentials are configured; else nothing."""
+    if endpoint is None or await session.get_credentials() is not None:
+        return {}
+    return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
