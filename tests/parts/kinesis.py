@@ -12,7 +12,7 @@ import boto3
 
 from tests.parts.kinesis_proxy import KinesisProxy
 from tests.parts.ports import free_port
-from tests.parts.process import Process, wait_for
+from tests.parts.process import ROOT, Process, wait_for
 
 _MOST = 500  # records of one PutRecords
 LEASE = 3  # seconds; the shortest that an address may name
@@ -23,7 +23,9 @@ class Kinesis:
 
     def __init__(self, port: int) -> None:
         self.target = f"http://127.0.0.1:{port}"
-        self.process = Process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+        self.process = Process(
+            [sys.executable, "-m", "tests.parts.kinesis_moto", "-H", "127.0.0.1", "-p", str(port)], cwd=ROOT
+        )
         wait_for(self._answers, what="moto")
         self.proxy = KinesisProxy(self.target)
         self._direct = _client("kinesis", self.target)
@@ -83,16 +85,18 @@ class Kinesis:
         """Return the checkpoint of each shard."""
         return {shard: one["checkpoint"] for shard, one in self.leases(stream).items()}
 
+    def records(self, stream: str, shard: str) -> list[tuple[str, bytes]]:
+        """Return the sequence number and data of all records of a shard."""
+        iterator = self._direct.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")[
+            "ShardIterator"
+        ]
+        found = self._direct.get_records(ShardIterator=iterator)["Records"]
+        return [(one["SequenceNumber"], one["Data"]) for one in found]
+
     def ends(self, stream: str) -> Mapping[str, str]:
         """Return the last sequence number of each open shard that has records."""
-        found = {}
-        for shard in self.shards(stream):
-            iterator = self._direct.get_shard_iterator(
-                StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            if records := self._direct.get_records(ShardIterator=iterator)["Records"]:
-                found[shard] = records[-1]["SequenceNumber"]
-        return found
+        found = {shard: self.records(stream, shard) for shard in self.shards(stream)}
+        return {shard: records[-1][0] for shard, records in found.items() if records}
 
     def is_processed(self, stream: str) -> bool:
         """Whether the checkpoints are at the ends of the open shards."""
@@ -101,6 +105,8 @@ class Kinesis:
 
     def stop(self) -> None:
         """Stop the processes."""
+        for client in (self._direct, self._behind, self._dynamodb):
+            client.close()
         self.proxy.stop()
         self.process.stop()
 

@@ -1,7 +1,6 @@
-"""A proxy in front of moto's Kinesis and DynamoDB, with the limits and answers of Amazon's that moto does not have.
+"""A proxy in front of moto's Kinesis and DynamoDB, with Amazon's limits and faults that moto does not have.
 
 - GetRecords of a shard more than five times a second is throttled.
-- A shard that was split or merged ends: once it is read, its iterator is null.
 - One call at a time reaches moto, whose streams are not safe for concurrency.
 
 `python -m tests.parts.kinesis_proxy --target http://127.0.0.1:5000` prints `listening on http://127.0.0.1:PORT`.
@@ -53,7 +52,6 @@ class Counts(msgspec.Struct):
     partial: int = 0
     expired: int = 0
     errors: int = 0
-    ended: int = 0
 
 
 class Proxy:
@@ -65,7 +63,6 @@ class Proxy:
         self._random = random.Random(1)
         self._faults, self._counts = Faults(), Counts()
         self._reads: dict[str, deque[float]] = {}
-        self._closed: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
@@ -94,11 +91,7 @@ class Proxy:
             return await self._get(sent, request, body)
         if operation == "PutRecords":
             return await self._put(sent, request, body)
-        answer = await self._send_on(request, body)
-        if answer.status == 200 and operation in ("SplitShard", "MergeShards"):
-            names = ("ShardToSplit", "ShardToMerge", "AdjacentShardToMerge")
-            self._closed |= {f"{sent['StreamName']}/{sent[name]}" for name in names if name in sent}
-        return answer
+        return await self._send_on(request, body)
 
     async def _get(self, sent: dict[str, Any], request: web.BaseRequest, body: bytes) -> web.Response:
         shard = "/".join(base64.b64decode(sent["ShardIterator"]).decode().split(":")[:2])
@@ -113,13 +106,7 @@ class Proxy:
         if self._draw(self._faults.expire_rate):
             self._counts.expired += 1
             return _error(400, "ExpiredIteratorException")
-        answer = await self._send_on(request, body)
-        if shard in self._closed and answer.status == 200 and isinstance(answer.body, bytes):
-            said = json.loads(answer.body)
-            if not said["Records"]:
-                self._counts.ended += 1
-                return web.json_response(said | {"NextShardIterator": None})
-        return answer
+        return await self._send_on(request, body)
 
     async def _put(self, sent: dict[str, Any], request: web.BaseRequest, body: bytes) -> web.Response:
         if self._draw(self._faults.throttle_rate):
