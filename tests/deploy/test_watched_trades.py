@@ -62,6 +62,7 @@ class Traffic:
             metrics.stage_seconds.labels(stage).inc(0.01)
         metrics.backlog.set(20)
         metrics.backlog_seconds.set(self.waits)
+        metrics.log_throttled.labels("GetRecords").inc(0.1)
         metrics.batch.observe(20)
         metrics.ingest_seconds.observe(self.stored_after)
         metrics.store_seconds.observe(0.002)

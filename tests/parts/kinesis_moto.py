@@ -8,8 +8,8 @@ import itertools
 from collections import OrderedDict
 from typing import Any
 
-from moto.kinesis import models
 from moto.kinesis.models import KinesisBackend, Record, Shard, Stream
+from moto.kinesis.utils import decompose_shard_iterator
 from moto.server import main
 
 _sequence_numbers = itertools.count(49590338271490256608559692538361571095921575989136588898)
@@ -63,15 +63,20 @@ class Shards:
     def get(backend: Any, stream_arn: str | None, shard_iterator: str, limit: int | None) -> Any:
         """Return records, and no further iterator at the end of a closed shard."""
         iterator, records, behind = Shards.get_records(backend, stream_arn, shard_iterator, limit)
-        name, shard, _ = models.decompose_shard_iterator(shard_iterator)
+        name, shard, _ = decompose_shard_iterator(shard_iterator)
         is_open = backend.describe_stream(stream_arn=stream_arn, stream_name=name).get_shard(shard).is_open
         return (iterator if is_open or records else None), records, behind
 
 
+_REPLACED: list[tuple[type, str, Any]] = [
+    (Stream, "get_shard_for_key", Shards.get_shard_for_key),
+    (Stream, "split_shard", Shards.split_shard),
+    (Stream, "merge_shards", Shards.merge_shards),
+    (Shard, "put_record", Shards.put_record),
+    (KinesisBackend, "get_records", Shards.get),
+]
+
 if __name__ == "__main__":
-    Stream.get_shard_for_key = Shards.get_shard_for_key  # type: ignore[method-assign]  # see above, so are all of these
-    Stream.split_shard = Shards.split_shard  # type: ignore[method-assign]
-    Stream.merge_shards = Shards.merge_shards  # type: ignore[method-assign]
-    Shard.put_record = Shards.put_record  # type: ignore[method-assign]
-    KinesisBackend.get_records = Shards.get  # type: ignore[method-assign]
+    for kind, name, method in _REPLACED:
+        setattr(kind, name, method)
     main()

@@ -54,6 +54,7 @@ class KinesisLog:
         self._lease = address.lease / 2
         self._parser = parser
         self._dead_letters = dead_letters
+        self._parse_seconds = metrics.stage_seconds.labels("parse").inc
         self._now = now
         self._clock = clock
         self._arrived = asyncio.Event()
@@ -168,8 +169,9 @@ class KinesisLog:
         return parts
 
     def _part(self, records: Sequence[Record], assignment: ShardAssignment, arrived: float) -> FromPartition:
-        now = self._now()
+        now, started = self._now(), time.perf_counter()
         found = self._parser.parse([record.data for record in records], now)
+        self._parse_seconds(time.perf_counter() - started)
         first, following = int(records[0].sequence_number), int(records[-1].sequence_number) + 1
         is_replayed = following <= assignment.committed
         if is_replayed:
