@@ -81,6 +81,15 @@ class Kinesis:
             one["leaseKey"]["S"]: {name: next(iter(value.values())) for name, value in one.items()} for one in items
         }
 
+    def steal(self, stream: str, shard: str, owner: str) -> None:
+        """Give a lease to another owner."""
+        self._dynamodb.update_item(
+            TableName=f"aggregator-{stream}",
+            Key={"leaseKey": {"S": shard}},
+            UpdateExpression="SET leaseOwner = :owner ADD leaseCounter :one",
+            ExpressionAttributeValues={":owner": {"S": owner}, ":one": {"N": "1"}},
+        )
+
     def checkpoints(self, stream: str) -> Mapping[str, str]:
         """Return the checkpoint of each shard."""
         return {shard: one["checkpoint"] for shard, one in self.leases(stream).items()}

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from aggregator.errors import StoreError
 from aggregator.live.topics import Bus
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics
@@ -78,7 +79,11 @@ async def processing(
 ) -> AsyncIterator[Processing]:
     """Run a processor on the stream; at the end it gives its leases back, unless it is killed."""
     one = Processing(url, store, now, most)
-    await one.log.open()
+    try:
+        await one.log.open()
+    except StoreError:
+        await one.log.close()
+        raise
     task = asyncio.create_task(one.processor.run())
     try:
         yield one

@@ -83,7 +83,11 @@ class KinesisClients:
             return
         address, session = self.address, aioboto3.Session()
         async with _mapped_errors():
-            for name, endpoint in (("kinesis", address.endpoint), ("dynamodb", address.table_endpoint)):
+            services = (
+                ("kinesis", address.endpoint, _READ_SECONDS),
+                ("dynamodb", address.table_endpoint, min(_READ_SECONDS, address.lease / 3)),  # a renewal may be retried
+            )
+            for name, endpoint, read_seconds in services:
                 client = await self._stack.enter_async_context(
                     session.client(
                         name,
@@ -91,7 +95,7 @@ class KinesisClients:
                         endpoint_url=endpoint,
                         config=Config(
                             connect_timeout=_CONNECT_SECONDS,
-                            read_timeout=_READ_SECONDS,
+                            read_timeout=read_seconds,
                             max_pool_connections=_CONNECTIONS,
                             parameter_validation=False,  # this package builds every request
                             retries={"total_max_attempts": 1},  # the callers retry; nested retries would multiply

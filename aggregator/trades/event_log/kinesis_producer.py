@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -69,10 +70,11 @@ class KinesisProducer:
 
     async def stop(self) -> None:
         """Send what was appended, for a few seconds; the rest fails."""
-        deadline = self._clock() + _FLUSH_SECONDS
-        while self._size and self._clock() < deadline and self._task is not None and not self._task.done():
-            self._freed.clear()
-            await asyncio.wait([asyncio.ensure_future(self._freed.wait())], timeout=deadline - self._clock())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                while self._size and self._task is not None:
+                    self._freed.clear()
+                    await self._freed.wait()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -105,9 +107,11 @@ class KinesisProducer:
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            if await self._send(self._batch()):
+            batch = self._batch()
+            left = await self._send(batch)
+            if left < len(batch):
                 backoff = Backoff(_LONGEST_PAUSE)
-            else:
+            if left:
                 await backoff.pause()
 
     def _batch(self) -> list[_Waiting]:
@@ -119,8 +123,8 @@ class KinesisProducer:
             size += batch[-1].size
         return batch
 
-    async def _send(self, batch: Sequence[_Waiting]) -> bool:
-        """Send a batch; return whether all of it was accepted. The rest waits again, or fails at its deadline."""
+    async def _send(self, batch: Sequence[_Waiting]) -> int:
+        """Send a batch; return how many of it wait again. At their deadline they fail."""
         try:
             outcomes = await self._put(batch)
         except StoreError as error:
@@ -138,7 +142,7 @@ class KinesisProducer:
                 self._report(one.appending, error_text)
         self._waiting.extendleft(reversed(failed))
         self._note(next((text for text in outcomes if text), ""))
-        return not failed
+        return len(failed)
 
     async def _put(self, batch: Sequence[_Waiting]) -> list[str]:
         """Return for each record why it was not accepted, or nothing. Raises StoreError."""

@@ -47,7 +47,7 @@ class ShardReader:
         self._clock = clock
 
     async def read(self, one: ShardAssignment) -> None:
-        """Read a shard until its end or until its lease is lost; errors are retried."""
+        """Read a shard until its end, or until its lease is lost or the queue is closed; errors are retried."""
         backoff, iterator, next_call = Backoff(_LONGEST_PAUSE), "", 0.0
         while not one.is_lost:
             await self._pages.room()
@@ -71,7 +71,8 @@ class ShardReader:
             self._failing(one.shard, "")
             next_call = max(next_call, called_at + size / _BYTES_PER_SECOND)
             await self._confirmed(one)
-            self._take(page, one)
+            if not self._take(page, one):
+                return
             if page.next_shard_iterator is None:
                 one.has_ended = True
                 return
@@ -86,9 +87,10 @@ class ShardReader:
             one.is_asked = True
             await asyncio.sleep(_CONFIRM_SECONDS)
 
-    def _take(self, page: RecordsPage, one: ShardAssignment) -> None:
-        if one.is_lost:
-            return
+    def _take(self, page: RecordsPage, one: ShardAssignment) -> bool:
+        """Take the records of a page; return False if no more records may be read."""
+        if one.is_lost or self._pages.is_closed:
+            return False
         one.behind = page.millis_behind_latest / 1000
         records = page.records
         if records:
@@ -98,6 +100,7 @@ class ShardReader:
             one.uncertain_until = one.read_to  # all that was there when the lease was taken has been read
         if records:
             self._pages.put(records, one)
+        return True
 
     async def _iterator(self, one: ShardAssignment) -> str:
         """Return an iterator for the next record; for the first, where the open windows or the stream begin."""

@@ -44,9 +44,8 @@ class PageQueue:
             await self._freed.wait()
 
     def put(self, records: Sequence[Record], one: ShardAssignment) -> None:
-        """Add a page of a shard; none once it is closed."""
-        if not self.is_closed:
-            self._put(HandedOver(records, one, self._clock()))
+        """Add a page of a shard."""
+        self._put(HandedOver(records, one, self._clock()))
 
     def end(self, one: ShardAssignment) -> None:
         """Add the end of an assignment."""

@@ -12,9 +12,10 @@ from aggregator.models import Trade, trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.trades.ports import BacklogFull
+from tests.parts.dynamodb import DynamoServer
 from tests.parts.kafka_processing import ASSETS, as_json, as_protobuf, trade
-from tests.parts.kinesis import Kinesis
-from tests.parts.kinesis_processing import processing
+from tests.parts.kinesis import LEASE, Kinesis
+from tests.parts.kinesis_processing import Processing, processing
 from tests.trades.test_features import assert_same, naive
 
 pytestmark = pytest.mark.real
@@ -126,6 +127,36 @@ async def test_a_takeover_rebuilds_the_windows(kinesis_running: Kinesis) -> None
         assert_same(newest, naive([one for one in sent if one.asset == asset]))
 
 
+async def test_the_leases_in_dynamodb(kinesis_running: Kinesis, dynamodb_running: DynamoServer) -> None:
+    """The table of leases may be in another DynamoDB than the endpoint of the stream."""
+    stream, store = kinesis_running.stream(), MemoryTrades(ENDLESS)
+    url = kinesis_running.url(stream, table_endpoint=dynamodb_running.endpoint)
+    sent = [trade(number) for number in range(400)]
+    for part in (sent[:200], sent[200:]):
+        kinesis_running.put(stream, map(as_json, part))
+        async with processing(url, store) as running:
+            await running.has_published(200)
+        assert_each_once(running.trades, part)
+
+
+async def test_nothing_of_a_lost_lease_is_published(kinesis_running: Kinesis) -> None:
+    """A process that was suspended asks for its leases before it publishes; what another owns by now is left out."""
+    stream = kinesis_running.stream(1)
+    kinesis_running.put(stream, [as_json(trade(number)) for number in range(10)])
+    log = Processing(kinesis_running.url(stream), MemoryTrades(ENDLESS), time.time, 1000).log
+    await log.open()
+    try:
+        batch = await log.next_batch()
+        assert await log.owned(batch) == batch
+        kinesis_running.steal(stream, "shardId-000000000000", "another")
+        for assignment in log._consumer.assignments.values():
+            assignment.confirmed_at -= LEASE
+        assert await log.owned(batch) == []
+    finally:
+        await log.close()
+    assert kinesis_running.leases(stream)["shardId-000000000000"]["leaseOwner"] == "another"
+
+
 async def test_processors_share_the_shards(kinesis_running: Kinesis) -> None:
     """A second processor gets half of the shards from the first; when one stops, the other has all of them."""
     stream, store = kinesis_running.stream(4), MemoryTrades(ENDLESS)
@@ -201,15 +232,15 @@ async def test_throttled_reads(kinesis_running: Kinesis) -> None:
 async def test_appended_trades_come_back(kinesis_running: Kinesis) -> None:
     """`append` is done once the stream has the trades; the records of a partial failure are sent again."""
     stream = kinesis_running.stream()
-    sent = [trade(number, price="0.000000000123456789012345") for number in range(2000)]
-    kinesis_running.proxy.faults(partial_rate=0.5)
+    sent = [trade(number, price="0.000000000123456789012345") for number in range(1000)]
+    kinesis_running.proxy.faults(partial_rate=1)
     try:
         async with processing(kinesis_running.url(stream), MemoryTrades(ENDLESS)) as running:
-            receipts = await asyncio.gather(*[running.log.append(sent[at : at + 100]) for at in range(0, 2000, 100)])
-            await running.has_published(2000)
+            receipts = await asyncio.gather(*[running.log.append(sent[at : at + 100]) for at in range(0, 1000, 100)])
+            await running.has_published(1000)
     finally:
         kinesis_running.proxy.faults()
-    assert [(one.accepted, one.duplicates) for one in receipts] == [(100, 0)] * 20
+    assert [(one.accepted, one.duplicates) for one in receipts] == [(100, 0)] * 10
     assert sorted(running.trades, key=lambda one: int(one.id)) == sent
     assert running.throttled("PutRecords") > 0
 
