@@ -4,12 +4,14 @@ import asyncio
 import json
 import random
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
+from redis import Redis
 
 from aggregator.models import Trade
 from aggregator.stores.trades.sqlite import SqliteTrades
+from aggregator.trades.topics import TRADES
 from tests.parts.kafka_processing import ASSETS, as_json, trade
 from tests.parts.kinesis import Kinesis
 from tests.parts.process import wait_for
@@ -62,18 +64,59 @@ async def test_posted_trades_survive_kills(kinesis_running: Kinesis, tmp_path: P
     assert (await stored_in(tmp_path)).keys() == acknowledged
 
 
+class Published:
+    """The trades that processors publish through a Redis, by id. All events of a trade must be the same."""
+
+    def __init__(self, redis: RedisServer) -> None:
+        self._subscription = Redis.from_url(redis.url).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis has no types here
+        self._subscription.psubscribe("*trades")
+        self._subscription.get_message(timeout=10)  # the confirmation
+        self.by_id: dict[str, Trade] = {}
+
+    def has(self, count: int) -> bool:
+        """Take the events that have come; return whether so many trades are published."""
+        while (message := self._subscription.get_message(timeout=0.05)) is not None:
+            for one in TRADES.decode(message["data"]):
+                assert self.by_id.setdefault(one.id, one) == one
+        return len(self.by_id) >= count
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._subscription.close()
+
+
+class Processors:
+    """Starts processors of one stream with a Redis; each has files of its own."""
+
+    def __init__(self, folder: Path, kinesis: Kinesis, stream: str, redis: RedisServer) -> None:
+        self._folder = folder
+        self._kinesis = kinesis
+        self._stream = stream
+        self._redis = redis
+
+    def start(self, name: str) -> Service:
+        """Start a processor whose files are in the folder `name`."""
+        more = {"cache_url": self._redis.url, "role": "processor"}
+        settings = settings_of(self._folder / name, self._kinesis, self._stream, **more)
+        return Service(self._folder / name, **settings).started()
+
+    async def stored(self, *names: str) -> dict[str, Trade]:
+        """Return the trades of the files of processors that have ended; those of two must be the same."""
+        found: dict[str, Trade] = {}
+        for name in names:
+            for one in (await stored_in(self._folder / name)).values():
+                assert found.setdefault(one.id, one) == one
+        return found
+
+
 async def test_a_takeover(kinesis_running: Kinesis, redis_alone: RedisServer, tmp_path: Path) -> None:
     """A second processor takes some shards while running; when the first is killed, it takes the others."""
-    stream = kinesis_running.stream()
+    stream, published = kinesis_running.stream(), Published(redis_alone)
+    processors = Processors(tmp_path, kinesis_running, stream, redis_alone)
     sent = [trade(number) for number in range(6000)]
-
-    def start(name: str) -> Service:
-        settings = settings_of(tmp_path / name, kinesis_running, stream, cache_url=redis_alone.url, role="processor")
-        return Service(tmp_path / name, **settings).started()
-
-    first = start("first")
+    first = processors.start("first")
     await asyncio.to_thread(kinesis_running.put, stream, map(as_json, sent[:2000]))
-    second = start("second")
+    second = processors.start("second")
     second.process.wait_for_line(r"partitions_assigned")
     await asyncio.to_thread(kinesis_running.put, stream, map(as_json, sent[2000:4000]))
     first.process.stop(SIGKILL)
@@ -81,6 +124,34 @@ async def test_a_takeover(kinesis_running: Kinesis, redis_alone: RedisServer, tm
     second.process.wait_for_line(BOTH)
     await asyncio.to_thread(wait_for, lambda: kinesis_running.is_processed(stream))
     assert second.process.stop() == 0, second.process.output
-    in_first, in_second = await stored_in(tmp_path / "first"), await stored_in(tmp_path / "second")
-    assert {*in_first, *in_second} == {one.id for one in sent}
-    assert all(in_first[one] == in_second[one] for one in in_first.keys() & in_second.keys())
+    stored = await processors.stored("first", "second")
+    assert stored.keys() == {one.id for one in sent}
+    wait_for(lambda: published.has(len(sent)))
+    published.close()
+    assert published.by_id == stored
+
+
+async def test_a_suspended_process(kinesis_running: Kinesis, redis_alone: RedisServer, tmp_path: Path) -> None:
+    """A processor that is stopped for longer than its leases finds that it has lost them, and gets its share again."""
+    stream, published = kinesis_running.stream(), Published(redis_alone)
+    processors = Processors(tmp_path, kinesis_running, stream, redis_alone)
+    sent = [trade(number) for number in range(6000)]
+    first = processors.start("first")
+    first.process.wait_for_line(BOTH)
+    await asyncio.to_thread(kinesis_running.put, stream, map(as_json, sent[:2000]))
+    first.process.signal(SIGSTOP)
+    second = processors.start("second")
+    second.process.wait_for_line(BOTH)
+    await asyncio.to_thread(kinesis_running.put, stream, map(as_json, sent[2000:4000]))
+    first.process.signal(SIGCONT)
+    first.process.wait_for_line("lease_lost")
+    second.process.wait_for_line("partitions_revoked")  # one shard goes back to the first
+    await asyncio.to_thread(kinesis_running.put, stream, map(as_json, sent[4000:]))
+    await asyncio.to_thread(wait_for, lambda: kinesis_running.is_processed(stream))
+    for service in (first, second):
+        assert service.process.stop() == 0, service.process.output
+    stored = await processors.stored("first", "second")
+    assert stored.keys() == {one.id for one in sent}
+    wait_for(lambda: published.has(len(sent)))
+    published.close()
+    assert published.by_id == stored
