@@ -90,6 +90,11 @@ class Kinesis:
             ExpressionAttributeValues={":owner": {"S": owner}, ":one": {"N": "1"}},
         )
 
+    def add_lease(self, stream: str, shard: str, checkpoint: str) -> None:
+        """Write a lease without an owner."""
+        item = {"leaseKey": {"S": shard}, "checkpoint": {"S": checkpoint}, "leaseCounter": {"N": "7"}}
+        self._dynamodb.put_item(TableName=f"aggregator-{stream}", Item=item)
+
     def checkpoints(self, stream: str) -> Mapping[str, str]:
         """Return the checkpoint of each shard."""
         return {shard: one["checkpoint"] for shard, one in self.leases(stream).items()}

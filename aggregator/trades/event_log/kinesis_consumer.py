@@ -9,7 +9,7 @@ the lease back. The lease of a process that died may be taken once it has not be
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -139,22 +139,32 @@ class KinesisConsumer:
             if self._clock() >= self._list_at:
                 await self._list()
             self._leases = await self._table.all()
+            expired = self._watch.expired(self._leases.values(), self._clock())
             for lease in new_leases(self._shards, self._leases, self._start):
                 await self._table.create(lease)
                 self._leases[lease.shard] = lease
-            for lease in old_leases(self._shards, self._leases.values()):
-                await self._table.delete(lease)
-            await self._take_share(group)
+            if old_leases(self._shards, self._leases.values(), expired):
+                await self._delete_old(expired)
+            await self._take_share(expired, group)
         except StoreError as error:
             self._note("leases", error)
         else:
             self.failing("leases", "")
 
-    async def _take_share(self, group: asyncio.TaskGroup) -> None:
+    async def _delete_old(self, expired: Collection[str]) -> None:
+        """Delete the leases of shards that are not listed, after another look: the leases were read after the last."""
+        await self._list()
+        for lease in old_leases(self._shards, self._leases.values(), expired):
+            if not lease.has_ended:
+                structlog.get_logger().warning("shard_expired", stream=self._stream, shard=lease.shard)
+            await self._table.delete(lease)
+            del self._leases[lease.shard]
+
+    async def _take_share(self, expired: Collection[str], group: asyncio.TaskGroup) -> None:
         for lease in self._leases.values():
             if lease.owner == self._me and lease.shard not in self.assignments and not lease.has_ended:
                 await self._begin(lease, group)  # another process has passed it on
-        wanted = plan(self._leases.values(), self._watch.expired(self._leases.values(), self._clock()), self._me)
+        wanted = plan(self._leases.values(), expired, self._me)
         for lease in wanted.take:
             await self._begin(lease, group)
         if wanted.ask is not None:

@@ -121,13 +121,13 @@ class LeaseTable:
         return await self.give(shard, SHARD_END, "", "")
 
     async def delete(self, lease: Lease) -> None:
-        """Delete the lease of a processed shard."""
-        with suppress(Conflict):  # another process deleted it
+        """Delete a lease as it was read, unless it has changed."""
+        with suppress(Conflict):  # another process deleted or took it
             await self._clients.table(
                 "delete_item",
                 Key={_KEY: {"S": lease.shard}},
-                ConditionExpression="checkpoint = :end",
-                ExpressionAttributeValues={":end": {"S": SHARD_END}},
+                ConditionExpression="leaseCounter = :seen",
+                ExpressionAttributeValues={":seen": {"N": str(lease.counter)}},
             )
 
     async def _update(self, shard: str, update: str, condition: str, values: Mapping[str, Any]) -> Lease:

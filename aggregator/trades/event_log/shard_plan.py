@@ -70,10 +70,11 @@ def new_leases(shards: Sequence[Shard], leases: Mapping[str, Lease], start: str)
     return found
 
 
-def old_leases(shards: Sequence[Shard], leases: Iterable[Lease]) -> list[Lease]:
-    """Return the leases of processed shards that the stream has no records of any more."""
+def old_leases(shards: Sequence[Shard], leases: Iterable[Lease], expired: Collection[str]) -> list[Lease]:
+    """Return the leases of shards that the stream has no records of any more, and that no process reads."""
     listed = {shard.id for shard in shards}
-    return [lease for lease in leases if lease.has_ended and lease.shard not in listed]
+    unlisted = [lease for lease in leases if lease.shard not in listed]
+    return [lease for lease in unlisted if lease.has_ended or not lease.owner or lease.shard in expired]
 
 
 class LeaseWatch:

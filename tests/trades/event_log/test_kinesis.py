@@ -194,6 +194,18 @@ async def test_splits_and_merges(kinesis_running: Kinesis) -> None:
     assert kinesis_running.is_processed(stream)
 
 
+async def test_leases_of_forgotten_shards(kinesis_running: Kinesis) -> None:
+    """A lease whose shard is older than the retention is deleted; the other shards are read."""
+    stream = kinesis_running.stream()
+    url = kinesis_running.url(stream)
+    async with processing(url, MemoryTrades(ENDLESS)) as running:
+        await running.until(lambda: running.shards == 2)
+        for checkpoint in ("SHARD_END", "5"):
+            kinesis_running.add_lease(stream, f"shardId-9{checkpoint}", checkpoint)
+        await running.until(lambda: len(kinesis_running.leases(stream)) == 2)
+        assert running.shards == 2
+
+
 async def test_start_at_a_time(kinesis_running: Kinesis) -> None:
     """Without a checkpoint, start=latest and start=<time> read what arrives from then on."""
     stream = kinesis_running.stream()

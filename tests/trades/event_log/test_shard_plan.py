@@ -45,9 +45,15 @@ def test_a_child_waits_for_all_parents() -> None:
 
 
 def test_old_leases_are_those_of_forgotten_shards() -> None:
-    """A processed shard without records loses its lease; one that is not processed keeps it."""
-    leases = [Lease("a", checkpoint=SHARD_END), Lease("b", checkpoint="5"), Lease("c", checkpoint=SHARD_END)]
-    assert old_leases([Shard("c")], leases) == [leases[0]]
+    """A shard without records loses its lease, unless a process still has it."""
+    ended, free, dead, owned = (
+        Lease("a", checkpoint=SHARD_END),
+        Lease("b", checkpoint="5"),
+        Lease("c", "dead", checkpoint="5"),
+        Lease("d", "other", checkpoint="5"),
+    )
+    leases = [ended, free, dead, owned, Lease("e", checkpoint=SHARD_END)]
+    assert old_leases([Shard("e")], leases, {"c"}) == [ended, free, dead]
 
 
 def test_a_lease_expires_without_a_renewal() -> None:
