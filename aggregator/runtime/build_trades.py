@@ -14,7 +14,7 @@ from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
 from aggregator.trades.event_log.kinesis_address import parse_kinesis_url
 from aggregator.trades.event_log.memory import MemoryLog
 from aggregator.trades.ingest import Parser
-from aggregator.trades.ports import DeadLetters, TradeLog, TradeStore
+from aggregator.trades.ports import DurableDeadLetters, TradeLog, TradeStore
 from aggregator.trades.processor import Processor
 
 _DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
@@ -58,7 +58,7 @@ async def open_trades(process: Process, attempt: Attempt, bus: Bus | None = None
     return TradeStream(store, log, processor, dead_letters)
 
 
-async def _open_log(process: Process, attempt: Attempt, dead_letters: DeadLetters) -> TradeLog:
+async def _open_log(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:
     settings = process.settings
     if settings.reads_kinesis:
         return await _open_kinesis(process, attempt, dead_letters)
@@ -83,7 +83,7 @@ async def _open_log(process: Process, attempt: Attempt, dead_letters: DeadLetter
     return log
 
 
-async def _open_kinesis(process: Process, attempt: Attempt, dead_letters: DeadLetters) -> TradeLog:
+async def _open_kinesis(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:
     from aggregator.trades.event_log import kinesis  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
     from aggregator.trades.event_log.kinesis_client import KinesisClients  # noqa: PLC0415  # likewise
 

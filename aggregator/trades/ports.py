@@ -129,6 +129,18 @@ class DeadLetters(Protocol):
         """Count rejections and keep them. Returns at once, never raises: they are written in the background."""
 
 
+class DurableDeadLetters(DeadLetters, Protocol):
+    """Dead letters that tell what has been kept."""
+
+    @property
+    def buried(self) -> int:
+        """The number of rejections so far."""
+
+    @property
+    def kept(self) -> int:
+        """The number of them that are durable, or lost for good; they are kept in order."""
+
+
 class Backlog(msgspec.Struct, frozen=True):
     """How far the processor is behind: trades that wait, and for how many seconds the oldest of them has waited."""
 

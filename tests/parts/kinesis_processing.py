@@ -17,8 +17,34 @@ from aggregator.trades.features import Features
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import TradeStore
 from aggregator.trades.processor import Processor
+from aggregator.trades.rejection import Rejection
 from aggregator.trades.topics import FEATURES, TRADES
-from tests.parts.kafka_processing import CATALOG, LATENESS, PATIENT, Buried
+from tests.parts.kafka_processing import CATALOG, LATENESS, PATIENT
+
+
+class Letters:
+    """Dead letters in a list; while `keeps` is false, none of them is durable."""
+
+    def __init__(self) -> None:
+        self.letters: list[Rejection] = []
+        self.keeps = True
+        self._kept = 0
+
+    def bury(self, rejections: Sequence[Rejection]) -> None:
+        """As `DeadLetters.bury`."""
+        self.letters += rejections
+
+    @property
+    def buried(self) -> int:
+        """As `DurableDeadLetters.buried`."""
+        return len(self.letters)
+
+    @property
+    def kept(self) -> int:
+        """As `DurableDeadLetters.kept`."""
+        if self.keeps:
+            self._kept = len(self.letters)
+        return self._kept
 
 
 class _Into:
@@ -40,7 +66,7 @@ class Processing:
 
     def __init__(self, url: str, store: TradeStore, now: Callable[[], float], most: int) -> None:
         address = parse_kinesis_url(url)
-        self.buried = Buried()
+        self.buried = Letters()
         self.metrics = Metrics()
         parser = RecordParser(Parser(CATALOG.find, SOURCE), address.format)
         self.log = KinesisLog(KinesisClients(address), most, parser, self.buried, self.metrics.trades, LATENESS, now)

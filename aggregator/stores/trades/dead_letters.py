@@ -33,7 +33,7 @@ Parse = Callable[[bytes, float], Trade]
 
 
 class TradeDeadLetters:
-    """`aggregator.trades.ports.DeadLetters` in a SQLite file, the oldest of `most` going first.
+    """`aggregator.trades.ports.DurableDeadLetters` in a SQLite file, the oldest of `most` going first.
 
     At most `most_waiting` rejections wait to be written; further ones are counted as lost. `now` is unix seconds.
     """
@@ -54,6 +54,7 @@ class TradeDeadLetters:
         self._arrived = asyncio.Event()
         self._log = structlog.get_logger()
         self._error = ""
+        self.buried = self.kept = 0
 
     async def open(self) -> None:
         """Create the file if it is missing. Raises StoreRefused when the path cannot be used."""
@@ -63,11 +64,13 @@ class TradeDeadLetters:
         """As `DeadLetters.bury`. Every rejection is counted here, by source and reason."""
         for one in rejections:
             self._metrics.rejected.labels(one.source, one.code).inc()
+        self.buried += len(rejections)
         room = max(0, self._most_waiting - len(self._waiting))
         for one in rejections[:room]:
             source = f"{one.source}:{one.place}" if one.place else one.source
             self._waiting.append(FailedRecord(KIND, source, one.at, one.code, one.reason, one.raw[:MOST_RAW]))
         self._metrics.dead_letters_lost.inc(len(rejections[room:]))
+        self.kept += len(rejections[room:])
         self._arrived.set()
 
     async def run(self) -> None:
@@ -131,8 +134,10 @@ class TradeDeadLetters:
             self._waiting.extendleft(reversed(records))
             while len(self._waiting) > self._most_waiting:
                 self._waiting.pop()
+                self.kept += 1
                 self._metrics.dead_letters_lost.inc()
             raise
+        self.kept += len(records)
         for record in records:
             self._metrics.dead_letters.labels(record.source.partition(":")[0]).inc()
         self._metrics.dead_letters_lost.inc(deleted)

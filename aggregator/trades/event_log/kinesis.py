@@ -14,6 +14,7 @@ import msgspec
 
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.trades.event_log.held_commits import HeldCommits
 from aggregator.trades.event_log.kafka_records import RecordParser
 from aggregator.trades.event_log.kinesis_address import LATEST
 from aggregator.trades.event_log.kinesis_client import KinesisClients, Record
@@ -24,7 +25,7 @@ from aggregator.trades.event_log.page_queue import HandedOver, PageQueue
 from aggregator.trades.event_log.partition import FromPartition
 from aggregator.trades.event_log.shard_assignment import ShardAssignment
 from aggregator.trades.features import FIVE_MINUTES
-from aggregator.trades.ports import Appended, Backlog, DeadLetters, PartitionLag, Receipt
+from aggregator.trades.ports import Appended, Backlog, DurableDeadLetters, PartitionLag, Receipt
 
 SOURCE = "kinesis"
 _CONFIRM_SECONDS = 0.02  # between two looks for the confirmation of a lease
@@ -42,7 +43,7 @@ class KinesisLog:
         clients: KinesisClients,
         most: int,
         parser: RecordParser,
-        dead_letters: DeadLetters,
+        dead_letters: DurableDeadLetters,
         metrics: TradeMetrics,
         lateness: float,
         now: Callable[[], float],
@@ -62,6 +63,7 @@ class KinesisLog:
         start = f"{now():.3f}" if address.start == LATEST else str(address.start)
         self._consumer = KinesisConsumer(clients, FIVE_MINUTES + 2 * lateness, start, metrics, self._pages, clock)
         self._producer = KinesisProducer(clients, most, metrics, clock)
+        self._held = HeldCommits(dead_letters)
         self._in_work = 0  # batches that are not committed
 
     async def open(self) -> None:
@@ -92,6 +94,7 @@ class KinesisLog:
         self._consumer.start()
         while not (batch := self.waiting_batch()):
             self._arrived.clear()
+            await self._held.room()
             if not self._pages:
                 await self._arrived.wait()
         return batch
@@ -100,6 +103,8 @@ class KinesisLog:
         """As `TradeLog.waiting_batch`."""
         if self._consumer.error is not None:
             raise self._consumer.error
+        if self._held.is_full:
+            return []
         batch = [part for one in self._pages.take(BATCH) for part in self._parts(one)]
         self._in_work += bool(batch)
         return batch
@@ -121,16 +126,14 @@ class KinesisLog:
         return self._clock() - one.confirmed_at > self._lease
 
     def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:  # noqa: ARG002  # no caller waits
-        """As `TradeLog.commit`: the consumer writes the checkpoints within half a second."""
+        """As `TradeLog.commit`: the consumer writes the checkpoints soon, but no sooner than dead letters are kept."""
         self._in_work -= 1
-        for one in batch:
-            if isinstance(one, FromPartition):
-                _process(one)
+        self._held.commit([one for one in batch if isinstance(one, FromPartition)])
 
     async def drained(self) -> None:
         """As `TradeLog.drained`."""
         self._pages.is_closed = True
-        while self._in_work or self._pages:  # noqa: ASYNC110  # a rare look; commits need no event
+        while self._in_work or self._held or self._pages:  # noqa: ASYNC110  # a rare look; commits need no event
             await asyncio.sleep(_DRAINED_SECONDS)
 
     @property
@@ -174,8 +177,8 @@ class KinesisLog:
         self._parse_seconds(time.perf_counter() - started)
         first, following = int(records[0].sequence_number), int(records[-1].sequence_number) + 1
         is_replayed = following <= assignment.committed
-        if is_replayed:
-            _advance(assignment, first, found.trades)
+        if is_replayed and found.trades:
+            assignment.starts.add(first, max(trade.timestamp for trade in found.trades))
         if found.rejected and not is_replayed:
             place = f"{self._stream}/{assignment.shard}/"
             self._dead_letters.bury(
@@ -194,9 +197,10 @@ class KinesisLog:
             first,
             following,
             records[-1].approximate_arrival_timestamp,
-            is_replayed,
-            following == assignment.committed,
-            not is_replayed and first < assignment.uncertain_until,
+            self._dead_letters.buried,
+            is_replayed=is_replayed,
+            ends_replay=following == assignment.committed,
+            is_uncertain=not is_replayed and first < assignment.uncertain_until,
         )
 
 
@@ -207,23 +211,6 @@ def _before(records: Sequence[Record], border: int) -> int:
     if int(records[-1].sequence_number) < border:
         return len(records)
     return sum(int(record.sequence_number) < border for record in records)
-
-
-def _process(one: FromPartition) -> None:
-    """Note that a part is processed, and where the open windows begin."""
-    assignment = one.assignment
-    if one.ends:
-        assignment.released.set()
-        return
-    _advance(assignment, one.first, one.trades)
-    assignment.processed = one.following, assignment.starts.current.as_metadata()
-    assignment.processed_time = one.time
-
-
-def _advance(assignment: object, first: int, trades: Sequence[Trade]) -> None:
-    """Take the times of trades, which begin at sequence number `first`, for the start of the windows."""
-    if trades and isinstance(assignment, ShardAssignment):
-        assignment.starts.add(first, max(trade.timestamp for trade in trades))
 
 
 def _lag(one: ShardAssignment, now: float) -> PartitionLag:

@@ -2,11 +2,20 @@
 
 import math
 import threading
+from typing import NamedTuple
 
 from aggregator.trades.event_log.window_start import NEVER, WindowStart, WindowStarts
 from aggregator.trades.ports import Appended
 
 NOTHING = -1  # an offset that is not known
+
+
+class Done(NamedTuple):
+    """How far a partition is processed: next offset, metadata of its commit, time of the last record."""
+
+    following: int
+    metadata: str
+    time: float
 
 
 class Assignment:
@@ -46,19 +55,28 @@ class Assignment:
         self.processed_time = NOTHING * 1.0
         """When the last processed record was appended, in unix seconds by the broker or its producer."""
 
+    def take(self, done: Done | None) -> None:
+        """Note how far the partition is processed; None: its assets are forgotten."""
+        if done is None:
+            self.released.set()
+        else:
+            self.processed, self.processed_time = (done.following, done.metadata), done.time
+
 
 class FromPartition(Appended):
     """Trades of one partition, in the order of their offsets, from `first` to before `following`.
 
-    `is_replayed`: an earlier owner has stored and published them; they are needed for windows only. `ends_replay`: the
-    last of those. `is_uncertain`: an earlier owner may have stored them and not published them. `ends`: no trades, but
-    the end of the assignment. `time` is that of the last record, as `Assignment.processed_time`.
+    `time` is that of the last record, as `Assignment.processed_time`; `letters` the number of dead letters that must be
+    kept before the part is committed. `is_replayed`: an earlier owner has stored and published the trades; they are
+    needed for windows only. `ends_replay`: the last of those. `is_uncertain`: an earlier owner may have stored them and
+    not published them. `ends`: no trades, but the end of the assignment.
     """
 
     assignment: Assignment
     first: int
     following: int
     time: float
+    letters: int = 0
     is_replayed: bool = False
     ends_replay: bool = False
     is_uncertain: bool = False

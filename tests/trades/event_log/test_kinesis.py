@@ -93,6 +93,22 @@ async def test_poison_is_a_dead_letter_with_its_place(kinesis_running: Kinesis) 
     assert kinesis_running.is_processed(stream)
 
 
+async def test_a_checkpoint_waits_for_dead_letters(kinesis_running: Kinesis) -> None:
+    """What comes after a dead letter is checkpointed once the dead letter is kept."""
+    stream = kinesis_running.stream(1)
+    records = [as_json(trade(0)), ("asset1", b"no json"), as_json(trade(1))]
+    async with processing(kinesis_running.url(stream), MemoryTrades(ENDLESS)) as running:
+        running.buried.keeps = False
+        kinesis_running.put(stream, records)
+        await running.has_published(2)
+        shard = "shardId-000000000000"
+        counter = kinesis_running.leases(stream)[shard]["leaseCounter"]
+        await running.until(lambda: int(kinesis_running.leases(stream)[shard]["leaseCounter"]) > int(counter) + 1)
+        assert kinesis_running.checkpoints(stream)[shard] == "TRIM_HORIZON"
+        running.buried.keeps = True
+        await running.until(lambda: kinesis_running.is_processed(stream))
+
+
 async def test_a_restart_goes_on_after_the_checkpoint(kinesis_running: Kinesis) -> None:
     """A processor that stops gives its leases back; the next one publishes what comes after, and nothing again."""
     stream, store = kinesis_running.stream(), MemoryTrades(ENDLESS)
