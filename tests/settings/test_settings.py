@@ -226,3 +226,11 @@ def test_hosts_origins_and_proxies_are_normalized() -> None:
     assert settings.cors_origins == ("https://x.test", "*")
     assert settings.trusted_proxies == ("10.0.0.1/32",)
     assert "hunter" not in repr(settings)
+
+
+def test_processors_need_a_log_that_processes_share() -> None:
+    """A Kinesis stream is one; memory is not."""
+    shared = "kinesis://trades?region=us-east-1"
+    assert load({"role": "processor", "cache_url": "redis://localhost", "trades_log": shared}).reads_kinesis
+    assert "kinesis://" in mistakes(role="processor", cache_url="redis://localhost")[0]
+    assert "region of kinesis://" in mistakes(trades_log="kinesis://trades")[0]
