@@ -1,7 +1,7 @@
 """The calls of Kinesis and DynamoDB that a stream needs, through aioboto3. Loaded only for a `kinesis://` log."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import aioboto3
@@ -12,8 +12,10 @@ from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
 from aggregator.trades.event_log.kinesis_address import KinesisAddress
+from aggregator.trades.event_log.shard_plan import Shard
 
 MOST_RECORDS = 2000  # of one GetRecords
+MOST_DIGITS = 129  # of a sequence number
 _CONNECTIONS = 64
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 5.0
 THROTTLED = {
@@ -82,7 +84,7 @@ class KinesisClients:
         if self._dynamodb is not None:
             return
         address, session = self.address, aioboto3.Session()
-        async with _mapped_errors():
+        with mapped_errors():
             services = (
                 ("kinesis", address.endpoint, _READ_SECONDS),
                 ("dynamodb", address.table_endpoint, min(_READ_SECONDS, address.lease / 3)),  # a renewal may be retried
@@ -113,36 +115,60 @@ class KinesisClients:
 
     async def records(self, iterator: str) -> tuple[RecordsPage, int]:
         """Return the page at an iterator, and its bytes."""
-        async with _mapped_errors():
+        with mapped_errors():
             answer = await self._kinesis.get_records(ShardIterator=iterator, Limit=MOST_RECORDS)
             body: bytes = answer["page"]
-            return _page.decode(body), len(body)
+            page = _page.decode(body)
+            if not all(is_sequence_number(record.sequence_number) for record in page.records):
+                raise ValueError("a sequence number is no number")
+            return page, len(body)
 
-    async def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        """Make another call of Kinesis for the stream."""
-        async with _mapped_errors():
-            answer: Mapping[str, Any] = await getattr(self._kinesis, operation)(**parameters)
-            return answer
+    async def iterator(self, shard: str, kind: str, **position: object) -> str:
+        """Return an iterator of a shard."""
+        with mapped_errors():
+            answer = await self._kinesis.get_shard_iterator(
+                StreamName=self.address.stream, ShardId=shard, ShardIteratorType=kind, **position
+            )
+            return str(answer["ShardIterator"])
 
-    async def shards(self) -> Sequence[Mapping[str, Any]]:
+    async def put(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Put records; return for each why it was not accepted, or nothing."""
+        with mapped_errors():
+            answer = await self._kinesis.put_records(StreamName=self.address.stream, Records=records)
+            codes = [str(one.get("ErrorCode") or "") for one in answer["Records"]]
+            if len(codes) != len(records):
+                raise ValueError("the answer has another number of records")
+            return codes
+
+    async def shards(self) -> list[Shard]:
         """Return all shards of the stream that still have records, the closed ones too."""
-        found: list[Mapping[str, Any]] = []
+        found: list[Shard] = []
         parameters: Mapping[str, Any] = {"StreamName": self.address.stream}
-        async with _mapped_errors():
+        with mapped_errors():
             while True:
                 answer = await self._kinesis.list_shards(**parameters)
-                found += answer["Shards"]
+                found += map(_shard_of, answer["Shards"])
                 if not (token := answer.get("NextToken")):
                     return found
                 parameters = {"NextToken": token}
 
     async def table(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """Make a call of DynamoDB for the table of leases. Raises Conflict where a condition does not hold."""
-        async with _mapped_errors():
+        with mapped_errors():
             answer: Mapping[str, Any] = await getattr(self._dynamodb, operation)(
                 TableName=self.address.table, **parameters
             )
             return answer
+
+
+def is_sequence_number(text: str) -> bool:
+    """Whether a text is a sequence number of Kinesis."""
+    return len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
+
+
+def _shard_of(found: Mapping[str, Any]) -> Shard:
+    parents = (found.get("ParentShardId"), found.get("AdjacentParentShardId"))
+    return Shard(str(found["ShardId"]), tuple(str(parent) for parent in parents if parent))
 
 
 def _take_records(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
@@ -152,9 +178,9 @@ def _take_records(response_dict: dict[str, Any], customized_response_dict: dict[
         response_dict["body"] = _KEPT
 
 
-@asynccontextmanager
-async def _mapped_errors() -> AsyncIterator[None]:
-    """Map the errors of botocore to StoreError."""
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Map the errors of botocore, and those of reading an answer, to StoreError."""
     try:
         yield
     except ClientError as error:

@@ -9,7 +9,7 @@ the lease back. The lease of a process that died may be taken once it has not be
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import structlog
@@ -261,11 +261,7 @@ class KinesisConsumer:
         self.failing(what, str(error))
 
     async def _list(self) -> None:
-        found: Sequence[Mapping[str, object]] = await self._clients.shards()
-        if not found:
+        self._shards = await self._clients.shards()
+        if not self._shards:
             raise NotThere(f"the stream {self._stream} has no shards")
-        parents = ("ParentShardId", "AdjacentParentShardId")
-        self._shards = [
-            Shard(str(one["ShardId"]), tuple(str(one[name]) for name in parents if one.get(name))) for one in found
-        ]
         self._list_at = self._clock() + _LIST_SECONDS

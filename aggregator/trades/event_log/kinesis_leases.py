@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.trades.event_log.kinesis_client import Conflict, KinesisClients, NotThere
+from aggregator.trades.event_log.kinesis_client import Conflict, KinesisClients, NotThere, mapped_errors
 from aggregator.trades.event_log.shard_plan import SHARD_END, Lease
 
 _KEY = "leaseKey"
@@ -24,6 +24,10 @@ class LeaseTable:
 
     async def open(self) -> None:
         """Create the table if it is missing. Raises StoreRefused for one with other keys."""
+        with mapped_errors():
+            await self._open()
+
+    async def _open(self) -> None:
         try:
             found = await self._clients.table("describe_table")
         except NotThere:
@@ -52,12 +56,13 @@ class LeaseTable:
         """Return all leases, by shard."""
         found: dict[str, Lease] = {}
         parameters: dict[str, Any] = {"ConsistentRead": True}
-        while True:
-            answer = await self._clients.table("scan", **parameters)
-            found |= {lease.shard: lease for lease in map(_lease_of, answer["Items"])}
-            if not (last := answer.get("LastEvaluatedKey")):
-                return found
-            parameters["ExclusiveStartKey"] = last
+        with mapped_errors():
+            while True:
+                answer = await self._clients.table("scan", **parameters)
+                found |= {lease.shard: lease for lease in map(_lease_of, answer["Items"])}
+                if not (last := answer.get("LastEvaluatedKey")):
+                    return found
+                parameters["ExclusiveStartKey"] = last
 
     async def create(self, lease: Lease) -> None:
         """Write a lease that nobody owns, unless there is one of the shard."""
@@ -131,15 +136,16 @@ class LeaseTable:
             )
 
     async def _update(self, shard: str, update: str, condition: str, values: Mapping[str, Any]) -> Lease:
-        answer = await self._clients.table(
-            "update_item",
-            Key={_KEY: {"S": shard}},
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeValues={":one": {"N": "1"}, **values},
-            ReturnValues="ALL_NEW",
-        )
-        return _lease_of(answer["Attributes"])
+        with mapped_errors():
+            answer = await self._clients.table(
+                "update_item",
+                Key={_KEY: {"S": shard}},
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":one": {"N": "1"}, **values},
+                ReturnValues="ALL_NEW",
+            )
+            return _lease_of(answer["Attributes"])
 
 
 def _position(checkpoint: str, windows: str) -> dict[str, dict[str, str]]:

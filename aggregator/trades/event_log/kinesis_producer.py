@@ -6,9 +6,8 @@ One call is in flight at a time, and what it did not accept goes before what cam
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import structlog
@@ -146,15 +145,7 @@ class KinesisProducer:
 
     async def _put(self, batch: Sequence[_Waiting]) -> list[str]:
         """Return for each record why it was not accepted, or nothing. Raises StoreError."""
-        answer = await self._clients.call(
-            "put_records",
-            StreamName=self._clients.address.stream,
-            Records=[{"Data": one.data, "PartitionKey": one.asset} for one in batch],
-        )
-        records: Sequence[Mapping[str, Any]] = answer.get("Records", ())
-        if len(records) != len(batch):
-            return ["the answer has another number of records"] * len(batch)
-        codes = [str(one.get("ErrorCode") or "") for one in records]
+        codes = await self._clients.put([{"Data": one.data, "PartitionKey": one.asset} for one in batch])
         if any(code in THROTTLED for code in codes):
             self._throttled()
         return codes

@@ -121,11 +121,4 @@ class ShardReader:
         return await self._at("AT_TIMESTAMP", one, Timestamp=float(one.start))
 
     async def _at(self, kind: str, one: ShardAssignment, **position: object) -> str:
-        answer = await self._clients.call(
-            "get_shard_iterator",
-            StreamName=self._clients.address.stream,
-            ShardId=one.shard,
-            ShardIteratorType=kind,
-            **position,
-        )
-        return str(answer["ShardIterator"])
+        return await self._clients.iterator(one.shard, kind, **position)

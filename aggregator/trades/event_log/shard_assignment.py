@@ -4,6 +4,7 @@ from collections import deque
 
 from aggregator.errors import StoreRefused
 from aggregator.models import FUTURE_TOLERANCE
+from aggregator.trades.event_log.kinesis_client import is_sequence_number
 from aggregator.trades.event_log.partition import Assignment
 from aggregator.trades.event_log.shard_plan import Lease
 from aggregator.trades.event_log.window_start import WindowStart, WindowStarts, parse_metadata
@@ -18,7 +19,7 @@ class ShardAssignment(Assignment):
     """
 
     def __init__(self, lease: Lease, taken_at: float, span: float) -> None:
-        committed = int(lease.checkpoint) + 1 if lease.checkpoint.isdecimal() else 0
+        committed = int(lease.checkpoint) + 1 if is_sequence_number(lease.checkpoint) else 0
         start = parse_metadata(lease.windows)
         if start is not None and start.offset > committed:
             start = None
