@@ -21,6 +21,7 @@ from tests.parts import (
     forks,
     generators,
     kafka,
+    kinesis,
     limits,
     process,
     redis_server,
@@ -30,6 +31,7 @@ from tests.parts.containers import compose_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
+from tests.parts.kinesis import Kinesis
 from tests.parts.longest import longest_first
 from tests.parts.redis_server import RedisServer
 
@@ -152,6 +154,13 @@ def kafka_with_groups() -> Iterator[Broker]:
     """Share one Kafka broker whose consumer groups survive kills; each test uses its own topics, of four partitions."""
     with kafka.with_groups() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def kinesis_running() -> Iterator[Kinesis]:
+    """Share one Kinesis; each test uses its own streams, and switches off the faults that it switched on."""
+    with kinesis.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

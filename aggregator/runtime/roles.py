@@ -10,7 +10,7 @@
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
 trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
 Trades of a `memory://` log are processed by the process that takes them in; those of a log that processes share
-(`kafka://`) by all processes of the roles `all` and `processor`, each some partitions.
+(`kafka://`, `kinesis://`) by all processes of the roles `all` and `processor`, each some partitions.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -53,7 +53,7 @@ class Settings(TradeSettings):
     role: Literal["all", "api", "refresher", "processor"] = Field(
         "all",
         description="Role of this process: refresh prices, serve the API, or both; processor: process the trades of a"
-        " kafka:// log. Roles share through Redis.",
+        " kafka:// or kinesis:// log. Roles share through Redis.",
     )
     workers: int = Field(
         1,
@@ -261,7 +261,9 @@ class Settings(TradeSettings):
                 f"workers answer requests, which role={self.role} does not; start several {self.role}s instead"
             )
         if self.role == "processor" and not self.shares_log:
-            raise ValueError("role=processor needs a log that processes share; set trades_log to a kafka:// address")
+            raise ValueError(
+                "role=processor needs a log that processes share; set trades_log to a kafka:// or kinesis:// address"
+            )
         return self
 
     @property

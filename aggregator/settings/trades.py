@@ -9,9 +9,11 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from aggregator.stores.trades.registry import trade_forms, trade_store
-from aggregator.trades.event_log.kafka_address import EXAMPLE, FORM, parse_kafka_url
+from aggregator.trades.event_log import kafka_address, kinesis_address
+from aggregator.trades.event_log.kafka_address import parse_kafka_url
+from aggregator.trades.event_log.kinesis_address import parse_kinesis_url
 
-MEMORY = "memory://"
+MEMORY, KINESIS = "memory://", "kinesis://"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -28,7 +30,8 @@ class TradeSettings(BaseSettings):
     trades_url: str = Field("sqlite:///trades.db", description=f"Address of the store of trades: {trade_forms()}.")
     trades_log: str = Field(
         MEMORY,
-        description=f"Where trades wait until they are stored: {MEMORY} (of the process) or {FORM}.",
+        description=f"Where trades wait until they are stored: {MEMORY} (of the process), {kafka_address.FORM}"
+        f" or {kinesis_address.FORM}.",
     )
     kafka_username: str = Field("", description="User of the Kafka brokers; without one, no SASL is used.")
     kafka_password: SecretStr = Field(SecretStr(""), description="Password of the Kafka brokers.")
@@ -71,8 +74,11 @@ class TradeSettings(BaseSettings):
     def _check_trades_log(cls, url: str) -> str:
         if url == MEMORY:
             return url
+        if url.startswith(KINESIS):
+            parse_kinesis_url(url)
+            return url
         if not url.startswith("kafka://"):
-            raise ValueError(f"must be {MEMORY} or {EXAMPLE}")
+            raise ValueError(f"must be {MEMORY}, {kafka_address.EXAMPLE} or {kinesis_address.EXAMPLE}")
         parse_kafka_url(url)
         if importlib.util.find_spec("confluent_kafka") is None:
             raise ValueError("confluent-kafka is not installed; in a clone: .venv/bin/pip install -e '.[kafka]'")
@@ -84,9 +90,14 @@ class TradeSettings(BaseSettings):
         return self.trades_log.startswith("kafka://")
 
     @property
+    def reads_kinesis(self) -> bool:
+        """Whether trades wait in a Kinesis stream."""
+        return self.trades_log.startswith(KINESIS)
+
+    @property
     def shares_log(self) -> bool:
         """Whether several processes can process the trades of the log."""
-        return self.reads_kafka
+        return self.reads_kafka or self.reads_kinesis
 
     @field_validator("trades_url")
     @classmethod

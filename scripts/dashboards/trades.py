@@ -202,6 +202,12 @@ def _stored() -> Row:
                 [("sum by (stage) (rate(trades_stage_seconds_total{@}[@]))", "{{stage}}")],
                 "percentunit",
             ),
+            lines(
+                "Calls that Kinesis refused",
+                "Per second, because there were too many. They are repeated.",
+                [("sum by (operation) (rate(trades_log_throttled_total{@}[@]))", "{{operation}}")],
+                "suffix:/s",
+            ),
         ],
     )
 

@@ -11,7 +11,7 @@ import pytest
 from aggregator.models import Trade
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.trades.ingest import Parser
-from tests.bench import trade_load, trade_outbox, trade_reads, trade_stages, trade_writes
+from tests.bench import kinesis, trade_load, trade_outbox, trade_reads, trade_stages, trade_writes
 from tests.bench.report import Figure
 from tests.bench.trade_generator import Bodies, Load, assets
 from tests.bench.trade_scene import percentile, stored_calls
@@ -115,3 +115,9 @@ def test_a_percentile_is_one_of_the_values() -> None:
 
 def _trade(trade_id: str) -> Trade:
     return Trade("btcusdt", Decimal(1), Decimal(1), 1_760_000_000, "exchange1", trade_id)
+
+
+@pytest.mark.real
+def test_kinesis_is_measured() -> None:
+    """Both ways of reading get all records."""
+    assert all(one.value > 0 for one in kinesis.run(1000, 1))

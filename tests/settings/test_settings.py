@@ -248,3 +248,11 @@ def test_without_the_extra_kafka_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     """The line says how to install it."""
     monkeypatch.setattr("aggregator.settings.trades.importlib.util.find_spec", lambda _: None)
     assert ".[kafka]" in mistakes(trades_log="kafka://broker:9092/topic")[0]
+
+
+def test_processors_need_a_log_that_processes_share() -> None:
+    """A Kinesis stream is one; memory is not."""
+    shared = "kinesis://trades?region=us-east-1"
+    assert load({"role": "processor", "cache_url": "redis://localhost", "trades_log": shared}).reads_kinesis
+    assert "kinesis://" in mistakes(role="processor", cache_url="redis://localhost")[0]
+    assert "region of kinesis://" in mistakes(trades_log="kinesis://trades")[0]

@@ -75,6 +75,12 @@ class TradeMetrics:
         self.dead_letters_lost = Counter(
             "trades_dead_letters_lost_total", "Rejected records that could not be kept.", registry=registry
         )
+        self.log_throttled = Counter(
+            "trades_log_throttled_total",
+            "Calls that Kinesis, or its table of leases, did not take because they were too many.",
+            ["operation"],
+            registry=registry,
+        )
         self.feed_state = Gauge(
             "trades_feed_connected",
             "1 while a venue's feed of trades is connected, NaN while it has no subscriptions.",

@@ -1,5 +1,7 @@
 """The offset of a partition at which its open windows begin, and the commit metadata that keeps it. Pure.
 
+The offset of a Kinesis shard is a sequence number, of up to 129 digits.
+
 A processor that takes a partition over reads from this offset up to the committed one to build the windows again.
 """
 
@@ -9,7 +11,7 @@ from typing import NamedTuple
 
 _GRAIN = 1.0  # seconds of event time between two offsets that are kept
 _MOST = 10_000  # offsets that are kept
-_METADATA = re.compile(r"windows:1:(\d{1,19}):(\d{1,12}(?:\.\d{1,6})?)")
+_METADATA = re.compile(r"windows:1:(\d{1,129}):(\d{1,12}(?:\.\d{1,6})?)")
 NEVER = 0.0
 
 
