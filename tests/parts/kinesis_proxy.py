@@ -40,7 +40,17 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     partial_rate: float = 0.0  # of PutRecords: every second record fails
     expire_rate: float = 0.0  # of GetRecords: 400 ExpiredIteratorException
     error_rate: float = 0.0  # of all calls: 500
+    garbage_rate: float = 0.0  # of all calls: not done, and 200 with something that is not Amazon's
     lost_rate: float = 0.0  # of all calls: done, but 500
+
+
+GARBAGE = (
+    b"{}",
+    b"[]",
+    b"<html>",
+    b'{"Records":[{"SequenceNumber":"x","Data":"eA=="}],"Shards":[{}],"Items":[{"leaseKey":5}],"Attributes":5}',
+    b'{"Records":[7],"Shards":[7],"Items":[7],"Attributes":{"leaseCounter":{"N":"x"}},"ShardIterator":7}',
+)
 
 
 class Counts(msgspec.Struct):
@@ -78,6 +88,9 @@ class Proxy:
         if self._draw(self._faults.error_rate):
             self._counts.errors += 1
             return _error(500, "InternalFailure")
+        if self._draw(self._faults.garbage_rate):
+            self._counts.errors += 1
+            return web.Response(body=self._random.choice(GARBAGE), content_type="application/x-amz-json-1.1")
         answer = await self._answer(operation, sent, request, body)
         if self._draw(self._faults.lost_rate):
             self._counts.errors += 1

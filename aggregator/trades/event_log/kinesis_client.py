@@ -60,8 +60,8 @@ class RecordsPage(msgspec.Struct, rename="pascal"):
     """The answer of GetRecords. Without an iterator the shard has ended."""
 
     records: list[Record]
+    millis_behind_latest: int
     next_shard_iterator: str | None = None
-    millis_behind_latest: int = 0
 
 
 _page = msgspec.json.Decoder(RecordsPage)

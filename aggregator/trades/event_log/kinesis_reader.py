@@ -64,6 +64,7 @@ class ShardReader:
                 if isinstance(error, Throttled):
                     self._throttled()
                 else:
+                    iterator = ""  # it may be what is wrong
                     self._failing(one.shard, str(error))
                 await backoff.pause()
                 continue

@@ -257,6 +257,26 @@ async def test_throttled_reads(kinesis_running: Kinesis) -> None:
     assert kinesis_running.is_processed(stream)
 
 
+async def test_answers_that_are_not_amazons(kinesis_running: Kinesis) -> None:
+    """An answer that cannot be read is an error that is retried; each trade is published once."""
+    stream = kinesis_running.stream()
+    sent = [trade(number) for number in range(1000)]
+    kinesis_running.put(stream, map(as_json, sent[:500]))
+    try:
+        async with processing(kinesis_running.url(stream), MemoryTrades(ENDLESS)) as running:
+            kinesis_running.proxy.faults(garbage_rate=0.3)
+            before = kinesis_running.proxy.count("errors")
+            await running.log.append(sent[500:])
+            await running.has_published(1000)
+            await running.until(lambda: kinesis_running.proxy.count("errors") > before + 20)
+            kinesis_running.proxy.faults()
+            await running.until(lambda: not running.log.trouble)
+    finally:
+        kinesis_running.proxy.faults()
+    assert Counter(one.id for one in running.trades) == Counter(one.id for one in sent)
+    assert kinesis_running.is_processed(stream)
+
+
 async def test_appended_trades_come_back(kinesis_running: Kinesis) -> None:
     """`append` is done once the stream has the trades; the records of a partial failure are sent again."""
     stream = kinesis_running.stream()
