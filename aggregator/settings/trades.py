@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from aggregator.stores.trades.registry import trade_forms, trade_store
-from aggregator.trades.event_log import kafka_address, kinesis_address
-from aggregator.trades.event_log.kafka_address import parse_kafka_url
-from aggregator.trades.event_log.kinesis_address import parse_kinesis_url
+from aggregator.trades.event_log.kafka import address as kafka_address
+from aggregator.trades.event_log.kafka.address import parse_kafka_url
+from aggregator.trades.event_log.kinesis import address as kinesis_address
+from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
 
 MEMORY, KINESIS = "memory://", "kinesis://"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])")

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 from aggregator.cli import produce
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings.loader import load
-from aggregator.trades.event_log.kafka_address import parse_kafka_url
+from aggregator.trades.event_log.kafka.address import parse_kafka_url
 from tests.parts.containers import compose_command, run
 from tests.parts.process import ROOT
 

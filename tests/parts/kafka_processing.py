@@ -12,10 +12,10 @@ from aggregator.live.topics import Bus
 from aggregator.models import Trade, encode
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import assign
-from aggregator.trades.event_log.kafka import KafkaLog
-from aggregator.trades.event_log.kafka_address import KafkaSecurity, parse_kafka_url
-from aggregator.trades.event_log.kafka_client import KafkaClients
-from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
+from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka.client import KafkaClients
+from aggregator.trades.event_log.kafka.log import KafkaLog
+from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.features import Features
 from aggregator.trades.ingest import Parser
 from aggregator.trades.market_pb2 import MarketUpdate

@@ -9,10 +9,10 @@ from aggregator.errors import StoreError
 from aggregator.live.topics import Bus
 from aggregator.models import Trade
 from aggregator.observability.metrics import Metrics
-from aggregator.trades.event_log.kafka_records import RecordParser
-from aggregator.trades.event_log.kinesis import SOURCE, KinesisLog
-from aggregator.trades.event_log.kinesis_address import parse_kinesis_url
-from aggregator.trades.event_log.kinesis_client import KinesisClients
+from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
+from aggregator.trades.event_log.kinesis.client import KinesisClients
+from aggregator.trades.event_log.kinesis.log import SOURCE, KinesisLog
+from aggregator.trades.event_log.records import RecordParser
 from aggregator.trades.features import Features
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import TradeStore

@@ -19,10 +19,10 @@ from aggregator.stores.trades.dynamodb import TABLE_REMEDY
 from aggregator.stores.trades.dynamodb_table import TradeTable
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.stores.trades.waiting_trades import WaitingTrades
-from aggregator.trades.event_log.kafka_address import KafkaAddress, KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka.address import KafkaAddress, KafkaSecurity, parse_kafka_url
 
 if TYPE_CHECKING:
-    from aggregator.trades.event_log.kafka_admin import GroupState, Operations, TopicState
+    from aggregator.trades.event_log.kafka.admin import GroupState, Operations, TopicState
 
 _URL = "AGGREGATOR_TRADES_URL"
 _LOG = "AGGREGATOR_TRADES_LOG"
@@ -89,8 +89,8 @@ async def table_check(settings: Settings, target: DynamoAddress) -> Sequence[Fin
 
 async def kafka_check(settings: Settings, address: KafkaAddress, seconds: float) -> Sequence[Finding]:
     """Ask the brokers for the topic, the consumer group and our rights on them; each call has `seconds`."""
-    from aggregator.trades.event_log.kafka_admin import KafkaAdmin, NoLogin, NoTls  # noqa: PLC0415  # an extra
-    from aggregator.trades.event_log.kafka_client import KafkaClients  # noqa: PLC0415  # likewise
+    from aggregator.trades.event_log.kafka.admin import KafkaAdmin, NoLogin, NoTls  # noqa: PLC0415  # an extra
+    from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # likewise
 
     password = settings.kafka_password.get_secret_value()
     security = KafkaSecurity(settings.kafka_username, password, settings.kafka_sasl, settings.kafka_ca)

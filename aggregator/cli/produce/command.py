@@ -19,11 +19,11 @@ from aggregator.runtime.lifecycle import complain, run
 from aggregator.runtime.progress import load_bar
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
-from aggregator.trades.event_log.kafka_address import EXAMPLE, KafkaAddress, KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka.address import EXAMPLE, KafkaAddress, KafkaSecurity, parse_kafka_url
 
 if TYPE_CHECKING:
-    from aggregator.trades.event_log.kafka_admin import KafkaAdmin
-    from aggregator.trades.event_log.kafka_reports import ReportingProducer
+    from aggregator.trades.event_log.kafka.admin import KafkaAdmin
+    from aggregator.trades.event_log.kafka.reports import ReportingProducer
 
 _OPEN_SECONDS = 10.0
 _SEED_BITS = 32
@@ -84,9 +84,9 @@ def _assets(wanted: Wanted, settings: Settings) -> list[str]:
 def _producer(wanted: Wanted, address: KafkaAddress, settings: Settings, deliveries: Deliveries) -> "ReportingProducer":
     """Return a producer for a topic that is there. Raises CannotGoOn."""
     try:
-        from aggregator.trades.event_log.kafka_admin import KafkaAdmin  # noqa: PLC0415  # an extra
-        from aggregator.trades.event_log.kafka_client import KafkaClients  # noqa: PLC0415  # an extra
-        from aggregator.trades.event_log.kafka_reports import ReportingProducer  # noqa: PLC0415  # likewise
+        from aggregator.trades.event_log.kafka.admin import KafkaAdmin  # noqa: PLC0415  # an extra
+        from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an extra
+        from aggregator.trades.event_log.kafka.reports import ReportingProducer  # noqa: PLC0415  # likewise
     except ImportError as error:
         raise Unusable("kafka:// needs confluent-kafka, which is not installed", _INSTALL) from error
     clients = KafkaClients(address, _security(settings))

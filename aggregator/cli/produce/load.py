@@ -21,7 +21,7 @@ Show = Callable[[int, str], None]
 
 
 class Producer(Protocol):
-    """`aggregator.trades.event_log.kafka_reports.ReportingProducer`."""
+    """`aggregator.trades.event_log.kafka.reports.ReportingProducer`."""
 
     @property
     def trouble(self) -> str:

@@ -14,8 +14,8 @@ from aggregator.cli.doctor.checks import Level
 from aggregator.cli.doctor.trades import judged
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.trades.dynamodb_table import TradeTable
-from aggregator.trades.event_log.kafka_address import parse_kafka_url
-from aggregator.trades.event_log.kafka_admin import GroupState, TopicState
+from aggregator.trades.event_log.kafka.address import parse_kafka_url
+from aggregator.trades.event_log.kafka.admin import GroupState, TopicState
 from tests.end_to_end.doctor.report import LOCAL, Report, run_doctor
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.kafka import Broker

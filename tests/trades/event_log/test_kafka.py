@@ -12,9 +12,9 @@ import pytest
 from aggregator.models import trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
-from aggregator.trades.event_log.kafka_address import KafkaSecurity, parse_kafka_url
-from aggregator.trades.event_log.kafka_client import KafkaClients
-from aggregator.trades.event_log.kafka_producer import KafkaProducer
+from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka.client import KafkaClients
+from aggregator.trades.event_log.kafka.producer import KafkaProducer
 from aggregator.trades.ports import BacklogFull, NotAppended
 from tests.parts import kafka
 from tests.parts.kafka import Broker

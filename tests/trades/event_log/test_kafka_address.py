@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.trades.event_log.kafka_address import KafkaAddress, parse_kafka_url
+from aggregator.trades.event_log.kafka.address import KafkaAddress, parse_kafka_url
 
 
 @pytest.mark.parametrize(

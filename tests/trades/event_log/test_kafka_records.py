@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
+from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.ingest import Parser
 from tests.parts.kafka_processing import CATALOG, as_json, as_protobuf, trade
 

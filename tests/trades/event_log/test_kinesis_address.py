@@ -2,7 +2,7 @@
 
 import pytest
 
-from aggregator.trades.event_log.kinesis_address import KinesisAddress, parse_kinesis_url
+from aggregator.trades.event_log.kinesis.address import KinesisAddress, parse_kinesis_url
 
 
 def test_defaults() -> None:

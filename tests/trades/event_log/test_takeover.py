@@ -7,7 +7,7 @@ import pytest
 
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
-from aggregator.trades.event_log.kafka_consumer import MOST_CONSUMED
+from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED
 from aggregator.trades.event_log.window_start import parse_metadata
 from tests.parts.kafka import Broker
 from tests.parts.kafka_processing import Processing, as_json, processing, trade

@@ -8,7 +8,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.trades.event_log.kafka_client import KafkaClients, reason_of
+from aggregator.trades.event_log.kafka.client import KafkaClients, reason_of
 
 _LATER = 0.5  # seconds after the limit of a call, within which the library says why it did not end
 

@@ -16,7 +16,7 @@ from aggregator.errors import StoreError
 from aggregator.models import Trade, encode
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.trades.event_log.kinesis_client import THROTTLED, KinesisClients, Throttled
+from aggregator.trades.event_log.kinesis.client import THROTTLED, KinesisClients, Throttled
 from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
 
 MOST_RECORDS, MOST_BYTES = 500, 5_000_000  # of one PutRecords, keys included; it takes 5 MiB

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.trades.event_log.kinesis_client import Conflict, KinesisClients, NotThere, mapped_errors
-from aggregator.trades.event_log.shard_plan import SHARD_END, Lease
+from aggregator.trades.event_log.kinesis.client import Conflict, KinesisClients, NotThere, mapped_errors
+from aggregator.trades.event_log.kinesis.shard_plan import SHARD_END, Lease
 
 _KEY = "leaseKey"
 _TABLE_SECONDS = 30  # for a new table to become active

@@ -16,8 +16,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aggregator.errors import StoreError
-from aggregator.trades.event_log.kafka_client import KafkaClients, position, reason_of
-from aggregator.trades.event_log.kafka_commits import OffsetCommits
+from aggregator.trades.event_log.kafka.client import KafkaClients, position, reason_of
+from aggregator.trades.event_log.kafka.commits import OffsetCommits
 from aggregator.trades.event_log.partition import NOTHING, Assignment
 from aggregator.trades.event_log.window_start import parse_metadata
 

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
-from aggregator.trades.event_log.kafka_address import KafkaAddress, KafkaSecurity
+from aggregator.trades.event_log.kafka.address import KafkaAddress, KafkaSecurity
 
 Client = TypeVar("Client")
 

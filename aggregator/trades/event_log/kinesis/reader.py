@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.trades.event_log.kinesis_client import (
+from aggregator.trades.event_log.kinesis.client import (
     MOST_RECORDS,
     ExpiredIterator,
     KinesisClients,
@@ -15,9 +15,9 @@ from aggregator.trades.event_log.kinesis_client import (
     RecordsPage,
     Throttled,
 )
-from aggregator.trades.event_log.page_queue import PageQueue
-from aggregator.trades.event_log.shard_assignment import ENDLESS, ShardAssignment
-from aggregator.trades.event_log.shard_plan import TRIM_HORIZON
+from aggregator.trades.event_log.kinesis.page_queue import PageQueue
+from aggregator.trades.event_log.kinesis.shard_assignment import ENDLESS, ShardAssignment
+from aggregator.trades.event_log.kinesis.shard_plan import TRIM_HORIZON
 
 _CALL_SECONDS = 0.2  # Kinesis takes 5 calls a second of a shard
 _BYTES_PER_SECOND = 2_000_000  # that it gives of a shard
@@ -96,7 +96,7 @@ class ShardReader:
         records = page.records
         if records:
             first, last = int(records[0].sequence_number), int(records[-1].sequence_number)
-            one.read(first, last, len(records), records[0].approximate_arrival_timestamp)
+            one.read(first, last, len(records))
         if one.uncertain_until == ENDLESS and not page.millis_behind_latest and len(records) < MOST_RECORDS:
             one.uncertain_until = one.read_to  # all that was there when the lease was taken has been read
         if records:

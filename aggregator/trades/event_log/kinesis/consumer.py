@@ -1,6 +1,6 @@
 """The consumer of a Kinesis stream: takes leases of shards, reads them, keeps their checkpoints, passes them on.
 
-    table of leases -> lease taken -> kinesis_reader.py -> hand-over (bounded) -> processor -> processed -> checkpoint
+    table of leases -> lease taken -> reader.py -> hand-over (bounded) -> processor -> processed -> checkpoint
 
 A process that goes or wants fewer shards reads no further, lets the processor finish, writes the checkpoint, and gives
 the lease back. The lease of a process that died may be taken once it has not been renewed for the time of the address.
@@ -17,17 +17,17 @@ import structlog
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.trades.event_log.kinesis_client import (
+from aggregator.trades.event_log.kinesis.client import (
     Conflict,
     KinesisClients,
     NotThere,
     Throttled,
 )
-from aggregator.trades.event_log.kinesis_leases import LeaseTable
-from aggregator.trades.event_log.kinesis_reader import ShardReader
-from aggregator.trades.event_log.page_queue import PageQueue
-from aggregator.trades.event_log.shard_assignment import ShardAssignment
-from aggregator.trades.event_log.shard_plan import Lease, LeaseWatch, Shard, new_leases, old_leases, plan
+from aggregator.trades.event_log.kinesis.leases import LeaseTable
+from aggregator.trades.event_log.kinesis.page_queue import PageQueue
+from aggregator.trades.event_log.kinesis.reader import ShardReader
+from aggregator.trades.event_log.kinesis.shard_assignment import ShardAssignment
+from aggregator.trades.event_log.kinesis.shard_plan import Lease, LeaseWatch, Shard, new_leases, old_leases, plan
 
 _TICK_SECONDS = 0.05
 _CHECKPOINT_SECONDS = 0.5

@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
-from aggregator.trades.event_log.kinesis_address import KinesisAddress
-from aggregator.trades.event_log.shard_plan import Shard
+from aggregator.trades.event_log.kinesis.address import KinesisAddress
+from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
 MOST_RECORDS = 2000  # of one GetRecords
 MOST_DIGITS = 129  # of a sequence number

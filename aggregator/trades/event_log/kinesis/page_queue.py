@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from aggregator.trades.event_log.kinesis_client import Record
-from aggregator.trades.event_log.shard_assignment import ShardAssignment
+from aggregator.trades.event_log.kinesis.client import Record
+from aggregator.trades.event_log.kinesis.shard_assignment import ShardAssignment
 
 MOST_WAITING = 10_000  # records; each shard may add one page
 

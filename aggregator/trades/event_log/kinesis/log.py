@@ -1,6 +1,6 @@
 """`kinesis://…`: trades wait in a Kinesis stream, keyed by asset; processes share its shards by leases in DynamoDB.
 
-    append -> kinesis_producer.py -> stream -> kinesis_reader.py -> page_queue.py -> kafka_records.py -> processor
+    append -> producer.py -> stream -> reader.py -> page_queue.py -> records.py -> processor
 
 A checkpoint is written once the store has the trades before it. Beside it the lease keeps the sequence number at which
 the open windows begin (window_start.py); the process that takes the shard over reads from there.
@@ -15,15 +15,15 @@ import msgspec
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.trades.event_log.held_commits import HeldCommits
-from aggregator.trades.event_log.kafka_records import RecordParser
-from aggregator.trades.event_log.kinesis_address import LATEST
-from aggregator.trades.event_log.kinesis_client import KinesisClients, Record
-from aggregator.trades.event_log.kinesis_consumer import KinesisConsumer
-from aggregator.trades.event_log.kinesis_producer import KinesisProducer
+from aggregator.trades.event_log.kinesis.address import LATEST
+from aggregator.trades.event_log.kinesis.client import KinesisClients, Record
+from aggregator.trades.event_log.kinesis.consumer import KinesisConsumer
+from aggregator.trades.event_log.kinesis.page_queue import HandedOver, PageQueue
+from aggregator.trades.event_log.kinesis.producer import KinesisProducer
+from aggregator.trades.event_log.kinesis.shard_assignment import ShardAssignment
 from aggregator.trades.event_log.memory import BATCH
-from aggregator.trades.event_log.page_queue import HandedOver, PageQueue
 from aggregator.trades.event_log.partition import FromPartition
-from aggregator.trades.event_log.shard_assignment import ShardAssignment
+from aggregator.trades.event_log.records import RecordParser
 from aggregator.trades.features import FIVE_MINUTES
 from aggregator.trades.ports import Appended, Backlog, DurableDeadLetters, PartitionLag, Receipt
 
@@ -56,6 +56,7 @@ class KinesisLog:
         self._parser = parser
         self._dead_letters = dead_letters
         self._parse_seconds = metrics.stage_seconds.labels("parse").inc
+        self._empty = metrics.empty_records.inc
         self._now = now
         self._clock = clock
         self._arrived = asyncio.Event()
@@ -177,6 +178,8 @@ class KinesisLog:
         self._parse_seconds(time.perf_counter() - started)
         first, following = int(records[0].sequence_number), int(records[-1].sequence_number) + 1
         is_replayed = following <= assignment.committed
+        if found.empty and not is_replayed:
+            self._empty(found.empty)
         if is_replayed and found.trades:
             assignment.starts.add(first, max(trade.timestamp for trade in found.trades))
         if found.rejected and not is_replayed:

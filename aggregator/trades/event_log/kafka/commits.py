@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from aggregator.trades.event_log.kafka_client import position, reason_of
+from aggregator.trades.event_log.kafka.client import position, reason_of
 from aggregator.trades.event_log.partition import NOTHING, Assignment
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from aggregator.errors import printable
 from aggregator.models import Trade, encode
-from aggregator.trades.event_log.kafka_client import KafkaClients, reason_of
+from aggregator.trades.event_log.kafka.client import KafkaClients, reason_of
 from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
 
 _POLL_SECONDS = 0.1

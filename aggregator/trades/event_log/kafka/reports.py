@@ -5,8 +5,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from aggregator.errors import StoreRefused
-from aggregator.trades.event_log.kafka_admin import LastError, silent
-from aggregator.trades.event_log.kafka_client import KafkaClients, reason_of
+from aggregator.trades.event_log.kafka.admin import LastError, silent
+from aggregator.trades.event_log.kafka.client import KafkaClients, reason_of
 
 Report = Callable[[str, float], None]
 """Takes why a record was not delivered, empty if it was, and the seconds from `send` to the confirmation."""

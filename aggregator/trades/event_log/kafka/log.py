@@ -1,6 +1,6 @@
 """`kafka://…`: trades wait in a Kafka topic, keyed by asset, and are read by a consumer group.
 
-    append -> kafka_producer.py -> topic -> kafka_consumer.py (a thread) -> kafka_records.py -> processor
+    append -> producer.py -> topic -> consumer.py (a thread) -> records.py -> processor
 
 An offset is committed once the store has the trades before it. The commit's metadata names the offset at which the
 open windows begin (window_start.py); who gets the partition next reads from there.
@@ -16,12 +16,12 @@ from confluent_kafka import Message
 
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
-from aggregator.trades.event_log.kafka_client import KafkaClients
-from aggregator.trades.event_log.kafka_consumer import HandedOver, KafkaConsumer
-from aggregator.trades.event_log.kafka_producer import KafkaProducer
-from aggregator.trades.event_log.kafka_records import SOURCE, RecordParser
+from aggregator.trades.event_log.kafka.client import KafkaClients
+from aggregator.trades.event_log.kafka.consumer import HandedOver, KafkaConsumer
+from aggregator.trades.event_log.kafka.producer import KafkaProducer
 from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.event_log.partition import Assignment, Done, FromPartition
+from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.features import FIVE_MINUTES
 from aggregator.trades.ports import Appended, Backlog, DurableDeadLetters, PartitionLag, Receipt
 

@@ -1,0 +1,1 @@
+"""`kafka://`: a Kafka topic as the log of trades."""

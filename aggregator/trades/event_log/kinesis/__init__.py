@@ -1,0 +1,1 @@
+"""`kinesis://`: a Kinesis stream as the log of trades."""
