@@ -65,6 +65,7 @@ class Traffic:
         metrics.partition_records.labels(0).set(20)
         metrics.partition_seconds.labels(0).set(self.waits)
         metrics.log_throttled.labels("GetRecords").inc(0.1)
+        metrics.unpublished.labels("trades").inc(0.1)
         metrics.batch.observe(20)
         metrics.ingest_seconds.observe(self.stored_after)
         metrics.store_seconds.observe(0.002)

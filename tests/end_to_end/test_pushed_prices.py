@@ -93,8 +93,10 @@ def test_a_price_follows_the_feeds(scene: Scene) -> None:
     """With a minute between refreshes, the price moves within a second of a push; history has what was answered."""
     service = filled(scene.service())
     wait_for(lambda: live(service), what="live feeds")
-    polls = scene.polls
-    for amount in ("101", "102", "103"):
+    scene.push("101", *NAMES)
+    wait_for_price(service, "101")
+    polls = scene.polls  # a poll that began before the feeds were live has ended
+    for amount in ("102", "103"):
         scene.push(amount, *NAMES)
         wait_for_price(service, amount)
     scene.push("104", "binance")  # one of three moves the price by its weight
