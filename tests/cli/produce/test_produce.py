@@ -236,7 +236,7 @@ def test_numbers_out_of_bounds(capsys: pytest.CaptureFixture[str], option: str, 
 
 def test_without_the_library(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says how to install it."""
-    for name in [name for name in sys.modules if name.startswith("aggregator.trades.event_log.kafka_")]:
+    for name in [name for name in sys.modules if name.startswith("aggregator.trades.event_log.kafka.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     assert produce("--log", "kafka://a:1/b", "--count", 1) == 2
