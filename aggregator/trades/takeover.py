@@ -111,6 +111,7 @@ class Takeover:
         self._retried = retried
         self._ready: dict[str, Assignment] = {}
         self._replayed: dict[str, _Replayed] = {}
+        self._repeated: dict[str, set[object]] = {}  # keys, by asset, of stored trades that were published once more
 
     async def rebuild(self, assets: Sequence[str]) -> None:
         """Measure the stored trades of assets."""
@@ -150,7 +151,7 @@ class Takeover:
     def to_publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> Sequence[Trade]:
         """Return the trades to be published: those new to the store, and those that may not have been published.
 
-        The latter were stored by a process that may have ended before it published them, and no window has them. A
+        The latter were stored by a process that may have ended before it published them. A
         late trade that is not new is left out: it is marked by the newest stored time, which may be later in the log.
         `trades` are those of the whole batch.
         """
@@ -165,12 +166,22 @@ class Takeover:
                 key = (trade.asset, *trade_key(trade))
                 if key in seen:
                     continue
-                if key in left or (
-                    is_uncertain and not trade.late and not self._states.operator(trade.asset).has(trade)
-                ):
+                if key in left or (is_uncertain and not trade.late and self._repeat(trade)):
                     seen.add(key)
                     found.append(trade)
         return found
+
+    def _repeat(self, trade: Trade) -> bool:
+        """Whether a stored trade is to be published: once for each assignment of its partition.
+
+        That a window has it tells nothing, because the window may have been read from the store.
+        """
+        repeated = self._repeated.setdefault(trade.asset, set())
+        key = trade_key(trade)
+        if key in repeated:
+            return False
+        repeated.add(key)
+        return True
 
     def _replay(self, one: FromPartition) -> None:
         for trade in one.trades:
@@ -213,6 +224,7 @@ class Takeover:
             self._states.forget(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
+            self._repeated.pop(asset, None)
 
     async def _measure_stored(self, asset: str) -> None:
         """Measure the stored trades that the features of an asset depend on.

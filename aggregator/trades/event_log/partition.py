@@ -4,7 +4,7 @@ import math
 import threading
 from typing import NamedTuple
 
-from aggregator.trades.event_log.window_start import UNKNOWN, WindowStart, WindowStarts
+from aggregator.trades.event_log.window_start import NEVER, WindowStart, WindowStarts
 from aggregator.trades.ports import Appended
 
 NOTHING = -1  # an offset that is not known
@@ -36,7 +36,7 @@ class Assignment:
         self.exact_since = math.inf if start is None else start.newest_before
         """Event time, in unix seconds. The records that are read again have every trade that is newer."""
 
-        self.starts = WindowStarts(span, start or WindowStart(committed, UNKNOWN))
+        self.starts = WindowStarts(span, start or WindowStart(committed, NEVER))
         self.is_lost = False
         """Another process may own the partition: nothing more may be published or committed."""
 

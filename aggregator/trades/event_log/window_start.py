@@ -12,18 +12,18 @@ from typing import NamedTuple
 _GRAIN = 1.0  # seconds of event time between two offsets that are kept
 _MOST = 10_000  # offsets that are kept
 _METADATA = re.compile(r"windows:1:(\d{1,129}):(\d{1,12}(?:\.\d{1,6})?)")
-UNKNOWN = -1.0
+NEVER = 0.0
 
 
 class WindowStart(NamedTuple):
-    """An offset, and the newest event time, in unix seconds, of all trades before it, or UNKNOWN."""
+    """An offset, and the newest event time, in unix seconds, of all trades before it; NEVER if there are none."""
 
     offset: int
     newest_before: float
 
     def as_metadata(self) -> str:
-        """Return the text that `parse_metadata` reads; an empty one if the time is unknown."""
-        return "" if self.newest_before == UNKNOWN else f"windows:1:{self.offset}:{self.newest_before:.6f}"
+        """Return the text that `parse_metadata` reads."""
+        return f"windows:1:{self.offset}:{self.newest_before:.6f}"
 
 
 def parse_metadata(text: str | None) -> WindowStart | None:
@@ -35,8 +35,7 @@ def parse_metadata(text: str | None) -> WindowStart | None:
 class WindowStarts:
     """Finds the window start of a partition. `span` is the event time, in seconds, that windows reach back.
 
-    `first` is where reading began. If the time before it is unknown, that of the first trades stands for it: they are
-    about as old as those before them, which may be in the store only.
+    `first` is where reading began.
     """
 
     def __init__(self, span: float, first: WindowStart) -> None:
@@ -46,9 +45,6 @@ class WindowStarts:
 
     def add(self, offset: int, newest: float) -> None:
         """Take trades that begin at `offset` and whose newest event time is `newest`; offsets must rise."""
-        if self._newest == UNKNOWN:
-            self._newest = newest
-            self._kept[0] = WindowStart(self._kept[0].offset, newest)
         if self._newest >= self._kept[-1].newest_before + _GRAIN and offset > self._kept[-1].offset:
             self._kept.append(WindowStart(offset, self._newest))
         self._newest = max(self._newest, newest)

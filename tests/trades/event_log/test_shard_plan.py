@@ -15,7 +15,6 @@ from aggregator.trades.event_log.kinesis.shard_plan import (
     old_leases,
     plan,
 )
-from aggregator.trades.event_log.window_start import UNKNOWN
 
 
 def by_shard(*leases: Lease) -> dict[str, Lease]:
@@ -114,10 +113,10 @@ def test_processes_share_evenly() -> None:
 def test_windows_before_a_shard_are_not_known() -> None:
     """A shard that is read from its beginning has no trades of its parents, so that its windows are not complete."""
     one = ShardAssignment(Lease("shardId-000000000007"), 0, 310)
-    one.read(10**56, 10**56 + 5, 6)
+    one.read(10**56, 10**56 + 5, 6, 1_700_000_000)
     assert one.partition == 7
     assert one.exact_since == float("inf")
-    assert one.starts.current == (10**56, UNKNOWN)
+    assert one.starts.current == (10**56, 1_700_000_005)
     assert one.checkpoint == ("TRIM_HORIZON", "")
     assert (one.waiting, one.uncertain_until) == (6, ENDLESS)
 
@@ -126,7 +125,7 @@ def test_windows_before_a_shard_are_not_known() -> None:
 def test_windows_are_known_from_their_start(first: int, is_exact: bool) -> None:  # noqa: FBT001  # a parameter of pytest
     """A shard that is read from where its open windows begin has all of them; not if that record is gone."""
     one = ShardAssignment(Lease("s-1", checkpoint="99", windows="windows:1:90:1700000000.000000"), 0, 310)
-    one.read(first, 120, 5)
+    one.read(first, 120, 5, 1_700_000_100)
     assert one.committed == 100
     assert one.exact_since == (1_700_000_000 if is_exact else float("inf"))
     one.processed = 121, "x"

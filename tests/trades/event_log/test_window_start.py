@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.trades.event_log.window_start import UNKNOWN, WindowStart, WindowStarts, parse_metadata
+from aggregator.trades.event_log.window_start import NEVER, WindowStart, WindowStarts, parse_metadata
 
 SPAN = 310.0
 _batches = st.lists(st.tuples(st.integers(1, 9), st.floats(1e9, 1e9 + 3000).map(round)), min_size=1, max_size=60)
@@ -13,7 +13,7 @@ _batches = st.lists(st.tuples(st.integers(1, 9), st.floats(1e9, 1e9 + 3000).map(
 @given(_batches, st.integers(0, 5))
 def test_every_record_of_the_windows_is_behind_the_start(batches: list[tuple[int, int]], first: int) -> None:
     """Before the offset no trade is within the span of the newest one, and the time says how new they are at most."""
-    starts = WindowStarts(SPAN, WindowStart(first, UNKNOWN))
+    starts = WindowStarts(SPAN, WindowStart(first, NEVER))
     offset, seen = first, []
     for size, newest in batches:
         seen += [(offset + number, newest) for number in range(size)]
@@ -22,27 +22,24 @@ def test_every_record_of_the_windows_is_behind_the_start(batches: list[tuple[int
         current = starts.current
         newest_of_all = max(time for _, time in seen)
         before = [time for place, time in seen if place < current.offset]
-        assert max(before, default=batches[0][1]) == current.newest_before
+        assert max(before, default=NEVER) == current.newest_before
         assert all(time <= newest_of_all - SPAN for time in before)
 
 
 def test_the_start_moves_on() -> None:
     """With trades in order, the start is at most a second of trades earlier than it must be."""
-    starts = WindowStarts(SPAN, WindowStart(0, UNKNOWN))
+    starts = WindowStarts(SPAN, WindowStart(0, NEVER))
     for number in range(1000):
         starts.add(number, 1e9 + number)
     assert starts.current == WindowStart(690, 1e9 + 689)
 
 
-@pytest.mark.parametrize("start", [WindowStart(0, 0.0), WindowStart(12, 1.7e9), WindowStart(2**62, 1_764_400_000.125)])
+@pytest.mark.parametrize(
+    "start", [WindowStart(0, NEVER), WindowStart(12, 1.7e9), WindowStart(2**62, 1_764_400_000.125)]
+)
 def test_metadata(start: WindowStart) -> None:
     """The text of a commit gives the same start."""
     assert parse_metadata(start.as_metadata()) == start
-
-
-def test_an_unknown_start_has_no_metadata() -> None:
-    """Without a trade nobody knows how new those before the offset are, such as those of another log in the store."""
-    assert WindowStart(12, UNKNOWN).as_metadata() == ""
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ class ShardReader:
         records = page.records
         if records:
             first, last = int(records[0].sequence_number), int(records[-1].sequence_number)
-            one.read(first, last, len(records))
+            one.read(first, last, len(records), records[0].approximate_arrival_timestamp)
         if one.uncertain_until == ENDLESS and not page.millis_behind_latest and len(records) < MOST_RECORDS:
             one.uncertain_until = one.read_to  # all that was there when the lease was taken has been read
         if records:

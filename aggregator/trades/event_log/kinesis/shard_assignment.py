@@ -3,10 +3,11 @@
 from collections import deque
 
 from aggregator.errors import StoreRefused
+from aggregator.models import FUTURE_TOLERANCE
 from aggregator.trades.event_log.kinesis.client import is_sequence_number
 from aggregator.trades.event_log.kinesis.shard_plan import Lease
 from aggregator.trades.event_log.partition import Assignment
-from aggregator.trades.event_log.window_start import UNKNOWN, WindowStart, WindowStarts, parse_metadata
+from aggregator.trades.event_log.window_start import WindowStart, WindowStarts, parse_metadata
 
 ENDLESS = 10**130  # above every sequence number
 
@@ -64,15 +65,15 @@ class ShardAssignment(Assignment):
             self._waiting.popleft()
         return sum(count for _, count in self._waiting)
 
-    def read(self, first: int, last: int, count: int) -> None:
-        """Note records that were read, from sequence number `first` to `last`.
+    def read(self, first: int, last: int, count: int, arrived: float) -> None:
+        """Note records that were read, from sequence number `first`, which arrived at unix second `arrived`, to `last`.
 
         If reading did not begin where the open windows do, the trades of the windows before it are unknown: they may
         be in the parents of the shard, or older than its retention.
         """
         if not self.read_to and not (self._is_exact and first == self.starts.current.offset):
             self.exact_since = float("inf")
-            self.starts = WindowStarts(self._span, WindowStart(first, UNKNOWN))
+            self.starts = WindowStarts(self._span, WindowStart(first, arrived + FUTURE_TOLERANCE))
         self.read_to = last + 1
         self._waiting.append((self.read_to, count))
 
