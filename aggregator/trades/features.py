@@ -145,6 +145,10 @@ class AssetFeatures:
             self._zscore.add(volume)
         return True
 
+    def has(self, trade: Trade) -> bool:
+        """Whether the window has a trade that is not late."""
+        return self._window.has(trade)
+
     def snapshot(self) -> FeaturesState:
         """Return the state as plain data."""
         units = self._prices.parts, self._volumes.parts

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _PAGE = 2000
 _AT_ONCE = 16  # assets whose stored trades are read at once
+_MOST_NOTED = 10_000  # keys of an asset
 _ASSETS = 100  # that are looked for at once
 
 
@@ -111,7 +112,7 @@ class Takeover:
         self._retried = retried
         self._ready: dict[str, Assignment] = {}
         self._replayed: dict[str, _Replayed] = {}
-        self._repeated: dict[str, set[object]] = {}  # keys, by asset, of stored trades that were published once more
+        self._published: dict[str, dict[object, None]] = {}  # keys, of each asset whose window is from the store
 
     async def rebuild(self, assets: Sequence[str]) -> None:
         """Measure the stored trades of assets."""
@@ -155,7 +156,9 @@ class Takeover:
         late trade that is not new is left out: it is marked by the newest stored time, which may be later in the log.
         `trades` are those of the whole batch.
         """
-        if len(new) == len(trades) or not any(isinstance(one, FromPartition) and one.is_uncertain for one in batch):
+        if len(new) == len(trades) and not self._published:
+            return new
+        if not any(isinstance(one, FromPartition) and one.is_uncertain for one in batch):
             return new
         left = {(trade.asset, *trade_key(trade)) for trade in new}
         seen: set[tuple[object, ...]] = set()
@@ -166,22 +169,29 @@ class Takeover:
                 key = (trade.asset, *trade_key(trade))
                 if key in seen:
                     continue
-                if key in left or (is_uncertain and not trade.late and self._repeat(trade)):
+                if key in left or (is_uncertain and not trade.late and not self._is_published(trade)):
                     seen.add(key)
                     found.append(trade)
+                    self._note(trade)
         return found
 
-    def _repeat(self, trade: Trade) -> bool:
-        """Whether a stored trade is to be published: once for each assignment of its partition.
+    def _is_published(self, trade: Trade) -> bool:
+        """Whether this process has published a stored trade.
 
-        That a window has it tells nothing, because the window may have been read from the store.
+        A window has what was published, unless it was read from the store, which may have more.
         """
-        repeated = self._repeated.setdefault(trade.asset, set())
-        key = trade_key(trade)
-        if key in repeated:
-            return False
-        repeated.add(key)
-        return True
+        published = self._published.get(trade.asset)
+        if published is None:
+            return self._states.operator(trade.asset).has(trade)
+        return trade_key(trade) in published
+
+    def _note(self, trade: Trade) -> None:
+        """Note a trade that is published."""
+        published = self._published.get(trade.asset)
+        if published is not None:
+            published[trade_key(trade)] = None
+            if len(published) > _MOST_NOTED:
+                del published[next(iter(published))]
 
     def _replay(self, one: FromPartition) -> None:
         for trade in one.trades:
@@ -224,7 +234,7 @@ class Takeover:
             self._states.forget(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
-            self._repeated.pop(asset, None)
+            self._published.pop(asset, None)
 
     async def _measure_stored(self, asset: str) -> None:
         """Measure the stored trades that the features of an asset depend on.
@@ -237,6 +247,7 @@ class Takeover:
         if not trades or (known is not None and trade_key(known) > trade_key(trades[-1])):
             return
         self._states.forget(asset)
+        self._published[asset] = {}
         for trade in trades:
             self._states.quotes[asset] = trade
             if not trade.late:

@@ -99,6 +99,10 @@ class TradeWindow(Entries):
         )  # fmt: skip
         return price - totals[-2 * ROW], before, short_sums, long_sums
 
+    def has(self, trade: Trade) -> bool:
+        """Whether the window has a trade that is not late."""
+        return trade.timestamp <= self.times[-1] and self._place(trade) is None
+
     def snapshot(self) -> WindowState:
         """Return the state as plain data."""
         return WindowState(self._state(), (self._short_first, self._long_first), [*self._recent], self._full_at)
