@@ -5,11 +5,10 @@ import os
 import socket
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from aggregator.api.server.direct_write import Handler  # noqa: TC001  # as all other imports
 from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
@@ -24,6 +23,9 @@ from aggregator.resilience.group_commit import GroupCommit
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
 from aggregator.trades.topics import FEATURES, TRADES
+
+if TYPE_CHECKING:
+    from aggregator.api.server.direct_write import Handler
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores
 

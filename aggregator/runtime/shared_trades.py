@@ -20,7 +20,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 
 
 class TradeReads(msgspec.Struct, frozen=True):
-    """What the routes of trades read in one process.
+    """The sources that the routes of trades read in one process.
 
     `live` answers requests, `streamed` makes snapshots: it has no value that its streams do not have yet, or else they
     would send it once more. A snapshot waits for `settled`. `stored` is None where this process cannot read the store.

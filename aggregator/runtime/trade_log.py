@@ -24,8 +24,8 @@ async def open_log(process: Process, attempt: Attempt, dead_letters: DurableDead
 
 
 async def _open_kafka(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:
-    from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an optional dependency
-    from aggregator.trades.event_log.kafka.log import KafkaLog  # noqa: PLC0415  # likewise
+    from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an extra
+    from aggregator.trades.event_log.kafka.log import KafkaLog  # noqa: PLC0415  # an extra
 
     settings = process.settings
     password = settings.kafka_password.get_secret_value()
@@ -49,9 +49,8 @@ async def _open_kafka(process: Process, attempt: Attempt, dead_letters: DurableD
 
 
 async def _open_kinesis(process: Process, attempt: Attempt, dead_letters: DurableDeadLetters) -> TradeLog:
-    # Amazon's libraries take 0.3 s and 25 MiB.
-    from aggregator.trades.event_log.kinesis import log as kinesis  # noqa: PLC0415  # see above
-    from aggregator.trades.event_log.kinesis.client import KinesisClients  # noqa: PLC0415  # likewise
+    from aggregator.trades.event_log.kinesis import log as kinesis  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
+    from aggregator.trades.event_log.kinesis.client import KinesisClients  # noqa: PLC0415  # as the line before
 
     address = parse_kinesis_url(process.settings.trades_log)
     log = kinesis.KinesisLog(

@@ -178,7 +178,7 @@ class LastTrades(Protocol):
 
 
 class LiveTrades(LastTrades, Protocol):
-    """What the processor of this process knows of its trades now."""
+    """The state of the processor of this process now."""
 
     @property
     def backlog(self) -> Backlog:

@@ -27,7 +27,7 @@ _ASSETS = 100  # that are looked for at once
 
 
 class AssetStates(msgspec.Struct, frozen=True):
-    """What a processor knows of its assets, by asset: newest times of the log, last trades, operators, features.
+    """The state of a processor, by asset: newest times of the log, last trades, operators, features.
 
     `lateness` is in seconds, `most` bounds the trades of one asset's window, `now` is unix seconds.
     """
@@ -71,7 +71,7 @@ class AssetStates(msgspec.Struct, frozen=True):
 
 
 class _Replayed(msgspec.Struct):
-    """What the records that were read again have of an asset, of the time for which they have every trade."""
+    """The records of an asset that were read again, of the time for which these have every trade."""
 
     assignment: Assignment
     oldest: float = 0.0

@@ -16,9 +16,9 @@ import aioboto3
 
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.bench.report import Figure, median_ratio
-from tests.parts.kafka_processing import as_json, trade
 from tests.parts.kinesis import Kinesis, running
 from tests.parts.kinesis_processing import processing
+from tests.parts.processing import as_json, trade
 
 RECORDS = 40_000
 SHARDS = 4
@@ -28,7 +28,7 @@ _ENDLESS = 1e12
 
 
 class Read(NamedTuple):
-    """What reading all records took, in seconds."""
+    """The time of reading all records, in seconds."""
 
     seconds: float
     cpu: float

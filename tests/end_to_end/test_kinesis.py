@@ -12,9 +12,9 @@ from redis import Redis
 from aggregator.models import Trade
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.trades.topics import TRADES
-from tests.parts.kafka_processing import ASSETS, as_json, trade
 from tests.parts.kinesis import Kinesis
 from tests.parts.process import wait_for
+from tests.parts.processing import ASSETS, as_json, trade
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service, call
 

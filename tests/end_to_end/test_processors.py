@@ -15,8 +15,8 @@ import pytest
 from aggregator.models import Trade, trade_key
 from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import as_json
 from tests.parts.process import wait_for
+from tests.parts.processing import as_json
 from tests.parts.processors import (
     Events,
     Processors,

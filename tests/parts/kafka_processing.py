@@ -1,140 +1,39 @@
-"""A processor on a Kafka topic, in this process, with a store of its own; and records to send it."""
+"""A processor on a Kafka topic, in this process, with a store of its own."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from decimal import Decimal
 
-from prometheus_client import CollectorRegistry
-
-from aggregator.live.topics import Bus
-from aggregator.models import Trade, encode
-from aggregator.observability.metrics import Metrics
-from aggregator.prices.tiers import assign
 from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from aggregator.trades.event_log.kafka.log import KafkaLog
 from aggregator.trades.event_log.records import SOURCE, RecordParser
-from aggregator.trades.features import Features
 from aggregator.trades.ingest import Parser
-from aggregator.trades.market_pb2 import MarketUpdate
 from aggregator.trades.ports import TradeStore
-from aggregator.trades.processor import Processor
-from aggregator.trades.rejection import Rejection
-from aggregator.trades.topics import FEATURES, TRADES
-from tests.parts.examples import CADENCE
-
-ASSETS = [f"asset{number}" for number in range(40)]
-CATALOG = assign([(asset, "", "") for asset in ASSETS], 1, 0, CADENCE)
-LATENESS = 5.0
-PATIENT = 60.0  # seconds; a limit for a busy machine, no promise
+from tests.parts.processing import CATALOG, LATENESS, Processing, running
 
 
-def trade(number: int, asset: str = "", timestamp: float = 0.0, price: object = None, volume: object = 1) -> Trade:
-    """Return a trade; its id is its number, its time a microsecond per number after `timestamp`, now by default."""
-    return Trade(
-        asset or ASSETS[number % len(ASSETS)],
-        Decimal(str(price if price is not None else 100 + number % 7)),
-        Decimal(str(volume)),
-        round((timestamp or int(time.time()) - 10) + (number * 1e-6 if not timestamp else 0), 6),
-        "venue",
-        str(number),
-    )
-
-
-def as_json(one: Trade) -> tuple[str, bytes]:
-    """Return the key and value of a record in JSON."""
-    return one.asset, encode(one)
-
-
-def as_protobuf(number: int, asset: str, timestamp_ns: int) -> tuple[str, bytes]:
-    """Return the key and value of a record in protobuf."""
-    update = MarketUpdate(
-        ticker=asset.upper(), price=100.5 + number % 7, volume=1 + number % 3, timestamp_ns=timestamp_ns
-    )
-    return asset, update.SerializeToString()
-
-
-class Buried:
-    """Dead letters in a list. While `keeps` is false, none is durable."""
-
-    def __init__(self) -> None:
-        self.letters: list[Rejection] = []
-        self.keeps = True
-
-    @property
-    def buried(self) -> int:
-        """As `DurableDeadLetters.buried`."""
-        return len(self.letters)
-
-    @property
-    def kept(self) -> int:
-        """As `DurableDeadLetters.kept`."""
-        return len(self.letters) if self.keeps else 0
-
-    def bury(self, rejections: Sequence[Rejection]) -> None:
-        """As `DeadLetters.bury`."""
-        self.letters += rejections
-
-
-class _Into:
-    def __init__(self, target: list) -> None:  # type: ignore[type-arg]  # of trades, or of features
-        self._target = target
-
-    def receive(self, values: Sequence[object]) -> None:
-        self._target.extend(values)
-
-    def connected(self) -> None:
-        """Do nothing."""
-
-    def disconnected(self) -> None:
-        """Do nothing."""
-
-
-class Processing:
+class KafkaProcessing(Processing):
     """A running processor, its log, and all that it has published and buried."""
 
     def __init__(self, url: str, store: TradeStore, now: Callable[[], float], most: int) -> None:
+        super().__init__()
         address = parse_kafka_url(url)
-        self.buried = Buried()
         parser = RecordParser(Parser(CATALOG.find, SOURCE), address.format)
         clients = KafkaClients(address, KafkaSecurity())
-        self.metrics = Metrics(CollectorRegistry()).trades
-        self.log = KafkaLog(clients, most, parser, self.buried, self.metrics, LATENESS, now)
-        bus = Bus([TRADES, FEATURES])
-        self.trades: list[Trade] = []
-        self.published: list[Features] = []
-        bus.listen(TRADES, _Into(self.trades))
-        bus.listen(FEATURES, _Into(self.published))
-        self.processor = Processor(self.log, store, [], bus, self.metrics, LATENESS, 10_000, now)
-
-    async def until(self, condition: Callable[[], object], seconds: float = PATIENT) -> None:
-        """Wait for a condition."""
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-    async def has_published(self, count: int) -> None:
-        """Wait until so many trades are published."""
-        await self.until(lambda: len(self.trades) >= count)
+        self.log = KafkaLog(clients, most, parser, self.buried, self.metrics.trades, LATENESS, now)
+        self.begin(self.log, store, now)
 
 
 @asynccontextmanager
 async def processing(
     url: str, store: TradeStore, now: Callable[[], float] = time.time, most: int = 200_000
-) -> AsyncIterator[Processing]:
+) -> AsyncIterator[KafkaProcessing]:
     """Run a processor on the topic; at the end it commits and leaves the group."""
-    one = Processing(url, store, now, most)
+    one = KafkaProcessing(url, store, now, most)
     await one.log.open()
-    task = asyncio.create_task(one.processor.run())
     try:
-        yield one
-        if not task.done():
-            await one.processor.drain(PATIENT)
+        async with running(one):
+            yield one
     finally:
-        task.cancel()
-        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
         await one.log.close()
-    if isinstance(outcome, Exception):
-        raise outcome

@@ -16,8 +16,8 @@ from aggregator.trades.features import Features
 from aggregator.trades.ports import TradeStore
 from aggregator.trades.topics import FEATURES, TRADES
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import ASSETS, trade
 from tests.parts.process import wait_for
+from tests.parts.processing import ASSETS, trade
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 from tests.trades.test_features import assert_same, naive

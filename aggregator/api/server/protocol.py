@@ -34,7 +34,7 @@ class _DiscardingParser:
 
 # Called as functions because super() would double the cost of a request that arrives in one piece.
 _parse = HttpToolsProtocol.data_received
-_start = Taskless._start_asgi_task  # noqa: SLF001  # ours
+_start = Taskless._start_asgi_task  # noqa: SLF001  # a method of our mixin, of which this class is made
 
 
 class Protocol(ReadProgress, Taskless):
@@ -67,7 +67,7 @@ class Protocol(ReadProgress, Taskless):
         if self._running is not None and not self._running.response_complete:
             _disconnect(self._running)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # likewise
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # our ASGIApp is Starlette's, uvicorn's has names of its own
         self._running = cycle
         _start(self, cycle, app)
 

@@ -30,7 +30,7 @@ class Taskless(HttpToolsProtocol):
         3. For the handler, after another request of the same connection: its body may have ended already.
         """
         handler = self.server_state.handler
-        if handler is None or cycle.scope["path"] != handler.path or not handler.wants(cycle.scope):  # type: ignore[arg-type]  # likewise
+        if handler is None or cycle.scope["path"] != handler.path or not handler.wants(cycle.scope):  # type: ignore[arg-type]  # uvicorn has a type of its own for scopes
             self._start_task(cycle, app)
         elif cycle.more_body:
             self._held = (cycle, app)
@@ -75,7 +75,7 @@ class Taskless(HttpToolsProtocol):
         default_headers = self.server_state.default_header_lines
         if default_headers is not None:
             offer_direct_write(cycle, default_headers)
-        _start_asgi_task(self, cycle, app)  # type: ignore[arg-type]  # likewise
+        _start_asgi_task(self, cycle, app)  # type: ignore[arg-type]  # uvicorn has a type of its own for applications
 
 
 def _sending(reply: Reply) -> ASGIApp:

@@ -90,7 +90,7 @@ async def table_check(settings: Settings, target: DynamoAddress) -> Sequence[Fin
 async def kafka_check(settings: Settings, address: KafkaAddress, seconds: float) -> Sequence[Finding]:
     """Ask the brokers for the topic, the consumer group and our rights on them; each call has `seconds`."""
     from aggregator.trades.event_log.kafka.admin import KafkaAdmin, NoLogin, NoTls  # noqa: PLC0415  # an extra
-    from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # likewise
+    from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an extra
 
     password = settings.kafka_password.get_secret_value()
     security = KafkaSecurity(settings.kafka_username, password, settings.kafka_sasl, settings.kafka_ca)

@@ -86,7 +86,7 @@ def _producer(wanted: Wanted, address: KafkaAddress, settings: Settings, deliver
     try:
         from aggregator.trades.event_log.kafka.admin import KafkaAdmin  # noqa: PLC0415  # an extra
         from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an extra
-        from aggregator.trades.event_log.kafka.reports import ReportingProducer  # noqa: PLC0415  # likewise
+        from aggregator.trades.event_log.kafka.reports import ReportingProducer  # noqa: PLC0415  # an extra
     except ImportError as error:
         raise Unusable("kafka:// needs confluent-kafka, which is not installed", _INSTALL) from error
     clients = KafkaClients(address, _security(settings))

@@ -19,7 +19,7 @@ TABLE_REMEDY = (
 
 
 def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
-    from aggregator.stores.trades.outbox import TradeOutbox  # noqa: PLC0415  # see above
+    from aggregator.stores.trades.outbox import TradeOutbox  # noqa: PLC0415  # for a created store only
 
     table = _table(url, parts)
     outbox = TradeOutbox(parts.outbox_path, parts.outbox_max_bytes, table, parts.retention, parts.metrics, parts.now)
@@ -37,7 +37,7 @@ def _create_reader(url: str, parts: TradeStoreParts) -> CreatedTradeReader:
 
 
 def _table(url: str, parts: TradeStoreParts) -> "TradeTable":
-    from aggregator.stores.trades.dynamodb_table import TradeTable  # noqa: PLC0415  # see above
+    from aggregator.stores.trades.dynamodb_table import TradeTable  # noqa: PLC0415  # it imports Amazon's libraries
 
     at = parse_dynamodb_url(url)
     return TradeTable(at.table, at.region, at.endpoint, parts.metrics, parts.retention, parts.now)

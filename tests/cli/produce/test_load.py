@@ -71,7 +71,7 @@ async def test_a_full_buffer_loses_and_repeats_nothing() -> None:
 
 
 async def test_a_producer_that_fails_for_good_ends_it() -> None:
-    """What it took before is counted."""
+    """The trades that it took before are counted."""
     deliveries = Deliveries()
     load = load_of(deliveries, SmallBuffer(deliveries, 10_000, most=30))
     with pytest.raises(StoreRefused, match="fenced"):

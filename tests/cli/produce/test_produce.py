@@ -135,7 +135,7 @@ def test_an_interrupt_waits_for_the_reports(kafka_running: Broker) -> None:
 
 @pytest.mark.skipif("KAFKA_BOOTSTRAP" in os.environ, reason="a broker that others use must not be killed")
 def test_a_broker_that_dies() -> None:
-    """What it did not confirm is counted by its reason, and the exit code is 1."""
+    """The trades that it did not confirm are counted by the reason, and the exit code is 1."""
     with ExitStack() as stack:
         broker = stack.enter_context(kafka.running())
         process = started(broker, broker.topic(), 500)

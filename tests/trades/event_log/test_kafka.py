@@ -18,7 +18,8 @@ from aggregator.trades.event_log.kafka.producer import KafkaProducer
 from aggregator.trades.ports import BacklogFull, NotAppended
 from tests.parts import kafka
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import ASSETS, PATIENT, as_json, as_protobuf, processing, trade
+from tests.parts.kafka_processing import processing
+from tests.parts.processing import ASSETS, PATIENT, as_json, as_protobuf, trade
 
 pytestmark = pytest.mark.real
 ENDLESS = 1e12  # seconds of retention
@@ -90,7 +91,7 @@ async def test_poison_is_a_dead_letter_with_its_place(kafka_running: Broker, for
     ]
     assert [one.code for one in running.buried.letters] == [code for _, code in POISON]
     assert kafka_running.committed(topic)[0][0] == len(records)
-    assert running.metrics.empty_records._value.get() == 2
+    assert running.metrics.trades.empty_records._value.get() == 2
 
 
 async def test_an_offset_is_not_committed_before_its_dead_letters_are_kept(kafka_running: Broker) -> None:

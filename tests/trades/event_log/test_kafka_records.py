@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.ingest import Parser
-from tests.parts.kafka_processing import CATALOG, as_json, as_protobuf, trade
+from tests.parts.processing import CATALOG, as_json, as_protobuf, trade
 
 NOW = time.time()
 NS = int(NOW - 10) * 10**9

@@ -1,4 +1,4 @@
-"""The event log in Kinesis: records, poison, limits, restarts, takeovers, reshards, the producer's side."""
+"""The event log in Kinesis: records, poison, limits, restarts, takeovers, reshards."""
 
 import asyncio
 import time
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.errors import StoreUnavailable
 from aggregator.models import Trade, trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.stores.trades.sqlite import SqliteTrades
-from aggregator.trades.ports import BacklogFull
 from tests.parts.dynamodb import DynamoServer
-from tests.parts.kafka_processing import ASSETS, as_json, as_protobuf, trade
 from tests.parts.kinesis import LEASE, Kinesis
-from tests.parts.kinesis_processing import Processing, processing
+from tests.parts.kinesis_processing import KinesisProcessing, processing
+from tests.parts.processing import ASSETS, as_json, as_protobuf, trade
 from tests.trades.test_features import assert_same, naive
 
 pytestmark = pytest.mark.real
@@ -159,7 +157,7 @@ async def test_nothing_of_a_lost_lease_is_published(kinesis_running: Kinesis) ->
     """A process that was suspended asks for its leases before it publishes; what another owns by now is left out."""
     stream = kinesis_running.stream(1)
     kinesis_running.put(stream, [as_json(trade(number)) for number in range(10)])
-    log = Processing(kinesis_running.url(stream), MemoryTrades(ENDLESS), time.time, 1000).log
+    log = KinesisProcessing(kinesis_running.url(stream), MemoryTrades(ENDLESS), time.time, 1000).log
     await log.open()
     try:
         batch = await log.next_batch()
@@ -275,42 +273,3 @@ async def test_answers_that_are_not_amazons(kinesis_running: Kinesis) -> None:
         kinesis_running.proxy.faults()
     assert Counter(one.id for one in running.trades) == Counter(one.id for one in sent)
     assert kinesis_running.is_processed(stream)
-
-
-async def test_appended_trades_come_back(kinesis_running: Kinesis) -> None:
-    """`append` is done once the stream has the trades; the records of a partial failure are sent again."""
-    stream = kinesis_running.stream()
-    sent = [trade(number, price="0.000000000123456789012345") for number in range(1000)]
-    kinesis_running.proxy.faults(partial_rate=1)
-    try:
-        async with processing(kinesis_running.url(stream), MemoryTrades(ENDLESS)) as running:
-            receipts = await asyncio.gather(*[running.log.append(sent[at : at + 100]) for at in range(0, 1000, 100)])
-            await running.has_published(1000)
-    finally:
-        kinesis_running.proxy.faults()
-    assert [(one.accepted, one.duplicates) for one in receipts] == [(100, 0)] * 10
-    assert sorted(running.trades, key=lambda one: int(one.id)) == sent
-    assert running.throttled("PutRecords") > 0
-
-
-async def test_a_full_buffer_refuses(kinesis_running: Kinesis) -> None:
-    """While the stream accepts nothing, appends are taken up to the bound, then refused; later all are accepted."""
-    kinesis_running.proxy.faults(throttle_rate=1)
-    try:
-        url = kinesis_running.url(kinesis_running.stream())
-        async with processing(url, MemoryTrades(ENDLESS), most=1000) as running:
-            appended = [running.log.append([trade(number)]) for number in range(1000)]
-            with pytest.raises(BacklogFull):
-                running.log.append([trade(1000)])
-            kinesis_running.proxy.faults()
-            await asyncio.gather(*appended)
-            await running.has_published(1000)
-    finally:
-        kinesis_running.proxy.faults()
-
-
-async def test_a_missing_stream(kinesis_running: Kinesis) -> None:
-    """A stream that is not there is named when the log is opened."""
-    with pytest.raises(StoreUnavailable, match="not found"):
-        async with processing(kinesis_running.url("nothing"), MemoryTrades(ENDLESS)):
-            pass

@@ -10,7 +10,8 @@ import pytest
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import ASSETS, Processing, as_json, processing, trade
+from tests.parts.kafka_processing import KafkaProcessing, processing
+from tests.parts.processing import ASSETS, as_json, trade
 from tests.trades.test_features import assert_same, naive
 
 pytestmark = pytest.mark.real
@@ -39,7 +40,7 @@ async def producing(broker: Broker, topic: str, sent: list[Trade], done: asyncio
 async def test_a_processor_that_comes_and_goes(kafka_with_groups: Broker, how: str) -> None:
     """A second processor takes partitions over and gives them back, several times, as in a rolling restart."""
     topic, store, sent = kafka_with_groups.topic(4), MemoryTrades(ENDLESS), list[Trade]()
-    url, done, all_of = kafka_with_groups.url(topic, rebalance=how), asyncio.Event(), list[Processing]()
+    url, done, all_of = kafka_with_groups.url(topic, rebalance=how), asyncio.Event(), list[KafkaProcessing]()
     async with AsyncExitStack() as stack:
         steady = await stack.enter_async_context(processing(url, store))
         all_of.append(steady)

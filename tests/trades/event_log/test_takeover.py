@@ -10,7 +10,8 @@ from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED
 from aggregator.trades.event_log.window_start import parse_metadata
 from tests.parts.kafka import Broker
-from tests.parts.kafka_processing import Processing, as_json, processing, trade
+from tests.parts.kafka_processing import KafkaProcessing, processing
+from tests.parts.processing import as_json, trade
 from tests.trades.test_features import START, assert_same, naive
 
 pytestmark = pytest.mark.real
@@ -37,7 +38,7 @@ def history() -> list[Trade]:
     return found
 
 
-def assert_measured(running: Processing, sent: list[Trade], marked: dict[str, Trade]) -> None:
+def assert_measured(running: KafkaProcessing, sent: list[Trade], marked: dict[str, Trade]) -> None:
     """Assert that the features of every asset equal a naive recomputation."""
     for asset in (*HOT, COLD, RARE):
         found = running.processor.features(asset)

@@ -73,7 +73,7 @@ class KafkaConsumer:
         """Why nothing can be read at present; empty while it can."""
 
         self.error: BaseException | None = None
-        """What ended the thread."""
+        """The error that ended the thread."""
 
     @property
     def assignments(self) -> Mapping[int, Assignment]:

@@ -8,7 +8,6 @@ open windows begin (window_start.py); who gets the partition next reads from the
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -16,22 +15,18 @@ from confluent_kafka import Message
 
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.trades.event_log.held_commits import HeldCommits
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from aggregator.trades.event_log.kafka.consumer import HandedOver, KafkaConsumer
 from aggregator.trades.event_log.kafka.producer import KafkaProducer
 from aggregator.trades.event_log.memory import BATCH
-from aggregator.trades.event_log.partition import Assignment, Done, FromPartition
+from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.features import FIVE_MINUTES
 from aggregator.trades.ports import Appended, Backlog, DurableDeadLetters, PartitionLag, Receipt
 
 _CONFIRM_SECONDS = 0.02  # between two looks for the confirmation of a membership
 _DRAINED_SECONDS = 0.01
-_LETTERS_SECONDS = 0.1  # between two looks whether dead letters are kept
-_MOST_LETTERS = 5_000  # that wait to be written; more than twice as many would be lost
-
-_Held = deque[tuple[int, dict[tuple[Assignment, bool], Done | None]]]
-"""What is processed, by the number of dead letters that must be kept before it is committed."""
 
 
 class KafkaLog:
@@ -63,7 +58,7 @@ class KafkaLog:
         self._arrived = asyncio.Event()
         self._consumer = KafkaConsumer(clients, FIVE_MINUTES + 2 * lateness, self._notify)
         self._producer = KafkaProducer(clients, most)
-        self._held: _Held = deque()
+        self._held = HeldCommits(dead_letters)
         self._in_work = 0  # batches that are not committed
 
     async def open(self) -> None:
@@ -89,9 +84,8 @@ class KafkaLog:
         self._consumer.start()
         while not (batch := self.waiting_batch()):
             self._arrived.clear()
-            if self._is_blocked:
-                await asyncio.sleep(_LETTERS_SECONDS)
-            elif not self._consumer.has_waiting:
+            await self._held.room()
+            if not self._consumer.has_waiting:
                 await self._arrived.wait()
         return batch
 
@@ -99,7 +93,7 @@ class KafkaLog:
         """As `TradeLog.waiting_batch`."""
         if self._consumer.error is not None:
             raise self._consumer.error
-        if self._is_blocked:
+        if self._held.is_full:
             return []
         batch = [part for one in self._consumer.take(BATCH) for part in self._parts(one)]
         self._in_work += bool(batch)
@@ -118,30 +112,9 @@ class KafkaLog:
         return [one for one in batch if not (isinstance(one, FromPartition) and one.assignment.is_lost)]
 
     def commit(self, batch: Sequence[Appended], receipts: Sequence[Receipt]) -> None:  # noqa: ARG002  # no caller waits
-        """As `TradeLog.commit`: the consumer commits the offsets within 100 ms."""
+        """As `TradeLog.commit`: the consumer commits the offsets soon, but no sooner than dead letters are kept."""
         self._in_work -= 1
-        parts = [one for one in batch if isinstance(one, FromPartition)]
-        done = {(one.assignment, one.ends): _done(one) for one in parts}  # the last of each
-        letters = max((one.letters for one in parts), default=0)
-        if self._held and self._held[-1][0] == letters:
-            self._held[-1][1].update(done)
-        else:
-            self._held.append((letters, done))
-        if len(self._held) == 1:
-            self._release()
-
-    def _release(self) -> None:
-        """Give the consumer the offsets whose dead letters are kept; look again soon if there are others."""
-        while self._held and self._dead_letters.kept >= self._held[0][0]:
-            for (assignment, _), done in self._held.popleft()[1].items():
-                assignment.take(done)
-        if self._held:
-            self._loop.call_later(_LETTERS_SECONDS, self._release)
-
-    @property
-    def _is_blocked(self) -> bool:
-        """Whether so many dead letters wait to be written that no more records are processed."""
-        return self._dead_letters.buried - self._dead_letters.kept > _MOST_LETTERS
+        self._held.commit([one for one in batch if isinstance(one, FromPartition)])
 
     async def drained(self) -> None:
         """As `TradeLog.drained`."""
@@ -204,8 +177,8 @@ class KafkaLog:
         self._parse_seconds(time.perf_counter() - started)
         first, following = messages[0].offset(), messages[-1].offset() + 1
         is_replayed = following <= assignment.committed
-        if is_replayed:
-            _advance(assignment, first, records.trades)
+        if is_replayed and records.trades:
+            assignment.starts.add(first, max(trade.timestamp for trade in records.trades))
         if records.empty and not is_replayed:
             self._empty.inc(records.empty)
         if records.rejected and not is_replayed:
@@ -238,20 +211,6 @@ def _before(messages: Sequence[Message], border: int) -> int:
     if messages[-1].offset() < border:
         return len(messages)
     return sum(message.offset() < border for message in messages)
-
-
-def _done(one: FromPartition) -> Done | None:
-    """Return how far a part brings its partition; None: to its end."""
-    if one.ends:
-        return None
-    _advance(one.assignment, one.first, one.trades)
-    return Done(one.following, one.assignment.starts.current.as_metadata(), one.time)
-
-
-def _advance(assignment: Assignment, first: int, trades: Sequence[Trade]) -> None:
-    """Take the times of trades, which begin at offset `first`, for the start of the windows."""
-    if trades:
-        assignment.starts.add(first, max(trade.timestamp for trade in trades))
 
 
 def _all_lost(batch: Sequence[Appended]) -> bool:

@@ -78,7 +78,7 @@ class KinesisConsumer:
         """By shard."""
 
         self.error: BaseException | None = None
-        """What ended the reading."""
+        """The error that ended the reading."""
 
     async def open(self) -> None:
         """See that stream and table are there. Raises StoreUnavailable and StoreRefused."""
