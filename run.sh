@@ -4,6 +4,6 @@
 # are relative to the current directory.
 set -euo pipefail
 home=$(cd "$(dirname "$0")" && pwd)
-(cd "$home" && . scripts/venv.sh && ensure_venv requirements.txt)
+(cd "$home" && . scripts/venv.sh && ensure_venv requirements-all.txt)
 export AGGREGATOR_SYMBOLS_FILE=${AGGREGATOR_SYMBOLS_FILE:-$home/symbols.csv}
 exec "$home/.venv/bin/aggregator" "$([ -z "${AGGREGATOR_EXCHANGES:-}" ] && echo demo || echo serve)" "$@"

@@ -4,6 +4,7 @@ import msgspec
 
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.live.topics import Publisher
+from aggregator.runtime.build_analytics import EventStores, open_analytics, open_event_stores
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt, open_trade_store
 from aggregator.runtime.trade_log import open_log
@@ -24,6 +25,7 @@ class TradeStream(msgspec.Struct, frozen=True):
     log: TradeLog
     processor: Processor
     dead_letters: TradeDeadLetters
+    found: EventStores
 
     @property
     def sinks(self) -> TradeSinks:
@@ -40,17 +42,20 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
     store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
     dead_letters = await _open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
+    publisher = publisher or process.bus
+    stores = await open_event_stores(process)
     processor = Processor(
         log,
         store,
         [] if settings.role == "processor" else list(process.catalog.assets),  # no route of it shows features
-        publisher or process.bus,
+        publisher,
         process.metrics.trades,
         settings.allowed_lateness,
         settings.window_trades,
         now,
+        analytics=await open_analytics(process, stores, publisher),
     )
-    return TradeStream(store, log, processor, dead_letters)
+    return TradeStream(store, log, processor, dead_letters, stores)
 
 
 async def open_sinks(process: Process, attempt: Attempt) -> TradeSinks | None:

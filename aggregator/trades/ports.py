@@ -195,3 +195,55 @@ class LiveTrades(LastTrades, Protocol):
     @property
     def trouble(self) -> str:
         """Why trades are not stored at present; empty while they are."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event that is kept: asset, unix seconds and id are its key among the events of one topic; `body` is JSON."""
+
+    asset: str
+    timestamp: float
+    id: str
+    body: bytes
+
+
+class EventReader(Protocol):
+    """Reads stored events of topics such as anomalies, signals and sentiment."""
+
+    async def events(
+        self,
+        topic: str,
+        asset: str,
+        start: float,
+        end: float,
+        limit: int,
+        *,
+        newest_first: bool,
+        after: tuple[float, str] | None = None,
+    ) -> list[StoredEvent]:
+        """Return at most `limit` events with start <= timestamp <= end, ordered by timestamp and id.
+
+        `after` is timestamp and id of the last event of the page before, in the same direction. Raises StoreError.
+        """
+
+
+class EventStore(EventReader, Protocol):
+    """Keeps events durably for the time of EVENTS_RETENTION, each key once."""
+
+    @property
+    def name(self) -> str:
+        """The name of the store in metrics and logs, such as `sqlite`."""
+
+    async def put(self, topic: str, events: Sequence[StoredEvent]) -> None:
+        """Store events; one with a key that is stored replaces the stored one. Raises StoreError.
+
+        Either all are durable when it returns, or it raises, and putting them again does no harm.
+        """
+
+    async def run(self) -> None:
+        """Do the background work of the store, such as the deletion of old events; never return."""
+
+    async def ping(self) -> None:
+        """Raise StoreError unless events can be stored."""
+
+    async def close(self) -> None:
+        """Close connections and files."""

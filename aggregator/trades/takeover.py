@@ -9,14 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
+from aggregator.trades.asset_states import AssetStates
 from aggregator.trades.event_log.partition import Assignment, FromPartition
-from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES, AssetFeatures, Features
+from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES
 from aggregator.trades.ports import Appended, TradeStore
+
+if TYPE_CHECKING:
+    from aggregator.trades.analytic import Measured
 
 T = TypeVar("T")
 
@@ -24,50 +28,6 @@ _PAGE = 2000
 _AT_ONCE = 16  # assets whose stored trades are read at once
 _MOST_NOTED = 10_000  # keys of an asset
 _ASSETS = 100  # that are looked for at once
-
-
-class AssetStates(msgspec.Struct, frozen=True):
-    """The state of a processor, by asset: newest times of the log, last trades, operators, features.
-
-    `lateness` is in seconds, `most` bounds the trades of one asset's window, `now` is unix seconds.
-    """
-
-    lateness: float
-    most: int
-    now: Callable[[], float]
-    newest: dict[str, float]
-    quotes: dict[str, Trade]
-    operators: dict[str, AssetFeatures]
-    features: dict[str, Features]
-
-    def operator(self, asset: str) -> AssetFeatures:
-        """Return the operator of an asset; a new one if there is none."""
-        operator = self.operators.get(asset)
-        if operator is None:
-            operator = self.operators[asset] = AssetFeatures(asset, self.most, self.lateness)
-        return operator
-
-    def measure(self, trade: Trade) -> None:
-        """Take a trade that was published before, in the order of the log."""
-        known = self.quotes.get(trade.asset)
-        if known is None or trade_key(trade) > trade_key(known):
-            self.quotes[trade.asset] = trade
-        newest = self.newest.get(trade.asset)
-        if newest is None or trade.timestamp > newest:
-            self.newest[trade.asset] = trade.timestamp
-        elif trade.timestamp < newest - self.lateness:
-            return
-        self.operator(trade.asset).update(trade)
-
-    def value(self, asset: str) -> None:
-        """Set the features of an asset from its operator."""
-        if asset in self.operators:
-            self.features[asset] = self.operators[asset].values(self.now())
-
-    def forget(self, asset: str) -> None:
-        """Forget an asset."""
-        for known in (self.newest, self.quotes, self.operators, self.features):
-            known.pop(asset, None)
 
 
 class _Replayed(msgspec.Struct):
@@ -118,6 +78,7 @@ class Takeover:
         """Measure the stored trades of assets."""
         for first in range(0, len(assets), _ASSETS):
             part = assets[first : first + _ASSETS]
+            await self._begin(part)
             await self._measure_all(await self._retried(partial(self._store.latest, part)))
 
     def is_ready_for(self, batch: Sequence[Appended]) -> bool:
@@ -141,7 +102,7 @@ class Takeover:
             if not isinstance(one, FromPartition):
                 rest.append(one)
             elif one.is_replayed:
-                self._replay(one)
+                await self._replay(one)
             else:
                 rest.append(one)
                 if one.ends:
@@ -193,14 +154,30 @@ class Takeover:
             if len(published) > _MOST_NOTED:
                 del published[next(iter(published))]
 
-    def _replay(self, one: FromPartition) -> None:
+    async def _begin(self, assets: Sequence[str]) -> None:
+        """Forget what is known of assets, and let the analytics read what they keep of them."""
+        for asset in assets:
+            self._drop(asset)
+        for analytic in self._states.analytics:
+            await self._retried(partial(analytic.load, assets))
+
+    def _drop(self, asset: str) -> None:
+        self._states.forget(asset)
+        for analytic in self._states.analytics:
+            analytic.forget(asset)
+
+    async def _replay(self, one: FromPartition) -> None:
+        known, assignment = self._replayed, one.assignment
+        begun = {trade.asset for trade in one.trades}
+        begun -= {asset for asset in begun if asset in known and known[asset].assignment is assignment}
+        if begun:
+            await self._begin([*begun])
+            known.update({asset: _Replayed(assignment) for asset in begun})
+        measured: list[Measured] = []
         for trade in one.trades:
-            replayed = self._replayed.get(trade.asset)
-            if replayed is None or replayed.assignment is not one.assignment:
-                self._states.forget(trade.asset)
-                replayed = self._replayed[trade.asset] = _Replayed(one.assignment)
-            replayed.add(trade)
-            self._states.measure(trade)
+            known[trade.asset].add(trade)
+            measured += self._states.measure(trade)
+        self._states.analyse(measured)
         if one.ends_replay:
             for asset, replayed in self._replayed.items():
                 if replayed.assignment is one.assignment:
@@ -208,18 +185,19 @@ class Takeover:
 
     async def _complete(self, assets: set[str], assignment: Assignment) -> None:
         """Make assets ready for their first trades that are not read again."""
-        to_read = []
+        to_read, begun = [], []
         for asset in assets:
             if self._ready.get(asset) is assignment:
                 continue
             self._ready[asset] = assignment
             replayed = self._replayed.pop(asset, None)
             if replayed is None or replayed.assignment is not assignment:
-                self._states.forget(asset)
-                to_read.append(asset)
+                begun.append(asset)
             elif not replayed.is_complete:
                 to_read.append(asset)
-        await self._measure_all(to_read)
+        if begun:
+            await self._begin(begun)
+        await self._measure_all(to_read + begun)
 
     async def _measure_all(self, assets: Iterable[str]) -> None:
         left = iter(assets)
@@ -231,7 +209,7 @@ class Takeover:
         known = {asset for asset, one in self._ready.items() if one is assignment}
         known |= {asset for asset, one in self._replayed.items() if one.assignment is assignment}
         for asset in known:
-            self._states.forget(asset)
+            self._drop(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
             self._published.pop(asset, None)
@@ -248,12 +226,14 @@ class Takeover:
             return
         self._states.forget(asset)
         self._published[asset] = {}
+        measured: list[Measured] = []
         for trade in trades:
             self._states.quotes[asset] = trade
             if not trade.late:
                 self._states.newest[asset] = trade.timestamp
-                self._states.operator(asset).update(trade)
+                measured += self._states.update(trade, is_newest=True)
         self._states.value(asset)
+        self._states.analyse(measured)
 
     async def _window_of(self, asset: str) -> list[Trade]:
         """Return the stored trades that the features of an asset depend on, oldest first."""

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aggregator.observability.metrics import buckets
 
-STAGES = ("parse", "store", "windows", "publish")
+STAGES = ("parse", "store", "windows", "publish", "analytics")
 _SECONDS = (0.001, 0.002, 0.004, 0.006, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 

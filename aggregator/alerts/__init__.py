@@ -1,0 +1,1 @@
+"""Rules of users over events of topics."""

@@ -1,0 +1,1 @@
+"""Unusual trades of an asset, by an Isolation Forest over its features."""

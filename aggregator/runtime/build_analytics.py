@@ -1,0 +1,29 @@
+"""The analytics of a process that processes trades, and the store of their events."""
+
+import msgspec
+
+from aggregator.live.topics import Publisher
+from aggregator.runtime.process import Process
+from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
+from aggregator.strategy.ports import PositionStore
+from aggregator.trades.analytic import Analytic
+from aggregator.trades.ports import EventStore
+
+_RETENTION = 2_592_000.0  # seconds
+
+
+class EventStores(msgspec.Struct, frozen=True):
+    """The opened stores of what analytics find."""
+
+    events: EventStore
+    positions: PositionStore
+
+
+async def open_event_stores(process: Process) -> EventStores:
+    """Open the stores; they are closed with the process."""
+    return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
+
+
+async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
+    """Return every analytic that the settings ask for. Call it before the processor is made."""
+    return []

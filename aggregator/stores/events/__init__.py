@@ -1,0 +1,1 @@
+"""Stores of events other than prices and trades, and of paper positions."""

@@ -1,0 +1,1 @@
+"""Signals and paper positions. No order is ever sent anywhere."""
