@@ -102,7 +102,7 @@ class Plants:
         for kind in self._turns:
             for number in self._numbers(kind, start, end) if kind is not DROP else ():
                 for plant in self._made(kind, number):
-                    if plant.start < end and plant.end > start:
+                    if plant.start < end and plant.end > start and plant.kind != HEADLINE.name:
                         found.setdefault(plant.asset, []).append(plant)
         return found
 
