@@ -4,6 +4,7 @@ import msgspec
 
 from aggregator.live.topics import Publisher
 from aggregator.runtime.process import Process
+from aggregator.runtime.stores import Attempt
 from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
 from aggregator.strategy.ports import PositionStore
 from aggregator.trades.analytic import Analytic
@@ -19,8 +20,8 @@ class EventStores(msgspec.Struct, frozen=True):
     positions: PositionStore
 
 
-async def open_event_stores(process: Process) -> EventStores:
-    """Open the stores; they are closed with the process."""
+async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:  # noqa: ARG001  # memory needs no attempt
+    """Open the stores; they are closed with the process. Raises CannotGoOn."""
     return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
 
 

@@ -43,6 +43,8 @@ from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
+from aggregator.runtime.analytics_routes import analytics_routes
+from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_trades import TradeStream
 from aggregator.runtime.cluster import Cluster
 from aggregator.runtime.process import Process, RefreshPath, Stores
@@ -59,6 +61,7 @@ async def build_api(
     cluster: Cluster | None,
     reads: TradeReads,
     sinks: TradeSinks | None,
+    events: EventStores,
     trades: TradeStream | None = None,
 ) -> ASGIApp:
     """Return the application with every route.
@@ -96,6 +99,7 @@ async def build_api(
         *UdfRoutes(catalog, history, now, trades=reads.stored).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
         *_trade_routes(process, reads, hot, sinks),
+        *analytics_routes(process, events, () if trades is None else trades.analytics),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]

@@ -1,5 +1,7 @@
 """The trade stream of a process: store, event log, processor and dead letters."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from aggregator.exchanges.push.trade_feed import TradeSinks
@@ -11,6 +13,7 @@ from aggregator.runtime.trade_log import open_log
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
+from aggregator.trades.analytic import Analytic
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import TradeLog, TradeStore
 from aggregator.trades.processor import Processor
@@ -25,7 +28,8 @@ class TradeStream(msgspec.Struct, frozen=True):
     log: TradeLog
     processor: Processor
     dead_letters: TradeDeadLetters
-    found: EventStores
+    events: EventStores
+    analytics: Sequence[Analytic]
 
     @property
     def sinks(self) -> TradeSinks:
@@ -43,7 +47,8 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
     dead_letters = await _open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     publisher = publisher or process.bus
-    stores = await open_event_stores(process)
+    stores = await open_event_stores(process, attempt)
+    analytics = await open_analytics(process, stores, publisher)
     processor = Processor(
         log,
         store,
@@ -53,9 +58,9 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
         settings.allowed_lateness,
         settings.window_trades,
         now,
-        analytics=await open_analytics(process, stores, publisher),
+        analytics=analytics,
     )
-    return TradeStream(store, log, processor, dead_letters, stores)
+    return TradeStream(store, log, processor, dead_letters, stores, analytics)
 
 
 async def open_sinks(process: Process, attempt: Attempt) -> TradeSinks | None:

@@ -12,7 +12,7 @@ import msgspec
 from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
-from aggregator.live.topics import Bus
+from aggregator.live.topics import AnyTopic, Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
 from aggregator.ports import ExchangeStatus, History, LocalCache, Refresh
@@ -26,6 +26,9 @@ from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
+
+STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES)
+"""The topics that a process publishes which processes trades."""
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores
 
@@ -71,7 +74,7 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.bus = Bus([PRICES, TRADES, FEATURES])
+        self.bus = Bus([PRICES, *STREAM_TOPICS])
         self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)

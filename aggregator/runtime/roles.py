@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp
 
+from aggregator.runtime.build_analytics import open_event_stores
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
 from aggregator.runtime.build_trades import TradeStream, open_sinks, open_trades, run_trades
@@ -43,14 +44,14 @@ async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:
     venues = await open_venues(process, stores, trades.sinks)
     await _monitor(process)
     path = await build_refresher(process, stores, venues)
-    return await build_api(process, stores, path, None, own_reads(trades), trades.sinks, trades)
+    return await build_api(process, stores, path, None, own_reads(trades), trades.sinks, trades.events, trades)
 
 
 async def _all(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     trades = await open_published_trades(process, redis, attempt)
     path, cluster = await _refresh_together(process, stores, redis, trades)
     reads = await shared_reads(process, redis, trades.store, trades.processor)
-    return await build_api(process, stores, path, cluster, reads, trades.sinks, trades)
+    return await build_api(process, stores, path, cluster, reads, trades.sinks, trades.events, trades)
 
 
 async def _refresher(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
@@ -62,10 +63,12 @@ async def _refresher(process: Process, stores: Stores, redis: RedisClient, attem
 async def _api(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     stored = await open_stored_trades(process, attempt)
     sinks = await open_sinks(process, attempt)
+    events = await open_event_stores(process, attempt)
     await _monitor(process)
     cluster = await join_cluster(process, redis)
     path = await build_remote_refresh(process, cluster, stores.cache)
-    return await build_api(process, stores, path, cluster, await shared_reads(process, redis, stored), sinks)
+    reads = await shared_reads(process, redis, stored)
+    return await build_api(process, stores, path, cluster, reads, sinks, events)
 
 
 async def _processor(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:

@@ -10,13 +10,13 @@ from aggregator.cluster.shared_trades import SharedTrades
 from aggregator.cluster.topic_publisher import TopicPublisher
 from aggregator.errors import StoreUnavailable
 from aggregator.runtime.build_trades import TradeStream, open_trades
-from aggregator.runtime.process import Process
+from aggregator.runtime.process import STREAM_TOPICS, Process
 from aggregator.runtime.stores import Attempt, open_trade_reader
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.last_trades import LastTradesStore
 from aggregator.trades.newest_trades import NewerOfBoth
 from aggregator.trades.ports import LastTrades, TradeReader
-from aggregator.trades.topics import FEATURES, TRADES
+from aggregator.trades.topics import FEATURES
 
 
 class TradeReads(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ def own_reads(trades: TradeStream) -> TradeReads:
 
 async def open_published_trades(process: Process, redis: RedisClient, attempt: Attempt) -> TradeStream:
     """As `open_trades`, but what the processor publishes goes to all processes on Redis. Raises CannotGoOn."""
-    publisher = TopicPublisher(redis, (TRADES, FEATURES), (FEATURES.name,), process.metrics.trades)
+    publisher = TopicPublisher(redis, STREAM_TOPICS, (FEATURES.name,), process.metrics.trades)
     trades = await open_trades(process, attempt, publisher)
     await process.keep_running(publisher)
     writer = LastTradesWriter(
