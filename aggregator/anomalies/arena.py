@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.anomalies.forest import MOST_RECORDS, Floats, Forest, path_sums, scores_of
+from aggregator.anomalies.forest import MOST_RECORDS, Floats, Forest, Records, path_sums, scores_of
 from aggregator.anomalies.sample import SIZE
 
 _ROWS = 16
@@ -16,7 +16,7 @@ class Arena:
     """Holds a forest for each asset, by number, and scores."""
 
     def __init__(self) -> None:
-        self._records = np.zeros((_ROWS, _RECORDS), np.int64)
+        self._records: Records = np.zeros((_ROWS, _RECORDS), np.int64)
         self._center = np.zeros((_ROWS, SIZE))
         self._scale = np.ones((_ROWS, SIZE))
         self._threshold = np.zeros(_ROWS)
@@ -84,7 +84,7 @@ class Arena:
     def _resize(self, rows: int, records: int) -> None:
         """Make room for `rows` forests of at most `records` records."""
         before = len(self._records)
-        larger = np.zeros((rows, records), np.int64)
+        larger: Records = np.zeros((rows, records), np.int64)
         larger[:before, : self._records.shape[1]] = self._records
         self._records = larger
         added = rows - before

@@ -17,6 +17,7 @@ from aggregator.anomalies.sample import SIZE
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Records: TypeAlias = npt.NDArray[np.int64]
+Places: TypeAlias = npt.NDArray[np.int64]
 
 TREES, SUBSAMPLE, DEPTH = 100, 256, 8  # a tree of 256 samples is at most 8 deep
 CONTAMINATION, SEED = 0.01, 42
@@ -56,21 +57,22 @@ def fit(samples: npt.NDArray[np.float32], number: int) -> Forest:
     # With the contamination here, the fit would score the samples with code that is slower than ours.
     forest = IsolationForest(n_estimators=TREES, contamination="auto", random_state=SEED).fit(scaled)
     records = _flat([tree.tree_ for tree in forest.estimators_])
-    zeros = np.zeros(len(scaled), np.int64)
+    zeros: Places = np.zeros(len(scaled), np.int64)
     threshold = float(np.percentile(scores_of(path_sums(records, zeros, scaled)), 100 * CONTAMINATION))
     checksum = zlib.crc32(records.tobytes() + scaler.center_.tobytes() + scaler.scale_.tobytes())
     return Forest(records, scaler.center_, scaler.scale_, threshold, f"{number}-{checksum:08x}")
 
 
-def path_sums(records: Records, first: npt.NDArray[np.int64], scaled: npt.NDArray[np.float32]) -> Floats:
+def path_sums(records: Records, first: Places, scaled: npt.NDArray[np.float32]) -> Floats:
     """Return the sum of the path lengths in all trees, for each sample [n, SIZE].
 
     `first` is the place in `records` at which the forest of each sample begins.
     """
     count = len(scaled)
-    columns = np.full((count, 8), -np.inf, np.float32)
+    columns: npt.NDArray[np.float32] = np.full((count, 8), -np.inf, np.float32)
     columns[:, :SIZE] = scaled
-    flat, row, base = columns.ravel(), (np.arange(count) * 8)[:, None], first[:, None]
+    row: Places = (np.arange(count) * 8)[:, None]
+    flat, base = columns.ravel(), first[:, None]
     place = base + np.arange(TREES)
     for _ in range(DEPTH):
         record = records.take(place, mode="clip")  # clip: without a copy to check the places first
@@ -94,18 +96,18 @@ def _flat(trees: Sequence[Any]) -> Records:
     counts = [tree.node_count for tree in trees]
     if sum(counts) > MOST_RECORDS:
         raise TooLarge(f"{sum(counts)} nodes")
-    first = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
+    first: Places = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
     depth = np.concatenate([tree.compute_node_depths() for tree in trees])  # 1 at the root
     left = np.concatenate([tree.children_left for tree in trees])
     is_leaf = left < 0
     size = len(depth)
-    place = np.empty(size, np.int64)
+    place: Places = np.empty(size, np.int64)
     place[np.argsort(depth, kind="stable")] = np.arange(size)  # siblings stay together
     child = np.where(is_leaf, place, place[np.where(is_leaf, 0, left + first)])
     feature = np.where(is_leaf, _LEAF_FEATURE, np.concatenate([tree.feature for tree in trees]))
     path = depth - 1 + _mean_path(np.concatenate([tree.n_node_samples for tree in trees]))
     limit = _rounded_down(np.concatenate([tree.threshold for tree in trees]))
-    records = np.empty(size, np.int64)
+    records: Records = np.empty(size, np.int64)
     records.view(np.float32).reshape(size, 2)[place, 0] = np.where(is_leaf, path, limit)
     records.view(np.int32).reshape(size, 2)[place, 1] = child * 8 + feature
     return records

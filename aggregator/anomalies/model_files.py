@@ -86,7 +86,7 @@ class ModelFiles:
         try:
             if path.stat().st_size > _MOST_BYTES:
                 return None
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return self._checked(asset, arrays)
         except _UNREADABLE:
             return None

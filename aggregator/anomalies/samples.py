@@ -1,6 +1,6 @@
 """The last samples of one asset."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ class Samples:
     __slots__ = ("_next", "_ring", "count", "fits", "newest", "since_fit")
 
     def __init__(self) -> None:
-        self._ring = np.empty((64, SIZE), np.float32)
+        self._ring: Rows = np.empty((64, SIZE), np.float32)
         self._next = self.count = self.since_fit = self.fits = 0
         self.newest = 0.0
 
@@ -30,7 +30,7 @@ class Samples:
         self.newest = newest
         rows = rows[-FIRST:]
         self._make_room(len(rows))
-        places = (self._next + np.arange(len(rows))) % FIRST
+        places: Any = (self._next + np.arange(len(rows))) % FIRST
         self._ring[places] = rows
         self._next = (self._next + len(rows)) % FIRST
         self.count = min(FIRST, self.count + len(rows))
@@ -44,6 +44,6 @@ class Samples:
     def _make_room(self, added: int) -> None:
         needed = min(FIRST, self.count + added)
         if needed > len(self._ring):
-            larger = np.empty((min(FIRST, max(needed, 2 * len(self._ring))), SIZE), np.float32)
+            larger: Rows = np.empty((min(FIRST, max(needed, 2 * len(self._ring))), SIZE), np.float32)
             larger[: self.count] = self._ring[: self.count]
             self._ring = larger
