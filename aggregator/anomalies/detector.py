@@ -13,10 +13,13 @@ from aggregator.anomalies.forest import fit
 from aggregator.anomalies.messages import AssetState, Batch, Figures, Finding, Reply
 from aggregator.anomalies.model_files import Kept, ModelFiles
 from aggregator.anomalies.sample import SIZE
-from aggregator.anomalies.samples import Samples
+from aggregator.anomalies.samples import Rows, Samples
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Numbers: TypeAlias = npt.NDArray[np.uint32]
+Times: TypeAlias = npt.NDArray[np.float64]
 _CLOSE_SECONDS = 2.0
+_FEW, _MANY = 1024, 16_384  # samples; see `_keep`
 
 
 class Detector:
@@ -39,6 +42,7 @@ class Detector:
         self._arena = Arena()
         self._names: list[str] = []
         self._samples: dict[int, Samples] = {}
+        self._scored: list[tuple[Numbers, Times, Rows]] = []  # numbers, times and samples to be kept
         self._unsaved: set[int] = set()
         self._changed: set[int] = set()
         self._figures = Figures()
@@ -50,6 +54,8 @@ class Detector:
         scored, and the model may be another one now.
         """
         self._names += batch.names
+        if batch.forget or batch.load:
+            self._keep_scored()
         for asset in batch.forget:
             self._forget(asset)
         for asset in batch.load:
@@ -69,6 +75,8 @@ class Detector:
     def fit_next(self) -> str:
         """Fit the next forest, if one is due; return why it failed, empty if it did not."""
         started = self._clock()
+        if self._queue.pause(started) == 0:
+            self._keep_scored()
         asset = self._queue.take(started)
         if asset is None:
             return ""
@@ -87,6 +95,7 @@ class Detector:
     def close(self) -> None:
         """Save the samples that came after the last fits, as many as two seconds allow."""
         until = self._clock() + _CLOSE_SECONDS
+        self._keep_scored()
         for asset in self._unsaved:
             if self._clock() > until:
                 return
@@ -142,18 +151,27 @@ class Detector:
         self._figures.scoring_seconds += self._cpu() - started
         return findings
 
-    def _unseen(self, assets: npt.NDArray[np.uint32], times: npt.NDArray[np.float64], live: Bools) -> Bools:
+    def _unseen(self, assets: Numbers, times: Times, live: Bools) -> Bools:
         """Return which trades have not been scored before."""
         if live.all():
             return live
+        self._keep_scored()
         found, inverse = np.unique(assets, return_inverse=True)
         newest = [self._samples[asset].newest if asset in self._samples else 0.0 for asset in map(int, found)]
         unseen: Bools = live | (times > np.array(newest)[inverse])
         return unseen
 
-    def _keep(
-        self, assets: npt.NDArray[np.uint32], times: npt.NDArray[np.float64], samples: npt.NDArray[np.float32]
-    ) -> None:
+    def _keep(self, assets: Numbers, times: Times, samples: Rows) -> None:
+        """Keep samples; those of large batches a little later, together: most of the time is one for each asset."""
+        self._scored.append((assets, times, samples))
+        if len(assets) < _FEW or sum(len(one) for one, _, _ in self._scored) >= _MANY:
+            self._keep_scored()
+
+    def _keep_scored(self) -> None:
+        if not self._scored:
+            return
+        assets, times, samples = map(np.concatenate, zip(*self._scored, strict=True))
+        self._scored.clear()
         for asset, rows in _groups(assets):
             kept = self._samples.get(asset)
             if kept is None:
@@ -171,7 +189,7 @@ class Detector:
         return AssetState(0 if kept is None else kept.count, self._arena.version(asset))
 
 
-def _groups(assets: npt.NDArray[np.uint32]) -> Iterable[tuple[int, npt.NDArray[np.int64]]]:
+def _groups(assets: Numbers) -> Iterable[tuple[int, npt.NDArray[np.int64]]]:
     """Return each asset with its rows, in their order."""
     order = np.argsort(assets, kind="stable")
     found, firsts = np.unique(assets[order], return_index=True)

@@ -74,16 +74,18 @@ class Waiting:
         chunk, numbers = self._chunks[-1], self._numbers
         if len(chunk.trades) + len(measured) > CHUNK and chunk.trades:
             chunk = self._begin()
-        before = len(chunk.trades)
+        before, trades = len(chunk.trades), chunk.trades
+        known: list[float] = []
         for one in measured:
             sample = sample_of(one)
             if sample is not None:
-                trade = one.trade
-                chunk.samples.extend(sample)
-                chunk.trades.append(trade)
-                chunk.assets.append(numbers.setdefault(trade.asset, len(numbers)))
-                chunk.times.append(trade.timestamp)
+                known += sample
+                trades.append(one.trade)
                 chunk.live.append(one.live)
+        chunk.samples.extend(known)
+        new = trades[before:]
+        chunk.times.extend([trade.timestamp for trade in new])
+        chunk.assets.extend([numbers.setdefault(trade.asset, len(numbers)) for trade in new])
         self._samples += len(chunk.trades) - before
         return self._drop()
 

@@ -142,8 +142,8 @@ class AnomalyRoute:
         tag="trades",
         summary="Unusual trades of an asset, and the state of its model",
         description="An Isolation Forest of the last 1,000 trades of the asset scores each trade; about one in a"
-        " hundred is below the threshold. `feature_vector` has the price, the volume, its z-score, the price momentum in"
-        " percent, the deviation from the VWAP of 5 minutes as a share of the price, and the trades in 60 s.",
+        " hundred is below the threshold. `feature_vector` has the price, the volume, its z-score, the price momentum"
+        " in percent, the deviation from the VWAP of 5 minutes as a share of the price, and the trades in 60 s.",
         parameters=[
             ASSET,
             query(

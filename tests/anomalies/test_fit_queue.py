@@ -28,10 +28,10 @@ def test_assets_without_a_model_come_first() -> None:
     queue.offer(4, FIRST, REFIT, has_model=False)
     order = []
     for _ in range(4):
-        asset = queue.take(100.0)
-        assert asset is not None
-        order.append(asset)
-        queue.done(asset, 100.0, 0.0)
+        taken = queue.take(100.0)
+        assert taken is not None
+        order.append(taken)
+        queue.done(taken, 100.0, 0.0)
     assert order == [4, 1, 2, 3]
     queue.offer(2, FIRST, REFIT, has_model=True)
     assert queue.take(100.0 + LEAST_SECONDS - 1) is None

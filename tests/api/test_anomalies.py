@@ -14,8 +14,9 @@ from aggregator.errors import StoreUnavailable
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.events.memory import MemoryEvents
 from aggregator.trades.ports import StoredEvent
-from tests.parts.asgi import Answer, get
+from tests.parts.asgi import get
 from tests.parts.examples import CATALOG
+from tests.parts.service import Answer
 
 NOW = 1_764_400_000.0
 HOUR = 3600.0
