@@ -5,7 +5,9 @@ from typing import TypeVar
 
 import msgspec
 
+from aggregator.anomalies.event import ANOMALIES, stored_anomaly
 from aggregator.live.topics import Publisher, Topic
+from aggregator.runtime.build_anomalies import open_anomalies
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
@@ -33,9 +35,13 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
     return EventStores(created.events, created.positions)
 
 
-async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
+async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:
     """Return every analytic that the settings ask for. Call it before the processor is made."""
-    return []
+    found: list[Analytic] = []
+    if process.settings.finds_anomalies:
+        anomalies = await run_writer(process, stores, publisher, ANOMALIES, stored_anomaly)
+        found.append(await open_anomalies(process, stores.events, anomalies))
+    return found
 
 
 async def run_writer(
