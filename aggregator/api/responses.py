@@ -55,6 +55,7 @@ class Code(StrEnum):
     NO_PRICE = "no_price"
     HISTORY_UNAVAILABLE = "history_unavailable"
     TRADES_UNAVAILABLE = "trades_unavailable"
+    PAPER_TRADES_UNAVAILABLE = "paper_trades_unavailable"
     EXCHANGES_UNKNOWN = "exchanges_unknown"
     TOO_MANY_STREAMS = "too_many_streams"
     OVERLOADED = "overloaded"
@@ -93,6 +94,7 @@ NO_PRICE = Refusal("No price known now", Code.NO_PRICE)
 NO_HISTORY = Refusal("History cannot be read now", Code.HISTORY_UNAVAILABLE)
 NO_TRADE = Refusal("No trade of this asset yet", Code.NO_TRADE)
 NO_TRADES = Refusal("Trades cannot be read now", Code.TRADES_UNAVAILABLE)
+NO_PAPER_TRADES = Refusal("Paper signals and positions cannot be read now", Code.PAPER_TRADES_UNAVAILABLE)
 OVERLOADED = Refusal("Too many requests under way", Code.OVERLOADED)
 STOPPING = Refusal("The service is stopping", Code.STOPPING)
 

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from aggregator.live.topics import Publisher, Topic
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
+from aggregator.strategy.engine import PaperStrategy
 from aggregator.strategy.ports import PositionStore
+from aggregator.strategy.rules import Rules
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventStore, StoredEvent
@@ -32,9 +35,26 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores: 
     return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
 
 
-async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
+async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:
     """Return every analytic that the settings ask for. Call it before the processor is made."""
-    return []
+    found: list[Analytic] = []
+    if process.settings.strategy:
+        found.append(await _open_strategy(process, stores, publisher))
+    return found
+
+
+async def _open_strategy(process: Process, stores: EventStores, publisher: Publisher) -> PaperStrategy:
+    """Return the paper strategy; it runs from now on, and a stop waits for what it has to write."""
+    settings, metrics = process.settings, process.metrics
+    rules = Rules(settings.strategy_drop, settings.strategy_gain, settings.strategy_stop, settings.strategy_amount)
+    strategy = PaperStrategy(
+        rules, stores.positions, stores.events, publisher, metrics.strategy, metrics.events, process.clock.now
+    )
+    await process.keep_running(strategy)
+    process.stack.push_async_callback(strategy.drain, _DRAIN_SECONDS)
+    metrics.before_text(strategy.report)
+    structlog.get_logger().info("paper_trading", **msgspec.structs.asdict(rules))
+    return strategy
 
 
 async def run_writer(
