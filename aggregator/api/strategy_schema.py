@@ -41,7 +41,7 @@ SIGNAL: Json = {
     "quantity": 0.01311475,
     "timestamp": 1795241427.047125,
     "position": _POSITION,
-    "profit": 51.6131386,
+    "profit": 51.613098625,
     "paper": True,
 }
 OPEN: Json = {
@@ -60,7 +60,7 @@ CLOSED: Json = {
     "entry_time": 1795240427.047125,
     "exit_price": 80185.5,
     "exit_time": 1795241427.047125,
-    "profit": 51.6131386,
+    "profit": 51.613098625,
     "exit_reason": "gain",
     "paper": True,
 }

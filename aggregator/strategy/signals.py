@@ -34,11 +34,7 @@ def _asset(signal: Signal) -> str:
     return signal.asset
 
 
-def _id(signal: Signal) -> str:
-    return signal.id
-
-
-SIGNALS = Topic("signals", "signal", Signal, asset=_asset, key=_id, retention=Retention(events=1000))
+SIGNALS = Topic("signals", "signal", Signal, asset=_asset, retention=Retention(events=1000))
 
 
 def signal_of(position: Position) -> Signal:

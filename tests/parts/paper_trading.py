@@ -1,7 +1,7 @@
 """The paper strategy on the state of a processor, with stores that outlive it; and a naive replay to compare with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
@@ -214,6 +214,26 @@ def naive_replay(trades: Iterable[Trade], rules: Rules = RULES) -> list[Naive]:
 
 def _quantity(trade: Trade, rules: Rules) -> Fraction:
     return Fraction(int(Fraction(rules.amount) / Fraction(trade.price) * 10**8), 10**8)
+
+
+def position_of(row: Mapping[str, Any]) -> Position:
+    """Return the position in a row of JSON or CSV."""
+
+    def number(name: str) -> Decimal | None:
+        return Decimal(row[name]) if row.get(name) else None
+
+    exit_time = row.get("exit_time")
+    return Position(
+        row["id"],
+        row["asset"],
+        Decimal(row["quantity"]),
+        Decimal(row["entry_price"]),
+        float(row["entry_time"]),
+        number("exit_price"),
+        float(exit_time) if exit_time else None,
+        number("profit"),
+        row.get("exit_reason") or None,
+    )
 
 
 def assert_same(found: Sequence[Position], expected: Sequence[Naive]) -> None:

@@ -194,7 +194,7 @@ async def test_a_position_that_the_store_refuses_is_none() -> None:
 
 
 async def test_another_owner_decides() -> None:
-    """Where the store has another open position, this process makes no signal of its own, and continues from that one."""
+    """Where the store has another open position, a process makes no signal of its own, and continues from that one."""
     trading = PaperTrading()
     process = await trading.start()
     other = Position("other", "btcusdt", Decimal(1), Decimal(50), NOW + 59)
@@ -250,14 +250,10 @@ async def test_a_stop_writes_what_waits() -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-def test_the_topic_knows_its_signals() -> None:
-    """A slow subscriber gets every signal: each has a key of its own."""
-    (one,) = SIGNALS.decode(
-        b'[{"id":"a-buy","asset":"btcusdt","side":"buy","reason":"drop","price":1.5,"quantity":2,"timestamp":3.5,'
-        b'"position":"a","profit":null,"paper":true}]'
-    )
-    assert one == Signal("a-buy", "btcusdt", "buy", "drop", Decimal("1.5"), Decimal(2), 3.5, "a")
-    assert (SIGNALS.key(one), SIGNALS.asset(one)) == ("a-buy", "btcusdt")
+def test_a_signal_survives_the_way_through_redis() -> None:
+    """What one process encodes, another decodes."""
+    one = Signal("a-buy", "btcusdt", "buy", "drop", Decimal("1.50"), Decimal(2), 3.5, "a")
+    assert SIGNALS.decode(SIGNALS.encode([one])) == [one]
 
 
 def test_trades_are_in_order() -> None:
