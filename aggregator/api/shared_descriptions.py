@@ -14,6 +14,7 @@ from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_ANOMALIES,
     NO_HISTORY,
+    NO_PAPER_TRADES,
     NO_PRICE,
     NO_TRADE,
     NO_TRADES,
@@ -229,6 +230,13 @@ NO_ANOMALIES_NOW = refusal(
     NO_ANOMALIES,
     headers=(RETRY_AFTER,),
     component="NoAnomaliesNow",
+)
+NO_PAPER_TRADES_NOW = refusal(
+    "Paper signals and positions cannot be read now, the service is at its limit of concurrent requests, or it is"
+    " stopping",
+    NO_PAPER_TRADES,
+    headers=(RETRY_AFTER,),
+    component="NoPaperTradesNow",
 )
 STREAM_REFUSED = refusal(
     "The service is at its limit of streams, or it is stopping",

@@ -23,12 +23,13 @@ from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
+from aggregator.strategy.signals import SIGNALS
 from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
 
-STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES)
+STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS)
 """The topics that a process publishes which processes trades."""
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores
