@@ -1,12 +1,12 @@
 """Rules of alerts: their fields, and the reading of one from JSON. Pure.
 
-| kind        | fires when                                                       | fields                                    |
-| ----------- | ---------------------------------------------------------------- | ----------------------------------------- |
-| `price`     | the price crosses a level                                        | `above` or `below`, in quote units        |
-| `change`    | the price has moved by `percent` within `seconds`                | `percent`, `seconds`, `direction`         |
-| `spread`    | the prices of the venues are further apart                       | `above`, in percent of the price          |
-| `anomaly`   | a trade is an anomaly; with `below`, one with such a low score   | `below`                                   |
-| `sentiment` | a headline has such a sentiment or correlation                   | `above` or `below`, from -1 to 1, `strength` |
+| kind        | fires when                                           | fields                                       |
+| ----------- | ---------------------------------------------------- | -------------------------------------------- |
+| `price`     | the price crosses a level                            | `above` or `below`, in quote units           |
+| `change`    | the price has moved by `percent` within `seconds`    | `percent`, `seconds`, `direction`            |
+| `spread`    | the prices of the venues are further apart           | `above`, in percent of the price             |
+| `anomaly`   | a trade is an anomaly, with a score below `below`    | `below`                                      |
+| `sentiment` | a headline has such a sentiment or correlation       | `above` or `below`, from -1 to 1; `strength` |
 """
 
 import re
@@ -74,7 +74,7 @@ class RuleFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     outlet: str | None = None
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A rule that is kept: the fields that were sent, defaults filled in, with its id and the time of its creation."""
 
     id: str

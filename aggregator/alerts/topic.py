@@ -8,7 +8,7 @@ from aggregator.alerts.rules import Kind
 from aggregator.live.topics import Retention, Topic
 
 
-class Alert(msgspec.Struct, frozen=True, gc=False):
+class Alert(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A rule has fired, identified by (asset, timestamp, id).
 
     `timestamp` is the time of the price, trade or headline that made it fire. `value` is what was compared with

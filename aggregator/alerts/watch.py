@@ -1,15 +1,17 @@
 """Listeners that evaluate the rules on what the bus brings, and pass alerts on."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from aggregator.alerts.events import AnomalyEvent, SentimentEvent
 from aggregator.alerts.evaluation import Evaluator
 from aggregator.alerts.rules import Rule
 from aggregator.alerts.topic import Alert
 from aggregator.models import Price, encode
 from aggregator.observability.metrics.alerts import AlertMetrics
 from aggregator.trades.ports import StoredEvent
+
+if TYPE_CHECKING:
+    from aggregator.alerts.events import AnomalyEvent, SentimentEvent
 
 T = TypeVar("T")
 

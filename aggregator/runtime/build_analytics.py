@@ -25,6 +25,8 @@ class EventStores(msgspec.Struct, frozen=True):
 
     events: EventStore
     positions: PositionStore
+    retention: float = _RETENTION
+    """Seconds that `events` are kept."""
 
 
 async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:  # noqa: ARG001  # memory needs no attempt
