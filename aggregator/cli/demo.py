@@ -40,15 +40,17 @@ async def demo(settings: Settings, first_port: int, stop: asyncio.Event) -> None
         )
     async with mock_exchanges(settings.symbols_file, first_port) as exchanges:
         _announce(settings)
-        await serve(settings.model_copy(update={"exchanges": exchanges, "trades_url": trades_url(settings)}), stop)
+        files = {name: beside_history(settings, name) for name in ("trades_url", "events_url")}
+        await serve(settings.model_copy(update={"exchanges": exchanges, **files}), stop)
 
 
-def trades_url(settings: Settings) -> str:
-    """Return the address of the store of trades: beside a history in SQLite, unless the setting is given."""
+def beside_history(settings: Settings, name: str) -> str:
+    """Return the address of a store in SQLite, such as `trades_url`: beside a history in SQLite, unless it is set."""
     scheme, _, path = settings.history_url.partition(":///")
-    if "trades_url" in settings.model_fields_set or scheme != "sqlite":
-        return settings.trades_url
-    return f"{scheme}:///{Path(path).with_name('trades.db')}"
+    url: str = getattr(settings, name)
+    if name in settings.model_fields_set or scheme != "sqlite":
+        return url
+    return f"{scheme}:///{Path(path).with_name(Path(url).name)}"
 
 
 def _announce(settings: Settings) -> None:

@@ -6,9 +6,9 @@ from typing import TypeVar
 import msgspec
 
 from aggregator.live.topics import Publisher, Topic
+from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
-from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
 from aggregator.strategy.ports import PositionStore
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_writer import EventWriter
@@ -16,7 +16,6 @@ from aggregator.trades.ports import EventStore, StoredEvent
 
 T = TypeVar("T")
 
-_RETENTION = 2_592_000.0  # seconds
 _DRAIN_SECONDS = 2.0  # for the events that wait when the process stops
 
 
@@ -29,9 +28,11 @@ class EventStores(msgspec.Struct, frozen=True):
     """Seconds that `events` are kept."""
 
 
-async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:  # noqa: ARG001  # memory needs no attempt
-    """Open the stores; they are closed with the process. Raises CannotGoOn."""
-    return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
+async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
+    """Open the stores, and delete old events from now on; they are closed with the process. Raises CannotGoOn."""
+    created = await open_found(process.settings, process.metrics, process.stack, attempt, process.clock.now)
+    await process.keep_running(created.events)
+    return EventStores(created.events, created.positions)
 
 
 async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
