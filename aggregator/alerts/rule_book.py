@@ -62,7 +62,7 @@ class RuleBook:
         """Read what other processes have changed. Raises StoreError."""
         now = self._now()
         is_whole = now - self._whole_at >= _WHOLE_SECONDS
-        start = 0.0 if is_whole else self._newest - _BEHIND
+        start = 0.0 if is_whole else max(0.0, self._newest - _BEHIND)
         before = self.rules
         after: tuple[float, str] | None = None
         for _ in range(_MOST_PAGES):

@@ -49,7 +49,7 @@ async def evaluate_rules(process: Process, stores: EventStores, redis: RedisClie
 
 
 def _book(process: Process, stores: EventStores) -> RuleBook:
-    return RuleBook(stores.events, stores.retention, process.clock.now)
+    return RuleBook(stores.events, process.settings.events_retention, process.clock.now)
 
 
 def _listen(bus: Bus, watch: AlertWatch) -> None:

@@ -24,8 +24,6 @@ class EventStores(msgspec.Struct, frozen=True):
 
     events: EventStore
     positions: PositionStore
-    retention: float = _RETENTION
-    """Seconds that `events` are kept."""
 
 
 async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:

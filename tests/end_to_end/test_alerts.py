@@ -1,4 +1,4 @@
-"""Rules of alerts over a mock market."""
+"""Rules of alerts over a mock market, in one process and in several on one Redis."""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.parts import redis_server
 from tests.parts.exchanges import Market, market
 from tests.parts.process import wait_for
 from tests.parts.service import Answer, Service, call
@@ -59,3 +60,22 @@ def test_a_rule_fires_once_for_each_asset(exchanges: Market, tmp_path: Path) -> 
     assert service.metric("alerts_rules") == 0
     assert service.process.stop() == 0
     assert "Traceback" not in service.process.output
+
+
+def test_of_two_processes_one_passes_alerts_on(exchanges: Market, tmp_path: Path) -> None:
+    """Both evaluate a rule that they share; the one with the lease stores and publishes what it finds."""
+    with redis_server.alone() as server:
+        settings = SETTINGS | {"cache_url": server.url, "exchanges": exchanges.setting}
+        settings |= {"symbols_file": symbols(tmp_path), "events_url": f"sqlite:///{tmp_path}/events.db"}
+        services = [Service(tmp_path, **settings).started() for _ in range(2)]
+        wait_for(lambda: all(one.get("/prices/btcusdt").status == 200 for one in services), what="prices")
+        rule = add(services[0], SPREAD).json
+        for one in services:
+            wait_for(lambda one=one: one.get("/alerts").json["rules"] == [rule], what="the rule")  # type: ignore[misc]  # a default
+            wait_for(lambda one=one: fired(one, "btcusdt"), what="an alert")  # type: ignore[misc]  # a default
+        counts = [one.metric('alerts_fired_total{kind="spread"}') for one in services]
+        assert sorted(counts) == [0, 2]
+        for one in services:
+            assert len(fired(one, "btcusdt")) == 1
+            assert one.process.stop() == 0
+            assert "Traceback" not in one.process.output
