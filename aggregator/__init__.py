@@ -70,6 +70,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
     strategy       paper trading: signals and positions of measured trades, and the backtest
+    alerts         rules of users over prices, anomalies and headlines: evaluation, and where they are kept
     trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup

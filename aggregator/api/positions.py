@@ -14,7 +14,7 @@ from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import STORE_SECONDS
 from aggregator.api.parameters import LATEST_TIME
 from aggregator.api.responses import (
-    NO_PAPER_TRADES,
+    NO_EVENTS,
     RETRY_SOON,
     answer,
     asset_named,
@@ -30,7 +30,7 @@ from aggregator.api.shared_descriptions import (
     BAD_REQUEST,
     FORMAT,
     LINK,
-    NO_PAPER_TRADES_NOW,
+    NO_EVENTS_NOW,
     NO_STORE,
     NOT_LISTED,
     NUMBERS,
@@ -101,7 +101,7 @@ class PositionRoutes:
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
-            503: NO_PAPER_TRADES_NOW,
+            503: NO_EVENTS_NOW,
         },
         is_compressed=True,
     )
@@ -160,7 +160,7 @@ class PositionRoutes:
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
-            503: NO_PAPER_TRADES_NOW,
+            503: NO_EVENTS_NOW,
         },
         is_compressed=True,
     )
@@ -193,7 +193,7 @@ class PositionRoutes:
             async with asyncio.timeout(self._store_seconds):
                 return await reading
         except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_PAPER_TRADES, RETRY_SOON) from error
+            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
 
 
 def _after(request: Request, symbol: str | None) -> tuple[float, str] | None:

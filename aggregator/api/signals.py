@@ -13,7 +13,7 @@ from aggregator.api.description import Response, json
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, requested
 from aggregator.api.parameters import LATEST_TIME
 from aggregator.api.responses import (
-    NO_PAPER_TRADES,
+    NO_EVENTS,
     RETRY_SOON,
     answer,
     asset_of,
@@ -30,7 +30,7 @@ from aggregator.api.shared_descriptions import (
     END,
     FORMAT,
     LINK,
-    NO_PAPER_TRADES_NOW,
+    NO_EVENTS_NOW,
     NO_STORE,
     NOT_LISTED,
     NUMBERS,
@@ -124,7 +124,7 @@ class SignalRoutes:
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
-            503: NO_PAPER_TRADES_NOW,
+            503: NO_EVENTS_NOW,
         },
         is_compressed=True,
     )
@@ -160,4 +160,4 @@ class SignalRoutes:
                     after=window.after,
                 )
         except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_PAPER_TRADES, RETRY_SOON) from error
+            raise refuse(503, NO_EVENTS, RETRY_SOON) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from aggregator.alerts.topic import ALERTS
 from aggregator.anomalies.event import ANOMALIES
 from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
@@ -76,7 +77,7 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.bus = Bus([PRICES, *STREAM_TOPICS])
+        self.bus = Bus([PRICES, *STREAM_TOPICS, ALERTS])
         self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)

@@ -232,5 +232,5 @@ class Away:
 async def test_stores_that_are_away(target: str) -> None:
     """A 503 that says when to try again."""
     answer = await get(Api(Away(), Away()).app, target)
-    expected = (503, "paper_trades_unavailable", "1")
+    expected = (503, "events_unavailable", "1")
     assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == expected

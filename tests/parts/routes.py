@@ -7,7 +7,9 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.alerts.topic import ALERTS
 from aggregator.anomalies.event import ANOMALIES
+from aggregator.api.alerts import AlertRoutes
 from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
@@ -38,7 +40,7 @@ from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES, SIGNALS)}
+TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES, SIGNALS, ALERTS)}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
@@ -56,6 +58,7 @@ def every_route() -> list[Route]:
         *IngestRoute(_NONE, _NONE, _NONE, Metrics().trades).routes(),
         *TradeRoutes(CATALOG, _NONE, HOT).routes(),
         *FeatureRoutes(CATALOG, HOT).routes(),
+        *AlertRoutes(CATALOG, _NONE, _NONE).routes(),
         *AnomalyRoute(CATALOG, _NONE, None).routes(),
         *SignalRoutes(CATALOG, _NONE).routes(),
         *PositionRoutes(CATALOG, _NONE).routes(),
