@@ -63,6 +63,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
+    anomalies      unusual trades: a model of each asset, in a worker process
     trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup
