@@ -71,6 +71,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     stores         caches and histories
     strategy       paper trading: signals and positions of measured trades, and the backtest
     alerts         rules of users over prices, anomalies and headlines: evaluation, and where they are kept
+    anomalies      unusual trades: a model of each asset, in a worker process
     trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup
