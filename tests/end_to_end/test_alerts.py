@@ -86,6 +86,22 @@ def test_of_two_processes_one_passes_alerts_on(exchanges: Market, tmp_path: Path
         assert "Traceback" not in idle.process.output
 
 
+def test_a_refresher_evaluates_what_api_processes_take(exchanges: Market, tmp_path: Path) -> None:
+    """With workers, a rule that one of them has taken fires in the refresher, and each of them streams the alert."""
+    with redis_server.alone() as server:
+        settings: dict[str, object] = {**SETTINGS, "cache_url": server.url, "exchanges": exchanges.setting}
+        settings |= {"symbols_file": symbols(tmp_path), "events_url": f"sqlite:///{tmp_path}/events.db"}
+        refresher = Service(tmp_path, role="refresher", **settings).started()
+        api = Service(tmp_path, role="api", **settings).started()
+        add(api, SPREAD)
+        wait_for(partial(_fired, api, 1), what="an alert")
+        assert (refresher.metric(FIRED), api.metric(FIRED)) == (2, 0)
+        wait_for(lambda: '"alerts":[{"id"' in api.get("/stream?topics=alerts&seconds=1").text, what="a snapshot")
+        for one in (api, refresher):
+            assert one.process.stop() == 0
+            assert "Traceback" not in one.process.output
+
+
 def _has(service: Service, rules: list[str]) -> bool:
     return [rule["id"] for rule in service.get("/alerts").json["rules"]] == rules
 
