@@ -47,6 +47,7 @@ class Code(StrEnum):
     NOT_STORED_YET = "not_stored_yet"
     TRADES_OFF = "trades_off"
     ALERTS_OFF = "alerts_off"
+    ANOMALIES_OFF = "anomalies_off"
     ADDRESS_TOO_LONG = "address_too_long"
     HOST_NOT_SERVED = "host_not_served"
     UPGRADE_NEEDED = "upgrade_needed"

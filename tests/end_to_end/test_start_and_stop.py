@@ -164,6 +164,9 @@ def test_the_demo_brings_its_own_exchanges(tmp_path: Path) -> None:
         assert len(exchanges) == 3
         wait_for(lambda demo=demo: demo.get("/prices/btcusdt").json["sources"] == 3, what="three sources")  # type: ignore[misc]
         assert re.search(r"invented_market.*curl -sS localhost:PORT/aggregations/btcusdt", demo.process.output)
+        planted = re.search(r"planted=.*?(http://\S+/mock/plants)", demo.process.output)
+        assert planted
+        assert call("GET", planted[1]).json["plants"]
         for address in exchanges:
             wait_for(partial(_makes_trades, address), what=f"{address} to make trades")
         demo.process.signal(number)
