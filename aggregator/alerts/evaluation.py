@@ -19,6 +19,7 @@ _DIGITS = Decimal("0.0001")  # of values in percent
 _SCORE = Decimal("0.000001")
 _MOST_ROUNDED = 20  # the power of ten of a percentage
 _LARGEST_SCORE = 1e9
+_MOST_NOTED = 10_000  # alerts of other processes
 _MOST_HEADLINE = 200  # characters in a message
 _STRENGTHS = [*Strength]
 
@@ -29,13 +30,31 @@ class Evaluator:
     def __init__(self) -> None:
         self._by_asset: dict[Kind, dict[str, list[_Watched]]] = {kind: {} for kind in Kind}
         self._rules: dict[str, _Watched] = {}
+        self._noted: dict[tuple[str, str], float] = {}  # times of alerts of other processes, by rule and asset
+
+    def note(self, alert: Alert) -> None:
+        """Take the cool-down over that an alert of another process has begun; its rule may not be known yet."""
+        key = alert.rule, alert.asset
+        self._noted[key] = max(alert.timestamp, self._noted.pop(key, alert.timestamp))
+        if len(self._noted) > _MOST_NOTED:
+            del self._noted[next(iter(self._noted))]
+        watched = self._rules.get(alert.rule)
+        if watched is not None:
+            watched.note(alert.asset, alert.timestamp)
 
     def set_rules(self, rules: Iterable[Rule]) -> None:
         """Replace the rules. Those that were there before keep their state."""
-        self._rules = {rule.id: self._rules.get(rule.id) or _Watched(rule) for rule in rules}
+        self._rules = {rule.id: self._rules.get(rule.id) or self._new(rule) for rule in rules}
         self._by_asset = {kind: {} for kind in Kind}
         for watched in self._rules.values():
             self._by_asset[watched.rule.kind].setdefault(watched.rule.asset, []).append(watched)
+
+    def _new(self, rule: Rule) -> "_Watched":
+        watched = _Watched(rule)
+        for (name, asset), timestamp in self._noted.items():
+            if name == rule.id:
+                watched.note(asset, timestamp)
+        return watched
 
     def price(self, price: Price) -> list[Alert]:
         """Return the alerts that a new price causes."""
@@ -80,6 +99,11 @@ class _Watched:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._states: dict[str, _State] = {}  # by asset
+
+    def note(self, asset: str, timestamp: float) -> None:
+        """Begin the cool-down of an alert of another process."""
+        state = self._state(asset)
+        state.fired_at = max(state.fired_at, timestamp)
 
     def price(self, price: Price) -> Alert | None:
         """Compare a new price with the level of the rule."""

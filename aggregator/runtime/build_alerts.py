@@ -21,8 +21,8 @@ _ANOMALIES, _SENTIMENT = "anomalies", "sentiment"
 
 
 def rule_topics(bus: Bus) -> Sequence[AnyTopic]:
-    """Return the topics that rules are about, as far as the bus has them."""
-    return [bus.topics[name] for name in (PRICES.name, _ANOMALIES, _SENTIMENT) if name in bus.topics]
+    """Return the topics that the evaluation listens to, as far as the bus has them."""
+    return [bus.topics[name] for name in (PRICES.name, _ANOMALIES, _SENTIMENT, ALERTS.name) if name in bus.topics]
 
 
 def shared_rules(process: Process, stores: EventStores) -> RuleBook | None:
@@ -41,10 +41,11 @@ async def evaluate_rules(process: Process, stores: EventStores, redis: RedisClie
         lease = FeedLease(redis, ALERTS.name)
         await process.keep_running(lease)
     writer = await run_writer(process, stores, publisher, ALERTS, stored_alert)
-    watch = AlertWatch(writer, process.metrics.alerts, lambda: lease is None or lease.held)
+    watch = AlertWatch(writer, process.metrics.alerts, lambda: lease is None or lease.held, process.clock.now)
     book.on_change(watch.set_rules)
     _listen(process.bus, watch)
     await process.keep_running(book)
+    await process.keep_running(watch)
     return book
 
 
@@ -54,7 +55,8 @@ def _book(process: Process, stores: EventStores) -> RuleBook:
 
 def _listen(bus: Bus, watch: AlertWatch) -> None:
     """Evaluate rules on what the bus brings; a topic without a part that publishes it may be missing."""
-    listeners: dict[str, Any] = {PRICES.name: watch.prices, _ANOMALIES: watch.anomalies, _SENTIMENT: watch.sentiment}
+    listeners: dict[str, Any] = {PRICES.name: watch.prices, ALERTS.name: watch.alerts}
+    listeners |= {_ANOMALIES: watch.anomalies, _SENTIMENT: watch.sentiment}
 
     def listen(topic: Topic[T]) -> None:
         bus.listen(topic, cast("Listener[T]", listeners[topic.name]))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.parts.browser import DESKTOP, PHONE, Tab
 from tests.parts.exchanges import Market
@@ -48,9 +48,9 @@ class Events:
         self._sockets: list[WebSocketRoute] = []
         tab.page.route_web_socket("**/ws?numbers=number", self._connected)
 
-    def send(self, page: object, name: str, event: dict[str, object]) -> None:
+    def send(self, page: Page, name: str, event: dict[str, object]) -> None:
         """Send an event once the page is subscribed; Playwright calls handlers only while the page is asked."""
-        wait_for(lambda: page.evaluate("true") and self._sockets, what="a connection")  # type: ignore[attr-defined]  # a Page
+        wait_for(lambda: bool(page.evaluate("true") and self._sockets), what="a connection")
         self._sockets[-1].send(json.dumps({"type": name, name: event}))
 
     def _connected(self, socket: WebSocketRoute) -> None:
