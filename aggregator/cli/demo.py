@@ -51,16 +51,17 @@ def own_settings(settings: Settings, addresses: Mapping[str, str]) -> dict[str, 
     """Return the settings that the demo sets itself; `addresses` of the mock exchanges by name."""
     return {
         "exchanges": ",".join(f"{name}=mock+{address}" for name, address in addresses.items()),
-        "trades_url": trades_url(settings),
+        **{name: beside_history(settings, name) for name in ("trades_url", "events_url")},
     }
 
 
-def trades_url(settings: Settings) -> str:
-    """Return the address of the store of trades: beside a history in SQLite, unless the setting is given."""
+def beside_history(settings: Settings, name: str) -> str:
+    """Return the address of a store in SQLite, such as `trades_url`: beside a history in SQLite, unless it is set."""
     scheme, _, path = settings.history_url.partition(":///")
-    if "trades_url" in settings.model_fields_set or scheme != "sqlite":
-        return settings.trades_url
-    return f"{scheme}:///{Path(path).with_name('trades.db')}"
+    url: str = getattr(settings, name)
+    if name in settings.model_fields_set or scheme != "sqlite":
+        return url
+    return f"{scheme}:///{Path(path).with_name(Path(url).name)}"
 
 
 def _announce(settings: Settings, planted: str | None) -> None:

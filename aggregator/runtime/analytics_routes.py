@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 
+from aggregator.anomalies.analytic import Anomalies
+from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.route import Route
 from aggregator.runtime.build_analytics import EventStores
+from aggregator.runtime.build_anomalies import why_no_anomalies
 from aggregator.runtime.process import Process
 from aggregator.trades.analytic import Analytic
 
 
-def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[Analytic]) -> list[Route]:  # noqa: ARG001  # each analytic adds its line
+def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[Analytic]) -> list[Route]:
     """Return the routes. `analytics` are those of this process; none where other processes process the trades."""
-    return []
+    catalog, settings, now = process.catalog, process.settings, process.clock.now
+    models = next((one for one in analytics if isinstance(one, Anomalies)), None)
+    return [
+        *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
+    ]

@@ -1,16 +1,24 @@
 """The analytics of a process that processes trades, and the store of their events."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
-from aggregator.live.topics import Publisher
+from aggregator.anomalies.event import ANOMALIES, stored_anomaly
+from aggregator.live.topics import Publisher, Topic
+from aggregator.runtime.build_anomalies import open_anomalies
+from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
-from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
 from aggregator.strategy.ports import PositionStore
 from aggregator.trades.analytic import Analytic
-from aggregator.trades.ports import EventStore
+from aggregator.trades.event_writer import EventWriter
+from aggregator.trades.ports import EventStore, StoredEvent
 
-_RETENTION = 2_592_000.0  # seconds
+T = TypeVar("T")
+
+_DRAIN_SECONDS = 2.0  # for the events that wait when the process stops
 
 
 class EventStores(msgspec.Struct, frozen=True):
@@ -20,11 +28,27 @@ class EventStores(msgspec.Struct, frozen=True):
     positions: PositionStore
 
 
-async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:  # noqa: ARG001  # memory needs no attempt
-    """Open the stores; they are closed with the process. Raises CannotGoOn."""
-    return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
+async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
+    """Open the stores, and delete old events from now on; they are closed with the process. Raises CannotGoOn."""
+    created = await open_found(process.settings, process.metrics, process.stack, attempt, process.clock.now)
+    await process.keep_running(created.events)
+    return EventStores(created.events, created.positions)
 
 
-async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
+async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:
     """Return every analytic that the settings ask for. Call it before the processor is made."""
-    return []
+    found: list[Analytic] = []
+    if process.settings.finds_anomalies:
+        anomalies = await run_writer(process, stores, publisher, ANOMALIES, stored_anomaly)
+        found.append(await open_anomalies(process, stores.events, anomalies))
+    return found
+
+
+async def run_writer(
+    process: Process, stores: EventStores, publisher: Publisher, topic: Topic[T], stored: Callable[[T], StoredEvent]
+) -> EventWriter[T]:
+    """Return a writer of a topic's events that runs from now on; a stop waits for those that have come."""
+    writer = EventWriter(stores.events, publisher, topic, stored, process.metrics.events)
+    await process.keep_running(writer)
+    process.stack.push_async_callback(writer.drain, _DRAIN_SECONDS)
+    return writer

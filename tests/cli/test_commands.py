@@ -60,7 +60,19 @@ def test_a_variable_overrides_the_default_of_the_command(
 )
 def test_where_the_demo_keeps_trades(given: Flags, url: str) -> None:
     """Beside a history in SQLite, unless the setting says otherwise."""
-    assert demo.trades_url(load(given)) == url
+    assert demo.beside_history(load(given), "trades_url") == url
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"history_url": "sqlite:////var/lib/prices.db"}, "sqlite:////var/lib/events.db"),
+        ({"history_url": "sqlite:///data/mine.db", "events_url": "memory://"}, "memory://"),
+    ],
+)
+def test_where_the_demo_keeps_events(given: Flags, url: str) -> None:
+    """As with trades."""
+    assert demo.beside_history(load(given), "events_url") == url
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])

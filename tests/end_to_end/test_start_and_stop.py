@@ -83,6 +83,7 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
         "AGGREGATOR_EXCHANGES": market.setting,
         "AGGREGATOR_HISTORY_URL": f"sqlite:///{tmp_path}/prices.db",
         "AGGREGATOR_TRADES_URL": f"sqlite:///{tmp_path}/trades.db",
+        "AGGREGATOR_EVENTS_URL": f"sqlite:///{tmp_path}/events.db",
         "AGGREGATOR_DEAD_LETTERS_PATH": f"{tmp_path}/dead-letters.db",
     }
     process = Process([sys.executable, "-m", "aggregator", "serve"], environment=environment)

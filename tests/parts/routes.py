@@ -7,6 +7,8 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.anomalies.event import ANOMALIES
+from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
 from aggregator.api.exchanges import ExchangeRoutes
@@ -33,7 +35,7 @@ from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES)}
+TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES)}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
@@ -51,6 +53,7 @@ def every_route() -> list[Route]:
         *IngestRoute(_NONE, _NONE, _NONE, Metrics().trades).routes(),
         *TradeRoutes(CATALOG, _NONE, HOT).routes(),
         *FeatureRoutes(CATALOG, HOT).routes(),
+        *AnomalyRoute(CATALOG, _NONE, None).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),
