@@ -1,6 +1,7 @@
 """Subcommands: their own defaults, and wrong settings."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,20 @@ def test_where_the_demo_keeps_trades(given: Flags, url: str) -> None:
 def test_where_the_demo_keeps_events(given: Flags, url: str) -> None:
     """As with trades."""
     assert demo.beside_history(load(given), "events_url") == url
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ({}, "state"),
+        ({"history_url": "sqlite:////var/lib/prices.db"}, "/var/lib/state"),
+        ({"history_url": "sqlite:///data/mine.db", "state_dir": "models"}, "models"),
+        ({"history_url": "dynamodb://prices?region=eu-west-1"}, "state"),
+    ],
+)
+def test_where_the_demo_keeps_models(given: Flags, folder: str) -> None:
+    """As with trades."""
+    assert demo.state_beside_history(load(given)) == Path(folder)
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])
