@@ -38,6 +38,12 @@ From a trade to its features:
     -> trades/features.py                measures a trade in the windows of its asset (trades/windows.py)
     -> trades/topics.py                  declares the topics of trades and features, which live/ serves
 
+From a measured trade to a paper position:
+
+    trades/asset_states.py               passes each measured trade to the analytics (trades/analytic.py)
+    -> strategy/rules.py                 decides whether it opens or closes a position
+    -> strategy/writer.py                stores the position, then its signal, and publishes the signal
+
 From a GET to its answer:
 
     api/server/protocol.py               reads the request
@@ -63,6 +69,8 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
+    strategy       paper trading: signals and positions of measured trades, and the backtest
+    alerts         rules of users over prices, anomalies and headlines: evaluation, and where they are kept
     trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup

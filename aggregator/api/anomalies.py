@@ -14,12 +14,12 @@ from aggregator.anomalies.event import ANOMALIES, Anomaly, Vector
 from aggregator.anomalies.fit_queue import FIRST
 from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
-from aggregator.api.responses import NO_ANOMALIES, RETRY_SOON, Code, Refusal, answer, asset_of, refuse, whole
+from aggregator.api.responses import NO_EVENTS, RETRY_SOON, Code, Refusal, answer, asset_of, refuse, whole
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
     BAD_REQUEST,
-    NO_ANOMALIES_NOW,
+    NO_EVENTS_NOW,
     NO_STORE,
     NOT_LISTED,
     SYMBOL,
@@ -175,7 +175,7 @@ class AnomalyRoute:
             400: BAD_REQUEST,
             404: NOT_LISTED,
             501: refusal("Unusual trades are not looked for", SWITCHED_OFF, NOT_INSTALLED),
-            503: NO_ANOMALIES_NOW,
+            503: NO_EVENTS_NOW,
         },
         is_compressed=True,
     )
@@ -203,7 +203,7 @@ class AnomalyRoute:
                     ANOMALIES.name, asset, now - hours * _HOUR, now + CLOCK_MARGIN, limit, newest_first=True
                 )
         except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_ANOMALIES, RETRY_SOON) from error
+            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
         return tuple(_row(_DECODER.decode(one.body)) for one in stored)
 
 

@@ -12,6 +12,8 @@ TAGS = {  # the groups of the document
     "prices": "Current prices",
     "history": "Stored prices",
     "trades": "Trades: single executions at venues, and what is computed from them",
+    "alerts": "Rules that watch prices, anomalies and headlines",
+    "strategy": "Paper trading: signals and positions of a strategy that sends no orders",
     "live": "Live streams of prices",
     "service": "The state of the service",
     "pages": "Pages for browsers",

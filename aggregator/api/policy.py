@@ -117,7 +117,7 @@ class Policy:
             inner = CORSMiddleware(
                 inner,
                 allow_origins=self.origins.allowed,
-                allow_methods=("GET", "HEAD", "POST"),
+                allow_methods=("GET", "HEAD", "POST", "DELETE"),
                 allow_headers=_REQUEST_HEADERS,
                 allow_private_network=True,
                 expose_headers=_RESPONSE_HEADERS,

@@ -35,7 +35,9 @@ class Code(StrEnum):
     EXCHANGE_NOT_FOUND = "exchange_not_found"
     NO_PRICE_STORED = "no_price_stored"
     NO_TRADE = "no_trade"
+    RULE_NOT_FOUND = "rule_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    TOO_MANY_RULES = "too_many_rules"
     REQUEST_TOO_SLOW = "request_too_slow"
     BODY_TOO_LARGE = "body_too_large"
     UNKNOWN_MEDIA_TYPE = "unknown_media_type"
@@ -44,6 +46,7 @@ class Code(StrEnum):
     BACKLOG_FULL = "backlog_full"
     NOT_STORED_YET = "not_stored_yet"
     TRADES_OFF = "trades_off"
+    ALERTS_OFF = "alerts_off"
     ANOMALIES_OFF = "anomalies_off"
     ADDRESS_TOO_LONG = "address_too_long"
     HOST_NOT_SERVED = "host_not_served"
@@ -56,7 +59,7 @@ class Code(StrEnum):
     NO_PRICE = "no_price"
     HISTORY_UNAVAILABLE = "history_unavailable"
     TRADES_UNAVAILABLE = "trades_unavailable"
-    ANOMALIES_UNAVAILABLE = "anomalies_unavailable"
+    EVENTS_UNAVAILABLE = "events_unavailable"
     EXCHANGES_UNKNOWN = "exchanges_unknown"
     TOO_MANY_STREAMS = "too_many_streams"
     OVERLOADED = "overloaded"
@@ -95,7 +98,7 @@ NO_PRICE = Refusal("No price known now", Code.NO_PRICE)
 NO_HISTORY = Refusal("History cannot be read now", Code.HISTORY_UNAVAILABLE)
 NO_TRADE = Refusal("No trade of this asset yet", Code.NO_TRADE)
 NO_TRADES = Refusal("Trades cannot be read now", Code.TRADES_UNAVAILABLE)
-NO_ANOMALIES = Refusal("Anomalies cannot be read now", Code.ANOMALIES_UNAVAILABLE)
+NO_EVENTS = Refusal("Stored events cannot be read or written now", Code.EVENTS_UNAVAILABLE)
 OVERLOADED = Refusal("Too many requests under way", Code.OVERLOADED)
 STOPPING = Refusal("The service is stopping", Code.STOPPING)
 

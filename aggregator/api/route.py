@@ -44,7 +44,7 @@ class Route(msgspec.Struct, frozen=True):
     `{name:path}` at the end of a path also matches slashes; such a route is tried after all others.
     """
 
-    method: Literal["GET", "POST", "WEBSOCKET"]  # a GET answers HEAD too
+    method: Literal["GET", "POST", "DELETE", "WEBSOCKET"]  # a GET answers HEAD too
     path: str
     label: str = ""  # `endpoint` in the request metrics; the same for all paths with the same first segment
     operation_id: str = ""

@@ -12,7 +12,7 @@ from aggregator.api.middleware import SANE
 from aggregator.api.parameters import UNIX
 from aggregator.api.responses import (
     INVALID_SYMBOL,
-    NO_ANOMALIES,
+    NO_EVENTS,
     NO_HISTORY,
     NO_PRICE,
     NO_TRADE,
@@ -224,11 +224,11 @@ NO_TRADES_NOW = refusal(
     headers=(RETRY_AFTER,),
     component="NoTradesNow",
 )
-NO_ANOMALIES_NOW = refusal(
-    "The anomalies cannot be read now, the service is at its limit of concurrent requests, or it is stopping",
-    NO_ANOMALIES,
+NO_EVENTS_NOW = refusal(
+    "The store of events cannot be used now, the service is at its limit of concurrent requests, or it is stopping",
+    NO_EVENTS,
     headers=(RETRY_AFTER,),
-    component="NoAnomaliesNow",
+    component="NoEventsNow",
 )
 STREAM_REFUSED = refusal(
     "The service is at its limit of streams, or it is stopping",

@@ -6,7 +6,7 @@ A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMA
 import sys
 from collections.abc import Mapping, Sequence
 
-from aggregator.cli import dead_letters, demo, doctor, drain, produce, record, replay, serve, symbols
+from aggregator.cli import backtest, dead_letters, demo, doctor, drain, produce, record, replay, serve, symbols
 from aggregator.cli.command import Command, Parser
 from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
@@ -21,6 +21,7 @@ _COMMANDS: Mapping[str, Command] = {
     "record": record.COMMAND,
     "replay": replay.COMMAND,
     "produce": produce.COMMAND,
+    "backtest": backtest.COMMAND,
     "symbols": symbols.COMMAND,
 }
 

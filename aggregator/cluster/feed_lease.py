@@ -1,4 +1,4 @@
-"""The lease on the exchanges' push feeds: of all refreshers on one Redis, one is subscribed to them.
+"""A lease of one process among all on one Redis, such as on the exchanges' push feeds: one refresher is subscribed.
 
     free -> taken by one refresher -> renewed -> free 2.5 seconds after the last renewal
 
@@ -20,11 +20,12 @@ _TRY_SECONDS = 0.5  # between two attempts to take the lease
 
 
 class FeedLease:
-    """The lease as one process sees it. `held` tells whether this process is to be subscribed."""
+    """The lease as one process sees it. `held` tells whether this process has it. `name` tells leases apart."""
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, name: str = "feeds") -> None:
         self.held = False
-        self._lock = client.redis.lock(f"{client.prefix}feeds", timeout=EXPIRE_SECONDS, blocking=False)
+        self._name = name
+        self._lock = client.redis.lock(f"{client.prefix}{name}", timeout=EXPIRE_SECONDS, blocking=False)
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
@@ -45,11 +46,11 @@ class FeedLease:
                     return
                 held = await self._lock.acquire()
         except StoreUnavailable as error:
-            self._log.debug("feed_lease_unknown", held=self.held, error=str(error))
+            self._log.debug("feed_lease_unknown", lease=self._name, held=self.held, error=str(error))
             return
         if held != self.held:
             self.held = held
-            self._log.info("feeds_taken" if held else "feeds_lost")
+            self._log.info(f"{self._name}_taken" if held else f"{self._name}_lost")
 
     async def _give_back(self) -> None:
         if not self.held:
@@ -59,4 +60,4 @@ class FeedLease:
             with mapped():
                 await self._lock.release()
         except StoreUnavailable as error:
-            self._log.debug("feed_lease_not_given_back", error=str(error))
+            self._log.debug("feed_lease_not_given_back", lease=self._name, error=str(error))

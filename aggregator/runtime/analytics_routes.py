@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from aggregator.anomalies.analytic import Anomalies
 from aggregator.api.anomalies import AnomalyRoute
+from aggregator.api.positions import PositionRoutes
 from aggregator.api.route import Route
+from aggregator.api.signals import SignalRoutes
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_anomalies import why_no_anomalies
 from aggregator.runtime.process import Process
@@ -17,4 +19,6 @@ def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[
     models = next((one for one in analytics if isinstance(one, Anomalies)), None)
     return [
         *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
+        *SignalRoutes(catalog, stores.events, now).routes(),
+        *PositionRoutes(catalog, stores.positions).routes(),
     ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from aggregator.anomalies.event import ANOMALIES, stored_anomaly
 from aggregator.live.topics import Publisher, Topic
@@ -11,7 +12,9 @@ from aggregator.runtime.build_anomalies import open_anomalies
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
+from aggregator.strategy.engine import PaperStrategy
 from aggregator.strategy.ports import PositionStore
+from aggregator.strategy.rules import Rules
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventStore, StoredEvent
@@ -41,7 +44,23 @@ async def open_analytics(process: Process, stores: EventStores, publisher: Publi
     if process.settings.finds_anomalies:
         anomalies = await run_writer(process, stores, publisher, ANOMALIES, stored_anomaly)
         found.append(await open_anomalies(process, stores.events, anomalies))
+    if process.settings.strategy:
+        found.append(await _open_strategy(process, stores, publisher))
     return found
+
+
+async def _open_strategy(process: Process, stores: EventStores, publisher: Publisher) -> PaperStrategy:
+    """Return the paper strategy; it runs from now on, and a stop waits for what it has to write."""
+    settings, metrics = process.settings, process.metrics
+    rules = Rules(settings.strategy_drop, settings.strategy_gain, settings.strategy_stop, settings.strategy_amount)
+    strategy = PaperStrategy(
+        rules, stores.positions, stores.events, publisher, metrics.strategy, metrics.events, process.clock.now
+    )
+    await process.keep_running(strategy)
+    process.stack.push_async_callback(strategy.drain, _DRAIN_SECONDS)
+    metrics.before_text(strategy.report)
+    structlog.get_logger().info("paper_trading", **msgspec.structs.asdict(rules))
+    return strategy
 
 
 async def run_writer(

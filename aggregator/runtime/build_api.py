@@ -4,6 +4,8 @@ import time
 
 from starlette.types import ASGIApp
 
+from aggregator.alerts.rule_book import RuleBook
+from aggregator.api.alerts import AlertRoutes
 from aggregator.api.app import build
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.candles import CandlesRoute
@@ -62,11 +64,13 @@ async def build_api(
     reads: TradeReads,
     sinks: TradeSinks | None,
     events: EventStores,
+    rules: RuleBook | None = None,
     trades: TradeStream | None = None,
 ) -> ASGIApp:
     """Return the application with every route.
 
-    Without `sinks`, no trades can be sent to this process; without `trades`, it processes none.
+    Without `sinks`, no trades can be sent to this process; without `rules`, none can be kept; without `trades`, it
+    processes none.
     """
     settings, catalog, metrics, clock = process.settings, process.catalog, process.metrics, process.clock
     now, history = clock.now, stores.history
@@ -100,6 +104,7 @@ async def build_api(
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
         *_trade_routes(process, reads, hot, sinks),
         *analytics_routes(process, events, () if trades is None else trades.analytics),
+        *AlertRoutes(catalog, rules, events.events, now).routes(),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]

@@ -13,6 +13,7 @@ from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
 from aggregator.live.price_topic import PRICES
 from aggregator.ports import LocalCache
+from aggregator.runtime.build_alerts import rule_topics
 from aggregator.runtime.monitors import ClockWitness
 from aggregator.runtime.process import Process, RefreshPath
 from aggregator.stores.redis.client import RedisClient
@@ -36,7 +37,7 @@ async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
     process.bus.listen(PRICES, process.freshness)  # counts the prices that other processes refresh
     lag = JobLag(redis, process.catalog, process.metrics)
     await process.keep_running(lag)
-    topics = [PRICES] if process.settings.role == "refresher" else None  # it serves none of the others
+    topics = rule_topics(process.bus) if process.settings.role == "refresher" else None  # it serves no others
     return Cluster(redis, RedisFeed(redis, process.bus, topics), lag)
 
 

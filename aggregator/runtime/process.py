@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from aggregator.alerts.topic import ALERTS
 from aggregator.anomalies.event import ANOMALIES
 from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
@@ -23,12 +24,13 @@ from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
 from aggregator.settings import Settings
 from aggregator.stores.redis.client import RedisClient
+from aggregator.strategy.signals import SIGNALS
 from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
 
-STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES)
+STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS)
 """The topics that a process publishes which processes trades."""
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores
@@ -75,7 +77,7 @@ class Process:
         self.stack = stack
         self.stop = stop
         self.metrics = Metrics()
-        self.bus = Bus([PRICES, *STREAM_TOPICS])
+        self.bus = Bus([PRICES, *STREAM_TOPICS, ALERTS])
         self.coverage = VenueCoverage()
         self.clock = SteadyClock()
         self.freshness = Freshness(catalog, self.metrics, self.coverage, self.clock.now)

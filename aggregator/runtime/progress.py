@@ -42,11 +42,11 @@ def warm_up_bar(catalog: Catalog) -> Iterator[Callable[[Tier, int], None]]:
 
 
 @contextmanager
-def replay_bar(size: int) -> Iterator[Callable[[int, str], None]]:
+def replay_bar(size: int, name: str = "replay") -> Iterator[Callable[[int, str], None]]:
     """Show the bar during the `with` block; yield a callback that takes how much of `size` is done, and a text."""
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("replay"),
+        TextColumn(name),
         BarColumn(),
         TextColumn("{task.percentage:.0f} %  {task.fields[text]}"),
         TimeElapsedColumn(),
@@ -54,7 +54,7 @@ def replay_bar(size: int) -> Iterator[Callable[[int, str], None]]:
         transient=True,
         disable=not console.is_terminal,
     )
-    task = bar.add_task("replay", total=max(size, 1), text="")
+    task = bar.add_task(name, total=max(size, 1), text="")
 
     def show(done: int, text: str) -> None:
         bar.update(task, completed=done, text=text)

@@ -10,13 +10,15 @@
 Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
 trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
 Trades of a `memory://` log are processed by the process that takes them in; those of a log that processes share
-(`kafka://`, `kinesis://`) by all processes of the roles `all` and `processor`, each some partitions.
+(`kafka://`, `kinesis://`) by all processes of the roles `all` and `processor`, each some partitions. Rules of alerts
+are evaluated by the roles `all` and `refresher`; of several such processes, the one with the lease passes alerts on.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp
 
+from aggregator.runtime.build_alerts import evaluate_rules, shared_rules
 from aggregator.runtime.build_analytics import open_event_stores
 from aggregator.runtime.build_api import build_api, build_ops_api
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
@@ -44,19 +46,23 @@ async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:
     venues = await open_venues(process, stores, trades.sinks)
     await _monitor(process)
     path = await build_refresher(process, stores, venues)
-    return await build_api(process, stores, path, None, own_reads(trades), trades.sinks, trades.events, trades)
+    rules = await evaluate_rules(process, trades.events)
+    return await build_api(process, stores, path, None, own_reads(trades), trades.sinks, trades.events, rules, trades)
 
 
 async def _all(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     trades = await open_published_trades(process, redis, attempt)
     path, cluster = await _refresh_together(process, stores, redis, trades)
     reads = await shared_reads(process, redis, trades.store, trades.processor)
-    return await build_api(process, stores, path, cluster, reads, trades.sinks, trades.events, trades)
+    rules = await evaluate_rules(process, trades.events, redis)
+    return await build_api(process, stores, path, cluster, reads, trades.sinks, trades.events, rules, trades)
 
 
 async def _refresher(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:
     trades = await open_published_trades(process, redis, attempt) if process.settings.trade_feeds else None
     path, cluster = await _refresh_together(process, stores, redis, trades)
+    events = await open_event_stores(process, attempt) if trades is None else trades.events
+    await evaluate_rules(process, events, redis)
     return await build_ops_api(process, stores, path, cluster, trades)
 
 
@@ -68,7 +74,7 @@ async def _api(process: Process, stores: Stores, redis: RedisClient, attempt: At
     cluster = await join_cluster(process, redis)
     path = await build_remote_refresh(process, cluster, stores.cache)
     reads = await shared_reads(process, redis, stored)
-    return await build_api(process, stores, path, cluster, reads, sinks, events)
+    return await build_api(process, stores, path, cluster, reads, sinks, events, shared_rules(process, events))
 
 
 async def _processor(process: Process, stores: Stores, redis: RedisClient, attempt: Attempt) -> ASGIApp:

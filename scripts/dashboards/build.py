@@ -1,6 +1,6 @@
 """The list of dashboards."""
 
-from scripts.dashboards import exchange, overview, prices, runbook, trades
+from scripts.dashboards import exchange, overview, prices, runbook, signals, trades
 from scripts.dashboards.panels import Json
 
 
@@ -11,5 +11,6 @@ def boards() -> dict[str, Json]:
         "prices.json": prices.board(),
         "exchange.json": exchange.board(),
         "trades.json": trades.board(),
+        "signals.json": signals.board(),
         "runbook.json": runbook.board(),
     }

@@ -123,5 +123,5 @@ async def test_where_no_process_looks_for_anomalies(off: Refusal) -> None:
 async def test_a_store_that_is_away() -> None:
     """503, and when to try again."""
     answer = await asked("/anomalies/btcusdt", store=Failing(1e9, lambda: NOW))
-    assert (answer.status, answer.json["code"]) == (503, "anomalies_unavailable")
+    assert (answer.status, answer.json["code"]) == (503, "events_unavailable")
     assert answer.headers["retry-after"] == "1"

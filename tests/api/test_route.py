@@ -84,8 +84,8 @@ async def handler(_: Request) -> HttpResponse:
             Route("GET", "/bare", handler=handler),
             (
                 "GET /bare lacks a metric label (label=), an operation id (operation_id=), a tag of prices, history,"
-                " trades, live, service, pages (tag=), a summary (summary=), a response (responses=). Add this to its"
-                " Route in tests.api.test_route.handler."
+                " trades, alerts, strategy, live, service, pages (tag=), a summary (summary=), a response (responses=)."
+                " Add this to its Route in tests.api.test_route.handler."
             ),
         ),
         (
@@ -110,7 +110,7 @@ async def handler(_: Request) -> HttpResponse:
         (Route("GET", "/x", "/x", "getX", "prices", "It is", OK), "GET /x lacks a handler (handler=)."),
         (
             Route("GET", "/x", "/x", "getX", "nonsense", "It is", OK, handler=handler),
-            "GET /x lacks a tag of prices, history, trades, live, service, pages (tag=).",
+            "GET /x lacks a tag of prices, history, trades, alerts, strategy, live, service, pages (tag=).",
         ),
         (Route("WEBSOCKET", "/x", "/x", handler=handler), "WEBSOCKET /x lacks a GET route of the same path"),
     ],
@@ -181,10 +181,11 @@ def test_what_the_middleware_knows_by_path() -> None:
     """The labels, streams, probes and open paths of the service."""
     table = RouteTable(every_route())
     names = "page docs prices refresh assets exchanges health ready metrics stream udf ws"
-    names += " ingest trades query quotes aggregations features"
+    names += " ingest trades query quotes aggregations features alerts"
+    names += " signals positions"
     assert set(table.labels) == {"/", "/other", *(f"/{name}" for name in names.split())}
     assert table.streams == {"/stream", "/ws"}
-    assert table.with_body == {"/ingest"}
+    assert table.with_body == {"/ingest", "/alerts"}
     assert table.probes == {"/health", "/ready", "/metrics"}
     paths = ["/", "/docs", "/page/main.js", "/docs/x", "/health", "/ready", "/metrics", "/prices", "/assets", "/page"]
     assert [path for path in paths if not table.is_open(path)] == ["/prices", "/assets", "/page"]

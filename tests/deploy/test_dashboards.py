@@ -17,6 +17,7 @@ from tests.parts.monitoring import (
     BOARDS,
     CONFIG,
     DEPLOY,
+    OURS,
     PROMTOOL,
     RECORDS,
     TARGETS,
@@ -26,7 +27,7 @@ from tests.parts.monitoring import (
     panels,
 )
 
-QUERIED = ["overview.json", "prices.json", "exchange.json", "trades.json"]
+QUERIED = ["overview.json", "prices.json", "exchange.json", "trades.json", "signals.json"]
 # Metrics without a panel: counters behind a gauge that has one, and what changes at most once in five minutes.
 NOT_SHOWN = {"price_dead_letters_added_total", "price_tier_changes_total"}
 PROVISIONING = DEPLOY / "grafana/provisioning"
@@ -48,7 +49,7 @@ def test_grafana_finds_them() -> None:
     assert f"./deploy/grafana/dashboards:{folder}:ro" in SERVICES["grafana"]["volumes"]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert home == f"{folder}/overview.json"
-    assert len({board["uid"] for board in BOARDS.values()}) == len({board["title"] for board in BOARDS.values()}) == 5
+    assert len({board["uid"] for board in BOARDS.values()}) == len({board["title"] for board in BOARDS.values()}) == 6
 
 
 def test_all_ask_the_prometheus_that_is_provisioned() -> None:
@@ -129,7 +130,7 @@ def test_queries_are_of_what_is_chosen(name: str) -> None:
     for target in (one for one in TARGETS if one.board == name):
         used = set(re.findall(r"\$(\w+)", target.query)) - {"__rate_interval"}
         assert used <= variables, target
-        free = re.findall(r"\b(?:price|process|trades)_\w+(?![\w:])(?!\{instance=~)(?=[\[{) ]|$)", target.query)
+        free = re.findall(rf"\b(?:process|{'|'.join(OURS)})_\w+(?![\w:])(?!{{instance=~)(?=[\[{{) ]|$)", target.query)
         assert [name for name in free if not target.query.startswith("ALERTS")] == [], target
 
 
@@ -149,7 +150,7 @@ def test_every_metric_is_shown_or_watched() -> None:
     ours = {
         name
         for name in known_metrics()
-        if name.startswith(("price_", "trades_")) and not name.endswith(("_sum", "_count"))
+        if name.startswith(tuple(f"{first}_" for first in OURS)) and not name.endswith(("_sum", "_count"))
     }
     assert ours - asked == NOT_SHOWN
 

@@ -12,6 +12,7 @@ from tests.parts.monitoring import (
     ALERTS,
     CONFIG,
     DEPLOY,
+    OURS,
     PROMTOOL,
     RECORDS,
     known_metrics,
@@ -113,7 +114,7 @@ def test_the_runbook_speaks_of_nothing_else() -> None:
     sections = re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)
     assert sections == list(dict.fromkeys(sections))
     assert set(sections) == {rule["alert"] for rule in ALERTS}
-    assert set(re.findall(r"\b(?:price|trades)_\w+", RUNBOOK)) <= known_metrics()
+    assert set(re.findall(rf"\b(?:{'|'.join(OURS)})_\w+", RUNBOOK)) <= known_metrics()
     assert set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", RUNBOOK)) - set(sections) <= {"DynamoDB", "ValidationException"}
 
 

@@ -27,6 +27,7 @@ from tests.parts.exchanges import Market
 from tests.parts.monitoring import (
     ALERTS,
     BOARDS,
+    SIGNAL_ALERTS,
     TARGETS,
     TRADE_ALERTS,
     RunningPrometheus,
@@ -209,7 +210,8 @@ def test_nothing_fires_while_all_is_well(scene: Scene) -> None:
 def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
     """With one exchange failing, so that errors exist, every panel's query and every variable has data."""
     scene.market.exchanges["exchange3"].faults(error_rate=1)
-    waiting = {target for target in TARGETS if target.board != "trades.json"}  # see test_watched_trades.py
+    # For the other boards see test_watched_trades.py and test_watched_signals.py.
+    waiting = {target for target in TARGETS if target.board not in ("trades.json", "signals.json")}
 
     def all_there() -> bool:
         waiting.difference_update([target for target in waiting if has_names(scene, target)])
@@ -278,4 +280,4 @@ def test_every_alert_fires_in_its_fault(scene: Scene) -> None:
     assert scene.prometheus.ask(annotation["expr"])
     scene.service.process.stop()
     fire("InstanceDown")
-    assert fired == {rule["alert"] for rule in ALERTS} - TRADE_ALERTS  # for these see test_watched_trades.py
+    assert fired == {rule["alert"] for rule in ALERTS} - TRADE_ALERTS - SIGNAL_ALERTS

@@ -8,21 +8,23 @@ from starlette.types import ASGIApp, Message
 from tests.parts.service import Answer
 
 
-async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
-    """GET a path with its query; an exception in the application is raised here, and what it had sent is lost."""
+async def get(
+    app: ASGIApp, target: str, headers: Mapping[str, str] | None = None, method: str = "GET", body: bytes = b""
+) -> Answer:
+    """Call a path with its query; an exception in the application is raised here, and what it had sent is lost."""
     split = urlsplit(target)
     started: list[Message] = []
-    body = b""
+    answered = b""
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
-        nonlocal body
+        nonlocal answered
         if message["type"] == "http.response.start":
             started.append(message)
         else:
-            body += message.get("body", b"")
+            answered += message.get("body", b"")
 
     scope = {
         "type": "http",
@@ -38,4 +40,4 @@ async def get(app: ASGIApp, target: str, headers: Mapping[str, str] | None = Non
     }
     await app(scope, receive, send)
     names = {name.decode(): value.decode() for name, value in started[0]["headers"]}
-    return Answer(started[0]["status"], names, body)
+    return Answer(started[0]["status"], names, answered)

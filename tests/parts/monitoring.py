@@ -26,9 +26,12 @@ RULES: dict[str, dict[str, Any]] = {
 }
 ALERTS: list[dict[str, Any]] = [rule for group in RULES["alerts.yml"]["groups"] for rule in group["rules"]]
 RECORDS: list[dict[str, Any]] = [rule for group in RULES["recording.yml"]["groups"] for rule in group["rules"]]
-TRADE_ALERTS: set[str] = {
-    rule["alert"] for group in RULES["alerts.yml"]["groups"] if group["name"] == "trades" for rule in group["rules"]
+_GROUPS: dict[str, set[str]] = {
+    group["name"]: {rule["alert"] for rule in group["rules"]} for group in RULES["alerts.yml"]["groups"]
 }
+TRADE_ALERTS, SIGNAL_ALERTS = _GROUPS["trades"], _GROUPS["signals"]
+OURS = ("price", "trades", "anomalies", "strategy", "news", "analytics", "alerts")
+"""The first words of the names of our metrics."""
 
 PROMTOOL = shutil.which("promtool") or ""
 PROMETHEUS = shutil.which("prometheus") or ""

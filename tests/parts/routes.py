@@ -7,7 +7,9 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.alerts.topic import ALERTS
 from aggregator.anomalies.event import ANOMALIES
+from aggregator.api.alerts import AlertRoutes
 from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
@@ -18,9 +20,11 @@ from aggregator.api.hot_trades import HotTrades
 from aggregator.api.ingest import IngestRoute
 from aggregator.api.ops import OpsRoutes
 from aggregator.api.pages import BrowserRoutes
+from aggregator.api.positions import PositionRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.route import Route
+from aggregator.api.signals import SignalRoutes
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
@@ -29,13 +33,14 @@ from aggregator.api.udf import UdfRoutes
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic
 from aggregator.observability.metrics import Metrics
+from aggregator.strategy.signals import SIGNALS
 from aggregator.trades.topics import FEATURES, TRADES
 from tests.parts.examples import CATALOG
 from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES)}
+TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES, SIGNALS, ALERTS)}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
@@ -53,7 +58,10 @@ def every_route() -> list[Route]:
         *IngestRoute(_NONE, _NONE, _NONE, Metrics().trades).routes(),
         *TradeRoutes(CATALOG, _NONE, HOT).routes(),
         *FeatureRoutes(CATALOG, HOT).routes(),
+        *AlertRoutes(CATALOG, _NONE, _NONE).routes(),
         *AnomalyRoute(CATALOG, _NONE, None).routes(),
+        *SignalRoutes(CATALOG, _NONE).routes(),
+        *PositionRoutes(CATALOG, _NONE).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

@@ -2,6 +2,7 @@
 
 import { draw, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
+import { LEGEND, markOf, placed } from "./marks.js";
 import { candleScale, round, slotsFor, ticks, timeStep, volumeHeights } from "./scale.js";
 
 const RIGHT = 82; // width of the price axis
@@ -13,6 +14,7 @@ export class CandleChart {
   #interval = 60;
   #scale = null;
   #volumes = new Map(); // by start of a candle
+  #entries = []; // events to mark, newest first
   #at = null; // the start of the candle under the crosshair
 
   constructor(host) {
@@ -21,11 +23,13 @@ export class CandleChart {
     this.grid = draw("g", { class: "grid" });
     this.volumes = draw("g", { class: "volumes" });
     this.bars = draw("g", { class: "bars" });
+    this.marks = draw("g", { class: "marks" });
     this.last = draw("g", { class: "last" });
     this.cross = draw("path", { class: "cross" });
-    this.svg.append(this.grid, this.volumes, this.bars, this.last, this.cross);
+    this.svg.append(this.grid, this.volumes, this.bars, this.marks, this.last, this.cross);
     this.note = make("p", { class: "note" });
-    host.append(this.legend, make("div", { class: "canvas" }, this.svg, this.note));
+    this.meaning = make("p", { class: "hint", hidden: "" }, LEGEND);
+    host.append(this.legend, make("div", { class: "canvas" }, this.svg, this.note), this.meaning);
     this.svg.addEventListener("pointermove", (event) => this.#point(event));
     this.svg.addEventListener("pointerleave", () => this.#pick(null));
     this.svg.addEventListener("keydown", (event) => this.#key(event));
@@ -55,7 +59,7 @@ export class CandleChart {
     this.#volumes = volumes;
     const { width, height } = this.svg.getBoundingClientRect();
     if (!width || !this.#candles.length) {
-      for (const part of [this.grid, this.volumes, this.bars, this.last]) part.replaceChildren();
+      for (const part of [this.grid, this.volumes, this.bars, this.marks, this.last]) part.replaceChildren();
       this.#scale = null;
       this.#pick(null);
       return;
@@ -69,6 +73,7 @@ export class CandleChart {
     this.#drawGrid(width, height);
     this.bars.replaceChildren(...this.#scale.shown.map((candle) => this.#bar(candle)));
     this.#drawVolumes();
+    this.#drawMarks();
     this.#drawLast();
     this.#pick(this.#at);
   }
@@ -114,6 +119,18 @@ export class CandleChart {
       class: candle.close >= candle.open ? "up" : "down", x: round(x(candle.start) - half), y: round(this.box.bottom - height),
       width: round(2 * half), height: round(height),
     })));
+  }
+
+  /** Mark events of the asset, newest first. */
+  marked(entries) {
+    this.#entries = entries;
+    if (this.#scale) this.#drawMarks();
+  }
+
+  #drawMarks() {
+    const found = placed(this.#entries, this.#scale, this.#interval, this.box);
+    this.marks.replaceChildren(...found.map(markOf));
+    this.meaning.hidden = !found.length;
   }
 
   #drawLast() {

@@ -25,10 +25,11 @@ export class Detail {
   #sourcesAt = 0;
   #sourcesDue = false;
 
-  /** `ask(path)` returns decoded JSON. `closed()` is called when the user closes the sheet. */
-  constructor(dialog, ask, closed) {
+  /** `ask(path)` returns decoded JSON. `closed()` is called when the user closes the sheet. `events` are marked. */
+  constructor(dialog, ask, closed, events) {
     this.dialog = dialog;
     this.ask = ask;
+    this.events = events;
     this.#build();
     dialog.addEventListener("close", closed);
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -46,6 +47,7 @@ export class Detail {
     this.history.href = `/prices/${row.symbol}/history`;
     this.table.replaceChildren();
     this.trades.open(row);
+    this.mark();
     this.draw(context);
     if (!this.isOpen) this.dialog.showModal();
     this.#loadCandles();
@@ -57,6 +59,11 @@ export class Detail {
     this.trades.close();
     this.#asked += 1;
     if (this.isOpen) this.dialog.close();
+  }
+
+  /** Mark the events of the asset on the chart. */
+  mark() {
+    if (this.row) this.chart.marked(this.events.of(this.row.symbol));
   }
 
   /** Show a new price of the open asset. */

@@ -2,13 +2,17 @@
 
 import { Detail } from "./detail.js";
 import { byId, mark, write } from "./dom.js";
+import { Entries, entryOf } from "./events.js";
+import { EventSocket } from "./eventsocket.js";
 import { Feed } from "./feed.js";
 import { Figures } from "./figures.js";
 import * as format from "./format.js";
 import { Health } from "./health.js";
 import { listen } from "./keys.js";
+import { Latest } from "./latest.js";
 import { Loader } from "./loader.js";
 import { Market, RECENT } from "./market.js";
+import { StoredEvents } from "./marks.js";
 import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
 import { TradeSocket } from "./socket.js";
@@ -30,7 +34,11 @@ const health = new Health(() => soon());
 const loader = new Loader(loadRecent, HISTORIES);
 const figures = new Figures(loadFigures);
 const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
-const detail = new Detail(byId("detail"), ask, leave);
+const entries = new Entries();
+const latest = new Latest(byId("latest"), go);
+const stored = new StoredEvents(ask, occur);
+const detail = new Detail(byId("detail"), ask, leave, entries);
+const events = new EventSocket({ events: happen, topics: (names) => latest.offer(names) });
 const socket = new TradeSocket({
   features: measure, trades: (trades) => detail.trades.take(trades), begin: () => detail.trades.load(), state: (name) => detail.trades.mark(name),
 });
@@ -78,6 +86,23 @@ function measure(list) {
   soon();
 }
 
+/** Take events of analytics and alerts. */
+function happen(name, list) {
+  const found = list.map((event) => entryOf(name, event)).filter(Boolean);
+  for (const entry of found) {
+    const isFirst = !stored.seen.has(entry.topic);
+    stored.seen.add(entry.topic);
+    if (isFirst && detail.row) stored.load(detail.row.symbol);
+  }
+  occur(found);
+}
+
+function occur(found) {
+  const added = entries.add(found);
+  latest.show(entries.list, added);
+  if (found.some((entry) => entry.asset === detail.row?.symbol)) detail.mark();
+}
+
 /** After a gap, load the histories again: they have the missed prices. */
 function refill() {
   loader.forget();
@@ -89,6 +114,7 @@ function connection(state, message) {
   const again = told === "reconnecting" && state === "live";
   told = state;
   socket.allow(state === "live");
+  events.allow(state === "live");
   const element = byId("connection");
   mark(element, "data-state", state);
   write(element.lastElementChild, state === "live" ? "Live" : "Reconnecting\u2026");
@@ -180,6 +206,7 @@ function follow() {
   const row = market.rows.get(location.hash.slice(1).toLowerCase());
   if (row) {
     table.selected = row.symbol;
+    if (detail.row !== row) stored.load(row.symbol);
     detail.open(row, context());
   } else if (detail.isOpen) {
     detail.close();
@@ -203,6 +230,7 @@ function lock() {
   locked = true;
   feed.close();
   socket.allow(false);
+  events.allow(false);
   mark(byId("connection"), "data-state", "reconnecting");
   write(byId("connection").lastElementChild, "Key needed");
   write(byId("nothing"), "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.");

@@ -18,10 +18,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
+from aggregator.observability.metrics.alerts import AlertMetrics
 from aggregator.observability.metrics.anomalies import AnomalyMetrics
 from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.machine import Build, Machine, Processes
+from aggregator.observability.metrics.news import NewsMetrics
+from aggregator.observability.metrics.strategy import StrategyMetrics
 from aggregator.observability.metrics.trades import TradeMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -47,7 +50,10 @@ class Metrics:
         self._processes()
         self.trades = TradeMetrics(registry)
         self.events = EventMetrics(registry)
+        self.alerts = AlertMetrics(registry)
         self.anomalies = AnomalyMetrics(registry)
+        self.strategy = StrategyMetrics(registry)
+        self.news = NewsMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
         if self.is_shared:

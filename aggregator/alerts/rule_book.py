@@ -1,0 +1,152 @@
+"""The rules of a service, kept in the store of events, from which every process reads them.
+
+A rule is an event of the topic `alert_rules`; its deletion is an event of the same id with a later time. The store
+deletes old events, so a rule is written again, under a later time, before a quarter of the retention has passed. That
+time follows from the one before: processes that do so together write the same event.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from aggregator.alerts.rules import EVERY_ASSET, MOST_OF_EVERY_ASSET, MOST_RULES, Rule
+from aggregator.errors import StoreError
+from aggregator.models import encode
+from aggregator.trades.ports import EventStore, StoredEvent
+
+TOPIC = "alert_rules"
+POLL_SECONDS = 5.0
+_PARTITION = "rules"  # in the place of an asset: all rules are read together
+_DELETED = b"null"
+_PAGE = 500
+_MOST_PAGES = 100
+_AHEAD = 86_400.0  # seconds that the clock of another process may be ahead
+_BEHIND = 60.0  # seconds that the clock of another process may be behind
+_WHOLE_SECONDS = 300.0  # between two reads of all rules; those between read what is new
+_MIN_STEP = 1e-3  # seconds between two versions of a rule
+_COPIES = 4  # of a rule, within the retention
+
+_decoder = msgspec.json.Decoder(Rule | None)
+
+
+class TooManyRules(Exception):
+    """There are as many rules as there may be."""
+
+
+class RuleBook:
+    """The rules as this process knows them, by id. `retention` is that of the store, in seconds."""
+
+    def __init__(self, store: EventStore, retention: float, now: Callable[[], float]) -> None:
+        self._store = store
+        self._step = retention / _COPIES
+        self._now = now
+        self._versions: dict[str, tuple[float, Rule | None]] = {}  # time and rule by id; None where it is deleted
+        self._newest = 0.0
+        self._whole_at = float("-inf")
+        self._changed: Callable[[Sequence[Rule]], None] = _nothing
+        self._trouble = ""
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules in the order of their creation."""
+        known = [rule for _, rule in self._versions.values() if rule is not None]
+        return sorted(known, key=lambda rule: (rule.created_at, rule.id))
+
+    def on_change(self, changed: Callable[[Sequence[Rule]], None]) -> None:
+        """Call `changed` with all rules after each change."""
+        self._changed = changed
+
+    async def read(self) -> None:
+        """Read what other processes have changed. Raises StoreError."""
+        now = self._now()
+        is_whole = now - self._whole_at >= _WHOLE_SECONDS
+        start = 0.0 if is_whole else max(0.0, self._newest - _BEHIND)
+        before = self.rules
+        after: tuple[float, str] | None = None
+        for _ in range(_MOST_PAGES):
+            page = await self._store.events(
+                TOPIC, _PARTITION, start, now + _AHEAD, _PAGE, newest_first=False, after=after
+            )
+            for event in page:
+                self._learn(event)
+            if len(page) < _PAGE:
+                break
+            after = (page[-1].timestamp, page[-1].id)
+        if is_whole:
+            self._whole_at = now
+        if self.rules != before:
+            self._changed(self.rules)
+
+    async def add(self, rule: Rule) -> None:
+        """Keep a rule. Raises TooManyRules, and StoreError."""
+        await self.read()
+        rules = self.rules
+        of_every_asset = sum(one.asset == EVERY_ASSET for one in rules)
+        if len(rules) >= MOST_RULES or (rule.asset == EVERY_ASSET and of_every_asset >= MOST_OF_EVERY_ASSET):
+            raise TooManyRules
+        await self._write(rule.id, rule.created_at, rule)
+        self._changed(self.rules)
+
+    async def remove(self, name: str) -> bool:
+        """Delete the rule with this id; return whether there was one. Raises StoreError."""
+        await self.read()
+        timestamp, rule = self._versions.get(name, (0.0, None))
+        if rule is None:
+            return False
+        await self._write(name, max(self._now(), timestamp + _MIN_STEP), None)
+        self._changed(self.rules)
+        return True
+
+    async def run(self) -> None:
+        """Read what other processes change, and write rules again before the store deletes them; never return."""
+        while True:
+            try:
+                await self.read()
+                await self._renew()
+            except StoreError as error:
+                self._report(str(error))
+            else:
+                self._report("")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _renew(self) -> None:
+        now = self._now()
+        for name, (timestamp, rule) in list(self._versions.items()):
+            steps = (now - timestamp) // self._step
+            if steps < 1:
+                continue
+            if rule is None:  # the store deletes what it knows of it, the last copy of the rule first
+                if steps > _COPIES:
+                    del self._versions[name]
+            else:
+                await self._write(name, timestamp + steps * self._step, rule)
+
+    async def _write(self, name: str, timestamp: float, rule: Rule | None) -> None:
+        body = _DELETED if rule is None else encode(rule)
+        event = StoredEvent(_PARTITION, timestamp, name, body)
+        await self._store.put(TOPIC, [event])
+        self._learn(event)
+
+    def _learn(self, event: StoredEvent) -> None:
+        """Take the newest version of each rule."""
+        self._newest = max(self._newest, event.timestamp)
+        if event.timestamp < self._versions.get(event.id, (0.0, None))[0]:
+            return
+        try:
+            self._versions[event.id] = event.timestamp, _decoder.decode(event.body)
+        except msgspec.DecodeError as error:  # of another version of this service
+            structlog.get_logger().warning("alert_rule_unreadable", rule=event.id, error=str(error))
+
+    def _report(self, trouble: str) -> None:
+        """Log when the store begins to fail, and when it works again."""
+        if trouble and not self._trouble:
+            structlog.get_logger().warning("alert_rules_not_read", error=trouble)
+        elif self._trouble and not trouble:
+            structlog.get_logger().info("alert_rules_read_again")
+        self._trouble = trouble
+
+
+def _nothing(_: Sequence[Rule]) -> None:
+    """Do nothing: no part evaluates the rules in this process."""

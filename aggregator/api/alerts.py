@@ -1,0 +1,300 @@
+"""/alerts: rules of alerts, and the alerts that they have caused."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response as HttpResponse
+
+from aggregator.alerts.rule_book import RuleBook, TooManyRules
+from aggregator.alerts.rules import (
+    EVERY_ASSET,
+    MOST_BYTES,
+    MOST_OF_EVERY_ASSET,
+    MOST_RULES,
+    InvalidRule,
+    Rule,
+    RuleFields,
+    parse_rule,
+    rule_of,
+)
+from aggregator.alerts.topic import ALERTS, Alert
+from aggregator.api.alert_schema import ALERT, BODY, RULE, FiredAlerts, RuleDeleted, RuleList
+from aggregator.api.description import Parameter, Response, json, query
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
+from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
+from aggregator.api.policy import FOREIGN_ORIGIN
+from aggregator.api.responses import (
+    NO_EVENTS,
+    RETRY_SOON,
+    Code,
+    Refusal,
+    answer,
+    asset_named,
+    asset_of,
+    encoder_of,
+    refuse,
+    refuse_parameter,
+    whole,
+)
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import (
+    ASSET,
+    AUTHENTICATE,
+    BAD_REQUEST,
+    NO_EVENTS_NOW,
+    NO_STORE,
+    NOT_LISTED,
+    NUMBERS,
+    RETRY_AFTER,
+    SYMBOL,
+    bad_request,
+    limit_parameter,
+    refusal,
+)
+from aggregator.errors import StoreError
+from aggregator.prices.tiers import Catalog
+from aggregator.trades.ports import EventReader
+
+T = TypeVar("T")
+
+_BODY_SECONDS = 10.0
+_USUAL_HOURS, _MOST_HOURS = 24, 168
+_USUAL_ALERTS, _MOST_ALERTS = 100, 1000
+_MOST_ID = 64  # characters
+
+CLOSE = {"Connection": "close"}
+_BAD_RULE = Refusal("cooldown must be a whole number from 1 to 86400", Code.INVALID_PARAMETER)
+_TOO_LARGE = Refusal(f"The body is larger than {MOST_BYTES} bytes", Code.BODY_TOO_LARGE)
+_TOO_SLOW = Refusal(f"The body did not come within {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
+_GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
+_FULL = Refusal(
+    f"There are {MOST_RULES} rules, or {MOST_OF_EVERY_ASSET} for every asset: delete one", Code.TOO_MANY_RULES
+)
+_NO_RULE = Refusal("No rule has this id", Code.RULE_NOT_FOUND)
+ALERTS_OFF = Refusal(
+    "This process cannot share rules with the one that evaluates them: set AGGREGATOR_EVENTS_URL to a store that"
+    " processes share, such as sqlite:///events.db",
+    Code.ALERTS_OFF,
+)
+_OFF = refusal("Rules are in the memory of another process", ALERTS_OFF)
+_KEYS = {
+    401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
+    403: refusal(
+        "The key is not valid or is for reading only, or the request comes from a page of another site",
+        WRONG_KEY,
+        READ_ONLY_KEY,
+        FOREIGN_ORIGIN,
+    ),
+    429: refusal("Too many invalid keys", headers=(RETRY_AFTER,)),
+}
+
+
+class AlertRoutes:
+    """The routes for alerts. Without a `book`, those for rules answer 501. A store may take `store_seconds`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        book: RuleBook | None,
+        reader: EventReader,
+        now: Callable[[], float] = time.time,
+        store_seconds: float = STORE_SECONDS,
+    ) -> None:
+        self._catalog = catalog
+        self._book = book
+        self._reader = reader
+        self._now = now
+        self._store_seconds = store_seconds
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return routes_of(self)
+
+    @Route(
+        "GET",
+        "/alerts",
+        label="/alerts",
+        operation_id="getAlertRules",
+        tag="alerts",
+        summary="The rules",
+        parameters=[NUMBERS],
+        responses={
+            200: Response("The rules", (json(RuleList, {"rules": [RULE]}),), (NO_STORE,)),
+            400: BAD_REQUEST,
+            501: _OFF,
+            503: NO_EVENTS_NOW,
+        },
+        is_compressed=True,
+    )
+    async def rules(self, request: Request) -> HttpResponse:
+        """Return all rules."""
+        book, encode_ = self._known_book(), encoder_of(request)
+        await self._in_time(book.read())
+        return answer(RuleList(book.rules), encode=encode_)
+
+    @Route(
+        "POST",
+        "/alerts",
+        label="/alerts",
+        operation_id="addAlertRule",
+        tag="alerts",
+        summary="Add a rule",
+        description=f"At most {MOST_RULES} rules are kept, {MOST_OF_EVERY_ASSET} of them for every asset. The rule is"
+        " evaluated within 5 s. Needs a key if `API_KEYS` is set.",
+        body=(BODY,),
+        responses={
+            201: Response("The rule, which is kept", (json(Rule, RULE),), (NO_STORE,)),
+            400: bad_request("The body is no rule. `msg` names the field", _BAD_RULE),
+            404: NOT_LISTED,
+            408: refusal("The body did not come in time", _TOO_SLOW),
+            409: refusal("There are as many rules as there may be", _FULL),
+            413: refusal("The body is too large", _TOO_LARGE),
+            501: _OFF,
+            503: NO_EVENTS_NOW,
+            **_KEYS,
+        },
+        access="write",
+    )
+    async def add(self, request: Request) -> HttpResponse:
+        """Keep the rule in the body; the key has been checked before."""
+        book = self._known_book()
+        fields = parse_rule(await _body(request))
+        if isinstance(fields, InvalidRule):
+            raise refuse_parameter(fields.reason)
+        rule = rule_of(self._with_symbol(fields), secrets.token_hex(8), self._now())
+        try:
+            await self._in_time(book.add(rule))
+        except TooManyRules as error:
+            raise refuse(409, _FULL) from error
+        return answer(rule, 201)
+
+    @Route(
+        "DELETE",
+        "/alerts/{id}",
+        label="/alerts",
+        operation_id="deleteAlertRule",
+        tag="alerts",
+        summary="Delete a rule",
+        description="Alerts that it has caused are kept. Needs a key if `API_KEYS` is set.",
+        parameters=[
+            Parameter(
+                "id",
+                "path",
+                "The id of the rule",
+                {"type": "string", "maxLength": _MOST_ID, "pattern": "^[A-Za-z0-9_-]+$"},
+                (RULE["id"],),
+                required=True,
+            )
+        ],
+        responses={
+            200: Response(
+                "The rule is deleted", (json(RuleDeleted, {"message": f"Rule {RULE['id']} deleted"}),), (NO_STORE,)
+            ),
+            404: refusal("No rule has this id", _NO_RULE),
+            501: _OFF,
+            503: NO_EVENTS_NOW,
+            **_KEYS,
+        },
+        access="write",
+    )
+    async def delete(self, request: Request) -> HttpResponse:
+        """Delete the rule; the key has been checked before."""
+        book, name = self._known_book(), request.path_params["id"]
+        if len(name) > _MOST_ID or not await self._in_time(book.remove(name)):
+            raise refuse(404, _NO_RULE)
+        return answer(RuleDeleted(f"Rule {name} deleted"))
+
+    @Route(
+        "GET",
+        "/alerts/fired/{asset:path}",
+        label="/alerts",
+        operation_id="getAlerts",
+        tag="alerts",
+        summary="The alerts of an asset",
+        description="Newest first. The topic `alerts` of /stream and /ws has them as they come.",
+        parameters=[
+            ASSET,
+            query(
+                "hours",
+                "How far back",
+                {"type": "integer", "minimum": 1, "maximum": _MOST_HOURS, "default": _USUAL_HOURS},
+            ),
+            limit_parameter("alerts", _USUAL_ALERTS, _MOST_ALERTS),
+            NUMBERS,
+        ],
+        responses={
+            200: Response(
+                "The alerts",
+                (json(FiredAlerts, {"asset": SYMBOL, "hours": _USUAL_HOURS, "count": 1, "alerts": [ALERT]}),),
+                (NO_STORE,),
+            ),
+            400: BAD_REQUEST,
+            404: NOT_LISTED,
+            503: NO_EVENTS_NOW,
+        },
+        is_compressed=True,
+    )
+    async def fired(self, request: Request) -> HttpResponse:
+        """Return the stored alerts of the last hours."""
+        asset, encode_ = asset_of(request, self._catalog), encoder_of(request)
+        hours = whole(request, "hours", _USUAL_HOURS, _MOST_HOURS)
+        limit = whole(request, "limit", _USUAL_ALERTS, _MOST_ALERTS)
+        now = self._now()
+        events = await self._in_time(
+            self._reader.events(
+                ALERTS.name, asset.symbol, now - 3600 * hours, now + CLOCK_MARGIN, limit, newest_first=True
+            )
+        )
+        alerts = [alert for event in events if (alert := _read(event.body)) is not None]
+        return answer(FiredAlerts(asset.symbol, hours, len(alerts), alerts), encode=encode_)
+
+    def _known_book(self) -> RuleBook:
+        if self._book is None:
+            raise refuse(501, ALERTS_OFF)
+        return self._book
+
+    def _with_symbol(self, fields: RuleFields) -> RuleFields:
+        """Return the fields with the symbol of a listed asset. Raises the responses 400 and 404."""
+        if fields.asset == EVERY_ASSET:
+            return fields
+        return msgspec.structs.replace(fields, asset=asset_named(fields.asset, self._catalog).symbol)
+
+    async def _in_time(self, call: Awaitable[T]) -> T:
+        """Return what the store answers. Raises the response 503 if it fails or takes too long."""
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await call
+        except (StoreError, TimeoutError) as error:
+            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
+
+
+_decoder = msgspec.json.Decoder(Alert)
+
+
+def _read(body: bytes) -> Alert | None:
+    """Return a stored alert; None for one of another version of this service."""
+    try:
+        return _decoder.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body. Raises the responses 408 and 413."""
+    body = b""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise refuse(413, _TOO_LARGE, CLOSE)
+    except TimeoutError as error:
+        raise refuse(408, _TOO_SLOW, CLOSE) from error
+    except ClientDisconnect as error:
+        raise refuse(400, _GONE) from error
+    return body

@@ -1,0 +1,163 @@
+"""GET /signals/{asset}: the signals of the paper strategy, as JSON or CSV."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response as HttpResponse
+
+from aggregator.api.cursors import CursorForm
+from aggregator.api.description import Response, json
+from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, requested
+from aggregator.api.parameters import LATEST_TIME
+from aggregator.api.responses import (
+    NO_EVENTS,
+    RETRY_SOON,
+    answer,
+    asset_of,
+    csv_response,
+    encoder_of,
+    refuse,
+    wants_csv,
+    whole,
+)
+from aggregator.api.route import Route, routes_of
+from aggregator.api.shared_descriptions import (
+    ASSET,
+    BAD_REQUEST,
+    END,
+    FORMAT,
+    LINK,
+    NO_EVENTS_NOW,
+    NO_STORE,
+    NOT_LISTED,
+    NUMBERS,
+    ORDER,
+    START,
+    SYMBOL,
+    cursor_parameter,
+    limit_parameter,
+)
+from aggregator.api.strategy_schema import SIGNAL, SIGNAL_AS_CSV, SIGNAL_COLUMNS, PaperSignal, SignalPage
+from aggregator.errors import StoreError
+from aggregator.prices.tiers import Catalog
+from aggregator.strategy.signals import SIGNALS
+from aggregator.trades.ports import EventReader, StoredEvent
+
+MOST_ROWS = 1000
+USUAL_ROWS = 100
+_KEPT = ("format", "numbers")  # parameters of a request that its next page has too
+_CURSOR = "AAECAwQFBgdbImJ0Y3VzZHQiLDAsMSx0cnVlLFsxLCI4ZjE0LWJ1eSJdXQ"
+_decoder = msgspec.json.Decoder(PaperSignal)
+
+
+class SignalRange(Cursor, frozen=True, array_like=True):
+    """Signals of `asset` from `start` to `end` (unix seconds, inclusive) that come after the time and id `after`."""
+
+    after: tuple[float, str] | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its times are such as a store may be asked for."""
+        last = self.start if self.after is None else self.after[0]
+        return 0 <= self.start <= self.end <= LATEST_TIME + CLOCK_MARGIN and 0 <= last <= LATEST_TIME
+
+
+CURSORS = CursorForm(SignalRange, b"signals cursor", 512)
+
+
+class SignalRoutes:
+    """The route for signals. A read of the store may take `store_seconds`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        events: EventReader,
+        now: Callable[[], float] = time.time,
+        store_seconds: float = STORE_SECONDS,
+    ) -> None:
+        self._catalog = catalog
+        self._events = events
+        self._now = now
+        self._store_seconds = store_seconds
+
+    def routes(self) -> list[Route]:
+        """Return the route."""
+        return routes_of(self)
+
+    @Route(
+        "GET",
+        "/signals/{asset:path}",
+        label="/signals",
+        operation_id="getSignals",
+        tag="strategy",
+        summary="The signals of the paper strategy, in pages",
+        description="Paper trading: no order is sent anywhere. A signal is made by a trade, and is there once however"
+        " often the trade is processed. There are none where the setting STRATEGY has never been true.",
+        parameters=[
+            ASSET,
+            START,
+            END,
+            ORDER,
+            limit_parameter("signals in a page", USUAL_ROWS, MOST_ROWS),
+            cursor_parameter(CURSORS.longest),
+            FORMAT,
+            NUMBERS,
+        ],
+        responses={
+            200: Response(
+                "A page. The next page is in `next` and in the Link header; CSV has the Link header only",
+                (
+                    json(SignalPage, {"asset": SYMBOL, "paper": True, "signals": [SIGNAL], "next": _CURSOR}),
+                    SIGNAL_AS_CSV,
+                ),
+                (LINK, NO_STORE),
+                {
+                    "next": {
+                        "operationId": "getSignals",
+                        "parameters": {"path.asset": "$response.body#/asset", "query.cursor": "$response.body#/next"},
+                        "description": "The next page, if `next` is not null",
+                    }
+                },
+            ),
+            400: BAD_REQUEST,
+            404: NOT_LISTED,
+            503: NO_EVENTS_NOW,
+        },
+        is_compressed=True,
+    )
+    async def pages(self, request: Request) -> HttpResponse:
+        """Return a page of signals with the cursor of the next."""
+        asset = asset_of(request, self._catalog)
+        limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
+        as_csv, encode = wants_csv(request), encoder_of(request)
+        window = requested(request, asset, CURSORS, self._now())
+        events = await self._page(window, limit + 1)  # one more tells whether there is a next page
+        following, headers = None, {}
+        if len(events) > limit:
+            last = events[limit - 1]
+            following = CURSORS.write(msgspec.structs.replace(window, after=(last.timestamp, last.id)))
+            same = "".join(f"&{name}={value}" for name, value in request.query_params.items() if name in _KEPT)
+            headers["Link"] = f'</signals/{asset.symbol}?limit={limit}&cursor={following}{same}>; rel="next"'
+        signals = [_decoder.decode(event.body) for event in events[:limit]]
+        if as_csv:
+            return csv_response(SIGNAL_COLUMNS, map(msgspec.structs.asdict, signals), headers)
+        body = SignalPage(asset.symbol, True, tuple(signals), following)  # noqa: FBT003  # the field `paper`
+        return answer(body, headers=headers, encode=encode)
+
+    async def _page(self, window: SignalRange, limit: int) -> list[StoredEvent]:
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await self._events.events(
+                    SIGNALS.name,
+                    window.asset,
+                    window.start,
+                    window.end,
+                    limit,
+                    newest_first=window.newest_first,
+                    after=window.after,
+                )
+        except (StoreError, TimeoutError) as error:
+            raise refuse(503, NO_EVENTS, RETRY_SOON) from error

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { Entries, entryOf, MOST, urlOf } from "../../../aggregator/api/page/events.js";
+import { EventSocket } from "../../../aggregator/api/page/eventsocket.js";
+import { placed } from "../../../aggregator/api/page/marks.js";
+import { candleScale } from "../../../aggregator/api/page/scale.js";
+
+const alert = (id, timestamp, asset = "btcusdt") => entryOf("alert", { id, timestamp, asset, message: "text" });
+
+test("events of every topic have one form", () => {
+  const anomaly = entryOf("anomaly", { asset: "btcusdt", timestamp: 10, venue: "x", id: "1", anomaly_score: -0.71, feature_vector: [100.5, 1] });
+  assert.deepEqual([anomaly.topic, anomaly.price, anomaly.text, anomaly.url], ["anomalies", 100.5, "Unusual trade, score \u22120.71", null]);
+  const buy = entryOf("signal", { id: "a-buy", asset: "btcusdt", side: "buy", reason: "drop", price: 100, timestamp: 10, profit: null });
+  assert.deepEqual([buy.name, buy.way, buy.text], ["Paper buy", 1, "At 100.000 (drop)"]);
+  const sell = entryOf("signal", { id: "a-sell", asset: "btcusdt", side: "sell", reason: "gain", price: 100, timestamp: 10, profit: 5 });
+  assert.deepEqual([sell.name, sell.way, sell.text], ["Paper sell", -1, "At 100.000 (gain), profit +5.00"]);
+  const item = { asset: "btcusdt", id: "n", published_at: 10, headline: "x".repeat(1000), source: "s", url: "https://a.example/b", label: "negative", correlation_strength: "strong" };
+  const headline = entryOf("sentiment_item", item);
+  assert.deepEqual([headline.way, headline.text.length, headline.more, headline.url], [-1, 300, "s, negative, strong correlation", "https://a.example/b"]);
+  assert.equal(entryOf("sentiment_item", { ...item, correlation_strength: "none" }).more, "s, negative");
+});
+
+test("what has no such form has no entry", () => {
+  assert.equal(entryOf("price", { asset: "btcusdt", timestamp: 1 }), null);
+  assert.equal(entryOf("alert", { id: "a", asset: "btcusdt", timestamp: "x", message: "" }), null);
+  assert.equal(entryOf("alert", { id: "a", timestamp: 1, message: "" }), null);
+});
+
+test("only http and https may be linked to", () => {
+  for (const text of ["javascript:alert(1)", "data:text/html,x", "//x", "", null, "ftp://x.example/", "https://"]) assert.equal(urlOf(text), null);
+  assert.equal(urlOf("http://a.example/<b>"), "http://a.example/%3Cb%3E");
+});
+
+test("entries are newest first, each once, and bounded", () => {
+  const entries = new Entries();
+  assert.equal(entries.add([alert("a", 10), alert("b", 30), alert("c", 20, "ethusdt")]), 3);
+  assert.equal(entries.add([{ ...alert("a", 10), text: "changed" }]), 0);
+  assert.deepEqual(entries.list.map((one) => one.text), ["text", "text", "changed"]);
+  assert.deepEqual(entries.of("btcusdt").map((one) => one.at), [30, 10]);
+  entries.add(Array.from({ length: MOST }, (_, at) => alert(`x${at}`, 100 + at)));
+  assert.equal(entries.list.length, MOST);
+  assert.equal(entries.list.at(-1).at, 100);
+  assert.equal(entries.add([alert("a", 10)]), 1);
+  assert.equal(entries.list.length, MOST);
+});
+
+function scene() {
+  const made = { sockets: [], timers: [], topics: [], events: [] };
+  const connect = () => {
+    const socket = Object.assign(new EventTarget(), { sent: [], closed: false });
+    socket.send = (text) => socket.sent.push(JSON.parse(text));
+    socket.close = () => { socket.closed = true; };
+    socket.say = (message) => socket.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }));
+    made.sockets.push(socket);
+    return socket;
+  };
+  const on = { events: (name, list) => made.events.push([name, list]), topics: (names) => made.topics.push(names) };
+  made.live = new EventSocket(on, connect, (call) => made.timers.push(call));
+  return made;
+}
+
+test("topics that the service does not have are left out", () => {
+  const { live, sockets, topics, events } = scene();
+  live.allow(true);
+  sockets[0].dispatchEvent(new Event("open"));
+  assert.deepEqual(sockets[0].sent.map((one) => one.topics[0]), ["anomalies", "signals", "sentiment", "alerts"]);
+  sockets[0].say({ type: "error", code: "invalid_parameter" });
+  sockets[0].say({ type: "subscribed" });
+  sockets[0].say({ type: "snapshot", signals: [{ id: "s" }] });
+  sockets[0].say({ type: "error", code: "invalid_parameter" });
+  sockets[0].say({ type: "subscribed" });
+  sockets[0].say({ type: "alert", alert: { id: "a" } });
+  sockets[0].say({ type: "gap", topic: "alerts" });
+  assert.deepEqual(topics, [["signals", "alerts"]]);
+  assert.deepEqual(events, [["signal", [{ id: "s" }]], ["alert", [{ id: "a" }]]]);
+});
+
+test("a service without all of them is left alone until it is back", () => {
+  const { live, sockets, topics, timers } = scene();
+  live.allow(true);
+  sockets[0].dispatchEvent(new Event("open"));
+  for (let count = 0; count < 4; count += 1) sockets[0].say({ type: "error", code: "invalid_parameter" });
+  assert.equal(sockets[0].closed, true);
+  assert.deepEqual([topics, timers, sockets.length], [[[], []], [], 1]);
+  live.allow(false);
+  live.allow(true);
+  assert.equal(sockets.length, 2);
+});
+
+test("a lost connection is made again, while the page is connected", () => {
+  const { live, sockets, timers } = scene();
+  live.allow(true);
+  sockets[0].dispatchEvent(new Event("close"));
+  timers.splice(0).forEach((call) => call());
+  assert.equal(sockets.length, 2);
+  sockets[1].dispatchEvent(new Event("close"));
+  live.allow(false);
+  timers.splice(0).forEach((call) => call());
+  assert.equal(sockets.length, 2);
+});
+
+test("marks are at the candle of their time, and only where there is one", () => {
+  const candles = [60, 120].map((start) => ({ start, open: 10, high: 12, low: 8, close: 11 }));
+  const box = { left: 0, right: 100, top: 0, bottom: 100 };
+  const scale = candleScale(candles, 60, box, 10);
+  const at = (name, timestamp, more) => entryOf(name, { asset: "btcusdt", id: `${name}${timestamp}`, timestamp, published_at: timestamp, ...more });
+  const entries = [
+    at("signal", 130, { side: "buy", price: 8 }), at("signal", 70, { side: "sell", price: 12 }), at("sentiment_item", 125, { headline: "h" }),
+    at("anomaly", 130, { feature_vector: [8] }), at("alert", 130, {}), at("anomaly", 10, {}),
+  ];
+  const found = placed(entries, scale, 60, box);
+  assert.deepEqual(found.map(({ entry }) => entry.topic), ["signals", "signals", "sentiment", "anomalies"]);
+  const [buy, sell, headline, anomaly] = found;
+  assert.deepEqual([buy.x, sell.x], [scale.x(120), scale.x(60)]);
+  assert.ok(sell.y < scale.y(12) && headline.y > 90 && Math.abs(anomaly.y - scale.y(8)) < 1);
+  assert.ok(buy.y > scale.y(8) || buy.y === 95);
+});
