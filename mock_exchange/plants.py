@@ -3,8 +3,9 @@
 Pure: no clock and no I/O. The plants depend on seed, listed pairs, rate and time alone, so that all venues of a market
 have the same ones. Times are unix seconds on the venue's clock. There are five kinds:
 
-- `spike`: for a second, trades at one of VENUES are off by 1 to 1.6 %; tickers are not. A spike stays below the 2 % at
-  which the paper strategy buys, so that a wrong price of one venue opens no position.
+- `spike`: for a second, large orders at one of VENUES trade at prices that are off by 1 to 1.6 %, with about 20 times
+  the mean volume; tickers are not off. A spike stays below the 2 % at which the paper strategy buys, so that a wrong
+  price of one venue opens no position.
 - `volume_burst`: for 5 s, trades at all venues have 15 to 30 times the volume.
 - `rate_burst`: for 10 s, trades arrive ten times as often at all venues.
 - `drop`: the asset falls by 3 % within 50 s, rises by 7 % within 150 s, and returns within 300 s, in trades and tickers
@@ -27,6 +28,7 @@ VENUES = ("exchange1", "exchange2", "exchange3")  # those that have spikes; the 
 MOST_RATE = 10.0
 
 SPIKE_LEAST, SPIKE_MOST = 0.010, 0.016  # log price
+SPIKE_VOLUME = 20.0  # factor of the mean
 VOLUME_LEAST, VOLUME_MOST = 15.0, 30.0  # factors
 RATE_FACTOR = 10.0
 FALL, RISE, RETURN = 50.0, 150.0, 300.0  # seconds of the three parts of a drop

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from .market import DAY, PRICE_DIGITS, Market, draws, number
-from .plants import RATE_BURST, RATE_FACTOR, SPIKE, VOLUME_BURST, Plant, Plants
+from .plants import RATE_BURST, RATE_FACTOR, SPIKE, SPIKE_VOLUME, VOLUME_BURST, Plant, Plants
 
 BLOCKS = 20  # a second
 TRADES_PER_SECOND = 20.0  # of one venue, all pairs, outside of opens; with 1,000 pairs the first has 2.7 of them
@@ -128,10 +128,23 @@ class TradeMaker:
             if not plant.covers(trade.timestamp):
                 continue
             if plant.kind == SPIKE.name and plant.venue == self._venue:
-                trade = trade._replace(price=number(float(trade.price) * math.exp(plant.size), PRICE_DIGITS))
+                trade = self._spiked(trade, plant.size)
             elif plant.kind == VOLUME_BURST.name:
                 trade = trade._replace(volume=number(float(trade.volume) * plant.size, VOLUME_DIGITS))
         return trade
+
+    def _spiked(self, trade: Trade, size: float) -> Trade:
+        """Return a trade with the effects of a spike of `size`. Its volumes differ less from their mean than usual."""
+        place = self._places[trade.symbol]
+        _, day_volume = self._market.venue_figures(self._venue, trade.symbol, trade.timestamp)
+        mean = self._mean_volume(place, day_volume)
+        return trade._replace(
+            price=number(float(trade.price) * math.exp(size), PRICE_DIGITS),
+            volume=number(SPIKE_VOLUME * mean * (float(trade.volume) / mean) ** 0.25, VOLUME_DIGITS),
+        )
+
+    def _mean_volume(self, place: int, day_volume: float) -> float:
+        return day_volume / (self._per_day * self._weights[place])
 
     def _place(self, draw: random.Random) -> int:
         """Return the place of a pair, drawn by the shares of the pairs."""
@@ -146,7 +159,7 @@ class TradeMaker:
             id=number_of_trade,
             symbol=self._symbols[place],
             price=number(price * math.exp(distance if buys else -distance), PRICE_DIGITS),
-            volume=number(size * day_volume / (self._per_day * self._weights[place]), VOLUME_DIGITS),
+            volume=number(size * self._mean_volume(place, day_volume), VOLUME_DIGITS),
             side="buy" if buys else "sell",
             timestamp=t,
         )

@@ -52,6 +52,7 @@ def own_settings(settings: Settings, addresses: Mapping[str, str]) -> dict[str, 
     return {
         "exchanges": ",".join(f"{name}=mock+{address}" for name, address in addresses.items()),
         **{name: beside_history(settings, name) for name in ("trades_url", "events_url")},
+        "state_dir": state_beside_history(settings),
     }
 
 
@@ -62,6 +63,14 @@ def beside_history(settings: Settings, name: str) -> str:
     if name in settings.model_fields_set or scheme != "sqlite":
         return url
     return f"{scheme}:///{Path(path).with_name(Path(url).name)}"
+
+
+def state_beside_history(settings: Settings) -> Path:
+    """Return the folder of models: beside a history in SQLite, unless it is set."""
+    scheme, _, path = settings.history_url.partition(":///")
+    if "state_dir" in settings.model_fields_set or scheme != "sqlite":
+        return settings.state_dir
+    return Path(path).with_name(settings.state_dir.name)
 
 
 def _announce(settings: Settings, planted: str | None) -> None:
@@ -172,5 +181,5 @@ COMMAND = Command(
     _run,
     [name for name in ALL_SETTINGS if name != "exchanges"],  # the demo has its own
     _add_options,
-    defaults={"retention_days": "1", "trade_feeds": "true"},  # 660 MB of history
+    defaults={"retention_days": "1", "trade_feeds": "true", "strategy": "true"},  # 660 MB of history
 )

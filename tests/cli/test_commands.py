@@ -1,6 +1,8 @@
 """Subcommands: their own defaults, and wrong settings."""
 
 import argparse
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,7 @@ from aggregator.cli.command import Flags
 from aggregator.cli.main import main
 from aggregator.settings.loader import load
 
-DEFAULTS = {"retention_days": "1", "trade_feeds": "true"}
+DEFAULTS = {"retention_days": "1", "trade_feeds": "true", "strategy": "true"}
 
 
 def demo_flags(*arguments: str) -> Flags:
@@ -39,13 +41,13 @@ def test_plants_out_of_bounds(capsys: pytest.CaptureFixture[str], plants: str) -
     assert "argument --plants: is not a number from 0 to 10" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("value", "flags"), [("7", {"trade_feeds": "true"}), ("", DEFAULTS)])
+@pytest.mark.parametrize(("value", "names"), [("7", DEFAULTS.keys() - {"retention_days"}), ("", DEFAULTS.keys())])
 def test_a_variable_overrides_the_default_of_the_command(
-    monkeypatch: pytest.MonkeyPatch, value: str, flags: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, value: str, names: AbstractSet[str]
 ) -> None:
     """An empty one counts as unset."""
     monkeypatch.setenv("AGGREGATOR_RETENTION_DAYS", value)
-    assert demo_flags() == flags
+    assert demo_flags() == {name: DEFAULTS[name] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,20 @@ def test_where_the_demo_keeps_trades(given: Flags, url: str) -> None:
 def test_where_the_demo_keeps_events(given: Flags, url: str) -> None:
     """As with trades."""
     assert demo.beside_history(load(given), "events_url") == url
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ({}, "state"),
+        ({"history_url": "sqlite:////var/lib/prices.db"}, "/var/lib/state"),
+        ({"history_url": "sqlite:///data/mine.db", "state_dir": "models"}, "models"),
+        ({"history_url": "dynamodb://prices?region=eu-west-1"}, "state"),
+    ],
+)
+def test_where_the_demo_keeps_models(given: Flags, folder: str) -> None:
+    """As with trades."""
+    assert demo.state_beside_history(load(given)) == Path(folder)
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])

@@ -4,12 +4,13 @@ import itertools
 import math
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mock_exchange.market import Pair
+from mock_exchange.market import DAY, Pair
 from mock_exchange.news import articles
 from mock_exchange.plants import (
     AROUND_HEADLINE,
@@ -26,7 +27,7 @@ from mock_exchange.plants import (
     Plants,
 )
 from mock_exchange.symbols import open_market, open_planted
-from mock_exchange.trades import MOST_PER_SECOND, Trade, TradeMaker, block_at
+from mock_exchange.trades import MEAN_FACTOR, MOST_PER_SECOND, TRADES_PER_SECOND, Trade, TradeMaker, block_at
 
 FILE = Path(__file__).parents[2] / "symbols.csv"
 MARKET, PLANTS = open_planted(7, FILE, 1)
@@ -47,6 +48,13 @@ def traded(maker: TradeMaker, start: float, end: float) -> list[Trade]:
     """Return the trades of [start, end)."""
     made = [trade for block in range(block_at(start), block_at(end) + 1) for trade in maker.made(block, 1, lambda t: t)]
     return [trade for trade in made if start <= trade.timestamp < end]
+
+
+def trades_a_day(symbol: str) -> float:
+    """Return the mean number of trades of a pair in a day at a venue, without plants."""
+    rank = next(pair.rank for pair in MARKET if pair.symbol == symbol)
+    shares = sum(1 / (pair.rank + 1) for pair in MARKET)
+    return TRADES_PER_SECOND * MEAN_FACTOR * DAY / (rank + 1) / shares
 
 
 @given(times)
@@ -122,8 +130,8 @@ def test_a_drop_is_smooth() -> None:
 
 
 def test_a_spike_is_in_the_trades_of_one_venue() -> None:
-    """These are off by its size, and there are some; those of other venues and the tickers are not."""
-    some = 0
+    """These are off by its size, large, and there are some; those of other venues and the tickers are as usual."""
+    some, volumes = 0, []
     for spike in planted(SPIKE.name):
         assert MARKET.price(spike.asset, spike.start + 0.5) == PLAIN.price(spike.asset, spike.start + 0.5)
         for venue, maker in MAKERS.items():
@@ -131,8 +139,11 @@ def test_a_spike_is_in_the_trades_of_one_venue() -> None:
             mine = [trade for trade in traded(maker, spike.start, spike.end) if trade.symbol == spike.asset]
             some += bool(mine) and venue == spike.venue
             for trade in mine:
-                price, _ = MARKET.venue_figures(venue, trade.symbol, trade.timestamp)
+                price, day_volume = MARKET.venue_figures(venue, trade.symbol, trade.timestamp)
                 assert abs(math.log(float(trade.price) / price) - usual) < 0.0003
+                if usual:
+                    volumes.append(float(trade.volume) / day_volume * trades_a_day(trade.symbol))
+    assert 10 < median(volumes) < 30  # a volume burst at the same time makes some larger
     assert some > 0.9 * len(planted(SPIKE.name))
 
 
