@@ -36,7 +36,7 @@ async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
     process.bus.listen(PRICES, process.freshness)  # counts the prices that other processes refresh
     lag = JobLag(redis, process.catalog, process.metrics)
     await process.keep_running(lag)
-    topics = [PRICES] if process.settings.role == "refresher" else None  # it serves none of the others
+    topics = [PRICES] if process.settings.role in ("refresher", "processor") else None  # they serve none of the others
     return Cluster(redis, RedisFeed(redis, process.bus, topics), lag)
 
 

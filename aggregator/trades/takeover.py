@@ -88,7 +88,7 @@ class Takeover:
                 if one.is_replayed or one.ends:
                     return False
                 ready, assignment = self._ready, one.assignment
-                if any(ready.get(trade.asset) is not assignment for trade in one.trades):
+                if any(ready.get(asset) is not assignment for asset in {trade.asset for trade in one.trades}):
                     return False
         return True
 
