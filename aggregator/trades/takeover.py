@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
-from aggregator.trades.asset_states import AssetStates
+from aggregator.trades.asset_states import AssetStates, by_asset
 from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES
 from aggregator.trades.ports import Appended, TradeStore
@@ -38,12 +38,13 @@ class _Replayed(msgspec.Struct):
     newest: float = 0.0
     volumes: int = 0
 
-    def add(self, trade: Trade) -> None:
-        if trade.timestamp < self.assignment.exact_since:
-            return
-        self.oldest = min(self.oldest or trade.timestamp, trade.timestamp)
-        self.newest = max(self.newest, trade.timestamp)
-        self.volumes += trade.volume is not None
+    def add(self, trades: Sequence[Trade]) -> None:
+        exact = [trade for trade in trades if trade.timestamp >= self.assignment.exact_since]
+        if exact:
+            times = [trade.timestamp for trade in exact]
+            self.oldest = min(self.oldest or times[0], *times)
+            self.newest = max(self.newest, *times)
+            self.volumes += sum(trade.volume is not None for trade in exact)
 
     @property
     def is_complete(self) -> bool:
@@ -88,7 +89,7 @@ class Takeover:
                 if one.is_replayed or one.ends:
                     return False
                 ready, assignment = self._ready, one.assignment
-                if any(ready.get(trade.asset) is not assignment for trade in one.trades):
+                if any(ready.get(asset) is not assignment for asset in {trade.asset for trade in one.trades}):
                     return False
         return True
 
@@ -167,16 +168,16 @@ class Takeover:
             analytic.forget(asset)
 
     async def _replay(self, one: FromPartition) -> None:
-        known, assignment = self._replayed, one.assignment
-        begun = {trade.asset for trade in one.trades}
-        begun -= {asset for asset in begun if asset in known and known[asset].assignment is assignment}
+        known, assignment, trades_of = self._replayed, one.assignment, by_asset(one.trades)
+        begun = {asset for asset in trades_of if asset not in known or known[asset].assignment is not assignment}
         if begun:
             await self._begin([*begun])
             known.update({asset: _Replayed(assignment) for asset in begun})
         measured: list[Measured] = []
-        for trade in one.trades:
-            known[trade.asset].add(trade)
-            measured += self._states.measure(trade)
+        for asset, trades in trades_of.items():
+            known[asset].add(trades)
+            for trade in trades:
+                measured += self._states.measure(trade)
         self._states.analyse(measured)
         if one.ends_replay:
             for asset, replayed in self._replayed.items():

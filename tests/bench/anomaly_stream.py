@@ -1,8 +1,8 @@
 """CPU time of a trade with the search for unusual trades and without it, in turns.
 
 Lines of JSON are parsed, stored in SQLite, measured, published and scored: 1,000 assets, each with a model, in calls of
-1,000 trades, without HTTP and without subscribers. No trade is unusual, and no model is fitted meanwhile: fits take what
-ANOMALY_CPU allows, however many trades come.
+1,000 trades, without HTTP and without subscribers. No trade is unusual, and no model is fitted meanwhile: fits take
+what ANOMALY_CPU allows, however many trades come.
 """
 
 import asyncio

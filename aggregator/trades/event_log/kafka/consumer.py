@@ -176,8 +176,8 @@ class KafkaConsumer:
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
         good = [message for message in messages if message.error() is None]
-        for message in messages:
-            if (error := message.error()) is not None:
+        if len(good) < len(messages):
+            for error in filter(None, map(Message.error, messages)):
                 self._failed(error)
         if good and not self._is_draining:
             self.trouble = ""
