@@ -59,11 +59,14 @@ def test_a_backtest_finds_what_the_service_found(tmp_path: Path, market: Market)
     told = running.get("/positions/closed?limit=1000").json
     rows = [*told["positions"], *running.get("/positions").json["positions"]]
     found = sorted(map(position_of, rows), key=lambda one: (one.asset, one.entry_time))
-    for asset, positions in zip(ASSETS, expected, strict=True):
-        assert_same([one for one in found if one.asset == asset], positions)
-        signals = running.get(f"/signals/{asset}?limit=1000").json["signals"]
+    for symbol, positions in zip(ASSETS, expected, strict=True):
+        assert_same([one for one in found if one.asset == symbol], positions)
+        signals = running.get(f"/signals/{symbol}?limit=1000").json["signals"]
         assert len(signals) == sum(1 if one.exit is None else 2 for one in positions)
 
+    snapshot = running.get("/stream?topics=signals&assets=btcusdt&seconds=1").text
+    assert "event: snapshot" in snapshot
+    assert '"side":' in snapshot
     path = tmp_path / "positions.csv"
     options = ("--from", repr(trades[0][0].timestamp), "--csv", str(path))
     tested = Service(tmp_path, "backtest", *options, **settings)
