@@ -14,8 +14,9 @@ from pathlib import Path
 import uvloop
 
 from .feed import LONGEST_PUSH_MS, PUSH_MS, SHORTEST_PUSH_MS
+from .plants import MOST_RATE
 from .server import Exchange, listening
-from .symbols import SymbolsError, open_market
+from .symbols import SymbolsError, open_planted
 from .trades import MOST_PER_SECOND, TRADES_PER_SECOND
 
 STDIN = 0
@@ -66,6 +67,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         f" default {TRADES_PER_SECOND:g}",
     )
     parser.add_argument(
+        "--plants",
+        type=_plants,
+        default=0.0,
+        help="how often unusual events are planted: 1 is a spike each 40 s, a drop each 100 s and others, 2 is twice as"
+        " often; equal for all venues of a market; default 0, none",
+    )
+    parser.add_argument(
         "--exit-with-stdin", action="store_true", help="stop at the end of stdin, so as not to outlive the parent"
     )
     return parser.parse_args(arguments)
@@ -95,13 +103,21 @@ def _rate(text: str) -> float:
     return float(text)
 
 
+def _plants(text: str) -> float:
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,6})?", text, re.ASCII) or float(text) > MOST_RATE:
+        raise argparse.ArgumentTypeError(f"use a number from 0 to {MOST_RATE:g}")
+    return float(text)
+
+
 async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    market = open_market(options.seed, options.symbols)
-    exchange = Exchange(options.name, options.seed, market, time.time, options.push_ms, options.trades_per_second)
+    market, plants = open_planted(options.seed, options.symbols, options.plants)
+    exchange = Exchange(
+        options.name, options.seed, market, time.time, options.push_ms, options.trades_per_second, plants
+    )
     async with listening(exchange, options.host, options.port) as port:
         print(f"{options.name} listening on http://{options.host}:{port}", flush=True)  # noqa: T201 - the parent reads it
         if options.exit_with_stdin:

@@ -36,6 +36,9 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     trade_late: float = 0.0  # share of the trades that are sent late; the answer to a call has them in time
     trade_late_seconds: float = 8.0  # by which these are late
     trade_garbage: float = 0.0  # share of the frames of trades that have an invalid trade besides the sound ones
+    news_latency_ms: float = 0.0  # delay of every answer with news; no other fault affects news
+    news_error_rate: float = 0.0  # answer calls for news with 503
+    news_garbage_rate: float = 0.0  # answer calls for news with 200 and bytes that are not JSON
 
 
 class FaultsError(Exception):
@@ -78,6 +81,9 @@ RULES: Mapping[str, Rule] = {
     "trade_late": RATE,
     "trade_late_seconds": Rule((int, float), 0, 3600, "a number of seconds from 0 to 3600"),
     "trade_garbage": RATE,
+    "news_latency_ms": Rule((int, float), 0, 600_000, "a number of milliseconds from 0 to 600000"),
+    "news_error_rate": RATE,
+    "news_garbage_rate": RATE,
 }
 
 

@@ -1,15 +1,17 @@
 """One seeded market that every venue quotes: pure arithmetic, no clock and no I/O.
 
-The price of each asset in US dollars is level * exp(a sum of slow and fast sines), its path. The price of a pair is the
-quotient of two paths, so that cross rates agree. A venue adds a small offset and a volume of its own to each pair.
+The price of each asset in US dollars is level * exp(a sum of slow and fast sines), its path; drops (see `plants`) are
+added to the sum. The price of a pair is the quotient of two paths, so that cross rates agree. A venue adds a small
+offset and a volume of its own to each pair.
 Times `t` are unix seconds. Every function returns the same for the same arguments, in any process.
 """
 
 import hashlib
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 TAU = 2 * math.pi
@@ -63,9 +65,10 @@ class _Wave(NamedTuple):
 class _Path(NamedTuple):
     level: float
     waves: tuple[_Wave, ...]
+    move: Callable[[float], float] | None = None  # log price that drops add
 
     def at(self, t: float) -> float:
-        log = 0.0
+        log = 0.0 if self.move is None else self.move(t)
         for size, speed, phase in self.waves:
             log += size * math.sin(speed * t + phase)
         return self.level * math.exp(log)
@@ -105,13 +108,21 @@ def _wave(draw: random.Random, shortest: float, longest: float, size: float) -> 
 class Market:
     """Prices of `pairs`; equal seeds give equal prices.
 
-    `levels` are US dollars per asset, > 0. The level of an asset without one derives from its name: 0.01 to 10.
+    `levels` are US dollars per asset, > 0. The level of an asset without one derives from its name: 0.01 to 10. `moves`
+    return the log price to add to an asset's path at a time.
     """
 
-    def __init__(self, seed: int, pairs: Iterable[Pair], levels: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        pairs: Iterable[Pair],
+        levels: Mapping[str, float],
+        moves: Mapping[str, Callable[[float], float]] = MappingProxyType({}),
+    ) -> None:
         self._seed = seed
         self._pairs = {pair.symbol: pair for pair in pairs}
         self._levels = levels
+        self._moves = moves
         self._paths: dict[str, _Path] = {}
         self._listings: dict[tuple[str, str], _Listing] = {}
 
@@ -154,7 +165,7 @@ class Market:
         calm = CALM.get(asset, 1.0)
         waves = tuple(_wave(draw, shortest, longest, size * calm) for shortest, longest, size in BANDS)
         invented = math.exp(draw.uniform(math.log(0.01), math.log(10.0)))
-        return _Path(self._levels.get(asset, invented), waves)
+        return _Path(self._levels.get(asset, invented), waves, self._moves.get(asset))
 
     def _listing(self, venue: str, symbol: str) -> _Listing:
         listing = self._listings.get((venue, symbol))

@@ -1,7 +1,7 @@
 """One venue of the market over HTTP: tickers and trades, their feeds, faults and health. Errors are `{"msg": ...}`.
 
 `GET /mock/trades?symbols=btcusdt,ethusdt&limit=1000` answers `{"trades":[...]}`: the last trades of each symbol, all of
-them oldest first, in the form of the feed (see `trade_feed`).
+them oldest first, in the form of the feed (see `trade_feed`). `planted_routes` serves `/mock/plants` and `/mock/news`.
 
 It runs on aiohttp's low-level server, without router and access log: load tests ask for thousands of tickers a second,
 and the service under test needs the CPU.
@@ -14,10 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 import msgspec
 from aiohttp import web
 
+from .answers import as_json, refusal
 from .connections import Connections
 from .faults import Effect, FaultsError, FaultSwitch, parse
 from .feed import PATH, PUSH_MS, Feed
 from .market import Market, draws, to_millisecond
+from .planted_routes import NEWS, PLANTS, PlantedRoutes
+from .plants import Plants
 from .recent_trades import MOST_OF_SYMBOL
 from .ticker import Ticker, batch_json, scaled
 from .trade_feed import PATH as TRADES
@@ -48,20 +51,25 @@ class Exchange:
         clock: Callable[[], float],
         push_ms: float = PUSH_MS,
         trades_per_second: float = TRADES_PER_SECOND,
+        plants: Plants | None = None,
     ) -> None:
         self._name = name
         self._market = market
         self._clock = clock
         self._switch = FaultSwitch(draws(seed, name, "faults"))
         self._feed = Feed(market.__contains__, self._pushed, self._switch, push_ms)
-        self._maker = TradeMaker(seed, name, market, trades_per_second)
+        self._maker = TradeMaker(seed, name, market, trades_per_second, plants)
         self._trade_feed = TradeFeed(market.__contains__, self._made, self._switch, clock)
         self._closing = asyncio.Event()
+        names = {pair.symbol: pair.base.upper() for pair in market}
+        planted = PlantedRoutes(plants or Plants(seed, (), 0.0), names, self._switch, clock, self._pause)
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": _health},
             "/mock/tickers": {"GET": self._tickers},
             PATH: {"GET": self._push},
             TRADES: {"GET": self._trades},
+            PLANTS: {"GET": planted.plants},
+            NEWS: {"GET": planted.news},
             "/mock/faults": {"GET": self._show_faults, "PUT": self._put_faults},
         }
         self._ticker_route: dict[str, Handler] = {"GET": self._ticker}
@@ -147,8 +155,8 @@ class Exchange:
         if fault is not None:
             return fault
         if effect is Effect.GARBAGE:
-            return _json(b'<html>\xff\x00{"price":')
-        return sound if isinstance(sound, web.Response) else _json(sound(self._switch.clock(self._clock())))
+            return as_json(b'<html>\xff\x00{"price":')
+        return sound if isinstance(sound, web.Response) else as_json(sound(self._switch.clock(self._clock())))
 
     async def _fault(self, request: web.BaseRequest, effect: Effect) -> web.Response | None:
         """Delay the call by the latency; return the answer in place of the sound one, None if there is none."""
@@ -171,7 +179,7 @@ class Exchange:
             await asyncio.wait_for(self._closing.wait(), seconds)
 
     async def _show_faults(self, _request: web.BaseRequest) -> web.Response:
-        return _json(msgspec.json.encode(self._switch.faults))
+        return as_json(msgspec.json.encode(self._switch.faults))
 
     async def _put_faults(self, request: web.BaseRequest) -> web.Response:
         try:
@@ -203,11 +211,6 @@ async def listening(exchange: Exchange, host: str, port: int) -> AsyncIterator[i
             await pushing
 
 
-def refusal(status: int, msg: str, **headers: str) -> web.Response:
-    """Return an error response `{"msg": ...}`."""
-    return _json(msgspec.json.encode({"msg": msg}), status, **headers)
-
-
 def _symbols(request: web.BaseRequest) -> dict[str, None] | str:
     """Return the symbols of a call, each once, or why it is refused."""
     wanted = ",".join(request.query.getall("symbols", [])).lower().split(",")
@@ -224,10 +227,6 @@ def _limit(request: web.BaseRequest) -> int | None:
     text = request.query.get("limit", str(MOST_OF_SYMBOL))
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MOST_OF_SYMBOL)) else 0
     return number if 1 <= number <= MOST_OF_SYMBOL else None
-
-
-def _json(body: bytes, status: int = 200, **headers: str) -> web.Response:
-    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})
 
 
 def _cut(request: web.BaseRequest) -> web.Response:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .market import Market, Pair
+from .plants import Plants
 
 LEVELS_FILE = Path(__file__).with_name("levels.csv")
 DOLLARS = ("fdusd", "usdt", "usdc", "tusd", "usd1", "usde", "dai", "rlusd", "usd")
@@ -19,9 +20,16 @@ class SymbolsError(Exception):
 
 
 def open_market(seed: int, symbols_file: Path) -> Market:
-    """Return the market of the pairs in a symbols file. Raises SymbolsError."""
+    """Return the market of the pairs in a symbols file, without plants. Raises SymbolsError."""
+    return open_planted(seed, symbols_file, 0.0)[0]
+
+
+def open_planted(seed: int, symbols_file: Path, rate: float) -> tuple[Market, Plants]:
+    """Return the market of the pairs in a symbols file, and its plants at a rate. Raises SymbolsError."""
     levels = read_levels()
-    return Market(seed, read_pairs(symbols_file, levels), levels)
+    pairs = read_pairs(symbols_file, levels)
+    plants = Plants(seed, pairs, rate)
+    return Market(seed, pairs, levels, plants.moves()), plants
 
 
 def read_levels(path: Path = LEVELS_FILE) -> dict[str, float]:

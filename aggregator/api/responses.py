@@ -44,6 +44,7 @@ class Code(StrEnum):
     BACKLOG_FULL = "backlog_full"
     NOT_STORED_YET = "not_stored_yet"
     TRADES_OFF = "trades_off"
+    ANOMALIES_OFF = "anomalies_off"
     ADDRESS_TOO_LONG = "address_too_long"
     HOST_NOT_SERVED = "host_not_served"
     UPGRADE_NEEDED = "upgrade_needed"
@@ -56,6 +57,7 @@ class Code(StrEnum):
     HISTORY_UNAVAILABLE = "history_unavailable"
     TRADES_UNAVAILABLE = "trades_unavailable"
     PAPER_TRADES_UNAVAILABLE = "paper_trades_unavailable"
+    ANOMALIES_UNAVAILABLE = "anomalies_unavailable"
     EXCHANGES_UNKNOWN = "exchanges_unknown"
     TOO_MANY_STREAMS = "too_many_streams"
     OVERLOADED = "overloaded"
@@ -95,6 +97,7 @@ NO_HISTORY = Refusal("History cannot be read now", Code.HISTORY_UNAVAILABLE)
 NO_TRADE = Refusal("No trade of this asset yet", Code.NO_TRADE)
 NO_TRADES = Refusal("Trades cannot be read now", Code.TRADES_UNAVAILABLE)
 NO_PAPER_TRADES = Refusal("Paper signals and positions cannot be read now", Code.PAPER_TRADES_UNAVAILABLE)
+NO_ANOMALIES = Refusal("Anomalies cannot be read now", Code.ANOMALIES_UNAVAILABLE)
 OVERLOADED = Refusal("Too many requests under way", Code.OVERLOADED)
 STOPPING = Refusal("The service is stopping", Code.STOPPING)
 

@@ -12,6 +12,7 @@ from aggregator.api.middleware import SANE
 from aggregator.api.parameters import UNIX
 from aggregator.api.responses import (
     INVALID_SYMBOL,
+    NO_ANOMALIES,
     NO_HISTORY,
     NO_PAPER_TRADES,
     NO_PRICE,
@@ -230,6 +231,12 @@ NO_PAPER_TRADES_NOW = refusal(
     NO_PAPER_TRADES,
     headers=(RETRY_AFTER,),
     component="NoPaperTradesNow",
+)
+NO_ANOMALIES_NOW = refusal(
+    "The anomalies cannot be read now, the service is at its limit of concurrent requests, or it is stopping",
+    NO_ANOMALIES,
+    headers=(RETRY_AFTER,),
+    component="NoAnomaliesNow",
 )
 STREAM_REFUSED = refusal(
     "The service is at its limit of streams, or it is stopping",

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from aggregator.settings import Settings
 NAMES = ("exchange1", "exchange2", "exchange3")
 
 _FIRST_PORT = 8081
+_MOST_PLANTS = 10  # what mock_exchange takes
 _START_SECONDS = 20.0
 _STOP_SECONDS = 1.0
 
@@ -30,55 +31,68 @@ class DemoError(CannotGoOn):
     """A mock exchange did not start; the message is that of the mock exchange."""
 
 
-async def demo(settings: Settings, first_port: int, stop: asyncio.Event) -> None:
-    """Serve prices and trades of three mock exchanges until `stop` is set. Raises CannotGoOn."""
+async def demo(settings: Settings, first_port: int, plants: float, stop: asyncio.Event) -> None:
+    """Serve prices and trades of three mock exchanges until `stop` is set. Raises CannotGoOn.
+
+    `plants` is how often the exchanges plant unusual events: 0 for never.
+    """
     catalog_of(settings)  # a bad symbols file is reported before any process starts
     if first_port and settings.port in range(first_port, first_port + len(NAMES)):
         raise DemoError(
             f"--mock-port {first_port} takes three ports, and one of them is --port {settings.port}",
             "choose another --mock-port or --port",
         )
-    async with mock_exchanges(settings.symbols_file, first_port) as exchanges:
-        _announce(settings)
-        await serve(settings.model_copy(update={"exchanges": exchanges, "trades_url": trades_url(settings)}), stop)
+    async with mock_exchanges(settings.symbols_file, first_port, plants) as addresses:
+        _announce(settings, addresses[NAMES[0]] if plants else None)
+        await serve(settings.model_copy(update=own_settings(settings, addresses)), stop)
 
 
-def trades_url(settings: Settings) -> str:
-    """Return the address of the store of trades: beside a history in SQLite, unless the setting is given."""
+def own_settings(settings: Settings, addresses: Mapping[str, str]) -> dict[str, object]:
+    """Return the settings that the demo sets itself; `addresses` of the mock exchanges by name."""
+    return {
+        "exchanges": ",".join(f"{name}=mock+{address}" for name, address in addresses.items()),
+        **{name: beside_history(settings, name) for name in ("trades_url", "events_url")},
+    }
+
+
+def beside_history(settings: Settings, name: str) -> str:
+    """Return the address of a store in SQLite, such as `trades_url`: beside a history in SQLite, unless it is set."""
     scheme, _, path = settings.history_url.partition(":///")
-    if "trades_url" in settings.model_fields_set or scheme != "sqlite":
-        return settings.trades_url
-    return f"{scheme}:///{Path(path).with_name('trades.db')}"
+    url: str = getattr(settings, name)
+    if name in settings.model_fields_set or scheme != "sqlite":
+        return url
+    return f"{scheme}:///{Path(path).with_name(Path(url).name)}"
 
 
-def _announce(settings: Settings) -> None:
+def _announce(settings: Settings, planted: str | None) -> None:
+    """Log that the market is invented; `planted` is the address of an exchange that tells what it plants."""
     address = f"curl -sS localhost:{settings.port or 'PORT'}"
     log.info(
         "invented_market",
         note="prices and trades are made up by three mock exchanges",
         trades=f"{address}/trades/btcusdt",
         aggregations=f"{address}/aggregations/btcusdt",
+        **({"planted": f"curl -sS {planted}/mock/plants"} if planted else {}),
     )
 
 
 @asynccontextmanager
-async def mock_exchanges(symbols: Path, first_port: int) -> AsyncIterator[str]:
-    """Run the exchanges on `first_port` and the next two (0: on free ports); yield the value of EXCHANGES."""
+async def mock_exchanges(symbols: Path, first_port: int, plants: float) -> AsyncIterator[dict[str, str]]:
+    """Run the exchanges on `first_port` and the next two (0: on free ports); yield their addresses by name."""
     ports = [first_port + number if first_port else 0 for number in range(len(NAMES))]
     async with AsyncExitStack() as stack:
-        targets = []
+        addresses = {}
         for name, port in zip(NAMES, ports, strict=True):
-            address = await stack.enter_async_context(_mock_exchange(name, port, symbols))
-            targets.append(f"{name}=mock+{address}")
-        yield ",".join(targets)
+            options = ("--port", str(port), "--symbols", str(symbols), "--plants", f"{plants:.6f}")
+            addresses[name] = await stack.enter_async_context(_mock_exchange(name, options))
+        yield addresses
 
 
 @asynccontextmanager
-async def _mock_exchange(name: str, port: int, symbols: Path) -> AsyncIterator[str]:
+async def _mock_exchange(name: str, options: Sequence[str]) -> AsyncIterator[str]:
     """Run one exchange; yield its address. It ends when its stdin is closed, so it cannot outlive this process."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mock_exchange", "--name", name, "--port", str(port), "--symbols", str(symbols)),
-        "--exit-with-stdin",
+        *(sys.executable, "-m", "mock_exchange", "--name", name, *options, "--exit-with-stdin"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -126,6 +140,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _plants(text: str) -> float:
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,6})?", text, re.ASCII) or float(text) > _MOST_PLANTS:
+        raise argparse.ArgumentTypeError(f"is not a number from 0 to {_MOST_PLANTS}")
+    return float(text)
+
+
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mock-port",
@@ -133,11 +153,18 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=_FIRST_PORT,
         help=f"first of the three ports of the mock exchanges; 0 picks free ones; default {_FIRST_PORT}",
     )
+    parser.add_argument(
+        "--plants",
+        type=_plants,
+        default=1.0,
+        help="how often the mock exchanges plant spikes, bursts, drops and headlines: 2 is twice as often, 0 never;"
+        f" at most {_MOST_PLANTS}; default 1",
+    )
 
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
     settings = start(flags)
-    return run(lambda stop: demo(settings, options.mock_port, stop))
+    return run(lambda stop: demo(settings, options.mock_port, options.plants, stop))
 
 
 COMMAND = Command(

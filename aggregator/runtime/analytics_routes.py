@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 
+from aggregator.anomalies.analytic import Anomalies
+from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.positions import PositionRoutes
 from aggregator.api.route import Route
 from aggregator.api.signals import SignalRoutes
 from aggregator.runtime.build_analytics import EventStores
+from aggregator.runtime.build_anomalies import why_no_anomalies
 from aggregator.runtime.process import Process
 from aggregator.trades.analytic import Analytic
 
 
-def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[Analytic]) -> list[Route]:  # noqa: ARG001  # not every analytic has a state to show
+def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[Analytic]) -> list[Route]:
     """Return the routes. `analytics` are those of this process; none where other processes process the trades."""
+    catalog, settings, now = process.catalog, process.settings, process.clock.now
+    models = next((one for one in analytics if isinstance(one, Anomalies)), None)
     return [
-        *SignalRoutes(process.catalog, stores.events, process.clock.now).routes(),
-        *PositionRoutes(process.catalog, stores.positions).routes(),
+        *SignalRoutes(catalog, stores.events, now).routes(),
+        *PositionRoutes(catalog, stores.positions).routes(),
+        *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
     ]

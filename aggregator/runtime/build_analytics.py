@@ -4,22 +4,21 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
-import structlog
 
+from aggregator.anomalies.event import ANOMALIES, stored_anomaly
 from aggregator.live.topics import Publisher, Topic
+from aggregator.runtime.build_anomalies import open_anomalies
+from aggregator.runtime.build_strategy import open_strategy
+from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
-from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
-from aggregator.strategy.engine import PaperStrategy
 from aggregator.strategy.ports import PositionStore
-from aggregator.strategy.rules import Rules
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventStore, StoredEvent
 
 T = TypeVar("T")
 
-_RETENTION = 2_592_000.0  # seconds
 _DRAIN_SECONDS = 2.0  # for the events that wait when the process stops
 
 
@@ -30,31 +29,22 @@ class EventStores(msgspec.Struct, frozen=True):
     positions: PositionStore
 
 
-async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:  # noqa: ARG001  # memory needs no attempt
-    """Open the stores; they are closed with the process. Raises CannotGoOn."""
-    return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
+async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
+    """Open the stores, and delete old events from now on; they are closed with the process. Raises CannotGoOn."""
+    created = await open_found(process.settings, process.metrics, process.stack, attempt, process.clock.now)
+    await process.keep_running(created.events)
+    return EventStores(created.events, created.positions)
 
 
 async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:
     """Return every analytic that the settings ask for. Call it before the processor is made."""
     found: list[Analytic] = []
+    if process.settings.finds_anomalies:
+        anomalies = await run_writer(process, stores, publisher, ANOMALIES, stored_anomaly)
+        found.append(await open_anomalies(process, stores.events, anomalies))
     if process.settings.strategy:
-        found.append(await _open_strategy(process, stores, publisher))
+        found.append(await open_strategy(process, stores.positions, stores.events, publisher))
     return found
-
-
-async def _open_strategy(process: Process, stores: EventStores, publisher: Publisher) -> PaperStrategy:
-    """Return the paper strategy; it runs from now on, and a stop waits for what it has to write."""
-    settings, metrics = process.settings, process.metrics
-    rules = Rules(settings.strategy_drop, settings.strategy_gain, settings.strategy_stop, settings.strategy_amount)
-    strategy = PaperStrategy(
-        rules, stores.positions, stores.events, publisher, metrics.strategy, metrics.events, process.clock.now
-    )
-    await process.keep_running(strategy)
-    process.stack.push_async_callback(strategy.drain, _DRAIN_SECONDS)
-    metrics.before_text(strategy.report)
-    structlog.get_logger().info("paper_trading", **msgspec.structs.asdict(rules))
-    return strategy
 
 
 async def run_writer(

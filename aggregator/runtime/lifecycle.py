@@ -17,6 +17,7 @@ from aggregator.api.server.server import Server, address_of, limits_of, listenin
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import Catalog
+from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.roles import build_role
 from aggregator.runtime.stores import (
@@ -131,6 +132,7 @@ async def try_opening(settings: Settings) -> None:
         await open_redis(settings, stack)
         await open_history(settings, Metrics(), stack)
         await open_trade_reader(settings, Metrics(), stack)
+        await open_found(settings, Metrics(), stack)
 
 
 def settle_memory() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from aggregator.anomalies.event import ANOMALIES
 from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
@@ -28,7 +29,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
 
-STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, SIGNALS)
+STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS)
 """The topics that a process publishes which processes trades."""
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores

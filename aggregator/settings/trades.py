@@ -1,13 +1,13 @@
 """The settings of the trade stream."""
 
 import importlib.util
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
+from aggregator.settings.durations import seconds_of
 from aggregator.stores.trades.registry import trade_forms, trade_store
 from aggregator.trades.event_log.kafka import address as kafka_address
 from aggregator.trades.event_log.kafka.address import parse_kafka_url
@@ -15,14 +15,6 @@ from aggregator.trades.event_log.kinesis import address as kinesis_address
 from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
 
 MEMORY, KINESIS = "memory://", "kinesis://"
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _seconds(value: object) -> object:
-    """Return the seconds of `48h`, `30m`, `7d` or `90s`; anything else unchanged."""
-    match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    return value if match is None else float(match[1]) * _UNITS[match[2]]
 
 
 class TradeSettings(BaseSettings):
@@ -48,7 +40,7 @@ class TradeSettings(BaseSettings):
     dead_letters_path: Path = Field(
         Path("dead-letters.db"), description="File that keeps what was sent as a trade and is none."
     )
-    trades_retention: Annotated[float, Field(gt=0, le=315_360_000), BeforeValidator(_seconds)] = Field(
+    trades_retention: Annotated[float, Field(gt=0, le=315_360_000), BeforeValidator(seconds_of)] = Field(
         172_800, description="Seconds after which a trade is deleted; also as 48h, 30m or 7d."
     )
     trade_feeds: bool = Field(

@@ -43,7 +43,6 @@ class EventWriter(Generic[T]):
         self._publisher = publisher
         self._topic = topic
         self._stored = stored
-        self._store_errors = metrics.store_errors
         self._counted = metrics.stored.labels(topic.name)
         self._dropped = metrics.dropped.labels(topic.name)
         self._gauge = metrics.waiting.labels(topic.name)
@@ -133,10 +132,9 @@ class EventWriter(Generic[T]):
         while True:
             try:
                 await self._store.put(self._topic.name, events)
+            except StoreRefused:
+                raise
             except StoreError as error:
-                self._store_errors.labels(error.reason).inc()
-                if isinstance(error, StoreRefused):
-                    raise
                 self._report(str(error))
                 await backoff.pause()
             else:

@@ -30,6 +30,15 @@ def test_a_flag_overrides_the_default_of_the_command() -> None:
     assert demo_flags("--trade-feeds", "false") == DEFAULTS | {"trade_feeds": "false"}
 
 
+@pytest.mark.parametrize("plants", ["-1", "10.1", "nan", "1e1", ""])
+def test_plants_out_of_bounds(capsys: pytest.CaptureFixture[str], plants: str) -> None:
+    """They are refused with the bounds, before anything starts."""
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", f"--plants={plants}"])
+    assert ended.value.code == 2
+    assert "argument --plants: is not a number from 0 to 10" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("value", "flags"), [("7", {"trade_feeds": "true"}), ("", DEFAULTS)])
 def test_a_variable_overrides_the_default_of_the_command(
     monkeypatch: pytest.MonkeyPatch, value: str, flags: dict[str, str]
@@ -51,7 +60,19 @@ def test_a_variable_overrides_the_default_of_the_command(
 )
 def test_where_the_demo_keeps_trades(given: Flags, url: str) -> None:
     """Beside a history in SQLite, unless the setting says otherwise."""
-    assert demo.trades_url(load(given)) == url
+    assert demo.beside_history(load(given), "trades_url") == url
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"history_url": "sqlite:////var/lib/prices.db"}, "sqlite:////var/lib/events.db"),
+        ({"history_url": "sqlite:///data/mine.db", "events_url": "memory://"}, "memory://"),
+    ],
+)
+def test_where_the_demo_keeps_events(given: Flags, url: str) -> None:
+    """As with trades."""
+    assert demo.beside_history(load(given), "events_url") == url
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])

@@ -83,6 +83,7 @@ def test_a_crash_in_the_refresher_ends_the_process(tmp_path: Path, market: Marke
         "AGGREGATOR_EXCHANGES": market.setting,
         "AGGREGATOR_HISTORY_URL": f"sqlite:///{tmp_path}/prices.db",
         "AGGREGATOR_TRADES_URL": f"sqlite:///{tmp_path}/trades.db",
+        "AGGREGATOR_EVENTS_URL": f"sqlite:///{tmp_path}/events.db",
         "AGGREGATOR_DEAD_LETTERS_PATH": f"{tmp_path}/dead-letters.db",
     }
     process = Process([sys.executable, "-m", "aggregator", "serve"], environment=environment)
@@ -163,6 +164,9 @@ def test_the_demo_brings_its_own_exchanges(tmp_path: Path) -> None:
         assert len(exchanges) == 3
         wait_for(lambda demo=demo: demo.get("/prices/btcusdt").json["sources"] == 3, what="three sources")  # type: ignore[misc]
         assert re.search(r"invented_market.*curl -sS localhost:PORT/aggregations/btcusdt", demo.process.output)
+        planted = re.search(r"planted=.*?(http://\S+/mock/plants)", demo.process.output)
+        assert planted
+        assert call("GET", planted[1]).json["plants"]
         for address in exchanges:
             wait_for(partial(_makes_trades, address), what=f"{address} to make trades")
         demo.process.signal(number)

@@ -291,6 +291,8 @@ def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
         ("--push-ms", "1e3"),
         ("--trades-per-second", "5001"),
         ("--trades-per-second", "nan"),
+        ("--plants", "10.1"),
+        ("--plants", "-1"),
     ],
 )
 def test_a_wrong_flag_is_refused(start: Start, arguments: tuple[str, str]) -> None:

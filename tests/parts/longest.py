@@ -16,6 +16,7 @@ LONGEST = (
     "bench/test_bench.py",
     "end_to_end/test_clock.py",
     "chaos/test_deployments.py",
+    "end_to_end/test_planted.py",
     "end_to_end/test_overload.py",
     "page/test_page.py",
     "deploy/test_watched.py",

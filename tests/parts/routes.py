@@ -7,6 +7,8 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
+from aggregator.anomalies.event import ANOMALIES
+from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
 from aggregator.api.exchanges import ExchangeRoutes
@@ -36,7 +38,7 @@ from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, SIGNALS)}
+TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES, SIGNALS)}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
@@ -56,6 +58,7 @@ def every_route() -> list[Route]:
         *FeatureRoutes(CATALOG, HOT).routes(),
         *SignalRoutes(CATALOG, _NONE).routes(),
         *PositionRoutes(CATALOG, _NONE).routes(),
+        *AnomalyRoute(CATALOG, _NONE, None).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

@@ -50,7 +50,7 @@ def environment_of(folder: Path, settings: Mapping[str, object]) -> dict[str, st
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
     files = ("outbox_path", "trades_outbox_path", "dead_letters_path")
     defaults: dict[str, object] = {name: folder / f"{name.removesuffix('_path')}.db" for name in files}
-    defaults |= {"trades_url": f"sqlite:///{folder}/trades.db"}
+    defaults |= {f"{name}_url": f"sqlite:///{folder}/{name}.db" for name in ("trades", "events")}
     defaults |= {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": f"sqlite:///{folder}/prices.db"}
     return environment | {
         f"AGGREGATOR_{name.upper()}": str(value) for name, value in (defaults | dict(settings)).items()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from aggregator.cli.doctor.checks import Check, Context, Finding, failure, run_checks
+from aggregator.cli.doctor.events import event_checks
 from aggregator.cli.doctor.exchanges import exchange_check, feed_check
 from aggregator.cli.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
@@ -47,7 +48,7 @@ def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
         "files": partial(files_check, settings),
         "redis": partial(redis_check, settings, context),
     }
-    checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds)
+    checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds) | event_checks(settings)
     if settings.role not in ("api", "processor"):  # roles without exchanges
         for exchange in exchange_targets(settings.exchanges):
             checks[f"exchange {exchange.name}"] = partial(exchange_check, settings, exchange, context)

@@ -8,6 +8,7 @@ import msgspec
 from aggregator.cli.doctor.checks import Finding, Level
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings import Settings
+from aggregator.stores.events.registry import event_store
 from aggregator.stores.registry import history_store
 from aggregator.stores.trades.registry import trade_store
 
@@ -66,10 +67,11 @@ def _secrets(settings: Settings) -> set[str]:
     """Return the API keys, and the passwords in addresses: before an @, or as `password` in the query."""
     history = history_store(settings.history_url).check(settings.history_url)
     trades = trade_store(settings.trades_url).check(settings.trades_url)
+    events = event_store(settings.events_url).check(settings.events_url)
     urls = [
         settings.cache_url,
         settings.history_url,
-        *(getattr(one, "endpoint", None) or "" for one in (history, trades)),
+        *(getattr(one, "endpoint", None) or "" for one in (history, trades, events)),
     ]
     urls += [target.url for target in exchange_targets(settings.exchanges)]
     found = {key.get_secret_value() for key in settings.api_keys}

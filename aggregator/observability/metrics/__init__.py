@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
+from aggregator.observability.metrics.anomalies import AnomalyMetrics
 from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.machine import Build, Machine, Processes
@@ -48,6 +49,7 @@ class Metrics:
         self.trades = TradeMetrics(registry)
         self.events = EventMetrics(registry)
         self.strategy = StrategyMetrics(registry)
+        self.anomalies = AnomalyMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
         if self.is_shared:

@@ -131,6 +131,22 @@ class ConnectedTable:
         self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
         return items
 
+    async def _transact(self, actions: Sequence[Mapping[str, Any]]) -> bool:
+        """Do all of `actions` in one transaction, or none; return False where a condition of one does not hold.
+
+        Raises StoreUnavailable also where another transaction uses one of the items.
+        """
+        with self._mapped_errors(), self._metrics.dynamodb_write_seconds.time():
+            try:
+                answer = await self._client.transact_write_items(TransactItems=actions, ReturnConsumedCapacity="TOTAL")
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = {one.get("Code") for one in error.response.get("CancellationReasons", ())}
+                if reasons <= {"None", "ConditionalCheckFailed"} and "ConditionalCheckFailed" in reasons:
+                    return False
+                raise
+        self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
+        return True
+
     async def _page(self, limit: int, **parameters: Any) -> tuple[Sequence[Item], Item | None]:
         """Return one page of a query, and the key after which the next begins; None after the last."""
         async with self._queries:

@@ -21,7 +21,7 @@ def healthy(tmp_path: Path, market: Market) -> dict[str, object]:
     """Return settings without a fault: memory cache, SQLite, three mock exchanges."""
     history = f"sqlite:///{tmp_path}/prices.db"
     own = {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": history, "exchanges": market.setting}
-    own |= {"trades_url": f"sqlite:///{tmp_path}/trades.db"}
+    own |= {f"{name}_url": f"sqlite:///{tmp_path}/{name}.db" for name in ("trades", "events")}
     return own | {"exchange_timeout": 10}  # a sound exchange is no finding, however busy the machine is
 
 

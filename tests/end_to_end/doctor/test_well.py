@@ -23,7 +23,7 @@ def test_all_is_well(on_dynamodb: dict[str, object], redis_running: RedisServer)
     assert report.problems() == {}, report.text
     assert (report.code, report.level) == (0, "ok")
     assert [one["check"] for one in report.checks] == [
-        *("settings", "symbols", "port", "files", "redis", "outbox", "dynamodb", "trades"),
+        *("settings", "symbols", "port", "files", "redis", "outbox", "dynamodb", "trades", "events"),
         *("exchange exchange1", "exchange exchange2", "exchange exchange3", "clock"),
     ]
 
@@ -50,5 +50,5 @@ def test_a_line_for_each_check(healthy: dict[str, object]) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout
-    assert [line[:6] for line in lines] == ["ok    "] * 11
+    assert [line[:6] for line in lines] == ["ok    "] * 12
     assert lines[1].split()[1] == "symbols"

@@ -1,0 +1,29 @@
+"""The search for unusual trades, of a process that processes trades."""
+
+from aggregator.anomalies.analytic import Anomalies
+from aggregator.anomalies.event import Anomaly
+from aggregator.api.anomalies import NOT_INSTALLED, SWITCHED_OFF
+from aggregator.api.responses import Refusal
+from aggregator.runtime.process import Process
+from aggregator.settings import Settings
+from aggregator.trades.event_writer import EventWriter
+from aggregator.trades.ports import EventReader
+
+_FOLDER = "anomalies"
+
+
+def why_no_anomalies(settings: Settings) -> Refusal | None:
+    """Return why no process looks for anomalies; None if one does. A process of role api may lack the library."""
+    if settings.anomalies == "false":
+        return SWITCHED_OFF
+    return None if settings.finds_anomalies or settings.role == "api" else NOT_INSTALLED
+
+
+async def open_anomalies(process: Process, stored: EventReader, writer: EventWriter[Anomaly]) -> Anomalies:
+    """Return the analytic, which runs from now on."""
+    settings, metrics = process.settings, process.metrics
+    folder = settings.state_dir / _FOLDER
+    analytic = Anomalies(writer, stored, metrics.anomalies, folder, settings.anomaly_cpu)
+    await process.keep_running(analytic)
+    metrics.before_text(analytic.report)
+    return analytic

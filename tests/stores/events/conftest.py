@@ -1,0 +1,55 @@
+"""The stores of events and positions, opened for one test each, with a file or table of their own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts.dynamodb import DynamoServer
+from tests.parts.examples import NOW
+from tests.stores.events.parts import Opened, new_table, opened
+
+
+class Clock:
+    """The clock of the stores; a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+async def memory(clock: Clock) -> AsyncIterator[Opened]:
+    """Open memory://."""
+    async with opened("memory://", clock.now) as stores:
+        yield stores
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
+    """Open sqlite://."""
+    async with opened(f"sqlite:///{tmp_path}/events.db", clock.now) as stores:
+        yield stores
+
+
+@pytest.fixture
+async def dynamodb(dynamodb_running: DynamoServer, clock: Clock) -> AsyncIterator[Opened]:
+    """Open dynamodb://."""
+    async with opened(dynamodb_running.url(new_table()), clock.now) as stores:
+        yield stores
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
+def stores(request: pytest.FixtureRequest) -> Opened:
+    """Return the stores of each kind in turn."""
+    found: Opened = request.getfixturevalue(request.param)
+    return found

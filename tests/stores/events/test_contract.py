@@ -1,0 +1,304 @@
+"""The contract of stores of events and positions, tested on each of them: memory, SQLite, DynamoDB."""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Sequence
+from decimal import Decimal
+from math import inf
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregator.errors import StoreRefused
+from aggregator.strategy.ports import Position
+from aggregator.trades.ports import StoredEvent
+from tests.parts.examples import NOW
+from tests.parts.limits import examples
+from tests.stores.events.conftest import Clock
+from tests.stores.events.parts import DAY, RETENTION, Opened, closed, event, opened, position, retried
+
+# Events
+
+
+async def test_nothing_stored_is_nothing_found(stores: Opened) -> None:
+    """Nor is there a position."""
+    await stores.put()
+    assert await stores.all() == []
+    assert await stores.open_ones("btcusdt") == []
+    assert await stores.open_ones() == []
+    assert await stores.closed_pages(None, 10) == []
+
+
+async def test_an_event_comes_back_as_it_went(stores: Opened) -> None:
+    """With its time to the last bit, any id, and its body byte by byte."""
+    ours = [
+        StoredEvent("btcusdt", NOW + 0.1 + 0.2, "id with # and ü", '{"a":1.10,"b":"ü €"}'.encode()),
+        StoredEvent("btcusdt", NOW + 1.000001, "x" * 900, b'"' + b"x" * 250_000 + b'"'),
+    ]
+    await stores.put(*ours)
+    assert await stores.all() == ours
+
+
+async def test_a_key_is_stored_once(stores: Opened) -> None:
+    """The last event of one call and of later calls stays."""
+    await stores.put(event(1, body="1"), event(2, body="1"), event(1, body="2"))
+    assert await stores.all() == [event(1, body="2"), event(2, body="1")]
+    await stores.put(event(2, body="3"))
+    assert await stores.all() == [event(1, body="2"), event(2, body="3")]
+
+
+async def test_each_part_of_the_key_makes_another_event(stores: Opened) -> None:
+    """Topic, asset, time and id."""
+    later = msgspec.structs.replace(event(), timestamp=NOW + 0.000001)
+    other = msgspec.structs.replace(event(), id="other")
+    await stores.put(event(), later, other, event(asset="ethusdt"))
+    await stores.put(event(), topic="sentiment")
+    assert await stores.all() == [event(), other, later]
+    assert await stores.all(asset="ethusdt") == [event(asset="ethusdt")]
+    assert await stores.all("sentiment") == [event()]
+
+
+async def test_a_range_includes_both_ends(stores: Opened) -> None:
+    """The limit takes the first events in the requested order."""
+    ours = [event(number) for number in range(60)]  # more than one batch of DynamoDB
+    await stores.put(*random.Random(1).sample(ours, len(ours)))
+
+    async def found(start: float, end: float, limit: int, *, newest_first: bool = False) -> list[StoredEvent]:
+        return await retried(
+            lambda: stores.events.events("anomalies", "btcusdt", start, end, limit, newest_first=newest_first)
+        )
+
+    assert await found(NOW + 2, NOW + 5, 100) == ours[2:6]
+    assert await found(NOW + 2, NOW + 5, 2) == ours[2:4]
+    assert await found(NOW + 2, NOW + 5, 2, newest_first=True) == [ours[5], ours[4]]
+    assert await found(NOW + 2.0000005, NOW + 4.9999995, 9) == ours[3:5]
+    assert await found(NOW + 100, NOW + 200, 9) == []
+    assert await found(NOW + 5, NOW + 2, 9) == []
+    assert await found(-5, -1, 9) == []
+    assert await found(-inf, inf, 100) == ours
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_pages_have_each_event_once(stores: Opened, newest_first: bool) -> None:  # noqa: FBT001  # a parameter
+    """In order, also where many events have the same time and a page ends among them."""
+    ours = [event(number, timestamp=NOW + number // 10) for number in range(60)]
+    await stores.put(*random.Random(2).sample(ours, len(ours)))
+    await stores.put(event(asset="ethusdt"))
+    expected = sorted(ours, key=_key, reverse=newest_first)
+    for size in (7, 60, 100):
+        assert await stores.pages(size, newest_first=newest_first) == expected
+
+
+async def test_a_page_may_begin_after_any_key(stores: Opened) -> None:
+    """`after` need not be the key of a stored event, and may lie outside of the range."""
+    ours = [event(number) for number in range(5)]
+    await stores.put(*ours)
+    for after in ((NOW + 2, "zz"), (NOW + 2.5, ""), (0.0, "a"), (inf, "a"), (-1.0, "")):
+        for newest_first in (True, False):
+            expected = [one for one in ours[1:] if (_key(one) < after if newest_first else _key(one) > after)]
+            found = await retried(
+                lambda first=newest_first, key=after: stores.events.events(  # type: ignore[misc]  # mypy cannot infer the lambda
+                    "anomalies", "btcusdt", NOW + 1, NOW + 4, 9, newest_first=first, after=key
+                )
+            )
+            assert found == (expected[::-1] if newest_first else expected)
+
+
+async def test_an_old_event_is_not_found(stores: Opened, clock: Clock) -> None:
+    """An event is found until its time is older than the retention, whenever it was stored."""
+    kept = event(1, timestamp=NOW + 2 * DAY)
+    await stores.put(event(), kept)
+    assert await stores.all() == [event(), kept]
+    clock.time += RETENTION + DAY
+    assert await stores.all() == [kept]
+    await stores.put(event(2))
+    assert await stores.all() == [kept]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        event(timestamp=-1.0),
+        event(timestamp=1e10),
+        event(timestamp=inf),
+        event(timestamp=float("nan")),
+        msgspec.structs.replace(event(), id="x" * 901),
+        msgspec.structs.replace(event(), body=b"x" * 300_001),
+    ],
+    ids=["negative", "late", "infinite", "nan", "id", "body"],
+)
+async def test_an_event_beyond_the_bounds_is_refused(stores: Opened, bad: StoredEvent) -> None:
+    """So that the writer does not try it again without end; of its call nothing is stored."""
+    with pytest.raises(StoreRefused):
+        await stores.put(event(1), bad)
+    assert await stores.all() == []
+
+
+async def test_a_second_connection_sees_the_events(stores: Opened) -> None:
+    """Events that one connection has put, another one finds, and may replace."""
+    second = await stores.connect()
+    await stores.put(event(1), event(2))
+    await retried(lambda: second.events.put("anomalies", [event(2, body="2")]))
+    assert await stores.all() == [event(1), event(2, body="2")]
+
+
+async def test_a_ping_succeeds(stores: Opened) -> None:
+    """While events can be stored."""
+    await retried(stores.events.ping)
+
+
+# Positions
+
+
+async def test_a_position_comes_back_as_it_went(stores: Opened) -> None:
+    """Open and closed, with every digit."""
+    one = position()
+    assert await stores.opens(one)
+    assert await stores.open_ones("ethusdt", "btcusdt") == [one]
+    assert await stores.closed_pages(None, 9) == []
+    assert await stores.closes(closed(one, profit="-0.1234567890123456789012345678"))
+    assert await stores.open_ones("btcusdt") == []
+    assert await stores.closed_pages(None, 9) == [closed(one, profit="-0.1234567890123456789012345678")]
+
+
+async def test_an_asset_has_one_open_position(stores: Opened) -> None:
+    """Another one of the asset is not opened; the same one may be opened again; other assets have their own."""
+    assert await stores.opens(position(1))
+    assert not await stores.opens(position(2))
+    assert await stores.opens(position(1))
+    assert await stores.opens(position(1, "ethusdt"))
+    assert await stores.open_ones("btcusdt", "ethusdt") == [position(1), position(1, "ethusdt")]
+
+
+async def test_a_position_is_closed_once(stores: Opened) -> None:
+    """A second close, a close of one that is not open, and an open of a closed one change nothing."""
+    assert not await stores.closes(closed(position(1)))
+    await stores.opens(position(1))
+    assert not await stores.closes(closed(position(2)))
+    assert await stores.closes(closed(position(1)))
+    assert not await stores.closes(closed(position(1), profit="9"))
+    assert not await stores.opens(position(1))
+    assert await stores.open_ones("btcusdt") == []
+    assert await stores.closed_pages(None, 9) == [closed(position(1))]
+    assert await stores.opens(position(2))
+
+
+async def test_one_of_many_opens_wins(stores: Opened) -> None:
+    """Two connections open twenty positions of an asset at once: one is open, and its call alone says so."""
+    second = await stores.connect()
+    connections = [stores.stores.positions, second.positions]
+
+    async def opens(number: int) -> bool:
+        return await retried(lambda: connections[number % 2].open(position(number)))
+
+    results = await asyncio.gather(*(opens(number) for number in range(20)))
+    assert sum(results) == 1
+    assert await stores.open_ones("btcusdt") == [position(results.index(True))]
+
+
+async def test_one_of_many_closes_wins(stores: Opened) -> None:
+    """Two connections close a position at once with different profits: the one that succeeded is stored."""
+    second = await stores.connect()
+    connections = [stores.stores.positions, second.positions]
+    await stores.opens(position())
+
+    async def closes(number: int) -> bool:
+        return await retried(lambda: connections[number % 2].close_position(closed(position(), profit=str(number))))
+
+    results = await asyncio.gather(*(closes(number) for number in range(8)))
+    assert sum(results) == 1
+    assert await stores.closed_pages(None, 9) == [closed(position(), profit=str(results.index(True)))]
+
+
+async def test_pages_have_each_closed_position_once(stores: Opened) -> None:
+    """Newest exit first, of one asset or of all; the profits of all pages sum up."""
+    ours = [
+        closed(position(number, asset), seconds=-number // 3, profit=f"{number}.01")
+        for number in range(12)
+        for asset in ("btcusdt", "ethusdt")
+    ]
+    for one in ours:
+        assert await stores.opens(position(int(one.id.rpartition("-")[2]), one.asset))
+        assert await stores.closes(one)
+    expected = sorted(ours, key=_exit, reverse=True)
+    for size in (5, 100):
+        found = await stores.closed_pages(None, size)
+        assert found == expected
+        assert sum(one.profit or 0 for one in found) == Decimal("132.24")
+        assert await stores.closed_pages("ethusdt", size) == [one for one in expected if one.asset == "ethusdt"]
+    assert await stores.closed_pages("nosuch", 5) == []
+
+
+async def test_a_closed_position_is_kept_for_good(stores: Opened, clock: Clock) -> None:
+    """Beyond the retention of events."""
+    await stores.opens(position())
+    await stores.closes(closed(position()))
+    clock.time += RETENTION + DAY
+    assert await stores.closed_pages(None, 9) == [closed(position())]
+
+
+# Any calls
+
+
+_EVENT = st.builds(
+    lambda second, number, body: event(number, timestamp=NOW + second, body=str(body)),
+    st.sampled_from([0, 1, 1.000001, 2]),
+    st.integers(0, 3),
+    st.integers(0, 9),
+)
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/events.db"])
+@settings(max_examples=examples(100))
+@given(calls=st.lists(st.lists(_EVENT, max_size=8), max_size=6), size=st.integers(1, 9), newest_first=st.booleans())
+def test_any_puts_are_as_a_dict(
+    url: str,
+    calls: Sequence[Sequence[StoredEvent]],
+    size: int,
+    newest_first: bool,  # noqa: FBT001  # Hypothesis
+) -> None:
+    """The last event of each key, in order, in pages of any size."""
+
+    async def compare(folder: str) -> None:
+        known: dict[tuple[float, str], StoredEvent] = {}
+        async with opened(url.format(folder)) as stores:
+            for call in calls:
+                known |= {_key(one): one for one in call}
+                await stores.put(*call)
+            expected = [known[key] for key in sorted(known, reverse=newest_first)]
+            assert await stores.pages(size, newest_first=newest_first) == expected
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(folder))
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/events.db"])
+@settings(max_examples=examples(100))
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.sampled_from(["a", "b"])), max_size=25))
+def test_any_opens_and_closes_are_as_in_memory(url: str, steps: Sequence[tuple[bool, int, str]]) -> None:
+    """Each answer, and the positions in the end; never more than one is open of an asset."""
+
+    async def compare(folder: str) -> None:
+        async with opened(url.format(folder)) as ours, opened("memory://") as theirs:
+            for is_open, number, asset in steps:
+                one = position(number, asset)
+                results = [
+                    await (stores.opens(one) if is_open else stores.closes(closed(one))) for stores in (ours, theirs)
+                ]
+                assert results[0] == results[1]
+                assert await ours.open_ones("a", "b") == await theirs.open_ones("a", "b")
+            assert await ours.closed_pages(None, 2) == await theirs.closed_pages(None, 100)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(folder))
+
+
+def _key(one: StoredEvent) -> tuple[float, str]:
+    return one.timestamp, one.id
+
+
+def _exit(one: Position) -> tuple[float, str]:
+    return one.exit_time or 0, one.id
