@@ -9,7 +9,7 @@ from aggregator.cli.command import Flags
 from aggregator.cli.main import main
 from aggregator.settings.loader import load
 
-DEFAULTS = {"retention_days": "1", "trade_feeds": "true"}
+DEFAULTS = {"retention_days": "1", "trade_feeds": "true", "strategy": "true"}
 
 
 def demo_flags(*arguments: str) -> Flags:
@@ -39,7 +39,7 @@ def test_plants_out_of_bounds(capsys: pytest.CaptureFixture[str], plants: str) -
     assert "argument --plants: is not a number from 0 to 10" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("value", "flags"), [("7", {"trade_feeds": "true"}), ("", DEFAULTS)])
+@pytest.mark.parametrize(("value", "flags"), [("7", {"trade_feeds": "true", "strategy": "true"}), ("", DEFAULTS)])
 def test_a_variable_overrides_the_default_of_the_command(
     monkeypatch: pytest.MonkeyPatch, value: str, flags: dict[str, str]
 ) -> None:
