@@ -21,7 +21,7 @@ def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[
     positions = PositionRoutes(catalog, stores.positions)
     process.stack.push_async_callback(positions.close, STOP_SECONDS)
     return [
+        *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
         *SignalRoutes(catalog, stores.events, now).routes(),
         *positions.routes(),
-        *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
     ]
