@@ -55,13 +55,14 @@ def parts(lengths: Lengths) -> dict[str, Callable[[], list[Figure]]]:
 
 def throughput(trades: int, rounds: int) -> list[Figure]:
     """Process a topic in turns with the bare loop."""
-    bare, ours, stages = list[Run](), list[Run](), dict[str, float]()
+    bare, ours, processed, stages = list[Run](), list[Run](), list[int](), dict[str, float]()
     with kafka_scene() as scene:
         topic = scene.filled(trades)
         for _ in range(rounds):
             bare.append(scene.bare(topic, trades))
             processor = scene.processor(topic)
-            ours.append(processor.took(trades))
+            ours.append(processor.took_after_start(trades))
+            processed.append(processor.ingested)
             stages = processor.stages()
             processor.service.process.stop()
     return [
@@ -71,6 +72,7 @@ def throughput(trades: int, rounds: int) -> list[Figure]:
         Figure("  against the bare loop", median_ratio(_all(ours, "rate"), _all(bare, "rate")), "", ">= 0.65"),
         Figure("  CPU of a trade, all threads", _middle(ours, "cpu_us"), "us", "<= 25"),
         Figure("  of which the library's", _middle(ours, "library_us"), "us"),
+        Figure("  trades that were not new, or lost", max(abs(trades - one) for one in processed), "", "<= 0"),
         *[Figure(f"  time of the stage {name}", 1e6 * seconds / trades, "us") for name, seconds in stages.items()],
     ]
 
