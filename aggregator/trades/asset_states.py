@@ -69,6 +69,7 @@ class AssetStates(msgspec.Struct, frozen=True):
         measured: list[Measured] = []
         for asset, trades in by_asset(new).items():
             quote, operator, changed = self.quotes.get(asset), self.operators.get(asset), False
+            one: Features | None = None  # at the last trade
             for trade in trades:
                 if quote is None or _is_newer(trade, quote):
                     quote = self.quotes[asset] = trade
@@ -78,11 +79,12 @@ class AssetStates(msgspec.Struct, frozen=True):
                 if operator is None:
                     operator = self.operator(asset)
                 if operator.update(trade):
-                    changed = True
+                    changed, one = True, None
                     if for_analytics and quote is trade:
-                        measured.append(Measured(trade, operator.values(now), live=True))
+                        one = operator.values(now)
+                        measured.append(Measured(trade, one, live=True))
             if operator is not None and changed:
-                one = self.features[asset] = operator.values(now)
+                one = self.features[asset] = one or operator.values(now)
                 features.append(one)
         return features, measured, late
 

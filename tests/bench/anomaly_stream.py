@@ -36,7 +36,7 @@ from tests.bench.report import Figure, median_ratio
 from tests.bench.trade_generator import Bodies, Load, assets
 from tests.parts.examples import CADENCE
 
-_CALLS, _ROUNDS = 60, 5
+_CALLS, _ROUNDS = 30, 3
 _FIRST_CALLS = 6  # whose trades have no momentum yet
 _GAP = 61.0  # seconds of event time between the first calls and the rest
 _RATE = 15_000.0  # trades per second of event time
