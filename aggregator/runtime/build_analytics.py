@@ -1,16 +1,23 @@
 """The analytics of a process that processes trades, and the store of their events."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
-from aggregator.live.topics import Publisher
+from aggregator.live.topics import Publisher, Topic
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
 from aggregator.strategy.ports import PositionStore
 from aggregator.trades.analytic import Analytic
-from aggregator.trades.ports import EventStore
+from aggregator.trades.event_writer import EventWriter
+from aggregator.trades.ports import EventStore, StoredEvent
+
+T = TypeVar("T")
 
 _RETENTION = 2_592_000.0  # seconds
+_DRAIN_SECONDS = 2.0  # for the events that wait when the process stops
 
 
 class EventStores(msgspec.Struct, frozen=True):
@@ -28,3 +35,13 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores: 
 async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
     """Return every analytic that the settings ask for. Call it before the processor is made."""
     return []
+
+
+async def run_writer(
+    process: Process, stores: EventStores, publisher: Publisher, topic: Topic[T], stored: Callable[[T], StoredEvent]
+) -> EventWriter[T]:
+    """Return a writer of a topic's events that runs from now on; a stop waits for those that have come."""
+    writer = EventWriter(stores.events, publisher, topic, stored, process.metrics.events)
+    await process.keep_running(writer)
+    process.stack.push_async_callback(writer.drain, _DRAIN_SECONDS)
+    return writer

@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
 from aggregator.observability.metrics.ending_gauge import WithoutEnded
+from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.machine import Build, Machine, Processes
 from aggregator.observability.metrics.trades import TradeMetrics
 
@@ -44,6 +45,7 @@ class Metrics:
         self._stores()
         self._processes()
         self.trades = TradeMetrics(registry)
+        self.events = EventMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
         if self.is_shared:
