@@ -44,6 +44,7 @@ class Code(StrEnum):
     BACKLOG_FULL = "backlog_full"
     NOT_STORED_YET = "not_stored_yet"
     TRADES_OFF = "trades_off"
+    NEWS_OFF = "news_off"
     ADDRESS_TOO_LONG = "address_too_long"
     HOST_NOT_SERVED = "host_not_served"
     UPGRADE_NEEDED = "upgrade_needed"
@@ -55,6 +56,7 @@ class Code(StrEnum):
     NO_PRICE = "no_price"
     HISTORY_UNAVAILABLE = "history_unavailable"
     TRADES_UNAVAILABLE = "trades_unavailable"
+    NEWS_UNAVAILABLE = "news_unavailable"
     EXCHANGES_UNKNOWN = "exchanges_unknown"
     TOO_MANY_STREAMS = "too_many_streams"
     OVERLOADED = "overloaded"
@@ -93,6 +95,7 @@ NO_PRICE = Refusal("No price known now", Code.NO_PRICE)
 NO_HISTORY = Refusal("History cannot be read now", Code.HISTORY_UNAVAILABLE)
 NO_TRADE = Refusal("No trade of this asset yet", Code.NO_TRADE)
 NO_TRADES = Refusal("Trades cannot be read now", Code.TRADES_UNAVAILABLE)
+NO_NEWS = Refusal("News cannot be read now", Code.NEWS_UNAVAILABLE)
 OVERLOADED = Refusal("Too many requests under way", Code.OVERLOADED)
 STOPPING = Refusal("The service is stopping", Code.STOPPING)
 

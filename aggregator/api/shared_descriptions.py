@@ -13,6 +13,7 @@ from aggregator.api.parameters import UNIX
 from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_HISTORY,
+    NO_NEWS,
     NO_PRICE,
     NO_TRADE,
     NO_TRADES,
@@ -222,6 +223,12 @@ NO_TRADES_NOW = refusal(
     NO_TRADES,
     headers=(RETRY_AFTER,),
     component="NoTradesNow",
+)
+NO_NEWS_NOW = refusal(
+    "The news cannot be read now, the service is at its limit of concurrent requests, or it is stopping",
+    NO_NEWS,
+    headers=(RETRY_AFTER,),
+    component="NoNewsNow",
 )
 STREAM_REFUSED = refusal(
     "The service is at its limit of streams, or it is stopping",

@@ -6,6 +6,8 @@ from typing import TypeVar
 import msgspec
 
 from aggregator.live.topics import Publisher, Topic
+from aggregator.news.topic import SENTIMENT, stored_event
+from aggregator.runtime.build_news import open_news, why_off
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.stores.events.memory import MemoryEvents, MemoryPositions
@@ -32,9 +34,14 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores: 
     return EventStores(MemoryEvents(_RETENTION, process.clock.now), MemoryPositions())
 
 
-async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:  # noqa: ARG001  # each analytic adds its line
+async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:
     """Return every analytic that the settings ask for. Call it before the processor is made."""
-    return []
+    found: list[Analytic] = []
+    settings = process.settings
+    if settings.news_targets and why_off(settings) is None:
+        sentiment = await run_writer(process, stores, publisher, SENTIMENT, stored_event)
+        found.append(await open_news(process, stores.events, sentiment))
+    return found
 
 
 async def run_writer(

@@ -182,6 +182,7 @@ def test_what_the_middleware_knows_by_path() -> None:
     table = RouteTable(every_route())
     names = "page docs prices refresh assets exchanges health ready metrics stream udf ws"
     names += " ingest trades query quotes aggregations features"
+    names += " sentiment"
     assert set(table.labels) == {"/", "/other", *(f"/{name}" for name in names.split())}
     assert table.streams == {"/stream", "/ws"}
     assert table.with_body == {"/ingest"}

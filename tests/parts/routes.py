@@ -19,6 +19,7 @@ from aggregator.api.pages import BrowserRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.route import Route
+from aggregator.api.sentiment import SentimentRoute
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
 from aggregator.api.stream import StreamRoute
@@ -26,6 +27,7 @@ from aggregator.api.trades import TradeRoutes
 from aggregator.api.udf import UdfRoutes
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic
+from aggregator.news.topic import SENTIMENT
 from aggregator.observability.metrics import Metrics
 from aggregator.trades.topics import FEATURES, TRADES
 from tests.parts.examples import CATALOG
@@ -33,7 +35,7 @@ from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES)}
+TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, SENTIMENT)}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
@@ -51,6 +53,7 @@ def every_route() -> list[Route]:
         *IngestRoute(_NONE, _NONE, _NONE, Metrics().trades).routes(),
         *TradeRoutes(CATALOG, _NONE, HOT).routes(),
         *FeatureRoutes(CATALOG, HOT).routes(),
+        *SentimentRoute(CATALOG, _NONE).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

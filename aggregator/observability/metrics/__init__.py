@@ -21,6 +21,7 @@ from aggregator.observability.metrics import buckets
 from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.machine import Build, Machine, Processes
+from aggregator.observability.metrics.news import NewsMetrics
 from aggregator.observability.metrics.trades import TradeMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -45,6 +46,7 @@ class Metrics:
         self._stores()
         self._processes()
         self.trades = TradeMetrics(registry)
+        self.news = NewsMetrics(registry)
         self.events = EventMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
