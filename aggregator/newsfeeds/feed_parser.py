@@ -30,8 +30,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     published: float | None
 
 
-def entries_of(body: bytes, content_type: str) -> list[Entry]:
-    """Return the entries of a feed; none of what is no feed. Nothing is fetched, and no file is opened."""
+def entries_of(body: bytes, content_type: str) -> list[Entry] | None:
+    """Return the entries of a feed; None for what is no feed. Nothing is fetched, and no file is opened."""
     import feedparser  # noqa: PLC0415  # only in this process
 
     headers = {"content-type": content_type} if content_type else {}
@@ -39,6 +39,8 @@ def entries_of(body: bytes, content_type: str) -> list[Entry]:
     feed = feedparser.parse(
         io.BytesIO(body), response_headers=headers, resolve_relative_uris=False, sanitize_html=False
     )
+    if not feed.entries and not feed.get("version"):
+        return None
     return [_entry(one) for one in feed.entries[:MOST_ENTRIES]]
 
 

@@ -52,16 +52,14 @@ class Finnhub:
 
     async def read(self) -> Sequence[Sent]:
         """As `Source.read`: one call for crypto, and one for each company."""
-        found = await self._crypto()
+        crypto = await self._get(f"/news?category=crypto&minId={self._newest_id}")
+        found = [_sent(one) for one in crypto]
         for company in self._companies:
             await asyncio.sleep(_BETWEEN)
             found += await self._company(company)
+        # Only now: after a failure, the same articles are asked for again.
+        self._newest_id = max([self._newest_id, *(one.id for one in crypto)])
         return found
-
-    async def _crypto(self) -> list[Sent]:
-        articles = await self._get(f"/news?category=crypto&minId={self._newest_id}")
-        self._newest_id = max([self._newest_id, *(one.id for one in articles)])
-        return [_sent(one) for one in articles]
 
     async def _company(self, symbol: str) -> list[Sent]:
         until = self._now()

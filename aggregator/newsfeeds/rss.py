@@ -80,6 +80,9 @@ async def parsed(body: bytes, content_type: str) -> list[Entry]:
             process.kill()
             await process.wait()
     try:
-        return msgspec.json.decode(output, type=list[Entry])
-    except msgspec.MsgspecError as error:
-        raise SourceError("undecodable", f"the parser ended with {process.returncode}") from error
+        entries = msgspec.json.decode(output, type=list[Entry] | None)
+    except msgspec.MsgspecError as error:  # there is no output where the parser was ended
+        raise SourceError("undecodable", "the feed cannot be parsed within bounds of time and memory") from error
+    if entries is None:
+        raise SourceError("undecodable", "the answer is no feed")
+    return entries
