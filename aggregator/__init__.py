@@ -38,6 +38,15 @@ From a trade to its features:
     -> trades/features.py                measures a trade in the windows of its asset (trades/windows.py)
     -> trades/topics.py                  declares the topics of trades and features, which live/ serves
 
+From a headline to its correlation with the volume of trades:
+
+    newsfeeds/rss.py                     reads a feed; one module for each kind of source
+    -> news/reader.py                    calls it again and again, whatever it does
+    -> news/mentions.py                  finds the assets that an article is about
+    -> news/desk.py                      scores it (news/vader.py), and joins it with trades of unusual volume
+    -> news/join.py                      decides how strong sentiment and volume were together
+    -> trades/event_writer.py            stores it, then publishes it on the topic of news/topic.py
+
 From a GET to its answer:
 
     api/server/protocol.py               reads the request
@@ -61,8 +70,10 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
+    newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
+    news           articles: their assets, their sentiment, and the volume that moved with them
     trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup

@@ -84,13 +84,16 @@ class NewsDesk:
 
     def take(self, measured: Sequence[Measured]) -> None:
         """As `Analytic.take`."""
-        owned = self._owned
         for one in measured:
             zscore = one.features.volume_zscore
             if zscore is not None and zscore >= SPIKE:
-                self._publish(self._join.spike(one.trade.asset, one.trade.timestamp, zscore))
-            if one.trade.asset not in owned and one.live:
-                self._own([one.trade.asset])
+                raised = self._join.spike(one.trade.asset, one.trade.timestamp, zscore)
+                if raised:
+                    self._publish(raised)
+        if self._by_trade:
+            self._own(
+                dict.fromkeys(one.trade.asset for one in measured if one.live and one.trade.asset not in self._owned)
+            )
 
     def forget(self, asset: str) -> None:
         """As `Analytic.forget`."""
@@ -174,8 +177,6 @@ class NewsDesk:
         return None
 
     def _publish(self, items: Sequence[SentimentItem]) -> None:
-        if not items:
-            return
         for item in items:
             _keep(self._emitted, (item.asset, item.id), item.correlation_strength, MOST_EMITTED)
             if item.correlation_strength != "none":

@@ -53,6 +53,9 @@ class Spans:
     def add(self, time: int) -> None:
         """Add a time, and drop the spans that ended KEPT before the last one."""
         starts, ends = self._starts, self._ends
+        if ends and starts[-1] <= time <= ends[-1] + 2 * _REACH:  # as nearly always
+            ends[-1] = max(ends[-1], time)
+            return
         first = bisect_left(ends, time - 2 * _REACH)  # the first span that it can belong to
         last = first
         start = end = time
@@ -71,17 +74,16 @@ class Spans:
 
 
 class _AssetJoin:
-    """The spikes and the articles of one asset."""
+    """The spikes of one asset, and the articles whose strength can rise."""
 
     __slots__ = ("high", "items", "spikes")
 
     def __init__(self) -> None:
         self.spikes, self.high = Spans(), Spans()
-        self.items: dict[str, SentimentItem] = {}
+        self.items: dict[str, tuple[int, SentimentItem]] = {}  # by id; with the time of publication in microseconds
 
-    def strength(self, item: SentimentItem) -> Strength:
-        """Return the greatest strength of the item and a known spike."""
-        time = _microseconds(item.published_at)
+    def strength(self, item: SentimentItem, time: int) -> Strength:
+        """Return the greatest strength of the item, published at a time, and a known spike."""
         if self.high.is_near(time):
             return strength_of(item.sentiment, HIGH_SPIKE)
         return strength_of(item.sentiment, SPIKE) if self.spikes.is_near(time) else "none"
@@ -95,12 +97,13 @@ class Join:
 
     def add(self, item: SentimentItem) -> SentimentItem:
         """Take an article; return it with the strength that known spikes give it, if that is more than its own."""
-        known = self._of(item.asset)
-        item = stronger(item, known.strength(item))
+        known, time = self._of(item.asset), _microseconds(item.published_at)
+        item = stronger(item, known.strength(item, time))
         known.items.pop(item.id, None)
-        known.items[item.id] = item
+        if _can_rise(item):
+            known.items[item.id] = time, item
         if len(known.items) > MOST_ARTICLES:
-            del known.items[min(known.items.values(), key=_age).id]
+            del known.items[min(known.items.values(), key=_age)[1].id]
         return item
 
     def spike(self, asset: str, time: float, zscore: float) -> list[SentimentItem]:
@@ -109,15 +112,16 @@ class Join:
         known.spikes.add(at)
         if zscore >= HIGH_SPIKE:
             known.high.add(at)
-        for item in [*known.items.values()]:
-            distance = at - _microseconds(item.published_at)
-            if distance > _KEPT:
+        for published, item in [*known.items.values()]:
+            if at - published > _KEPT:
                 del known.items[item.id]
-            elif abs(distance) <= _REACH:
+            elif -_REACH <= at - published <= _REACH:
                 risen = stronger(item, strength_of(item.sentiment, zscore))
                 if risen is not item:
-                    known.items[item.id] = risen
+                    known.items[item.id] = published, risen
                     raised.append(risen)
+                if not _can_rise(risen):
+                    del known.items[item.id]
         return raised
 
     def forget(self, asset: str) -> None:
@@ -131,5 +135,10 @@ class Join:
         return known
 
 
-def _age(item: SentimentItem) -> tuple[float, str]:
-    return item.published_at, item.id
+def _can_rise(item: SentimentItem) -> bool:
+    """Whether a spike could make the item stronger than it is."""
+    return item.correlation_strength != strength_of(item.sentiment, HIGH_SPIKE)
+
+
+def _age(known: tuple[int, SentimentItem]) -> tuple[int, str]:
+    return known[0], known[1].id

@@ -13,7 +13,7 @@ from aggregator.observability.metrics.news import NewsMetrics
 LONGEST_CALL = 60.0  # seconds, whatever the source does
 LONGEST_PAUSE = 600.0  # seconds, of our own
 LONGEST_ASKED = 3600.0  # seconds, where the source asks for a pause
-_LONGEST_DOUBLED = 10  # failures in a row
+_MOST_INTERVALS = 20  # of our own pause
 
 
 class Reader:
@@ -65,6 +65,6 @@ class Reader:
 
 def pause_after(failures: int, interval: float, asked: float | None) -> float:
     """Return the seconds to wait after so many failures in a row; a pause that the source asks for is kept."""
-    doubled = interval * float(2 ** min(failures - 1, _LONGEST_DOUBLED))
-    own = min(doubled, max(LONGEST_PAUSE, interval))
+    intervals = min(2.0 ** min(failures - 1, _MOST_INTERVALS), _MOST_INTERVALS)
+    own = max(interval, min(interval * intervals, LONGEST_PAUSE))
     return max(own, min(asked or 0.0, LONGEST_ASKED))

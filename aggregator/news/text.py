@@ -5,7 +5,7 @@ import re
 
 _READ = 20  # characters that are read for each one that is returned: markup can be much longer than its text
 _LEAST_READ = 4000
-_TAG = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"<[a-zA-Z/!?][^<>]*>")
 _HIDDEN = ("script", "style")
 
 

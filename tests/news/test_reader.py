@@ -44,9 +44,10 @@ def test_pauses(failures: int, asked: float | None, expected: float) -> None:
     assert pause_after(failures, 60, asked) == expected
 
 
-def test_the_pause_of_a_slow_source() -> None:
-    """It is never shorter than the usual one."""
+def test_the_pauses_of_slow_and_fast_sources() -> None:
+    """They are never shorter than the usual one, and at most 20 times as long."""
     assert pause_after(3, 86_400, None) == 86_400
+    assert pause_after(99, 0.25, None) == 5
 
 
 async def test_a_source_that_fails_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
