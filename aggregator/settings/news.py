@@ -14,6 +14,7 @@ class NewsSettings(BaseSettings):
 
     news: str = Field(
         "",
+        repr=False,  # the address of a feed may have a key
         description=f"Comma-separated sources of news: {FORMS}. Without any, no news are read. Needs the extra `news`.",
     )
     news_interval: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False)] = Field(

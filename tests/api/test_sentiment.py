@@ -1,6 +1,7 @@
 """GET /sentiment/{asset}, on a store in memory."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from aggregator.news.topic import SENTIMENT, stored_event
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.events.memory import MemoryEvents
 from aggregator.trades.ports import StoredEvent
-from tests.parts.asgi import Answer, get
+from tests.parts.asgi import get
 from tests.parts.examples import CATALOG, NOW
 
 
@@ -33,7 +34,7 @@ class Api:
         route = SentimentRoute(CATALOG, self.events, lambda: NOW, off, 0.2)
         self.app = build(route.routes(), Metrics(CollectorRegistry()))
 
-    async def get(self, target: str) -> Answer:
+    async def get(self, target: str) -> Any:
         """GET a target."""
         return await get(self.app, target)
 
@@ -88,7 +89,7 @@ class Away(MemoryEvents):
         super().__init__(1e12, lambda: NOW)
         self._hangs = hangs
 
-    async def events(self, *_: object, **__: object) -> list[StoredEvent]:  # type: ignore[override]  # takes anything
+    async def events(self, *_: object, **__: object) -> list[StoredEvent]:
         """Hang, or fail."""
         if self._hangs:
             await asyncio.Event().wait()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,17 @@ def test_a_source_that_sends_garbage_changes_nothing_else(tmp_path: Path) -> Non
         source.articles = []
         service.process.wait_for_line("news_source_answers_again.*source=mock")
         assert service.process.output.count("news_source_failed") == 1
+        assert service.process.stop() == 0
+
+
+def test_a_feed_is_parsed_beside_the_service(tmp_path: Path) -> None:
+    """Its articles are matched, scored and stored."""
+    item = f"<item><guid>1</guid><title>{HEADLINE}</title><pubDate>{formatdate(time.time() - 60)}</pubDate></item>"
+    with wire() as source:
+        source.articles = f'<rss version="2.0"><channel><title>News</title>{item}</channel></rss>'.encode()
+        service = started(tmp_path, news=f"rss+{source.url}/feed")
+        wait_for(lambda: [*strengths(service).values()] == ["none"])
+        assert service.metric('news_articles_total{outcome="new",source="rss:127.0.0.1"}') == 1
         assert service.process.stop() == 0
 
 

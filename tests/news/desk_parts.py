@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -51,14 +52,12 @@ class Events(MemoryEvents):
     is_away = False
     reads = 0
 
-    async def events(  # type: ignore[override]  # the same arguments
-        self, *args: object, **more: object
-    ) -> list[StoredEvent]:
+    async def events(self, *args: Any, **more: Any) -> list[StoredEvent]:
         """Read, or fail."""
         self.reads += 1
         if self.is_away:
             raise StoreUnavailable("away")
-        return await super().events(*args, **more)  # type: ignore[arg-type]  # passed on as they are
+        return await super().events(*args, **more)
 
 
 class Desk:

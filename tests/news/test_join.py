@@ -1,11 +1,13 @@
 """The join of articles and trades of unusual volume, against a naive one."""
 
+from random import Random
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.news.articles import STRENGTHS, SentimentItem
+from aggregator.news.articles import STRENGTHS, SentimentItem, Strength
 from aggregator.news.join import KEPT, MOST_ARTICLES, Join, Spans, strength_of
 from tests.parts.examples import NOW
 from tests.parts.limits import examples
@@ -57,21 +59,17 @@ _ITEMS = st.lists(st.tuples(_ASSETS, _SECONDS, st.sampled_from([-0.9, -0.5, -0.3
 @settings(max_examples=examples(1000), deadline=None)
 @given(_SPIKES, _ITEMS, st.randoms(use_true_random=False))
 def test_any_order_gives_the_strongest(
-    spikes: list[tuple[str, float, float]], items: list[tuple[str, float, float]], random: object
+    spikes: list[tuple[str, float, float]], items: list[tuple[str, float, float]], random: Random
 ) -> None:
     """Whatever the order of arrival, and with spikes that come twice, the last strength is that of a naive join."""
-    found = [("spike", one) for one in spikes + spikes[:3]] + [("item", one) for one in enumerate(items)]
-    random.shuffle(found)  # type: ignore[attr-defined]  # a random.Random
-    join, last = Join(), {}
-    for kind, one in found:
-        if kind == "spike":
-            asset, seconds, zscore = one
-            raised = join.spike(asset, NOW + seconds, zscore)
-        else:
-            number, (asset, seconds, sentiment) = one
-            raised = [join.add(item(str(number), seconds, sentiment, asset))]
+    arrivals: list[tuple[str, float, float] | SentimentItem] = [*spikes, *spikes[:3]]
+    arrivals += [item(str(number), at, score, asset) for number, (asset, at, score) in enumerate(items)]
+    random.shuffle(arrivals)
+    join, last = Join(), dict[str, Strength]()
+    for one in arrivals:
+        raised = [join.add(one)] if isinstance(one, SentimentItem) else join.spike(one[0], NOW + one[1], one[2])
         for known in raised:
-            before = last.get(known.id, "none")
+            before: Strength = last.get(known.id, "none")
             assert STRENGTHS.index(before) <= STRENGTHS.index(known.correlation_strength)
             last[known.id] = known.correlation_strength
     for number, (asset, seconds, sentiment) in enumerate(items):
