@@ -30,9 +30,6 @@ from aggregator.trades.ports import EventReader
 USUAL_HOURS, MOST_HOURS = 24, 168
 MOST_ITEMS = 50
 MOST_COUNTED = 1000
-NO_SOURCE = Refusal(
-    "No news are read: set AGGREGATOR_NEWS to sources, such as rss+https://example.com/feed", Code.NEWS_OFF
-)
 NOT_INSTALLED = Refusal(
     "The libraries of news are not installed; in a clone: .venv/bin/pip install -e '.[news]'", Code.NEWS_OFF
 )
@@ -70,7 +67,7 @@ class SentimentPage(msgspec.Struct, frozen=True):
 
 
 class SentimentRoute:
-    """The route for articles. A read of the store may take `store_seconds`. `off`: why no news are read."""
+    """The route for articles. A read of the store may take `store_seconds`. `off`: why news cannot be read."""
 
     def __init__(
         self,
@@ -129,7 +126,7 @@ class SentimentRoute:
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
-            501: refusal("No news are read, or their libraries are not installed", NO_SOURCE),
+            501: refusal("The libraries that news need are not installed", NOT_INSTALLED),
             503: NO_NEWS_NOW,
         },
         is_compressed=True,

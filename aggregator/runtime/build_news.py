@@ -1,7 +1,7 @@
 """News: the desk that joins articles with trades, and a reader of each source, beside everything else."""
 
 from aggregator.api.responses import Refusal
-from aggregator.api.sentiment import NO_SOURCE, NOT_INSTALLED
+from aggregator.api.sentiment import NOT_INSTALLED
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.news.articles import SentimentItem
@@ -18,10 +18,8 @@ from aggregator.trades.ports import EventReader
 
 
 def why_off(settings: Settings) -> Refusal | None:
-    """Return why no news are read; None if they are."""
-    if not settings.news_targets:
-        return NO_SOURCE
-    return None if is_installed() else NOT_INSTALLED
+    """Return why this process cannot read news; None if it can, or if other processes read them."""
+    return None if settings.role == "api" or is_installed() else NOT_INSTALLED
 
 
 async def open_news(process: Process, events: EventReader, writer: EventWriter[SentimentItem]) -> NewsDesk:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
 from aggregator.api.responses import Refusal
-from aggregator.api.sentiment import NO_SOURCE, NOT_INSTALLED, SentimentRoute
+from aggregator.api.sentiment import NOT_INSTALLED, SentimentRoute
 from aggregator.errors import StoreUnavailable
 from aggregator.news.articles import SentimentItem, label_of
 from aggregator.news.topic import SENTIMENT, stored_event
@@ -75,11 +75,11 @@ async def test_wrong_assets(asset: str, status: int) -> None:
     assert (await Api().get(f"/sentiment/{asset}")).status == status
 
 
-@pytest.mark.parametrize("off", [NO_SOURCE, NOT_INSTALLED])
-async def test_without_news(off: Refusal) -> None:
-    """501 says what to do."""
-    answer = await Api(off).get("/sentiment/btcusdt")
-    assert (answer.status, answer.json) == (501, {"msg": off.msg, "code": "news_off"})
+async def test_without_the_extra() -> None:
+    """501 says how to install it."""
+    answer = await Api(NOT_INSTALLED).get("/sentiment/btcusdt")
+    assert (answer.status, answer.json) == (501, {"msg": NOT_INSTALLED.msg, "code": "news_off"})
+    assert ".[news]" in answer.json["msg"]
 
 
 class Away(MemoryEvents):

@@ -144,11 +144,9 @@ def test_a_feed_is_parsed_beside_the_service(tmp_path: Path) -> None:
 
 
 def test_without_sources(tmp_path: Path) -> None:
-    """The route says what to set."""
+    """There are no headlines."""
     service = started(tmp_path)
-    answer = service.get("/sentiment/btcusdt")
-    assert (answer.status, answer.json["code"]) == (501, "news_off")
-    assert "AGGREGATOR_NEWS" in answer.json["msg"]
+    assert strengths(service) == {}
     assert service.process.stop() == 0
 
 
