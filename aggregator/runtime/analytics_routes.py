@@ -6,10 +6,12 @@ from aggregator.anomalies.analytic import Anomalies
 from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.positions import PositionRoutes
 from aggregator.api.route import Route
+from aggregator.api.sentiment import SentimentRoute
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.signals import SignalRoutes
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_anomalies import why_no_anomalies
+from aggregator.runtime.build_news import why_off
 from aggregator.runtime.process import Process
 from aggregator.trades.analytic import Analytic
 
@@ -24,4 +26,5 @@ def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[
         *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
         *SignalRoutes(catalog, stores.events, now).routes(),
         *positions.routes(),
+        *SentimentRoute(catalog, stores.events, now, why_off(settings)).routes(),
     ]
