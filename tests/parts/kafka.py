@@ -153,6 +153,14 @@ def with_groups() -> Iterator[Broker]:
     process.stop(SIGKILL)
 
 
+@contextmanager
+def alone(topic: str, partitions: int) -> Iterator[Broker]:
+    """Run a broker with one topic, whose groups survive kills and which SIGUSR1 takes down until SIGUSR2."""
+    process = Process([sys.executable, "-m", "tests.parts.kafka_mock", topic, str(partitions)])
+    yield Broker(process.wait_for_line(r"listening on (\S+)")[1], process, is_mock=True)
+    process.stop(SIGKILL)
+
+
 def _answers(bootstrap: str) -> bool:
     try:
         AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=1)
