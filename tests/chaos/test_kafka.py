@@ -24,17 +24,21 @@ from tests.parts.redis_server import RedisServer
 pytestmark = pytest.mark.real
 
 FULL = os.environ.get("CHAOS") == "full"
-RATE = 10_000 if FULL else 1_000
+RATE = 10_000 if FULL else 500
 SPEED = 10 if FULL else 50  # event time passes so much faster, so that windows end within the run
 KILLS = 20 if FULL else 3
-PAUSES = 5 if FULL else 1
+PAUSES = 3
 RESTARTS, DOWN_SECONDS = (3, 10.0) if FULL else (1, 2.0)
-ROUNDS, ROUND_SECONDS = (12, 5.0) if FULL else (3, 1.0)
+ROUNDS, ROUND_SECONDS = 12, 5.0
 AWAY_SECONDS = 30.0 if FULL else 3.0
 POISON, POISON_SECONDS = 0.01, 60.0 if FULL else 2.0
 
 Report = Callable[[str], None]
 Run = Callable[..., AbstractContextManager[KafkaTestbed]]
+
+full_only = pytest.mark.skipif(
+    not FULL, reason="takes a minute; tests/end_to_end/test_processors.py and test_rebalance.py have a short one"
+)
 
 
 @pytest.fixture
@@ -56,6 +60,7 @@ def test_kill_9(run: Run, report: Report) -> None:
         report(f"kill -9 of processors, {KILLS} times: {testbed.figures()}")
 
 
+@full_only
 def test_a_zombie_wakes_up(run: Run, report: Report) -> None:
     """A processor that is suspended for longer than a session does no harm when it goes on."""
     with run() as testbed:
@@ -84,6 +89,7 @@ def test_the_broker_restarts(run: Run, report: Report) -> None:
         report(f"broker away for {DOWN_SECONDS:g} s, {RESTARTS} times: {testbed.figures()}")
 
 
+@full_only
 def test_a_rebalance_storm(run: Run, report: Report) -> None:
     """A processor comes and goes again and again."""
     with run() as testbed:

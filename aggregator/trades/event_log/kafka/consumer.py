@@ -65,7 +65,7 @@ class KafkaConsumer:
         self._size = 0
         self._room = threading.Event()
         self._is_draining = self._is_stopping = self._is_paused = False
-        self._commit_at = self._look_at = 0.0
+        self._commit_at = self._confirm_at = self._look_at = 0.0
         self.is_asked = False
         """Set by the event loop to have the membership confirmed by a commit."""
 
@@ -236,8 +236,9 @@ class KafkaConsumer:
 
     def _confirm(self) -> None:
         """Have the membership confirmed by a commit if the event loop has asked for it."""
-        if self.is_asked:
+        if self.is_asked and time.monotonic() >= self._confirm_at:
             self.is_asked = not self._commits.wait(self._consumer, unchanged=True)
+            self._confirm_at = time.monotonic() + _COMMIT_SECONDS * self.is_asked
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Forget partitions that others own already; nothing of them may be published or committed."""
