@@ -88,7 +88,12 @@ class KafkaTestbed:
         """End the load, wait until all is committed, stop the processors, check everything."""
         self.recovered()
         self.load.end()
-        wait_for(lambda: self.behind == 0, what="all records to be committed")
+        try:
+            wait_for(lambda: self.behind == 0, 30, what="all records to be committed")
+        except AssertionError:
+            print(self.load.ends, self._offsets.committed([TopicPartition(TOPIC, n) for n in range(6)]))
+            for one in self.services: print(one.process.output[-3000:], one.get("/health", {"Accept": "application/json"}).text)
+            raise
         with suppress(AssertionError):
             wait_for(lambda: not self.watch.missing(self.load.sent), _EVENT_SECONDS, "all trades to be published")
         for one in self.services:
