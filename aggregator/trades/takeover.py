@@ -162,24 +162,24 @@ class Takeover:
                 key = (trade.asset, *trade_key(trade))
                 if key in seen:
                     continue
-                stored = self._stored.get(trade.asset)
-                if key in left:
-                    again: Trade | None = trade
-                elif not is_uncertain:
-                    continue
-                elif stored is not None:
-                    again = stored.unpublished(trade)
-                else:
-                    again = trade if trade.late or not self._states.operator(trade.asset).has(trade) else None
+                again = trade if key in left else self._unpublished(trade) if is_uncertain else None
                 if again is None:
                     continue
                 seen.add(key)
                 found.append(again)
-                if key in left or stored is None:
+                stored = self._stored.get(trade.asset)
+                if stored is None or key in left:
                     measured.append(again)
                 if stored is not None:
                     stored.note(trade)
         return ToPublish(found, measured)
+
+    def _unpublished(self, trade: Trade) -> Trade | None:
+        """Return a stored trade that may not have been published, as it was stored; None if it was."""
+        stored = self._stored.get(trade.asset)
+        if stored is not None:
+            return stored.unpublished(trade)
+        return trade if trade.late or not self._states.operator(trade.asset).has(trade) else None
 
     async def _begin(self, assets: Sequence[str]) -> None:
         """Forget what is known of assets, and let the analytics read what they keep of them."""

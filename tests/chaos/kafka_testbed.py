@@ -31,6 +31,7 @@ LAG_SECONDS = 10.0  # from the end of a fault until what waits is less than a se
 _WINDOW_SECONDS = 400.0  # of stored trades, which the last features need
 _LOG_SECONDS = 0.5  # a commit may succeed before the assignment is logged
 _EVENT_SECONDS = 10.0
+_LOG_CHARACTERS = 2000
 _ENDLESS = 1e12
 _ASSIGNED = re.compile(r"^(\S+Z) .*partitions_assigned", re.MULTILINE)
 
@@ -76,7 +77,7 @@ class KafkaTestbed:
         The limit holds from the last assignment of partitions: the mock cluster's rebalances take 5 s each.
         """
         began = time.time()
-        wait_for(lambda: self.behind < self.rate, what="the lag to pass")
+        self._until_behind(self.rate)
         ended = time.time()
         time.sleep(_LOG_SECONDS)
         times = [text for one in self.services for text in _ASSIGNED.findall(one.process.output)]
@@ -84,16 +85,22 @@ class KafkaTestbed:
         self.lag_seconds = max(self.lag_seconds, ended - began)
         self.lag_after_assignment = max(self.lag_after_assignment, ended - assigned)
 
+    def _until_behind(self, records: int) -> None:
+        """Wait until fewer records are behind; a failure tells how far each partition and each processor is."""
+        try:
+            wait_for(lambda: self.behind < records)
+        except AssertionError as error:
+            as_json = {"Accept": "application/json"}
+            health = [one.get("/health", as_json).text for one in self.services]
+            logs = [one.process.output[-_LOG_CHARACTERS:] for one in self.services]
+            ends = sorted(self.load.ends.items())
+            raise AssertionError(f"{self.behind} records behind, ends {ends}", *health, *logs) from error
+
     def finish(self) -> None:
         """End the load, wait until all is committed, stop the processors, check everything."""
         self.recovered()
         self.load.end()
-        try:
-            wait_for(lambda: self.behind == 0, 30, what="all records to be committed")
-        except AssertionError:
-            print(self.load.ends, self._offsets.committed([TopicPartition(TOPIC, n) for n in range(6)]))
-            for one in self.services: print(one.process.output[-3000:], one.get("/health", {"Accept": "application/json"}).text)
-            raise
+        self._until_behind(1)
         with suppress(AssertionError):
             wait_for(lambda: not self.watch.missing(self.load.sent), _EVENT_SECONDS, "all trades to be published")
         for one in self.services:

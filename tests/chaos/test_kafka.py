@@ -1,4 +1,4 @@
-"""Three processors on one topic lose nothing and make nothing twice, whatever happens to them, the broker and the store.
+"""Three processors on one topic lose nothing and make nothing twice, whatever fails: they, the broker or the store.
 
 `CHAOS=full` sends 10,000 trades a second through long faults; without it there are fewer and shorter ones.
 """

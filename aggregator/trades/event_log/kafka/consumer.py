@@ -160,9 +160,7 @@ class KafkaConsumer:
         if self._is_draining or self._size >= MOST_WAITING:
             self._room.clear()
             return self._is_draining or self._size >= MOST_WAITING  # the event loop may have made room meanwhile
-        if self._is_paused:
-            self._is_paused = False
-            self._consumer.resume(self._positions())
+        self._resume()
         return False
 
     def _pause(self) -> None:
@@ -170,6 +168,11 @@ class KafkaConsumer:
         if not self._is_paused:
             self._is_paused = True
             self._consumer.pause(self._positions())
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._consumer.resume(self._positions())
 
     def _positions(self) -> list[TopicPartition]:
         return [position(self._topic, number, NOTHING) for number in self.assignments]
@@ -197,7 +200,7 @@ class KafkaConsumer:
         self._commits.assignments = {**self.assignments, **{one.partition: one for one in new}}
         (consumer.incremental_assign if self._clients.is_cooperative else consumer.assign)(starts)
         self._commits.confirmed_at = time.monotonic()
-        self._is_paused = False  # new partitions are not; the next step pauses them if it must
+        self._resume()  # those that it keeps; the next step pauses all if it must
         structlog.get_logger().info("partitions_assigned", topic=self._topic, partitions=sorted(self.assignments))
 
     def _assignment(self, consumer: Consumer, committed: TopicPartition) -> Assignment:
