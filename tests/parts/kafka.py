@@ -93,6 +93,14 @@ class Broker:
         finally:
             consumer.close()
 
+    def commit(self, topic: str, partition: int, offset: int, group: str = "aggregator") -> None:
+        """Commit an offset without metadata, as other software does."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+        finally:
+            consumer.close()
+
     def behind(self, topic: str, group: str = "aggregator") -> int:
         """Return the number of records that a group has not committed."""
         committed = self.committed(topic, group)
