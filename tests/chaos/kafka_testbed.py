@@ -113,7 +113,7 @@ class KafkaTestbed:
         assert self.watch.wrong == []
         assert self.watch.missing(self.load.sent) == [], "trades were not published"
         asyncio.run(self._check_store())
-        assert self.lag_after_assignment <= allowed(LAG_SECONDS)
+        assert self.lag_after_assignment <= allowed(LAG_SECONDS), self.figures()
 
     async def _check_store(self) -> None:
         """Assert that each acknowledged trade is stored once as it was sent, and that the last windows are right."""
