@@ -43,6 +43,14 @@ class MockCluster:
         """Create a topic."""
         self._call("rd_kafka_mock_topic_create", topic.encode(), partitions, 1)
 
+    def advertise(self, port: int) -> None:
+        """Name another port of 127.0.0.1 to clients, such as that of a proxy."""
+        self._library.rd_kafka_mock_broker_set_host_port(self._cluster, _BROKER, b"127.0.0.1", port)
+
+    def close(self) -> None:
+        """Destroy the cluster."""
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+
     def set_down(self) -> None:
         """Close all connections and refuse new ones."""
         self._call("rd_kafka_mock_broker_set_down", _BROKER)
