@@ -178,6 +178,7 @@ class KafkaLog:
         records = self._parser.parse([message.value() for message in messages], now)
         self._parse_seconds(time.perf_counter() - started)
         first, following = messages[0].offset(), messages[-1].offset() + 1
+        assignment.begin(first, min(now, messages[0].timestamp()[1] / 1000))
         is_replayed = following <= assignment.committed
         if is_replayed and records.trades:
             assignment.starts.add(first, max(trade.timestamp for trade in records.trades))
