@@ -23,5 +23,7 @@ async def open_strategy(
     await process.keep_running(strategy)
     process.stack.push_async_callback(strategy.drain, _DRAIN_SECONDS)
     metrics.before_text(strategy.report)
-    structlog.get_logger().info("paper_trading", **msgspec.structs.asdict(rules))
+    structlog.get_logger().info(
+        "paper_trading", **{name: str(value) for name, value in msgspec.structs.asdict(rules).items()}
+    )
     return strategy
