@@ -84,8 +84,8 @@ async def test_batches_make_no_difference(moments: list[tuple[int, int]], size: 
             expected.append((one, naive(counting)))
     assert [one.trade for one in found] == [one for one, _ in expected]
     assert all(one.live for one in found)
-    for one, (_, features) in zip(found, expected, strict=True):
-        assert_same(one.features, features)
+    for measured, (_, features) in zip(found, expected, strict=True):
+        assert_same(measured.features, features)
 
 
 async def test_a_trade_that_comes_again_is_taken_once() -> None:
@@ -103,5 +103,4 @@ async def test_stored_trades_are_taken_again_after_a_restart() -> None:
     after = await taken(store, Recorded(failures=2), [])
     assert [one.trade for one in after] == sent
     assert not any(one.live for one in after)
-    for one, other in zip(after, before, strict=True):
-        assert_same(one.features, other.features)
+    assert [one.features for one in after] == [one.features for one in before]
