@@ -19,7 +19,7 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Numbers: TypeAlias = npt.NDArray[np.uint32]
 Times: TypeAlias = npt.NDArray[np.float64]
 _CLOSE_SECONDS = 2.0
-_FEW, _MANY, _KEEP_SECONDS = 64, 16_384, 5.0  # samples, and seconds; see `_keep`
+_FEW, _KEEP_SECONDS = 64, 1.0  # samples, and seconds between two times that more are kept; see `_keep`
 
 
 class Detector:
@@ -43,7 +43,7 @@ class Detector:
         self._names: list[str] = []
         self._samples: dict[int, Samples] = {}
         self._scored: list[tuple[Numbers, Times, Rows]] = []  # numbers, times and samples to be kept
-        self._kept_at = clock()
+        self._kept_at = -_KEEP_SECONDS
         self._unsaved: set[int] = set()
         self._changed: set[int] = set()
         self._figures = Figures()
@@ -62,6 +62,8 @@ class Detector:
         for asset in batch.load:
             self._load(asset)
         findings = self._take(batch) if batch.assets else []
+        if self._clock() - self._kept_at >= _KEEP_SECONDS:
+            self._keep_scored()
         self._figures.models = len(self._arena)
         self._figures.fits_waiting = len(self._queue)
         states = {asset: self._state(asset) for asset in self._changed}
@@ -165,8 +167,7 @@ class Detector:
     def _keep(self, assets: Numbers, times: Times, samples: Rows) -> None:
         """Keep samples; those of large batches a little later, together: most of the time is one for each asset."""
         self._scored.append((assets, times, samples))
-        is_due = self._clock() - self._kept_at >= _KEEP_SECONDS
-        if is_due or len(assets) < _FEW or sum(len(one) for one, _, _ in self._scored) >= _MANY:
+        if len(assets) < _FEW:
             self._keep_scored()
 
     def _keep_scored(self) -> None:
