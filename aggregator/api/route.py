@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 from starlette import routing
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -97,9 +98,14 @@ def starlette_routes(routes: Iterable[Route], keys: Keys) -> list[routing.BaseRo
     routes = list(routes)
     with_slashes = [route for route in routes if ":path}" in route.path]
     with_slashes.sort(key=lambda route: route.path.endswith(":path}"))
-    return [_starlette_route(route, route.documented_path, keys) for route in routes] + [
+    found = [_starlette_route(route, route.documented_path, keys) for route in routes] + [
         _starlette_route(route, route.path, keys) for route in with_slashes
     ]
+    for one in found:
+        if isinstance(one, _Path):
+            same = [other for other in found if isinstance(other, _Path) and other.path == one.path]
+            one.allowed = ", ".join(sorted({method for other in same for method in other.methods or ()}))
+    return found
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -155,7 +161,19 @@ def _starlette_route(route: Route, path: str, keys: Keys) -> routing.BaseRoute:
     middleware = [Middleware(_WriteKey, keys)] if route.access == "write" else []
     middleware += COMPRESSED if route.is_compressed else []
     endpoint = _Asgi(handler) if route.is_stream else handler
-    return routing.Route(path, endpoint, methods=[route.method], middleware=middleware)
+    return _Path(path, endpoint, methods=[route.method], middleware=middleware)
+
+
+class _Path(routing.Route):
+    """One method of a path. Its refusal of other methods names those of all routes of the path."""
+
+    allowed = ""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or raise the response 405."""
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": self.allowed})
+        await super().handle(scope, receive, send)
 
 
 class _Asgi:

@@ -145,6 +145,14 @@ async def test_without_rules_of_this_process() -> None:
     assert (await get(app, "/alerts/fired/btcusdt")).json["alerts"] == []
 
 
+async def test_another_method() -> None:
+    """Is refused with all methods of the path."""
+    answer = await get(Api().app, "/alerts", method="PUT")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+    answer = await get(Api().app, "/alerts/x")
+    assert (answer.status, answer.headers["allow"]) == (405, "DELETE")
+
+
 async def test_fired_alerts() -> None:
     """Newest first, of the last hours, and what cannot be read is left out."""
     api = Api()

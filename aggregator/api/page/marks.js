@@ -18,7 +18,7 @@ const LOADS = { // by topic: the path of an asset's stored events, and the field
   signals: [(asset) => `/signals/${asset}`, "signals"],
   sentiment: [(asset) => `/sentiment/${asset}?hours=24`, "items"],
 };
-export const LEGEND = "\u25cf anomaly  \u25b2 paper buy  \u25bc paper sell  \u25c6 headline. Signals are paper trading.";
+export const LEGEND = "\u25cb anomaly  \u25b2 paper buy  \u25bc paper sell  \u25c6 headline. Signals are paper trading.";
 
 /** Return `{entry, x, y}` of the entries that a chart's scale shows, at most 200, the newest ones. */
 export function placed(entries, scale, interval, box) {
