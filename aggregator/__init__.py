@@ -44,6 +44,15 @@ From a measured trade to a paper position:
     -> strategy/rules.py                 decides whether it opens or closes a position
     -> strategy/writer.py                stores the position, then its signal, and publishes the signal
 
+From a headline to its correlation with the volume of trades:
+
+    newsfeeds/rss.py                     reads a feed; one module for each kind of source
+    -> news/reader.py                    calls it again and again, whatever it does
+    -> news/mentions.py                  finds the assets that an article is about
+    -> news/desk.py                      scores it (news/vader.py), and joins it with trades of unusual volume
+    -> news/join.py                      decides how strong sentiment and volume were together
+    -> trades/event_writer.py            stores it, then publishes it on the topic of news/topic.py
+
 From a GET to its answer:
 
     api/server/protocol.py               reads the request
@@ -67,11 +76,13 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
+    newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories
     strategy       paper trading: signals and positions of measured trades, and the backtest
     alerts         rules of users over prices, anomalies and headlines: evaluation, and where they are kept
     anomalies      unusual trades: a model of each asset, in a worker process
+    news           articles: their assets, their sentiment, and the volume that moved with them
     trades         parser, event log, processor, windows and features of trades
     live           topics inside a process: the bus, the fan-out, the subscribers
     prices         tiers, schedule, refresh, arithmetic, lookup

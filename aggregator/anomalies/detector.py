@@ -19,7 +19,7 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Numbers: TypeAlias = npt.NDArray[np.uint32]
 Times: TypeAlias = npt.NDArray[np.float64]
 _CLOSE_SECONDS = 2.0
-_FEW, _MANY = 1024, 16_384  # samples; see `_keep`
+_FEW, _MANY, _KEEP_SECONDS = 64, 16_384, 5.0  # samples, and seconds; see `_keep`
 
 
 class Detector:
@@ -43,6 +43,7 @@ class Detector:
         self._names: list[str] = []
         self._samples: dict[int, Samples] = {}
         self._scored: list[tuple[Numbers, Times, Rows]] = []  # numbers, times and samples to be kept
+        self._kept_at = clock()
         self._unsaved: set[int] = set()
         self._changed: set[int] = set()
         self._figures = Figures()
@@ -164,12 +165,14 @@ class Detector:
     def _keep(self, assets: Numbers, times: Times, samples: Rows) -> None:
         """Keep samples; those of large batches a little later, together: most of the time is one for each asset."""
         self._scored.append((assets, times, samples))
-        if len(assets) < _FEW or sum(len(one) for one, _, _ in self._scored) >= _MANY:
+        is_due = self._clock() - self._kept_at >= _KEEP_SECONDS
+        if is_due or len(assets) < _FEW or sum(len(one) for one, _, _ in self._scored) >= _MANY:
             self._keep_scored()
 
     def _keep_scored(self) -> None:
         if not self._scored:
             return
+        self._kept_at = self._clock()
         assets, times, samples = map(np.concatenate, zip(*self._scored, strict=True))
         self._scored.clear()
         for asset, rows in _groups(assets):

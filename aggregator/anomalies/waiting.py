@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aggregator.models import Trade
 
 MOST = 65_536  # samples that wait
-CHUNK = 4096  # samples in one batch at most
+CHUNK = 8192  # samples in one batch at most
 
 
 class Chunk:

@@ -56,3 +56,7 @@ class ClosedTally:
         if len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
         return totals
+
+    async def close(self, patience: float) -> None:
+        """Wait at most `patience` seconds for readings under way, then end them."""
+        await self._flights.close(patience)

@@ -86,6 +86,10 @@ class PositionRoutes:
         """Return the routes."""
         return routes_of(self)
 
+    async def close(self, patience: float) -> None:
+        """Wait at most `patience` seconds for readings of totals, then end them."""
+        await self._tally.close(patience)
+
     @Route(
         "GET",
         "/positions",

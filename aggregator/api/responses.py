@@ -48,6 +48,7 @@ class Code(StrEnum):
     TRADES_OFF = "trades_off"
     ALERTS_OFF = "alerts_off"
     ANOMALIES_OFF = "anomalies_off"
+    NEWS_OFF = "news_off"
     ADDRESS_TOO_LONG = "address_too_long"
     HOST_NOT_SERVED = "host_not_served"
     UPGRADE_NEEDED = "upgrade_needed"

@@ -181,5 +181,5 @@ COMMAND = Command(
     _run,
     [name for name in ALL_SETTINGS if name != "exchanges"],  # the demo has its own
     _add_options,
-    defaults={"retention_days": "1", "trade_feeds": "true", "strategy": "true"},  # 660 MB of history
+    defaults={"retention_days": "1", "trade_feeds": "true", "strategy": "true", "news": "mock"},  # 660 MB of history
 )

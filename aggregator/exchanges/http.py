@@ -184,7 +184,7 @@ class HttpExchange(GuardedExchange):
                 middlewares=(),
             ) as response:
                 self._honour_pauses(response.status, response.headers)
-                body = await (_body(response, most) if response.status == _OK else _beginning(response))
+                body = await (whole_body(response, most) if response.status == _OK else _beginning(response))
         except TimeoutError as error:
             raise ExchangeTimeout("no answer in time") from error
         except TooMuch as error:
@@ -203,7 +203,7 @@ class HttpExchange(GuardedExchange):
             self._begin_cooldown(asked, LONGEST_BAN if status == _BANNED else LONGEST)
 
 
-async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+async def whole_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Return the whole body. Raises Undecodable if it has more than `most` bytes after decompression."""
     content = response.content
     first = await content.readany()

@@ -6,9 +6,12 @@ from aggregator.anomalies.analytic import Anomalies
 from aggregator.api.anomalies import AnomalyRoute
 from aggregator.api.positions import PositionRoutes
 from aggregator.api.route import Route
+from aggregator.api.sentiment import SentimentRoute
+from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.signals import SignalRoutes
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_anomalies import why_no_anomalies
+from aggregator.runtime.build_news import why_off
 from aggregator.runtime.process import Process
 from aggregator.trades.analytic import Analytic
 
@@ -17,8 +20,11 @@ def analytics_routes(process: Process, stores: EventStores, analytics: Sequence[
     """Return the routes. `analytics` are those of this process; none where other processes process the trades."""
     catalog, settings, now = process.catalog, process.settings, process.clock.now
     models = next((one for one in analytics if isinstance(one, Anomalies)), None)
+    positions = PositionRoutes(catalog, stores.positions)
+    process.stack.push_async_callback(positions.close, STOP_SECONDS)
     return [
         *AnomalyRoute(catalog, stores.events, models, now, why_no_anomalies(settings)).routes(),
         *SignalRoutes(catalog, stores.events, now).routes(),
-        *PositionRoutes(catalog, stores.positions).routes(),
+        *positions.routes(),
+        *SentimentRoute(catalog, stores.events, now, why_off(settings)).routes(),
     ]

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from aggregator.anomalies.event import ANOMALIES, stored_anomaly
 from aggregator.live.topics import Publisher, Topic
+from aggregator.news.topic import SENTIMENT, stored_event
 from aggregator.runtime.build_anomalies import open_anomalies
+from aggregator.runtime.build_news import open_news, why_off
+from aggregator.runtime.build_strategy import open_strategy
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
-from aggregator.strategy.engine import PaperStrategy
 from aggregator.strategy.ports import PositionStore
-from aggregator.strategy.rules import Rules
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventStore, StoredEvent
@@ -41,26 +41,16 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
 async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:
     """Return every analytic that the settings ask for. Call it before the processor is made."""
     found: list[Analytic] = []
-    if process.settings.finds_anomalies:
+    settings = process.settings
+    if settings.finds_anomalies:
         anomalies = await run_writer(process, stores, publisher, ANOMALIES, stored_anomaly)
         found.append(await open_anomalies(process, stores.events, anomalies))
-    if process.settings.strategy:
-        found.append(await _open_strategy(process, stores, publisher))
+    if settings.strategy:
+        found.append(await open_strategy(process, stores.positions, stores.events, publisher))
+    if settings.news_targets and why_off(settings) is None:
+        sentiment = await run_writer(process, stores, publisher, SENTIMENT, stored_event)
+        found.append(await open_news(process, stores.events, sentiment))
     return found
-
-
-async def _open_strategy(process: Process, stores: EventStores, publisher: Publisher) -> PaperStrategy:
-    """Return the paper strategy; it runs from now on, and a stop waits for what it has to write."""
-    settings, metrics = process.settings, process.metrics
-    rules = Rules(settings.strategy_drop, settings.strategy_gain, settings.strategy_stop, settings.strategy_amount)
-    strategy = PaperStrategy(
-        rules, stores.positions, stores.events, publisher, metrics.strategy, metrics.events, process.clock.now
-    )
-    await process.keep_running(strategy)
-    process.stack.push_async_callback(strategy.drain, _DRAIN_SECONDS)
-    metrics.before_text(strategy.report)
-    structlog.get_logger().info("paper_trading", **msgspec.structs.asdict(rules))
-    return strategy
 
 
 async def run_writer(

@@ -1,6 +1,7 @@
 """Parts that processes on one Redis share: new prices, the backlog of jobs, and requests for refreshes."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -12,6 +13,7 @@ from aggregator.cluster.topic_feed import RedisFeed
 from aggregator.cluster.venue_coverage import CoverageListener
 from aggregator.errors import StoreError
 from aggregator.live.price_topic import PRICES
+from aggregator.live.topics import AnyTopic
 from aggregator.ports import LocalCache
 from aggregator.runtime.build_alerts import rule_topics
 from aggregator.runtime.monitors import ClockWitness
@@ -37,8 +39,18 @@ async def join_cluster(process: Process, redis: RedisClient) -> Cluster:
     process.bus.listen(PRICES, process.freshness)  # counts the prices that other processes refresh
     lag = JobLag(redis, process.catalog, process.metrics)
     await process.keep_running(lag)
-    topics = rule_topics(process.bus) if process.settings.role == "refresher" else None  # it serves no others
+    topics = _needed_topics(process)
     return Cluster(redis, RedisFeed(redis, process.bus, topics), lag)
+
+
+def _needed_topics(process: Process) -> Sequence[AnyTopic] | None:
+    """Return the topics that a process which serves no streams listens to; None where it serves them."""
+    match process.settings.role:
+        case "refresher":
+            return rule_topics(process.bus)
+        case "processor":
+            return [PRICES]
+    return None
 
 
 async def build_remote_refresh(process: Process, cluster: Cluster, cache: LocalCache) -> RefreshPath:

@@ -15,6 +15,7 @@ from aggregator.clock import SteadyClock
 from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic, Bus
+from aggregator.news.topic import SENTIMENT
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
 from aggregator.ports import ExchangeStatus, History, LocalCache, Refresh
@@ -30,7 +31,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
 
-STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS)
+STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT)
 """The topics that a process publishes which processes trades."""
 
 _REFRESH_OVERHEAD = 2.0  # seconds that a refresh may take beyond the exchange timeout: a free slot, then the stores

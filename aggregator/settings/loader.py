@@ -21,7 +21,14 @@ _SERVICE = re.compile(
 _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 _URLS = {"history_url", "trades_url", "trades_log", "events_url", "exchanges", "cors_origins"}
-_SECRET = {"api_keys", "read_keys", "cache_url", "kafka_password"}  # their values are never shown, not even in an error
+_SECRET = {
+    "api_keys",
+    "read_keys",
+    "cache_url",
+    "kafka_password",
+    "finnhub_key",
+    "news",
+}  # their values are never shown, not even in an error
 
 
 class SettingsError(ValueError):

@@ -1,6 +1,7 @@
 """The SQLite file of dead letters: records that were sent to the service, could not be taken, and are kept.
 
-A record that fails again is the same dead letter, with one more attempt and the newest reason.
+A record that fails again is the same dead letter, with one more attempt and the newest reason. Where the source names
+the place of the record in a log, the same bytes at another place are another record.
 """
 
 import time
@@ -148,7 +149,8 @@ class DeadLetterFile:
 
 
 def _digest(record: FailedRecord) -> bytes:
-    return blake2b(record.kind.encode() + b"\0" + record.raw[:MOST_RAW], digest_size=16).digest()
+    _, _, place = record.source.partition(":")
+    return blake2b(f"{record.kind}{place}\0".encode() + record.raw[:MOST_RAW], digest_size=16).digest()
 
 
 def _largest_id(connection: Connection) -> int:

@@ -34,15 +34,16 @@ class AssetStates(msgspec.Struct, frozen=True):
 
     def measure(self, trade: Trade) -> list[Measured]:
         """Take a trade that was published before, in the order of the log; return it if analytics are to take it."""
-        known = self.quotes.get(trade.asset)
-        if known is None or trade_key(trade) > trade_key(known):
-            self.quotes[trade.asset] = trade
-        newest = self.newest.get(trade.asset)
-        if newest is None or trade.timestamp > newest:
-            self.newest[trade.asset] = trade.timestamp
-        elif trade.timestamp < newest - self.lateness:
+        asset, timestamp = trade.asset, trade.timestamp
+        known, newest = self.quotes.get(asset), self.newest.get(asset)
+        is_newest = known is None or _is_newer(trade, known)
+        if is_newest:
+            self.quotes[asset] = trade
+        if newest is None or timestamp > newest:
+            self.newest[asset] = timestamp
+        elif timestamp < newest - self.lateness:
             return []
-        return self.update(trade, is_newest=self.quotes[trade.asset] is trade)
+        return self.update(trade, is_newest=is_newest)
 
     def update(self, trade: Trade, *, is_newest: bool) -> list[Measured]:
         """Take a trade that is not late into the windows; return it if analytics are to take it."""
@@ -66,8 +67,9 @@ class AssetStates(msgspec.Struct, frozen=True):
         now, late, for_analytics = self.now(), 0, bool(self.analytics)
         features: list[Features] = []
         measured: list[Measured] = []
-        for asset, trades in _by_asset(new).items():
+        for asset, trades in by_asset(new).items():
             quote, operator, changed = self.quotes.get(asset), self.operators.get(asset), False
+            one: Features | None = None  # at the last trade
             for trade in trades:
                 if quote is None or _is_newer(trade, quote):
                     quote = self.quotes[asset] = trade
@@ -77,11 +79,12 @@ class AssetStates(msgspec.Struct, frozen=True):
                 if operator is None:
                     operator = self.operator(asset)
                 if operator.update(trade):
-                    changed = True
+                    changed, one = True, None
                     if for_analytics and quote is trade:
-                        measured.append(Measured(trade, operator.values(now), live=True))
+                        one = operator.values(now)
+                        measured.append(Measured(trade, one, live=True))
             if operator is not None and changed:
-                one = self.features[asset] = operator.values(now)
+                one = self.features[asset] = one or operator.values(now)
                 features.append(one)
         return features, measured, late
 
@@ -103,7 +106,8 @@ def _is_newer(trade: Trade, other: Trade) -> bool:
     return trade_key(trade) > trade_key(other)
 
 
-def _by_asset(trades: Sequence[Trade]) -> dict[str, list[Trade]]:
+def by_asset(trades: Sequence[Trade]) -> dict[str, list[Trade]]:
+    """Return the trades of each asset, in their order."""
     found: dict[str, list[Trade]] = {}
     for trade in trades:
         others = found.get(trade.asset)

@@ -6,7 +6,7 @@ A record may have the field names of other systems: see `_Record`. Numbers may b
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -14,6 +14,7 @@ from aggregator.models import FUTURE_TOLERANCE, Side, Trade
 from aggregator.trades import protobuf
 from aggregator.trades.market_pb2 import MarketUpdate
 from aggregator.trades.rejection import Rejection
+from aggregator.trades.usual_updates import usual_trades
 from aggregator.trades.validation import (
     LEAST_TIME,
     MOST_ID,
@@ -136,11 +137,14 @@ class Parser:
             raise TooManyRecords from error
         except ValueError as error:
             return Taken([], [self._rejection(0, InvalidTrade("malformed", str(error)), body, now)])
+        usual = usual_trades(updates, self._find, INGEST, now + FUTURE_TOLERANCE)
+        if None not in usual:
+            return Taken(cast("list[Trade]", usual), [])
         trades: list[Trade] = []
         rejected: list[Rejection] = []
-        for index, update in enumerate(updates):
+        for index, (update, trade) in enumerate(zip(updates, usual, strict=True)):
             try:
-                trades.append(self._updated(update, now))
+                trades.append(trade or self._updated(update, now))
             except InvalidTrade as error:
                 rejected.append(self._rejection(index, error, protobuf.raw_of(update), now))
         return Taken(trades, rejected)
@@ -232,10 +236,6 @@ class Parser:
         price, volume = Decimal(repr(update.price)), Decimal(update.volume)
         timestamp = protobuf.seconds_of(update.timestamp_ns)
         trade_id = hashed_id(symbol, price, volume, timestamp, INGEST, None, None)
-        asset = self._find(symbol)
-        # A shortcut past the rules for what is obviously valid, as in `_usual_trades`.
-        if asset is not None and LEAST_TIME <= timestamp <= now + FUTURE_TOLERANCE and are_plain(price, volume):
-            return Trade(asset.symbol, price, volume, timestamp, INGEST, trade_id)
         return checked_trade(self._find, symbol, price, volume, timestamp, INGEST, trade_id, None, None, now)
 
 

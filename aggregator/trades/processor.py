@@ -23,16 +23,17 @@ from aggregator.observability.metrics.trades import STAGES, TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.asset_states import AssetStates
+from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.features import AssetFeatures, Features
 from aggregator.trades.latencies import LatencyWindow
 from aggregator.trades.ports import Appended, Backlog, Latencies, PartitionLag, Receipt, TradeLog, TradeStore
 from aggregator.trades.receipts import receipts_of
-from aggregator.trades.takeover import Takeover
+from aggregator.trades.takeover import Takeover, ToPublish
 from aggregator.trades.topics import FEATURES, TRADES
 
 T = TypeVar("T")
 
-_SLOW_SECONDS = 0.1  # mean of the last store writes beyond which consumption pauses
+_SLOW_SECONDS = 0.1  # mean of the last store writes, of BATCH trades or fewer, beyond which consumption pauses
 _SLOW_WRITES = 10
 _PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
@@ -181,17 +182,19 @@ class Processor:
         started = self._clock()
         new = await self._store.add(trades)
         seconds = self._clock() - started
-        self._writes.append(seconds)
+        self._writes.append(seconds / max(1.0, len(trades) / BATCH))
         self._store_latency.add(seconds, 1)
         self._metrics.store_seconds.observe(seconds)
         self._metrics.batch.observe(len(trades))
         self._stages["store"](seconds)
         return new
 
-    def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
+    def _publish(self, batch: Sequence[Appended], trades: Sequence[Trade], to_publish: ToPublish) -> None:
         """Measure new trades, publish them and the features of their assets, and acknowledge the batch."""
-        started = self._clock()
-        features, measured, late = self._states.measure_new(new)
+        started, new = self._clock(), to_publish.published
+        features, measured, late = self._states.measure_new(to_publish.measured)
+        if len(to_publish.measured) < len(new):
+            features += self._features_again(to_publish)
         until = self._clock()
         self._stages["windows"](until - started)
         self._publisher.publish(TRADES, new)
@@ -203,6 +206,13 @@ class Processor:
             published = self._clock()
             self._states.analyse(measured)
             self._stages["analytics"](self._clock() - published)
+
+    def _features_again(self, to_publish: ToPublish) -> list[Features]:
+        """Return the features of assets whose published trades are all in windows already, as after a takeover."""
+        assets = dict.fromkeys(trade.asset for trade in to_publish.published)
+        for trade in to_publish.measured:
+            assets.pop(trade.asset, None)
+        return [self._features[asset] for asset in assets if asset in self._features]
 
     def _acknowledge(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Acknowledge the appends of a batch, and count what became of their trades."""

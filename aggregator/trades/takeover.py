@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from aggregator.models import FUTURE_TOLERANCE, Trade, trade_key
-from aggregator.trades.asset_states import AssetStates
+from aggregator.models import FUTURE_TOLERANCE, Trade, TradeKey, trade_key
+from aggregator.trades.asset_states import AssetStates, by_asset
 from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES
 from aggregator.trades.ports import Appended, TradeStore
@@ -38,12 +38,13 @@ class _Replayed(msgspec.Struct):
     newest: float = 0.0
     volumes: int = 0
 
-    def add(self, trade: Trade) -> None:
-        if trade.timestamp < self.assignment.exact_since:
-            return
-        self.oldest = min(self.oldest or trade.timestamp, trade.timestamp)
-        self.newest = max(self.newest, trade.timestamp)
-        self.volumes += trade.volume is not None
+    def add(self, trades: Sequence[Trade]) -> None:
+        exact = [trade for trade in trades if trade.timestamp >= self.assignment.exact_since]
+        if exact:
+            times = [trade.timestamp for trade in exact]
+            self.oldest = min(self.oldest or times[0], *times)
+            self.newest = max(self.newest, *times)
+            self.volumes += sum(trade.volume is not None for trade in exact)
 
     @property
     def is_complete(self) -> bool:
@@ -54,6 +55,39 @@ class _Replayed(msgspec.Struct):
             and self.volumes > PRIOR_VOLUMES
             and self.oldest <= self.newest - MINUTE
         )
+
+
+class _Stored(msgspec.Struct):
+    """What the store has of an asset whose window was read from it, and what this process has published since.
+
+    A window from the records of the log has what was published; the store may have more. `since` is the oldest time
+    that was read, `late` has the keys of the late trades. Lateness depends on the order of the log: it is that of the
+    first owner, not what the newest stored trade suggests.
+    """
+
+    since: float
+    late: frozenset[TradeKey]
+    published: dict[TradeKey, None]
+
+    def unpublished(self, trade: Trade) -> Trade | None:
+        """Return a trade of the store as it was stored; None if it was published, or is too old to know."""
+        key = trade_key(trade)
+        if trade.timestamp < self.since or key in self.published:
+            return None
+        return msgspec.structs.replace(trade, late=key in self.late)
+
+    def note(self, trade: Trade) -> None:
+        """Note a trade that is published."""
+        self.published[trade_key(trade)] = None
+        if len(self.published) > _MOST_NOTED:
+            del self.published[next(iter(self.published))]
+
+
+class ToPublish(NamedTuple):
+    """The trades of a batch to be published, and those of them that the windows do not have."""
+
+    published: Sequence[Trade]
+    measured: Sequence[Trade]
 
 
 class Retried(Protocol):
@@ -72,7 +106,7 @@ class Takeover:
         self._retried = retried
         self._ready: dict[str, Assignment] = {}
         self._replayed: dict[str, _Replayed] = {}
-        self._published: dict[str, dict[object, None]] = {}  # keys, of each asset whose window is from the store
+        self._stored: dict[str, _Stored] = {}  # of each asset whose window is from the store
 
     async def rebuild(self, assets: Sequence[str]) -> None:
         """Measure the stored trades of assets."""
@@ -88,7 +122,7 @@ class Takeover:
                 if one.is_replayed or one.ends:
                     return False
                 ready, assignment = self._ready, one.assignment
-                if any(ready.get(trade.asset) is not assignment for trade in one.trades):
+                if any(ready.get(asset) is not assignment for asset in {trade.asset for trade in one.trades}):
                     return False
         return True
 
@@ -110,49 +144,43 @@ class Takeover:
                 await self._complete({trade.asset for trade in one.trades}, one.assignment)
         return rest
 
-    def to_publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> Sequence[Trade]:
+    def to_publish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> ToPublish:
         """Return the trades to be published: those new to the store, and those that may not have been published.
 
-        The latter were stored by a process that may have ended before it published them. A
-        late trade that is not new is left out: it is marked by the newest stored time, which may be later in the log.
-        `trades` are those of the whole batch.
+        The latter were stored by a process that may have ended before it published them. `trades` are those of the
+        whole batch.
         """
-        if len(new) == len(trades) and not self._published:
-            return new
+        if len(new) == len(trades) and not self._stored:
+            return ToPublish(new, new)
         if not any(isinstance(one, FromPartition) and one.is_uncertain for one in batch):
-            return new
+            return ToPublish(new, new)
         left = {(trade.asset, *trade_key(trade)) for trade in new}
         seen: set[tuple[object, ...]] = set()
-        found, place = [], iter(trades)
+        found, measured, place = list[Trade](), list[Trade](), iter(trades)
         for one in batch:
             is_uncertain = isinstance(one, FromPartition) and one.is_uncertain
             for trade in islice(place, len(one.trades)):
                 key = (trade.asset, *trade_key(trade))
                 if key in seen:
                     continue
-                if key in left or (is_uncertain and not trade.late and not self._is_published(trade)):
-                    seen.add(key)
-                    found.append(trade)
-                    self._note(trade)
-        return found
+                again = trade if key in left else self._unpublished(trade) if is_uncertain else None
+                if again is None:
+                    continue
+                seen.add(key)
+                found.append(again)
+                stored = self._stored.get(trade.asset)
+                if stored is None or key in left:
+                    measured.append(again)
+                if stored is not None:
+                    stored.note(trade)
+        return ToPublish(found, measured)
 
-    def _is_published(self, trade: Trade) -> bool:
-        """Whether this process has published a stored trade.
-
-        A window has what was published, unless it was read from the store, which may have more.
-        """
-        published = self._published.get(trade.asset)
-        if published is None:
-            return self._states.operator(trade.asset).has(trade)
-        return trade_key(trade) in published
-
-    def _note(self, trade: Trade) -> None:
-        """Note a trade that is published."""
-        published = self._published.get(trade.asset)
-        if published is not None:
-            published[trade_key(trade)] = None
-            if len(published) > _MOST_NOTED:
-                del published[next(iter(published))]
+    def _unpublished(self, trade: Trade) -> Trade | None:
+        """Return a stored trade that may not have been published, as it was stored; None if it was."""
+        stored = self._stored.get(trade.asset)
+        if stored is not None:
+            return stored.unpublished(trade)
+        return trade if trade.late or not self._states.operator(trade.asset).has(trade) else None
 
     async def _begin(self, assets: Sequence[str]) -> None:
         """Forget what is known of assets, and let the analytics read what they keep of them."""
@@ -167,16 +195,16 @@ class Takeover:
             analytic.forget(asset)
 
     async def _replay(self, one: FromPartition) -> None:
-        known, assignment = self._replayed, one.assignment
-        begun = {trade.asset for trade in one.trades}
-        begun -= {asset for asset in begun if asset in known and known[asset].assignment is assignment}
+        known, assignment, trades_of = self._replayed, one.assignment, by_asset(one.trades)
+        begun = {asset for asset in trades_of if asset not in known or known[asset].assignment is not assignment}
         if begun:
             await self._begin([*begun])
             known.update({asset: _Replayed(assignment) for asset in begun})
         measured: list[Measured] = []
-        for trade in one.trades:
-            known[trade.asset].add(trade)
-            measured += self._states.measure(trade)
+        for asset, trades in trades_of.items():
+            known[asset].add(trades)
+            for trade in trades:
+                measured += self._states.measure(trade)
         self._states.analyse(measured)
         if one.ends_replay:
             for asset, replayed in self._replayed.items():
@@ -212,7 +240,7 @@ class Takeover:
             self._drop(asset)
             self._ready.pop(asset, None)
             self._replayed.pop(asset, None)
-            self._published.pop(asset, None)
+            self._stored.pop(asset, None)
 
     async def _measure_stored(self, asset: str) -> None:
         """Measure the stored trades that the features of an asset depend on.
@@ -225,7 +253,7 @@ class Takeover:
         if not trades or (known is not None and trade_key(known) > trade_key(trades[-1])):
             return
         self._states.forget(asset)
-        self._published[asset] = {}
+        self._stored[asset] = _Stored(trades[0].timestamp, frozenset(trade_key(one) for one in trades if one.late), {})
         measured: list[Measured] = []
         for trade in trades:
             self._states.quotes[asset] = trade

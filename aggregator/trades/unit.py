@@ -7,16 +7,22 @@ from functools import lru_cache
 class Unit:
     """The unit 1 / `parts`, a power of ten. Operators share it, so that it stays in the CPU's cache: see `unit_of`."""
 
-    __slots__ = ("parts",)
+    __slots__ = ("_factors", "parts")
 
     def __init__(self, parts: int) -> None:
         self.parts = parts
+        self._factors: dict[int, int] = {}  # by denominator: the divisors of `parts` that have been met
 
     def whole(self, number: Decimal) -> int | None:
         """Return the number as a multiple of the unit; None if the number has more decimals than the unit."""
         numerator, denominator = number.as_integer_ratio()  # half the time of a multiplication and int()
-        factor, rest = divmod(self.parts, denominator)
-        return None if rest else numerator * factor
+        factor = self._factors.get(denominator)
+        if factor is None:
+            factor, rest = divmod(self.parts, denominator)
+            if rest:
+                return None
+            self._factors[denominator] = factor
+        return numerator * factor
 
     def exactly(self, number: Decimal) -> int:
         """Return the number as a multiple of the unit, which is fine enough for it."""

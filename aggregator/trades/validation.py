@@ -17,7 +17,7 @@ LEAST_TIME, _MOST_TIME = 1e9, 1e11  # seconds between which a number is taken fo
 _UNITS = (1.0, 1e3, 1e6, 1e9)  # of numbers for time in a second
 _SIDES = {"buy": Side.BUY, "b": Side.BUY, "bid": Side.BUY, "sell": Side.SELL, "s": Side.SELL, "ask": Side.SELL}
 _LARGEST_SEQUENCE = 2**63 - 1
-_MOST_EXACT = 4e9  # seconds up to which floats are less than half a microsecond apart
+MOST_EXACT = 4e9  # seconds up to which floats are less than half a microsecond apart
 _ZERO, _TOO_LARGE = Decimal(0), Decimal(10) ** MOST_EXPONENT
 # Returns a number below 10**MOST_EXPONENT that has at most MOST_EXPONENT decimals and as many digits and one. Raises an
 # ArithmeticError for most others; some of those have up to MOST_DIGITS digits, and are looked at by `_check_numbers`.
@@ -125,7 +125,7 @@ def hashed_id(
 
 def _text_of(timestamp: float) -> str:
     """Return `repr(timestamp)`, of a time in whole microseconds in a third of its time."""
-    if not LEAST_TIME <= timestamp <= _MOST_EXACT:
+    if not LEAST_TIME <= timestamp <= MOST_EXACT:
         return repr(timestamp)
     microseconds = int(timestamp * 1e6 + 0.5)
     if microseconds / 1e6 != timestamp:

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.alerts.evaluation import Evaluator
+from aggregator.alerts.events import AnomalyEvent
 from aggregator.alerts.rules import Kind, Rule
 from aggregator.alerts.topic import Alert
+from aggregator.anomalies.event import Anomaly as ServiceAnomaly
 from tests.parts.examples import price
 
 START = 1_700_000_000.0
@@ -137,6 +139,22 @@ def test_anomalies() -> None:
     assert evaluator.anomaly(strong) == []
     assert [one.rule for one in evaluator.anomaly(Anomaly("btcusdt", START + 30, -0.3))] == ["any"]
     assert [one.rule for one in evaluator.anomaly(Anomaly("btcusdt", START + 61, -0.3))] == ["r1", "any"]
+
+
+def test_the_anomalies_of_the_service_are_such_events() -> None:
+    """The type checker compares their fields with those that rules read."""
+    event: AnomalyEvent = ServiceAnomaly(
+        asset="btcusdt",
+        timestamp=START,
+        id="1",
+        venue="x",
+        anomaly_score=-0.7,
+        threshold=-0.6,
+        feature_vector=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        model_version="1",
+    )
+    found = watching(rule(Kind.ANOMALY, below="-0.5")).anomaly(event)
+    assert [one.message for one in found] == ["btcusdt: unusual trade with score -0.7"]
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -1e300])

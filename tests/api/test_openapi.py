@@ -113,7 +113,7 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("service")
     (folder / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
     shared_market.sound()
-    settings = {"symbols_file": folder / "symbols.csv", "api_keys": "new", "stream_seconds": 0.02}
+    settings = {"symbols_file": folder / "symbols.csv", "api_keys": "new", "stream_seconds": 0.02, "news": "mock"}
     running = Service(folder, exchanges=shared_market.setting, **settings)
     running.started()
     wait_for(lambda: running.get("/prices/ethusdt/history").json["prices"] != [])
@@ -243,6 +243,10 @@ def strict(service: Service) -> Json:
         ("GET /anomalies/{asset}", "/anomalies/btcusdt", 200, {}),
         ("GET /anomalies/{asset}", "/anomalies/btcusdt?hours=169", 400, {}),
         ("GET /anomalies/{asset}", "/anomalies/nosuch", 404, {}),
+        ("GET /sentiment/{asset}", "/sentiment/btcusdt", 200, {}),
+        ("GET /sentiment/{asset}", "/sentiment/BTC-USDT?hours=168", 200, {}),
+        ("GET /sentiment/{asset}", "/sentiment/btcusdt?hours=169", 400, {}),
+        ("GET /sentiment/{asset}", "/sentiment/nosuch", 404, {}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 200, {"X-API-Key": "new"}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 401, {}),
         ("POST /refresh/{asset}", "/refresh/btcusdt", 403, {"X-API-Key": "wrong"}),

@@ -8,7 +8,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import anomalies, bars, history, kinesis, load, page, push, reads, refreshes, replicas, stream, trades
+from tests.bench import (
+    anomalies,
+    bars,
+    history,
+    kafka,
+    kinesis,
+    load,
+    page,
+    push,
+    reads,
+    refreshes,
+    replicas,
+    stream,
+    trades,
+)
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
 
@@ -24,12 +38,14 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "push": push.run,
     "kinesis": kinesis.run,
     "anomalies": anomalies.run,
+    **kafka.parts(kafka.FULL),
     **trades.parts(trades.FULL),
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
 }
-QUICK = trades.parts(trades.QUICK)
-GROUPS = {"trades": list(QUICK)}
+_QUICK_TRADES, _QUICK_KAFKA = trades.parts(trades.QUICK), kafka.parts(kafka.QUICK)
+QUICK = _QUICK_TRADES | _QUICK_KAFKA
+GROUPS = {"trades": list(_QUICK_TRADES), "kafka": list(_QUICK_KAFKA)}
 RESULTS = Path("bench.json")
 _QUICK = "--quick"
 

@@ -24,6 +24,7 @@ from aggregator.anomalies.messages import Batch
 from aggregator.anomalies.model_files import ModelFiles
 from aggregator.anomalies.sample import SIZE, Sample, sample_of
 from aggregator.anomalies.waiting import Waiting
+from tests.bench import anomaly_stream
 from tests.bench.planted_trades import KINDS, Plant, planted
 from tests.bench.report import Figure
 
@@ -32,7 +33,7 @@ _AT_ONCE = 50  # trades in a batch
 _LIMIT = 3.0
 _RULE_EVERY = 50  # trades after which the rule's means are computed anew
 _SCORED_ASSETS, _SCORED = 1000, 15_000
-_BATCH = 3750  # what 15,000 trades/s bring in the interval between two batches
+_BATCH = 7500  # what 15,000 trades/s bring in the interval between two batches
 
 
 class Found(NamedTuple):
@@ -160,6 +161,7 @@ def _costs() -> list[Figure]:
         Figure("CPU of a scored trade, 1,000 assets", 1e6 * median(seconds), "us", "<= 25"),
         Figure("CPU of taking a trade in the stream's process", 1e6 * _taking_seconds(), "us"),
         Figure("memory of an asset with a model", memory / 1e3, "kB", "<= 300"),
+        *anomaly_stream.run(forest),
     ]
 
 

@@ -1,8 +1,8 @@
 """CPU time of a trade with the search for unusual trades and without it, in turns.
 
 Lines of JSON are parsed, stored in SQLite, measured, published and scored: 1,000 assets, each with a model, in calls of
-1,000 trades, without HTTP and without subscribers. No trade is unusual, and no model is fitted meanwhile: fits take what
-ANOMALY_CPU allows, however many trades come.
+1,000 trades, without HTTP and without subscribers. No trade is unusual, and no model is fitted meanwhile: fits take
+what ANOMALY_CPU allows, however many trades come.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from tests.bench.report import Figure, median_ratio
 from tests.bench.trade_generator import Bodies, Load, assets
 from tests.parts.examples import CADENCE
 
-_CALLS, _ROUNDS = 60, 5
+_CALLS, _ROUNDS = 30, 3
 _FIRST_CALLS = 6  # whose trades have no momentum yet
 _GAP = 61.0  # seconds of event time between the first calls and the rest
 _RATE = 15_000.0  # trades per second of event time

@@ -11,10 +11,11 @@ import pytest
 from aggregator.models import Trade
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.trades.ingest import Parser
-from tests.bench import kinesis, trade_load, trade_outbox, trade_reads, trade_stages, trade_writes
+from tests.bench import kafka, kinesis, trade_load, trade_outbox, trade_reads, trade_stages, trade_writes
 from tests.bench.report import Figure
 from tests.bench.trade_generator import Bodies, Load, assets
 from tests.bench.trade_scene import percentile, stored_calls
+from tests.parts import redis_server
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import BTC
 
@@ -121,3 +122,19 @@ def _trade(trade_id: str) -> Trade:
 def test_kinesis_is_measured() -> None:
     """Both ways of reading get all records."""
     assert all(one.value > 0 for one in kinesis.run(1000, 1))
+
+
+@pytest.mark.real
+def test_kafka_is_measured() -> None:
+    """The bare loop and the processor get all trades; latencies, two processors and a takeover have figures."""
+    if redis_server.binary() is None:
+        pytest.skip("no redis-server; see the header")
+    figures = [
+        *kafka.throughput(3000, 1),
+        *kafka.latency(200, 1),
+        *kafka.processors(1000),
+        *kafka.takeover(3000),
+    ]
+    assert all(one.value >= 0 for one in figures)
+    assert by_name(figures)["processor, all of it"].value > 0
+    assert by_name(figures)["to a subscriber of features, p50"].value > 0

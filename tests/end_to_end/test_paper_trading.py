@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.real
 
 ASSETS = ("btcusdt", "etheur")
 TRADES = 2_000  # of each asset
+BATCH, KILLS = 150, 8  # a batch is of less than the five minutes that a start measures again
 RULES_AS_SETTINGS = {"strategy_drop": RULES.drop, "strategy_gain": RULES.gain, "strategy_stop": RULES.stop}
 
 
@@ -59,11 +61,14 @@ def test_a_backtest_finds_what_the_service_found(tmp_path: Path, market: Market)
     told = running.get("/positions/closed?limit=1000").json
     rows = [*told["positions"], *running.get("/positions").json["positions"]]
     found = sorted(map(position_of, rows), key=lambda one: (one.asset, one.entry_time))
-    for asset, positions in zip(ASSETS, expected, strict=True):
-        assert_same([one for one in found if one.asset == asset], positions)
-        signals = running.get(f"/signals/{asset}?limit=1000").json["signals"]
+    for symbol, positions in zip(ASSETS, expected, strict=True):
+        assert_same([one for one in found if one.asset == symbol], positions)
+        signals = running.get(f"/signals/{symbol}?limit=1000").json["signals"]
         assert len(signals) == sum(1 if one.exit is None else 2 for one in positions)
 
+    snapshot = running.get("/stream?topics=signals&assets=btcusdt&seconds=1").text
+    assert "event: snapshot" in snapshot
+    assert '"side":' in snapshot
     path = tmp_path / "positions.csv"
     options = ("--from", repr(trades[0][0].timestamp), "--csv", str(path))
     tested = Service(tmp_path, "backtest", *options, **settings)
@@ -84,3 +89,27 @@ def test_off_by_default(tmp_path: Path, market: Market) -> None:
     assert running.get("/positions").json == {"paper": True, "positions": []}
     assert running.process.stop() == 0
     assert "paper_trading" not in running.process.output
+
+
+def test_killed_services_make_each_signal_once(tmp_path: Path, market: Market) -> None:
+    """A service that is killed after every batch of trades finds the positions of one that never stops."""
+    (tmp_path / "symbols.csv").write_text("symbol,base,quote\nbtcusdt,btc,usdt\n")
+    trades = market_of("btcusdt", BATCH * KILLS, time.time())
+    settings = {"exchanges": market.setting, "symbols_file": tmp_path / "symbols.csv"} | RULES_AS_SETTINGS
+    settings |= {"strategy": "true", "events_url": f"sqlite:///{tmp_path}/events.db"}
+    for start in range(0, len(trades), BATCH):
+        running = Service(tmp_path, **settings).started()
+        send(running, trades[start : start + BATCH])
+        running.process.signal(SIGKILL)
+        running.process.ended()
+    running = Service(tmp_path, **settings).started()
+    expected = naive_replay(trades)
+    wanted = sum(1 if one.exit is None else 2 for one in expected)
+    assert wanted > 8
+    wait_for(lambda: len(running.get("/signals/btcusdt?limit=1000").json["signals"]) >= wanted)
+    rows = running.get("/positions/closed?limit=1000").json["positions"]
+    rows += running.get("/positions").json["positions"]
+    assert_same(sorted(map(position_of, rows), key=lambda one: one.entry_time), expected)
+    signals = running.get("/signals/btcusdt?limit=1000").json["signals"]
+    assert len({one["id"] for one in signals}) == len(signals) == wanted
+    assert running.process.stop() == 0, running.process.output

@@ -93,6 +93,14 @@ class Broker:
         finally:
             consumer.close()
 
+    def commit(self, topic: str, partition: int, offset: int, group: str = "aggregator") -> None:
+        """Commit an offset without metadata, as other software does."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        try:
+            consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+        finally:
+            consumer.close()
+
     def behind(self, topic: str, group: str = "aggregator") -> int:
         """Return the number of records that a group has not committed."""
         committed = self.committed(topic, group)
@@ -150,6 +158,14 @@ def with_groups() -> Iterator[Broker]:
         return
     process = Process([sys.executable, "-m", "tests.parts.kafka_mock"])
     yield Broker(process.wait_for_line(r"listening on (\S+)")[1], is_mock=True)
+    process.stop(SIGKILL)
+
+
+@contextmanager
+def alone(topic: str, partitions: int) -> Iterator[Broker]:
+    """Run a broker with one topic, whose groups survive kills and which SIGUSR1 takes down until SIGUSR2."""
+    process = Process([sys.executable, "-m", "tests.parts.kafka_mock", topic, str(partitions)])
+    yield Broker(process.wait_for_line(r"listening on (\S+)")[1], process, is_mock=True)
     process.stop(SIGKILL)
 
 

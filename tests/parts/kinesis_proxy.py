@@ -42,6 +42,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     error_rate: float = 0.0  # of all calls: 500
     garbage_rate: float = 0.0  # of all calls: not done, and 200 with something that is not Amazon's
     lost_rate: float = 0.0  # of all calls: done, but 500
+    deny: str = ""  # an operation, such as GetRecords: 400 AccessDeniedException, as for a role without the right to it
 
 
 GARBAGE = (
@@ -85,6 +86,8 @@ class Proxy:
         self._counts.calls += 1
         service, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
         sent = json.loads(body) if service.startswith("Kinesis") else {}
+        if operation and operation == self._faults.deny:
+            return _error(400, "AccessDeniedException")
         if self._draw(self._faults.error_rate):
             self._counts.errors += 1
             return _error(500, "InternalFailure")
@@ -162,7 +165,7 @@ class KinesisProxy:
         self.process = Process([sys.executable, "-m", "tests.parts.kinesis_proxy", "--target", target], cwd=ROOT)
         self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
 
-    def faults(self, **faults: float) -> None:
+    def faults(self, **faults: float | str) -> None:
         """Switch these faults on and all others off."""
         assert call("PUT", f"{self.endpoint}/faults", body=json.dumps(faults).encode()).status == 200
 

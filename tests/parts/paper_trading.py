@@ -188,8 +188,11 @@ class Naive(NamedTuple):
     profit: Fraction | None
 
 
-def naive_replay(trades: Iterable[Trade], rules: Rules = RULES) -> list[Naive]:
-    """Return the positions of one asset's trades, in order, by fractions and without any window."""
+def naive_replay(trades: Iterable[Trade], rules: Rules = RULES, start: float = 0.0) -> list[Naive]:
+    """Return the positions of one asset's trades, in order, by fractions and without any window.
+
+    Trades before `start` make no signal.
+    """
     found: list[Naive] = []
     seen: list[Trade] = []
     opened: Trade | None = None
@@ -197,7 +200,7 @@ def naive_replay(trades: Iterable[Trade], rules: Rules = RULES) -> list[Naive]:
     for trade in trades:
         price = Fraction(trade.price)
         old = [one for one in seen if one.timestamp <= trade.timestamp - 60]
-        if trade.timestamp <= last:
+        if trade.timestamp <= last or trade.timestamp < start:
             pass
         elif opened is not None:
             entry = Fraction(opened.price)

@@ -24,6 +24,7 @@ from aggregator.api.positions import PositionRoutes
 from aggregator.api.prices import PriceRoutes
 from aggregator.api.refresh import RefreshRoute
 from aggregator.api.route import Route
+from aggregator.api.sentiment import SentimentRoute
 from aggregator.api.signals import SignalRoutes
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
@@ -32,6 +33,7 @@ from aggregator.api.trades import TradeRoutes
 from aggregator.api.udf import UdfRoutes
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic
+from aggregator.news.topic import SENTIMENT
 from aggregator.observability.metrics import Metrics
 from aggregator.strategy.signals import SIGNALS
 from aggregator.trades.topics import FEATURES, TRADES
@@ -40,7 +42,9 @@ from tests.parts.trade_api import KnownTrades
 
 _NONE = cast("Any", None)  # a part that no test asks for
 
-TOPICS: dict[str, AnyTopic] = {topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES, SIGNALS, ALERTS)}
+TOPICS: dict[str, AnyTopic] = {
+    topic.name: topic for topic in (PRICES, TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT, ALERTS)
+}
 HOT = HotTrades(KnownTrades())
 OPS = OpsRoutes(CATALOG, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE).routes()
 
@@ -62,6 +66,7 @@ def every_route() -> list[Route]:
         *AnomalyRoute(CATALOG, _NONE, None).routes(),
         *SignalRoutes(CATALOG, _NONE).routes(),
         *PositionRoutes(CATALOG, _NONE).routes(),
+        *SentimentRoute(CATALOG, _NONE).routes(),
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),

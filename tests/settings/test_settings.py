@@ -207,6 +207,8 @@ def test_secrets_are_never_shown() -> None:
         ("exchanges", "a=nosuch+http://localhost/x?key=SECRET"),
         ("exchanges", "a=binance+ws+wss://user:SECRET@localhost:99999"),
         ("cors_origins", "https://user:SECRET@localhost"),
+        ("news", "rss+ftp://user:SECRET@localhost/"),
+        ("news", "rss+https://localhost/?key=SECRET,rss+https://localhost/?key=SECRET"),
         ("trades_log", "kafka://user:SECRET@broker:9092/topic"),
         ("trades_log", "kafka://broker:9092/topic?group=@&SECRET=x"),
     ],

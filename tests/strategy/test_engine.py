@@ -205,7 +205,7 @@ async def test_another_owner_decides() -> None:
     await process.process([traded(98, 62, 3)])
     await process.write()
     signal = trading.received.signals["other-sell"]
-    assert (signal.side, signal.position, signal.profit) == ("sell", "other", 48)
+    assert (signal.side, signal.position, signal.profit) == ("sell", "other", Decimal(48))
 
 
 async def test_the_queue_is_bounded() -> None:

@@ -58,12 +58,13 @@ def test_a_position_from_drop_to_gain() -> None:
     """A fall of exactly 2 % in a minute buys, a price of exactly 5 % above the entry sells."""
     trades = [traded(100, 0), traded("98.01", 60), traded(98, 61), traded("102.89", 62), traded("102.9", 63)]
     (found,) = positions_of(trades)
-    assert (found.entry_price, found.entry_time, found.quantity) == (98, NOW + 61, Decimal("10.20408163"))
+    assert (found.entry_price, found.entry_time, found.quantity) == (Decimal(98), NOW + 61, Decimal("10.20408163"))
     assert (found.exit_price, found.exit_time, found.exit_reason) == (Decimal("102.9"), NOW + 63, "gain")
     assert found.profit == Decimal("49.999999987")
     assert found.id == position_id(trades[2])
     buy = signal_of(msgspec.structs.replace(found, exit_price=None, exit_time=None, exit_reason=None, profit=None))
-    assert (buy.side, buy.reason, buy.price, buy.timestamp, buy.paper) == ("buy", "drop", 98, NOW + 61, True)
+    assert (buy.side, buy.reason, buy.price, buy.timestamp) == ("buy", "drop", Decimal(98), NOW + 61)
+    assert buy.paper
     sell = signal_of(found)
     assert (sell.side, sell.reason, sell.position, sell.profit) == ("sell", "gain", found.id, found.profit)
 

@@ -1,4 +1,7 @@
-"""Checks of the trade stream: the store of trades, and a Kafka log with its topic, rights and consumer group."""
+"""Checks of the trade stream: the store of trades, and a Kafka log with its topic, rights and consumer group.
+
+`kinesis.py` checks a Kinesis log.
+"""
 
 import asyncio
 import time
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aggregator.cli.doctor.checks import Check, Finding, failure, passed
 from aggregator.cli.doctor.files import CheckedFile, try_outbox, try_store
+from aggregator.cli.doctor.kinesis import kinesis_check
 from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
@@ -20,6 +24,7 @@ from aggregator.stores.trades.dynamodb_table import TradeTable
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.stores.trades.waiting_trades import WaitingTrades
 from aggregator.trades.event_log.kafka.address import KafkaAddress, KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
 
 if TYPE_CHECKING:
     from aggregator.trades.event_log.kafka.admin import GroupState, Operations, TopicState
@@ -35,6 +40,9 @@ def trade_checks(settings: Settings, seconds: float) -> dict[str, Check]:
     log: dict[str, Check] = {}
     if settings.trades_log.startswith("kafka:"):
         log = {"kafka": partial(kafka_check, settings, parse_kafka_url(settings.trades_log), seconds)}
+    if settings.trades_log.startswith("kinesis:"):
+        address = parse_kinesis_url(settings.trades_log)
+        log = {"kinesis": partial(kinesis_check, settings.role, address, seconds)}
     return log | _store_checks(settings)
 
 

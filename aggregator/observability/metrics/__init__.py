@@ -49,11 +49,11 @@ class Metrics:
         self._stores()
         self._processes()
         self.trades = TradeMetrics(registry)
+        self.news = NewsMetrics(registry)
         self.events = EventMetrics(registry)
         self.alerts = AlertMetrics(registry)
         self.anomalies = AnomalyMetrics(registry)
         self.strategy = StrategyMetrics(registry)
-        self.news = NewsMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ
         if self.is_shared:

@@ -4,6 +4,7 @@ import math
 import threading
 from typing import NamedTuple
 
+from aggregator.models import FUTURE_TOLERANCE
 from aggregator.trades.event_log.window_start import NEVER, WindowStart, WindowStarts
 from aggregator.trades.ports import Appended
 
@@ -37,6 +38,8 @@ class Assignment:
         """Event time, in unix seconds. The records that are read again have every trade that is newer."""
 
         self.starts = WindowStarts(span, start or WindowStart(committed, NEVER))
+        self._span = span
+        self._is_unknown = start is None and committed > 0
         self.is_lost = False
         """Another process may own the partition: nothing more may be published or committed."""
 
@@ -54,6 +57,16 @@ class Assignment:
 
         self.processed_time = NOTHING * 1.0
         """When the last processed record was appended, in unix seconds by the broker or its producer."""
+
+    def begin(self, first: int, arrived: float) -> None:
+        """Note the first record that is read, which arrived at unix second `arrived`.
+
+        Where the window start is not known, the trades before this record are as new as its arrival at most. The next
+        owner must not take its windows for complete before.
+        """
+        if self._is_unknown:
+            self._is_unknown = False
+            self.starts = WindowStarts(self._span, WindowStart(first, arrived + FUTURE_TOLERANCE))
 
     def take(self, done: Done | None) -> None:
         """Note how far the partition is processed; None: its assets are forgotten."""

@@ -57,8 +57,12 @@ class RecordParser:
         if self._is_protobuf:
             if len(values) > MOST_UPDATES:
                 return self._in_two(values, now)
-            parts = [b"\n%c%b" % (len(value), value) for value in values if value and len(value) <= _LONGEST]
-            if len(parts) < len(values) or any(part[2:3] in _OPENING for part in parts):
+            parts = [
+                b"\n%c%b" % (len(value), value)
+                for value in values
+                if value and len(value) <= _LONGEST and value[:1] not in _OPENING
+            ]
+            if len(parts) < len(values):
                 return None
             taken = self._parser.protobuf(b"".join(parts), _UPDATES, now)
             is_complete = len(taken.trades) + len(taken.rejected) == len(values)

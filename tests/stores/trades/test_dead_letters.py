@@ -128,6 +128,17 @@ async def test_the_same_record_is_one_letter(letters: Letters) -> None:
     assert (letter.source, letter.code, letter.reason) == ("ingest", "side", "because of side")
 
 
+async def test_the_same_bytes_at_two_places_are_two_letters(letters: Letters) -> None:
+    """A record of a log is known by its place; read again, it is the same letter."""
+    file = DeadLetterFile(letters.path, 10)
+    await file.open()
+    for place in ("1/7", "1/8", "1/7"):
+        await file.bury([FailedRecord("trade", f"kafka:trades/{place}", NOW, "price", "no price", b"{}")])
+    found = await file.letters(0, 10)
+    await file.close()
+    assert [(one.source, one.attempts) for one in found] == [("kafka:trades/1/7", 2), ("kafka:trades/1/8", 1)]
+
+
 async def test_the_oldest_letters_go_first(tmp_path: Path, clock: Clock) -> None:
     """The file is bounded; deleted letters are counted."""
     letters = Letters(tmp_path / "dead-letters.db", clock, most=50)

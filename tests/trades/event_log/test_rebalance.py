@@ -3,15 +3,19 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
 
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
+from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka.client import KafkaClients
+from aggregator.trades.event_log.kafka.consumer import KafkaConsumer
 from tests.parts.kafka import Broker
 from tests.parts.kafka_processing import KafkaProcessing, processing
-from tests.parts.processing import ASSETS, as_json, trade
+from tests.parts.processing import ASSETS, PATIENT, as_json, trade
 from tests.trades.test_features import assert_same, naive
 
 pytestmark = pytest.mark.real
@@ -67,3 +71,34 @@ async def test_a_processor_that_comes_and_goes(kafka_with_groups: Broker, how: s
     for asset, features in found.items():
         assert features is not None
         assert_same(features, naive([by_id[one.id] for one in sent if one.asset == asset and not by_id[one.id].late]))
+
+
+async def test_paused_partitions_go_on(kafka_with_groups: Broker) -> None:
+    """A consumer without room that keeps partitions in a rebalance reads them to their ends once there is room."""
+    topic, records = kafka_with_groups.topic(4), [(ASSETS[number % len(ASSETS)], b"{}") for number in range(40_000)]
+    kafka_with_groups.produce(topic, records)
+    clients = KafkaClients(parse_kafka_url(kafka_with_groups.url(topic)), KafkaSecurity())
+    full, second = (KafkaConsumer(clients, 300, lambda: None) for _ in range(2))
+    full.start()
+    await until(lambda: full.has_waiting)
+    second.start()
+    await until(lambda: len(full.assignments) < 4)
+    kept = full.assignments
+    await until(lambda: full.assignments is not kept)  # the second part of a cooperative rebalance
+    left = {partition: one.end for partition, one in full.assignments.items()}
+
+    def is_read() -> bool:
+        for message in (message for one in full.take(1000) for message in one.messages):
+            if message.offset() + 1 == left.get(message.partition()):
+                del left[message.partition()]
+        return not left
+
+    await until(is_read)
+    await asyncio.gather(asyncio.to_thread(full.stop), asyncio.to_thread(second.stop))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(PATIENT):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -4,6 +4,7 @@ import random
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from aggregator.models import Trade
 from aggregator.stores.trades.memory import MemoryTrades
@@ -95,3 +96,39 @@ async def test_features_are_there_before_the_next_trade(kafka_running: Broker) -
             assert second.processor.quote(asset) == first.processor.quote(asset)
         assert second.trades == []
         assert second.published == []
+
+
+async def test_a_stored_batch_is_published_by_the_next_owner(kafka_running: Broker) -> None:
+    """Trades that an owner has stored, and no more, are published as they were stored, however old the first are."""
+    topic, now = kafka_running.topic(1), lambda: START + SECONDS + 200
+    stored = [replace(one, late=number % 101 == 0) for number, one in enumerate(history()[1000:2000], 1000)]
+    store = MemoryTrades(ENDLESS, now)
+    await store.add(stored)
+    kafka_running.produce(topic, map(as_json, stored))
+    async with processing(kafka_running.url(topic), store, now) as running:
+        await running.has_published(len(stored))
+        await running.until(lambda: running.log.backlog.trades == 0)
+        assert running.trades == stored
+        newest = {one.asset: one for one in running.published}
+        for asset in {one.asset for one in stored}:
+            assert_same(newest[asset], naive([one for one in stored if one.asset == asset and not one.late]))
+
+
+async def test_windows_after_a_commit_of_other_software(kafka_running: Broker) -> None:
+    """Where no commit tells where windows begin, no later owner takes those of the first records for complete."""
+    topic, sent, now = kafka_running.topic(1), history()[:4000], lambda: START + SECONDS + 200
+    marked = [replace(one, late=number % 101 == 0) for number, one in enumerate(sent)]
+    store = MemoryTrades(ENDLESS, now)
+    await store.add(marked[:3000])
+    kafka_running.produce(topic, map(as_json, sent[:3900]))
+    kafka_running.commit(topic, 0, 3000)
+    async with processing(kafka_running.url(topic), store, now) as first:
+        await first.has_published(900)
+        await first.until(lambda: first.log.backlog.trades == 0)
+    kafka_running.produce(topic, map(as_json, sent[3900:]))
+    async with processing(kafka_running.url(topic), store, now) as second:
+        await second.has_published(100)
+        for asset in HOT:
+            found = second.processor.features(asset)
+            assert found is not None
+            assert_same(found, naive([one for one in marked if one.asset == asset and not one.late]))

@@ -17,6 +17,7 @@ Client = TypeVar("Client")
 _LINGER_MS = 1
 _FETCH_BACKOFF_MS = 5  # the default of 1,000 stalls a consumer whose queue was full
 _QUEUED_KB = 64 * 1024
+_QUEUED_RECORDS = 10_000  # that the library reads ahead in a partition
 _DELIVERY_MS = 30_000
 
 
@@ -58,6 +59,7 @@ class KafkaClients:
                 "heartbeat.interval.ms": address.session * 1000 // 6,
                 "fetch.queue.backoff.ms": _FETCH_BACKOFF_MS,
                 "queued.max.messages.kbytes": _QUEUED_KB,
+                "queued.min.messages": _QUEUED_RECORDS,
                 "fetch.wait.max.ms": 100,
             }
             | callbacks,

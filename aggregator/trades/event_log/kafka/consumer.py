@@ -65,7 +65,7 @@ class KafkaConsumer:
         self._size = 0
         self._room = threading.Event()
         self._is_draining = self._is_stopping = self._is_paused = False
-        self._commit_at = self._look_at = 0.0
+        self._commit_at = self._confirm_at = self._look_at = 0.0
         self.is_asked = False
         """Set by the event loop to have the membership confirmed by a commit."""
 
@@ -160,9 +160,7 @@ class KafkaConsumer:
         if self._is_draining or self._size >= MOST_WAITING:
             self._room.clear()
             return self._is_draining or self._size >= MOST_WAITING  # the event loop may have made room meanwhile
-        if self._is_paused:
-            self._is_paused = False
-            self._consumer.resume(self._positions())
+        self._resume()
         return False
 
     def _pause(self) -> None:
@@ -171,13 +169,18 @@ class KafkaConsumer:
             self._is_paused = True
             self._consumer.pause(self._positions())
 
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._consumer.resume(self._positions())
+
     def _positions(self) -> list[TopicPartition]:
         return [position(self._topic, number, NOTHING) for number in self.assignments]
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
         good = [message for message in messages if message.error() is None]
-        for message in messages:
-            if (error := message.error()) is not None:
+        if len(good) < len(messages):
+            for error in filter(None, map(Message.error, messages)):
                 self._failed(error)
         if good and not self._is_draining:
             self.trouble = ""
@@ -197,7 +200,7 @@ class KafkaConsumer:
         self._commits.assignments = {**self.assignments, **{one.partition: one for one in new}}
         (consumer.incremental_assign if self._clients.is_cooperative else consumer.assign)(starts)
         self._commits.confirmed_at = time.monotonic()
-        self._is_paused = False  # new partitions are not; the next step pauses them if it must
+        self._resume()  # those that it keeps; the next step pauses all if it must
         structlog.get_logger().info("partitions_assigned", topic=self._topic, partitions=sorted(self.assignments))
 
     def _assignment(self, consumer: Consumer, committed: TopicPartition) -> Assignment:
@@ -236,8 +239,9 @@ class KafkaConsumer:
 
     def _confirm(self) -> None:
         """Have the membership confirmed by a commit if the event loop has asked for it."""
-        if self.is_asked:
+        if self.is_asked and time.monotonic() >= self._confirm_at:
             self.is_asked = not self._commits.wait(self._consumer, unchanged=True)
+            self._confirm_at = time.monotonic() + _COMMIT_SECONDS * self.is_asked
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Forget partitions that others own already; nothing of them may be published or committed."""

@@ -47,7 +47,6 @@ class ShardAssignment(Assignment):
         self.read_to = 0
         """The position after the last record that was read; 0 before the first."""
 
-        self._span = span
         self._is_exact = start is not None
         self._waiting: deque[tuple[int, int]] = deque()  # positions after batches that are not processed, and counts
 

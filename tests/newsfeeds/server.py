@@ -1,0 +1,71 @@
+"""A real HTTP server on 127.0.0.1 that answers with the bytes that a test gives it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from tests.parts.limits import allowed
+
+Handler = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Site:
+    """The answers by path, and the requests that came: the first line and the headers in lower case."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.answers: dict[str, bytes | Handler] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.requests: list[tuple[str, Mapping[str, str]]] = []
+
+    def url(self, path: str, host: str = "127.0.0.1") -> str:
+        """Return the address of a path."""
+        return f"http://{host}:{self.port}{path}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, then close."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await self._answer(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone
+        finally:
+            writer.close()
+            self.tasks.discard(task)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+        self.requests.append((head[0], headers))
+        answer = self.answers.get(head[0].split()[1].partition("?")[0], reply(b"", "404 Not Found"))
+        if isinstance(answer, bytes):
+            writer.write(answer)
+        else:
+            await answer(writer)
+        await writer.drain()
+
+
+def reply(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+    """Return an answer; `_` stands for `-` in the names of headers."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[Site]:
+    """Serve while the block runs."""
+    one = Site()
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    one.port = server.sockets[0].getsockname()[1]
+    try:
+        async with asyncio.timeout(allowed(60)):
+            yield one
+    finally:
+        server.close()
+        tasks = [*one.tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

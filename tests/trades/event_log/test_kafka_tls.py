@@ -1,0 +1,101 @@
+"""TLS to a broker: librdkafka's mock cluster behind a server that ends TLS, with a certificate of its own.
+
+Neither that cluster nor noida-db speaks SASL, so nothing here tests a login.
+"""
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+
+from aggregator.errors import StoreUnavailable
+from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
+from aggregator.trades.event_log.kafka.client import KafkaClients
+from tests.parts.kafka_mock import MockCluster
+
+pytestmark = pytest.mark.real
+CALL_SECONDS = 30.0
+REFUSED_SECONDS = 3.0  # a client tries again until then
+_PART = 1 << 16
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while part := await reader.read(_PART):
+            writer.write(part)
+            await writer.drain()
+    writer.close()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a self-signed certificate of 127.0.0.1; return the files of certificate and key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl here to make a certificate")
+    found = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-out", found[0], "-keyout", found[1]],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return found
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[str]:
+    """Run a broker with TLS; return its address. Its certificate is in `certificate.pem`."""
+    cluster = MockCluster()
+    cluster.create("trades", 2)
+    host, _, port = cluster.address.partition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(tmp_path))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    proxied: int = server.sockets[0].getsockname()[1]
+    cluster.advertise(proxied)
+    yield f"127.0.0.1:{proxied}"
+    server.close()
+    await asyncio.to_thread(cluster.close)
+
+
+def clients(broker: str, ca: Path | None, security: str = "tls") -> KafkaClients:
+    """Return the clients of the topic."""
+    address = parse_kafka_url(f"kafka://{broker}/trades?security={security}")
+    return KafkaClients(address, KafkaSecurity(ca=str(ca) if ca else ""))
+
+
+def delivered(made: KafkaClients) -> list[Message]:
+    """Write a record and read it."""
+    producer, consumer = made.producer(10), made.consumer()
+    assert made.partitions(producer, CALL_SECONDS) == 2
+    producer.produce("trades", b"a value", "a key")
+    assert producer.flush(CALL_SECONDS) == 0
+    consumer.subscribe(["trades"])
+    found = consumer.consume(1, CALL_SECONDS)
+    consumer.close()
+    return found
+
+
+async def test_records_go_through_tls(broker: str, tmp_path: Path) -> None:
+    """With the authority of the broker's certificate in AGGREGATOR_KAFKA_CA, records are written and read."""
+    found = await asyncio.to_thread(delivered, clients(broker, tmp_path / "certificate.pem"))
+    assert [one.value() for one in found] == [b"a value"]
+
+
+@pytest.mark.parametrize("security", ["tls", "plaintext"])
+async def test_a_broker_that_is_not_trusted(broker: str, security: str) -> None:
+    """Without the authority no connection is made, and a plaintext client gets no answer from a TLS listener."""
+    made = clients(broker, None, security)
+    with pytest.raises(StoreUnavailable, match="no broker"):
+        await asyncio.to_thread(lambda: made.partitions(made.producer(10), REFUSED_SECONDS))
