@@ -11,7 +11,7 @@ from aggregator.cli.command import Flags
 from aggregator.cli.main import main
 from aggregator.settings.loader import load
 
-DEFAULTS = {"retention_days": "1", "trade_feeds": "true", "strategy": "true"}
+DEFAULTS = {"retention_days": "1", "trade_feeds": "true", "strategy": "true", "news": "mock"}
 
 
 def demo_flags(*arguments: str) -> Flags:
