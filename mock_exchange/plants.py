@@ -50,9 +50,10 @@ class Kind(NamedTuple):
 SPIKE = Kind("spike", 40, 1, 4)
 VOLUME_BURST = Kind("volume_burst", 50, 5, 6)
 RATE_BURST = Kind("rate_burst", 75, 10, 8)
-DROP = Kind("drop", 100, FALL + RISE + RETURN, 16)
-HEADLINE = Kind("headline", 45, 0, 20)
+DROP = Kind("drop", 100, FALL + RISE + RETURN, 11)
+HEADLINE = Kind("headline", 45, 0, 17)
 KINDS = (SPIKE, VOLUME_BURST, RATE_BURST, DROP, HEADLINE)
+ROWS = 20  # of symbols.csv that have plants; the service takes the trades of as many, its hot assets
 FIRST_DROP = 6  # the pairs of the first rows have no drops: they have the spikes and the volume bursts
 LONGEST = DROP.seconds
 
@@ -176,11 +177,11 @@ def _between(first: float, last: float, share: float) -> float:
 def _turns(pairs: Sequence[Pair]) -> dict[Kind, list[Pair]]:
     """Return the pairs that take turns for each kind.
 
-    They are the first pairs against a dollar coin, one of each asset. Assets that others are quoted in have no drops,
-    because the prices of those would rise.
+    They are the pairs of the first ROWS against a dollar coin, one of each asset. Assets that others are quoted in have
+    no drops, because the prices of those would rise.
     """
     first: dict[str, Pair] = {}
-    for pair in pairs:
+    for pair in pairs[:ROWS]:
         if pair.base not in CALM and pair.quote in CALM and pair.quote not in CURRENCIES:
             first.setdefault(pair.base, pair)
     usual = list(first.values())

@@ -88,6 +88,12 @@ def test_plants_of_a_kind_never_overlap_in_an_asset(rate: float, listed: int) ->
         assert all(before.end <= after.start for before, after in itertools.pairwise(mine))
 
 
+def test_plants_are_in_the_hot_assets() -> None:
+    """In the first 20 rows: by default, the service takes the trades of these only."""
+    hot = {pair.symbol for pair in MARKET if pair.rank < 20}
+    assert {plant.asset for plant in PLANTS.between(QUIET, QUIET + 3600)} <= hot
+
+
 def test_without_plants() -> None:
     """A rate of 0, or a market of currencies only, has none."""
     assert Plants(7, list(MARKET), 0).between(QUIET, QUIET + 3600) == []
