@@ -16,6 +16,7 @@ LONGEST = (
     "bench/test_bench.py",
     "end_to_end/test_clock.py",
     "chaos/test_deployments.py",
+    "chaos/test_kafka.py",
     "end_to_end/test_overload.py",
     "page/test_page.py",
     "deploy/test_watched.py",
