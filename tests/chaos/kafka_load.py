@@ -94,7 +94,7 @@ class Load:
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
                 "acks": "all",
-                "linger.ms": 5,
+                "linger.ms": 100,  # a fetch of the mock returns a batch, so small ones make it slow
                 "compression.type": "zstd",  # the mock keeps 5 MB a partition
                 "delivery.timeout.ms": _DELIVERY_MS,
                 "queue.buffering.max.messages": 2_000_000,

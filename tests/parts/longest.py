@@ -17,6 +17,7 @@ LONGEST = (
     "end_to_end/test_clock.py",
     "chaos/test_deployments.py",
     "end_to_end/test_planted.py",
+    "chaos/test_kafka.py",
     "end_to_end/test_overload.py",
     "page/test_page.py",
     "deploy/test_watched.py",
