@@ -1,0 +1,1 @@
+"""PostgreSQL: addresses, connections, the schema, and history behind an outbox."""
