@@ -66,6 +66,19 @@ class PostgresServer:
         """End it at once, without a checkpoint; all connections are cut."""
         self.process.stop(SIGQUIT)
 
+    def use_tls(self, key: Path, certificate: Path) -> None:
+        """Restart it with a certificate; it refuses connections without TLS."""
+        self.process.stop(SIGINT)
+        for name, path in (("server.key", key), ("server.crt", certificate)):
+            copy = self.folder / "data" / name
+            shutil.copyfile(path, copy)
+            copy.chmod(0o600)
+            if os.getuid() == 0:
+                shutil.chown(copy, 65534, 65534)
+        (self.folder / "data" / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        self._more = (*self._more, "-c", "ssl=on")
+        self.start()
+
     def hang(self) -> None:
         """Stop all of its processes until `go_on`; each has a process group of its own."""
         for one in self._processes():

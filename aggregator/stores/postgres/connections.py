@@ -29,6 +29,9 @@ class Row(Protocol):
     def __getitem__(self, place: int) -> Any:
         """Return the value of a column."""
 
+    def __iter__(self) -> Iterator[Any]:
+        """Return the values of all columns."""
+
 
 class Connections:
     """At most `most` connections, opened when they are needed. Each use may take `seconds`.

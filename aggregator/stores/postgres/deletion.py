@@ -21,14 +21,18 @@ SELECT asset FROM assets WHERE asset IS NOT NULL
 """
 _DELETE = """
 DELETE FROM {table} WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM {table} WHERE asset = $1 AND timestamp < $2 ORDER BY timestamp LIMIT {batch}
+    SELECT ctid FROM {table} WHERE asset = $1 AND timestamp < $2 {also} ORDER BY timestamp LIMIT {batch}
 ))
 """
 
 
-async def delete_old(connections: Connections, table: str, before: float) -> int:
-    """Delete rows with a timestamp before `before`, in unix seconds; return their number. Raises StoreError."""
-    deleted, delete = 0, _DELETE.format(table=table, batch=_BATCH)
+async def delete_old(connections: Connections, table: str, before: float, updated: str = "") -> int:
+    """Delete rows with a timestamp before `before`, in unix seconds; return their number. Raises StoreError.
+
+    `updated` is a column in unix seconds that must be before it, too.
+    """
+    also = f"AND {updated} < extract(epoch FROM $2)" if updated else ""
+    deleted, delete = 0, _DELETE.format(table=table, batch=_BATCH, also=also)
     for row in await connections.fetch(_ASSETS.format(table=table)):
         for _ in range(_MOST_BATCHES):
             gone = await connections.execute(delete, row[0], before)
@@ -38,12 +42,12 @@ async def delete_old(connections: Connections, table: str, before: float) -> int
     return deleted
 
 
-async def keep_deleting(connections: Connections, table: str, oldest: Callable[[], float]) -> None:
+async def keep_deleting(connections: Connections, table: str, oldest: Callable[[], float], updated: str = "") -> None:
     """Delete rows before `oldest()` now and every ten minutes; log failures, and never return."""
     log, is_failing = structlog.get_logger(), False
     while True:
         try:
-            await delete_old(connections, table, oldest())
+            await delete_old(connections, table, oldest(), updated)
             is_failing = False
         except StoreError as error:
             if not is_failing:

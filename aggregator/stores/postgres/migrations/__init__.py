@@ -54,9 +54,11 @@ async def migrate(address: PostgresAddress, password: SecretStr) -> Sequence[Mig
     async with _connection(address, password) as connection:
         if not await _missing(connection):
             return []
+        # Held until the connection is closed. In a transaction that began before, the tables of another process that
+        # was first would not be seen.
+        await connection.execute(f"SELECT pg_advisory_lock({_LOCK})")
         async with connection.transaction():
-            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            applied = await _missing(connection)  # another process may have been first
+            applied = await _missing(connection)
             await _apply(connection, applied)
         return applied
 
