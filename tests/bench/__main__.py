@@ -8,7 +8,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import anomalies, bars, history, kinesis, load, page, push, reads, refreshes, replicas, stream, trades
+from tests.bench import (
+    anomalies,
+    bars,
+    history,
+    kinesis,
+    load,
+    page,
+    postgres,
+    push,
+    reads,
+    refreshes,
+    replicas,
+    stream,
+    trades,
+)
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
 
@@ -24,6 +38,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "push": push.run,
     "kinesis": kinesis.run,
     "anomalies": anomalies.run,
+    "postgres": postgres.run,
     **trades.parts(trades.FULL),
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),
