@@ -4,6 +4,7 @@ Only this module imports asyncpg. Its errors become StoreUnavailable and StoreRe
 """
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -123,6 +124,15 @@ class Connections:
 def changed(status: str) -> int:
     """Return the number of rows in the status of a statement, such as `INSERT 0 500`."""
     return int(status.rpartition(" ")[2])
+
+
+async def copy_new(connection: Any, table: str, columns: Sequence[str], text: bytes) -> bool:
+    """Copy rows in COPY's text format into a table; return False, and copy none, where one has a stored key."""
+    try:
+        await connection.copy_to_table(table, source=io.BytesIO(text), columns=columns)
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
 
 
 @contextmanager

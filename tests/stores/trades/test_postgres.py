@@ -61,9 +61,25 @@ async def test_a_call_of_several_statements_is_stored_whole(
     """A trade that cannot be stored keeps back the trades of the statements before it, so that none counts as known."""
     monkeypatch.setattr("aggregator.stores.trades.postgres_table._BATCH", 10)
     ours = [trade(number) for number in range(35)]
+    store._inserts = 1  # a copy is one statement
     with pytest.raises(StoreRefused):
         await store.add([*ours, trade(99, sequence=2**63)])
     assert await store.add(ours) == ours
+
+
+async def test_text_for_copy_is_what_an_insert_stores(store: PostgresTrades) -> None:
+    """Names with the characters that COPY's format uses for itself, absent values, fractions of a second."""
+    odd = ["\\N", "a\\tb", "a\tb", "a\nb\r", "\\", "\\.", "ü 'x' \"y\""]
+    ours = [trade(number, trade_id=text, venue=text, asset=text, volume=None) for number, text in enumerate(odd)]
+    ours += [trade(trade_id="none", side=None, sequence=None), trade(trade_id="0", timestamp=NOW + 0.000001, late=True)]
+    assert await store.add(ours) == ours
+    copied = [await store.trades(one.asset, *ALWAYS, 9, newest_first=True) for one in ours]
+    await store._writes.execute("DELETE FROM trades")
+    store._inserts = 1
+    assert await store.add(ours) == ours
+    assert store._inserts == 0
+    assert [await store.trades(one.asset, *ALWAYS, 9, newest_first=True) for one in ours] == copied
+    assert {one for page in copied for one in page} == set(ours)
 
 
 @pytest.mark.parametrize("wrong", [trade(trade_id="a\0b"), trade(sequence=2**63), trade(price="1E+140000")])
