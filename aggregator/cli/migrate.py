@@ -17,7 +17,7 @@ from aggregator.stores.postgres.address import REMEDY, PostgresAddress, parse_po
 
 def addresses(settings: Settings) -> list[PostgresAddress]:
     """Return the databases that the settings name, each once."""
-    urls = (settings.history_url, settings.trades_url)
+    urls = (settings.history_url, settings.trades_url, settings.events_url)
     found = [parse_postgres_url(url) for url in urls if url.startswith("postgresql:")]
     return list({(one.host, one.port, one.database): one for one in found}.values())
 
@@ -28,7 +28,7 @@ async def migrate_all(settings: Settings, *, only_check: bool) -> None:
 
     found = addresses(settings)
     if not found:
-        raise CannotGoOn("no store is in PostgreSQL", "set AGGREGATOR_HISTORY_URL or AGGREGATOR_TRADES_URL")
+        raise CannotGoOn("no store is in PostgreSQL", "set AGGREGATOR_HISTORY_URL, …_TRADES_URL or …_EVENTS_URL")
     missing = 0
     for address in found:
         try:
@@ -62,7 +62,8 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 COMMAND = Command(
     "bring the tables in PostgreSQL up to date",
     _run,
-    ["history_url", "trades_url", "log_format", "log_level"],
+    ["history_url", "trades_url", "events_url", "log_format", "log_level"],
     _add_options,
-    description="Apply the numbered steps of the schema that the databases of --history-url and --trades-url lack.",
+    description="Apply the numbered steps of the schema that the databases of --history-url, --trades-url and"
+    " --events-url lack.",
 )

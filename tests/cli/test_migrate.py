@@ -30,10 +30,13 @@ def test_steps_are_applied_once_and_printed(postgres_running: PostgresServer) ->
     database = postgres_running.new_database()
     url, place = postgres_running.url(database), postgres_running.address(database).place
     code, said, error = migrate(url, "--check")
-    assert (code, said) == (1, f"{place}: lacks 0001 trades\n{place}: lacks 0002 prices\n")
-    assert "2 steps of the schema are not applied; run aggregator migrate" in error
+    assert (code, said) == (1, f"{place}: lacks 0001 trades\n{place}: lacks 0002 prices\n{place}: lacks 0003 events\n")
+    assert "3 steps of the schema are not applied; run aggregator migrate" in error
     code, said, _ = migrate(url)
-    assert (code, said) == (0, f"{place}: applied 0001 trades\n{place}: applied 0002 prices\n")
+    assert (code, said) == (
+        0,
+        f"{place}: applied 0001 trades\n{place}: applied 0002 prices\n{place}: applied 0003 events\n",
+    )
     for more in ((), ("--check",)):
         assert migrate(url, *more) == (0, f"{place}: up to date\n", "")
 
@@ -42,7 +45,7 @@ def test_without_postgresql_there_is_nothing_to_migrate() -> None:
     """The error names the settings."""
     code, _, error = migrate("sqlite:///x.db")
     assert code == 1
-    assert "no store is in PostgreSQL; set AGGREGATOR_HISTORY_URL or AGGREGATOR_TRADES_URL" in error
+    assert "no store is in PostgreSQL; set AGGREGATOR_HISTORY_URL, …_TRADES_URL or …_EVENTS_URL" in error
 
 
 async def test_the_doctor_checks_schema_and_rights(postgres_running: PostgresServer) -> None:
@@ -60,7 +63,7 @@ async def test_the_doctor_checks_schema_and_rights(postgres_running: PostgresSer
 
     for level, says in await findings(url):
         assert level is Level.WARN
-        assert "lacks 2 steps of the schema" in says
+        assert "lacks 3 steps of the schema" in says
     assert migrate(url)[0] == 0
     for level, says in await findings(url):
         assert level is Level.OK
