@@ -34,7 +34,7 @@ WHERE topic = $1 AND asset = $2 AND unix_time BETWEEN $3 AND $4 AND (unix_time, 
 ORDER BY unix_time {1}, id {1} LIMIT $7
 """
 _EXPIRE = """
-DELETE FROM events WHERE ctid = ANY (ARRAY(
+DELETE FROM events WHERE unix_time < $1 AND ctid = ANY (ARRAY(
     SELECT ctid FROM events WHERE unix_time < $1 ORDER BY unix_time LIMIT $2
 ))
 """

@@ -19,8 +19,9 @@ WITH RECURSIVE assets (asset) AS (
 )
 SELECT asset FROM assets WHERE asset IS NOT NULL
 """
+# The conditions are repeated, because a ctid is no key of a table that has partitions.
 _DELETE = """
-DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+DELETE FROM {table} WHERE asset = $1 AND timestamp < $2 AND ctid = ANY (ARRAY(
     SELECT ctid FROM {table} WHERE asset = $1 AND timestamp < $2 {also} ORDER BY timestamp LIMIT {batch}
 ))
 """
