@@ -77,6 +77,7 @@ def pytest_report_header() -> list[str]:
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"kafka: {kafka.kind()}",
         f"postgresql: {postgres.programs() or 'SKIPPED, not installed, or run by root without setpriv'}",
+        f"timescaledb: {'PGlite, a stand-in' if postgres.timescale() else 'SKIPPED, npm has not installed pglite'}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
         f"duckdb: {'yes' if importlib.util.find_spec('duckdb') else 'SKIPPED, the extra is not installed'}",
         f"grpcio-tools: {'yes' if importlib.util.find_spec('grpc_tools') else 'SKIPPED, not installed'}",

