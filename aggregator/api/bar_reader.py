@@ -12,7 +12,7 @@ from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Price
 from aggregator.ports import History
 from aggregator.prices.bar_cache import BarCache, Points
-from aggregator.prices.bars import Bars, BarSource, PointSource, joined
+from aggregator.prices.bars import Bars, BarSource, MinuteSource, PointSource, joined
 
 READ_SECONDS = 10.0  # for all reads of one response; the bars computed until then are kept for the next request
 _MOST_WIDER = 64  # a range is read at most so many times as wide as it were without gaps
@@ -37,7 +37,11 @@ class BarReader:
         self._points = history.points if isinstance(history, PointSource) else self._points_of_prices
         self._store_seconds = store_seconds
         self._source: BarSource = (
-            history if isinstance(history, BarSource) else BarCache(self._read_points, settle, now)
+            history
+            if isinstance(history, BarSource)
+            else BarCache(
+                self._read_points, settle, now, history.minutes if isinstance(history, MinuteSource) else None
+            )
         )
 
     async def between(self, symbol: str, seconds: int, start: float, end: float) -> Bars:

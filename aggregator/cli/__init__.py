@@ -2,5 +2,6 @@
 
 `command` has what all of them have in common, and turns settings into flags. `serve` runs the service, `demo` the
 service with three mock exchanges. `doctor` checks everything the service depends on. `drain` and `dead_letters` handle
-the outbox in front of DynamoDB, `record` records an exchange, `symbols` makes a symbols file.
+the outbox in front of DynamoDB or PostgreSQL, `migrate` brings the tables in PostgreSQL up to date, `record` records an
+exchange, `symbols` makes a symbols file.
 """

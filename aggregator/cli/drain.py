@@ -45,7 +45,7 @@ async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> Non
         left = await asyncio.gather(*(_send(one.store, patience, stop) for one in outboxes))
     told = [_told(outbox, rows) for outbox, rows in zip(outboxes, left, strict=True) if rows != 0]
     if told:
-        raise CannotGoOn("; ".join(told), "run it again once DynamoDB takes them")
+        raise CannotGoOn("; ".join(told), "run it again once the store takes them")
     for one in outboxes:
         structlog.get_logger().info("drained", outbox=str(one.path))
 

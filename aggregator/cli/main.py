@@ -6,7 +6,7 @@ A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMA
 import sys
 from collections.abc import Mapping, Sequence
 
-from aggregator.cli import backtest, dead_letters, demo, doctor, drain, produce, record, replay, serve, symbols
+from aggregator.cli import backtest, dead_letters, demo, doctor, drain, migrate, produce, record, replay, serve, symbols
 from aggregator.cli.command import Command, Parser
 from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
@@ -17,6 +17,7 @@ _COMMANDS: Mapping[str, Command] = {
     "serve": serve.COMMAND,
     "doctor": doctor.COMMAND,
     "drain": drain.COMMAND,
+    "migrate": migrate.COMMAND,
     "dead-letters": dead_letters.COMMAND,
     "record": record.COMMAND,
     "replay": replay.COMMAND,

@@ -34,6 +34,8 @@ _AHEAD = 3600  # seconds past now where the newest bars end: the clock of an exc
 Points = Sequence[tuple[float, float]]
 Read = Callable[[str, float, float, int], Awaitable[Points]]
 """As `PointSource.points`."""
+ReadMinutes = Callable[[str, int, int], Awaitable[Bars]]
+"""As `MinuteSource.minutes`."""
 
 
 class _Level(Struct, frozen=True):
@@ -72,10 +74,18 @@ class BarCache:
     """`BarSource` over a function that reads prices.
 
     `settle` returns how old, in seconds, a price of an asset may be when it is written. `now` is unix seconds.
+    `minutes` replaces reads of prices where the history computes bars of a minute itself.
     """
 
-    def __init__(self, read: Read, settle: Callable[[str], float], now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        read: Read,
+        settle: Callable[[str], float],
+        now: Callable[[], float] = time.time,
+        minutes: ReadMinutes | None = None,
+    ) -> None:
         self._read = read
+        self._minutes_of_history = minutes
         self._settle = settle
         self._now = now
         self._blocks: dict[tuple[str, int, int], _Kept] = {}  # the least recently used first
@@ -163,7 +173,12 @@ class BarCache:
         return recent.bars.between(start, end)
 
     async def _read_minutes(self, symbol: str, start: int, end: int) -> Bars:
-        """Read the prices from `start`, inclusive, to `end`, exclusive, in several parts at once; return their bars."""
+        """Return the bars of a minute of the prices from `start`, inclusive, to `end`, exclusive.
+
+        Prices are read in several parts at once.
+        """
+        if self._minutes_of_history is not None:
+            return await self._minutes_of_history(symbol, start, end)
         part = max(_SHORTEST_PART, -(-(end - start) // _PARTS))
         try:
             async with asyncio.TaskGroup() as group:  # the first failure cancels the others

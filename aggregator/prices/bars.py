@@ -104,6 +104,14 @@ class PointSource(Protocol):
         """
 
 
+@runtime_checkable
+class MinuteSource(Protocol):
+    """Computes bars of a minute itself. A history that does so faster than it returns prices is one."""
+
+    async def minutes(self, symbol: str, start: int, end: int) -> Bars:
+        """Return the bars of a minute of the prices from `start`, inclusive, to `end`, exclusive. Raises StoreError."""
+
+
 def joined(parts: Iterable[Bars]) -> Bars:
     """Return the bars of all parts, which are in order of time."""
     numbers = array("d")

@@ -31,7 +31,7 @@ async def open_found(
     A process of role `api` only reads them. Where it cannot use the default file, which would not be the file of the
     process that writes events, it gets empty stores in memory.
     """
-    parts = EventStoreParts(settings.events_retention, metrics, now)
+    parts = EventStoreParts(settings.events_retention, metrics, now, settings.postgres_password)
     if settings.role == "api" and "events_url" not in settings.model_fields_set:
         try:
             return await _opened(settings.events_url, parts, stack, _once)

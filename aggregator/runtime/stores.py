@@ -176,7 +176,15 @@ async def open_history(
     now: Callable[[], float] = time.time,
 ) -> History:
     """Open the history that the settings name; it is closed with the stack. Raises CannotGoOn."""
-    parts = HistoryParts(retention_of(settings), settings.outbox_path, settings.outbox_max_bytes, metrics, tracer, now)
+    parts = HistoryParts(
+        retention_of(settings),
+        settings.outbox_path,
+        settings.outbox_max_bytes,
+        metrics,
+        tracer,
+        now,
+        settings.postgres_password,
+    )
     created = history_store(settings.history_url).create(settings.history_url, parts)
     stack.push_async_callback(created.history.close)
     for step in created.open_steps:
@@ -231,7 +239,12 @@ async def open_trade_reader(
 
 def _trade_store_parts(settings: Settings, metrics: Metrics, now: Callable[[], float]) -> TradeStoreParts:
     return TradeStoreParts(
-        settings.trades_retention, settings.trades_outbox_path, settings.outbox_max_bytes, metrics, now
+        settings.trades_retention,
+        settings.trades_outbox_path,
+        settings.outbox_max_bytes,
+        metrics,
+        now,
+        settings.postgres_password,
     )
 
 

@@ -75,7 +75,9 @@ class Settings(AlertSettings, NewsSettings, StrategySettings, AnomalySettings, E
         "sqlite:///prices.db",
         description=f"Address of the history: {history_forms()}.",
     )
-    outbox_path: Path = Field(Path("outbox.db"), description="File in which prices wait until DynamoDB has them.")
+    outbox_path: Path = Field(
+        Path("outbox.db"), description="File in which prices wait until DynamoDB or PostgreSQL has them."
+    )
     outbox_max_bytes: int = Field(
         1 << 30,
         ge=1 << 20,

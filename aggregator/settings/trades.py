@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings
 
 from aggregator.settings.durations import seconds_of
+from aggregator.settings.postgres import PostgresSettings
 from aggregator.stores.trades.registry import trade_forms, trade_store
 from aggregator.trades.event_log.kafka import address as kafka_address
 from aggregator.trades.event_log.kafka.address import parse_kafka_url
@@ -17,7 +17,7 @@ from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
 MEMORY, KINESIS = "memory://", "kinesis://"
 
 
-class TradeSettings(BaseSettings):
+class TradeSettings(PostgresSettings):
     """The part of the settings that the trade stream has."""
 
     trades_url: str = Field("sqlite:///trades.db", description=f"Address of the store of trades: {trade_forms()}.")

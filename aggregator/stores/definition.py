@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+from pydantic import SecretStr
 
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import Tracer
@@ -38,6 +39,7 @@ class HistoryParts(msgspec.Struct, frozen=True):
     metrics: Metrics
     tracer: Tracer
     now: Callable[[], float]
+    postgres_password: SecretStr = SecretStr("")
 
 
 class HistoryStore(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ does no harm. The file is bounded; when it is full, the oldest rows of the colde
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.models import Price
 from aggregator.observability.metrics import Metrics
 from aggregator.ports import Table
-from aggregator.prices.bars import PointSource
+from aggregator.prices.bars import MinuteSource, PointSource
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.outbox_reads import OutboxReads
 from aggregator.stores.outbox_sender import Sender, SenderMetrics
@@ -30,7 +30,8 @@ _DIRECT_SECONDS = 1.0  # the most that a refresh waits for the table when the di
 class Outbox:
     """`aggregator.ports.History` of a file and a table. Reads return the prices of both.
 
-    Raises StoreUnavailable where the file cannot be written, or where a read needs the table and it is away.
+    `upkeep` is background work of the table. Raises StoreUnavailable where the file cannot be written, or where a read
+    needs the table and it is away.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Outbox:
         table: Table,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
+        upkeep: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> None:
         self._file = OutboxFile(path, most_bytes)
         self._table = table
@@ -47,15 +49,27 @@ class Outbox:
         self.latest, self.between = reads.latest, reads.between
         if isinstance(table, PointSource):
             self.points = reads.points
+        if isinstance(table, MinuteSource):
+            self.minutes = reads.minutes
         self._metrics = metrics
         self._sender = Sender(self._file, table, _sender_metrics(metrics, table.name), now)
-        self.run, self.drain = self._sender.run, self._sender.drain
+        self.drain = self._sender.drain
+        self._upkeep = upkeep
         self._file_error = ""
         self._log = structlog.get_logger().bind(store=table.name)
 
     async def open(self) -> None:
         """Create the file if it is missing. Raises StoreRefused when the path cannot be used."""
         await self._file.open()
+
+    async def run(self) -> None:
+        """Send what waits, beside the upkeep of the table; never returns."""
+        if self._upkeep is None:
+            await self._sender.run()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._upkeep())
+            group.create_task(self._sender.run())
 
     async def write(self, prices: Sequence[Price]) -> None:
         """Write all of `prices` to the file in one transaction.

@@ -1,12 +1,15 @@
 """Reads of the outbox: each has the prices that wait in the file and those that the table has taken."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from aggregator.errors import StoreError
 from aggregator.models import FUTURE_TOLERANCE, Price
 from aggregator.ports import Table
-from aggregator.prices.bars import PointSource
+from aggregator.prices.bars import Bars, MinuteSource, PointSource, bars_of, joined
 from aggregator.stores.outbox_file import OutboxFile
+
+_MOST_POINTS = 100_000  # prices of one read of bars; a day of a price a second has 86,400
 
 
 class OutboxReads:
@@ -46,6 +49,20 @@ class OutboxReads:
             return sent
         both = dict(sent) | {price.timestamp: float(price.price) for price in waiting}
         return sorted(both.items())[:limit]
+
+    async def minutes(self, symbol: str, start: int, end: int) -> Bars:
+        """As `MinuteSource.minutes`; the table must be one, and a PointSource."""
+        assert isinstance(self._table, MinuteSource)  # noqa: S101  # Outbox has no `minutes` otherwise
+        last = math.nextafter(end, -math.inf)
+        waiting = await self._file.between(symbol, start, last, _MOST_POINTS, newest_first=False)
+        bars = await self._table.minutes(symbol, start, end)
+        if not waiting:
+            return bars
+        # A waiting price may be in the table, too: the minutes from the first to the last of them are read one by one.
+        low = int(waiting[0].timestamp // 60 * 60)
+        high = int(waiting[-1].timestamp // 60 * 60 + 60)
+        points = await self.points(symbol, low, math.nextafter(high, -math.inf), _MOST_POINTS)
+        return joined([bars.between(start, low), bars_of(points, 60), bars.between(high, end)])
 
 
 def _is_older(price: Price, other: Price | None) -> bool:

@@ -17,6 +17,7 @@ from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
 from aggregator.stores.definition import HistoryStore
 from aggregator.stores.dynamodb import DYNAMODB
 from aggregator.stores.memory import MEMORY_URL, MemoryCache, check_memory_url
+from aggregator.stores.postgres import POSTGRES
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.url import REDIS_URL, REDISS_URL, check_redis_url
@@ -64,6 +65,7 @@ def _create_redis_cache(parts: CacheParts) -> LocalCache:
 HISTORIES: dict[str, HistoryStore] = {
     "sqlite": SQLITE,
     "dynamodb": DYNAMODB,
+    "postgresql": POSTGRES,
 }
 CACHES: dict[str, CacheStore] = {
     "memory": CacheStore(MEMORY_URL, MEMORY_URL, check_memory_url, _create_memory_cache, is_shared=False),

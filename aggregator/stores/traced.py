@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aggregator.models import Price
 from aggregator.observability.tracing import Tracer
 from aggregator.ports import Cache, History, SummarizingHistory, Table
-from aggregator.prices.bars import BarSource, PointSource
+from aggregator.prices.bars import BarSource, MinuteSource, PointSource
 
 
 class TracedCache:
@@ -41,6 +41,8 @@ class TracedHistory:
             self.bars = history.bars
         if isinstance(history, PointSource):
             self.points = history.points
+        if isinstance(history, MinuteSource):
+            self.minutes = history.minutes
         if isinstance(history, SummarizingHistory):
             self.summaries = history.summaries  # without a span: nobody waits for this read
 
@@ -70,6 +72,8 @@ class TracedTable:
         self.close = table.close
         if isinstance(table, PointSource):
             self.points = table.points
+        if isinstance(table, MinuteSource):
+            self.minutes = table.minutes
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """As `Table.put`, in a span."""

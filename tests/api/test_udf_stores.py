@@ -1,5 +1,6 @@
-"""Bars over HTTP equal a naive computation over the stored prices, from SQLite and from DynamoDB."""
+"""Bars over HTTP equal a naive computation over the stored prices, from SQLite, DynamoDB and PostgreSQL."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,11 +18,14 @@ from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED
 from aggregator.ports import History
 from aggregator.prices.bars import BarSource, PointSource, bars_of
+from aggregator.stores.outbox import Outbox
+from aggregator.stores.postgres.table import PostgresTable
 from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.traced import TracedHistory
 from tests.parts.asgi import get
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import CATALOG, NOW, price
+from tests.parts.postgres import PASSWORD, PATIENT_SECONDS, PostgresServer
 from tests.parts.sending_outbox import sending_outbox
 
 DAY = 86_400
@@ -75,7 +79,28 @@ async def dynamodb(dynamodb_running: DynamoServer, tmp_path: Path) -> AsyncItera
         yield Parts(history)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
+@pytest.fixture
+async def postgresql(postgres_running: PostgresServer, tmp_path: Path) -> AsyncIterator[Parts]:
+    """Open the routes over the outbox and PostgreSQL, while the outbox sends prices to the table."""
+    address = postgres_running.address(postgres_running.new_database())
+    table = PostgresTable(address, PASSWORD, read_seconds=PATIENT_SECONDS, write_seconds=PATIENT_SECONDS)
+    await table.open()
+    history = Outbox(tmp_path / "outbox.db", 1 << 30, table, Metrics(CollectorRegistry()))
+    await history.open()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(history.run())
+        yield Parts(history)
+        running.cancel()
+    await history.close()
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("dynamodb", marks=pytest.mark.real),
+        pytest.param("postgresql", marks=pytest.mark.real),
+    ]
+)
 def parts(request: pytest.FixtureRequest) -> Parts:
     """Return the routes over each store in turn."""
     found: Parts = request.getfixturevalue(request.param)

@@ -17,11 +17,14 @@ from aggregator.ports import Cache, History, Store
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.memory import MemoryCache
 from aggregator.stores.outbox import Outbox
+from aggregator.stores.postgres.table import PostgresTable
 from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
+from tests.parts import postgres
 from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import CADENCE
+from tests.parts.postgres import PostgresServer
 
 TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
 
@@ -101,6 +104,40 @@ async def drained(dynamodb: Outbox) -> Drained:
     return Drained(dynamodb)
 
 
+@pytest.fixture
+async def postgres_table(postgres_running: PostgresServer) -> AsyncIterator[PostgresTable]:
+    """Open the table in a new database; its reads wait for however busy the machine is."""
+    address, patience = postgres_running.address(postgres_running.new_database()), postgres.PATIENT_SECONDS
+    table = PostgresTable(address, postgres.PASSWORD, read_seconds=patience, write_seconds=patience)
+    await table.open()
+    yield table
+    await table.close()
+
+
+@pytest.fixture
+async def postgres_waiting(postgres_table: PostgresTable, tmp_path: Path) -> AsyncIterator[Outbox]:
+    """Open postgresql:// with an outbox that sends nothing."""
+    outbox = Outbox(tmp_path / "outbox.db", 1 << 30, postgres_table, Metrics(CollectorRegistry()))
+    await outbox.open()
+    yield outbox
+    await outbox.close()
+
+
+@pytest.fixture
+async def postgresql(postgres_waiting: Outbox) -> AsyncIterator[Outbox]:
+    """Open postgresql:// as the service does: the outbox sends prices to the table."""
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(postgres_waiting.run())
+        yield postgres_waiting
+        running.cancel()
+
+
+@pytest.fixture
+async def postgres_drained(postgresql: Outbox) -> Drained:
+    """Open postgresql:// so that each read finds everything in the table."""
+    return Drained(postgresql)
+
+
 REAL = pytest.mark.real
 CACHES = ["memory", pytest.param("redis_cache", marks=REAL)]
 HISTORIES = [
@@ -108,6 +145,9 @@ HISTORIES = [
     pytest.param("waiting", marks=REAL),
     pytest.param("dynamodb", marks=REAL),
     pytest.param("drained", marks=REAL),
+    pytest.param("postgres_waiting", marks=REAL),
+    pytest.param("postgresql", marks=REAL),
+    pytest.param("postgres_drained", marks=REAL),
 ]
 
 

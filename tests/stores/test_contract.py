@@ -1,4 +1,4 @@
-"""The contract of stores, tested on each of them: memory, Redis, SQLite, DynamoDB."""
+"""The contract of stores, tested on each of them: memory, Redis, SQLite, DynamoDB, PostgreSQL."""
 
 import asyncio
 import random
@@ -10,7 +10,8 @@ from aggregator.models import Tier
 from aggregator.ports import History, Store
 from tests.parts.examples import NOW, price
 
-KEEPS_LAST = ("waiting", "dynamodb", "drained")  # fixtures of stores behind an outbox
+# Fixtures of stores behind an outbox.
+KEEPS_LAST = ("waiting", "dynamodb", "drained", "postgres_waiting", "postgresql", "postgres_drained")
 
 
 async def test_nothing_known_is_nothing_found(store: Store) -> None:
@@ -54,7 +55,7 @@ async def test_an_older_price_never_replaces_a_newer(store: Store) -> None:
 
 
 async def test_of_two_prices_of_the_same_time_one_stays(request: pytest.FixtureRequest, store: Store) -> None:
-    """The first, which clients may have got; in DynamoDB, whose batches have no conditions, the last."""
+    """The first, which clients may have got; behind an outbox the last."""
     await store.write([price(amount="1"), price(amount="2")])
     await store.write([price(amount="3")])
     keeps_last = request.node.callspec.params["store"] in KEEPS_LAST

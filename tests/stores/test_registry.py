@@ -114,14 +114,14 @@ def test_a_wrong_url_names_the_right_ones(example: ExampleHistory) -> None:
     assert mistake(history_url="example://x").endswith("must be example://host/name")
 
 
-@pytest.mark.parametrize("urls", [[], ["sqlite:///x.db"], ["dynamodb://prices"]])
-def test_amazon_s_libraries_are_not_imported_by_the_registry(urls: Sequence[str]) -> None:
-    """They take 0.3 s; checking a URL does not need them."""
+@pytest.mark.parametrize("urls", [[], ["sqlite:///x.db"], ["dynamodb://prices"], ["postgresql://me@host/market"]])
+def test_drivers_are_not_imported_by_the_registry(urls: Sequence[str]) -> None:
+    """Amazon's libraries take 0.3 s, and asyncpg is an extra; checking a URL does not need them."""
     code = f"""
 import sys
 from aggregator.settings.loader import load
 for url in {list(urls)}:
     load({{"history_url": url}})
-assert not {{"aioboto3", "botocore"}} & sys.modules.keys()
+assert not {{"aioboto3", "asyncpg", "botocore"}} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)

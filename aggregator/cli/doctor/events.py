@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aggregator.cli.doctor.checks import Check, Finding, passed
 from aggregator.cli.doctor.files import CheckedFile, try_store
+from aggregator.cli.doctor.postgres import CheckedDatabase, try_database
 from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.observability.metrics import Metrics
 from aggregator.settings import Settings
@@ -13,6 +14,7 @@ from aggregator.stores.dynamodb import DynamoAddress, parse_dynamodb_url
 from aggregator.stores.events.dynamodb import TABLE_REMEDY
 from aggregator.stores.events.dynamodb_table import EventTable
 from aggregator.stores.events.sqlite import SqliteEvents
+from aggregator.stores.postgres.address import parse_postgres_url
 from aggregator.stores.sqlite import parse_sqlite_url
 
 _CHECK = "events"
@@ -26,6 +28,9 @@ def event_checks(settings: Settings) -> dict[str, Check]:
         return {}
     if url.startswith("dynamodb:"):
         return {_CHECK: partial(table_check, settings, parse_dynamodb_url(url))}
+    if url.startswith("postgresql:"):
+        checked = CheckedDatabase(_CHECK, "events", ("SELECT", "INSERT", "UPDATE", "DELETE"), _URL)
+        return {_CHECK: partial(try_database, settings, parse_postgres_url(url), checked)}
     if settings.role == "api":
         return {}
     if url.startswith("sqlite:"):

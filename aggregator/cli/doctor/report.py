@@ -75,8 +75,8 @@ def _secrets(settings: Settings) -> set[str]:
     ]
     urls += [target.url for target in exchange_targets(settings.exchanges)]
     found = {key.get_secret_value() for key in settings.api_keys}
-    if password := settings.kafka_password.get_secret_value():
-        found.add(password)
+    passwords = (settings.kafka_password, settings.postgres_password)
+    found.update(filter(None, (one.get_secret_value() for one in passwords)))
     for url in urls:
         split = urlsplit(url)
         found.update(filter(None, [split.password, *parse_qs(split.query).get("password", [])]))

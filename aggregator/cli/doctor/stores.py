@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aggregator.cli.doctor.checks import Check, Context, Finding, failure, passed, warning
 from aggregator.cli.doctor.files import CheckedFile, try_outbox, try_store
+from aggregator.cli.doctor.postgres import CheckedDatabase, try_database
 from aggregator.cli.doctor.report import place
 from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.cluster.consumer_group import RedisClock
@@ -21,6 +22,7 @@ from aggregator.settings import Settings
 from aggregator.stores.dynamodb import TABLE_REMEDY, DynamoAddress, parse_dynamodb_url
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.stores.outbox_file import OutboxFile
+from aggregator.stores.postgres.address import parse_postgres_url
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory, parse_sqlite_url
 
@@ -93,6 +95,12 @@ def history_checks(settings: Settings) -> dict[str, Check]:
     if url.startswith("dynamodb:"):
         table = partial(table_check, settings, parse_dynamodb_url(url))
         return {"outbox": partial(outbox_check, settings), "dynamodb": table}
+    if url.startswith("postgresql:"):
+        checked = CheckedDatabase(
+            "postgresql", "prices", ("SELECT", "INSERT", "UPDATE", "DELETE"), "AGGREGATOR_HISTORY_URL"
+        )
+        database = partial(try_database, settings, parse_postgres_url(url), checked)
+        return {"outbox": partial(outbox_check, settings), "postgresql": database}
     if url.startswith("sqlite:"):
         return {"history": partial(sqlite_check, parse_sqlite_url(url))}
     return {"history": partial(history_check, settings)}

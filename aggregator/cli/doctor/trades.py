@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from aggregator.cli.doctor.checks import Check, Finding, failure, passed
 from aggregator.cli.doctor.files import CheckedFile, try_outbox, try_store
 from aggregator.cli.doctor.kinesis import kinesis_check
+from aggregator.cli.doctor.postgres import CheckedDatabase, try_database
 from aggregator.cli.doctor.tables import LONGEST_QUERY, CheckedTable, try_table
 from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.settings import Settings
 from aggregator.stores.dynamodb import DynamoAddress, parse_dynamodb_url
+from aggregator.stores.postgres.address import parse_postgres_url
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.stores.trades.dynamodb import TABLE_REMEDY
 from aggregator.stores.trades.dynamodb_table import TradeTable
@@ -53,6 +55,9 @@ def _store_checks(settings: Settings) -> dict[str, Check]:
         if settings.role == "api":  # it writes no trades
             return {"trades": table}
         return {"trades outbox": partial(outbox_check, settings), "trades": table}
+    if url.startswith("postgresql:"):
+        checked = CheckedDatabase("trades", "trades", ("SELECT", "INSERT", "DELETE"), _URL)
+        return {"trades": partial(try_database, settings, parse_postgres_url(url), checked)}
     if settings.role == "api":  # it opens no file of trades
         return {}
     if url.startswith("sqlite:"):

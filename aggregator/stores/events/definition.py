@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+from pydantic import SecretStr
 
 from aggregator.errors import StoreRefused
 from aggregator.observability.metrics import Metrics
@@ -33,6 +34,7 @@ class EventStoreParts(msgspec.Struct, frozen=True):
     retention: float
     metrics: Metrics
     now: Callable[[], float]
+    postgres_password: SecretStr = SecretStr("")
 
 
 class EventStoreKind(msgspec.Struct, frozen=True):

@@ -3,11 +3,13 @@
 from aggregator.stores.events.definition import EventStoreKind
 from aggregator.stores.events.dynamodb import DYNAMODB
 from aggregator.stores.events.memory import MEMORY
+from aggregator.stores.events.postgres import POSTGRES
 from aggregator.stores.events.sqlite import SQLITE
 
 STORES: dict[str, EventStoreKind] = {
     "sqlite": SQLITE,
     "dynamodb": DYNAMODB,
+    "postgresql": POSTGRES,
     "memory": MEMORY,
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from pydantic import SecretStr
 
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.definition import OpenStep
@@ -38,6 +39,7 @@ class TradeStoreParts(msgspec.Struct, frozen=True):
     outbox_max_bytes: int
     metrics: Metrics
     now: Callable[[], float]
+    postgres_password: SecretStr = SecretStr("")
 
 
 class TradeStoreKind(msgspec.Struct, frozen=True):

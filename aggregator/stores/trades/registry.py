@@ -3,11 +3,13 @@
 from aggregator.stores.trades.definition import TradeStoreKind
 from aggregator.stores.trades.dynamodb import DYNAMODB
 from aggregator.stores.trades.memory import MEMORY
+from aggregator.stores.trades.postgres import POSTGRES
 from aggregator.stores.trades.sqlite import SQLITE
 
 STORES: dict[str, TradeStoreKind] = {
     "sqlite": SQLITE,
     "dynamodb": DYNAMODB,
+    "postgresql": POSTGRES,
     "memory": MEMORY,
 }
 

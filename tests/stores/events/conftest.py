@@ -7,6 +7,7 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import NOW
+from tests.parts.postgres import PostgresServer
 from tests.stores.events.parts import Opened, new_table, opened
 
 
@@ -48,7 +49,19 @@ async def dynamodb(dynamodb_running: DynamoServer, clock: Clock) -> AsyncIterato
         yield stores
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("dynamodb", marks=pytest.mark.real)])
+@pytest.fixture
+async def postgresql(postgres_running: PostgresServer, clock: Clock) -> AsyncIterator[Opened]:
+    """Open postgresql:// with a new database."""
+    async with opened(postgres_running.url(postgres_running.new_database()), clock.now) as stores:
+        yield stores
+
+
+REAL = pytest.mark.real
+
+
+@pytest.fixture(
+    params=["memory", "sqlite", pytest.param("dynamodb", marks=REAL), pytest.param("postgresql", marks=REAL)]
+)
 def stores(request: pytest.FixtureRequest) -> Opened:
     """Return the stores of each kind in turn."""
     found: Opened = request.getfixturevalue(request.param)

@@ -23,6 +23,7 @@ from aggregator.strategy.ports import Position
 from aggregator.trades.ports import EventStore, StoredEvent
 from tests.parts.examples import NOW
 from tests.parts.limits import allowed
+from tests.parts.postgres import PASSWORD
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class Opened:
         """Return a connection of its own to the same stores; the one that there is, in memory."""
         if self.is_memory and hasattr(self, "stores"):
             return self.stores
-        parts = EventStoreParts(RETENTION, self.metrics, self._now)
+        parts = EventStoreParts(RETENTION, self.metrics, self._now, PASSWORD)
         created = event_store(self.url).create(self.url, parts)
         for step in created.open_steps:
             await retried(step.run)

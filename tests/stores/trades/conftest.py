@@ -7,7 +7,8 @@ import pytest
 
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.examples import NOW
-from tests.stores.trades.parts import Opened, by_url, in_dynamodb, opened
+from tests.parts.postgres import PostgresServer
+from tests.stores.trades.parts import Opened, by_url, in_dynamodb, in_postgres, opened
 
 
 class Clock:
@@ -63,10 +64,18 @@ async def drained(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) 
         yield store
 
 
+@pytest.fixture
+async def postgresql(postgres_running: PostgresServer, clock: Clock) -> AsyncIterator[Opened]:
+    """Open postgresql:// with a new database."""
+    async with opened(in_postgres(postgres_running, clock.now), runs=True) as store:
+        yield store
+
+
 REAL = pytest.mark.real
 STORES = [
     "memory",
     "sqlite",
+    pytest.param("postgresql", marks=REAL),
     pytest.param("waiting", marks=REAL),
     pytest.param("dynamodb", marks=REAL),
     pytest.param("drained", marks=REAL),

@@ -14,10 +14,13 @@ from aggregator.observability.metrics import Metrics
 from aggregator.stores.trades.definition import TradeStoreParts
 from aggregator.stores.trades.dynamodb_table import TradeTable
 from aggregator.stores.trades.outbox import TradeOutbox
+from aggregator.stores.trades.postgres_table import PostgresTrades
 from aggregator.stores.trades.registry import trade_store
 from aggregator.trades.ports import TradeStore
+from tests.parts import postgres
 from tests.parts.dynamodb import PATIENT_SECONDS
 from tests.parts.examples import NOW
+from tests.parts.postgres import PASSWORD, PostgresServer
 
 HOUR = 3600.0
 RETENTION = 87_600 * HOUR  # ten years: DynamoDB Local deletes what has expired by the machine's clock
@@ -150,6 +153,19 @@ def in_dynamodb(endpoint: str, folder: Path, now: Callable[[], float], most_byte
         outbox = TradeOutbox(folder / "trades-outbox.db", most_bytes, table, RETENTION, metrics, now)
         await outbox.open()
         return outbox
+
+    return open_store
+
+
+def in_postgres(server: PostgresServer, now: Callable[[], float]) -> Open:
+    """Return a function that opens the store in a new database; its reads wait for however busy the machine is."""
+    address = server.address(server.new_database())
+
+    async def open_store() -> TradeStore:
+        patience = postgres.PATIENT_SECONDS
+        store = PostgresTrades(address, PASSWORD, RETENTION, now, patience, patience)
+        await store.open()
+        return store
 
     return open_store
 

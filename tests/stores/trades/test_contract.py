@@ -1,4 +1,4 @@
-"""The contract of stores of trades, tested on each of them: memory, SQLite, DynamoDB."""
+"""The contract of stores of trades, tested on each of them: memory, SQLite, PostgreSQL, DynamoDB."""
 
 import asyncio
 import random
