@@ -128,24 +128,8 @@ class ConnectedTable:
             )
             left = answer["UnprocessedItems"].get(self._table, [])  # missing from an answer that is not DynamoDB's
             items = [request["PutRequest"]["Item"] for request in left]
-        self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
+        self._metrics.dynamodb_write_units.inc(consumed_units(answer.get("ConsumedCapacity")))
         return items
-
-    async def _transact(self, actions: Sequence[Mapping[str, Any]]) -> bool:
-        """Do all of `actions` in one transaction, or none; return False where a condition of one does not hold.
-
-        Raises StoreUnavailable also where another transaction uses one of the items.
-        """
-        with self._mapped_errors(), self._metrics.dynamodb_write_seconds.time():
-            try:
-                answer = await self._client.transact_write_items(TransactItems=actions, ReturnConsumedCapacity="TOTAL")
-            except self._client.exceptions.TransactionCanceledException as error:
-                reasons = {one.get("Code") for one in error.response.get("CancellationReasons", ())}
-                if reasons <= {"None", "ConditionalCheckFailed"} and "ConditionalCheckFailed" in reasons:
-                    return False
-                raise
-        self._metrics.dynamodb_write_units.inc(_units(answer.get("ConsumedCapacity")))
-        return True
 
     async def _page(self, limit: int, **parameters: Any) -> tuple[Sequence[Item], Item | None]:
         """Return one page of a query, and the key after which the next begins; None after the last."""
@@ -156,7 +140,7 @@ class ConnectedTable:
                         TableName=self._table, Limit=limit, ReturnConsumedCapacity="TOTAL", **parameters
                     )
                 items, last = answer["Items"], answer.get("LastEvaluatedKey")
-        self._metrics.dynamodb_read_units.inc(_units([answer.get("ConsumedCapacity", {})]))
+        self._metrics.dynamodb_read_units.inc(consumed_units([answer.get("ConsumedCapacity", {})]))
         return items, last
 
     @contextmanager
@@ -198,5 +182,6 @@ async def _credentials(session: Any, endpoint: str | None) -> dict[str, str]:
     return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 
 
-def _units(consumed: Sequence[Mapping[str, Any]] | None) -> float:
+def consumed_units(consumed: Sequence[Mapping[str, Any]] | None) -> float:
+    """Return the sum of the capacity units in what DynamoDB says about consumed capacity."""
     return sum(float(one.get("CapacityUnits", 0)) for one in consumed or [])

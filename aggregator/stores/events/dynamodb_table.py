@@ -7,7 +7,7 @@ from typing import Any
 from aggregator.errors import StoreUnavailable
 from aggregator.observability.metrics import Metrics
 from aggregator.resilience.backoff import Backoff
-from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS, ConnectedTable, Item
+from aggregator.stores.dynamodb.connected_table import QUERY_SECONDS, ConnectedTable, Item, consumed_units
 from aggregator.stores.dynamodb.table_setup import TableKeys
 from aggregator.stores.events.definition import check_events
 from aggregator.stores.events.dynamodb_items import (
@@ -93,8 +93,20 @@ class EventTable(ConnectedTable):
         return items
 
     async def transact(self, actions: Sequence[Item]) -> bool:
-        """Do all of `actions` or none; return False where a condition of one does not hold."""
-        return await self._transact(actions)
+        """Do all of `actions` in one transaction, or none; return False where a condition of one does not hold.
+
+        Raises StoreUnavailable also where another transaction uses one of the items.
+        """
+        with self._mapped_errors(), self._metrics.dynamodb_write_seconds.time():
+            try:
+                answer = await self._client.transact_write_items(TransactItems=actions, ReturnConsumedCapacity="TOTAL")
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = {one.get("Code") for one in error.response.get("CancellationReasons", ())}
+                if reasons <= {"None", "ConditionalCheckFailed"} and "ConditionalCheckFailed" in reasons:
+                    return False
+                raise
+        self._metrics.dynamodb_write_units.inc(consumed_units(answer.get("ConsumedCapacity")))
+        return True
 
     def put(self, item: Item, condition: str = "", **values: str) -> Item:
         """Return the action that puts an item, under a condition; `values` are texts in it."""
