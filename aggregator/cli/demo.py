@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from aggregator.api.server.server import listening
 from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
 from aggregator.cli.serve import serve
 from aggregator.errors import CannotGoOn
@@ -42,6 +43,8 @@ async def demo(settings: Settings, first_port: int, plants: float, stop: asyncio
             f"--mock-port {first_port} takes three ports, and one of them is --port {settings.port}",
             "choose another --mock-port or --port",
         )
+    with listening(settings.host, settings.port):
+        pass  # a port that is taken is reported before any process starts, too
     async with mock_exchanges(settings.symbols_file, first_port, plants) as addresses:
         _announce(settings, addresses[NAMES[0]] if plants else None)
         await serve(settings.model_copy(update=own_settings(settings, addresses)), stop)
