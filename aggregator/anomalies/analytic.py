@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +60,10 @@ class Anomalies:
         self._waiting = Waiting()
         self._owned: set[str] = set()
         self._states: dict[int, AssetState] = {}
+        self._child: Child | None = None
+        self._is_ending = False
+        self._answered = asyncio.Event()  # nothing that the worker was asked waits for its reply
+        self._answered.set()
         self.pid: int | None = None
         """The id of the worker process, while there is one."""
 
@@ -87,24 +92,39 @@ class Anomalies:
         self._metrics.waiting.set(len(self._waiting))
 
     async def run(self) -> None:
-        """Score what comes; never returns. A worker that ends is started again, with the saved models."""
+        """Score what comes until `drain`. A worker that ends by itself is started again, with the saved models."""
         backoff = Backoff(_LONGEST_PAUSE, first=1.0)
-        while True:
+        while not self._is_ending:
             while not len(self._waiting):  # noqa: ASYNC110  # trades are looked for at intervals anyway
                 await asyncio.sleep(self._interval)
             started = time.monotonic()
             try:
                 await self._with_worker()
             except WorkerLost as error:
+                if self._is_ending:
+                    return
                 structlog.get_logger().warning("anomaly_worker_lost", error=str(error))
                 self._metrics.restarts.inc()
             if time.monotonic() - started > _LONGEST_PAUSE:
                 backoff = Backoff(_LONGEST_PAUSE, first=1.0)
             await backoff.pause()
 
+    async def drain(self, patience: float) -> None:
+        """End the worker, and write what it has found: its reply may be on the way, and it scores no trade twice.
+
+        Trades that are not scored then are measured again, and scored, after a restart. Once the worker has ended, its
+        last findings have `patience` seconds.
+        """
+        self._is_ending = True
+        if self._child is not None:
+            await self._child.end()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._answered.wait()
+
     async def _with_worker(self) -> None:
         """Start a worker, and use it for as long as it answers. Raises WorkerLost."""
-        child = await Child.start(self._folder, self._budget)
+        child = self._child = await Child.start(self._folder, self._budget)
         self.pid = child.pid
         self._states.clear()
         try:
@@ -114,25 +134,34 @@ class Anomalies:
             self._note(reply.states, reply.figures)
             await self._exchange(child, len(names))
         finally:
-            self.pid = None
+            self.pid = self._child = None
             await child.end()
 
     async def _exchange(self, child: Child, named: int) -> None:
         """Send what waits, chunk by chunk; `named` is the number of assets that the worker knows the names of."""
         asked = time.monotonic()
-        while True:
+        while not self._is_ending:
             await asyncio.sleep(self._interval)
             while self._waiting.has_changes or time.monotonic() - asked > _QUIET_SECONDS:
+                if self._is_ending:
+                    return
                 chunk, names = self._waiting.take(), self._waiting.names
                 asked = time.monotonic()
-                try:
-                    reply = await child.ask(chunk.batch(names[named:]))
-                except WorkerLost:
-                    self._metrics.dropped.inc(len(chunk.trades))
-                    raise
+                await self._score(child, chunk, names[named:])
                 named = len(names)
-                self._note(reply.states, reply.figures)
-                await self._publish(chunk, reply.findings)
+
+    async def _score(self, child: Child, chunk: Chunk, new_names: list[str]) -> None:
+        """Have a chunk scored, and write what is found. Raises WorkerLost."""
+        self._answered.clear()
+        try:
+            reply = await child.ask(chunk.batch(new_names))
+            self._note(reply.states, reply.figures)
+            await self._publish(chunk, reply.findings)
+        except WorkerLost:
+            self._metrics.dropped.inc(len(chunk.trades))
+            raise
+        finally:
+            self._answered.set()
 
     def _note(self, states: dict[int, AssetState], figures: Figures) -> None:
         self._states |= states

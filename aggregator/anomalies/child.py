@@ -4,16 +4,18 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import msgspec
+import structlog
 
 import aggregator
 from aggregator.anomalies.messages import LENGTH, MOST_BYTES, Batch, Reply, framed
 
 _REPLY_SECONDS = 60.0  # with the import of scikit-learn and a fit on a busy machine
-_END_SECONDS = 5.0  # to save what is not saved
+_END_SECONDS = 2.0  # to save what is not saved
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -69,12 +71,18 @@ class Child:
             raise WorkerLost("it has ended") from error
 
     async def end(self) -> None:
-        """Let the worker save its state and end; after five seconds, kill it."""
+        """Let the worker answer what it handles, save its state and end; after two seconds, kill it.
+
+        A worker that still starts ends at once: it has nothing to save. One that fits gives the fit up.
+        """
+        with suppress(ProcessLookupError):
+            self._process.terminate()
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
             async with asyncio.timeout(_END_SECONDS):
                 await self._process.wait()
         except TimeoutError:
+            structlog.get_logger().warning("anomaly_worker_killed", seconds=_END_SECONDS)
             self._process.kill()
             await self._process.wait()

@@ -1,32 +1,54 @@
 """The worker process: `python -m aggregator.anomalies.worker FOLDER BUDGET`, started by `child`.
 
-It answers batches from stdin on stdout, fits between them, and ends with its stdin.
+It answers batches from stdin on stdout, fits between them, and ends with its stdin or SIGTERM. SIGTERM interrupts the
+wait for a batch and a fit, which may take seconds with the import of scikit-learn, and nothing else.
 """
 
 import os
 import select
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from aggregator.anomalies.detector import Detector
+from aggregator.anomalies.forest import Forest, fit
 from aggregator.anomalies.messages import LENGTH, MOST_BYTES, Batch, framed
 from aggregator.anomalies.model_files import ModelFiles
+from aggregator.anomalies.samples import Rows
 
 _NICE = 5  # behind the process of the trade stream
 
 
+class Stopped(BaseException):
+    """SIGTERM has come. No `Exception`, which a library may catch."""
+
+
 def work(detector: Detector, source: int, sink: int) -> None:
-    """Answer batches until `source` ends. Both are file descriptors."""
+    """Answer batches until `source` ends or SIGTERM comes, then save. Both are file descriptors."""
+    with suppress(Stopped):
+        _answer(detector, source, sink)
+    detector.close()
+
+
+def interruptible_fit(samples: Rows, number: int) -> Forest:
+    """Return the result of `fit`. Raises Stopped when SIGTERM comes meanwhile."""
+    with _interruptible():
+        return fit(samples, number)
+
+
+def _answer(detector: Detector, source: int, sink: int) -> None:
+    """Answer batches until `source` ends. Raises Stopped."""
     decoder = msgspec.msgpack.Decoder(Batch)
     while True:
-        readable, _, _ = select.select([source], [], [], detector.pause())
+        with _interruptible():
+            readable, _, _ = select.select([source], [], [], detector.pause())
         if readable:
             raw = _frame(source)
             if raw is None:
-                detector.close()
                 return
             _write(sink, framed(detector.handle(decoder.decode(raw))))
         failure = detector.fit_next()
@@ -38,10 +60,27 @@ def main() -> None:
     """Run the worker."""
     folder, budget = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the service stops first
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, _stop)
     os.nice(_NICE)
     sink = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints goes to stderr
-    work(Detector(ModelFiles(Path(folder)), float(budget)), 0, sink)
+    work(Detector(ModelFiles(Path(folder)), float(budget), fit=interruptible_fit), 0, sink)
+    os._exit(0)  # everything is saved; taking scikit-learn down would cost half a second on a busy machine
+
+
+def _stop(*_: object) -> None:
+    raise Stopped
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM interrupt what is inside, also one that came before."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def _frame(source: int) -> bytes | None:

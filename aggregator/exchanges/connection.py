@@ -7,6 +7,7 @@ held back on all connections. Small answers, nearly all answers, go to the parse
 """
 
 import asyncio
+import os
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -254,3 +255,9 @@ async def refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.Clien
         response.close()
         raise aiohttp.WSServerHandshakeError(response.request_info, (), status=response.status)
     return response
+
+
+def why_unreachable(error: Exception) -> str:
+    """Return "connection refused" and the like, the system's words for an error; else the name of its class."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else type(error).__name__

@@ -20,7 +20,7 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect
+from aggregator.exchanges.connection import ENCODINGS, TooMuch, connector, refuse_redirect, why_unreachable
 from aggregator.exchanges.dialect import (
     Answer,
     Dialect,
@@ -190,7 +190,7 @@ class HttpExchange(GuardedExchange):
         except TooMuch as error:
             raise Undecodable(str(error)) from error
         except aiohttp.ClientError as error:
-            raise ExchangeUnreachable(type(error).__name__) from error
+            raise ExchangeUnreachable(why_unreachable(error)) from error
         return Reply(response.status, response.headers, body, self._now())
 
     def _honour_pauses(self, status: int, headers: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from aggregator.trades.event_writer import EventWriter
 from aggregator.trades.ports import EventReader
 
 _FOLDER = "anomalies"
+_DRAIN_SECONDS = 0.5  # for the last findings of a worker that has ended
 
 
 def why_no_anomalies(settings: Settings) -> Refusal | None:
@@ -25,5 +26,6 @@ async def open_anomalies(process: Process, stored: EventReader, writer: EventWri
     folder = settings.state_dir / _FOLDER
     analytic = Anomalies(writer, stored, metrics.anomalies, folder, settings.anomaly_cpu)
     await process.keep_running(analytic)
+    process.stack.push_async_callback(analytic.drain, _DRAIN_SECONDS)
     metrics.before_text(analytic.report)
     return analytic

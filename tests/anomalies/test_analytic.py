@@ -10,9 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from aggregator.anomalies import child
 from aggregator.anomalies.analytic import Anomalies
 from aggregator.anomalies.event import ANOMALIES, Anomaly, stored_anomaly
 from aggregator.anomalies.fit_queue import FIRST
+from aggregator.anomalies.model_files import ModelFiles
 from aggregator.live.topics import Bus
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.events.memory import MemoryEvents
@@ -145,3 +147,52 @@ async def test_no_worker_without_a_sample(tmp_path: Path) -> None:
         one.analytic.forget("ethusdt")
         await asyncio.sleep(0.1)  # five intervals
         assert one.analytic.pid is None
+
+
+async def test_a_stop_during_a_fit_saves_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first fit takes seconds, since it imports scikit-learn. The stop ends it, and the next start makes it."""
+    monkeypatch.setattr(child, "_END_SECONDS", PATIENT)
+    async with running(tmp_path) as one:
+        one.take(0, FIRST)
+        await until(lambda: one.analytic.state(ASSET).samples == FIRST)
+        assert one.analytic.state(ASSET).version == ""
+        await one.analytic.drain(PATIENT)
+    kept = ModelFiles(tmp_path).load(ASSET)
+    assert kept is not None
+    assert (len(kept.samples), kept.since_fit, kept.forest) == (FIRST, FIRST, None)
+    async with running(tmp_path) as again:
+        again.take(FIRST, FIRST + 1)
+        await until(lambda: again.analytic.state(ASSET).version != "")
+
+
+async def test_a_stop_while_the_worker_starts(tmp_path: Path) -> None:
+    """The worker has nothing to save, and is neither waited for nor replaced."""
+    async with running(tmp_path) as one:
+        one.take(0, 1)
+        await until(lambda: one.analytic.pid is not None)
+        pid = one.analytic.pid
+        assert pid is not None
+        worker = psutil.Process(pid)
+        await one.analytic.drain(PATIENT)
+        assert not worker.is_running()
+        assert "anomalies_worker_restarts_total 0.0" in one.metrics.text().decode()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.06])
+async def test_a_trade_that_is_scored_during_a_stop_is_published_once(
+    tmp_path: Path, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reply may be on the way when the worker is told to end; what was not scored is after the restart."""
+    monkeypatch.setattr(child, "_END_SECONDS", PATIENT)
+    async with running(tmp_path) as one:
+        await ready(one)
+        one.take(FIRST, FIRST + 2, odd=[FIRST])
+        await asyncio.sleep(pause)
+        await one.analytic.drain(PATIENT)
+        await one.writer.drain(PATIENT)
+        store, before = one.store, one.ids()
+    async with running(tmp_path, store) as again:
+        again.take(0, FIRST + 2, odd=[FIRST], live=False)
+        again.take(FIRST + 2, FIRST + 3, odd=[FIRST + 2])
+        await until(lambda: str(FIRST + 2) in again.ids())
+        assert [*before, *again.ids()].count(str(FIRST)) == 1

@@ -39,7 +39,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     """A port in use: the line has the port and the flag."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert re.search(rf"127\.0\.0\.1:{port}.*in use.*--port", refusal(tmp_path, port=port))
+        assert re.search(rf"127\.0\.0\.1:{port}: Address already in use; choose.*--port", refusal(tmp_path, port=port))
 
 
 def test_redis_cannot_be_reached(tmp_path: Path) -> None:

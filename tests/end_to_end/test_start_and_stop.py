@@ -190,6 +190,16 @@ def test_the_demo_tells_when_a_port_of_an_exchange_is_taken(tmp_path: Path) -> N
     assert re.search(r"aggregator: exchange1 did not start: .*in use.*--mock-port", line)
 
 
+def test_the_demo_tells_when_its_port_is_taken(tmp_path: Path) -> None:
+    """It is one line, before any exchange starts."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = Service(tmp_path, "demo", "--mock-port", "0", port=port)
+        assert demo.process.ended() == 1
+    (line,) = demo.process.output.splitlines()
+    assert re.search(rf"aggregator: cannot listen on .*:{port}: .*in use; choose another --port", line)
+
+
 def test_the_demo_does_not_fight_with_itself_over_a_port(tmp_path: Path) -> None:
     """The demo's own port among its exchanges' ports is refused before anything starts."""
     demo = Service(tmp_path, "demo", "--mock-port", "18079", port=18081)

@@ -29,7 +29,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        reason = f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or 'no such host'}"
+        why = getattr(error, "strerror", None) or "no such host"
+        reason = f"cannot listen on {host}:{port}: {why.partition(' (while')[0]}"  # it would repeat the address
         raise CannotGoOn(reason, "choose another --port (0 for any free one) or --host") from error
     with listener:
         yield listener

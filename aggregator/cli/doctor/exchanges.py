@@ -100,7 +100,7 @@ def _left_out(check: str, why: LeftOut, asset: Asset) -> Finding:
     if why.reason is Reason.NOT_LISTED:
         mend = "use symbols that it lists in the symbols file, or accept prices without it"
         return warning(check, f"it does not list {asset.symbol} ({why.detail})", mend)
-    return failure(check, f"{why.reason.value} {why.detail}".strip(), _MENDS.get(why.reason, _ANY_MEND))
+    return failure(check, f"{why.reason.value}: {why.detail}".removesuffix(": "), _MENDS.get(why.reason, _ANY_MEND))
 
 
 def _unlisted(name: str, error: ExchangeError) -> Finding:

@@ -17,7 +17,7 @@ from aggregator.errors import (
     RateLimited,
     Undecodable,
 )
-from aggregator.exchanges.connection import TooMuch
+from aggregator.exchanges.connection import TooMuch, why_unreachable
 from aggregator.exchanges.retry_after import retry_after
 
 MOST_BYTES = 64 << 10  # of a message; those of venues have a few hundred
@@ -106,7 +106,7 @@ async def _open(
     except TooMuch as error:
         raise Undecodable(str(error)) from error
     except (aiohttp.ClientError, ValueError) as error:
-        raise ExchangeUnreachable(type(error).__name__) from error
+        raise ExchangeUnreachable(why_unreachable(error)) from error
 
 
 class _Socket:
@@ -128,7 +128,7 @@ class _Socket:
         except TimeoutError as error:
             raise ExchangeTimeout("the connection takes no messages") from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise ExchangeUnreachable(type(error).__name__) from error
+            raise ExchangeUnreachable(why_unreachable(error)) from error
 
     async def receive(self) -> str:
         """Return the next frame. Answers pings meanwhile."""

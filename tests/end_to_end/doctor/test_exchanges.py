@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 @pytest.mark.parametrize(
     ("faults", "says"),
     [
-        ({"error_rate": 1}, "http_error HTTP 500"),
+        ({"error_rate": 1}, "http_error: HTTP 500"),
         ({"hang_rate": 1}, "timeout"),
         ({"garbage_rate": 1}, "undecodable"),
         ({"drop_rate": 1}, "unreachable"),
@@ -41,6 +41,7 @@ def test_an_exchange_that_is_away(healthy: dict[str, object]) -> None:
     away = f"away=mock+http://user:hush@127.0.0.1:{free_port()}"
     report = Report(run_doctor(**healthy | {"exchanges": f"{healthy['exchanges']},{away}"}))
     assert report.problems() == {"exchange away": "fail"}
+    assert "unreachable: connection refused;" in " ".join(report.finding("exchange away"))
     assert "hush" not in report.text
 
 
