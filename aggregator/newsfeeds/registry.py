@@ -28,7 +28,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What sources are made of. `interval` is in seconds; `mock_url` is the address of a mock exchange."""
+    """The parts that sources are made of. `interval` is in seconds; `mock_url` is the address of a mock exchange."""
 
     http: Session
     now: Callable[[], float]

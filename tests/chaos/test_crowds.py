@@ -23,7 +23,7 @@ NOBODY_HOLDS = "ethusdt"
 READERS = 1000
 IN_FLIGHT = 500
 ENOUGH = 2000  # answers, after which all clients are connected and sending
-LATENCY_MS = 3000  # the last of the requests arrives while the first calls are under way
+LATENCY_MS = 6000  # the last of the requests arrives while the first calls are under way
 RARELY = 600  # seconds: no scheduled refresh falls into the test
 STOP_SECONDS = allowed(5.0)
 
@@ -98,7 +98,7 @@ def test_sigterm_with_500_in_flight(tmp_path: Path, own_market: Market, report: 
 
 
 async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answered]:
-    """Refresh all assets, and send SIGTERM as soon as the exchanges are being called."""
+    """Refresh all assets, and send SIGTERM once every request is under way and the exchanges are being called."""
     where = urlsplit(service.url)
     host, port = where.hostname or "", where.port or 0
     under_way = 'price_exchange_requests_total{exchange="exchange1"}'
@@ -106,6 +106,7 @@ async def _stopped_in_flight(service: Service, assets: list[str]) -> list[Answer
 
     def stop() -> None:
         wait_for(lambda: service.metric(under_way) >= before + len(set(assets)))
+        wait_for(lambda: service.metric("price_api_requests_in_flight") >= len(assets))
         service.process.signal(SIGTERM)
 
     asking = asyncio.create_task(send_together(host, port, [f"/refresh/{asset}" for asset in assets], "POST"))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
@@ -19,6 +20,7 @@ from aggregator.trades.ports import BacklogFull, NotAppended
 from tests.parts import kafka
 from tests.parts.kafka import Broker
 from tests.parts.kafka_processing import processing
+from tests.parts.process import wait_for
 from tests.parts.processing import ASSETS, PATIENT, as_json, as_protobuf, trade
 
 pytestmark = pytest.mark.real
@@ -139,6 +141,13 @@ async def test_a_restart_goes_on_after_the_commit(kafka_running: Broker) -> None
     assert len(first.trades) == 2000
 
 
+def _is_stopped(pid: int) -> bool:
+    """Whether each thread of a process is stopped: one that runs on another core is stopped a little later."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    states = [(one / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] for one in threads]
+    return set(states) == {"T"}
+
+
 async def test_a_broker_that_hangs() -> None:
     """Appended trades wait, bounded; once the broker goes on, all are delivered, and there is room again."""
     with kafka.running() as broker:
@@ -148,6 +157,7 @@ async def test_a_broker_that_hangs() -> None:
         async with processing(broker.url(topic), MemoryTrades(ENDLESS), most=1000) as running:
             await running.log.append([trade(0)])
             broker.process.signal(SIGSTOP)
+            wait_for(partial(_is_stopped, broker.process.child.pid), what="the broker to stop")
             waiting = [running.log.append([trade(number) for number in range(1, 600)])]
             waiting.append(running.log.append([trade(number) for number in range(600, 1200)]))
             with pytest.raises(BacklogFull):
