@@ -1,7 +1,7 @@
 """Trades and processes for the tests of SQLite, without imports that make a process start slowly.
 
-python -m tests.stores.trades.sqlite_parts write trades.db 100   adds trades from number 100 on, without end
-python -m tests.stores.trades.sqlite_parts count trades.db       prints the number of trades
+python -m tests.stores.trades.sqlite_parts write trades.db 100 9   adds trades without end, 9 in a call, from number 100
+python -m tests.stores.trades.sqlite_parts count trades.db         prints the number of trades
 """
 
 import asyncio
@@ -42,12 +42,12 @@ async def opened(path: Path, retention: float = ENDLESS, now: float = NOW) -> As
         await store.close()
 
 
-async def _write(path: Path, number: int) -> None:
+async def _write(path: Path, number: int, call: int = CALL) -> None:
     pending.FULL = GENERATION
     async with opened(path) as store:
         while True:
-            await store.add(of_many_assets(number, number + CALL))
-            number += CALL
+            await store.add(of_many_assets(number, number + call))
+            number += call
             print(f"stored {number}.", flush=True)  # noqa: T201  # the test reads it
 
 
@@ -59,4 +59,4 @@ async def _count(path: Path) -> None:
 
 if __name__ == "__main__":
     _, what, file, *numbers = sys.argv
-    asyncio.run(_write(Path(file), int(numbers[0])) if what == "write" else _count(Path(file)))
+    asyncio.run(_write(Path(file), *map(int, numbers)) if what == "write" else _count(Path(file)))

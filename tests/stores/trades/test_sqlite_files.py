@@ -1,6 +1,7 @@
 """The SQLite store of trades: kills, other processes, and files that it refuses."""
 
 import asyncio
+import os
 import re
 import sqlite3
 import sys
@@ -170,3 +171,16 @@ async def test_processes_that_share_a_file(tmp_path: Path) -> None:
         assert await store.add(of_many_assets(0, number)) == []
         await store.add(of_many_assets(number, number + CALL))
         await assert_holds(store, of_many_assets(0, number + CALL))
+
+
+@pytest.mark.real
+@pytest.mark.skipif(os.environ.get("CHAOS") != "full", reason="with CHAOS=full only: on a busy machine a write is long")
+async def test_each_of_three_busy_processes_gets_its_turn(tmp_path: Path) -> None:
+    """Three processes write without a pause; none waits so long for the others that a write fails."""
+    path = tmp_path / "trades.db"
+    firsts, call = [number * 10_000_000 for number in range(3)], 10 * CALL
+    writing = [Process([*PARTS, "write", str(path), str(first), str(call)], cwd=ROOT) for first in firsts]
+    for process, first in zip(writing, firsts, strict=True):
+        await asyncio.to_thread(process.wait_for_line, rf"stored {first + 150 * call}\.")
+    for process in writing:
+        process.stop(SIGKILL)
