@@ -1,13 +1,12 @@
 """/alerts: rules of alerts, and the alerts that they have caused."""
 
-import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.alerts.rule_book import RuleBook, TooManyRules
@@ -24,13 +23,11 @@ from aggregator.alerts.rules import (
 )
 from aggregator.alerts.topic import ALERTS, Alert
 from aggregator.api.alert_schema import ALERT, BODY, RULE, FiredAlerts, RuleDeleted, RuleList
-from aggregator.api.description import Parameter, Response, json, query
-from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
-from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
-from aggregator.api.policy import FOREIGN_ORIGIN
+from aggregator.api.description import Parameter, Response, json
+from aggregator.api.event_reader import USUAL_HOURS, StoredEvents, hours_of, hours_parameter, readable
+from aggregator.api.history_reader import STORE_SECONDS
 from aggregator.api.responses import (
     NO_EVENTS,
-    RETRY_SOON,
     Code,
     Refusal,
     answer,
@@ -44,7 +41,6 @@ from aggregator.api.responses import (
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
-    AUTHENTICATE,
     BAD_REQUEST,
     NO_EVENTS_NOW,
     NO_STORE,
@@ -56,22 +52,21 @@ from aggregator.api.shared_descriptions import (
     limit_parameter,
     refusal,
 )
-from aggregator.errors import StoreError
+from aggregator.api.store_time import in_time
+from aggregator.api.write_requests import KEY_NEEDED, whole_body
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventReader
 
 T = TypeVar("T")
 
+_DECODER = msgspec.json.Decoder(Alert)
 _BODY_SECONDS = 10.0
-_USUAL_HOURS, _MOST_HOURS = 24, 168
 _USUAL_ALERTS, _MOST_ALERTS = 100, 1000
 _MOST_ID = 64  # characters
 
-CLOSE = {"Connection": "close"}
 _BAD_RULE = Refusal("cooldown must be a whole number from 1 to 86400", Code.INVALID_PARAMETER)
 _TOO_LARGE = Refusal(f"The body is larger than {MOST_BYTES} bytes", Code.BODY_TOO_LARGE)
 _TOO_SLOW = Refusal(f"The body did not come within {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
-_GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
 _FULL = Refusal(
     f"There are {MOST_RULES} rules, or {MOST_OF_EVERY_ASSET} for every asset: delete one", Code.TOO_MANY_RULES
 )
@@ -82,16 +77,7 @@ ALERTS_OFF = Refusal(
     Code.ALERTS_OFF,
 )
 _OFF = refusal("Rules are in the memory of another process", ALERTS_OFF)
-_KEYS = {
-    401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
-    403: refusal(
-        "The key is not valid or is for reading only, or the request comes from a page of another site",
-        WRONG_KEY,
-        READ_ONLY_KEY,
-        FOREIGN_ORIGIN,
-    ),
-    429: refusal("Too many invalid keys", headers=(RETRY_AFTER,)),
-}
+_KEYS = KEY_NEEDED | {429: refusal("Too many invalid keys", headers=(RETRY_AFTER,))}
 
 
 class AlertRoutes:
@@ -107,7 +93,7 @@ class AlertRoutes:
     ) -> None:
         self._catalog = catalog
         self._book = book
-        self._reader = reader
+        self._fired = StoredEvents(reader, now, store_seconds)
         self._now = now
         self._store_seconds = store_seconds
 
@@ -163,7 +149,7 @@ class AlertRoutes:
     async def add(self, request: Request) -> HttpResponse:
         """Keep the rule in the body; the key has been checked before."""
         book = self._known_book()
-        fields = parse_rule(await _body(request))
+        fields = parse_rule(await whole_body(request, MOST_BYTES, _TOO_LARGE, _BODY_SECONDS, _TOO_SLOW))
         if isinstance(fields, InvalidRule):
             raise refuse_parameter(fields.reason)
         rule = rule_of(self._with_symbol(fields), secrets.token_hex(8), self._now())
@@ -219,18 +205,14 @@ class AlertRoutes:
         description="Newest first. The topic `alerts` of /stream and /ws has them as they come.",
         parameters=[
             ASSET,
-            query(
-                "hours",
-                "How far back",
-                {"type": "integer", "minimum": 1, "maximum": _MOST_HOURS, "default": _USUAL_HOURS},
-            ),
+            hours_parameter("alerts"),
             limit_parameter("alerts", _USUAL_ALERTS, _MOST_ALERTS),
             NUMBERS,
         ],
         responses={
             200: Response(
                 "The alerts",
-                (json(FiredAlerts, {"asset": SYMBOL, "hours": _USUAL_HOURS, "count": 1, "alerts": [ALERT]}),),
+                (json(FiredAlerts, {"asset": SYMBOL, "hours": USUAL_HOURS, "count": 1, "alerts": [ALERT]}),),
                 (NO_STORE,),
             ),
             400: BAD_REQUEST,
@@ -242,15 +224,8 @@ class AlertRoutes:
     async def fired(self, request: Request) -> HttpResponse:
         """Return the stored alerts of the last hours."""
         asset, encode_ = asset_of(request, self._catalog), encoder_of(request)
-        hours = whole(request, "hours", _USUAL_HOURS, _MOST_HOURS)
-        limit = whole(request, "limit", _USUAL_ALERTS, _MOST_ALERTS)
-        now = self._now()
-        events = await self._in_time(
-            self._reader.events(
-                ALERTS.name, asset.symbol, now - 3600 * hours, now + CLOCK_MARGIN, limit, newest_first=True
-            )
-        )
-        alerts = [alert for event in events if (alert := _read(event.body)) is not None]
+        hours, limit = hours_of(request), whole(request, "limit", _USUAL_ALERTS, _MOST_ALERTS)
+        alerts = readable(await self._fired.last_hours(ALERTS.name, asset.symbol, hours, limit), _DECODER)
         return answer(FiredAlerts(asset.symbol, hours, len(alerts), alerts), encode=encode_)
 
     def _known_book(self) -> RuleBook:
@@ -265,36 +240,4 @@ class AlertRoutes:
         return msgspec.structs.replace(fields, asset=asset_named(fields.asset, self._catalog).symbol)
 
     async def _in_time(self, call: Awaitable[T]) -> T:
-        """Return what the store answers. Raises the response 503 if it fails or takes too long."""
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                return await call
-        except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
-
-
-_decoder = msgspec.json.Decoder(Alert)
-
-
-def _read(body: bytes) -> Alert | None:
-    """Return a stored alert; None for one of another version of this service."""
-    try:
-        return _decoder.decode(body)
-    except msgspec.DecodeError:
-        return None
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body. Raises the responses 408 and 413."""
-    body = b""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise refuse(413, _TOO_LARGE, CLOSE)
-    except TimeoutError as error:
-        raise refuse(408, _TOO_SLOW, CLOSE) from error
-    except ClientDisconnect as error:
-        raise refuse(400, _GONE) from error
-    return body
+        return await in_time(call, self._store_seconds, NO_EVENTS)

@@ -1,6 +1,5 @@
 """GET /anomalies/{asset}: unusual trades of an asset, and the state of its model."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Annotated, Literal, Protocol
@@ -12,9 +11,17 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.anomalies.event import ANOMALIES, Anomaly, Vector
 from aggregator.anomalies.fit_queue import FIRST
-from aggregator.api.description import Response, json, query
-from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS
-from aggregator.api.responses import NO_EVENTS, RETRY_SOON, Code, Refusal, answer, asset_of, refuse, whole
+from aggregator.api.description import Response, json
+from aggregator.api.event_reader import (
+    MOST_HOURS,
+    USUAL_HOURS,
+    StoredEvents,
+    hours_of,
+    hours_parameter,
+    readable,
+)
+from aggregator.api.history_reader import STORE_SECONDS
+from aggregator.api.responses import Code, Refusal, answer, asset_of, refuse, whole
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
@@ -28,11 +35,9 @@ from aggregator.api.shared_descriptions import (
     limit_parameter,
     refusal,
 )
-from aggregator.errors import StoreError
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventReader
 
-USUAL_HOURS, MOST_HOURS = 24, 168
 USUAL_ROWS, MOST_ROWS = 100, 1000
 SWITCHED_OFF = Refusal("Unusual trades are not looked for: set AGGREGATOR_ANOMALIES=true", Code.ANOMALIES_OFF)
 NOT_INSTALLED = Refusal(
@@ -40,7 +45,6 @@ NOT_INSTALLED = Refusal(
     " '.[analytics]'",
     Code.ANOMALIES_OFF,
 )
-_HOUR = 3600.0
 _DECODER = msgspec.json.Decoder(Anomaly)
 _EXAMPLE = {
     "timestamp": 1795241427.047125,
@@ -124,11 +128,9 @@ class AnomalyRoute:
         store_seconds: float = STORE_SECONDS,
     ) -> None:
         self._catalog = catalog
-        self._events = events
+        self._events = StoredEvents(events, now, store_seconds)
         self._models = models
-        self._now = now
         self._off = off
-        self._store_seconds = store_seconds
 
     def routes(self) -> list[Route]:
         """Return the route."""
@@ -146,12 +148,7 @@ class AnomalyRoute:
         " in percent, the deviation from the VWAP of 5 minutes as a share of the price, and the trades in 60 s.",
         parameters=[
             ASSET,
-            query(
-                "hours",
-                "Hours before now from which trades are returned, by the time of the venue",
-                {"type": "integer", "minimum": 1, "maximum": MOST_HOURS, "default": USUAL_HOURS},
-                USUAL_HOURS,
-            ),
+            hours_parameter("anomalies"),
             limit_parameter("anomalies", USUAL_ROWS, MOST_ROWS),
         ],
         responses={
@@ -184,8 +181,9 @@ class AnomalyRoute:
         if self._off is not None:
             raise refuse(501, self._off)
         asset = asset_of(request, self._catalog).symbol
-        hours = whole(request, "hours", USUAL_HOURS, MOST_HOURS)
-        rows = await self._rows(asset, hours, whole(request, "limit", USUAL_ROWS, MOST_ROWS))
+        hours, limit = hours_of(request), whole(request, "limit", USUAL_ROWS, MOST_ROWS)
+        stored = await self._events.last_hours(ANOMALIES.name, asset, hours, limit)
+        rows = tuple(map(_row, readable(stored, _DECODER)))
         if self._models is None:
             state: State = "ready" if rows else "unknown"
             version = rows[0].model_version if rows else None
@@ -193,18 +191,6 @@ class AnomalyRoute:
         model = self._models.state(asset)
         state = "ready" if model.version else "warming_up"
         return answer(AnomalyPage(asset, hours, rows, state, model.samples, model.version or None))
-
-    async def _rows(self, asset: str, hours: int, limit: int) -> tuple[AnomalyRow, ...]:
-        """Return the newest anomalies of these hours. Raises the response 503."""
-        now = self._now()
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                stored = await self._events.events(
-                    ANOMALIES.name, asset, now - hours * _HOUR, now + CLOCK_MARGIN, limit, newest_first=True
-                )
-        except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
-        return tuple(_row(_DECODER.decode(one.body)) for one in stored)
 
 
 def _row(one: Anomaly) -> AnomalyRow:

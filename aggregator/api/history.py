@@ -31,6 +31,7 @@ from aggregator.api.history_schema import (
     StoredPriceSources,
     row_of,
 )
+from aggregator.api.paging import link_to_next, next_of
 from aggregator.api.responses import (
     NOT_FOUND,
     Code,
@@ -124,13 +125,7 @@ class HistoryRoutes:
                     ROW_AS_CSV,
                 ),
                 (LINK, NO_STORE),
-                {
-                    "next": {
-                        "operationId": "getHistory",
-                        "parameters": {"path.asset": "$response.body#/asset", "query.cursor": "$response.body#/next"},
-                        "description": "The next page, if `next` is not null",
-                    }
-                },
+                next_of("getHistory"),
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
@@ -147,10 +142,7 @@ class HistoryRoutes:
         window = requested(request, asset, CURSORS, self._now())
         prices = await self._reader.read_or_refuse(window, limit + 1)  # one more tells whether there is a next page
         page, following = prices[:limit], _next_cursor(window, prices, limit)
-        headers = {}
-        if following is not None:
-            same = "".join(f"&{name}={value}" for name, value in request.query_params.items() if name in _KEPT)
-            headers["Link"] = f'</prices/{asset.symbol}/history?limit={limit}&cursor={following}{same}>; rel="next"'
+        headers = link_to_next(request, f"/prices/{asset.symbol}/history", limit, following, _KEPT)
         rows = [row_of(price, with_sources=with_sources) for price in page]
         if as_csv:
             return csv_response(COLUMNS, rows, headers)

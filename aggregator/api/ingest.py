@@ -12,12 +12,12 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json
 from aggregator.api.ingest_schema import ACCEPTED, BODIES, NONE_GOOD, Ingested, NotIngested, RejectedRecord
-from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY, client_of
-from aggregator.api.policy import FOREIGN_ORIGIN
+from aggregator.api.keys import client_of
 from aggregator.api.responses import RETRY_SOON, Code, Refusal, Refused, answer, refuse
 from aggregator.api.route import Route, routes_of
-from aggregator.api.shared_descriptions import AUTHENTICATE, NO_STORE, RETRY_AFTER, refusal
+from aggregator.api.shared_descriptions import NO_STORE, RETRY_AFTER, refusal
 from aggregator.api.throttle import ClientRates
+from aggregator.api.write_requests import CLOSE, GONE, KEY_NEEDED, whole_body
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.trades.ingest import Parser, TooManyRecords
@@ -40,7 +40,6 @@ LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl",
 PROTOBUF_TYPES = ("application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf")
 JSON_TYPES = ("application/json", "text/json", "")
 
-CLOSE = {"Connection": "close"}
 _SLOW = Refusal(f"No data for {_BODY_SECONDS:g} s", Code.REQUEST_TOO_SLOW)
 _FULL = Refusal("Too many trades wait to be stored; send these again", Code.BACKLOG_FULL)
 _NOT_YET = Refusal("The trades are not stored yet; send them again, which does no harm", Code.NOT_STORED_YET)
@@ -50,7 +49,6 @@ _WRONG_TYPE = Refusal(
 )
 _ENCODED = Refusal("The body must not be compressed: Content-Encoding is not supported", Code.UNKNOWN_MEDIA_TYPE)
 _TOO_MANY = Refusal(f"At most {MOST_TRADES} trades in a body; send more as application/x-ndjson", Code.BODY_TOO_LARGE)
-_GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
 _TOO_LARGE = Refusal(f"The body is larger than {MOST_BYTES} bytes", Code.BODY_TOO_LARGE)
 _LONG_LINE = Refusal(f"A line is longer than {MOST_LINE} bytes", Code.BODY_TOO_LARGE)
 
@@ -130,13 +128,7 @@ class IngestRoute:
         responses={
             200: Response("The trades are stored", (json(Ingested, ACCEPTED),), (NO_STORE,)),
             400: Response("No record is a trade", (json(NotIngested, NONE_GOOD),), (NO_STORE,)),
-            401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
-            403: refusal(
-                "The key is not valid or is for reading only, or the request comes from a page of another site",
-                WRONG_KEY,
-                READ_ONLY_KEY,
-                FOREIGN_ORIGIN,
-            ),
+            **KEY_NEEDED,
             408: refusal("The body does not come, or not as a whole in time", _SLOW),
             413: refusal("The body, a line, or the number of trades is too large", _TOO_MANY, _TOO_LARGE, _LONG_LINE),
             415: refusal("The Content-Type is unknown, or the body is compressed", _WRONG_TYPE, _ENCODED),
@@ -162,7 +154,8 @@ class IngestRoute:
             return await self._lines(request)
         if media_type not in (*JSON_TYPES, *PROTOBUF_TYPES):
             raise refuse(415, _WRONG_TYPE)
-        body, now, outcome = await _whole_body(request), self._now(), _Outcome()
+        body = await whole_body(request, MOST_BYTES, _TOO_LARGE, _BODY_SECONDS, _SLOW)
+        now, outcome = self._now(), _Outcome()
         started = time.perf_counter()
         try:
             if media_type in PROTOBUF_TYPES:
@@ -235,22 +228,6 @@ class IngestRoute:
             raise refuse(503, _NOT_YET, RETRY_SOON) from error
 
 
-async def _whole_body(request: Request) -> bytes:
-    """Return the body. Raises the responses 408 and 413."""
-    body = b""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise refuse(413, _TOO_LARGE, CLOSE)
-    except TimeoutError as error:
-        raise refuse(408, _SLOW, CLOSE) from error
-    except ClientDisconnect as error:
-        raise refuse(400, _GONE) from error
-    return body
-
-
 async def _parts(request: Request) -> AsyncIterator[bytes]:
     """Yield the whole lines of the body in parts, as they come. Raises the responses 408 and 413."""
     rest, chunks = b"", aiter(request.stream())
@@ -263,7 +240,7 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
         except TimeoutError as error:
             raise refuse(408, _SLOW, CLOSE) from error
         except ClientDisconnect as error:
-            raise refuse(400, _GONE) from error
+            raise refuse(400, GONE) from error
         rest += chunk
         end = rest.rfind(b"\n") + 1
         if end:

@@ -1,6 +1,5 @@
 """GET /positions: open paper positions. GET /positions/closed: closed ones in pages, with totals, as JSON or CSV."""
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
@@ -12,15 +11,14 @@ from aggregator.api.closed_totals import ClosedTally
 from aggregator.api.cursors import CursorForm
 from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import STORE_SECONDS
+from aggregator.api.paging import link_to_next, next_of
 from aggregator.api.parameters import LATEST_TIME
 from aggregator.api.responses import (
     NO_EVENTS,
-    RETRY_SOON,
     answer,
     asset_named,
     csv_response,
     encoder_of,
-    refuse,
     refuse_parameter,
     wants_csv,
     whole,
@@ -37,6 +35,7 @@ from aggregator.api.shared_descriptions import (
     SYMBOL,
     limit_parameter,
 )
+from aggregator.api.store_time import in_time
 from aggregator.api.strategy_schema import (
     CLOSED,
     CLOSED_AS_CSV,
@@ -46,7 +45,6 @@ from aggregator.api.strategy_schema import (
     OpenPosition,
     OpenPositions,
 )
-from aggregator.errors import StoreError
 from aggregator.models import Asset
 from aggregator.prices.tiers import MAX_SYMBOL, Catalog
 from aggregator.strategy.ports import Position, PositionReader
@@ -154,13 +152,7 @@ class PositionRoutes:
                     CLOSED_AS_CSV,
                 ),
                 (LINK, NO_STORE),
-                {
-                    "next": {
-                        "operationId": "getClosedPositions",
-                        "parameters": {"query.cursor": "$response.body#/next"},
-                        "description": "The next page, if `next` is not null",
-                    }
-                },
+                next_of("getClosedPositions", of_asset=False),
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
@@ -176,12 +168,10 @@ class PositionRoutes:
         as_csv, encode = wants_csv(request), encoder_of(request)
         after = _after(request, symbol)
         found = await self._in_time(self._positions.closed(symbol, limit + 1, after))
-        page, following, headers = found[:limit], None, {}
+        page, following = found[:limit], None
         if len(found) > limit:
-            last = page[-1]
-            following = CURSORS.write(ClosedCursor(symbol, last.exit_time or 0.0, last.id))
-            same = "".join(f"&{name}={value}" for name, value in request.query_params.items() if name in _KEPT)
-            headers["Link"] = f'</positions/closed?limit={limit}&cursor={following}{same}>; rel="next"'
+            following = CURSORS.write(ClosedCursor(symbol, page[-1].exit_time or 0.0, page[-1].id))
+        headers = link_to_next(request, "/positions/closed", limit, following, _KEPT)
         if as_csv:
             return csv_response(COLUMNS, map(row_of, page), headers)
         totals = await self._in_time(self._tally.of(symbol))
@@ -193,11 +183,7 @@ class PositionRoutes:
         return None if name is None else asset_named(name, self._catalog)
 
     async def _in_time(self, reading: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                return await reading
-        except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
+        return await in_time(reading, self._store_seconds, NO_EVENTS)
 
 
 def _after(request: Request, symbol: str | None) -> tuple[float, str] | None:

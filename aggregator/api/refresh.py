@@ -6,15 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
 from aggregator.api.description import Response, json
-from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
-from aggregator.api.policy import FOREIGN_ORIGIN
 from aggregator.api.price_bodies import PriceBodies
 from aggregator.api.price_schema import LATE, OUTLIER, PRICE, NoPriceFound, Refreshed
 from aggregator.api.responses import RETRY_SOON, Code, Refusal, answer, asset_of, encoder_of, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
-    AUTHENTICATE,
     BAD_REQUEST,
     NO_STORE,
     NOT_LISTED,
@@ -24,6 +21,7 @@ from aggregator.api.shared_descriptions import (
     refusal,
 )
 from aggregator.api.throttle import Throttle, TooSoon
+from aggregator.api.write_requests import KEY_NEEDED
 from aggregator.models import NoPrice
 from aggregator.ports import Prices
 from aggregator.prices.tiers import Catalog
@@ -61,13 +59,7 @@ class RefreshRoute:
                 (NO_STORE,),
             ),
             400: BAD_REQUEST,
-            401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
-            403: refusal(
-                "The key is not valid or is for reading only, or the request comes from a page of another site",
-                WRONG_KEY,
-                READ_ONLY_KEY,
-                FOREIGN_ORIGIN,
-            ),
+            **KEY_NEEDED,
             404: NOT_LISTED,
             429: refusal(
                 "Too many refreshes of this asset or of all assets, or too many invalid keys", headers=(RETRY_AFTER,)

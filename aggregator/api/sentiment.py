@@ -1,6 +1,5 @@
 """GET /sentiment/{asset}: articles about an asset, their sentiment, and how strongly volume moved with them."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -8,9 +7,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.api.description import Response, json, query
+from aggregator.api.description import Response, json
+from aggregator.api.event_reader import USUAL_HOURS, StoredEvents, hours_of, hours_parameter, readable
 from aggregator.api.history_reader import STORE_SECONDS
-from aggregator.api.responses import NO_EVENTS, RETRY_SOON, Code, Refusal, answer, asset_of, refuse, whole
+from aggregator.api.responses import Code, Refusal, answer, asset_of, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import (
     ASSET,
@@ -21,13 +21,11 @@ from aggregator.api.shared_descriptions import (
     SYMBOL,
     refusal,
 )
-from aggregator.errors import StoreError
 from aggregator.news.articles import MOST_AHEAD, SentimentItem
 from aggregator.news.topic import SENTIMENT
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventReader
 
-USUAL_HOURS, MOST_HOURS = 24, 168
 MOST_ITEMS = 50
 MOST_COUNTED = 1000
 NOT_INSTALLED = Refusal(
@@ -78,10 +76,8 @@ class SentimentRoute:
         store_seconds: float = STORE_SECONDS,
     ) -> None:
         self._catalog = catalog
-        self._events = events
-        self._now = now
+        self._events = StoredEvents(events, now, store_seconds)
         self._off = off
-        self._store_seconds = store_seconds
 
     def routes(self) -> list[Route]:
         """Return the route."""
@@ -100,12 +96,7 @@ class SentimentRoute:
         " `moderate` for a sentiment of 0.2 or more, else `weak`.",
         parameters=[
             ASSET,
-            query(
-                "hours",
-                "Hours before now from which articles are returned",
-                {"type": "integer", "minimum": 1, "maximum": MOST_HOURS, "default": USUAL_HOURS},
-                USUAL_HOURS,
-            ),
+            hours_parameter("articles"),
         ],
         responses={
             200: Response(
@@ -136,21 +127,10 @@ class SentimentRoute:
         if self._off is not None:
             raise refuse(501, self._off)
         asset = asset_of(request, self._catalog)
-        hours = whole(request, "hours", USUAL_HOURS, MOST_HOURS)
-        found = await self._read(asset.symbol, hours)
+        hours = hours_of(request)
+        stored = await self._events.last_hours(SENTIMENT.name, asset.symbol, hours, MOST_COUNTED, MOST_AHEAD)
+        found = readable(stored, _DECODER)
         return answer(SentimentPage(asset.symbol, hours, len(found), found[:MOST_ITEMS], _summary(found)))
-
-    async def _read(self, symbol: str, hours: int) -> list[SentimentItem]:
-        """Return the newest articles of these hours. Raises the response 503."""
-        now = self._now()
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                events = await self._events.events(
-                    SENTIMENT.name, symbol, now - hours * 3600, now + MOST_AHEAD, MOST_COUNTED, newest_first=True
-                )
-            return [_DECODER.decode(event.body) for event in events]
-        except (StoreError, TimeoutError, msgspec.MsgspecError) as error:
-            raise refuse(503, NO_EVENTS, RETRY_SOON) from error
 
 
 def _summary(items: Sequence[SentimentItem]) -> SentimentSummary:

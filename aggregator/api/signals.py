@@ -1,6 +1,5 @@
 """GET /signals/{asset}: the signals of the paper strategy, as JSON or CSV."""
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -10,16 +9,15 @@ from starlette.responses import Response as HttpResponse
 
 from aggregator.api.cursors import CursorForm
 from aggregator.api.description import Response, json
+from aggregator.api.event_reader import StoredEvents, readable
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor, requested
+from aggregator.api.paging import link_to_next, next_of
 from aggregator.api.parameters import LATEST_TIME
 from aggregator.api.responses import (
-    NO_EVENTS,
-    RETRY_SOON,
     answer,
     asset_of,
     csv_response,
     encoder_of,
-    refuse,
     wants_csv,
     whole,
 )
@@ -41,10 +39,9 @@ from aggregator.api.shared_descriptions import (
     limit_parameter,
 )
 from aggregator.api.strategy_schema import SIGNAL, SIGNAL_AS_CSV, SIGNAL_COLUMNS, PaperSignal, SignalPage
-from aggregator.errors import StoreError
 from aggregator.prices.tiers import Catalog
 from aggregator.strategy.signals import SIGNALS
-from aggregator.trades.ports import EventReader, StoredEvent
+from aggregator.trades.ports import EventReader
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100
@@ -79,9 +76,8 @@ class SignalRoutes:
         store_seconds: float = STORE_SECONDS,
     ) -> None:
         self._catalog = catalog
-        self._events = events
+        self._events = StoredEvents(events, now, store_seconds)
         self._now = now
-        self._store_seconds = store_seconds
 
     def routes(self) -> list[Route]:
         """Return the route."""
@@ -114,13 +110,7 @@ class SignalRoutes:
                     SIGNAL_AS_CSV,
                 ),
                 (LINK, NO_STORE),
-                {
-                    "next": {
-                        "operationId": "getSignals",
-                        "parameters": {"path.asset": "$response.body#/asset", "query.cursor": "$response.body#/next"},
-                        "description": "The next page, if `next` is not null",
-                    }
-                },
+                next_of("getSignals"),
             ),
             400: BAD_REQUEST,
             404: NOT_LISTED,
@@ -134,30 +124,22 @@ class SignalRoutes:
         limit = whole(request, "limit", USUAL_ROWS, MOST_ROWS)
         as_csv, encode = wants_csv(request), encoder_of(request)
         window = requested(request, asset, CURSORS, self._now())
-        events = await self._page(window, limit + 1)  # one more tells whether there is a next page
-        following, headers = None, {}
+        events = await self._events.page(
+            SIGNALS.name,
+            window.asset,
+            window.start,
+            window.end,
+            limit + 1,  # one more tells whether there is a next page
+            newest_first=window.newest_first,
+            after=window.after,
+        )
+        following = None
         if len(events) > limit:
             last = events[limit - 1]
             following = CURSORS.write(msgspec.structs.replace(window, after=(last.timestamp, last.id)))
-            same = "".join(f"&{name}={value}" for name, value in request.query_params.items() if name in _KEPT)
-            headers["Link"] = f'</signals/{asset.symbol}?limit={limit}&cursor={following}{same}>; rel="next"'
-        signals = [_decoder.decode(event.body) for event in events[:limit]]
+        headers = link_to_next(request, f"/signals/{asset.symbol}", limit, following, _KEPT)
+        signals = readable(events[:limit], _decoder)
         if as_csv:
             return csv_response(SIGNAL_COLUMNS, map(msgspec.structs.asdict, signals), headers)
         body = SignalPage(asset.symbol, True, tuple(signals), following)  # noqa: FBT003  # the field `paper`
         return answer(body, headers=headers, encode=encode)
-
-    async def _page(self, window: SignalRange, limit: int) -> list[StoredEvent]:
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                return await self._events.events(
-                    SIGNALS.name,
-                    window.asset,
-                    window.start,
-                    window.end,
-                    limit,
-                    newest_first=window.newest_first,
-                    after=window.after,
-                )
-        except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_EVENTS, RETRY_SOON) from error

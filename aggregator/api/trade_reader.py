@@ -1,20 +1,14 @@
 """Reading from the store of trades for a response: with a time limit, in pages, over a range."""
 
-import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
-
 import msgspec
 
 from aggregator.api.cursors import CursorForm
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor
 from aggregator.api.parameters import LATEST_TIME
-from aggregator.api.responses import NO_TRADES, RETRY_SOON, refuse
-from aggregator.errors import StoreError
+from aggregator.api.responses import NO_TRADES
+from aggregator.api.store_time import in_time
 from aggregator.models import Trade, TradeKey, trade_key
 from aggregator.trades.ports import TradeReader
-
-T = TypeVar("T")
 
 
 class TradeRange(Cursor, frozen=True, array_like=True):
@@ -47,24 +41,11 @@ class StoredTrades:
 
     async def page(self, window: TradeRange, limit: int) -> list[Trade]:
         """Return the first trades of the range, at most `limit`."""
-        return await self._in_time(
-            self._reader.trades(
-                window.asset,
-                window.start,
-                window.end,
-                limit,
-                newest_first=window.newest_first,
-                after=window.after,
-            )
+        call = self._reader.trades(
+            window.asset, window.start, window.end, limit, newest_first=window.newest_first, after=window.after
         )
+        return await in_time(call, self._store_seconds, NO_TRADES)
 
     async def latest(self, symbol: str) -> Trade | None:
         """Return the last trade of an asset, or None if there is none."""
-        return (await self._in_time(self._reader.latest([symbol]))).get(symbol)
-
-    async def _in_time(self, reading: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._store_seconds):
-                return await reading
-        except (StoreError, TimeoutError) as error:
-            raise refuse(503, NO_TRADES, RETRY_SOON) from error
+        return (await in_time(self._reader.latest([symbol]), self._store_seconds, NO_TRADES)).get(symbol)

@@ -9,6 +9,7 @@ from starlette.responses import Response as HttpResponse
 from aggregator.api.description import Response, json, query
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, requested
 from aggregator.api.hot_trades import HotTrades
+from aggregator.api.paging import link_to_next, next_of
 from aggregator.api.responses import (
     INVALID_SYMBOL,
     NO_TRADE,
@@ -63,13 +64,7 @@ _PAGE = Response(
     "A page. The next page of `/trades/{asset}` is in `next` and in the Link header; CSV has the Link header only",
     (json(TradePage, {"asset": SYMBOL, "trades": [ROW], "next": _CURSOR}), ROW_AS_CSV),
     (LINK, NO_STORE),
-    {
-        "next": {
-            "operationId": "getTrades",
-            "parameters": {"path.asset": "$response.body#/asset", "query.cursor": "$response.body#/next"},
-            "description": "The next page, if `next` is not null",
-        }
-    },
+    next_of("getTrades"),
 )
 
 
@@ -185,10 +180,7 @@ class TradeRoutes:
         as_csv, encode = wants_csv(request), encoder_of(request)
         trades = await self._stored.page(window, limit + 1)  # one more tells whether there is a next page
         following = CURSORS.write(rest_of(window, trades[limit - 1])) if len(trades) > limit else None
-        headers = {}
-        if following is not None:
-            same = "".join(f"&{name}={value}" for name, value in request.query_params.items() if name in _KEPT)
-            headers["Link"] = f'</trades/{window.asset}?limit={limit}&cursor={following}{same}>; rel="next"'
+        headers = link_to_next(request, f"/trades/{window.asset}", limit, following, _KEPT)
         rows = [row_of(trade) for trade in trades[:limit]]
         if as_csv:
             return csv_response(COLUMNS, rows, headers)

@@ -1,0 +1,38 @@
+"""Parts of the routes that change something: the whole body of a request, and the answers about keys and origins."""
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+
+from aggregator.api.keys import NO_KEY, READ_ONLY_KEY, WRONG_KEY
+from aggregator.api.policy import FOREIGN_ORIGIN
+from aggregator.api.responses import Code, Refusal, refuse
+from aggregator.api.shared_descriptions import AUTHENTICATE, refusal
+
+CLOSE = {"Connection": "close"}  # of an answer before the end of the body
+GONE = Refusal("The client left before the end of the body", Code.INVALID_REQUEST)  # an answer that nobody gets
+KEY_NEEDED = {
+    401: refusal("A key is needed", NO_KEY, headers=(AUTHENTICATE,)),
+    403: refusal(
+        "The key is not valid or is for reading only, or the request comes from a page of another site",
+        WRONG_KEY,
+        READ_ONLY_KEY,
+        FOREIGN_ORIGIN,
+    ),
+}
+
+
+async def whole_body(request: Request, most: int, too_large: Refusal, seconds: float, too_slow: Refusal) -> bytes:
+    """Return the body, of at most `most` bytes. Raises the response 413, and 408 after `seconds`."""
+    body = b""
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise refuse(413, too_large, CLOSE)
+    except TimeoutError as error:
+        raise refuse(408, too_slow, CLOSE) from error
+    except ClientDisconnect as error:
+        raise refuse(400, GONE) from error
+    return body
