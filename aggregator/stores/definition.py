@@ -1,8 +1,8 @@
 """How a history is registered: the form of its URL, the check of a URL, and how the history is made from it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -53,6 +53,39 @@ class HistoryStore(msgspec.Struct, frozen=True):
     form: str
     check: Callable[[str], object]
     create: Callable[[str, HistoryParts], CreatedHistory]
+
+
+class Kind(Protocol):
+    """A kind of stores; the fields are those of `HistoryStore`."""
+
+    @property
+    def example(self) -> str:
+        """A URL for error messages."""
+
+    @property
+    def form(self) -> str:
+        """The URL with its options."""
+
+
+K = TypeVar("K", bound=Kind)
+
+
+def kind_of(url: str, kinds: Mapping[str, K]) -> K:
+    """Return the kind of the URL's scheme. Raises ValueError where there is none."""
+    kind = kinds.get(url.partition("://")[0])
+    if kind is None:
+        raise ValueError(f"must be {_any_of(one.example for one in kinds.values())}")
+    return kind
+
+
+def forms_of(kinds: Mapping[str, K]) -> str:
+    """Return the form of every kind's URL, for the documentation of settings."""
+    return _any_of(one.form for one in kinds.values())
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    *first, last = texts
+    return f"{', '.join(first)}{',' if len(first) > 1 else ''} or {last}" if first else last
 
 
 def has_valid_port(url: str) -> bool:

@@ -3,7 +3,7 @@
 Settings check URLs, show their forms and open stores through this registry; no other module lists the stores.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -14,7 +14,7 @@ from aggregator.newest import NewestPrices
 from aggregator.observability.tracing import UNTRACED, Tracer
 from aggregator.ports import Cache, LocalCache
 from aggregator.stores.circuit_breaking_cache import CircuitBreakingCache
-from aggregator.stores.definition import HistoryStore
+from aggregator.stores.definition import HistoryStore, forms_of, kind_of
 from aggregator.stores.dynamodb import DYNAMODB
 from aggregator.stores.memory import MEMORY_URL, MemoryCache, check_memory_url
 from aggregator.stores.postgres import POSTGRES
@@ -76,34 +76,19 @@ CACHES: dict[str, CacheStore] = {
 
 def history_store(url: str) -> HistoryStore:
     """Return the history of the URL's scheme. Raises ValueError where there is none."""
-    store = HISTORIES.get(_scheme(url))
-    if store is None:
-        raise ValueError(f"must be {_any_of(one.example for one in HISTORIES.values())}")
-    return store
+    return kind_of(url, HISTORIES)
 
 
 def cache_store(url: str) -> CacheStore:
     """Return the cache of the URL's scheme. Raises ValueError where there is none."""
-    store = CACHES.get(_scheme(url))
-    if store is None:
-        raise ValueError(f"must be {_any_of(one.example for one in CACHES.values())}")
-    return store
+    return kind_of(url, CACHES)
 
 
 def history_forms() -> str:
     """Return the form of every history's URL, for the documentation of settings."""
-    return _any_of(store.form for store in HISTORIES.values())
+    return forms_of(HISTORIES)
 
 
 def cache_forms() -> str:
     """Return the form of every cache's URL, for the documentation of settings."""
-    return _any_of(store.form for store in CACHES.values())
-
-
-def _scheme(url: str) -> str:
-    return url.partition("://")[0]
-
-
-def _any_of(texts: Iterable[str]) -> str:
-    *first, last = texts
-    return f"{', '.join(first)}{',' if len(first) > 1 else ''} or {last}" if first else last
+    return forms_of(CACHES)

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from math import inf
 
-import msgspec
 import structlog
 from pydantic import SecretStr
 
-from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
+from aggregator.errors import StoreError
 from aggregator.stores.events.definition import check_events
+from aggregator.stores.events.position_bodies import position_body, position_in
 from aggregator.stores.postgres.address import PostgresAddress
-from aggregator.stores.postgres.connections import READ_SECONDS, READERS, WRITE_SECONDS, Connections
-from aggregator.stores.postgres.migrations import migrate
+from aggregator.stores.postgres.database import PostgresDatabase
 from aggregator.strategy.ports import Position
 from aggregator.trades.ports import StoredEvent
 
@@ -54,10 +53,8 @@ SELECT body::text FROM positions WHERE exit_time IS NOT NULL AND (exit_time, id)
 ORDER BY exit_time DESC, id DESC LIMIT $3
 """
 
-_position = msgspec.json.Decoder(Position)
 
-
-class PostgresEvents:
+class PostgresEvents(PostgresDatabase):
     """`aggregator.trades.ports.EventStore` in a PostgreSQL database. `retention` is in seconds, by an event's time.
 
     Raises StoreUnavailable, or StoreRefused where a retry cannot help.
@@ -66,22 +63,11 @@ class PostgresEvents:
     name = "postgresql"
 
     def __init__(
-        self,
-        address: PostgresAddress,
-        password: SecretStr,
-        retention: float,
-        now: Callable[[], float] = time.time,
+        self, address: PostgresAddress, password: SecretStr, retention: float, now: Callable[[], float] = time.time
     ) -> None:
-        self._address = address
-        self._password = password
+        super().__init__(address, password, _WRITERS)
         self._retention = retention
         self._now = now
-        self.reads = Connections(address, password, READERS, READ_SECONDS)
-        self.writes = Connections(address, password, _WRITERS, WRITE_SECONDS)
-
-    async def open(self) -> None:
-        """Bring the schema up to date. May be called again after an error."""
-        await migrate(self._address, self._password)
 
     async def put(self, topic: str, events: Sequence[StoredEvent]) -> None:
         """As `EventStore.put`, in one statement."""
@@ -130,17 +116,6 @@ class PostgresEvents:
             if await self.writes.execute(_EXPIRE, before, _MOST_EXPIRED) < _MOST_EXPIRED:
                 return
 
-    async def ping(self) -> None:
-        """Raise StoreUnavailable unless the database answers and can be written to."""
-        (row,) = await self.reads.fetch("SELECT pg_is_in_recovery()")
-        if row[0]:
-            raise StoreUnavailable(f"PostgreSQL: {self._address.place} is a standby, which takes no writes")
-
-    async def close(self) -> None:
-        """Close the connections, also those of positions."""
-        await self.reads.close()
-        await self.writes.close()
-
 
 class PostgresPositions:
     """`aggregator.strategy.ports.PositionStore` in the same database, over the connections of PostgresEvents."""
@@ -151,34 +126,21 @@ class PostgresPositions:
     async def open(self, position: Position) -> bool:
         """As `PositionStore.open`: a unique index has one open position of an asset."""
         async with self._writes.one() as connection, connection.transaction():
-            await connection.execute(_OPEN, position.id, position.asset, _encoded(position))
+            await connection.execute(_OPEN, position.id, position.asset, position_body(position))
             return bool(await connection.fetchval(_IS_OPEN, position.id, position.asset))
 
     async def close_position(self, position: Position) -> bool:
         """As `PositionStore.close_position`."""
-        values = (position.exit_time or 0.0, _encoded(position), position.id, position.asset)
+        values = (position.exit_time or 0.0, position_body(position), position.id, position.asset)
         return await self._writes.execute(_CLOSE, *values) == 1
 
     async def open_positions(self, assets: Sequence[str]) -> list[Position]:
         """As `PositionReader.open_positions`."""
-        return [_decoded(row[0]) for row in await self._reads.fetch(_OPEN_ONES, list(assets))]
+        return [position_in(row[0]) for row in await self._reads.fetch(_OPEN_ONES, list(assets))]
 
     async def closed(self, asset: str | None, limit: int, after: tuple[float, str] | None = None) -> list[Position]:
         """As `PositionReader.closed`."""
         of_asset = () if asset is None else (asset,)
         query = _CLOSED.format("AND asset = $4" if of_asset else "")
         rows = await self._reads.fetch(query, *(after or (inf, "")), limit, *of_asset)
-        return [_decoded(row[0]) for row in rows]
-
-
-def _encoded(position: Position) -> str:
-    """Return JSON with decimals as strings."""
-    return msgspec.json.encode(position).decode()
-
-
-def _decoded(body: str) -> Position:
-    """Return the position of a row. Raises StoreRefused for a row that is none."""
-    try:
-        return _position.decode(body)
-    except msgspec.DecodeError as error:
-        raise StoreRefused(f"PostgreSQL: a row that is no position: {error}") from error
+        return [position_in(row[0]) for row in rows]

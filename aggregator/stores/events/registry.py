@@ -1,5 +1,6 @@
 """Every kind of stores of events by the scheme of its URL. A new one is a module and a line in STORES."""
 
+from aggregator.stores.definition import forms_of, kind_of
 from aggregator.stores.events.definition import EventStoreKind
 from aggregator.stores.events.dynamodb import DYNAMODB
 from aggregator.stores.events.memory import MEMORY
@@ -16,12 +17,9 @@ STORES: dict[str, EventStoreKind] = {
 
 def event_store(url: str) -> EventStoreKind:
     """Return the kind of the URL's scheme. Raises ValueError where there is none."""
-    store = STORES.get(url.partition("://")[0])
-    if store is None:
-        raise ValueError(f"must be {' or '.join(one.example for one in STORES.values())}")
-    return store
+    return kind_of(url, STORES)
 
 
 def event_forms() -> str:
     """Return the form of every kind's URL, for the documentation of settings."""
-    return " or ".join(store.form for store in STORES.values())
+    return forms_of(STORES)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 
-import msgspec
 import structlog
 
-from aggregator.errors import StoreError, StoreRefused
+from aggregator.errors import StoreError
 from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, OpenStep
 from aggregator.stores.events.definition import CreatedEventStores, EventStoreKind, EventStoreParts, check_events
+from aggregator.stores.events.position_bodies import position_body, position_in
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.strategy.ports import Position
 from aggregator.trades.ports import StoredEvent
@@ -59,8 +59,6 @@ ORDER BY exit_time DESC, id DESC LIMIT ?
 _TICK_SECONDS = 1.0
 _SWEEP_TICKS = 600
 _MOST_EXPIRED = 2000  # events deleted in one transaction, for which writes have to wait
-
-_position = msgspec.json.Decoder(Position)
 
 
 class SqliteEvents:
@@ -143,12 +141,12 @@ class SqlitePositions:
 
     async def open(self, position: Position) -> bool:
         """As `PositionStore.open`: a unique index has one open position of an asset."""
-        body = _encoded(position)
+        body = position_body(position)
         return await self._file.write(lambda connection: _open(connection, position, body))
 
     async def close_position(self, position: Position) -> bool:
         """As `PositionStore.close_position`."""
-        values = (position.exit_time or 0.0, _encoded(position), position.id, position.asset)
+        values = (position.exit_time or 0.0, position_body(position), position.id, position.asset)
         return await self._file.write(lambda connection: connection.execute(_CLOSE, values).rowcount == 1)
 
     async def open_positions(self, assets: Sequence[str]) -> list[Position]:
@@ -176,15 +174,7 @@ def _open(connection: Connection, position: Position, body: str) -> bool:
 
 def _read(connection: Connection, query: str, values: tuple[object, ...]) -> list[Position]:
     """Return positions. Raises StoreRefused for a row that is none."""
-    try:
-        return [_position.decode(body) for (body,) in connection.execute(query, values).fetchall()]
-    except msgspec.DecodeError as error:
-        raise StoreRefused(f"SQLite: a row that is no position: {error}") from error
-
-
-def _encoded(position: Position) -> str:
-    """Return JSON with decimals as strings."""
-    return msgspec.json.encode(position).decode()
+    return [position_in(body) for (body,) in connection.execute(query, values).fetchall()]
 
 
 def _create(url: str, parts: EventStoreParts) -> CreatedEventStores:

@@ -11,9 +11,9 @@ from aggregator.errors import StoreRefused
 from aggregator.models import FUTURE_TOLERANCE, LeftOut, Price, Source, Tier, encode
 from aggregator.prices.bars import Bars
 from aggregator.stores.postgres.address import PostgresAddress
-from aggregator.stores.postgres.connections import READ_SECONDS, READERS, WRITE_SECONDS, Connections, Row
+from aggregator.stores.postgres.connections import READ_SECONDS, WRITE_SECONDS, Row
+from aggregator.stores.postgres.database import PostgresDatabase
 from aggregator.stores.postgres.deletion import keep_deleting
-from aggregator.stores.postgres.migrations import migrate
 from aggregator.stores.postgres.times import wide_range
 
 _WRITERS = 4  # the outbox has several batches in flight
@@ -59,7 +59,7 @@ _sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
 _left_out_decoder = msgspec.json.Decoder(tuple[LeftOut, ...])
 
 
-class PostgresTable:
+class PostgresTable(PostgresDatabase):
     """`aggregator.ports.Table`, `PointSource` and `MinuteSource` in a PostgreSQL database.
 
     Raises StoreUnavailable, or StoreRefused where a retry cannot help. `retention` is in seconds after `updated_at`.
@@ -77,23 +77,16 @@ class PostgresTable:
         read_seconds: float = READ_SECONDS,
         write_seconds: float = WRITE_SECONDS,
     ) -> None:
-        self._address = address
-        self._password = password
+        super().__init__(address, password, _WRITERS, read_seconds, write_seconds)
         self._retention = retention
         self._now = now
-        self._reads = Connections(address, password, READERS, read_seconds)
-        self._writes = Connections(address, password, _WRITERS, write_seconds)
-
-    async def open(self) -> None:
-        """Bring the schema up to date. May be called again after an error."""
-        await migrate(self._address, self._password)
 
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Put all of `prices` in one statement, which is all or nothing; return none."""
         # One row for each rounded time, in the order of keys, so that two writers do not lock each other out.
         unique = {(price.asset, round(price.timestamp * 1_000_000)): price for price in prices}
         rows = [unique[key] for key in sorted(unique)]
-        await self._writes.execute(
+        await self.writes.execute(
             _PUT,
             [price.asset for price in rows],
             [price.timestamp for price in rows],
@@ -109,34 +102,29 @@ class PostgresTable:
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """As `History.latest`."""
-        rows = await self._reads.fetch(_LATEST, list(set(symbols)), self._now() + FUTURE_TOLERANCE)
+        rows = await self.reads.fetch(_LATEST, list(set(symbols)), self._now() + FUTURE_TOLERANCE)
         return {price.asset: price for price in map(_price, rows)}
 
     async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         """As `History.between`."""
-        rows = await self._reads.fetch(_BETWEEN[newest_first], symbol, *wide_range(start, end), start, end, limit)
+        rows = await self.reads.fetch(_BETWEEN[newest_first], symbol, *wide_range(start, end), start, end, limit)
         return [_price(row) for row in rows]
 
     async def points(self, symbol: str, start: float, end: float, limit: int) -> list[tuple[float, float]]:
         """As `PointSource.points`."""
-        rows = await self._reads.fetch(_POINTS, symbol, *wide_range(start, end), start, end, limit)
+        rows = await self.reads.fetch(_POINTS, symbol, *wide_range(start, end), start, end, limit)
         return [(row[0], row[1]) for row in rows]
 
     async def minutes(self, symbol: str, start: int, end: int) -> Bars:
         """As `MinuteSource.minutes`."""
-        rows = await self._reads.fetch(_MINUTES, symbol, *wide_range(start, end), start, end)
+        rows = await self.reads.fetch(_MINUTES, symbol, *wide_range(start, end), start, end)
         return Bars(row[place] for row in rows for place in range(6))
 
     async def run(self) -> None:
         """Delete old prices now and every ten minutes; returns at once where prices are kept for good."""
         retention = self._retention
         if retention is not None:
-            await keep_deleting(self._writes, "prices", lambda: self._now() - retention, "updated_at")
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._reads.close()
-        await self._writes.close()
+            await keep_deleting(self.writes, "prices", lambda: self._now() - retention, "updated_at")
 
 
 def _price(row: Row) -> Price:

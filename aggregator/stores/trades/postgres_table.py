@@ -6,12 +6,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from aggregator.errors import StoreUnavailable
 from aggregator.models import Trade, TradeKey
 from aggregator.stores.postgres.address import PostgresAddress
-from aggregator.stores.postgres.connections import READ_SECONDS, READERS, WRITE_SECONDS, Connections, changed, copy_new
+from aggregator.stores.postgres.connections import READ_SECONDS, WRITE_SECONDS, changed, copy_new
+from aggregator.stores.postgres.database import PostgresDatabase
 from aggregator.stores.postgres.deletion import keep_deleting
-from aggregator.stores.postgres.migrations import migrate
 from aggregator.stores.postgres.times import whole_range
 from aggregator.stores.trades.postgres_rows import COLUMNS, columns_of, copy_text, trade_of
 
@@ -57,7 +56,7 @@ SELECT last.* FROM unnest($1::text[]) AS asked (symbol) CROSS JOIN LATERAL (
 """
 
 
-class PostgresTrades:
+class PostgresTrades(PostgresDatabase):
     """`aggregator.trades.ports.TradeStore` in a PostgreSQL database. `retention` is in seconds, by a trade's time.
 
     Nearly always all trades of a call are new. So they are copied, which takes half the time of an insert, and are
@@ -77,17 +76,10 @@ class PostgresTrades:
         read_seconds: float = READ_SECONDS,
         write_seconds: float = WRITE_SECONDS,
     ) -> None:
-        self._address = address
-        self._password = password
+        super().__init__(address, password, _WRITERS, read_seconds, write_seconds)
         self._retention = retention
         self._now = now
         self._inserts = 0  # calls left that insert
-        self._reads = Connections(address, password, READERS, read_seconds)
-        self._writes = Connections(address, password, _WRITERS, write_seconds)
-
-    async def open(self) -> None:
-        """Bring the schema up to date. May be called again after an error."""
-        await migrate(self._address, self._password)
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """As `TradeStore.add`. Calls of several processes may have the same trades: one of them finds each new."""
@@ -96,7 +88,7 @@ class PostgresTrades:
             unique.setdefault((trade.asset, trade.timestamp, trade.venue, trade.id), trade)
         # In the order of keys, so that two writers with the same trades do not lock each other out.
         keys = sorted(unique)
-        async with self._writes.one() as connection:
+        async with self.writes.one() as connection:
             if self._inserts == 0:
                 if await copy_new(connection, "trades", COLUMNS, copy_text(map(unique.__getitem__, keys))):
                     return list(unique.values())
@@ -113,30 +105,19 @@ class PostgresTrades:
         if low > high:
             return []
         if after is None:
-            rows = await self._reads.fetch(_FIRST_PAGE[newest_first], asset, low, high, limit)
+            rows = await self.reads.fetch(_FIRST_PAGE[newest_first], asset, low, high, limit)
         else:
-            rows = await self._reads.fetch(_NEXT_PAGE[newest_first], asset, low, high, limit, *after)
+            rows = await self.reads.fetch(_NEXT_PAGE[newest_first], asset, low, high, limit, *after)
         return [trade_of(row) for row in rows]
 
     async def latest(self, assets: Sequence[str]) -> dict[str, Trade]:
         """As `TradeReader.latest`, without trades that are older than the retention."""
-        rows = await self._reads.fetch(_LATEST, list(set(assets)), self._oldest())
+        rows = await self.reads.fetch(_LATEST, list(set(assets)), self._oldest())
         return {trade.asset: trade for trade in map(trade_of, rows)}
 
     async def run(self) -> None:
         """Delete old trades now and every ten minutes; never returns."""
-        await keep_deleting(self._writes, "trades", self._oldest)
-
-    async def ping(self) -> None:
-        """Raise StoreUnavailable unless the database answers and can be written to."""
-        (row,) = await self._reads.fetch("SELECT pg_is_in_recovery()")
-        if row[0]:
-            raise StoreUnavailable(f"PostgreSQL: {self._address.place} is a standby, which takes no writes")
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._reads.close()
-        await self._writes.close()
+        await keep_deleting(self.writes, "trades", self._oldest)
 
     def _oldest(self) -> float:
         return max(0.0, self._now() - self._retention)

@@ -1,5 +1,6 @@
 """Every store of trades by the scheme of its URL. A new one is a module with a TradeStoreKind and a line in STORES."""
 
+from aggregator.stores.definition import forms_of, kind_of
 from aggregator.stores.trades.definition import TradeStoreKind
 from aggregator.stores.trades.dynamodb import DYNAMODB
 from aggregator.stores.trades.memory import MEMORY
@@ -15,13 +16,10 @@ STORES: dict[str, TradeStoreKind] = {
 
 
 def trade_store(url: str) -> TradeStoreKind:
-    """Return the store of the URL's scheme. Raises ValueError where there is none."""
-    store = STORES.get(url.partition("://")[0])
-    if store is None:
-        raise ValueError(f"must be {' or '.join(one.example for one in STORES.values())}")
-    return store
+    """Return the kind of the URL's scheme. Raises ValueError where there is none."""
+    return kind_of(url, STORES)
 
 
 def trade_forms() -> str:
-    """Return the form of every store's URL, for the documentation of settings."""
-    return " or ".join(store.form for store in STORES.values())
+    """Return the form of every kind's URL, for the documentation of settings."""
+    return forms_of(STORES)

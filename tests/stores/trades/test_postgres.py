@@ -45,7 +45,7 @@ async def store(postgres_running: PostgresServer) -> AsyncIterator[PostgresTrade
 
 async def test_two_writers_store_a_key_once(postgres_running: PostgresServer, store: PostgresTrades) -> None:
     """Writers with the same trades in opposite orders: each trade is new for one of them, and nobody is locked out."""
-    other = patient(postgres_running, store._address.database)
+    other = patient(postgres_running, store.address.database)
     ours = [trade(number) for number in range(400)]
     for first in range(0, 400, 100):
         part = ours[first : first + 100]
@@ -74,7 +74,7 @@ async def test_text_for_copy_is_what_an_insert_stores(store: PostgresTrades) -> 
     ours += [trade(trade_id="none", side=None, sequence=None), trade(trade_id="0", timestamp=NOW + 0.000001, late=True)]
     assert await store.add(ours) == ours
     copied = [await store.trades(one.asset, *ALWAYS, 9, newest_first=True) for one in ours]
-    await store._writes.execute("DELETE FROM trades")
+    await store.writes.execute("DELETE FROM trades")
     store._inserts = 1
     assert await store.add(ours) == ours
     assert store._inserts == 0
@@ -153,7 +153,7 @@ async def test_a_hanging_server_is_an_error_within_a_second(alone: PostgresServe
 
 async def test_a_slow_statement_is_ended_by_the_server(store: PostgresTrades, postgres_running: PostgresServer) -> None:
     """The server does not go on with a read that nobody waits for."""
-    (row,) = await store._reads.fetch("SHOW statement_timeout")
+    (row,) = await store.reads.fetch("SHOW statement_timeout")
     assert row[0] == f"{PATIENT_SECONDS / 60:g}min"
     assert postgres_running.sql("SHOW statement_timeout") == "0"
 
@@ -181,7 +181,7 @@ def test_any_calls_are_as_a_naive_list(
     async def compare() -> None:
         store = patient(postgres_running, "postgres")
         await store.open()
-        await store._writes.execute("DELETE FROM trades")
+        await store.writes.execute("DELETE FROM trades")
         known: dict[TradeKey, Trade] = {}
         for call in calls:
             new = [one for one in call if known.setdefault(trade_key(one), one) is one]

@@ -44,9 +44,9 @@ def timescale() -> Iterator[PostgresAddress]:
 async def store(timescale: PostgresAddress) -> AsyncIterator[PostgresTrades]:
     """Open a store on one connection, with the schema."""
     opened = PostgresTrades(timescale, LOGIN, 100 * HOUR, lambda: NOW)
-    opened._reads = opened._writes = Connections(timescale, LOGIN, 1, PATIENT_SECONDS)
+    opened.reads = opened.writes = Connections(timescale, LOGIN, 1, PATIENT_SECONDS)
     opened._inserts = 1000
-    async with opened._writes.one() as connection:
+    async with opened.writes.one() as connection:
         for step in all_migrations():
             await connection.execute(step.sql)
     yield opened
@@ -55,7 +55,7 @@ async def store(timescale: PostgresAddress) -> AsyncIterator[PostgresTrades]:
 
 async def test_trades_are_kept_in_chunks(store: PostgresTrades) -> None:
     """Trades of before are moved into chunks; each key is stored once; old trades go with their chunk."""
-    connections = store._writes
+    connections = store.writes
     early = [trade(number, timestamp=NOW - number * 600) for number in range(20)]
     assert await store.add(early) == early
     assert not await is_hypertable(connections, "trades")
@@ -76,16 +76,16 @@ async def test_trades_are_kept_in_chunks(store: PostgresTrades) -> None:
 
 async def test_a_deletion_by_row_spares_other_chunks(store: PostgresTrades) -> None:
     """Rows of different chunks may have the same ctid."""
-    await enable_timescaledb(store._writes)
+    await enable_timescaledb(store.writes)
     ours = [trade(number, timestamp=NOW - number * HOUR) for number in range(10)]
     await store.add(ours)
-    assert await delete_old(store._writes, "trades", NOW - 4.5 * HOUR) == 5
+    assert await delete_old(store.writes, "trades", NOW - 4.5 * HOUR) == 5
     assert await store.trades("btcusdt", *ALWAYS, 100, newest_first=True) == ours[:5]
 
 
 async def test_minutes_are_aggregated(store: PostgresTrades) -> None:
     """The continuous aggregate has open, high, low, close, VWAP and count."""
-    await enable_timescaledb(store._writes)
+    await enable_timescaledb(store.writes)
     start = NOW // 60 * 60
     await store.add(
         [
@@ -93,7 +93,7 @@ async def test_minutes_are_aggregated(store: PostgresTrades) -> None:
             for number, (price, volume) in enumerate([("100", "10"), ("300", "10"), ("50", "5"), ("200", "15")])
         ]
     )
-    rows = await store._reads.fetch("SELECT open, high, low, close, vwap, volume, trades FROM trades_1m")
+    rows = await store.reads.fetch("SELECT open, high, low, close, vwap, volume, trades FROM trades_1m")
     assert [tuple(map(float, row)) for row in rows] == [(100, 300, 50, 200, 181.25, 40, 4)]
 
 
