@@ -29,7 +29,7 @@ _OUTLET = "[a-z0-9][a-z0-9_-]{0,63}"
 
 
 class Kind(StrEnum):
-    """What a rule is about."""
+    """The kind of value that a rule compares with its level."""
 
     PRICE = "price"
     CHANGE = "change"
@@ -98,16 +98,18 @@ class InvalidRule(msgspec.Struct, frozen=True):
     reason: str
 
 
+_MOST_PERCENT, _MOST_HYSTERESIS, _MOST_SPREAD = 1000, 50, 100  # percent
+
 ALLOWED = {
     "asset": "a symbol, or * for every asset",
     "kind": f"one of {', '.join(Kind)}",
     "above": "a number",
     "below": "a number",
-    "percent": "a number above 0, at most 1000",
+    "percent": f"a number above 0, at most {_MOST_PERCENT}",
     "seconds": f"a whole number from 1 to {_LONGEST}",
     "direction": f"one of {', '.join(Direction)}",
     "strength": f"one of {', '.join(Strength)}",
-    "hysteresis": "a number from 0 to 50",
+    "hysteresis": f"a number from 0 to {_MOST_HYSTERESIS}",
     "cooldown": f"a whole number from 1 to {_LONGEST}",
     "outlet": f"a name that matches {_OUTLET}",
 }
@@ -187,9 +189,9 @@ def _is_usable(number: Decimal) -> bool:
 
 def _fault_in_bounds(fields: RuleFields) -> str | None:
     bounds = {
-        "percent": fields.percent is None or 0 < fields.percent <= 1000,  # noqa: PLR2004  # as ALLOWED says
+        "percent": fields.percent is None or 0 < fields.percent <= _MOST_PERCENT,
         "seconds": fields.seconds is None or 1 <= fields.seconds <= _LONGEST,
-        "hysteresis": fields.hysteresis is None or 0 <= fields.hysteresis <= 50,  # noqa: PLR2004  # as ALLOWED says
+        "hysteresis": fields.hysteresis is None or 0 <= fields.hysteresis <= _MOST_HYSTERESIS,
         "cooldown": 1 <= fields.cooldown <= _LONGEST,
         "outlet": fields.outlet is None or re.fullmatch(_OUTLET, fields.outlet) is not None,
     }
@@ -209,8 +211,12 @@ def _change_fault(fields: RuleFields) -> str | None:
 
 
 def _spread_fault(fields: RuleFields) -> str | None:
-    is_good = fields.above is not None and _ZERO < fields.above <= 100  # noqa: PLR2004  # percent
-    return None if is_good else "above must be a number above 0, at most 100 (percent) in a rule of kind spread"
+    is_good = fields.above is not None and _ZERO < fields.above <= _MOST_SPREAD
+    return (
+        None
+        if is_good
+        else f"above must be a number above 0, at most {_MOST_SPREAD} (percent) in a rule of kind spread"
+    )
 
 
 def _anomaly_fault(fields: RuleFields) -> str | None:

@@ -1,4 +1,4 @@
-"""What the process of the trade stream and the worker process send each other: MessagePack behind its length."""
+"""Messages between the process of the trade stream and the worker process: MessagePack behind its length."""
 
 import struct
 
@@ -41,7 +41,7 @@ class Finding(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Figures(msgspec.Struct, array_like=True):
-    """What the worker has done since its last reply. Seconds are of CPU time."""
+    """Counts of the work since the last reply. Seconds are of CPU time."""
 
     scored: int = 0
     scoring_seconds: float = 0.0

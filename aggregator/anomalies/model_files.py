@@ -20,7 +20,7 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, msgs
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is kept of an asset: samples [n, SIZE], the time of the newest, the number of fits, and the last forest.
+    """The state of an asset in a file: samples [n, SIZE], the newest's time, the number of fits, and the last forest.
 
     `since_fit` counts the samples that came after the last fit.
     """
@@ -95,7 +95,7 @@ class ModelFiles:
         return self._folder / f"{asset}.npz"
 
     def _checked(self, asset: str, arrays: Any) -> Kept | None:
-        """Return the content of a file; None if it is not ours. Raises ValueError and KeyError likewise."""
+        """Return the content of a file; None if it is not ours. Raises ValueError and KeyError."""
         header = msgspec.json.decode(arrays["header"].tobytes(), type=_Header)
         ours = (_FORMAT, self._library, FEATURES, asset)
         if (header.format, header.scikit_learn, header.features, header.asset) != ours:

@@ -113,7 +113,7 @@ class PositionRoutes:
         assets = [*self._catalog.assets] if asset is None else [asset.symbol]
         found = await self._in_time(self._positions.open_positions(assets))
         found.sort(key=lambda one: (one.entry_time, one.id), reverse=True)
-        return answer(OpenPositions(True, tuple(map(_opened, found))), encode=encode)  # noqa: FBT003  # `paper`
+        return answer(OpenPositions(paper=True, positions=tuple(map(_opened, found))), encode=encode)
 
     @Route(
         "GET",
@@ -175,7 +175,7 @@ class PositionRoutes:
         if as_csv:
             return csv_response(COLUMNS, map(row_of, page), headers)
         totals = await self._in_time(self._tally.of(symbol))
-        body = ClosedPage(True, _closed(page), totals, following)  # noqa: FBT003  # the field `paper`
+        body = ClosedPage(paper=True, positions=_closed(page), totals=totals, next=following)
         return answer(body, headers=headers, encode=encode)
 
     def _asset(self, request: Request) -> Asset | None:
@@ -204,7 +204,7 @@ def _opened(position: Position) -> OpenPosition:
         position.quantity,
         position.entry_price,
         position.entry_time,
-        True,  # noqa: FBT003  # the field `paper`
+        paper=True,
     )
 
 

@@ -141,5 +141,5 @@ class SignalRoutes:
         signals = readable(events[:limit], _decoder)
         if as_csv:
             return csv_response(SIGNAL_COLUMNS, map(msgspec.structs.asdict, signals), headers)
-        body = SignalPage(asset.symbol, True, tuple(signals), following)  # noqa: FBT003  # the field `paper`
+        body = SignalPage(asset=asset.symbol, paper=True, signals=tuple(signals), next=following)
         return answer(body, headers=headers, encode=encode)

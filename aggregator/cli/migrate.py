@@ -25,7 +25,7 @@ def addresses(settings: Settings) -> list[PostgresAddress]:
 async def use_timescaledb(settings: Settings) -> None:
     """Make a hypertable of trades, and print it. Raises CannotGoOn."""
     from aggregator.stores.postgres.connections import Connections  # noqa: PLC0415  # it imports asyncpg
-    from aggregator.stores.postgres.timescale import (  # noqa: PLC0415  # likewise
+    from aggregator.stores.postgres.timescale import (  # noqa: PLC0415  # it imports asyncpg, too
         ENABLE_SECONDS,
         enable_timescaledb,
     )

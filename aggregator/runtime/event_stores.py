@@ -8,8 +8,8 @@ import structlog
 
 from aggregator.errors import CannotGoOn
 from aggregator.observability.metrics import Metrics
-from aggregator.runtime.stores import Attempt, attempt
-from aggregator.settings import PREFIX, Settings
+from aggregator.runtime.stores import Attempt, attempt, run_steps
+from aggregator.settings import Settings
 from aggregator.stores.events.counted import CountedEvents, CountedPositions
 from aggregator.stores.events.definition import CreatedEventStores, EventStoreParts
 from aggregator.stores.events.registry import event_store
@@ -44,8 +44,7 @@ async def open_found(
 async def _opened(url: str, parts: EventStoreParts, stack: AsyncExitStack, attempt: Attempt) -> CreatedEventStores:
     created = event_store(url).create(url, parts)
     stack.push_async_callback(created.events.close)
-    for step in created.open_steps:
-        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    await run_steps(created.open_steps, attempt)
     counts = parts.metrics.events
     return CreatedEventStores(
         CountedEvents(created.events, counts), CountedPositions(created.positions, counts), created.open_steps

@@ -3,7 +3,7 @@
 import asyncio
 import stat
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from aggregator.ports import History, LocalCache
 from aggregator.prices.conversion import CannotConvert, Conversions
 from aggregator.prices.tiers import Catalog, SymbolsError, assign, read_symbols
 from aggregator.settings import PREFIX, Settings
-from aggregator.stores.definition import HistoryParts
+from aggregator.stores.definition import HistoryParts, OpenStep
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.registry import CacheParts, cache_store, history_store
 from aggregator.stores.traced import TracedHistory
@@ -167,6 +167,12 @@ def cache_of(
     return cache_store(settings.cache_url).create(CacheParts(ttl, bus, redis, tracer, now))
 
 
+async def run_steps(steps: Iterable[OpenStep], attempt: Attempt) -> None:
+    """Open a store step by step. Raises CannotGoOn."""
+    for step in steps:
+        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+
+
 async def open_history(
     settings: Settings,
     metrics: Metrics,
@@ -187,8 +193,7 @@ async def open_history(
     )
     created = history_store(settings.history_url).create(settings.history_url, parts)
     stack.push_async_callback(created.history.close)
-    for step in created.open_steps:
-        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    await run_steps(created.open_steps, attempt)
     return created.history if tracer is UNTRACED else TracedHistory(created.history, tracer)
 
 
@@ -203,8 +208,7 @@ async def open_trade_store(
     parts = _trade_store_parts(settings, metrics, now)
     created = trade_store(settings.trades_url).create(settings.trades_url, parts)
     stack.push_async_callback(created.store.close)
-    for step in created.open_steps:
-        await attempt(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
+    await run_steps(created.open_steps, attempt)
     return created.store
 
 
@@ -226,14 +230,13 @@ async def open_trade_reader(
     created = create(settings.trades_url, _trade_store_parts(settings, metrics, now))
     stack.push_async_callback(created.close)
     is_chosen = "trades_url" in settings.model_fields_set
-    for step in created.open_steps:
-        try:
-            await (attempt if is_chosen else _once)(step.run, f"{PREFIX}{step.setting.upper()}", step.remedy)
-        except CannotGoOn as error:
-            if is_chosen:
-                raise
-            structlog.get_logger().info("stored_trades_not_read", error=str(error))
-            return None
+    try:
+        await run_steps(created.open_steps, attempt if is_chosen else _once)
+    except CannotGoOn as error:
+        if is_chosen:
+            raise
+        structlog.get_logger().info("stored_trades_not_read", error=str(error))
+        return None
     return created
 
 

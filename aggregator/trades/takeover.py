@@ -58,7 +58,7 @@ class _Replayed(msgspec.Struct):
 
 
 class _Stored(msgspec.Struct):
-    """What the store has of an asset whose window was read from it, and what this process has published since.
+    """The trades of an asset whose window was read from the store, and those that this process has published since.
 
     A window from the records of the log has what was published; the store may have more. `since` is the oldest time
     that was read, `late` has the keys of the late trades. Lateness depends on the order of the log: it is that of the

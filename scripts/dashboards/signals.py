@@ -9,7 +9,7 @@ _SCORED = "sum(rate(anomalies_scored_total{@}[@]))"
 
 def board() -> Json:
     """Return the dashboard."""
-    about = "What the analytics find: anomalies, signals and positions of the paper strategy, headlines, and alerts."
+    about = "Events of the analytics: anomalies, signals and positions of the paper strategy, headlines, and alerts."
     rows = [_now(), _anomalies(), _strategy(), _news(), _events()]
     return dashboard("price-signals", "Prices: signals", about, [INSTANCES], rows)
 

@@ -48,7 +48,7 @@ def test_a_chunk_is_what_came() -> None:
 
 
 def test_changes_keep_their_place_among_the_samples() -> None:
-    """What came before them is sent before."""
+    """Samples that came before a change are sent before it."""
     waiting = Waiting()
     waiting.load(["a", "b"])
     waiting.forget("b")

@@ -1,4 +1,4 @@
-"""What `aggregator backtest` tells: a table with totals on stdout, and all positions as CSV."""
+"""The results of `aggregator backtest`: a table with totals on stdout, and all positions as CSV."""
 
 import os
 import sys
