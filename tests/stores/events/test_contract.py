@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from aggregator.errors import StoreRefused
 from aggregator.strategy.ports import Position
 from aggregator.trades.ports import StoredEvent
+from tests.parts.clock import Clock
 from tests.parts.examples import NOW
 from tests.parts.limits import examples
-from tests.stores.events.conftest import Clock
 from tests.stores.events.parts import DAY, RETENTION, Opened, closed, event, opened, position, retried
 
 # Events
@@ -112,7 +112,7 @@ async def test_an_old_event_is_not_found(stores: Opened, clock: Clock) -> None:
     kept = event(1, timestamp=NOW + 2 * DAY)
     await stores.put(event(), kept)
     assert await stores.all() == [event(), kept]
-    clock.time += RETENTION + DAY
+    clock.now += RETENTION + DAY
     assert await stores.all() == [kept]
     await stores.put(event(2))
     assert await stores.all() == [kept]
@@ -236,7 +236,7 @@ async def test_a_closed_position_is_kept_for_good(stores: Opened, clock: Clock) 
     """Beyond the retention of events."""
     await stores.opens(position())
     await stores.closes(closed(position()))
-    clock.time += RETENTION + DAY
+    clock.now += RETENTION + DAY
     assert await stores.closed_pages(None, 9) == [closed(position())]
 
 
