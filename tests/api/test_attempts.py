@@ -7,18 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from aggregator.api.keys import Attempts, Keys
+from tests.parts.clock import Clock
 
 STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 300)), max_size=300)
-
-
-class Clock:
-    """A clock that tests set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @settings(deadline=None)

@@ -7,18 +7,8 @@ import pytest
 from aggregator.api import ingest
 from aggregator.api.policy import Policy
 from aggregator.api.throttle import ClientRates
+from tests.parts.clock import Clock
 from tests.parts.ingest_api import KEYS, array, ingesting
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        """Return monotonic seconds."""
-        return self.time
 
 
 @pytest.fixture
@@ -38,7 +28,7 @@ async def test_the_101st_request(tmp_path: Path, clock: Clock) -> None:
         assert (refused.status, refused.json["code"]) == (429, "ingested_too_often")
         assert refused.headers["retry-after"] == "1"
         assert (await api.post(array(1), x_api_key="other")).status == 200
-        clock.time += 0.0101
+        clock.now += 0.0101
         assert (await api.post(array(1), x_api_key="all")).status == 200
         assert (await api.post(array(1), x_api_key="all")).status == 429
 
@@ -49,5 +39,5 @@ async def test_requests_without_a_key_have_the_rate_of_their_address(tmp_path: P
         assert (await api.post(array(1))).status == 200
         assert (await api.post(array(3))).status == 429
         assert len(await api.store.ids()) == 1
-        clock.time += 1
+        clock.now += 1
         assert (await api.post(array(3))).status == 200

@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.api.openapi import OpenApiRoute, document
-from aggregator.models import encode
-from tests.parts.routes import every_route
-
-Json = dict[str, Any]
+from tests.api.openapi_parts import Json, whole_document
 
 CONTRACT: Json = json.loads(Path(__file__).with_name("openapi_contract.json").read_text(encoding="utf-8"))
 PROSE = {"description", "summary", "examples", "title"}
@@ -24,8 +20,7 @@ GROWING = {"/page/{file}", "/docs/{file}"}  # the names of their files are no co
 @pytest.fixture(scope="module")
 def served() -> Json:
     """Return the document of the whole API."""
-    found: Json = json.loads(encode(document([*OpenApiRoute(every_route()).routes(), *every_route()])))
-    return found
+    return whole_document()
 
 
 @pytest.mark.parametrize("path", CONTRACT["paths"])

@@ -36,6 +36,7 @@ from tests.parts.monitoring import (
 )
 from tests.parts.process import ROOT, wait_for
 from tests.parts.service import Service, call
+from tests.parts.watched import wait_for_data
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 
@@ -211,16 +212,8 @@ def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
     """With one exchange failing, so that errors exist, every panel's query and every variable has data."""
     scene.market.exchanges["exchange3"].faults(error_rate=1)
     # For the other boards see test_watched_trades.py and test_watched_signals.py.
-    waiting = {target for target in TARGETS if target.board not in ("trades.json", "signals.json")}
-
-    def all_there() -> bool:
-        waiting.difference_update([target for target in waiting if has_names(scene, target)])
-        return not waiting
-
-    try:
-        wait_for(all_there)
-    except AssertionError:
-        assert {(target.panel, target.filled_in) for target in waiting} == set()  # lists the empty ones in the failure
+    targets = [target for target in TARGETS if target.board not in ("trades.json", "signals.json")]
+    wait_for_data(targets, lambda target: has_names(scene, target))
     for board in BOARDS.values():
         for variable in board["templating"]["list"]:
             metric, label = re.findall(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])[0]

@@ -4,29 +4,27 @@ The service's metrics are set by hand because the faults of the trade stream, su
 minutes, cannot all be brought about in seconds. The tests depend on their order: no fault, then one after the other.
 """
 
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.metrics.trades import STAGES, TradeMetrics
-from tests.parts.monitoring import BOARDS, TARGETS, TRADE_ALERTS, RunningPrometheus, needs_prometheus
-from tests.parts.ports import free_port
-from tests.parts.process import wait_for
+from tests.parts.monitoring import BOARDS, TRADE_ALERTS, needs_prometheus
+from tests.parts.watched import Scene, Traffic
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 
 BOARD = "trades.json"
 
 
-class Traffic:
+class Trades(Traffic):
     """Sets metrics as a service does that stores a thousand trades a second; the attributes are its faults."""
 
     def __init__(self, metrics: TradeMetrics) -> None:
+        super().__init__()
         self.waits = 0.01  # seconds, of the oldest trade
         self.stored_after = 0.004  # seconds
         self.rejected = 0  # of each hundred records
@@ -36,20 +34,12 @@ class Traffic:
         self.outbox_waits = 0.1  # seconds
         self.refused = 0  # trades, by DynamoDB
         self._metrics = metrics
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
 
-    def stop(self) -> None:
-        """Stop setting metrics."""
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._done.wait(0.1):
-            self._count()
-            self._feed()
-            self._outbox()
+    def set_metrics(self) -> None:
+        """Set them to those of a service, with the faults."""
+        self._count()
+        self._feed()
+        self._outbox()
 
     def _count(self) -> None:
         metrics = self._metrics
@@ -85,64 +75,24 @@ class Traffic:
         metrics.outbox_batch.observe(25)
 
 
-class Scene:
-    """The metrics, what sets them, and Prometheus."""
-
-    def __init__(self, folder: Path) -> None:
-        metrics = Metrics(CollectorRegistry())
-        port = free_port()
-        self._server, self._serving = start_http_server(port, "127.0.0.1", metrics.registry)
-        self.metrics = metrics.trades
-        self.traffic = Traffic(metrics.trades)
-        self.prometheus = RunningPrometheus(folder, f"http://127.0.0.1:{port}")
-
-    def close(self) -> None:
-        """Stop all parts."""
-        self.prometheus.process.stop()
-        self.traffic.stop()
-        self._server.shutdown()
-        self._server.server_close()
-        self._serving.join()
-
-    def active(self) -> set[str]:
-        """Return the alerts of trades that fire or are pending."""
-        return self.prometheus.active() & TRADE_ALERTS
-
-    def wait_for_alert(self, name: str) -> None:
-        """Wait until this alert fires."""
-        wait_for(lambda: name in self.prometheus.firing(), what=f"{name}, of {self.active()}")
-
-    def wait_for_silence(self) -> None:
-        """Wait until no alert of trades is active."""
-        wait_for(lambda: not self.active(), what=f"silence, of {self.active()}")
-
-
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene[Trades]]:
     """Run all parts once for this module."""
-    one = Scene(tmp_path_factory.mktemp("watched"))
+    metrics = Metrics(CollectorRegistry())
+    one = Scene(tmp_path_factory.mktemp("watched"), metrics, Trades(metrics.trades), TRADE_ALERTS)
     yield one
     one.close()
 
 
-def test_every_query_of_every_panel_shows_data(scene: Scene) -> None:
+def test_every_query_of_every_panel_shows_data(scene: Scene[Trades]) -> None:
     """Each panel's query and each variable has a result, and no alert is active: a known trade is no fault."""
-    waiting = {target for target in TARGETS if target.board == BOARD}
-
-    def all_there() -> bool:
-        waiting.difference_update([target for target in waiting if scene.prometheus.ask(target.filled_in)])
-        return not waiting
-
-    try:
-        wait_for(all_there)
-    except AssertionError:
-        assert {(target.panel, target.filled_in) for target in waiting} == set()  # lists the empty ones
+    scene.wait_for_panels(BOARD)
     assert scene.prometheus.values_of("instance", "price_build_info")
     assert BOARDS[BOARD]["templating"]["list"][0]["definition"] == "label_values(price_build_info, instance)"
     assert scene.active() == set()
 
 
-def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene) -> None:
+def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene[Trades]) -> None:
     """A backlog, slow storing, rejected records, a silent or disconnected feed, a full outbox, lost dead letters."""
     traffic = scene.traffic
     fired = set()
@@ -164,7 +114,7 @@ def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene) -> None:
     traffic.rejected = 0
     scene.wait_for_silence()
     traffic.feed_silent = True
-    scene.metrics.feed_newest.labels("exchange1").set(time.time() - 61)
+    scene.metrics.trades.feed_newest.labels("exchange1").set(time.time() - 61)
     fire("TradeFeedSilent")
     traffic.feed_silent = False
     scene.wait_for_silence()

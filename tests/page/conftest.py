@@ -1,6 +1,8 @@
-"""Chromium, the service with all thousand assets, and tabs that fail the test on any complaint."""
+"""Chromium, the service with all thousand assets or with seven, and tabs that fail the test on any complaint."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -9,6 +11,7 @@ from tests.parts import browser
 from tests.parts.browser import DESKTOP, Tab
 from tests.parts.exchanges import Market
 from tests.parts.service import Service
+from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 
 Open = Callable[..., Tab]
 
@@ -31,6 +34,23 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     yield running.filled()
     assert running.process.stop() == 0, running.process.output
     assert "Traceback" not in running.process.output
+
+
+@contextmanager
+def seven_assets(folder: Path, market: Market) -> Iterator[Service]:
+    """Run the service with seven assets, and without trades."""
+    market.sound()
+    settings = {"symbols_file": write_symbols(folder), **SIZES, **INTERVALS}
+    running = Service(folder, exchanges=market.setting, **settings)
+    yield running.filled()
+    assert running.process.stop() == 0, running.process.output
+
+
+@pytest.fixture(scope="module")
+def small_service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service with seven assets, which starts quickly."""
+    with seven_assets(tmp_path_factory.mktemp("service"), shared_market) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests.page.conftest import Open
+from tests.page.conftest import Open, seven_assets
 from tests.parts.browser import text_changes
 from tests.parts.exchanges import Market
 from tests.parts.service import Service
-from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 from tests.parts.stored_day import write_day
 
 pytestmark = pytest.mark.real
@@ -21,11 +20,8 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
     """Run the service with seven assets; BTC has stored prices of the last 24 hours."""
     folder = tmp_path_factory.mktemp("service")
     write_day(folder)
-    shared_market.sound()
-    settings = {"symbols_file": write_symbols(folder), **SIZES, **INTERVALS}
-    running = Service(folder, exchanges=shared_market.setting, **settings)
-    yield running.filled()
-    assert running.process.stop() == 0, running.process.output
+    with seven_assets(folder, shared_market) as running:
+        yield running
 
 
 def test_in_the_table_and_in_the_sheet(tab: Open, service: Service) -> None:

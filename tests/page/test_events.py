@@ -9,10 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.parts.browser import DESKTOP, PHONE, Tab
-from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.service import Service, call
-from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 
 pytestmark = pytest.mark.real
 
@@ -20,21 +18,10 @@ ITEMS = "#latest li"
 MARKS = "#detail .marks path"
 
 
-@pytest.fixture(scope="module")
-def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service with seven assets."""
-    folder = tmp_path_factory.mktemp("service")
-    shared_market.sound()
-    settings = {"symbols_file": write_symbols(folder), **SIZES, **INTERVALS}
-    running = Service(folder, exchanges=shared_market.setting, **settings)
-    yield running.filled()
-    assert running.process.stop() == 0, running.process.output
-
-
 @pytest.fixture
-def window(chromium: Browser, service: Service) -> Iterator[Tab]:
+def window(chromium: Browser, small_service: Service) -> Iterator[Tab]:
     """Return a tab that has not opened the page, and may have no complaints."""
-    one = Tab(chromium, service.url, DESKTOP)
+    one = Tab(chromium, small_service.url, DESKTOP)
     yield one
     one.close()
     assert one.complaints == []
@@ -73,12 +60,12 @@ def headline(at: float, **more: object) -> dict[str, object]:
     return shown | {"correlation_strength": "strong"} | more
 
 
-def test_an_alert_of_the_service_is_listed(window: Tab, service: Service) -> None:
+def test_an_alert_of_the_service_is_listed(window: Tab, small_service: Service) -> None:
     """The list is closed at first and counts; it opens by keyboard, and an entry opens its asset."""
     page = window.open()
     expect(page.locator("#latest")).to_be_visible()
     rule = {"asset": "btcusdt", "kind": "spread", "above": 0.000001, "cooldown": 3600}
-    answer = call("POST", f"{service.url}/alerts", body=json.dumps(rule).encode())
+    answer = call("POST", f"{small_service.url}/alerts", body=json.dumps(rule).encode())
     expect(page.locator("#latest summary")).to_have_text("Latest 1 new")
     page.focus("#latest summary")
     page.keyboard.press("Enter")
@@ -92,7 +79,7 @@ def test_an_alert_of_the_service_is_listed(window: Tab, service: Service) -> Non
     assert page.evaluate("document.activeElement.dataset.symbol") == "btcusdt"
     page.keyboard.press("Enter")
     expect(page.locator("#detail h2")).to_have_text("BTCUSDT")
-    assert call("DELETE", f"{service.url}/alerts/{answer.json['id']}").status == 200
+    assert call("DELETE", f"{small_service.url}/alerts/{answer.json['id']}").status == 200
 
 
 def test_events_are_listed_and_marked(window: Tab) -> None:
@@ -148,9 +135,9 @@ def test_a_service_without_these_topics(window: Tab) -> None:
     assert not [path for path in window.asked if re.match("/(anomalies|signals|sentiment)/", path)]
 
 
-def test_on_a_phone(chromium: Browser, service: Service) -> None:
+def test_on_a_phone(chromium: Browser, small_service: Service) -> None:
     """The list is no wider than the screen, and neither is the page."""
-    tab = Tab(chromium, service.url, PHONE, has_touch=True)
+    tab = Tab(chromium, small_service.url, PHONE, has_touch=True)
     events = Events(tab, "sentiment")
     page = tab.open()
     events.send(page, "sentiment_item", headline(time.time(), headline="x" * 300))

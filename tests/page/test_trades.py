@@ -13,10 +13,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.page.page_trades import COLD, Trades, a_trade, features, wait_until
 from tests.parts.browser import DESKTOP, PHONE, Tab
-from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
 from tests.parts.service import Service
-from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 
 pytestmark = pytest.mark.real
 
@@ -25,21 +23,10 @@ TAPE = "#detail .tape tbody tr"
 NOTE = "#detail .trades .hint[role=status]"
 
 
-@pytest.fixture(scope="module")
-def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service with seven assets, without trades."""
-    folder = tmp_path_factory.mktemp("service")
-    shared_market.sound()
-    settings = {"symbols_file": write_symbols(folder), **SIZES, **INTERVALS}
-    running = Service(folder, exchanges=shared_market.setting, **settings)
-    yield running.filled()
-    assert running.process.stop() == 0, running.process.output
-
-
 @pytest.fixture
-def window(chromium: Browser, service: Service) -> Iterator[Tab]:
+def window(chromium: Browser, small_service: Service) -> Iterator[Tab]:
     """Return a tab that has not opened the page; it may have no complaints but of refused requests."""
-    one = Tab(chromium, service.url, DESKTOP)
+    one = Tab(chromium, small_service.url, DESKTOP)
     yield one
     one.close()
     assert [said for said in one.complaints if not re.search("status of (404|501|503)", said)] == []
@@ -252,9 +239,9 @@ def test_the_subscription_follows_what_is_shown(window: Tab) -> None:
     wait_for(lambda: page.evaluate("true") and trades.subscribed["features"] == {"btcusdt"}, what="one asset in view")
 
 
-def test_by_keyboard_and_on_a_phone(chromium: Browser, service: Service) -> None:
+def test_by_keyboard_and_on_a_phone(chromium: Browser, small_service: Service) -> None:
     """The tape can be scrolled by keyboard, and nothing is wider than the screen; in the dark, too."""
-    tab = Tab(chromium, service.url, PHONE, color_scheme="dark", has_touch=True)
+    tab = Tab(chromium, small_service.url, PHONE, color_scheme="dark", has_touch=True)
     trades = Trades(tab.page)
     trades.stored = [a_trade(100 - number, time.time() - number) for number in range(100)]
     page = tab.open("/#btcusdt")

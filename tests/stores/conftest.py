@@ -22,11 +22,18 @@ from aggregator.stores.redis.cache import RedisCache
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts import postgres
+from tests.parts.clock import Clock
 from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
-from tests.parts.examples import CADENCE
+from tests.parts.examples import CADENCE, NOW
 from tests.parts.postgres import PostgresServer
 
 TTL = {tier: cadence.ttl for tier, cadence in CADENCE.items()}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still; a test moves it."""
+    return Clock(NOW)
 
 
 @pytest.fixture

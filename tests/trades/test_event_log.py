@@ -10,20 +10,10 @@ from hypothesis import strategies as st
 from aggregator.models import Trade
 from aggregator.trades.event_log.memory import BATCH, MemoryLog
 from aggregator.trades.ports import Appended, Backlog, BacklogFull, Receipt
+from tests.parts.clock import Clock
 from tests.trades.test_features import trade
 
 PATIENT = 30.0  # seconds; a limit for a busy machine, no promise
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        """Return monotonic seconds."""
-        return self.time
 
 
 def trades(count: int, first: int = 0) -> list[Trade]:
@@ -195,11 +185,11 @@ async def test_the_age_of_the_backlog() -> None:
     clock = Clock()
     log = MemoryLog(10_000, clock)
     log.append(trades(2000))
-    clock.time += 2
+    clock.now += 2
     log.append(trades(1))
     assert log.backlog == Backlog(2001, 2.0)
     first = log.waiting_batch()
-    clock.time += 1
+    clock.now += 1
     assert log.backlog == Backlog(2001, 3.0)
     commit(log, first)
     assert log.backlog == Backlog(1, 1.0)
@@ -223,7 +213,7 @@ async def test_a_fast_store_makes_the_wait_shorter() -> None:
     log = MemoryLog(100_000, clock)
     for _ in range(50):
         log.append([trade(1)] * 100_000)
-        clock.time += 1
+        clock.now += 1
         commit(log, log.waiting_batch())
     log.append([trade(1)] * 100_000)
     with pytest.raises(BacklogFull) as refused:

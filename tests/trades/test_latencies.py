@@ -4,19 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.trades.latencies import LatencyWindow
+from tests.parts.clock import Clock
 
 WEIGHTED = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), min_size=1, max_size=30)
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        """Return monotonic seconds."""
-        return self.time
 
 
 def window(*measured: tuple[float, int]) -> LatencyWindow:
@@ -55,12 +45,12 @@ def test_only_the_last_minute_counts() -> None:
     clock = Clock()
     found = LatencyWindow(clock)
     found.add(5.0, 1)
-    clock.time += 60
+    clock.now += 60
     found.add(1.0, 1)
     assert found.percentiles(1.0) == (5.0,)
-    clock.time += 0.001
+    clock.now += 0.001
     assert found.percentiles(1.0) == (1.0,)
-    clock.time += 60
+    clock.now += 60
     assert found.percentiles(1.0) == (None,)
 
 

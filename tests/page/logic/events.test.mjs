@@ -5,6 +5,7 @@ import { Entries, entryOf, MOST, urlOf } from "../../../aggregator/api/page/even
 import { EventSocket } from "../../../aggregator/api/page/eventsocket.js";
 import { placed } from "../../../aggregator/api/page/marks.js";
 import { candleScale } from "../../../aggregator/api/page/scale.js";
+import { recorded } from "./sockets.mjs";
 
 const alert = (id, timestamp, asset = "btcusdt") => entryOf("alert", { id, timestamp, asset, message: "text" });
 
@@ -45,19 +46,11 @@ test("entries are newest first, each once, and bounded", () => {
   assert.equal(entries.list.length, MOST);
 });
 
+/** Return an EventSocket on recorded WebSockets. */
 function scene() {
-  const made = { sockets: [], timers: [], topics: [], events: [] };
-  const connect = () => {
-    const socket = Object.assign(new EventTarget(), { sent: [], closed: false });
-    socket.send = (text) => socket.sent.push(JSON.parse(text));
-    socket.close = () => { socket.closed = true; };
-    socket.say = (message) => socket.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }));
-    made.sockets.push(socket);
-    return socket;
-  };
+  const made = { ...recorded(), topics: [], events: [] };
   const on = { events: (name, list) => made.events.push([name, list]), topics: (names) => made.topics.push(names) };
-  made.live = new EventSocket(on, connect, (call) => made.timers.push(call));
-  return made;
+  return { ...made, live: new EventSocket(on, made.connect, made.later) };
 }
 
 test("topics that the service does not have are left out", () => {
@@ -89,14 +82,14 @@ test("a service without all of them is left alone until it is back", () => {
 });
 
 test("a lost connection is made again, while the page is connected", () => {
-  const { live, sockets, timers } = scene();
+  const { live, sockets, due } = scene();
   live.allow(true);
   sockets[0].dispatchEvent(new Event("close"));
-  timers.splice(0).forEach((call) => call());
+  due();
   assert.equal(sockets.length, 2);
   sockets[1].dispatchEvent(new Event("close"));
   live.allow(false);
-  timers.splice(0).forEach((call) => call());
+  due();
   assert.equal(sockets.length, 2);
 });
 

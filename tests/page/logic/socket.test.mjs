@@ -2,23 +2,14 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { TradeSocket } from "../../../aggregator/api/page/socket.js";
+import { recorded } from "./sockets.mjs";
 
-/** Return a TradeSocket on WebSockets that only record, with timers that run when told. */
+/** Return a TradeSocket on recorded WebSockets. */
 function scene() {
-  const made = { sockets: [], timers: [], heard: [] };
-  const connect = () => {
-    const socket = Object.assign(new EventTarget(), { sent: [], closed: false });
-    socket.send = (text) => socket.sent.push(JSON.parse(text));
-    socket.close = () => { socket.closed = true; };
-    socket.say = (message) => socket.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }));
-    made.sockets.push(socket);
-    return socket;
-  };
+  const made = { ...recorded(), heard: [] };
   const note = (name) => (value) => made.heard.push([name, value]);
   const on = { features: note("features"), trades: note("trades"), begin: note("begin"), state: note("state") };
-  made.live = new TradeSocket(on, connect, (call) => made.timers.push(call));
-  made.due = () => made.timers.splice(0).forEach((call) => call());
-  return made;
+  return { ...made, live: new TradeSocket(on, made.connect, made.later) };
 }
 
 const subscribe = (topic, ...assets) => ({ type: "subscribe", topics: [topic], assets });

@@ -5,54 +5,37 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.clock import Clock
 from tests.parts.dynamodb import DynamoServer
-from tests.parts.examples import NOW
 from tests.parts.postgres import PostgresServer
 from tests.stores.events.parts import Opened, new_table, opened
-
-
-class Clock:
-    """The clock of the stores; a test moves it."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> float:
-        """Return unix seconds."""
-        return self.time
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands still."""
-    return Clock()
 
 
 @pytest.fixture
 async def memory(clock: Clock) -> AsyncIterator[Opened]:
     """Open memory://."""
-    async with opened("memory://", clock.now) as stores:
+    async with opened("memory://", clock) as stores:
         yield stores
 
 
 @pytest.fixture
 async def sqlite(tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """Open sqlite://."""
-    async with opened(f"sqlite:///{tmp_path}/events.db", clock.now) as stores:
+    async with opened(f"sqlite:///{tmp_path}/events.db", clock) as stores:
         yield stores
 
 
 @pytest.fixture
 async def dynamodb(dynamodb_running: DynamoServer, clock: Clock) -> AsyncIterator[Opened]:
     """Open dynamodb://."""
-    async with opened(dynamodb_running.url(new_table()), clock.now) as stores:
+    async with opened(dynamodb_running.url(new_table()), clock) as stores:
         yield stores
 
 
 @pytest.fixture
 async def postgresql(postgres_running: PostgresServer, clock: Clock) -> AsyncIterator[Opened]:
     """Open postgresql:// with a new database."""
-    async with opened(postgres_running.url(postgres_running.new_database()), clock.now) as stores:
+    async with opened(postgres_running.url(postgres_running.new_database()), clock) as stores:
         yield stores
 
 

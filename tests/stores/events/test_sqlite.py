@@ -7,8 +7,8 @@ import pytest
 from aggregator.errors import StoreRefused
 from aggregator.stores.events.sqlite import SqliteEvents
 from aggregator.stores.sqlite import SqliteHistory
+from tests.parts.clock import Clock
 from tests.parts.examples import NOW
-from tests.stores.events.conftest import Clock
 from tests.stores.events.parts import DAY, RETENTION, Opened, event
 
 
@@ -24,7 +24,7 @@ async def test_old_events_are_deleted(sqlite: Opened, clock: Clock) -> None:
     assert isinstance(store, SqliteEvents)
     await sqlite.put(*(event(number, timestamp=NOW + number / 1000) for number in range(5000)))
     await sqlite.put(event(7000, timestamp=NOW + 2 * DAY), event(asset="ethusdt"))
-    clock.time += RETENTION + DAY
+    clock.now += RETENTION + DAY
     await store.expire()
     assert await _rows(store, "events") == 1
     assert await sqlite.all() == [event(7000, timestamp=NOW + 2 * DAY)]

@@ -5,61 +5,44 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.clock import Clock
 from tests.parts.dynamodb import DynamoServer
-from tests.parts.examples import NOW
 from tests.parts.postgres import PostgresServer
 from tests.stores.trades.parts import Opened, by_url, in_dynamodb, in_postgres, opened
-
-
-class Clock:
-    """The clock of a store; a test moves it."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> float:
-        """Return unix seconds."""
-        return self.time
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands still."""
-    return Clock()
 
 
 @pytest.fixture
 async def memory(tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """Open memory://."""
-    async with opened(by_url("memory://", tmp_path, clock.now), runs=True) as store:
+    async with opened(by_url("memory://", tmp_path, clock), runs=True) as store:
         yield store
 
 
 @pytest.fixture
 async def sqlite(tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """Open sqlite://."""
-    async with opened(by_url(f"sqlite:///{tmp_path}/trades.db", tmp_path, clock.now), runs=True) as store:
+    async with opened(by_url(f"sqlite:///{tmp_path}/trades.db", tmp_path, clock), runs=True) as store:
         yield store
 
 
 @pytest.fixture
 async def waiting(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """Open dynamodb:// with an outbox that sends nothing."""
-    async with opened(in_dynamodb(dynamodb_running.endpoint, tmp_path, clock.now)) as store:
+    async with opened(in_dynamodb(dynamodb_running.endpoint, tmp_path, clock)) as store:
         yield store
 
 
 @pytest.fixture
 async def dynamodb(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """Open dynamodb:// as the service does: the outbox sends trades to the table."""
-    async with opened(in_dynamodb(dynamodb_running.endpoint, tmp_path, clock.now), runs=True) as store:
+    async with opened(in_dynamodb(dynamodb_running.endpoint, tmp_path, clock), runs=True) as store:
         yield store
 
 
 @pytest.fixture
 async def drained(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """Open dynamodb:// so that each read finds everything in the table."""
-    open_store = in_dynamodb(dynamodb_running.endpoint, tmp_path, clock.now)
+    open_store = in_dynamodb(dynamodb_running.endpoint, tmp_path, clock)
     async with opened(open_store, runs=True, drains=True) as store:
         yield store
 
@@ -67,7 +50,7 @@ async def drained(dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock) 
 @pytest.fixture
 async def postgresql(postgres_running: PostgresServer, clock: Clock) -> AsyncIterator[Opened]:
     """Open postgresql:// with a new database."""
-    async with opened(in_postgres(postgres_running, clock.now), runs=True) as store:
+    async with opened(in_postgres(postgres_running, clock), runs=True) as store:
         yield store
 
 

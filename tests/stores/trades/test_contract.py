@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from aggregator.models import Side, Trade, TradeKey, trade_key
 from aggregator.stores.trades.memory import MemoryTrades
+from tests.parts.clock import Clock
 from tests.parts.examples import NOW
-from tests.stores.trades.conftest import Clock
 from tests.stores.trades.parts import ALWAYS, HOUR, RETENTION, Opened, by_url, naive, opened, pages, trade, until
 
 
@@ -186,7 +186,7 @@ async def test_an_old_trade_goes(trades: Opened, clock: Clock, monkeypatch: pyte
         await trades.reopen()  # so that it sweeps as often as set above
     await trades.add(old, kept)
     assert len(await trades.store.trades("btcusdt", *ALWAYS, 9, newest_first=True)) == 2
-    clock.time += RETENTION + HOUR
+    clock.now += RETENTION + HOUR
     if not isinstance(trades.store, MemoryTrades):
         await trades.reopen()  # a store may sweep seldom, but does so at start
 

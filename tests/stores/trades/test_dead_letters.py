@@ -18,8 +18,8 @@ from aggregator.stores.trades.dead_letters import MOST_RETRIES, TradeDeadLetters
 from aggregator.trades.ports import BacklogFull, Receipt
 from aggregator.trades.rejection import Rejection
 from aggregator.trades.validation import InvalidTrade
+from tests.parts.clock import Clock
 from tests.parts.examples import NOW
-from tests.stores.trades.conftest import Clock
 from tests.stores.trades.parts import trade, until
 
 QUARTER = 900.0
@@ -60,7 +60,7 @@ class Letters:
     def __init__(self, path: Path, clock: Clock, **bounds: int) -> None:
         self.path = path
         self.metrics = Metrics(CollectorRegistry())
-        self.dead = TradeDeadLetters(path, self.metrics.trades, clock.now, **bounds)
+        self.dead = TradeDeadLetters(path, self.metrics.trades, clock, **bounds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -224,10 +224,10 @@ async def test_a_reason_that_may_pass_is_tried_again(letters: Letters, clock: Cl
     """After 15 minutes: an asset that was not listed, and a time that was ahead; nothing else."""
     await buried(letters, "asset", "price", "future", "malformed")
     log = Log()
-    clock.time += QUARTER - 1
+    clock.now += QUARTER - 1
     await letters.dead.retry_due(parse_listed, log)
     assert log.trades == []
-    clock.time += 2
+    clock.now += 2
     await letters.dead.retry_due(parse_listed, log)
     assert [one.id for one in log.trades] == ['{"id":0}', '{"id":2}']
     assert [one.code for one in await letters.kept()] == ["price", "malformed"]
@@ -244,7 +244,7 @@ async def test_it_is_tried_five_times(letters: Letters, clock: Clock) -> None:
         return parse_unlisted(raw, now)
 
     for _ in range(MOST_RETRIES + 3):
-        clock.time += QUARTER + 1
+        clock.now += QUARTER + 1
         await letters.dead.retry_due(parse, Log())
         await letters.dead.retry_due(parse, Log())  # not due again at once
     assert tries == MOST_RETRIES == 5
@@ -257,7 +257,7 @@ async def test_it_is_tried_five_times(letters: Letters, clock: Clock) -> None:
 async def test_a_trade_that_cannot_be_stored_stays(letters: Letters, clock: Clock, trouble: str) -> None:
     """While the backlog is full or the store away, the letter stays due, and its retries are not used up."""
     await buried(letters, "asset")
-    clock.time += QUARTER + 1
+    clock.now += QUARTER + 1
     log = Log()
     setattr(log, trouble, True)
     if log.is_away:

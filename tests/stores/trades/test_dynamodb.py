@@ -23,9 +23,9 @@ from aggregator.stores.trades.outbox import TradeOutbox
 from aggregator.stores.trades.recent_keys import RecentKeys
 from aggregator.stores.trades.registry import trade_store
 from aggregator.stores.trades.waiting_trades import WaitingTrades
+from tests.parts.clock import Clock
 from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
 from tests.parts.examples import NOW
-from tests.stores.trades.conftest import Clock
 from tests.stores.trades.parts import ALWAYS, RETENTION, Opened, in_dynamodb, opened, trade, until
 
 REAL = pytest.mark.real
@@ -228,7 +228,7 @@ async def test_the_table_of_prices_is_refused(dynamodb_running: DynamoServer, tm
 async def test_while_the_table_is_away_trades_are_stored_and_reads_fail(tmp_path: Path, clock: Clock) -> None:
     """What waits is sent once the table is back; the last trade is read from the file if every asset has one there."""
     server = DynamoServer()
-    async with opened(in_dynamodb(server.endpoint, tmp_path, clock.now), runs=True) as trades:
+    async with opened(in_dynamodb(server.endpoint, tmp_path, clock), runs=True) as trades:
         server.stop()
         assert await trades.add(trade(1), trade(2)) == [trade(1), trade(2)]
         await trades.store.ping()
