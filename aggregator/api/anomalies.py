@@ -112,6 +112,13 @@ class Models(Protocol):
         """Return the state of an asset's model."""
 
 
+def model_state(models: Models | None, asset: str) -> Literal["warming_up", "ready", "unknown"]:
+    """Return the state of an asset's model; `models` is None where another process has them."""
+    if models is None:
+        return "unknown"
+    return "ready" if models.state(asset).version else "warming_up"
+
+
 class AnomalyRoute:
     """The route for anomalies. A read of the store may take `store_seconds`.
 
@@ -189,7 +196,7 @@ class AnomalyRoute:
             version = rows[0].model_version if rows else None
             return answer(AnomalyPage(asset, hours, rows, state, None, version))
         model = self._models.state(asset)
-        state = "ready" if model.version else "warming_up"
+        state = model_state(self._models, asset)
         return answer(AnomalyPage(asset, hours, rows, state, model.samples, model.version or None))
 
 

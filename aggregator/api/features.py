@@ -8,7 +8,7 @@ from aggregator.api.hot_trades import HotBodies, HotTrades
 from aggregator.api.responses import NO_TRADE, asset_of, prepared, refuse
 from aggregator.api.route import Route, routes_of
 from aggregator.api.shared_descriptions import ASSET, BAD_SYMBOL, NO_STORE, NO_TRADE_YET
-from aggregator.api.trade_schema import AGGREGATIONS, FEATURES, Aggregations
+from aggregator.api.trade_schema import AGGREGATIONS, FEATURES, Aggregations, FeaturesAnswer
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.features import Features
 
@@ -58,7 +58,7 @@ class FeatureRoutes:
         description=_ABOUT,
         parameters=[ASSET],
         responses={
-            200: Response("The features", (json(Features, FEATURES),), (NO_STORE,)),
+            200: Response("The features", (json(FeaturesAnswer, FEATURES),), (NO_STORE,)),
             400: BAD_SYMBOL,
             404: NO_TRADE_YET,
         },

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from msgspec.structs import asdict
+
 from aggregator.api.price_bodies import Header, Reply
-from aggregator.api.trade_schema import aggregations_of, quote_of
+from aggregator.api.trade_schema import FeaturesAnswer, ModelState, aggregations_of, quote_of
 from aggregator.models import Trade, encode
 from aggregator.trades.features import Features
 from aggregator.trades.ports import LastTrades
@@ -40,20 +42,31 @@ class HotBodies(Generic[T]):
 class HotTrades:
     """The hot reads of the trade stream, from what this process knows.
 
-    `vary` has the request headers on which a response may depend.
+    `vary` has the request headers on which a response may depend. `model` returns the state of an asset's anomaly
+    model; None: nothing looks for anomalies.
     """
 
-    def __init__(self, live: LastTrades, vary: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self, live: LastTrades, vary: Sequence[bytes] = (), model: Callable[[str], ModelState] | None = None
+    ) -> None:
         self._live = live
+        self._model = model
         self.quotes = HotBodies[Trade](live.quote, _quote, vary)
         self.aggregations = HotBodies[Features](live.features, _aggregations, vary)
-        self.features = HotBodies[Features](live.features, encode, vary)
+        self.features = HotBodies[Features](live.features, self._features, vary)
         self.trades = HotBodies[Trade](live.quote, encode)
         """The last trade of each asset as streams show it."""
+
+        self.feature_events = HotBodies[Features](live.features, encode)
+        """The features of each asset as streams show them."""
 
     def quote(self, symbol: str) -> Trade | None:
         """Return the last trade of an asset that this process has seen."""
         return self._live.quote(symbol)
+
+    def _features(self, features: Features) -> bytes:
+        state: ModelState = "off" if self._model is None else self._model(features.asset)
+        return encode(FeaturesAnswer(**asdict(features), anomaly_model=state))
 
     @property
     def by_segment(self) -> Mapping[str, HotBodies[Trade] | HotBodies[Features]]:

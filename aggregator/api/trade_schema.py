@@ -1,7 +1,7 @@
 """The JSON of trades and features: models, rows and examples."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -33,6 +33,14 @@ _Momentum = Annotated[
     Meta(description="Change in percent against the newest price that is at least 60 s old; null before there is one"),
 ]
 _Frequency = Annotated[int, Meta(description="Trades of the last 60 s", ge=0)]
+
+ModelState = Annotated[
+    Literal["off", "warming_up", "ready", "unknown"],
+    Meta(
+        description="The model that looks for unusual trades of the asset: `warming_up` before the first, `ready` with"
+        " one, `off` where nothing looks for them, `unknown` where another process has the models"
+    ),
+]
 
 COLUMNS = ("asset", "timestamp", "time", "price", "volume", "venue", "id", "side", "sequence_number")
 ROW: Json = {
@@ -82,6 +90,7 @@ FEATURES: Json = {
     "updated_at": 1795241427.05,
     "warming_up": ["price_momentum"],
     "by_second": False,
+    "anomaly_model": "ready",
 }
 
 
@@ -132,6 +141,12 @@ class Aggregations(Struct, frozen=True):
     trade_frequency: _Frequency
     window_start: Seconds
     window_end: Seconds
+
+
+class FeaturesAnswer(Features, frozen=True, gc=False):
+    """The features of an asset's trades, and the state of its anomaly model when the newest trade was measured."""
+
+    anomaly_model: ModelState = "off"
 
 
 def row_of(trade: Trade) -> Row:

@@ -24,7 +24,7 @@ def trade_snapshots(catalog: Catalog, hot: HotTrades, settled: Settled) -> Mappi
     """Return the snapshot sources by topic. `settled` waits until the current values are known, if it takes time."""
     return {
         TRADES.name: _Snapshots(catalog, hot.trades, settled),
-        FEATURES.name: _Snapshots(catalog, hot.features, settled),
+        FEATURES.name: _Snapshots(catalog, hot.feature_events, settled),
     }
 
 

@@ -45,7 +45,7 @@ from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
-from aggregator.runtime.analytics_routes import analytics_routes
+from aggregator.runtime.analytics_routes import analytics_routes, model_states
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_trades import TradeStream
 from aggregator.runtime.cluster import Cluster
@@ -92,7 +92,8 @@ async def build_api(
     figures = FiguresKeeper(catalog, history, now)
     process.bus.listen(PRICES, figures)
     await process.keep_running(figures)
-    hot = HotTrades(reads.live, policy.vary)
+    analytics = () if trades is None else trades.analytics
+    hot = HotTrades(reads.live, policy.vary, model_states(process, analytics))
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
@@ -103,7 +104,7 @@ async def build_api(
         *UdfRoutes(catalog, history, now, trades=reads.stored).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
         *_trade_routes(process, reads, hot, sinks),
-        *analytics_routes(process, events, () if trades is None else trades.analytics),
+        *analytics_routes(process, events, analytics),
         *AlertRoutes(catalog, rules, events.events, now).routes(),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),

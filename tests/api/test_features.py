@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.fast_path import FastPath
+from aggregator.api.hot_trades import HotTrades
 from aggregator.api.keys import Keys
 from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import PriceBodies
@@ -35,9 +37,21 @@ async def test_the_features_of_an_asset() -> None:
     api = TradeApi()
     api.live.known["btcusdt"] = features()
     whole = await api.get("/features/BTC-USDT")
-    assert whole == json.loads(encode(features()), parse_float=Decimal)
+    assert whole == {**json.loads(encode(features()), parse_float=Decimal), "anomaly_model": "off"}
     assert (whole["warming_up"], whole["by_second"]) == (["volume_zscore", "price_momentum"], False)
     assert await api.get("/aggregations/btc_usdt") == {name: whole[name] for name in AGGREGATIONS.split()}
+
+
+async def test_the_state_of_the_anomaly_model() -> None:
+    """/features has the state that the process knows when a trade is measured; the topic has none."""
+    api = TradeApi()
+    hot = HotTrades(api.live, model=lambda asset: "ready" if asset == "btcusdt" else "warming_up")
+    for symbol, state in (("btcusdt", "ready"), ("ethusdt", "warming_up")):
+        api.live.known[symbol] = structs.replace(features(), asset=symbol)
+        reply, event = hot.features.of(symbol), hot.feature_events.of(symbol)
+        assert reply is not None
+        assert event is not None
+        assert json.loads(reply.raw) == {**json.loads(event.raw), "anomaly_model": state}
 
 
 @pytest.mark.parametrize("route", ["features", "aggregations"])
