@@ -6,7 +6,20 @@ A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMA
 import sys
 from collections.abc import Mapping, Sequence
 
-from aggregator.cli import backtest, dead_letters, demo, doctor, drain, migrate, produce, record, replay, serve, symbols
+from aggregator.cli import (
+    backtest,
+    cost,
+    dead_letters,
+    demo,
+    doctor,
+    drain,
+    migrate,
+    produce,
+    record,
+    replay,
+    serve,
+    symbols,
+)
 from aggregator.cli.command import Command, Parser
 from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
@@ -24,6 +37,7 @@ _COMMANDS: Mapping[str, Command] = {
     "produce": produce.COMMAND,
     "backtest": backtest.COMMAND,
     "symbols": symbols.COMMAND,
+    "cost": cost.COMMAND,
 }
 
 

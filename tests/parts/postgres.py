@@ -121,6 +121,11 @@ class PostgresServer:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd="/")
         return done.stdout.strip()
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of its running processes, and of those that have ended, in seconds."""
+        times = [one.cpu_times() for one in self._processes()]
+        return sum(one.user + one.system for one in times) + times[0].children_user + times[0].children_system
+
     def _processes(self) -> list[psutil.Process]:
         postmaster = psutil.Process(self.process.child.pid)
         return [postmaster, *postmaster.children()]

@@ -24,7 +24,7 @@ from aggregator.stores.trades.recent_keys import RecentKeys
 from aggregator.stores.trades.registry import trade_store
 from aggregator.stores.trades.waiting_trades import WaitingTrades
 from tests.parts.clock import Clock
-from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer
+from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer, jar
 from tests.parts.examples import NOW
 from tests.stores.trades.parts import ALWAYS, RETENTION, Opened, in_dynamodb, opened, trade, until
 
@@ -282,3 +282,25 @@ async def test_shards_are_read_in_pages(dynamodb_running: DynamoServer) -> None:
         assert await table.trades("btcusdt", *ALWAYS, limit, newest_first=False) == ours[:limit]
         assert await table.trades("btcusdt", *ALWAYS, limit, newest_first=True) == ours[::-1][:limit]
     await table.close()
+
+
+@REAL
+async def test_a_trade_is_one_write_unit(dynamodb_running: DynamoServer) -> None:
+    """`aggregator cost` counts on it."""
+    metrics = Metrics(CollectorRegistry())
+    table = TradeTable(
+        f"trades-{uuid.uuid4()}",
+        "us-east-1",
+        dynamodb_running.endpoint,
+        metrics,
+        RETENTION,
+        lambda: NOW,
+        PATIENT_SECONDS,
+    )
+    await table.open()
+    try:
+        assert await table.put([trade(number, trade_id=f"{number}-{'0' * 36}") for number in range(10)]) == []
+    finally:
+        await table.close()
+    units = metrics.registry.get_sample_value("price_dynamodb_write_units_total")
+    assert units == (10 if jar() else 1)  # moto counts one for a batch
