@@ -35,3 +35,13 @@ output "open_grafana" {
     "--document-name AWS-StartPortForwardingSession --parameters portNumber=3000,localPortNumber=3000",
   ])
 }
+
+output "platform" {
+  description = "What terraform/stages read of this deployment."
+  value       = local.platform
+}
+
+output "stream" {
+  description = "Names of the trade stream's resources, by what is on."
+  value       = module.names.name
+}
