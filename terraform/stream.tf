@@ -69,9 +69,9 @@ module "lake" {
   count      = var.lake == null || var.staged ? 0 : 1
   names      = module.names.name
   arns       = module.names.arn
+  stream_arn = one(module.streaming[*].stream_arn)
   settings   = var.lake
   platform   = local.platform
-  depends_on = [module.streaming] # Firehose reads the stream
 }
 
 module "processors" {

@@ -66,9 +66,11 @@ class Plan:
         self._expressions = {one["address"]: one.get("expressions", {}) for one in written}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the values of all resources of a type, by address without the type: main["api"], module.lake[0].main."""
+        """Return the values of all resources of a type, by address without the type, as module.lake[0].main."""
         return {
-            one["address"].replace(f"{kind}.", "", 1): one["values"] for one in self.resources if one["type"] == kind
+            one["address"].replace(f"{kind}.", "", 1): one.get("values", {})
+            for one in self.resources
+            if one["type"] == kind
         }
 
     def unknown_of(self, kind: str) -> dict[str, dict[str, Any]]:

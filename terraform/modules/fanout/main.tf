@@ -63,9 +63,11 @@ resource "aws_sqs_queue" "events" {
   kms_master_key_id           = var.platform.key_arn
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dead.arn
+    deadLetterTargetArn = var.arns.dead
     maxReceiveCount     = var.settings.receives
   })
+
+  depends_on = [aws_sqs_queue.dead]
 }
 
 resource "aws_sqs_queue" "dead" {
@@ -80,7 +82,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead" {
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.events.arn]
+    sourceQueueArns   = [var.arns.queue]
   })
 }
 

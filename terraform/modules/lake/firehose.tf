@@ -75,7 +75,7 @@ resource "aws_kinesis_firehose_delivery_stream" "raw" {
   destination = "extended_s3"
 
   kinesis_source_configuration {
-    kinesis_stream_arn = var.arns.stream
+    kinesis_stream_arn = var.stream_arn
     role_arn           = aws_iam_role.firehose[each.key].arn
   }
 

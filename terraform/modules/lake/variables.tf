@@ -30,3 +30,8 @@ variable "platform" {
     log_group       = string
   })
 }
+
+variable "stream_arn" {
+  description = "The stream that Firehose reads, once it exists; null without Firehose."
+  type        = string
+}

@@ -48,12 +48,12 @@ locals {
       TRADES_OUTBOX_PATH = "/data/trades-outbox.db"
       DEAD_LETTERS_PATH  = "/data/dead-letters.db"
       STATE_DIR          = "/data/state"
-      OUTLETS_PATH       = "/data/outlets.db"
     },
     local.streams ? { TRADES_LOG = "kinesis://${local.name.stream}?region=${var.region}&table=${local.name.leases}" } : {},
     local.archive ? { ARCHIVE_URL = "s3://${local.name.lake}?region=${var.region}" } : {},
     local.tables && role != "api" ? {
-      OUTLETS = "sqs://${local.name.queue}?region=${var.region}&topics=${join(",", try(var.fanout.topics, []))}"
+      OUTLETS_PATH = "/data/outlets.db"
+      OUTLETS      = "sqs://${local.name.queue}?region=${var.region}&topics=${join(",", try(var.fanout.topics, []))}"
     } : {},
   ) }
 }

@@ -12,3 +12,8 @@ output "kafka_cluster" {
   description = "ARN of MSK Serverless, if any."
   value       = one(aws_msk_serverless_cluster.main[*].arn)
 }
+
+output "stream_arn" {
+  description = "ARN of the stream."
+  value       = aws_kinesis_stream.trades.arn
+}
