@@ -41,6 +41,11 @@ output "platform" {
   value       = local.platform
 }
 
+output "switches" {
+  description = "The trade stream's variables, for terraform/stages."
+  value       = { streaming = var.streaming, processors = var.processors, fanout = var.fanout, lake = var.lake }
+}
+
 output "stream" {
   description = "Names of the trade stream's resources, by what is on."
   value       = module.names.name

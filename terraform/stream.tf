@@ -21,6 +21,8 @@ locals {
   # What modules and stages know of this deployment.
   platform = {
     name               = local.name
+    names              = module.names.name
+    arns               = module.names.arn
     region             = var.region
     account            = local.account
     partition          = data.aws_partition.current.partition

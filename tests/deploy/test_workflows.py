@@ -28,6 +28,8 @@ RIGHTS = {
     ("deploy", "plan"): {"packages": "read", "id-token": "write"},
     ("deploy", "apply"): {"packages": "read", "id-token": "write"},
     ("destroy", "destroy"): {"id-token": "write"},
+    ("stages", "up"): {"packages": "read", "id-token": "write"},
+    ("stages", "down"): {"id-token": "write"},
 }
 OURS = (r"\./test\.sh [a-z]+( \"\$URL\")?", r"\.ci/run( unit tests/deploy)?", r"scripts/(release|deploy)\.sh [a-z-]+")
 TERRAFORM = r"terraform (fmt -check|-chdir=terraform (init -backend=false|validate)).*"
@@ -45,11 +47,11 @@ def triggers(name: str) -> set[str]:
 
 
 def test_there_is_one_for_each_purpose() -> None:
-    """There is one workflow each for checks, release, deployment and removal."""
-    assert set(WORKFLOWS) == {"ci", "release", "deploy", "destroy"}
+    """There is one workflow each for checks, release, deployment, removal, and stages."""
+    assert set(WORKFLOWS) == {"ci", "release", "deploy", "destroy", "stages"}
     assert triggers("ci") == {"push", "pull_request"}
     assert triggers("release") == {"push"}
-    assert triggers("deploy") == triggers("destroy") == {"workflow_dispatch"}
+    assert triggers("deploy") == triggers("destroy") == triggers("stages") == {"workflow_dispatch"}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -102,12 +104,13 @@ def test_aws_is_changed_behind_a_gate() -> None:
             only_looks = where == ("deploy", "plan")
             assert JOBS[where]["environment"] == "${{ inputs.environment }}" + "-plan" * only_looks
     assert "needs: plan" in text("deploy")
-    for name in ("deploy", "destroy"):
+    for name in ("deploy", "destroy", "stages"):
         assert WORKFLOWS[name]["concurrency"] == {
             "group": "aws-${{ inputs.environment }}",
             "cancel-in-progress": False,
         }
     assert JOBS["destroy", "destroy"]["if"] == "inputs.environment == inputs.again"
+    assert JOBS["stages", "down"]["if"] == "inputs.direction == 'down' && inputs.environment == inputs.again"
 
 
 def test_every_python_we_support_is_tested() -> None:

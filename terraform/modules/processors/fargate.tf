@@ -2,14 +2,6 @@
 # accept within that time, or when a task ends without SIGTERM, is lost: on machines it is not.
 
 locals {
-  # The service, then the drain, in one container: the outbox is a file that only one process may use.
-  command  = <<-EOT
-    aggregator serve & child=$!
-    trap 'kill -TERM $child' TERM
-    wait $child; code=$?
-    [ $code -le 128 ] || { wait $child; code=$?; }
-    aggregator drain --patience 60 && exit $code
-  EOT
   settings = [for name, value in var.platform.settings : { name = "AGGREGATOR_${name}", value = value }]
   mounts   = [for volume in ["data", "tmp"] : { sourceVolume = volume, containerPath = "/${volume}", readOnly = false }]
   logs = {
@@ -39,7 +31,7 @@ locals {
       image                  = var.platform.image
       essential              = true
       entryPoint             = ["sh", "-c"]
-      command                = [local.command]
+      command                = [file("${path.module}/serve.sh")]
       environment            = local.settings
       dependsOn              = [{ containerName = "volumes", condition = "SUCCESS" }]
       readonlyRootFilesystem = true

@@ -17,6 +17,7 @@ variable "platform" {
   type = object({
     name               = string
     keep               = bool
+    moto               = bool
     key_arn            = string
     alarm_topic_arn    = string
     vpc_id             = string
