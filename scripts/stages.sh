@@ -72,15 +72,21 @@ stage() { # STAGE, a command of Terraform
   terraform -chdir="$(folder_of "$name")" "$@"
 }
 
-# Initialise a stage on its state in the bucket. TFVARS is for bootstrap and foundation; the others read foundation's outputs.
-init_stage() { # STAGE
-  local options name value
+# TFVARS is for bootstrap and foundation; the others read foundation's outputs.
+set_variables() {
+  local name value
   export TF_IN_AUTOMATION=1 TF_INPUT=0 TF_VAR_region=$AWS_REGION TF_VAR_environment=$ENVIRONMENT
   export TF_VAR_state_bucket=$STATE_BUCKET TF_VAR_state_path_style=${STATE_PATH_STYLE:-false} TF_VAR_staged=true
   while IFS=$'\t' read -r name value; do
     [[ $name =~ ^[a-z][a-z_]*$ ]] || fail "TFVARS has the name $name"
     export "TF_VAR_$name=$value"
   done < <(jq --raw-output 'to_entries[] | [.key, (.value | if type == "string" then . else tojson end)] | join("\t")' <<<"${TFVARS:-{\}}")
+}
+
+# Initialise a stage on its state in the bucket.
+init_stage() { # STAGE
+  local options
+  set_variables
   case $1 in
     0-bootstrap | foundation) printf 'terraform {\n  backend "s3" {}\n}\n' >"$(folder_of "$1")/backend.tf" ;;
   esac
@@ -96,7 +102,7 @@ bootstrap() {
     stage 0-bootstrap apply -auto-approve
     return
   fi
-  export TF_IN_AUTOMATION=1 TF_INPUT=0 TF_VAR_region=$AWS_REGION TF_VAR_state_bucket=$STATE_BUCKET
+  set_variables
   rm -f terraform/stages/0-bootstrap/backend.tf
   stage 0-bootstrap init -reconfigure >/dev/null
   stage 0-bootstrap apply -auto-approve

@@ -22,6 +22,7 @@ resource "aws_s3_bucket" "main" {
   #checkov:skip=CKV_AWS_18:its readers are roles of this account; CloudTrail's data events, if wanted, name them
   #checkov:skip=CKV_AWS_144:one region; a copy elsewhere is a choice of the account
   #checkov:skip=CKV2_AWS_62:nothing waits for new files
+  #checkov:skip=CKV2_AWS_61:both have one below; the check does not see through for_each
   for_each      = local.buckets
   bucket        = each.value
   force_destroy = !var.platform.keep
