@@ -78,6 +78,7 @@ resource "aws_sqs_queue" "dead" {
 }
 
 resource "aws_sqs_queue_redrive_allow_policy" "dead" {
+  count     = var.platform.moto ? 0 : 1 # moto forgets it, so the provider would wait for it in vain
   queue_url = aws_sqs_queue.dead.url
 
   redrive_allow_policy = jsonencode({

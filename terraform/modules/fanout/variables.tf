@@ -26,6 +26,7 @@ variable "platform" {
   type = object({
     name            = string
     keep            = bool
+    moto            = bool
     key_arn         = string
     alarm_topic_arn = string
   })
