@@ -27,6 +27,8 @@ init() {
   export TF_IN_AUTOMATION=1 TF_INPUT=0 TF_VAR_environment=$ENVIRONMENT TF_VAR_region=$AWS_REGION
   terraform_ init -backend-config="bucket=$STATE_BUCKET" -backend-config="key=price-aggregator/$ENVIRONMENT.tfstate" \
     -backend-config="region=$AWS_REGION" -backend-config=encrypt=true -backend-config=use_lockfile=true
+  [ "$(terraform_ output -json switches 2>/dev/null | jq --raw-output .staged 2>/dev/null)" != true ] ||
+    fail "$ENVIRONMENT is made in stages: use up and down"
 }
 
 find_image() {

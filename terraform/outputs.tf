@@ -43,7 +43,7 @@ output "platform" {
 
 output "switches" {
   description = "The trade stream's variables, for terraform/stages."
-  value       = { streaming = var.streaming, processors = var.processors, fanout = var.fanout, lake = var.lake }
+  value       = { streaming = var.streaming, processors = var.processors, fanout = var.fanout, lake = var.lake, staged = var.staged }
 }
 
 output "stream" {

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -257,7 +258,7 @@ def test_a_task_drains_between_its_signal_and_its_end(machine: Machine, *, drain
         ["sh", "-c", (FOLDER / "modules/processors/serve.sh").read_text()], environment=machine.environment({})
     )
     wait_for((machine.data / "serving").exists, what="the service")
-    task.child.terminate()
+    task.signal(SIGTERM)
     assert task.ended() == int(not drained), task.output
     assert machine.calls == ["aggregator serve", "aggregator drain --patience 60"]
     assert (machine.data / "log").read_text() == "stopped\n"

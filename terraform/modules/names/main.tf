@@ -118,7 +118,5 @@ locals {
       if startswith(one.actions[0], "${service}:")
     ]])) : statement
   ] }
-  encrypted = concat(
-    local.streams ? ["kinesis"] : [], local.tables ? ["sqs"] : [], local.archive ? ["glue", "firehose"] : [],
-  )
+  encrypted = concat(local.streams ? ["kinesis"] : [], local.tables ? ["sqs"] : [])
 }
