@@ -182,6 +182,18 @@ ask() { # STAGE
   [ "$answer" = "$ENVIRONMENT" ] || fail "nothing is deleted"
 }
 
+# The bucket of states has those of all environments.
+check_unused() {
+  local key keys
+  keys=$(aws s3api list-objects-v2 --bucket "$STATE_BUCKET" --prefix price-aggregator/ --query 'Contents[].Key' --output text) ||
+    fail "cannot list $STATE_BUCKET"
+  for key in $keys; do
+    case $key in price-aggregator/bootstrap.tfstate | *.tflock) continue ;; esac
+    [ "$(aws s3 cp --only-show-errors "s3://$STATE_BUCKET/$key" - | jq '.resources | length')" = 0 ] ||
+      fail "$STATE_BUCKET has the state $key of something that exists"
+  done
+}
+
 # With the protection off, Terraform empties the buckets of a stage, all versions, before it deletes them.
 down_stage() { # STAGE
   local other
@@ -195,6 +207,7 @@ down_stage() { # STAGE
   for other in $(needs_of "$1"); do
     is_up "$other" || fail "to delete $1, Terraform reads the outputs of $other, which is missing: scripts/deploy.sh up $other"
   done
+  [ "$1" != 0-bootstrap ] || check_unused
   ask "$1"
   init_stage "$1"
   export TF_VAR_deletion_protection=false
@@ -209,6 +222,7 @@ down_stage() { # STAGE
     stage 0-bootstrap init -migrate-state -force-copy >/dev/null
   fi
   stage "$1" destroy -auto-approve
+  [ "$1" != 0-bootstrap ] || rm -f terraform/stages/0-bootstrap/terraform.tfstate*
 }
 
 down() {

@@ -246,6 +246,21 @@ def test_a_deployment_copies_the_image_first(programs: Programs, checkout: Path)
     assert "hush" not in "".join(programs.calls)
 
 
+def test_states_of_other_environments_keep_their_bucket(programs: Programs, checkout: Path) -> None:
+    """The bucket of states is not deleted while it has a state with resources, of whatever environment."""
+    held = '{"resources": [{"mode": "managed"}]}'
+    programs.make(
+        "terraform",
+        "case $* in *bootstrap.tfstate*) touch $0.looks;; *init*) rm -f $0.looks;;"
+        f" *state*) [ ! -e $0.looks ] || echo '{held}';; esac",
+    )
+    programs.make("aws", f"case $* in *list*) echo price-aggregator/other.tfstate;; *cp*) echo '{held}';; esac")
+    done = programs.run("deploy.sh", "down", checkout, STAGE="0-bootstrap", CONFIRM="staging")
+    assert done.returncode == 1
+    assert "price-aggregator/other.tfstate" in done.stderr
+    assert not [call for call in programs.calls if "destroy" in call]
+
+
 @pytest.mark.parametrize("word", ["plan", "apply", "destroy"])
 def test_what_was_made_in_stages_goes_on_in_stages(programs: Programs, checkout: Path, word: str) -> None:
     """An environment that was made in stages is not applied as one, which would make the trade stream twice."""
