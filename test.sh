@@ -69,7 +69,7 @@ case "$what" in
     [ $# -gt 0 ] && exit
     CHAOS=full .venv/bin/pytest -m hypothesis # all examples of the property tests
     CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
-  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py" tests/terraform "$@" ;;
+  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }

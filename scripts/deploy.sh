@@ -5,8 +5,12 @@
 #   plan         what an apply would change                                                    (DIGEST)
 #   apply        image into ECR, then everything; prints the API's url                         (DIGEST, REGISTRY_TOKEN)
 #   destroy      everything; protected resources only with WITH_DATA=true
+#   up [STAGE]   all stages in their order, or one; repeat it as you like (DIGEST, for machines; RELEASE and
+#                REGISTRY_TOKEN copy its image first)
+#   down [STAGE] all stages but 0-bootstrap in the reverse order, or one, with their data; asks, or takes CONFIRM
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/stages.sh
 
 image() { echo "ghcr.io/${GITHUB_REPOSITORY,,}"; }
 
@@ -23,6 +27,8 @@ init() {
   export TF_IN_AUTOMATION=1 TF_INPUT=0 TF_VAR_environment=$ENVIRONMENT TF_VAR_region=$AWS_REGION
   terraform_ init -backend-config="bucket=$STATE_BUCKET" -backend-config="key=price-aggregator/$ENVIRONMENT.tfstate" \
     -backend-config="region=$AWS_REGION" -backend-config=encrypt=true -backend-config=use_lockfile=true
+  [ "$(terraform_ output -json switches 2>/dev/null | jq --raw-output .staged 2>/dev/null)" != true ] ||
+    fail "$ENVIRONMENT is made in stages: use up and down"
 }
 
 find_image() {
@@ -75,5 +81,7 @@ case "${1:-}" in
   plan) plan ;;
   apply) apply ;;
   destroy) destroy ;;
-  *) sed -n '2,7s/^# //p' "$0" >&2; exit 2 ;;
+  up) up "${2:-${STAGE:-}}" ;;
+  down) down "${2:-${STAGE:-}}" ;;
+  *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
 esac

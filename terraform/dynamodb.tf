@@ -7,6 +7,7 @@ locals {
   # What aggregator/stores/dynamodb/table.py calls. TTL is switched on below, so it only has to look.
   table_actions = {
     api       = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"]
+    processor = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"]
     refresher = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query", "dynamodb:BatchWriteItem"]
   }
 }

@@ -4,6 +4,7 @@
 locals {
   interfaces = toset(concat(
     ["ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"],
+    module.names.interfaces,
     local.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus finds the machines through it
   ))
 }
@@ -73,6 +74,26 @@ data "aws_iam_policy_document" "dynamodb_endpoint" {
       values   = [local.account]
     }
   }
+
+  dynamic "statement" { # tables of the trade stream
+    for_each = module.names.gateway.dynamodb
+
+    content {
+      actions   = statement.value.actions
+      resources = statement.value.resources
+
+      principals {
+        type        = "AWS"
+        identifiers = ["*"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:PrincipalAccount"
+        values   = [local.account]
+      }
+    }
+  }
 }
 
 resource "aws_vpc_endpoint" "s3" {
@@ -113,6 +134,26 @@ data "aws_iam_policy_document" "s3_endpoint" {
       test     = "StringEquals"
       variable = "aws:PrincipalAccount"
       values   = [local.account]
+    }
+  }
+
+  dynamic "statement" { # the archive
+    for_each = module.names.gateway.s3
+
+    content {
+      actions   = statement.value.actions
+      resources = statement.value.resources
+
+      principals {
+        type        = "AWS"
+        identifiers = ["*"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:PrincipalAccount"
+        values   = [local.account]
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 # The allowed connections between groups. Only the load balancer is open to the internet. There is no SSH.
 
 locals {
-  groups = {
+  groups = merge(local.processing ? { processor = "processors of the trade stream" } : {}, {
     alb        = "the load balancer: the only one that is reached from outside"
     api        = "machines that answer requests"
     refresher  = "machines that ask the exchanges"
@@ -9,8 +9,8 @@ locals {
     monitoring = "Prometheus and Grafana"
     redis      = "ElastiCache"
     endpoints  = "the interface endpoints of AWS services"
-  }
-  instances = ["api", "refresher", "exchanges", "monitoring"]
+  })
+  instances = concat(["api", "refresher", "exchanges", "monitoring"], local.processing ? ["processor"] : [])
 
   # from -> to, ports
   paths = merge(
@@ -22,11 +22,15 @@ locals {
       api-redis            = { from = "api", to = "redis", first = 6379, last = 6379 }
       refresher-redis      = { from = "refresher", to = "redis", first = 6379, last = 6379 }
     },
+    local.processing ? {
+      monitoring-processor = { from = "monitoring", to = "processor", first = local.port, last = local.port }
+      processor-redis      = { from = "processor", to = "redis", first = 6379, last = 6379 }
+    } : {},
     { for group in local.instances : "${group}-endpoints" => { from = group, to = "endpoints", first = 443, last = 443 } },
   )
   gateways = {
     for pair in setproduct(local.instances, ["s3", "dynamodb"]) : "${pair[0]}-${pair[1]}" => { from = pair[0], to = pair[1] }
-    if pair[1] == "s3" || contains(["api", "refresher"], pair[0])
+    if pair[1] == "s3" || contains(["api", "refresher", "processor"], pair[0])
   }
 }
 

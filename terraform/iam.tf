@@ -7,13 +7,29 @@ locals {
   )
 
   # The repositories of the images that a machine runs.
-  images_of = {
-    api        = ["aggregator"]
-    refresher  = ["aggregator"]
-    exchanges  = ["aggregator"]
-    monitoring = ["prometheus", "grafana"]
-  }
-  users_of_settings = toset(["api", "refresher"])
+  images_of = merge(
+    {
+      api        = ["aggregator"]
+      refresher  = ["aggregator"]
+      exchanges  = ["aggregator"]
+      monitoring = ["prometheus", "grafana"]
+    },
+    local.processing_machines ? { processor = ["aggregator"] } : {},
+  )
+  users_of_settings = toset(concat(["api", "refresher"], local.processing_machines ? ["processor"] : []))
+
+  redis_arns = [
+    "${local.arn.elasticache}:replicationgroup:${local.redis_id}",
+    "${local.arn.elasticache}:user:${local.redis_user}",
+  ]
+  # Of a processor on Fargate, whose role is not one of the machines below.
+  processor_rights = concat(
+    [
+      { sid = "UseTheTable", actions = local.table_actions.processor, resources = [local.table_arn] },
+      { sid = "SignInToRedis", actions = ["elasticache:Connect"], resources = local.redis_arns },
+    ],
+    lookup(module.names.statements, "processor", []),
+  )
 }
 
 data "aws_iam_policy_document" "machine_trust" {
@@ -97,17 +113,24 @@ data "aws_iam_policy_document" "machine" {
     for_each = setintersection([each.key], local.users_of_settings)
 
     content {
-      sid     = "SignInToRedis"
-      actions = ["elasticache:Connect"]
-      resources = [
-        "${local.arn.elasticache}:replicationgroup:${local.redis_id}",
-        "${local.arn.elasticache}:user:${local.redis_user}",
-      ]
+      sid       = "SignInToRedis"
+      actions   = ["elasticache:Connect"]
+      resources = local.redis_arns
+    }
+  }
+
+  dynamic "statement" { # of the trade stream, by role: modules/names
+    for_each = { for one in lookup(module.names.statements, each.key, []) : one.sid => one }
+
+    content {
+      sid       = statement.key
+      actions   = statement.value.actions
+      resources = statement.value.resources
     }
   }
 
   dynamic "statement" {
-    for_each = setintersection([each.key], ["refresher"])
+    for_each = setintersection([each.key], ["refresher", "processor"])
 
     content {
       sid       = "RescueItsOutbox"

@@ -50,7 +50,7 @@ data "aws_iam_policy_document" "key" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for service in ["dynamodb", "s3", "ecr", "elasticache"] : "${service}.${var.region}.amazonaws.com"]
+      values   = [for service in concat(["dynamodb", "s3", "ecr", "elasticache"], module.names.encrypted) : "${service}.${var.region}.amazonaws.com"]
     }
   }
 

@@ -15,7 +15,7 @@ locals {
   account = data.aws_caller_identity.current.account_id
   # 123456789012 is the account of AWS' examples, which moto uses: the configuration can be tried there without AWS. Moto has
   # no user groups and no nodes of replication groups, deletes no subnet groups and has no tags of budgets. Its machines
-  # never become healthy and have no detailed monitoring, and its resources must be deletable.
+  # never become healthy and have no detailed monitoring, its Kafka is never ready, and its resources must be deletable.
   # tests/terraform plans for another account, so that the rules are checked against the whole configuration.
   moto   = local.account == "123456789012"
   keep   = var.deletion_protection && !local.moto

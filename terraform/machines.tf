@@ -47,7 +47,7 @@ locals {
       }
     } : {},
   )
-  owner_of_data = { api = 10001, refresher = 10001, monitoring = 65534 } # the user inside the container
+  owner_of_data = { api = 10001, refresher = 10001, processor = 10001, monitoring = 65534 } # the user inside the container
 
   scripts = ["settings", "image", "health", "data-disk", "drain"]
   units   = ["container@.service", "container-health@.service", "container-health@.timer", "container-drain.service"]
@@ -79,18 +79,21 @@ locals {
             instances = local.log_groups.instances
             namespace = local.name
             service   = contains(local.users_of_settings, machine)
+            trades    = machine == "processor"
           })
         },
         {
           path        = "/etc/containers/scrape.yml" # its Prometheus half
           permissions = "0644"
-          content     = templatefile("${path.module}/files/scrape.yml.tftpl", { group = machine, port = local.port })
+          content     = templatefile("${path.module}/files/scrape.yml.tftpl", { group = machine, port = local.port, trades = machine == "processor" })
         },
       ],
       machine != "monitoring" ? [] : [{
         path        = "/etc/containers/prometheus.yml"
         permissions = "0644"
-        content     = templatefile("${path.module}/files/prometheus.yml.tftpl", { region = var.region, project = local.name, port = local.port })
+        content = templatefile("${path.module}/files/prometheus.yml.tftpl", {
+          region = var.region, project = local.name, port = local.port, roles = jsonencode(concat(["api", "refresher"], local.processing_machines ? ["processor"] : []))
+        })
       }],
     )
   }
@@ -103,7 +106,7 @@ locals {
         contains(keys(local.owner_of_data), machine) ? [["/usr/local/lib/containers/data-disk", "/dev/sdf", tostring(local.owner_of_data[machine])]] : [],
         [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "docker.service"]],
         [for container in keys(containers) : ["systemctl", "enable", "--now", "container@${container}.service", "container-health@${container}.timer"]],
-        machine == "refresher" ? [["systemctl", "enable", "--now", "container-drain.service"]] : [],
+        contains(["refresher", "processor"], machine) ? [["systemctl", "enable", "--now", "container-drain.service"]] : [],
         [["/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl", "-a", "fetch-config", "-m", "ec2", "-s", "-c", "file:/etc/containers/metrics.json"]],
       )
     })])
@@ -114,10 +117,15 @@ locals {
 # ---------------------------------------------------------------- groups of machines
 
 locals {
-  groups_of_machines = local.running ? {
-    api       = { size = var.api, disk = 4, stop = true }
-    refresher = { size = var.refresher, disk = var.refresher.outbox_gb, stop = !var.keep_outbox_volumes }
-  } : {}
+  groups_of_machines = local.running ? merge(
+    {
+      api       = { instance_type = var.api.instance_type, disk = 4, stop = true }
+      refresher = { instance_type = var.refresher.instance_type, disk = var.refresher.outbox_gb, stop = !var.keep_outbox_volumes }
+    },
+    local.processing_machines ? {
+      processor = { instance_type = var.processors.instance_type, disk = var.processors.outbox_gb, stop = !var.keep_outbox_volumes }
+    } : {},
+  ) : {}
 }
 
 resource "aws_launch_template" "main" {
@@ -125,7 +133,7 @@ resource "aws_launch_template" "main" {
   for_each               = local.groups_of_machines
   name                   = "${local.name}-${each.key}"
   image_id               = local.ami
-  instance_type          = each.value.size.instance_type
+  instance_type          = each.value.instance_type
   user_data              = local.user_data[each.key]
   update_default_version = true
   ebs_optimized          = true

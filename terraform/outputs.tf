@@ -35,3 +35,18 @@ output "open_grafana" {
     "--document-name AWS-StartPortForwardingSession --parameters portNumber=3000,localPortNumber=3000",
   ])
 }
+
+output "platform" {
+  description = "What terraform/stages read of this deployment."
+  value       = local.platform
+}
+
+output "switches" {
+  description = "The trade stream's variables, for terraform/stages."
+  value       = { streaming = var.streaming, processors = var.processors, fanout = var.fanout, lake = var.lake, staged = var.staged }
+}
+
+output "stream" {
+  description = "Names of the trade stream's resources, by what is on."
+  value       = module.names.name
+}

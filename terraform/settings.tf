@@ -27,11 +27,12 @@ locals {
     var.settings,
   )
   role_settings = {
-    api = merge({ TRUSTED_PROXIES = local.balancer_s_networks }, local.common_settings, {
+    api = merge(module.names.settings["api"], { TRUSTED_PROXIES = local.balancer_s_networks }, local.common_settings, {
       ROLE    = "api"
       WORKERS = tostring(var.api.workers)
     })
-    refresher = merge(local.common_settings, { ROLE = "refresher", EXCHANGES = local.exchanges_setting })
+    refresher = merge(module.names.settings["refresher"], local.common_settings, { ROLE = "refresher", EXCHANGES = local.exchanges_setting })
+    processor = merge(lookup(module.names.settings, "processor", {}), local.common_settings, { ROLE = "processor" })
   }
   balancer_s_networks = join(",", [for zone in local.zones : cidrsubnet(var.vpc_cidr, 4, local.zone[zone])])
   mock_setting = join(",", [
@@ -63,6 +64,18 @@ resource "aws_ssm_parameter" "setting" {
     precondition {
       condition     = var.exchanges == null || var.nat_gateways != "none"
       error_message = "Real exchanges are on the internet: set nat_gateways to one or each_zone."
+    }
+    precondition {
+      condition     = !local.processing || (var.streaming != null && var.fanout != null)
+      error_message = "Processors read a stream and write to tables: set streaming = {} and fanout = {}."
+    }
+    precondition {
+      condition     = !local.processing || try(var.processors.max <= var.streaming.shards, true)
+      error_message = "Processors beyond the number of shards have nothing to do: processors.max must not be above streaming.shards."
+    }
+    precondition {
+      condition     = !try(var.lake.firehose, false) || var.streaming != null
+      error_message = "Firehose reads the stream: set streaming = {}."
     }
   }
 }

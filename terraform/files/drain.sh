@@ -24,5 +24,5 @@ if docker run --rm --network host --env-file "${RUN_FOLDER:-/run/containers}/agg
   exit
 fi
 where=s3://$RESCUE_BUCKET/$(ask instance-id)-$(date -u +%Y%m%dT%H%M%SZ)
-aws s3 cp --recursive --only-show-errors --region "$REGION" --exclude '*' --include 'outbox.db*' "$data" "$where"
+aws s3 cp --recursive --only-show-errors --region "$REGION" --exclude '*' --include 'outbox.db*' --include 'trades-outbox.db*' --include 'dead-letters.db*' "$data" "$where"
 echo "drain: the rest is at $where"

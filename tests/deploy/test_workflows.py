@@ -28,6 +28,8 @@ RIGHTS = {
     ("deploy", "plan"): {"packages": "read", "id-token": "write"},
     ("deploy", "apply"): {"packages": "read", "id-token": "write"},
     ("destroy", "destroy"): {"id-token": "write"},
+    ("stages", "up"): {"packages": "read", "id-token": "write"},
+    ("stages", "down"): {"id-token": "write"},
 }
 OURS = (r"\./test\.sh [a-z]+( \"\$URL\")?", r"\.ci/run( unit tests/deploy)?", r"scripts/(release|deploy)\.sh [a-z-]+")
 TERRAFORM = r"terraform (fmt -check|-chdir=terraform (init -backend=false|validate)).*"
@@ -45,11 +47,11 @@ def triggers(name: str) -> set[str]:
 
 
 def test_there_is_one_for_each_purpose() -> None:
-    """There is one workflow each for checks, release, deployment and removal."""
-    assert set(WORKFLOWS) == {"ci", "release", "deploy", "destroy"}
+    """There is one workflow each for checks, release, deployment, removal, and stages."""
+    assert set(WORKFLOWS) == {"ci", "release", "deploy", "destroy", "stages"}
     assert triggers("ci") == {"push", "pull_request"}
     assert triggers("release") == {"push"}
-    assert triggers("deploy") == triggers("destroy") == {"workflow_dispatch"}
+    assert triggers("deploy") == triggers("destroy") == triggers("stages") == {"workflow_dispatch"}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -102,12 +104,13 @@ def test_aws_is_changed_behind_a_gate() -> None:
             only_looks = where == ("deploy", "plan")
             assert JOBS[where]["environment"] == "${{ inputs.environment }}" + "-plan" * only_looks
     assert "needs: plan" in text("deploy")
-    for name in ("deploy", "destroy"):
+    for name in ("deploy", "destroy", "stages"):
         assert WORKFLOWS[name]["concurrency"] == {
             "group": "aws-${{ inputs.environment }}",
             "cancel-in-progress": False,
         }
     assert JOBS["destroy", "destroy"]["if"] == "inputs.environment == inputs.again"
+    assert JOBS["stages", "down"]["if"] == "inputs.direction == 'down' && inputs.environment == inputs.again"
 
 
 def test_every_python_we_support_is_tested() -> None:
@@ -243,6 +246,30 @@ def test_a_deployment_copies_the_image_first(programs: Programs, checkout: Path)
     assert "hush" not in "".join(programs.calls)
 
 
+def test_states_of_other_environments_keep_their_bucket(programs: Programs, checkout: Path) -> None:
+    """The bucket of states is not deleted while it has a state with resources, of whatever environment."""
+    held = '{"resources": [{"mode": "managed"}]}'
+    programs.make(
+        "terraform",
+        "case $* in *bootstrap.tfstate*) touch $0.looks;; *init*) rm -f $0.looks;;"
+        f" *state*) [ ! -e $0.looks ] || echo '{held}';; esac",
+    )
+    programs.make("aws", f"case $* in *list*) echo price-aggregator/other.tfstate;; *cp*) echo '{held}';; esac")
+    done = programs.run("deploy.sh", "down", checkout, STAGE="0-bootstrap", CONFIRM="staging")
+    assert done.returncode == 1
+    assert "price-aggregator/other.tfstate" in done.stderr
+    assert not [call for call in programs.calls if "destroy" in call]
+
+
+@pytest.mark.parametrize("word", ["plan", "apply", "destroy"])
+def test_what_was_made_in_stages_goes_on_in_stages(programs: Programs, checkout: Path, word: str) -> None:
+    """An environment that was made in stages is not applied as one, which would make the trade stream twice."""
+    programs.make("terraform", "case $* in *switches*) echo '{\"staged\": true}';; esac")
+    done = programs.run("deploy.sh", word, checkout, DIGEST=DIGEST)
+    assert (done.returncode, "use up and down" in done.stderr) == (1, True)
+    assert not [call for call in programs.calls if call.split()[2] == word]
+
+
 @pytest.mark.parametrize(("with_data", "steps"), [("false", ["destroy"]), ("true", ["apply", "destroy"])])
 def test_protection_comes_off_only_where_asked(
     programs: Programs, checkout: Path, with_data: str, steps: list[str]
@@ -251,5 +278,5 @@ def test_protection_comes_off_only_where_asked(
     programs.make("terraform", 'echo "protection ${TF_VAR_deletion_protection:-on}"')
     done = programs.run("deploy.sh", "destroy", checkout, WITH_DATA=with_data)
     assert done.returncode == 0, done.stderr
-    assert [call.split()[2] for call in programs.calls][1:] == steps
+    assert [word for word in (call.split()[2] for call in programs.calls) if word not in ("init", "output")] == steps
     assert ("protection false" in done.stdout) == (with_data == "true")

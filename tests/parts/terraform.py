@@ -54,8 +54,9 @@ class Plan:
         self.shown = shown
         self.said = said
         self.outputs = shown["planned_values"].get("outputs", {})
-        self.resources: list[dict[str, Any]] = shown["planned_values"]["root_module"]["resources"]
+        self.resources: list[dict[str, Any]] = _of_module(shown["planned_values"]["root_module"])
         self.unknown = {one["address"]: one["change"]["after_unknown"] for one in shown["resource_changes"]}
+        self._kinds = {one["address"]: one["type"] for one in shown["resource_changes"]}
         self.changes = {
             one["address"]: one
             for one in shown["resource_changes"]
@@ -65,8 +66,20 @@ class Plan:
         self._expressions = {one["address"]: one.get("expressions", {}) for one in written}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the values of all resources of a type, by address without the type."""
-        return {one["address"].removeprefix(f"{kind}."): one["values"] for one in self.resources if one["type"] == kind}
+        """Return the values of all resources of a type, by address without the type, as module.lake[0].main."""
+        return {
+            one["address"].replace(f"{kind}.", "", 1): one.get("values", {})
+            for one in self.resources
+            if one["type"] == kind
+        }
+
+    def unknown_of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the attributes that are known only after apply, of all resources of a type, by address as in `of`."""
+        return {
+            address.replace(f"{kind}.", "", 1): unknown
+            for address, unknown in self.unknown.items()
+            if self._kinds[address] == kind
+        }
 
     def one(self, kind: str) -> dict[str, Any]:
         """Return the values of the only resource of a type."""
@@ -83,6 +96,11 @@ class Plan:
         told = {name: values["user_data"] for name, values in self.of("aws_launch_template").items()}
         told |= {name: values["user_data_base64"] for name, values in self.of("aws_instance").items()}
         return {name: gzip.decompress(base64.b64decode(text)).decode() for name, text in told.items()}
+
+
+def _of_module(module: Mapping[str, Any]) -> list[dict[str, Any]]:
+    inside = [_of_module(child) for child in module.get("child_modules", ())]
+    return [*module.get("resources", ()), *(one for child in inside for one in child)]
 
 
 def statements(policy: str) -> list[dict[str, Any]]:
@@ -106,9 +124,9 @@ def of_machine(plan: Plan, kind: str, sid: str) -> dict[str, Any]:
 
 
 def templates(plan: Plan) -> list[dict[str, Any]]:
-    """Return the launch templates; there are exactly two."""
+    """Return the launch templates; there are exactly three."""
     found = plan.of("aws_launch_template")
-    assert set(found) == {'main["api"]', 'main["refresher"]'}
+    assert set(found) == {'main["api"]', 'main["refresher"]', 'main["processor"]'}
     return list(found.values())
 
 

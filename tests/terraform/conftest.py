@@ -20,6 +20,10 @@ EVERYTHING: dict[str, Any] = {
     "waf": True,
     "alarm_email": "somebody@example.com",
     "settings": {"HOT_SIZE": "50", "HOT_INTERVAL": "8"},
+    "streaming": {"shards": 8, "msk_serverless": True},
+    "processors": {},
+    "fanout": {"fifo": True, "table_streams": True},
+    "lake": {"firehose": True},
 }
 
 

@@ -19,10 +19,11 @@ IMAGE = "machine-check"
 CONTAINERS = {
     'main["api"]': ["aggregator"],
     'main["refresher"]': ["aggregator"],
+    'main["processor"]': ["aggregator"],
     'exchange["exchange1"]': ["exchange"],
     "monitoring[0]": ["grafana", "prometheus"],
 }
-OWNERS = {'main["api"]': 10001, 'main["refresher"]': 10001, "monitoring[0]": 65534}
+OWNERS = {'main["api"]': 10001, 'main["refresher"]': 10001, 'main["processor"]': 10001, "monitoring[0]": 65534}
 # A file as a disk with a file system on it; loop devices have the major number 7.
 MAY_MOUNT = (
     *("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined"),

@@ -28,7 +28,7 @@ def test_no_check_fails() -> None:
     assert found["summary"]["passed"] > 200
 
 
-@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.tf")), ids=lambda file: str(file.name))
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.tf")), ids=lambda file: str(file.relative_to(FOLDER)))
 def test_every_skipped_check_has_a_reason(file: Path) -> None:
     """Every skipped check has a reason in words."""
     for line in file.read_text(encoding="utf-8").splitlines():

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from aggregator.settings import Settings
 from aggregator.settings.loader import load
 from tests.parts.process import ROOT
 from tests.parts.terraform import ACCOUNT, DIGESTS, Plan, of_machine, roles, statements, templates
@@ -18,6 +19,7 @@ MAY_END_OPEN = (
     rf"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/\*",
     rf"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/prices-production/\w+:\*",
     rf"arn:aws:s3:::prices-production-rescue-{ACCOUNT}/\*",
+    rf"arn:aws:s3:::prices-production-lake-{ACCOUNT}/(raw/|raw-errors/)?\*",
 )
 
 
@@ -62,7 +64,7 @@ def test_machines_have_no_public_address(plan: Plan) -> None:
 def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
     """The metadata service requires IMDSv2 tokens, with a hop limit of one."""
     machines = [*templates(plan), *plan.of("aws_instance").values()]
-    assert len(machines) == 6
+    assert len(machines) == 7
     for one in machines:
         (options,) = one["metadata_options"]
         assert (options["http_tokens"], options["http_put_response_hop_limit"]) == ("required", 1)
@@ -70,7 +72,7 @@ def test_the_metadata_service_wants_a_token(plan: Plan) -> None:
 
 def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
     """Actions have no wildcard; resources have one only in the listed exceptions."""
-    assert len(roles(plan)) == 5
+    assert len(roles(plan)) == 7
     for role, allowed in roles(plan).items():
         for one in allowed:
             assert not [action for action in one["Action"] if "*" in action], (role, one)
@@ -86,7 +88,7 @@ def test_no_role_has_a_wildcard_without_a_reason(plan: Plan) -> None:
 
 def test_each_role_reaches_its_own_only(plan: Plan) -> None:
     """Each role reaches only its own settings, images, table and Redis user."""
-    for kind in ("api", "refresher"):
+    for kind in ("api", "refresher", "processor"):
         assert of_machine(plan, kind, "ReadItsSettings")["Resource"] == [
             f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/prices-production/{kind}"
         ]
@@ -101,7 +103,10 @@ def test_each_role_reaches_its_own_only(plan: Plan) -> None:
             f"arn:aws:elasticache:eu-west-1:{ACCOUNT}:user:prices-production-service",
         }
     sids = {role: {one.get("Sid") for one in allowed} for role, allowed in roles(plan).items()}
-    assert [role for role, held in sids.items() if "RescueItsOutbox" in held] == ['machine["refresher"]']
+    assert [role for role, held in sids.items() if "RescueItsOutbox" in held] == [
+        'machine["processor"]',
+        'machine["refresher"]',
+    ]
     assert [role for role, held in sids.items() if "FindWhatToScrape" in held] == ['machine["monitoring"]']
 
 
@@ -121,7 +126,7 @@ def test_everything_kept_is_encrypted(plan: Plan) -> None:
     for one in plan.of("aws_instance").values():
         assert [disk["encrypted"] for disk in one["root_block_device"]] == [True]
     assert all(one["encrypted"] for one in plan.of("aws_ebs_volume").values())
-    assert plan.one("aws_dynamodb_table")["server_side_encryption"][0]["enabled"]
+    assert all(one["server_side_encryption"][0]["enabled"] for one in plan.of("aws_dynamodb_table").values())
     redis = plan.one("aws_elasticache_replication_group")
     assert redis["at_rest_encryption_enabled"]
     assert redis["transit_encryption_enabled"]
@@ -132,7 +137,7 @@ def test_everything_kept_is_encrypted(plan: Plan) -> None:
         one["encryption_configuration"][0]["encryption_type"] == "KMS" for one in plan.of("aws_ecr_repository").values()
     )
     buckets = set(plan.of("aws_s3_bucket"))
-    assert buckets == {"access", "rescue"}
+    assert buckets == {"access", "rescue", 'module.lake[0].main["lake"]', 'module.lake[0].main["results"]'}
     assert set(plan.of("aws_s3_bucket_server_side_encryption_configuration")) == buckets
     assert plan.one("aws_kms_key")["enable_key_rotation"]
 
@@ -166,7 +171,7 @@ def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
 
 def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:
     """The table has the service's keys and TTL, on-demand billing, point-in-time recovery and deletion protection."""
-    table = plan.one("aws_dynamodb_table")
+    table = plan.of("aws_dynamodb_table")["prices"]
     assert (table["hash_key"], table["range_key"]) == ("asset", "timestamp")
     assert {one["name"]: one["type"] for one in table["attribute"]} == {"asset": "S", "timestamp": "N"}
     assert table["billing_mode"] == "PAY_PER_REQUEST"
@@ -199,7 +204,7 @@ def test_images_run_by_digest(plan: Plan) -> None:
 def test_everything_is_tagged(plan: Plan) -> None:
     """Every resource has the tags Project and Environment, also the machines and disks of groups."""
     for one in plan.resources:
-        if "tags_all" in one["values"]:
+        if "tags_all" in one.get("values", {}):
             tags = one["values"]["tags_all"] or {}
             assert (tags.get("Project"), tags.get("Environment")) == ("prices", "production"), one["address"]
     for template in templates(plan):
@@ -211,13 +216,15 @@ def test_everything_is_tagged(plan: Plan) -> None:
 def test_groups_replace_their_machines_in_turn_and_wait_for_the_outbox(plan: Plan) -> None:
     """Groups start a new machine before they end an old one and roll back on failure; refreshers get time to drain."""
     groups = plan.of("aws_autoscaling_group")
-    assert set(groups) == {"api[0]", "refresher[0]"}
+    processor = 'module.processors[0].main["processor"]'
+    assert set(groups) == {"api[0]", "refresher[0]", processor}
     for group in groups.values():
         (preferences,) = group["instance_refresh"][0]["preferences"]
         assert (preferences["min_healthy_percentage"], preferences["auto_rollback"]) == (100, True)
-    (hook,) = groups["refresher[0]"]["initial_lifecycle_hook"]
-    assert hook["lifecycle_transition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
-    assert hook["heartbeat_timeout"] > 30 + 90, "to stop, then to drain"
+    for name in ("refresher[0]", processor):
+        (hook,) = groups[name]["initial_lifecycle_hook"]
+        assert hook["lifecycle_transition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
+        assert hook["heartbeat_timeout"] > 30 + 90, "to stop, then to drain"
 
 
 def test_groups_grow_with_their_work(plan: Plan) -> None:
@@ -227,13 +234,17 @@ def test_groups_grow_with_their_work(plan: Plan) -> None:
         for name, one in plan.of("aws_autoscaling_policy").items()
         if one["policy_type"] == "TargetTrackingScaling"
     }
-    assert targets == {"api_cpu[0]": 50, "refresher_cpu[0]": 60}
+    assert targets == {"api_cpu[0]": 50, "refresher_cpu[0]": 60, 'module.processors[0].cpu["processor"]': 60}
     steps = {
         name: one["step_adjustment"][0]["scaling_adjustment"]
         for name, one in plan.of("aws_autoscaling_policy").items()
         if one["policy_type"] == "StepScaling"
     }
-    assert steps == {'refresher_lag["up"]': 1, 'refresher_lag["down"]': -1}
+    assert steps == {
+        f'{name}["{direction}"]': by
+        for name in ("refresher_lag", "module.processors[0].lag")
+        for direction, by in {"up": 1, "down": -1}.items()
+    }
     alarms = plan.of("aws_cloudwatch_metric_alarm")
     interval = int(EVERYTHING["settings"]["HOT_INTERVAL"])
     assert alarms["refresher_lag_up[0]"]["threshold"] == interval / 2
@@ -242,8 +253,8 @@ def test_groups_grow_with_their_work(plan: Plan) -> None:
 
 def test_every_alarm_tells_somebody(plan: Plan) -> None:
     """Every alarm notifies the topic, which has a subscriber, or scales a group; the budget warns before its limit."""
-    for name in plan.of("aws_cloudwatch_metric_alarm"):
-        assert plan.unknown[f"aws_cloudwatch_metric_alarm.{name}"].get("alarm_actions"), name
+    for name, unknown in plan.unknown_of("aws_cloudwatch_metric_alarm").items():
+        assert unknown.get("alarm_actions"), name
     assert plan.one("aws_sns_topic_subscription")["endpoint"] == EVERYTHING["alarm_email"]
     told = {(one["notification_type"], one["threshold"]) for one in plan.one("aws_budgets_budget")["notification"]}
     assert told == {("ACTUAL", 80), ("FORECASTED", 100)}
@@ -253,7 +264,8 @@ def test_machines_reach_aws_without_the_internet(plan: Plan) -> None:
     """Each AWS service that machines call has a VPC endpoint, and no other has."""
     found = {one["service_name"]: one["vpc_endpoint_type"] for one in plan.of("aws_vpc_endpoint").values()}
     kinds = dict.fromkeys(("dynamodb", "s3"), "Gateway")
-    kinds |= dict.fromkeys(("ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"), "Interface")
+    interfaces = ("ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages", "kinesis-streams", "sqs")
+    kinds |= dict.fromkeys(interfaces, "Interface")
     assert found == {f"com.amazonaws.eu-west-1.{name}": kind for name, kind in kinds.items()}
 
 
@@ -275,12 +287,15 @@ def test_with_a_certificate_plain_http_is_sent_on(plan: Plan) -> None:
 
 def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service accepts the settings that SSM will hold; the cache's URL is made up: a plan does not know it."""
-    for role in ("api", "refresher"):
+    for role in ("api", "refresher", "processor"):
         held = {
             one["name"].rpartition("/")[2]: one.get("value") or "rediss://user@host:6379/0?iam=cache&region=eu-west-1"
             for one in plan.of("aws_ssm_parameter").values()
             if one["name"].startswith(f"/prices-production/{role}/")
         }
+        unknown = held.keys() - {name.upper() for name in Settings.model_fields}
+        assert unknown <= {"ARCHIVE_URL", "OUTLETS", "OUTLETS_PATH"}, "a version without archive or outlets"
+        held = {name: value for name, value in held.items() if name not in unknown}
         with monkeypatch.context() as environment:
             for name, value in held.items():
                 environment.setenv(f"AGGREGATOR_{name}", value)

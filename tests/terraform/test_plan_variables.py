@@ -13,7 +13,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def refused(terraform: Terraform) -> str:
     """Return what Terraform says of a plan with mistakes in two resources. One plan takes 15 s of CPU."""
-    mistakes = {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none"}
+    mistakes = {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
     with pytest.raises(AssertionError) as said:
         terraform.plan(EVERYTHING | mistakes)
     return str(said.value)
@@ -25,12 +25,13 @@ def test_a_certificate_needs_the_names_it_is_for(refused: str) -> None:
 
 
 def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
-    """Without an image, a first apply creates the image repository and no machine, and warns that there is no TLS."""
+    """Without an image, a first apply makes the repository, no machine and no trade stream, and warns of no TLS."""
     plan = terraform.plan({})
     assert plan.of("aws_ecr_repository")
     assert not {"aws_instance", "aws_launch_template", "aws_autoscaling_group"} & {
         one["type"] for one in plan.resources
     }
+    assert not [one["address"] for one in plan.resources if one["address"].startswith("module.")]
     assert plan.of("aws_lb_listener")["http"]["default_action"][0]["type"] == "forward"
     assert "No certificate_arn" in plan.said
 
@@ -49,6 +50,10 @@ def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) 
         "allowed_cidrs": ["everywhere"],
         "log_days": 31,
         "api": {"min": 3, "max": 2},
+        "streaming": {"shards": 0},
+        "processors": {"runs_on": "lambda"},
+        "fanout": {"topics": ["news"]},
+        "lake": {"scan_gb": 0},
     }
     arguments = [
         f"-var={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wrong.items()
@@ -61,6 +66,12 @@ def test_wrong_variables_are_told_before_anything_happens(terraform: Terraform) 
 def test_real_exchanges_need_a_way_out(refused: str) -> None:
     """Real exchanges without NAT are an error, because machines could not reach them."""
     assert "Real exchanges are on the internet" in refused
+
+
+def test_parts_of_the_stream_need_each_other(refused: str) -> None:
+    """Processors and Firehose without a stream are an error."""
+    assert "set streaming = {} and fanout = {}" in refused
+    assert "Firehose reads the stream" in refused
 
 
 def test_it_is_formatted_and_valid(terraform: Terraform) -> None:

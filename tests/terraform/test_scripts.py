@@ -9,10 +9,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
-from tests.parts.process import Process
+from tests.parts.process import Process, wait_for
 from tests.parts.terraform import FOLDER
 
 pytestmark = pytest.mark.real
@@ -36,7 +37,7 @@ class Machine:
             shutil.copy(script, copy)
             copy.chmod(0o755)
         self._calls.touch()
-        for program in ("aws", "docker", "systemctl"):
+        for program in ("aggregator", "aws", "docker", "systemctl"):
             self.program(program, "")
 
     def program(self, name: str, body: str) -> None:
@@ -240,6 +241,24 @@ def test_a_machine_that_is_to_go_drains_first(machine: Machine, metadata: str, *
         assert more == []
     else:
         (copied,) = more
-        assert re.search(
-            rf"^aws s3 cp --recursive .* --include outbox.db\* {machine.data} s3://rescue/i-0123-\d{{8}}T", copied
-        )
+        files = " ".join(rf"--include {name}.db\*" for name in ("outbox", "trades-outbox", "dead-letters"))
+        assert re.search(rf"^aws s3 cp --recursive .* {files} {machine.data} s3://rescue/i-0123-\d{{8}}T", copied)
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_a_task_drains_between_its_signal_and_its_end(machine: Machine, *, drained: bool) -> None:
+    """A task on Fargate passes SIGTERM to the service, waits for it, then drains; its code says what has failed."""
+    machine.program(
+        "aggregator",
+        f'[ "$1" = drain ] && exit {int(not drained)}\n'
+        f'trap "echo stopped >>{machine.data}/log; exit 0" TERM\ntouch {machine.data}/serving\n'
+        "for _ in $(seq 600); do sleep 0.1; done",
+    )
+    task = Process(
+        ["sh", "-c", (FOLDER / "modules/processors/serve.sh").read_text()], environment=machine.environment({})
+    )
+    wait_for((machine.data / "serving").exists, what="the service")
+    task.signal(SIGTERM)
+    assert task.ended() == int(not drained), task.output
+    assert machine.calls == ["aggregator serve", "aggregator drain --patience 60"]
+    assert (machine.data / "log").read_text() == "stopped\n"

@@ -31,8 +31,8 @@ def file(config: dict[str, Any], path: str) -> str:
 
 
 def test_every_machine_is_told_something_that_fits(plan: Plan) -> None:
-    """There are two groups, three exchanges and monitoring; compressed, each user data is below EC2's limit."""
-    assert len(plan.cloud_init()) == 6
+    """There are three groups, three exchanges and monitoring; compressed, each user data is below EC2's limit."""
+    assert len(plan.cloud_init()) == 7
     for text in plan.cloud_init().values():
         assert text.startswith("#cloud-config\n")
     sent = [one["user_data"] for one in plan.of("aws_launch_template").values()]
@@ -64,10 +64,10 @@ def test_what_is_started_is_there(told: dict[str, dict[str, Any]]) -> None:
         assert {mode for path, mode in permissions.items() if "/lib/containers/" in path} == {"0755"}
 
 
-def test_only_a_refresher_drains(told: dict[str, dict[str, Any]]) -> None:
-    """Only a refresher drains, because only its outbox grows."""
+def test_machines_with_an_outbox_drain(told: dict[str, dict[str, Any]]) -> None:
+    """Refreshers and processors drain, because their outboxes grow."""
     drains = [machine for machine, config in told.items() if "container-drain.service" in str(config["runcmd"])]
-    assert drains == ['main["refresher"]']
+    assert sorted(drains) == ['main["processor"]', 'main["refresher"]']
 
 
 def test_the_agent_s_file_is_read(told: dict[str, dict[str, Any]]) -> None:
@@ -80,12 +80,12 @@ def test_the_agent_s_file_is_read(told: dict[str, dict[str, Any]]) -> None:
 
 def test_alarms_are_on_figures_that_are_sent(plan: Plan, told: dict[str, dict[str, Any]]) -> None:
     """Each alarm in our namespace uses a metric of the service, with the labels that the agent sends."""
-    agent = json.loads(file(told['main["refresher"]'], "/etc/containers/metrics.json"))
+    agent = json.loads(file(told['main["processor"]'], "/etc/containers/metrics.json"))
     sent = agent["logs"]["metrics_collected"]["prometheus"]["emf_processor"]
     ours = [
         one for one in plan.of("aws_cloudwatch_metric_alarm").values() if one["namespace"] == sent["metric_namespace"]
     ]
-    assert len(ours) >= 7
+    assert len(ours) >= 9
     for alarm in ours:
         assert alarm["metric_name"] in known_metrics()
         fitting = [
@@ -105,7 +105,7 @@ def _matches(pattern: str, name: str) -> bool:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus is not installed; see the header")
 @pytest.mark.parametrize(
     ("machine", "path"),
-    [("monitoring[0]", "/etc/containers/prometheus.yml"), ('main["refresher"]', "/etc/containers/scrape.yml")],
+    [("monitoring[0]", "/etc/containers/prometheus.yml"), ('main["processor"]', "/etc/containers/scrape.yml")],
 )
 def test_prometheus_understands_its_file(
     told: dict[str, dict[str, Any]], tmp_path: Path, machine: str, path: str

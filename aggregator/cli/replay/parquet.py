@@ -16,7 +16,7 @@ def open_parquet(path: Path, rows: Rows) -> Source:
     try:
         import duckdb  # noqa: PLC0415  # an optional extra
     except ImportError as error:
-        install = ".venv/bin/python -m pip install 'duckdb>=2'"
+        install = ".venv/bin/python -m pip install 'duckdb<2'"
         raise Unusable("Parquet needs DuckDB, which is not installed", f"install it: {install}") from error
     with path.open("rb"):
         pass  # DuckDB's error for a file that cannot be read has no errno

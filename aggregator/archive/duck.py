@@ -1,0 +1,84 @@
+"""Connections to DuckDB. The only user of duckdb in the archive.
+
+httpfs comes from its wheel (duckdb-extension-httpfs, of the same version), so nothing is ever downloaded.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from aggregator.archive.address import ArchiveAddress, S3Address
+from aggregator.errors import StoreRefused
+
+Connection = Any
+"""A duckdb.DuckDBPyConnection. Fetching a TIMESTAMP WITH TIME ZONE needs pytz: select epoch_us(…) or a text instead."""
+
+_CONFIG = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "preserve_insertion_order": True,
+}
+
+
+def connect(
+    address: ArchiveAddress | None = None, memory: str = "512MB", threads: int = 1, temporary: Path | None = None
+) -> Connection:
+    """Return a connection in memory whose session is in UTC, and which can read the archive at `address`.
+
+    `temporary` is the folder for what does not fit into `memory`; None keeps it in memory or fails. The
+    credentials of S3 are those of the moment. Raises StoreRefused where httpfs or credentials are missing.
+    """
+    import duckdb  # noqa: PLC0415  # an optional extra
+
+    config = {**_CONFIG, "memory_limit": memory, "threads": threads, "temp_directory": str(temporary or "")}
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        if isinstance(address, S3Address):
+            _load_httpfs(connection, duckdb.__version__)
+            _set_secret(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def quoted(text: str) -> str:
+    """Return a text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def file_url(address: ArchiveAddress, path: str) -> str:
+    """Return the address of a file of the archive, as DuckDB takes it."""
+    return f"{address.root}/{path}"
+
+
+def _load_httpfs(connection: Connection, version: str) -> None:
+    try:
+        import duckdb_extension_httpfs  # noqa: PLC0415  # an optional extra
+    except ImportError as error:
+        raise StoreRefused("s3:// needs duckdb-extension-httpfs; install the extra `archive`") from error
+    folder = Path(str(duckdb_extension_httpfs.__file__)).parent / "extensions"
+    path = folder / f"v{version}" / "httpfs.duckdb_extension"
+    if not path.is_file():
+        raise StoreRefused(f"duckdb-extension-httpfs is not of version {version}, which DuckDB has")
+    connection.execute(f"LOAD {quoted(str(path))}")
+
+
+def _set_secret(connection: Connection, address: S3Address) -> None:
+    from aggregator.archive.credentials import s3_credentials  # noqa: PLC0415  # it imports Amazon's libraries
+
+    found = s3_credentials(address)
+    options = {"REGION": address.region, "KEY_ID": found.key, "SECRET": found.secret, "SCOPE": address.root}
+    if found.token:
+        options["SESSION_TOKEN"] = found.token
+    if address.endpoint:
+        scheme, _, host = address.endpoint.partition("://")
+        options |= {"ENDPOINT": host, "URL_STYLE": "path"}
+        connection.execute(_secret(options, use_ssl=scheme == "https"))
+    else:
+        connection.execute(_secret(options, use_ssl=True))
+
+
+def _secret(options: dict[str, str], *, use_ssl: bool) -> str:
+    values = ", ".join(f"{name} {quoted(value)}" for name, value in options.items())
+    return f"CREATE OR REPLACE SECRET archive (TYPE s3, {values}, USE_SSL {str(use_ssl).lower()})"

@@ -1,0 +1,88 @@
+# The archive: bucket, tables of Athena, raw records by Firehose.
+
+terraform {
+  required_version = ">= 1.10" # locks in the bucket itself
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.80"
+    }
+  }
+
+  backend "s3" {} # scripts/deploy.sh names the place
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = local.platform.tags
+  }
+}
+
+data "terraform_remote_state" "foundation" {
+  backend = "s3"
+  config = {
+    bucket         = var.state_bucket
+    key            = "price-aggregator/${var.environment}.tfstate"
+    region         = var.region
+    use_path_style = var.state_path_style
+  }
+  defaults = { platform = null, switches = null }
+
+  lifecycle {
+    postcondition {
+      condition     = self.outputs.platform != null
+      error_message = "The stage foundation is missing: scripts/deploy.sh up foundation"
+    }
+    postcondition {
+      condition     = try(self.outputs.switches.lake, null) != null
+      error_message = "lake is off in the stage foundation: set it, then scripts/deploy.sh up foundation"
+    }
+  }
+}
+
+locals {
+  foundation = data.terraform_remote_state.foundation.outputs
+  switches   = local.foundation.switches
+  platform   = merge(local.foundation.platform, { keep = coalesce(var.deletion_protection, local.foundation.platform.keep) })
+}
+
+data "terraform_remote_state" "data_streaming" { # for Firehose
+  count   = local.switches.lake.firehose ? 1 : 0
+  backend = "s3"
+  config = {
+    bucket         = var.state_bucket
+    key            = "price-aggregator/${var.environment}/data-streaming.tfstate"
+    region         = var.region
+    use_path_style = var.state_path_style
+  }
+  defaults = { stream = null, stream_arn = null }
+
+  lifecycle {
+    postcondition {
+      condition     = self.outputs.stream != null
+      error_message = "The stage data-streaming is missing: scripts/deploy.sh up data-streaming"
+    }
+  }
+}
+
+module "lake" {
+  source     = "../../modules/lake"
+  names      = local.platform.names
+  arns       = local.platform.arns
+  stream_arn = one(data.terraform_remote_state.data_streaming[*].outputs.stream_arn)
+  settings   = local.switches.lake
+  platform   = local.platform
+}
+
+output "bucket" {
+  description = "The archive's bucket."
+  value       = module.lake.bucket
+}
+
+output "workgroup" {
+  description = "Athena workgroup."
+  value       = module.lake.workgroup
+}
