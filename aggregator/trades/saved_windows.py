@@ -24,6 +24,7 @@ from aggregator.trades.event_log.window_start import WindowStart
 from aggregator.trades.features import FeaturesState
 from aggregator.trades.ports import SavedWindows
 
+_MOST_SAVED = 3  # states of a partition that commits do not name yet, as analytics are not settled
 _MOST_BODY = 64 << 20  # bytes
 
 
@@ -62,7 +63,8 @@ class _Partition(msgspec.Struct, frozen=True):
 class _Progress(msgspec.Struct):
     """What was saved of an assignment.
 
-    `saved` has what commits do not name yet, with the time of saving. `named` is the offset that they name, `before`
+    `saved` has what commits do not name yet, with the time of saving; the first `settled` of them have no result of
+    analytics before them that is not stored. `named` is the offset that they name, `before`
     the one that they named before.
     """
 
@@ -70,6 +72,7 @@ class _Progress(msgspec.Struct):
     due_at: float = 0.0
     is_saving: bool = False
     saved: deque[tuple[float, WindowStart]] = msgspec.field(default_factory=deque)
+    settled: int = 0
     named: int = 0
     before: int = 0
 
@@ -106,10 +109,18 @@ class WindowSaver:
 
     def name(self, parts: Iterable[FromPartition]) -> None:
         """Have the commits of parts, which follow, name a saved state that is old enough."""
-        until = self._clock() - self._pace.age_seconds
+        until, is_settled = (
+            self._clock() - self._pace.age_seconds,
+            all(one.is_settled for one in self._states.analytics),
+        )
         for assignment in {one.assignment for one in parts}:
             progress = self._progress.get(assignment)
-            while progress is not None and progress.saved and progress.saved[0][0] <= until:
+            if progress is None:
+                continue
+            if is_settled:
+                progress.settled = len(progress.saved)
+            while progress.settled and progress.saved[0][0] <= until:
+                progress.settled -= 1
                 _, start = progress.saved.popleft()
                 assignment.starts.use_saved(start)
                 progress.before, progress.named = progress.named, start.offset
@@ -129,7 +140,12 @@ class WindowSaver:
         now = self._clock()
         for assignment, one in last.items():
             progress = self._progress[assignment]
-            if progress.trades >= self._pace.trades and now >= progress.due_at and not progress.is_saving:
+            if (
+                progress.trades >= self._pace.trades
+                and now >= progress.due_at
+                and not progress.is_saving
+                and len(progress.saved) < _MOST_SAVED
+            ):
                 self._save(one, assets_of(one), progress, now)
 
     async def load(self, assignment: Assignment) -> Mapping[str, tuple[Trade, FeaturesState]]:
