@@ -31,6 +31,10 @@ _NO_STATE = AssetState(0, "")
 class AnomalyWriter(Protocol):
     """Stores anomalies, then publishes them."""
 
+    @property
+    def waiting(self) -> int:
+        """The number of anomalies that are not stored yet."""
+
     def put(self, values: Sequence[Anomaly], /) -> None:
         """Add anomalies to those that wait to be stored."""
 
@@ -66,6 +70,11 @@ class Anomalies:
         self._answered.set()
         self.pid: int | None = None
         """The id of the worker process, while there is one."""
+
+    @property
+    def is_settled(self) -> bool:
+        """As `Analytic.is_settled`."""
+        return not self._writer.waiting
 
     async def load(self, assets: Sequence[str]) -> None:
         """As `Analytic.load`; the worker reads the files."""

@@ -77,6 +77,11 @@ class NewsDesk:
         self._emitted: OrderedDict[tuple[str, str], Strength] = OrderedDict()
         self._is_failing = False
 
+    @property
+    def is_settled(self) -> bool:
+        """As `Analytic.is_settled`."""
+        return True  # what waits is about articles, which the sources have for longer
+
     async def load(self, assets: Sequence[str]) -> None:
         """As `Analytic.load`; the store is read in the background, so that no trade waits for it."""
         if not self._by_trade:

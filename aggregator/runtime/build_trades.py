@@ -15,7 +15,7 @@ from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.ingest import Parser
-from aggregator.trades.ports import TradeLog, TradeStore
+from aggregator.trades.ports import SavedWindows, TradeLog, TradeStore
 from aggregator.trades.processor import Processor
 
 _DRAIN_SECONDS = 5.0  # for the trades that wait when the process stops
@@ -37,10 +37,13 @@ class TradeStream(msgspec.Struct, frozen=True):
         return TradeSinks(self.log, self.dead_letters)
 
 
-async def open_trades(process: Process, attempt: Attempt, publisher: Publisher | None = None) -> TradeStream:
+async def open_trades(
+    process: Process, attempt: Attempt, publisher: Publisher | None = None, saved: SavedWindows | None = None
+) -> TradeStream:
     """Open store and log of trades. Raises CannotGoOn. Call `run_trades` once all stores are open.
 
-    The processor publishes through `publisher`; on the bus of this process, if None.
+    The processor publishes through `publisher`; on the bus of this process, if None. `saved` keeps the windows of the
+    partitions of a log that processes share.
     """
     settings, now = process.settings, process.clock.now
     store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
@@ -59,6 +62,7 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
         settings.window_trades,
         now,
         analytics=analytics,
+        saved=saved,
     )
     return TradeStream(store, log, processor, dead_letters, stores, analytics)
 
@@ -86,6 +90,8 @@ async def _open_dead_letters(process: Process, attempt: Attempt) -> TradeDeadLet
 async def run_trades(process: Process, trades: TradeStream) -> None:
     """Process trades from now on; a stop waits for those that have come."""
     await process.keep_running(trades.store)
+    if trades.processor.saver is not None:
+        await process.keep_running(trades.processor.saver)
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)

@@ -14,6 +14,8 @@ from aggregator.runtime.process import STREAM_TOPICS, Process
 from aggregator.runtime.stores import Attempt, open_trade_reader
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.redis.last_trades import LastTradesStore
+from aggregator.stores.redis.saved_windows import RedisWindows
+from aggregator.trades.event_log.kafka.address import parse_kafka_url
 from aggregator.trades.newest_trades import NewerOfBoth
 from aggregator.trades.ports import LastTrades, TradeReader
 from aggregator.trades.topics import FEATURES
@@ -40,7 +42,7 @@ def own_reads(trades: TradeStream) -> TradeReads:
 async def open_published_trades(process: Process, redis: RedisClient, attempt: Attempt) -> TradeStream:
     """As `open_trades`, but what the processor publishes goes to all processes on Redis. Raises CannotGoOn."""
     publisher = TopicPublisher(redis, STREAM_TOPICS, (FEATURES.name,), process.metrics.trades)
-    trades = await open_trades(process, attempt, publisher)
+    trades = await open_trades(process, attempt, publisher, _saved_windows(process, redis))
     await process.keep_running(publisher)
     writer = LastTradesWriter(
         _store(process, redis), trades.processor, frozenset(process.catalog.assets), publisher.take_changed
@@ -68,6 +70,14 @@ async def open_stored_trades(process: Process, attempt: Attempt) -> TradeReader 
     if created.upkeep is not None:
         await process.keep_running(created.upkeep)
     return created.reader
+
+
+def _saved_windows(process: Process, redis: RedisClient) -> RedisWindows | None:
+    """Return the saved windows of the topic; None for a log whose windows are read again as a whole."""
+    if not process.settings.reads_kafka:
+        return None
+    address = parse_kafka_url(process.settings.trades_log)
+    return RedisWindows(redis, f"{address.topic}:{address.group}")
 
 
 def _store(process: Process, redis: RedisClient) -> LastTradesStore:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from aggregator.errors import StoreRefused, StoreUnavailable
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 Connection = sqlite3.Connection
 
@@ -60,6 +61,18 @@ class Database:
         `work` must not return a cursor: closing it in another thread breaks a statement that is in use.
         """
         return await self._writer.run(lambda connection: _transaction(connection, work))
+
+    async def write_prepared(self, prepare: Callable[[Connection], P], work: Callable[[Connection, P], T]) -> T:
+        """As `write`, with what `prepare` returns.
+
+        It runs in the same thread before the transaction, so no other process waits for it.
+        """
+
+        def run(connection: Connection) -> T:
+            prepared = prepare(connection)
+            return _transaction(connection, lambda connection: work(connection, prepared))
+
+        return await self._writer.run(run)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the reader's thread, outside of a transaction."""
@@ -181,27 +194,27 @@ def _begin(connection: Connection) -> None:
     another got no turn within half a second.
     """
     deadline = time.monotonic() + _BUSY_SECONDS
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_LOOK_SECONDS)
-            else:
-                return
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def _transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
-    _begin(connection)
+    connection.execute("PRAGMA busy_timeout = 0")
     try:
-        result = work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.rollback()
-        raise
-    return result
+        _begin(connection)
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+        return result
+    finally:  # no sooner: each statement within the transaction may wait for the interpreter's lock
+        connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")

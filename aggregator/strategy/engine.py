@@ -48,6 +48,11 @@ class PaperStrategy:
         self._has_lost = asyncio.Event()
         self._writer = PositionWriter(positions, events, publisher, metrics, event_metrics, self._lose, most_waiting)
 
+    @property
+    def is_settled(self) -> bool:
+        """As `Analytic.is_settled`."""
+        return not self._writer.waiting
+
     async def load(self, assets: Sequence[str]) -> None:
         """As `Analytic.load`."""
         for asset in assets:

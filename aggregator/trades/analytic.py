@@ -28,6 +28,13 @@ class Analytic(Protocol):
     `load`, with `live` false; it may then be one that a killed process stored, and that nobody has taken.
     """
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing that it has found waits to be stored.
+
+        A kill would lose that unless the trades are taken again.
+        """
+
     async def load(self, assets: Sequence[str]) -> None:
         """Read what is kept of assets, before their first trades. Raises StoreError; it is then called again."""
 

@@ -6,7 +6,7 @@ import msgspec
 
 from aggregator.models import Trade, trade_key
 from aggregator.trades.analytic import Analytic, Measured
-from aggregator.trades.features import AssetFeatures, Features
+from aggregator.trades.features import AssetFeatures, Features, FeaturesState
 
 
 class AssetStates(msgspec.Struct, frozen=True):
@@ -92,6 +92,12 @@ class AssetStates(msgspec.Struct, frozen=True):
         """Set the features of an asset from its operator."""
         if asset in self.operators:
             self.features[asset] = self.operators[asset].values(self.now())
+
+    def restore(self, asset: str, quote: Trade, state: FeaturesState) -> None:
+        """Continue with the last trade of an asset and the state of its operator."""
+        self.quotes[asset], self.newest[asset] = quote, quote.timestamp
+        self.operator(asset).restore(state)
+        self.value(asset)
 
     def forget(self, asset: str) -> None:
         """Forget an asset."""

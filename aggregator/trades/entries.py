@@ -15,10 +15,14 @@ ROW = 3  # totals of an entry: prices, volumes, products
 
 
 class EntriesState(msgspec.Struct, frozen=True):
-    """Entries as plain data: numbers and lists; integers of any size."""
+    """Entries as plain data. `times` and `totals` are bytes, 8 for each number in the machine's order.
 
-    times: list[float]
-    totals: list[int]
+    `wide_totals` has the totals in place of `totals` if one of them needs more than 64 bits.
+    """
+
+    times: bytes
+    totals: bytes
+    wide_totals: list[int]
     counts: list[int]
     last_prices: list[int]
     offset: int
@@ -149,14 +153,19 @@ class Entries:
         """Return the state as plain data."""
         self.settle()
         counts, prices = [*self._counts], [*self._last_prices]
-        return EntriesState([*self.times], [*self._totals], counts, prices, self._offset, self.merged_until)
+        totals = self._totals
+        narrow, wide = (b"", [*totals]) if isinstance(totals, _Wide) else (totals.tobytes(), [])
+        return EntriesState(self.times.tobytes(), narrow, wide, counts, prices, self._offset, self.merged_until)
 
     def _restore(self, state: EntriesState) -> None:
         """Continue from a snapshot."""
-        self.times = array("d", state.times)
+        self.times = array("d")
+        self.times.frombytes(state.times)
         self._counts, self._last_prices = [*state.counts], [*state.last_prices]
         self._offset, self.merged_until = state.offset, state.merged_until
-        self._hold(state.totals)
+        totals = array("q")
+        totals.frombytes(state.totals)
+        self._hold(state.wide_totals or totals)
 
     def _count(self, index: int) -> int:
         """Return the number of all trades up to an entry."""

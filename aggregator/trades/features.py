@@ -145,6 +145,11 @@ class AssetFeatures:
             self._zscore.add(volume)
         return True
 
+    @property
+    def size(self) -> int:
+        """The number of entries of the window."""
+        return len(self._window.times)
+
     def has(self, trade: Trade) -> bool:
         """Whether the window has a trade that is not late."""
         return self._window.has(trade)

@@ -122,6 +122,16 @@ class TradeStore(TradeReader, Protocol):
         """Close connections and files."""
 
 
+class SavedWindows(Protocol):
+    """Keeps the windows of partitions for the next owner, for a day."""
+
+    async def save(self, partition: int, offset: int, body: bytes, before: int) -> None:
+        """Keep the windows of a partition at an offset; delete those at offsets below `before`. Raises StoreError."""
+
+    async def load(self, partition: int, offset: int) -> bytes | None:
+        """Return what is kept of a partition at an offset; None if nothing is. Raises StoreError."""
+
+
 class DeadLetters(Protocol):
     """Keeps what was sent as a trade and could not be taken."""
 

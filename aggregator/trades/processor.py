@@ -26,8 +26,18 @@ from aggregator.trades.asset_states import AssetStates
 from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.features import AssetFeatures, Features
 from aggregator.trades.latencies import LatencyWindow
-from aggregator.trades.ports import Appended, Backlog, Latencies, PartitionLag, Receipt, TradeLog, TradeStore
+from aggregator.trades.ports import (
+    Appended,
+    Backlog,
+    Latencies,
+    PartitionLag,
+    Receipt,
+    SavedWindows,
+    TradeLog,
+    TradeStore,
+)
 from aggregator.trades.receipts import receipts_of
+from aggregator.trades.saved_windows import PACE, Pace, WindowSaver
 from aggregator.trades.takeover import Takeover, ToPublish
 from aggregator.trades.topics import FEATURES, TRADES
 
@@ -43,6 +53,7 @@ class Processor:
     """Processes the trades of one log. `lateness` is in seconds, `most` bounds the trades of one asset's window.
 
     At its start it measures the stored trades of `assets` again. The analytics take each trade after it is published.
+    `saved` keeps the windows of partitions for their next owner, at `pace`.
     """
 
     def __init__(
@@ -57,6 +68,8 @@ class Processor:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         analytics: Sequence[Analytic] = (),
+        saved: SavedWindows | None = None,
+        pace: Pace = PACE,
     ) -> None:
         self._log = log
         self._store = store
@@ -73,7 +86,10 @@ class Processor:
         self._states = AssetStates(
             lateness, most, now, self._newest, self._quotes, operators, self._features, analytics
         )
-        self._takeover = Takeover(store, self._states, self._retried)
+        self.saver = None if saved is None else WindowSaver(saved, self._states, pace)
+        """Saves windows; its `run` must run beside that of the processor."""
+
+        self._takeover = Takeover(store, self._states, self._retried, self.saver)
         self._writes: deque[float] = deque(maxlen=_SLOW_WRITES)
         self._ingest, self._store_latency = LatencyWindow(clock), LatencyWindow(clock)
         self._durations = Durations(metrics.ingest_seconds)
@@ -145,6 +161,7 @@ class Processor:
     async def _finish(self, batch: Sequence[Appended], trades: Sequence[Trade], new: Sequence[Trade]) -> None:
         """Publish and acknowledge what this process still owns of a stored batch."""
         owned = await self._log.owned(batch)
+        self._takeover.name_saved(owned)
         if len(owned) < len(batch):
             assets = {trade.asset for one in owned for trade in one.trades}
             trades = [trade for trade in trades if trade.asset in assets]
@@ -153,6 +170,7 @@ class Processor:
             self._publish(owned, trades, self._takeover.to_publish(owned, trades, new))
         else:
             self._log.commit(owned, [Receipt(0, 0)] * len(owned))
+        self._takeover.save(owned)
 
     async def drain(self, patience: float) -> None:
         """Wait at most `patience` seconds until all trades that the log has read are stored."""

@@ -1,8 +1,8 @@
-"""Features of assets that this process has not processed before: built from records read again, and from the store.
+"""Features of assets that this process has not processed before: from saved windows, records read again, the store.
 
-A partition that comes from another process, or back after a restart, begins with the records of its open windows. They
-are measured and nothing else. An asset that they do not cover, such as one that trades once an hour, is completed from
-the store, at its next trade.
+A partition that comes from another process, or back after a restart, begins with the records of its open windows, or
+with those after its saved windows. They are measured and nothing else. An asset that they do not cover, such as one
+that trades once an hour, is completed from the store, at its next trade.
 """
 
 import asyncio
@@ -16,8 +16,10 @@ import msgspec
 from aggregator.models import FUTURE_TOLERANCE, Trade, TradeKey, trade_key
 from aggregator.trades.asset_states import AssetStates, by_asset
 from aggregator.trades.event_log.partition import Assignment, FromPartition
-from aggregator.trades.features import FIVE_MINUTES, MINUTE, PRIOR_VOLUMES
+from aggregator.trades.features import FIVE_MINUTES, PRIOR_VOLUMES
 from aggregator.trades.ports import Appended, TradeStore
+from aggregator.trades.replayed import Replayed
+from aggregator.trades.saved_windows import WindowSaver
 
 if TYPE_CHECKING:
     from aggregator.trades.analytic import Measured
@@ -28,33 +30,6 @@ _PAGE = 2000
 _AT_ONCE = 16  # assets whose stored trades are read at once
 _MOST_NOTED = 10_000  # keys of an asset
 _ASSETS = 100  # that are looked for at once
-
-
-class _Replayed(msgspec.Struct):
-    """The records of an asset that were read again, of the time for which these have every trade."""
-
-    assignment: Assignment
-    oldest: float = 0.0
-    newest: float = 0.0
-    volumes: int = 0
-
-    def add(self, trades: Sequence[Trade]) -> None:
-        exact = [trade for trade in trades if trade.timestamp >= self.assignment.exact_since]
-        if exact:
-            times = [trade.timestamp for trade in exact]
-            self.oldest = min(self.oldest or times[0], *times)
-            self.newest = max(self.newest, *times)
-            self.volumes += sum(trade.volume is not None for trade in exact)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether they have everything that the features of the asset depend on."""
-        since = self.newest - FIVE_MINUTES
-        return (
-            since >= self.assignment.exact_since
-            and self.volumes > PRIOR_VOLUMES
-            and self.oldest <= self.newest - MINUTE
-        )
 
 
 class _Stored(msgspec.Struct):
@@ -100,13 +75,17 @@ class Retried(Protocol):
 class Takeover:
     """Prepares the batches of a processor."""
 
-    def __init__(self, store: TradeStore, states: AssetStates, retried: Retried) -> None:
+    def __init__(
+        self, store: TradeStore, states: AssetStates, retried: Retried, saver: WindowSaver | None = None
+    ) -> None:
         self._store = store
+        self._saver = saver
         self._states = states
         self._retried = retried
         self._ready: dict[str, Assignment] = {}
-        self._replayed: dict[str, _Replayed] = {}
+        self._replayed: dict[str, Replayed] = {}
         self._stored: dict[str, _Stored] = {}  # of each asset whose window is from the store
+        self._restored: set[Assignment] = set()  # those with saved windows, or that had none
 
     async def rebuild(self, assets: Sequence[str]) -> None:
         """Measure the stored trades of assets."""
@@ -135,7 +114,10 @@ class Takeover:
         for one in batch:
             if not isinstance(one, FromPartition):
                 rest.append(one)
-            elif one.is_replayed:
+                continue
+            if not one.ends and one.assignment not in self._restored:
+                await self._restore(one.assignment)
+            if one.is_replayed:
                 await self._replay(one)
             else:
                 rest.append(one)
@@ -182,6 +164,35 @@ class Takeover:
             return stored.unpublished(trade)
         return trade if trade.late or not self._states.operator(trade.asset).has(trade) else None
 
+    def name_saved(self, batch: Sequence[Appended]) -> None:
+        """Have the commit of a batch, which follows, name saved windows."""
+        if self._saver is not None:
+            self._saver.name([one for one in batch if isinstance(one, FromPartition)])
+
+    def save(self, batch: Sequence[Appended]) -> None:
+        """Have the windows saved where that is due; `batch` is published and committed."""
+        if self._saver is not None:
+            self._saver.processed([one for one in batch if isinstance(one, FromPartition)], self._exact_assets)
+
+    def _exact_assets(self, one: FromPartition) -> list[str]:
+        """Return the assets of a partition whose windows have what the log has before the end of `one`, and no more."""
+        return [
+            asset
+            for asset, assignment in self._ready.items()
+            if assignment is one.assignment and not (one.is_uncertain and asset in self._stored)
+        ]
+
+    async def _restore(self, assignment: Assignment) -> None:
+        """Continue with the windows that the owner before has saved."""
+        self._restored.add(assignment)
+        found = {} if self._saver is None else await self._saver.load(assignment)
+        await self._begin([*found])
+        for asset, (quote, features) in found.items():
+            self._stored.pop(asset, None)
+            self._states.restore(asset, quote, features)
+            self._ready[asset] = assignment
+            self._replayed[asset] = Replayed(assignment)
+
     async def _begin(self, assets: Sequence[str]) -> None:
         """Forget what is known of assets, and let the analytics read what they keep of them."""
         for asset in assets:
@@ -199,7 +210,7 @@ class Takeover:
         begun = {asset for asset in trades_of if asset not in known or known[asset].assignment is not assignment}
         if begun:
             await self._begin([*begun])
-            known.update({asset: _Replayed(assignment) for asset in begun})
+            known.update({asset: Replayed(assignment) for asset in begun})
         measured: list[Measured] = []
         for asset, trades in trades_of.items():
             known[asset].add(trades)
@@ -234,6 +245,7 @@ class Takeover:
 
     def _forget(self, assignment: Assignment) -> None:
         """Forget the assets of a partition that is taken away."""
+        self._restored.discard(assignment)
         known = {asset for asset, one in self._ready.items() if one is assignment}
         known |= {asset for asset, one in self._replayed.items() if one.assignment is assignment}
         for asset in known:

@@ -24,7 +24,7 @@ LongSums = tuple[int, int, int, int]
 
 
 class WindowState(msgspec.Struct, frozen=True):
-    """A window as plain data: numbers, texts and lists; integers of any size."""
+    """A window as plain data: numbers, texts, bytes and lists; integers of any size."""
 
     entries: EntriesState
     firsts: tuple[int, int]

@@ -51,6 +51,11 @@ class _NoWriter:
     def __init__(self) -> None:
         self.count = 0
 
+    @property
+    def waiting(self) -> int:
+        """None: nothing is stored."""
+        return 0
+
     def put(self, values: Sequence[Anomaly]) -> None:
         """Count them."""
         self.count += len(values)

@@ -38,6 +38,11 @@ _LONGEST_RUN = 600.0
 class SlowAnalytic:
     """`aggregator.trades.analytic.Analytic` that waits."""
 
+    @property
+    def is_settled(self) -> bool:
+        """As `Analytic.is_settled`."""
+        return True
+
     async def load(self, assets: Sequence[str]) -> None:
         """Do nothing."""
 

@@ -14,15 +14,17 @@ from aggregator.observability.metrics import Metrics
 from aggregator.prices.tiers import assign
 from aggregator.trades.features import Features
 from aggregator.trades.market_pb2 import MarketUpdate
-from aggregator.trades.ports import TradeLog, TradeStore
+from aggregator.trades.ports import SavedWindows, TradeLog, TradeStore
 from aggregator.trades.processor import Processor
 from aggregator.trades.rejection import Rejection
+from aggregator.trades.saved_windows import Pace
 from aggregator.trades.topics import FEATURES, TRADES
 from tests.parts.examples import CADENCE
 
 ASSETS = [f"asset{number}" for number in range(40)]
 CATALOG = assign([(asset, "", "") for asset in ASSETS], 1, 0, CADENCE)
 LATENESS = 5.0
+ALWAYS = Pace(trades=1, least_seconds=0, most_seconds=0, age_seconds=0)
 PATIENT = 60.0  # seconds; a limit for a busy machine, no promise
 
 
@@ -99,12 +101,16 @@ class Processing:
         self.trades: list[Trade] = []
         self.published: list[Features] = []
 
-    def begin(self, log: TradeLog, store: TradeStore, now: Callable[[], float]) -> None:
-        """Make the processor of the log."""
+    def begin(
+        self, log: TradeLog, store: TradeStore, now: Callable[[], float], saved: SavedWindows | None = None
+    ) -> None:
+        """Make the processor of the log; `saved` keeps its windows after each batch."""
         bus = Bus([TRADES, FEATURES])
         bus.listen(TRADES, _Into(self.trades))
         bus.listen(FEATURES, _Into(self.published))
-        self.processor = Processor(log, store, [], bus, self.metrics.trades, LATENESS, 10_000, now)
+        self.processor = Processor(
+            log, store, [], bus, self.metrics.trades, LATENESS, 10_000, now, saved=saved, pace=ALWAYS
+        )
 
     async def until(self, condition: Callable[[], object], seconds: float = PATIENT) -> None:
         """Wait for a condition."""
@@ -120,13 +126,16 @@ class Processing:
 @asynccontextmanager
 async def running(one: Processing, is_killed: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
     """Run the processor for the block; at its end wait until all that was read is committed, unless it is killed."""
-    task = asyncio.create_task(one.processor.run())
+    task, saver = asyncio.create_task(one.processor.run()), one.processor.saver
+    saving = None if saver is None else asyncio.create_task(saver.run())
     try:
         yield
         if not task.done() and not is_killed():
             await one.processor.drain(PATIENT)
     finally:
-        task.cancel()
-        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+        tasks = [task] if saving is None else [task, saving]
+        for each in tasks:
+            each.cancel()
+        outcome = (await asyncio.gather(*tasks, return_exceptions=True))[0]
     if isinstance(outcome, Exception):
         raise outcome

@@ -25,6 +25,7 @@ class Recorded:
         self.failures = failures
         self.loaded: list[str] = []
         self.taken: list[Measured] = []
+        self.is_settled = True
 
     async def load(self, assets: Sequence[str]) -> None:
         """Note the assets, or fail."""

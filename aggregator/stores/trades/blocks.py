@@ -44,6 +44,7 @@ _EXPIRE = """
 DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE asset = ? AND last < ? ORDER BY last LIMIT ?)
 """
 _MICROSECONDS = 1_000_000
+BlockRow = tuple[str, int, int, bytes]
 _HOUR = 3600 * _MICROSECONDS
 _LAST_SECOND = 1e12
 
@@ -71,13 +72,17 @@ def microseconds(timestamp: float) -> int:
     return round(min(max(timestamp, 0.0), _LAST_SECOND) * _MICROSECONDS)
 
 
-def insert_blocks(connection: Connection, lists: Sequence[Sequence[Trade]]) -> None:
-    """Add trades; each list has those of one asset, in the order of their keys."""
-    rows = [
+def block_rows(lists: Iterable[Sequence[Trade]]) -> list[BlockRow]:
+    """Return trades as rows of the table; each list has those of one asset, in the order of their keys."""
+    return [
         (block[0].asset, microseconds(block[0].timestamp), microseconds(block[-1].timestamp), encode(block))
         for trades in lists
         for block in _blocks(trades)
     ]
+
+
+def insert_blocks(connection: Connection, rows: Sequence[BlockRow]) -> None:
+    """Add rows."""
     place = 0
     for size in _CHUNKS:
         while len(rows) - place >= size:

@@ -11,10 +11,8 @@ from secrets import randbits
 import msgspec
 
 from aggregator.errors import StoreRefused
-from aggregator.models import Trade, encode
 from aggregator.stores.database import Connection
-from aggregator.stores.trades.blocks import decode_trades
-from aggregator.stores.trades.pending import Row
+from aggregator.stores.trades.foreign_rows import ForeignRow, foreign_row
 
 SCHEMA = """
 CREATE TABLE journal (
@@ -27,14 +25,13 @@ CREATE TABLE journal (
 
 
 class News(msgspec.Struct, frozen=True):
-    """The rows that others have written. `is_gap`: others have written more, which is in blocks already.
+    """The rows that others have written, up to the row `last`.
 
-    `version` is the version of the file's data, `last` the id of the last row that has been written.
+    `is_gap`: others have written more, which is in blocks already.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[ForeignRow]
     is_gap: bool
-    version: int
     last: int
 
 
@@ -44,40 +41,46 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer = randbits(62)
-        self._version = 0  # changes when another connection has written
         self.last = 0  # the last row that is known here
 
-    def append(self, connection: Connection, trades: Sequence[Trade]) -> int:
-        """Append a row; return its id."""
-        row = connection.execute("INSERT INTO journal (writer, body) VALUES (?, ?)", (self._writer, encode(trades)))
+    def append(self, connection: Connection, body: bytes) -> int:
+        """Append a row of encoded trades; return its id."""
+        row = connection.execute("INSERT INTO journal (writer, body) VALUES (?, ?)", (self._writer, body))
         assert row.lastrowid is not None  # noqa: S101  # an insert sets it
         return row.lastrowid
 
-    def news(self, connection: Connection) -> News:
-        """Return what others have written since; to be called within a transaction, before an `append`.
+    def news(self, connection: Connection, known: News | None = None) -> News:
+        """Return what others have written since; `known` is returned if nothing came after it.
 
-        Raises StoreRefused.
+        To be called within a transaction before an `append`. Raises StoreRefused.
         """
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        if version == self._version:
-            return News((), is_gap=False, version=version, last=self.last)
+        before = self.last if known is None else known.last
         row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
         last = row[0] if row else 0
-        (count,) = connection.execute("SELECT count(*) FROM journal WHERE id > ?", (self.last,)).fetchone()
-        return News(self.rows_after(connection, self.last), count != last - self.last, version, last)
+        if last == before:
+            return known or News((), is_gap=False, last=last)
+        found = connection.execute(
+            "SELECT id, writer, body FROM journal WHERE id > ? ORDER BY id", (before,)
+        ).fetchall()
+        last = max([last, *(row for row, _, _ in found)])  # outside of a transaction, there may be more by now
+        rows = [self._foreign(row, body) for row, writer, body in found if writer != self._writer]
+        is_gap = len(found) != last - before
+        return News(rows, is_gap, last) if known is None else News([*known.rows, *rows], is_gap or known.is_gap, last)
 
     def committed(self, news: News, row: int | None) -> None:
         """Note that the transaction which read `news` and appended `row` is committed."""
-        self._version = news.version
         self.last = news.last if row is None else row
 
-    def rows_after(self, connection: Connection, last: int) -> list[Row]:
+    def rows_after(self, connection: Connection, last: int) -> list[ForeignRow]:
         """Return the rows of other processes with an id above `last`. Raises StoreRefused."""
         found = connection.execute(
             "SELECT id, body FROM journal WHERE id > ? AND writer <> ? ORDER BY id", (last, self._writer)
         ).fetchall()
+        return [self._foreign(row, body) for row, body in found]
+
+    def _foreign(self, row: int, body: bytes) -> ForeignRow:
         try:
-            return [Row(row, decode_trades(body)) for row, body in found]
+            return foreign_row(row, body)
         except msgspec.DecodeError as error:
             raise StoreRefused(f"the journal of {self._path} holds something else than trades: {error}") from error
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from aggregator.models import Trade, TradeKey, trade_key
+from aggregator.stores.trades.foreign_rows import ForeignRow
 
 _Key = tuple[float, str, str]  # a TradeKey as a plain tuple, which is made in a seventh of the time
 
@@ -64,9 +65,26 @@ class _Generation:
         self.is_adopted = False
         self._keys: dict[str, set[_Key]] = {}
         self._unsorted: set[str] = set()
+        self._undecoded: list[ForeignRow] = []
 
     def add(self, trades: Sequence[Trade], row: int) -> None:
         """Add the trades of a row of the journal."""
+        self._add(trades)
+        self._note(row, len(trades))
+
+    def add_foreign(self, row: ForeignRow) -> None:
+        """Add a row of another process; its trades are decoded when one of its assets is asked for."""
+        self._undecoded.append(row)
+        self._note(row.id, row.size)
+
+    def _note(self, row: int, size: int) -> None:
+        self.size += size
+        if self.rows and self.rows[-1].stop == row:
+            self.rows[-1] = range(self.rows[-1].start, row + 1)
+        else:
+            self.rows.append(range(row, row + 1))
+
+    def _add(self, trades: Sequence[Trade]) -> None:
         by_asset, keys = self.by_asset, self._keys
         for trade in trades:
             of_asset = by_asset[trade.asset]
@@ -75,14 +93,19 @@ class _Generation:
             of_asset.append(trade)
             if trade.asset in keys:
                 keys[trade.asset].add((trade.timestamp, trade.venue, trade.id))
-        self.size += len(trades)
-        if self.rows and self.rows[-1].stop == row:
-            self.rows[-1] = range(self.rows[-1].start, row + 1)
-        else:
-            self.rows.append(range(row, row + 1))
+
+    def _decode(self, asset: str | None = None) -> None:
+        """Decode the rows that have an asset, by default all."""
+        if self._undecoded:
+            due = [row for row in self._undecoded if asset is None or asset in row.newest]
+            if due:
+                self._undecoded = [row for row in self._undecoded if not (asset is None or asset in row.newest)]
+                for row in due:
+                    self._add(row.trades)
 
     def has(self, asset: str, key: _Key) -> bool:
         """Whether a trade with this key is here, or has been."""
+        self._decode(asset)
         keys = self._keys.get(asset)
         if keys is None:
             if asset not in self.by_asset:
@@ -92,6 +115,7 @@ class _Generation:
 
     def of(self, asset: str) -> Sequence[Trade]:
         """Return the trades of an asset in the order of their keys."""
+        self._decode(asset)
         if asset in self._unsorted:
             self._unsorted.discard(asset)
             self.by_asset[asset].sort(key=trade_key)
@@ -99,6 +123,7 @@ class _Generation:
 
     def first(self, number: int) -> list[Sequence[Trade]]:
         """Return about `number` trades, those of one asset after the other."""
+        self._decode()
         lists: list[Sequence[Trade]] = []
         found = 0
         for asset in self.by_asset:
@@ -168,7 +193,7 @@ class PendingTrades:
             waiting = (one.of(asset)[-1].timestamp for one in self._generations() if one.of(asset))
             self._newest[asset] = max(_NEVER if newest is None else newest, *waiting, _NEVER)
 
-    def add_foreign(self, rows: Sequence[Row], now: float) -> None:
+    def add_foreign(self, rows: Sequence[ForeignRow], now: float) -> None:
         """Add rows that other processes have written, unless they are here; `now` is in monotonic seconds."""
         for row in rows:
             if row.id <= self.last_foreign:
@@ -176,11 +201,11 @@ class PendingTrades:
             self.last_foreign = row.id
             if not self._foreign or self._foreign[-1].trades.size >= _FOREIGN_FULL or now > self._foreign[-1].until:
                 self._foreign.append(_Foreign(_Generation(), now + _FOREIGN_SECONDS))
-            self._foreign[-1].trades.add(row.trades, row.id)
-            for trade in row.trades:
-                known = self._newest.get(trade.asset)
-                if known is not None and trade.timestamp > known:
-                    self._newest[trade.asset] = trade.timestamp
+            self._foreign[-1].trades.add_foreign(row)
+            for asset, newest in row.newest.items():
+                known = self._newest.get(asset)
+                if known is not None and newest > known:
+                    self._newest[asset] = newest
 
     def forget_newest(self) -> None:
         """Forget the newest times, as other processes may have written blocks with newer trades."""

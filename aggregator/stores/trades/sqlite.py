@@ -17,12 +17,14 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError
-from aggregator.models import Trade, TradeKey, trade_key
+from aggregator.models import Trade, TradeKey, encode, trade_key
 from aggregator.stores.database import Connection, Database
 from aggregator.stores.definition import FILE_REMEDY, OpenStep
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.stores.trades import blocks, journal
+from aggregator.stores.trades.blocks import BlockRow
 from aggregator.stores.trades.definition import CreatedTradeReader, CreatedTradeStore, TradeStoreKind, TradeStoreParts
+from aggregator.stores.trades.foreign_rows import ForeignRow
 from aggregator.stores.trades.journal import Journal, News
 from aggregator.stores.trades.pending import Candidates, Move, PendingTrades, Row
 
@@ -41,6 +43,16 @@ class _Written(msgspec.Struct, frozen=True):
     row: int | None
     news: News
     newest: dict[str, float | None]
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    """What is found out before a transaction: others, and which candidates are new; and the bodies of all rows."""
+
+    news: News
+    newest: dict[str, float | None]
+    new: Sequence[Trade]
+    body: bytes
+    blocks: Sequence[BlockRow]
 
 
 class SqliteTrades:
@@ -84,7 +96,7 @@ class SqliteTrades:
         # Memory and journal first: a trade that moves to a block between the reads is then read twice, not missed.
         waiting, last = between(), self._last_row()
 
-        def read(connection: Connection) -> tuple[list[Row], list[Trade]]:
+        def read(connection: Connection) -> tuple[list[ForeignRow], list[Trade]]:
             rows = self._journal.rows_after(connection, last)
             return rows, blocks.read_page(connection, *page, newest_first=newest_first, after=after)
 
@@ -102,7 +114,7 @@ class SqliteTrades:
         start, last = self._oldest(), self._last_row()
         waiting = self._last_waiting(assets, start)
 
-        def read(connection: Connection) -> tuple[list[Row], list[Trade]]:
+        def read(connection: Connection) -> tuple[list[ForeignRow], list[Trade]]:
             rows = self._journal.rows_after(connection, last)
             pages = [blocks.read_page(connection, asset, start, inf, 1, newest_first=True) for asset in assets]
             return rows, [trade for page in pages for trade in page]
@@ -167,7 +179,10 @@ class SqliteTrades:
 
     async def _commit(self, candidates: Candidates, move: Move) -> Sequence[Trade]:
         """Write new trades and a move in one transaction, then note both in memory. The caller holds the lock."""
-        written = await self._file.write(lambda connection: self._write(connection, candidates, move))
+        written = await self._file.write_prepared(
+            lambda connection: self._prepare(connection, candidates, move),
+            lambda connection, prepared: self._write(connection, candidates, move, prepared),
+        )
         self._has_written = True
         self._journal.committed(written.news, written.row)
         if written.news.is_gap:
@@ -181,19 +196,32 @@ class SqliteTrades:
             self._moved_at = time.monotonic()
         return written.new
 
-    def _write(self, connection: Connection, candidates: Candidates, move: Move) -> _Written:
-        """Append to the journal those trades that are stored nowhere yet, and move others into blocks."""
+    def _prepare(self, connection: Connection, candidates: Candidates, move: Move) -> _Prepared:
+        """Find the candidates that are stored nowhere yet, and encode them and what is moved.
+
+        Only what others write from now on is left to be looked at in the transaction, for which they wait.
+        """
         news = self._journal.news(connection)
-        asked = {trade.asset for trade in candidates.trades} if news.is_gap else candidates.assets
-        newest = {asset: blocks.newest_time(connection, asset) for asset in asked}
-        known = _known(connection, candidates, news, newest)
-        new = (
-            [trade for index, trade in enumerate(candidates.trades) if index not in known]
-            if known
-            else candidates.trades
+        newest, new = _new(connection, candidates, news)
+        rows = [] if move.is_adopted else blocks.block_rows(move.lists)
+        return _Prepared(news, newest, new, encode(new), rows)
+
+    def _write(self, connection: Connection, candidates: Candidates, move: Move, prepared: _Prepared) -> _Written:
+        """Append to the journal those trades that are stored nowhere yet, and move others into blocks."""
+        news, newest, new, body = (
+            self._journal.news(connection, prepared.news),
+            prepared.newest,
+            prepared.new,
+            prepared.body,
         )
-        row = self._journal.append(connection, new) if new else None
-        blocks.insert_blocks(connection, _not_moved(connection, move) if move.is_adopted else move.lists)
+        if news.is_gap and not prepared.news.is_gap:
+            newest, new = _new(connection, candidates, news)
+            body = encode(new)
+        elif news is not prepared.news and (left := _without(new, news.rows[len(prepared.news.rows) :])) is not new:
+            new, body = left, encode(left)
+        row = self._journal.append(connection, body) if new else None
+        rows = blocks.block_rows(_not_moved(connection, move)) if move.is_adopted else prepared.blocks
+        blocks.insert_blocks(connection, rows)
         journal.delete_rows(connection, move.rows)
         return _Written(new, row, news, newest)
 
@@ -212,15 +240,27 @@ class SqliteTrades:
         return self._now() - self._retention
 
 
-def _known(connection: Connection, candidates: Candidates, news: News, newest: dict[str, float | None]) -> set[int]:
-    """Return the indexes of candidates that blocks or the rows of other processes have."""
-    trades, stored = candidates.trades, blocks.StoredKeys(connection)
-    asked = range(len(trades)) if news.is_gap else candidates.doubtful
+def _new(connection: Connection, candidates: Candidates, news: News) -> tuple[dict[str, float | None], Sequence[Trade]]:
+    """Return the newest times of assets in blocks, and the candidates that neither blocks nor other processes have."""
+    trades = candidates.trades
+    assets = {trade.asset for trade in trades} if news.is_gap else candidates.assets
+    newest = {asset: blocks.newest_time(connection, asset) for asset in assets}
+    asked, stored = range(len(trades)) if news.is_gap else candidates.doubtful, blocks.StoredKeys(connection)
     known = {index for index in asked if _may_have(newest, trades[index]) and stored.has(trades[index])}
-    if news.rows:
-        others = {(trade.asset, *trade_key(trade)) for row in news.rows for trade in row.trades}
-        known |= {index for index, trade in enumerate(trades) if (trade.asset, *trade_key(trade)) in others}
-    return known
+    new = [trade for index, trade in enumerate(trades) if index not in known] if known else trades
+    return newest, _without(new, news.rows)
+
+
+def _without(trades: Sequence[Trade], rows: Sequence[ForeignRow]) -> Sequence[Trade]:
+    """Return the trades that rows of other processes do not have; the same object if that is all of them."""
+    assets = {trade.asset for trade in trades}
+    others = {
+        (trade.asset, *trade_key(trade)) for row in rows if not assets.isdisjoint(row.newest) for trade in row.trades
+    }
+    if not others:
+        return trades
+    left = [trade for trade in trades if (trade.asset, *trade_key(trade)) not in others]
+    return trades if len(left) == len(trades) else left
 
 
 def _not_moved(connection: Connection, move: Move) -> list[list[Trade]]:

@@ -11,25 +11,29 @@ from typing import NamedTuple
 
 _GRAIN = 1.0  # seconds of event time between two offsets that are kept
 _MOST = 10_000  # offsets that are kept
-_METADATA = re.compile(r"windows:1:(\d{1,129}):(\d{1,12}(?:\.\d{1,6})?)")
+_METADATA = re.compile(r"windows:1:(\d{1,129}):(\d{1,12}(?:\.\d{1,6})?)(:saved)?")
 NEVER = 0.0
 
 
 class WindowStart(NamedTuple):
-    """An offset, and the newest event time, in unix seconds, of all trades before it; NEVER if there are none."""
+    """An offset, and the newest event time, in unix seconds, of all trades before it; NEVER if there are none.
+
+    `is_saved`: the windows as they were before this offset, or somewhat later, are saved: see saved_windows.py.
+    """
 
     offset: int
     newest_before: float
+    is_saved: bool = False
 
     def as_metadata(self) -> str:
         """Return the text that `parse_metadata` reads."""
-        return f"windows:1:{self.offset}:{self.newest_before:.6f}"
+        return f"windows:1:{self.offset}:{self.newest_before:.6f}{':saved' * self.is_saved}"
 
 
 def parse_metadata(text: str | None) -> WindowStart | None:
     """Return the window start in the metadata of a commit; None if it has none, as a commit of other software."""
     match = _METADATA.fullmatch(text or "")
-    return None if match is None else WindowStart(int(match[1]), float(match[2]))
+    return None if match is None else WindowStart(int(match[1]), float(match[2]), bool(match[3]))
 
 
 class WindowStarts:
@@ -52,7 +56,17 @@ class WindowStarts:
         while len(self._kept) > 1 and (self._kept[1].newest_before <= since or len(self._kept) > _MOST):
             self._kept.popleft()
 
+    def use_saved(self, start: WindowStart) -> None:
+        """Begin at `start`, of which the windows are saved, unless they begin later."""
+        if start.offset >= self._kept[0].offset:
+            self._kept = deque([start, *(one for one in self._kept if one.offset > start.offset)])
+
+    @property
+    def newest(self) -> float:
+        """The newest event time of all trades so far, in unix seconds; NEVER before the first."""
+        return self._newest
+
     @property
     def current(self) -> WindowStart:
-        """The newest kept offset before which every trade is older than the windows."""
+        """The newest kept offset before which every trade is older than the windows, or in the saved ones."""
         return self._kept[0]

@@ -15,6 +15,7 @@ from aggregator.trades.event_log.kinesis.shard_plan import (
     old_leases,
     plan,
 )
+from aggregator.trades.event_log.window_start import WindowStart
 
 
 def by_shard(*leases: Lease) -> dict[str, Lease]:
@@ -116,7 +117,7 @@ def test_windows_before_a_shard_are_not_known() -> None:
     one.read(10**56, 10**56 + 5, 6, 1_700_000_000)
     assert one.partition == 7
     assert one.exact_since == float("inf")
-    assert one.starts.current == (10**56, 1_700_000_005)
+    assert one.starts.current == WindowStart(10**56, 1_700_000_005)
     assert one.checkpoint == ("TRIM_HORIZON", "")
     assert (one.waiting, one.uncertain_until) == (6, ENDLESS)
 

@@ -1,12 +1,15 @@
 """Takeovers of a partition: windows are built from records read again and from the store, and nothing is emitted."""
 
 import random
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 
 from aggregator.models import Trade
+from aggregator.stores.redis.client import RedisClient
+from aggregator.stores.redis.saved_windows import RedisWindows
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED
 from aggregator.trades.event_log.window_start import parse_metadata
@@ -132,3 +135,82 @@ async def test_windows_after_a_commit_of_other_software(kafka_running: Broker) -
             found = second.processor.features(asset)
             assert found is not None
             assert_same(found, naive([one for one in marked if one.asset == asset and not one.late]))
+
+
+class Watched(RedisWindows):
+    """Saved windows in Redis, with the offsets at which they were saved and loaded."""
+
+    def __init__(self, client: RedisClient) -> None:
+        super().__init__(client, "topic:group")
+        self.saved: list[int] = []
+        self.loaded: list[int] = []
+
+    async def save(self, partition: int, offset: int, body: bytes, before: int) -> None:
+        """Save, and note the offset."""
+        await super().save(partition, offset, body, before)
+        self.saved.append(offset)
+
+    async def load(self, partition: int, offset: int) -> bytes | None:
+        """Load, and note the offset if something is there."""
+        body = await super().load(partition, offset)
+        if body is not None:
+            self.loaded.append(offset)
+        return body
+
+
+async def process(running: KafkaProcessing, broker: Broker, topic: str, saved: Watched, some: Sequence[Trade]) -> None:
+    """Process trades, the last ten once windows are saved, so that a commit names these."""
+    before = len(saved.saved)
+    broker.produce(topic, map(as_json, some[:-10]))
+    await running.has_published(len(some) - 10)
+    await running.until(lambda: len(saved.saved) > before)
+    for first in (-10, -5):
+        broker.produce(topic, map(as_json, some[first : first + 5 or None]))
+        await running.has_published(len(some) + first + 5)
+
+
+async def test_takeovers_of_saved_windows(kafka_running: Broker, redis_client: RedisClient) -> None:
+    """Each owner continues exactly with what the one before has saved, also of rare assets and without its store.
+
+    Few records are read again, and old saved windows are deleted.
+    """
+    topic, sent, now = kafka_running.topic(1), history(), lambda: START + SECONDS + 200
+    saved, marked = Watched(redis_client), dict[str, Trade]()
+    for place in range(0, len(sent), 3000):
+        some, own = sent[place : place + 3000], MemoryTrades(ENDLESS, now)
+        async with processing(kafka_running.url(topic), own, now, saved=saved) as running:
+            await process(running, kafka_running, topic, saved, some)
+            assert [one.id for one in running.trades] == [one.id for one in some]
+            marked |= {one.id: one for one in running.trades}
+            for asset in {one.asset for one in some}:
+                found = running.processor.features(asset)
+                assert found is not None
+                known = [one for one in sent[: place + 3000] if one.asset == asset and not marked[one.id].late]
+                assert_same(found, naive(known))
+    assert len(saved.loaded) == len(sent) // 3000 - 1
+    start = parse_metadata(kafka_running.committed(topic)[0][1])
+    assert start is not None
+    assert start.is_saved
+    assert start.offset >= len(sent) - 10 - MOST_CONSUMED
+    (key,) = await redis_client.redis.keys(f"{redis_client.prefix}windows:*")
+    assert 1 <= await redis_client.redis.hlen(key) <= 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"no windows"])
+async def test_saved_windows_are_lost(kafka_running: Broker, redis_client: RedisClient, damage: bytes) -> None:
+    """Without the saved windows that the commit names, windows are read from the store."""
+    topic, sent, now = kafka_running.topic(1), history()[:3000], lambda: START + SECONDS + 200
+    saved, store = Watched(redis_client), MemoryTrades(ENDLESS, now)
+    async with processing(kafka_running.url(topic), store, now, saved=saved) as first:
+        await process(first, kafka_running, topic, saved, sent[:2900])
+        marked = {one.id: one for one in first.trades}
+    (key,) = await redis_client.redis.keys(f"{redis_client.prefix}windows:*")
+    for offset in await redis_client.redis.hkeys(key):
+        await (redis_client.redis.hset(key, offset, damage) if damage else redis_client.redis.hdel(key, offset))
+    async with processing(kafka_running.url(topic), store, now, saved=saved) as second:
+        await process(second, kafka_running, topic, saved, sent[2900:])
+        marked |= {one.id: one for one in second.trades}
+        for asset in HOT:
+            found = second.processor.features(asset)
+            assert found is not None
+            assert_same(found, naive([one for one in sent if one.asset == asset and not marked[one.id].late]))

@@ -34,8 +34,23 @@ def test_the_start_moves_on() -> None:
     assert starts.current == WindowStart(690, 1e9 + 689)
 
 
+def test_saved_windows_shorten_the_way() -> None:
+    """Once windows are saved, reading begins there, until the open windows begin later."""
+    starts = WindowStarts(SPAN, WindowStart(0, NEVER))
+    for number in range(100):
+        starts.add(number, 1e9 + number)
+    saved = WindowStart(90, starts.newest, is_saved=True)
+    starts.use_saved(saved)
+    starts.use_saved(WindowStart(80, starts.newest, is_saved=True))
+    assert starts.current == saved
+    for number in range(100, 1000):
+        starts.add(number, 1e9 + number)
+    assert starts.current == WindowStart(690, 1e9 + 689)
+
+
 @pytest.mark.parametrize(
-    "start", [WindowStart(0, NEVER), WindowStart(12, 1.7e9), WindowStart(2**62, 1_764_400_000.125)]
+    "start",
+    [WindowStart(0, NEVER), WindowStart(12, 1.7e9, is_saved=True), WindowStart(2**62, 1_764_400_000.125)],
 )
 def test_metadata(start: WindowStart) -> None:
     """The text of a commit gives the same start."""
