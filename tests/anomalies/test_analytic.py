@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -82,6 +83,31 @@ async def ready(one: Running) -> None:
     await until(lambda: one.analytic.state(ASSET).version != "")
 
 
+@pytest.fixture(scope="module")
+def fitted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an analytic that has fitted a model of the first thousand trades."""
+    folder = tmp_path_factory.mktemp("fitted")
+
+    async def fit() -> None:
+        async with running(folder) as one:
+            await ready(one)
+
+    asyncio.run(fit())
+    return folder
+
+
+@pytest.fixture
+def fitted(fitted_once: Path, tmp_path: Path) -> Path:
+    """Return a copy of that folder: its model saves a worker the import of scikit-learn."""
+    return shutil.copytree(fitted_once, tmp_path, dirs_exist_ok=True)
+
+
+async def loaded(one: Running) -> None:
+    """Let the analytic take a usual trade, number FIRST, and wait until its worker has read the saved model."""
+    one.take(FIRST, FIRST + 1)
+    await until(lambda: one.analytic.state(ASSET).version != "")
+
+
 async def test_an_unusual_trade_is_stored_and_published(tmp_path: Path) -> None:
     """With its features, and the version of the model; the worker ends with the analytic."""
     async with running(tmp_path) as one:
@@ -105,14 +131,14 @@ async def test_an_unusual_trade_is_stored_and_published(tmp_path: Path) -> None:
     assert not worker.is_running()
 
 
-async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+async def test_a_worker_that_is_killed_is_replaced(fitted: Path) -> None:
     """The saved model finds what comes then."""
-    async with running(tmp_path) as one:
-        await ready(one)
+    async with running(fitted) as one:
+        await loaded(one)
         before, pid = one.analytic.state(ASSET), one.analytic.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        number = FIRST
+        number = FIRST + 1
         async with asyncio.timeout(PATIENT):
             while str(number) not in one.ids():
                 number += 1
@@ -124,17 +150,16 @@ async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         assert "anomalies_worker_restarts_total 1.0" in one.metrics.text().decode()
 
 
-async def test_an_anomaly_that_is_stored_is_not_published_again(tmp_path: Path) -> None:
+async def test_an_anomaly_that_is_stored_is_not_published_again(fitted: Path) -> None:
     """Trades are measured again after a restart; one that was not stored is published then."""
     first, second, third = FIRST + 1, FIRST + 2, FIRST + 3
-    async with running(tmp_path) as one:
-        await ready(one)
-        fitted = (tmp_path / FILE).read_bytes()
+    saved = (fitted / FILE).read_bytes()
+    async with running(fitted) as one:
         one.take(first, third, odd=[first, second])
         await until(lambda: len({str(first), str(second)} & {*one.ids()}) == 2)
         store, before = one.store, {*one.published}
-    (tmp_path / FILE).write_bytes(fitted)  # as after a kill: nothing was saved since the fit
-    async with running(tmp_path, store) as again:
+    (fitted / FILE).write_bytes(saved)  # as after a kill: nothing was saved since the fit
+    async with running(fitted, store) as again:
         again.take(0, third + 1, odd=[first, second, third], live=False)
         await until(lambda: str(third) in again.ids())
         assert not {*again.ids()} & {one.id for one in before}
@@ -180,19 +205,20 @@ async def test_a_stop_while_the_worker_starts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.06])
 async def test_a_trade_that_is_scored_during_a_stop_is_published_once(
-    tmp_path: Path, pause: float, monkeypatch: pytest.MonkeyPatch
+    fitted: Path, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its reply may be on the way when the worker is told to end; what was not scored is after the restart."""
     monkeypatch.setattr(child, "_END_SECONDS", PATIENT)
-    async with running(tmp_path) as one:
-        await ready(one)
-        one.take(FIRST, FIRST + 2, odd=[FIRST])
+    odd = FIRST + 1
+    async with running(fitted) as one:
+        await loaded(one)
+        one.take(odd, odd + 2, odd=[odd])
         await asyncio.sleep(pause)
         await one.analytic.drain(PATIENT)
         await one.writer.drain(PATIENT)
         store, before = one.store, one.ids()
-    async with running(tmp_path, store) as again:
-        again.take(0, FIRST + 2, odd=[FIRST], live=False)
-        again.take(FIRST + 2, FIRST + 3, odd=[FIRST + 2])
-        await until(lambda: str(FIRST + 2) in again.ids())
-        assert [*before, *again.ids()].count(str(FIRST)) == 1
+    async with running(fitted, store) as again:
+        again.take(0, odd + 2, odd=[odd], live=False)
+        again.take(odd + 2, odd + 3, odd=[odd + 2])
+        await until(lambda: str(odd + 2) in again.ids())
+        assert [*before, *again.ids()].count(str(odd)) == 1

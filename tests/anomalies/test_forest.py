@@ -1,19 +1,19 @@
 """The flat form of a forest gives the scores of scikit-learn, for trades of any number of assets at once."""
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import IsolationForest
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import RobustScaler
 
 from aggregator.anomalies.arena import Arena
 from aggregator.anomalies.forest import CONTAMINATION, SEED, TREES, fit
 from aggregator.anomalies.sample import SIZE
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 Rows: TypeAlias = npt.NDArray[np.float32]
 CLOSE = 1e-6
@@ -34,8 +34,13 @@ def samples(seed: int, count: int = 400, kind: str = "market") -> Rows:
     return np.column_stack([price, volume, rest, rng.poisson(300, count)]).astype(np.float32)
 
 
-def reference(rows: Rows) -> Pipeline:
+def reference(rows: Rows) -> "Pipeline":
     """Return scikit-learn's own model of samples."""
+    # Each process of pytest imports this file, and the import of scikit-learn takes two seconds of CPU time.
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415  # see above
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415  # see above
+    from sklearn.preprocessing import RobustScaler  # noqa: PLC0415  # see above
+
     forest = IsolationForest(n_estimators=TREES, contamination=CONTAMINATION, random_state=SEED)
     return make_pipeline(RobustScaler(), forest).fit(rows.astype(np.float64))
 

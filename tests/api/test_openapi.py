@@ -5,7 +5,6 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import schemathesis
 from prometheus_client import CollectorRegistry
 
 from aggregator.api.app import build
@@ -48,6 +47,8 @@ async def test_the_document_can_be_cached() -> None:
 
 def test_the_document_is_valid(openapi: Json) -> None:
     """Valid by the meta-schemas of OpenAPI 3.1 and JSON Schema, and without dangling references."""
+    import schemathesis  # noqa: PLC0415  # a second of CPU time, in each process of pytest
+
     schemathesis.openapi.from_dict(openapi).validate()
     for schema in openapi["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)

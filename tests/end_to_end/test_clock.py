@@ -113,10 +113,17 @@ def redis_url() -> Iterator[str]:
     redis.stop()
 
 
+@pytest.fixture(scope="module")
+def shared_clock(tmp_path_factory: pytest.TempPathFactory) -> FakeTime:
+    """Return the wall clock of all processes here, which are forks of one that has the clock."""
+    return FakeTime(tmp_path_factory.mktemp("clock"))
+
+
 @pytest.fixture
-def clock(tmp_path: Path) -> FakeTime:
+def clock(shared_clock: FakeTime) -> FakeTime:
     """Return a wall clock without a step."""
-    return FakeTime(tmp_path)
+    shared_clock.step(0)
+    return shared_clock
 
 
 @contextmanager

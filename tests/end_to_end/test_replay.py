@@ -8,7 +8,8 @@ from signal import SIGINT, SIGKILL
 
 import pytest
 
-from tests.parts.exchanges import Market
+from mock_exchange.trades import TRADES_PER_SECOND
+from tests.parts.exchanges import Market, MockExchange
 from tests.parts.process import Process, wait_for
 from tests.parts.service import Service
 
@@ -123,9 +124,11 @@ def test_recorded_trades(tmp_path: Path, market: Market) -> None:
     path = tmp_path / "mock.rec.gz"
     (tmp_path / "symbols.csv").write_text("symbol\nbtcusdt\nethusdt\n")
     command = ("record", "--file", str(path), "--seconds", "4", "--trade-feeds", "true")
-    first = market.setting.split(",")[0]
-    recorder = Service(tmp_path, *command, exchanges=first, symbols_file=tmp_path / "symbols.csv")
+    exchange = MockExchange("exchange1", trades_per_second=TRADES_PER_SECOND)
+    trading = f"{exchange.name}=mock+{exchange.url}"
+    recorder = Service(tmp_path, *command, exchanges=trading, symbols_file=tmp_path / "symbols.csv")
     assert recorder.process.ended(60) == 0, recorder.process.output
+    exchange.stop()
     running = service(tmp_path, market)
     process = replay(path, running.url, "--speed", "max")
     assert process.ended() == 0, process.output
@@ -133,5 +136,5 @@ def test_recorded_trades(tmp_path: Path, market: Market) -> None:
     stored = ids(running, "btcusdt") + ids(running, "ethusdt")
     assert stored
     assert f"accepted {len(stored):,}," in process.output
-    assert running.get("/quotes/btcusdt").json["venue"] == first.partition("=")[0]
+    assert running.get("/quotes/btcusdt").json["venue"] == exchange.name
     assert running.process.stop() == 0

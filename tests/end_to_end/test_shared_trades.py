@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts import redis_server
+from tests.parts import exchanges, redis_server
 from tests.parts.exchanges import Market
 from tests.parts.live import Stream, stream
 from tests.parts.process import wait_for
@@ -161,19 +161,16 @@ def test_redis_killed_and_back(group: Group) -> None:
     assert late.process.stop() == 0
 
 
-def test_workers_serve_what_the_process_beside_them_takes(
-    tmp_path: Path, symbols_file: Path, shared_market: Market
-) -> None:
+def test_workers_serve_what_the_process_beside_them_takes(tmp_path: Path, symbols_file: Path) -> None:
     """With workers, the process that refreshes prices also takes in the exchanges' trades."""
-    shared_market.sound()
-    with redis_server.alone() as server:
-        settings: dict[str, object] = {"exchanges": shared_market.setting, "trade_feeds": "true"}
+    with redis_server.alone() as server, exchanges.market(trades=True) as market:
+        settings: dict[str, object] = {"exchanges": market.setting, "trade_feeds": "true"}
         workers = Workers(tmp_path, server, symbols_file, **settings).ready()
         wait_for(lambda: workers.get("/features/btcusdt").status == 200, what="trades of the exchanges")
         quote = workers.get("/quotes/btcusdt").json
-        assert quote["venue"] in shared_market.exchanges
+        assert quote["venue"] in market.exchanges
         stored = workers.get("/query?symbol=btcusdt").json["trades"]
-        assert {one["venue"] for one in stored} <= set(shared_market.exchanges)
+        assert {one["venue"] for one in stored} <= set(market.exchanges)
         assert stored
         assert call("POST", f"{workers.url}/ingest", {"Content-Type": "application/json"}, b"{}").status == 501
         workers.process.stop()

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mock_exchange.feed import PUSH_MS
+from mock_exchange.trades import TRADES_PER_SECOND
 from tests.parts.process import ROOT, Process
 from tests.parts.service import call
 
@@ -13,11 +14,19 @@ NAMES = ("exchange1", "exchange2", "exchange3")
 
 
 class MockExchange:
-    """One running mock exchange."""
+    """One running mock exchange. It makes no trades unless asked to: they take a hundredth of a core all the time."""
 
-    def __init__(self, name: str, port: int = 0, symbols: Path = ROOT / "symbols.csv", push_ms: int = PUSH_MS) -> None:
+    def __init__(
+        self,
+        name: str,
+        port: int = 0,
+        symbols: Path = ROOT / "symbols.csv",
+        push_ms: int = PUSH_MS,
+        trades_per_second: float = 0,
+    ) -> None:
         self.name = name
         options = ["--name", name, "--port", str(port), "--symbols", str(symbols), "--push-ms", str(push_ms)]
+        options += ["--trades-per-second", str(trades_per_second)]
         self.process = Process.of_program("mock_exchange", *options)
         self.url = self.process.wait_for_line(r"http://\S+")[0]
 
@@ -54,12 +63,13 @@ class Market:
 
 
 @contextmanager
-def market(push_ms: int = PUSH_MS) -> Iterator[Market]:
-    """Run the three exchanges; their feeds push each symbol once in `push_ms` milliseconds."""
+def market(push_ms: int = PUSH_MS, *, trades: bool = False) -> Iterator[Market]:
+    """Run the three exchanges; their feeds push each symbol once in `push_ms` milliseconds, and trades if wanted."""
     with ExitStack() as stack:
         exchanges = []
         for name in NAMES:
-            exchange = MockExchange(name, push_ms=push_ms)
+            rate = TRADES_PER_SECOND if trades else 0
+            exchange = MockExchange(name, push_ms=push_ms, trades_per_second=rate)
             stack.callback(exchange.stop)
             exchanges.append(exchange)
         yield Market(exchanges)

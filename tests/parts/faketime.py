@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.parts import forks
+
 _LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
@@ -39,6 +41,7 @@ class FakeTime:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         os.environ.update(variables)  # for child processes; this process has loaded its libraries already
+        forks.share(os.environ)
         try:
             yield
         finally:

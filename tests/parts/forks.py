@@ -2,7 +2,8 @@
 
 The imports take nine tenths of a start: a second of CPU, two with the libraries of DynamoDB. `python -m
 tests.parts.forks` is the process with the imports, one for each process of pytest. It receives a `Start` with the files
-of the child's output, forks, and reports the child's pid and exit code.
+of the child's output, forks, and reports the child's pid and exit code. `share` adds one for processes with a preloaded
+library.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ _MODULES = (
 )
 _MOST = 1 << 17  # bytes of a request; an environment takes about ten thousand
 _READ_AT_START = ("LD_", "PYTHON", "FAKETIME", "PROMETHEUS_")  # an interpreter or a library reads them as it starts
-_servers: list["_Server"] = []  # none or one
+_servers: dict[frozenset[tuple[str, str]], "_Server"] = {}  # by what an interpreter reads as it starts
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -53,11 +54,18 @@ def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 _INHERITED = _at_start(os.environ)  # before a test changes any
+_shared = [_INHERITED]
+
+
+def share(environment: Mapping[str, str]) -> None:
+    """Fork all processes with this preloaded library, module path and the like, from one of their own."""
+    if not possible(environment):
+        _shared.append(_at_start(environment))
 
 
 def possible(environment: Mapping[str, str]) -> bool:
-    """Return whether a fork equals a start: not with another preloaded library, module path and the like."""
-    return _at_start(environment) == _INHERITED
+    """Return whether a fork equals a start: not with another preloaded library and the like, unless it is shared."""
+    return _at_start(environment) in _shared
 
 
 def start(program: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path = ROOT) -> "Fork":
@@ -73,15 +81,17 @@ def start(program: str, arguments: Sequence[str], environment: Mapping[str, str]
 
 def started(request: Start, stdout: int, stderr: int) -> "Fork":
     """Start a program with these file descriptors as its output."""
-    if not _servers:
-        _servers.append(_Server())
-    return _servers[0].start(request, stdout, stderr)
+    at_start = _at_start(request.environment) if possible(request.environment) else _INHERITED
+    key = frozenset(at_start.items())
+    if key not in _servers:
+        _servers[key] = _Server(at_start)
+    return _servers[key].start(request, stdout, stderr)
 
 
 def end() -> None:
-    """End the process with the imports, if it was started; its children go on."""
+    """End the processes with the imports; their children go on."""
     while _servers:
-        _servers.pop().end()
+        _servers.popitem()[1].end()
 
 
 class Fork:
@@ -130,14 +140,14 @@ class Fork:
 class _Server:
     """The process with the imports, seen from the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_start: Mapping[str, str]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_READ_AT_START)}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.parts.forks", str(theirs.fileno())],
                 cwd=ROOT,
-                env=environment | _INHERITED,
+                env=environment | dict(at_start),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for pytest, whose end closes the socket

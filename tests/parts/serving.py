@@ -1,6 +1,7 @@
 """Our HTTP server in this process, on its own port."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,9 +10,11 @@ from tests.parts.limits import allowed
 
 
 @asynccontextmanager
-async def serving(server: Server) -> AsyncIterator[int]:
-    """Serve while the block runs; yields the port."""
+async def serving(server: Server, *, send_buffer: int = 0) -> AsyncIterator[int]:
+    """Serve while the block runs; yields the port. `send_buffer`: the system's, in bytes of a connection; 0: usual."""
     with listening("127.0.0.1", 0) as listener:
+        if send_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.serve([listener]))
             await until(lambda: server.started)
