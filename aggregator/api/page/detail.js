@@ -245,7 +245,7 @@ export class Detail {
     this.history = make("a", {}, "History");
     this.dialog.append(
       make("div", { class: "sheet" },
-        make("header", {}, this.avatar, title, this.star, this.tier, close),
+        make("div", { class: "title" }, this.avatar, title, this.star, this.tier, close),
         make("div", { class: "now" }, this.big, make("p", {}, this.change, " ", this.since)),
         this.#figures(), chart,
         make("section", { class: "from" }, make("h3", {}, "Venues"), this.#sources()),

@@ -8,7 +8,7 @@ import { sparkline } from "./spark.js";
 
 const [WIDE, HIGH] = [128, 34]; // the view box of a sparkline
 const UNUSUAL = 600; // seconds that an asset is marked after an unusual trade
-const MARKS = { anomaly: "\u25cb anomaly", volume: "\u25b2", single: "1 venue", stale: "stale" };
+const MARKS = { anomaly: "anomaly", volume: "\u25b2", single: "1 venue", stale: "stale" };
 
 /** Return the head cells by the key of their column. */
 export function headOf(columns) {

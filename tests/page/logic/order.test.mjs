@@ -84,5 +84,5 @@ test("columns leave in their order when there is no room, and asset and price st
   assert.deepEqual(keys(0, ["price"]), ["watch", "asset", "price"]);
   const some = keys(60);
   assert.ok(some.includes("day") && some.includes("gap") && !some.includes("tier"));
-  assert.equal(template(fitting(0, new Set())), "1.9rem minmax(12.5rem, 1.3fr) minmax(7.6rem, 1fr)");
+  assert.equal(template(fitting(0, new Set())), "1.9rem minmax(13rem, 1.3fr) minmax(7.6rem, 1fr)");
 });
