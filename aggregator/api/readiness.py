@@ -42,7 +42,10 @@ class ExchangeState(Struct, frozen=True):
 
 
 class Readiness(Struct, frozen=True):
-    """Whether the service can serve prices. `reasons` lists every problem, also those that clients do not notice."""
+    """Whether the service can serve prices. `reasons` lists every problem, also those that clients do not notice.
+
+    `invented_market` is true where an exchange is a mock exchange, as in the demo: its prices are made up.
+    """
 
     ready: bool
     reasons: tuple[str, ...]
@@ -59,6 +62,7 @@ class Readiness(Struct, frozen=True):
     partitions: Annotated[
         tuple[Partition, ...], Meta(description="Of a kafka:// log of trades, those that this process reads")
     ]
+    invented_market: bool
 
 
 READY: Json = {
@@ -78,6 +82,7 @@ READY: Json = {
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
     "jobs_behind_seconds": {},
     "partitions": [],
+    "invented_market": False,
 }
 NOT_READY = READY | {
     "ready": False,
@@ -105,6 +110,7 @@ class ReadinessCheck:
         trades: LiveTrades | None,
         *,
         needs_prices: bool = True,
+        invented_market: bool = False,
     ) -> None:
         self._catalog = catalog
         self._stores = stores
@@ -116,6 +122,7 @@ class ReadinessCheck:
         self._now = now
         self._trades = trades
         self._needs_prices = needs_prices
+        self._invented_market = invented_market
 
     async def look(self) -> Readiness:
         """Return the state now: ready while the prices of the hottest tier are fresh and history stores new ones.
@@ -162,6 +169,7 @@ class ReadinessCheck:
             tiers=tiers,
             jobs_behind_seconds=dict(lags),
             partitions=partitions,
+            invented_market=self._invented_market,
         )
 
     async def _exchanges(self) -> tuple[Mapping[str, object], list[str]]:

@@ -49,6 +49,11 @@ class ExchangeTarget(msgspec.Struct, frozen=True):
         return _with_socket(self.url) if self.dialect == _MOCK else ""
 
 
+def has_mock(text: str) -> bool:
+    """Whether one of the exchanges is a mock exchange, whose prices are made up. Raises ValueError."""
+    return any(target.dialect == _MOCK for target in exchange_targets(text))
+
+
 def exchange_targets(text: str) -> list[ExchangeTarget]:
     """Return the exchanges in `name=dialect+url,…` or `binance,…`. Raises ValueError naming every wrong entry."""
     targets: list[ExchangeTarget] = []

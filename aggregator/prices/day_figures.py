@@ -149,6 +149,28 @@ class PriceDay:
             self._window = self._computed(since, len(self._times))
         return self._window
 
+    def sparkline(self, now: float, most: int) -> list[tuple[float, float]]:
+        """Return about `most` known prices of the window with their times, oldest first: the last of each step.
+
+        The first is the price that was current where the window begins, if that is known.
+        """
+        since, latest = window_start(now, self._bucket), now + FUTURE_TOLERANCE
+        place = bisect_right(self._times, since)
+        end = bisect_right(self._times, latest)
+        points = [(since, self._lasts[place - 1])] if place else []
+        if place == end:
+            return points
+        start = since if points else self._times[place]
+        step = math.ceil((latest - start) / most / self._bucket) * self._bucket
+        at = start - start % step
+        while place < end:
+            at += step
+            last = min(end, bisect_right(self._times, at))
+            if last > place:
+                place = last
+                points.append((self._times[place - 1], self._lasts[place - 1]))
+        return points
+
     def _computed(self, since: float, end: int) -> Window | None:
         first = bisect_right(self._times, since)
         if not 0 < first < end:

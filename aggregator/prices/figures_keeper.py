@@ -30,6 +30,7 @@ from aggregator.resilience.backoff import Backoff
 _MOST_FINE = 20_000  # assets; with more, a bucket of five minutes would take too much memory
 _COARSE_BUCKET = 3600.0  # seconds, for more assets than that
 _OUTBOX_SECONDS = 60.0  # in which an outbox has sent a price, unless its table is away
+_SPARK_POINTS = 50  # of a sparkline: one for each half hour of a day
 _LONGEST_PAUSE = 30.0  # seconds between attempts while history cannot be read
 
 
@@ -76,6 +77,14 @@ class FiguresKeeper:
         if made is None or made.price is not price or made.window is not window or made.figures.figures_since != since:
             made = self._made[price.asset] = _Made(price, window, figures(price, window, since))
         return made.figures
+
+    def sparkline(self, symbol: str, now: float) -> tuple[list[tuple[float, float]], MissingFigures | None]:
+        """Return about 50 known prices of the last day with their times, and why the day is not complete."""
+        window = self._window(symbol, now)
+        day = self._days.get(symbol)
+        return [] if day is None else day.sparkline(now, _SPARK_POINTS), window if isinstance(
+            window, MissingFigures
+        ) else None
 
     def receive(self, prices: Sequence[Price]) -> None:
         """Add new prices. A price that is ahead of our clock, or of an asset that is not listed, is ignored."""

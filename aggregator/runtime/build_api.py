@@ -26,6 +26,7 @@ from aggregator.api.route import Route
 from aggregator.api.server.server import STOP_SECONDS
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
+from aggregator.api.sparklines import SparklineRoutes
 from aggregator.api.stream import StreamRoute
 from aggregator.api.throttle import Recheck, Throttle
 from aggregator.api.tracing_middleware import traced
@@ -35,6 +36,7 @@ from aggregator.api.trades_off import routes_without_ingest, routes_without_stor
 from aggregator.api.udf import UdfRoutes
 from aggregator.cluster.popularity_scores import RedisScores
 from aggregator.exchanges.push.trade_feed import TradeSinks
+from aggregator.exchanges.targets import has_mock
 from aggregator.live.fanout import Fanout
 from aggregator.live.price_topic import PRICES, PricePresenter
 from aggregator.live.snapshots import Snapshots, SnapshotSource
@@ -96,6 +98,7 @@ async def build_api(
     hot = HotTrades(reads.live, policy.vary, model_states(process, analytics))
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
+        *SparklineRoutes(catalog, figures, now).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
         *HistoryRoutes(catalog, history, now).routes(),
@@ -149,6 +152,7 @@ def _ops(
         clock=process.clock,
         trades=None if trades is None else trades.processor,
         needs_prices=process.settings.role != "processor",
+        invented_market=has_mock(process.settings.exchanges),
     )
     return [*ops.routes()]
 

@@ -90,6 +90,8 @@ def strict(service: Service) -> Json:
         ("GET /prices", "/prices?tier=hot", 304, {"If-None-Match": "*"}),
         ("GET /prices", "/prices", 400, {}),
         ("GET /prices/{asset}", "/prices/" + "a" * 60_000, 414, {}),
+        ("GET /sparklines", "/sparklines?assets=btcusdt,nosuch", 200, {}),
+        ("GET /sparklines", "/sparklines", 400, {}),
         ("GET /prices/{asset}/sources", "/prices/btcusdt/sources", 200, {}),
         ("GET /prices/{asset}/sources", "/prices/btcusdt/sources?numbers=string", 200, {}),
         ("GET /prices/{asset}/history", "/prices/btcusdt/history?limit=1", 200, {}),

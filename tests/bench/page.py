@@ -69,7 +69,7 @@ def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
     heap, nodes = tab.heap()
     page.wait_for_timeout(60_000 * minutes)
     later, more = tab.heap()
-    prices = float(page.inner_text("#rate"))
+    prices = float(page.text_content("#rate") or 0)
     tab.close()
     return [
         Figure(f"heap after {minutes:g} minutes", later / 2**20, "MiB"),

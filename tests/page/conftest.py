@@ -37,10 +37,10 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @contextmanager
-def seven_assets(folder: Path, market: Market) -> Iterator[Service]:
+def seven_assets(folder: Path, market: Market, *, with_sides: bool = False) -> Iterator[Service]:
     """Run the service with seven assets, and without trades."""
     market.sound()
-    settings = {"symbols_file": write_symbols(folder), **SIZES, **INTERVALS}
+    settings = {"symbols_file": write_symbols(folder, with_sides=with_sides), **SIZES, **INTERVALS}
     running = Service(folder, exchanges=market.setting, **settings)
     yield running.filled()
     assert running.process.stop() == 0, running.process.output

@@ -24,36 +24,44 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
         yield running
 
 
-def test_in_the_table_and_in_the_sheet(tab: Open, service: Service) -> None:
+def test_in_the_table_and_in_the_panel(tab: Open, service: Service) -> None:
     """The change is that of the API, its colour that of its sign, and it moves with the price."""
     one = tab("/")
     page = one.page
-    cell = page.locator('.rows .row[data-symbol="btcusdt"] .day')
-    expect(cell).to_have_text(re.compile(r"^[+\u2212][\d,]+\.\d\d %$"))
+    row = page.locator('.rows .row[data-symbol="btcusdt"]')
+    cell = row.locator(".day")
+    expect(cell.locator("small")).to_be_hidden()
+    expect(cell.locator(".figure")).to_have_text(re.compile(r"^[+\u2212][\d,]+\.\d\d %$"))
     shown = service.get("/prices/btcusdt?details=true").json
     sign = "+" if shown["change_24h"] > 0 else "\u2212"
     assert cell.inner_text().startswith(sign)
     expect(cell).to_have_attribute("data-way", "1" if sign == "+" else "-1")
     assert cell.get_attribute("title") is None
+    expect(row.locator(".range")).to_have_text("1,234,567.501.25000")
+    expect(row.locator(".volume").first).to_have_text(re.compile(r"^[\d.]+[KMBT]?$"))
+    expect(page.locator("#movers small").first).to_have_text("24 h")
+    assert len(service.get("/sparklines?assets=btcusdt").json["sparklines"][0]["prices"]) >= 3
     page.evaluate("location.hash = 'btcusdt'")
-    values = page.locator("#detail .day dd")
-    expect(values.nth(0)).to_have_text(re.compile(rf"^\{sign}[\d,]+\.\d\d %$"))
-    expect(values.nth(1)).to_have_text("1,234,567.50")
-    expect(values.nth(2)).to_have_text("1.25000")
-    expect(values.nth(3)).to_have_text(re.compile(r"^[\d.,]+[KMBT]?( BTC)?$"))
-    text_changes(page, "#detail .day dd")
+    expect(page.locator("#detail .now .change")).to_have_text(re.compile(rf"^\{sign}[\d,]+\.\d\d %$"))
+    values = page.locator("#detail .numbers dd")
+    expect(values.nth(0)).to_have_text("1,234,567.50")
+    expect(values.nth(1)).to_have_text("1.25000")
+    expect(values.nth(2)).to_have_text(re.compile(r"^[\d.,]+[KMBT]?( BTC)?$"))
+    text_changes(page, "#detail .now .change")
 
 
 def test_a_young_history_is_told(tab: Open) -> None:
-    """A dash, and the reason as its title, for the table and the sheet; the volume is there."""
+    """The change since the oldest known price, with that time, and the reason as its title; the volume is there."""
     page = tab("/#ethusdt").page
     young = "No price of 24 hours ago is stored yet"
     cell = page.locator('.rows .row[data-symbol="ethusdt"] .day')
-    values = page.locator("#detail .day dd")
-    for place in (cell, values.nth(0), values.nth(1), values.nth(2)):
+    expect(cell).to_have_attribute("title", young)
+    expect(cell.locator("small")).to_have_text(re.compile(r"^since \d\d:\d\d$"))
+    values = page.locator("#detail .numbers dd")
+    for place in (values.nth(0), values.nth(1)):
         expect(place).to_have_text("\u2013")
         expect(place).to_have_attribute("title", young)
-    expect(values.nth(3)).to_have_text(re.compile(r"\d"))
+    expect(values.nth(2)).to_have_text(re.compile(r"\d"))
 
 
 def test_figures_are_requested_for_what_is_in_view(tab: Open) -> None:

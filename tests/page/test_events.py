@@ -8,14 +8,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from tests.parts.browser import DESKTOP, PHONE, Tab
+from tests.parts.browser import CHART, DESKTOP, PHONE, Tab
 from tests.parts.process import wait_for
 from tests.parts.service import Service, call
 
 pytestmark = pytest.mark.real
 
 ITEMS = "#latest li"
-MARKS = "#detail .marks path"
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_events_are_listed_and_marked(window: Tab) -> None:
             f"**/{path}/*", lambda route: route.fulfill(json={"anomalies": [], "signals": [], "items": []})
         )
     page = window.open("/#btcusdt")
-    page.wait_for_selector("#detail .bars rect")
+    page.wait_for_selector(CHART)
     expect(page.locator("#detail .candles .hint")).to_be_hidden()
     now = time.time()
     vector = [100.0] * 6
@@ -101,12 +100,11 @@ def test_events_are_listed_and_marked(window: Tab) -> None:
         events.send(page, "signal", signal | {"timestamp": now + number})
     events.send(page, "sentiment_item", headline(now))
     events.send(page, "sentiment_item", headline(now, asset="ethusdt", id="n2", url="javascript:alert(1)"))
-    expect(page.locator(MARKS)).to_have_count(4)
+    expect(page.locator("#detail .canvas")).to_have_attribute("aria-label", re.compile(", 4 marks"))
     expect(page.locator("#detail .candles .hint")).to_contain_text("paper buy")
-    ways = page.eval_on_selector_all(MARKS, "marks => marks.map(mark => mark.dataset.way ?? '')")
-    assert sorted(ways) == ["", "-1", "1", "1"]  # the headline is positive
-    titles = page.locator(f"{MARKS} title").all_text_contents()
-    assert any(title.startswith("Paper sell") for title in titles)
+    listed = page.locator("#detail .events li")
+    expect(listed).to_have_count(4)
+    assert sorted(listed.evaluate_all("rows => rows.map(row => row.dataset.way ?? '')")) == ["", "-1", "1", "1"]
     page.keyboard.press("Escape")
     page.click("#latest summary")
     expect(page.locator(ITEMS)).to_have_count(5)
@@ -128,7 +126,7 @@ def test_a_service_without_these_topics(window: Tab) -> None:
     """Has no list, and everything else works."""
     Events(window, "")
     page = window.open("/#btcusdt")
-    page.wait_for_selector("#detail .bars rect")
+    page.wait_for_selector(CHART)
     expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
     page.keyboard.press("Escape")
     expect(page.locator("#latest")).to_be_hidden()

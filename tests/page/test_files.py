@@ -1,6 +1,7 @@
 """The page's files: compressed, cached, and nothing in them that the content security policy forbids."""
 
 import gzip
+import hashlib
 import re
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from aggregator.observability.metrics import Metrics
 from tests.parts import asgi
 
 PAGE = Path(browser.__file__).with_name("page")
+CHARTS = "lightweight-charts.js"  # of another project: packaged as it is published, and loaded with the first chart
+CHARTS_SHA256 = "1bb1ee79f9d4dd17261b53d930f7a8995748276f80e7ba0e24412b5068062f5f"
+OURS = sorted(path for path in PAGE.glob("*.js") if path.name != CHARTS)
 EVERY = ["/", "/docs", *(f"/page/{name}" for name in page_files()), *(f"/docs/{name}" for name in LIBRARY)]
 
 
@@ -65,15 +69,24 @@ def test_pages_hold_nothing_inline(name: str) -> None:
 def test_what_will_be_asked_for_is_told_first() -> None:
     """Every module is preloaded in the page's head, and every preload is a module."""
     text = (PAGE / "index.html").read_text(encoding="utf-8")
-    modules = {path.name for path in PAGE.glob("*.js")} - {"theme.js", "docs.js"}
+    modules = {path.name for path in OURS} - {"theme.js", "docs.js"}
     assert set(re.findall(r'rel="modulepreload" href="/page/(.*?)"', text)) == modules - {"main.js"}
-    imported = {name for path in PAGE.glob("*.js") for name in re.findall(r'from "\./(.*?)"', path.read_text("utf-8"))}
+    imported = {name for path in OURS for name in re.findall(r'from "\./(.*?)"', path.read_text("utf-8"))}
     assert imported == modules - {"main.js"}
 
 
-@pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_no_module_writes_html(path: Path) -> None:
     """Modules write outside data as text only; no code parses HTML, so no HTML can be injected."""
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", path.read_text("utf-8")
     )
+
+
+def test_the_chart_library_is_as_it_was_published() -> None:
+    """Version 5.2.1 of TradingView Lightweight Charts, with its licence and its notice on the page."""
+    raw = (PAGE / CHARTS).read_bytes()
+    assert b"Lightweight Charts\xe2\x84\xa2 v5.2.1" in raw[:200]
+    assert hashlib.sha256(raw).hexdigest() == CHARTS_SHA256
+    assert "Apache License" in (PAGE / "lightweight-charts.LICENSE.txt").read_text("utf-8")
+    assert "Copyright (c) 2026 TradingView" in (PAGE / "index.html").read_text("utf-8")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Open
-from tests.parts.browser import PHONE, text_changes, until
+from tests.parts.browser import CHART, PHONE, text_changes, until
 from tests.parts.process import wait_for
 
 pytestmark = pytest.mark.real
@@ -37,18 +37,18 @@ def test_prices_change_on_screen(tab: Open) -> None:
     wait_for_rows(page)
     expect(page.locator("#connection")).to_have_text("Live")
     assert re.fullmatch(r"[\d,]+\.\d\d", text_changes(page, f"{BTC} .price"))
-    text_changes(page, f"{BTC} .change")
+    text_changes(page, f"{BTC} .figure")
     page.wait_for_selector(f'{BTC} .line[d^="M"]', state="attached")
     chart = page.get_attribute(f"{BTC} .line", "d")
     until(page, "([at, old]) => document.querySelector(at).getAttribute('d') !== old", [f"{BTC} .line", chart])
     until(page, "Number(document.querySelector('#rate').textContent) > 20")
     expect(page.locator(f"{BTC} .age")).to_have_text(re.compile(r"^[0-2]s$"))
-    expect(page.locator(f"{BTC} .sources")).to_have_text("3")
+    expect(page.locator(f"{BTC} .venues")).to_have_text("3")
     expect(page.locator(f"{BTC} .tier")).to_have_text("hot")
 
 
 def test_a_thousand_assets_and_only_those_in_view(tab: Open) -> None:
-    """The table has a thousand rows, the DOM only those near the window, and history is requested only for them."""
+    """The table has a thousand rows, the DOM only those near the window, and sparklines are requested only for them."""
     one = tab()
     page = one.page
     wait_for_rows(page)
@@ -61,9 +61,10 @@ def test_a_thousand_assets_and_only_those_in_view(tab: Open) -> None:
     expect(last.locator(".price")).to_have_text(re.compile(r"\d"))
     expect(last.locator('.line[d^="M"]')).to_be_attached()
     assert page.locator(".rows .row").count() <= MOST_ROWS
-    histories = [asked for asked in one.asked if "/history" in asked]
-    assert 10 <= len(histories) <= 2 * MOST_ROWS
-    assert len(set(histories)) == len(histories)
+    sparklines = [asked.partition("=")[2].split(",") for asked in one.asked if asked.startswith("/sparklines")]
+    drawn = [symbol for symbols in sparklines for symbol in symbols]
+    assert 10 <= len(drawn) <= 4 * MOST_ROWS
+    assert len(sparklines) <= 10
 
 
 def test_search(tab: Open) -> None:
@@ -105,7 +106,7 @@ def test_tiers_and_order(tab: Open) -> None:
 
 
 def test_detail_by_its_address(tab: Open) -> None:
-    """An asset's URL opens its detail: live price, candles of the chosen interval, and three sources."""
+    """An asset's URL opens its panel beside the table: live price, chart of the chosen range, and three venues."""
     page = tab("/#ETHUSDT").page
     sheet = page.locator("#detail")
     expect(sheet.locator("h2")).to_have_text("ETH / USDT")
@@ -113,13 +114,17 @@ def test_detail_by_its_address(tab: Open) -> None:
     assert sheet.locator(".sources tbody th").all_inner_texts() == ["exchange1", "exchange2", "exchange3"]
     weights = [float(text.rstrip(" %")) for text in sheet.locator("td.weight").all_inner_texts()]
     assert 99 < sum(weights) < 101
-    page.wait_for_selector("#detail .bars rect")
+    page.wait_for_selector(CHART)
+    expect(page.locator("#detail .legend.venues")).to_have_text("exchange1exchange2exchange3")
+    assert page.locator("#detail canvas").count() >= 2
     text_changes(page, "#detail .amount")
     text_changes(page, "#detail .sources tbody td")
     with page.expect_response(re.compile(r"/prices/ethusdt/candles\?interval=1h&")) as answer:
-        sheet.get_by_text("1h", exact=True).click()
+        sheet.get_by_text("1w", exact=True).click()
     assert answer.value.status == 200
-    page.wait_for_selector("#detail .bars rect")
+    page.wait_for_selector(CHART)
+    page.click(".rows .row[data-symbol=btcusdt] .price")
+    expect(sheet.locator("h2")).to_have_text("BTC / USDT")
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
     until(page, "location.hash === ''")
@@ -139,10 +144,10 @@ def test_by_keyboard_alone(tab: Open) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#detail")).to_be_visible()
     assert page.evaluate("location.hash") == f"#{chosen}"
-    page.wait_for_selector("#detail .bars rect")
-    page.focus("#detail .canvas svg")
+    page.wait_for_selector(CHART)
+    page.focus(CHART)
     page.keyboard.press("ArrowLeft")
-    expect(page.locator("#detail .canvas svg")).to_have_attribute("aria-label", re.compile(r"^Candles\. .*Open"))
+    expect(page.locator(CHART)).to_have_attribute("aria-label", re.compile(r"^Chart: .* O [\d.,]+ H "))
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "table"
@@ -159,7 +164,7 @@ def test_on_a_phone(tab: Open) -> None:
     wait_for_rows(page)
     wide = "document.documentElement.scrollWidth > innerWidth"
     assert not page.evaluate(wide)
-    for part in ("price", "change", "age", "spark"):
+    for part in ("price", "day", "spark", "watch"):
         expect(page.locator(f"{BTC} .{part}")).to_be_visible()
     page.tap(f"{BTC} .asset")
     expect(page.locator("#detail .sources tbody tr")).to_have_count(3)

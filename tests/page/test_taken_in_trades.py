@@ -1,6 +1,7 @@
 """Trades that the service takes in, as the page shows them: from POST /ingest to the tape, with nothing in between."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,15 +62,15 @@ def test_from_ingest_to_the_page(chromium: Browser, service: Service) -> None:
     frequency = page.locator('#detail [data-name="trade_frequency"] dd')
     expect(frequency).to_have_text("8")
     expect(page.locator('#detail [data-name="price_momentum"] dd')).to_have_text("warming up")
-    badge = page.locator('.rows .row[data-symbol="btcusdt"] .spike')
+    badge = page.locator('.rows .row[data-symbol="btcusdt"] .is-volume')
     expect(badge).to_be_hidden()
     send(service, a_trade(8, 90, time.time()))
     expect(rows).to_have_count(len(VOLUMES) + 1)
     expect(rows.first).to_contain_text("50,008.00")
     expect(frequency).to_have_text("9")
-    expect(badge.locator(".said")).to_contain_text("Unusual volume")
-    page.locator("#detail").get_by_text("1d", exact=True).click()
-    expect(page.locator("#detail .legend")).to_contain_text("Volume of trades 172")
+    expect(badge).to_have_attribute("aria-label", re.compile("^Unusual volume"))
+    page.locator("#detail").get_by_text("1w", exact=True).click()
+    expect(page.locator("#detail .legend")).to_contain_text("Vol 172")
     page.evaluate("location.hash = 'ethusdt'")
     expect(page.locator("#detail .trades")).to_contain_text("No trade of this asset yet.")
     assert tab.complaints == []
@@ -78,16 +79,16 @@ def test_from_ingest_to_the_page(chromium: Browser, service: Service) -> None:
 
 def test_the_volume_of_more_trades_than_the_page_loads(chromium: Browser, service: Service) -> None:
     """The volume of an interval has all of its trades, of which the page loads a thousand, and later ones."""
-    day = time.time() // 86_400 * 86_400
+    hour = time.time() // 3600 * 3600
     numbers = range(MANY)
-    send(service, *(a_trade(number, 2, max(day, time.time() - 30) + number / 1000) for number in numbers))
+    send(service, *(a_trade(number, 2, max(hour, time.time() - 30) + number / 1000) for number in numbers))
     tab = Tab(chromium, service.url)
     page = tab.open("/#btcusdt")
     expect(page.locator(TAPE)).to_have_count(200)
-    page.locator("#detail").get_by_text("1d", exact=True).click()
+    page.locator("#detail").get_by_text("1w", exact=True).click()
     legend = page.locator("#detail .legend")
-    expect(legend).to_contain_text("Volume of trades 2.6K")
+    expect(legend).to_contain_text("Vol 2.6K")
     send(service, a_trade(MANY, 400, time.time()))
-    expect(legend).to_contain_text("Volume of trades 3K")
+    expect(legend).to_contain_text("Vol 3K")
     assert tab.complaints == []
     tab.close()

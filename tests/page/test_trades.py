@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.page.page_trades import COLD, Trades, a_trade, features, wait_until
-from tests.parts.browser import DESKTOP, PHONE, Tab
+from tests.parts.browser import CHART, DESKTOP, PHONE, Tab
 from tests.parts.process import wait_for
 from tests.parts.service import Service
 
@@ -40,7 +40,7 @@ def test_a_service_without_topics_of_trades_says_so(window: Tab) -> None:
     expect(page.locator(NOTE)).to_have_text("This service has no trades.")
     expect(page.locator("#detail .gauges")).to_be_hidden()
     expect(page.locator("#detail .taped")).to_be_hidden()
-    page.wait_for_selector("#detail .bars rect")
+    page.wait_for_selector(CHART)
     expect(page.locator("#detail .sources tbody tr")).to_have_count(3)
     assert not [path for path in window.asked if path.startswith(("/trades", "/features", "/aggregations"))]
 
@@ -142,51 +142,50 @@ def test_an_unusual_volume_is_marked_for_a_minute(window: Tab) -> None:
     trades = Trades(window.page)
     page = window.open("/")
     wait_until(page, trades, "features")
-    badge = page.locator(f"{BTC} .spike")
+    badge = page.locator(f"{BTC} .is-volume")
     trades.send(type="feature", feature=features(time.time(), volume_zscore=2.99))
     trades.send(type="snapshot", features=[features(time.time() - 61, asset="ethusdt", volume_zscore=9)])
     trades.send(type="feature", feature=features(time.time() - 57, volume_zscore=4.25))  # older than the one before
     expect(badge).to_be_hidden()
     at = time.time() - 50
     trades.send(type="snapshot", features=[features(at, asset="solusdt", volume_zscore=4.25)])
-    other = page.locator('.rows .row[data-symbol="solusdt"] .spike')
+    other = page.locator('.rows .row[data-symbol="solusdt"] .is-volume')
     expect(other).to_be_visible()
     expect(other).to_have_attribute("title", re.compile(r"^Unusual volume: z-score \+4\.3 at \d\d:\d\d:\d\d$"))
-    expect(other.locator(".said")).to_have_text(re.compile(r"^Unusual volume"))
+    expect(other).to_have_attribute("aria-label", re.compile(r"^Unusual volume"))
     trades.send(type="feature", feature=features(at + 1, asset="solusdt", volume_zscore=0))
     expect(other).to_be_hidden()
     assert time.time() >= at + 59
-    expect(page.locator(".spike:visible")).to_have_count(0)
+    expect(page.locator(".is-volume:visible")).to_have_count(0)
 
 
 def test_volume_bars(window: Tab) -> None:
-    """The candle of the present minute has a bar of volume, and the legend its sum."""
+    """The legend has the sum of the volumes of the last candle."""
     trades = Trades(window.page)
     page = window.open("/#btcusdt")
     wait_until(page, trades, "trades")
-    page.wait_for_selector("#detail .bars rect")
-    start = float(page.evaluate("Math.floor(Date.now() / 1000 / 86400) * 86400"))
-    page.locator("#detail").get_by_text("1d", exact=True).click()
+    page.wait_for_selector(CHART)
+    start = float(page.evaluate("Math.floor(Date.now() / 1000 / 3600) * 3600"))
+    page.locator("#detail").get_by_text("1w", exact=True).click()
     trades.send(type="trade", trade=a_trade(1, start + 0.5, volume=2))
     trades.send(type="trade", trade=a_trade(2, start + 1.5, volume=None))
     trades.send(type="trade", trade=a_trade(3, start + 2.5, volume=1.5))
-    expect(page.locator("#detail .volumes rect")).to_have_count(1)
-    expect(page.locator("#detail .legend")).to_contain_text("Volume of trades 3.5")
+    expect(page.locator("#detail .legend")).to_contain_text("Vol 3.5")
 
 
 def test_volume_bars_of_more_trades_than_the_page_has(window: Tab) -> None:
     """They come from the candles of trades; a trade that arrives later is added."""
     trades = Trades(window.page)
     trades.stored, trades.more = [a_trade(1, time.time(), volume=2)], "cursor"
-    day = float(time.time() // 86400 * 86400)
-    trades.candles = [{"start": day, "volume": 40.25}]
+    hour = float(time.time() // 3600 * 3600)
+    trades.candles = [{"start": hour, "volume": 40.25}]
     page = window.open("/#btcusdt")
     wait_until(page, trades, "trades")
-    page.locator("#detail").get_by_text("1d", exact=True).click()
+    page.locator("#detail").get_by_text("1w", exact=True).click()
     legend = page.locator("#detail .legend")
-    expect(legend).to_contain_text("Volume of trades 40.25")
+    expect(legend).to_contain_text("Vol 40.25")
     trades.send(type="trade", trade=a_trade(2, time.time(), volume=0.5))
-    expect(legend).to_contain_text("Volume of trades 40.75")
+    expect(legend).to_contain_text("Vol 40.75")
 
 
 def test_after_a_cut_the_tape_is_complete(window: Tab) -> None:

@@ -28,9 +28,10 @@ def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_p
     market.exchanges["exchange2"].faults(error_rate=1)
     expect(page.locator('.exchanges li[data-breaker="open"]')).to_contain_text("exchange2")
     expect(page.locator(".verdict")).to_have_text("Some trouble")
+    expect(page.locator(".cause")).to_contain_text("exchange2: its breaker is open")
     expect(page.locator("#trouble")).to_contain_text("exchange2: its breaker is open")
     expect(page.locator('#detail tr[data-exchange="exchange2"]')).to_contain_text("breaker is open")
-    expect(page.locator(".rows .row[data-symbol=btcusdt] .sources")).to_have_text("2 of 3")
+    expect(page.locator(".rows .row[data-symbol=btcusdt] .venues")).to_have_text("2 of 3")
     assert tab.complaints == []
     tab.close()
     assert service.process.stop() == 0

@@ -11,6 +11,7 @@ from tests.parts.process import wait_for
 
 DESKTOP = (1280, 900)
 PHONE = (360, 740)
+CHART = '#detail .canvas[aria-label*=" candles, "]:not([aria-label^="Chart: 0 "])'  # with at least one candle
 SECONDS = 120.0  # the time limit for each element or state that a test waits for
 
 

@@ -28,6 +28,7 @@ from aggregator.api.sentiment import SentimentRoute
 from aggregator.api.signals import SignalRoutes
 from aggregator.api.socket import SocketRoute
 from aggregator.api.sources import SourcesRoute
+from aggregator.api.sparklines import SparklineRoutes
 from aggregator.api.stream import StreamRoute
 from aggregator.api.trades import TradeRoutes
 from aggregator.api.udf import UdfRoutes
@@ -53,6 +54,7 @@ def every_route() -> list[Route]:
     """Return every route but /openapi.json."""
     return [
         *PriceRoutes(CATALOG, _NONE, _NONE, _NONE).routes(),
+        *SparklineRoutes(CATALOG, _NONE, _NONE).routes(),
         *SourcesRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
         *RefreshRoute(CATALOG, _NONE, _NONE, _NONE).routes(),
         *HistoryRoutes(CATALOG, _NONE).routes(),

@@ -17,10 +17,11 @@ EVENLY = sum(1 / interval for interval in INTERVALS.values())  # calls per secon
 CALLS = 'price_exchange_requests_total{exchange="exchange1"}'
 
 
-def write_symbols(folder: Path) -> Path:
-    """Write the assets to a symbols file; return its path."""
+def write_symbols(folder: Path, *, with_sides: bool = False) -> Path:
+    """Write the assets to a symbols file, with or without base and quote; return its path."""
     file = folder / "symbols.csv"
-    file.write_text("\n".join(["symbol", *SYMBOLS]))
+    sides = ["symbol,base,quote", *(f"{symbol},{symbol[:-4]},{symbol[-4:]}" for symbol in SYMBOLS)]
+    file.write_text("\n".join(sides if with_sides else ["symbol", *SYMBOLS]))
     return file
 
 

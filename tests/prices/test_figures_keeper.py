@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,25 @@ async def test_a_young_history_says_so() -> None:
         assert scene.of().figures_reason == "history_too_young"
         scene.now = NOW + 310
         assert amounts(scene.of()) == (30, 100, 100)
+
+
+async def test_a_sparkline_has_the_last_price_of_each_half_hour() -> None:
+    """From the price where the window begins on, and without prices ahead of our clock; less while it is read."""
+    history = MemoryHistory()
+    await history.write(
+        stored((NOW - DAY - 3599, 80), *((NOW - minutes * 60, minutes) for minutes in range(1, 1440, 7)))
+    )
+    scene = Scene(history)
+    assert scene.keeper.sparkline("btcusdt", NOW) == ([], "loading")
+    async with scene.running():
+        await scene.read()
+        scene.keeper.receive([price(timestamp=NOW + 1, amount="130")])
+        points, reason = scene.keeper.sparkline("btcusdt", NOW)
+    assert reason is None
+    assert 45 <= len(points) <= 51
+    assert (points[0], points[-1]) == ((SINCE, 80.0), (NOW + 1, 130.0))
+    assert all(1200 <= later[0] - one[0] <= 3000 for one, later in pairwise(points[1:-1]))
+    assert scene.keeper.sparkline("nosuch", NOW)[0] == []
 
 
 async def test_new_prices_count_at_once() -> None:

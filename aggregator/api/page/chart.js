@@ -1,51 +1,61 @@
-// A candle chart in SVG with axes, and bars of volume below the candles. A crosshair follows the pointer or the arrow keys.
+// The chart of one asset, drawn by TradingView Lightweight Charts: candles, volume of trades, a line for each venue, marks.
 
-import { draw, make, mark, write } from "./dom.js";
+import { make, mark, write } from "./dom.js";
 import * as format from "./format.js";
-import { LEGEND, markOf, placed } from "./marks.js";
-import { candleScale, round, slotsFor, ticks, timeStep, volumeHeights } from "./scale.js";
+import { LEGEND, marksOf } from "./marks.js";
 
-const RIGHT = 82; // width of the price axis
-const BOTTOM = 24; // height of the time axis
-const VOLUMES = 0.16; // part of the height that bars of volume take at most
+const COLOURS = ["text", "soft", "line", "up", "down", "warn"]; // of the style sheet
+const VENUES = ["#2f7de1", "#b7791f", "#8b5cf6", "#0d9488", "#c2418c", "#5b7083"]; // visible on light and on dark
 
-export class CandleChart {
+export class PriceChart {
   #candles = [];
   #interval = 60;
-  #scale = null;
   #volumes = new Map(); // by start of a candle
-  #entries = []; // events to mark, newest first
+  #lines = new Map(); // of venues: name -> { series, points: start -> price, colour }
+  #entries = []; // events to mark
+  #marked = 0; // marks that are shown
   #at = null; // the start of the candle under the crosshair
+  #parts = null; // of the library, once it is loaded
 
   constructor(host) {
-    this.legend = make("p", { class: "legend", "aria-live": "off" });
-    this.svg = draw("svg", { tabindex: "0", role: "img", "aria-label": "Candles" });
-    this.grid = draw("g", { class: "grid" });
-    this.volumes = draw("g", { class: "volumes" });
-    this.bars = draw("g", { class: "bars" });
-    this.marks = draw("g", { class: "marks" });
-    this.last = draw("g", { class: "last" });
-    this.cross = draw("path", { class: "cross" });
-    this.svg.append(this.grid, this.volumes, this.bars, this.marks, this.last, this.cross);
+    this.legend = make("p", { class: "legend", "aria-live": "polite" });
+    this.canvas = make("div", { class: "canvas", tabindex: "0", role: "img", "aria-label": "Chart" });
     this.note = make("p", { class: "note" });
+    this.venues = make("p", { class: "legend venues" });
     this.meaning = make("p", { class: "hint", hidden: "" }, LEGEND);
-    host.append(this.legend, make("div", { class: "canvas" }, this.svg, this.note), this.meaning);
-    this.svg.addEventListener("pointermove", (event) => this.#point(event));
-    this.svg.addEventListener("pointerleave", () => this.#pick(null));
-    this.svg.addEventListener("keydown", (event) => this.#key(event));
-    this.svg.addEventListener("blur", () => this.#pick(null));
-    this.resized = new ResizeObserver(() => this.draw());
-    this.resized.observe(this.svg);
+    host.append(this.legend, make("div", { class: "chart" }, this.canvas, this.note), this.venues, this.meaning);
+    this.canvas.addEventListener("keydown", (event) => this.#key(event));
+    this.canvas.addEventListener("blur", () => this.#parts?.chart.clearCrosshairPosition());
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", () => this.#colour());
+    new MutationObserver(() => this.#colour()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
-  /** Show candles of `interval` seconds. The array may grow; `draw` shows its current content. */
+  /** Load the library: it is large, and most visitors of the table open no chart. */
+  async load() {
+    this.loading ??= import("./lightweight-charts.js").then((library) => this.#build(library));
+    await this.loading;
+  }
+
+  /** Show candles of `interval` seconds. The array may grow; `draw` shows its last candle. */
   show(candles, interval) {
     this.#candles = candles;
     this.#interval = interval;
     this.#volumes = new Map();
     this.#at = null;
-    this.say(candles.length ? "" : "No prices stored yet for this interval.");
-    this.draw();
+    this.say(candles.length ? "" : "No prices stored yet for this range.");
+    for (const line of this.#lines.values()) this.#parts?.chart.removeSeries(line.series);
+    this.#lines.clear();
+    this.venues.replaceChildren();
+    if (!this.#parts) return;
+    const { candles: series, volumes, chart } = this.#parts;
+    const amount = candles.at(-1)?.close ?? 1;
+    series.applyOptions({ priceFormat: { type: "custom", formatter: format.price, minMove: 10 ** -format.decimals(amount) } });
+    series.setData(filled(candles, interval));
+    volumes.setData([]);
+    chart.timeScale().fitContent();
+    this.#drawMarks();
+    this.#tell();
   }
 
   /** Show a message in place of the candles, or remove it. */
@@ -54,130 +64,153 @@ export class CandleChart {
     this.note.hidden = !text;
   }
 
-  /** Draw. `volumes` has the volume of trades by the start of a candle; without it, those of the last call. */
-  draw(volumes = this.#volumes) {
-    this.#volumes = volumes;
-    const { width, height } = this.svg.getBoundingClientRect();
-    if (!width || !this.#candles.length) {
-      for (const part of [this.grid, this.volumes, this.bars, this.marks, this.last]) part.replaceChildren();
-      this.#scale = null;
-      this.#pick(null);
-      return;
+  /** Draw the last candle, and the volumes of trades by the start of a candle if they are given. */
+  draw(volumes = null) {
+    const last = this.#candles.at(-1);
+    if (!this.#parts || !last) return;
+    this.say("");
+    this.#parts.candles.update(barOf(last));
+    if (volumes) {
+      this.#volumes = volumes;
+      this.#parts.volumes.setData(this.#candles.filter((candle) => volumes.get(candle.start) > 0).map((candle) => this.#volumeOf(candle)));
     }
-    mark(this.svg, "viewBox", `0 0 ${width} ${height}`);
-    const box = { left: 4, right: width - RIGHT, top: 8, bottom: height - BOTTOM };
-    const slots = slotsFor(this.#candles, this.#interval, box.right - box.left);
-    this.box = box;
-    const candles = volumes.size ? { ...box, bottom: box.bottom - VOLUMES * (box.bottom - box.top) } : box;
-    this.#scale = candleScale(this.#candles, this.#interval, candles, slots);
-    this.#drawGrid(width, height);
-    this.bars.replaceChildren(...this.#scale.shown.map((candle) => this.#bar(candle)));
-    this.#drawVolumes();
-    this.#drawMarks();
-    this.#drawLast();
-    this.#pick(this.#at);
+    this.#tell();
   }
 
-  #drawGrid(width, height) {
-    const { low, high, x, y, shown, width: slot } = this.#scale;
-    const lines = [];
-    for (const value of ticks(low, high, Math.max(2, Math.floor(height / 56)))) {
-      const at = round(y(value));
-      lines.push(draw("path", { d: `M${this.box.left} ${at}H${this.box.right}` }));
-      lines.push(draw("text", { x: width - RIGHT + 8, y: at + 4 }, format.price(value)));
+  /** Add prices of venues, `[[name, timestamp, price]]`, oldest first. Those before the first candle are left out. */
+  trace(prices) {
+    const first = this.#candles[0]?.start;
+    if (!this.#parts || first === undefined) return;
+    for (const [name, timestamp, price] of prices) {
+      const time = Math.floor(timestamp / this.#interval) * this.#interval;
+      if (time < first || time > this.#candles.at(-1).start) continue;
+      this.#lineOf(name).points.set(time, price);
     }
-    const step = timeStep(this.#interval, slot);
-    const offset = this.#interval >= 86400 ? 0 : 60 * new Date(1000 * shown[0].start).getTimezoneOffset();
-    const newest = shown.at(-1).start;
-    const oldest = newest - (Math.round((this.box.right - this.box.left) / slot) - 1) * this.#interval;
-    for (let time = Math.ceil((oldest - offset) / step) * step + offset; time <= newest; time += step) {
-      const at = round(x(time));
-      if (at < this.box.left + 16 || at > this.box.right - 8) continue;
-      lines.push(draw("text", { x: at, y: height - 6, class: "time" }, format.moment(time, this.#interval)));
+    for (const { series, points } of this.#lines.values()) {
+      series.setData([...points].sort((one, other) => one[0] - other[0]).map(([time, value]) => ({ time, value })));
     }
-    this.grid.replaceChildren(...lines);
+    this.#tell();
   }
 
-  #bar(candle) {
-    const { x, y, width } = this.#scale;
-    const middle = round(x(candle.start));
-    const half = Math.max(1, Math.min(7, width * 0.34));
-    const [top, bottom] = [y(Math.max(candle.open, candle.close)), y(Math.min(candle.open, candle.close))];
-    const tall = Math.max(1.2, bottom - top);
-    return draw(
-      "g", { class: candle.close >= candle.open ? "up" : "down" },
-      draw("path", { d: `M${middle} ${round(y(candle.high))}V${round(y(candle.low))}` }),
-      draw("rect", { x: round(middle - half), y: round(top), width: round(2 * half), height: round(tall), rx: Math.min(1.5, half / 2) }),
-    );
-  }
-
-  #drawVolumes() {
-    const { shown, x, width } = this.#scale;
-    const half = Math.max(1, Math.min(7, width * 0.34));
-    const heights = volumeHeights(shown, this.#volumes, VOLUMES * (this.box.bottom - this.box.top));
-    this.volumes.replaceChildren(...heights.map(({ candle, height }) => draw("rect", {
-      class: candle.close >= candle.open ? "up" : "down", x: round(x(candle.start) - half), y: round(this.box.bottom - height),
-      width: round(2 * half), height: round(height),
-    })));
-  }
-
-  /** Mark events of the asset, newest first. */
+  /** Mark events of the asset. */
   marked(entries) {
     this.#entries = entries;
-    if (this.#scale) this.#drawMarks();
+    this.#drawMarks();
   }
 
   #drawMarks() {
-    const found = placed(this.#entries, this.#scale, this.#interval, this.box);
-    this.marks.replaceChildren(...found.map(markOf));
+    if (!this.#parts) return;
+    const found = marksOf(this.#entries, this.#candles, this.#interval, this.colours);
+    this.#parts.marks.setMarkers(found);
     this.meaning.hidden = !found.length;
+    this.#marked = found.length;
+    this.#tell();
   }
 
-  #drawLast() {
-    const last = this.#candles.at(-1);
-    const at = round(this.#scale.y(last.close));
-    mark(this.last, "class", `last ${last.close >= last.open ? "up" : "down"}`);
-    this.last.replaceChildren(
-      draw("path", { d: `M${this.box.left} ${at}H${this.box.right}` }),
-      draw("rect", { x: this.box.right + 2, y: at - 10, width: RIGHT - 4, height: 20, rx: 5 }),
-      draw("text", { x: this.box.right + 8, y: at + 4 }, format.price(last.close)),
-    );
+  #lineOf(name) {
+    let line = this.#lines.get(name);
+    if (!line) {
+      const { chart, library } = this.#parts;
+      const colour = VENUES[this.#lines.size % VENUES.length];
+      const series = chart.addSeries(library.LineSeries, { color: colour, lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false });
+      line = { series, points: new Map(), colour };
+      this.#lines.set(name, line);
+      const swatch = make("i", { class: "swatch", "aria-hidden": "true" });
+      swatch.style.background = colour;
+      this.venues.append(make("span", {}, swatch, name));
+    }
+    return line;
   }
 
-  #point(event) {
-    if (this.#scale) this.#pick(this.#scale.slot(event.clientX - this.svg.getBoundingClientRect().left));
+  #volumeOf(candle) {
+    const colour = candle.close >= candle.open ? this.colours.up : this.colours.down;
+    return { time: candle.start, value: this.#volumes.get(candle.start), color: colour.replace("rgb(", "rgba(").replace(")", ", 0.35)") };
+  }
+
+  #build(library) {
+    const chart = library.createChart(this.canvas, {
+      autoSize: true,
+      layout: { attributionLogo: false, background: { type: "solid", color: "transparent" }, fontFamily: "inherit", fontSize: 11 }, // the page's footer names the library
+      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.08, bottom: 0.24 } },
+      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, maxBarSpacing: 16, rightOffset: 2, tickMarkFormatter: (time) => format.moment(time, this.#interval) },
+      localization: { timeFormatter: (time) => timeOf(time, this.#interval) },
+      crosshair: { mode: library.CrosshairMode.Normal },
+      handleScroll: { mouseWheel: false, vertTouchDrag: false },
+    });
+    const candles = chart.addSeries(library.CandlestickSeries, { borderVisible: false });
+    const volumes = chart.addSeries(library.HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false });
+    volumes.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+    chart.subscribeCrosshairMove((moved) => { this.#at = moved.time ?? null; this.#tell(); });
+    this.#parts = { library, chart, candles, volumes, marks: library.createSeriesMarkers(candles, []) };
+    this.#colour();
+  }
+
+  /** Read the colours of the style sheet; the library draws on a canvas, which knows no CSS variables. */
+  #colour() {
+    if (!this.#parts) return;
+    this.colours = Object.fromEntries(COLOURS.map((name) => {
+      this.canvas.style.color = `var(--${name})`;
+      return [name, getComputedStyle(this.canvas).color];
+    }));
+    this.canvas.style.color = "";
+    const { text, soft, line, up, down } = this.colours;
+    const { chart, candles } = this.#parts;
+    chart.applyOptions({
+      layout: { textColor: soft }, grid: { vertLines: { color: line }, horzLines: { color: line } },
+      crosshair: { vertLine: { color: soft, labelBackgroundColor: text }, horzLine: { color: soft, labelBackgroundColor: text } },
+    });
+    candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    this.draw(this.#volumes);
+    this.#drawMarks();
   }
 
   #key(event) {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || !this.#scale) return;
+    if (!by || !this.#parts || !this.#candles.length) return;
     event.preventDefault();
-    const { shown } = this.#scale;
-    const at = shown.findIndex((candle) => candle.start === this.#at);
-    const next = at < 0 ? shown.length - 1 : Math.min(shown.length - 1, Math.max(0, at + by));
-    this.#pick(shown[next].start);
-    mark(this.svg, "aria-label", `Candles. ${this.legend.textContent}`);
+    const last = this.#candles.length - 1;
+    const at = this.#candles.findIndex((candle) => candle.start === this.#at);
+    const candle = this.#candles[at < 0 ? last : Math.min(last, Math.max(0, at + by))];
+    this.#at = candle.start;
+    this.#parts.chart.setCrosshairPosition(candle.close, candle.start, this.#parts.candles);
+    this.#tell();
   }
 
-  /** Put the crosshair on the candle with this start, or remove it: the legend then shows the last candle. */
-  #pick(start) {
-    const found = this.#scale?.shown.find((candle) => candle.start === start);
-    this.#at = found ? start : null;
-    const told = found ?? this.#scale?.shown.at(-1);
-    mark(this.cross, "d", found ? `M${round(this.#scale.x(start))} ${this.box.top}V${this.box.bottom}` : null);
-    this.legend.replaceChildren(...(told ? legendOf(told, this.#interval, this.#volumes.get(told.start)) : []));
+  /** Write the legend: the candle under the crosshair, or the last one. */
+  #tell() {
+    const candle = this.#candles.find((one) => one.start === this.#at) ?? this.#candles.at(-1);
+    this.legend.replaceChildren(...(candle ? legendOf(candle, this.#interval, this.#volumes.get(candle.start)) : []));
+    mark(this.canvas, "aria-label", `Chart: ${this.#candles.length} candles, ${this.#lines.size} venues, ${this.#marked} marks. Arrow keys move along the candles. ${this.legend.textContent}`);
   }
+}
+
+/** Return the library's data of candles, with a gap where an interval has no price. Pure. */
+export function filled(candles, interval) {
+  const found = [];
+  for (const candle of candles) {
+    const before = found.at(-1)?.time;
+    const missing = before === undefined ? 0 : (candle.start - before) / interval - 1;
+    for (let gap = 1; gap <= Math.min(missing, 500); gap += 1) found.push({ time: before + gap * interval });
+    found.push(barOf(candle));
+  }
+  return found;
+}
+
+function barOf({ start, open, high, low, close }) {
+  return { time: start, open, high, low, close };
+}
+
+function timeOf(start, interval) {
+  const day = new Date(1000 * start).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: interval >= 86400 ? "UTC" : undefined });
+  return interval >= 86400 ? day : `${day} ${format.clock(start).slice(0, 5)}`;
 }
 
 function legendOf(candle, interval, volume) {
   const way = candle.close >= candle.open ? "up" : "down";
-  const day = new Date(1000 * candle.start).toLocaleDateString("en", { day: "numeric", month: "short", timeZone: interval >= 86400 ? "UTC" : undefined });
-  const time = interval >= 86400 ? day : `${day} ${format.clock(candle.start).slice(0, 5)}`;
-  const parts = [["Open", candle.open], ["High", candle.high], ["Low", candle.low], ["Close", candle.close]];
+  const parts = [["O", "Open", candle.open], ["H", "High", candle.high], ["L", "Low", candle.low], ["C", "Close", candle.close]];
   return [
-    make("time", {}, time),
-    ...parts.map(([name, value]) => make("span", {}, `${name} `, make("b", { class: way }, format.price(value)))),
-    make("span", {}, `${candle.count} ${candle.count === 1 ? "price" : "prices"}`),
-    ...(volume === undefined ? [] : [make("span", {}, "Volume of trades ", make("b", {}, format.volume(volume)))]),
+    make("time", {}, timeOf(candle.start, interval), " "),
+    ...parts.map(([letter, name, value]) => make("span", { title: name }, `${letter} `, make("b", { class: way }, format.price(value)), " ")),
+    ...(volume === undefined ? [] : [make("span", { title: "Volume of trades" }, "Vol ", make("b", {}, format.volume(volume)))]),
   ];
 }

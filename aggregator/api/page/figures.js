@@ -1,23 +1,26 @@
-// Requests the 24-hour figures of the assets in view: one request at a time, for each asset every half minute.
+// Requests data of many assets in batches: one request at a time, for each asset again after a while.
 
-const REST = 30; // seconds until the figures of an asset are requested again; live prices keep them current
-const SOON = 5; // the same while the service reads its history
+const SOON = 1 / 6; // of the usual time, after which data that the service is still reading is requested again
 const MOST = 200; // assets in one request
 
-export class Figures {
-  #askedAt = new Map(); // symbol -> when its figures were requested
+export class Batches {
+  #askedAt = new Map(); // symbol -> when its data was requested
   #running = false;
 
-  /** `load(symbols)` requests the figures and returns a promise. `now()` is in seconds. */
-  constructor(load, now = () => performance.now() / 1000) {
+  /**
+   * `load(symbols)` requests the data and returns a promise. `isLoading(row)` tells whether the service is still reading
+   * it, or none has come. Times are in seconds.
+   */
+  constructor(load, isLoading, now = () => performance.now() / 1000) {
     this.load = load;
+    this.isLoading = isLoading;
     this.now = now;
   }
 
-  /** Request the figures of these rows where they are due. After a failure they are due after the same time. */
-  async want(rows) {
+  /** Request the data of these rows where it is `rest` seconds old. After a failure it is due after the same time. */
+  async want(rows, rest) {
     if (this.#running) return;
-    const due = rows.filter((row) => this.#isDue(row)).slice(0, MOST).map((row) => row.symbol);
+    const due = rows.filter((row) => this.#isDue(row, rest)).slice(0, MOST).map((row) => row.symbol);
     if (!due.length) return;
     for (const symbol of due) this.#askedAt.set(symbol, this.now());
     this.#running = true;
@@ -29,8 +32,8 @@ export class Figures {
     this.#running = false;
   }
 
-  #isDue(row) {
-    const rest = row.day && row.day.reason !== "loading" ? REST : SOON;
-    return this.now() - (this.#askedAt.get(row.symbol) ?? -Infinity) >= rest;
+  #isDue(row, rest) {
+    const wait = this.isLoading(row) ? SOON * rest : rest;
+    return this.now() - (this.#askedAt.get(row.symbol) ?? -Infinity) >= wait;
   }
 }

@@ -18,6 +18,11 @@ export function decimals(value) {
   return Math.min(14, Math.max(2, 5 - magnitude));
 }
 
+/** Return a whole number with separators. */
+export function whole(value) {
+  return fixed(value, 0);
+}
+
 export function price(value) {
   return value === null ? "\u2013" : fixed(value, decimals(value));
 }

@@ -1,28 +1,33 @@
-// Shows GET /ready: the verdict, the stores, freshness by tier, and the exchanges with their circuit breakers.
+// Shows GET /ready in one line: the verdict and its cause. The details are stores, freshness by tier, and exchanges.
 
 import { byId, make, mark, write } from "./dom.js";
 import * as format from "./format.js";
 
 const EVERY = 5; // seconds between two requests
 const TIERS = ["hot", "medium", "cold"];
-const BREAKERS = { closed: "closed", open: "open", "half-open": "probing" };
+const BREAKERS = { closed: "ok", open: "open", "half-open": "probing" };
 
 export class Health {
   exchanges = 0; // their number
   ahead = 0; // seconds that the service's clock is ahead of ours
   #staleAfter = {};
+  #failures = 0;
   #parts = new Map(); // by list and name: an item with its elements, kept while the name is in the list
   #seen = new Set();
 
-  /** `changed()` is called when data that table rows use may have changed. */
-  constructor(changed) {
+  /** `changed()` is called when data that table rows use may have changed; `isLive()` tells whether prices arrive. */
+  constructor(changed, isLive) {
     this.changed = changed;
-    this.verdict = document.querySelector("#service .verdict");
-    this.priced = document.querySelector("#service .priced");
-    this.facts = document.querySelector("#service .facts");
+    this.isLive = isLive;
+    this.service = byId("service");
+    this.verdict = this.service.querySelector(".verdict");
+    this.cause = this.service.querySelector(".cause");
+    this.lights = this.service.querySelector(".lights");
+    this.facts = this.service.querySelector(".facts");
     this.meters = document.querySelector("#freshness .meters");
     this.list = document.querySelector("#exchanges .exchanges");
     this.trouble = byId("trouble");
+    this.invented = byId("invented");
   }
 
   /** Return the seconds after which a price of this tier is stale; Infinity before the first response. */
@@ -42,25 +47,30 @@ export class Health {
       const body = await response.json();
       this.ahead = format.ahead(response.headers.get("date"), Date.now() / 1000);
       if (!body.tiers) throw new Error(body.msg);
+      this.#failures = 0;
       this.#show(body);
     } catch {
-      this.#state("away", "Not reachable");
-      this.#troubles([]);
+      this.#failures += 1;
+      if (this.#failures > 1 || !this.isLive()) this.#away(); // one late answer of a busy service is no trouble
     }
     this.changed();
   }
 
+  #away() {
+    this.#state("away", "Not reachable", "the last known prices are shown");
+    this.#troubles([]);
+  }
+
   #show(body) {
     const state = !body.ready ? "bad" : body.reasons.length ? "warn" : "good";
-    this.#state(state, { bad: "Not ready", warn: "Some trouble", good: "All is well" }[state]);
-    this.#troubles(body.reasons);
-    for (const [tier, one] of Object.entries(body.tiers)) this.#staleAfter[tier] = one.stale_after;
-    this.exchanges = Object.keys(body.exchanges).length;
-    this.#seen.clear();
     const tiers = Object.values(body.tiers);
     const sum = (name) => tiers.reduce((total, one) => total + one[name], 0);
-    const [priced, assets] = [sum("priced"), sum("assets")];
-    write(this.priced, priced === assets ? `all ${assets} assets priced` : `${priced} of ${assets} assets priced`);
+    this.exchanges = Object.keys(body.exchanges).length;
+    this.#state(state, { bad: "Not ready", warn: "Some trouble", good: "All is well" }[state], causeOf(body.reasons, sum("priced"), sum("assets"), this.exchanges));
+    this.#troubles(body.reasons);
+    this.invented.hidden = !body.invented_market;
+    for (const [tier, one] of Object.entries(body.tiers)) this.#staleAfter[tier] = one.stale_after;
+    this.#seen.clear();
     for (const [name, said] of Object.entries(body.stores)) this.#store(name, said);
     for (const tier of TIERS) if (body.tiers[tier]) this.#meter(tier, body.tiers[tier], body.jobs_behind_seconds[tier]);
     for (const [name, one] of Object.entries(body.exchanges)) this.#exchange(name, one);
@@ -73,10 +83,12 @@ export class Health {
     }
   }
 
-  #state(state, text) {
+  #state(state, text, cause) {
     mark(this.verdict, "data-state", state);
-    mark(this.verdict.closest(".overview"), "data-away", state === "away" ? "true" : null);
+    mark(this.service, "data-away", state === "away" ? "true" : null);
     write(this.verdict.lastElementChild, text);
+    write(this.cause, cause);
+    mark(this.cause, "title", cause);
   }
 
   #troubles(reasons) {
@@ -123,6 +135,8 @@ export class Health {
     const how = one.push === null ? "" : one.push === "live" ? ", pushed" : ", polled: feed is away";
     const state = one.breaker === "open" ? "bad" : one.breaker === "half-open" || rejected || quiet || idle === null || how.startsWith(", polled") ? "warn" : "good";
     mark(light, "data-state", state);
+    const dot = this.#part(this.lights, `light ${name}`, () => [make("i", { class: "light" }), make("span", {}, name)], "span");
+    mark(dot.children[0], "data-state", state);
     mark(part.element, "data-breaker", one.breaker);
     mark(part.element, "data-rejected", rejected ? "true" : null);
     mark(part.element, "title", rejected ? `Its tickers are rejected: ${rejected}` : null);
@@ -130,15 +144,23 @@ export class Health {
     write(note, rejected ? format.reason(rejected.split(",")[0]) : quiet ? `quiet for ${format.age(one.quiet_for_seconds)}` : idle === null ? "no ticker yet" : `${format.age(idle)} ago${how}`);
   }
 
-  #part(list, key, build) {
+  #part(list, key, build, tag = "li") {
     this.#seen.add(key);
     let part = this.#parts.get(key);
     if (!part) {
       const children = build();
-      part = { children, element: make("li", {}, ...children) };
+      part = { children, element: make(tag, {}, ...children) };
       list.append(part.element);
       this.#parts.set(key, part);
     }
     return part;
   }
+}
+
+/** Return the first problem and the number of others; without any, what is priced. Pure. */
+export function causeOf(reasons, priced, assets, exchanges) {
+  const others = reasons.length > 1 ? `, and ${reasons.length - 1} more` : "";
+  if (reasons.length) return `${reasons[0]}${others}`;
+  const share = priced === assets ? `all ${format.whole(assets)}` : `${format.whole(priced)} of ${format.whole(assets)}`;
+  return `${share} assets priced${exchanges ? ` from ${exchanges} ${exchanges === 1 ? "venue" : "venues"}` : ""}`;
 }

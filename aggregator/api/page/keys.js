@@ -1,9 +1,12 @@
-// Keyboard control: / searches, arrow keys move the selection, Enter opens an asset, Escape goes back.
+// Keyboard control: / searches, arrow keys move the selection, Enter opens an asset, W watches it, Escape goes back.
 
-/** Handle keys for ever. `open(symbol)` opens an asset, `clear()` clears the search, `soon()` draws the next frame. */
-export function listen({ table, search, open, clear, soon }) {
+/**
+ * Handle keys for ever. `open(symbol)` opens an asset, `watch(symbol)` puts it on the watchlist or takes it off, `close()`
+ * closes the open asset and returns whether there was one, `clear()` clears the search, `soon()` draws the next frame.
+ */
+export function listen({ table, search, open, watch, close, clear, soon }) {
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog:modal")) return;
     if (event.key === "/" && event.target !== search) {
       event.preventDefault();
       search.focus();
@@ -33,6 +36,7 @@ export function listen({ table, search, open, clear, soon }) {
   });
 
   table.grid.addEventListener("keydown", (event) => {
+    if (event.target !== table.grid || event.ctrlKey || event.metaKey || event.altKey) return; // a button of the head
     const last = table.rows.length - 1;
     const moves = {
       ArrowDown: [1], ArrowUp: [-1], PageDown: [table.page], PageUp: [-table.page], Home: [0, 0], End: [0, last],
@@ -41,7 +45,9 @@ export function listen({ table, search, open, clear, soon }) {
       table.move(...moves[event.key]);
     } else if (event.key === "Enter" && table.selected) {
       open(table.selected);
-    } else if (event.key === "Escape" && table.selected) {
+    } else if (event.key.toLowerCase() === "w" && table.selected) {
+      watch(table.selected);
+    } else if (event.key === "Escape" && (close() || table.selected)) {
       table.selected = null;
     } else {
       return;

@@ -65,7 +65,8 @@ export class Latest {
   }
 }
 
-function itemOf(entry) {
+/** Return the list item of an event. */
+export function itemOf(entry) {
   const text = entry.url
     ? make("a", { href: entry.url, rel: "noopener noreferrer", target: "_blank" }, entry.text)
     : make("span", {}, entry.text);

@@ -1,43 +1,49 @@
 // The entry point: events of the stream update the market, and each frame draws the market.
 
+import { Controls } from "./controls.js";
 import { Detail } from "./detail.js";
 import { byId, mark, write } from "./dom.js";
 import { Entries, entryOf } from "./events.js";
 import { EventSocket } from "./eventsocket.js";
 import { Feed } from "./feed.js";
-import { Figures } from "./figures.js";
-import * as format from "./format.js";
+import { Batches } from "./figures.js";
 import { Health } from "./health.js";
 import { listen } from "./keys.js";
 import { Latest } from "./latest.js";
-import { Loader } from "./loader.js";
-import { Market, RECENT } from "./market.js";
+import { Market } from "./market.js";
 import { StoredEvents } from "./marks.js";
-import { arrange, counts, DESCENDING_FIRST, LIVE } from "./order.js";
+import { Movers } from "./movers.js";
+import { arrange, DESCENDING_FIRST, LIVE } from "./order.js";
 import { Pulse } from "./pulse.js";
 import { TradeSocket } from "./socket.js";
 import { Table } from "./table.js";
 
-const HISTORIES = 4; // concurrent requests
-const view = { query: "", tier: "", key: "rank", descending: false };
+const FIGURES_REST = 30; // seconds until the figures of a row in view are requested again; live prices keep them current
+const OTHERS_REST = 180; // the same for rows out of view, which movers and the order need
+const SPARKLINES_REST = 600;
+const MOVERS_REST = 2; // seconds between two drawings of the movers
+const LOCKED = "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.";
+const view = { query: "", tier: "", quote: "", watched: null, key: "rank", descending: false };
 const market = new Market();
-const pulse = new Pulse(byId("pulse"), byId("rate"));
-const opened = Date.now() / 1000;
+const pulse = new Pulse(byId("rate"));
 const moved = new Map(); // rows with a new price that has not been drawn yet
 const due = { order: true, frame: false };
 let visible = [];
+let moversAt = -Infinity;
 let told = ""; // the connection's state
 let locked = false; // whether reading needs a key: this page has none
 let shown = false; // whether a price has been drawn
 
-const health = new Health(() => soon());
-const loader = new Loader(loadRecent, HISTORIES);
-const figures = new Figures(loadFigures);
-const table = new Table(byId("table"), byId("rows"), { open: go, view: (symbols) => { visible = symbols; } });
+const health = new Health(() => soon(), () => told === "live");
+const figures = new Batches(loadFigures, (row) => !row.day || row.day.reason === "loading");
+const sparklines = new Batches(loadSparklines, (row) => !row.points || row.isSparkLoading);
+const table = new Table(byId("table"), byId("rows"), { open: go, watch: (symbol) => controls.watch(symbol), view: (symbols) => { visible = symbols; } });
+const controls = new Controls(look, table);
+const movers = new Movers(byId("movers"), go);
 const entries = new Entries();
 const latest = new Latest(byId("latest"), go);
 const stored = new StoredEvents(ask, occur);
-const detail = new Detail(byId("detail"), ask, leave, entries);
+const detail = new Detail(byId("detail"), ask, { closed: leave, watch: (symbol) => controls.watch(symbol), open: go }, entries);
 const events = new EventSocket({ events: happen, topics: (names) => latest.offer(names) });
 const socket = new TradeSocket({
   features: measure, trades: (trades) => detail.trades.take(trades), begin: () => detail.trades.load(), state: (name) => detail.trades.mark(name),
@@ -52,15 +58,17 @@ async function ask(path) {
   return body;
 }
 
-async function loadRecent(symbol) {
-  market.recall(symbol, (await ask(`/prices/${symbol}/history?limit=${RECENT}`)).prices);
-  soon();
-}
-
 async function loadFigures(symbols) {
   const { prices } = await ask(`/prices?assets=${symbols.join(",")}&details=true`);
   for (const body of prices) market.figure(body);
+  if (LIVE.has(view.key)) due.order = true;
   detail.draw(context());
+  soon();
+}
+
+async function loadSparklines(symbols) {
+  const found = await ask(`/sparklines?assets=${symbols.join(",")}`);
+  for (const line of found.sparklines) market.recall(line);
   soon();
 }
 
@@ -99,13 +107,13 @@ function happen(name, list) {
 
 function occur(found) {
   const added = entries.add(found);
+  for (const entry of found) if (entry.topic === "anomalies") market.unusual(entry.asset, entry.at);
   latest.show(entries.list, added);
   if (found.some((entry) => entry.asset === detail.row?.symbol)) detail.mark();
 }
 
-/** After a gap, load the histories again: they have the missed prices. */
+/** After a gap, load the chart again: the history has the missed prices. */
 function refill() {
-  loader.forget();
   detail.reload(context());
 }
 
@@ -128,7 +136,7 @@ function connection(state, message) {
 }
 
 function context() {
-  return { now: Date.now() / 1000 + health.ahead, staleAfter: health.staleAfter, exchanges: health.exchanges };
+  return { now: Date.now() / 1000 + health.ahead, staleAfter: health.staleAfter, exchanges: health.exchanges, watched: controls.watched, open: detail.isOpen ? detail.row : null };
 }
 
 /** Draw in the next frame; several calls draw once. */
@@ -147,11 +155,12 @@ function frame() {
   if (detail.row && moved.has(detail.row.symbol)) detail.take(now);
   moved.clear();
   const priced = visible.filter((symbol) => market.rows.get(symbol)?.price !== null);
-  loader.want(priced);
   const open = detail.row && detail.row.price !== null ? [detail.row.symbol] : [];
   const shows = detail.isOpen && detail.row ? [detail.row.symbol] : [];
   socket.want([...new Set([...shows, ...visible])], shows);
-  figures.want([...new Set([...open, ...priced])].map((symbol) => market.rows.get(symbol)));
+  const near = [...new Set([...open, ...priced])].map((symbol) => market.rows.get(symbol));
+  figures.want(near, FIGURES_REST);
+  sparklines.want(near, SPARKLINES_REST);
   if (!shown && table.rows.some((row) => row.price !== null)) {
     shown = true;
     performance.mark("prices"); // for measurements of the time to the first price
@@ -162,25 +171,18 @@ function order() {
   due.order = false;
   const rows = arrange(market.rows.values(), view);
   table.arrange(rows);
+  write(byId("nothing"), locked ? LOCKED : view.watched && !view.watched.size ? "The watchlist is empty: press the star of an asset." : "No asset fits.");
   byId("nothing").hidden = !locked && (rows.length > 0 || !market.rows.size);
-  const found = counts(market.rows.values());
-  for (const input of byId("tiers").querySelectorAll("input")) {
-    write(input.nextElementSibling.lastElementChild, String(found[input.value]));
-  }
-  write(byId("found"), rows.length === market.rows.size ? "" : `${rows.length} ${rows.length === 1 ? "asset" : "assets"}`);
+  controls.count(market.rows, rows.length);
 }
 
 /** Show another selection of rows, scrolled to the top. */
 function look(change) {
   Object.assign(view, change);
   due.order = true;
-  for (const head of document.querySelectorAll(".head [data-key]")) {
-    const way = view.descending ? "descending" : "ascending";
-    mark(head.parentElement, "aria-sort", head.dataset.key === view.key ? way : null);
-  }
-  byId("sort").value = view.key;
+  controls.order(view);
   const top = byId("table").getBoundingClientRect().top;
-  if (top < 0) scrollBy({ top: top - 72 });
+  if (top < 0 && Object.keys(change).length) scrollBy({ top: top - 72 });
   soon();
 }
 
@@ -200,6 +202,13 @@ function leave() {
   if (!location.hash) return;
   if (history.state?.opened) history.back();
   else history.replaceState(null, "", location.pathname);
+}
+
+/** Close the open asset; return whether there was one. */
+function closeDetail() {
+  const wasOpen = detail.isOpen;
+  detail.close();
+  return wasOpen;
 }
 
 function follow() {
@@ -233,7 +242,6 @@ function lock() {
   events.allow(false);
   mark(byId("connection"), "data-state", "reconnecting");
   write(byId("connection").lastElementChild, "Key needed");
-  write(byId("nothing"), "Reading prices needs an API key here (READ_KEYS), which this page cannot send. Programs can: see API.");
   due.order = true;
   soon();
 }
@@ -242,20 +250,27 @@ function second() {
   pulse.tick();
   feed.check();
   if (LIVE.has(view.key)) due.order = true;
+  figures.want([...market.rows.values()].filter((row) => row.price !== null), OTHERS_REST);
   detail.draw(context());
+  drawMovers();
   soon();
 }
 
-byId("search").addEventListener("input", (event) => look({ query: event.target.value }));
-byId("tiers").addEventListener("change", (event) => look({ tier: event.target.value }));
-byId("sort").addEventListener("change", (event) => look({ key: event.target.value, descending: DESCENDING_FIRST.has(event.target.value) }));
+function drawMovers() {
+  const now = performance.now() / 1000;
+  if (now - moversAt < MOVERS_REST || document.hidden) return;
+  moversAt = now;
+  movers.draw(market.rows.values());
+}
+
 byId("table").addEventListener("click", (event) => event.target.closest("[data-key]") && sortBy(event.target.closest("[data-key]").dataset.key));
 addEventListener("scroll", soon, { passive: true });
-addEventListener("resize", () => { table.measure(); soon(); });
+addEventListener("resize", soon);
 addEventListener("hashchange", follow);
 addEventListener("popstate", follow);
-listen({ table, search: byId("search"), open: go, clear: () => look({ query: "" }), soon });
-write(byId("since"), `since ${format.clock(opened).slice(0, 5)}`);
+listen({
+  table, search: byId("search"), open: go, watch: (symbol) => controls.watch(symbol), close: closeDetail, clear: () => look({ query: "" }), soon,
+});
 table.measure();
 look({});
 feed.open();

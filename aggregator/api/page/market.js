@@ -1,8 +1,9 @@
-// The assets in memory: newest price, first price since the page was opened, recent prices and features of assets in view.
+// The assets in memory: newest price, 24-hour figures, prices of a sparkline, and features of assets in view.
 
 import { spikeOf } from "./gauges.js";
 
-export const RECENT = 90; // prices in a sparkline
+const STEPS = 100; // of time that a sparkline has; each has one point at most
+const DAY = 86_400;
 
 export class Market {
   rows = new Map();
@@ -20,14 +21,14 @@ export class Market {
     if (body.timestamp < row.timestamp) return null;
     const news = body.timestamp > row.timestamp || body.price !== row.price;
     row.moved = row.price === null ? 0 : Math.sign(body.price - row.price);
-    row.first ??= body.price;
+    row.first ??= { price: body.price, at: body.timestamp };
     row.price = body.price;
     row.timestamp = body.timestamp;
     row.tier = body.refresh_tier;
     row.sources = body.sources;
     row.spread = body.spread;
     row.degraded = body.degraded;
-    if (row.points) addPoint(row.points, body.timestamp, body.price);
+    if (row.points) row.points = addPoint(row.points, body.timestamp, body.price);
     if (row.day) widen(row.day, body.price);
     return news ? row : null;
   }
@@ -51,14 +52,21 @@ export class Market {
     row.spike = spikeOf(features, row.spike);
   }
 
-  /** Set the recent prices of an asset from its history, newest first. Prices of the stream that are newer stay. */
-  recall(symbol, prices) {
+  /** Mark an asset after an unusual trade at this time. */
+  unusual(symbol, at) {
     const row = this.rows.get(symbol);
+    if (row && at > (row.unusual ?? 0)) row.unusual = at;
+  }
+
+  /** Add the prices of GET /sparklines to an asset's own. `isLoading`: the service has not read all of them yet. */
+  recall({ asset, timestamps, prices, reason }) {
+    const row = this.rows.get(asset);
     if (!row) return;
-    const points = [];
-    for (const one of prices.toReversed()) addPoint(points, one.timestamp, one.price);
-    if (row.price !== null) addPoint(points, row.timestamp, row.price);
-    row.points = points;
+    row.isSparkLoading = reason === "loading";
+    const found = new Map((row.points ?? []).map((point) => [point[0], point]));
+    timestamps.forEach((at, index) => found.set(at, [at, prices[index]]));
+    if (row.price !== null) found.set(row.timestamp, [row.timestamp, row.price]);
+    row.points = thinned([...found.values()].sort((one, other) => one[0] - other[0]));
   }
 
   #row(symbol) {
@@ -67,7 +75,7 @@ export class Market {
       row = {
         symbol, base: "", quote: "", tier: "cold", rank: this.rows.size + 1,
         price: null, first: null, moved: 0, timestamp: 0, sources: 0, spread: 0, degraded: false, points: null, day: null,
-        features: null, spike: null,
+        features: null, spike: null, unusual: null,
       };
       this.rows.set(symbol, row);
     }
@@ -75,13 +83,26 @@ export class Market {
   }
 }
 
-/** Append a point, or replace the last point of the same time. The oldest point is dropped. */
+/** Return points with one more. It replaces the last one if that is within a hundredth of their time of the one before. */
 export function addPoint(points, timestamp, price) {
   const last = points.at(-1);
-  if (last && last[0] > timestamp) return;
-  if (last && last[0] === timestamp) last[1] = price;
-  else points.push([timestamp, price]);
-  if (points.length > RECENT) points.shift();
+  if (last && last[0] > timestamp) return points;
+  const isClose = points.length > 2 && last[0] - points.at(-2)[0] < (timestamp - points[0][0]) / STEPS;
+  if (last && (isClose || last[0] === timestamp)) points.pop();
+  points.push([timestamp, price]);
+  return points.length > 2 * STEPS ? thinned(points) : points;
+}
+
+/** Return the points of the last day, at most one for each hundredth of their time; the last point stays. */
+export function thinned(points) {
+  if (!points.length) return points;
+  const end = points.at(-1);
+  const day = points.filter((point) => point[0] >= end[0] - DAY - 300);
+  const step = (end[0] - day[0][0]) / STEPS;
+  const found = [day[0]];
+  for (const point of day.slice(1, -1)) if (point[0] - found.at(-1)[0] >= step && end[0] - point[0] >= step) found.push(point);
+  if (end !== day[0]) found.push(end);
+  return found;
 }
 
 /** Include a price in the highest and the lowest of the day, if they are known. */
@@ -91,12 +112,19 @@ function widen(day, price) {
   day.low = Math.min(day.low, price);
 }
 
-/** Return the change since 24 hours ago as a fraction; null if it is not known. */
-export function dayChangeOf(row) {
-  return row.price === null || !row.day?.reference ? null : row.price / row.day.reference - 1;
+/**
+ * Return `{change, since}`: the change over 24 hours as a fraction. While no price of 24 hours ago is known, it is the
+ * change since the oldest known price, at `since`. Both are null without a price.
+ */
+export function dayOf(row) {
+  if (row.price === null) return { change: null, since: null };
+  if (row.day?.reference) return { change: row.price / row.day.reference - 1, since: null };
+  const [at, price] = row.points?.[0] ?? [row.first.at, row.first.price];
+  return { change: row.price / price - 1, since: at };
 }
 
-/** Return the change since the first price as a fraction; null without a price. */
-export function changeOf(row) {
-  return row.price === null ? null : row.price / row.first - 1;
+/** Return the volume of 24 hours in the quote asset; null if it is not known. */
+export function volumeOf(row) {
+  const volume = row.day?.volume ?? null;
+  return volume === null || row.price === null ? null : volume * row.price;
 }

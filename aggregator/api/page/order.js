@@ -1,30 +1,37 @@
 // Filters and sorts the rows of the table. Pure.
 
-import { changeOf } from "./market.js";
+import { dayOf, volumeOf } from "./market.js";
 
 const TIERS = ["hot", "medium", "cold"];
 const KEYS = {
   rank: (row) => row.rank,
   asset: (row) => row.symbol,
   price: (row) => row.price,
-  change: (row) => changeOf(row),
+  day: (row) => dayOf(row).change,
+  volume: volumeOf,
+  range: (row) => (row.day?.high ? row.day.high / row.day.low - 1 : null),
+  venues: (row) => (row.price === null ? null : row.sources),
+  gap: (row) => (row.price === null || row.sources < 2 ? null : Number(row.spread)),
   age: (row) => (row.price === null ? null : -row.timestamp),
   tier: (row) => TIERS.indexOf(row.tier),
-  sources: (row) => (row.price === null ? null : row.sources),
-  spread: (row) => (row.price === null ? null : Number(row.spread)),
 };
 
 /** Columns that the first click sorts in descending order. */
-export const DESCENDING_FIRST = new Set(["price", "change", "spread", "sources"]);
+export const DESCENDING_FIRST = new Set(["price", "day", "volume", "range", "gap", "venues"]);
 /** Columns whose order changes with new prices. */
-export const LIVE = new Set(["price", "change", "age", "sources", "spread"]);
+export const LIVE = new Set(["price", "day", "volume", "range", "venues", "gap", "age"]);
 
-/** Return the rows that match `{query, tier, key, descending}`. Rows without a value are last in either direction. */
+/**
+ * Return the rows that match `{query, tier, quote, watched, key, descending}`. `watched` is a set of symbols, or null
+ * for all. Rows without a value are last in either direction.
+ */
 export function arrange(rows, view) {
   const query = normal(view.query);
   const found = [];
   for (const row of rows) {
     if (view.tier && row.tier !== view.tier) continue;
+    if (view.quote && row.quote !== view.quote) continue;
+    if (view.watched && !view.watched.has(row.symbol)) continue;
     const quality = query ? match(row, query) : 0;
     if (quality !== null) found.push({ row, quality, value: KEYS[view.key](row) });
   }
@@ -62,4 +69,11 @@ export function counts(rows) {
     found[row.tier] += 1;
   }
   return found;
+}
+
+/** Return the quote assets of the rows, the most frequent first. */
+export function quotesOf(rows) {
+  const found = new Map();
+  for (const row of rows) if (row.quote) found.set(row.quote, (found.get(row.quote) ?? 0) + 1);
+  return [...found].sort((one, other) => other[1] - one[1] || (one[0] < other[0] ? -1 : 1)).map(([quote]) => quote);
 }

@@ -3,8 +3,6 @@ import test from "node:test";
 
 import { Entries, entryOf, MOST, urlOf } from "../../../aggregator/api/page/events.js";
 import { EventSocket } from "../../../aggregator/api/page/eventsocket.js";
-import { placed } from "../../../aggregator/api/page/marks.js";
-import { candleScale } from "../../../aggregator/api/page/scale.js";
 import { recorded } from "./sockets.mjs";
 
 const alert = (id, timestamp, asset = "btcusdt") => entryOf("alert", { id, timestamp, asset, message: "text" });
@@ -91,21 +89,4 @@ test("a lost connection is made again, while the page is connected", () => {
   live.allow(false);
   due();
   assert.equal(sockets.length, 2);
-});
-
-test("marks are at the candle of their time, and only where there is one", () => {
-  const candles = [60, 120].map((start) => ({ start, open: 10, high: 12, low: 8, close: 11 }));
-  const box = { left: 0, right: 100, top: 0, bottom: 100 };
-  const scale = candleScale(candles, 60, box, 10);
-  const at = (name, timestamp, more) => entryOf(name, { asset: "btcusdt", id: `${name}${timestamp}`, timestamp, published_at: timestamp, ...more });
-  const entries = [
-    at("signal", 130, { side: "buy", price: 8 }), at("signal", 70, { side: "sell", price: 12 }), at("sentiment_item", 125, { headline: "h" }),
-    at("anomaly", 130, { feature_vector: [8] }), at("alert", 130, {}), at("anomaly", 10, {}),
-  ];
-  const found = placed(entries, scale, 60, box);
-  assert.deepEqual(found.map(({ entry }) => entry.topic), ["signals", "signals", "sentiment", "anomalies"]);
-  const [buy, sell, headline, anomaly] = found;
-  assert.deepEqual([buy.x, sell.x], [scale.x(120), scale.x(60)]);
-  assert.ok(sell.y < scale.y(12) && headline.y > 90 && Math.abs(anomaly.y - scale.y(8)) < 1);
-  assert.ok(buy.y > scale.y(8) || buy.y === 95);
 });

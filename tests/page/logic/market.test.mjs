@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { addPoint, changeOf, Market, RECENT } from "../../../aggregator/api/page/market.js";
+import { addPoint, dayOf, Market, thinned } from "../../../aggregator/api/page/market.js";
 
 const body = (price, timestamp, asset = "btcusdt") => ({ asset, price, timestamp, refresh_tier: "hot", sources: 3, spread: 0.001 });
 
@@ -15,12 +15,14 @@ test("a newer price is accepted, an equal or older one is ignored", () => {
   assert.equal(market.take(body(100.5, 12)).moved, -1);
 });
 
-test("the change is relative to the first price received", () => {
+test("the change is relative to the oldest known price while the day is not known", () => {
   const market = new Market();
   market.list([{ symbol: "btcusdt", base: "btc", quote: "usdt", tier: "hot", rank: 1 }]);
-  assert.equal(changeOf(market.rows.get("btcusdt")), null);
+  assert.deepEqual(dayOf(market.rows.get("btcusdt")), { change: null, since: null });
   market.take(body(100, 10));
-  assert.equal(changeOf(market.take(body(110, 11))).toFixed(6), "0.100000");
+  assert.equal(dayOf(market.take(body(110, 11))).change.toFixed(6), "0.100000");
+  market.recall({ asset: "btcusdt", timestamps: [5], prices: [55], reason: null });
+  assert.deepEqual(dayOf(market.rows.get("btcusdt")), { change: 1, since: 5 });
 });
 
 test("an asset that is no longer listed is removed", () => {
@@ -30,21 +32,22 @@ test("an asset that is no longer listed is removed", () => {
   assert.deepEqual([...market.rows.keys()], ["new"]);
 });
 
-test("recent history, newest first, is merged with prices that came meanwhile", () => {
+test("a sparkline is merged with prices that came meanwhile", () => {
   const market = new Market();
   market.take(body(103, 30));
-  market.recall("btcusdt", [{ timestamp: 20, price: 102 }, { timestamp: 10, price: 101 }]);
+  market.recall({ asset: "btcusdt", timestamps: [10, 20], prices: [101, 102], reason: "loading" });
   market.take(body(104, 40));
   assert.deepEqual(market.rows.get("btcusdt").points, [[10, 101], [20, 102], [30, 103], [40, 104]]);
-  market.recall("nosuch", []);
+  assert.equal(market.rows.get("btcusdt").isSparkLoading, true);
+  market.recall({ asset: "nosuch", timestamps: [], prices: [] });
 });
 
-test("points are bounded, ordered, and unique by time", () => {
-  const points = [];
-  for (let second = 0; second < 500; second += 1) addPoint(points, second, second);
-  assert.equal(points.length, RECENT);
-  addPoint(points, 3, 1);
-  addPoint(points, 499, 7);
-  assert.deepEqual(points.at(-1), [499, 7]);
-  assert.equal(points.length, RECENT);
+test("points are bounded, ordered, unique by time, and not of more than a day", () => {
+  let points = [];
+  for (let second = 0; second < 5000; second += 1) points = addPoint(points, second, second);
+  assert.ok(points.length > 50 && points.length <= 201);
+  points = addPoint(addPoint(points, 3, 1), 4999, 7);
+  assert.deepEqual(points.at(-1), [4999, 7]);
+  assert.ok(points.every((point, index) => index === 0 || point[0] > points[index - 1][0]));
+  assert.deepEqual(thinned([[0, 1], [100_000, 2], [150_000, 3]]), [[100_000, 2], [150_000, 3]]);
 });
