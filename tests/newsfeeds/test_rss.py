@@ -15,7 +15,7 @@ from aggregator.news.ports import SourceError
 from aggregator.newsfeeds import http
 from aggregator.newsfeeds.http import Client
 from aggregator.newsfeeds.rss import MOST_BYTES, Feed
-from tests.newsfeeds.server import Site, reply, site
+from tests.parts.site import Site, reply, site
 from tests.parts.limits import allowed
 
 AT = 1_756_720_800  # of the date below
