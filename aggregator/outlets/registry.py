@@ -1,0 +1,31 @@
+"""Every kind of outlet by the scheme of its address. A new one is a module with an OutletKind and a line in KINDS."""
+
+from aggregator.outlets.address import Form, OutletAddress, parse_outlets
+from aggregator.outlets.definition import OutletKind, OutletParts
+from aggregator.outlets.ports import Outlet
+from aggregator.outlets.stdout import STDOUT
+
+KINDS: dict[str, OutletKind] = {
+    "stdout": STDOUT,
+}
+
+
+def outlets_of(text: str) -> list[OutletAddress]:
+    """Return the outlets that a text names, each checked by its kind. Raises ValueError without a secret in it."""
+    found = parse_outlets(text, {scheme: kind.form for scheme, kind in KINDS.items()})
+    for number, address in enumerate(found, start=1):
+        try:
+            KINDS[address.scheme].check(address)
+        except ValueError as error:
+            raise ValueError(f"outlet {number}: {error}") from None
+    return found
+
+
+def make_outlet(address: OutletAddress, parts: OutletParts) -> Outlet:
+    """Return the outlet of an address that `outlets_of` has returned; it is not open yet."""
+    return KINDS[address.scheme].create(address, parts)
+
+
+def outlet_forms() -> str:
+    """Return the example of every kind, for the documentation of settings."""
+    return ", ".join(Form(*kind.form).example for kind in KINDS.values())

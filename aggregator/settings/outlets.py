@@ -1,0 +1,43 @@
+"""The settings of outlets."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+
+from aggregator.outlets.address import FILTERS, OutletAddress
+from aggregator.outlets.registry import outlet_forms, outlets_of
+
+
+class OutletSettings(BaseSettings):
+    """The part of the settings that outlets have."""
+
+    outlets: str = Field(
+        "",
+        repr=False,  # an address may have a secret
+        description=f"Outlets that events are sent to, separated by semicolons: {outlet_forms()}. Each takes"
+        f" ?{'&'.join(f'{name}=…' for name in FILTERS)}. Without any, events are sent nowhere.",
+    )
+    outlets_path: Path = Field(
+        Path("outlets.db"), description="File in which events wait until the outlets have taken them."
+    )
+    outlets_max_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="Largest size of that file; when it is full, the oldest prices are dropped first, and signals,"
+        " alerts and anomalies never.",
+    )
+    outlets_allow_private: bool = Field(
+        default=False, description="true lets a webhook lead to private addresses, such as those of this machine."
+    )
+
+    @field_validator("outlets")
+    @classmethod
+    def _check_outlets(cls, text: str) -> str:
+        outlets_of(text)
+        return text
+
+    @property
+    def outlet_addresses(self) -> list[OutletAddress]:
+        """The outlets."""
+        return outlets_of(self.outlets)
