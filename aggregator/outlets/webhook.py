@@ -1,6 +1,6 @@
 """`https://…`: events as the JSON array of a POST, with a signature; docs/webhooks.md describes it for receivers.
 
-    [{"topic":"prices","asset":"btcusdt","key":"…","timestamp":1700000000.0,"event":{…}}, …]
+[{"topic":"prices","asset":"btcusdt","key":"…","timestamp":1700000000.0,"event":{…}}, …]
 """
 
 import os
@@ -128,9 +128,15 @@ def _check(address: OutletAddress) -> None:
     secret_of(address)
 
 
+def _check_public(address: OutletAddress) -> None:
+    target_of(address, allow_private=False)
+
+
 def _create(address: OutletAddress, parts: OutletParts) -> Webhook:
     return Webhook(client_of(address, parts), secret_of(address), parts.now)
 
 
-HTTPS = OutletKind(Form("https://host/path?secret=env:NAME", ("secret",), keeps_rest=True), _check, _create)
-HTTP = OutletKind(Form("http://host/path", ("secret",), keeps_rest=True), _check, _create)
+HTTPS = OutletKind(
+    Form("https://host/path?secret=env:NAME", ("secret",), keeps_rest=True), _check, _create, _check_public
+)
+HTTP = OutletKind(Form("http://host/path", ("secret",), keeps_rest=True), _check, _create, _check_public)

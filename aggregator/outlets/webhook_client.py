@@ -1,7 +1,8 @@
 """HTTP posts to receivers, which are not trusted: bounds of time and size, no redirects, public addresses only.
 
-The address is checked when a socket for it is made, after the name was resolved: a name that resolves to another
-address later (DNS rebinding) has no effect. Proxies of the environment are not used: a proxy would resolve names itself.
+The address is checked when a socket for it is made, after the name was resolved, so that a name that resolves to
+another address later (DNS rebinding) has no effect. Proxies of the environment are not used: a proxy resolves names
+itself.
 """
 
 import asyncio
@@ -84,8 +85,9 @@ class WebhookClient:
                 answer = response.headers
                 asked = retry_after(answer.get("Retry-After", ""), answer.get("Date", ""), self._now())
                 await _finish(response)
-                is_final = response.status in _FINAL
-                return Posted(response.status, asked) if is_final else Posted(0, None, f"{host}: no answer", is_unsure=True)
+                if response.status not in _FINAL:
+                    return Posted(0, trouble=f"{host}: no answer", is_unsure=True)
+                return Posted(response.status, asked)
         except TimeoutError as error:
             is_unsure = not isinstance(error, aiohttp.ConnectionTimeoutError)
             return Posted(0, trouble=f"{host}: no answer in time", is_unsure=is_unsure)
@@ -113,7 +115,7 @@ class WebhookClient:
         for info in await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM):
             try:
                 with self._open_socket(info) as made:
-                    made.setblocking(False)
+                    made.settimeout(0)
                     await loop.sock_connect(made, info[4])
                     name = target.host if context else None
                     transport, _ = await loop.create_connection(
@@ -134,6 +136,7 @@ class WebhookClient:
                 timeout=self._timeout,
                 headers={"Accept-Encoding": "identity", "User-Agent": "price-aggregator"},
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # bodies are dropped
             )
         return self._session
 

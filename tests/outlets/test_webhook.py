@@ -14,6 +14,10 @@ from aggregator.outlets.webhook_signature import delivery_headers, secret_bytes
 from tests.outlets.receiving import SECRET, events, receiving, status
 
 HTTP_DATE = "Wed, 15 Nov 2023 22:13:20 GMT"  # a day after the time of the test
+PAST = "Wed, 15 Nov 1995 22:13:20 GMT"
+MUCH = ["31536000", HTTP_DATE, "9" * 400]
+RUBBISH = ["soon", "-5", "", "\u0661\u0662"]
+AGAIN = ["408 Timeout", "425 Too Early", "429 Too Many", "500 Error", "503 Unavailable", "599 Odd"]
 NOW = 1_700_000_000.0
 
 
@@ -69,8 +73,7 @@ async def test_other_statuses_are_refusals(line: str) -> None:
 
 @pytest.mark.parametrize(
     ("line", "is_unsure"),
-    [("408 Timeout", False), ("425 Too Early", False), ("429 Too Many", False), ("500 Error", False)]
-    + [("502 Bad Gateway", True), ("503 Unavailable", False), ("504 Gateway Timeout", True), ("599 Odd", False)],
+    [*((line, False) for line in AGAIN), ("502 Bad Gateway", True), ("504 Gateway Timeout", True)],
 )
 async def test_some_statuses_are_tried_again(line: str, *, is_unsure: bool) -> None:
     """A gateway's status leaves open whether the receiver has the events."""
@@ -83,8 +86,7 @@ async def test_some_statuses_are_tried_again(line: str, *, is_unsure: bool) -> N
 
 @pytest.mark.parametrize(
     ("asked", "pause"),
-    [("7", 7.0), ("0", 1.0), ("31536000", MOST_PAUSE), (HTTP_DATE, MOST_PAUSE), ("9" * 400, MOST_PAUSE)]
-    + [("Wed, 15 Nov 1995 22:13:20 GMT", 1.0), ("soon", None), ("-5", None), ("", None), ("١٢", None)],
+    [("7", 7.0), ("0", 1.0), (PAST, 1.0), *((much, MOST_PAUSE) for much in MUCH), *((one, None) for one in RUBBISH)],
 )
 async def test_retry_after_is_honoured_within_bounds(asked: str, pause: float | None) -> None:
     """Seconds and dates are read; a year is five minutes, and rubbish is nothing."""

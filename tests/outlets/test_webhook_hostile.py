@@ -31,7 +31,10 @@ ANSWERS: dict[str, tuple[bytes | Handler, Verdict]] = {
     "endless chunks": (endless(_OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1000), Verdict.DELIVERED),
     "packed body": (_OK + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nxxxx", Verdict.DELIVERED),
     "closes in the body": (_OK + _LONG + b"x", Verdict.DELIVERED),
-    "redirect of a megabyte": (reply(b"x" * 1_000_000, "302 Found", Location="http://169.254.169.254/"), Verdict.REFUSED),
+    "redirect of a megabyte": (
+        reply(b"x" * 1_000_000, "302 Found", Location="http://169.254.169.254/"),
+        Verdict.REFUSED,
+    ),
     "redirect to nowhere": (status("307 Temporary Redirect", Location="\\\\:::"), Verdict.REFUSED),
 }
 

@@ -78,7 +78,9 @@ def test_private_addresses_are_allowed_on_request(url: str) -> None:
     assert webhook_target(url, allow_private=True).url == url
 
 
-@pytest.mark.parametrize("url", ["https://0x7f.1/", "https://2130706433/", "https://a:b@127.0.0.1/", "file:///etc/x", "https://[v1.x]/"])
+@pytest.mark.parametrize(
+    "url", ["https://0x7f.1/", "https://2130706433/", "https://a:b@127.0.0.1/", "file:///etc/x", "https://[v1.x]/"]
+)
 def test_odd_notations_are_refused_always(url: str) -> None:
     """OUTLETS_ALLOW_PRIVATE allows addresses, not notations."""
     with pytest.raises(ValueError, match="webhook"):

@@ -1,6 +1,7 @@
 """A real HTTP server on 127.0.0.1 that answers with the bytes that a test gives it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ Handler = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class Site:
-    """The answers by path, and the requests that came: the first line and the headers in lower case; and the bodies."""
+    """The answers by path, and the requests that came: first line, headers by names in lower case, and bodies."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -59,10 +60,10 @@ def reply(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[Site]:
+async def site(tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     """Serve while the block runs."""
     one = Site()
-    one.server = server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    one.server = server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
     one.port = server.sockets[0].getsockname()[1]
     try:
         async with asyncio.timeout(allowed(60)):
