@@ -104,7 +104,9 @@ async def build_api(
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
         *_trade_routes(process, reads, hot, sinks),
         *analytics_routes(process, events, () if trades is None else trades.analytics),
-        *AlertRoutes(catalog, rules, events.events, now).routes(),
+        *AlertRoutes(
+            catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
+        ).routes(),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]

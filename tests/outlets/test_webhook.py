@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 
 import msgspec
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from aggregator.outlets.address import Form, parse_outlets
 from aggregator.outlets.ports import DELIVERED, OutletAway, OutletEnded, Verdict
 from aggregator.outlets.webhook import HTTPS, MOST_PAUSE, secret_of
-from aggregator.outlets.webhook_signature import delivery_headers, secret_bytes
+from aggregator.outlets.webhook_signature import delivery_headers, delivery_id, secret_bytes
 from tests.outlets.receiving import SECRET, events, receiving, status
+from tests.parts.process import ROOT
 
 HTTP_DATE = "Wed, 15 Nov 2023 22:13:20 GMT"  # a day after the time of the test
 PAST = "Wed, 15 Nov 1995 22:13:20 GMT"
@@ -139,3 +141,14 @@ def _secret(name: str | None) -> bytes | None:
     option = "" if name is None else f"?secret={name}"
     (address,) = parse_outlets(f"https://hooks.example/x{option}", {"https": Form(*HTTPS.form)})
     return secret_of(address)
+
+
+def test_the_example_for_receivers_has_our_signature() -> None:
+    """docs/webhooks.md verifies a delivery with the headers that we would send."""
+    document = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r"^body = b'(.+)'$", document, re.MULTILINE)
+    (secret,) = re.findall(r'verify\(b"(.+?)"', document)
+    name = delivery_id([msgspec.json.decode(body)[0]["key"]])
+    headers = delivery_headers(name, int(NOW), body.encode(), secret_bytes(secret))
+    shown = dict(re.findall(r'^    "(webhook-[a-z]+)": "(.+)",$', document, re.MULTILINE))
+    assert shown == {field: value for field, value in headers.items() if field != "Content-Type"}
