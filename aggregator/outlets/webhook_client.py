@@ -70,6 +70,11 @@ class WebhookClient:
         self._timeout = aiohttp.ClientTimeout(total=total, connect=connect, sock_connect=connect)
         self._session: Session | None = None
 
+    @property
+    def host(self) -> str:
+        """The receiver, for messages."""
+        return self._target.host
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
