@@ -58,7 +58,7 @@ class RuleFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A rule as a client sends it. `asset` is a symbol, or `*` for every asset.
 
     `hysteresis` is in percent of the level: a rule that has fired can fire again once the value was further back than
-    that. `cooldown` is in seconds. `outlet` is the name of the outlet that delivers the alerts; without one, all outlets
+    that. `cooldown` is in seconds. `outlet` is the name of the outlet that delivers the alerts; without it, all outlets
     with the topic `alerts` do.
     """
 

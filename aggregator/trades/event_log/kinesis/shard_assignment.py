@@ -78,8 +78,11 @@ class ShardAssignment(Assignment):
 
 
 def number_of(shard: str) -> int:
-    """Return the number of a shard, such as 12 of `shardId-000000000012`. Raises StoreRefused for another form."""
-    number = shard.rpartition("-")[2]
-    if not (number.isascii() and number.isdecimal() and len(number) < 19):  # noqa: PLR2004  # fits into 64 bits
+    """Return the number of a shard, such as 12 of `shardId-000000000012`, which a stream of DynamoDB ends with `-a1b2`.
+
+    Raises StoreRefused for another form.
+    """
+    number = (shard.split("-")[1:] or [""])[0]
+    if not (number.isascii() and number.isdecimal() and len(number.lstrip("0")) < 19):  # noqa: PLR2004  # fits into 64 bits
         raise StoreRefused(f"the shard {shard[:40]!r} has no number")
     return int(number)
