@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
-from aggregator.trades.event_log.kinesis.address import KinesisAddress
 from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
 MOST_RECORDS = 2000  # of one GetRecords
@@ -90,6 +89,10 @@ class StreamAddress(Protocol):
     @property
     def table_endpoint(self) -> str | None:
         """Where that table is; None for Amazon's."""
+
+    @property
+    def start(self) -> str | float:
+        """Where shards without a checkpoint begin."""
 
     @property
     def lease(self) -> int:
@@ -175,10 +178,6 @@ class KinesisClients(ShardClients):
 
     service = "kinesis"
 
-    def __init__(self, address: KinesisAddress) -> None:
-        super().__init__(address)
-        self.address: KinesisAddress = address
-
     async def records(self, iterator: str) -> tuple[RecordsPage, int]:
         """Return the page at an iterator, and its bytes."""
         with mapped_errors():
@@ -213,7 +212,7 @@ class KinesisClients(ShardClients):
         with mapped_errors():
             while True:
                 answer = await self._streams.list_shards(**parameters)
-                found += map(_shard_of, answer["Shards"])
+                found += map(shard_of, answer["Shards"])
                 if not (token := answer.get("NextToken")):
                     return found
                 parameters = {"NextToken": token}
@@ -224,7 +223,8 @@ def is_sequence_number(text: str) -> bool:
     return len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
 
 
-def _shard_of(found: Mapping[str, Any]) -> Shard:
+def shard_of(found: Mapping[str, Any]) -> Shard:
+    """Return the shard of an entry in the list of shards."""
     parents = (found.get("ParentShardId"), found.get("AdjacentParentShardId"))
     return Shard(str(found["ShardId"]), tuple(str(parent) for parent in parents if parent))
 

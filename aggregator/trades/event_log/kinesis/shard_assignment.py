@@ -8,6 +8,7 @@ from aggregator.trades.event_log.kinesis.client import is_sequence_number
 from aggregator.trades.event_log.kinesis.shard_plan import Lease
 from aggregator.trades.event_log.partition import Assignment
 from aggregator.trades.event_log.window_start import WindowStart, WindowStarts, parse_metadata
+from aggregator.trades.ports import PartitionLag
 
 ENDLESS = 10**130  # above every sequence number
 
@@ -75,6 +76,13 @@ class ShardAssignment(Assignment):
             self.starts = WindowStarts(self._span, WindowStart(first, arrived + FUTURE_TOLERANCE))
         self.read_to = last + 1
         self._waiting.append((self.read_to, count))
+
+
+def lag_of(one: ShardAssignment, now: float) -> PartitionLag:
+    """Return how far a shard is behind at unix second `now`: records that were read, and seconds."""
+    records = one.waiting
+    waited = max(0.0, now - one.processed_time) if records and one.processed_time > 0 else 0.0
+    return PartitionLag(one.partition, records, round(max(one.behind, waited), 3))
 
 
 def number_of(shard: str) -> int:
