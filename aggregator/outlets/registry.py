@@ -1,11 +1,15 @@
 """Every kind of outlet by the scheme of its address. A new one is a module with an OutletKind and a line in KINDS."""
 
-from aggregator.outlets.address import Form, OutletAddress, parse_outlets
+from aggregator.outlets.address import OutletAddress, parse_outlets
 from aggregator.outlets.definition import OutletKind, OutletParts
+from aggregator.outlets.kafka import KAFKA
 from aggregator.outlets.ports import Outlet
+from aggregator.outlets.sqs import SQS
 from aggregator.outlets.stdout import STDOUT
 
 KINDS: dict[str, OutletKind] = {
+    "sqs": SQS,
+    "kafka": KAFKA,
     "stdout": STDOUT,
 }
 
@@ -28,4 +32,4 @@ def make_outlet(address: OutletAddress, parts: OutletParts) -> Outlet:
 
 def outlet_forms() -> str:
     """Return the example of every kind, for the documentation of settings."""
-    return ", ".join(Form(*kind.form).example for kind in KINDS.values())
+    return ", ".join(kind.form.example for kind in KINDS.values())
