@@ -14,7 +14,7 @@ import msgspec
 
 from aggregator.outlets.filters import Filter, parse_condition
 
-TOPICS = ("prices", "trades", "features", "anomalies", "signals", "sentiment", "alerts")
+TOPICS = ("prices", "trades", "anomalies", "signals", "sentiment", "alerts")
 FILTERS = ("topics", "assets", "tier", "min_gap", "where", "name")
 MOST_OUTLETS = 20
 _DEFAULT_TOPICS = "prices"

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
-from aggregator.outlets.address import Form, OutletAddress, parse_outlets
+from aggregator.outlets.address import OutletAddress, parse_outlets
 from aggregator.outlets.definition import OutletKind, OutletParts
+from aggregator.outlets.kafka import KAFKA
 from aggregator.outlets.ports import Outlet
+from aggregator.outlets.sqs import SQS
 from aggregator.outlets.stdout import STDOUT
 from aggregator.outlets.webhook import HTTP, HTTPS
 
 KINDS: dict[str, OutletKind] = {
+    "sqs": SQS,
+    "kafka": KAFKA,
     "stdout": STDOUT,
     "https": HTTPS,
     "http": HTTP,
@@ -42,4 +46,4 @@ def make_outlet(address: OutletAddress, parts: OutletParts) -> Outlet:
 
 def outlet_forms() -> str:
     """Return the example of every kind, for the documentation of settings."""
-    return ", ".join(Form(*kind.form).example for kind in KINDS.values())
+    return ", ".join(kind.form.example for kind in KINDS.values())

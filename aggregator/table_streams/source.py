@@ -18,6 +18,7 @@ from aggregator.models import Price, Trade
 from aggregator.observability.metrics.table_streams import TableStreamMetrics
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.outlets.ports import OutletEvent
+from aggregator.outlets.sources import PriceEvents, trade_event
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.backoff import Backoff
 from aggregator.table_streams.items import InvalidItem, value_of
@@ -45,7 +46,7 @@ class Handover(Protocol):
 
 
 class TableStream:
-    """The stream of one table. `events_of` makes the events of prices and trades, `now` is unix seconds.
+    """The stream of one table. `now` is unix seconds, `clock` monotonic ones.
 
     It has the attributes of `aggregator.trades.ports.LiveTrades` for /ready and /health.
     """
@@ -57,7 +58,6 @@ class TableStream:
         clients: TableStreamClients,
         outlets: Handover,
         catalog: Catalog,
-        events_of: Callable[[Sequence[Price | Trade]], Sequence[OutletEvent]],
         metrics: TableStreamMetrics,
         trade_metrics: TradeMetrics,
         now: Callable[[], float],
@@ -66,7 +66,7 @@ class TableStream:
         self._clients = clients
         self._outlets = outlets
         self._catalog = catalog
-        self._events_of = events_of
+        self._prices = PriceEvents(catalog, now)
         self._count = metrics.records.labels
         self._now = now
         self._arrived = asyncio.Event()
@@ -143,15 +143,15 @@ class TableStream:
             return
         if assignment.is_lost:
             return
-        values = self._values(one.records, assignment)
-        await self._hand_over(self._events_of(values))
+        events = self._events(one.records, assignment)
+        await self._hand_over(events)
         last = one.records[-1]
         assignment.take(Done(int(last.sequence_number) + 1, "", last.approximate_arrival_timestamp))
-        self._count("handed_over").inc(len(values))
+        self._count("handed_over").inc(len(events))
 
-    def _values(self, records: Sequence[Record], assignment: ShardAssignment) -> list[Price | Trade]:
+    def _events(self, records: Sequence[Record], assignment: ShardAssignment) -> list[OutletEvent]:
         since = 0.0 if assignment.start == "TRIM_HORIZON" else float(assignment.start)
-        found: list[Price | Trade] = []
+        found: list[OutletEvent] = []
         for record in records:
             if not record.data:
                 self._count("deleted").inc()
@@ -159,10 +159,13 @@ class TableStream:
                 self._count("too_old").inc()
             else:
                 try:
-                    found.append(value_of(record.data, self._catalog, self._now()))
+                    found += self._of(value_of(record.data, self._catalog, self._now()))
                 except InvalidItem as error:
                     self._refuse(record, str(error))
         return found
+
+    def _of(self, value: Price | Trade) -> Sequence[OutletEvent]:
+        return self._prices.of([value]) if isinstance(value, Price) else [trade_event(self._catalog, value)]
 
     def _refuse(self, record: Record, reason: str) -> None:
         self._count("invalid").inc()

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.ports import OutletEvent
-from aggregator.outlets.sources import table_events
 from aggregator.stores.dynamodb.table import DynamoTable
 from aggregator.table_streams.source import TableStream
 from aggregator.trades.event_log.kinesis.table_stream import TableStreamClients
@@ -51,8 +50,7 @@ async def reading(url: str, outbox: Outbox, metrics: Metrics | None = None) -> A
     """Read a stream into an outbox while the block runs."""
     metrics = metrics or Metrics(CollectorRegistry())
     clients = TableStreamClients(parse_table_stream_url(url))
-    events = table_events(CATALOG, time.time)
-    stream = TableStream(clients, outbox, CATALOG, events, metrics.table_streams, metrics.trades, time.time)
+    stream = TableStream(clients, outbox, CATALOG, metrics.table_streams, metrics.trades, time.time)
     try:
         await stream.open()
         task = asyncio.create_task(stream.run())
@@ -131,7 +129,7 @@ async def test_a_table_without_items_in_its_stream(dynamodb_running: DynamoServe
 
 
 def _count(metrics: Metrics, outcome: str) -> float:
-    return metrics.table_streams.records.labels(outcome)._value.get()
+    return float(metrics.table_streams.records.labels(outcome)._value.get())
 
 
 async def _until(condition: Callable[[], bool]) -> None:
