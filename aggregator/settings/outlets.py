@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings
 
 from aggregator.outlets.address import FILTERS, OutletAddress
 from aggregator.outlets.registry import check_public, outlet_forms, outlets_of
+from aggregator.settings.table_streams import TableStreamSettings
 
 
-class OutletSettings(BaseSettings):
+class OutletSettings(TableStreamSettings):
     """The part of the settings that outlets have."""
 
     outlets: str = Field(
