@@ -160,7 +160,7 @@ class OutletOutbox:
             await worker.run()
             await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
         self._metrics.away.labels(name).set(_ENDED)
-        self._log.error("outlet_ended", outlet=name, reason=worker.ended)
+        self._log.error("subscription_ended", outlet=name, reason=worker.ended)
 
     async def _waits(self) -> bool:
         """Whether any outlet that takes events has some waiting."""

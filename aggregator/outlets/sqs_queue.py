@@ -112,6 +112,8 @@ class SqsQueue:
             found |= {str(one["Id"]): _failed(one) for one in answer.get("Failed") or ()}
         except (AttributeError, KeyError, TypeError) as error:  # a body that is not Amazon's, such as a proxy's
             raise OutletAway("SQS: the answer cannot be read", is_unsure=True) from error
+        if not found:
+            raise OutletAway("SQS: the answer names no message", is_unsure=True)
         missing = Answer(Verdict.RETRY, "SQS: the answer does not name the message")
         return [found.get(str(number), missing) for number in range(len(events))]
 

@@ -168,7 +168,7 @@ class Worker:
         await self.retried(lambda: self._file.move_to_dead_letters(row, printable(reason), self._now()))
         self._attempts.pop(row.id, None)
         self._metrics.refused.labels(self.name).inc()
-        self._log.error("outlet_dead_letter", topic=row.record.topic, asset=row.record.asset, reason=printable(reason))
+        self._log.error("refused_by_outlet", topic=row.record.topic, asset=row.record.asset, reason=printable(reason))
 
     def _away(self, batch: Sequence[Waiting], error: OutletAway) -> Sequence[Waiting]:
         self._report(str(error) or "away")
@@ -197,8 +197,8 @@ class Worker:
         """Log when the outlet begins to fail and when it is back, not every failure."""
         trouble = printable(trouble)
         if trouble and not self.trouble:
-            self._log.warning("outlet_failing", error=trouble)
+            self._log.warning("delivery_failing", error=trouble)
         elif self.trouble and not trouble:
-            self._log.info("outlet_recovered")
+            self._log.info("delivery_recovered")
         self.trouble = trouble
         self._metrics.away.labels(self.name).set(int(bool(trouble)))

@@ -109,7 +109,7 @@ async def _opened(address: OutletAddress, parts: OutletParts) -> Outlet:
     except StoreRefused as error:
         raise CannotGoOn(f"outlet {address.name}: {error}", f"change {_SETTING}") from error
     except StoreError as error:
-        structlog.get_logger().warning("outlet_away", outlet=address.name, error=str(error))
+        structlog.get_logger().warning("receiver_away", outlet=address.name, error=str(error))
     return outlet
 
 
