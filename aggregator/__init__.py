@@ -54,6 +54,14 @@ From a headline to its correlation with the volume of trades:
     -> news/join.py                      decides how strong sentiment and volume were together
     -> trades/event_writer.py            stores it, then publishes it on the topic of news/topic.py
 
+From a written price, trade or event to an outlet:
+
+    outlets/sources.py                   stands behind history and the store of trades, and before that of events
+    -> outlets/outbox.py                 filters the event for each outlet (outlets/filters.py)
+    -> outlets/queue_file.py             writes it to a file, unless its key was sent within 300 seconds
+    -> outlets/worker.py                 sends batches, in the order of each asset (outlets/lanes.py)
+    -> outlets/sqs_queue.py              is one outlet; outlets/registry.py lists the kinds
+
 From a GET to its answer:
 
     api/server/protocol.py               reads the request
@@ -77,6 +85,8 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
+    table_streams  the stream of a DynamoDB table that others write, as a source of events for outlets
+    outlets        queues, Kafka topics and webhooks that events are sent to, and the outbox before them
     newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories

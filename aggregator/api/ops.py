@@ -59,7 +59,10 @@ _ASSET: Json = {
 
 
 class OpsRoutes:
-    """The routes for the state of the service. `trades` is None in a process that takes in no trades."""
+    """The routes for the state of the service. `trades` is None in a process that takes in no trades.
+
+    `outlet_troubles` returns why outlets are away or have ended, by name.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class OpsRoutes:
         *,
         needs_prices: bool = True,
         invented_market: bool = False,
+        outlet_troubles: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._coverage = coverage
         self._metrics = metrics
@@ -93,6 +97,7 @@ class OpsRoutes:
             clock,
             now,
             trades,
+            outlet_troubles,
             needs_prices=needs_prices,
             invented_market=invented_market,
         )

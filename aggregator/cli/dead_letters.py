@@ -1,6 +1,7 @@
-"""`aggregator dead-letters list|show|replay|delete`: prices and trades that could not be stored, with the reason.
+"""`aggregator dead-letters list|show|replay|delete`: what stores and outlets refused, and why.
 
-It may be used while the service runs.
+These are prices and trades that could not be stored, and events that an outlet refused. It may be used while the
+service runs.
 """
 
 import argparse
@@ -98,7 +99,7 @@ def _print(text: str) -> None:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["list", "show", "replay", "delete"])
     parser.add_argument("ids", nargs="*", metavar="id", help="ids as `list` shows them, or `all`")
-    parser.add_argument("--kind", choices=["all", "prices", "trades"], default="all", help="default: all")
+    parser.add_argument("--kind", choices=["all", "prices", "trades", "outlets"], default="all", help="default: all")
     parser.add_argument(
         "--url",
         default="http://127.0.0.1:8080",
@@ -110,7 +111,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace, flags: Flags) -> int:
     key = os.environ.pop(_API_KEY, None)
     settings = start(flags)
-    paths = (settings.outbox_path, settings.trades_outbox_path, settings.dead_letters_path)
+    paths = (settings.outbox_path, settings.trades_outbox_path, settings.dead_letters_path, settings.outlets_path)
     known = boxes(options.kind, *paths, IngestCall(options.url, key))
     if not known:
         return complain(1, _missing(options.kind, *map(str, paths)))
@@ -120,18 +121,19 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
         return complain(1, str(error))
 
 
-def _missing(kind: str, outbox: str, trades_outbox: str, dead_letters: str) -> str:
+def _missing(kind: str, outbox: str, trades_outbox: str, dead_letters: str, outlets: str) -> str:
     prices = f"there is no outbox at {outbox}; name the file with --outbox-path"
     trades = (
         f"there are no dead letters at {dead_letters} and no outbox at {trades_outbox};"
         " name a file with --dead-letters-path or --trades-outbox-path"
     )
-    return {"prices": prices, "trades": trades}.get(kind, f"{prices}; {trades}")
+    refused = f"there is no outbox of outlets at {outlets}; name the file with --outlets-path"
+    return {"prices": prices, "trades": trades, "outlets": refused}.get(kind, f"{prices}; {trades}; {refused}")
 
 
 COMMAND = Command(
-    "list, show, send again or delete the prices and trades that could not be stored",
+    "list, show, send again or delete the prices and trades that could not be stored, and events that outlets refused",
     _run,
-    ["outbox_path", "trades_outbox_path", "dead_letters_path"],
+    ["outbox_path", "trades_outbox_path", "dead_letters_path", "outlets_path"],
     _add_options,
 )

@@ -1,4 +1,4 @@
-"""The files that hold dead letters, for `aggregator dead-letters`: those of prices, and those of trades."""
+"""The files that hold dead letters, for `aggregator dead-letters`: those of prices, of trades, and of outlets."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from aggregator.cli.ingest_call import IngestCall
+from aggregator.outlets.queue_file import QueueFile
 from aggregator.stores.dead_letter_file import DeadLetterFile, FailedLetter
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.dead_letters import MOST_LETTERS
@@ -47,11 +48,11 @@ class LetterBox(Protocol):
 
 
 class OutboxBox:
-    """The dead letters of an outbox: what DynamoDB refused."""
+    """The dead letters of an outbox: what DynamoDB, or an outlet, refused."""
 
     replayed = "waits to be sent again"
 
-    def __init__(self, file: OutboxFile | WaitingTrades) -> None:
+    def __init__(self, file: OutboxFile | WaitingTrades | QueueFile) -> None:
         self._file = file
         self.open, self.close = file.open, file.close
 
@@ -104,12 +105,15 @@ class RejectedBox:
             await self._file.forget([letter])
 
 
-def boxes(kind: str, outbox: Path, trades_outbox: Path, dead_letters: Path, ingest: IngestCall) -> list[LetterBox]:
-    """Return the boxes of a kind (`prices`, `trades` or `all`) whose files exist."""
+def boxes(
+    kind: str, outbox: Path, trades_outbox: Path, dead_letters: Path, outlets: Path, ingest: IngestCall
+) -> list[LetterBox]:
+    """Return the boxes of a kind (`prices`, `trades`, `outlets` or `all`) whose files exist."""
     known: list[tuple[str, Path, Callable[[Path], LetterBox]]] = [
         ("prices", outbox, lambda path: OutboxBox(OutboxFile(path, _UNBOUNDED))),
         ("trades", trades_outbox, lambda path: OutboxBox(WaitingTrades(path, _UNBOUNDED))),
         ("trades", dead_letters, lambda path: RejectedBox(path, ingest)),
+        ("outlets", outlets, lambda path: OutboxBox(QueueFile(path, _UNBOUNDED))),
     ]
     return [make(path) for of_kind, path, make in known if kind in (of_kind, "all") and path.exists()]
 

@@ -10,6 +10,7 @@ from aggregator.live.topics import Publisher, Topic
 from aggregator.news.topic import SENTIMENT, stored_event
 from aggregator.runtime.build_anomalies import open_anomalies
 from aggregator.runtime.build_news import open_news, why_off
+from aggregator.runtime.build_outlets import before_events
 from aggregator.runtime.build_strategy import open_strategy
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.process import Process
@@ -35,7 +36,7 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
     """Open the stores, and delete old events from now on; they are closed with the process. Raises CannotGoOn."""
     created = await open_found(process.settings, process.metrics, process.stack, attempt, process.clock.now)
     await process.keep_running(created.events)
-    return EventStores(created.events, created.positions)
+    return EventStores(before_events(process, created.events), created.positions)
 
 
 async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:

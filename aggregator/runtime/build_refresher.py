@@ -27,6 +27,7 @@ from aggregator.prices.schedule import LocalJobQueue
 from aggregator.prices.venue_figures import VenueFigures
 from aggregator.prices.venue_gauges import VenueGauges
 from aggregator.resilience.group_commit import GroupCommit, Sinks
+from aggregator.runtime.build_outlets import behind_history, hand_over_newest
 from aggregator.runtime.exchanges import open_exchanges
 from aggregator.runtime.process import Process, RefreshPath, Stores
 from aggregator.runtime.progress import warm_up_bar
@@ -89,9 +90,13 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
     """
     await process.keep_running(stores.history)
     process.stack.push_async_callback(stores.history.drain, _DRAIN_SECONDS)
+    await hand_over_newest(process, stores.history)
     settings, exchanges = process.settings, venues.exchanges
     history = await _thinned(process, stores.history) if settings.history_min_gap else stores.history
-    sinks = Sinks(GroupCommit("history", history, process.metrics), GroupCommit("cache", stores.cache, process.metrics))
+    sinks = Sinks(
+        GroupCommit("history", behind_history(process, history), process.metrics),
+        GroupCommit("cache", stores.cache, process.metrics),
+    )
     figures = VenueFigures()
     await process.keep_running(VenueGauges(figures, process.catalog, process.metrics))
     maker = PriceMaker(

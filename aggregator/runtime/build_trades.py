@@ -7,6 +7,7 @@ import msgspec
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.live.topics import Publisher
 from aggregator.runtime.build_analytics import EventStores, open_analytics, open_event_stores
+from aggregator.runtime.build_outlets import behind_trades
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt, open_trade_store
 from aggregator.runtime.trade_log import open_log
@@ -46,7 +47,8 @@ async def open_trades(
     partitions of a log that processes share.
     """
     settings, now = process.settings, process.clock.now
-    store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
+    opened = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
+    store = behind_trades(process, opened)
     dead_letters = await _open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     publisher = publisher or process.bus

@@ -30,6 +30,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
+    from aggregator.outlets.outbox import OutletOutbox
 
 STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT)
 """The topics that a process publishes which processes trades."""
@@ -90,6 +91,9 @@ class Process:
         """
 
         stack.callback(self._close_unstarted)
+
+        self.outlets: OutletOutbox | None = None
+        """The outbox of outlets; None where there are none, and in processes that only serve the API."""
 
         self.handler: Handler | None = None
         """Serves single trades without a task."""

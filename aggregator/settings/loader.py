@@ -28,6 +28,7 @@ _SECRET = {
     "kafka_password",
     "finnhub_key",
     "news",
+    "outlets",
 }  # their values are never shown, not even in an error
 
 

@@ -16,7 +16,7 @@ CREATE TABLE waiting_{group} (
     {columns},
     body TEXT NOT NULL
 );
-CREATE {unique} INDEX waiting_{group}_by_asset ON waiting_{group} ({names});
+CREATE {unique} INDEX waiting_{group}_by_{first} ON waiting_{group} ({names});
 """
 _DEAD = """
 CREATE TABLE dead_letters (
@@ -36,7 +36,9 @@ class RecordKind(msgspec.Struct, Generic[R], frozen=True):
     `key` returns asset, time in unix seconds, and one text for each of `texts`. `groups` are the names of the SQL
     tables; `group` returns the one of a record. With `is_unique`, of two waiting records with the same key the first is
     kept; otherwise both are sent, in order. With `gives_up`, the oldest rows of the last group are deleted when the
-    file is full; otherwise `append` raises StoreUnavailable then. `version` is the file's; no two kinds have the same.
+    file is full, but never those of the groups in `kept`; otherwise `append` raises StoreUnavailable then. `version` is
+    the file's; no two kinds have the same. `index` are the columns that waiting rows are found by, if not all. `more`
+    is the SQL of further tables.
     """
 
     key: Callable[[R], Key]
@@ -48,6 +50,9 @@ class RecordKind(msgspec.Struct, Generic[R], frozen=True):
     is_unique: bool = False
     gives_up: bool = True
     version: int = 1
+    kept: Sequence[str] = ()
+    index: Sequence[str] = ()
+    more: str = ""
 
     @property
     def columns(self) -> Sequence[str]:
@@ -60,7 +65,8 @@ class RecordKind(msgspec.Struct, Generic[R], frozen=True):
         columns = ["asset TEXT NOT NULL", "timestamp REAL NOT NULL", *(f"{text} TEXT NOT NULL" for text in self.texts)]
         parts = {
             "columns": ",\n    ".join(columns),
-            "names": ", ".join(self.columns),
+            "names": ", ".join(self.index or self.columns),
+            "first": (self.index or self.columns)[0],
             "unique": "UNIQUE" if self.is_unique else "",
         }
-        return "".join(_WAITING.format(group=group, **parts) for group in self.groups) + _DEAD
+        return "".join(_WAITING.format(group=group, **parts) for group in self.groups) + _DEAD + self.more

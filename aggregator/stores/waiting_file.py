@@ -7,6 +7,7 @@ row's id is the time of writing in nanoseconds, increased where needed, so ids g
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -96,7 +97,7 @@ class WaitingFile(Generic[R]):
             self._unchecked_bytes += len(body)
 
         def append(connection: Connection) -> Appended[R]:
-            given_up = self._make_room(connection)
+            given_up = self._make_room(connection, {group for group, ours in rows.items() if ours})
             left_out = {row_id for group, ours in rows.items() for row_id in self._insert(connection, group, ours)}
             return Appended([one for row_id, one in by_id.items() if row_id not in left_out], given_up)
 
@@ -201,17 +202,20 @@ class WaitingFile(Generic[R]):
                 places = ",".join("?" * len(ids))
                 connection.execute(f"DELETE FROM waiting_{group} WHERE id IN ({places})", ids)
 
-    def _make_room(self, connection: Connection) -> Mapping[str, int]:
+    def _make_room(self, connection: Connection, groups: AbstractSet[str]) -> Mapping[str, int]:
         """Keep the waiting rows below the bound; return how many rows of each group were deleted for it.
 
         Dead letters do not count: they are never deleted to make room, and must not displace rows that the table would
-        take. Raises StoreUnavailable when the file is full and the kind gives up no row.
+        take. Raises StoreUnavailable when the file is full and no row may be given up; `groups` are those of the rows
+        to come.
         """
         if self._unchecked_bytes <= self._most_bytes * _UNCHECKED_SHARE:
             return {}
         most = self._most_bytes + _dead_bytes(connection)
         if self.kind.gives_up:
-            given_up = _delete_oldest(connection, self.kind.groups, most)
+            given_up = _delete_oldest(connection, [one for one in self.kind.groups if one not in self.kind.kept], most)
+            if self.kind.kept and _bytes(connection) > most and not groups.isdisjoint(self.kind.kept):
+                raise StoreUnavailable(f"{self._path} is full of rows that are never given up")
         elif _bytes(connection) > most:
             raise StoreUnavailable(f"{self._path} is full: {most >> 20} MiB wait for the table")
         else:

@@ -28,6 +28,10 @@ class Signals(Traffic):
         self.news_age = 1.0  # seconds
         self.fits_waiting = 2
         self.dropped = 0
+        self.outlet_oldest = 1.0  # seconds
+        self.outlet_away = 0
+        self.outlet_lost = 0
+        self.outlet_dead = 0
         self._metrics = metrics
 
     def set_metrics(self) -> None:
@@ -59,6 +63,20 @@ class Signals(Traffic):
         for kind in KINDS:
             metrics.alerts.fired.labels(kind).inc(0.1)
         metrics.alerts.rules.set(5)
+        self._outlets()
+
+    def _outlets(self) -> None:
+        metrics = self._metrics.outlets
+        for count in (metrics.handed, metrics.delivered, metrics.repeated, metrics.retries, metrics.unsure):
+            count.labels("queue").inc(10)
+        metrics.waiting.labels("queue").set(3)
+        metrics.oldest.labels("queue").set(self.outlet_oldest)
+        metrics.away.labels("queue").set(self.outlet_away)
+        metrics.sending.labels("queue").set(1)
+        metrics.delay.labels("queue").observe(0.01)
+        metrics.lost.labels("prices").inc(self.outlet_lost)
+        metrics.bytes.set(1 << 20)
+        metrics.dead.set(self.outlet_dead)
 
 
 @pytest.fixture(scope="module")
@@ -90,4 +108,25 @@ def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene[Signals])
     traffic.dropped = 1
     scene.wait_for_alert("EventsDropped")
     traffic.dropped = 0
+    scene.wait_for_silence()
+
+
+def test_every_alert_of_outlets_fires_in_its_fault_and_ends_after_it(scene: Scene[Signals]) -> None:
+    """An outlet that is behind, one that has ended, events given up, and events refused."""
+    traffic = scene.traffic
+    traffic.outlet_oldest = 100
+    scene.wait_for_alert("OutletBehind")
+    traffic.outlet_oldest = 1
+    scene.wait_for_silence()
+    traffic.outlet_away = 2
+    scene.wait_for_alert("OutletEnded")
+    traffic.outlet_away = 0
+    scene.wait_for_silence()
+    traffic.outlet_lost = 1
+    scene.wait_for_alert("OutletEventsGivenUp")
+    traffic.outlet_lost = 0
+    scene.wait_for_silence()
+    traffic.outlet_dead = 1
+    scene.wait_for_alert("OutletDeadLetters")
+    traffic.outlet_dead = 0
     scene.wait_for_silence()

@@ -30,7 +30,7 @@ _GROUPS: dict[str, set[str]] = {
     group["name"]: {rule["alert"] for rule in group["rules"]} for group in RULES["alerts.yml"]["groups"]
 }
 TRADE_ALERTS, SIGNAL_ALERTS = _GROUPS["trades"], _GROUPS["signals"]
-OURS = ("price", "trades", "anomalies", "strategy", "news", "analytics", "alerts")
+OURS = ("price", "trades", "anomalies", "strategy", "news", "analytics", "alerts", "outlet")
 """The first words of the names of our metrics."""
 
 PROMTOOL = shutil.which("promtool") or ""

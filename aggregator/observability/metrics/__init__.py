@@ -24,7 +24,9 @@ from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.machine import Build, Machine, Processes
 from aggregator.observability.metrics.news import NewsMetrics
+from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.observability.metrics.strategy import StrategyMetrics
+from aggregator.observability.metrics.table_streams import TableStreamMetrics
 from aggregator.observability.metrics.trades import TradeMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -50,8 +52,10 @@ class Metrics:
         self._processes()
         self.trades = TradeMetrics(registry)
         self.news = NewsMetrics(registry)
+        self.table_streams = TableStreamMetrics(registry)
         self.events = EventMetrics(registry)
         self.alerts = AlertMetrics(registry)
+        self.outlets = OutletMetrics(registry)
         self.anomalies = AnomalyMetrics(registry)
         self.strategy = StrategyMetrics(registry)
         self._exposed = registry

@@ -6,7 +6,8 @@ event loop: append -> library's queue -> brokers -> thread: delivery reports -> 
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -19,6 +20,14 @@ from aggregator.trades.ports import BacklogFull, NotAppended, Receipt
 _POLL_SECONDS = 0.1
 _FLUSH_SECONDS = 5.0
 _RETRY_AFTER = 1  # seconds
+
+
+class Record(NamedTuple):
+    """A record of a topic."""
+
+    value: bytes
+    key: str
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class _Appending:
@@ -38,9 +47,9 @@ class _Appending:
 
 
 class KafkaProducer:
-    """Appends trades to the topic. `most` bounds the trades that are not delivered."""
+    """Appends records to the topic. `most` bounds those that are not delivered, `kind` names them in logs."""
 
-    def __init__(self, clients: KafkaClients, most: int) -> None:
+    def __init__(self, clients: KafkaClients, most: int, kind: str = "trades") -> None:
         self._topic = clients.address.topic
         self._most = most
         self._loop = asyncio.get_running_loop()
@@ -52,6 +61,7 @@ class KafkaProducer:
         self._reported: list[_Appending] = []
         self._lock = threading.Lock()
         self._trouble = ""
+        self._kind = kind
 
     def start(self) -> None:
         """Begin to report deliveries, unless that is done."""
@@ -67,27 +77,34 @@ class KafkaProducer:
 
     def append(self, trades: Sequence[Trade]) -> asyncio.Future[Receipt]:
         """As `EventLog.append`. The future raises NotAppended for trades that could not be delivered."""
-        if self._size >= self._most:
-            raise BacklogFull(_RETRY_AFTER)
-        done = self._loop.create_future()
-        if not trades:
-            done.set_result(Receipt(0, 0))
-            return done
-        self._size += len(trades)
-        appending = _Appending(len(trades), done)
-        report = self._reporter(appending)
-        for trade in trades:
-            try:
-                self._producer.produce(self._topic, encode(trade), trade.asset, on_delivery=report)
-            except (BufferError, KafkaException) as error:  # more bytes than the library holds, or a broker takes
-                self._report(appending, printable(str(error)))
-        return done
+        return self._append((Record(encode(trade), trade.asset) for trade in trades), len(trades))
+
+    def append_records(self, records: Sequence[Record]) -> asyncio.Future[Receipt]:
+        """As `append`, of any records."""
+        return self._append(records, len(records))
 
     async def room(self) -> None:
         """As `EventLog.room`."""
         while self._size >= self._most:
             self._freed.clear()
             await self._freed.wait()
+
+    def _append(self, records: Iterable[Record], number: int) -> asyncio.Future[Receipt]:
+        if self._size >= self._most:
+            raise BacklogFull(_RETRY_AFTER)
+        done = self._loop.create_future()
+        if not number:
+            done.set_result(Receipt(0, 0))
+            return done
+        self._size += number
+        appending = _Appending(number, done)
+        report = self._reporter(appending)
+        for value, key, headers in records:
+            try:
+                self._producer.produce(self._topic, value, key, on_delivery=report, headers=headers)
+            except (BufferError, KafkaException) as error:  # more bytes than the library holds, or a broker takes
+                self._report(appending, printable(str(error)))
+        return done
 
     def _reporter(self, appending: _Appending) -> Callable[[KafkaError | None, Message], None]:
         """Return the function that takes the reports of an append's trades, in the thread."""
@@ -125,9 +142,9 @@ class KafkaProducer:
     def _note(self, error: str) -> None:
         """Log when deliveries begin to fail and when they succeed again, not every failure."""
         if error and not self._trouble:
-            structlog.get_logger().warning("trades_not_delivered", topic=self._topic, error=error)
+            structlog.get_logger().warning(f"{self._kind}_not_delivered", topic=self._topic, error=error)
         elif self._trouble and not error:
-            structlog.get_logger().info("trades_delivered_again", topic=self._topic)
+            structlog.get_logger().info(f"{self._kind}_delivered_again", topic=self._topic)
         self._trouble = error
 
     def _run(self) -> None:

@@ -1,0 +1,76 @@
+"""The retry of events that an outlet has refused: every 15 minutes, five times, then they are archived."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from aggregator.errors import StoreError
+from aggregator.outlets.queue_file import Queued, QueueFile
+from aggregator.stores.waiting_file import DeadLetter
+
+RETRY_SECONDS = 900.0
+MOST_RETRIES = 5
+_LOOK_SECONDS = 30.0
+_PAGE = 500
+_decoder = msgspec.json.Decoder(Queued)
+
+
+class LetterArchive(Protocol):
+    """Where dead letters go in the end."""
+
+    async def archive(self, path: str, body: bytes) -> bool:
+        """Write a dead letter at `dead-letters/YYYY/MM/DD/…`; return whether it is durable there."""
+
+
+class DeadLetterRetry:
+    """Sends dead letters again. Without an archive, those refused for good stay in the file. `now` is unix seconds."""
+
+    def __init__(self, file: QueueFile, now: Callable[[], float], archive: LetterArchive | None = None) -> None:
+        self._file = file
+        self._now = now
+        self._archive = archive
+
+    async def run(self) -> None:
+        """Look for dead letters that are due; never returns."""
+        while True:
+            with suppress(StoreError):  # the file cannot be used now
+                await self.retry_due()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def retry_due(self) -> int:
+        """Let the dead letters wait again that are due; archive those that are refused for good. Return how many."""
+        last, number = 0, 0
+        while page := await self._file.dead_letters(last, _PAGE):
+            last = page[-1].id
+            for letter in page:
+                number += await self._settle(letter)
+        return number
+
+    async def _settle(self, letter: DeadLetter) -> int:
+        try:
+            record = _decoder.decode(letter.body)
+        except msgspec.MsgspecError:  # a newer version has written it
+            return 0
+        if record.retries >= MOST_RETRIES:
+            return await self._archived(letter, record)
+        if letter.refused_at > self._now() - RETRY_SECONDS:
+            return 0
+        await self._file.retry(letter, record.retries + 1)
+        return 1
+
+    async def _archived(self, letter: DeadLetter, record: Queued) -> int:
+        if self._archive is None or not await self._archive.archive(_path(letter, record), letter.body.encode()):
+            return 0
+        await self._file.forget(letter)
+        structlog.get_logger().info("dead_letter_archived", outlet=record.outlet, id=letter.id)
+        return 1
+
+
+def _path(letter: DeadLetter, record: Queued) -> str:
+    day = datetime.fromtimestamp(letter.refused_at, UTC).strftime("%Y/%m/%d")
+    return f"dead-letters/{day}/outlet-{record.outlet}-{letter.id}.json"

@@ -1,0 +1,192 @@
+"""The outbox of outlets: events are written to a file first, and sent from there to every outlet that wants them.
+
+    hand_over -> filters -> file (one transaction) -> a worker for each outlet
+
+No event is lost while an outlet is away, or when the process is killed. An outlet that hangs holds up no other one.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+
+import msgspec
+import structlog
+
+from aggregator.errors import StoreError
+from aggregator.observability.metrics.outlets import OutletMetrics
+from aggregator.outlets.address import OutletAddress
+from aggregator.outlets.dead_letters import DeadLetterRetry
+from aggregator.outlets.filters import Gaps
+from aggregator.outlets.ports import Outlet, OutletEvent
+from aggregator.outlets.queue_file import Queued, QueueFile, queued
+from aggregator.outlets.worker import Worker
+
+_MEASURE_SECONDS = 1.0
+_PURGES = 10  # of keys, in one round: 50,000 keys a second
+_DRAIN_POLL = 0.02
+_ENDED = 2  # of the gauge
+_ADDRESSED = "alerts"  # the topic whose events may name their outlet, whatever topics that has
+
+
+class OpenOutlet(msgspec.Struct, frozen=True):
+    """An outlet of the settings, and whether this process sends to it now; another one does so otherwise."""
+
+    address: OutletAddress
+    outlet: Outlet
+    is_sender: Callable[[], bool]
+
+    @property
+    def identity(self) -> str:
+        """What tells it from another outlet with the same name, without a secret."""
+        return f"{self.address.name} {blake2b(self.address.url.encode(), digest_size=16).hexdigest()}"
+
+
+class OutletOutbox:
+    """Takes events for all outlets, and sends them. `now` is unix seconds."""
+
+    def __init__(
+        self,
+        file: QueueFile,
+        outlets: Sequence[OpenOutlet],
+        metrics: OutletMetrics,
+        now: Callable[[], float] = time.time,
+        retry: DeadLetterRetry | None = None,
+    ) -> None:
+        self._file = file
+        self._outlets = {one.address.name: one for one in outlets}
+        self._metrics = metrics
+        self._now = now
+        self._retry = retry or DeadLetterRetry(file, now)
+        self._gaps = {name: Gaps(one.address.filter.min_gap) for name, one in self._outlets.items()}
+        self._workers = {
+            name: Worker(name, one.outlet, file, metrics, one.is_sender, now) for name, one in self._outlets.items()
+        }
+        self._topics = frozenset(topic for one in outlets for topic in one.address.filter.topics)
+        self._is_recovered = False
+        self._log = structlog.get_logger()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the outlets."""
+        return list(self._outlets)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """By outlet, why it is away or has ended; only those that are."""
+        found = {name: one.ended or one.trouble for name, one in self._workers.items()}
+        return {name: trouble for name, trouble in found.items() if trouble}
+
+    def wants(self, topic: str) -> bool:
+        """Whether any outlet wants events of a topic, or an event may name its outlet."""
+        return topic in self._topics or topic == _ADDRESSED
+
+    async def open(self) -> None:
+        """Create the file if it is missing, and learn which outlets have ended. Raises StoreError."""
+        await self._file.open()
+        ended = await self._file.ended()
+        for name, one in self._outlets.items():
+            self._workers[name].ended = ended.get(one.identity, "")
+
+    async def last_handed(self) -> float | None:
+        """As `QueueFile.last_handed`."""
+        return await self._file.last_handed()
+
+    def recovered(self) -> None:
+        """Begin to forget the keys of earlier runs: what these may not have handed over has been handed over."""
+        self._is_recovered = True
+
+    async def hand_over(self, events: Sequence[OutletEvent]) -> None:
+        """Write events for every outlet that wants them; durable when it returns. Raises StoreError."""
+        records = [
+            queued(name, event)
+            for name, one in self._outlets.items()
+            if not self._workers[name].ended
+            for event in events
+            if self._wants(name, one, event)
+        ]
+        if not records:
+            return
+        appended = await self._file.append(records)
+        for group, rows in appended.given_up.items():
+            self._metrics.lost.labels(group).inc(rows)
+            self._log.error("outlets_outbox_full", given_up=rows, topics=group)
+        self._count(records, appended.added)
+
+    def count_lost(self, topic: str, number: int) -> None:
+        """Count events that could not be written."""
+        self._metrics.lost.labels(topic).inc(number)
+
+    async def run(self) -> None:
+        """Send what waits, beginning with what earlier runs have left; never returns."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._upkeep())
+            group.create_task(self._retry.run())
+            for name, worker in self._workers.items():
+                group.create_task(self._work(name, worker))
+
+    async def drain(self, patience: float) -> None:
+        """Wait at most `patience` seconds until everything is sent that can be. The rest stays for the next start."""
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(patience):
+                while await self._waits():  # noqa: ASYNC110  # another process may empty the file
+                    await asyncio.sleep(_DRAIN_POLL)
+
+    async def close(self) -> None:
+        """Close the outlets and the file."""
+        for one in self._outlets.values():
+            with suppress(Exception):  # the others have to be closed too
+                await one.outlet.close()
+        await self._file.close()
+
+    def _wants(self, name: str, one: OpenOutlet, event: OutletEvent) -> bool:
+        if event.outlet in self._outlets:  # one that is not there any more leaves the event to the others
+            return event.outlet == name
+        return one.address.filter.wants(event) and self._gaps[name].passes(event)
+
+    def _count(self, records: Sequence[Queued], added: Sequence[Queued]) -> None:
+        new = Counter(one.outlet for one in added)
+        for name, number in Counter(one.outlet for one in records).items():
+            self._metrics.handed.labels(name).inc(new[name])
+            self._metrics.repeated.labels(name).inc(number - new[name])
+            self._workers[name].notify()
+
+    async def _work(self, name: str, worker: Worker) -> None:
+        """Run a worker; note durably that its outlet has ended."""
+        one = self._outlets[name]
+        if not worker.ended:
+            await worker.run()
+            await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+        self._metrics.away.labels(name).set(_ENDED)
+        self._log.error("subscription_ended", outlet=name, reason=worker.ended)
+
+    async def _waits(self) -> bool:
+        """Whether any outlet that takes events has some waiting."""
+        for name, worker in self._workers.items():
+            is_sending = not worker.ended and not worker.trouble and self._outlets[name].is_sender()
+            if is_sending and await self._file.oldest(name) is not None:
+                return True
+        return False
+
+    async def _upkeep(self) -> None:
+        """Measure the file, move its journal, delete old keys; never returns."""
+        while True:
+            with suppress(StoreError):  # a full disk; the workers go on
+                await self._file.checkpoint()
+                await self._measure()
+                for _ in range(_PURGES if self._is_recovered else 0):
+                    if not await self._file.purge():
+                        break
+            await asyncio.sleep(_MEASURE_SECONDS)
+
+    async def _measure(self) -> None:
+        size = await self._file.size()
+        self._metrics.bytes.set(size.bytes)
+        self._metrics.dead.set(size.dead)
+        for name, one in self._outlets.items():
+            oldest = await self._file.oldest(name)
+            self._metrics.waiting.labels(name).set(await self._file.count(name))
+            self._metrics.oldest.labels(name).set(0 if oldest is None else max(0.0, self._now() - oldest))
+            self._metrics.sending.labels(name).set(int(one.is_sender()))

@@ -1,0 +1,201 @@
+"""The file of the outlets' outbox: events that wait, by outlet, the keys of those sent lately, and dead letters."""
+
+import time
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from aggregator.outlets.ports import OutletEvent
+from aggregator.stores.database import Connection
+from aggregator.stores.record_kind import Key, RecordKind
+from aggregator.stores.waiting_file import DeadLetter, Row, WaitingFile
+
+DEDUP_SECONDS = 300.0
+_LATE_SECONDS = 10.0  # between writing and delivery: the time of delivery counts then
+_SECOND = 1_000_000_000  # ids and times of keys are in nanoseconds
+_MOST_VALUES = 900  # of one statement; any SQLite takes 999
+_PURGED = 5000  # keys deleted at a time
+_NEVER_GIVEN_UP = ("anomalies", "signals", "alerts")
+_KEPT, _REST, _PRICES = "kept", "rest", "prices"
+_SEEN = """;
+CREATE TABLE seen (digest TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX seen_by_at ON seen (at);
+CREATE TABLE ended (outlet TEXT PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL)
+"""
+
+
+class Queued(msgspec.Struct, gc=False, frozen=True):
+    """An event that waits for one outlet. `retries` counts how often it came back from the dead letters by itself."""
+
+    outlet: str
+    topic: str
+    asset: str
+    key: str
+    timestamp: float
+    tier: str
+    body: msgspec.Raw
+    retries: int = 0
+
+    @property
+    def event(self) -> OutletEvent:
+        """The event as adapters get it."""
+        return OutletEvent(self.topic, self.asset, self.key, self.timestamp, bytes(self.body), self.tier)
+
+
+def queued(outlet: str, event: OutletEvent) -> Queued:
+    """Return an event as it waits for an outlet."""
+    body = msgspec.Raw(event.body)
+    return Queued(outlet, event.topic, event.asset, event.key, event.timestamp, event.tier, body)
+
+
+def digest_of(record: Queued) -> str:
+    """Return what identifies an event of an outlet, in 16 characters."""
+    return blake2b(f"{record.outlet}\0{record.key}".encode(), digest_size=8).hexdigest()
+
+
+def _key(record: Queued) -> Key:
+    return (record.asset, record.timestamp, record.outlet, digest_of(record))
+
+
+def _group(record: Queued) -> str:
+    if record.topic == _PRICES:
+        return _PRICES
+    return _KEPT if record.topic in _NEVER_GIVEN_UP else _REST
+
+
+_decoder = msgspec.json.Decoder(Queued)
+QUEUED = RecordKind(
+    key=_key,
+    encode=lambda record: msgspec.json.encode(record).decode(),
+    decode=_decoder.decode,
+    groups=(_KEPT, _REST, _PRICES),
+    group=_group,
+    texts=("outlet", "digest"),
+    version=301,
+    kept=(_KEPT,),
+    index=("outlet",),
+    more=_SEEN,
+)
+"""When the file is full, the oldest prices are given up first, then trades and sentiment; the others never."""
+
+
+class QueueFile(WaitingFile[Queued]):
+    """The file at `path`, at most `most_bytes` large without its journal. Raises StoreError.
+
+    An event whose key waits, or was sent in the last 300 seconds, is not appended.
+    """
+
+    def __init__(self, path: Path, most_bytes: int) -> None:
+        super().__init__(path, most_bytes, QUEUED)
+
+    async def waiting(self, outlet: str, after: int, limit: int) -> list[Row[Queued]]:
+        """Return at most `limit` rows of an outlet with a larger id, the oldest first."""
+        query = f"{self.of_all_groups('WHERE outlet = ?3 AND id > ?1 ORDER BY id LIMIT ?2')} ORDER BY id LIMIT ?2"
+        return [Row(row_id, _decoder.decode(body)) for row_id, body in await self.read(query, (after, limit, outlet))]
+
+    async def oldest(self, outlet: str) -> float | None:
+        """Return when the oldest waiting row of an outlet was written, in unix seconds; None without any."""
+        found = await self.waiting(outlet, 0, 1)
+        return found[0].id / _SECOND if found else None
+
+    async def count(self, outlet: str) -> int:
+        """Return how many rows of an outlet wait."""
+        part = "WHERE outlet = ?1"
+        selects = " UNION ALL ".join(
+            f"SELECT count(*) AS number FROM waiting_{group} {part}" for group in self.kind.groups
+        )
+        found = await self.read(f"SELECT sum(number), '' FROM ({selects})", (outlet,))
+        return found[0][0]
+
+    async def delivered(self, rows: Sequence[Row[Queued]]) -> None:
+        """Delete rows that the outlet has taken; their keys stay for 300 seconds."""
+        now = time.time_ns()
+        late = [digest_of(row.record) for row in rows if row.id < now - _LATE_SECONDS * _SECOND]
+
+        def delete(connection: Connection) -> None:
+            self._remove(connection, rows)
+            for first in range(0, len(late), _MOST_VALUES):
+                some = late[first : first + _MOST_VALUES]
+                places = ",".join("?" * len(some))
+                connection.execute(f"UPDATE seen SET at = ? WHERE digest IN ({places})", [now, *some])
+
+        await self._file.write(delete)
+
+    async def purge(self) -> int:
+        """Delete keys that were sent more than 300 seconds ago; return how many. Keys of waiting rows stay."""
+        latest = time.time_ns() - int((DEDUP_SECONDS + _LATE_SECONDS) * _SECOND)
+        firsts = (f"SELECT min(id) AS first FROM waiting_{group}" for group in self.kind.groups)
+        oldest = f"SELECT min(first) FROM ({' UNION ALL '.join(firsts)})"
+
+        def purge(connection: Connection) -> int:
+            first = connection.execute(oldest).fetchone()[0]
+            until = latest if first is None else min(latest, first)
+            chosen = f"SELECT digest FROM seen WHERE at < ? ORDER BY at LIMIT {_PURGED}"
+            return connection.execute(f"DELETE FROM seen WHERE digest IN ({chosen})", (until,)).rowcount
+
+        return await self._file.write(purge)
+
+    async def last_handed(self) -> float | None:
+        """Return when an event was appended last, in unix seconds; None if that is unknown."""
+        found = await self._file.read(lambda connection: connection.execute("SELECT max(at) FROM seen").fetchone()[0])
+        return None if found is None else found / _SECOND
+
+    async def end(self, outlet: str, name: str, reason: str, now: float) -> int:
+        """Note that an outlet takes no events any more, and delete those that wait for it; return how many.
+
+        `outlet` identifies it with its address, `name` in the rows.
+        """
+
+        def end(connection: Connection) -> int:
+            connection.execute("INSERT OR REPLACE INTO ended VALUES (?, ?, ?)", (outlet, now, reason))
+            deletes = (f"DELETE FROM waiting_{group} WHERE outlet = ?" for group in self.kind.groups)
+            return sum(connection.execute(delete, (name,)).rowcount for delete in deletes)
+
+        return await self._file.write(end)
+
+    async def ended(self) -> dict[str, str]:
+        """Return the outlets that have ended, and why."""
+        return await self._file.read(lambda connection: dict(connection.execute("SELECT outlet, reason FROM ended")))
+
+    async def replay(self, letter: DeadLetter) -> None:
+        """Move a dead letter to the waiting rows, to be sent again, unless the event was sent otherwise meanwhile."""
+        await self.retry(letter, 0)
+
+    async def retry(self, letter: DeadLetter, retries: int) -> None:
+        """As `replay`; the event has come back `retries` times by itself."""
+        record = msgspec.structs.replace(_decoder.decode(letter.body), retries=retries)
+        new = (self._next_id(), *self.kind.key(record), self.kind.encode(record))
+
+        def replay(connection: Connection) -> None:
+            if connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter.id,)).rowcount:
+                own = (digest_of(record), letter.id)
+                connection.execute("DELETE FROM seen WHERE digest = ? AND at = ?", own)
+                self._insert(connection, self.kind.group(record), [new])
+
+        await self._file.write(replay)
+
+    def _insert(self, connection: Connection, group: str, rows: Sequence[tuple[object, ...]]) -> list[int]:
+        """Insert the rows whose keys are new; return the ids of the others."""
+        if not rows:
+            return []
+        new = _unseen(connection, rows)
+        super()._insert(connection, group, new)
+        ids = {row[0] for row in new}
+        return [row_id for row_id, *_ in rows if isinstance(row_id, int) and row_id not in ids]
+
+
+def _unseen(connection: Connection, rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
+    """Note the keys of rows; return the rows whose key was not noted before. An id is the time of its key."""
+    pairs = [(row[4], row[0]) for row in rows]
+    inserted, most = 0, _MOST_VALUES // 2
+    for first in range(0, len(pairs), most):
+        some = pairs[first : first + most]
+        statement = f"INSERT OR IGNORE INTO seen VALUES {','.join(['(?,?)'] * len(some))}"
+        inserted += connection.execute(statement, [value for pair in some for value in pair]).rowcount
+    if inserted == len(rows):
+        return rows
+    query = "SELECT at FROM seen WHERE at BETWEEN ? AND ?"
+    noted = {at for (at,) in connection.execute(query, (rows[0][0], rows[-1][0]))}
+    return [row for row in rows if row[0] in noted]

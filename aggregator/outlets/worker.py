@@ -1,0 +1,204 @@
+"""Sends the events that wait for one outlet: several batches at a time, those of an asset in their order.
+
+file -> lanes -> outlet: deleted from the file
+                 refused three times: dead letters, in the same file
+                 away: in front of their lanes again, after a pause
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from aggregator.errors import StoreUnavailable, printable
+from aggregator.observability.metrics.outlets import OutletMetrics
+from aggregator.outlets.lanes import Lanes, Waiting
+from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
+from aggregator.outlets.queue_file import QueueFile
+from aggregator.resilience.backoff import Backoff
+
+T = TypeVar("T")
+
+SEND_SECONDS = 45.0  # longer than any adapter takes: Kafka's library gives up after 30 s
+ATTEMPTS = 3  # of an event that is refused
+MOST_PAUSE = 300.0  # seconds that an outlet may ask for
+_READ_ROWS = 1000
+_IN_MEMORY = 5000  # rows; the others stay in the file only
+_RESCAN_SECONDS = 2.0  # between two scans of the file from its first row: other processes may write to it
+_POLL_SECONDS = 0.5
+_NANOSECONDS = 1e9
+
+
+class Worker:
+    """Sends what waits in `file` for the outlet `name`. `is_sender` tells whether this process does so now.
+
+    `trouble` is why it is away, `ended` why it takes no events any more; both empty while it takes them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        outlet: Outlet,
+        file: QueueFile,
+        metrics: OutletMetrics,
+        is_sender: Callable[[], bool],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self.trouble = ""
+        self.ended = ""
+        self._outlet = outlet
+        self._file = file
+        self._metrics = metrics
+        self._is_sender = is_sender
+        self._now = now
+        self._lanes = Lanes(outlet.most_events, outlet.most_bytes, is_atomic=outlet.is_atomic)
+        self._attempts: dict[int, int] = {}  # refusals of an event that waits
+        self._arrived, self._ready = asyncio.Event(), asyncio.Event()
+        self._not_before = 0.0  # monotonic seconds
+        self._delivered = metrics.delivered.labels(name)
+        self._delay = metrics.delay.labels(name)
+        self._log = structlog.get_logger().bind(outlet=name)
+        metrics.begin(name)
+
+    def notify(self) -> None:
+        """Look for new rows at once."""
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Send what waits; returns only once the outlet has ended."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read())
+                for _ in range(self._outlet.lanes):
+                    group.create_task(self._send_batches())
+        except* OutletEnded as errors:
+            self.ended = printable(str(errors.exceptions[0]))
+
+    async def _read(self) -> None:
+        """Move rows from the file into the lanes; never returns."""
+        last_id, rescan_at = 0, 0.0
+        while True:
+            if not self._is_sender():
+                self._lanes.clear()
+                last_id = 0
+                self._arrived.clear()
+                await self._wait(self._arrived, _POLL_SECONDS)
+                continue
+            if time.monotonic() >= rescan_at:
+                last_id, rescan_at = 0, time.monotonic() + _RESCAN_SECONDS
+            self._arrived.clear()
+            self._lanes.begin_read()
+            rows = await self.retried(lambda: self._file.waiting(self.name, last_id, _READ_ROWS))  # noqa: B023  # awaited here
+            if rows:
+                last_id = rows[-1].id
+                self._lanes.add(rows)
+                self._ready.set()
+            while len(self._lanes) > _IN_MEMORY and self._is_sender():
+                await self._wait(self._arrived, _POLL_SECONDS)
+                self._arrived.clear()
+            if not rows:
+                await self._wait(self._arrived, _POLL_SECONDS)
+
+    async def _send_batches(self) -> None:
+        """Send batch after batch; never returns. Raises OutletEnded."""
+        backoff = Backoff()
+        while True:
+            batch = await self._next_batch()
+            again = await self._send(batch)
+            self._lanes.settle(batch, again)
+            self._ready.set()
+            if len(self._lanes) <= _IN_MEMORY:
+                self._arrived.set()
+            if again:
+                await backoff.pause()
+            else:
+                backoff = Backoff()
+
+    async def _next_batch(self) -> Sequence[Waiting]:
+        while True:
+            await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+            if self._is_sender() and (batch := self._lanes.take()):
+                return batch
+            self._ready.clear()
+            await self._wait(self._ready, _POLL_SECONDS)
+
+    async def _send(self, batch: Sequence[Waiting]) -> Sequence[Waiting]:
+        """Send a batch once; return the rows that are to be sent again."""
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                answers = await self._outlet.send([row.record.event for row in batch])
+        except OutletAway as error:
+            return self._away(batch, error)
+        except TimeoutError:
+            return self._away(batch, OutletAway(f"no answer within {SEND_SECONDS:.0f} s", is_unsure=True))
+        delivered = [row for row, one in zip(batch, answers, strict=True) if one.verdict is Verdict.DELIVERED]
+        if delivered:
+            await self.retried(lambda: self._file.delivered(delivered))
+            self._delivered.inc(len(delivered))
+            now = self._now()
+            for row in delivered:
+                self._delay.observe(max(0.0, now - row.id / _NANOSECONDS))
+        if len(delivered) == len(batch):
+            self._report("")
+            for row in batch if self._attempts else ():
+                self._attempts.pop(row.id, None)
+            return ()
+        return await self._not_delivered(batch, answers)
+
+    async def _not_delivered(self, batch: Sequence[Waiting], answers: Sequence[Answer]) -> Sequence[Waiting]:
+        again: list[Waiting] = []
+        for row, answer in zip(batch, answers, strict=True):
+            if answer.verdict is Verdict.RETRY:
+                self._report(answer.reason)
+                self._metrics.retries.labels(self.name).inc()
+                again.append(row)
+            elif answer.verdict is Verdict.REFUSED:
+                self._attempts[row.id] = self._attempts.get(row.id, 0) + 1
+                if self._attempts[row.id] < ATTEMPTS:
+                    again.append(row)
+                else:
+                    await self._bury(row, answer.reason)
+        return again
+
+    async def _bury(self, row: Waiting, reason: str) -> None:
+        await self.retried(lambda: self._file.move_to_dead_letters(row, printable(reason), self._now()))
+        self._attempts.pop(row.id, None)
+        self._metrics.refused.labels(self.name).inc()
+        self._log.error("refused_by_outlet", topic=row.record.topic, asset=row.record.asset, reason=printable(reason))
+
+    def _away(self, batch: Sequence[Waiting], error: OutletAway) -> Sequence[Waiting]:
+        self._report(str(error) or "away")
+        self._metrics.retries.labels(self.name).inc(len(batch))
+        if error.is_unsure:
+            self._metrics.unsure.labels(self.name).inc(len(batch))
+        if error.retry_after is not None:
+            self._not_before = time.monotonic() + min(max(0.0, error.retry_after), MOST_PAUSE)
+        return batch
+
+    async def retried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `work`, which uses the file. Retries while that fails, for example on a full disk."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await work()
+            except StoreUnavailable:
+                await backoff.pause()
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+
+    def _report(self, trouble: str) -> None:
+        """Log when the outlet begins to fail and when it is back, not every failure."""
+        trouble = printable(trouble)
+        if trouble and not self.trouble:
+            self._log.warning("delivery_failing", error=trouble)
+        elif self.trouble and not trouble:
+            self._log.info("delivery_recovered")
+        self.trouble = trouble
+        self._metrics.away.labels(self.name).set(int(bool(trouble)))
