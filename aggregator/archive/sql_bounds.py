@@ -26,7 +26,7 @@ _TOKENS = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_SCAN, _FILTER = "SEQ_SCAN", "FILTER"
+_FILTER = "FILTER"
 _OPTIONAL = "optional: "
 _OTHER_WORDS = frozenset({"NOT", "CASE", "WHEN", "BETWEEN"})
 _WORDS = frozenset({"AND", "OR"}) | _OTHER_WORDS
@@ -71,10 +71,10 @@ def spans_of(plan: Sequence[Mapping[str, Any]], tables: Mapping[str, str]) -> di
 def _scans(nodes: Sequence[Mapping[str, Any]], above: Span) -> Iterator[tuple[str, Span]]:
     """Yield table and span of each scan; `above` is that of the filter directly above `nodes`."""
     for node in nodes:
-        name, info = str(node.get("name", "")).strip(), node.get("extra_info", {})
-        if name == _SCAN:
-            yield str(info.get("Table", "")), above.both(_span_of_all(info.get("Filters")))
-        own = _span_of_all(info.get("Expression")) if name == _FILTER else EVER
+        info = node.get("extra_info", {})
+        if "Table" in info:
+            yield str(info["Table"]), above.both(_span_of_all(info.get("Filters")))
+        own = _span_of_all(info.get("Expression")) if str(node.get("name", "")).strip() == _FILTER else EVER
         yield from _scans(node.get("children", ()), own)
 
 

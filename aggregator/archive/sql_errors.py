@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from aggregator.errors import StoreRefused, StoreUnavailable
+from aggregator.errors import StoreRefused, StoreUnavailable, printable
+
+_MOST_TEXT = 500  # characters of an error of DuckDB
 
 
 class QueryRefused(Exception):
@@ -55,4 +57,4 @@ def reading() -> Iterator[None]:
 def told(error: Exception) -> str:
     """Return the first paragraph of an error of DuckDB in one line, without the name of its kind."""
     text = re.sub(r"\s+", " ", str(error).split("\n\n")[0]).strip()
-    return re.sub(r"^[A-Z][A-Za-z ]{1,30} Error: ", "", text)[:500]
+    return printable(re.sub(r"^[A-Z][A-Za-z ]{1,30} Error: ", "", text), _MOST_TEXT)

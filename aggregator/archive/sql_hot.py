@@ -19,6 +19,8 @@ MOST_ROWS = 2_000_000
 _PAGE = 1_000
 _PART = 10_000  # rows that are handed over together
 
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 T = TypeVar("T")
 Rows = AsyncIterator[Sequence[T]]
 Read = Callable[[str, Span], Rows[T]]
@@ -104,6 +106,12 @@ def as_objects(rows: Sequence[Trade] | Sequence[Price]) -> bytes:
     return encode_as_strings(rows)
 
 
-def bodies(events: Sequence[StoredEvent]) -> bytes:
-    """Return the bodies of events as a JSON array."""
-    return msgspec.json.encode([msgspec.Raw(one.body) for one in events])
+def event_objects(events: Sequence[StoredEvent]) -> bytes:
+    """Return events as a JSON array: the fields of each body, its key, and the body as text."""
+    return msgspec.json.encode([_event(one) for one in events])
+
+
+def _event(event: StoredEvent) -> dict[str, object]:
+    fields: dict[str, object] = dict(_fields(event.body))
+    key = {"asset": event.asset, "timestamp": event.timestamp, "id": event.id}
+    return {**fields, **key, "body": event.body.decode()}

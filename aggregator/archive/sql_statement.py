@@ -19,8 +19,11 @@ def checked(text: str) -> str:
     if "\0" in text:
         raise QueryRefused("the query has a character of code 0")
     try:
+        text.encode()
         statements: list[Any] = duckdb.extract_statements(text)
-    except (duckdb.Error, UnicodeError) as error:
+    except UnicodeError as error:
+        raise QueryRefused("the query is not UTF-8 text") from error
+    except duckdb.Error as error:
         raise QueryRefused(told(error)) from error
     if len(statements) != 1:
         pivot = "in a PIVOT, name the columns: ON venue IN ('coinbase', 'kraken')" if "pivot" in text.lower() else ""

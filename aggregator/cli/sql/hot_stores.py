@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_hot import as_objects, bodies, events_of, hot_rows, prices_of, trades_of
+from aggregator.archive.sql_hot import as_objects, event_objects, events_of, hot_rows, prices_of, trades_of
 from aggregator.archive.sql_session import SqlSession
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.event_stores import open_found
@@ -71,7 +71,7 @@ class HotStores:
         else:
             events = (await open_found(settings, metrics, self._stack)).events
             async for some_events in hot_rows(events_of(events, name), self._assets, spans):
-                yield bodies(some_events)
+                yield event_objects(some_events)
 
 
 def _past(span: Span) -> Span:
