@@ -28,10 +28,16 @@ class Lake:
 
     def entries(self, dataset: str, span: Span) -> list[FileEntry]:
         """Return the files that may have rows of a span, in order of time."""
-        days = [day for day in self.days(dataset) if day <= span.end and day + DAY > span.start]
-        paths = [manifest_path(dataset, day) for day in days]
+        return self.entries_of(dataset, self.days_of(dataset, span), span)
+
+    def days_of(self, dataset: str, span: Span) -> list[int]:
+        """Return the first second of each UTC day that has a manifest, and a time of the span."""
+        return [day for day in self.days(dataset) if day <= span.end and day + DAY > span.start]
+
+    def entries_of(self, dataset: str, days: Sequence[int], span: Span) -> list[FileEntry]:
+        """Return the files of some days that may have rows of a span, in order of time."""
         found: list[FileEntry] = []
-        for raw in self._read(paths):
+        for raw in self._read([manifest_path(dataset, day) for day in days]):
             try:
                 manifest = decode_manifest(raw)
             except ValueError as error:

@@ -45,7 +45,7 @@ def _usual_min_sources(validated: Mapping[str, Any]) -> int:
 
 
 class Settings(
-    ArchiveSettings, AlertSettings, NewsSettings, StrategySettings, AnomalySettings, EventSettings, TradeSettings
+    AlertSettings, ArchiveSettings, NewsSettings, StrategySettings, AnomalySettings, EventSettings, TradeSettings
 ):
     """The settings of a process. They are read once, at its start."""
 

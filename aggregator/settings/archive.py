@@ -3,17 +3,19 @@
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
-from aggregator.archive.address import FORM, parse_archive_url
+from aggregator.archive import address
 
 
 class ArchiveSettings(BaseSettings):
     """The part of the settings that the archive has."""
 
-    archive_url: str = Field("", description=f"Where the archive is: {FORM}; empty: there is none.")
+    archive_url: str = Field(
+        "", description=f"Where events are archived as Parquet files: {address.FORM}. Without it, nothing is archived."
+    )
 
     @field_validator("archive_url")
     @classmethod
-    def _check_archive_url(cls, url: str) -> str:
+    def _check_archive(cls, url: str) -> str:
         if url:
-            parse_archive_url(url)
+            address.parse_archive_url(url)
         return url
