@@ -28,6 +28,7 @@ _TOKENS = re.compile(
 )
 _FILTER = "FILTER"
 _OPTIONAL = "optional: "
+_MICROSECOND = 1e-6  # the resolution of times
 _OTHER_WORDS = frozenset({"NOT", "CASE", "WHEN", "BETWEEN"})
 _WORDS = frozenset({"AND", "OR"}) | _OTHER_WORDS
 
@@ -141,6 +142,6 @@ def _comparison(match: re.Match[str]) -> Span:
     except ValueError:  # infinity, or a year that datetime has not
         return EVER
     operator = match["operator"]
-    return Span(
-        seconds if operator in (">=", ">", "=") else -math.inf, seconds if operator in ("<=", "<", "=") else math.inf
-    )
+    start = {">=": seconds, "=": seconds, ">": seconds + _MICROSECOND}.get(operator, -math.inf)
+    end = {"<=": seconds, "=": seconds, "<": seconds - _MICROSECOND}.get(operator, math.inf)
+    return Span(start, end)

@@ -11,7 +11,6 @@ import msgspec
 
 from aggregator.anomalies.event import Anomaly, stored_anomaly
 from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
-from aggregator.archive.layout import RANGE_SECONDS
 from aggregator.archive.sql_hot import as_objects, event_objects
 from aggregator.cli.main import main
 from aggregator.models import Price, Source, Tier, Trade
@@ -22,7 +21,7 @@ from aggregator.stores.sqlite import SqliteHistory
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.strategy.signals import Signal, stored_signal
 from aggregator.trades.ports import StoredEvent
-from tests.parts.lake import write_lake
+from tests.parts.lake import RANGE_SECONDS, write_lake
 
 ASSETS = ("btcusdt", "etheur")
 STEP = 20  # seconds between two trades of an asset

@@ -12,7 +12,7 @@ DAY = 1_700_006_400.0  # 2023-11-15
 HOUR = 3600
 INF = math.inf
 SINCE = Span(DAY, INF)
-THAT_DAY = Span(DAY, DAY + 24 * HOUR)
+THAT_DAY = Span(DAY, DAY + 24 * HOUR - 1e-6)
 _AT = "'2023-11-15 00:00:00+00'::TIMESTAMP WITH TIME ZONE"
 
 
@@ -31,7 +31,7 @@ def spans(query: str) -> dict[str, Span]:
         ("timestamp >= '2023-11-15'", SINCE),
         ("timestamp >= '2023-11-15' AND timestamp < '2023-11-16' AND asset = 'btcusdt' AND price > 2", THAT_DAY),
         ("timestamp >= '2023-11-14' AND timestamp >= TIMESTAMPTZ '2023-11-15 00:00:00+00' AND late", SINCE),
-        ("timestamp BETWEEN '2023-11-15' AND TIMESTAMPTZ '2023-11-15' + INTERVAL 1 DAY", THAT_DAY),
+        ("timestamp BETWEEN '2023-11-15' AND TIMESTAMPTZ '2023-11-15' + INTERVAL 1 DAY", Span(DAY, DAY + 24 * HOUR)),
         ("date_trunc('day', timestamp) = '2023-11-15'", THAT_DAY),
         ("timestamp >= to_timestamp(1700006400)", SINCE),
         ("timestamp = '2023-11-15'", Span(DAY, DAY)),
@@ -70,7 +70,7 @@ def test_conditions(condition: str, span: Span) -> None:
             {"trades": EVER},
         ),
         (
-            "WITH t AS (FROM trades) FROM t WHERE timestamp > '2023-11-15' UNION FROM t WHERE timestamp > '2023-11-16'",
+            "WITH t AS (FROM trades) FROM t WHERE timestamp >= '2023-11-15' UNION FROM t WHERE timestamp > '2023-11-16'",
             {"trades": SINCE},
         ),
         ("SELECT * FROM trades WHERE price > (SELECT avg(price) FROM trades)", {"trades": EVER}),

@@ -21,6 +21,7 @@ from tests.bench import (
     reads,
     refreshes,
     replicas,
+    sql,
     stream,
     trades,
 )
@@ -41,6 +42,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "anomalies": anomalies.run,
     **kafka.parts(kafka.FULL),
     "postgres": postgres.run,
+    "sql": sql.run,
     **trades.parts(trades.FULL),
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),

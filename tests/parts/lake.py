@@ -8,9 +8,11 @@ import msgspec
 
 from aggregator.archive.datasets import Dataset
 from aggregator.archive.duck import Connection, connect
-from aggregator.archive.layout import DAY, RANGE_SECONDS, FileName, manifest_path
+from aggregator.archive.layout import DAY, FileName, manifest_path
 from aggregator.archive.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from aggregator.archive.sql_views import create_hot, insert_rows
+
+RANGE_SECONDS = 300
 
 Row = Mapping[str, object]
 
@@ -35,9 +37,11 @@ def write_file(root: Path, dataset: Dataset, start: int, rows: list[Row]) -> Fil
         connection.close()
 
 
-def add_file(root: Path, dataset: Dataset, start: int, connection: Connection, source: str) -> FileEntry:
-    """Write the rows of a table to the file of a range, and enter it into the manifest of its day."""
-    name = FileName(dataset.name, start, start + RANGE_SECONDS)
+def add_file(
+    root: Path, dataset: Dataset, start: int, connection: Connection, source: str, seconds: int = RANGE_SECONDS
+) -> FileEntry:
+    """Write the rows of a table to the file of a range of `seconds`, and enter it into the manifest of its day."""
+    name = FileName(dataset.name, start, start + seconds)
     path = root / name.path
     path.parent.mkdir(parents=True, exist_ok=True)
     order = ", ".join(dataset.key)
