@@ -5,10 +5,10 @@ import msgspec
 from aggregator.api.cursors import CursorForm
 from aggregator.api.history_reader import CLOCK_MARGIN, STORE_SECONDS, Cursor
 from aggregator.api.parameters import LATEST_TIME
-from aggregator.api.responses import NO_TRADES
+from aggregator.api.responses import NO_TRADES, refuse_parameter
 from aggregator.api.store_time import in_time
 from aggregator.models import Trade, TradeKey, trade_key
-from aggregator.trades.ports import TradeReader
+from aggregator.trades.ports import RangeTooLong, TradeReader
 
 
 class TradeRange(Cursor, frozen=True, array_like=True):
@@ -40,11 +40,14 @@ class StoredTrades:
         self._store_seconds = store_seconds
 
     async def page(self, window: TradeRange, limit: int) -> list[Trade]:
-        """Return the first trades of the range, at most `limit`."""
+        """Return the first trades of the range, at most `limit`. Raises the response 400 if the range is too long."""
         call = self._reader.trades(
             window.asset, window.start, window.end, limit, newest_first=window.newest_first, after=window.after
         )
-        return await in_time(call, self._store_seconds, NO_TRADES)
+        try:
+            return await in_time(call, self._store_seconds, NO_TRADES)
+        except RangeTooLong as error:
+            raise refuse_parameter(f"start must be later, or end earlier: {error}") from error
 
     async def latest(self, symbol: str) -> Trade | None:
         """Return the last trade of an asset, or None if there is none."""

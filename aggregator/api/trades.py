@@ -57,7 +57,8 @@ _KEPT = ("format", "numbers")  # parameters of a request that its next page has 
 _NAMES = ("symbol", "ticker", "asset")
 _ABOUT_PAGES = (
     "Trades are kept for the time of TRADES_RETENTION. They are in order of time, then of venue and id. A trade that"
-    " was sent several times is there once."
+    " was sent several times is there once. Where trades are archived (ARCHIVE_URL), a range with a `start`, or with an"
+    " `end` before what is kept, goes on in the archive."
 )
 _CURSOR = "AAECAwQFBgdbImJ0Y3VzZHQiLDAsMSx0cnVlLFsxLCJleGNoYW5nZTEiLCI0NzExIl1d"
 _PAGE = Response(

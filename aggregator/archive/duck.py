@@ -16,6 +16,7 @@ _CONFIG = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "preserve_insertion_order": True,
+    "enable_progress_bar": False,  # it would write to stdout
 }
 
 

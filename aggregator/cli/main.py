@@ -18,6 +18,7 @@ from aggregator.cli import (
     record,
     replay,
     serve,
+    sql,
     symbols,
 )
 from aggregator.cli.command import Command, Parser
@@ -36,6 +37,7 @@ _COMMANDS: Mapping[str, Command] = {
     "replay": replay.COMMAND,
     "produce": produce.COMMAND,
     "backtest": backtest.COMMAND,
+    "sql": sql.COMMAND,
     "symbols": symbols.COMMAND,
     "cost": cost.COMMAND,
 }

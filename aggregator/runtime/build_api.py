@@ -50,6 +50,7 @@ from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.runtime.analytics_routes import analytics_routes, model_states
+from aggregator.runtime.archive_reads import with_archive
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_trades import TradeStream
 from aggregator.runtime.cluster import Cluster
@@ -192,7 +193,8 @@ def _trade_routes(process: Process, reads: TradeReads, hot: HotTrades, sinks: Tr
     """Return the routes of the trade stream; those that need a part that is not here refuse every request."""
     catalog, now = process.catalog, process.clock.now
     stored = reads.stored or MemoryTrades(process.settings.trades_retention, now)  # an empty one
-    routes = TradeRoutes(catalog, stored, hot, now).routes()
+    reader, store_seconds = with_archive(process, stored)
+    routes = TradeRoutes(catalog, reader, hot, now, store_seconds).routes()
     if reads.stored is None:
         routes = routes_without_stored_trades(routes)
     return [*_ingest(process, sinks), *routes, *FeatureRoutes(catalog, hot).routes()]

@@ -19,6 +19,7 @@ from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
 from aggregator.settings.alerts import AlertSettings
 from aggregator.settings.anomalies import AnomalySettings
+from aggregator.settings.archive import ArchiveSettings
 from aggregator.settings.events import EventSettings
 from aggregator.settings.news import NewsSettings
 from aggregator.settings.outlets import OutletSettings
@@ -48,6 +49,7 @@ def _usual_min_sources(validated: Mapping[str, Any]) -> int:
 class Settings(
     OutletSettings,
     AlertSettings,
+    ArchiveSettings,
     NewsSettings,
     StrategySettings,
     AnomalySettings,

@@ -11,7 +11,7 @@ from aggregator.models import Trade, trade_key
 from aggregator.strategy.ports import Position
 from aggregator.strategy.rules import AssetStrategy, Rules
 from aggregator.trades.features import MINUTE, AssetFeatures
-from aggregator.trades.ports import TradeReader
+from aggregator.trades.ports import RangeTooLong, TradeReader
 
 _PAGE = 1000
 
@@ -51,7 +51,7 @@ async def run_backtest(
     """Run a backtest over the trades of an asset with start <= timestamp <= end, in unix seconds.
 
     Yield the number of trades of each page, and the positions that they close. `most` bounds the trades before `start`
-    that are read for the momentum of the first ones. Raises StoreError.
+    that are read for the momentum of the first ones. Raises StoreError and RangeTooLong.
     """
     one.warm_up(await _before(reader, asset, start, most))
     after = None
@@ -68,7 +68,10 @@ async def _before(reader: TradeReader, asset: str, start: float, most: int) -> l
     found: list[Trade] = []
     end, after = math.nextafter(start, -math.inf), None
     while len(found) < most:
-        page = await reader.trades(asset, 0, end, _PAGE, newest_first=True, after=after)
+        try:
+            page = await reader.trades(asset, 0, end, _PAGE, newest_first=True, after=after)
+        except RangeTooLong:  # there is none for long
+            break
         for trade in page:
             found.append(trade)
             if not trade.late and trade.timestamp <= start - MINUTE:

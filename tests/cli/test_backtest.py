@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from aggregator.archive.datasets import TRADES
+from aggregator.archive.sql_hot import as_objects
 from aggregator.cli.backtest.command import Wanted, backtest
 from aggregator.cli.main import main
 from aggregator.errors import CannotGoOn
 from aggregator.models import Trade
 from aggregator.settings.loader import load
 from aggregator.stores.trades.sqlite import SqliteTrades
+from tests.parts.lake import write_lake
 from tests.parts.paper_trading import NOW, RULES, naive_replay, traded
 
 KEPT = "87600h"  # the trades of the examples are of 2023
@@ -96,7 +100,24 @@ def test_the_range(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_kept_no_longer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The user is told that the store is asked for less than the range."""
     assert run(folder, start=1) == 0
-    assert "are not read (--trades-retention)" in capsys.readouterr().out
+    assert "are not read (--trades-retention, --archive-url)" in capsys.readouterr().out
+
+
+def test_archived_trades(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trades that the store keeps no longer come from the archive; together they give the same positions."""
+    options = ["--assets", "btcusdt", "--csv", f"{folder}/positions.csv"]
+    assert run(folder, *options) == 0
+    expected = (folder / "positions.csv").read_bytes()
+    asyncio.run(store(tmp_path / "hot.db", DROP[3:]))
+    lake = tmp_path / "lake"
+    rows = msgspec.json.decode(as_objects(DROP[:3]))
+    write_lake(lake, TRADES, rows)
+    assert run(folder, *options, "--archive-url", str(lake), trades="none.db") == 1  # a missing file is named
+    (tmp_path / "hot.db").rename(folder / "hot.db")
+    kept = f"{int(time.time() - NOW) - 90}s"
+    assert run(folder, *options, "--archive-url", str(lake), kept=kept, trades="hot.db") == 0
+    assert (folder / "positions.csv").read_bytes() == expected
+    assert "are not read" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

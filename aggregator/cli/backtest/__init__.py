@@ -1,4 +1,4 @@
-"""`aggregator backtest`: what the paper strategy would have done with stored trades."""
+"""`aggregator backtest`: what the paper strategy would have done with stored and archived trades."""
 
 import argparse
 import time
@@ -81,10 +81,19 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 
 
 COMMAND = Command(
-    "trade on paper over stored trades, and print what the strategy would have gained",
+    "trade on paper over stored and archived trades, and print what the strategy would have gained",
     _run,
-    ["trades_url", "trades_retention", "symbols_file", "allowed_lateness", "window_trades", "log_format", "log_level"],
+    [
+        "trades_url",
+        "trades_retention",
+        "archive_url",
+        "symbols_file",
+        "allowed_lateness",
+        "window_trades",
+        "log_format",
+        "log_level",
+    ],
     _add_options,
-    description="Run the paper strategy over stored trades, with the rules of the service: the same trades give the"
-    " same positions. Prints a table with totals, and writes all positions as CSV. Nothing is stored.",
+    description="Run the paper strategy over stored and archived trades, with the rules of the service: the same trades"
+    " give the same positions. Prints a table with totals, and writes all positions as CSV. Nothing is stored.",
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from aggregator.archive.address import parse_archive_url
+from aggregator.archive.archived_trades import ArchivedTrades
 from aggregator.cli.backtest.report import AssetResult, Write, csv_file, print_report
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.models import Asset, rfc_3339
@@ -21,7 +23,10 @@ from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.strategy.backtest import AssetBacktest, run_backtest
 from aggregator.strategy.rules import Rules
 from aggregator.strategy.totals import Tally
-from aggregator.trades.ports import TradeReader
+from aggregator.trades.ports import RangeTooLong, TradeReader
+
+_SECONDS = 60.0  # of one read: nobody waits for an answer
+_MOST_FILES = 10_000  # of the archive, for 1,000 trades: a month of files of five minutes
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -48,8 +53,8 @@ async def backtest(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> N
     trades = sum(one.trades for one in results)
     print_report(_heading(wanted, trades, len(results)), results)
     kept_since = time.time() - settings.trades_retention
-    if wanted.start < kept_since:
-        sys.stdout.write(f"Trades before {_told(kept_since)} are not read (--trades-retention).\n")
+    if wanted.start < kept_since and not settings.archive_url:
+        sys.stdout.write(f"Trades before {_told(kept_since)} are not read (--trades-retention, --archive-url).\n")
 
 
 async def _results(settings: Settings, wanted: Wanted) -> list[AssetResult]:
@@ -94,7 +99,14 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> TradeReader:
     created = await open_trade_reader(settings, Metrics(), stack)
     if created is None:
         raise CannotGoOn(f"the trades of {url} cannot be read by another process", mend)
-    return created.reader
+    if not settings.archive_url:
+        return created.reader
+    address = parse_archive_url(settings.archive_url)
+    reader = ArchivedTrades(
+        created.reader, address, settings.trades_retention, time.time, _SECONDS, _SECONDS, _MOST_FILES
+    )
+    stack.callback(reader.close)
+    return reader
 
 
 async def _result(settings: Settings, wanted: Wanted, reader: TradeReader, asset: Asset, write: Write) -> AssetResult:
@@ -106,7 +118,7 @@ async def _result(settings: Settings, wanted: Wanted, reader: TradeReader, asset
             write(closed)
             for position in closed:
                 tally.add(position, asset.quote)
-    except StoreError as error:
+    except (StoreError, RangeTooLong) as error:
         raise CannotGoOn(f"the trades of {symbol} cannot be read: {error}") from error
     if one.open is not None:
         write([one.open])

@@ -1,16 +1,15 @@
 """The results of `aggregator backtest`: a table with totals on stdout, and all positions as CSV."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Context, Decimal
 from pathlib import Path
 
 import msgspec
 
 from aggregator.api.responses import csv_text
-from aggregator.errors import CannotGoOn
+from aggregator.cli.replaced_file import replaced
 from aggregator.runtime.table import print_table
 from aggregator.strategy.ports import Position, Totals
 from aggregator.strategy.totals import COLUMNS, row_of
@@ -78,20 +77,10 @@ def csv_file(path: Path | None) -> Iterator[Write]:
     if path is None:
         yield lambda _: None
         return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("x", encoding="utf-8", newline="") as file:
+    with replaced(path, "--csv") as beside, beside.open("x", encoding="utf-8", newline="") as file:
 
-            def write(positions: Sequence[Position]) -> None:
-                file.write(csv_text(COLUMNS, map(row_of, positions), header=False))
+        def write(positions: Sequence[Position]) -> None:
+            file.write(csv_text(COLUMNS, map(row_of, positions), header=False))
 
-            file.write(csv_text(COLUMNS, []))
-            yield write
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise CannotGoOn(f"cannot write {path}: {error.strerror}", "name another file with --csv") from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+        file.write(csv_text(COLUMNS, []))
+        yield write

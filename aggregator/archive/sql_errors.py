@@ -1,0 +1,60 @@
+"""The errors of a query: those of DuckDB in the words of a user, or as errors of a store."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from aggregator.errors import StoreRefused, StoreUnavailable, printable
+
+_MOST_TEXT = 500  # characters of an error of DuckDB
+
+
+class QueryRefused(Exception):
+    """The query is not run, or was stopped; the text is a sentence for the user, `remedy` what to do instead."""
+
+    def __init__(self, text: str, remedy: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
+
+
+class Interrupted(Exception):
+    """The connection was interrupted."""
+
+
+@contextmanager
+def refused(interrupted: Callable[[], QueryRefused]) -> Iterator[None]:
+    """Raise DuckDB's errors as QueryRefused; that of an interrupt is made by `interrupted`."""
+    import duckdb  # noqa: PLC0415  # an optional extra
+
+    try:
+        yield
+    except (duckdb.InterruptException, Interrupted) as error:
+        raise interrupted() from error
+    except duckdb.OutOfMemoryException as error:
+        what = f"the query needs more memory or disk than it may: {told(error)}"
+        raise QueryRefused(what, "read less, or aggregate") from error
+    except duckdb.PermissionException as error:
+        raise QueryRefused(f"a query may only read the archive: {told(error)}") from error
+    except duckdb.Error as error:
+        raise QueryRefused(told(error)) from error
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise DuckDB's errors as errors of a store; that of an interrupt as Interrupted."""
+    import duckdb  # noqa: PLC0415  # an optional extra
+
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise Interrupted from error
+    except (duckdb.PermissionException, duckdb.InvalidInputException) as error:
+        raise StoreRefused(f"the archive: {told(error)}") from error
+    except duckdb.Error as error:
+        raise StoreUnavailable(f"the archive: {told(error)}") from error
+
+
+def told(error: Exception) -> str:
+    """Return the first paragraph of an error of DuckDB in one line, without the name of its kind."""
+    text = re.sub(r"\s+", " ", str(error).split("\n\n")[0]).strip()
+    return printable(re.sub(r"^[A-Z][A-Za-z ]{1,30} Error: ", "", text), _MOST_TEXT)

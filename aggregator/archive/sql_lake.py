@@ -1,0 +1,77 @@
+"""The files of an archive that have rows of a time, by the manifests of its days.
+
+All calls block: they belong into a thread. They raise StoreUnavailable and StoreRefused.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from aggregator.archive.address import ArchiveAddress
+from aggregator.archive.duck import Connection, file_url
+from aggregator.archive.layout import DAY, MANIFEST, manifest_path
+from aggregator.archive.manifest import FileEntry, decode_manifest
+from aggregator.archive.sql_bounds import Span
+from aggregator.archive.sql_errors import reading
+from aggregator.errors import StoreRefused
+
+_DAY = re.compile(r"/year=(\d{4})/month=(\d\d)/day=(\d\d)/")
+_AT_ONCE = 400  # manifests that are read together
+
+
+class Lake:
+    """Reads an archive through a connection that may read it."""
+
+    def __init__(self, address: ArchiveAddress, connection: Connection) -> None:
+        self._address = address
+        self._connection = connection
+
+    def entries(self, dataset: str, span: Span) -> list[FileEntry]:
+        """Return the files that may have rows of a span, in order of time."""
+        return self.entries_of(dataset, self.days_of(dataset, span), span)
+
+    def days_of(self, dataset: str, span: Span) -> list[int]:
+        """Return the first second of each UTC day that has a manifest, and a time of the span."""
+        return [day for day in self.days(dataset) if day <= span.end and day + DAY > span.start]
+
+    def entries_of(self, dataset: str, days: Sequence[int], span: Span) -> list[FileEntry]:
+        """Return the files of some days that may have rows of a span, in order of time."""
+        found: list[FileEntry] = []
+        for raw in self._read([manifest_path(dataset, day) for day in days]):
+            try:
+                manifest = decode_manifest(raw)
+            except ValueError as error:
+                raise StoreRefused(f"the archive has a manifest that cannot be read: {error}") from error
+            found.extend(manifest.between(span.start, span.end))
+        return found
+
+    def days(self, dataset: str) -> list[int]:
+        """Return the first second of each UTC day that has a manifest."""
+        pattern = self._url(f"{dataset}/year=*/month=*/day=*/{MANIFEST}")
+        with reading():
+            rows = self._connection.execute("SELECT file FROM glob(?) ORDER BY file", [pattern]).fetchall()
+        return [day for (file,) in rows if (day := _day_of(file)) is not None]
+
+    def _read(self, paths: Sequence[str]) -> Iterator[bytes]:
+        for first in range(0, len(paths), _AT_ONCE):
+            part = [self._url(path) for path in paths[first : first + _AT_ONCE]]
+            with reading():
+                query = "SELECT content FROM read_blob(?) ORDER BY filename"
+                rows = self._connection.execute(query, [part]).fetchall()
+            yield from (raw for (raw,) in rows)
+
+    def _url(self, path: str) -> str:
+        return file_url(self._address, path)
+
+
+def covered(entries: Sequence[FileEntry]) -> list[Span]:
+    """Return the times that files have all rows of; a span does not have its `end`."""
+    return [Span(one.name.start, one.name.end) for one in entries]
+
+
+def _day_of(path: str) -> int | None:
+    match = _DAY.search(path)
+    try:
+        return int(datetime(*map(int, match.groups()), tzinfo=UTC).timestamp()) if match else None  # type: ignore[arg-type,misc]  # three numbers
+    except ValueError:
+        return None

@@ -1,0 +1,83 @@
+"""The views of a query: the files of the archive, and the rows that only the hot stores have.
+
+A column of DECIMAL(38,18) is a DOUBLE in its view, and has all its digits in another column, `exact_…`: the product of
+two such decimals does not fit into any decimal of DuckDB, and `sum(price * volume)` would fail.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from aggregator.archive.datasets import DECIMAL, PARTITIONS, SIGNALS, TIME, Dataset
+from aggregator.archive.duck import Connection, quoted
+
+_HOT, _PLANNED = "hot", "planned"
+_HIVE_TYPES = ", ".join(f"'{name}': BIGINT" for name in PARTITIONS)
+_SIGNAL = {
+    "side": "VARCHAR",
+    "reason": "VARCHAR",
+    "price": "DOUBLE",
+    "quantity": "DOUBLE",
+    "position": "VARCHAR",
+    "profit": "DOUBLE",
+}
+"""The fields in the body of a signal that its view has as columns."""
+
+
+def create_planned(connection: Connection, datasets: Sequence[Dataset]) -> Mapping[str, str]:
+    """Create the views over empty tables; return the names of the datasets by those of the tables in a plan."""
+    connection.execute(f"CREATE SCHEMA {_PLANNED}")
+    for one in datasets:
+        table = f"{_PLANNED}.{one.view}"
+        columns = ", ".join(
+            [*(f'"{name}" {kind}' for name, kind in one.columns.items()), *(f"{name} BIGINT" for name in PARTITIONS)]
+        )
+        connection.execute(f"CREATE TABLE {table} ({columns})")
+        connection.execute(f"CREATE VIEW {one.view} AS SELECT {_shown(one)} FROM {table}")
+    return {f"memory.{_PLANNED}.{one.view}": one.name for one in datasets}
+
+
+def create_hot(connection: Connection, datasets: Sequence[Dataset]) -> None:
+    """Create the tables of hot rows."""
+    connection.execute(f"CREATE SCHEMA {_HOT}")
+    for one in datasets:
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in one.columns.items())
+        connection.execute(f"CREATE TABLE {_HOT}.{one.view} ({columns})")
+
+
+def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) -> None:
+    """Create the view over files and hot rows."""
+    times = ", ".join(f'{name}("{dataset.time}") AS {name}' for name in PARTITIONS)
+    parts = [f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {_HOT}.{dataset.view})"]
+    if files:
+        listed = ", ".join(map(quoted, files))
+        read = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_HIVE_TYPES}}})"
+        parts.append(f"SELECT {_shown(dataset)} FROM {read}")
+    connection.execute(f"CREATE VIEW {dataset.view} AS {' UNION ALL '.join(parts)}")
+
+
+def insert_rows(connection: Connection, dataset: Dataset, rows: bytes) -> None:
+    """Add hot rows: a JSON array of objects, whose times are in unix seconds; other fields are ignored."""
+    read = {name: "DOUBLE" if kind == TIME else kind for name, kind in dataset.columns.items()}
+    form = msgspec.json.encode([read]).decode()
+    values = ", ".join(_value(name, kind) for name, kind in dataset.columns.items())
+    unnested = f"SELECT unnest(from_json(?, {quoted(form)})) AS row"
+    connection.execute(f"INSERT INTO {_HOT}.{dataset.view} SELECT {values} FROM ({unnested})", [rows.decode()])
+
+
+def _shown(dataset: Dataset) -> str:
+    """Return the list of columns of the view."""
+    columns = [
+        f'CAST("{name}" AS DOUBLE) AS "{name}"' if kind == DECIMAL else f'"{name}"'
+        for name, kind in dataset.columns.items()
+    ]
+    if dataset is SIGNALS:
+        columns += [f"CAST(body ->> '{name}' AS {kind}) AS \"{name}\"" for name, kind in _SIGNAL.items()]
+    exact = [f'"{name}" AS "exact_{name}"' for name in dataset.decimals]
+    return ", ".join([*columns, *PARTITIONS, *exact])
+
+
+def _value(name: str, kind: str) -> str:
+    if kind == TIME:
+        return f'make_timestamptz(CAST(round(row."{name}" * 1e6) AS BIGINT))'
+    return f'row."{name}"'

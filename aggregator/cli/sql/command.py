@@ -1,0 +1,122 @@
+"""The run of `aggregator sql`: find files and hot rows, run the query in a thread, show how far it is, and write."""
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from aggregator.archive.address import ArchiveAddress, FolderAddress, parse_archive_url
+from aggregator.archive.duck import connect
+from aggregator.archive.sql_errors import QueryRefused
+from aggregator.archive.sql_hot import gaps
+from aggregator.archive.sql_lake import covered
+from aggregator.archive.sql_session import Bounds, SqlSession
+from aggregator.cli.replaced_file import beside
+from aggregator.cli.sql.hot_stores import HotStores
+from aggregator.cli.sql.output import Target, write_result
+from aggregator.errors import CannotGoOn, StoreError
+from aggregator.runtime.progress import replay_bar
+from aggregator.settings import Settings
+
+_QUIET_SECONDS = 1.0  # a query that is faster shows no bar
+_LOOK_SECONDS = 0.1
+_TEMPORARY = 4  # times the memory, of temporary files
+_THREADS = 2
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The options: the query, where its result goes, an archive (None: that of the settings), seconds, bytes."""
+
+    query: str
+    target: Target
+    source: str | None
+    seconds: float
+    memory: int
+
+
+async def run_query(settings: Settings, wanted: Wanted, stop: asyncio.Event) -> None:
+    """Run the query and write its result. Raises CannotGoOn, also after a stop."""
+    temporary = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="aggregator-sql-"))
+    try:
+        async with AsyncExitStack() as stack:
+            await _run(settings, wanted, temporary, stack, stop)
+    except QueryRefused as error:
+        raise CannotGoOn(str(error), error.remedy) from error
+    except StoreError as error:
+        raise CannotGoOn(str(error)) from error
+    finally:
+        await asyncio.to_thread(shutil.rmtree, temporary, ignore_errors=True)
+
+
+async def _run(settings: Settings, wanted: Wanted, temporary: Path, stack: AsyncExitStack, stop: asyncio.Event) -> None:
+    address = _address(settings, wanted.source)
+    open_connection = partial(connect, address, f"{wanted.memory}B", _THREADS, temporary / "spilled")
+    session = await asyncio.to_thread(SqlSession, open_connection, wanted.query, _bounds(address, wanted))
+    stack.callback(session.close)
+    hot = None if wanted.source else HotStores(settings, stack, temporary)
+    working = asyncio.create_task(_answer(session, address, hot, wanted))
+    try:
+        await _watch(working, session, stop)
+    finally:
+        while not working.done():
+            session.interrupt()
+            await asyncio.wait({working}, timeout=_LOOK_SECONDS)
+    await working
+
+
+async def _answer(session: SqlSession, address: ArchiveAddress | None, hot: HotStores | None, wanted: Wanted) -> None:
+    """Find files and rows, run the query, and write its result."""
+    spans = await asyncio.to_thread(session.spans)
+    entries = await asyncio.to_thread(session.entries, address, spans)
+    if hot is not None:
+        missing = {name: gaps(span, covered(entries.get(name, ()))) for name, span in spans.items()}
+        try:
+            async with asyncio.timeout(wanted.seconds):
+                await hot.feed(session, missing)
+        except TimeoutError as error:
+            raise session.too_late() from error
+    await asyncio.to_thread(session.prepare, address, entries)
+    await asyncio.to_thread(write_result, session, wanted.target)
+
+
+async def _watch(working: asyncio.Task[None], session: SqlSession, stop: asyncio.Event) -> None:
+    """Wait for the end or a stop. A bar shows how far a query is that takes more than a second."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, timeout=_QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if working.done() or stop.is_set():
+            return
+        with replay_bar(100, "sql") as show:
+            while not (working.done() or stop.is_set()):
+                show(max(0, round(session.progress())), "")
+                await asyncio.wait({working, stopping}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+
+
+def _address(settings: Settings, source: str | None) -> ArchiveAddress | None:
+    """Return the archive to read; None where the settings have none. Raises CannotGoOn."""
+    url = source or settings.archive_url
+    try:
+        address = parse_archive_url(url) if url else None
+    except ValueError as error:
+        raise CannotGoOn(f"the archive {url[:100]!r}: {error}", "name another with --from") from error
+    if not isinstance(address, FolderAddress):
+        return address
+    if source and not address.folder.is_dir():
+        raise CannotGoOn(f"there is no folder {address.folder}", "name another with --from")
+    return FolderAddress(address.folder.absolute())
+
+
+def _bounds(address: ArchiveAddress | None, wanted: Wanted) -> Bounds:
+    path = wanted.target.path
+    return Bounds(
+        [] if address is None else [f"{address.root}/"],
+        None if path is None else str(beside(path)),
+        wanted.seconds,
+        wanted.memory * _TEMPORARY,
+    )

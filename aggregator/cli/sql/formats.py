@@ -1,0 +1,3 @@
+"""The formats of a result."""
+
+FORMATS = ("table", "csv", "json", "parquet")

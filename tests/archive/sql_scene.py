@@ -1,0 +1,122 @@
+"""An archive of the last hours beside hot stores that go on from it, for queries over both."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from aggregator.anomalies.event import Anomaly, stored_anomaly
+from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
+from aggregator.archive.sql_hot import as_objects, event_objects
+from aggregator.cli.main import main
+from aggregator.models import Price, Source, Tier, Trade
+from aggregator.news.articles import SentimentItem
+from aggregator.news.topic import stored_event
+from aggregator.stores.events.sqlite import SqliteEvents
+from aggregator.stores.sqlite import SqliteHistory
+from aggregator.stores.trades.sqlite import SqliteTrades
+from aggregator.strategy.signals import Signal, stored_signal
+from aggregator.trades.ports import StoredEvent
+from tests.parts.lake import RANGE_SECONDS, write_lake
+
+ASSETS = ("btcusdt", "etheur")
+STEP = 20  # seconds between two trades of an asset
+SPAN = 2 * 3600  # seconds of trades
+HOT = 2 * RANGE_SECONDS  # seconds at the end that are not archived
+
+
+class Scene(NamedTuple):
+    """A folder with `lake` and the files of hot stores; unix seconds of the first trade, of the last archived range."""
+
+    folder: Path
+    start: int
+    archived: int
+    trades: Sequence[Trade]
+
+    def sql(self, query: str, *options: str) -> int:
+        """Run a query over both; return the exit code."""
+        names = {"archive": "lake", "trades": "trades.db", "history": "prices.db", "events": "events.db"}
+        urls = [
+            f"--{name}-url={'' if file == 'lake' else 'sqlite:///'}{self.folder}/{file}" for name, file in names.items()
+        ]
+        try:
+            return main(["sql", query, *urls, f"--symbols-file={self.folder}/symbols.csv", *options])
+        except SystemExit as end:
+            return int(str(end.code))
+
+
+def make_scene(folder: Path) -> Scene:
+    """Write the archive and the stores. Some hot trades lie in archived ranges, as until they are deleted."""
+    now = int(time.time())
+    start = now - now % RANGE_SECONDS - SPAN
+    archived = start + SPAN - HOT
+    (folder / "symbols.csv").write_text("symbol,base,quote\nbtcusdt,btc,usdt\netheur,eth,eur\n")
+    trades = [_trade(asset, at, start) for at in range(start, start + SPAN, STEP) for asset in ASSETS]
+    lake = folder / "lake"
+    write_lake(lake, TRADES, _rows([one for one in trades if one.timestamp < archived]))
+    write_lake(lake, PRICES, _rows(_prices(start, archived)))
+    for dataset, events in _events(start):
+        write_lake(lake, dataset, _objects(events[:1]))
+    asyncio.run(_fill(folder, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
+    return Scene(folder, start, archived, trades)
+
+
+async def _fill(folder: Path, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
+    stored = SqliteTrades(folder / "trades.db", 1e9)
+    await stored.open()
+    await stored.add(trades)
+    await stored.close()
+    history = SqliteHistory(folder / "prices.db", None)
+    await history.open()
+    await history.write(prices)
+    await history.close()
+    events = SqliteEvents(folder / "events.db", 1e9)
+    await events.open()
+    for dataset, some in _events(start):
+        await events.put(dataset.name, some)
+    await events.close()
+
+
+def _trade(asset: str, at: int, start: int) -> Trade:
+    number = (at - start) // STEP
+    volume = Decimal(40) if number % 50 == 49 else Decimal(1) + Decimal(number % 7) / 8
+    venue = ("coinbase", "kraken")[number % 2]
+    return Trade(asset, Decimal("1000.1") + number % 13, volume, at + 0.25, venue, str(number))
+
+
+def _rows(rows: Sequence[Trade] | Sequence[Price]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = msgspec.json.decode(as_objects(rows))
+    return found
+
+
+def _prices(start: int, end: int) -> list[Price]:
+    source = Source("coinbase", Decimal(1000), Decimal(5), 0.0, Decimal(1))
+    return [
+        Price(asset, Decimal(1000) + at % 7, at + 0.5, Tier.HOT, Decimal("0.001"), at + 0.75, (source,))
+        for at in range(start, end, 60)
+        for asset in ASSETS
+    ]
+
+
+def _events(start: int) -> list[tuple[Dataset, list[StoredEvent]]]:
+    """Return two events of each kind: one that is archived, and one that is not."""
+    found: list[tuple[Dataset, list[StoredEvent]]] = [(ANOMALIES, []), (SIGNALS, []), (SENTIMENT, [])]
+    for number, at in enumerate((start + 60.5, start + SPAN - 60.5)):
+        vector = (1000.0, 1.0, 0.5, 0.1, 0.001, 3.0)
+        anomaly = Anomaly("btcusdt", at, str(number), "kraken", -0.7, -0.6, vector, "1")
+        found[0][1].append(stored_anomaly(anomaly))
+        price, profit = Decimal("1000.5"), Decimal(number)
+        signal = Signal(f"s{number}", "etheur", "sell", "gain", price, Decimal(2), at, "p", profit)
+        found[1][1].append(stored_signal(signal))
+        item = SentimentItem("btcusdt", f"n{number}", "Up", "rss", "http://a.example", at, 0.5, "positive", "none")
+        found[2][1].append(stored_event(item))
+    return found
+
+
+def _objects(events: Sequence[StoredEvent]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = msgspec.json.decode(event_objects(events))
+    return found
