@@ -76,6 +76,7 @@ class OpsRoutes:
         trades: LiveTrades | None = None,
         *,
         needs_prices: bool = True,
+        archive: Callable[[], str] = str,
     ) -> None:
         self._coverage = coverage
         self._metrics = metrics
@@ -83,7 +84,17 @@ class OpsRoutes:
         clock = clock or SteadyClock()
         now = now or clock.now
         self._readiness = ReadinessCheck(
-            catalog, stores, sinks, watch, freshness, lag, clock, now, trades, needs_prices=needs_prices
+            catalog,
+            stores,
+            sinks,
+            watch,
+            freshness,
+            lag,
+            clock,
+            now,
+            trades,
+            needs_prices=needs_prices,
+            archive=archive,
         )
         self._health = HealthRoute(self._readiness, trades, now)
 

@@ -90,6 +90,7 @@ class ReadinessCheck:
     """Looks at stores, exchanges, prices and trades. `trades` is None in a process that takes in none.
 
     Without `needs_prices`, the process is ready while trades can be read and stored; prices are none of its concern.
+    `archive` returns why events are not archived in time; an empty text while they are.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class ReadinessCheck:
         trades: LiveTrades | None,
         *,
         needs_prices: bool = True,
+        archive: Callable[[], str] = str,
     ) -> None:
         self._catalog = catalog
         self._stores = stores
@@ -116,6 +118,7 @@ class ReadinessCheck:
         self._now = now
         self._trades = trades
         self._needs_prices = needs_prices
+        self._archive = archive
 
     async def look(self) -> Readiness:
         """Return the state now: ready while the prices of the hottest tier are fresh and history stores new ones.
@@ -151,6 +154,8 @@ class ReadinessCheck:
             for one in partitions
             if one.seconds > LONGEST_WAIT
         ]
+        if behind := self._archive():
+            reasons.append(f"archive: {behind}")
         ready = not trouble
         if self._needs_prices:
             ready = not stores["history"] and not next(iter(tiers.values())).trouble

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
+from aggregator.archive.backfill import backfill
 from aggregator.archive.compaction import compact, quiet_hours
 from aggregator.archive.datasets import Dataset
 from aggregator.archive.duck import Connection
@@ -31,6 +32,7 @@ from aggregator.resilience.backoff import Backoff
 
 T = TypeVar("T")
 
+LONGEST_LAG = 900.0  # seconds, without a problem
 _GRACE_SECONDS = 10.0  # after the end of a range: most late events come in them
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -51,7 +53,10 @@ class Channel(NamedTuple):
 
 
 class Archiver:
-    """Archives `channels` to `storage`. `connect` opens DuckDB, `now` is unix seconds. At most one in a process."""
+    """Archives `channels` to `storage`. `connect` opens DuckDB, `now` is unix seconds. At most one in a process.
+
+    At the first start, what the stores have of `assets` is archived, too.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class Archiver:
         channels: Sequence[Channel],
         metrics: ArchiveMetrics,
         now: Callable[[], float],
+        assets: Sequence[str] = (),
         grace: float = _GRACE_SECONDS,
     ) -> None:
         self._storage = storage
@@ -67,6 +73,7 @@ class Archiver:
         self._channels = channels
         self._metrics = metrics
         self._now = now
+        self._assets = assets
         self._grace = grace
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
@@ -82,6 +89,12 @@ class Archiver:
         ends = [end for one in self._channels for _, end in one.marker.pending]
         return max(0.0, self._now() - min(ends) - self._grace) if ends else 0.0
 
+    @property
+    def problem(self) -> str:
+        """Why events are not archived in time; empty while they are."""
+        behind = f"{self.lag:.0f} s behind" if self.lag > LONGEST_LAG else ""
+        return ", ".join(filter(None, (self.trouble, behind)))
+
     def report(self) -> None:
         """Set the gauges; to be called before each scrape."""
         self._metrics.lag.set(self.lag)
@@ -92,6 +105,8 @@ class Archiver:
         backoff = Backoff(_LONGEST_PAUSE)
         while True:
             try:
+                for channel in self._channels:
+                    await backfill(*channel, self._assets)
                 await self.archive_due()
                 await self.compact_due()
             except StoreError as error:

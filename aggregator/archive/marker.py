@@ -50,6 +50,23 @@ class Marker:
         """Every asset that a marked range may have."""
         return self._marks.assets(self.dataset.name)
 
+    @property
+    def is_backfilled(self) -> bool:
+        """Whether what was stored before the first start has been marked."""
+        return self._marks.is_backfilled(self.dataset.name)
+
+    def has(self, start: int, asset: str) -> bool:
+        """Whether a range is marked, and may have events of an asset."""
+        return (start, start + self.seconds) in self.pending and asset in self.assets
+
+    async def mark(self, start: int, asset: str) -> None:
+        """Mark a range, and an asset that it has. Raises StoreError."""
+        await self._marks.mark(self.dataset.name, [(start, start + self.seconds)], [asset])
+
+    async def set_backfilled(self) -> None:
+        """Note that everything stored is marked. Raises StoreError."""
+        await self._marks.set_backfilled(self.dataset.name)
+
     @asynccontextmanager
     async def storing(self, starts: set[int], assets: Collection[str]) -> AsyncIterator[None]:
         """Mark the ranges that begin at `starts` while events of them are stored. Raises StoreError."""

@@ -123,9 +123,13 @@ class Marks:
         return self._file
 
 
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
 def _first_free(path: Path) -> tuple[Path, int]:
     for number in range(1, _MOST_PROCESSES + 1):
-        chosen = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        chosen = _numbered(path, number)
         try:
             lock = os.open(f"{chosen}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -160,3 +164,20 @@ def _clear(connection: Connection, row: tuple[str, int, int, int]) -> None:
 
 def _set_backfilled(connection: Connection, dataset: str) -> None:
     connection.execute("INSERT OR IGNORE INTO backfilled VALUES (?)", (dataset,))
+
+
+async def read_ranges(path: Path, dataset: str) -> set[Range]:
+    """Return the ranges that any process on this path has marked. Raises StoreError."""
+    found = set[Range]()
+    for number in range(1, _MOST_PROCESSES + 1):
+        chosen = _numbered(path, number)
+        if not chosen.exists():
+            continue
+        file = Database(chosen, _SCHEMA, _VERSION)
+        try:
+            await file.open()
+            marks, _, _ = await file.read(_read)
+        finally:
+            await file.close()
+        found |= {(start, end) for name, start, end, _ in marks if name == dataset}
+    return found

@@ -40,8 +40,7 @@ def fill_merged(connection: Connection, dataset: Dataset, lines: Sequence[Path],
     names = ", ".join(dataset.columns)
     parts = [f"SELECT {names}, 0 AS age FROM ({_from_lines(dataset, lines)})"] if lines else []
     if files:
-        listed = ", ".join(map(quoted, files))
-        parts.append(f"SELECT {names}, 1 AS age FROM read_parquet([{listed}], hive_partitioning=false)")
+        parts.append(f"SELECT {names}, 1 AS age FROM {parquet(*files)}")
     key = ", ".join(dataset.key)
     connection.execute(
         f"CREATE OR REPLACE TABLE rows AS SELECT {names} FROM ({' UNION ALL '.join(parts)})"
@@ -61,9 +60,9 @@ def summary_of(connection: Connection, dataset: Dataset, source: str = "rows") -
     return Summary(rows, f"{release}:{total:016x}", first, last)
 
 
-def parquet(url: str) -> str:
-    """Return the SQL of a Parquet file as a table."""
-    return f"read_parquet({quoted(url)}, hive_partitioning=false)"
+def parquet(*urls: str) -> str:
+    """Return the SQL of Parquet files as a table."""
+    return f"read_parquet([{', '.join(map(quoted, urls))}], hive_partitioning=false)"
 
 
 def write_parquet(connection: Connection, target: Path, first: int, end: int) -> None:

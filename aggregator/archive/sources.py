@@ -22,6 +22,9 @@ class Source(Protocol):
     def dataset(self) -> Dataset:
         """The dataset."""
 
+    async def first(self, asset: str, start: float) -> float | None:
+        """Return the time of the first event of an asset with start <= time, in unix seconds. Raises StoreError."""
+
     def pages(self, asset: str, start: float, end: float) -> AsyncIterator[Sequence[Any]]:
         """Yield the events of an asset with start <= time < end, in the order of their keys. Raises StoreError."""
 
@@ -36,6 +39,11 @@ class StoredTrades:
 
     def __init__(self, reader: TradeReader) -> None:
         self._reader = reader
+
+    async def first(self, asset: str, start: float) -> float | None:
+        """As `Source.first`."""
+        found = await self._reader.trades(asset, start, math.inf, 1, newest_first=False)
+        return found[0].timestamp if found else None
 
     async def pages(self, asset: str, start: float, end: float) -> AsyncIterator[Sequence[Any]]:
         """As `Source.pages`."""

@@ -6,7 +6,20 @@ A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMA
 import sys
 from collections.abc import Mapping, Sequence
 
-from aggregator.cli import backtest, dead_letters, demo, doctor, drain, migrate, produce, record, replay, serve, symbols
+from aggregator.cli import (
+    archive,
+    backtest,
+    dead_letters,
+    demo,
+    doctor,
+    drain,
+    migrate,
+    produce,
+    record,
+    replay,
+    serve,
+    symbols,
+)
 from aggregator.cli.command import Command, Parser
 from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
@@ -23,6 +36,7 @@ _COMMANDS: Mapping[str, Command] = {
     "replay": replay.COMMAND,
     "produce": produce.COMMAND,
     "backtest": backtest.COMMAND,
+    "archive": archive.COMMAND,
     "symbols": symbols.COMMAND,
 }
 

@@ -148,6 +148,7 @@ def _ops(
         clock=process.clock,
         trades=None if trades is None else trades.processor,
         needs_prices=process.settings.role != "processor",
+        archive=str if process.archive is None else process.archive.problem,
     )
     return [*ops.routes()]
 

@@ -13,6 +13,7 @@ from aggregator.runtime.trade_log import open_log
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
+from aggregator.stores.trades.definition import nothing_longer
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import TradeLog, TradeStore
@@ -43,7 +44,11 @@ async def open_trades(process: Process, attempt: Attempt, publisher: Publisher |
     The processor publishes through `publisher`; on the bus of this process, if None.
     """
     settings, now = process.settings, process.clock.now
-    store = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
+    archive = process.archive
+    keep_from = nothing_longer if archive is None else archive.keep_trades_from
+    store = await open_trade_store(settings, process.metrics, process.stack, attempt, now, keep_from)
+    if archive is not None:
+        store = archive.trades(store)
     dead_letters = await _open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     publisher = publisher or process.bus
@@ -86,6 +91,8 @@ async def _open_dead_letters(process: Process, attempt: Attempt) -> TradeDeadLet
 async def run_trades(process: Process, trades: TradeStream) -> None:
     """Process trades from now on; a stop waits for those that have come."""
     await process.keep_running(trades.store)
+    if process.archive is not None:
+        await process.archive.run()
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)

@@ -30,6 +30,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
+    from aggregator.runtime.build_archive import Archiving
 
 STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT)
 """The topics that a process publishes which processes trades."""
@@ -90,6 +91,9 @@ class Process:
         """
 
         stack.callback(self._close_unstarted)
+
+        self.archive: Archiving | None = None
+        """The archive of what this process stores."""
 
         self.handler: Handler | None = None
         """Serves single trades without a task."""

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from aggregator.runtime.build_alerts import evaluate_rules, shared_rules
 from aggregator.runtime.build_analytics import open_event_stores
 from aggregator.runtime.build_api import build_api, build_ops_api
+from aggregator.runtime.build_archive import open_archive
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
 from aggregator.runtime.build_trades import TradeStream, open_sinks, open_trades, run_trades
 from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
@@ -33,6 +34,8 @@ from aggregator.stores.redis.client import RedisClient
 
 async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     """Return the application of the process's role, every part of it opened. Raises CannotGoOn."""
+    if process.settings.role != "api":
+        process.archive = await open_archive(process, attempt)
     stores = await _open_stores(process, attempt)
     if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis
         return await _alone(process, stores, attempt)

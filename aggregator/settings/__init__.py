@@ -19,6 +19,7 @@ from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
 from aggregator.settings.alerts import AlertSettings
 from aggregator.settings.anomalies import AnomalySettings
+from aggregator.settings.archive import ArchiveSettings
 from aggregator.settings.events import EventSettings
 from aggregator.settings.news import NewsSettings
 from aggregator.settings.strategy import StrategySettings
@@ -43,7 +44,9 @@ def _usual_min_sources(validated: Mapping[str, Any]) -> int:
     return min(2, len(exchange_targets(validated["exchanges"])))
 
 
-class Settings(AlertSettings, NewsSettings, StrategySettings, AnomalySettings, EventSettings, TradeSettings):
+class Settings(
+    AlertSettings, ArchiveSettings, NewsSettings, StrategySettings, AnomalySettings, EventSettings, TradeSettings
+):
     """The settings of a process. They are read once, at its start."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)

@@ -19,7 +19,7 @@ from tests.archive.parts import HOUR, Archive, Clock, archived, archiving, files
 
 @pytest.fixture
 async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
-    """An archive of a SQLite store."""
+    """Archive the trades of a SQLite store."""
     clock = Clock()
     store = SqliteTrades(tmp_path / "trades.db", 172_800, clock.now)
     await store.open()
