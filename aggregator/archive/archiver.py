@@ -25,7 +25,7 @@ from aggregator.archive.marks import Range
 from aggregator.archive.sources import Source
 from aggregator.archive.spool import Spool
 from aggregator.archive.storage import Storage
-from aggregator.archive.writer import RangeWriter
+from aggregator.archive.writer import PART_ROWS, RangeWriter
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.archive import ArchiveMetrics
 from aggregator.resilience.backoff import Backoff
@@ -55,7 +55,7 @@ class Channel(NamedTuple):
 class Archiver:
     """Archives `channels` to `storage`. `connect` opens DuckDB, `now` is unix seconds. At most one in a process.
 
-    At the first start, what the stores have of `assets` is archived, too.
+    A file has at most `part_rows` rows. At the first start, what the stores have of `assets` is archived, too.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Archiver:
         now: Callable[[], float],
         assets: Sequence[str] = (),
         grace: float = _GRACE_SECONDS,
+        part_rows: int = PART_ROWS,
     ) -> None:
         self._storage = storage
         self._connect = connect
@@ -75,6 +76,7 @@ class Archiver:
         self._now = now
         self._assets = assets
         self._grace = grace
+        self._part_rows = part_rows
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
         self._written: dict[tuple[str, Range], float] = {}  # when a range was written last, since the start
@@ -178,12 +180,12 @@ class Archiver:
 
     def _open(self) -> RangeWriter:
         self._storage.open()
-        return RangeWriter(self._storage, self._connect())
+        return RangeWriter(self._storage, self._connect(), self._part_rows)
 
     @asynccontextmanager
     async def _spooled(self, channel: Channel, one: Range) -> AsyncIterator[Spool]:
         """Yield the events of a range as files, which are deleted afterwards."""
-        spool = Spool(self._storage.workplace, channel.source.lines)
+        spool = Spool(self._storage.workplace, channel.source.lines, self._part_rows)
         try:
             for asset in sorted(channel.marker.assets):
                 async for page in channel.source.pages(asset, *one):

@@ -17,6 +17,7 @@ from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
 from aggregator.archive.sources import StoredTrades
 from aggregator.archive.storage import open_storage
+from aggregator.archive.writer import PART_ROWS
 from aggregator.models import Trade
 from aggregator.observability.metrics.archive import ArchiveMetrics
 from aggregator.trades.ports import TradeStore
@@ -59,7 +60,12 @@ class Archive:
 
 @asynccontextmanager
 async def archiving(
-    store: TradeStore, address: ArchiveAddress, folder: Path, clock: Clock | None = None, seconds: int = 300
+    store: TradeStore,
+    address: ArchiveAddress,
+    folder: Path,
+    clock: Clock | None = None,
+    seconds: int = 300,
+    part_rows: int = PART_ROWS,
 ) -> AsyncIterator[Archive]:
     """Yield an open archive of the trades of a store, which the caller opens and closes."""
     clock = clock or Clock()
@@ -73,6 +79,7 @@ async def archiving(
         [Channel(StoredTrades(marked), marker)],
         ArchiveMetrics(CollectorRegistry()),
         clock.now,
+        part_rows=part_rows,
     )
     try:
         yield Archive(marked, marks, marker, archiver, clock)
