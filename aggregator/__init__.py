@@ -39,6 +39,13 @@ From a trade to its features:
     -> trades/features.py                measures a trade in the windows of its asset (trades/windows.py)
     -> trades/topics.py                  declares the topics of trades and features, which live/ serves
 
+From a trade to the archive:
+
+    archive/marked_trades.py             marks the trade's range of time before the store has it (archive/marks.py)
+    -> archive/archiver.py               reads a complete range from the store, page by page
+    -> archive/writer.py                 writes, checks and publishes its file, and the day's manifest
+    -> archive/compaction.py             joins the files of an hour
+
 From a measured trade to a paper position:
 
     trades/asset_states.py               passes each measured trade to the analytics (trades/analytic.py)
@@ -87,6 +94,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
     table_streams  the stream of a DynamoDB table that others write, as a source of events for outlets
     outlets        queues, Kafka topics and webhooks that events are sent to, and the outbox before them
+    archive        Parquet files of what was stored, on disk or S3
     newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push
     stores         caches and histories

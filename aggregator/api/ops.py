@@ -81,6 +81,7 @@ class OpsRoutes:
         needs_prices: bool = True,
         invented_market: bool = False,
         outlet_troubles: Callable[[], Mapping[str, str]] = dict,
+        archive: Callable[[], str] = str,
     ) -> None:
         self._coverage = coverage
         self._metrics = metrics
@@ -100,6 +101,7 @@ class OpsRoutes:
             outlet_troubles,
             needs_prices=needs_prices,
             invented_market=invented_market,
+            archive=archive,
         )
         self._health = HealthRoute(self._readiness, trades, now)
 

@@ -95,6 +95,7 @@ class ReadinessCheck:
     """Looks at stores, exchanges, prices and trades. `trades` is None in a process that takes in none.
 
     Without `needs_prices`, the process is ready while trades can be read and stored; prices are none of its concern.
+    `archive` returns why events are not archived in time; an empty text while they are.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class ReadinessCheck:
         *,
         needs_prices: bool = True,
         invented_market: bool = False,
+        archive: Callable[[], str] = str,
     ) -> None:
         self._catalog = catalog
         self._stores = stores
@@ -125,6 +127,7 @@ class ReadinessCheck:
         self._outlet_troubles = outlet_troubles
         self._needs_prices = needs_prices
         self._invented_market = invented_market
+        self._archive = archive
 
     async def look(self) -> Readiness:
         """Return the state now: ready while the prices of the hottest tier are fresh and history stores new ones.
@@ -161,6 +164,8 @@ class ReadinessCheck:
             if one.seconds > LONGEST_WAIT
         ]
         reasons += [f"outlet {name}: {problem}" for name, problem in self._outlet_troubles().items()]
+        if behind := self._archive():
+            reasons.append(f"archive: {behind}")
         ready = not trouble
         if self._needs_prices:
             ready = not stores["history"] and not next(iter(tiers.values())).trouble

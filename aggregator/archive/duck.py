@@ -3,11 +3,13 @@
 httpfs comes from its wheel (duckdb-extension-httpfs, of the same version), so nothing is ever downloaded.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aggregator.archive.address import ArchiveAddress, S3Address
-from aggregator.errors import StoreRefused
+from aggregator.errors import StoreRefused, StoreUnavailable, printable
 
 Connection = Any
 """A duckdb.DuckDBPyConnection. Fetching a TIMESTAMP WITH TIME ZONE needs pytz: select epoch_us(…) or a text instead."""
@@ -41,6 +43,17 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def mapped(what: str) -> Iterator[None]:
+    """Raise StoreUnavailable, which names `what`, for an error of DuckDB."""
+    import duckdb  # noqa: PLC0415  # an optional extra
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreUnavailable(f"{what}: {printable(str(error).partition(chr(10))[0])}") from error
 
 
 def quoted(text: str) -> str:

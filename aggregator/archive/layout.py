@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 HOUR, DAY = 3600, 86_400
-RANGE_SECONDS = 300
+LENGTHS = (60, 300, 900, HOUR)  # seconds of ranges: of any two that overlap, one lies in the other
 MANIFEST = "_manifest.json"
 
 _NAME = re.compile(r"(\d\d)-(\d\d)(?:\.(\d+))?\.parquet")

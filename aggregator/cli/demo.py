@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from aggregator.api.server.server import listening
+from aggregator.archive.address import is_installed
 from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
 from aggregator.cli.serve import serve
 from aggregator.errors import CannotGoOn
@@ -55,7 +56,9 @@ def own_settings(settings: Settings, addresses: Mapping[str, str]) -> dict[str, 
     return {
         "exchanges": ",".join(f"{name}=mock+{address}" for name, address in addresses.items()),
         **{name: beside_history(settings, name) for name in ("trades_url", "events_url")},
-        "state_dir": state_beside_history(settings),
+        "state_dir": path_beside_history(settings, "state_dir"),
+        "archive_url": archive_beside_history(settings),
+        "archive_path": path_beside_history(settings, "archive_path"),
     }
 
 
@@ -68,12 +71,21 @@ def beside_history(settings: Settings, name: str) -> str:
     return f"{scheme}:///{Path(path).with_name(Path(url).name)}"
 
 
-def state_beside_history(settings: Settings) -> Path:
-    """Return the folder of models: beside a history in SQLite, unless it is set."""
+def archive_beside_history(settings: Settings) -> str:
+    """Return the address of the archive: the folder `lake` beside a history in SQLite, unless it is set."""
     scheme, _, path = settings.history_url.partition(":///")
-    if "state_dir" in settings.model_fields_set or scheme != "sqlite":
-        return settings.state_dir
-    return Path(path).with_name(settings.state_dir.name)
+    if "archive_url" in settings.model_fields_set or scheme != "sqlite" or not is_installed():
+        return settings.archive_url
+    return f"file://{Path(path).with_name('lake')}"
+
+
+def path_beside_history(settings: Settings, name: str) -> Path:
+    """Return the path of a file, such as `archive_path`: beside a history in SQLite, unless it is set."""
+    scheme, _, path = settings.history_url.partition(":///")
+    chosen: Path = getattr(settings, name)
+    if name in settings.model_fields_set or scheme != "sqlite":
+        return chosen
+    return Path(path).with_name(chosen.name)
 
 
 def _announce(settings: Settings, planted: str | None) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from aggregator.cli import (
+    archive,
     backtest,
     cost,
     dead_letters,
@@ -38,6 +39,7 @@ _COMMANDS: Mapping[str, Command] = {
     "produce": produce.COMMAND,
     "backtest": backtest.COMMAND,
     "sql": sql.COMMAND,
+    "archive": archive.COMMAND,
     "symbols": symbols.COMMAND,
     "cost": cost.COMMAND,
 }

@@ -185,6 +185,7 @@ def _ops(
         needs_prices=process.settings.role != "processor",
         invented_market=has_mock(process.settings.exchanges),
         outlet_troubles=_troubles(process),
+        archive=str if process.archive is None else process.archive.problem,
     )
     return [*ops.routes()]
 

@@ -14,6 +14,7 @@ from aggregator.runtime.trade_log import open_log
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.trades.dead_letters import TradeDeadLetters
+from aggregator.stores.trades.definition import nothing_longer
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import SavedWindows, TradeLog, TradeStore
@@ -47,8 +48,10 @@ async def open_trades(
     partitions of a log that processes share.
     """
     settings, now = process.settings, process.clock.now
-    opened = await open_trade_store(settings, process.metrics, process.stack, attempt, now)
-    store = behind_trades(process, opened)
+    archive = process.archive
+    keep_from = nothing_longer if archive is None else archive.keep_trades_from
+    opened = await open_trade_store(settings, process.metrics, process.stack, attempt, now, keep_from)
+    store = behind_trades(process, opened if archive is None else archive.trades(opened))
     dead_letters = await _open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     publisher = publisher or process.bus
@@ -94,6 +97,8 @@ async def run_trades(process: Process, trades: TradeStream) -> None:
     await process.keep_running(trades.store)
     if trades.processor.saver is not None:
         await process.keep_running(trades.processor.saver)
+    if process.archive is not None:
+        await process.archive.run()
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)

@@ -31,6 +31,7 @@ from aggregator.trades.topics import FEATURES, TRADES
 if TYPE_CHECKING:
     from aggregator.api.server.direct_write import Handler
     from aggregator.outlets.outbox import OutletOutbox
+    from aggregator.runtime.build_archive import Archiving
 
 STREAM_TOPICS: tuple[AnyTopic, ...] = (TRADES, FEATURES, ANOMALIES, SIGNALS, SENTIMENT)
 """The topics that a process publishes which processes trades."""
@@ -94,6 +95,8 @@ class Process:
 
         self.outlets: OutletOutbox | None = None
         """The outbox of outlets; None where there are none, and in processes that only serve the API."""
+        self.archive: Archiving | None = None
+        """The archive of what this process stores."""
 
         self.handler: Handler | None = None
         """Serves single trades without a task."""

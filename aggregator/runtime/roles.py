@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 from aggregator.runtime.build_alerts import evaluate_rules, shared_rules
 from aggregator.runtime.build_analytics import open_event_stores
 from aggregator.runtime.build_api import build_api, build_ops_api, build_stream_api
+from aggregator.runtime.build_archive import open_archive
 from aggregator.runtime.build_outlets import open_outlets
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
 from aggregator.runtime.build_table_stream import open_table_stream
@@ -40,6 +41,8 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     if process.settings.role == STREAMS:
         await _monitor(process)
         return build_stream_api(process, await open_table_stream(process, attempt))
+    if process.settings.role != "api":
+        process.archive = await open_archive(process, attempt)
     stores = await _open_stores(process, attempt)
     await open_outlets(process, attempt, stores.redis)
     if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis

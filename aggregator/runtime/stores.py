@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
+from math import inf
 from pathlib import Path
 
 import structlog
@@ -24,7 +25,7 @@ from aggregator.stores.definition import HistoryParts, OpenStep
 from aggregator.stores.redis.client import RedisClient
 from aggregator.stores.registry import CacheParts, cache_store, history_store
 from aggregator.stores.traced import TracedHistory
-from aggregator.stores.trades.definition import CreatedTradeReader, TradeStoreParts
+from aggregator.stores.trades.definition import CreatedTradeReader, TradeStoreParts, nothing_longer
 from aggregator.stores.trades.registry import trade_store
 from aggregator.trades.ports import TradeStore
 
@@ -203,9 +204,13 @@ async def open_trade_store(
     stack: AsyncExitStack,
     attempt: Attempt = attempt,
     now: Callable[[], float] = time.time,
+    keep_from: Callable[[], float] = nothing_longer,
 ) -> TradeStore:
-    """Open the store of trades that the settings name; it is closed with the stack. Raises CannotGoOn."""
-    parts = _trade_store_parts(settings, metrics, now)
+    """Open the store of trades that the settings name; it is closed with the stack. Raises CannotGoOn.
+
+    Trades from `keep_from()` on are kept however old they are.
+    """
+    parts = _trade_store_parts(settings, metrics, now, keep_from)
     created = trade_store(settings.trades_url).create(settings.trades_url, parts)
     stack.push_async_callback(created.store.close)
     await run_steps(created.open_steps, attempt)
@@ -227,7 +232,9 @@ async def open_trade_reader(
     create = trade_store(settings.trades_url).create_reader
     if create is None:
         return None
-    created = create(settings.trades_url, _trade_store_parts(settings, metrics, now))
+    # A process that stores no trades does not know which are archived, and deletes none where there is an archive.
+    keep_from = _everything if settings.archive_url else nothing_longer
+    created = create(settings.trades_url, _trade_store_parts(settings, metrics, now, keep_from))
     stack.push_async_callback(created.close)
     is_chosen = "trades_url" in settings.model_fields_set
     try:
@@ -240,7 +247,13 @@ async def open_trade_reader(
     return created
 
 
-def _trade_store_parts(settings: Settings, metrics: Metrics, now: Callable[[], float]) -> TradeStoreParts:
+def _everything() -> float:
+    return -inf
+
+
+def _trade_store_parts(
+    settings: Settings, metrics: Metrics, now: Callable[[], float], keep_from: Callable[[], float]
+) -> TradeStoreParts:
     return TradeStoreParts(
         settings.trades_retention,
         settings.trades_outbox_path,
@@ -248,6 +261,7 @@ def _trade_store_parts(settings: Settings, metrics: Metrics, now: Callable[[], f
         metrics,
         now,
         settings.postgres_password,
+        keep_from,
     )
 
 

@@ -1,5 +1,6 @@
 """The dashboard Trades: trades taken in, rejected, waiting and stored, and the trade feeds of the exchanges."""
 
+from scripts.dashboards.archive import archive_row
 from scripts.dashboards.board import INSTANCES, Row, dashboard
 from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines, stat
 from scripts.dashboards.queries import quantile
@@ -15,7 +16,7 @@ _AGE = "time() - max by (exchange, instance) (trades_feed_last_timestamp_seconds
 def board() -> Json:
     """Return the dashboard."""
     about = "Trades: taken in by source, rejected, waiting, stored, and the trade feeds of the exchanges."
-    rows = [_now(), _taken_in(), _stored(), _outbox(), _feeds()]
+    rows = [_now(), _taken_in(), _stored(), _outbox(), archive_row(), _feeds()]
     return dashboard("price-trades", "Prices: trades", about, [INSTANCES], rows)
 
 

@@ -88,7 +88,7 @@ def test_where_the_demo_keeps_events(given: Flags, url: str) -> None:
 )
 def test_where_the_demo_keeps_models(given: Flags, folder: str) -> None:
     """As with trades."""
-    assert demo.state_beside_history(load(given)) == Path(folder)
+    assert demo.path_beside_history(load(given), "state_dir") == Path(folder)
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.observability.metrics.trades import STAGES, TradeMetrics
+from aggregator.observability.metrics.trades import STAGES
 from tests.parts.monitoring import BOARDS, TRADE_ALERTS, needs_prometheus
 from tests.parts.watched import Scene, Traffic
 
@@ -23,7 +23,7 @@ BOARD = "trades.json"
 class Trades(Traffic):
     """Sets metrics as a service does that stores a thousand trades a second; the attributes are its faults."""
 
-    def __init__(self, metrics: TradeMetrics) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         super().__init__()
         self.waits = 0.01  # seconds, of the oldest trade
         self.stored_after = 0.004  # seconds
@@ -33,13 +33,16 @@ class Trades(Traffic):
         self.lost = False
         self.outbox_waits = 0.1  # seconds
         self.refused = 0  # trades, by DynamoDB
-        self._metrics = metrics
+        self.archive_lag = 0.0  # seconds
+        self._archive = metrics.archive
+        self._metrics = metrics.trades
 
     def set_metrics(self) -> None:
         """Set them to those of a service, with the faults."""
         self._count()
         self._feed()
         self._outbox()
+        self._archiver()
 
     def _count(self) -> None:
         metrics = self._metrics
@@ -74,12 +77,21 @@ class Trades(Traffic):
         metrics.outbox_refused_held.set(self.refused)
         metrics.outbox_batch.observe(25)
 
+    def _archiver(self) -> None:
+        metrics = self._archive
+        metrics.lag.set(self.archive_lag)
+        metrics.pending.set(1)
+        metrics.rows.labels("trades").inc(100)
+        metrics.bytes.labels("trades").inc(2000)
+        metrics.errors.inc(0)
+        metrics.compacted.labels("trades").inc(0.1)
+
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene[Trades]]:
     """Run all parts once for this module."""
     metrics = Metrics(CollectorRegistry())
-    one = Scene(tmp_path_factory.mktemp("watched"), metrics, Trades(metrics.trades), TRADE_ALERTS)
+    one = Scene(tmp_path_factory.mktemp("watched"), metrics, Trades(metrics), TRADE_ALERTS)
     yield one
     one.close()
 
@@ -93,7 +105,7 @@ def test_every_query_of_every_panel_shows_data(scene: Scene[Trades]) -> None:
 
 
 def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene[Trades]) -> None:
-    """A backlog, slow storing, rejected records, a silent or disconnected feed, a full outbox, lost dead letters."""
+    """A backlog, slow storing, rejected records, a silent or lost feed, a full outbox, lost dead letters, a lag."""
     traffic = scene.traffic
     fired = set()
 
@@ -133,5 +145,9 @@ def test_every_alert_fires_in_its_fault_and_ends_after_it(scene: Scene[Trades]) 
     traffic.lost = True
     fire("TradeDeadLettersLost")
     traffic.lost = False
+    scene.wait_for_silence()
+    traffic.archive_lag = 3700
+    fire("ArchiveBehind")
+    traffic.archive_lag = 3500
     scene.wait_for_silence()
     assert fired == TRADE_ALERTS

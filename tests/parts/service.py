@@ -48,7 +48,7 @@ def call(method: str, url: str, headers: Mapping[str, str] | None = None, body: 
 def environment_of(folder: Path, settings: Mapping[str, object]) -> dict[str, str]:
     """Return the environment of a process with these settings, by field name; its files are in the folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
-    files = ("outbox_path", "trades_outbox_path", "dead_letters_path", "outlets_path")
+    files = ("outbox_path", "trades_outbox_path", "dead_letters_path", "outlets_path", "archive_path")
     defaults: dict[str, object] = {name: folder / f"{name.removesuffix('_path')}.db" for name in files}
     defaults |= {f"{name}_url": f"sqlite:///{folder}/{name}.db" for name in ("trades", "events")}
     defaults |= {"state_dir": folder / "state"}

@@ -20,6 +20,7 @@ from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import buckets
 from aggregator.observability.metrics.alerts import AlertMetrics
 from aggregator.observability.metrics.anomalies import AnomalyMetrics
+from aggregator.observability.metrics.archive import ArchiveMetrics
 from aggregator.observability.metrics.ending_gauge import WithoutEnded
 from aggregator.observability.metrics.events import EventMetrics
 from aggregator.observability.metrics.machine import Build, Machine, Processes
@@ -57,6 +58,7 @@ class Metrics:
         self.alerts = AlertMetrics(registry)
         self.outlets = OutletMetrics(registry)
         self.anomalies = AnomalyMetrics(registry)
+        self.archive = ArchiveMetrics(registry)
         self.strategy = StrategyMetrics(registry)
         self._exposed = registry
         self.is_shared = SHARED_FOLDER in os.environ

@@ -1,6 +1,7 @@
 """How a store of trades is registered: the form of its URL, the check of a URL, and how the store is made from it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,11 @@ from pydantic import SecretStr
 from aggregator.observability.metrics import Metrics
 from aggregator.stores.definition import OpenStep
 from aggregator.trades.ports import TradeReader, TradeStore
+
+
+def nothing_longer() -> float:
+    """Return the end of time: no trade is kept for longer than the retention."""
+    return inf
 
 
 class CreatedTradeStore(NamedTuple):
@@ -32,7 +38,10 @@ class CreatedTradeReader(NamedTuple):
 
 
 class TradeStoreParts(msgspec.Struct, frozen=True):
-    """The parts that a store may use in addition to its URL. `retention` is in seconds, by the time of a trade."""
+    """The parts that a store may use in addition to its URL. `retention` is in seconds, by the time of a trade.
+
+    A store keeps trades from `keep_from()` on, in unix seconds, however old they are: the archive may lack them.
+    """
 
     retention: float
     outbox_path: Path
@@ -40,6 +49,7 @@ class TradeStoreParts(msgspec.Struct, frozen=True):
     metrics: Metrics
     now: Callable[[], float]
     postgres_password: SecretStr = SecretStr("")
+    keep_from: Callable[[], float] = nothing_longer
 
 
 class TradeStoreKind(msgspec.Struct, frozen=True):

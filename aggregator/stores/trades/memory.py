@@ -6,20 +6,29 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 
 from aggregator.models import Trade, TradeKey, trade_key
-from aggregator.stores.trades.definition import CreatedTradeStore, TradeStoreKind, TradeStoreParts
+from aggregator.stores.trades.definition import CreatedTradeStore, TradeStoreKind, TradeStoreParts, nothing_longer
 
 _URL = "memory://"
 _SWEEP_SECONDS = 10.0
 
 
 class MemoryTrades:
-    """`aggregator.trades.ports.TradeStore` in memory. `retention` is in seconds, by the time of a trade."""
+    """`aggregator.trades.ports.TradeStore` in memory. `retention` is in seconds, by the time of a trade.
+
+    Trades from `keep_from()` on are kept longer, as in TradeStoreParts.
+    """
 
     name = "memory"
 
-    def __init__(self, retention: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        retention: float,
+        now: Callable[[], float] = time.time,
+        keep_from: Callable[[], float] = nothing_longer,
+    ) -> None:
         self._retention = retention
         self._now = now
+        self._keep_from = keep_from
         self._keys: dict[str, list[TradeKey]] = {}  # by asset, in order
         self._trades: dict[str, dict[TradeKey, Trade]] = {}
 
@@ -49,7 +58,7 @@ class MemoryTrades:
         """Delete old trades every ten seconds; never returns."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            self._expire(self._now() - self._retention)
+            self._expire(min(self._now() - self._retention, self._keep_from()))
 
     async def ping(self) -> None:
         """Do nothing: memory is always there."""
@@ -83,7 +92,7 @@ def _check(url: str) -> None:
 
 
 def _create(_: str, parts: TradeStoreParts) -> CreatedTradeStore:
-    return CreatedTradeStore(MemoryTrades(parts.retention, parts.now), [])
+    return CreatedTradeStore(MemoryTrades(parts.retention, parts.now, parts.keep_from), [])
 
 
 MEMORY = TradeStoreKind(example=_URL, form=_URL, check=_check, create=_create)

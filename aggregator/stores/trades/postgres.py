@@ -27,7 +27,8 @@ def _create_reader(url: str, parts: TradeStoreParts) -> CreatedTradeReader:
 def _store(url: str, parts: TradeStoreParts) -> "PostgresTrades":
     from aggregator.stores.trades.postgres_table import PostgresTrades  # noqa: PLC0415  # it imports asyncpg
 
-    return PostgresTrades(parse_postgres_url(url), parts.postgres_password, parts.retention, parts.now)
+    address = parse_postgres_url(url)
+    return PostgresTrades(address, parts.postgres_password, parts.retention, parts.now, keep_from=parts.keep_from)
 
 
 POSTGRES = TradeStoreKind(

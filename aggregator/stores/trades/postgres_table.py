@@ -12,6 +12,7 @@ from aggregator.stores.postgres.connections import READ_SECONDS, WRITE_SECONDS, 
 from aggregator.stores.postgres.database import PostgresDatabase
 from aggregator.stores.postgres.deletion import keep_deleting
 from aggregator.stores.postgres.times import whole_range
+from aggregator.stores.trades.definition import nothing_longer
 from aggregator.stores.trades.postgres_rows import COLUMNS, columns_of, copy_text, trade_of
 
 _Key = tuple[str, float, str, str]  # asset, timestamp, venue, id
@@ -59,6 +60,8 @@ SELECT last.* FROM unnest($1::text[]) AS asked (symbol) CROSS JOIN LATERAL (
 class PostgresTrades(PostgresDatabase):
     """`aggregator.trades.ports.TradeStore` in a PostgreSQL database. `retention` is in seconds, by a trade's time.
 
+    Trades from `keep_from()` on are kept longer, as in TradeStoreParts.
+
     Nearly always all trades of a call are new. So they are copied, which takes half the time of an insert, and are
     inserted only after COPY has failed on a stored one, which leaves dead rows and an error in the server's log.
 
@@ -75,10 +78,12 @@ class PostgresTrades(PostgresDatabase):
         now: Callable[[], float] = time.time,
         read_seconds: float = READ_SECONDS,
         write_seconds: float = WRITE_SECONDS,
+        keep_from: Callable[[], float] = nothing_longer,
     ) -> None:
         super().__init__(address, password, _WRITERS, read_seconds, write_seconds)
         self._retention = retention
         self._now = now
+        self._keep_from = keep_from
         self._inserts = 0  # calls left that insert
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
@@ -120,7 +125,7 @@ class PostgresTrades(PostgresDatabase):
         await keep_deleting(self.writes, "trades", self._oldest)
 
     def _oldest(self) -> float:
-        return max(0.0, self._now() - self._retention)
+        return max(0.0, min(self._now() - self._retention, self._keep_from()))
 
 
 async def _insert_all(connection: Any, keys: Sequence[_Key], trades: Mapping[_Key, Trade]) -> set[_Key]:

@@ -23,7 +23,13 @@ from aggregator.stores.definition import FILE_REMEDY, OpenStep
 from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.stores.trades import blocks, journal
 from aggregator.stores.trades.blocks import BlockRow
-from aggregator.stores.trades.definition import CreatedTradeReader, CreatedTradeStore, TradeStoreKind, TradeStoreParts
+from aggregator.stores.trades.definition import (
+    CreatedTradeReader,
+    CreatedTradeStore,
+    TradeStoreKind,
+    TradeStoreParts,
+    nothing_longer,
+)
 from aggregator.stores.trades.foreign_rows import ForeignRow
 from aggregator.stores.trades.journal import Journal, News
 from aggregator.stores.trades.pending import Candidates, Move, PendingTrades, Row
@@ -56,14 +62,24 @@ class _Prepared(msgspec.Struct, frozen=True):
 
 
 class SqliteTrades:
-    """`aggregator.trades.ports.TradeStore` in a SQLite file. `retention` is in seconds, by the time of a trade."""
+    """`aggregator.trades.ports.TradeStore` in a SQLite file. `retention` is in seconds, by the time of a trade.
+
+    Trades from `keep_from()` on are kept longer, as in TradeStoreParts.
+    """
 
     name = "sqlite"
 
-    def __init__(self, path: Path, retention: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        retention: float,
+        now: Callable[[], float] = time.time,
+        keep_from: Callable[[], float] = nothing_longer,
+    ) -> None:
         self._file = Database(path, _SCHEMA, _VERSION)
         self._retention = retention
         self._now = now
+        self._keep_from = keep_from
         self._journal = Journal(path)
         self._pending = PendingTrades()
         self._moved_at = 0.0
@@ -237,7 +253,7 @@ class SqliteTrades:
         return max(self._journal.last, self._pending.last_foreign)
 
     def _oldest(self) -> float:
-        return self._now() - self._retention
+        return min(self._now() - self._retention, self._keep_from())
 
 
 def _new(connection: Connection, candidates: Candidates, news: News) -> tuple[dict[str, float | None], Sequence[Trade]]:
@@ -277,7 +293,7 @@ def _may_have(newest: dict[str, float | None], trade: Trade) -> bool:
 
 
 def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
-    store = SqliteTrades(parse_sqlite_url(url), parts.retention, parts.now)
+    store = SqliteTrades(parse_sqlite_url(url), parts.retention, parts.now, parts.keep_from)
     return CreatedTradeStore(store, [OpenStep(store.open, FILE_REMEDY, "trades_url")])
 
 

@@ -1,0 +1,207 @@
+"""The archiver: writes the ranges that are marked and complete, and joins the small files of quiet hours.
+
+It reads the store on the event loop, page by page with pauses, and does everything else in one thread of low priority.
+While the archive is away it tries again, the store keeps what is marked, and `lag` grows.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import structlog
+
+from aggregator.archive.backfill import backfill
+from aggregator.archive.compaction import compact, quiet_hours
+from aggregator.archive.datasets import Dataset
+from aggregator.archive.duck import Connection
+from aggregator.archive.layout import HOUR
+from aggregator.archive.marker import Marker
+from aggregator.archive.marks import Range
+from aggregator.archive.sources import Source
+from aggregator.archive.spool import Spool
+from aggregator.archive.storage import Storage
+from aggregator.archive.writer import PART_ROWS, RangeWriter
+from aggregator.errors import StoreError
+from aggregator.observability.metrics.archive import ArchiveMetrics
+from aggregator.resilience.backoff import Backoff
+
+T = TypeVar("T")
+
+LONGEST_LAG = 900.0  # seconds, without a problem
+_GRACE_SECONDS = 10.0  # after the end of a range: most late events come in them
+_LOOK_SECONDS = 1.0
+_LONGEST_PAUSE = 30.0
+_LONGEST_REST = 0.05  # after a page
+_NICE = 10
+
+
+class Channel(NamedTuple):
+    """A dataset that is archived: where its events are read, and their marks."""
+
+    source: Source
+    marker: Marker
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset."""
+        return self.source.dataset
+
+
+class Archiver:
+    """Archives `channels` to `storage`. `connect` opens DuckDB, `now` is unix seconds. At most one in a process.
+
+    A file has at most `part_rows` rows. At the first start, what the stores have of `assets` is archived, too.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        connect: Callable[[], Connection],
+        channels: Sequence[Channel],
+        metrics: ArchiveMetrics,
+        now: Callable[[], float],
+        assets: Sequence[str] = (),
+        grace: float = _GRACE_SECONDS,
+        part_rows: int = PART_ROWS,
+    ) -> None:
+        self._storage = storage
+        self._connect = connect
+        self._channels = channels
+        self._metrics = metrics
+        self._now = now
+        self._assets = assets
+        self._grace = grace
+        self._part_rows = part_rows
+        self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
+        self._writer: RangeWriter | None = None
+        self._written: dict[tuple[str, Range], float] = {}  # when a range was written last, since the start
+        self._hours: set[tuple[str, int]] = set()  # hours with files that may be joined
+        self._log = structlog.get_logger()
+        self.trouble = ""
+        """Why the archive cannot be written at present; empty while it can."""
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds the oldest complete range has waited; 0 without one."""
+        ends = [end for one in self._channels for _, end in one.marker.pending]
+        return max(0.0, self._now() - min(ends) - self._grace) if ends else 0.0
+
+    @property
+    def problem(self) -> str:
+        """Why events are not archived in time; empty while they are."""
+        behind = f"{self.lag:.0f} s behind" if self.lag > LONGEST_LAG else ""
+        return ", ".join(filter(None, (self.trouble, behind)))
+
+    def report(self) -> None:
+        """Set the gauges; to be called before each scrape."""
+        self._metrics.lag.set(self.lag)
+        self._metrics.pending.set(sum(len(one.marker.pending) for one in self._channels))
+
+    async def run(self) -> None:
+        """Archive; never returns."""
+        backoff = Backoff(_LONGEST_PAUSE)
+        while True:
+            try:
+                for channel in self._channels:
+                    await backfill(*channel, self._assets)
+                await self.archive_due()
+                await self.compact_due()
+            except StoreError as error:
+                self._metrics.errors.inc()
+                if not self.trouble:
+                    self._log.warning("archive_failing", error=str(error))
+                self.trouble = str(error)
+                await backoff.pause()
+                continue
+            if self.trouble:
+                self._log.info("archive_recovered")
+                self.trouble, backoff = "", Backoff(_LONGEST_PAUSE)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def archive_due(self, *, also_open: bool = False) -> None:
+        """Write the marked ranges that are complete, the oldest first; all with `also_open`. Raises StoreError."""
+        now = self._now()
+        for channel in self._channels:
+            for one in sorted(channel.marker.pending):
+                again = self._written.get((channel.dataset.name, one), 0.0) + channel.marker.seconds
+                if also_open or now >= max(one[1] + self._grace, again):
+                    await self.archive(channel, one)
+        if len(self._written) > 1000:  # noqa: PLR2004  # those of three days of trades
+            self._written = {key: at for key, at in self._written.items() if now - at < HOUR}
+
+    async def archive(self, channel: Channel, one: Range) -> None:
+        """Write a range, and remove its mark. Raises StoreError."""
+        writer = await self._opened()
+        version = await channel.marker.settle(one)
+        if version is None:
+            return
+        async with self._spooled(channel, one) as spool:
+            entries = await self._in_thread(
+                lambda: writer.write(channel.dataset, *one, spool.files, spool.rows) if spool.rows else []
+            )
+        await channel.marker.clear(one, version)
+        name = channel.dataset.name
+        self._written[name, one] = self._now()
+        self._hours.add((name, one[0] - one[0] % HOUR))
+        self._metrics.rows.labels(name).inc(sum(entry.rows for entry in entries))
+        self._metrics.bytes.labels(name).inc(sum(entry.bytes for entry in entries))
+        self._log.debug("archived", dataset=name, start=one[0], rows=spool.rows, files=len(entries))
+
+    async def compact_due(self) -> None:
+        """Join the files of hours that are over and quiet. Raises StoreError."""
+        for channel in self._channels:
+            name = channel.dataset.name
+            hours = {hour for dataset, hour in self._hours if dataset == name}
+            for hour in quiet_hours(hours, channel.marker.pending, self._now()):
+                writer = await self._opened()
+                if await self._in_thread(partial(compact, writer, channel.dataset, hour)):
+                    self._metrics.compacted.labels(name).inc()
+                self._hours.discard((name, hour))
+
+    async def close(self) -> None:
+        """Wait for the file under way, and delete what is unfinished."""
+        await self._in_thread(self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        self._writer = None
+        with suppress(StoreError):
+            self._storage.close()
+
+    async def _opened(self) -> RangeWriter:
+        if self._writer is None:
+            self._writer = await self._in_thread(self._open)
+        return self._writer
+
+    def _open(self) -> RangeWriter:
+        self._storage.open()
+        return RangeWriter(self._storage, self._connect(), self._part_rows)
+
+    @asynccontextmanager
+    async def _spooled(self, channel: Channel, one: Range) -> AsyncIterator[Spool]:
+        """Yield the events of a range as files, which are deleted afterwards."""
+        spool = Spool(self._storage.workplace, channel.source.lines, self._part_rows)
+        try:
+            for asset in sorted(channel.marker.assets):
+                async for page in channel.source.pages(asset, *one):
+                    began = asyncio.get_running_loop().time()
+                    await self._in_thread(partial(spool.add, page))
+                    await asyncio.sleep(min(asyncio.get_running_loop().time() - began, _LONGEST_REST))
+            await self._in_thread(spool.finish)
+            yield spool
+        finally:
+            await asyncio.shield(self._in_thread(spool.close))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _lower_priority() -> None:
+    """Let the other threads of the process go first, where the system has priorities of threads."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,0 +1,136 @@
+"""An archive in a folder of this machine. Writers take turns by a lock that ends with its process."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from aggregator.archive.address import FolderAddress
+from aggregator.archive.storage import Conflict, StoredFile
+from aggregator.archive.workplace import delete_workplace, make_workplace
+from aggregator.errors import StoreRefused, StoreUnavailable
+
+_TEMPORARY = ".tmp"
+_LOCK = ".lock"
+_LOCK_SECONDS = 60.0  # another process may write one range meanwhile
+_LOOK_SECONDS = 0.05
+
+
+class FolderStorage:
+    """`aggregator.archive.storage.Storage` in a folder."""
+
+    def __init__(self, address: FolderAddress) -> None:
+        self._root = address.folder
+        self._workplace: Path | None = None
+
+    def open(self) -> None:
+        """As `Storage.open`. Creates the folder."""
+        with self._mapped():
+            self._workplace = make_workplace(self._root / _TEMPORARY)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock of the folder. Raises StoreUnavailable if another process holds it for a minute."""
+        with self._mapped():
+            file = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while not _locked(file):
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(f"another process holds {self._root / _LOCK}")
+                time.sleep(_LOOK_SECONDS)
+            yield
+        finally:
+            os.close(file)
+
+    def url(self, path: str) -> str:
+        """As `Storage.url`."""
+        return str(self._root / path)
+
+    def find(self, path: str) -> StoredFile | None:
+        """As `Storage.find`."""
+        with self._mapped():
+            try:
+                found = (self._root / path).stat()
+            except FileNotFoundError:
+                return None
+            return StoredFile(path, found.st_size, _version(found))
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """As `Storage.read`."""
+        with self._mapped():
+            try:
+                with (self._root / path).open("rb") as file:
+                    return file.read(), _version(os.fstat(file.fileno()))
+            except FileNotFoundError:
+                return None
+
+    def put(self, path: str, source: Path, expected: str | None) -> None:
+        """As `Storage.put`; the caller holds the lock. The file is on disk before it has its name."""
+        found = self.find(path)
+        if (found and found.version) != expected:
+            raise Conflict(path)
+        target = self._root / path
+        with self._mapped():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as file:
+                os.fsync(file.fileno())
+            source.replace(target)
+            _sync_folder(target.parent)
+
+    def delete(self, path: str) -> None:
+        """As `Storage.delete`."""
+        with self._mapped(), suppress(FileNotFoundError):
+            (self._root / path).unlink()
+
+    def list(self, folder: str) -> Iterator[StoredFile]:
+        """As `Storage.list`."""
+        for parent, folders, names in os.walk(self._root / folder):
+            folders[:] = sorted(one for one in folders if not one.startswith("."))
+            for name in sorted(names):
+                found = self.find(str((Path(parent) / name).relative_to(self._root)))
+                if found is not None and not name.startswith("."):
+                    yield found
+
+    @property
+    def workplace(self) -> Path:
+        """As `Storage.workplace`: in the same file system, so that a rename is enough."""
+        if self._workplace is None:
+            raise StoreUnavailable(f"{self._root} is not opened")
+        return self._workplace
+
+    def close(self) -> None:
+        """As `Storage.close`."""
+        if self._workplace is not None:
+            delete_workplace(self._workplace)
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise StoreRefused(f"cannot write to {self._root}: {error.strerror}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"cannot write to {self._root}: {error.strerror}") from error
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

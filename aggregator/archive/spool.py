@@ -1,0 +1,56 @@
+"""JSON lines of a range on their way from a store to Parquet, in files of at most PART_ROWS rows. Its calls wait."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from aggregator.archive.writer import PART_ROWS
+from aggregator.errors import StoreUnavailable
+
+
+class Spool:
+    """Files in `folder`, which are deleted by `close`. Raises StoreUnavailable, as when the disk is full."""
+
+    def __init__(self, folder: Path, lines: Callable[[Sequence[Any]], bytes], part_rows: int = PART_ROWS) -> None:
+        self._folder = folder
+        self._lines = lines
+        self._part_rows = part_rows
+        self._file: BinaryIO | None = None
+        self._in_file = 0
+        self.files: list[Path] = []
+        self.rows = 0
+
+    def add(self, events: Sequence[Any]) -> None:
+        """Append events."""
+        try:
+            if self._file is None or self._in_file + len(events) > self._part_rows:
+                self._next_file()
+            assert self._file is not None  # noqa: S101  # the line before has opened it
+            self._file.write(self._lines(events))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot write to {self._folder}: {error.strerror}") from error
+        self._in_file += len(events)
+        self.rows += len(events)
+
+    def finish(self) -> None:
+        """Write what is buffered."""
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as error:
+                raise StoreUnavailable(f"cannot write to {self._folder}: {error.strerror}") from error
+            self._file = None
+
+    def close(self) -> None:
+        """Delete the files."""
+        if self._file is not None:
+            self._file.close()
+        for one in self.files:
+            one.unlink(missing_ok=True)
+
+    def _next_file(self) -> None:
+        self.finish()
+        path = self._folder / f"{len(self.files) + 1}.ndjson"
+        self.files.append(path)
+        self._file = path.open("wb", buffering=1 << 20)
+        self._in_file = 0

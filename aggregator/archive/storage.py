@@ -1,0 +1,69 @@
+"""Where the files of an archive are: the port that a folder and a bucket implement. Its calls wait: use a thread."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from aggregator.archive.address import ArchiveAddress, S3Address
+
+
+class Conflict(Exception):
+    """Another process has written the file meanwhile."""
+
+
+class StoredFile(NamedTuple):
+    """A file and its size in bytes. `version` changes with its content."""
+
+    path: str
+    size: int
+    version: str
+
+
+class Storage(Protocol):
+    """Files by their path from the root of the archive. Every call raises StoreError."""
+
+    def open(self) -> None:
+        """Check that files can be written. May be called again after an error."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Return a lock against the other writers of this machine, where the storage needs one."""
+
+    def url(self, path: str) -> str:
+        """Return the address of a file for DuckDB."""
+
+    def find(self, path: str) -> StoredFile | None:
+        """Return a file without its content; None without one."""
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """Return the content of a small file and its version; None without one."""
+
+    def put(self, path: str, source: Path, expected: str | None) -> None:
+        """Replace a file whose version is `expected`, None for one that must not exist; readers see one or the other.
+
+        Raises Conflict.
+        """
+
+    def delete(self, path: str) -> None:
+        """Delete a file, if it is there."""
+
+    def list(self, folder: str) -> Iterator[StoredFile]:
+        """Yield the files in a folder and below, in any order."""
+
+    @property
+    def workplace(self) -> Path:
+        """A folder of this machine for files under way, of this process alone."""
+
+    def close(self) -> None:
+        """Delete the workplace and close connections."""
+
+
+def open_storage(address: ArchiveAddress, workplace: Path) -> Storage:
+    """Return the storage of an address, not opened. `workplace` is for a bucket's files under way."""
+    if isinstance(address, S3Address):
+        from aggregator.archive.s3 import S3Storage  # noqa: PLC0415  # it imports Amazon's libraries
+
+        return S3Storage(address, workplace)
+    from aggregator.archive.folder import FolderStorage  # noqa: PLC0415  # beside the other one
+
+    return FolderStorage(address)

@@ -1,0 +1,136 @@
+"""`aggregator archive list|verify`: what the archive has, and whether manifest, files and store agree.
+
+It may be used while the service runs.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from aggregator.archive.address import FORM, ArchiveAddress, parse_archive_url
+from aggregator.archive.datasets import DATASETS, TRADES, Dataset
+from aggregator.archive.duck import Connection, connect
+from aggregator.archive.inspection import Day, Problem, StoreCheck, check_day, days_of, overview
+from aggregator.archive.marks import read_ranges
+from aggregator.archive.sources import StoredTrades
+from aggregator.archive.storage import Storage, open_storage
+from aggregator.cli.command import Command, Flags, start
+from aggregator.errors import CannotGoOn, StoreError
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.lifecycle import run
+from aggregator.runtime.stores import catalog_of, open_trade_reader
+from aggregator.runtime.table import print_table
+from aggregator.settings import PREFIX, Settings
+
+_MARGIN_SECONDS = 3600.0  # the store may be deleting what is older than its retention
+
+
+async def archive(settings: Settings, action: str, url: str) -> None:
+    """Do `list` or `verify`. Raises CannotGoOn, also when something does not agree."""
+    address = _address(url or settings.archive_url)
+    with tempfile.TemporaryDirectory() as folder:
+        storage = open_storage(address, Path(folder))
+        try:
+            await asyncio.to_thread(storage.open)
+            if action == "list":
+                _print_overview(await asyncio.to_thread(overview, storage))
+            else:
+                await _verify(settings, address, storage)
+        except StoreError as error:
+            raise CannotGoOn(str(error), f"check {PREFIX}ARCHIVE_URL") from error
+        finally:
+            await asyncio.to_thread(storage.close)
+
+
+def _address(url: str) -> ArchiveAddress:
+    if not url:
+        raise CannotGoOn("no archive is named", f"set {PREFIX}ARCHIVE_URL, or give --from")
+    try:
+        return parse_archive_url(url)
+    except ValueError as error:
+        raise CannotGoOn(f"--from {url}: {error}") from error
+
+
+def _print_overview(rows: list[tuple[str, int, int, int, int]]) -> None:
+    if not rows:
+        sys.stdout.write("The archive is empty.\n")
+        return
+    cells = [(name, *(f"{number:,}" for number in numbers)) for name, *numbers in rows]
+    print_table(("dataset", "days", "files", "rows", "bytes"), cells, ("dataset",))
+
+
+async def _verify(settings: Settings, address: ArchiveAddress, storage: Storage) -> None:
+    connection = await asyncio.to_thread(connect, address)
+    try:
+        count, files = 0, 0
+        for dataset in DATASETS.values():
+            for day in await asyncio.to_thread(_days, storage, dataset):
+                found = await asyncio.to_thread(_check, storage, connection, dataset, day)
+                files += len(day.manifest.files)
+                count += _print_problems(found)
+        count += await _compare_trades(settings, storage, connection)
+    finally:
+        connection.close()
+    if count:
+        raise CannotGoOn(f"{count} problems in {files} files")
+    sys.stdout.write(f"{files} files, their manifests and the store of trades agree.\n")
+
+
+def _days(storage: Storage, dataset: Dataset) -> list[Day]:
+    return list(days_of(storage, dataset))
+
+
+def _check(storage: Storage, connection: Connection, dataset: Dataset, day: Day) -> list[Problem]:
+    return list(check_day(storage, connection, dataset, day))
+
+
+async def _compare_trades(settings: Settings, storage: Storage, connection: Connection) -> int:
+    """Print what the store of trades has and the archive lacks; return how many ranges."""
+    async with AsyncExitStack() as stack:
+        created = await open_trade_reader(settings, Metrics(), stack)
+        if created is None:
+            sys.stdout.write("The store of trades cannot be read, and is not compared.\n")
+            return 0
+        check = StoreCheck(
+            storage,
+            connection,
+            StoredTrades(created.reader),
+            sorted(catalog_of(settings).assets),
+            partial(read_ranges, settings.archive_path, TRADES.name),
+            settings.archive_flush,
+        )
+        start = max(0.0, time.time() - settings.trades_retention + _MARGIN_SECONDS)
+        return _print_problems([one async for one in check.problems(start)])
+
+
+def _print_problems(found: list[Problem]) -> int:
+    for one in found:
+        sys.stdout.write(f"{one.path} {one.what}\n")
+    return len(found)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=["list", "verify"], default="list", help="default: list")
+    parser.add_argument(
+        "--from", dest="url", default="", metavar="…", help=f"the archive, instead of ARCHIVE_URL: {FORM}"
+    )
+
+
+def _run(options: argparse.Namespace, flags: Flags) -> int:
+    settings = start(flags)
+    return run(lambda _: archive(settings, options.action, options.url))
+
+
+COMMAND = Command(
+    "list what the archive has, or verify that its files, its manifests and the store agree",
+    _run,
+    ["archive_url", "archive_path", "archive_flush", "trades_url", "trades_retention", "symbols_file", "log_level"],
+    _add_options,
+    description="list prints the datasets with their days, files, rows and bytes. verify reads every file, compares it"
+    " with its manifest, and the trades of the hot store with their files; exit code 1 where something differs.",
+)

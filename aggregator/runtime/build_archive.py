@@ -1,0 +1,71 @@
+"""The archive of a process: the file of marks, the stores that mark, and the archiver."""
+
+from functools import partial
+from math import inf
+
+from aggregator.archive.address import parse_archive_url
+from aggregator.archive.archiver import Archiver, Channel
+from aggregator.archive.datasets import TRADES
+from aggregator.archive.duck import connect
+from aggregator.archive.marked_trades import MarkedTrades
+from aggregator.archive.marker import Marker
+from aggregator.archive.marks import Marks
+from aggregator.archive.sources import StoredTrades
+from aggregator.archive.storage import open_storage
+from aggregator.runtime.process import Process
+from aggregator.runtime.stores import Attempt
+from aggregator.settings import PREFIX
+from aggregator.stores.definition import FILE_REMEDY
+from aggregator.trades.ports import TradeStore
+
+
+class Archiving:
+    """The open file of marks of a process, and the channels that its stores get."""
+
+    def __init__(self, process: Process, marks: Marks) -> None:
+        self._process = process
+        self._marks = marks
+        self._trades = Marker(marks, TRADES, process.settings.archive_flush)
+        self._channels: list[Channel] = []
+        self.archiver: Archiver | None = None
+
+    def keep_trades_from(self) -> float:
+        """Return the time from which the store of trades must keep them, in unix seconds."""
+        return self._trades.oldest if self._trades.is_backfilled else -inf
+
+    def trades(self, store: TradeStore) -> TradeStore:
+        """Return the store, such that what it stores is archived."""
+        marked = MarkedTrades(store, self._trades)
+        self._channels.append(Channel(StoredTrades(marked), self._trades))
+        return marked
+
+    def problem(self) -> str:
+        """Return why events are not archived in time; an empty text while they are."""
+        return "" if self.archiver is None else self.archiver.problem
+
+    async def run(self) -> None:
+        """Start the archiver; the process stops it before it closes its stores."""
+        process = self._process
+        address = parse_archive_url(process.settings.archive_url)
+        storage = open_storage(address, self._marks.path.with_name(f"{self._marks.path.name}.tmp"))
+        self.archiver = Archiver(
+            storage,
+            partial(connect, address, temporary=self._marks.path.with_name(f"{self._marks.path.name}.duckdb")),
+            self._channels,
+            process.metrics.archive,
+            process.clock.now,
+            list(process.catalog.assets),
+        )
+        process.stack.push_async_callback(self.archiver.close)
+        process.metrics.before_text(self.archiver.report)
+        await process.keep_running(self.archiver)
+
+
+async def open_archive(process: Process, attempt: Attempt) -> Archiving | None:
+    """Open the file of marks; None where nothing is archived. Raises CannotGoOn."""
+    if not process.settings.archive_url:
+        return None
+    marks = Marks(process.settings.archive_path)
+    process.stack.push_async_callback(marks.close)
+    await attempt(marks.open, f"{PREFIX}ARCHIVE_PATH", FILE_REMEDY)
+    return Archiving(process, marks)

@@ -1,0 +1,113 @@
+"""Parts of the tests of the archive: trades, an archiver on a folder, and what its files have."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from aggregator.archive.address import ArchiveAddress, FolderAddress
+from aggregator.archive.archiver import Archiver, Channel
+from aggregator.archive.datasets import TRADES, Dataset
+from aggregator.archive.duck import connect
+from aggregator.archive.marked_trades import MarkedTrades
+from aggregator.archive.marker import Marker
+from aggregator.archive.marks import Marks
+from aggregator.archive.sources import StoredTrades
+from aggregator.archive.storage import open_storage
+from aggregator.archive.writer import PART_ROWS
+from aggregator.models import Trade
+from aggregator.observability.metrics.archive import ArchiveMetrics
+from aggregator.trades.ports import TradeStore
+
+HOUR = 1_795_003_200.0  # 2026-11-18T12:00:00Z
+
+
+def trade_at(at: float, asset: str = "btcusdt", price: str = "100.25", number: int = 0, volume: str = "0.5") -> Trade:
+    """Return a trade `at` seconds after HOUR."""
+    return Trade(asset, Decimal(price), Decimal(volume), HOUR + at, "okx", f"{asset}-{at}-{number}")
+
+
+class Clock:
+    """Unix seconds that a test sets: `at` seconds after HOUR."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return HOUR + self.at
+
+
+class Archive:
+    """A store whose trades are archived."""
+
+    def __init__(self, store: MarkedTrades, marks: Marks, marker: Marker, archiver: Archiver, clock: Clock) -> None:
+        self.store = store
+        self.marks = marks
+        self.marker = marker
+        self.archiver = archiver
+        self.clock = clock
+        self.channel = Channel(StoredTrades(store), marker)
+
+    async def archive_at(self, at: float) -> None:
+        """Archive what is due `at` seconds after HOUR."""
+        self.clock.at = at
+        await self.archiver.archive_due()
+
+
+@asynccontextmanager
+async def archiving(
+    store: TradeStore,
+    address: ArchiveAddress,
+    folder: Path,
+    clock: Clock | None = None,
+    seconds: int = 300,
+    part_rows: int = PART_ROWS,
+) -> AsyncIterator[Archive]:
+    """Yield an open archive of the trades of a store, which the caller opens and closes."""
+    clock = clock or Clock()
+    marks = Marks(folder / "archive.db")
+    await marks.open()
+    marker = Marker(marks, TRADES, seconds, clock.now)
+    marked = MarkedTrades(store, marker)
+    archiver = Archiver(
+        open_storage(address, folder / "archive.tmp"),
+        partial(connect, address),
+        [Channel(StoredTrades(marked), marker)],
+        ArchiveMetrics(CollectorRegistry()),
+        clock.now,
+        part_rows=part_rows,
+    )
+    try:
+        yield Archive(marked, marks, marker, archiver, clock)
+    finally:
+        await archiver.close()
+        await marks.close()
+
+
+def files_of(lake: Path, dataset: Dataset = TRADES) -> list[str]:
+    """Return the paths of the Parquet files in a folder, without the year, month and day."""
+    return sorted("/".join(one.parts[-2:]) for one in (lake / dataset.name).rglob("*.parquet"))
+
+
+def archived(
+    lake: Path, columns: Sequence[str] = ("asset", "epoch_us(timestamp)", "venue", "id")
+) -> list[tuple[object, ...]]:
+    """Return columns of all trades in a folder, in the order of their keys."""
+    connection = connect(FolderAddress(lake))
+    try:
+        rows: list[tuple[object, ...]] = connection.execute(
+            f"SELECT {', '.join(columns)} FROM read_parquet('{lake}/trades/**/*.parquet', hive_partitioning=true)"  # noqa: S608  # of constants
+            " ORDER BY asset, timestamp, venue, id"
+        ).fetchall()
+    finally:
+        connection.close()
+    return rows
+
+
+def keys(trades: Sequence[Trade]) -> list[tuple[object, ...]]:
+    """Return the keys of trades as `archived` does."""
+    return sorted((one.asset, round(one.timestamp * 1e6), one.venue, one.id) for one in trades)

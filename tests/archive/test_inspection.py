@@ -1,0 +1,109 @@
+"""Verification: what it compares, and what it finds."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
+
+from aggregator.archive.address import FolderAddress
+from aggregator.archive.datasets import TRADES
+from aggregator.archive.duck import connect
+from aggregator.archive.inspection import StoreCheck, check_day, days_of
+from aggregator.archive.marks import read_ranges
+from aggregator.archive.sources import StoredTrades
+from aggregator.archive.storage import open_storage
+from aggregator.stores.trades.sqlite import SqliteTrades
+from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, trade_at
+
+Look = Callable[[], Awaitable[list[str]]]
+
+
+@pytest.fixture
+async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
+    """Archive trades of four ranges and two assets; those of the last range wait."""
+    clock = Clock()
+    store = SqliteTrades(tmp_path / "trades.db", 1e9, clock.now)
+    await store.open()
+    async with archiving(store, FolderAddress(tmp_path / "lake"), tmp_path, clock) as one:
+        await one.store.add([trade_at(at, asset) for at in range(0, 1000, 50) for asset in ("btcusdt", "ethusdt")])
+        await one.archive_at(950)
+        yield one
+    await store.close()
+
+
+@pytest.fixture
+def look(archive: Archive, tmp_path: Path) -> Look:
+    """Return a function that verifies, and returns the problems: the last parts of paths, and what is wrong."""
+    address = FolderAddress(tmp_path / "lake")
+
+    async def verify() -> list[str]:
+        storage, connection = open_storage(address, tmp_path), connect(address)
+        storage.open()
+        found = [one for day in days_of(storage, TRADES) for one in check_day(storage, connection, TRADES, day)]
+        pending = lambda: read_ranges(archive.marks.path, "trades")  # noqa: E731  # a name for it
+        check = StoreCheck(storage, connection, StoredTrades(archive.store), ["btcusdt", "ethusdt"], pending, 300)
+        found += [one async for one in check.problems(0)]
+        connection.close()
+        return [f"{one.path.split('/')[-1]} {one.what}" for one in found]
+
+    return verify
+
+
+async def test_all_is_well(archive: Archive, look: Look, tmp_path: Path) -> None:
+    """What waits to be written is no problem; after a compaction, neither."""
+    assert files_of(tmp_path / "lake") == [f"hour=12/{name}.parquet" for name in ("00-05", "05-10", "10-15")]
+    assert await look() == []
+    archive.clock.at = 3600 + 900
+    await archive.archiver.archive_due()
+    await archive.archiver.compact_due()
+    assert files_of(tmp_path / "lake") == ["hour=12/00-60.parquet"]
+    assert await look() == []
+    assert len(archived(tmp_path / "lake")) == 40
+    await archive.store.add([trade_at(1)])
+    archive.clock.at += 1000
+    await archive.archiver.archive_due()
+    assert files_of(tmp_path / "lake") == ["hour=12/00-60.parquet"]
+    assert (*keys([trade_at(1)])[0],) in archived(tmp_path / "lake")
+    assert await look() == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "problems"),
+    [
+        (
+            lambda file: file.unlink(),
+            ["05-10.parquet is in the manifest and is not there", "05-10.parquet lacks events"],
+        ),
+        (lambda file: file.write_bytes(b"x" * 9), ["05-10.parquet has 9 bytes", "05-10.parquet lacks events"]),
+        (
+            lambda file: file.write_bytes(b"x" * file.stat().st_size),
+            ["05-10.parquet cannot be read", "05-10.parquet lacks"],
+        ),
+        (lambda file: file.write_bytes((file.parent / "00-05.parquet").read_bytes()), ["05-10.parquet has", "05-10"]),
+        (lambda file: (file.parent / "20-25.parquet").write_bytes(b""), ["20-25.parquet is not in the manifest"]),
+        (lambda file: (file.parents[1] / "_manifest.json").write_bytes(b"{"), ["_manifest.json no manifest"]),
+    ],
+    ids=["missing", "short", "spoilt", "other", "unlisted", "manifest"],
+)
+async def test_what_differs_is_found(
+    look: Look, tmp_path: Path, harm: Callable[[Path], object], problems: list[str]
+) -> None:
+    """Each kind of harm to a file is named."""
+    (file,) = (tmp_path / "lake").rglob("05-10.parquet")
+    harm(file)
+    found = await look()
+    assert len(found) >= len(problems)
+    for one, problem in zip(found, problems, strict=False):
+        assert one.startswith(problem)
+
+
+async def test_a_trade_that_was_never_marked_is_found(archive: Archive, look: Look) -> None:
+    """In a range with a file, and in one without."""
+    inner = archive.store._store
+    await inner.add([trade_at(10), trade_at(-1000)])
+    assert sorted(await look()) == [
+        "00-05.parquet lacks events that the store has",
+        "40-45.parquet is not there, and the store has events",
+    ]
