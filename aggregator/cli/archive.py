@@ -129,7 +129,16 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 COMMAND = Command(
     "list what the archive has, or verify that its files, its manifests and the store agree",
     _run,
-    ["archive_url", "archive_path", "archive_flush", "trades_url", "trades_retention", "symbols_file", "log_level"],
+    [
+        "data_dir",
+        "archive_url",
+        "archive_path",
+        "archive_flush",
+        "trades_url",
+        "trades_retention",
+        "symbols_file",
+        "log_level",
+    ],
     _add_options,
     description="list prints the datasets with their days, files, rows and bytes. verify reads every file, compares it"
     " with its manifest, and the trades of the hot store with their files; exit code 1 where something differs.",

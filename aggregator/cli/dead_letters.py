@@ -134,6 +134,6 @@ def _missing(kind: str, outbox: str, trades_outbox: str, dead_letters: str, outl
 COMMAND = Command(
     "list, show, send again or delete the prices and trades that could not be stored, and events that outlets refused",
     _run,
-    ["outbox_path", "trades_outbox_path", "dead_letters_path", "outlets_path"],
+    ["data_dir", "outbox_path", "trades_outbox_path", "dead_letters_path", "outlets_path"],
     _add_options,
 )

@@ -55,37 +55,15 @@ def own_settings(settings: Settings, addresses: Mapping[str, str]) -> dict[str, 
     """Return the settings that the demo sets itself; `addresses` of the mock exchanges by name."""
     return {
         "exchanges": ",".join(f"{name}=mock+{address}" for name, address in addresses.items()),
-        **{name: beside_history(settings, name) for name in ("trades_url", "events_url")},
-        "state_dir": path_beside_history(settings, "state_dir"),
-        "archive_url": archive_beside_history(settings),
-        "archive_path": path_beside_history(settings, "archive_path"),
+        "archive_url": _archive_url(settings),
     }
 
 
-def beside_history(settings: Settings, name: str) -> str:
-    """Return the address of a store in SQLite, such as `trades_url`: beside a history in SQLite, unless it is set."""
-    scheme, _, path = settings.history_url.partition(":///")
-    url: str = getattr(settings, name)
-    if name in settings.model_fields_set or scheme != "sqlite":
-        return url
-    return f"{scheme}:///{Path(path).with_name(Path(url).name)}"
-
-
-def archive_beside_history(settings: Settings) -> str:
-    """Return the address of the archive: the folder `lake` beside a history in SQLite, unless it is set."""
-    scheme, _, path = settings.history_url.partition(":///")
-    if "archive_url" in settings.model_fields_set or scheme != "sqlite" or not is_installed():
+def _archive_url(settings: Settings) -> str:
+    """Return the address of the archive: the folder `lake` in the folder of the demo's files, unless it is set."""
+    if "archive_url" in settings.model_fields_set or not is_installed():
         return settings.archive_url
-    return f"file://{Path(path).with_name('lake')}"
-
-
-def path_beside_history(settings: Settings, name: str) -> Path:
-    """Return the path of a file, such as `archive_path`: beside a history in SQLite, unless it is set."""
-    scheme, _, path = settings.history_url.partition(":///")
-    chosen: Path = getattr(settings, name)
-    if name in settings.model_fields_set or scheme != "sqlite":
-        return chosen
-    return Path(path).with_name(chosen.name)
+    return f"file://{settings.data_dir / 'lake'}"
 
 
 def _announce(settings: Settings, planted: str | None) -> None:
@@ -201,5 +179,11 @@ COMMAND = Command(
     _run,
     [name for name in ALL_SETTINGS if name != "exchanges"],  # the demo has its own
     _add_options,
-    defaults={"retention_days": "1", "trade_feeds": "true", "strategy": "true", "news": "mock"},  # 660 MB of history
+    defaults={
+        "data_dir": "data",
+        "retention_days": "1",  # 660 MB of history
+        "trade_feeds": "true",
+        "strategy": "true",
+        "news": "mock",
+    },
 )

@@ -94,6 +94,6 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 COMMAND = Command(
     "send the prices and trades that wait in the outboxes; exit code 1 when some are left",
     _run,
-    ["history_url", "outbox_path", "trades_url", "trades_outbox_path"],
+    ["data_dir", "history_url", "outbox_path", "trades_url", "trades_outbox_path"],
     _add_options,
 )

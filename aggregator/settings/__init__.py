@@ -60,6 +60,11 @@ class Settings(
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
+    data_dir: Path = Field(
+        Path(),
+        description="Folder of the files that this process writes, of those whose setting is not given; the demo's"
+        " default is data. It is made if it is missing.",
+    )
     symbols_file: Path = Field(
         Path("symbols.csv"), description="CSV file whose header is symbol,base,quote or just symbol."
     )

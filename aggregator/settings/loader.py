@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -21,6 +22,8 @@ _SERVICE = re.compile(
 _SERVICE_PORT = re.compile(rf"{PREFIX}([A-Z0-9_]+_)?PORT")
 _SERVICE_ADDRESS = re.compile(r"[a-z]+://\S+:\d+")
 _URLS = {"history_url", "trades_url", "trades_log", "events_url", "exchanges", "cors_origins"}
+_SQLITE = "sqlite:///"
+_ELSEWHERE = {"data_dir", "symbols_file"}  # paths of files that no process writes
 _SECRET = {
     "api_keys",
     "read_keys",
@@ -54,7 +57,19 @@ def load(flags: Mapping[str, str]) -> Settings:
         raise SettingsError(mistakes + [_line(one) for one in wrong]) from None
     if mistakes:
         raise SettingsError(mistakes)
-    return settings
+    return _in_data_dir(settings)
+
+
+def _in_data_dir(settings: Settings) -> Settings:
+    """Return the settings with the files that are not given in `data_dir`. These still count as not given."""
+    files: dict[str, object] = {}
+    for name in Settings.model_fields.keys() - settings.model_fields_set - _ELSEWHERE:
+        value = getattr(settings, name)
+        if isinstance(value, Path):
+            files[name] = settings.data_dir / value
+        elif isinstance(value, str) and value.startswith(_SQLITE):
+            files[name] = f"{_SQLITE}{settings.data_dir / value.removeprefix(_SQLITE)}"
+    return Settings.model_construct(settings.model_fields_set, **{**dict(settings), **files})
 
 
 def service_variables(environment: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ from aggregator.cli.command import Flags
 from aggregator.cli.main import main
 from aggregator.settings.loader import load
 
-DEFAULTS = {"retention_days": "1", "trade_feeds": "true", "strategy": "true", "news": "mock"}
+DEFAULTS = {"data_dir": "data", "retention_days": "1", "trade_feeds": "true", "strategy": "true", "news": "mock"}
 
 
 def demo_flags(*arguments: str) -> Flags:
@@ -51,44 +51,28 @@ def test_a_variable_overrides_the_default_of_the_command(
 
 
 @pytest.mark.parametrize(
-    ("given", "url"),
+    ("given", "trades", "models"),
     [
-        ({}, "sqlite:///trades.db"),
-        ({"history_url": "sqlite:////var/lib/prices.db"}, "sqlite:////var/lib/trades.db"),
-        ({"history_url": "sqlite:///data/mine.db"}, "sqlite:///data/trades.db"),
-        ({"history_url": "sqlite:///data/mine.db", "trades_url": "sqlite:///t.db"}, "sqlite:///t.db"),
-        ({"history_url": "dynamodb://prices?region=eu-west-1"}, "sqlite:///trades.db"),
+        ({}, "sqlite:///trades.db", "state"),
+        ({"data_dir": "data"}, "sqlite:///data/trades.db", "data/state"),
+        ({"data_dir": "/var/lib/here"}, "sqlite:////var/lib/here/trades.db", "/var/lib/here/state"),
+        ({"data_dir": "data", "trades_url": "sqlite:///t.db", "state_dir": "models"}, "sqlite:///t.db", "models"),
+        ({"data_dir": "data", "trades_url": "memory://"}, "memory://", "data/state"),
     ],
 )
-def test_where_the_demo_keeps_trades(given: Flags, url: str) -> None:
-    """Beside a history in SQLite, unless the setting says otherwise."""
-    assert demo.beside_history(load(given), "trades_url") == url
+def test_the_folder_of_files(given: Flags, trades: str, models: str) -> None:
+    """It has the files that are not given; these still count as not given."""
+    settings = load(given)
+    assert (settings.trades_url, settings.state_dir) == (trades, Path(models))
+    assert settings.model_fields_set == set(given) | {"port"}
+    assert settings.symbols_file == Path("symbols.csv")
 
 
-@pytest.mark.parametrize(
-    ("given", "url"),
-    [
-        ({"history_url": "sqlite:////var/lib/prices.db"}, "sqlite:////var/lib/events.db"),
-        ({"history_url": "sqlite:///data/mine.db", "events_url": "memory://"}, "memory://"),
-    ],
-)
-def test_where_the_demo_keeps_events(given: Flags, url: str) -> None:
-    """As with trades."""
-    assert demo.beside_history(load(given), "events_url") == url
-
-
-@pytest.mark.parametrize(
-    ("given", "folder"),
-    [
-        ({}, "state"),
-        ({"history_url": "sqlite:////var/lib/prices.db"}, "/var/lib/state"),
-        ({"history_url": "sqlite:///data/mine.db", "state_dir": "models"}, "models"),
-        ({"history_url": "dynamodb://prices?region=eu-west-1"}, "state"),
-    ],
-)
-def test_where_the_demo_keeps_models(given: Flags, folder: str) -> None:
-    """As with trades."""
-    assert demo.path_beside_history(load(given), "state_dir") == Path(folder)
+def test_where_the_demo_keeps_the_archive() -> None:
+    """In its folder, unless the setting says otherwise."""
+    addresses = {"exchange1": "http://127.0.0.1:1"}
+    assert demo.own_settings(load({"data_dir": "d"}), addresses)["archive_url"] == "file://d/lake"
+    assert demo.own_settings(load({"archive_url": "file://a"}), addresses)["archive_url"] == "file://a"
 
 
 @pytest.mark.parametrize("command", [("drain",), ("dead-letters", "list"), ("symbols",), ("serve",)])

@@ -51,7 +51,7 @@ def environment_of(folder: Path, settings: Mapping[str, object]) -> dict[str, st
     files = ("outbox_path", "trades_outbox_path", "dead_letters_path", "outlets_path", "archive_path")
     defaults: dict[str, object] = {name: folder / f"{name.removesuffix('_path')}.db" for name in files}
     defaults |= {f"{name}_url": f"sqlite:///{folder}/{name}.db" for name in ("trades", "events")}
-    defaults |= {"state_dir": folder / "state"}
+    defaults |= {"state_dir": folder / "state", "data_dir": folder}
     defaults |= {"port": 0, "symbols_file": ROOT / "symbols.csv", "history_url": f"sqlite:///{folder}/prices.db"}
     return environment | {
         f"AGGREGATOR_{name.upper()}": str(value) for name, value in (defaults | dict(settings)).items()

@@ -87,6 +87,7 @@ COMMAND = Command(
         "trades_url",
         "trades_retention",
         "archive_url",
+        "data_dir",
         "symbols_file",
         "allowed_lateness",
         "window_trades",

@@ -54,6 +54,7 @@ COMMAND = Command(
     _run,
     [
         "archive_url",
+        "data_dir",
         "trades_url",
         "history_url",
         "events_url",
