@@ -5,6 +5,7 @@ While the archive is away it tries again, the store keeps what is marked, and `l
 """
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -41,10 +42,14 @@ _NICE = 10
 
 
 class Channel(NamedTuple):
-    """A dataset that is archived: where its events are read, and their marks."""
+    """A dataset that is archived: where its events are read, and their marks.
+
+    What was stored in the `backfilled` seconds before the first start is archived, too.
+    """
 
     source: Source
     marker: Marker
+    backfilled: float = math.inf
 
     @property
     def dataset(self) -> Dataset:
@@ -108,7 +113,7 @@ class Archiver:
         while True:
             try:
                 for channel in self._channels:
-                    await backfill(*channel, self._assets)
+                    await backfill(channel.source, channel.marker, self._assets, self._now() - channel.backfilled)
                 await self.archive_due()
                 await self.compact_due()
             except StoreError as error:

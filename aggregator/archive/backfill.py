@@ -8,17 +8,17 @@ from aggregator.archive.marker import Marker
 from aggregator.archive.sources import Source
 
 
-async def backfill(source: Source, marker: Marker, assets: Iterable[str]) -> None:
-    """Mark every range with an event of the assets. Raises StoreError.
+async def backfill(source: Source, marker: Marker, assets: Iterable[str], since: float) -> None:
+    """Mark every range with an event of the assets, from `since` on in unix seconds. Raises StoreError.
 
     It reads the first event of each range of one asset, and of those after it only in ranges that are not marked yet.
     """
     if marker.is_backfilled:
         return
     for asset in assets:
-        at = 0
+        at = marker.start_of(max(0.0, since))
         while (found := await source.first(asset, at)) is not None:
-            start = int(found) - int(found) % marker.seconds
+            start = marker.start_of(found)
             await marker.mark(start, asset)
             at = start + marker.seconds
             while marker.has(at, asset):

@@ -50,6 +50,10 @@ class Marker:
         """Every asset that a marked range may have."""
         return self._marks.assets(self.dataset.name)
 
+    def start_of(self, at: float) -> int:
+        """Return the start of the range of a time in unix seconds."""
+        return int(at) // self.seconds * self.seconds
+
     @property
     def is_backfilled(self) -> bool:
         """Whether what was stored before the first start has been marked."""

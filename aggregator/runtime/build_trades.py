@@ -91,8 +91,6 @@ async def _open_dead_letters(process: Process, attempt: Attempt) -> TradeDeadLet
 async def run_trades(process: Process, trades: TradeStream) -> None:
     """Process trades from now on; a stop waits for those that have come."""
     await process.keep_running(trades.store)
-    if process.archive is not None:
-        await process.archive.run()
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)
