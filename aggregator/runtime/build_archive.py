@@ -52,7 +52,8 @@ class Archiving:
 
     def events(self, store: EventStore) -> EventStore:
         """Return the store, such that its anomalies, signals and sentiment are archived."""
-        markers: dict[str, Marker] = {one.name: Marker(self._marks, one, HOUR) for one in (ANOMALIES, SIGNALS, SENTIMENT)}
+        datasets = (ANOMALIES, SIGNALS, SENTIMENT)
+        markers: dict[str, Marker] = {one.name: Marker(self._marks, one, HOUR) for one in datasets}
         marked = MarkedEvents(store, markers)
         for marker in markers.values():
             self._channels.append(Channel(StoredEvents(marked, marker.dataset), marker, _BACKFILLED_SECONDS))

@@ -57,7 +57,8 @@ def rows(folder: Path, dataset: Dataset) -> list[dict[str, Any]]:
     columns = [f"epoch_us({one}) / 1e6 AS {one}" if "TIME" in kind else one for one, kind in dataset.columns.items()]
     try:
         found = connection.execute(
-            f"SELECT {', '.join(columns)} FROM read_parquet('{folder}/lake/{dataset.name}/**/*.parquet') ORDER BY timestamp"  # noqa: S608  # of constants
+            f"SELECT {', '.join(columns)} FROM read_parquet('{folder}/lake/{dataset.name}/**/*.parquet')"  # noqa: S608  # of constants
+            " ORDER BY timestamp"
         )
         return [dict(zip(dataset.columns, row, strict=True)) for row in found.fetchall()]
     finally:

@@ -87,7 +87,8 @@ async def _archived(folder: Path, rows: int) -> float:
     store = SqliteTrades(folder / "trades.db", 1e12)
     await store.open()
     async with archiving(store, FolderAddress(folder / "lake"), folder) as archive:
-        by_time = sorted((trade for trades in made(rows, max(1, rows // _OF_ASSET)) for trade in trades), key=lambda one: one.timestamp)
+        of_assets = made(rows, max(1, rows // _OF_ASSET))
+        by_time = sorted((trade for trades in of_assets for trade in trades), key=lambda one: one.timestamp)
         for at in range(0, rows, 5000):
             await archive.store.add(by_time[at : at + 5000])
         began = time.process_time()
