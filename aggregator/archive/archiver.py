@@ -5,6 +5,7 @@ While the archive is away it tries again, the store keeps what is marked, and `l
 """
 
 import asyncio
+import math
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from aggregator.archive.backfill import backfill
-from aggregator.archive.compaction import compact, quiet_hours
+from aggregator.archive.compaction import compact, hours_with_several, quiet_hours
 from aggregator.archive.datasets import Dataset
 from aggregator.archive.duck import Connection
 from aggregator.archive.layout import HOUR
@@ -41,10 +42,14 @@ _NICE = 10
 
 
 class Channel(NamedTuple):
-    """A dataset that is archived: where its events are read, and their marks."""
+    """A dataset that is archived: where its events are read, and their marks.
+
+    What was stored in the `backfilled` seconds before the first start is archived, too.
+    """
 
     source: Source
     marker: Marker
+    backfilled: float = math.inf
 
     @property
     def dataset(self) -> Dataset:
@@ -107,10 +112,10 @@ class Archiver:
         backoff = Backoff(_LONGEST_PAUSE)
         while True:
             try:
-                for channel in self._channels:
-                    await backfill(*channel, self._assets)
                 await self.archive_due()
                 await self.compact_due()
+                for channel in self._channels:
+                    await backfill(channel.source, channel.marker, self._assets, self._now() - channel.backfilled)
             except StoreError as error:
                 self._metrics.errors.inc()
                 if not self.trouble:
@@ -180,6 +185,9 @@ class Archiver:
 
     def _open(self) -> RangeWriter:
         self._storage.open()
+        for channel in self._channels:
+            name = channel.dataset.name
+            self._hours |= {(name, hour) for hour in hours_with_several(self._storage, name, self._now())}
         return RangeWriter(self._storage, self._connect(), self._part_rows)
 
     @asynccontextmanager

@@ -1,13 +1,16 @@
 """Joins the files of an hour that is over into one, `00-60.parquet`, where they are small."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from aggregator.archive.datasets import Dataset
-from aggregator.archive.layout import HOUR
+from aggregator.archive.layout import DAY, HOUR, day_folder, days_between, parse_path
 from aggregator.archive.marks import Range
+from aggregator.archive.storage import Storage
 from aggregator.archive.writer import RangeWriter
 
 MOST_BYTES = 64 << 20  # of the joined file; larger hours keep their files
+_LOOK_BACK_SECONDS = 3.0 * DAY  # at a start
 QUIET_SECONDS = 900.0  # after the end of an hour
 
 
@@ -17,6 +20,18 @@ def quiet_hours(hours: Iterable[int], pending: Collection[Range], now: float) ->
         is_marked = any(start < hour + HOUR and hour < end for start, end in pending)
         if now >= hour + HOUR + QUIET_SECONDS and not is_marked:
             yield hour
+
+
+def hours_with_several(storage: Storage, dataset: str, now: float) -> set[int]:
+    """Return the hours of the last days that have several files, such as those that a kill has left.
+
+    Raises StoreError.
+    """
+    counts: Counter[int] = Counter()
+    for day in days_between(now - _LOOK_BACK_SECONDS, now):
+        names = [parse_path(one.path) for one in storage.list(f"{day_folder(dataset, day)}/")]
+        counts.update(one.start - one.start % HOUR for one in names if one is not None)
+    return {hour for hour, files in counts.items() if files > 1}
 
 
 def compact(writer: RangeWriter, dataset: Dataset, hour: int) -> bool:

@@ -50,18 +50,23 @@ class Marker:
         """Every asset that a marked range may have."""
         return self._marks.assets(self.dataset.name)
 
+    def start_of(self, at: float) -> int:
+        """Return the start of the range of a time in unix seconds."""
+        return int(at) // self.seconds * self.seconds
+
     @property
     def is_backfilled(self) -> bool:
         """Whether what was stored before the first start has been marked."""
         return self._marks.is_backfilled(self.dataset.name)
 
-    def has(self, start: int, asset: str) -> bool:
-        """Whether a range is marked, and may have events of an asset."""
-        return (start, start + self.seconds) in self.pending and asset in self.assets
+    def has(self, start: int) -> bool:
+        """Whether a range is marked."""
+        return (start, start + self.seconds) in self.pending
 
-    async def mark(self, start: int, asset: str) -> None:
-        """Mark a range, and an asset that it has. Raises StoreError."""
-        await self._marks.mark(self.dataset.name, [(start, start + self.seconds)], [asset])
+    async def mark(self, starts: Collection[int], assets: Collection[str]) -> None:
+        """Mark ranges, and assets that they have. Raises StoreError."""
+        if starts:
+            await self._marks.mark(self.dataset.name, [(start, start + self.seconds) for start in starts], assets)
 
     async def set_backfilled(self) -> None:
         """Note that everything stored is marked. Raises StoreError."""

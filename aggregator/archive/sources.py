@@ -2,17 +2,23 @@
 
 import math
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
-from aggregator.archive.datasets import TRADES, Dataset
-from aggregator.models import trade_key
-from aggregator.trades.ports import TradeReader
+from aggregator.archive.datasets import PRICES, TRADES, Dataset
+from aggregator.models import Price, encode, trade_key
+from aggregator.ports import History
+from aggregator.trades.ports import EventReader, StoredEvent, TradeReader
 
-PAGE = 1000  # events; decoding them holds the interpreter for a millisecond
+PAGE = 2000  # events; sorting them holds the interpreter for a millisecond
 
+_FAR = 9_999_999_999.0  # seconds: after every event
 _encoder = msgspec.json.Encoder()  # a Decimal as text: DuckDB reads numbers of JSON as binary floating point
+
+
+_bodies = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 class Source(Protocol):
@@ -42,7 +48,7 @@ class StoredTrades:
 
     async def first(self, asset: str, start: float) -> float | None:
         """As `Source.first`."""
-        found = await self._reader.trades(asset, start, math.inf, 1, newest_first=False)
+        found = await self._reader.trades(asset, start, _FAR, 1, newest_first=False)
         return found[0].timestamp if found else None
 
     async def pages(self, asset: str, start: float, end: float) -> AsyncIterator[Sequence[Any]]:
@@ -59,3 +65,77 @@ class StoredTrades:
     def lines(self, events: Sequence[Any]) -> bytes:
         """As `Source.lines`."""
         return _encoder.encode_lines(events)
+
+
+class StoredPrices:
+    """`Source` of a history. `sources` and `left_out` are JSON."""
+
+    dataset = PRICES
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    async def first(self, asset: str, start: float) -> float | None:
+        """As `Source.first`."""
+        found = await self._history.between(asset, start, _FAR, 1, newest_first=False)
+        return found[0].timestamp if found else None
+
+    async def pages(self, asset: str, start: float, end: float) -> AsyncIterator[Sequence[Any]]:
+        """As `Source.pages`."""
+        last = math.nextafter(end, 0)
+        while page := await self._history.between(asset, start, last, PAGE, newest_first=False):
+            yield page
+            if len(page) < PAGE:
+                return
+            start = math.nextafter(page[-1].timestamp, math.inf)
+
+    def lines(self, events: Sequence[Price]) -> bytes:
+        """As `Source.lines`."""
+        return _encoder.encode_lines(
+            [
+                {
+                    "asset": one.asset,
+                    "price": one.price,
+                    "timestamp": one.timestamp,
+                    "tier": one.tier,
+                    "spread": one.spread,
+                    "updated_at": one.updated_at,
+                    "sources": encode(one.sources).decode(),
+                    "left_out": encode(one.left_out).decode(),
+                }
+                for one in events
+            ]
+        )
+
+
+class StoredEvents:
+    """`Source` of one topic of a store of events."""
+
+    def __init__(self, reader: EventReader, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._reader = reader
+
+    async def first(self, asset: str, start: float) -> float | None:
+        """As `Source.first`."""
+        found = await self._reader.events(self.dataset.name, asset, start, _FAR, 1, newest_first=False)
+        return found[0].timestamp if found else None
+
+    async def pages(self, asset: str, start: float, end: float) -> AsyncIterator[Sequence[Any]]:
+        """As `Source.pages`."""
+        last, after = math.nextafter(end, 0), None
+        while page := await self._reader.events(
+            self.dataset.name, asset, start, last, PAGE, newest_first=False, after=after
+        ):
+            yield page
+            if len(page) < PAGE:
+                return
+            after = (page[-1].timestamp, page[-1].id)
+
+    def lines(self, events: Sequence[StoredEvent]) -> bytes:
+        """As `Source.lines`: the fields of the body that are columns, and the key."""
+        columns = self.dataset.columns
+        rows = []
+        for one in events:
+            body = {name: value for name, value in _bodies.decode(one.body).items() if name in columns}
+            rows.append(body | {"asset": one.asset, "timestamp": one.timestamp, "id": one.id})
+        return _encoder.encode_lines(rows)

@@ -36,7 +36,8 @@ async def open_event_stores(process: Process, attempt: Attempt) -> EventStores:
     """Open the stores, and delete old events from now on; they are closed with the process. Raises CannotGoOn."""
     created = await open_found(process.settings, process.metrics, process.stack, attempt, process.clock.now)
     await process.keep_running(created.events)
-    return EventStores(before_events(process, created.events), created.positions)
+    events = created.events if process.archive is None else process.archive.events(created.events)
+    return EventStores(before_events(process, events), created.positions)
 
 
 async def open_analytics(process: Process, stores: EventStores, publisher: Publisher) -> list[Analytic]:

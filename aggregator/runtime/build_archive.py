@@ -5,18 +5,23 @@ from math import inf
 
 from aggregator.archive.address import parse_archive_url
 from aggregator.archive.archiver import Archiver, Channel
-from aggregator.archive.datasets import TRADES
+from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
 from aggregator.archive.duck import connect
+from aggregator.archive.layout import HOUR
+from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
 from aggregator.archive.marked_trades import MarkedTrades
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
-from aggregator.archive.sources import StoredTrades
+from aggregator.archive.sources import StoredEvents, StoredPrices, StoredTrades
 from aggregator.archive.storage import open_storage
+from aggregator.ports import History, Sink
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt
 from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
-from aggregator.trades.ports import TradeStore
+from aggregator.trades.ports import EventStore, TradeStore
+
+_BACKFILLED_SECONDS = 172_800.0  # of prices and events: their stores may have years
 
 
 class Archiving:
@@ -25,7 +30,7 @@ class Archiving:
     def __init__(self, process: Process, marks: Marks) -> None:
         self._process = process
         self._marks = marks
-        self._trades = Marker(marks, TRADES, process.settings.archive_flush)
+        self._trades = self._marker(TRADES)
         self._channels: list[Channel] = []
         self.archiver: Archiver | None = None
 
@@ -38,6 +43,24 @@ class Archiving:
         marked = MarkedTrades(store, self._trades)
         self._channels.append(Channel(StoredTrades(marked), self._trades))
         return marked
+
+    def prices(self, history: History) -> Sink:
+        """Return a sink of prices in front of the history, such that they are archived."""
+        marker = self._marker(PRICES)
+        self._channels.append(Channel(StoredPrices(history), marker, _BACKFILLED_SECONDS))
+        return MarkedPrices(history, marker)
+
+    def events(self, store: EventStore) -> EventStore:
+        """Return the store, such that its anomalies, signals and sentiment are archived."""
+        datasets = (ANOMALIES, SIGNALS, SENTIMENT)
+        markers: dict[str, Marker] = {one.name: Marker(self._marks, one, HOUR) for one in datasets}
+        marked = MarkedEvents(store, markers)
+        for marker in markers.values():
+            self._channels.append(Channel(StoredEvents(marked, marker.dataset), marker, _BACKFILLED_SECONDS))
+        return marked
+
+    def _marker(self, dataset: Dataset) -> Marker:
+        return Marker(self._marks, dataset, self._process.settings.archive_flush)
 
     def problem(self) -> str:
         """Return why events are not archived in time; an empty text while they are."""

@@ -17,7 +17,7 @@ from aggregator.errors import StoreError
 from aggregator.exchanges.monitored import MonitoredExchange
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.models import Tier
-from aggregator.ports import Exchange, History, JobQueue, Sink
+from aggregator.ports import Exchange, JobQueue, Sink
 from aggregator.prices.price_maker import PriceMaker, PricingPolicy
 from aggregator.prices.publisher import Publisher
 from aggregator.prices.refresh_loop import RefreshLoop
@@ -92,7 +92,9 @@ async def build_refresher(process: Process, stores: Stores, venues: Venues) -> R
     process.stack.push_async_callback(stores.history.drain, _DRAIN_SECONDS)
     await hand_over_newest(process, stores.history)
     settings, exchanges = process.settings, venues.exchanges
-    history = await _thinned(process, stores.history) if settings.history_min_gap else stores.history
+    history: Sink = stores.history if process.archive is None else process.archive.prices(stores.history)
+    if settings.history_min_gap:
+        history = await _thinned(process, history)
     sinks = Sinks(
         GroupCommit("history", behind_history(process, history), process.metrics),
         GroupCommit("cache", stores.cache, process.metrics),
@@ -141,7 +143,7 @@ async def recall_newest(process: Process, stores: Stores) -> None:
                     stores.cache.newest.at_least(price)
 
 
-async def _thinned(process: Process, history: History) -> Sink:
+async def _thinned(process: Process, history: Sink) -> Sink:
     """Return a sink in front of the history that passes on the last price of each gap."""
     thinned = ThinnedHistory(history, process.settings.history_min_gap, process.clock.now)
     process.stack.push_async_callback(thinned.close)

@@ -97,8 +97,6 @@ async def run_trades(process: Process, trades: TradeStream) -> None:
     await process.keep_running(trades.store)
     if trades.processor.saver is not None:
         await process.keep_running(trades.processor.saver)
-    if process.archive is not None:
-        await process.archive.run()
     await process.keep_running(trades.processor)
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)

@@ -46,8 +46,12 @@ async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     stores = await _open_stores(process, attempt)
     await open_outlets(process, attempt, stores.redis)
     if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis
-        return await _alone(process, stores, attempt)
-    return await ROLES[process.settings.role](process, stores, stores.redis, attempt)
+        app = await _alone(process, stores, attempt)
+    else:
+        app = await ROLES[process.settings.role](process, stores, stores.redis, attempt)
+    if process.archive is not None:
+        await process.archive.run()  # the last part, so that it ends before any store is closed
+    return app
 
 
 async def _alone(process: Process, stores: Stores, attempt: Attempt) -> ASGIApp:

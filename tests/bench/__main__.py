@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench import (
     anomalies,
+    archive,
     bars,
     history,
     kafka,
@@ -41,6 +42,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "push": push.run,
     "kinesis": kinesis.run,
     "anomalies": anomalies.run,
+    "archive": archive.run,
     **kafka.parts(kafka.FULL),
     "postgres": postgres.run,
     "webhooks": webhooks.run,

@@ -1,0 +1,71 @@
+"""Prices and events on their way to their stores: their ranges are marked for the archive."""
+
+from collections.abc import Mapping, Sequence
+
+from aggregator.archive.marker import Marker
+from aggregator.models import Price
+from aggregator.ports import Sink
+from aggregator.trades.ports import EventStore, StoredEvent
+
+
+class MarkedPrices:
+    """`aggregator.ports.Sink` in front of a history."""
+
+    def __init__(self, history: Sink, marker: Marker) -> None:
+        self._history = history
+        self._marker = marker
+
+    async def write(self, prices: Sequence[Price]) -> None:
+        """As `Sink.write`."""
+        starts = {self._marker.start_of(price.timestamp) for price in prices}
+        async with self._marker.storing(starts, {price.asset for price in prices}):
+            await self._history.write(prices)
+
+
+class MarkedEvents:
+    """`aggregator.trades.ports.EventStore` in front of another one; topics without a marker are not archived."""
+
+    def __init__(self, store: EventStore, markers: Mapping[str, Marker]) -> None:
+        self._store = store
+        self._markers = markers
+
+    @property
+    def name(self) -> str:
+        """As `EventStore.name`."""
+        return self._store.name
+
+    async def put(self, topic: str, events: Sequence[StoredEvent]) -> None:
+        """As `EventStore.put`."""
+        marker = self._markers.get(topic)
+        if marker is None:
+            await self._store.put(topic, events)
+            return
+        starts = {marker.start_of(one.timestamp) for one in events}
+        async with marker.storing(starts, {one.asset for one in events}):
+            await self._store.put(topic, events)
+
+    async def events(
+        self,
+        topic: str,
+        asset: str,
+        start: float,
+        end: float,
+        limit: int,
+        *,
+        newest_first: bool,
+        after: tuple[float, str] | None = None,
+    ) -> list[StoredEvent]:
+        """As `EventReader.events`."""
+        return await self._store.events(topic, asset, start, end, limit, newest_first=newest_first, after=after)
+
+    async def run(self) -> None:
+        """As `EventStore.run`."""
+        await self._store.run()
+
+    async def ping(self) -> None:
+        """As `EventStore.ping`."""
+        await self._store.ping()
+
+    async def close(self) -> None:
+        """As `EventStore.close`."""
+        await self._store.close()
