@@ -1,5 +1,7 @@
 """The settings of the archive."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
@@ -11,6 +13,9 @@ class ArchiveSettings(BaseSettings):
 
     archive_url: str = Field(
         "", description=f"Where events are archived as Parquet files: {address.FORM}. Without it, nothing is archived."
+    )
+    archive_path: Path = Field(
+        Path("archive.db"), description="File that notes which events the archive may lack; keep it beside the stores."
     )
 
     @field_validator("archive_url")
