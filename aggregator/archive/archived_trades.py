@@ -122,7 +122,9 @@ class _ArchiveReads:
             if self._connection is None or time.monotonic() - self._made_at > _FRESH_SECONDS:
                 self._connection = connect(self._address, _MEMORY)
                 self._made_at = time.monotonic()
-            return self._connection.cursor()
+            cursor = self._connection.cursor()
+            cursor.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")  # settings of each cursor
+            return cursor
 
 
 class _Read:

@@ -18,7 +18,6 @@ _CONFIG = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "preserve_insertion_order": True,
-    "enable_progress_bar": False,  # it would write to stdout
 }
 
 
@@ -36,6 +35,7 @@ def connect(
     connection = duckdb.connect(":memory:", config=config)
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would write to stdout
         if isinstance(address, S3Address):
             _load_httpfs(connection, duckdb.__version__)
             _set_secret(connection, address)

@@ -1,6 +1,6 @@
 """The list of dashboards."""
 
-from scripts.dashboards import exchange, overview, prices, runbook, signals, trades
+from scripts.dashboards import exchange, overview, prices, runbook, signals, sql, trades
 from scripts.dashboards.panels import Json
 
 
@@ -12,5 +12,6 @@ def boards() -> dict[str, Json]:
         "exchange.json": exchange.board(),
         "trades.json": trades.board(),
         "signals.json": signals.board(),
+        "sql.json": sql.board(),
         "runbook.json": runbook.board(),
     }

@@ -70,7 +70,7 @@ def test_conditions(condition: str, span: Span) -> None:
             {"trades": EVER},
         ),
         (
-            "WITH t AS (FROM trades) FROM t WHERE timestamp >= '2023-11-15' UNION FROM t WHERE timestamp > '2023-11-16'",
+            "WITH t AS (FROM trades) FROM t WHERE timestamp >= '2023-11-15' UNION FROM t WHERE timestamp > now()",
             {"trades": SINCE},
         ),
         ("SELECT * FROM trades WHERE price > (SELECT avg(price) FROM trades)", {"trades": EVER}),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency here
 
+from aggregator.archive.address import S3Address, parse_archive_url
 from aggregator.cli import produce
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.settings.loader import load
@@ -20,8 +21,9 @@ from tests.parts.process import ROOT
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("aggregator", "refresher", "api", "processor1", "processor2", "stream-api")
+OURS = ("aggregator", "refresher", "api", "processor1", "processor2", "stream-api", "sql-service")
 STREAM = {"kafka", "producer", "processor1", "processor2", "stream-api"}
+PROFILES = [word for name in ("scale", "stream", "sql", "lake") for word in ("--profile", name)]
 _SECRET = re.compile(r"passw|secret|token|credential|access_key|api_key", re.IGNORECASE)
 
 
@@ -45,15 +47,21 @@ def test_everything_is_published_on_this_machine_only() -> None:
     assert kept == ["prometheus"]
     assert SERVICES["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
     exchanges = {"exchange1", "exchange2", "exchange3"}
-    assert opened.keys() - kept == {"aggregator", "proxy", "stream-api", "grafana"} | exchanges
+    assert opened.keys() - kept == {"aggregator", "proxy", "stream-api", "sql-service", "grafana"} | exchanges
 
 
 def test_stores_are_out_of_reach() -> None:
-    """Redis, DynamoDB and Kafka are in an internal network, alone with the service and the producer."""
+    """Redis, DynamoDB, Kafka and S3 are in an internal network, alone with the service and the producer.
+
+    TimescaleDB is in another one, which Grafana reaches, too.
+    """
     assert COMPOSE["networks"]["stores"] == {"internal": True}
     inside = {name for name, service in SERVICES.items() if "stores" in service["networks"]}
-    alone = {"redis", "dynamodb", "kafka", "producer"}
-    assert inside == {*alone, *OURS}
+    alone = {"redis", "dynamodb", "kafka", "lake", "producer"}
+    assert inside == {*alone, *OURS} - {"sql-service"}
+    assert COMPOSE["networks"]["sql"] == {"internal": True}
+    reached = {name: one["networks"] for name, one in SERVICES.items() if "sql" in one["networks"]}
+    assert reached == {"timescale": ["sql"], "sql-service": ["front", "sql"], "grafana": ["front", "sql"]}
     assert all(SERVICES[name]["networks"] == ["stores"] for name in alone)
 
 
@@ -68,7 +76,7 @@ def test_containers_can_do_little(name: str) -> None:
     assert service["pids_limit"]
     assert "cap_add" not in service
     assert "privileged" not in service
-    assert service.get("user") != "root" or name == "dynamodb"
+    assert service.get("user") != "root" or name in {"dynamodb", "lake"}
 
 
 def test_example_settings_are_those_of_the_compose_file() -> None:
@@ -84,7 +92,7 @@ def test_no_secrets_in_the_compose_file() -> None:
     settings = [item for service in SERVICES.values() for item in service.get("environment", {}).items()]
     secret = {name: value for name, value in settings if _SECRET.search(name)}
     assert {name: value for name, value in secret.items() if not re.fullmatch(r"\$\{\w+:?-?\}", value)} == {}
-    assert not re.search(r"://[^/\s]*@", (ROOT / "docker-compose.yml").read_text())
+    assert not re.search(r"://[^/\s]*:[^/\s]*@", (ROOT / "docker-compose.yml").read_text())
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -96,7 +104,7 @@ def test_containers_are_pinned_checked_and_restarted(name: str) -> None:
         assert "image" not in service, "two services that export one image fail the first build of docker compose 2"
         assert "\nHEALTHCHECK " in dockerfile(service["build"]["dockerfile"].removeprefix("deploy/"))
     else:
-        assert re.search(r":v?\d+\.\d+\.\d+(-\w+)?$", service["image"])
+        assert re.search(r":v?\d+\.\d+(\.\d+)?(-\w+)?$", service["image"])
         assert service["healthcheck"]["test"][0] == "CMD"
     assert all(one == {"condition": "service_healthy"} for one in service.get("depends_on", {}).values())
 
@@ -112,7 +120,8 @@ def test_the_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, servi
         assert SERVICES[target.name]["command"] == ["--name", target.name, "--port", port]
         assert SERVICES[target.name]["environment"] == {"HEALTH_PORT": port}
         assert SERVICES[target.name]["ports"] == [f"${{PUBLISH:-127.0.0.1}}:{port}:{port}"]
-    urls = [settings.cache_url, settings.history_url.partition("endpoint=")[2]]
+    database = settings.history_url if settings.history_url.startswith("postgresql:") else ""
+    urls = [database or settings.cache_url, database or settings.history_url.partition("endpoint=")[2]]
     urls += [settings.trades_log] if settings.reads_kafka else []
     for url in urls:
         assert urllib.parse.urlsplit(url).hostname in SERVICES[service]["depends_on"]
@@ -132,8 +141,9 @@ def test_files_of_a_service_can_be_written(service: str) -> None:
 
 def test_each_writer_has_a_volume_of_its_own() -> None:
     """Two processes must not share an outbox or a file of dead letters."""
-    volumes = [SERVICES[name]["volumes"] for name in ("aggregator", "refresher", "processor1", "processor2")]
-    assert volumes == [["outbox:/data"], ["outbox2:/data"], ["processor1:/data"], ["processor2:/data"]]
+    writers = ("aggregator", "refresher", "processor1", "processor2", "sql-service")
+    volumes = ["outbox", "outbox2", "processor1", "processor2", "market-outbox"]
+    assert [SERVICES[name]["volumes"] for name in writers] == [[f"{volume}:/data"] for volume in volumes]
 
 
 def test_the_stream_has_one_topic() -> None:
@@ -151,6 +161,16 @@ def test_the_stream_has_one_topic() -> None:
     assert roles == {"processor1": "processor", "processor2": "processor", "stream-api": "api"}
 
 
+def test_the_archive_is_a_bucket_of_the_lake() -> None:
+    """The address in .env.example names the S3 server and its port, and the health check creates that bucket."""
+    (url,) = re.findall(r"profile lake: (s3://\S+);", (ROOT / ".env.example").read_text())
+    address = parse_archive_url(url)
+    assert isinstance(address, S3Address)
+    assert address.endpoint == "http://lake:8333"
+    assert "-s3.port=8333" in SERVICES["lake"]["command"]
+    assert f"PUT /{address.bucket} " in SERVICES["lake"]["healthcheck"]["test"][-1]
+
+
 def test_the_producer_accepts_its_options() -> None:
     """Those of docker-compose.yml, with the default of PRODUCE_RATE."""
     name, *options = (re.sub(r"\$\{\w+:-(.*)\}", r"\1", word) for word in SERVICES["producer"]["command"])
@@ -161,9 +181,9 @@ def test_the_producer_accepts_its_options() -> None:
 
 
 def test_one_process_takes_trades() -> None:
-    """Only the service that keeps its files on a volume subscribes to trades, and it keeps them there."""
+    """Only the services that keep them on a volume, or in the database, subscribe to trades."""
     takes = {name: one["environment"].get("AGGREGATOR_TRADE_FEEDS") for name, one in SERVICES.items() if name in OURS}
-    assert takes == dict.fromkeys(OURS, "false") | {"aggregator": "true"}
+    assert takes == dict.fromkeys(OURS, "false") | dict.fromkeys(("aggregator", "sql-service"), "true")
     assert "outbox:/data" in SERVICES["aggregator"]["volumes"]
     assert SERVICES["aggregator"]["environment"]["AGGREGATOR_TRADES_URL"].startswith("sqlite:////data/")
 
@@ -180,7 +200,7 @@ def test_compose_accepts_the_file() -> None:
     command = compose_command()
     if command is None:
         pytest.skip("neither docker-compose nor docker compose here; see the header")
-    run(*command, "--file", "docker-compose.yml", "--profile", "scale", "--profile", "stream", "config", "--quiet")
+    run(*command, "--file", "docker-compose.yml", *PROFILES, "config", "--quiet")
 
 
 # The image

@@ -70,6 +70,7 @@ TARGETS = [
     for board in BOARDS
     for panel in panels(board)
     for target in panel.get("targets", [])
+    if "expr" in target  # of Prometheus
 ]
 
 
