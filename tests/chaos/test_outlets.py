@@ -16,6 +16,7 @@ from tests.parts import sqs
 from tests.parts.exchanges import Market
 from tests.parts.limits import FULL
 from tests.parts.process import wait_for
+from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service, call
 from tests.parts.sqs import Arrival, Queues
 
@@ -79,5 +80,37 @@ def test_kills_lose_no_event(queues: Queues, market: Market, tmp_path: Path) -> 
     for asset in ("btcusdt", "ethusdt"):
         in_order = [one["timestamp"] for one in bodies(arrived, "prices", asset)]
         assert in_order == sorted(in_order)
-    keys = [one.key for one in arrived]
-    assert len(keys) - len(set(keys)) <= 2 * KILLS  # one event of each asset is under way at a time
+    assert repeated(arrived) <= 2 * KILLS  # one event of each asset is under way at a time
+
+
+def test_of_two_processes_one_sends(queues: Queues, market: Market, redis_alone: RedisServer, tmp_path: Path) -> None:
+    """They share the file and the lease; the other one takes over when the sender is killed."""
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text(SYMBOLS)
+    queue = queues.queue()
+    queues.faults.set()
+    files = {"symbols_file": symbols, "exchanges": market.setting, "cache_url": redis_alone.url, **SETTINGS}
+    files |= {"outlets": queues.url(queue, topics="prices,trades", name="events")}
+    both = [Service(tmp_path, **files).started() for _ in range(2)]
+    wait_for(lambda: sum(map(_sends, both)) == 1, what="one sender")
+    sender, other = sorted(both, key=_sends, reverse=True)
+    ingest(sender, 0, 5)
+    ingest(other, 5, 5)
+    arrived = queues.arrivals[queue]
+    wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == 10, what="the trades of both")
+    assert repeated(arrived) == 0
+    sender.process.stop(SIGKILL)
+    ingest(other, 10, 5)
+    wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == 15, what="trades after the takeover")
+    assert _sends(other) == 1
+    other.process.stop()
+    assert repeated(arrived) <= 2
+
+
+def repeated(arrived: Sequence[Arrival]) -> int:
+    """Return how many arrivals had a key that had arrived before."""
+    return len(arrived) - len({one.key for one in arrived})
+
+
+def _sends(service: Service) -> float:
+    return service.metric('outlet_sending{outlet="events"}')
