@@ -16,6 +16,7 @@ import structlog
 from aggregator.errors import StoreUnavailable, printable
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.lanes import Lanes, Waiting
+from aggregator.outlets.marks import Marks
 from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
 from aggregator.outlets.queue_file import QueueFile
 from aggregator.resilience.backoff import Backoff
@@ -57,7 +58,8 @@ class Worker:
         self._now = now
         self._lanes = Lanes(outlet.most_events, outlet.most_bytes, is_atomic=outlet.is_atomic)
         self._attempts: dict[int, int] = {}  # refusals of an event that waits
-        self._arrived, self._ready = asyncio.Event(), asyncio.Event()
+        self._arrived, self._ready, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._marks = Marks(file)
         self._not_before = 0.0  # monotonic seconds
         self._delivered = metrics.delivered.labels(name)
         self._delay = metrics.delay.labels(name)
@@ -98,8 +100,8 @@ class Worker:
                 self._lanes.add(rows)
                 self._ready.set()
             while len(self._lanes) > _IN_MEMORY and self._is_sender():
-                await self._wait(self._arrived, _POLL_SECONDS)
-                self._arrived.clear()
+                self._room.clear()
+                await self._wait(self._room, _POLL_SECONDS)
             if not rows:
                 await self._wait(self._arrived, _POLL_SECONDS)
 
@@ -112,7 +114,7 @@ class Worker:
             self._lanes.settle(batch, again)
             self._ready.set()
             if len(self._lanes) <= _IN_MEMORY:
-                self._arrived.set()
+                self._room.set()
             if again:
                 await backoff.pause()
             else:
@@ -137,11 +139,9 @@ class Worker:
             return self._away(batch, OutletAway(f"no answer within {SEND_SECONDS:.0f} s", is_unsure=True))
         delivered = [row for row, one in zip(batch, answers, strict=True) if one.verdict is Verdict.DELIVERED]
         if delivered:
-            await self.retried(lambda: self._file.delivered(delivered))
+            await self.retried(lambda: self._marks.delivered(delivered))
             self._delivered.inc(len(delivered))
-            now = self._now()
-            for row in delivered:
-                self._delay.observe(max(0.0, now - row.id / _NANOSECONDS))
+            self._delay.observe(max(0.0, self._now() - delivered[0].id / _NANOSECONDS))
         if len(delivered) == len(batch):
             self._report("")
             for row in batch if self._attempts else ():

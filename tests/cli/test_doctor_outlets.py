@@ -2,19 +2,10 @@
 
 from pathlib import Path
 
-from aggregator.cli.doctor.checks import Finding, Level, run_checks
-from aggregator.cli.doctor.outlets import outlet_checks
-from aggregator.settings.loader import load
+from aggregator.cli.doctor.checks import Level
+from tests.outlets.examined import findings_of
 from tests.parts.certificates import server_context
-from tests.parts.limits import allowed
 from tests.parts.site import site
-
-
-async def findings(outlets: str, **flags: str) -> list[Finding]:
-    """Return the findings about these outlets; private addresses are allowed."""
-    settings = load({"outlets": outlets, "outlets_allow_private": "true", **flags})
-    seconds = allowed(10)
-    return (await run_checks(outlet_checks(settings, seconds), seconds))[0]
 
 
 async def test_webhooks_are_connected_to_and_get_no_request(tmp_path: Path) -> None:
@@ -22,7 +13,7 @@ async def test_webhooks_are_connected_to_and_get_no_request(tmp_path: Path) -> N
     async with site() as plain, site(server_context(tmp_path)) as secure:
         away = "http://127.0.0.1:1/s3cr3t?name=away"
         bad = f"https://127.0.0.1:{secure.port}/s3cr3t?name=bad"
-        found = await findings(f"{plain.url('/s3cr3t')}?name=plain;{bad};{away};stdout://")
+        found = await findings_of(f"{plain.url('/s3cr3t')}?name=plain;{bad};{away};stdout://")
     levels = {one.check: one.level for one in found}
     assert levels == {
         "outlet plain": Level.OK,
@@ -41,4 +32,4 @@ async def test_webhooks_are_connected_to_and_get_no_request(tmp_path: Path) -> N
 async def test_a_process_that_sends_no_events_has_no_checks() -> None:
     """Such as one of the role api."""
     redis = {"role": "api", "cache_url": "redis://127.0.0.1"}
-    assert await findings("stdout://", **redis) == []
+    assert await findings_of("stdout://", **redis) == []

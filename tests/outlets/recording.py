@@ -93,7 +93,7 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     deadline = time.monotonic() + allowed(seconds)
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
 
 
 def event(number: int, asset: str = "btcusdt", topic: str = "prices", outlet: str = "") -> OutletEvent:

@@ -51,7 +51,7 @@ class OutletMetrics:
         )
         self.delay = Histogram(
             "outlet_delay_seconds",
-            "Time from the outbox to the outlet's answer, of each event.",
+            "Time from the outbox to the outlet's answer, of the first event of each batch.",
             _LABEL,
             registry=registry,
             buckets=buckets.CALL,

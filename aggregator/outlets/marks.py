@@ -1,0 +1,29 @@
+"""The notes of what an outlet has taken: those of several batches go into one transaction."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aggregator.outlets.lanes import Waiting
+from aggregator.outlets.queue_file import QueueFile
+
+
+class Marks:
+    """Marks rows of one outlet as delivered. While one transaction is written, the rows that come wait for the next."""
+
+    def __init__(self, file: QueueFile) -> None:
+        self._file = file
+        self._rows: list[Waiting] = []
+        self._next: asyncio.Future[None] | None = None
+        self._writing = asyncio.Lock()
+
+    async def delivered(self, rows: Sequence[Waiting]) -> None:
+        """As `QueueFile.delivered`. Raises StoreError in every call whose rows were in the transaction."""
+        self._rows += rows
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._write())
+        await asyncio.shield(self._next)
+
+    async def _write(self) -> None:
+        async with self._writing:
+            rows, self._rows, self._next = self._rows, [], None
+            await self._file.delivered(rows)
