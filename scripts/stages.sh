@@ -127,7 +127,7 @@ foundation() {
     fail "foundation has the trade stream inside, from \`apply\`: the stages would delete it. Go on with \`apply\`"
   init_stage foundation
   digest=$(image_digest)
-  if [ -n "$digest" ] && { [ "$(output_of foundation .switches.streaming)" = "" ] || is_up data-streaming; }; then
+  if [ -n "$digest" ] && { [ -z "$(jq --raw-output '.streaming // .fanout // empty' <<<"${TFVARS:-{\}}")" ] || is_up data-streaming; }; then
     [ -z "${RELEASE:-}" ] || [ -z "$(repository)" ] || copy_image "$(repository)"
     export TF_VAR_image_digest=$digest
   fi

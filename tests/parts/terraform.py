@@ -24,7 +24,7 @@ DIGESTS = {
 }
 _MIRRORS = (Path("/opt/tf-plugins"), Path.home() / ".terraform.d/plugins", Path("/usr/share/terraform/plugins"))
 _CACHE = "TF_PLUGIN_CACHE_DIR"  # when set, Terraform may download the provider
-_SECONDS = 480
+_SECONDS = 1200
 
 
 def missing() -> str:

@@ -31,7 +31,7 @@ TFVARS = {
     "lake": {"firehose": True},
     "github_repository": "some/where",
 }
-SECONDS = 900
+SECONDS = 2400
 STATES = "some-states"
 
 

@@ -294,7 +294,9 @@ def test_the_service_understands_its_settings(plan: Plan, monkeypatch: pytest.Mo
             if one["name"].startswith(f"/prices-production/{role}/")
         }
         unknown = held.keys() - {name.upper() for name in Settings.model_fields}
-        assert unknown <= {"ARCHIVE_URL", "OUTLETS", "OUTLETS_PATH"}, "a version without archive or outlets"
+        assert unknown <= {"ARCHIVE_URL", "ARCHIVE_PATH", "OUTLETS", "OUTLETS_PATH"}, (
+            "a version without archive or outlets"
+        )
         held = {name: value for name, value in held.items() if name not in unknown}
         with monkeypatch.context() as environment:
             for name, value in held.items():

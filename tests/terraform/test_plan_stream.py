@@ -11,21 +11,12 @@ from aggregator.archive.layout import FileName
 from aggregator.stores.events import dynamodb_items as events
 from aggregator.stores.trades import dynamodb_items as trades
 from aggregator.trades.event_log.kinesis.address import parse_kinesis_url
+from scripts.athena_columns import TYPES
 from tests.parts.process import ROOT
 from tests.parts.terraform import ACCOUNT, Plan, of_machine, roles, statements
 
 pytestmark = pytest.mark.real
 
-# The types of DuckDB's columns in Athena, which reads times of Parquet in UTC.
-ATHENA = {
-    "VARCHAR": "string",
-    "DECIMAL(38,18)": "decimal(38,18)",
-    "TIMESTAMP WITH TIME ZONE": "timestamp",
-    "BIGINT": "bigint",
-    "BOOLEAN": "boolean",
-    "DOUBLE": "double",
-    "DOUBLE[]": "array<double>",
-}
 # Calls of the code whose right has another name, or that only Terraform makes.
 OTHER_NAMES = {"TransactWriteItems": {"PutItem", "DeleteItem", "ConditionCheckItem"}}
 TERRAFORM_S = {"CreateTable", "UpdateTimeToLive"}
@@ -174,7 +165,9 @@ def test_tables_of_athena_are_the_archive_s(plan: Plan) -> None:
     for dataset in DATASETS.values():
         table = tables[dataset.view]
         columns = {one["name"]: one["type"] for one in table["storage_descriptor"][0]["columns"]}
-        assert list(columns.items()) == [(name, ATHENA[kind]) for name, kind in dataset.columns.items()]
+        assert list(columns.items()) == [(name, TYPES[kind]) for name, kind in dataset.columns.items()], (
+            "python scripts/athena_columns.py"
+        )
         assert table["parameters"]["projection.enabled"] == "true"
         folder = table["parameters"]["storage.location.template"]
         for name, value in {"year": 2026, "month": 11, "day": 3, "hour": 9}.items():

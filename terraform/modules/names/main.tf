@@ -50,7 +50,7 @@ locals {
       STATE_DIR          = "/data/state"
     },
     local.streams ? { TRADES_LOG = "kinesis://${local.name.stream}?region=${var.region}&table=${local.name.leases}" } : {},
-    local.archive ? { ARCHIVE_URL = "s3://${local.name.lake}?region=${var.region}" } : {},
+    local.archive ? { ARCHIVE_URL = "s3://${local.name.lake}?region=${var.region}", ARCHIVE_PATH = "/data/archive.db" } : {},
     local.tables && role != "api" ? {
       OUTLETS_PATH = "/data/outlets.db"
       OUTLETS      = "sqs://${local.name.queue}?region=${var.region}&topics=${join(",", try(var.fanout.topics, []))}"
