@@ -22,6 +22,7 @@ Connection = sqlite3.Connection
 
 _TABLE = re.compile(r"CREATE TABLE (\w+)")
 _BUSY_SECONDS = 0.5  # to wait for a lock that another process holds
+_PREPARED_BUSY_SECONDS = 2.0  # for a prepared write, whose preparation a failure would waste
 _LOOK_SECONDS = 0.002
 _RETRY_SECONDS = 0.01
 _JOURNAL_BYTES = 16 << 20  # a larger WAL is truncated to this
@@ -70,7 +71,7 @@ class Database:
 
         def run(connection: Connection) -> T:
             prepared = prepare(connection)
-            return _transaction(connection, lambda connection: work(connection, prepared))
+            return _transaction(connection, lambda connection: work(connection, prepared), _PREPARED_BUSY_SECONDS)
 
         return await self._writer.run(run)
 
@@ -187,13 +188,13 @@ def _create(connection: Connection, schema: str, version: int) -> None:
         connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: Connection, seconds: float) -> None:
     """Begin to write. Waits for other writers as SQLite does, but looks every 2 ms.
 
     SQLite looks after longer and longer pauses, up to 100 ms: of three processes that write all the time, one or
     another got no turn within half a second.
     """
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -205,10 +206,11 @@ def _begin(connection: Connection) -> None:
             return
 
 
-def _transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
+def _transaction(connection: Connection, work: Callable[[Connection], T], seconds: float = _BUSY_SECONDS) -> T:
+    """Run `work` as a transaction, which waits at most so long for the lock of another process."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        _begin(connection)
+        _begin(connection, seconds)
         try:
             result = work(connection)
             connection.execute("COMMIT")

@@ -163,9 +163,12 @@ class Entries:
         self.times.frombytes(state.times)
         self._counts, self._last_prices = [*state.counts], [*state.last_prices]
         self._offset, self.merged_until = state.offset, state.merged_until
-        totals = array("q")
-        totals.frombytes(state.totals)
-        self._hold(state.wide_totals or totals)
+        if state.wide_totals:
+            self._hold(state.wide_totals)
+            return
+        self._totals = array("q")
+        self._totals.frombytes(state.totals)
+        self._price_total, self._volume_total, self._product_total = self._totals[-ROW:]
 
     def _count(self, index: int) -> int:
         """Return the number of all trades up to an entry."""
