@@ -6,9 +6,9 @@ from aggregator.api.app import build
 from aggregator.api.sparklines import SparklineRoutes
 from aggregator.observability.metrics import Metrics
 from aggregator.prices.figures_keeper import FiguresKeeper
-from tests.parts.memory_history import MemoryHistory
 from tests.parts import asgi
 from tests.parts.examples import CATALOG, NOW, price
+from tests.parts.memory_history import MemoryHistory
 
 
 async def test_sparklines_of_many_assets() -> None:
