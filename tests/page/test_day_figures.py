@@ -56,7 +56,7 @@ def test_a_young_history_is_told(tab: Open) -> None:
     young = "No price of 24 hours ago is stored yet"
     cell = page.locator('.rows .row[data-symbol="ethusdt"] .day')
     expect(cell).to_have_attribute("title", young)
-    expect(cell.locator("small")).to_have_text(re.compile(r"^since \d\d:\d\d$"))
+    expect(cell.locator("small")).to_have_text(re.compile(r"^over \d+ (s|min)$"))
     values = page.locator("#detail .numbers dd")
     for place in (values.nth(0), values.nth(1)):
         expect(place).to_have_text("\u2013")

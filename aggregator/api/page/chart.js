@@ -18,14 +18,17 @@ export class PriceChart {
   #parts = null; // of the library, once it is loaded
 
   constructor(host) {
-    this.legend = make("p", { class: "legend", "aria-live": "polite" });
+    this.legend = make("p", { class: "legend", "aria-live": "off" });
     this.canvas = make("div", { class: "canvas", tabindex: "0", role: "img", "aria-label": "Chart" });
     this.note = make("p", { class: "note" });
     this.venues = make("p", { class: "legend venues" });
     this.meaning = make("p", { class: "hint", hidden: "" }, LEGEND);
     host.append(this.legend, make("div", { class: "chart" }, this.canvas, this.note), this.venues, this.meaning);
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
-    this.canvas.addEventListener("blur", () => this.#parts?.chart.clearCrosshairPosition());
+    this.canvas.addEventListener("blur", () => {
+      mark(this.legend, "aria-live", "off"); // every new price changes the last candle
+      this.#parts?.chart.clearCrosshairPosition();
+    });
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this.#colour());
     new MutationObserver(() => this.#colour()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -168,6 +171,7 @@ export class PriceChart {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!by || !this.#parts || !this.#candles.length) return;
     event.preventDefault();
+    mark(this.legend, "aria-live", "polite");
     const last = this.#candles.length - 1;
     const at = this.#candles.findIndex((candle) => candle.start === this.#at);
     const candle = this.#candles[at < 0 ? last : Math.min(last, Math.max(0, at + by))];
@@ -179,7 +183,8 @@ export class PriceChart {
   /** Write the legend: the candle under the crosshair, or the last one. */
   #tell() {
     const candle = this.#candles.find((one) => one.start === this.#at) ?? this.#candles.at(-1);
-    this.legend.replaceChildren(...(candle ? legendOf(candle, this.#interval, this.#volumes.get(candle.start)) : []));
+    const told = make("p", {}, ...(candle ? legendOf(candle, this.#interval, this.#volumes.get(candle.start)) : []));
+    if (told.textContent !== this.legend.textContent) this.legend.replaceChildren(...told.childNodes);
     mark(this.canvas, "aria-label", `Chart: ${this.#candles.length} candles, ${this.#lines.size} venues, ${this.#marked} marks. Arrow keys move along the candles. ${this.legend.textContent}`);
   }
 }

@@ -201,7 +201,7 @@ export class Detail {
     write(this.change, format.change(change));
     mark(this.change, "data-way", format.direction(change));
     mark(this.change, "title", missing);
-    write(this.since, since === null ? "24 h" : `since ${format.clock(since).slice(0, 5)}`);
+    write(this.since, since === null ? "24 h" : `over ${format.span(this.#now - since)}`);
     const known = change !== null && since === null;
     for (const name of ["high", "low"]) {
       write(this.facts[name], known ? format.price(row.day[name]) : "\u2013");

@@ -78,6 +78,12 @@ export function age(seconds) {
   return `${Math.floor(whole / 86400)}d ${Math.floor((whole % 86400) / 3600)}h`;
 }
 
+/** Return a length of time in one unit: 40 s, 12 min, 23 h. */
+export function span(seconds) {
+  if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}
+
 function pad(number) {
   return String(number).padStart(2, "0");
 }

@@ -51,7 +51,8 @@ export class Health {
       this.#show(body);
     } catch {
       this.#failures += 1;
-      if (this.#failures > 1 || !this.isLive()) this.#away(); // one late answer of a busy service is no trouble
+      if (!this.isLive()) this.#away();
+      else if (this.#failures > 2) this.#state("warn", "State not known", "prices arrive, but the service is slow to tell its state");
     }
     this.changed();
   }

@@ -191,9 +191,10 @@ function sortBy(key) {
   look({ key, descending: again ? !view.descending : DESCENDING_FIRST.has(key) });
 }
 
-/** Open an asset by its URL, so that links and the Back button work. */
+/** Open an asset by its URL, so that links and the Back button work. Back closes the panel, however many it has shown. */
 function go(symbol) {
-  history.pushState({ opened: true }, "", `#${symbol}`);
+  if (detail.isOpen) history.replaceState(history.state, "", `#${symbol}`);
+  else history.pushState({ opened: true }, "", `#${symbol}`);
   follow();
 }
 

@@ -8,12 +8,12 @@ const SHOWN = 3; // assets in a list
 const LISTS = { up: "Gainers", down: "Losers", gap: "Widest venue gaps" };
 
 /**
- * Return the rows of each list, `{up, down, gap}`, and `isDay`: whether changes are those of 24 hours. Until one asset
- * has a price of 24 hours ago, they count from the oldest known prices. Pure.
+ * Return the rows of each list, `{up, down, gap}`, and `isDay`: whether changes are those of 24 hours. Until half of
+ * the assets have a price of 24 hours ago, they count from the oldest known prices. Pure.
  */
 export function moversOf(rows) {
   const priced = [...rows].filter((row) => row.price !== null);
-  const isDay = priced.some((row) => dayOf(row).since === null);
+  const isDay = 2 * priced.filter((row) => dayOf(row).since === null).length >= priced.length;
   const moved = priced.map((row) => ({ row, ...dayOf(row) })).filter((one) => !isDay || one.since === null);
   moved.sort((one, other) => other.change - one.change);
   const gaps = priced.filter((row) => row.sources > 1).sort((one, other) => other.spread - one.spread);

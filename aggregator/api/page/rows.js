@@ -89,7 +89,7 @@ export function fill(slot, row, { now, staleAfter, exchanges, watched, open }) {
   write(slot.star, isWatched ? "\u2605" : "\u2606");
   write(cells.rank, String(row.rank));
   write(slot.value, format.price(row.price));
-  drawDay(slot, row);
+  drawDay(slot, row, now);
   const volume = volumeOf(row);
   write(cells.volume, volume === null ? "\u2013" : format.volume(volume));
   mark(cells.volume, "title", volume === null ? null : `${format.volume(row.day.volume)} ${row.base.toUpperCase()}`);
@@ -109,12 +109,12 @@ export function fill(slot, row, { now, staleAfter, exchanges, watched, open }) {
   drawSpark(slot, row);
 }
 
-function drawDay(slot, row) {
+function drawDay(slot, row, now) {
   const { change, since } = dayOf(row);
   write(slot.change, format.change(change));
   mark(slot.cells.day, "data-way", format.direction(change));
   slot.since.hidden = since === null;
-  if (since !== null) write(slot.since, `since ${format.clock(since).slice(0, 5)}`);
+  if (since !== null) write(slot.since, `over ${format.span(now - since)}`);
   mark(slot.cells.day, "title", since === null ? null : format.missing(row.day));
 }
 
