@@ -63,7 +63,6 @@ def test_real_exchanges_need_a_way_out(refused: str) -> None:
     assert "Real exchanges are on the internet" in refused
 
 
-def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
-    """`terraform fmt -check` and `terraform validate` pass."""
+def test_it_is_formatted(terraform: Terraform) -> None:
+    """`terraform fmt -check` passes. It is valid as well, which each plan here checks first."""
     assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
-    assert terraform.run("validate").returncode == 0
