@@ -156,7 +156,7 @@ def test_a_spike_is_in_the_trades_of_one_venue() -> None:
 def test_a_volume_burst_multiplies_volumes() -> None:
     """At each venue there are some trades in it, on average at least ten times as large as those before."""
     volumes: dict[bool, list[float]] = {True: [], False: []}
-    for burst in planted(VOLUME_BURST.name)[:30]:
+    for burst in planted(VOLUME_BURST.name)[:12]:
         assert 15 <= burst.size <= 30
         for venue, maker in MAKERS.items():
             _, day_volume = MARKET.venue_figures(venue, burst.asset, burst.start)

@@ -35,8 +35,8 @@ class DynamoServer:
     With `lasts`, Java's second compiler is on: a slow start, but less CPU per call after some minutes.
     """
 
-    def __init__(self, port: int | None = None, *, lasts: bool = False) -> None:
-        self.port = port or free_port()
+    def __init__(self, *, lasts: bool = False) -> None:
+        self.port = free_port()
         local = jar()
         if local is not None:
             options = ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(self.port)]

@@ -195,10 +195,10 @@ class Proxy:
 
 
 class DynamoProxy:
-    """A running proxy in front of the DynamoDB at `target`."""
+    """A running proxy in front of the DynamoDB at `target`. While it is stopped, that DynamoDB is away."""
 
-    def __init__(self, target: str, seed: int = 1) -> None:
-        options = ["--target", target, "--seed", str(seed)]
+    def __init__(self, target: str, seed: int = 1, port: int = 0) -> None:
+        options = ["--target", target, "--seed", str(seed), "--port", str(port)]
         self.process = Process.of_program("tests.parts.dynamodb_proxy", *options)
         self.endpoint = self.process.wait_for_line(r"listening on (http://\S+)")[1]
 
@@ -223,8 +223,8 @@ class DynamoProxy:
 
 
 @contextlib.asynccontextmanager
-async def listening(target: str, seed: int) -> AsyncIterator[int]:
-    """Serve on a free port while the block runs; yields the port."""
+async def listening(target: str, seed: int, port: int = 0) -> AsyncIterator[int]:
+    """Serve on this port, or a free one, while the block runs; yields the port."""
     connector = aiohttp.TCPConnector(limit=0)  # no limit here: the client in front limits its concurrent calls
     timeout = aiohttp.ClientTimeout(total=TARGET_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
@@ -238,17 +238,17 @@ async def listening(target: str, seed: int) -> AsyncIterator[int]:
         runner = web.ServerRunner(server, shutdown_timeout=1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
             yield runner.addresses[0][1]
         finally:
             await runner.cleanup()
 
 
-async def _run(target: str, seed: int) -> None:
+async def _run(target: str, seed: int, at: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(target, seed) as port:
+    async with listening(target, seed, at) as port:
         print(f"listening on http://127.0.0.1:{port}", flush=True)  # noqa: T201  # the starting process reads the port from this line
         await stop.wait()
 
@@ -258,8 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="dynamodb_proxy", description="Faults in front of DynamoDB.")
     parser.add_argument("--target", required=True, help="http://host:port of the DynamoDB behind it")
     parser.add_argument("--seed", type=int, default=1, help="another seed strikes other calls")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
     options = parser.parse_args(arguments)
-    uvloop.run(_run(options.target, options.seed))
+    uvloop.run(_run(options.target, options.seed, options.port))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def refused(terraform: Terraform) -> str:
     """Return what Terraform says of a plan with mistakes in two resources. One plan takes 15 s of CPU."""
-    mistakes = {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
+    mistakes: dict[str, object] = {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
     with pytest.raises(AssertionError) as said:
         terraform.plan(EVERYTHING | mistakes)
     return str(said.value)
@@ -74,7 +74,6 @@ def test_parts_of_the_stream_need_each_other(refused: str) -> None:
     assert "Firehose reads the stream" in refused
 
 
-def test_it_is_formatted_and_valid(terraform: Terraform) -> None:
-    """`terraform fmt -check` and `terraform validate` pass."""
+def test_it_is_formatted(terraform: Terraform) -> None:
+    """`terraform fmt -check` passes. It is valid as well, which each plan here checks first."""
     assert terraform.run("fmt", "-check", "-recursive", "-diff").stdout == ""
-    assert terraform.run("validate").returncode == 0

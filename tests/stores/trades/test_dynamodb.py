@@ -25,7 +25,9 @@ from aggregator.stores.trades.registry import trade_store
 from aggregator.stores.trades.waiting_trades import WaitingTrades
 from tests.parts.clock import Clock
 from tests.parts.dynamodb import PATIENT_SECONDS, DynamoServer, jar
+from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW
+from tests.parts.ports import lasting_port
 from tests.stores.trades.parts import ALWAYS, RETENTION, Opened, in_dynamodb, opened, trade, until
 
 REAL = pytest.mark.real
@@ -225,11 +227,14 @@ async def test_the_table_of_prices_is_refused(dynamodb_running: DynamoServer, tm
 
 
 @REAL
-async def test_while_the_table_is_away_trades_are_stored_and_reads_fail(tmp_path: Path, clock: Clock) -> None:
+async def test_while_the_table_is_away_trades_are_stored_and_reads_fail(
+    dynamodb_running: DynamoServer, tmp_path: Path, clock: Clock
+) -> None:
     """What waits is sent once the table is back; the last trade is read from the file if every asset has one there."""
-    server = DynamoServer()
-    async with opened(in_dynamodb(server.endpoint, tmp_path, clock), runs=True) as trades:
-        server.stop()
+    port = lasting_port()
+    proxy = DynamoProxy(dynamodb_running.endpoint, port=port)
+    async with opened(in_dynamodb(proxy.endpoint, tmp_path, clock), runs=True) as trades:
+        proxy.stop()
         assert await trades.add(trade(1), trade(2)) == [trade(1), trade(2)]
         await trades.store.ping()
         with pytest.raises(StoreUnavailable):
@@ -237,11 +242,10 @@ async def test_while_the_table_is_away_trades_are_stored_and_reads_fail(tmp_path
         assert await trades.store.latest(["btcusdt"]) == {"btcusdt": trade(2)}
         with pytest.raises(StoreUnavailable):
             await trades.store.latest(["btcusdt", "ethusdt"])
-        server = DynamoServer(server.port)
-        await outbox_of(trades)._table.open()  # in memory, so its tables went with it
+        proxy = DynamoProxy(dynamodb_running.endpoint, port=port)
         assert await outbox_of(trades).drain(60) == 0
         assert await trades.store.trades("btcusdt", *ALWAYS, 9, newest_first=False) == [trade(1), trade(2)]
-    server.stop()
+    proxy.stop()
 
 
 @REAL
