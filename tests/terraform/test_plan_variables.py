@@ -13,7 +13,12 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def refused(terraform: Terraform) -> str:
     """Return what Terraform says of a plan with mistakes in two resources. One plan takes 15 s of CPU."""
-    mistakes: dict[str, object] = {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
+    mistakes: dict[str, object] = {
+        "hostnames": [],
+        "exchanges": "binance,kraken",
+        "nat_gateways": "none",
+        "streaming": None,
+    }
     with pytest.raises(AssertionError) as said:
         terraform.plan(EVERYTHING | mistakes)
     return str(said.value)
