@@ -101,7 +101,20 @@ ANOMALIES = Dataset(
     },
     key=_EVENT_KEY,
 )
-SIGNALS = Dataset("signals", {**_EVENT, "body": "VARCHAR"}, key=_EVENT_KEY)  # body: the signal as JSON
+SIGNALS = Dataset(
+    "signals",
+    {
+        **_EVENT,
+        "side": "VARCHAR",
+        "reason": "VARCHAR",
+        "price": DECIMAL,
+        "quantity": DECIMAL,
+        "position": "VARCHAR",
+        "profit": DECIMAL,
+        "exact": "VARCHAR",
+    },
+    key=_EVENT_KEY,
+)
 SENTIMENT = Dataset(
     "sentiment",
     {

@@ -107,11 +107,15 @@ def as_objects(rows: Sequence[Trade] | Sequence[Price]) -> bytes:
 
 
 def event_objects(events: Sequence[StoredEvent]) -> bytes:
-    """Return events as a JSON array: the fields of each body, its key, and the body as text."""
+    """Return events as a JSON array: the fields of each body, and its key. Numbers are texts, as in `as_objects`."""
     return msgspec.json.encode([_event(one) for one in events])
 
 
 def _event(event: StoredEvent) -> dict[str, object]:
-    fields: dict[str, object] = dict(_fields(event.body))
-    key = {"asset": event.asset, "timestamp": event.timestamp, "id": event.id}
-    return {**fields, **key, "body": event.body.decode()}
+    fields: dict[str, object] = {name: _as_text(value) for name, value in _fields(event.body).items()}
+    return {**fields, "asset": event.asset, "timestamp": event.timestamp, "id": event.id}
+
+
+def _as_text(value: msgspec.Raw) -> object:
+    raw = bytes(value)
+    return raw.decode() if raw[:1].isdigit() or raw[:1] == b"-" else value

@@ -8,20 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from aggregator.archive.datasets import DECIMAL, PARTITIONS, SIGNALS, TIME, Dataset
+from aggregator.archive.datasets import DECIMAL, PARTITIONS, TIME, Dataset
 from aggregator.archive.duck import Connection, quoted
 
 _HOT, _PLANNED = "hot", "planned"
 _HIVE_TYPES = ", ".join(f"'{name}': BIGINT" for name in PARTITIONS)
-_SIGNAL = {
-    "side": "VARCHAR",
-    "reason": "VARCHAR",
-    "price": "DOUBLE",
-    "quantity": "DOUBLE",
-    "position": "VARCHAR",
-    "profit": "DOUBLE",
-}
-"""The fields in the body of a signal that its view has as columns."""
 
 
 def create_planned(connection: Connection, datasets: Sequence[Dataset]) -> Mapping[str, str]:
@@ -71,8 +62,6 @@ def _shown(dataset: Dataset) -> str:
         f'CAST("{name}" AS DOUBLE) AS "{name}"' if kind == DECIMAL else f'"{name}"'
         for name, kind in dataset.columns.items()
     ]
-    if dataset is SIGNALS:
-        columns += [f"CAST(body ->> '{name}' AS {kind}) AS \"{name}\"" for name, kind in _SIGNAL.items()]
     exact = [f'"{name}" AS "exact_{name}"' for name in dataset.decimals]
     return ", ".join([*columns, *PARTITIONS, *exact])
 
