@@ -28,6 +28,7 @@ _MEASURE_SECONDS = 1.0
 _PURGES = 10  # of keys, in one round: 50,000 keys a second
 _DRAIN_POLL = 0.02
 _ENDED = 2  # of the gauge
+_ADDRESSED = "alerts"  # the topic whose events may name their outlet, whatever topics that has
 
 
 class OpenOutlet(msgspec.Struct, frozen=True):
@@ -79,8 +80,8 @@ class OutletOutbox:
         return {name: trouble for name, trouble in found.items() if trouble}
 
     def wants(self, topic: str) -> bool:
-        """Whether any outlet wants events of a topic."""
-        return topic in self._topics
+        """Whether any outlet wants events of a topic, or an event may name its outlet."""
+        return topic in self._topics or topic == _ADDRESSED
 
     async def open(self) -> None:
         """Create the file if it is missing, and learn which outlets have ended. Raises StoreError."""
@@ -141,8 +142,8 @@ class OutletOutbox:
         await self._file.close()
 
     def _wants(self, name: str, one: OpenOutlet, event: OutletEvent) -> bool:
-        if event.outlet and event.outlet != name:
-            return False
+        if event.outlet in self._outlets:  # one that is not there any more leaves the event to the others
+            return event.outlet == name
         return one.address.filter.wants(event) and self._gaps[name].passes(event)
 
     def _count(self, records: Sequence[Queued], added: Sequence[Queued]) -> None:
@@ -157,7 +158,8 @@ class OutletOutbox:
         one = self._outlets[name]
         if not worker.ended:
             await worker.run()
-            await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+            gone = await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+            self.count_lost("all", gone)
         self._metrics.away.labels(name).set(_ENDED)
         self._log.error("subscription_ended", outlet=name, reason=worker.ended)
 
