@@ -3,7 +3,7 @@
 add -> a queue for each asset -> take: a batch -> settle: what is to be sent again, in front of its queue
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 from aggregator.outlets.queue_file import Queued
@@ -24,7 +24,7 @@ class Lanes:
         self._most_bytes = most_bytes
         self._is_atomic = is_atomic
         self._queues: dict[str, deque[Waiting]] = {}
-        self._ready: dict[str, None] = {}  # assets with rows and none under way, the next one first
+        self._ready: OrderedDict[str, None] = OrderedDict()  # assets with rows and none under way, the next one first
         self._under_way: dict[str, None] = {}
         self._ids: set[int] = set()
         self._done: set[int] = set()  # since the last `begin_read`
@@ -52,7 +52,7 @@ class Lanes:
         batch: list[Waiting] = []
         size = 0
         while self._ready and len(batch) < self._most_events:
-            asset = next(iter(self._ready))
+            asset, _ = self._ready.popitem(last=False)
             queue = self._queues[asset]
             before = len(batch)
             for _ in range(len(queue) if self._is_atomic else 1):
@@ -61,8 +61,9 @@ class Lanes:
                     break
                 batch.append(queue.popleft())
             if len(batch) == before:  # the next event is too large for this batch
+                self._ready[asset] = None
+                self._ready.move_to_end(asset, last=False)
                 break
-            del self._ready[asset]
             self._under_way[asset] = None
         return batch
 

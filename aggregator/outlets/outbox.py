@@ -158,7 +158,8 @@ class OutletOutbox:
         one = self._outlets[name]
         if not worker.ended:
             await worker.run()
-            await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+            gone = await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+            self.count_lost("all", gone)
         self._metrics.away.labels(name).set(_ENDED)
         self._log.error("subscription_ended", outlet=name, reason=worker.ended)
 

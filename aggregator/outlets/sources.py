@@ -93,6 +93,7 @@ class HandingTrades:
         self._outlets = outlets
         self._catalog = catalog
         self._now = now
+        self._pending: dict[str, OutletEvent] = {}
         self.name = store.name
         self.latest, self.ping, self.run, self.close = store.latest, store.ping, store.run, store.close
 
@@ -103,7 +104,10 @@ class HandingTrades:
         if len(new) < len(trades):
             since, keys = self._now() - _AGAIN_SECONDS, {(one.asset, *trade_key(one)) for one in new}
             chosen = [one for one in trades if one.timestamp >= since or (one.asset, *trade_key(one)) in keys]
-        await self._outlets.hand_over([trade_event(self._catalog, trade) for trade in chosen])
+        # Kept until it is handed over: after an error the caller adds the same trades again, which are not new then.
+        self._pending |= {event.key: event for event in (trade_event(self._catalog, one) for one in chosen)}
+        await self._outlets.hand_over(list(self._pending.values()))
+        self._pending.clear()
         return new
 
     async def trades(

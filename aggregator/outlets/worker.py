@@ -133,10 +133,16 @@ class Worker:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 answers = await self._outlet.send([row.record.event for row in batch])
+            if len(answers) != len(batch):
+                return self._away(batch, OutletAway("an answer of another length", is_unsure=True))
         except OutletAway as error:
             return self._away(batch, error)
         except TimeoutError:
             return self._away(batch, OutletAway(f"no answer within {SEND_SECONDS:.0f} s", is_unsure=True))
+        except OutletEnded:
+            raise
+        except Exception as error:  # noqa: BLE001  # an outlet's library may raise anything, and must end no process
+            return self._away(batch, OutletAway(repr(error), is_unsure=True))
         delivered = [row for row, one in zip(batch, answers, strict=True) if one.verdict is Verdict.DELIVERED]
         if delivered:
             await self.retried(lambda: self._marks.delivered(delivered))
