@@ -85,6 +85,7 @@ arithmetic of a price), runtime/roles.py (what a process consists of). Each pack
     settings       every setting, its default and its checks
     api            HTTP: routes, streams, keys and limits; api/server is uvicorn with bounds
     cluster        what processes share through Redis: jobs, refresh requests, status, popularity, new prices
+    table_streams  the stream of a DynamoDB table that others write, as a source of events for outlets
     outlets        queues, Kafka topics and webhooks that events are sent to, and the outbox before them
     newsfeeds      sources of news: feeds, Finnhub, the mock exchanges
     exchanges      calls to exchanges, and feeds that they push

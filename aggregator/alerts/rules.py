@@ -25,7 +25,7 @@ MOST_BYTES = 8192
 
 _LARGEST, _SMALLEST = 18, -18  # powers of ten of a level
 _LONGEST = 86_400  # seconds
-_OUTLET = "[a-z0-9][a-z0-9_-]{0,63}"
+_OUTLET = "[a-z0-9][a-z0-9_.-]{0,62}"
 
 
 class Kind(StrEnum):
@@ -58,7 +58,8 @@ class RuleFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A rule as a client sends it. `asset` is a symbol, or `*` for every asset.
 
     `hysteresis` is in percent of the level: a rule that has fired can fire again once the value was further back than
-    that. `cooldown` is in seconds. `outlet` is the name of an outlet that delivers the alerts; it is kept.
+    that. `cooldown` is in seconds. `outlet` is the name of the outlet that delivers the alerts; without it, all outlets
+    with the topic `alerts` do.
     """
 
     asset: str
@@ -111,7 +112,7 @@ ALLOWED = {
     "strength": f"one of {', '.join(Strength)}",
     "hysteresis": f"a number from 0 to {_MOST_HYSTERESIS}",
     "cooldown": f"a whole number from 1 to {_LONGEST}",
-    "outlet": f"a name that matches {_OUTLET}",
+    "outlet": f"the name of an outlet of the service, which matches {_OUTLET}",
 }
 _FIELDS = {  # of each kind, besides those that every kind has
     Kind.PRICE: ("above", "below", "hysteresis"),

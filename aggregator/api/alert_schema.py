@@ -31,7 +31,7 @@ class FiredAlerts(Struct, frozen=True):
     alerts: list[Alert]
 
 
-SENT: dict[str, Any] = {"asset": SYMBOL, "kind": "price", "above": 70000, "cooldown": 300, "outlet": "desk"}
+SENT: dict[str, Any] = {"asset": SYMBOL, "kind": "price", "above": 70000, "cooldown": 300}
 CHANGE: dict[str, Any] = {"asset": "ethusdt", "kind": "change", "percent": 2, "seconds": 300, "direction": "down"}
 RULE: Json = {
     "id": "5f0c6a1be2d94c07",
@@ -41,7 +41,6 @@ RULE: Json = {
     "above": 70000,
     "hysteresis": 0.1,
     "cooldown": 300,
-    "outlet": "desk",
 }
 ALERT: Json = {
     "id": "5f0c6a1be2d94c07-btcusdt-1795241427047125",
@@ -52,7 +51,6 @@ ALERT: Json = {
     "value": 70010.25,
     "level": 70000,
     "message": "btcusdt is at 70010.25",
-    "outlet": "desk",
 }
 _NUMBER: Json = {"type": ["number", "string"]}
 _WHOLE: Json = {"type": "integer"}

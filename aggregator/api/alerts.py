@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -81,7 +81,10 @@ _KEYS = KEY_NEEDED | {429: refusal("Too many invalid keys", headers=(RETRY_AFTER
 
 
 class AlertRoutes:
-    """The routes for alerts. Without a `book`, those for rules answer 501. A store may take `store_seconds`."""
+    """The routes for alerts. Without a `book`, those for rules answer 501. A store may take `store_seconds`.
+
+    `outlets` are the names of the outlets that a rule may name.
+    """
 
     def __init__(
         self,
@@ -90,12 +93,14 @@ class AlertRoutes:
         reader: EventReader,
         now: Callable[[], float] = time.time,
         store_seconds: float = STORE_SECONDS,
+        outlets: Sequence[str] = (),
     ) -> None:
         self._catalog = catalog
         self._book = book
         self._fired = StoredEvents(reader, now, store_seconds)
         self._now = now
         self._store_seconds = store_seconds
+        self._outlets = outlets
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -152,6 +157,7 @@ class AlertRoutes:
         fields = parse_rule(await whole_body(request, MOST_BYTES, _TOO_LARGE, _BODY_SECONDS, _TOO_SLOW))
         if isinstance(fields, InvalidRule):
             raise refuse_parameter(fields.reason)
+        self._check_outlet(fields.outlet)
         rule = rule_of(self._with_symbol(fields), secrets.token_hex(8), self._now())
         try:
             await self._in_time(book.add(rule))
@@ -232,6 +238,12 @@ class AlertRoutes:
         if self._book is None:
             raise refuse(501, ALERTS_OFF)
         return self._book
+
+    def _check_outlet(self, name: str | None) -> None:
+        """Raise the response 400 for an outlet that is not there."""
+        if name is not None and name not in self._outlets:
+            allowed = f"one of {', '.join(self._outlets)}" if self._outlets else "left out: there are no outlets"
+            raise refuse_parameter(f"outlet must be {allowed}")
 
     def _with_symbol(self, fields: RuleFields) -> RuleFields:
         """Return the fields with the symbol of a listed asset. Raises the responses 400 and 404."""

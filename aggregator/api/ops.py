@@ -59,7 +59,10 @@ _ASSET: Json = {
 
 
 class OpsRoutes:
-    """The routes for the state of the service. `trades` is None in a process that takes in no trades."""
+    """The routes for the state of the service. `trades` is None in a process that takes in no trades.
+
+    `outlet_troubles` returns why outlets are away or have ended, by name.
+    """
 
     def __init__(
         self,
@@ -76,15 +79,15 @@ class OpsRoutes:
         trades: LiveTrades | None = None,
         *,
         needs_prices: bool = True,
+        outlet_troubles: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._coverage = coverage
         self._metrics = metrics
         self._catalog = catalog
         clock = clock or SteadyClock()
         now = now or clock.now
-        self._readiness = ReadinessCheck(
-            catalog, stores, sinks, watch, freshness, lag, clock, now, trades, needs_prices=needs_prices
-        )
+        parts = (catalog, stores, sinks, watch, freshness, lag, clock, now, trades, outlet_troubles)
+        self._readiness = ReadinessCheck(*parts, needs_prices=needs_prices)
         self._health = HealthRoute(self._readiness, trades, now)
 
     def routes(self) -> list[Route]:

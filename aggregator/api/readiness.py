@@ -103,6 +103,7 @@ class ReadinessCheck:
         clock: SteadyClock,
         now: Callable[[], float],
         trades: LiveTrades | None,
+        outlet_troubles: Callable[[], Mapping[str, str]] = dict,
         *,
         needs_prices: bool = True,
     ) -> None:
@@ -115,14 +116,15 @@ class ReadinessCheck:
         self._clock = clock
         self._now = now
         self._trades = trades
+        self._outlet_troubles = outlet_troubles
         self._needs_prices = needs_prices
 
     async def look(self) -> Readiness:
         """Return the state now: ready while the prices of the hottest tier are fresh and history stores new ones.
 
         A failing cache is a reason, but the service stays ready: history answers instead, and a load balancer would
-        take every replica out of service at once. So are a failing exchange, as the others still make prices, and a
-        failing store of trades.
+        take every replica out of service at once. So are a failing exchange, as the others still make prices, a failing
+        store of trades, and an outlet that is away or has ended, as its events wait.
         """
         (exchange_states, exchange_reasons), pings = await asyncio.gather(
             self._exchanges(), asyncio.gather(*(_in_time(store.ping()) for store in self._stores.values()))
@@ -151,6 +153,7 @@ class ReadinessCheck:
             for one in partitions
             if one.seconds > LONGEST_WAIT
         ]
+        reasons += [f"outlet {name}: {problem}" for name, problem in self._outlet_troubles().items()]
         ready = not trouble
         if self._needs_prices:
             ready = not stores["history"] and not next(iter(tiers.values())).trouble

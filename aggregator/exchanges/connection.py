@@ -239,9 +239,12 @@ class Connection(ResponseHandler):
             transport.abort()
 
 
-def connector() -> aiohttp.TCPConnector:
-    """Return a connector whose connections have these bounds; DNS answers are kept for five minutes."""
-    made = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
+def connector(**options: Any) -> aiohttp.TCPConnector:
+    """Return a connector whose connections have these bounds; DNS answers are kept for five minutes.
+
+    `options` are further arguments of aiohttp's connector.
+    """
+    made = aiohttp.TCPConnector(**{"limit": 0, "ttl_dns_cache": 300} | options)
     loop = asyncio.get_running_loop()
     # Both ignores: aiohttp has no argument for this. tests/exchanges/hostile fails if a new version breaks it.
     made._factory = partial(Connection, ParsingQueue(loop), loop)  # type: ignore[assignment]  # noqa: SLF001

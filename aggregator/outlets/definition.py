@@ -22,13 +22,19 @@ class OutletParts(msgspec.Struct, frozen=True):
     kafka_security: KafkaSecurity = KafkaSecurity()
 
 
+def _is_public(_: OutletAddress) -> None:
+    """Accept every address: those of an operator's own systems may be private."""
+
+
 class OutletKind(msgspec.Struct, frozen=True):
     """A kind of outlet.
 
     `check` raises ValueError for an address that cannot work, with a message that names the option and has no secret.
-    `create` imports the outlet's library; it gets an address that `check` accepts.
+    `check_public` raises it for one that needs OUTLETS_ALLOW_PRIVATE. `create` imports the outlet's library; it gets an
+    address that `check` accepts.
     """
 
     form: Form
     check: Callable[[OutletAddress], object]
     create: Callable[[OutletAddress, OutletParts], Outlet]
+    check_public: Callable[[OutletAddress], object] = _is_public

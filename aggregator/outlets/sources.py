@@ -105,7 +105,7 @@ class HandingTrades:
             since, keys = self._now() - _AGAIN_SECONDS, {(one.asset, *trade_key(one)) for one in new}
             chosen = [one for one in trades if one.timestamp >= since or (one.asset, *trade_key(one)) in keys]
         # Kept until it is handed over: after an error the caller adds the same trades again, which are not new then.
-        self._pending |= {event.key: event for event in map(self._event, chosen)}
+        self._pending |= {one.key: one for one in (trade_event(self._catalog, trade) for trade in chosen)}
         await self._outlets.hand_over(list(self._pending.values()))
         self._pending.clear()
         return new
@@ -115,11 +115,6 @@ class HandingTrades:
     ) -> list[Trade]:
         """As `TradeReader.trades`."""
         return await self._store.trades(asset, start, end, limit, newest_first=newest_first, after=after)
-
-    def _event(self, trade: Trade) -> OutletEvent:
-        key = f"{TRADES} {trade.asset} {trade.timestamp!r} {trade.venue} {trade.id}"
-        tier = tier_of(self._catalog, trade.asset)
-        return OutletEvent(TRADES, trade.asset, key, trade.timestamp, encode(trade), "" if tier is None else tier.value)
 
 
 class HandingEvents:
@@ -178,6 +173,13 @@ class _Correlated(msgspec.Struct):
 
 
 _addressed, _correlated = msgspec.json.Decoder(_Addressed), msgspec.json.Decoder(_Correlated)
+
+
+def trade_event(catalog: Catalog, trade: Trade) -> OutletEvent:
+    """Return the event of a trade."""
+    key = f"{TRADES} {trade.asset} {trade.timestamp!r} {trade.venue} {trade.id}"
+    tier = tier_of(catalog, trade.asset)
+    return OutletEvent(TRADES, trade.asset, key, trade.timestamp, encode(trade), "" if tier is None else tier.value)
 
 
 def tier_of(catalog: Catalog, symbol: str) -> Tier | None:

@@ -96,7 +96,8 @@ class SqsQueue:
 
     async def attributes(self) -> Mapping[str, str]:
         """Return the attributes of the queue, which shows that it is there. Raises OutletAway."""
-        return await self._mapped("get_queue_attributes", AttributeNames=["All"])  # type: ignore[no-any-return]  # aioboto3 has no types
+        answer = await self._mapped("get_queue_attributes", AttributeNames=["All"])
+        return dict(answer.get("Attributes") or {})
 
     async def _send(self, events: Sequence[OutletEvent]) -> Sequence[Answer]:
         entries = [self._entry(number, event) for number, event in enumerate(events)]

@@ -1,6 +1,7 @@
 """The answering half of a process: the routes, the live streams and the fast path; or the operational routes alone."""
 
 import time
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp
 
@@ -9,6 +10,7 @@ from aggregator.api.alerts import AlertRoutes
 from aggregator.api.app import build
 from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.candles import CandlesRoute
+from aggregator.api.exchange_status import LocalStatus
 from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.fast_path import FastPath
 from aggregator.api.features import FeatureRoutes
@@ -54,6 +56,7 @@ from aggregator.runtime.shared_trades import TradeReads
 from aggregator.runtime.stores import policy_of
 from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.ingest import Parser
+from aggregator.trades.ports import LiveTrades
 
 
 async def build_api(
@@ -104,7 +107,9 @@ async def build_api(
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
         *_trade_routes(process, reads, hot, sinks),
         *analytics_routes(process, events, () if trades is None else trades.analytics),
-        *AlertRoutes(catalog, rules, events.events, now).routes(),
+        *AlertRoutes(
+            catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
+        ).routes(),
         *BrowserRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]
@@ -133,6 +138,31 @@ async def build_ops_api(
     return traced(app, process.tracer, app.label_of)
 
 
+def build_stream_api(process: Process, stream: LiveTrades) -> ASGIApp:
+    """Return the application of a process without stores and prices: /assets, /health, /ready and /metrics."""
+    routes = OpsRoutes(
+        process.catalog,
+        {},
+        (),
+        LocalStatus(()),
+        process.coverage,
+        process.freshness,
+        None,
+        process.metrics,
+        clock=process.clock,
+        trades=stream,
+        needs_prices=False,
+        outlet_troubles=_troubles(process),
+    ).routes()
+    app = build(routes, process.metrics, process.settings.max_in_flight, policy_of(process.settings))
+    return traced(app, process.tracer, app.label_of)
+
+
+def _troubles(process: Process) -> Callable[[], Mapping[str, str]]:
+    outlets = process.outlets
+    return dict if outlets is None else lambda: outlets.troubles
+
+
 def _ops(
     process: Process, stores: Stores, path: RefreshPath, cluster: Cluster | None, trades: TradeStream | None = None
 ) -> list[Route]:
@@ -148,6 +178,7 @@ def _ops(
         clock=process.clock,
         trades=None if trades is None else trades.processor,
         needs_prices=process.settings.role != "processor",
+        outlet_troubles=_troubles(process),
     )
     return [*ops.routes()]
 

@@ -108,7 +108,8 @@ async def serve_on(
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
         patience = min(process.longest_refresh, _LONGEST_STOP)
         limits = limits_of(settings.max_connections, frozenset({INGEST_PATH}))
-        direct_write = settings.fast_path and settings.role != "refresher"  # else nothing takes it out of the scope
+        has_fast_path = settings.role not in ("refresher", "streams")  # else nothing takes it out of the scope
+        direct_write = settings.fast_path and has_fast_path
         server = Server(
             app,
             limits,

@@ -6,9 +6,11 @@
 | refresher  | yes       | itself                   | exchanges' (TRADE_FEEDS) | /assets, /health, /ready and /metrics |
 | api        | no        | by refresh requests      | into a shared log only   | everything                            |
 | processor  | no        | no                       | no                       | /assets, /health, /ready and /metrics |
+| streams    | no        | no                       | no                       | /assets, /health, /ready and /metrics |
 
-Every role opens the stores first. With Redis, processes of all roles share the schedule, the prices, the requests, and
-trades and features; roles other than `all` need it. With workers, the role `all` is a refresher and API processes.
+Every role but `streams` opens the stores first; `streams` has the stream of a table and outlets only. With Redis,
+processes of all roles share the schedule, the prices, the requests, and trades and features; roles other than `all` and
+`streams` need it. With workers, the role `all` is a refresher and API processes.
 Trades of a `memory://` log are processed by the process that takes them in; those of a log that processes share
 (`kafka://`, `kinesis://`) by all processes of the roles `all` and `processor`, each some partitions. Rules of alerts
 are evaluated by the roles `all` and `refresher`; of several such processes, the one with the lease passes alerts on.
@@ -20,9 +22,10 @@ from starlette.types import ASGIApp
 
 from aggregator.runtime.build_alerts import evaluate_rules, shared_rules
 from aggregator.runtime.build_analytics import open_event_stores
-from aggregator.runtime.build_api import build_api, build_ops_api
+from aggregator.runtime.build_api import build_api, build_ops_api, build_stream_api
 from aggregator.runtime.build_outlets import open_outlets
 from aggregator.runtime.build_refresher import build_refresher, open_venues, recall_newest
+from aggregator.runtime.build_table_stream import open_table_stream
 from aggregator.runtime.build_trades import TradeStream, open_sinks, open_trades, run_trades
 from aggregator.runtime.cluster import Cluster, build_remote_refresh, join_cluster
 from aggregator.runtime.monitors import ClockLog, LoopLag
@@ -34,6 +37,9 @@ from aggregator.stores.redis.client import RedisClient
 
 async def build_role(process: Process, attempt: Attempt) -> ASGIApp:
     """Return the application of the process's role, every part of it opened. Raises CannotGoOn."""
+    if process.settings.role == STREAMS:
+        await _monitor(process)
+        return build_stream_api(process, await open_table_stream(process, attempt))
     stores = await _open_stores(process, attempt)
     await open_outlets(process, attempt, stores.redis)
     if stores.redis is None:  # then the role is `all`: the settings refuse the others without Redis
@@ -88,6 +94,7 @@ async def _processor(process: Process, stores: Stores, redis: RedisClient, attem
     return await build_ops_api(process, stores, path, cluster, trades)
 
 
+STREAMS = "streams"
 ROLES: Mapping[str, Callable[[Process, Stores, RedisClient, Attempt], Awaitable[ASGIApp]]] = {
     "all": _all,
     "refresher": _refresher,

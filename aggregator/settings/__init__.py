@@ -22,6 +22,7 @@ from aggregator.settings.anomalies import AnomalySettings
 from aggregator.settings.events import EventSettings
 from aggregator.settings.news import NewsSettings
 from aggregator.settings.outlets import OutletSettings
+from aggregator.settings.processes import check_processes
 from aggregator.settings.strategy import StrategySettings
 from aggregator.settings.trades import TradeSettings
 from aggregator.stores.registry import cache_forms, cache_store, history_forms, history_store
@@ -45,7 +46,13 @@ def _usual_min_sources(validated: Mapping[str, Any]) -> int:
 
 
 class Settings(
-    OutletSettings, AlertSettings, NewsSettings, StrategySettings, AnomalySettings, EventSettings, TradeSettings
+    OutletSettings,
+    AlertSettings,
+    NewsSettings,
+    StrategySettings,
+    AnomalySettings,
+    EventSettings,
+    TradeSettings,
 ):
     """The settings of a process. They are read once, at its start."""
 
@@ -58,10 +65,11 @@ class Settings(
         "127.0.0.1", description="Address to listen on. The default accepts connections from this machine only."
     )
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
-    role: Literal["all", "api", "refresher", "processor"] = Field(
+    role: Literal["all", "api", "refresher", "processor", "streams"] = Field(
         "all",
         description="Role of this process: refresh prices, serve the API, or both; processor: process the trades of a"
-        " kafka:// or kinesis:// log. Roles share through Redis.",
+        " kafka:// or kinesis:// log; streams: send the items of a table to the outlets. Roles share through Redis;"
+        " streams does not need it.",
     )
     workers: int = Field(
         1,
@@ -260,16 +268,9 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_processes(self) -> "Settings":
-        if not self.shares_cache and (self.role != "all" or self.workers > 1):
-            asked = f"role={self.role}" if self.role != "all" else f"workers={self.workers}"
-            raise ValueError(
-                f"{asked} means several processes, and cache_url={self.cache_url} is inside one of them, so the others"
-                " would not see its prices; set cache_url to a redis:// address"
-            )
-        if self.role in ("refresher", "processor") and self.workers > 1:
-            raise ValueError(
-                f"workers answer requests, which role={self.role} does not; start several {self.role}s instead"
-            )
+        check_processes(self.role, self.workers, self.cache_url, shares_cache=self.shares_cache)
+        if self.role == "streams" and not (self.table_stream and self.outlets):
+            raise ValueError("role=streams needs table_stream, the dynamodb:// address of a table, and outlets")
         if self.role == "processor" and not self.shares_log:
             raise ValueError(
                 "role=processor needs a log that processes share; set trades_log to a kafka:// or kinesis:// address"

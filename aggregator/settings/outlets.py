@@ -1,15 +1,16 @@
 """The settings of outlets."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
+from pydantic import Field, field_validator, model_validator
 
 from aggregator.outlets.address import FILTERS, OutletAddress
-from aggregator.outlets.registry import outlet_forms, outlets_of
+from aggregator.outlets.registry import check_public, outlet_forms, outlets_of
+from aggregator.settings.table_streams import TableStreamSettings
 
 
-class OutletSettings(BaseSettings):
+class OutletSettings(TableStreamSettings):
     """The part of the settings that outlets have."""
 
     outlets: str = Field(
@@ -36,6 +37,12 @@ class OutletSettings(BaseSettings):
     def _check_outlets(cls, text: str) -> str:
         outlets_of(text)
         return text
+
+    @model_validator(mode="after")
+    def _check_private(self) -> Self:
+        if not self.outlets_allow_private:
+            check_public(self.outlet_addresses)
+        return self
 
     @property
     def outlet_addresses(self) -> list[OutletAddress]:

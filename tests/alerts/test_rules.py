@@ -76,7 +76,7 @@ def test_defaults() -> None:
         ({"kind": "price", "above": 1, "cooldown": 0}, "cooldown must be a whole number from 1 to 86400"),
         ({"kind": "price", "above": 1, "cooldown": 1.5}, "cooldown must be a whole number"),
         ({"kind": "price", "above": 1, "hysteresis": 51}, "hysteresis must be a number from 0 to 50"),
-        ({"kind": "price", "above": 1, "outlet": "<script>"}, "outlet must be a name"),
+        ({"kind": "price", "above": 1, "outlet": "<script>"}, "outlet must be the name of an outlet"),
         ({"kind": "price", "above": 1, "volume": 1}, "a field is unknown; the fields are asset, kind"),
         ({"kind": "change", "percent": 2}, "seconds is missing"),
         ({"kind": "change", "percent": 0, "seconds": 3}, "percent must be a number above 0"),

@@ -27,6 +27,7 @@ from tests.parts.examples import CATALOG, NOW
 from tests.parts.service import Answer
 
 DAY = 86_400.0
+OUTLETS = ["desk", "ops"]
 
 
 class FailingEvents(MemoryEvents):
@@ -47,7 +48,7 @@ class Api:
     def __init__(self, store: MemoryEvents | None = None, policy: Policy | None = None) -> None:
         self.store = store or MemoryEvents(30 * DAY, lambda: NOW)
         self.book = RuleBook(self.store, 30 * DAY, lambda: NOW)
-        routes = AlertRoutes(CATALOG, self.book, self.store, lambda: NOW, store_seconds=0.2).routes()
+        routes = AlertRoutes(CATALOG, self.book, self.store, lambda: NOW, store_seconds=0.2, outlets=OUTLETS).routes()
         self.app = build(routes, Metrics(CollectorRegistry()), policy=policy)
 
     async def post(self, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
@@ -81,6 +82,7 @@ async def test_a_rule_is_kept_until_it_is_deleted() -> None:
         ({"asset": "nosuch"}, 404, "asset_not_found", "Asset not found"),
         ({"asset": "a.b"}, 400, "invalid_symbol", "Invalid asset symbol"),
         ({"cooldown": -1}, 400, "invalid_parameter", "cooldown must be"),
+        ({"outlet": "nosuch"}, 400, "invalid_parameter", "outlet must be one of desk, ops"),
         ({"kind": 5}, 400, "invalid_parameter", "kind must be one of"),
         ({"outlet": "x" * MOST_BYTES}, 413, "body_too_large", "larger than 8192 bytes"),
     ],

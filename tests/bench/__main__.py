@@ -24,6 +24,7 @@ from tests.bench import (
     replicas,
     stream,
     trades,
+    webhooks,
 )
 from tests.bench.report import Figure, machine, save, table
 from tests.parts import dynamodb
@@ -43,6 +44,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "outlets": outlets.run,
     **kafka.parts(kafka.FULL),
     "postgres": postgres.run,
+    "webhooks": webhooks.run,
     **trades.parts(trades.FULL),
     "many": lambda: refreshes.hundred_thousand(batched=False),
     "many-batched": lambda: refreshes.hundred_thousand(batched=True),

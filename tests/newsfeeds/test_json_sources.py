@@ -12,8 +12,8 @@ from aggregator.newsfeeds import finnhub, http
 from aggregator.newsfeeds.finnhub import Finnhub
 from aggregator.newsfeeds.http import Client
 from aggregator.newsfeeds.mock import MockNews
-from tests.newsfeeds.server import Site, reply, site
 from tests.parts.examples import NOW
+from tests.parts.site import Site, reply, site
 
 KEY = "secret-key"
 ARTICLE = {

@@ -15,8 +15,8 @@ from aggregator.news.ports import SourceError
 from aggregator.newsfeeds import http
 from aggregator.newsfeeds.http import Client
 from aggregator.newsfeeds.rss import MOST_BYTES, Feed
-from tests.newsfeeds.server import Site, reply, site
 from tests.parts.limits import allowed
+from tests.parts.site import Site, reply, site
 
 AT = 1_756_720_800  # of the date below
 NOW = AT + 60.0
@@ -101,7 +101,7 @@ async def test_a_feed_that_has_not_changed(here: Site, session: aiohttp.ClientSe
     here.answers["/feed"] = reply(b"", "304 Not Modified")
     assert await one.read() == ()
     assert here.requests[-1][1]["if-none-match"] == '"1"'
-    assert here.requests[-1][1]["if-modified-since"] == "mon, 01 sep 2025 10:00:00 gmt"
+    assert here.requests[-1][1]["if-modified-since"] == "Mon, 01 Sep 2025 10:00:00 GMT"
 
 
 @pytest.mark.parametrize("date", ["", "<pubDate>yesterday</pubDate>", "<pubDate>Mon, 99 Sep 99999 10:00</pubDate>"])

@@ -9,6 +9,7 @@ from aggregator.observability.metrics import Metrics
 from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.ports import OutletEvent, Verdict
 from aggregator.outlets.registry import make_outlet, outlets_of
+from tests.outlets.examined import findings_of
 from tests.outlets.recording import event, running, until
 from tests.parts.kafka import Broker
 
@@ -53,3 +54,14 @@ def test_an_address_that_cannot_work(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         outlets_of(text)
     assert "hunter2" not in str(error.value)
+
+
+async def test_the_doctor_asks_for_the_topic(kafka_running: Broker) -> None:
+    """Only WRITE is needed, and no record is written."""
+    topic = kafka_running.topic(2)
+    (found,) = await findings_of(f"kafka://{kafka_running.bootstrap}/{topic}?name=events")
+    assert (found.check, found.level) == ("outlet events", "ok")
+    assert f"topic {topic} on" in found.says
+    (missing,) = await findings_of(f"kafka://{kafka_running.bootstrap}/no-such-topic")
+    assert missing.level == "fail"
+    assert "AGGREGATOR_OUTLETS" in missing.mend

@@ -117,13 +117,15 @@ async def test_an_outlet_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
 
 
 async def test_an_alert_that_names_its_outlet_goes_there_only(tmp_path: Path) -> None:
-    """Other alerts go to all that want the topic."""
+    """Whatever its topics; other alerts, and those of an outlet that is not there, go to all that want the topic."""
     ops, all_ = RecordingOutlet(), RecordingOutlet()
-    outlets = {"stdout://?name=ops&topics=alerts": ops, "stdout://?name=all&topics=alerts": all_}
+    outlets = {"stdout://?name=ops&topics=prices": ops, "stdout://?name=all&topics=alerts": all_}
     async with running(tmp_path / "outlets.db", outlets) as scene:
-        await scene.outbox.hand_over([event(1, topic="alerts", outlet="ops"), event(2, topic="alerts")])
-        await until(lambda: len(ops.arrived) == 2 and len(all_.arrived) == 1)
-        assert all_.keys == [event(2, topic="alerts").key]
+        assert scene.outbox.wants("alerts")
+        named = [event(number, topic="alerts", outlet=name) for number, name in enumerate(("ops", "", "gone"))]
+        await scene.outbox.hand_over(named)
+        await until(lambda: len(ops.arrived) == 1 and len(all_.arrived) == 2)
+        assert ops.keys == [named[0].key]
 
 
 async def test_an_event_that_is_refused_three_times_is_a_dead_letter(tmp_path: Path) -> None:

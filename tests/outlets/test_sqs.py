@@ -12,6 +12,7 @@ from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.ports import OutletAway, OutletEvent, Verdict
 from aggregator.outlets.registry import make_outlet, outlets_of
 from aggregator.outlets.sqs_queue import SqsQueue
+from tests.outlets.examined import findings_of
 from tests.outlets.recording import event, running, until
 from tests.parts import sqs
 from tests.parts.sqs import Queues
@@ -138,3 +139,13 @@ def test_an_address_that_cannot_work(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         outlets_of(text)
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(("exists", "level"), [(True, "ok"), (False, "fail")])
+async def test_the_doctor_asks_for_the_queue(queues: Queues, exists: bool, level: str) -> None:  # noqa: FBT001  # a parameter of pytest
+    """It sends no message."""
+    queues.faults.set()
+    name = queues.queue() if exists else "no-such-queue"
+    (found,) = await findings_of(queues.url(name))
+    assert found.level == level
+    assert ("has 0 messages" if exists else "sqs:GetQueueUrl") in f"{found.says} {found.mend}"

@@ -2,10 +2,10 @@
 
 from typing import get_args
 
-from aggregator.runtime.roles import ROLES
+from aggregator.runtime.roles import ROLES, STREAMS
 from aggregator.settings import Settings
 
 
 def test_every_role_of_the_settings_can_be_built() -> None:
     """The setting and the table have the same roles."""
-    assert set(ROLES) == set(get_args(Settings.model_fields["role"].annotation))
+    assert {*ROLES, STREAMS} == set(get_args(Settings.model_fields["role"].annotation))

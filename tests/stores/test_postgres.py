@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import shutil
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -23,6 +21,7 @@ from aggregator.stores.postgres.migrations import all_migrations, migrate, pendi
 from aggregator.stores.postgres.table import PostgresTable
 from aggregator.stores.registry import history_store
 from tests.parts import postgres
+from tests.parts.certificates import make_certificate
 from tests.parts.examples import NOW, price
 from tests.parts.postgres import PASSWORD, PATIENT_SECONDS, PostgresServer
 from tests.stores.trades.parts import until
@@ -152,22 +151,12 @@ async def test_old_prices_are_deleted(postgres_running: PostgresServer, tmp_path
 # TLS
 
 
-def make_certificate(key: Path, certificate: Path) -> None:
-    """Write a certificate of localhost, signed by itself."""
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    more = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*request, *more], check=True, capture_output=True)
-
-
 @REAL
 async def test_tls_is_verified(tmp_path: Path) -> None:
     """verify-full wants the right authority and the right name; require wants TLS only."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
     if postgres.programs() is None:
         pytest.skip("no PostgreSQL here; see the header")
-    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
-    await asyncio.to_thread(make_certificate, key, certificate)
+    certificate, key = await asyncio.to_thread(make_certificate, tmp_path, "DNS:localhost")
     with postgres.alone() as server:
         server.use_tls(key, certificate)
 

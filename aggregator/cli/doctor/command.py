@@ -10,6 +10,7 @@ from aggregator.cli.doctor.checks import Check, Context, Finding, failure, run_c
 from aggregator.cli.doctor.events import event_checks
 from aggregator.cli.doctor.exchanges import exchange_check, feed_check
 from aggregator.cli.doctor.machine import clock_check, files_check, port_check, settings_check, symbols_check
+from aggregator.cli.doctor.outlets import outlet_checks
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
 from aggregator.cli.doctor.stores import history_checks, redis_check
 from aggregator.cli.doctor.trades import trade_checks
@@ -49,6 +50,7 @@ def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
         "redis": partial(redis_check, settings, context),
     }
     checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds) | event_checks(settings)
+    checks |= outlet_checks(settings, 0.8 * seconds)
     if settings.role not in ("api", "processor"):  # roles without exchanges
         for exchange in exchange_targets(settings.exchanges):
             checks[f"exchange {exchange.name}"] = partial(exchange_check, settings, exchange, context)

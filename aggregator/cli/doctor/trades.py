@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aggregator.cli.doctor.checks import Check, Finding, failure, passed
 from aggregator.cli.doctor.files import CheckedFile, try_outbox, try_store
@@ -41,7 +41,7 @@ def trade_checks(settings: Settings, seconds: float) -> dict[str, Check]:
         return {}
     log: dict[str, Check] = {}
     if settings.trades_log.startswith("kafka:"):
-        log = {"kafka": partial(kafka_check, settings, parse_kafka_url(settings.trades_log), seconds)}
+        log = {"kafka": partial(kafka_log_check, settings, parse_kafka_url(settings.trades_log), seconds)}
     if settings.trades_log.startswith("kinesis:"):
         address = parse_kinesis_url(settings.trades_log)
         log = {"kinesis": partial(kinesis_check, settings.role, address, seconds)}
@@ -100,7 +100,25 @@ async def table_check(settings: Settings, target: DynamoAddress) -> Sequence[Fin
 # Kafka
 
 
-async def kafka_check(settings: Settings, address: KafkaAddress, seconds: float) -> Sequence[Finding]:
+class CheckedTopic(NamedTuple):
+    """A topic to check: the name of the check, the setting that names the topic, and whether we read it."""
+
+    check: str
+    setting: str
+    reads: bool
+
+
+LOG_TOPIC = CheckedTopic("kafka", _LOG, reads=True)
+
+
+async def kafka_log_check(settings: Settings, address: KafkaAddress, seconds: float) -> Sequence[Finding]:
+    """Check the log of trades."""
+    return await kafka_check(settings, address, seconds, LOG_TOPIC._replace(reads=settings.role != "api"))
+
+
+async def kafka_check(
+    settings: Settings, address: KafkaAddress, seconds: float, checked: CheckedTopic
+) -> Sequence[Finding]:
     """Ask the brokers for the topic, the consumer group and our rights on them; each call has `seconds`."""
     from aggregator.trades.event_log.kafka.admin import KafkaAdmin, NoLogin, NoTls  # noqa: PLC0415  # an extra
     from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an extra
@@ -110,34 +128,38 @@ async def kafka_check(settings: Settings, address: KafkaAddress, seconds: float)
     try:
         admin = KafkaAdmin(KafkaClients(address, security), seconds)
         topic = await asyncio.to_thread(admin.topic)
-        reads = settings.role != "api"
-        group = await asyncio.to_thread(admin.group, topic.partitions) if reads and topic.partitions else None
+        reads = checked.reads and topic.partitions
+        group = await asyncio.to_thread(admin.group, topic.partitions) if reads else None
     except NoLogin as error:
-        return [failure("kafka", str(error), "check AGGREGATOR_KAFKA_USERNAME, …_PASSWORD and …_SASL")]
+        return [failure(checked.check, str(error), "check AGGREGATOR_KAFKA_USERNAME, …_PASSWORD and …_SASL")]
     except NoTls as error:
-        return [failure("kafka", str(error), f"check security= ({_LOG}) and AGGREGATOR_KAFKA_CA")]
+        return [failure(checked.check, str(error), f"check security= ({checked.setting}) and AGGREGATOR_KAFKA_CA")]
     except StoreError as error:
-        return [failure("kafka", str(error), f"start the brokers, or mend their address ({_LOG})")]
-    return judged(address, topic, group)
+        return [failure(checked.check, str(error), f"start the brokers, or mend their address ({checked.setting})")]
+    return judged(address, topic, group, checked)
 
 
-def judged(address: KafkaAddress, topic: "TopicState", group: "GroupState | None") -> Sequence[Finding]:
+def judged(
+    address: KafkaAddress, topic: "TopicState", group: "GroupState | None", checked: CheckedTopic = LOG_TOPIC
+) -> Sequence[Finding]:
     """Return the findings about a topic, and about the consumer group of a role that reads it. Pure."""
     if not topic.partitions and topic.operations is None:
         says = f"the topic {address.topic} does not exist on {address.brokers}"
-        return [failure("kafka", says, f"create it, with as many partitions as there may be processors ({_LOG})")]
+        reason = "as many partitions as there may be processors" if checked.reads else "partitions"
+        return [failure(checked.check, says, f"create it, with {reason} ({checked.setting})")]
     missing = _missing(f"topic {address.topic}", topic.operations, ("READ", "WRITE") if group else ("WRITE",))
     if group is not None:
         missing += _missing(f"group {address.group}", group.operations, ("READ",))
     if missing:
         says = f"{address.brokers} does not let us {'; '.join(missing)}"
-        return [failure("kafka", says, "add ACLs for our user: READ and WRITE on the topic, READ on the group")]
+        acls = "READ and WRITE on the topic, READ on the group" if checked.reads else "WRITE on the topic"
+        return [failure(checked.check, says, f"add ACLs for our user: {acls}")]
     says = f"topic {address.topic} on {address.brokers} has {_count(topic.partitions, 'partition')}"
     if group is not None:
         says += f"; group {address.group} has {_count(group.members, 'member')} and is {group.lag:,} records behind"
     if topic.operations is None:
-        return [passed("kafka", f"{says}; the brokers do not tell our rights")]
-    return [passed("kafka", f"{says}; we may do all that the service does")]
+        return [passed(checked.check, f"{says}; the brokers do not tell our rights")]
+    return [passed(checked.check, f"{says}; we may do all that the service does")]
 
 
 def _missing(where: str, operations: "Operations", needed: Sequence[str]) -> list[str]:

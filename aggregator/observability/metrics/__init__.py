@@ -26,6 +26,7 @@ from aggregator.observability.metrics.machine import Build, Machine, Processes
 from aggregator.observability.metrics.news import NewsMetrics
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.observability.metrics.strategy import StrategyMetrics
+from aggregator.observability.metrics.table_streams import TableStreamMetrics
 from aggregator.observability.metrics.trades import TradeMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -51,6 +52,7 @@ class Metrics:
         self._processes()
         self.trades = TradeMetrics(registry)
         self.news = NewsMetrics(registry)
+        self.table_streams = TableStreamMetrics(registry)
         self.events = EventMetrics(registry)
         self.alerts = AlertMetrics(registry)
         self.outlets = OutletMetrics(registry)

@@ -47,7 +47,7 @@ class DynamoTable(ConnectedTable):
     async def put(self, prices: Sequence[Price]) -> list[Price]:
         """Put at most `batch` prices of different keys in one call; return those DynamoDB did not process."""
         left = await self._write([{"PutRequest": {"Item": self._item(price)}} for price in prices])
-        return [_price(item) for item in left]
+        return [price_of(item) for item in left]
 
     async def latest(self, symbols: Sequence[str]) -> dict[str, Price]:
         """Return the newest price of each symbol, without prices of the future; a symbol without any is left out."""
@@ -80,7 +80,7 @@ class DynamoTable(ConnectedTable):
 
     async def _query(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
         items = await self._items(symbol, start, end, limit, newest_first=newest_first)
-        return [_price(item) for item in items]
+        return [price_of(item) for item in items]
 
     async def _items(
         self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool, **parameters: str
@@ -132,7 +132,7 @@ def _item(price: Price) -> Item:
     return item
 
 
-def _price(item: Item) -> Price:
+def price_of(item: Item) -> Price:
     """Return the item's price. Only keys and price are required, because items of other writers may have no more.
 
     Raises StoreRefused for an item that is no price.

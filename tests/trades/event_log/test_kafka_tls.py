@@ -4,9 +4,6 @@ Neither that cluster nor noida-db speaks SASL, so nothing here tests a login.
 """
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +13,7 @@ import pytest
 from aggregator.errors import StoreUnavailable
 from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
 from aggregator.trades.event_log.kafka.client import KafkaClients
+from tests.parts.certificates import server_context
 from tests.parts.kafka_mock import MockCluster
 
 pytestmark = pytest.mark.real
@@ -32,29 +30,13 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a self-signed certificate of 127.0.0.1; return the files of certificate and key."""
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("no openssl here to make a certificate")
-    found = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-out", found[0], "-keyout", found[1]],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    return found
-
-
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[str]:
     """Run a broker with TLS; return its address. Its certificate is in `certificate.pem`."""
     cluster = MockCluster()
     cluster.create("trades", 2)
     host, _, port = cluster.address.partition(":")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate(tmp_path))
+    context = server_context(tmp_path)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = await asyncio.open_connection(host, int(port))

@@ -24,7 +24,7 @@ FORM = f"{EXAMPLE}[&endpoint=http://…&format=json|protobuf&start=trim_horizon|
 TRIM_HORIZON, LATEST = "TRIM_HORIZON", "LATEST"
 _FORMATS = ("json", "protobuf")
 _OPTIONS = ("region", "endpoint", "table", "table_endpoint", "format", "start", "lease")
-_URL = re.compile(r"kinesis://(?P<stream>[^/?#]*)/?(?:\?(?P<query>[^#]*))?")
+_URL = re.compile(r"[a-z-]+://(?P<stream>[^/?#]*)/?(?:\?(?P<query>[^#]*))?")
 _STREAM = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}")
@@ -49,49 +49,52 @@ class KinesisAddress(NamedTuple):
     lease: int
 
 
-def parse_kinesis_url(url: str) -> KinesisAddress:
-    """Return the address that a URL names. Raises ValueError, whose message has no secret of the URL in it."""
-    match = _URL.fullmatch(url)
+def parse_kinesis_url(url: str, scheme: str = "kinesis") -> KinesisAddress:
+    """Return the address that a URL names. Raises ValueError, whose message has no secret of the URL in it.
+
+    `scheme` is another one of streams that are read alike.
+    """
+    match = _URL.fullmatch(url) if url.startswith(f"{scheme}:") else None
     if match is None:
-        raise ValueError(f"must be {EXAMPLE}")
+        raise ValueError(f"must be {EXAMPLE.replace('kinesis', scheme)}")
     stream = match["stream"]
     if "@" in stream:
-        raise ValueError("kinesis:// takes no credentials; use the environment, a profile or a role of AWS")
+        raise ValueError(f"{scheme}:// takes no credentials; use the environment, a profile or a role of AWS")
     if not _STREAM.fullmatch(stream):
-        raise ValueError("the stream of kinesis:// must have 1 to 128 letters, digits, dots, dashes and underscores")
-    given = _given(match["query"] or "")
+        raise ValueError(f"the stream of {scheme}:// must have 1 to 128 letters, digits, dots, dashes and underscores")
+    given = _given(match["query"] or "", scheme)
     region, table = given.get("region", ""), given.get("table", f"aggregator-{stream}")
     if not _REGION.fullmatch(region):
-        raise ValueError("region of kinesis:// must be the name of a region, such as us-east-1")
+        raise ValueError(f"region of {scheme}:// must be the name of a region, such as us-east-1")
     if not _TABLE.fullmatch(table):
-        raise ValueError("table of kinesis:// must have 3 to 255 letters, digits, dots, dashes and underscores")
+        raise ValueError(f"table of {scheme}:// must have 3 to 255 letters, digits, dots, dashes and underscores")
     format_ = given.get("format", _FORMATS[0])
     if format_ not in _FORMATS:
-        raise ValueError(f"format of kinesis:// must be {' or '.join(_FORMATS)}")
-    endpoint = _endpoint(given, "endpoint")
+        raise ValueError(f"format of {scheme}:// must be {' or '.join(_FORMATS)}")
+    endpoint = _endpoint(given, "endpoint", scheme)
     return KinesisAddress(
         stream,
         region,
         endpoint,
         table,
-        _endpoint(given, "table_endpoint") or endpoint,
+        _endpoint(given, "table_endpoint", scheme) or endpoint,
         format_,
-        _start(given.get("start", TRIM_HORIZON)),
-        _lease(given.get("lease", str(_LEASE))),
+        _start(given.get("start", TRIM_HORIZON), scheme),
+        _lease(given.get("lease", str(_LEASE)), scheme),
     )
 
 
-def _given(query: str) -> Mapping[str, str]:
+def _given(query: str, scheme: str) -> Mapping[str, str]:
     given = parse_qs(query, keep_blank_values=True)
     unknown = given.keys() - set(_OPTIONS)
     if unknown:
-        raise ValueError(f"kinesis:// takes {', '.join(_OPTIONS)}, not {', '.join(map(repr, sorted(unknown)))}")
+        raise ValueError(f"{scheme}:// takes {', '.join(_OPTIONS)}, not {', '.join(map(repr, sorted(unknown)))}")
     if twice := [name for name, values in given.items() if len(values) > 1]:
-        raise ValueError(f"kinesis:// takes {twice[0]} once")
+        raise ValueError(f"{scheme}:// takes {twice[0]} once")
     return {name: values[0] for name, values in given.items()}
 
 
-def _endpoint(given: Mapping[str, str], name: str) -> str | None:
+def _endpoint(given: Mapping[str, str], name: str, scheme: str) -> str | None:
     endpoint = given.get(name)
     if endpoint is None:
         return None
@@ -100,11 +103,11 @@ def _endpoint(given: Mapping[str, str], name: str) -> str | None:
     except ValueError:  # the port is above 65535
         is_valid = False
     if not is_valid:
-        raise ValueError(f"{name} of kinesis:// must be http://host:port or https://host:port")
+        raise ValueError(f"{name} of {scheme}:// must be http://host:port or https://host:port")
     return endpoint.rstrip("/")
 
 
-def _start(text: str) -> str | float:
+def _start(text: str, scheme: str) -> str | float:
     if text.upper() in (TRIM_HORIZON, LATEST):
         return text.upper()
     try:
@@ -114,11 +117,11 @@ def _start(text: str) -> str | float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            "start of kinesis:// must be trim_horizon, latest, or a time as 2026-11-21T06:10:27Z or unix seconds"
+            f"start of {scheme}:// must be trim_horizon, latest, or a time as 2026-11-21T06:10:27Z or unix seconds"
         ) from error
 
 
-def _lease(text: str) -> int:
+def _lease(text: str, scheme: str) -> int:
     if not (text.isascii() and text.isdigit()) or not _LEAST_LEASE <= int(text[:9]) <= _MOST_LEASE:
-        raise ValueError(f"lease of kinesis:// must be {_LEAST_LEASE} to {_MOST_LEASE} whole seconds")
+        raise ValueError(f"lease of {scheme}:// must be {_LEAST_LEASE} to {_MOST_LEASE} whole seconds")
     return int(text)

@@ -1,8 +1,9 @@
-"""The calls of Kinesis and DynamoDB that a stream needs, through aioboto3. Loaded only for a `kinesis://` log."""
+"""The calls of Kinesis and DynamoDB that a stream of shards needs, through aioboto3. Loaded only where one is read."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import aioboto3
 import msgspec
@@ -11,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
-from aggregator.trades.event_log.kinesis.address import KinesisAddress
 from aggregator.trades.event_log.kinesis.shard_plan import Shard
 
 MOST_RECORDS = 2000  # of one GetRecords
@@ -67,17 +67,64 @@ class RecordsPage(msgspec.Struct, rename="pascal"):
 _page = msgspec.json.Decoder(RecordsPage)
 
 
-class KinesisClients:
-    """The connections to one stream and its table of leases. Every call raises StoreError.
+class StreamAddress(Protocol):
+    """The address of a stream of shards and of the table with their leases; see KinesisAddress."""
+
+    @property
+    def stream(self) -> str:
+        """The name of the stream."""
+
+    @property
+    def region(self) -> str:
+        """The region."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where the stream is; None for Amazon's."""
+
+    @property
+    def table(self) -> str:
+        """The table of leases."""
+
+    @property
+    def table_endpoint(self) -> str | None:
+        """Where that table is; None for Amazon's."""
+
+    @property
+    def start(self) -> str | float:
+        """Where shards without a checkpoint begin."""
+
+    @property
+    def lease(self) -> int:
+        """Seconds after which a lease that is not renewed may be taken."""
+
+
+class ShardClients(ABC):
+    """The connections to one stream of shards and its table of leases. Every call raises StoreError.
 
     Credentials come from the chain of AWS; for an endpoint of our own without any, from placeholders.
     """
 
-    def __init__(self, address: KinesisAddress) -> None:
+    service: ClassVar[str]
+    """The name of the stream's service in botocore."""
+
+    def __init__(self, address: StreamAddress) -> None:
         self.address = address
         self._stack = AsyncExitStack()
-        self._kinesis: Any = None  # aioboto3 has no types
+        self._streams: Any = None  # aioboto3 has no types
         self._dynamodb: Any = None
+
+    @abstractmethod
+    async def records(self, iterator: str) -> tuple[RecordsPage, int]:
+        """Return the page at an iterator, and its bytes."""
+
+    @abstractmethod
+    async def iterator(self, shard: str, kind: str, **position: object) -> str:
+        """Return an iterator of a shard."""
+
+    @abstractmethod
+    async def shards(self) -> list[Shard]:
+        """Return all shards of the stream that still have records, the closed ones too."""
 
     async def open(self) -> None:
         """Create the clients, unless that is done. Sends nothing yet."""
@@ -86,11 +133,11 @@ class KinesisClients:
         address, session = self.address, aioboto3.Session()
         with mapped_errors():
             services = (
-                ("kinesis", address.endpoint, _READ_SECONDS),
+                (self.service, address.endpoint, _READ_SECONDS),
                 ("dynamodb", address.table_endpoint, min(_READ_SECONDS, address.lease / 3)),  # a renewal may be retried
             )
-            for name, endpoint, read_seconds in services:
-                client = await self._stack.enter_async_context(
+            self._streams, self._dynamodb = [
+                await self._stack.enter_async_context(
                     session.client(
                         name,
                         region_name=address.region,
@@ -106,17 +153,35 @@ class KinesisClients:
                         **await _credentials(session, endpoint),
                     )
                 )
-                setattr(self, f"_{name}", client)
-        self._kinesis.meta.events.register("before-parse.kinesis.GetRecords", _take_records)
+                for name, endpoint, read_seconds in services
+            ]
+        events = self._streams.meta.events
+        events.register(
+            f"before-parse.{self._streams.meta.service_model.service_id.hyphenize()}.GetRecords", _take_records
+        )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._stack.aclose()
 
+    async def table(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """Make a call of DynamoDB for the table of leases. Raises Conflict where a condition does not hold."""
+        with mapped_errors():
+            answer: Mapping[str, Any] = await getattr(self._dynamodb, operation)(
+                TableName=self.address.table, **parameters
+            )
+            return answer
+
+
+class KinesisClients(ShardClients):
+    """The connections to a Kinesis stream."""
+
+    service = "kinesis"
+
     async def records(self, iterator: str) -> tuple[RecordsPage, int]:
         """Return the page at an iterator, and its bytes."""
         with mapped_errors():
-            answer = await self._kinesis.get_records(ShardIterator=iterator, Limit=MOST_RECORDS)
+            answer = await self._streams.get_records(ShardIterator=iterator, Limit=MOST_RECORDS)
             body: bytes = answer["page"]
             page = _page.decode(body)
             if not all(is_sequence_number(record.sequence_number) for record in page.records):
@@ -126,7 +191,7 @@ class KinesisClients:
     async def iterator(self, shard: str, kind: str, **position: object) -> str:
         """Return an iterator of a shard."""
         with mapped_errors():
-            answer = await self._kinesis.get_shard_iterator(
+            answer = await self._streams.get_shard_iterator(
                 StreamName=self.address.stream, ShardId=shard, ShardIteratorType=kind, **position
             )
             return str(answer["ShardIterator"])
@@ -134,7 +199,7 @@ class KinesisClients:
     async def put(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
         """Put records; return for each why it was not accepted, or nothing."""
         with mapped_errors():
-            answer = await self._kinesis.put_records(StreamName=self.address.stream, Records=records)
+            answer = await self._streams.put_records(StreamName=self.address.stream, Records=records)
             codes = [str(one.get("ErrorCode") or "") for one in answer["Records"]]
             if len(codes) != len(records):
                 raise ValueError("the answer has another number of records")
@@ -146,19 +211,11 @@ class KinesisClients:
         parameters: Mapping[str, Any] = {"StreamName": self.address.stream}
         with mapped_errors():
             while True:
-                answer = await self._kinesis.list_shards(**parameters)
-                found += map(_shard_of, answer["Shards"])
+                answer = await self._streams.list_shards(**parameters)
+                found += map(shard_of, answer["Shards"])
                 if not (token := answer.get("NextToken")):
                     return found
                 parameters = {"NextToken": token}
-
-    async def table(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
-        """Make a call of DynamoDB for the table of leases. Raises Conflict where a condition does not hold."""
-        with mapped_errors():
-            answer: Mapping[str, Any] = await getattr(self._dynamodb, operation)(
-                TableName=self.address.table, **parameters
-            )
-            return answer
 
 
 def is_sequence_number(text: str) -> bool:
@@ -166,7 +223,8 @@ def is_sequence_number(text: str) -> bool:
     return len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
 
 
-def _shard_of(found: Mapping[str, Any]) -> Shard:
+def shard_of(found: Mapping[str, Any]) -> Shard:
+    """Return the shard of an entry in the list of shards."""
     parents = (found.get("ParentShardId"), found.get("AdjacentParentShardId"))
     return Shard(str(found["ShardId"]), tuple(str(parent) for parent in parents if parent))
 
@@ -209,7 +267,7 @@ def _error_of(error: ClientError) -> StoreError:
         return NotThere(text)
     if code == "ExpiredIteratorException":
         return ExpiredIterator(text)
-    if code == "InvalidArgumentException":
+    if code in ("InvalidArgumentException", "TrimmedDataAccessException"):
         return NoSuchPosition(text)
     return StoreUnavailable(text)
 

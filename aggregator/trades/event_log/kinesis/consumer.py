@@ -19,8 +19,8 @@ from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.event_log.kinesis.client import (
     Conflict,
-    KinesisClients,
     NotThere,
+    ShardClients,
     Throttled,
 )
 from aggregator.trades.event_log.kinesis.leases import LeaseTable
@@ -48,7 +48,7 @@ class KinesisConsumer:
 
     def __init__(
         self,
-        clients: KinesisClients,
+        clients: ShardClients,
         span: float,
         start: str,
         metrics: TradeMetrics,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from aggregator.errors import StoreRefused, StoreUnavailable
-from aggregator.trades.event_log.kinesis.client import Conflict, KinesisClients, NotThere, mapped_errors
+from aggregator.trades.event_log.kinesis.client import Conflict, NotThere, ShardClients, mapped_errors
 from aggregator.trades.event_log.kinesis.shard_plan import SHARD_END, Lease
 
 _KEY = "leaseKey"
@@ -18,7 +18,7 @@ _MINE = "leaseOwner = :me"
 class LeaseTable:
     """Reads and writes leases for the process `me`. Every call raises StoreError."""
 
-    def __init__(self, clients: KinesisClients, me: str) -> None:
+    def __init__(self, clients: ShardClients, me: str) -> None:
         self._clients = clients
         self._me = {"S": me}
 

@@ -20,7 +20,7 @@ from aggregator.trades.event_log.kinesis.client import KinesisClients, Record
 from aggregator.trades.event_log.kinesis.consumer import KinesisConsumer
 from aggregator.trades.event_log.kinesis.page_queue import HandedOver, PageQueue
 from aggregator.trades.event_log.kinesis.producer import KinesisProducer
-from aggregator.trades.event_log.kinesis.shard_assignment import ShardAssignment
+from aggregator.trades.event_log.kinesis.shard_assignment import ShardAssignment, lag_of
 from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.event_log.partition import FromPartition
 from aggregator.trades.event_log.records import RecordParser
@@ -146,7 +146,7 @@ class KinesisLog:
     def lags(self) -> list[PartitionLag]:
         """As `TradeLog.lags`. The records are those that were read; how many wait in a shard is not known."""
         now, assignments = self._now(), self._consumer.assignments.values()
-        return sorted((_lag(one, now) for one in assignments), key=lambda lag: lag.partition)
+        return sorted((lag_of(one, now) for one in assignments), key=lambda lag: lag.partition)
 
     @property
     def backlog(self) -> Backlog:
@@ -214,9 +214,3 @@ def _before(records: Sequence[Record], border: int) -> int:
     if int(records[-1].sequence_number) < border:
         return len(records)
     return sum(int(record.sequence_number) < border for record in records)
-
-
-def _lag(one: ShardAssignment, now: float) -> PartitionLag:
-    records = one.waiting
-    waited = max(0.0, now - one.processed_time) if records and one.processed_time > 0 else 0.0
-    return PartitionLag(one.partition, records, round(max(one.behind, waited), 3))

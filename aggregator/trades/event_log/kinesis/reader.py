@@ -10,9 +10,9 @@ from aggregator.resilience.backoff import Backoff
 from aggregator.trades.event_log.kinesis.client import (
     MOST_RECORDS,
     ExpiredIterator,
-    KinesisClients,
     NoSuchPosition,
     RecordsPage,
+    ShardClients,
     Throttled,
 )
 from aggregator.trades.event_log.kinesis.page_queue import PageQueue
@@ -33,7 +33,7 @@ class ShardReader:
 
     def __init__(
         self,
-        clients: KinesisClients,
+        clients: ShardClients,
         pages: PageQueue,
         failing: Callable[[str, str], None],
         metrics: TradeMetrics,

@@ -8,6 +8,7 @@ from aggregator.trades.event_log.kinesis.client import is_sequence_number
 from aggregator.trades.event_log.kinesis.shard_plan import Lease
 from aggregator.trades.event_log.partition import Assignment
 from aggregator.trades.event_log.window_start import WindowStart, WindowStarts, parse_metadata
+from aggregator.trades.ports import PartitionLag
 
 ENDLESS = 10**130  # above every sequence number
 
@@ -77,9 +78,19 @@ class ShardAssignment(Assignment):
         self._waiting.append((self.read_to, count))
 
 
+def lag_of(one: ShardAssignment, now: float) -> PartitionLag:
+    """Return how far a shard is behind at unix second `now`: records that were read, and seconds."""
+    records = one.waiting
+    waited = max(0.0, now - one.processed_time) if records and one.processed_time > 0 else 0.0
+    return PartitionLag(one.partition, records, round(max(one.behind, waited), 3))
+
+
 def number_of(shard: str) -> int:
-    """Return the number of a shard, such as 12 of `shardId-000000000012`. Raises StoreRefused for another form."""
-    number = shard.rpartition("-")[2]
-    if not (number.isascii() and number.isdecimal() and len(number) < 19):  # noqa: PLR2004  # fits into 64 bits
+    """Return the number of a shard, such as 12 of `shardId-000000000012`, which a stream of DynamoDB ends with `-a1b2`.
+
+    Raises StoreRefused for another form.
+    """
+    number = (shard.split("-")[1:] or [""])[0]
+    if not (number.isascii() and number.isdecimal() and len(number.lstrip("0")) < 19):  # noqa: PLR2004  # fits into 64 bits
         raise StoreRefused(f"the shard {shard[:40]!r} has no number")
     return int(number)

@@ -1,6 +1,7 @@
 """A real HTTP server on 127.0.0.1 that answers with the bytes that a test gives it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -10,13 +11,15 @@ Handler = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class Site:
-    """The answers by path, and the requests that came: the first line and the headers in lower case."""
+    """The answers by path, and the requests that came: first line, headers by names in lower case, and bodies."""
 
     def __init__(self) -> None:
         self.port = 0
+        self.server: asyncio.Server
         self.answers: dict[str, bytes | Handler] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.requests: list[tuple[str, Mapping[str, str]]] = []
+        self.bodies: list[bytes] = []
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         """Return the address of a path."""
@@ -37,8 +40,10 @@ class Site:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.requests.append((head[0], headers))
+        self.bodies.append(body)
         answer = self.answers.get(head[0].split()[1].partition("?")[0], reply(b"", "404 Not Found"))
         if isinstance(answer, bytes):
             writer.write(answer)
@@ -55,10 +60,10 @@ def reply(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[Site]:
+async def site(tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     """Serve while the block runs."""
     one = Site()
-    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    one.server = server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
     one.port = server.sockets[0].getsockname()[1]
     try:
         async with asyncio.timeout(allowed(60)):
