@@ -1,7 +1,7 @@
 """The feeds of trades that the settings ask for: at which addresses, and of which assets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tests.exchanges.push.trade_scene import Buried, Log
 from tests.exchanges.venues.trade_server import trading
 from tests.exchanges.venues.trade_venues import MockTradeVenue
 from tests.parts.exchanges import Market
+from tests.parts.exchanges import market as market_of_exchanges
 from tests.parts.service import call
 
 pytestmark = pytest.mark.real
@@ -55,6 +56,21 @@ class Opened(msgspec.Struct):
     def gaps(self, exchange: str) -> float:
         """Return how many interruptions were counted as filled."""
         return value(self.metrics, "trades_feed_gaps_total", exchange=exchange, outcome="filled")
+
+
+@pytest.fixture(scope="module")
+def trading_market() -> Iterator[Market]:
+    """Run three mock exchanges that make trades."""
+    with market_of_exchanges(trades=True) as running:
+        yield running
+
+
+@pytest.fixture
+def market(trading_market: Market) -> Iterator[Market]:
+    """Return these exchanges, without faults before and after the test."""
+    trading_market.sound()
+    yield trading_market
+    trading_market.sound()
 
 
 @asynccontextmanager
