@@ -105,7 +105,7 @@ class HandingTrades:
             since, keys = self._now() - _AGAIN_SECONDS, {(one.asset, *trade_key(one)) for one in new}
             chosen = [one for one in trades if one.timestamp >= since or (one.asset, *trade_key(one)) in keys]
         # Kept until it is handed over: after an error the caller adds the same trades again, which are not new then.
-        self._pending |= {one.key: one for one in (trade_event(self._catalog, trade) for trade in chosen)}
+        self._pending |= {event.key: event for event in (trade_event(self._catalog, one) for one in chosen)}
         await self._outlets.hand_over(list(self._pending.values()))
         self._pending.clear()
         return new

@@ -26,7 +26,7 @@ _OTHERS = "-/_"  # between base and quote
 _item = msgspec.json.Decoder(Item)
 
 
-class InvalidItem(ValueError):
+class InvalidItem(Exception):
     """An item that is neither price nor trade of a listed asset. The message is the reason."""
 
 

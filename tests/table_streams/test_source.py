@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
+from aggregator.cli.doctor.table_stream import table_stream_check
 from aggregator.errors import StoreRefused, StoreUnavailable
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.ports import OutletEvent
@@ -118,6 +119,17 @@ async def test_start_latest_leaves_out_what_was_there(dynamodb_running: DynamoSe
     async with reading(table.url(start="latest"), outbox, metrics, lambda: time.time() - 120):
         await _until(lambda: _count(metrics, "too_old") == 2)  # the start is that of the lease
     assert outbox.events == []
+
+
+async def test_the_doctor_reads_the_stream(dynamodb_running: DynamoServer) -> None:
+    """It writes nothing: the table of leases is missing before and after."""
+    table = StreamedTable(dynamodb_running)
+    stream, leases = await table_stream_check(parse_table_stream_url(table.url()), allowed(20))
+    assert (stream.level, leases.level) == ("ok", "warn"), (stream, leases)
+    assert "has 1 shards" in stream.says
+    off = StreamedTable(dynamodb_running, view=None)
+    (found,) = await table_stream_check(parse_table_stream_url(off.url()), allowed(20))
+    assert (found.level, "has no stream" in found.says) == ("fail", True)
 
 
 @pytest.mark.parametrize(("view", "said"), [("KEYS_ONLY", "NEW_IMAGE"), (None, "no stream")])

@@ -13,6 +13,7 @@ from aggregator.cli.doctor.machine import clock_check, files_check, port_check, 
 from aggregator.cli.doctor.outlets import outlet_checks
 from aggregator.cli.doctor.report import as_json, as_text, exit_code, without_secrets
 from aggregator.cli.doctor.stores import history_checks, redis_check
+from aggregator.cli.doctor.table_stream import table_stream_checks
 from aggregator.cli.doctor.trades import trade_checks
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.observability.logs import configure
@@ -49,6 +50,8 @@ def _checks(settings: Settings, seconds: float) -> dict[str, Check]:
         "files": partial(files_check, settings),
         "redis": partial(redis_check, settings, context),
     }
+    if settings.role == "streams":  # it has neither stores nor exchanges
+        return checks | table_stream_checks(settings, 0.8 * seconds) | outlet_checks(settings, 0.8 * seconds)
     checks |= history_checks(settings) | trade_checks(settings, 0.8 * seconds) | event_checks(settings)
     checks |= outlet_checks(settings, 0.8 * seconds)
     if settings.role not in ("api", "processor"):  # roles without exchanges

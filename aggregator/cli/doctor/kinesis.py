@@ -9,7 +9,7 @@ from aggregator.errors import StoreError
 from aggregator.trades.event_log.kinesis.address import LATEST, KinesisAddress
 
 if TYPE_CHECKING:
-    from aggregator.trades.event_log.kinesis.client import KinesisClients
+    from aggregator.trades.event_log.kinesis.client import KinesisClients, ShardClients
 
 _LOG = "AGGREGATOR_TRADES_LOG"
 _MEND = f"check region, endpoint and credentials ({_LOG})"
@@ -33,7 +33,7 @@ async def kinesis_check(role: str, address: KinesisAddress, seconds: float) -> S
             stream = await _stream(clients, reads=role != "api")
             if role == "api" or stream.level is Level.FAIL:
                 return [stream]
-            return [stream, await _leases(clients)]
+            return [stream, await leases_finding(clients)]
     except TimeoutError:
         return [failure("kinesis", f"no answer within {seconds:g} s", _MEND)]
     finally:
@@ -59,7 +59,7 @@ async def _stream(clients: "KinesisClients", *, reads: bool) -> Finding:
     return passed("kinesis", f"{says}; whether we may write (kinesis:PutRecords) is not tried")
 
 
-async def _leases(clients: "KinesisClients") -> Finding:
+async def leases_finding(clients: "ShardClients") -> Finding:
     """Return how many leases there are, after an update on a condition that never holds."""
     from aggregator.trades.event_log.kinesis.client import Conflict, NotThere  # noqa: PLC0415  # a second of imports
 
