@@ -1,6 +1,7 @@
 """Variables of the deployment: allowed combinations, and the errors for wrong ones."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,12 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def refused(terraform: Terraform) -> str:
     """Return what Terraform says of a plan with mistakes in two resources. One plan takes 15 s of CPU."""
-    mistakes = {"hostnames": [], "exchanges": "binance,kraken", "nat_gateways": "none", "streaming": None}
+    mistakes: dict[str, Any] = {
+        "hostnames": [],
+        "exchanges": "binance,kraken",
+        "nat_gateways": "none",
+        "streaming": None,
+    }
     with pytest.raises(AssertionError) as said:
         terraform.plan(EVERYTHING | mistakes)
     return str(said.value)
