@@ -168,7 +168,8 @@ up() {
   [ -n "${GITHUB_ACTIONS:-}" ] || up_stage 0-bootstrap
   up_stage foundation
   for name in data-streaming analytics; do ! is_wanted "$name" || up_stage "$name"; done
-  [ -z "$(image_digest)" ] || up_stage foundation # now with machines
+  # Now with machines, unless they are there.
+  [ -z "$(image_digest)" ] || [[ $(output_of foundation .platform.image) == *"$(image_digest)" ]] || up_stage foundation
   ! is_wanted processors || up_stage processors
 }
 
@@ -216,7 +217,8 @@ down_stage() { # STAGE
     export TF_VAR_image_digest
     [ -n "$TF_VAR_image_digest" ] || unset TF_VAR_image_digest
   fi
-  stage "$1" apply -auto-approve # takes the protection off
+  # Take the protection off, where it is on.
+  [ "$1" != 0-bootstrap ] && [ "$(output_of foundation .platform.keep)" != true ] || stage "$1" apply -auto-approve
   if [ "$1" = 0-bootstrap ]; then
     rm -f terraform/stages/0-bootstrap/backend.tf # its state cannot stay in the bucket that it deletes
     stage 0-bootstrap init -migrate-state -force-copy >/dev/null
