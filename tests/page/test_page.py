@@ -115,7 +115,7 @@ def test_detail_by_its_address(tab: Open) -> None:
     weights = [float(text.rstrip(" %")) for text in sheet.locator("td.weight").all_inner_texts()]
     assert 99 < sum(weights) < 101
     page.wait_for_selector(CHART)
-    expect(page.locator("#detail .legend.venues")).to_have_text("exchange1exchange2exchange3")
+    expect(page.locator("#detail .venue-lines")).to_have_text("exchange1exchange2exchange3")
     assert page.locator("#detail canvas").count() >= 2
     text_changes(page, "#detail .amount")
     text_changes(page, "#detail .sources tbody td")

@@ -21,7 +21,7 @@ export class PriceChart {
     this.legend = make("p", { class: "legend", "aria-live": "off" });
     this.canvas = make("div", { class: "canvas", tabindex: "0", role: "img", "aria-label": "Chart" });
     this.note = make("p", { class: "note" });
-    this.venues = make("p", { class: "legend venues" });
+    this.venues = make("p", { class: "venue-lines" });
     this.meaning = make("p", { class: "hint", hidden: "" }, LEGEND);
     host.append(this.legend, make("div", { class: "chart" }, this.canvas, this.note), this.venues, this.meaning);
     this.canvas.addEventListener("keydown", (event) => this.#key(event));
