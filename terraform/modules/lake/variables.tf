@@ -24,6 +24,7 @@ variable "platform" {
     name            = string
     account         = string
     keep            = bool
+    moto            = bool
     key_arn         = string
     alarm_topic_arn = string
     log_arn         = string
