@@ -84,7 +84,7 @@ def _from_lines(dataset: Dataset, files: Sequence[Path]) -> str:
 
 
 def _sent(dataset: Dataset) -> dict[str, str]:
-    return {name: kind for name, kind in dataset.columns.items() if name != "exact"}
+    return {name: kind for name, kind in dataset.columns.items() if name != "exact" and name not in dataset.doubles}
 
 
 def _read_as(kind: str) -> str:
@@ -96,6 +96,8 @@ def _column(dataset: Dataset, name: str, kind: str) -> str:
         return f"{_exact(dataset)} AS exact"
     if kind == TIME:
         return f"make_timestamptz(round({name} * 1e6)::BIGINT) AS {name}"
+    if decimal := dataset.doubles.get(name):
+        return f"TRY_CAST({decimal} AS DOUBLE) AS {name}"
     return f"{_decimal(name)} AS {name}" if kind == DECIMAL else name
 
 

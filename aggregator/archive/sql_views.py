@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from aggregator.archive.datasets import DECIMAL, PARTITIONS, TIME, Dataset
+from aggregator.archive.datasets import PARTITIONS, TIME, Dataset
 from aggregator.archive.duck import Connection, quoted
 
 _HOT, _PLANNED = "hot", "planned"
@@ -49,24 +49,30 @@ def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) 
 
 def insert_rows(connection: Connection, dataset: Dataset, rows: bytes) -> None:
     """Add hot rows: a JSON array of objects, whose times are in unix seconds; other fields are ignored."""
-    read = {name: "DOUBLE" if kind == TIME else kind for name, kind in dataset.columns.items()}
+    sent = {name: kind for name, kind in dataset.columns.items() if name not in dataset.doubles}
+    read = {name: "DOUBLE" if kind == TIME else kind for name, kind in sent.items()}
     form = msgspec.json.encode([read]).decode()
-    values = ", ".join(_value(name, kind) for name, kind in dataset.columns.items())
+    values = ", ".join(_value(dataset, name, kind) for name, kind in dataset.columns.items())
     unnested = f"SELECT unnest(from_json(?, {quoted(form)})) AS row"
     connection.execute(f"INSERT INTO {_HOT}.{dataset.view} SELECT {values} FROM ({unnested})", [rows.decode()])
 
 
 def _shown(dataset: Dataset) -> str:
     """Return the list of columns of the view."""
+    as_double = {name: f'CAST("{name}" AS DOUBLE)' for name in dataset.decimals}
+    as_double |= {decimal: f'"{double}"' for double, decimal in dataset.doubles.items()}
     columns = [
-        f'CAST("{name}" AS DOUBLE) AS "{name}"' if kind == DECIMAL else f'"{name}"'
-        for name, kind in dataset.columns.items()
+        f'{as_double[name]} AS "{name}"' if name in as_double else f'"{name}"'
+        for name in dataset.columns
+        if name not in dataset.doubles
     ]
     exact = [f'"{name}" AS "exact_{name}"' for name in dataset.decimals]
     return ", ".join([*columns, *PARTITIONS, *exact])
 
 
-def _value(name: str, kind: str) -> str:
+def _value(dataset: Dataset, name: str, kind: str) -> str:
+    if decimal := dataset.doubles.get(name):
+        return f'CAST(row."{decimal}" AS DOUBLE)'
     if kind == TIME:
         return f'make_timestamptz(CAST(round(row."{name}" * 1e6) AS BIGINT))'
     return f'row."{name}"'

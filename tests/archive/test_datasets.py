@@ -118,7 +118,8 @@ async def test_events(tmp_path: Path) -> None:
         "id": "okx:t1",
         "feature_vector": list(ANOMALY.feature_vector),
     }
-    assert signal["body"] == stored_signal(SIGNAL).body.decode()
+    assert (signal["side"], signal["price"], signal["profit"]) == ("sell", Decimal("1.05"), Decimal("-0.5"))
+    assert signal["exact"] == '{"quantity":"1E-30"}'
     assert item["headline"] == ITEM.headline
     assert item["timestamp"] == ITEM.published_at
     assert item["correlation_strength"] == "strong"

@@ -76,7 +76,7 @@ def compare(folder: Path, rounds: int) -> tuple[list[Took], list[Took], int]:
     when = f"WHERE timestamp >= {start} AND timestamp < {end} GROUP BY asset"
     query = f"SELECT {_SELECTED.format(price='price', volume='volume')} FROM trades {when}"  # noqa: S608  # our own times
     files = f"read_parquet('{folder}/{day_folder(TRADES.name, _ASKED)}/*/*.parquet')"
-    plain = f"SELECT {_SELECTED.format(price='price::DOUBLE', volume='volume::DOUBLE')} FROM {files} {when}"  # noqa: S608  # likewise
+    plain = f"SELECT {_SELECTED.format(price='price_double', volume='volume_double')} FROM {files} {when}"  # noqa: S608  # likewise
 
     def ours() -> int:
         session = SqlSession(_connection, query, Bounds([f"{address.root}/"], None, 600, 1 << 30))
@@ -124,6 +124,7 @@ SELECT
     'exchange' || CAST(hash(range, 3) % 3 AS VARCHAR) AS venue,
     CAST($start::BIGINT * 1000000 + range AS VARCHAR) AS id,
     CASE hash(range, 4) % 2 WHEN 0 THEN 'buy' ELSE 'sell' END AS side,
-    CAST(range AS BIGINT) AS sequence_number, false AS late, CAST(NULL AS VARCHAR) AS exact
+    CAST(range AS BIGINT) AS sequence_number, false AS late, CAST(NULL AS VARCHAR) AS exact,
+    CAST(price AS DOUBLE) AS price_double, CAST(volume AS DOUBLE) AS volume_double
 FROM range($rows)
 """

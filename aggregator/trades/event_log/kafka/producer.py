@@ -101,7 +101,7 @@ class KafkaProducer:
         report = self._reporter(appending)
         for value, key, headers in records:
             try:
-                self._producer.produce(self._topic, value, key, on_delivery=report, headers=headers)
+                self._producer.produce(self._topic, value, key, on_delivery=report, headers=list(headers))
             except (BufferError, KafkaException) as error:  # more bytes than the library holds, or a broker takes
                 self._report(appending, printable(str(error)))
         return done
