@@ -132,11 +132,11 @@ class StoredEvents:
             after = (page[-1].timestamp, page[-1].id)
 
     def lines(self, events: Sequence[StoredEvent]) -> bytes:
-        """As `Source.lines`: the fields of the body that are columns, the key, and the body as JSON."""
+        """As `Source.lines`: the fields of the body that are columns, and the key."""
         columns = self.dataset.columns
         rows = []
         for one in events:
             body = {name: value for name, value in _bodies.decode(one.body).items() if name in columns}
             key = {"asset": one.asset, "timestamp": one.timestamp, "id": one.id}
-            rows.append(body | key | ({"body": one.body.decode()} if "body" in columns else {}))
+            rows.append(body | key)
         return _encoder.encode_lines(rows)
