@@ -71,7 +71,6 @@ class Archiver:
         metrics: ArchiveMetrics,
         now: Callable[[], float],
         assets: Sequence[str] = (),
-        grace: float = _GRACE_SECONDS,
         part_rows: int = PART_ROWS,
     ) -> None:
         self._storage = storage
@@ -80,7 +79,6 @@ class Archiver:
         self._metrics = metrics
         self._now = now
         self._assets = assets
-        self._grace = grace
         self._part_rows = part_rows
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
@@ -94,7 +92,7 @@ class Archiver:
     def lag(self) -> float:
         """For how many seconds the oldest complete range has waited; 0 without one."""
         ends = [end for one in self._channels for _, end in one.marker.pending]
-        return max(0.0, self._now() - min(ends) - self._grace) if ends else 0.0
+        return max(0.0, self._now() - min(ends) - _GRACE_SECONDS) if ends else 0.0
 
     @property
     def problem(self) -> str:
@@ -134,7 +132,7 @@ class Archiver:
         for channel in self._channels:
             for one in sorted(channel.marker.pending):
                 again = self._written.get((channel.dataset.name, one), 0.0) + channel.marker.seconds
-                if also_open or now >= max(one[1] + self._grace, again):
+                if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
                     await self.archive(channel, one)
         if len(self._written) > 1000:  # noqa: PLR2004  # those of three days of trades
             self._written = {key: at for key, at in self._written.items() if now - at < HOUR}

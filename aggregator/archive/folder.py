@@ -49,15 +49,6 @@ class FolderStorage:
         """As `Storage.url`."""
         return str(self._root / path)
 
-    def find(self, path: str) -> StoredFile | None:
-        """As `Storage.find`."""
-        with self._mapped():
-            try:
-                found = (self._root / path).stat()
-            except FileNotFoundError:
-                return None
-            return StoredFile(path, found.st_size, _version(found))
-
     def read(self, path: str) -> tuple[bytes, str] | None:
         """As `Storage.read`."""
         with self._mapped():
@@ -69,7 +60,7 @@ class FolderStorage:
 
     def put(self, path: str, source: Path, expected: str | None) -> None:
         """As `Storage.put`; the caller holds the lock. The file is on disk before it has its name."""
-        found = self.find(path)
+        found = self._find(path)
         if (found and found.version) != expected:
             raise Conflict(path)
         target = self._root / path
@@ -90,7 +81,7 @@ class FolderStorage:
         for parent, folders, names in os.walk(self._root / folder):
             folders[:] = sorted(one for one in folders if not one.startswith("."))
             for name in sorted(names):
-                found = self.find(str((Path(parent) / name).relative_to(self._root)))
+                found = self._find(str((Path(parent) / name).relative_to(self._root)))
                 if found is not None and not name.startswith("."):
                     yield found
 
@@ -105,6 +96,14 @@ class FolderStorage:
         """As `Storage.close`."""
         if self._workplace is not None:
             delete_workplace(self._workplace)
+
+    def _find(self, path: str) -> StoredFile | None:
+        with self._mapped():
+            try:
+                found = (self._root / path).stat()
+            except FileNotFoundError:
+                return None
+            return StoredFile(path, found.st_size, _version(found))
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

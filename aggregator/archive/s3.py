@@ -53,17 +53,6 @@ class S3Storage:
         """As `Storage.url`."""
         return f"{self._address.root}/{path}"
 
-    def find(self, path: str) -> StoredFile | None:
-        """As `Storage.find`."""
-        with self._mapped():
-            try:
-                found = self._client.head_object(Bucket=self._address.bucket, Key=self._address.key(path))
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    return None
-                raise
-            return StoredFile(path, found["ContentLength"], found["ETag"])
-
     def read(self, path: str) -> tuple[bytes, str] | None:
         """As `Storage.read`."""
         with self._mapped():

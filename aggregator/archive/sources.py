@@ -1,4 +1,4 @@
-"""What the archiver reads of a store: pages of one asset's events, and their form as JSON lines."""
+"""Reads of a store for the archive: pages of one asset's events, and their form as JSON lines."""
 
 import math
 from collections.abc import AsyncIterator, Sequence

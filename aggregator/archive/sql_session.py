@@ -26,7 +26,7 @@ from aggregator.archive.sql_views import create_hot, create_planned, create_view
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What a query may reach and use: folders with a slash at their ends, a file to write, seconds, bytes on disk."""
+    """Limits of a query: folders with a slash at their ends, a file to write, seconds, bytes on disk."""
 
     folders: Sequence[str]
     written: str | None

@@ -1,4 +1,4 @@
-"""Where the files of an archive are: the port that a folder and a bucket implement. Its calls wait: use a thread."""
+"""Port of the storage of an archive, which a folder and a bucket implement. Its calls block: use a thread."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -31,9 +31,6 @@ class Storage(Protocol):
 
     def url(self, path: str) -> str:
         """Return the address of a file for DuckDB."""
-
-    def find(self, path: str) -> StoredFile | None:
-        """Return a file without its content; None without one."""
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """Return the content of a small file and its version; None without one."""

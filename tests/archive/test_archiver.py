@@ -120,7 +120,7 @@ async def test_a_failed_write_keeps_the_mark(tmp_path: Path) -> None:
 
 
 async def test_marks_survive_a_restart(archive: Archive, tmp_path: Path) -> None:
-    """What was marked and not archived is archived by the next process."""
+    """Ranges that were marked and not archived are archived by the next process."""
     await archive.store.add([trade_at(1)])
     await archive.marks.close()
     store = archive.store

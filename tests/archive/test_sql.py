@@ -127,7 +127,7 @@ def test_formats(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_table_has_a_bound(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    """It ends after 1,000 rows, and says so."""
+    """The table ends after 1,000 rows, and says so."""
     assert scene.sql("SELECT range FROM range(1001)") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 1000 + 1

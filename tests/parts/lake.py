@@ -32,7 +32,7 @@ def write_file(root: Path, dataset: Dataset, start: int, rows: list[Row]) -> Fil
     try:
         create_hot(connection, [dataset])
         insert_rows(connection, dataset, msgspec.json.encode(rows))
-        return add_file(root, dataset, start, connection, f"hot.{dataset.view}")
+        return add_file(root, dataset, start, connection, f"hot.{dataset.name}")
     finally:
         connection.close()
 
