@@ -34,6 +34,7 @@ from aggregator.resilience.backoff import Backoff
 T = TypeVar("T")
 
 LONGEST_LAG = 900.0  # seconds, without a problem
+STOP_SECONDS = 5.0  # for the open ranges at a stop
 _GRACE_SECONDS = 10.0  # after the end of a range: most late events come in them
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -165,6 +166,19 @@ class Archiver:
                 if await self._in_thread(partial(compact, writer, channel.dataset, hour)):
                     self._metrics.compacted.labels(name).inc()
                 self._hours.discard((name, hour))
+
+    async def flush(self, seconds: float = STOP_SECONDS) -> None:
+        """Write the open ranges, too, before a stop; what is not begun in `seconds` stays marked for the next start.
+
+        It does nothing while the archive cannot be written.
+        """
+        if self.trouble:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.archive_due(also_open=True)
+        except (StoreError, TimeoutError) as error:
+            self._log.warning("archive_not_flushed", error=str(error) or f"more than {seconds:g} s")
 
     async def close(self) -> None:
         """Wait for the file under way, and delete what is unfinished."""
