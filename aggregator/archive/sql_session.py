@@ -71,10 +71,10 @@ class SqlSession:
                 found = connection.execute(f"EXPLAIN (FORMAT json) {self._query}").fetchall()
         return spans_of(json.loads(found[-1][1]), tables)
 
-    def add(self, dataset: str, rows: bytes) -> None:
-        """Add rows of a hot store, as a JSON array of objects."""
+    def add(self, dataset: str, lines: bytes) -> None:
+        """Add rows of a hot store, as JSON lines."""
         with self._in_time(self._connection):
-            insert_rows(self._connection, DATASETS[dataset], rows)
+            insert_rows(self._connection, DATASETS[dataset], lines)
 
     def entries(self, address: ArchiveAddress | None, spans: Mapping[str, Span]) -> dict[str, list[FileEntry]]:
         """Return the files of each dataset that may have rows of its span. Raises StoreError, too."""

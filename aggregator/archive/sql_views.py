@@ -47,13 +47,14 @@ def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) 
     connection.execute(f"CREATE VIEW {dataset.name} AS {' UNION ALL '.join(parts)}")
 
 
-def insert_rows(connection: Connection, dataset: Dataset, rows: bytes) -> None:
-    """Add hot rows: a JSON array of objects, whose times are in unix seconds; other fields are ignored."""
+def insert_rows(connection: Connection, dataset: Dataset, lines: bytes) -> None:
+    """Add hot rows: JSON lines, whose times are in unix seconds; other fields are ignored."""
     read = {name: "DOUBLE" if kind == TIME else kind for name, kind in dataset.columns.items()}
     form = msgspec.json.encode([read]).decode()
     values = ", ".join(_value(name, kind) for name, kind in dataset.columns.items())
     unnested = f"SELECT unnest(from_json(?, {quoted(form)})) AS row"
-    connection.execute(f"INSERT INTO {_HOT}.{dataset.name} SELECT {values} FROM ({unnested})", [rows.decode()])
+    array = b"[%b]" % lines.rstrip().replace(b"\n", b",")
+    connection.execute(f"INSERT INTO {_HOT}.{dataset.name} SELECT {values} FROM ({unnested})", [array.decode()])
 
 
 def _shown(dataset: Dataset) -> str:

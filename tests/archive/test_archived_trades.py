@@ -13,9 +13,8 @@ from aggregator.archive.address import FolderAddress
 from aggregator.archive.archived_trades import ArchivedTrades
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.layout import MANIFEST
-from aggregator.archive.sql_hot import as_objects
 from aggregator.errors import StoreUnavailable
-from aggregator.models import Trade, trade_key
+from aggregator.models import Trade, encode_as_strings, trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.parts.asgi import get
 from tests.parts.examples import NOW
@@ -30,7 +29,7 @@ TRADES_MADE = [trade(n, f"{100 + n % 9}.5", timestamp=OLDEST + n // 5 * STEP) fo
 
 def archive(folder: Path, trades: Sequence[Trade]) -> FolderAddress:
     """Write an archive."""
-    rows: list[dict[str, Any]] = msgspec.json.decode(as_objects(trades))
+    rows: list[dict[str, Any]] = msgspec.json.decode(encode_as_strings(trades))
     write_lake(folder, TRADES, rows)
     return FolderAddress(folder)
 

@@ -72,6 +72,7 @@ def test_both_sides_have_the_same_columns(ask: Answer) -> None:
     for query in (
         # trades 78 and 351 have the same price and volume; 351 is not archived
         "SELECT price, exact_price, exact_volume, side, late, exact FROM trades WHERE id IN ('78', '351')",
+        "SELECT tier, spread, sources, left_out FROM prices",
         "SELECT venue, anomaly_score, feature_vector, model_version FROM anomalies",
         "SELECT asset, side, reason, price, quantity, position FROM signals",
         "SELECT headline, source, url, sentiment, label, correlation_strength FROM sentiment",
