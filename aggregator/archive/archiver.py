@@ -205,7 +205,7 @@ class Archiver:
     @asynccontextmanager
     async def _spooled(self, channel: Channel, one: Range) -> AsyncIterator[Spool]:
         """Yield the events of a range as files, which are deleted afterwards."""
-        spool = Spool(self._storage.workplace, channel.source.lines, self._part_rows)
+        spool = Spool(self._storage.work_folder, channel.source.lines, self._part_rows)
         try:
             for asset in sorted(channel.marker.assets):
                 async for page in channel.source.pages(asset, *one):

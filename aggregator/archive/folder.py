@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aggregator.archive.address import FolderAddress
 from aggregator.archive.storage import Conflict, StoredFile
-from aggregator.archive.workplace import delete_workplace, make_workplace
+from aggregator.archive.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreRefused, StoreUnavailable
 
 _TEMPORARY = ".tmp"
@@ -23,12 +23,12 @@ class FolderStorage:
 
     def __init__(self, address: FolderAddress) -> None:
         self._root = address.folder
-        self._workplace: Path | None = None
+        self._work_folder: Path | None = None
 
     def open(self) -> None:
         """As `Storage.open`. Creates the folder."""
         with self._mapped():
-            self._workplace = make_workplace(self._root / _TEMPORARY)
+            self._work_folder = make_work_folder(self._root / _TEMPORARY)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -86,16 +86,16 @@ class FolderStorage:
                     yield found
 
     @property
-    def workplace(self) -> Path:
-        """As `Storage.workplace`: in the same file system, so that a rename is enough."""
-        if self._workplace is None:
+    def work_folder(self) -> Path:
+        """As `Storage.work_folder`: in the same file system, so that a rename is enough."""
+        if self._work_folder is None:
             raise StoreUnavailable(f"{self._root} is not opened")
-        return self._workplace
+        return self._work_folder
 
     def close(self) -> None:
         """As `Storage.close`."""
-        if self._workplace is not None:
-            delete_workplace(self._workplace)
+        if self._work_folder is not None:
+            delete_work_folder(self._work_folder)
 
     def _find(self, path: str) -> StoredFile | None:
         with self._mapped():

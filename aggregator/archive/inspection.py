@@ -129,7 +129,7 @@ class StoreCheck:
         return False
 
     async def _has_all(self, one: Range) -> bool:
-        spool = Spool(self._storage.workplace, self._source.lines)
+        spool = Spool(self._storage.work_folder, self._source.lines)
         try:
             for asset in self._assets:
                 async for page in self._source.pages(asset, *one):

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aggregator.archive.address import S3Address
 from aggregator.archive.credentials import s3_credentials
 from aggregator.archive.storage import Conflict, StoredFile
-from aggregator.archive.workplace import delete_workplace, make_workplace
+from aggregator.archive.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -28,16 +28,16 @@ _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"
 class S3Storage:
     """`aggregator.archive.storage.Storage` in a bucket."""
 
-    def __init__(self, address: S3Address, workplace: Path) -> None:
+    def __init__(self, address: S3Address, work_folder: Path) -> None:
         self._address = address
-        self._parent = workplace
-        self._workplace: Path | None = None
+        self._parent = work_folder
+        self._work_folder: Path | None = None
         self._client: Any = None  # botocore has no types
 
     def open(self) -> None:
         """As `Storage.open`. Raises StoreRefused without credentials, rights or the bucket."""
         try:
-            self._workplace = make_workplace(self._parent)
+            self._work_folder = make_work_folder(self._parent)
         except OSError as error:
             raise StoreUnavailable(f"cannot write to {self._parent}: {error.strerror}") from error
         if self._client is None:
@@ -103,16 +103,16 @@ class S3Storage:
                     yield StoredFile(one["Key"].removeprefix(root), one["Size"], one["ETag"])
 
     @property
-    def workplace(self) -> Path:
-        """As `Storage.workplace`."""
-        if self._workplace is None:
+    def work_folder(self) -> Path:
+        """As `Storage.work_folder`."""
+        if self._work_folder is None:
             raise StoreUnavailable("the archive is not opened")
-        return self._workplace
+        return self._work_folder
 
     def close(self) -> None:
         """As `Storage.close`."""
-        if self._workplace is not None:
-            delete_workplace(self._workplace)
+        if self._work_folder is not None:
+            delete_work_folder(self._work_folder)
         if self._client is not None:
             self._client.close()
 

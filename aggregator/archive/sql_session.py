@@ -19,7 +19,7 @@ from aggregator.archive.datasets import DATASETS, TIME
 from aggregator.archive.duck import Connection, file_url, quoted
 from aggregator.archive.manifest import FileEntry
 from aggregator.archive.sql_bounds import Span, spans_of
-from aggregator.archive.sql_errors import QueryRefused, refused
+from aggregator.archive.sql_errors import QueryRefused, refusals
 from aggregator.archive.sql_lake import Lake
 from aggregator.archive.sql_statement import checked
 from aggregator.archive.sql_views import create_hot, create_planned, create_view, insert_rows
@@ -139,17 +139,17 @@ class SqlSession:
     def _in_time(self, connection: Connection) -> Iterator[None]:
         """Interrupt the connection at the deadline, and raise its errors as QueryRefused."""
         if self._is_stopped:
-            raise self.too_late()
+            raise self.stop_error()
         timer = threading.Timer(max(0.0, self._ends_at - time.monotonic()), connection.interrupt)
         timer.daemon = True
         timer.start()
         try:
-            with refused(self.too_late):
+            with refusals(self.stop_error):
                 yield
         finally:
             timer.cancel()
 
-    def too_late(self) -> QueryRefused:
+    def stop_error(self) -> QueryRefused:
         """Return the error of a query that was stopped, or has reached its deadline."""
         if self._is_stopped:
             return QueryRefused("stopped")

@@ -48,19 +48,19 @@ class Storage(Protocol):
         """Yield the files in a folder and below, in any order."""
 
     @property
-    def workplace(self) -> Path:
+    def work_folder(self) -> Path:
         """A folder of this machine for files under way, of this process alone."""
 
     def close(self) -> None:
-        """Delete the workplace and close connections."""
+        """Delete the work folder and close connections."""
 
 
-def open_storage(address: ArchiveAddress, workplace: Path) -> Storage:
-    """Return the storage of an address, not opened. `workplace` is for a bucket's files under way."""
+def open_storage(address: ArchiveAddress, work_folder: Path) -> Storage:
+    """Return the storage of an address, not opened. `work_folder` is for a bucket's files under way."""
     if isinstance(address, S3Address):
         from aggregator.archive.s3 import S3Storage  # noqa: PLC0415  # it imports Amazon's libraries
 
-        return S3Storage(address, workplace)
+        return S3Storage(address, work_folder)
     from aggregator.archive.folder import FolderStorage  # noqa: PLC0415  # beside the other one
 
     return FolderStorage(address)

@@ -41,7 +41,7 @@ class Page(msgspec.Struct, frozen=True):
         if self.after is None:
             return self.span
         edge = self.after.timestamp
-        return self.span.both(Span(end=edge) if self.newest_first else Span(start=edge))
+        return self.span.intersection(Span(end=edge) if self.newest_first else Span(start=edge))
 
 
 def read_page(

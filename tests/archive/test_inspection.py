@@ -101,8 +101,7 @@ async def test_what_differs_is_found(
 
 async def test_a_trade_that_was_never_marked_is_found(archive: Archive, look: Look) -> None:
     """In a range with a file, and in one without."""
-    inner = archive.store._store
-    await inner.add([trade_at(10), trade_at(-1000)])
+    await archive.inner.add([trade_at(10), trade_at(-1000)])
     assert sorted(await look()) == [
         "00-05.parquet lacks events that the store has",
         "40-45.parquet is not there, and the store has events",

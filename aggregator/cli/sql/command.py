@@ -78,7 +78,7 @@ async def _answer(session: SqlSession, address: ArchiveAddress | None, hot: HotS
             async with asyncio.timeout(wanted.seconds):
                 await hot.feed(session, missing)
         except TimeoutError as error:
-            raise session.too_late() from error
+            raise session.stop_error() from error
     await asyncio.to_thread(session.prepare, address, entries)
     await asyncio.to_thread(write_result, session, wanted.target)
 

@@ -78,4 +78,4 @@ class HotStores:
 
 def _past(span: Span) -> Span:
     """Return the part of a span that stores can be asked for."""
-    return span.both(Span(0.0, time.time() + _AHEAD))
+    return span.intersection(Span(0.0, time.time() + _AHEAD))
