@@ -1,4 +1,4 @@
-"""An archive in a folder of this machine. Writers take turns by a lock that ends with its process."""
+"""An archive in a folder of this machine. A lock on a file, released when its process ends, admits one writer."""
 
 import fcntl
 import os

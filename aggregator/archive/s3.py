@@ -1,6 +1,6 @@
 """An archive in an S3 bucket. A write is one PUT with a condition on the version that it replaces.
 
-So no writer replaces a file that it has not read: of two, the slower one gets a Conflict and begins anew.
+So no writer replaces a file that it has not read: of two, the slower one gets a Conflict and starts over.
 """
 
 import base64

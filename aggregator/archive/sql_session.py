@@ -15,12 +15,12 @@ from contextlib import closing, contextmanager
 import msgspec
 
 from aggregator.archive.address import ArchiveAddress
+from aggregator.archive.archive_files import ArchiveFiles
 from aggregator.archive.datasets import DATASETS, TIME
 from aggregator.archive.duck import Connection, file_url, quoted
 from aggregator.archive.manifest import FileEntry
 from aggregator.archive.sql_bounds import Span, spans_of
 from aggregator.archive.sql_errors import QueryRefused, refusals
-from aggregator.archive.sql_lake import Lake
 from aggregator.archive.sql_statement import checked
 from aggregator.archive.sql_views import create_hot, create_planned, create_view, insert_rows
 
@@ -80,7 +80,7 @@ class SqlSession:
         """Return the files of each dataset that may have rows of its span. Raises StoreError, too."""
         if address is None:
             return {}
-        lake = Lake(address, self._connection)
+        lake = ArchiveFiles(address, self._connection)
         with self._in_time(self._connection):
             return {name: lake.entries(name, span) for name, span in spans.items()}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from aggregator.archive.address import FolderAddress
+from aggregator.archive.archive_files import covered
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import MANIFEST
 from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
 from aggregator.archive.sql_bounds import Span
 from aggregator.archive.sql_hot import gaps
-from aggregator.archive.sql_lake import covered
 from aggregator.archive.sql_session import Bounds, SqlSession
 from tests.archive.sql_scene import ASSETS, SPAN, Scene, make_scene
 from tests.parts.process import ROOT
