@@ -1,1 +1,1 @@
-"""The archive: Parquet files on disk or S3, partitioned by the hour of the event, for whoever reads Parquet."""
+"""The archive: Parquet files on disk or S3, partitioned by the hour of the event."""

@@ -34,6 +34,7 @@ from aggregator.resilience.backoff import Backoff
 T = TypeVar("T")
 
 LONGEST_LAG = 900.0  # seconds, without a problem
+STOP_SECONDS = 5.0  # for the open ranges at a stop
 _GRACE_SECONDS = 10.0  # after the end of a range: most late events come in them
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
@@ -71,7 +72,6 @@ class Archiver:
         metrics: ArchiveMetrics,
         now: Callable[[], float],
         assets: Sequence[str] = (),
-        grace: float = _GRACE_SECONDS,
         part_rows: int = PART_ROWS,
     ) -> None:
         self._storage = storage
@@ -80,7 +80,6 @@ class Archiver:
         self._metrics = metrics
         self._now = now
         self._assets = assets
-        self._grace = grace
         self._part_rows = part_rows
         self._thread = ThreadPoolExecutor(1, "archive", _lower_priority)
         self._writer: RangeWriter | None = None
@@ -94,7 +93,7 @@ class Archiver:
     def lag(self) -> float:
         """For how many seconds the oldest complete range has waited; 0 without one."""
         ends = [end for one in self._channels for _, end in one.marker.pending]
-        return max(0.0, self._now() - min(ends) - self._grace) if ends else 0.0
+        return max(0.0, self._now() - min(ends) - _GRACE_SECONDS) if ends else 0.0
 
     @property
     def problem(self) -> str:
@@ -134,7 +133,7 @@ class Archiver:
         for channel in self._channels:
             for one in sorted(channel.marker.pending):
                 again = self._written.get((channel.dataset.name, one), 0.0) + channel.marker.seconds
-                if also_open or now >= max(one[1] + self._grace, again):
+                if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
                     await self.archive(channel, one)
         if len(self._written) > 1000:  # noqa: PLR2004  # those of three days of trades
             self._written = {key: at for key, at in self._written.items() if now - at < HOUR}
@@ -168,6 +167,19 @@ class Archiver:
                     self._metrics.compacted.labels(name).inc()
                 self._hours.discard((name, hour))
 
+    async def flush(self, seconds: float = STOP_SECONDS) -> None:
+        """Write the open ranges, too, before a stop; what is not begun in `seconds` stays marked for the next start.
+
+        It does nothing while the archive cannot be written.
+        """
+        if self.trouble:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.archive_due(also_open=True)
+        except (StoreError, TimeoutError) as error:
+            self._log.warning("archive_not_flushed", error=str(error) or f"more than {seconds:g} s")
+
     async def close(self) -> None:
         """Wait for the file under way, and delete what is unfinished."""
         await self._in_thread(self._close)
@@ -193,7 +205,7 @@ class Archiver:
     @asynccontextmanager
     async def _spooled(self, channel: Channel, one: Range) -> AsyncIterator[Spool]:
         """Yield the events of a range as files, which are deleted afterwards."""
-        spool = Spool(self._storage.workplace, channel.source.lines, self._part_rows)
+        spool = Spool(self._storage.work_folder, channel.source.lines, self._part_rows)
         try:
             for asset in sorted(channel.marker.assets):
                 async for page in channel.source.pages(asset, *one):

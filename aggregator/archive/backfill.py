@@ -1,4 +1,4 @@
-"""Marks what a store has had before the archive was turned on, or since its file of marks was lost."""
+"""Marks the events that a store had before the archive was turned on, or before its file of marks was lost."""
 
 from collections.abc import Mapping, Sequence
 

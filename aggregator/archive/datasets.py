@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-DatasetName = Literal["trades", "prices", "features", "anomalies", "signals", "sentiment", "dead-letters"]
+DatasetName = Literal["trades", "prices", "features", "anomalies", "signals", "sentiment"]
 
 DECIMAL = "DECIMAL(38,18)"
 TIME = "TIMESTAMP WITH TIME ZONE"
@@ -25,18 +25,13 @@ PARTITIONS = ("year", "month", "day", "hour")
 class Dataset(msgspec.Struct, frozen=True):
     """A kind of rows: the SQL type of each column in order, the columns of its key, and the one of the partition.
 
-    Rows of a file are in the order of `key`. `view` is the name in SQL.
+    Rows of a file are in the order of `key`. `name` is that of the view in SQL, too.
     """
 
     name: DatasetName
     columns: Mapping[str, str]
     key: tuple[str, ...]
     time: str = "timestamp"
-
-    @property
-    def view(self) -> str:
-        """The name of the dataset as a table of SQL."""
-        return self.name.replace("-", "_")
 
     @property
     def doubles(self) -> Mapping[str, str]:

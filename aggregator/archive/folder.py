@@ -1,4 +1,4 @@
-"""An archive in a folder of this machine. Writers take turns by a lock that ends with its process."""
+"""An archive in a folder of this machine. A lock on a file, released when its process ends, admits one writer."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aggregator.archive.address import FolderAddress
 from aggregator.archive.storage import Conflict, StoredFile
-from aggregator.archive.workplace import delete_workplace, make_workplace
+from aggregator.archive.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreRefused, StoreUnavailable
 
 _TEMPORARY = ".tmp"
@@ -23,12 +23,12 @@ class FolderStorage:
 
     def __init__(self, address: FolderAddress) -> None:
         self._root = address.folder
-        self._workplace: Path | None = None
+        self._work_folder: Path | None = None
 
     def open(self) -> None:
         """As `Storage.open`. Creates the folder."""
         with self._mapped():
-            self._workplace = make_workplace(self._root / _TEMPORARY)
+            self._work_folder = make_work_folder(self._root / _TEMPORARY)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -49,15 +49,6 @@ class FolderStorage:
         """As `Storage.url`."""
         return str(self._root / path)
 
-    def find(self, path: str) -> StoredFile | None:
-        """As `Storage.find`."""
-        with self._mapped():
-            try:
-                found = (self._root / path).stat()
-            except FileNotFoundError:
-                return None
-            return StoredFile(path, found.st_size, _version(found))
-
     def read(self, path: str) -> tuple[bytes, str] | None:
         """As `Storage.read`."""
         with self._mapped():
@@ -69,7 +60,7 @@ class FolderStorage:
 
     def put(self, path: str, source: Path, expected: str | None) -> None:
         """As `Storage.put`; the caller holds the lock. The file is on disk before it has its name."""
-        found = self.find(path)
+        found = self._find(path)
         if (found and found.version) != expected:
             raise Conflict(path)
         target = self._root / path
@@ -90,21 +81,29 @@ class FolderStorage:
         for parent, folders, names in os.walk(self._root / folder):
             folders[:] = sorted(one for one in folders if not one.startswith("."))
             for name in sorted(names):
-                found = self.find(str((Path(parent) / name).relative_to(self._root)))
+                found = self._find(str((Path(parent) / name).relative_to(self._root)))
                 if found is not None and not name.startswith("."):
                     yield found
 
     @property
-    def workplace(self) -> Path:
-        """As `Storage.workplace`: in the same file system, so that a rename is enough."""
-        if self._workplace is None:
+    def work_folder(self) -> Path:
+        """As `Storage.work_folder`: in the same file system, so that a rename is enough."""
+        if self._work_folder is None:
             raise StoreUnavailable(f"{self._root} is not opened")
-        return self._workplace
+        return self._work_folder
 
     def close(self) -> None:
         """As `Storage.close`."""
-        if self._workplace is not None:
-            delete_workplace(self._workplace)
+        if self._work_folder is not None:
+            delete_work_folder(self._work_folder)
+
+    def _find(self, path: str) -> StoredFile | None:
+        with self._mapped():
+            try:
+                found = (self._root / path).stat()
+            except FileNotFoundError:
+                return None
+            return StoredFile(path, found.st_size, _version(found))
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What an archive has, and whether manifest, files and store agree."""
+"""Inspection of an archive: an overview, and comparisons of manifest, files and store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
@@ -20,7 +20,7 @@ _ATTEMPTS = 3  # of a comparison, while the archiver writes
 
 
 class Problem(NamedTuple):
-    """What does not agree, by the path of a file or of a folder."""
+    """A difference, at the path of a file or of a folder."""
 
     path: str
     what: str
@@ -129,7 +129,7 @@ class StoreCheck:
         return False
 
     async def _has_all(self, one: Range) -> bool:
-        spool = Spool(self._storage.workplace, self._source.lines)
+        spool = Spool(self._storage.work_folder, self._source.lines)
         try:
             for asset in self._assets:
                 async for page in self._source.pages(asset, *one):

@@ -1,6 +1,6 @@
 """Names of files in the archive: `trades/year=2026/month=11/day=30/hour=09/05-10.parquet`. Pure.
 
-A file has the events of some minutes of an hour, [first, end); a file of more than 64 MB has parts: `05-10.2.parquet`.
+A file has the events of some minutes of an hour, [first, end); more than a million rows have parts: `05-10.2.parquet`.
 `_manifest.json` in the folder of a day lists its files: readers that must not see a row twice go by it, because a
 compaction writes `00-60.parquet` before it deletes the files that it replaces. Other readers may take `*.parquet`.
 """

@@ -4,7 +4,7 @@ A range that a manifest has belongs to the archive; trades that came later wait 
 written again, some minutes later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -75,8 +75,3 @@ def decode_manifest(raw: bytes) -> Manifest:
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the bytes of a manifest, a line for each file."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-
-
-def rows_of(entries: Iterable[FileEntry]) -> int:
-    """Return the number of rows of files."""
-    return sum(one.rows for one in entries)

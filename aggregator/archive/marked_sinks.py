@@ -28,11 +28,9 @@ class MarkedEvents:
     def __init__(self, store: EventStore, markers: Mapping[str, Marker]) -> None:
         self._store = store
         self._markers = markers
-
-    @property
-    def name(self) -> str:
-        """As `EventStore.name`."""
-        return self._store.name
+        self.name = store.name
+        self.events = store.events
+        self.ping, self.run, self.close = store.ping, store.run, store.close
 
     async def put(self, topic: str, events: Sequence[StoredEvent]) -> None:
         """As `EventStore.put`."""
@@ -43,29 +41,3 @@ class MarkedEvents:
         starts = {marker.start_of(one.timestamp) for one in events}
         async with marker.storing(starts, {one.asset for one in events}):
             await self._store.put(topic, events)
-
-    async def events(
-        self,
-        topic: str,
-        asset: str,
-        start: float,
-        end: float,
-        limit: int,
-        *,
-        newest_first: bool,
-        after: tuple[float, str] | None = None,
-    ) -> list[StoredEvent]:
-        """As `EventReader.events`."""
-        return await self._store.events(topic, asset, start, end, limit, newest_first=newest_first, after=after)
-
-    async def run(self) -> None:
-        """As `EventStore.run`."""
-        await self._store.run()
-
-    async def ping(self) -> None:
-        """As `EventStore.ping`."""
-        await self._store.ping()
-
-    async def close(self) -> None:
-        """As `EventStore.close`."""
-        await self._store.close()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aggregator.archive.marker import Marker
-from aggregator.models import Trade, TradeKey
+from aggregator.models import Trade
 from aggregator.trades.ports import TradeStore
 
 
@@ -11,9 +11,11 @@ class MarkedTrades:
     """`aggregator.trades.ports.TradeStore` in front of another one."""
 
     def __init__(self, store: TradeStore, marker: Marker) -> None:
-        self.name = store.name
         self._store = store
         self._marker = marker
+        self.name = store.name
+        self.trades, self.latest = store.trades, store.latest
+        self.ping, self.run, self.close = store.ping, store.run, store.close
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """As `TradeStore.add`."""
@@ -22,25 +24,3 @@ class MarkedTrades:
         assets = {trade.asset for trade in trades}
         async with self._marker.storing({start * seconds for start in starts}, assets):
             return await self._store.add(trades)
-
-    async def trades(
-        self, asset: str, start: float, end: float, limit: int, *, newest_first: bool, after: TradeKey | None = None
-    ) -> list[Trade]:
-        """As `TradeReader.trades`."""
-        return await self._store.trades(asset, start, end, limit, newest_first=newest_first, after=after)
-
-    async def latest(self, assets: Sequence[str]) -> dict[str, Trade]:
-        """As `TradeReader.latest`."""
-        return await self._store.latest(assets)
-
-    async def run(self) -> None:
-        """As `TradeStore.run`."""
-        await self._store.run()
-
-    async def ping(self) -> None:
-        """As `TradeStore.ping`."""
-        await self._store.ping()
-
-    async def close(self) -> None:
-        """As `TradeStore.close`."""
-        await self._store.close()

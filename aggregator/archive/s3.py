@@ -1,6 +1,6 @@
 """An archive in an S3 bucket. A write is one PUT with a condition on the version that it replaces.
 
-So no writer replaces a file that it has not read: of two, the slower one gets a Conflict and begins anew.
+So no writer replaces a file that it has not read: of two, the slower one gets a Conflict and starts over.
 """
 
 import base64
@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from aggregator.archive.address import S3Address
 from aggregator.archive.credentials import s3_credentials
 from aggregator.archive.storage import Conflict, StoredFile
-from aggregator.archive.workplace import delete_workplace, make_workplace
+from aggregator.archive.work_folder import delete_work_folder, make_work_folder
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable, printable
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -28,16 +28,16 @@ _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"
 class S3Storage:
     """`aggregator.archive.storage.Storage` in a bucket."""
 
-    def __init__(self, address: S3Address, workplace: Path) -> None:
+    def __init__(self, address: S3Address, work_folder: Path) -> None:
         self._address = address
-        self._parent = workplace
-        self._workplace: Path | None = None
+        self._parent = work_folder
+        self._work_folder: Path | None = None
         self._client: Any = None  # botocore has no types
 
     def open(self) -> None:
         """As `Storage.open`. Raises StoreRefused without credentials, rights or the bucket."""
         try:
-            self._workplace = make_workplace(self._parent)
+            self._work_folder = make_work_folder(self._parent)
         except OSError as error:
             raise StoreUnavailable(f"cannot write to {self._parent}: {error.strerror}") from error
         if self._client is None:
@@ -52,17 +52,6 @@ class S3Storage:
     def url(self, path: str) -> str:
         """As `Storage.url`."""
         return f"{self._address.root}/{path}"
-
-    def find(self, path: str) -> StoredFile | None:
-        """As `Storage.find`."""
-        with self._mapped():
-            try:
-                found = self._client.head_object(Bucket=self._address.bucket, Key=self._address.key(path))
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    return None
-                raise
-            return StoredFile(path, found["ContentLength"], found["ETag"])
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """As `Storage.read`."""
@@ -114,16 +103,16 @@ class S3Storage:
                     yield StoredFile(one["Key"].removeprefix(root), one["Size"], one["ETag"])
 
     @property
-    def workplace(self) -> Path:
-        """As `Storage.workplace`."""
-        if self._workplace is None:
+    def work_folder(self) -> Path:
+        """As `Storage.work_folder`."""
+        if self._work_folder is None:
             raise StoreUnavailable("the archive is not opened")
-        return self._workplace
+        return self._work_folder
 
     def close(self) -> None:
         """As `Storage.close`."""
-        if self._workplace is not None:
-            delete_workplace(self._workplace)
+        if self._work_folder is not None:
+            delete_work_folder(self._work_folder)
         if self._client is not None:
             self._client.close()
 

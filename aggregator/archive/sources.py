@@ -1,4 +1,4 @@
-"""What the archiver reads of a store: pages of one asset's events, and their form as JSON lines."""
+"""Reads of a store for the archive: pages of one asset's events, and their form as JSON lines."""
 
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -91,21 +91,7 @@ class StoredPrices:
 
     def lines(self, events: Sequence[Price]) -> bytes:
         """As `Source.lines`."""
-        return _encoder.encode_lines(
-            [
-                {
-                    "asset": one.asset,
-                    "price": one.price,
-                    "timestamp": one.timestamp,
-                    "tier": one.tier,
-                    "spread": one.spread,
-                    "updated_at": one.updated_at,
-                    "sources": encode(one.sources).decode(),
-                    "left_out": encode(one.left_out).decode(),
-                }
-                for one in events
-            ]
-        )
+        return price_lines(events)
 
 
 class StoredEvents:
@@ -132,10 +118,35 @@ class StoredEvents:
             after = (page[-1].timestamp, page[-1].id)
 
     def lines(self, events: Sequence[StoredEvent]) -> bytes:
-        """As `Source.lines`: the fields of the body that are columns, and the key."""
-        columns = self.dataset.columns
-        rows = []
-        for one in events:
-            body = {name: value for name, value in _bodies.decode(one.body).items() if name in columns}
-            rows.append(body | {"asset": one.asset, "timestamp": one.timestamp, "id": one.id})
-        return _encoder.encode_lines(rows)
+        """As `Source.lines`."""
+        return event_lines(self.dataset, events)
+
+
+def price_lines(prices: Sequence[Price]) -> bytes:
+    """Return a JSON line of each price; `sources` and `left_out` are JSON within a text."""
+    return _encoder.encode_lines(
+        [
+            {
+                "asset": one.asset,
+                "price": one.price,
+                "timestamp": one.timestamp,
+                "tier": one.tier,
+                "spread": one.spread,
+                "updated_at": one.updated_at,
+                "sources": encode(one.sources).decode(),
+                "left_out": encode(one.left_out).decode(),
+            }
+            for one in prices
+        ]
+    )
+
+
+def event_lines(dataset: Dataset, events: Sequence[StoredEvent]) -> bytes:
+    """Return a JSON line of each event: its key, and the fields of its body that are columns of the dataset."""
+    columns = dataset.columns
+    rows = []
+    for one in events:
+        body = {name: value for name, value in _bodies.decode(one.body).items() if name in columns}
+        key = {"asset": one.asset, "timestamp": one.timestamp, "id": one.id}
+        rows.append(body | key)
+    return _encoder.encode_lines(rows)

@@ -39,7 +39,7 @@ class Span(msgspec.Struct, frozen=True):
     start: float = -math.inf
     end: float = math.inf
 
-    def both(self, other: "Span") -> "Span":
+    def intersection(self, other: "Span") -> "Span":
         """Return the times in both."""
         return Span(max(self.start, other.start), min(self.end, other.end))
 
@@ -74,7 +74,7 @@ def _scans(nodes: Sequence[Mapping[str, Any]], above: Span) -> Iterator[tuple[st
     for node in nodes:
         info = node.get("extra_info", {})
         if "Table" in info:
-            yield str(info["Table"]), above.both(_span_of_all(info.get("Filters")))
+            yield str(info["Table"]), above.intersection(_span_of_all(info.get("Filters")))
         own = _span_of_all(info.get("Expression")) if str(node.get("name", "")).strip() == _FILTER else EVER
         yield from _scans(node.get("children", ()), own)
 
@@ -85,7 +85,7 @@ def _span_of_all(filters: object) -> Span:
         return span_of(filters)
     span = EVER
     for one in filters if isinstance(filters, list) else ():
-        span = span.both(span_of(str(one)))
+        span = span.intersection(span_of(str(one)))
     return span
 
 
@@ -107,7 +107,7 @@ def _span(tokens: Sequence[re.Match[str]]) -> Span:
     if len(parts) == 1 or len(words) > 1 or words & _OTHER_WORDS:
         return EVER
     spans = [_span(part) for part in parts]
-    return reduce(Span.hull if words == {"OR"} else Span.both, spans)
+    return reduce(Span.hull if words == {"OR"} else Span.intersection, spans)
 
 
 def _is_bracketed(tokens: Sequence[re.Match[str]]) -> bool:

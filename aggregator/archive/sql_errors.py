@@ -22,7 +22,7 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def refused(interrupted: Callable[[], QueryRefused]) -> Iterator[None]:
+def refusals(interrupted: Callable[[], QueryRefused]) -> Iterator[None]:
     """Raise DuckDB's errors as QueryRefused; that of an interrupt is made by `interrupted`."""
     import duckdb  # noqa: PLC0415  # an optional extra
 
@@ -31,12 +31,12 @@ def refused(interrupted: Callable[[], QueryRefused]) -> Iterator[None]:
     except (duckdb.InterruptException, Interrupted) as error:
         raise interrupted() from error
     except duckdb.OutOfMemoryException as error:
-        what = f"the query needs more memory or disk than it may: {told(error)}"
+        what = f"the query needs more memory or disk than it may: {message_of(error)}"
         raise QueryRefused(what, "read less, or aggregate") from error
     except duckdb.PermissionException as error:
-        raise QueryRefused(f"a query may only read the archive: {told(error)}") from error
+        raise QueryRefused(f"a query may only read the archive: {message_of(error)}") from error
     except duckdb.Error as error:
-        raise QueryRefused(told(error)) from error
+        raise QueryRefused(message_of(error)) from error
 
 
 @contextmanager
@@ -49,12 +49,12 @@ def reading() -> Iterator[None]:
     except duckdb.InterruptException as error:
         raise Interrupted from error
     except (duckdb.PermissionException, duckdb.InvalidInputException) as error:
-        raise StoreRefused(f"the archive: {told(error)}") from error
+        raise StoreRefused(f"the archive: {message_of(error)}") from error
     except duckdb.Error as error:
-        raise StoreUnavailable(f"the archive: {told(error)}") from error
+        raise StoreUnavailable(f"the archive: {message_of(error)}") from error
 
 
-def told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return the first paragraph of an error of DuckDB in one line, without the name of its kind."""
     text = re.sub(r"\s+", " ", str(error).split("\n\n")[0]).strip()
     return printable(re.sub(r"^[A-Z][A-Za-z ]{1,30} Error: ", "", text), _MOST_TEXT)

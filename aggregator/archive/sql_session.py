@@ -15,18 +15,18 @@ from contextlib import closing, contextmanager
 import msgspec
 
 from aggregator.archive.address import ArchiveAddress
+from aggregator.archive.archive_files import ArchiveFiles
 from aggregator.archive.datasets import DATASETS, TIME
 from aggregator.archive.duck import Connection, file_url, quoted
 from aggregator.archive.manifest import FileEntry
 from aggregator.archive.sql_bounds import Span, spans_of
-from aggregator.archive.sql_errors import QueryRefused, refused
-from aggregator.archive.sql_lake import Lake
+from aggregator.archive.sql_errors import QueryRefused, refusals
 from aggregator.archive.sql_statement import checked
 from aggregator.archive.sql_views import create_hot, create_planned, create_view, insert_rows
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What a query may reach and use: folders with a slash at their ends, a file to write, seconds, bytes on disk."""
+    """Limits of a query: folders with a slash at their ends, a file to write, seconds, bytes on disk."""
 
     folders: Sequence[str]
     written: str | None
@@ -71,16 +71,16 @@ class SqlSession:
                 found = connection.execute(f"EXPLAIN (FORMAT json) {self._query}").fetchall()
         return spans_of(json.loads(found[-1][1]), tables)
 
-    def add(self, dataset: str, rows: bytes) -> None:
-        """Add rows of a hot store, as a JSON array of objects."""
+    def add(self, dataset: str, lines: bytes) -> None:
+        """Add rows of a hot store, as JSON lines."""
         with self._in_time(self._connection):
-            insert_rows(self._connection, DATASETS[dataset], rows)
+            insert_rows(self._connection, DATASETS[dataset], lines)
 
     def entries(self, address: ArchiveAddress | None, spans: Mapping[str, Span]) -> dict[str, list[FileEntry]]:
         """Return the files of each dataset that may have rows of its span. Raises StoreError, too."""
         if address is None:
             return {}
-        lake = Lake(address, self._connection)
+        lake = ArchiveFiles(address, self._connection)
         with self._in_time(self._connection):
             return {name: lake.entries(name, span) for name, span in spans.items()}
 
@@ -139,17 +139,17 @@ class SqlSession:
     def _in_time(self, connection: Connection) -> Iterator[None]:
         """Interrupt the connection at the deadline, and raise its errors as QueryRefused."""
         if self._is_stopped:
-            raise self.too_late()
+            raise self.stop_error()
         timer = threading.Timer(max(0.0, self._ends_at - time.monotonic()), connection.interrupt)
         timer.daemon = True
         timer.start()
         try:
-            with refused(self.too_late):
+            with refusals(self.stop_error):
                 yield
         finally:
             timer.cancel()
 
-    def too_late(self) -> QueryRefused:
+    def stop_error(self) -> QueryRefused:
         """Return the error of a query that was stopped, or has reached its deadline."""
         if self._is_stopped:
             return QueryRefused("stopped")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aggregator.archive.sql_errors import QueryRefused, told
+from aggregator.archive.sql_errors import QueryRefused, message_of
 
 MOST_CHARACTERS = 100_000
 
@@ -24,7 +24,7 @@ def checked(text: str) -> str:
     except UnicodeError as error:
         raise QueryRefused("the query is not UTF-8 text") from error
     except duckdb.Error as error:
-        raise QueryRefused(told(error)) from error
+        raise QueryRefused(message_of(error)) from error
     if len(statements) != 1:
         pivot = "in a PIVOT, name the columns: ON venue IN ('coinbase', 'kraken')" if "pivot" in text.lower() else ""
         raise QueryRefused(f"give one SELECT; this is {len(statements)} statements", pivot)

@@ -19,13 +19,13 @@ def create_planned(connection: Connection, datasets: Sequence[Dataset]) -> Mappi
     """Create the views over empty tables; return the names of the datasets by those of the tables in a plan."""
     connection.execute(f"CREATE SCHEMA {_PLANNED}")
     for one in datasets:
-        table = f"{_PLANNED}.{one.view}"
+        table = f"{_PLANNED}.{one.name}"
         columns = ", ".join(
             [*(f'"{name}" {kind}' for name, kind in one.columns.items()), *(f"{name} BIGINT" for name in PARTITIONS)]
         )
         connection.execute(f"CREATE TABLE {table} ({columns})")
-        connection.execute(f"CREATE VIEW {one.view} AS SELECT {_shown(one)} FROM {table}")
-    return {f"memory.{_PLANNED}.{one.view}": one.name for one in datasets}
+        connection.execute(f"CREATE VIEW {one.name} AS SELECT {_shown(one)} FROM {table}")
+    return {f"memory.{_PLANNED}.{one.name}": one.name for one in datasets}
 
 
 def create_hot(connection: Connection, datasets: Sequence[Dataset]) -> None:
@@ -33,28 +33,29 @@ def create_hot(connection: Connection, datasets: Sequence[Dataset]) -> None:
     connection.execute(f"CREATE SCHEMA {_HOT}")
     for one in datasets:
         columns = ", ".join(f'"{name}" {kind}' for name, kind in one.columns.items())
-        connection.execute(f"CREATE TABLE {_HOT}.{one.view} ({columns})")
+        connection.execute(f"CREATE TABLE {_HOT}.{one.name} ({columns})")
 
 
 def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) -> None:
     """Create the view over files and hot rows."""
     times = ", ".join(f'{name}("{dataset.time}") AS {name}' for name in PARTITIONS)
-    parts = [f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {_HOT}.{dataset.view})"]
+    parts = [f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {_HOT}.{dataset.name})"]
     if files:
         listed = ", ".join(map(quoted, files))
         read = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_HIVE_TYPES}}})"
         parts.append(f"SELECT {_shown(dataset)} FROM {read}")
-    connection.execute(f"CREATE VIEW {dataset.view} AS {' UNION ALL '.join(parts)}")
+    connection.execute(f"CREATE VIEW {dataset.name} AS {' UNION ALL '.join(parts)}")
 
 
-def insert_rows(connection: Connection, dataset: Dataset, rows: bytes) -> None:
-    """Add hot rows: a JSON array of objects, whose times are in unix seconds; other fields are ignored."""
+def insert_rows(connection: Connection, dataset: Dataset, lines: bytes) -> None:
+    """Add hot rows: JSON lines, whose times are in unix seconds; other fields are ignored."""
     sent = {name: kind for name, kind in dataset.columns.items() if name not in dataset.doubles}
     read = {name: "DOUBLE" if kind == TIME else kind for name, kind in sent.items()}
     form = msgspec.json.encode([read]).decode()
     values = ", ".join(_value(dataset, name, kind) for name, kind in dataset.columns.items())
     unnested = f"SELECT unnest(from_json(?, {quoted(form)})) AS row"
-    connection.execute(f"INSERT INTO {_HOT}.{dataset.view} SELECT {values} FROM ({unnested})", [rows.decode()])
+    array = b"[%b]" % lines.rstrip().replace(b"\n", b",")
+    connection.execute(f"INSERT INTO {_HOT}.{dataset.name} SELECT {values} FROM ({unnested})", [array.decode()])
 
 
 def _shown(dataset: Dataset) -> str:

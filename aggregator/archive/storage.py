@@ -1,4 +1,4 @@
-"""Where the files of an archive are: the port that a folder and a bucket implement. Its calls wait: use a thread."""
+"""Port of the storage of an archive, which a folder and a bucket implement. Its calls block: use a thread."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -32,9 +32,6 @@ class Storage(Protocol):
     def url(self, path: str) -> str:
         """Return the address of a file for DuckDB."""
 
-    def find(self, path: str) -> StoredFile | None:
-        """Return a file without its content; None without one."""
-
     def read(self, path: str) -> tuple[bytes, str] | None:
         """Return the content of a small file and its version; None without one."""
 
@@ -51,19 +48,19 @@ class Storage(Protocol):
         """Yield the files in a folder and below, in any order."""
 
     @property
-    def workplace(self) -> Path:
+    def work_folder(self) -> Path:
         """A folder of this machine for files under way, of this process alone."""
 
     def close(self) -> None:
-        """Delete the workplace and close connections."""
+        """Delete the work folder and close connections."""
 
 
-def open_storage(address: ArchiveAddress, workplace: Path) -> Storage:
-    """Return the storage of an address, not opened. `workplace` is for a bucket's files under way."""
+def open_storage(address: ArchiveAddress, work_folder: Path) -> Storage:
+    """Return the storage of an address, not opened. `work_folder` is for a bucket's files under way."""
     if isinstance(address, S3Address):
         from aggregator.archive.s3 import S3Storage  # noqa: PLC0415  # it imports Amazon's libraries
 
-        return S3Storage(address, workplace)
+        return S3Storage(address, work_folder)
     from aggregator.archive.folder import FolderStorage  # noqa: PLC0415  # beside the other one
 
     return FolderStorage(address)

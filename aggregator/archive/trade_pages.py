@@ -12,12 +12,12 @@ from itertools import islice
 import msgspec
 
 from aggregator.archive.address import ArchiveAddress
+from aggregator.archive.archive_files import ArchiveFiles
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import Connection, file_url, quoted
 from aggregator.archive.manifest import FileEntry
 from aggregator.archive.sql_bounds import Span
 from aggregator.archive.sql_errors import Interrupted, reading
-from aggregator.archive.sql_lake import Lake
 from aggregator.errors import StoreRefused
 from aggregator.models import Side, Trade, TradeKey
 from aggregator.trades.ports import RangeTooLong
@@ -41,7 +41,7 @@ class Page(msgspec.Struct, frozen=True):
         if self.after is None:
             return self.span
         edge = self.after.timestamp
-        return self.span.both(Span(end=edge) if self.newest_first else Span(start=edge))
+        return self.span.intersection(Span(end=edge) if self.newest_first else Span(start=edge))
 
 
 def read_page(
@@ -50,7 +50,7 @@ def read_page(
     """Return the trades of a page. Raises RangeTooLong, StoreUnavailable, StoreRefused and Interrupted."""
     found: list[Trade] = []
     opened, size = 0, _FIRST
-    files = _in_order(Lake(address, connection), page)
+    files = _in_order(ArchiveFiles(address, connection), page)
     while len(found) < page.limit and (some := [*islice(files, size)]):
         if is_stopped():
             raise Interrupted
@@ -64,7 +64,7 @@ def read_page(
     return found
 
 
-def _in_order(lake: Lake, page: Page) -> Iterator[FileEntry]:
+def _in_order(lake: ArchiveFiles, page: Page) -> Iterator[FileEntry]:
     """Yield the files of the page, the one with its first trades first. Ranges of files do not overlap."""
     days = lake.days_of(TRADES.name, page.rest)
     for day in reversed(days) if page.newest_first else days:

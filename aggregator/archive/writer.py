@@ -129,7 +129,7 @@ class RangeWriter:
         (rows,) = self._connection.execute("SELECT count(*) FROM rows").fetchone()
         for first in range(0, rows, self._part_rows):
             end = min(first + self._part_rows, rows)
-            source = self._storage.workplace / f"{number}.parquet"
+            source = self._storage.work_folder / f"{number}.parquet"
             write_parquet(self._connection, source, first, end)
             wanted = summary_of(self._connection, dataset, f"rows WHERE rowid >= {first} AND rowid < {end}")
             found = summary_of(self._connection, dataset, parquet(str(source)))
@@ -149,7 +149,7 @@ class RangeWriter:
             raise StoreRefused(f"{path}: {error}") from error
 
     def _put_manifest(self, path: str, manifest: Manifest, version: str | None) -> None:
-        source = self._storage.workplace / "manifest.json"
+        source = self._storage.work_folder / "manifest.json"
         with _disk(source):
             source.write_bytes(encode_manifest(manifest))
         self._storage.put(path, source, version)

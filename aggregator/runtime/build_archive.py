@@ -67,7 +67,7 @@ class Archiving:
         return "" if self.archiver is None else self.archiver.problem
 
     async def run(self) -> None:
-        """Start the archiver; the process stops it before it closes its stores."""
+        """Start the archiver; the process stops and flushes it before it closes its stores."""
         process = self._process
         address = parse_archive_url(process.settings.archive_url)
         storage = open_storage(address, self._marks.path.with_name(f"{self._marks.path.name}.tmp"))
@@ -80,6 +80,7 @@ class Archiving:
             list(process.catalog.assets),
         )
         process.stack.push_async_callback(self.archiver.close)
+        process.stack.push_async_callback(self.archiver.flush)
         process.metrics.before_text(self.archiver.report)
         await process.keep_running(self.archiver)
 

@@ -42,9 +42,12 @@ class Clock:
 
 
 class Archive:
-    """A store whose trades are archived."""
+    """A store whose trades are archived. `inner` is the same store without marks."""
 
-    def __init__(self, store: MarkedTrades, marks: Marks, marker: Marker, archiver: Archiver, clock: Clock) -> None:
+    def __init__(
+        self, inner: TradeStore, store: MarkedTrades, marks: Marks, marker: Marker, archiver: Archiver, clock: Clock
+    ) -> None:
+        self.inner = inner
         self.store = store
         self.marks = marks
         self.marker = marker
@@ -82,7 +85,7 @@ async def archiving(
         part_rows=part_rows,
     )
     try:
-        yield Archive(marked, marks, marker, archiver, clock)
+        yield Archive(store, marked, marks, marker, archiver, clock)
     finally:
         await archiver.close()
         await marks.close()

@@ -11,9 +11,9 @@ import msgspec
 
 from aggregator.anomalies.event import Anomaly, stored_anomaly
 from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
-from aggregator.archive.sql_hot import as_objects, event_objects
+from aggregator.archive.sources import event_lines, price_lines
 from aggregator.cli.main import main
-from aggregator.models import Price, Source, Tier, Trade
+from aggregator.models import Price, Source, Tier, Trade, encode_as_strings
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event
 from aggregator.stores.events.sqlite import SqliteEvents
@@ -57,10 +57,11 @@ def make_scene(folder: Path) -> Scene:
     (folder / "symbols.csv").write_text("symbol,base,quote\nbtcusdt,btc,usdt\netheur,eth,eur\n")
     trades = [_trade(asset, at, start) for at in range(start, start + SPAN, STEP) for asset in ASSETS]
     lake = folder / "lake"
-    write_lake(lake, TRADES, _rows([one for one in trades if one.timestamp < archived]))
-    write_lake(lake, PRICES, _rows(_prices(start, archived)))
+    old = [one for one in trades if one.timestamp < archived]
+    write_lake(lake, TRADES, msgspec.json.decode(encode_as_strings(old)))
+    write_lake(lake, PRICES, _rows(price_lines(_prices(start, archived))))
     for dataset, events in _events(start):
-        write_lake(lake, dataset, _objects(events[:1]))
+        write_lake(lake, dataset, _rows(event_lines(dataset, events[:1])))
     asyncio.run(_fill(folder, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
     return Scene(folder, start, archived, trades)
 
@@ -88,9 +89,7 @@ def _trade(asset: str, at: int, start: int) -> Trade:
     return Trade(asset, Decimal("1000.1") + number % 13, volume, at + 0.25, venue, str(number))
 
 
-def _rows(rows: Sequence[Trade] | Sequence[Price]) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = msgspec.json.decode(as_objects(rows))
-    return found
+_rows = msgspec.json.Decoder(dict[str, object]).decode_lines
 
 
 def _prices(start: int, end: int) -> list[Price]:
@@ -114,9 +113,4 @@ def _events(start: int) -> list[tuple[Dataset, list[StoredEvent]]]:
         found[1][1].append(stored_signal(signal))
         item = SentimentItem("btcusdt", f"n{number}", "Up", "rss", "http://a.example", at, 0.5, "positive", "none")
         found[2][1].append(stored_event(item))
-    return found
-
-
-def _objects(events: Sequence[StoredEvent]) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = msgspec.json.decode(event_objects(events))
     return found

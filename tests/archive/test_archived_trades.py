@@ -13,9 +13,8 @@ from aggregator.archive.address import FolderAddress
 from aggregator.archive.archived_trades import ArchivedTrades
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.layout import MANIFEST
-from aggregator.archive.sql_hot import as_objects
 from aggregator.errors import StoreUnavailable
-from aggregator.models import Trade, trade_key
+from aggregator.models import Trade, encode_as_strings, trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.parts.asgi import get
 from tests.parts.examples import NOW
@@ -30,7 +29,7 @@ TRADES_MADE = [trade(n, f"{100 + n % 9}.5", timestamp=OLDEST + n // 5 * STEP) fo
 
 def archive(folder: Path, trades: Sequence[Trade]) -> FolderAddress:
     """Write an archive."""
-    rows: list[dict[str, Any]] = msgspec.json.decode(as_objects(trades))
+    rows: list[dict[str, Any]] = msgspec.json.decode(encode_as_strings(trades))
     write_lake(folder, TRADES, rows)
     return FolderAddress(folder)
 
@@ -44,21 +43,24 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> FolderAddress:
 @pytest.fixture
 async def api(address: FolderAddress) -> AsyncIterator[TradeApi]:
     """Serve the trades of the last hour from memory, and the others from the archive."""
-    reader = reader_of(address)
-    await reader_store(reader).add(TRADES_MADE)
+    reader = reader_of(address, await store_of(TRADES_MADE))
     yield TradeApi(reader)
     reader.close()
 
 
-def reader_of(address: FolderAddress, seconds: float = 60, most_files: int = 600) -> ArchivedTrades:
-    """Return a reader whose store keeps trades for an hour."""
+async def store_of(trades: Sequence[Trade]) -> MemoryTrades:
+    """Return a store that keeps trades for an hour."""
     store = MemoryTrades(RETENTION, lambda: NOW)
+    await store.add(trades)
+    return store
+
+
+def reader_of(
+    address: FolderAddress, store: MemoryTrades | None = None, seconds: float = 60, most_files: int = 600
+) -> ArchivedTrades:
+    """Return a reader of a store, without one of an empty store, and of an archive."""
+    store = store or MemoryTrades(RETENTION, lambda: NOW)
     return ArchivedTrades(store, address, RETENTION, lambda: NOW, 60, seconds, most_files)
-
-
-def reader_store(reader: ArchivedTrades) -> Any:
-    """Return the store behind a reader."""
-    return reader._store
 
 
 def keys(rows: Sequence[dict[str, Any]]) -> list[tuple[float, str, str]]:
@@ -86,9 +88,8 @@ async def test_a_range_before_what_is_kept(api: TradeApi) -> None:
 async def test_the_archive_costs_nothing_unasked(tmp_path: Path) -> None:
     """Without start and end, or within what is kept, it is not read: here it could not be."""
     (tmp_path / "trades/year=2023/month=11/day=14").mkdir(parents=True)
-    reader = reader_of(FolderAddress(tmp_path))
+    reader = reader_of(FolderAddress(tmp_path), await store_of(TRADES_MADE[-5:]))
     api = TradeApi(reader)
-    await reader_store(reader).add(TRADES_MADE[-5:])
     for query in ("", f"?start={NOW - 1800!r}", f"?start={NOW - 9999!r}&limit=2"):
         assert (await api.get(f"/trades/btcusdt{query}"))["trades"]
     reader.close()
@@ -142,7 +143,7 @@ async def test_an_archive_that_cannot_be_read(tmp_path: Path) -> None:
 
 async def test_reads_have_bounds(address: FolderAddress) -> None:
     """In time and in number. A reader that gives up ends its read, and the next one is answered."""
-    hurried = reader_of(address, 0.0)
+    hurried = reader_of(address, seconds=0.0)
     with pytest.raises(StoreUnavailable, match="more than 0 s"):
         await hurried.trades("btcusdt", OLDEST, NOW, 10, newest_first=False)
     hurried.close()

@@ -102,6 +102,30 @@ async def test_the_archiver_waits_for_a_write_under_way(tmp_path: Path) -> None:
         assert archived(tmp_path / "lake") == keys([trade_at(1)])
 
 
+async def test_a_flush_writes_open_ranges(archive: Archive, tmp_path: Path) -> None:
+    """Their trades that come after it are merged when the range is over."""
+    await archive.store.add([trade_at(1)])
+    archive.clock.at = 2
+    await archive.archiver.flush()
+    assert archived(tmp_path / "lake") == keys([trade_at(1)])
+    assert not archive.marker.pending
+    await archive.store.add([trade_at(3)])
+    await archive.archive_at(400)
+    assert archived(tmp_path / "lake") == keys([trade_at(1), trade_at(3)])
+
+
+async def test_a_flush_has_a_bound(tmp_path: Path) -> None:
+    """A write that does not end is left to the next start, which finds its mark."""
+    async with archiving(SlowTrades(), FolderAddress(tmp_path / "lake"), tmp_path) as archive:
+        writing = asyncio.create_task(archive.store.add([trade_at(1)]))
+        while not archive.marker.pending:
+            await asyncio.sleep(0)
+        await archive.archiver.flush(0.05)
+        assert len(archive.marker.pending) == 1
+        writing.cancel()
+        await asyncio.wait([writing])
+
+
 async def test_a_failed_write_keeps_the_mark(tmp_path: Path) -> None:
     """The store may carry it out later."""
     store = SlowTrades()
@@ -120,7 +144,7 @@ async def test_a_failed_write_keeps_the_mark(tmp_path: Path) -> None:
 
 
 async def test_marks_survive_a_restart(archive: Archive, tmp_path: Path) -> None:
-    """What was marked and not archived is archived by the next process."""
+    """Ranges that were marked and not archived are archived by the next process."""
     await archive.store.add([trade_at(1)])
     await archive.marks.close()
     store = archive.store

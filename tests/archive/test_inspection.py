@@ -1,4 +1,4 @@
-"""Verification: what it compares, and what it finds."""
+"""Verification: comparisons, and the problems that it finds."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -52,7 +52,7 @@ def look(archive: Archive, tmp_path: Path) -> Look:
 
 
 async def test_all_is_well(archive: Archive, look: Look, tmp_path: Path) -> None:
-    """What waits to be written is no problem; after a compaction, neither."""
+    """Neither ranges that wait to be written nor a compaction are a problem."""
     assert files_of(tmp_path / "lake") == [f"hour=12/{name}.parquet" for name in ("00-05", "05-10", "10-15")]
     assert await look() == []
     archive.clock.at = 3600 + 900
@@ -101,8 +101,7 @@ async def test_what_differs_is_found(
 
 async def test_a_trade_that_was_never_marked_is_found(archive: Archive, look: Look) -> None:
     """In a range with a file, and in one without."""
-    inner = archive.store._store
-    await inner.add([trade_at(10), trade_at(-1000)])
+    await archive.inner.add([trade_at(10), trade_at(-1000)])
     assert sorted(await look()) == [
         "00-05.parquet lacks events that the store has",
         "40-45.parquet is not there, and the store has events",

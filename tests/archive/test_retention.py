@@ -48,7 +48,7 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Hot]:
     await store.open()
 
     async def expire() -> None:
-        await store._move_rest()
+        await store.tidy()
         await store.expire()
 
     hot.store, hot.expire = store, expire

@@ -88,7 +88,7 @@ async def test_a_file_is_replaced_only_by_who_has_read_it(address: S3Address, tm
     storage.open()
 
     def put(text: str, expected: str | None) -> None:
-        source = storage.workplace / "file"
+        source = storage.work_folder / "file"
         source.write_text(text)
         storage.put("trades/file", source, expected)
 

@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
+from tests.archive.parts import archived
 from tests.parts.commands import run_command
 from tests.parts.exchanges import Market
 from tests.parts.process import wait_for
@@ -21,15 +23,19 @@ def sent(number: int, at: float) -> dict[str, object]:
     return {"asset": "btcusdt", "price": 100 + number, "volume": 1, "timestamp": at, "venue": "okx", "id": f"t{number}"}
 
 
+def accepted(service: Service, trades: Sequence[object]) -> object:
+    """Send trades; return how many the service has accepted."""
+    body = json.dumps(trades).encode()
+    return call("POST", f"{service.url}/ingest", {"content-type": "application/json"}, body).json["accepted"]
+
+
 def test_trades_of_the_service(tmp_path: Path, market: Market) -> None:
-    """Trades of ten minutes ago are archived at once; a file that is harmed is found."""
+    """Trades of ten minutes ago are archived at once, those of now at the stop; a file that is harmed is found."""
     lake = tmp_path / "lake"
     settings: dict[str, object] = {"archive_url": f"file://{lake}", "exchanges": market.setting}
     service = Service(tmp_path, **settings).started()
     at = time.time() - 600
-    body = json.dumps([sent(number, at + number / 1000) for number in range(50)]).encode()
-    answer = call("POST", f"{service.url}/ingest", {"content-type": "application/json"}, body)
-    assert answer.json["accepted"] == 50
+    assert accepted(service, [sent(number, at + number / 1000) for number in range(50)]) == 50
     wait_for(lambda: 'archive_rows_total{dataset="trades"} 50.0' in service.get("/metrics").text)
     assert not [one for one in service.get("/ready").json["reasons"] if one.startswith("archive")]
     environment = environment_of(tmp_path, settings)
@@ -37,7 +43,9 @@ def test_trades_of_the_service(tmp_path: Path, market: Market) -> None:
     assert (listed.returncode, listed.stdout.split()[5:9:3]) == (0, ["trades", "50"]), listed
     verified = run_command("archive", "verify", environment=environment)
     assert (verified.returncode, "agree" in verified.stdout) == (0, True), verified
+    assert accepted(service, [sent(50, time.time())]) == 1
     assert service.process.stop() == 0
+    assert [row[-1] for row in archived(lake)] == [f"t{number}" for number in range(51)]
     (file, *_) = sorted(lake.rglob("trades/**/*.parquet"))
     file.unlink()
     harmed = run_command("archive", "verify", environment=environment)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from aggregator.archive.address import FolderAddress
+from aggregator.archive.archive_files import covered
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import MANIFEST
 from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
 from aggregator.archive.sql_bounds import Span
 from aggregator.archive.sql_hot import gaps
-from aggregator.archive.sql_lake import covered
 from aggregator.archive.sql_session import Bounds, SqlSession
 from tests.archive.sql_scene import ASSETS, SPAN, Scene, make_scene
 from tests.parts.process import ROOT
@@ -72,6 +72,7 @@ def test_both_sides_have_the_same_columns(ask: Answer) -> None:
     for query in (
         # trades 78 and 351 have the same price and volume; 351 is not archived
         "SELECT price, exact_price, exact_volume, side, late, exact FROM trades WHERE id IN ('78', '351')",
+        "SELECT tier, spread, sources, left_out FROM prices",
         "SELECT venue, anomaly_score, feature_vector, model_version FROM anomalies",
         "SELECT asset, side, reason, price, quantity, position FROM signals",
         "SELECT headline, source, url, sentiment, label, correlation_strength FROM sentiment",
@@ -127,7 +128,7 @@ def test_formats(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_table_has_a_bound(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    """It ends after 1,000 rows, and says so."""
+    """The table ends after 1,000 rows, and says so."""
     assert scene.sql("SELECT range FROM range(1001)") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 1000 + 1

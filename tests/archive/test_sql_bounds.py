@@ -96,5 +96,5 @@ def test_queries(query: str, expected: dict[str, Span]) -> None:
     ],
 )
 def test_what_is_not_understood(text: str) -> None:
-    """It bounds nothing."""
+    """A filter that is not understood bounds nothing."""
     assert span_of(text) == EVER

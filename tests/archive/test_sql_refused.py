@@ -1,4 +1,4 @@
-"""What `aggregator sql` refuses: everything that writes, loads, sets, or reads outside the archive."""
+"""Refusals of `aggregator sql`: everything that writes, loads, sets, or reads outside the archive."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +91,7 @@ def answer(lake: Path, query: str) -> Sequence[Sequence[object]]:
 
 @pytest.mark.parametrize("query", REFUSED, ids=range(len(REFUSED)))
 def test_refused(lake: Path, query: str) -> None:
-    """It is refused in one line, and nothing is written."""
+    """The query is refused in one line, and nothing is written."""
     before = sorted(lake.parent.rglob("*"))
     with pytest.raises(QueryRefused) as refused:
         answer(lake, query.replace("{lake}", str(lake)))

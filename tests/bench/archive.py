@@ -69,7 +69,7 @@ def _written(lake: Path, rows: int) -> tuple[float, int]:
     pages = [trades[at : at + PAGE] for trades in made(rows) for at in range(0, len(trades), PAGE)]
     writer, source = RangeWriter(storage, connection), StoredTrades(MemoryTrades(1e9))
     began = time.process_time()
-    spool = Spool(storage.workplace, source.lines)
+    spool = Spool(storage.work_folder, source.lines)
     for page in pages:
         spool.add(page)
     spool.finish()

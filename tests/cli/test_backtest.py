@@ -11,11 +11,10 @@ import msgspec
 import pytest
 
 from aggregator.archive.datasets import TRADES
-from aggregator.archive.sql_hot import as_objects
 from aggregator.cli.backtest.command import Wanted, backtest
 from aggregator.cli.main import main
 from aggregator.errors import CannotGoOn
-from aggregator.models import Trade
+from aggregator.models import Trade, encode_as_strings
 from aggregator.settings.loader import load
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.parts.lake import write_lake
@@ -110,7 +109,7 @@ def test_archived_trades(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     expected = (folder / "positions.csv").read_bytes()
     asyncio.run(store(tmp_path / "hot.db", DROP[3:]))
     lake = tmp_path / "lake"
-    rows = msgspec.json.decode(as_objects(DROP[:3]))
+    rows = msgspec.json.decode(encode_as_strings(DROP[:3]))
     write_lake(lake, TRADES, rows)
     assert run(folder, *options, "--archive-url", str(lake), trades="none.db") == 1  # a missing file is named
     (tmp_path / "hot.db").rename(folder / "hot.db")

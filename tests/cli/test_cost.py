@@ -38,6 +38,13 @@ def test_the_archive_reads_each_partition_once_a_flush() -> None:
     assert dollars("dynamodb", many, read) == pytest.approx(flushes * 8000 * 19 / 2 / 1e6 * 0.125)
 
 
+def test_the_archive_writes_files_and_a_manifest_each_flush() -> None:
+    """A file has a million trades at most: 30,000 a second are nine files in 300 s."""
+    for rate, files in ((500.0, 1), (30_000.0, 9)):
+        load = msgspec.structs.replace(LOAD, rate=rate)
+        assert dollars("archive", load, "archive: writes") == pytest.approx(730 * 12 * (files + 1) / 1e6 * 5)
+
+
 def test_shards_and_machines_follow_the_rate() -> None:
     """A shard takes 800 of its 1,000 records a second; two machines at least, more where their CPU is used up."""
     streamed = msgspec.structs.replace(LOAD, has_log=True)

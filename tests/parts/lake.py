@@ -31,8 +31,8 @@ def write_file(root: Path, dataset: Dataset, start: int, rows: list[Row]) -> Fil
     connection = connect()
     try:
         create_hot(connection, [dataset])
-        insert_rows(connection, dataset, msgspec.json.encode(rows))
-        return add_file(root, dataset, start, connection, f"hot.{dataset.view}")
+        insert_rows(connection, dataset, msgspec.json.Encoder().encode_lines(rows))
+        return add_file(root, dataset, start, connection, f"hot.{dataset.name}")
     finally:
         connection.close()
 

@@ -159,11 +159,11 @@ def test_processors_are_private_and_read_the_stream(plan: Plan) -> None:
 def test_tables_of_athena_are_the_archive_s(plan: Plan) -> None:
     """Each dataset has a table with its columns in order, and projected partitions that lead to its files."""
     tables = {one["name"]: one for one in plan.of("aws_glue_catalog_table").values()}
-    assert set(tables) == {dataset.view for dataset in DATASETS.values()}
+    assert set(tables) == {dataset.name for dataset in DATASETS.values()}
     archive = parse_archive_url(setting(plan, "processor", "ARCHIVE_URL"))
     assert isinstance(archive, S3Address)
     for dataset in DATASETS.values():
-        table = tables[dataset.view]
+        table = tables[dataset.name]
         columns = {one["name"]: one["type"] for one in table["storage_descriptor"][0]["columns"]}
         assert list(columns.items()) == [(name, TYPES[kind]) for name, kind in dataset.columns.items()], (
             "python scripts/athena_columns.py"

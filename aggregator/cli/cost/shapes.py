@@ -124,11 +124,12 @@ def _postgresql(load: Load, prices: Mapping[str, float]) -> list[Line]:
 
 
 def _archive(load: Load, prices: Mapping[str, float]) -> list[Line]:
-    files = SECONDS / units.FLUSH_SECONDS
-    files *= max(1, math.ceil(load.rate * units.FLUSH_SECONDS * units.ARCHIVE_BYTES / units.FILE_BYTES))
+    flushes = SECONDS / units.FLUSH_SECONDS
+    files = max(1, math.ceil(load.rate * units.FLUSH_SECONDS / units.FILE_ROWS))
+    writes = flushes * (files + 1)  # and the manifest
     kept = load.rate * 86_400 * load.archive_days * units.ARCHIVE_BYTES / _GB
     return [
-        _line("archive: files", files / 1e6, "M requests", prices["s3_put"]),
+        _line("archive: writes", writes / 1e6, "M requests", prices["s3_put"]),
         _line(f"archive: {load.archive_days:g} days kept", kept, "GB", prices["s3_storage"]),
     ]
 

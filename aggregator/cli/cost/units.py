@@ -1,7 +1,10 @@
 """The units that one trade costs. `python -m tests.bench.cost_units` measures bytes and the CPU of PostgreSQL."""
 
 WRITES = 1.0
-"""DynamoDB write request units: an item of a trade has less than 1 KB. tests/cli/test_cost.py asks DynamoDB Local."""
+"""DynamoDB write request units of a trade: its item has less than 1 KB.
+
+tests/stores/trades/test_dynamodb.py asks DynamoDB Local.
+"""
 
 ITEM_BYTES = 258.0
 """Bytes of an item that DynamoDB charges for: 158 of a trade, and 100 that it adds to each item."""
@@ -18,8 +21,8 @@ SHARDS = 8
 FLUSH_SECONDS = 300.0
 """Seconds of a file of the archive."""
 
-FILE_BYTES = 64e6
-"""The most bytes of a file of the archive."""
+FILE_ROWS = 1e6
+"""The most rows of a file of the archive."""
 
 ARCHIVE_BYTES = 25.0
 """Bytes of a trade in a Parquet file of the archive; the bound of `./test.sh bench archive`."""

@@ -17,7 +17,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="default: by the name of --output, or table")
     parser.add_argument("--output", type=Path, metavar="FILE", help="file for the result, replaced at the end")
     parser.add_argument(
-        "--from", dest="source", metavar="LAKE", help="another archive, s3://… or a folder, without the hot stores"
+        "--from", dest="source", metavar="ARCHIVE", help="another archive, s3://… or a folder, without the hot stores"
     )
     parser.add_argument(
         "--timeout", type=seconds_up_to(_DAY), default=60.0, help="seconds that the query may take; default 60"

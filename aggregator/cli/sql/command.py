@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from aggregator.archive.address import ArchiveAddress, FolderAddress, parse_archive_url
+from aggregator.archive.archive_files import covered
 from aggregator.archive.duck import connect
 from aggregator.archive.sql_errors import QueryRefused
 from aggregator.archive.sql_hot import gaps
-from aggregator.archive.sql_lake import covered
 from aggregator.archive.sql_session import Bounds, SqlSession
 from aggregator.cli.replaced_file import beside
 from aggregator.cli.sql.hot_stores import HotStores
@@ -78,7 +78,7 @@ async def _answer(session: SqlSession, address: ArchiveAddress | None, hot: HotS
             async with asyncio.timeout(wanted.seconds):
                 await hot.feed(session, missing)
         except TimeoutError as error:
-            raise session.too_late() from error
+            raise session.stop_error() from error
     await asyncio.to_thread(session.prepare, address, entries)
     await asyncio.to_thread(write_result, session, wanted.target)
 

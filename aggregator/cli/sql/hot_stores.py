@@ -3,12 +3,14 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from aggregator.archive.datasets import ANOMALIES, DATASETS, PRICES, SENTIMENT, SIGNALS, TRADES
+from aggregator.archive.sources import Source, StoredEvents, StoredPrices, StoredTrades
 from aggregator.archive.sql_bounds import Span
-from aggregator.archive.sql_hot import as_objects, event_objects, events_of, hot_rows, prices_of, trades_of
+from aggregator.archive.sql_hot import hot_rows
 from aggregator.archive.sql_session import SqlSession
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.event_stores import open_found
@@ -17,8 +19,11 @@ from aggregator.settings import Settings
 from aggregator.stores.sqlite import parse_sqlite_url
 
 _AHEAD = 3600.0  # seconds past now of the newest rows: clocks of venues may run ahead of ours
-_EVENTS = ("anomalies", "signals", "sentiment")
-_URLS = {"trades": "trades_url", "prices": "history_url", **dict.fromkeys(_EVENTS, "events_url")}
+_URLS: Mapping[str, str] = {
+    TRADES.name: "trades_url",
+    PRICES.name: "history_url",
+    **{one.name: "events_url" for one in (ANOMALIES, SIGNALS, SENTIMENT)},
+}
 
 
 class HotStores:
@@ -44,11 +49,14 @@ class HotStores:
         if wanted:
             self._assets = [*catalog_of(self._settings).assets]
         for name in wanted:
-            async for rows in self._rows(name, [_past(one) for one in spans[name]]):
-                await asyncio.to_thread(session.add, name, rows)
+            source = await self._source(name)
+            if source is None:
+                continue
+            async for lines in hot_rows(source, self._assets, [_past(one) for one in spans[name]]):
+                await asyncio.to_thread(session.add, name, lines)
 
     async def _is_there(self, name: str) -> bool:
-        """Whether the store can have rows. A file that is missing is told on stderr."""
+        """Whether the store can have rows. A missing file is named on stderr."""
         url: str = getattr(self._settings, _URLS[name])
         if url.startswith("memory:"):
             return False
@@ -57,23 +65,17 @@ class HotStores:
         sys.stderr.write(f"aggregator: there is no file {parse_sqlite_url(url)}: {name} are those of the archive\n")
         return False
 
-    async def _rows(self, name: str, spans: Sequence[Span]) -> AsyncIterator[bytes]:
+    async def _source(self, name: str) -> Source | None:
+        """Return the open store of a dataset; None where other processes cannot read it."""
         settings, metrics = self._settings, Metrics()
-        if name == "trades":
-            trades = await open_trade_reader(settings, metrics, self._stack)
-            if trades is not None:
-                async for some_trades in hot_rows(trades_of(trades.reader), self._assets, spans):
-                    yield as_objects(some_trades)
-        elif name == "prices":
-            history = await open_history(settings, metrics, self._stack)
-            async for prices in hot_rows(prices_of(history), self._assets, spans):
-                yield as_objects(prices)
-        else:
-            events = (await open_found(settings, metrics, self._stack)).events
-            async for some_events in hot_rows(events_of(events, name), self._assets, spans):
-                yield event_objects(some_events)
+        if name == TRADES.name:
+            created = await open_trade_reader(settings, metrics, self._stack)
+            return None if created is None else StoredTrades(created.reader)
+        if name == PRICES.name:
+            return StoredPrices(await open_history(settings, metrics, self._stack))
+        return StoredEvents((await open_found(settings, metrics, self._stack)).events, DATASETS[name])
 
 
 def _past(span: Span) -> Span:
     """Return the part of a span that stores can be asked for."""
-    return span.both(Span(0.0, time.time() + _AHEAD))
+    return span.intersection(Span(0.0, time.time() + _AHEAD))

@@ -43,7 +43,7 @@ def write_result(session: SqlSession, target: Target) -> None:
             with session.running() as result:
                 _write(sys.stdout, result, target.format)
                 sys.stdout.flush()
-        except BrokenPipeError:  # whoever reads has seen enough; what is left must not fail at the end of the process
+        except BrokenPipeError:  # as after `| head`; the flush at the end of the process must not fail, too
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     with replaced(target.path, "--output") as path:
@@ -63,7 +63,7 @@ def _table(file: TextIO, result: Result) -> None:
     rows = [*result.next_rows(MOST_SHOWN + 1)]
     texts = {name for name, kind in zip(result.columns, result.types, strict=True) if not kind.startswith(_NUMBERS)}
     cells = ([_shown(value) for value in row] for row in rows[:MOST_SHOWN])
-    text = io.StringIO()  # rich would end the process when whoever reads stdout is gone
+    text = io.StringIO()  # rich would end the process when stdout is closed
     print_table(result.columns, cells, texts, text, shutil.get_terminal_size().columns if file.isatty() else _WIDEST)
     file.write(text.getvalue())
     if len(rows) > MOST_SHOWN:

@@ -1,4 +1,4 @@
-"""How a store of trades is registered: the form of its URL, the check of a URL, and how the store is made from it."""
+"""Registration of a store of trades: the form of its URL, the check of a URL, and how the store is made from it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf

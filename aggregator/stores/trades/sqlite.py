@@ -52,7 +52,7 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 class _Prepared(msgspec.Struct, frozen=True):
-    """What is found out before a transaction: others, and which candidates are new; and the bodies of all rows."""
+    """Reads and encodings made before a transaction: the rows of others, the new candidates, the bodies of all rows."""
 
     news: News
     newest: dict[str, float | None]

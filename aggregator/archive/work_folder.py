@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def make_workplace(parent: Path) -> Path:
+def make_work_folder(parent: Path) -> Path:
     """Create the folder of this process; delete those of processes of this machine that have ended. Raises OSError."""
     host = socket.gethostname()
     parent.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def make_workplace(parent: Path) -> Path:
     return mine
 
 
-def delete_workplace(mine: Path) -> None:
+def delete_work_folder(mine: Path) -> None:
     """Delete a folder of this process, and the parent if it is empty."""
     shutil.rmtree(mine, ignore_errors=True)
     with suppress(OSError):

@@ -19,7 +19,7 @@ _DAY = re.compile(r"/year=(\d{4})/month=(\d\d)/day=(\d\d)/")
 _AT_ONCE = 400  # manifests that are read together
 
 
-class Lake:
+class ArchiveFiles:
     """Reads an archive through a connection that may read it."""
 
     def __init__(self, address: ArchiveAddress, connection: Connection) -> None:
