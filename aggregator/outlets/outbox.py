@@ -23,6 +23,7 @@ from aggregator.outlets.filters import Gaps
 from aggregator.outlets.ports import Outlet, OutletEvent
 from aggregator.outlets.queue_file import Queued, QueueFile, queued
 from aggregator.outlets.worker import Worker
+from aggregator.resilience.waiting import until_available
 
 _MEASURE_SECONDS = 1.0
 _PURGES = 10  # of keys, in one round: 50,000 keys a second
@@ -40,7 +41,7 @@ class OpenOutlet(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> str:
-        """What tells it from another outlet with the same name, without a secret."""
+        """The name and a digest of the address: another outlet of the same name has another one. It has no secret."""
         return f"{self.address.name} {blake2b(self.address.url.encode(), digest_size=16).hexdigest()}"
 
 
@@ -158,7 +159,7 @@ class OutletOutbox:
         one = self._outlets[name]
         if not worker.ended:
             await worker.run()
-            gone = await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+            gone = await until_available(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
             self.count_lost("all", gone)
         self._metrics.away.labels(name).set(_ENDED)
         self._log.error("subscription_ended", outlet=name, reason=worker.ended)
