@@ -21,7 +21,7 @@ _decoder = msgspec.json.Decoder(Queued)
 
 
 class LetterArchive(Protocol):
-    """Where dead letters go in the end."""
+    """Keeps dead letters for good."""
 
     async def archive(self, path: str, body: bytes) -> bool:
         """Write a dead letter at `dead-letters/YYYY/MM/DD/…`; return whether it is durable there."""

@@ -24,7 +24,7 @@ class OutletEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Verdict(StrEnum):
-    """What became of one event of a batch.
+    """The outcome of one event of a batch.
 
     DELIVERED: the receiver has it. REFUSED: it does not take this event, however often it is sent. RETRY: it may take
     it later.
@@ -99,3 +99,10 @@ class Outlet(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+class Handover(Protocol):
+    """Takes events for the outlets."""
+
+    async def hand_over(self, events: Sequence[OutletEvent], /) -> None:
+        """Write events for every outlet that wants them; durable when it returns. Raises StoreError."""

@@ -9,7 +9,6 @@ over may be handed over twice from its last checkpoint on.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import structlog
 
@@ -17,7 +16,7 @@ from aggregator.errors import StoreError
 from aggregator.models import Price, Trade
 from aggregator.observability.metrics.table_streams import TableStreamMetrics
 from aggregator.observability.metrics.trades import TradeMetrics
-from aggregator.outlets.ports import OutletEvent
+from aggregator.outlets.ports import Handover, OutletEvent
 from aggregator.outlets.sources import PriceEvents, trade_event
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.backoff import Backoff
@@ -36,13 +35,6 @@ _BATCH = 500  # records handed over at a time
 _DRAINED_SECONDS = 0.01
 _NO_SPAN = 0.0  # no windows to rebuild
 _LOGGED_INVALID = 5  # of a process; all are counted
-
-
-class Handover(Protocol):
-    """Takes events durably."""
-
-    async def hand_over(self, events: Sequence[OutletEvent], /) -> None:
-        """Write events; durable when it returns. Raises StoreError."""
 
 
 class TableStream:

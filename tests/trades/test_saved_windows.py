@@ -53,7 +53,7 @@ class Scene:
         one = FromPartition(trades, "kafka", 0.0, self.assignment, self.offset, self.offset + 2, 0.0)
         self.offset += 2
         self.states.measure_new(trades)
-        self.saver.name([one])
+        self.saver.update_starts([one])
         self.assignment.starts.add(one.first, trades[-1].timestamp)
         named = self.assignment.starts.current
         self.saver.processed([one], lambda _: ["asset1"])
