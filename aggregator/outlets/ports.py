@@ -27,12 +27,13 @@ class Verdict(StrEnum):
     """The outcome of one event of a batch.
 
     DELIVERED: the receiver has it. REFUSED: it does not take this event, however often it is sent. RETRY: it may take
-    it later.
+    it later. BATCH_REFUSED, of all events of a batch: it took none, and one of them may be the reason.
     """
 
     DELIVERED = "delivered"
     REFUSED = "refused"
     RETRY = "retry"
+    BATCH_REFUSED = "batch_refused"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

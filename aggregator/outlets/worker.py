@@ -2,6 +2,7 @@
 
 file -> lanes -> outlet: deleted from the file
                  refused three times: dead letters, in the same file
+                 batch refused: in front of their lanes again, in batches of half the size
                  away: in front of their lanes again, after a pause
 """
 
@@ -153,13 +154,16 @@ class Worker:
         return await self._not_delivered(batch, answers)
 
     async def _not_delivered(self, batch: Sequence[Waiting], answers: Sequence[Answer]) -> Sequence[Waiting]:
+        if len(batch) > 1 and answers[0].verdict is Verdict.BATCH_REFUSED:
+            self._lanes.halve(batch)
+            return batch
         again: list[Waiting] = []
         for row, answer in zip(batch, answers, strict=True):
             if answer.verdict is Verdict.RETRY:
                 self._report(answer.reason)
                 self._metrics.retries.labels(self.name).inc()
                 again.append(row)
-            elif answer.verdict is Verdict.REFUSED:
+            elif answer.verdict is not Verdict.DELIVERED:
                 self._attempts[row.id] = self._attempts.get(row.id, 0) + 1
                 if self._attempts[row.id] < ATTEMPTS:
                     again.append(row)
