@@ -150,6 +150,8 @@ class WindowSaver:
         start = assignment.starts.current
         if not start.is_saved:
             return {}
+        # Commits name this state: the first save deletes the older ones, which owners before have left.
+        self._progress[assignment] = _Progress(named=start.offset, before=start.offset)
         try:
             body = await self._store.load(assignment.partition, start.offset)
             found = None if body is None else _partition.decode(body)
