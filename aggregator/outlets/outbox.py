@@ -18,7 +18,7 @@ import structlog
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.address import OutletAddress
-from aggregator.outlets.dead_letters import DeadLetterRetry
+from aggregator.outlets.dead_letters import DeadLetterRetry, LetterArchive
 from aggregator.outlets.filters import Gaps
 from aggregator.outlets.ports import Outlet, OutletEvent
 from aggregator.outlets.queue_file import Queued, QueueFile, queued
@@ -54,13 +54,12 @@ class OutletOutbox:
         outlets: Sequence[OpenOutlet],
         metrics: OutletMetrics,
         now: Callable[[], float] = time.time,
-        retry: DeadLetterRetry | None = None,
     ) -> None:
         self._file = file
         self._outlets = {one.address.name: one for one in outlets}
         self._metrics = metrics
         self._now = now
-        self._retry = retry or DeadLetterRetry(file, now)
+        self._retry = DeadLetterRetry(file, now)
         self._gaps = {name: Gaps(one.address.filter.min_gap) for name, one in self._outlets.items()}
         self._workers = {
             name: Worker(name, one.outlet, file, metrics, one.is_sender, now) for name, one in self._outlets.items()
@@ -94,6 +93,10 @@ class OutletOutbox:
     async def last_handed(self) -> float | None:
         """As `QueueFile.last_handed`."""
         return await self._file.last_handed()
+
+    def archive_letters(self, archive: LetterArchive) -> None:
+        """Archive dead letters that are refused for good."""
+        self._retry.archive = archive
 
     def recovered(self) -> None:
         """Begin to forget the keys of earlier runs: what these may not have handed over has been handed over."""
