@@ -23,6 +23,7 @@ from aggregator.archive.duck import Connection
 from aggregator.archive.layout import HOUR
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Range
+from aggregator.archive.single_file import put_file
 from aggregator.archive.sources import Source
 from aggregator.archive.spool import Spool
 from aggregator.archive.storage import Storage
@@ -179,6 +180,17 @@ class Archiver:
                 await self.archive_due(also_open=True)
         except (StoreError, TimeoutError) as error:
             self._log.warning("archive_not_flushed", error=str(error) or f"more than {seconds:g} s")
+
+    async def put_file(self, path: str, body: bytes) -> bool:
+        """Write a small file beside the datasets, unless it is there; return whether it is durable."""
+        if self._writer is None:  # the archive is not open yet, or closed
+            return False
+        try:
+            await self._in_thread(partial(put_file, self._storage, path, body))
+        except StoreError as error:
+            self._log.warning("archive_file_failing", path=path, error=str(error))
+            return False
+        return True
 
     async def close(self) -> None:
         """Wait for the file under way, and delete what is unfinished."""

@@ -53,7 +53,7 @@ class OutletAddress(msgspec.Struct, frozen=True):
 
 
 class Form(NamedTuple):
-    """What a kind of outlet takes: an example, its own options, and whether other parameters are the receiver's."""
+    """The form of a kind's addresses: an example, its own options, and whether other parameters are the receiver's."""
 
     example: str
     options: Collection[str] = ()

@@ -21,19 +21,19 @@ _decoder = msgspec.json.Decoder(Queued)
 
 
 class LetterArchive(Protocol):
-    """Where dead letters go in the end."""
+    """Keeps dead letters for good."""
 
-    async def archive(self, path: str, body: bytes) -> bool:
+    async def put_file(self, path: str, body: bytes, /) -> bool:
         """Write a dead letter at `dead-letters/YYYY/MM/DD/…`; return whether it is durable there."""
 
 
 class DeadLetterRetry:
-    """Sends dead letters again. Without an archive, those refused for good stay in the file. `now` is unix seconds."""
+    """Sends dead letters again; `now` is unix seconds. Without `archive`, those refused for good stay in the file."""
 
     def __init__(self, file: QueueFile, now: Callable[[], float], archive: LetterArchive | None = None) -> None:
         self._file = file
         self._now = now
-        self._archive = archive
+        self.archive = archive
 
     async def run(self) -> None:
         """Look for dead letters that are due; never returns."""
@@ -64,7 +64,7 @@ class DeadLetterRetry:
         return 1
 
     async def _archived(self, letter: DeadLetter, record: Queued) -> int:
-        if self._archive is None or not await self._archive.archive(_path(letter, record), letter.body.encode()):
+        if self.archive is None or not await self.archive.put_file(_path(letter, record), msgspec.json.encode(letter)):
             return 0
         await self._file.forget(letter)
         structlog.get_logger().info("dead_letter_archived", outlet=record.outlet, id=letter.id)

@@ -1,4 +1,4 @@
-"""Which events an outlet wants: by topic, asset, tier, gap of time, and conditions on fields. Pure."""
+"""Filters of the events for an outlet: by topic, asset, tier, gap of time, and conditions on fields. Pure."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def parse_condition(text: str) -> Condition:
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """What an outlet wants. Without assets, tiers or conditions, there is no such limit.
+    """The filter of an outlet. Empty assets, tiers or conditions limit nothing.
 
     `min_gap` is in seconds: of the events of one topic and asset whose times are closer, the first is sent.
     """
@@ -59,7 +59,7 @@ class Filter(msgspec.Struct, frozen=True):
     where: tuple[Condition, ...] = ()
 
     def wants(self, event: OutletEvent) -> bool:
-        """Whether the event passes; the gap is the part of `Gaps`."""
+        """Whether the event passes; `Gaps` checks the gap."""
         if event.topic not in self.topics:
             return False
         if self.assets and event.asset not in self.assets:

@@ -17,6 +17,9 @@ class Lanes:
 
     A batch has at most `most_events` and, unless it is a single event, `most_bytes` of bodies. Unless `is_atomic`, a
     batch has one event of an asset. Assets take turns.
+
+    The rows of a batch that the outlet has refused as a whole are in smaller and smaller batches from then on, until
+    the row that is the reason is alone.
     """
 
     def __init__(self, most_events: int, most_bytes: int, *, is_atomic: bool) -> None:
@@ -27,6 +30,7 @@ class Lanes:
         self._ready: OrderedDict[str, None] = OrderedDict()  # assets with rows and none under way, the next one first
         self._under_way: dict[str, None] = {}
         self._ids: set[int] = set()
+        self._bounds: dict[int, int] = {}  # by id, the largest batch of a row whose batch was refused
         self._done: set[int] = set()  # since the last `begin_read`
 
     def __len__(self) -> int:
@@ -50,22 +54,29 @@ class Lanes:
     def take(self) -> list[Waiting]:
         """Return the next batch, whose assets are under way until `settle`; nothing if none is ready."""
         batch: list[Waiting] = []
-        size = 0
-        while self._ready and len(batch) < self._most_events:
+        size, most = 0, self._most_events
+        while self._ready and len(batch) < most:
             asset, _ = self._ready.popitem(last=False)
             queue = self._queues[asset]
             before = len(batch)
             for _ in range(len(queue) if self._is_atomic else 1):
-                size += len(memoryview(queue[0].record.body))
-                if batch and (len(batch) == self._most_events or size > self._most_bytes):
+                row = queue[0]
+                size += len(memoryview(row.record.body))
+                bound = min(most, self._bounds.get(row.id, most)) if self._bounds else most
+                if batch and (len(batch) >= bound or size > self._most_bytes):
                     break
+                most = bound
                 batch.append(queue.popleft())
-            if len(batch) == before:  # the next event is too large for this batch
+            if len(batch) == before:  # the next event does not go with this batch
                 self._ready[asset] = None
                 self._ready.move_to_end(asset, last=False)
                 break
             self._under_way[asset] = None
         return batch
+
+    def halve(self, batch: Sequence[Waiting]) -> None:
+        """Bound the batches that the rows of a refused batch go with next; `settle` it afterwards."""
+        self._bounds |= dict.fromkeys((row.id for row in batch), max(1, len(batch) // 2))
 
     def settle(self, batch: Sequence[Waiting], again: Sequence[Waiting]) -> None:
         """Mark a batch as done, but for the rows in `again`, which are the next ones of their assets."""
@@ -73,6 +84,8 @@ class Lanes:
         done = [row.id for row in batch if row.id not in left]
         self._ids.difference_update(done)
         self._done.update(done)
+        for row_id in done if self._bounds else ():
+            self._bounds.pop(row_id, None)
         for row in reversed(batch):
             if row.id in left:
                 self._queues[row.record.asset].appendleft(row)
@@ -87,6 +100,8 @@ class Lanes:
         """Forget the rows that are not under way."""
         gone = [row for queue in self._queues.values() for row in queue]
         self._ids.difference_update(row.id for row in gone)
+        for row in gone if self._bounds else ():
+            self._bounds.pop(row.id, None)
         for asset in list(self._queues):
             if asset in self._under_way:
                 self._queues[asset].clear()

@@ -1,4 +1,4 @@
-"""The notes of what an outlet has taken: those of several batches go into one transaction."""
+"""Group commit of deliveries: the rows of several batches are deleted in one transaction."""
 
 import asyncio
 from collections.abc import Sequence

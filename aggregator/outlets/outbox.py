@@ -18,11 +18,12 @@ import structlog
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.address import OutletAddress
-from aggregator.outlets.dead_letters import DeadLetterRetry
+from aggregator.outlets.dead_letters import DeadLetterRetry, LetterArchive
 from aggregator.outlets.filters import Gaps
 from aggregator.outlets.ports import Outlet, OutletEvent
 from aggregator.outlets.queue_file import Queued, QueueFile, queued
 from aggregator.outlets.worker import Worker
+from aggregator.resilience.waiting import until_available
 
 _MEASURE_SECONDS = 1.0
 _PURGES = 10  # of keys, in one round: 50,000 keys a second
@@ -40,7 +41,7 @@ class OpenOutlet(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> str:
-        """What tells it from another outlet with the same name, without a secret."""
+        """The name and a digest of the address: another outlet of the same name has another one. It has no secret."""
         return f"{self.address.name} {blake2b(self.address.url.encode(), digest_size=16).hexdigest()}"
 
 
@@ -53,13 +54,12 @@ class OutletOutbox:
         outlets: Sequence[OpenOutlet],
         metrics: OutletMetrics,
         now: Callable[[], float] = time.time,
-        retry: DeadLetterRetry | None = None,
     ) -> None:
         self._file = file
         self._outlets = {one.address.name: one for one in outlets}
         self._metrics = metrics
         self._now = now
-        self._retry = retry or DeadLetterRetry(file, now)
+        self._retry = DeadLetterRetry(file, now)
         self._gaps = {name: Gaps(one.address.filter.min_gap) for name, one in self._outlets.items()}
         self._workers = {
             name: Worker(name, one.outlet, file, metrics, one.is_sender, now) for name, one in self._outlets.items()
@@ -93,6 +93,10 @@ class OutletOutbox:
     async def last_handed(self) -> float | None:
         """As `QueueFile.last_handed`."""
         return await self._file.last_handed()
+
+    def archive_letters(self, archive: LetterArchive) -> None:
+        """Archive dead letters that are refused for good."""
+        self._retry.archive = archive
 
     def recovered(self) -> None:
         """Begin to forget the keys of earlier runs: what these may not have handed over has been handed over."""
@@ -158,7 +162,7 @@ class OutletOutbox:
         one = self._outlets[name]
         if not worker.ended:
             await worker.run()
-            gone = await worker.retried(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
+            gone = await until_available(lambda: self._file.end(one.identity, name, worker.ended, self._now()))
             self.count_lost("all", gone)
         self._metrics.away.labels(name).set(_ENDED)
         self._log.error("subscription_ended", outlet=name, reason=worker.ended)

@@ -24,15 +24,16 @@ class OutletEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Verdict(StrEnum):
-    """What became of one event of a batch.
+    """The outcome of one event of a batch.
 
     DELIVERED: the receiver has it. REFUSED: it does not take this event, however often it is sent. RETRY: it may take
-    it later.
+    it later. BATCH_REFUSED, of all events of a batch: it took none, and one of them may be the reason.
     """
 
     DELIVERED = "delivered"
     REFUSED = "refused"
     RETRY = "retry"
+    BATCH_REFUSED = "batch_refused"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -99,3 +100,10 @@ class Outlet(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+class Handover(Protocol):
+    """Takes events for the outlets."""
+
+    async def hand_over(self, events: Sequence[OutletEvent], /) -> None:
+        """Write events for every outlet that wants them; durable when it returns. Raises StoreError."""

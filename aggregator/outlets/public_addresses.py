@@ -1,4 +1,4 @@
-"""Which addresses of the internet are public: those that a webhook may connect to without OUTLETS_ALLOW_PRIVATE. Pure.
+"""Public addresses of the internet: those that a webhook may connect to without OUTLETS_ALLOW_PRIVATE. Pure.
 
 The tables follow the registries of special-purpose addresses of IANA (RFC 6890 and its successors). They are listed
 here because `ipaddress` has other lists in each version of Python.

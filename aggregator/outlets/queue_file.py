@@ -51,7 +51,7 @@ def queued(outlet: str, event: OutletEvent) -> Queued:
 
 
 def digest_of(record: Queued) -> str:
-    """Return what identifies an event of an outlet, in 16 characters."""
+    """Return the digest of an event's outlet and key, in 16 characters."""
     return blake2b(f"{record.outlet}\0{record.key}".encode(), digest_size=8).hexdigest()
 
 

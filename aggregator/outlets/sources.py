@@ -16,7 +16,7 @@ import structlog
 
 from aggregator.errors import StoreError
 from aggregator.models import Price, Tier, Trade, TradeKey, encode, price_body, trade_key
-from aggregator.outlets.ports import OutletEvent
+from aggregator.outlets.ports import Handover, OutletEvent
 from aggregator.ports import Sink
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventStore, StoredEvent, TradeStore
@@ -25,11 +25,8 @@ PRICES, TRADES, SENTIMENT, ALERTS = "prices", "trades", "sentiment", "alerts"
 _AGAIN_SECONDS = 3600.0  # age of a stored trade that comes again, up to which it may not have been handed over
 
 
-class Handover(Protocol):
-    """Takes events for the outlets."""
-
-    async def hand_over(self, events: Sequence[OutletEvent]) -> None:
-        """Write events for every outlet that wants them; durable when it returns. Raises StoreError."""
+class PriceHandover(Handover, Protocol):
+    """Takes events, and counts those that it could not take."""
 
     def count_lost(self, topic: str, number: int) -> None:
         """Count events that could not be written."""
@@ -59,7 +56,7 @@ class HandingPrices:
     Where the outbox fails, the prices are counted as given up: readers must not miss them for that.
     """
 
-    def __init__(self, history: Sink, outlets: Handover, events: PriceEvents) -> None:
+    def __init__(self, history: Sink, outlets: PriceHandover, events: PriceEvents) -> None:
         self._history = history
         self._outlets = outlets
         self._events = events

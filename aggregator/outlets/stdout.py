@@ -10,7 +10,7 @@ from aggregator.outlets.ports import DELIVERED, Answer, OutletAway, OutletEvent
 
 
 class Stdout:
-    """`aggregator.outlets.ports.Outlet` of the standard output. A line is `{"topic":…,"key":…,"event":{…}}`."""
+    """`aggregator.outlets.ports.Outlet` of the standard output. A line is `{"topic":…,"asset":…,"event":{…}}`."""
 
     most_events = 500
     most_bytes = 1 << 20

@@ -21,6 +21,7 @@ LEAST_PAUSE, MOST_PAUSE = 1.0, 300.0
 
 _TRY_AGAIN = {408, 425, 429}  # and every 5xx
 _GONE = 410
+_OF_CONTENT = {400, 413, 422}  # one event may be the reason
 _GATEWAY = {502, 504}  # the receiver behind it may have taken the events
 _MOST_FILE = 2 * MOST_SECRET  # bytes of a file with a secret
 
@@ -89,7 +90,7 @@ def answer_of(posted: Posted) -> Answer:
         raise OutletAway(reason, pause, is_unsure=status in _GATEWAY)
     if 300 <= status < 400:  # noqa: PLR2004  # of HTTP
         reason += ": redirects are not followed"
-    return Answer(Verdict.REFUSED, reason)
+    return Answer(Verdict.BATCH_REFUSED if status in _OF_CONTENT else Verdict.REFUSED, reason)
 
 
 def target_of(address: OutletAddress, *, allow_private: bool) -> WebhookTarget:

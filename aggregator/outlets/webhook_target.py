@@ -20,7 +20,7 @@ _MOST_PORT = 65_535
 
 
 class WebhookTarget(NamedTuple):
-    """Where a webhook posts to. `url` may hold a secret in its path; `host` and `port` go into messages."""
+    """The address that a webhook posts to. `url` may hold a secret in its path; `host` and `port` go into messages."""
 
     url: str
     host: str

@@ -2,26 +2,24 @@
 
 file -> lanes -> outlet: deleted from the file
                  refused three times: dead letters, in the same file
+                 batch refused: in front of their lanes again, in batches of half the size
                  away: in front of their lanes again, after a pause
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from aggregator.errors import StoreUnavailable, printable
+from aggregator.errors import printable
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.lanes import Lanes, Waiting
 from aggregator.outlets.marks import Marks
 from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
 from aggregator.outlets.queue_file import QueueFile
 from aggregator.resilience.backoff import Backoff
-
-T = TypeVar("T")
+from aggregator.resilience.waiting import until_available, wait_at_most
 
 SEND_SECONDS = 45.0  # longer than any adapter takes: Kafka's library gives up after 30 s
 ATTEMPTS = 3  # of an event that is refused
@@ -88,22 +86,22 @@ class Worker:
                 self._lanes.clear()
                 last_id = 0
                 self._arrived.clear()
-                await self._wait(self._arrived, _POLL_SECONDS)
+                await wait_at_most(self._arrived, _POLL_SECONDS)
                 continue
             if time.monotonic() >= rescan_at:
                 last_id, rescan_at = 0, time.monotonic() + _RESCAN_SECONDS
             self._arrived.clear()
             self._lanes.begin_read()
-            rows = await self.retried(lambda: self._file.waiting(self.name, last_id, _READ_ROWS))  # noqa: B023  # awaited here
+            rows = await until_available(lambda: self._file.waiting(self.name, last_id, _READ_ROWS))  # noqa: B023  # awaited here
             if rows:
                 last_id = rows[-1].id
                 self._lanes.add(rows)
                 self._ready.set()
             while len(self._lanes) > _IN_MEMORY and self._is_sender():
                 self._room.clear()
-                await self._wait(self._room, _POLL_SECONDS)
+                await wait_at_most(self._room, _POLL_SECONDS)
             if not rows:
-                await self._wait(self._arrived, _POLL_SECONDS)
+                await wait_at_most(self._arrived, _POLL_SECONDS)
 
     async def _send_batches(self) -> None:
         """Send batch after batch; never returns. Raises OutletEnded."""
@@ -126,7 +124,7 @@ class Worker:
             if self._is_sender() and (batch := self._lanes.take()):
                 return batch
             self._ready.clear()
-            await self._wait(self._ready, _POLL_SECONDS)
+            await wait_at_most(self._ready, _POLL_SECONDS)
 
     async def _send(self, batch: Sequence[Waiting]) -> Sequence[Waiting]:
         """Send a batch once; return the rows that are to be sent again."""
@@ -145,7 +143,7 @@ class Worker:
             return self._away(batch, OutletAway(repr(error), is_unsure=True))
         delivered = [row for row, one in zip(batch, answers, strict=True) if one.verdict is Verdict.DELIVERED]
         if delivered:
-            await self.retried(lambda: self._marks.delivered(delivered))
+            await until_available(lambda: self._marks.delivered(delivered))
             self._delivered.inc(len(delivered))
             self._delay.observe(max(0.0, self._now() - delivered[0].id / _NANOSECONDS))
         if len(delivered) == len(batch):
@@ -156,13 +154,16 @@ class Worker:
         return await self._not_delivered(batch, answers)
 
     async def _not_delivered(self, batch: Sequence[Waiting], answers: Sequence[Answer]) -> Sequence[Waiting]:
+        if len(batch) > 1 and answers[0].verdict is Verdict.BATCH_REFUSED:
+            self._lanes.halve(batch)
+            return batch
         again: list[Waiting] = []
         for row, answer in zip(batch, answers, strict=True):
             if answer.verdict is Verdict.RETRY:
                 self._report(answer.reason)
                 self._metrics.retries.labels(self.name).inc()
                 again.append(row)
-            elif answer.verdict is Verdict.REFUSED:
+            elif answer.verdict is not Verdict.DELIVERED:
                 self._attempts[row.id] = self._attempts.get(row.id, 0) + 1
                 if self._attempts[row.id] < ATTEMPTS:
                     again.append(row)
@@ -171,7 +172,7 @@ class Worker:
         return again
 
     async def _bury(self, row: Waiting, reason: str) -> None:
-        await self.retried(lambda: self._file.move_to_dead_letters(row, printable(reason), self._now()))
+        await until_available(lambda: self._file.move_to_dead_letters(row, printable(reason), self._now()))
         self._attempts.pop(row.id, None)
         self._metrics.refused.labels(self.name).inc()
         self._log.error("refused_by_outlet", topic=row.record.topic, asset=row.record.asset, reason=printable(reason))
@@ -184,20 +185,6 @@ class Worker:
         if error.retry_after is not None:
             self._not_before = time.monotonic() + min(max(0.0, error.retry_after), MOST_PAUSE)
         return batch
-
-    async def retried(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `work`, which uses the file. Retries while that fails, for example on a full disk."""
-        backoff = Backoff()
-        while True:
-            try:
-                return await work()
-            except StoreUnavailable:
-                await backoff.pause()
-
-    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
 
     def _report(self, trouble: str) -> None:
         """Log when the outlet begins to fail and when it is back, not every failure."""

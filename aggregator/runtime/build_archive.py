@@ -79,6 +79,8 @@ class Archiving:
             process.clock.now,
             list(process.catalog.assets),
         )
+        if process.outlets is not None:
+            process.outlets.archive_letters(self.archiver)
         process.stack.push_async_callback(self.archiver.close)
         process.stack.push_async_callback(self.archiver.flush)
         process.metrics.before_text(self.archiver.report)

@@ -2,6 +2,7 @@
 
 from aggregator.errors import CannotGoOn
 from aggregator.runtime.build_outlets import open_outlets
+from aggregator.runtime.build_trades import open_dead_letters
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt, open_redis
 from aggregator.settings import PREFIX
@@ -24,12 +25,14 @@ async def open_table_stream(process: Process, attempt: Attempt) -> LiveTrades:
     await open_outlets(process, attempt, redis)
     if process.outlets is None:
         raise CannotGoOn("role=streams has no outlets", f"set {PREFIX}OUTLETS")
+    dead_letters = await open_dead_letters(process, attempt)
+    await process.keep_running(dead_letters)
     stream = TableStream(
         TableStreamClients(parse_table_stream_url(process.settings.table_stream)),
         process.outlets,
         process.catalog,
-        process.metrics.table_streams,
-        process.metrics.trades,
+        dead_letters,
+        process.metrics,
         process.clock.now,
     )
     process.stack.push_async_callback(stream.close)

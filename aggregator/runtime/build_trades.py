@@ -52,7 +52,7 @@ async def open_trades(
     keep_from = nothing_longer if archive is None else archive.keep_trades_from
     opened = await open_trade_store(settings, process.metrics, process.stack, attempt, now, keep_from)
     store = behind_trades(process, opened if archive is None else archive.trades(opened))
-    dead_letters = await _open_dead_letters(process, attempt)
+    dead_letters = await open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     publisher = publisher or process.bus
     stores = await open_event_stores(process, attempt)
@@ -79,13 +79,14 @@ async def open_sinks(process: Process, attempt: Attempt) -> TradeSinks | None:
     """
     if not process.settings.shares_log:
         return None
-    dead_letters = await _open_dead_letters(process, attempt)
+    dead_letters = await open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     await process.keep_running(dead_letters)
     return TradeSinks(log, dead_letters)
 
 
-async def _open_dead_letters(process: Process, attempt: Attempt) -> TradeDeadLetters:
+async def open_dead_letters(process: Process, attempt: Attempt) -> TradeDeadLetters:
+    """Return the open file of rejected records, closed with the process; its `run` writes them. Raises CannotGoOn."""
     dead_letters = TradeDeadLetters(process.settings.dead_letters_path, process.metrics.trades, process.clock.now)
     process.stack.push_async_callback(dead_letters.close)
     await attempt(dead_letters.open, f"{PREFIX}DEAD_LETTERS_PATH", FILE_REMEDY)

@@ -1,4 +1,4 @@
-"""Which roles and numbers of processes go together with which cache. Pure."""
+"""The check of roles and numbers of processes against the cache. Pure."""
 
 _ALONE = ("all", "streams")  # roles of a process that may run by itself
 _WITHOUT_API = ("refresher", "processor", "streams")

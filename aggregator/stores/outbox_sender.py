@@ -6,7 +6,7 @@ file -> batches -> table: removed from the file
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
@@ -15,10 +15,10 @@ import structlog
 
 from aggregator.errors import StoreError, StoreRefused, StoreUnavailable
 from aggregator.resilience.backoff import Backoff
+from aggregator.resilience.waiting import until_available, wait_at_most
 from aggregator.stores.waiting_file import Row, WaitingFile
 
 R = TypeVar("R")
-T = TypeVar("T")
 
 BATCHES_IN_FLIGHT = 4
 READ_ROWS = 500
@@ -142,15 +142,15 @@ class Sender(Generic[R]):
                 last_id = rows[-1].id
                 await self._queue_batches(rows)
             else:
-                await self._wait(self._arrived, _POLL_SECONDS)
+                await wait_at_most(self._arrived, _POLL_SECONDS)
 
     async def _next_rows(self, last_id: int) -> list[Row[R]]:
         """Return the next rows that are not in flight; waits `_LINGER` if they make no full batch."""
         self._arrived.clear()
-        rows = await self._retried(lambda: self._file.after(last_id, READ_ROWS))
+        rows = await until_available(lambda: self._file.after(last_id, READ_ROWS))
         if 0 < len(rows) < self._batch and not self._is_draining:
             await asyncio.sleep(_LINGER)
-            rows = await self._retried(lambda: self._file.after(last_id, READ_ROWS))
+            rows = await until_available(lambda: self._file.after(last_id, READ_ROWS))
         return [row for row in rows if row.id not in self._ids_in_flight]
 
     async def _queue_batches(self, rows: Sequence[Row[R]]) -> None:
@@ -180,7 +180,7 @@ class Sender(Generic[R]):
 
     async def _send_batch(self, batch: Sequence[Row[R]]) -> None:
         taken = await self._deliver(batch)
-        await self._retried(lambda: self._file.remove(taken))
+        await until_available(lambda: self._file.remove(taken))
         self._metrics.batch.observe(len(batch))
         self._metrics.sent.inc(len(taken))
         self._in_flight.difference_update(self._key(row.record) for row in batch)
@@ -219,35 +219,21 @@ class Sender(Generic[R]):
         return taken
 
     async def _move_to_dead_letters(self, row: Row[R], reason: str) -> None:
-        await self._retried(lambda: self._file.move_to_dead_letters(row, reason, self._now()))
+        await until_available(lambda: self._file.move_to_dead_letters(row, reason, self._now()))
         self._metrics.dead.inc()
         asset, timestamp = self._key(row.record)[:2]
         self._log.error("dead_letter", asset=asset, timestamp=timestamp, reason=reason)
-
-    async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `work`, which uses the file. Retries while that fails, for example on a full disk."""
-        backoff = Backoff()
-        while True:
-            try:
-                return await work()
-            except StoreUnavailable:
-                await backoff.pause()
 
     async def _measure(self) -> None:
         while True:
             with suppress(StoreError):  # a full disk, which GroupCommit logs; the gauges still have to be set
                 await self._file.checkpoint()
-            size = await self._retried(self._file.size)
+            size = await until_available(self._file.size)
             self._metrics.rows.set(size.rows)
             self._metrics.bytes.set(size.bytes)
             self._metrics.oldest.set(0 if size.oldest is None else max(0.0, self._now() - size.oldest))
             self._metrics.dead_held.set(size.dead)
             await asyncio.sleep(_MEASURE_SECONDS)
-
-    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
 
     def _report_table_state(self, error: str) -> None:
         """Log when the table goes away and when it is back, not every failure."""

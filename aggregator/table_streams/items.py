@@ -2,7 +2,7 @@
 
 | item | has | becomes |
 | --- | --- | --- |
-| of MarketStream, or of any other writer | symbol, timestamp (milliseconds), price | a price without sources |
+| of MarketStream, or of any other writer | symbol, timestamp (s, ms, us or ns), price | a price without sources |
 | of our table of prices | asset, timestamp (seconds), price and more | the price |
 | of our table of trades | asset_shard, time_id, price and more | the trade |
 """
@@ -27,7 +27,14 @@ _item = msgspec.json.Decoder(Item)
 
 
 class InvalidItem(Exception):
-    """An item that is neither price nor trade of a listed asset. The message is the reason."""
+    """An item that is neither price nor trade of a listed asset. `code` is one of REJECTION_CODES.
+
+    The message is the reason in words.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 def value_of(data: bytes, catalog: Catalog, arrived: float) -> Price | Trade:
@@ -42,10 +49,12 @@ def value_of(data: bytes, catalog: Catalog, arrived: float) -> Price | Trade:
         if "asset" in item:
             return _listed(price_of(item), catalog)
         return _market_price(item, catalog, arrived)
-    except (StoreRefused, InvalidTrade, msgspec.MsgspecError) as error:
-        raise InvalidItem(str(error)) from error
+    except InvalidTrade as error:
+        raise InvalidItem(error.code, str(error)) from error
+    except (StoreRefused, msgspec.MsgspecError) as error:
+        raise InvalidItem("malformed", str(error)) from error
     except (KeyError, ValueError, ArithmeticError) as error:
-        raise InvalidItem("the item has no symbol, timestamp and price") from error
+        raise InvalidItem("malformed", "the item has no symbol, timestamp and price") from error
 
 
 def _market_price(item: Item, catalog: Catalog, arrived: float) -> Price:
@@ -74,5 +83,5 @@ def _text(value: Mapping[str, Any]) -> str:
 
 def _listed(value: Price | Trade, catalog: Catalog) -> Price | Trade:
     if catalog.find(value.asset) is None:
-        raise InvalidItem(f"the asset {value.asset[:40]!r} is not listed")
+        raise InvalidItem("asset", f"the asset {value.asset[:40]!r} is not listed")
     return value

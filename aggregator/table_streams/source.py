@@ -2,26 +2,24 @@
 
     shards (kinesis/consumer.py) -> page_queue.py -> items.py -> outbox of the outlets -> checkpoint
 
-A checkpoint is written once the outbox has the events, so that a kill loses none. A shard that another process takes
+A checkpoint is written once the outbox has the events, and the file of dead letters the invalid items, so that a kill
+loses none. A shard that another process takes
 over may be handed over twice from its last checkpoint on.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-import structlog
 
 from aggregator.errors import StoreError
 from aggregator.models import Price, Trade
-from aggregator.observability.metrics.table_streams import TableStreamMetrics
-from aggregator.observability.metrics.trades import TradeMetrics
-from aggregator.outlets.ports import OutletEvent
+from aggregator.observability.metrics import Metrics
+from aggregator.outlets.ports import Handover, OutletEvent
 from aggregator.outlets.sources import PriceEvents, trade_event
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.backoff import Backoff
 from aggregator.table_streams.items import InvalidItem, value_of
+from aggregator.trades.event_log.held_commits import HeldCommits
 from aggregator.trades.event_log.kinesis.address import LATEST
 from aggregator.trades.event_log.kinesis.client import Record
 from aggregator.trades.event_log.kinesis.consumer import KinesisConsumer
@@ -30,19 +28,14 @@ from aggregator.trades.event_log.kinesis.shard_assignment import ShardAssignment
 from aggregator.trades.event_log.kinesis.table_stream import TableStreamClients
 from aggregator.trades.event_log.partition import Done
 from aggregator.trades.features import Features
-from aggregator.trades.ports import Backlog, Latencies, PartitionLag
+from aggregator.trades.ports import Backlog, DurableDeadLetters, Latencies, PartitionLag
+from aggregator.trades.rejection import Rejection
 
 _BATCH = 500  # records handed over at a time
 _DRAINED_SECONDS = 0.01
 _NO_SPAN = 0.0  # no windows to rebuild
-_LOGGED_INVALID = 5  # of a process; all are counted
-
-
-class Handover(Protocol):
-    """Takes events durably."""
-
-    async def hand_over(self, events: Sequence[OutletEvent], /) -> None:
-        """Write events; durable when it returns. Raises StoreError."""
+_SOURCE = "table_stream"
+_UNLISTED = "asset"  # the code of items of assets that are not listed
 
 
 class TableStream:
@@ -58,8 +51,8 @@ class TableStream:
         clients: TableStreamClients,
         outlets: Handover,
         catalog: Catalog,
-        metrics: TableStreamMetrics,
-        trade_metrics: TradeMetrics,
+        dead_letters: DurableDeadLetters,
+        metrics: Metrics,
         now: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,15 +60,16 @@ class TableStream:
         self._outlets = outlets
         self._catalog = catalog
         self._prices = PriceEvents(catalog, now)
-        self._count = metrics.records.labels
+        self._dead_letters = dead_letters
+        self._held = HeldCommits(dead_letters)
+        self._count = metrics.table_streams.records.labels
         self._now = now
         self._arrived = asyncio.Event()
         self._pages = PageQueue(self._arrived.set, clock)
         start = f"{now():.3f}" if clients.address.start == LATEST else str(clients.address.start)
-        self._consumer = KinesisConsumer(clients, _NO_SPAN, start, trade_metrics, self._pages, clock)
+        self._consumer = KinesisConsumer(clients, _NO_SPAN, start, metrics.trades, self._pages, clock)
         self._trouble = ""
         self._is_busy = False
-        self._logged = 0
 
     async def open(self) -> None:
         """See that the stream is there; create the table of leases if it is not.
@@ -103,7 +97,7 @@ class TableStream:
         """Read no more, and wait at most `patience` seconds until what was read is handed over."""
         self._pages.is_closed = True
         deadline = time.monotonic() + patience
-        while (self._pages or self._is_busy) and time.monotonic() < deadline:  # noqa: ASYNC110  # a rare look at a stop
+        while (self._pages or self._is_busy or self._held) and time.monotonic() < deadline:  # noqa: ASYNC110  # a rare look at a stop
             await asyncio.sleep(_DRAINED_SECONDS)
 
     async def close(self) -> None:
@@ -136,17 +130,19 @@ class TableStream:
         """Return None: no trade is kept here."""
 
     async def _take(self, one: HandedOver) -> None:
-        """Hand a page over, then let its checkpoint be written."""
+        """Hand a page over, then let its checkpoint be written once its dead letters are kept."""
         assignment = one.assignment
         if one.ends:
-            assignment.take(None)
+            self._held.hold(self._dead_letters.buried, {(assignment, True): None})
             return
         if assignment.is_lost:
             return
+        await self._held.room()
         events = self._events(one.records, assignment)
         await self._hand_over(events)
         last = one.records[-1]
-        assignment.take(Done(int(last.sequence_number) + 1, "", last.approximate_arrival_timestamp))
+        done = Done(int(last.sequence_number) + 1, "", last.approximate_arrival_timestamp)
+        self._held.hold(self._dead_letters.buried, {(assignment, False): done})
         self._count("handed_over").inc(len(events))
 
     def _events(self, records: Sequence[Record], assignment: ShardAssignment) -> list[OutletEvent]:
@@ -161,17 +157,20 @@ class TableStream:
                 try:
                     found += self._of(value_of(record.data, self._catalog, self._now()))
                 except InvalidItem as error:
-                    self._refuse(record, str(error))
+                    self._refuse(record, error, assignment)
         return found
 
     def _of(self, value: Price | Trade) -> Sequence[OutletEvent]:
         return self._prices.of([value]) if isinstance(value, Price) else [trade_event(self._catalog, value)]
 
-    def _refuse(self, record: Record, reason: str) -> None:
+    def _refuse(self, record: Record, error: InvalidItem, assignment: ShardAssignment) -> None:
+        """Keep an invalid item as a dead letter. Others of the table's assets may be many, and are only counted."""
+        if error.code == _UNLISTED:
+            self._count("unlisted").inc()
+            return
         self._count("invalid").inc()
-        self._logged += 1
-        if self._logged <= _LOGGED_INVALID:
-            structlog.get_logger().warning("table_item_invalid", record=record.sequence_number, reason=reason)
+        place = f"{self._clients.address.stream}/{assignment.shard}/{record.sequence_number}"
+        self._dead_letters.bury([Rejection(0, error.code, str(error), record.data, _SOURCE, self._now(), place)])
 
     async def _hand_over(self, events: Sequence[OutletEvent]) -> None:
         """Hand events over, however long the outbox cannot take them."""

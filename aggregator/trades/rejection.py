@@ -7,8 +7,8 @@ class Rejection(msgspec.Struct, frozen=True):
     """Something that was sent as a trade and is none: its bytes (the first 4,096), and the reason in words.
 
     `code` is one of REJECTION_CODES, for metrics. `index` counts the records of one call from 0. `source` says where it
-    came from: `ingest`, `replay`, `kafka`, `kinesis`, or the name of a venue; `place` where exactly, if that is known,
-    as topic/partition/offset or stream/shard/sequence number. `at` is our time in unix seconds.
+    came from: `ingest`, `replay`, `kafka`, `kinesis`, `table_stream`, or the name of a venue; `place` where exactly, if
+    that is known, as topic/partition/offset or stream/shard/sequence number. `at` is our time in unix seconds.
     """
 
     index: int

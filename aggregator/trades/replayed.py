@@ -1,4 +1,4 @@
-"""What is known of an asset from the records of a partition that are read again. Pure."""
+"""The records of an asset that the next owner of a partition reads again. Pure."""
 
 from collections.abc import Sequence
 

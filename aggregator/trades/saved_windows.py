@@ -61,11 +61,10 @@ class _Partition(msgspec.Struct, frozen=True):
 
 
 class _Progress(msgspec.Struct):
-    """What was saved of an assignment.
+    """The saved states of an assignment.
 
-    `saved` has what commits do not name yet, with the time of saving; the first `settled` of them have no result of
-    analytics before them that is not stored. `named` is the offset that they name, `before`
-    the one that they named before.
+    `saved` has those that commits do not name yet, with the time of saving; the results of analytics before the first
+    `settled` of them are stored. `named` is the offset that commits name, `before` the one that they named before.
     """
 
     trades: int = 0
@@ -107,12 +106,10 @@ class WindowSaver:
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()  # one for each assignment at most
         self._is_failing = False
 
-    def name(self, parts: Iterable[FromPartition]) -> None:
-        """Have the commits of parts, which follow, name a saved state that is old enough."""
-        until, is_settled = (
-            self._clock() - self._pace.age_seconds,
-            all(one.is_settled for one in self._states.analytics),
-        )
+    def update_starts(self, parts: Iterable[FromPartition]) -> None:
+        """Let the next commits of these partitions name a saved state that is old enough."""
+        until = self._clock() - self._pace.age_seconds
+        is_settled = all(one.is_settled for one in self._states.analytics)
         for assignment in {one.assignment for one in parts}:
             progress = self._progress.get(assignment)
             if progress is None:
@@ -153,6 +150,8 @@ class WindowSaver:
         start = assignment.starts.current
         if not start.is_saved:
             return {}
+        # Commits name this state: the first save deletes the older ones, which owners before have left.
+        self._progress[assignment] = _Progress(named=start.offset, before=start.offset)
         try:
             body = await self._store.load(assignment.partition, start.offset)
             found = None if body is None else _partition.decode(body)

@@ -167,7 +167,7 @@ class Takeover:
     def name_saved(self, batch: Sequence[Appended]) -> None:
         """Have the commit of a batch, which follows, name saved windows."""
         if self._saver is not None:
-            self._saver.name([one for one in batch if isinstance(one, FromPartition)])
+            self._saver.update_starts([one for one in batch if isinstance(one, FromPartition)])
 
     def save(self, batch: Sequence[Appended]) -> None:
         """Have the windows saved where that is due; `batch` is published and committed."""

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import Form, parse_outlets
 from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
-from aggregator.outlets.ports import DELIVERED, Answer, OutletEvent
+from aggregator.outlets.ports import DELIVERED, Answer, Outlet, OutletEvent
 from aggregator.outlets.queue_file import QueueFile
 from tests.parts.limits import allowed
 
@@ -69,7 +69,7 @@ class Scene:
 
 @asynccontextmanager
 async def running(
-    path: Path, outlets: dict[str, RecordingOutlet], most_bytes: int = LARGE, held: Callable[[], bool] = lambda: True
+    path: Path, outlets: Mapping[str, Outlet], most_bytes: int = LARGE, held: Callable[[], bool] = lambda: True
 ) -> AsyncIterator[Scene]:
     """Run an outbox; the keys of `outlets` are addresses of stdout://, whose outlets are replaced."""
     metrics = Metrics()

@@ -22,7 +22,7 @@ async def test_events_arrive_keyed_by_asset_and_in_their_order(kafka_running: Br
     outlet = make_outlet(outlets_of(f"kafka://{kafka_running.bootstrap}/{topic}")[0], OutletParts(Metrics(), float))
     await outlet.open()
     events = [event(number, f"asset{number % 7}") for number in range(2000)]
-    async with running(tmp_path / "o.db", {"stdout://": outlet}) as scene:  # type: ignore[dict-item]  # any outlet will do
+    async with running(tmp_path / "o.db", {"stdout://": outlet}) as scene:
         for first in range(0, len(events), 500):
             await scene.outbox.hand_over(events[first : first + 500])
         await until(lambda: scene.value("outlet_events_delivered_total", outlet="stdout") == len(events), 20)

@@ -90,3 +90,23 @@ def test_cleared_rows_are_not_sent(*, is_atomic: bool) -> None:
     assert not lanes.take()
     lanes.settle(batch, batch)
     assert [one.id for one in lanes.take()] == [1]
+
+
+def test_a_refused_batch_is_halved_until_the_row_that_is_the_reason_is_alone() -> None:
+    """The other rows are done with it in a few batches; afterwards batches are full again."""
+    lanes = Lanes(16, 1000, is_atomic=True)
+    lanes.add([row(number, f"asset{number % 5}") for number in range(16)])
+    sizes: list[int] = []
+    while len(lanes):
+        batch = lanes.take()
+        sizes.append(len(batch))
+        if len(batch) > 1 and 9 in [one.id for one in batch]:
+            lanes.halve(batch)
+            lanes.settle(batch, batch)
+        else:
+            lanes.settle(batch, ())
+    assert sizes[0] == 16
+    assert 1 in sizes
+    assert len(sizes) <= 10
+    lanes.add([row(number, "asset") for number in range(100, 116)])
+    assert len(lanes.take()) == 16

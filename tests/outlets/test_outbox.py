@@ -5,10 +5,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aggregator.outlets.dead_letters import MOST_RETRIES, RETRY_SECONDS, DeadLetterRetry
 from aggregator.outlets.ports import Answer, OutletAway, OutletEnded, OutletEvent, Verdict
+from aggregator.stores.waiting_file import DeadLetter
 from tests.outlets.recording import RecordingOutlet, event, running, until
 
 REFUSED = Answer(Verdict.REFUSED, "bad")
@@ -133,7 +135,7 @@ async def test_an_event_that_is_refused_three_times_is_a_dead_letter(tmp_path: P
     archived: list[tuple[str, bytes]] = []
 
     class Archive:
-        async def archive(self, path: str, body: bytes) -> bool:
+        async def put_file(self, path: str, body: bytes) -> bool:
             archived.append((path, body))
             return True
 
@@ -156,7 +158,9 @@ async def test_an_event_that_is_refused_three_times_is_a_dead_letter(tmp_path: P
         assert await scene.file.dead_letters(0, 10) == []
         assert outlet.batches.count(1) >= 3 * MOST_RETRIES
         assert archived[0][0].startswith("dead-letters/20")
-        assert b'"number":1' in archived[0][1]
+        letter = msgspec.json.decode(archived[0][1], type=DeadLetter)
+        assert letter.reason == "bad"
+        assert '"number":1' in letter.body
 
 
 async def test_an_outage_makes_no_dead_letter(tmp_path: Path) -> None:

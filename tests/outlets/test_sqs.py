@@ -110,7 +110,7 @@ async def test_nothing_is_lost_and_the_order_of_an_asset_holds(queues: Queues, f
     queues.faults.set()
     name = queues.queue()
     events = [event(number, f"asset{number % 5}") for number in range(20)]
-    async with outlet(queues.url(name)) as queue, running(tmp_path / "o.db", {"stdout://": queue}) as scene:  # type: ignore[dict-item]  # any outlet will do
+    async with outlet(queues.url(name)) as queue, running(tmp_path / "o.db", {"stdout://": queue}) as scene:
         queues.faults.set(fault, every=2)
         await scene.outbox.hand_over(events)
         await until(lambda: len(queues.arrivals[name]) >= len(events), 20)

@@ -1,9 +1,11 @@
 """A webhook delivers events, signed, and reads the answer of the receiver by its status."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from aggregator.outlets.ports import DELIVERED, OutletAway, OutletEnded, Verdict
 from aggregator.outlets.webhook import HTTPS, MOST_PAUSE, secret_of
 from aggregator.outlets.webhook_signature import delivery_headers, delivery_id, secret_bytes
 from tests.outlets.receiving import SECRET, events, receiving, status
+from tests.outlets.recording import event, running, until
 from tests.parts.process import ROOT
 
 HTTP_DATE = "Wed, 15 Nov 2023 22:13:20 GMT"  # a day after the time of the test
@@ -63,12 +66,18 @@ async def test_a_status_of_success_is_a_delivery(line: str) -> None:
         assert await webhook.send(events(1)) == [DELIVERED]
 
 
-@pytest.mark.parametrize("line", ["400 Bad Request", "401 Unauthorized", "404 Not Found", "413 Too Large", "302 Found"])
-async def test_other_statuses_are_refusals(line: str) -> None:
-    """The events are refused with the status as the reason, and redirects are not followed."""
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        *((line, Verdict.BATCH_REFUSED) for line in ("400 Bad Request", "413 Too Large", "422 Unprocessable")),
+        *((line, Verdict.REFUSED) for line in ("401 Unauthorized", "404 Not Found", "302 Found")),
+    ],
+)
+async def test_other_statuses_are_refusals(line: str, verdict: Verdict) -> None:
+    """The status is the reason; of some, one of the events may be the cause. Redirects are not followed."""
     async with receiving(status(line, Location="/other")) as (webhook, receiver):
         answers = await webhook.send(events())
-    assert [answer.verdict for answer in answers] == [Verdict.REFUSED] * 2
+    assert [answer.verdict for answer in answers] == [verdict] * 2
     assert line[:3] in answers[0].reason
     assert len(receiver.requests) == 1
 
@@ -96,6 +105,24 @@ async def test_retry_after_is_honoured_within_bounds(asked: str, pause: float | 
         with pytest.raises(OutletAway) as caught:
             await webhook.send(events(1))
     assert caught.value.retry_after == pause
+
+
+async def test_only_the_event_that_the_receiver_refuses_is_a_dead_letter(tmp_path: Path) -> None:
+    """A delivery answered with 400 is sent again in halves; the order of the asset holds, and nothing arrives twice."""
+    good: list[int] = []
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        numbers = [one["event"]["number"] for one in msgspec.json.decode(receiver.bodies[-1])]
+        good.extend(() if 7 in numbers else numbers)
+        writer.write(status("400 Bad Request" if 7 in numbers else "204 No Content"))
+
+    async with receiving(answer) as (webhook, receiver), running(tmp_path / "o.db", {"stdout://": webhook}) as scene:
+        await scene.outbox.hand_over([event(number) for number in range(20)])
+        await until(lambda: len(good) == 19)
+        await until(lambda: scene.value("outlet_events_delivered_total", outlet="stdout") == 19)
+        (letter,) = await scene.file.dead_letters(0, 10)
+    assert good == [number for number in range(20) if number != 7]
+    assert (letter.timestamp, letter.reason) == (7, "HTTP 400")
 
 
 async def test_status_410_ends_the_outlet() -> None:

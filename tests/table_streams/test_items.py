@@ -9,6 +9,7 @@ import pytest
 from aggregator.models import Price, Trade
 from aggregator.stores.trades.dynamodb_items import item_of
 from aggregator.table_streams.items import InvalidItem, value_of
+from aggregator.trades.rejection import REJECTION_CODES
 from tests.parts.examples import CATALOG, NOW
 from tests.parts.processing import trade
 
@@ -65,9 +66,11 @@ def test_an_item_of_our_trades_is_the_trade() -> None:
     ],
 )
 def test_anything_else_is_refused(item: object, reason: str) -> None:
-    """The reason goes into the log."""
-    with pytest.raises(InvalidItem, match=reason):
+    """The reason goes into the dead letter; the code tells items of assets that are not listed."""
+    with pytest.raises(InvalidItem, match=reason) as caught:
         read(item)
+    assert (caught.value.code == "asset") is (reason == "not listed")
+    assert caught.value.code in REJECTION_CODES
 
 
 def test_rubbish_is_refused() -> None:

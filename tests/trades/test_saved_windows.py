@@ -53,7 +53,7 @@ class Scene:
         one = FromPartition(trades, "kafka", 0.0, self.assignment, self.offset, self.offset + 2, 0.0)
         self.offset += 2
         self.states.measure_new(trades)
-        self.saver.name([one])
+        self.saver.update_starts([one])
         self.assignment.starts.add(one.first, trades[-1].timestamp)
         named = self.assignment.starts.current
         self.saver.processed([one], lambda _: ["asset1"])
@@ -102,3 +102,18 @@ async def test_commits_name_nothing_while_results_of_analytics_are_not_stored() 
         scene.analytic.is_settled = True
         assert scene.process(0).is_saved
         assert len(scene.store.bodies) == 3
+
+
+async def test_the_next_owner_deletes_what_is_older_than_the_state_that_it_loads() -> None:
+    """Owners that save only a few times would leave theirs to a store that keeps them for a day."""
+    async with running() as scene:
+        scene.store.bodies = {1: b"older", 2: b"loaded"}
+        scene.assignment = Assignment(0, 4, "", 4, WindowStart(2, NEVER, is_saved=True), 310)
+        await scene.saver.load(scene.assignment)
+        scene.offset = 4
+        for _ in range(2):
+            scene.process(1)
+        async with asyncio.timeout(10):
+            while 6 not in scene.store.bodies:
+                await asyncio.sleep(0.001)
+        assert sorted(scene.store.bodies) == [2, 6]

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter
 
-OUTCOMES = ("handed_over", "deleted", "invalid", "too_old")
+OUTCOMES = ("handed_over", "deleted", "invalid", "unlisted", "too_old")
 
 
 class TableStreamMetrics:
@@ -12,7 +12,8 @@ class TableStreamMetrics:
         self.records = Counter(
             "table_stream_records_total",
             "Records of the table's stream: handed_over to the outlets, deleted (items that were), invalid (no price or"
-            " trade of a listed asset), or too_old (written before the start, with start=latest).",
+            " trade; kept as dead letters), unlisted (of an asset that is not listed), or too_old (written before the"
+            " start, with start=latest).",
             ["outcome"],
             registry=registry,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aggregator.trades.event_log.partition import Assignment, Done, FromPartition
 from aggregator.trades.ports import DurableDeadLetters
@@ -36,11 +36,14 @@ class HeldCommits:
     def commit(self, parts: Sequence[FromPartition]) -> None:
         """Take the parts of a processed batch."""
         done = {(one.assignment, one.ends): _done(one) for one in parts}  # the last of each
-        letters = max((one.letters for one in parts), default=0)
+        self.hold(max((one.letters for one in parts), default=0), done)
+
+    def hold(self, letters: int, done: Mapping[tuple[Assignment, bool], Done | None]) -> None:
+        """Take how far assignments are processed, by assignment and whether it ends, behind so many dead letters."""
         if self._held and self._held[-1][0] == letters:
             self._held[-1][1].update(done)
             return
-        self._held.append((letters, done))
+        self._held.append((letters, dict(done)))
         if len(self._held) == 1:
             self._release()
 

@@ -108,6 +108,9 @@ class ShardClients(ABC):
     service: ClassVar[str]
     """The name of the stream's service in botocore."""
 
+    log_events: ClassVar[tuple[str, str]]
+    """The log events of a stream or table that begins to fail, and of one that is back."""
+
     def __init__(self, address: StreamAddress) -> None:
         self.address = address
         self._stack = AsyncExitStack()
@@ -177,6 +180,7 @@ class KinesisClients(ShardClients):
     """The connections to a Kinesis stream."""
 
     service = "kinesis"
+    log_events = "kinesis_failing", "kinesis_recovered"
 
     async def records(self, iterator: str) -> tuple[RecordsPage, int]:
         """Return the page at an iterator, and its bytes."""

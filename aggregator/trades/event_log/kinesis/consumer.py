@@ -106,12 +106,13 @@ class KinesisConsumer:
 
     def failing(self, what: str, error: str) -> None:
         """Note why a shard or the table cannot be read; an empty text once it can."""
+        begins, ends = self._clients.log_events
         if not error:
             if self._troubles.pop(what, "") and not self._troubles:
-                structlog.get_logger().info("kinesis_recovered", stream=self._stream)
+                structlog.get_logger().info(ends, stream=self._stream)
             return
         if not self._troubles:
-            structlog.get_logger().warning("kinesis_failing", stream=self._stream, error=error)
+            structlog.get_logger().warning(begins, stream=self._stream, error=error)
         self._troubles[what] = error
 
     async def _run(self) -> None:

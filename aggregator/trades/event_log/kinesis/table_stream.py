@@ -47,6 +47,7 @@ class TableStreamClients(ShardClients):
     """The connections to the stream of a table. The data of a record is the JSON of the item; none of a deleted one."""
 
     service = "dynamodbstreams"
+    log_events = "table_stream_failing", "table_stream_recovered"
 
     def __init__(self, address: TableStreamAddress) -> None:
         super().__init__(address)
