@@ -7,9 +7,9 @@ from aggregator.errors import StoreUnavailable
 def put_file(storage: Storage, path: str, body: bytes) -> None:
     """Write a file, unless it is there; durable when it returns. Raises StoreError."""
     with storage.exclusive():
-        if storage.find(path) is not None:
+        if storage.read(path) is not None:
             return
-        source = storage.workplace / path.rpartition("/")[2]
+        source = storage.work_folder / path.rpartition("/")[2]
         try:
             source.write_bytes(body)
             storage.put(path, source, None)
