@@ -4,7 +4,7 @@ All calls block: they belong into a thread. They raise StoreUnavailable and Stor
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from aggregator.archive.address import ArchiveAddress
@@ -67,6 +67,11 @@ class ArchiveFiles:
 def covered(entries: Sequence[FileEntry]) -> list[Span]:
     """Return the times that files have all rows of; a span does not have its `end`."""
     return [Span(one.name.start, one.name.end) for one in entries]
+
+
+def over(entries: Iterable[FileEntry], now: float) -> list[FileEntry]:
+    """Return the files whose ranges have ended."""
+    return [one for one in entries if one.name.end <= now]
 
 
 def _day_of(path: str) -> int | None:

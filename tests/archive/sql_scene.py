@@ -67,10 +67,7 @@ def make_scene(folder: Path) -> Scene:
 
 
 async def _fill(folder: Path, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
-    stored = SqliteTrades(folder / "trades.db", 1e9)
-    await stored.open()
-    await stored.add(trades)
-    await stored.close()
+    await add_trades(folder, trades)
     history = SqliteHistory(folder / "prices.db", None)
     await history.open()
     await history.write(prices)
@@ -80,6 +77,14 @@ async def _fill(folder: Path, trades: Sequence[Trade], prices: Sequence[Price], 
     for dataset, some in _events(start):
         await events.put(dataset.name, some)
     await events.close()
+
+
+async def add_trades(folder: Path, trades: Sequence[Trade]) -> None:
+    """Add trades to the hot store."""
+    stored = SqliteTrades(folder / "trades.db", 1e9)
+    await stored.open()
+    await stored.add(trades)
+    await stored.close()
 
 
 def _trade(asset: str, at: int, start: int) -> Trade:

@@ -1,29 +1,36 @@
 """`aggregator sql` over an archive and hot stores that go on from it."""
 
+import asyncio
 import csv
 import io
 import json
 import re
 import tempfile
+import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aggregator.archive.address import FolderAddress
 from aggregator.archive.archive_files import covered
+from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import MANIFEST
 from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
 from aggregator.archive.sql_bounds import Span
 from aggregator.archive.sql_hot import gaps
 from aggregator.archive.sql_session import Bounds, SqlSession
-from tests.archive.sql_scene import ASSETS, SPAN, Scene, make_scene
+from aggregator.models import Trade, encode_as_strings
+from tests.archive.sql_scene import ASSETS, SPAN, Scene, add_trades, make_scene
+from tests.parts.lake import RANGE_SECONDS, write_lake
 from tests.parts.process import ROOT
 
 QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/sql.md").read_text(), re.DOTALL)
 PATIENT = 60  # seconds; a limit for a busy machine, no promise
-_MISSING = "trades/year=2026/month=11/day=30/hour=09/00-05.parquet"
+_MISSING = "trades/year=2025/month=11/day=30/hour=09/00-05.parquet"
 Answer = Callable[..., list[dict[str, object]]]
 
 
@@ -174,6 +181,19 @@ def test_a_store_that_is_missing(scene: Scene, tmp_path: Path, capsys: pytest.Ca
     assert not missing.exists()
     assert scene.sql("SELECT count(*) AS n FROM features", "--archive-url=", "--format=csv") == 0
     assert capsys.readouterr().out == "n\n0\n"
+
+
+def test_a_range_that_is_not_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read from the hot store, if there is one: a stop has archived it, and trades came after the next start."""
+    scene = make_scene(tmp_path)
+    at = (time.time() // RANGE_SECONDS + 1) * RANGE_SECONDS
+    before, after = (Trade("btcusdt", Decimal(1), Decimal(1), at + n, "kraken", f"now{n}") for n in (1, 2))
+    write_lake(tmp_path / "lake", TRADES, msgspec.json.decode(encode_as_strings([before])))
+    asyncio.run(add_trades(tmp_path, [before, after]))
+    query = "SELECT count(*) AS n FROM trades WHERE id LIKE 'now%'"
+    for options, count in (([], 2), ([f"--trades-url=sqlite:///{tmp_path}/none.db"], 1)):
+        assert scene.sql(query, "--format=csv", *options) == 0
+        assert capsys.readouterr().out == f"n\n{count}\n"
 
 
 def test_a_broken_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

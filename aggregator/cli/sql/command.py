@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from aggregator.archive.address import ArchiveAddress, FolderAddress, parse_archive_url
-from aggregator.archive.archive_files import covered
+from aggregator.archive.archive_files import covered, over
 from aggregator.archive.duck import connect
 from aggregator.archive.sql_errors import QueryRefused
 from aggregator.archive.sql_hot import gaps
@@ -73,10 +74,13 @@ async def _answer(session: SqlSession, address: ArchiveAddress | None, hot: HotS
     spans = await asyncio.to_thread(session.spans)
     entries = await asyncio.to_thread(session.entries, address, spans)
     if hot is not None:
-        missing = {name: gaps(span, covered(entries.get(name, ()))) for name, span in spans.items()}
         try:
             async with asyncio.timeout(wanted.seconds):
-                await hot.feed(session, missing)
+                for name in await hot.open(spans):  # a range that a stop has archived may still get rows
+                    entries[name] = over(entries.get(name, ()), time.time())
+                await hot.feed(
+                    session, {name: gaps(span, covered(entries.get(name, ()))) for name, span in spans.items()}
+                )
         except TimeoutError as error:
             raise session.stop_error() from error
     await asyncio.to_thread(session.prepare, address, entries)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -41,18 +41,20 @@ class HotStores:
             }
         )
         self._stack = stack
-        self._assets: Sequence[str] = ()
+        self._sources: dict[str, Source] = {}
+
+    async def open(self, names: Iterable[str]) -> Collection[str]:
+        """Open the stores of some datasets; return the names of those that can be read. Raises CannotGoOn."""
+        for name in names:
+            if name in _URLS and await self._is_there(name) and (source := await self._source(name)) is not None:
+                self._sources[name] = source
+        return self._sources.keys()
 
     async def feed(self, session: SqlSession, spans: Mapping[str, Sequence[Span]]) -> None:
-        """Give the session the rows of each dataset in the spans. Raises CannotGoOn, StoreError and QueryRefused."""
-        wanted = [name for name in spans if name in _URLS and await self._is_there(name)]
-        if wanted:
-            self._assets = [*catalog_of(self._settings).assets]
-        for name in wanted:
-            source = await self._source(name)
-            if source is None:
-                continue
-            async for lines in hot_rows(source, self._assets, [_past(one) for one in spans[name]]):
+        """Give the session the rows of each open store in the spans. Raises CannotGoOn, StoreError and QueryRefused."""
+        assets = [*catalog_of(self._settings).assets] if self._sources else []
+        for name, source in self._sources.items():
+            async for lines in hot_rows(source, assets, [_past(one) for one in spans[name]]):
                 await asyncio.to_thread(session.add, name, lines)
 
     async def _is_there(self, name: str) -> bool:
