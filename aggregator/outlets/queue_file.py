@@ -10,12 +10,11 @@ import msgspec
 from aggregator.outlets.ports import OutletEvent
 from aggregator.stores.database import Connection
 from aggregator.stores.record_kind import Key, RecordKind
-from aggregator.stores.waiting_file import DeadLetter, Row, WaitingFile
+from aggregator.stores.waiting_file import MOST_VALUES, DeadLetter, Row, WaitingFile
 
 DEDUP_SECONDS = 300.0
 _LATE_SECONDS = 10.0  # between writing and delivery: the time of delivery counts then
 _SECOND = 1_000_000_000  # ids and times of keys are in nanoseconds
-_MOST_VALUES = 900  # of one statement; any SQLite takes 999
 _PURGED = 5000  # keys deleted at a time
 _NEVER_GIVEN_UP = ("anomalies", "signals", "alerts")
 _KEPT, _REST, _PRICES = "kept", "rest", "prices"
@@ -116,8 +115,8 @@ class QueueFile(WaitingFile[Queued]):
 
         def delete(connection: Connection) -> None:
             self._remove(connection, rows)
-            for first in range(0, len(late), _MOST_VALUES):
-                some = late[first : first + _MOST_VALUES]
+            for first in range(0, len(late), MOST_VALUES):
+                some = late[first : first + MOST_VALUES]
                 places = ",".join("?" * len(some))
                 connection.execute(f"UPDATE seen SET at = ? WHERE digest IN ({places})", [now, *some])
 
@@ -189,7 +188,7 @@ class QueueFile(WaitingFile[Queued]):
 def _unseen(connection: Connection, rows: Sequence[tuple[object, ...]]) -> Sequence[tuple[object, ...]]:
     """Note the keys of rows; return the rows whose key was not noted before. An id is the time of its key."""
     pairs = [(row[4], row[0]) for row in rows]
-    inserted, most = 0, _MOST_VALUES // 2
+    inserted, most = 0, MOST_VALUES // 2
     for first in range(0, len(pairs), most):
         some = pairs[first : first + most]
         statement = f"INSERT OR IGNORE INTO seen VALUES {','.join(['(?,?)'] * len(some))}"

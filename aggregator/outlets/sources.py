@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from aggregator.errors import StoreError
-from aggregator.models import Price, Tier, Trade, TradeKey, encode, price_body, trade_key
+from aggregator.models import Price, Tier, Trade, encode, price_body, trade_key
 from aggregator.outlets.ports import Handover, OutletEvent
 from aggregator.ports import Sink
 from aggregator.prices.tiers import Catalog
@@ -92,7 +92,8 @@ class HandingTrades:
         self._now = now
         self._pending: dict[str, OutletEvent] = {}
         self.name = store.name
-        self.latest, self.ping, self.run, self.close = store.latest, store.ping, store.run, store.close
+        self.trades, self.latest = store.trades, store.latest
+        self.ping, self.run, self.close = store.ping, store.run, store.close
 
     async def add(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """As `TradeStore.add`."""
@@ -107,12 +108,6 @@ class HandingTrades:
         self._pending.clear()
         return new
 
-    async def trades(
-        self, asset: str, start: float, end: float, limit: int, *, newest_first: bool, after: TradeKey | None = None
-    ) -> list[Trade]:
-        """As `TradeReader.trades`."""
-        return await self._store.trades(asset, start, end, limit, newest_first=newest_first, after=after)
-
 
 class HandingEvents:
     """`EventStore` that hands events of the topics that outlets want over before they are stored."""
@@ -123,27 +118,13 @@ class HandingEvents:
         self._catalog = catalog
         self._wants = wants
         self.name = store.name
-        self.ping, self.run, self.close = store.ping, store.run, store.close
+        self.events, self.ping, self.run, self.close = store.events, store.ping, store.run, store.close
 
     async def put(self, topic: str, events: Sequence[StoredEvent]) -> None:
         """As `EventStore.put`."""
         if self._wants(topic):
             await self._outlets.hand_over([self._event(topic, event) for event in events])
         await self._store.put(topic, events)
-
-    async def events(
-        self,
-        topic: str,
-        asset: str,
-        start: float,
-        end: float,
-        limit: int,
-        *,
-        newest_first: bool,
-        after: tuple[float, str] | None = None,
-    ) -> list[StoredEvent]:
-        """As `EventReader.events`."""
-        return await self._store.events(topic, asset, start, end, limit, newest_first=newest_first, after=after)
 
     def _event(self, topic: str, event: StoredEvent) -> OutletEvent:
         key = f"{topic} {event.asset} {event.timestamp!r} {event.id}"

@@ -20,7 +20,7 @@ from aggregator.stores.record_kind import RecordKind
 R = TypeVar("R")
 
 _UNCHECKED_SHARE = 0.001  # of the bound, appended between two checks of the size; a check costs as much as an append
-_MOST_VALUES = 900  # of one INSERT; any SQLite takes 999
+MOST_VALUES = 900  # of one statement; any SQLite takes 999
 _DROP_ROWS = 200  # deleted at a time when the file is full
 
 
@@ -183,7 +183,7 @@ class WaitingFile(Generic[R]):
         if not rows:
             return []
         unless = f" ON CONFLICT ({', '.join(self.kind.columns)}) DO NOTHING" if self.kind.is_unique else ""
-        places, most = ",".join("?" * len(rows[0])), _MOST_VALUES // len(rows[0])
+        places, most = ",".join("?" * len(rows[0])), MOST_VALUES // len(rows[0])
         inserted = 0
         for first in range(0, len(rows), most):
             some = rows[first : first + most]

@@ -21,12 +21,10 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.outlets.address import Form, parse_outlets
 from aggregator.outlets.definition import OutletParts
-from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
-from aggregator.outlets.ports import Answer, Outlet, OutletEvent
-from aggregator.outlets.queue_file import QueueFile
+from aggregator.outlets.ports import OutletEvent
 from aggregator.outlets.registry import make_outlet, outlets_of
+from tests.bench.outlet_scene import closed, opened
 from tests.bench.report import Figure, median_ratio
 from tests.bench.trade_scene import percentile
 from tests.parts import kafka, sqs
@@ -39,7 +37,6 @@ _ASSETS = 1000
 _UNLOADED = 50  # events/s
 _LONGEST = 120.0  # seconds of a round
 _STEP = 0.002
-_LARGE = 1 << 30
 
 
 class Lengths(msgspec.Struct, frozen=True):
@@ -90,23 +87,6 @@ async def _measure(folder: Path, sink: str, queues: Queues, broker: Broker, leng
     ]
 
 
-class _Hanging:
-    """An outlet that never answers."""
-
-    most_events, most_bytes, lanes, is_atomic = 10, 1 << 18, 8, False
-
-    async def open(self) -> None:
-        """Do nothing."""
-
-    async def send(self, _: Sequence[OutletEvent]) -> Sequence[Answer]:
-        """Never return."""
-        await asyncio.Event().wait()
-        return ()
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-
 async def _bare(url: str, number: int) -> float:
     """Send as fast as the queue answers; return events/s."""
     outlet = make_outlet(outlets_of(url)[0], OutletParts(Metrics(CollectorRegistry()), time.time))
@@ -130,7 +110,7 @@ async def _bare(url: str, number: int) -> float:
 async def _through(path: Path, urls: Sequence[str], number: int, *, hanging: bool = False) -> float:
     """Hand events over 500 at a time and wait until all are delivered; return events/s."""
     metrics = Metrics(CollectorRegistry())
-    outbox, task = await _opened(path, urls, metrics, hanging=hanging)
+    outbox, task = await opened(path, urls, metrics, hanging=hanging)
     events = _events(number)
     started = time.perf_counter()
     for first in range(0, number, _APPENDED):
@@ -138,14 +118,14 @@ async def _through(path: Path, urls: Sequence[str], number: int, *, hanging: boo
     name = outbox.names[0]
     await _delivered(metrics, name, number)
     rate = number / (time.perf_counter() - started)
-    await _closed(outbox, task)
+    await closed(outbox, task)
     return rate
 
 
 async def _delays(path: Path, url: str, seconds: float) -> list[float]:
     """Hand one event over at a time; return the seconds until each was delivered."""
     metrics = Metrics(CollectorRegistry())
-    outbox, task = await _opened(path, [url], metrics)
+    outbox, task = await opened(path, [url], metrics)
     delays = list[float]()
     for number, event in enumerate(_events(int(_UNLOADED * seconds)), start=1):
         started = time.perf_counter()
@@ -153,32 +133,8 @@ async def _delays(path: Path, url: str, seconds: float) -> list[float]:
         await _delivered(metrics, outbox.names[0], number)
         delays.append(time.perf_counter() - started)
         await asyncio.sleep(max(0.0, 1 / _UNLOADED - delays[-1]))
-    await _closed(outbox, task)
+    await closed(outbox, task)
     return delays
-
-
-async def _opened(
-    path: Path, urls: Sequence[str], metrics: Metrics, *, hanging: bool = False
-) -> tuple[OutletOutbox, asyncio.Task[None]]:
-    addresses = [address for url in urls for address in outlets_of(url)]
-    opened: list[OpenOutlet] = []
-    for address in addresses:
-        outlet = make_outlet(address, OutletParts(metrics, time.time))
-        await outlet.open()
-        opened.append(OpenOutlet(address, outlet, lambda: True))
-    if hanging:
-        stuck: Outlet = _Hanging()
-        opened.append(OpenOutlet(parse_outlets("stdout://", {"stdout": Form("stdout://")})[0], stuck, lambda: True))
-    outbox = OutletOutbox(QueueFile(path, _LARGE), opened, metrics.outlets)
-    await outbox.open()
-    outbox.recovered()
-    return outbox, asyncio.create_task(outbox.run())
-
-
-async def _closed(outbox: OutletOutbox, task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await outbox.close()
 
 
 async def _delivered(metrics: Metrics, name: str, number: int) -> None:

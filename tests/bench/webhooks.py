@@ -14,11 +14,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from aggregator.observability.metrics import Metrics
-from aggregator.outlets.definition import OutletParts
-from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
+from aggregator.outlets.outbox import OutletOutbox
 from aggregator.outlets.ports import OutletEvent
-from aggregator.outlets.queue_file import QueueFile
-from aggregator.outlets.registry import make_outlet, outlets_of
+from tests.bench.outlet_scene import closed, opened
 from tests.bench.report import Figure
 
 RATE, SECONDS = 500, 10
@@ -26,7 +24,6 @@ ASSETS = 50
 _ANSWER_SECONDS = 0.02
 _TICK = 0.02  # seconds between two batches that are handed over
 _PATIENCE = 60.0
-_FILE_BYTES = 1 << 28
 
 
 class Receiver:
@@ -58,17 +55,15 @@ async def _run(rate: int, seconds: float) -> list[Figure]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     with tempfile.TemporaryDirectory() as folder:
-        outbox = await _outbox(Path(folder), f"http://127.0.0.1:{runner.addresses[0][1]}/hook")
-        sending = asyncio.create_task(outbox.run())
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+        outbox, sending = await opened(Path(folder) / "outlets.db", [url], Metrics(CollectorRegistry()))
         started, cpu = time.perf_counter(), time.process_time()
         count = await _hand_over(outbox, rate, seconds)
         async with asyncio.timeout(_PATIENCE):
             while len(receiver.delays) < count:
                 await asyncio.sleep(_TICK)
         took, used = time.perf_counter() - started, time.process_time() - cpu
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        await outbox.close()
+        await closed(outbox, sending)
     await runner.cleanup()
     return [
         Figure("delivered", count / took, "events/s", bound=f">= {0.95 * rate:g}"),
@@ -77,16 +72,6 @@ async def _run(rate: int, seconds: float) -> list[Figure]:
         Figure("the same, p99", 1e3 * quantiles(receiver.delays, n=100)[-1], "ms", bound="<= 200"),
         Figure("CPU of an event, outbox and receiver", 1e6 * used / count, "us"),
     ]
-
-
-async def _outbox(folder: Path, url: str) -> OutletOutbox:
-    metrics = Metrics(CollectorRegistry())
-    (address,) = outlets_of(url)
-    outlet = make_outlet(address, OutletParts(metrics, time.time, allow_private=True))
-    file = QueueFile(folder / "outlets.db", _FILE_BYTES)
-    outbox = OutletOutbox(file, [OpenOutlet(address, outlet, lambda: True)], metrics.outlets)
-    await outbox.open()
-    return outbox
 
 
 async def _hand_over(outbox: OutletOutbox, rate: int, seconds: float) -> int:

@@ -5,6 +5,7 @@ from functools import partial
 
 from aggregator.cli.doctor.checks import Check, Finding, failure, passed
 from aggregator.cli.doctor.trades import CheckedTopic, kafka_check
+from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.definition import OutletParts
@@ -57,7 +58,7 @@ async def sqs_check(_: Settings, address: OutletAddress, name: str, __: float) -
     try:
         await queue.open()
         found = await queue.attributes()
-    except OutletAway as error:
+    except (OutletAway, StoreError) as error:
         return [failure(name, str(error), f"check queue, region and credentials ({_OUTLETS}); {_SQS_RIGHTS}")]
     finally:
         await queue.close()
