@@ -1,6 +1,5 @@
 """The outbox of outlets: order, deduplication, outages, dead letters, the bound of the file, several processes."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -222,6 +221,5 @@ async def test_one_of_two_processes_with_one_file_sends(tmp_path: Path) -> None:
         await one.outbox.hand_over([event(3), event(20)])
         await two.outbox.hand_over([event(21)])
         await until(lambda: len(second.arrived) == 2, 20)
-        await asyncio.sleep(0)
         assert first.keys == [event(number).key for number in range(20)]
         assert second.keys == [event(number).key for number in (20, 21)]
