@@ -215,7 +215,7 @@ class SqliteTrades:
     def _prepare(self, connection: Connection, candidates: Candidates, move: Move) -> _Prepared:
         """Find the candidates that are stored nowhere yet, and encode them and what is moved.
 
-        Only what others write from now on is left to be looked at in the transaction, for which they wait.
+        Other processes wait for the transaction, so it only examines the rows that they have written since.
         """
         news = self._journal.news(connection)
         newest, new = _new(connection, candidates, news)
@@ -224,12 +224,8 @@ class SqliteTrades:
 
     def _write(self, connection: Connection, candidates: Candidates, move: Move, prepared: _Prepared) -> _Written:
         """Append to the journal those trades that are stored nowhere yet, and move others into blocks."""
-        news, newest, new, body = (
-            self._journal.news(connection, prepared.news),
-            prepared.newest,
-            prepared.new,
-            prepared.body,
-        )
+        news = self._journal.news(connection, prepared.news)
+        newest, new, body = prepared.newest, prepared.new, prepared.body
         if news.is_gap and not prepared.news.is_gap:
             newest, new = _new(connection, candidates, news)
             body = encode(new)
