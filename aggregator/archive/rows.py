@@ -65,6 +65,18 @@ def parquet(*urls: str) -> str:
     return f"read_parquet([{', '.join(map(quoted, urls))}], hive_partitioning=false)"
 
 
+def line_types(dataset: Dataset) -> dict[str, str]:
+    """Return the SQL type of each field of a JSON line."""
+    read_as = {DECIMAL: "VARCHAR", TIME: "DOUBLE"}
+    derived = {"exact", *dataset.doubles}
+    return {name: read_as.get(kind, kind) for name, kind in dataset.columns.items() if name not in derived}
+
+
+def columns_of_lines(dataset: Dataset) -> str:
+    """Return the SQL of the columns, made of the fields of JSON lines."""
+    return ", ".join(_column(dataset, name, kind) for name, kind in dataset.columns.items())
+
+
 def write_parquet(connection: Connection, target: Path, first: int, end: int) -> None:
     """Write the rows first <= number < end of the table `rows`, counted from 0, to a file."""
     connection.execute(
@@ -75,20 +87,11 @@ def write_parquet(connection: Connection, target: Path, first: int, end: int) ->
 
 def _from_lines(dataset: Dataset, files: Sequence[Path]) -> str:
     listed = ", ".join(quoted(str(one)) for one in files)
-    kinds = ", ".join(f"{quoted(name)}: {quoted(_read_as(kind))}" for name, kind in _sent(dataset).items())
-    columns = ", ".join(_column(dataset, name, kind) for name, kind in dataset.columns.items())
+    kinds = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in line_types(dataset).items())
     return (
-        f"SELECT {columns} FROM read_json([{listed}], format='newline_delimited', columns={{{kinds}}},"
-        " maximum_object_size=4194304)"
+        f"SELECT {columns_of_lines(dataset)} FROM read_json([{listed}], format='newline_delimited',"
+        f" columns={{{kinds}}}, maximum_object_size=4194304)"
     )
-
-
-def _sent(dataset: Dataset) -> dict[str, str]:
-    return {name: kind for name, kind in dataset.columns.items() if name != "exact" and name not in dataset.doubles}
-
-
-def _read_as(kind: str) -> str:
-    return {DECIMAL: "VARCHAR", TIME: "DOUBLE"}.get(kind, kind)
 
 
 def _column(dataset: Dataset, name: str, kind: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from aggregator.archive.datasets import PARTITIONS, TIME, Dataset
+from aggregator.archive.datasets import PARTITIONS, Dataset
 from aggregator.archive.duck import Connection, quoted
+from aggregator.archive.rows import columns_of_lines, line_types
 
 _HOT, _PLANNED = "hot", "planned"
 _HIVE_TYPES = ", ".join(f"'{name}': BIGINT" for name in PARTITIONS)
@@ -49,13 +50,11 @@ def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) 
 
 def insert_rows(connection: Connection, dataset: Dataset, lines: bytes) -> None:
     """Add hot rows: JSON lines, whose times are in unix seconds; other fields are ignored."""
-    sent = {name: kind for name, kind in dataset.columns.items() if name not in dataset.doubles}
-    read = {name: "DOUBLE" if kind == TIME else kind for name, kind in sent.items()}
-    form = msgspec.json.encode([read]).decode()
-    values = ", ".join(_value(dataset, name, kind) for name, kind in dataset.columns.items())
-    unnested = f"SELECT unnest(from_json(?, {quoted(form)})) AS row"
+    form = quoted(msgspec.json.encode([line_types(dataset)]).decode())
+    fields = f"SELECT unnest(from_json(?, {form}), max_depth := 2)"
     array = b"[%b]" % lines.rstrip().replace(b"\n", b",")
-    connection.execute(f"INSERT INTO {_HOT}.{dataset.name} SELECT {values} FROM ({unnested})", [array.decode()])
+    query = f"INSERT INTO {_HOT}.{dataset.name} SELECT {columns_of_lines(dataset)} FROM ({fields})"
+    connection.execute(query, [array.decode()])
 
 
 def _shown(dataset: Dataset) -> str:
@@ -69,11 +68,3 @@ def _shown(dataset: Dataset) -> str:
     ]
     exact = [f'"{name}" AS "exact_{name}"' for name in dataset.decimals]
     return ", ".join([*columns, *PARTITIONS, *exact])
-
-
-def _value(dataset: Dataset, name: str, kind: str) -> str:
-    if decimal := dataset.doubles.get(name):
-        return f'CAST(row."{decimal}" AS DOUBLE)'
-    if kind == TIME:
-        return f'make_timestamptz(CAST(round(row."{name}" * 1e6) AS BIGINT))'
-    return f'row."{name}"'

@@ -108,8 +108,8 @@ async def test_every_field_comes_back(tmp_path: Path) -> None:
 
 async def test_digits_that_do_not_fit(tmp_path: Path) -> None:
     """They come from the column `exact`."""
-    row = {"asset": "btcusdt", "timestamp": OLDEST, "price": "0", "volume": "1", "venue": "v", "id": "1"}
-    write_lake(tmp_path, TRADES, [{**row, "late": True, "exact": '{"price":"1e-25"}'}])
+    row = {"asset": "btcusdt", "timestamp": OLDEST, "price": "1E-25", "volume": "1", "venue": "v", "id": "1"}
+    write_lake(tmp_path, TRADES, [{**row, "late": True}])
     reader = reader_of(FolderAddress(tmp_path))
     (found,) = await reader.trades("btcusdt", OLDEST, OLDEST, 10, newest_first=False)
     assert (found.price, found.late) == (Decimal("1e-25"), True)
