@@ -113,7 +113,7 @@ def test_rights_are_what_the_code_calls(plan: Plan) -> None:
     assert rights(plan, "processor", "UseEvents") == called("stores/dynamodb/*.py", "stores/events/*.py")
     assert rights(plan, "processor", "ShareTheShards") == called("trades/event_log/kinesis/leases.py")
     source = (ROOT / "aggregator/trades/event_log/kinesis/client.py").read_text()
-    kinesis = {name.title().replace("_", "") for name in re.findall(r"self\._kinesis\.([a-z]+_[a-z_]+)\(", source)}
+    kinesis = {name.title().replace("_", "") for name in re.findall(r"self\._streams\.([a-z]+_[a-z_]+)\(", source)}
     assert rights(plan, "processor", "ReadTheStream") | rights(plan, "api", "AppendTrades") == kinesis
 
 
