@@ -67,7 +67,14 @@ class Signals(Traffic):
 
     def _outlets(self) -> None:
         metrics = self._metrics.outlets
-        for count in (metrics.handed, metrics.delivered, metrics.repeated, metrics.retries, metrics.unsure, metrics.refused):
+        for count in (
+            metrics.handed,
+            metrics.delivered,
+            metrics.repeated,
+            metrics.retries,
+            metrics.unsure,
+            metrics.refused,
+        ):
             count.labels("queue").inc(10)
         metrics.waiting.labels("queue").set(3)
         metrics.oldest.labels("queue").set(self.outlet_oldest)
