@@ -173,7 +173,7 @@ async def test_an_outage_makes_no_dead_letter(tmp_path: Path) -> None:
 
 
 async def test_an_outlet_that_has_ended_stays_ended(tmp_path: Path) -> None:
-    """What waits for it is deleted and counted; another address under the same name begins anew."""
+    """Events that wait for it are deleted and counted; another address under the same name begins anew."""
     path = tmp_path / "outlets.db"
     outlet = RecordingOutlet()
     outlet.always = ended

@@ -1,4 +1,4 @@
-"""What is handed over when a store is written: after history, before a commit, before an event is stored."""
+"""Events that are handed over when a store is written: after history, before a commit, before an event is stored."""
 
 from collections.abc import Sequence
 from decimal import Decimal

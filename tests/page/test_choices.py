@@ -1,4 +1,4 @@
-"""What a user chooses on the page: watchlist, quote, columns, CSV, the details of the status; and axe-core's rules."""
+"""Choices of a user on the page: watchlist, quote, columns, CSV, the details of the status; and axe-core's rules."""
 
 from collections.abc import Iterator
 

@@ -33,7 +33,7 @@ class Arrival(NamedTuple):
 
 
 class Faults:
-    """What the proxy does instead of passing a SendMessageBatch on; `share` of the calls are concerned."""
+    """The fault with which the proxy answers a SendMessageBatch, and how often."""
 
     def __init__(self) -> None:
         self.kind = ""  # throttle, error, lost, garbage, hang, partial, refuse, cut
