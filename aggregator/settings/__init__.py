@@ -9,16 +9,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from aggregator.api.hosts import allowed_host, allowed_origin, network
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
 from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
 from aggregator.settings.alerts import AlertSettings
 from aggregator.settings.anomalies import AnomalySettings
+from aggregator.settings.api import ApiSettings, Seconds, entries_of
 from aggregator.settings.archive import ArchiveSettings
 from aggregator.settings.events import EventSettings
 from aggregator.settings.news import NewsSettings
@@ -35,9 +35,7 @@ DEFAULT_EXCHANGES = (
 )
 _OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # in words: defaults that depend on other settings
-_ENTRIES = {"allowed_hosts": allowed_host, "cors_origins": allowed_origin, "trusted_proxies": network}
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -49,6 +47,7 @@ def _usual_min_sources(validated: Mapping[str, Any]) -> int:
 class Settings(
     OutletSettings,
     AlertSettings,
+    ApiSettings,
     ArchiveSettings,
     NewsSettings,
     StrategySettings,
@@ -169,55 +168,6 @@ class Settings(
         " at most once in them.",
     )
     redis_timeout: Seconds = Field(0.25, description="Timeout of a call to Redis, in seconds.")
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys. If any is set, POST /refresh needs one of them."
-    )
-    read_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (),
-        description="Comma-separated keys. If any is set, reading prices and history needs one of them or of API_KEYS.",
-    )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Comma-separated values of the Host header that are served; `*.example.com` covers all"
-        " subdomains, `*` any host. Default: localhost, 127.0.0.1, [::1] and HOST; any IP address where HOST is"
-        " 0.0.0.0 or ::.",
-    )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Comma-separated origins, such as https://example.com, whose pages may call the API; `*` for any.",
-    )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Comma-separated addresses or networks of proxies whose X-Forwarded-For is trusted."
-        " It tells the client whose wrong keys are counted.",
-    )
-    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        1000, description="Most requests in flight in one process; further ones get 503 with Retry-After."
-    )
-    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        10_000, description="Most open connections in one process; never more than 3/4 of the limit of open files."
-    )
-    max_streams: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        2000, description="Most open live streams in one process, /stream and /ws together; further ones get 503."
-    )
-    stream_replay: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
-        10_000,
-        description="Latest events of a topic kept in one process for streams that resume after a reconnect; a price"
-        " takes some 600 bytes.",
-    )
-    stream_seconds: Seconds | None = Field(
-        None,
-        description="Seconds after which a live stream is closed, so that the client reconnects; none never closes it.",
-    )
-    fast_path: bool = Field(
-        default=True, description="true serves prices in the local cache without Starlette; false, every read with it."
-    )
-    refresh_cooldown: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
-        1, description="Seconds after a POST /refresh in which another one for the same asset gets 429."
-    )
-    refresh_rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = Field(
-        50, description="Most POST /refresh per second in one process, all assets together; further ones get 429."
-    )
     log_format: Literal["console", "json"] = Field("console", description="Format of log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
     traces: Literal["none", "otlp"] = Field(
@@ -225,20 +175,10 @@ class Settings(
         description="otlp exports traces as the OTEL_… variables of OpenTelemetry say; it needs the extra `otel`.",
     )
 
-    @field_validator("api_keys", "read_keys", mode="before")
-    @classmethod
-    def _split_keys(cls, value: object) -> object:
-        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
-
-    @field_validator("pinned", "conversions", *_ENTRIES, mode="before")
+    @field_validator("pinned", "conversions", mode="before")
     @classmethod
     def _split_symbols(cls, value: object) -> object:
-        return tuple(filter(None, value.lower().replace(" ", "").split(","))) if isinstance(value, str) else value
-
-    @field_validator(*_ENTRIES)
-    @classmethod
-    def _check_entries(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return tuple(map(_ENTRIES[str(info.field_name)], entries))
+        return entries_of(value)
 
     @field_validator("cache_url")
     @classmethod

@@ -32,6 +32,7 @@ from aggregator.stores.trades.definition import (
 )
 from aggregator.stores.trades.foreign_rows import ForeignRow
 from aggregator.stores.trades.journal import Journal, News
+from aggregator.stores.trades.new_trades import new_trades, not_moved, without_foreign
 from aggregator.stores.trades.pending import Candidates, Move, PendingTrades, Row
 
 _SCHEMA = f"{journal.SCHEMA};{blocks.SCHEMA}"
@@ -218,7 +219,7 @@ class SqliteTrades:
         Other processes wait for the transaction, so it only examines the rows that they have written since.
         """
         news = self._journal.news(connection)
-        newest, new = _new(connection, candidates, news)
+        newest, new = new_trades(connection, candidates, news)
         rows = [] if move.is_adopted else blocks.block_rows(move.lists)
         return _Prepared(news, newest, new, encode(new), rows)
 
@@ -227,12 +228,15 @@ class SqliteTrades:
         news = self._journal.news(connection, prepared.news)
         newest, new, body = prepared.newest, prepared.new, prepared.body
         if news.is_gap and not prepared.news.is_gap:
-            newest, new = _new(connection, candidates, news)
+            newest, new = new_trades(connection, candidates, news)
             body = encode(new)
-        elif news is not prepared.news and (left := _without(new, news.rows[len(prepared.news.rows) :])) is not new:
+        elif (
+            news is not prepared.news
+            and (left := without_foreign(new, news.rows[len(prepared.news.rows) :])) is not new
+        ):
             new, body = left, encode(left)
         row = self._journal.append(connection, body) if new else None
-        rows = blocks.block_rows(_not_moved(connection, move)) if move.is_adopted else prepared.blocks
+        rows = blocks.block_rows(not_moved(connection, move)) if move.is_adopted else prepared.blocks
         blocks.insert_blocks(connection, rows)
         journal.delete_rows(connection, move.rows)
         return _Written(new, row, news, newest)
@@ -250,42 +254,6 @@ class SqliteTrades:
 
     def _oldest(self) -> float:
         return min(self._now() - self._retention, self._keep_from())
-
-
-def _new(connection: Connection, candidates: Candidates, news: News) -> tuple[dict[str, float | None], Sequence[Trade]]:
-    """Return the newest times of assets in blocks, and the candidates that neither blocks nor other processes have."""
-    trades = candidates.trades
-    assets = {trade.asset for trade in trades} if news.is_gap else candidates.assets
-    newest = {asset: blocks.newest_time(connection, asset) for asset in assets}
-    asked, stored = range(len(trades)) if news.is_gap else candidates.doubtful, blocks.StoredKeys(connection)
-    known = {index for index in asked if _may_have(newest, trades[index]) and stored.has(trades[index])}
-    new = [trade for index, trade in enumerate(trades) if index not in known] if known else trades
-    return newest, _without(new, news.rows)
-
-
-def _without(trades: Sequence[Trade], rows: Sequence[ForeignRow]) -> Sequence[Trade]:
-    """Return the trades that rows of other processes do not have; the same object if that is all of them."""
-    assets = {trade.asset for trade in trades}
-    others = {
-        (trade.asset, *trade_key(trade)) for row in rows if not assets.isdisjoint(row.newest) for trade in row.trades
-    }
-    if not others:
-        return trades
-    left = [trade for trade in trades if (trade.asset, *trade_key(trade)) not in others]
-    return trades if len(left) == len(trades) else left
-
-
-def _not_moved(connection: Connection, move: Move) -> list[list[Trade]]:
-    stored = blocks.StoredKeys(connection)
-    return [[trade for trade in trades if not stored.has(trade)] for trades in move.lists]
-
-
-def _may_have(newest: dict[str, float | None], trade: Trade) -> bool:
-    """Whether blocks have a trade as new as this one, as far as is known."""
-    if trade.asset not in newest:
-        return True
-    last = newest[trade.asset]
-    return last is not None and trade.timestamp <= last
 
 
 def _create(url: str, parts: TradeStoreParts) -> CreatedTradeStore:
