@@ -55,8 +55,8 @@ class Child:
     async def ask(self, batch: Batch) -> Reply:
         """Return the reply to a batch. Raises WorkerLost; then end the worker."""
         sink, source = self._process.stdin, self._process.stdout
-        assert sink is not None  # noqa: S101  # a pipe of `start`
-        assert source is not None  # noqa: S101  # a pipe of `start`
+        assert sink is not None  # noqa: S101  # `start` has asked for this pipe
+        assert source is not None  # noqa: S101  # `start` has asked for this pipe
         try:
             async with asyncio.timeout(_REPLY_SECONDS):
                 sink.write(framed(batch))

@@ -49,7 +49,7 @@ def fit(samples: npt.NDArray[np.float32], number: int) -> Forest:
     float32, in which trees compare, fine enough for a large price that moves little. Raises TooLarge.
     """
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415  # it takes two seconds of CPU time to import
-    from sklearn.preprocessing import RobustScaler  # noqa: PLC0415  # a part of the same library
+    from sklearn.preprocessing import RobustScaler  # noqa: PLC0415  # it imports most of the library, too
 
     wide = samples.astype(np.float64)
     scaler = RobustScaler().fit(wide)

@@ -76,7 +76,10 @@ def over(entries: Iterable[FileEntry], now: float) -> list[FileEntry]:
 
 def _day_of(path: str) -> int | None:
     match = _DAY.search(path)
+    if match is None:
+        return None
+    year, month, day = map(int, match.groups())
     try:
-        return int(datetime(*map(int, match.groups()), tzinfo=UTC).timestamp()) if match else None  # type: ignore[arg-type,misc]  # three numbers
+        return int(datetime(year, month, day, tzinfo=UTC).timestamp())
     except ValueError:
         return None

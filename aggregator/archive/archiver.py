@@ -39,6 +39,7 @@ STOP_SECONDS = 5.0  # for the open ranges at a stop
 _GRACE_SECONDS = 10.0  # after the end of a range: most late events come in them
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 30.0
+_MOST_WRITTEN = 1000  # ranges whose last write is known: those of three days of trades
 _LONGEST_REST = 0.05  # after a page
 _NICE = 10
 
@@ -136,7 +137,7 @@ class Archiver:
                 again = self._written.get((channel.dataset.name, one), 0.0) + channel.marker.seconds
                 if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
                     await self.archive(channel, one)
-        if len(self._written) > 1000:  # noqa: PLR2004  # those of three days of trades
+        if len(self._written) > _MOST_WRITTEN:
             self._written = {key: at for key, at in self._written.items() if now - at < HOUR}
 
     async def archive(self, channel: Channel, one: Range) -> None:

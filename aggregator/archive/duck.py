@@ -21,6 +21,13 @@ _CONFIG = {
 }
 
 
+def library() -> Any:
+    """Return DuckDB, imported when it is first needed: it belongs to an extra, and takes 40 MB."""
+    import duckdb  # noqa: PLC0415  # a process without the extra imports this module, too
+
+    return duckdb
+
+
 def connect(
     address: ArchiveAddress | None = None, memory: str = "512MB", threads: int = 1, temporary: Path | None = None
 ) -> Connection:
@@ -29,8 +36,7 @@ def connect(
     `temporary` is the folder for what does not fit into `memory`; None keeps it in memory or fails. The
     credentials of S3 are those of the moment. Raises StoreRefused where httpfs or credentials are missing.
     """
-    import duckdb  # noqa: PLC0415  # an optional extra
-
+    duckdb = library()
     config = {**_CONFIG, "memory_limit": memory, "threads": threads, "temp_directory": str(temporary or "")}
     connection = duckdb.connect(":memory:", config=config)
     try:
@@ -48,11 +54,9 @@ def connect(
 @contextmanager
 def mapped(what: str) -> Iterator[None]:
     """Raise StoreUnavailable, which names `what`, for an error of DuckDB."""
-    import duckdb  # noqa: PLC0415  # an optional extra
-
     try:
         yield
-    except duckdb.Error as error:
+    except library().Error as error:
         raise StoreUnavailable(f"{what}: {printable(str(error).partition(chr(10))[0])}") from error
 
 
@@ -68,7 +72,7 @@ def file_url(address: ArchiveAddress, path: str) -> str:
 
 def _load_httpfs(connection: Connection, version: str) -> None:
     try:
-        import duckdb_extension_httpfs  # noqa: PLC0415  # an optional extra
+        import duckdb_extension_httpfs  # noqa: PLC0415  # only an archive in S3 needs it
     except ImportError as error:
         raise StoreRefused("s3:// needs duckdb-extension-httpfs; install the extra `archive`") from error
     folder = Path(str(duckdb_extension_httpfs.__file__)).parent / "extensions"
@@ -79,7 +83,7 @@ def _load_httpfs(connection: Connection, version: str) -> None:
 
 
 def _set_secret(connection: Connection, address: S3Address) -> None:
-    from aggregator.archive.credentials import s3_credentials  # noqa: PLC0415  # it imports Amazon's libraries
+    from aggregator.archive.credentials import s3_credentials  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
 
     found = s3_credentials(address)
     options = {"REGION": address.region, "KEY_ID": found.key, "SECRET": found.secret, "SCOPE": address.root}

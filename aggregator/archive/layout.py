@@ -66,12 +66,13 @@ def parse_path(path: str) -> FileName | None:
     if folder is None or name is None:
         return None
     try:
-        hour = int(datetime(*map(int, folder.group(2, 3, 4, 5)), tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]  # four numbers
+        year, month, day, hour = map(int, folder.group(2, 3, 4, 5))
+        start = int(datetime(year, month, day, hour, tzinfo=UTC).timestamp())
     except ValueError:
         return None
     first, end, part = int(name[1]), int(name[2]), int(name[3] or 1)
-    found = FileName(folder[1], hour + 60 * first, hour + 60 * end, part)
-    return found if first < end <= 60 and found.path == path else None  # noqa: PLR2004  # minutes of an hour
+    found = FileName(folder[1], start + 60 * first, start + 60 * end, part)
+    return found if first < end and 60 * end <= HOUR and found.path == path else None
 
 
 def days_between(start: float, end: float) -> Iterable[int]:

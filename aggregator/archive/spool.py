@@ -23,10 +23,10 @@ class Spool:
     def add(self, events: Sequence[Any]) -> None:
         """Append events."""
         try:
-            if self._file is None or self._in_file + len(events) > self._part_rows:
-                self._next_file()
-            assert self._file is not None  # noqa: S101  # the line before has opened it
-            self._file.write(self._lines(events))
+            file = self._file
+            if file is None or self._in_file + len(events) > self._part_rows:
+                file = self._next_file()
+            file.write(self._lines(events))
         except OSError as error:
             raise StoreUnavailable(f"cannot write to {self._folder}: {error.strerror}") from error
         self._in_file += len(events)
@@ -48,9 +48,10 @@ class Spool:
         for one in self.files:
             one.unlink(missing_ok=True)
 
-    def _next_file(self) -> None:
+    def _next_file(self) -> BinaryIO:
         self.finish()
         path = self._folder / f"{len(self.files) + 1}.ndjson"
         self.files.append(path)
         self._file = path.open("wb", buffering=1 << 20)
         self._in_file = 0
+        return self._file

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from aggregator.archive.duck import library
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
 
 _MOST_TEXT = 500  # characters of an error of DuckDB
@@ -24,8 +25,7 @@ class Interrupted(Exception):
 @contextmanager
 def refusals(interrupted: Callable[[], QueryRefused]) -> Iterator[None]:
     """Raise DuckDB's errors as QueryRefused; that of an interrupt is made by `interrupted`."""
-    import duckdb  # noqa: PLC0415  # an optional extra
-
+    duckdb = library()
     try:
         yield
     except (duckdb.InterruptException, Interrupted) as error:
@@ -42,8 +42,7 @@ def refusals(interrupted: Callable[[], QueryRefused]) -> Iterator[None]:
 @contextmanager
 def reading() -> Iterator[None]:
     """Raise DuckDB's errors as errors of a store; that of an interrupt as Interrupted."""
-    import duckdb  # noqa: PLC0415  # an optional extra
-
+    duckdb = library()
     try:
         yield
     except duckdb.InterruptException as error:

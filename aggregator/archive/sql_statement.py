@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aggregator.archive.duck import library
 from aggregator.archive.sql_errors import QueryRefused, message_of
 
 MOST_CHARACTERS = 100_000
@@ -12,8 +13,7 @@ def checked(text: str) -> str:
 
     DESCRIBE, SUMMARIZE, SHOW, VALUES and FROM … are SELECT for the parser, too.
     """
-    import duckdb  # noqa: PLC0415  # an optional extra
-
+    duckdb = library()
     if len(text) > MOST_CHARACTERS:
         raise QueryRefused(f"the query has more than {MOST_CHARACTERS:,} characters")
     if "\0" in text:

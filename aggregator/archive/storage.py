@@ -5,8 +5,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from aggregator.archive.address import ArchiveAddress, S3Address
-
 
 class Conflict(Exception):
     """Another process has written the file meanwhile."""
@@ -53,14 +51,3 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Delete the work folder and close connections."""
-
-
-def open_storage(address: ArchiveAddress, work_folder: Path) -> Storage:
-    """Return the storage of an address, not opened. `work_folder` is for a bucket's files under way."""
-    if isinstance(address, S3Address):
-        from aggregator.archive.s3 import S3Storage  # noqa: PLC0415  # it imports Amazon's libraries
-
-        return S3Storage(address, work_folder)
-    from aggregator.archive.folder import FolderStorage  # noqa: PLC0415  # beside the other one
-
-    return FolderStorage(address)

@@ -18,7 +18,8 @@ from aggregator.archive.duck import Connection, connect
 from aggregator.archive.inspection import Day, Problem, StoreCheck, check_day, days_of, overview
 from aggregator.archive.marks import read_ranges
 from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storage import Storage, open_storage
+from aggregator.archive.storage import Storage
+from aggregator.archive.storages import open_storage
 from aggregator.cli.command import Command, Flags, start
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.observability.metrics import Metrics

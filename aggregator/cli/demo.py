@@ -119,8 +119,8 @@ async def _addresses(processes: Sequence[Process]) -> dict[str, str]:
 
 async def _address(name: str, process: Process) -> str:
     """Return the address that the exchange prints. Raises DemoError."""
-    assert process.stdout is not None  # noqa: S101  # a pipe of `_mock_exchange`
-    assert process.stderr is not None  # noqa: S101  # a pipe of `_mock_exchange`
+    assert process.stdout is not None  # noqa: S101  # `_start` has asked for this pipe
+    assert process.stderr is not None  # noqa: S101  # `_start` has asked for this pipe
     try:
         async with asyncio.timeout(_START_SECONDS):
             line = (await process.stdout.readline()).decode()

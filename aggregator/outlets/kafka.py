@@ -25,7 +25,7 @@ def _check(address: OutletAddress) -> None:
 
 
 def _create(address: OutletAddress, parts: OutletParts) -> Outlet:
-    from aggregator.outlets.kafka_topic import KafkaTopic  # noqa: PLC0415  # an extra
+    from aggregator.outlets.kafka_topic import KafkaTopic  # noqa: PLC0415  # the extra `kafka` may not be installed
 
     return KafkaTopic(kafka_address(address), parts.kafka_security)
 

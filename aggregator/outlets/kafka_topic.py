@@ -37,7 +37,7 @@ class KafkaTopic:
 
     async def send(self, events: Sequence[OutletEvent]) -> Sequence[Answer]:
         """As `Outlet.send`."""
-        assert self._producer is not None  # noqa: S101  # the outlet is open
+        assert self._producer is not None  # noqa: S101  # `open` has made it
         fitting = [event for event in events if len(event.body) <= _LARGEST]
         try:
             await self._producer.append_records([_record(event) for event in fitting])

@@ -13,7 +13,7 @@ from aggregator.archive.marked_trades import MarkedTrades
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
 from aggregator.archive.sources import StoredEvents, StoredPrices, StoredTrades
-from aggregator.archive.storage import open_storage
+from aggregator.archive.storages import open_storage
 from aggregator.ports import History, Sink
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt

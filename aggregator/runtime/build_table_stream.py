@@ -19,7 +19,7 @@ async def open_table_stream(process: Process, attempt: Attempt) -> LiveTrades:
     Redis is used only where the settings name one: then one process sends to an outlet.
     """
     from aggregator.table_streams.source import TableStream  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
-    from aggregator.trades.event_log.kinesis.table_stream import TableStreamClients  # noqa: PLC0415  # likewise
+    from aggregator.trades.event_log.kinesis.table_stream import TableStreamClients  # noqa: PLC0415  # it imports them, too
 
     redis = await open_redis(process.settings, process.stack, attempt)
     await open_outlets(process, attempt, redis)

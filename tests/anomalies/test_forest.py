@@ -36,10 +36,9 @@ def samples(seed: int, count: int = 400, kind: str = "market") -> Rows:
 
 def reference(rows: Rows) -> "Pipeline":
     """Return scikit-learn's own model of samples."""
-    # Each process of pytest imports this file, and the import of scikit-learn takes two seconds of CPU time.
-    from sklearn.ensemble import IsolationForest  # noqa: PLC0415  # see above
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415  # see above
-    from sklearn.preprocessing import RobustScaler  # noqa: PLC0415  # see above
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415  # two seconds of CPU time in each process of pytest
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415  # it imports the library, too
+    from sklearn.preprocessing import RobustScaler  # noqa: PLC0415  # it imports the library, too
 
     forest = IsolationForest(n_estimators=TREES, contamination=CONTAMINATION, random_state=SEED)
     return make_pipeline(RobustScaler(), forest).fit(rows.astype(np.float64))

@@ -16,7 +16,7 @@ from aggregator.archive.marked_trades import MarkedTrades
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
 from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storage import open_storage
+from aggregator.archive.storages import open_storage
 from aggregator.archive.writer import PART_ROWS
 from aggregator.models import Trade
 from aggregator.observability.metrics.archive import ArchiveMetrics

@@ -21,7 +21,7 @@ from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
 from aggregator.archive.marker import Marker
 from aggregator.archive.marks import Marks
 from aggregator.archive.sources import StoredEvents, StoredPrices
-from aggregator.archive.storage import open_storage
+from aggregator.archive.storages import open_storage
 from aggregator.models import encode
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event

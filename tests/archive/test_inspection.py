@@ -13,7 +13,7 @@ from aggregator.archive.duck import connect
 from aggregator.archive.inspection import StoreCheck, check_day, days_of
 from aggregator.archive.marks import read_ranges
 from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storage import open_storage
+from aggregator.archive.storages import open_storage
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, trade_at
 

@@ -13,7 +13,8 @@ from aggregator.archive.address import S3Address, parse_archive_url
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
 from aggregator.archive.inspection import check_day, days_of
-from aggregator.archive.storage import Conflict, open_storage
+from aggregator.archive.storage import Conflict
+from aggregator.archive.storages import open_storage
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.archive.parts import Archive, archiving, trade_at

@@ -17,7 +17,7 @@ from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import connect
 from aggregator.archive.sources import PAGE, StoredTrades
 from aggregator.archive.spool import Spool
-from aggregator.archive.storage import open_storage
+from aggregator.archive.storages import open_storage
 from aggregator.archive.writer import RangeWriter
 from aggregator.models import Side, Trade
 from aggregator.stores.trades.memory import MemoryTrades

@@ -76,7 +76,7 @@ def compare(folder: Path, rounds: int) -> tuple[list[Took], list[Took], int]:
     when = f"WHERE timestamp >= {start} AND timestamp < {end} GROUP BY asset"
     query = f"SELECT {_SELECTED.format(price='price', volume='volume')} FROM trades {when}"  # noqa: S608  # our own times
     files = f"read_parquet('{folder}/{day_folder(TRADES.name, _ASKED)}/*/*.parquet')"
-    plain = f"SELECT {_SELECTED.format(price='price_double', volume='volume_double')} FROM {files} {when}"  # noqa: S608  # likewise
+    plain = f"SELECT {_SELECTED.format(price='price_double', volume='volume_double')} FROM {files} {when}"  # noqa: S608  # our own folder and times
 
     def ours() -> int:
         session = SqlSession(_connection, query, Bounds([f"{address.root}/"], None, 600, 1 << 30))

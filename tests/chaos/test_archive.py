@@ -19,7 +19,7 @@ from aggregator.archive.duck import connect
 from aggregator.archive.inspection import Problem, StoreCheck, check_day, days_of
 from aggregator.archive.marks import Range
 from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storage import open_storage
+from aggregator.archive.storages import open_storage
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import archived, keys
 from tests.chaos.archiving import ASSETS, trades_of

@@ -23,7 +23,7 @@ def table_stream_checks(settings: Settings, seconds: float) -> dict[str, Check]:
 
 async def table_stream_check(address: TableStreamAddress, seconds: float) -> Sequence[Finding]:
     """Read one page of the stream, and look at the leases. Nothing is written."""
-    from aggregator.trades.event_log.kinesis.table_stream import TableStreamClients  # noqa: PLC0415  # a second of imports
+    from aggregator.trades.event_log.kinesis.table_stream import TableStreamClients  # noqa: PLC0415  # Amazon's libraries take 0.3 s and 25 MiB
 
     clients = TableStreamClients(address)
     try:
