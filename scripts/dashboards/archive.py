@@ -2,6 +2,7 @@
 
 from scripts.dashboards.board import Row
 from scripts.dashboards.panels import from_goal, lines
+from scripts.dashboards.queries import or_zero
 
 
 def archive_row() -> Row:
@@ -29,19 +30,21 @@ def archive_row() -> Row:
                 "Per second, those of files that are written again included.",
                 [("sum by (dataset) (rate(archive_rows_total{@}[@]))", "{{dataset}}")],
                 "suffix:/s",
+                empty="Nothing archived in this time",
             ),
             lines(
                 "Bytes archived",
                 "Per second.",
                 [("sum by (dataset) (rate(archive_bytes_total{@}[@]))", "{{dataset}}")],
                 "Bps",
+                empty="Nothing archived in this time",
             ),
             lines(
                 "Archive: errors and compactions",
                 "Per second: writes that failed and are tried again, and hours whose files were joined.",
                 [
                     ("sum(rate(archive_errors_total{@}[@]))", "errors"),
-                    ("sum(rate(archive_compactions_total{@}[@]))", "compactions"),
+                    (or_zero("sum(rate(archive_compactions_total{@}[@]))"), "compactions"),
                 ],
                 "suffix:/s",
                 alert="ArchiveBehind",

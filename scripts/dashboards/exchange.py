@@ -179,6 +179,7 @@ def _feeds() -> Row:
                 steps=[(None, "yellow"), (1.0, "green")],
                 values=_PUSH_STATES,
                 alert="PushFallenBack",
+                empty="No exchange pushes tickers",
             ),
             lines(
                 "Answered without a call",
@@ -186,6 +187,7 @@ def _feeds() -> Row:
                 [("sum by (exchange) (rate(price_exchange_push_answers_total{@}[@]))", "{{exchange}}")],
                 "suffix:/s",
                 width=12,
+                empty="No exchange pushes tickers",
             ),
             lines(
                 "News by kind",
@@ -194,6 +196,7 @@ def _feeds() -> Row:
                 [(_NEWS, "{{exchange}} {{kind}}")],
                 "suffix:/s",
                 width=12,
+                empty="No exchange pushes tickers",
             ),
             lines(
                 "Connections",
@@ -201,6 +204,7 @@ def _feeds() -> Row:
                 [("sum by (exchange) (rate(price_exchange_push_connections_total{@}[@]))", "{{exchange}}")],
                 "suffix:/s",
                 width=12,
+                empty="No exchange pushes tickers",
             ),
         ],
     )

@@ -44,6 +44,7 @@ def _now() -> Row:
                 "s",
                 from_goal(0.08, 0.1),
                 "ApiSlow",
+                empty="no requests",
             ),
             stat(
                 "Server errors",
@@ -59,6 +60,7 @@ def _now() -> Row:
                 f'sum(rate(price_reads_total{{@, found_in=~"near|cache"}}[@])) / {OF_READS}',
                 "percentunit",
                 [(None, "red"), (0.9, "orange"), (0.95, "green")],
+                empty="no reads",
             ),
             stat(
                 "Hot prices' age",

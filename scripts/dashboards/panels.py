@@ -46,6 +46,7 @@ class Panel(NamedTuple):
     highest: float | None = None
     values: Sequence[tuple[str, str, str]] = ()  # shown instead of a number: number, text, colour
     instant: bool = False
+    empty: str = ""  # shown instead of a value or of lines where there is nothing to show
 
     def drawn(self, fill_in: Callable[[str], str]) -> Json:
         """Return Grafana's JSON without the position."""
@@ -67,7 +68,7 @@ class Panel(NamedTuple):
         steps = self.steps or ((None, "green" if self.kind == "stat" else "text"),)
         field: Json = {
             "unit": self.unit,
-            "noValue": "-",
+            "noValue": self.empty or "-",
             "color": {"mode": "palette-classic" if self.kind == "timeseries" else "thresholds"},
             "thresholds": {"mode": "absolute", "steps": [{"color": colour, "value": at} for at, colour in steps]},
         }
@@ -86,9 +87,11 @@ class Panel(NamedTuple):
         return field
 
 
-def stat(title: str, about: str, query: str, unit: str, steps: Steps = (), alert: str = "", width: int = 3) -> Panel:
+def stat(
+    title: str, about: str, query: str, unit: str, steps: Steps = (), alert: str = "", width: int = 3, empty: str = ""
+) -> Panel:
     """Return a panel with one current number."""
-    return Panel("stat", title, about, [(query, "")], unit, width, 4, steps, alert, lowest=None)
+    return Panel("stat", title, about, [(query, "")], unit, width, 4, steps, alert, lowest=None, empty=empty)
 
 
 def lines(title: str, about: str, queries: Sequence[Query], unit: str, **more: Any) -> Panel:

@@ -17,9 +17,15 @@ STALE = (
 
 
 def errors(status: str) -> str:
-    """Return the share of answers with a matching status: zero when there are none, no value without requests."""
+    """Return the share of answers with a matching status: zero when there are none."""
     some = f'sum(rate(price_api_requests_total{{@, {_OURS}, status=~"{status}"}}[@]))'
-    return f"({some} or vector(0)) / ({ASKED} > 0)"
+    return or_zero(f"({some} or vector(0)) / ({ASKED} > 0)")
+
+
+def or_zero(query: str, label: str = "") -> str:
+    """Return the query, or zero where it has no series; the series of zero has the value `none` for `label`."""
+    zero = f'label_replace(vector(0), "{label}", "none", "", "")' if label else "vector(0)"
+    return f"{query} or on () {zero}"
 
 
 def quantile(share: float, histogram: str, by: str = "", more: str = "") -> str:

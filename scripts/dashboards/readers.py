@@ -33,12 +33,14 @@ def requests() -> Row:
                 "s",
                 steps=from_goal(0.08, 0.1),
                 alert="ApiSlow",
+                empty="No requests",
             ),
             lines(
                 "Latency by endpoint, p95",
                 "A /refresh waits for the exchanges; everything else should not.",
                 [(quantile(0.95, "price_api_request_duration_seconds", "endpoint"), "{{endpoint}}")],
                 "s",
+                empty="No requests",
             ),
             lines(
                 "Errors",
@@ -91,6 +93,7 @@ def reads() -> Row:
                 "percentunit",
                 steps=[(None, "red"), (0.95, "green")],
                 highest=1,
+                empty="No reads",
             ),
             Panel(
                 "bargauge",
@@ -99,6 +102,7 @@ def reads() -> Row:
                 [("topk(10, sum by (asset, tier) (rate(price_asset_access_total{@}[@])))", "{{asset}} ({{tier}})")],
                 "suffix:/s",
                 instant=True,
+                empty="No reads",
             ),
         ],
     )
@@ -125,6 +129,7 @@ def freshness() -> Row:
                 "suffix: x",
                 steps=from_goal(1.5),
                 alert="HotTierStale",
+                empty="No reads",
             ),
             lines(
                 "Stale prices served",
@@ -133,6 +138,7 @@ def freshness() -> Row:
                 "percentunit",
                 steps=from_goal(0.01),
                 alert="HotTierStale",
+                empty="No reads",
             ),
             lines(
                 "Age at replacement, p95",

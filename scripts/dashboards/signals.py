@@ -1,6 +1,7 @@
 """The dashboard Signals: anomalies, paper signals and positions, headlines, and alerts of users' rules."""
 
 from scripts.dashboards.board import INSTANCES, Row, dashboard
+from scripts.dashboards.outlets import outlets_row
 from scripts.dashboards.panels import Json, from_goal, lines, stat
 
 _AGE = "time() - max by (source) (news_source_last_read_timestamp_seconds{@})"
@@ -12,7 +13,7 @@ def board() -> Json:
     about = (
         "Anomalies, signals and positions of the paper strategy, headlines, alerts, and the outlets that events go to."
     )
-    rows = [_now(), _anomalies(), _strategy(), _news(), _events(), _outlets()]
+    rows = [_now(), _anomalies(), _strategy(), _news(), _events(), outlets_row()]
     return dashboard("price-signals", "Prices: signals", about, [INSTANCES], rows)
 
 
@@ -37,6 +38,7 @@ def _now() -> Row:
                 from_goal(300, 900),
                 "NewsSourceDown",
                 width=4,
+                empty="no source",
             ),
             stat("Rules", "Rules of alerts that are evaluated.", "max(alerts_rules{@})", "none", width=4),
             stat(
@@ -143,12 +145,14 @@ def _news() -> Row:
                 [("sum by (source, outcome) (rate(news_articles_total{@}[@]))", "{{source}} {{outcome}}")],
                 "suffix:/s",
                 alert="NewsSourceDown",
+                empty="No source of news",
             ),
             lines(
                 "Headlines joined",
                 "Per second: headlines whose time is near an unusual volume, by strength.",
                 [("sum by (strength) (rate(news_joined_total{@}[@]))", "{{strength}}")],
                 "suffix:/s",
+                empty="No source of news",
             ),
             lines(
                 "Sources: last answer",
@@ -157,6 +161,7 @@ def _news() -> Row:
                 "s",
                 steps=from_goal(900),
                 alert="NewsSourceDown",
+                empty="No source of news",
             ),
             lines(
                 "Sources: failures",
@@ -164,6 +169,7 @@ def _news() -> Row:
                 [("sum by (source, reason) (rate(news_source_errors_total{@}[@]))", "{{source}} {{reason}}")],
                 "suffix:/s",
                 alert="NewsSourceDown",
+                empty="No source of news",
             ),
         ],
     )
@@ -198,91 +204,6 @@ def _events() -> Row:
                 "Per second, by kind of the rule.",
                 [("sum by (kind) (rate(alerts_fired_total{@}[@]))", "{{kind}}")],
                 "suffix:/s",
-            ),
-        ],
-    )
-
-
-def _outlets() -> Row:
-    return Row(
-        "Outlets",
-        [
-            lines(
-                "Events sent",
-                "Per second: written to the outbox, and taken by the outlet.",
-                [
-                    ("sum by (outlet) (rate(outlet_events_handed_total{@}[@]))", "{{outlet}}, written"),
-                    ("sum by (outlet) (rate(outlet_events_delivered_total{@}[@]))", "{{outlet}}, taken"),
-                ],
-                "suffix:/s",
-            ),
-            lines(
-                "Events waiting for outlets",
-                "In the outbox of outlets.",
-                [("max by (outlet) (outlet_events_waiting{@})", "{{outlet}}")],
-                "none",
-                alert="OutletBehind",
-            ),
-            lines(
-                "Age of the oldest event",
-                "How long it has waited for the outlet.",
-                [("max by (outlet) (outlet_oldest_age_seconds{@})", "{{outlet}}")],
-                "s",
-                alert="OutletBehind",
-            ),
-            lines(
-                "From outbox to outlet, p99",
-                "Time from the outbox to the outlet's answer.",
-                [
-                    (
-                        "histogram_quantile(0.99, sum by (outlet, le) (rate(outlet_delay_seconds_bucket{@}[@])))",
-                        "{{outlet}}",
-                    )
-                ],
-                "s",
-            ),
-            lines(
-                "Sent again, or not at all",
-                "Per second: sent again; of these, what may arrive twice; and not sent, as the key was sent before.",
-                [
-                    ("sum by (outlet) (rate(outlet_retries_total{@}[@]))", "{{outlet}}, again"),
-                    ("sum by (outlet) (rate(outlet_events_unsure_total{@}[@]))", "{{outlet}}, may arrive twice"),
-                    ("sum by (outlet) (rate(outlet_events_deduplicated_total{@}[@]))", "{{outlet}}, sent before"),
-                ],
-                "suffix:/s",
-            ),
-            lines(
-                "State of outlets",
-                "0 takes events, 1 is away or throttles, 2 has ended; and the number of processes that send to it.",
-                [
-                    ("max by (outlet) (outlet_away{@})", "{{outlet}}"),
-                    ("sum by (outlet) (outlet_sending{@})", "{{outlet}}, senders"),
-                ],
-                "none",
-                alert="OutletEnded",
-            ),
-            lines(
-                "Events given up",
-                "Per second, by topic; `rest` are trades and headlines.",
-                [("sum by (topic) (rate(outlet_events_given_up_total{@}[@]))", "{{topic}}")],
-                "suffix:/s",
-                alert="OutletEventsGivenUp",
-            ),
-            lines(
-                "Dead letters of outlets",
-                "Events refused three times: those that are kept, and new ones per second.",
-                [
-                    ("max(outlet_dead_letters{@})", "kept"),
-                    ("sum by (outlet) (rate(outlet_dead_letters_added_total{@}[@]))", "{{outlet}}, new"),
-                ],
-                "none",
-                alert="OutletDeadLetters",
-            ),
-            lines(
-                "Outbox of outlets",
-                "Bytes in use of its file.",
-                [("max(outlet_outbox_bytes{@})", "bytes")],
-                "decbytes",
             ),
         ],
     )

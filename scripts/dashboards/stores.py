@@ -67,6 +67,7 @@ def stores() -> Row:
                     for share in (0.5, 0.95)
                 ],
                 "s",
+                empty="The history is not in DynamoDB",
             ),
             lines(
                 "DynamoDB capacity",

@@ -2,21 +2,20 @@
 
 from scripts.dashboards.archive import archive_row
 from scripts.dashboards.board import INSTANCES, Row, dashboard
-from scripts.dashboards.panels import Json, Panel, Query, from_goal, lines, stat
-from scripts.dashboards.queries import quantile
+from scripts.dashboards.panels import Json, Query, from_goal, lines, stat
+from scripts.dashboards.queries import or_zero, quantile
+from scripts.dashboards.trade_feeds import feeds_row
 
-_FEED_STATES = [("0", "disconnected", "red"), ("1", "connected", "green")]
 _INGESTED = "sum(rate(trades_ingested_total{@}[@]))"
 _STORED = "trades_ingest_to_stored_seconds"
 _P99 = "max(instance:trades_ingest_to_stored_seconds:p99_5m{@})"
 _REJECTED = "instance_source:trades_rejected:ratio5m{@}"
-_AGE = "time() - max by (exchange, instance) (trades_feed_last_timestamp_seconds{@} > 0)"
 
 
 def board() -> Json:
     """Return the dashboard."""
     about = "Trades: taken in by source, rejected, waiting, stored, and the trade feeds of the exchanges."
-    rows = [_now(), _taken_in(), _stored(), _outbox(), archive_row(), _feeds()]
+    rows = [_now(), _taken_in(), _stored(), _outbox(), archive_row(), feeds_row()]
     return dashboard("price-trades", "Prices: trades", about, [INSTANCES], rows)
 
 
@@ -30,7 +29,7 @@ def _now() -> Row:
     return Row(
         "Now",
         [
-            stat("Trades", "Stored per second, of all sources.", _INGESTED, "suffix:/s", width=4),
+            stat("Trades", "Stored per second, of all sources.", or_zero(_INGESTED), "suffix:/s", width=4),
             stat(
                 "Waiting",
                 "Trades in the event log that are not stored yet.",
@@ -56,11 +55,12 @@ def _now() -> Row:
                 from_goal(0.1, 0.5),
                 "TradesSlow",
                 width=4,
+                empty="no trades",
             ),
             stat(
                 "Rejected",
                 "Largest share of a source's records that are no trades, over five minutes. Above 1 % is an alert.",
-                f"max({_REJECTED})",
+                or_zero(f"max({_REJECTED})"),
                 "percentunit",
                 from_goal(0.001, 0.01),
                 "TradesRejected",
@@ -85,13 +85,13 @@ def _taken_in() -> Row:
             lines(
                 "Trades ingested",
                 "Stored per second, by source: `ingest` is POST /ingest.",
-                [("sum by (source) (rate(trades_ingested_total{@}[@]))", "{{source}}")],
+                [(or_zero("sum by (source) (rate(trades_ingested_total{@}[@]))", "source"), "{{source}}")],
                 "suffix:/s",
             ),
             lines(
                 "Duplicates",
                 "Per second: trades that were stored before, by source. They have no further effect.",
-                [("sum by (source) (rate(trades_duplicates_total{@}[@]))", "{{source}}")],
+                [(or_zero("sum by (source) (rate(trades_duplicates_total{@}[@]))", "source"), "{{source}}")],
                 "suffix:/s",
             ),
             lines(
@@ -102,7 +102,7 @@ def _taken_in() -> Row:
                 [
                     ("sum(rate(trades_late_total{@}[@]))", "late"),
                     ("sum(rate(trades_refused_total{@}[@]))", "refused"),
-                    ("sum(rate(trades_unpublished_total{@}[@]))", "not published"),
+                    (or_zero("sum(rate(trades_unpublished_total{@}[@]))"), "not published"),
                 ],
                 "suffix:/s",
                 alert="TradesWaiting",
@@ -110,14 +110,19 @@ def _taken_in() -> Row:
             lines(
                 "Records rejected by reason",
                 "Per second: records that are no trades, by source.",
-                [("sum by (source, reason) (rate(trades_rejected_total{@}[@]))", "{{source}} {{reason}}")],
+                [
+                    (
+                        or_zero("sum by (source, reason) (rate(trades_rejected_total{@}[@]))", "reason"),
+                        "{{source}} {{reason}}",
+                    )
+                ],
                 "suffix:/s",
                 alert="TradesRejected",
             ),
             lines(
                 "Records rejected, of all",
                 "Share of a source's records, over five minutes. Above the line is an alert.",
-                [(f"max by (source) ({_REJECTED})", "{{source}}")],
+                [(or_zero(f"max by (source) ({_REJECTED})", "source"), "{{source}}")],
                 "percentunit",
                 steps=from_goal(0.01),
                 highest=1,
@@ -127,7 +132,7 @@ def _taken_in() -> Row:
                 "Dead letters",
                 "Rejected records per second that were kept, by source, and those that could not be kept.",
                 [
-                    ("sum by (source) (rate(trades_dead_letters_total{@}[@]))", "{{source}} kept"),
+                    (or_zero("sum by (source) (rate(trades_dead_letters_total{@}[@]))", "source"), "{{source}} kept"),
                     ("sum(rate(trades_dead_letters_lost_total{@}[@]))", "lost"),
                 ],
                 "suffix:/s",
@@ -162,6 +167,7 @@ def _stored() -> Row:
                 [("max by (partition) (trades_partition_lag_records{@})", "{{partition}}")],
                 "none",
                 alert="TradesWaiting",
+                empty="The log is neither Kafka nor Kinesis",
             ),
             lines(
                 "Lag by partition, in seconds",
@@ -169,6 +175,7 @@ def _stored() -> Row:
                 [("max by (partition) (trades_partition_lag_seconds{@})", "{{partition}}")],
                 "s",
                 alert="TradesWaiting",
+                empty="The log is neither Kafka nor Kinesis",
             ),
             lines(
                 "Records without a value",
@@ -181,6 +188,7 @@ def _stored() -> Row:
                 "Trades that arrive during a write go into the next one.",
                 _sizes("trades_batch_size"),
                 "none",
+                empty="No trades",
             ),
             lines(
                 "Ingest to stored",
@@ -189,6 +197,7 @@ def _stored() -> Row:
                 "s",
                 steps=from_goal(0.5),
                 alert="TradesSlow",
+                empty="No trades",
             ),
             lines(
                 "Store write",
@@ -196,6 +205,7 @@ def _stored() -> Row:
                 [(quantile(share, "trades_store_seconds"), f"p{100 * share:g}") for share in (0.5, 0.99)],
                 "s",
                 alert="TradesSlow",
+                empty="No trades",
             ),
             lines(
                 "Time by stage",
@@ -208,6 +218,7 @@ def _stored() -> Row:
                 "Per second, because there were too many. They are repeated.",
                 [("sum by (operation) (rate(trades_log_throttled_total{@}[@]))", "{{operation}}")],
                 "suffix:/s",
+                empty="The log is not Kinesis",
             ),
         ],
     )
@@ -257,38 +268,7 @@ def _outbox() -> Row:
                 "DynamoDB takes at most 25 items in one call.",
                 _sizes("trades_outbox_batch_size"),
                 "none",
-            ),
-        ],
-    )
-
-
-def _feeds() -> Row:
-    return Row(
-        "Trade feeds of exchanges",
-        [
-            Panel(
-                "state-timeline",
-                "Trade feed",
-                "Of each process that subscribes to trades: connected or not. Empty while TRADE_FEEDS is false.",
-                [("trades_feed_connected{@}", "{{exchange}} ({{instance}})")],
-                "none",
-                steps=[(None, "red"), (1.0, "green")],
-                values=_FEED_STATES,
-                alert="TradeFeedSilent",
-            ),
-            lines(
-                "Last trade of a feed",
-                "Seconds since the feed last brought a trade.",
-                [(_AGE, "{{exchange}} ({{instance}})")],
-                "s",
-                alert="TradeFeedSilent",
-            ),
-            lines(
-                "Gaps",
-                "Interruptions of a feed per second: filled from the venue's recent trades, or not.",
-                [("sum by (exchange, outcome) (rate(trades_feed_gaps_total{@}[@]))", "{{exchange}} {{outcome}}")],
-                "suffix:/s",
-                alert="TradeFeedSilent",
+                empty="The store of trades is not DynamoDB",
             ),
         ],
     )

@@ -41,6 +41,7 @@ def refreshes() -> Row:
                 [("sum by (tier, how) (rate(price_jobs_total{@}[@]))", "{{tier}} {{how}}")],
                 "suffix:/s",
                 width=12,
+                empty="No Redis, or one process for all",
             ),
             lines(
                 "Behind",
@@ -48,6 +49,7 @@ def refreshes() -> Row:
                 [("max by (tier) (price_jobs_lag_seconds{@})", "{{tier}}")],
                 "s",
                 width=12,
+                empty="No Redis, or one process for all",
             ),
         ],
     )
