@@ -5,6 +5,7 @@
 # ./test.sh real           tests that start processes: Redis, DynamoDB Local, mock exchanges, the service
 # ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, two benches (over fifteen minutes)
 # ./test.sh terraform      the deployment on AWS: applied to moto, cloud-init run where there is Docker, checkov
+# ./test.sh soak [HOURS]   everything at once at ten times the normal rates, with faults; six hours by default
 # ./test.sh bench [NAME..] speed as ratios within one run (an hour); bench.json keeps the figures
 # ./test.sh load URL       many users on a running deployment; more words go to locust: --load mixed
 # ./test.sh live URL       checks a running deployment from outside
@@ -82,6 +83,7 @@ case "$what" in
     CHAOS=full .venv/bin/pytest -m hypothesis # all examples of the property tests
     CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
   terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
+  soak) .venv/bin/python -m tests.soak "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
@@ -96,5 +98,5 @@ case "$what" in
     [ $# -ge 1 ] && [ "${1#-}" = "$1" ] && { names=(--exchanges "$1"); shift; }
     .venv/bin/pytest tests/live_exchanges.py "${names[@]}" "$@" ;;
   containers) .venv/bin/pytest tests/containers.py "$@" ;;
-  *) sed -n '2,14s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,15s/^# //p' "$0" >&2; exit 2 ;;
 esac
