@@ -11,7 +11,7 @@ FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _HEAD = f"""# Settings
 
-`scripts/settings_reference.py` makes this file from `aggregator/settings/__init__.py`. A test checks it.
+`scripts/settings_reference.py` makes this file from `aggregator/settings/`. A test checks it.
 
 Each setting is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `demo`:
 `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. A flag overrides the variable. An empty variable is not set. The service
