@@ -51,7 +51,7 @@ class Command(msgspec.Struct, frozen=True):
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Give the parser every option of this command."""
-        parser.description = self.description
+        parser.description = self.description or f"{self.help[0].upper()}{self.help[1:]}."
         self.add_options(parser)
         if len(self.settings) > _MOST_IN_USAGE:  # a usage of 30 lines hides the options of the command
             parser.usage = parser.format_usage().removeprefix("usage: ").strip().replace("%", "%%") + " [settings]"

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from aggregator.cli.command import Command, Flags, Parser, choices_of
 from aggregator.settings import Settings
@@ -25,7 +26,7 @@ def completion(parser: Parser, shell: str) -> str:
         name = action.dest
         if name in Settings.model_fields and (choices := choices_of(name)):
             action.choices = choices
-        elif name.endswith(("_path", "_file", "_ca")) or name in ("file", "files", "from", "out"):
+        elif name.endswith(("_path", "_file", "_ca")) or action.metavar == "FILE" or action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # the attribute that shtab reads
         elif name.endswith("_dir"):
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # likewise

@@ -35,6 +35,7 @@ DEFAULT_EXCHANGES = (
 )
 SYMBOLS_OF_THE_PACKAGE = Path(__file__).with_name("symbols.csv")
 DERIVED = {  # in words: defaults that depend on other settings, or on the folder
+    "data_dir": "the current folder",
     "min_sources": "2, or 1 where EXCHANGES names one",
     "symbols_file": "symbols.csv, or the 1000 pairs of the package where the current folder has no such file",
 }
