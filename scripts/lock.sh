@@ -8,5 +8,5 @@ lock() {
     --custom-compile-command scripts/lock.sh "$@"
 }
 lock --upgrade --extra build --output-file requirements.txt
-lock --upgrade --extra build --extra otel --extra kafka --extra analytics --extra news --extra postgres --extra archive --constraint requirements.txt --output-file requirements-all.txt # of run.sh and the image
-lock --upgrade --extra build --extra otel --extra kafka --extra analytics --extra news --extra postgres --extra archive --extra dev --constraint requirements-all.txt --output-file requirements-dev.txt
+lock --upgrade --extra build --extra all --constraint requirements.txt --output-file requirements-all.txt # of run.sh and the image
+lock --upgrade --extra build --extra dev --constraint requirements-all.txt --output-file requirements-dev.txt

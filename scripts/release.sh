@@ -2,7 +2,8 @@
 # The steps of .github/workflows/release.yml for a tag (GITHUB_REF_NAME).
 #   check-tag   the tag is signed, and names the version in pyproject.toml   (GH_TOKEN)
 #   push        build the image with its SBOM and provenance, push, sign     (REGISTRY_TOKEN; outputs image and digest)
-#   publish     the release, with the SBOM beside it                         (GH_TOKEN, REGISTRY_TOKEN, IMAGE, DIGEST)
+#   package     build wheel and source archive with their SBOM, sign each    (files in dist/)
+#   publish     the release, with these files and the image's SBOM           (GH_TOKEN, REGISTRY_TOKEN, IMAGE, DIGEST)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,16 +35,31 @@ push() {
   printf 'image=%s\ndigest=%s\n' "$(image)" "$digest" >>"$GITHUB_OUTPUT"
 }
 
+package() {
+  . scripts/venv.sh
+  ensure_venv requirements.txt # the build tool by hash
+  rm -rf build dist
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) # the same commit makes the same wheel
+  export SOURCE_DATE_EPOCH
+  .venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
+  .venv/bin/python -c 'import setuptools.build_meta as backend; backend.build_sdist("dist")' >/dev/null
+  .venv/bin/python scripts/sbom.py dist/*.whl dist/*.tar.gz >sbom.json
+  mv sbom.json "dist/rt_price_aggregator-$(version).cdx.json"
+  local file
+  for file in dist/*; do cosign sign-blob --yes --bundle "$file.sigstore.json" "$file"; done
+}
+
 publish() {
   log_in
-  docker buildx imagetools inspect "$IMAGE@$DIGEST" --format '{{ json .SBOM.SPDX }}' >sbom.spdx.json
-  gh release create "$GITHUB_REF_NAME" sbom.spdx.json --repo "$GITHUB_REPOSITORY" --verify-tag --generate-notes \
+  docker buildx imagetools inspect "$IMAGE@$DIGEST" --format '{{ json .SBOM.SPDX }}' >image.spdx.json
+  gh release create "$GITHUB_REF_NAME" image.spdx.json dist/* --repo "$GITHUB_REPOSITORY" --verify-tag --generate-notes \
     --notes "Image: \`$IMAGE@$DIGEST\`"
 }
 
 case "${1:-}" in
   check-tag) check_tag ;;
   push) push ;;
+  package) package ;;
   publish) publish ;;
-  *) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,6s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -5,18 +5,23 @@ from pathlib import Path
 
 from aggregator.cli.command import allowed_of, default_of, schema_of
 from aggregator.settings import DERIVED, PREFIX, Settings
+from aggregator.settings.groups import grouped
 
 FILE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _HEAD = f"""# Settings
 
-`scripts/settings_reference.py` makes this file from `aggregator/settings/__init__.py`. A test checks it.
+`scripts/settings_reference.py` makes this file from `aggregator/settings/`. A test checks it.
 
 Each setting is an environment variable with the prefix `{PREFIX}`, or a flag of `aggregator serve` and `demo`:
 `{PREFIX}HOT_SIZE=50` is `--hot-size 50`. A flag overrides the variable. An empty variable is not set. The service
 reads all settings once, at start. A wrong value, or an unknown variable with the prefix, ends the start with exit code
 2 and one line for every mistake. Variables that Kubernetes sets for a Service named `aggregator`
 (`{PREFIX}PORT=tcp://…`, `{PREFIX}SERVICE_HOST` and the like) are ignored, with a line in the log.
+
+"""
+_TABLE = """
+## {title}
 
 | variable | default | allowed | |
 | --- | --- | --- | --- |
@@ -25,7 +30,10 @@ reads all settings once, at start. A wrong value, or an unknown variable with th
 
 def reference() -> str:
     """Return the text of docs/settings.md."""
-    return _HEAD + "".join(_row(name) for name in Settings.model_fields)
+    return _HEAD + "".join(
+        _TABLE.format(title=title[0].upper() + title[1:]) + "".join(map(_row, names))
+        for title, names in grouped(list(Settings.model_fields)).items()
+    )
 
 
 def _row(name: str) -> str:

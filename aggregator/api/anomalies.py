@@ -35,14 +35,14 @@ from aggregator.api.shared_descriptions import (
     limit_parameter,
     refusal,
 )
+from aggregator.extras import install
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.ports import EventReader
 
 USUAL_ROWS, MOST_ROWS = 100, 1000
 SWITCHED_OFF = Refusal("Unusual trades are not looked for: set AGGREGATOR_ANOMALIES=true", Code.ANOMALIES_OFF)
 NOT_INSTALLED = Refusal(
-    "Unusual trades are not looked for: scikit-learn is not installed; in a clone: .venv/bin/pip install -e"
-    " '.[analytics]'",
+    f"Unusual trades are not looked for: scikit-learn is not installed; {install('analytics')}",
     Code.ANOMALIES_OFF,
 )
 _DECODER = msgspec.json.Decoder(Anomaly)

@@ -21,6 +21,7 @@ from aggregator.api.shared_descriptions import (
     SYMBOL,
     refusal,
 )
+from aggregator.extras import install
 from aggregator.news.articles import MOST_AHEAD, SentimentItem
 from aggregator.news.topic import SENTIMENT
 from aggregator.prices.tiers import Catalog
@@ -28,9 +29,7 @@ from aggregator.trades.ports import EventReader
 
 MOST_ITEMS = 50
 MOST_COUNTED = 1000
-NOT_INSTALLED = Refusal(
-    "The libraries of news are not installed; in a clone: .venv/bin/pip install -e '.[news]'", Code.NEWS_OFF
-)
+NOT_INSTALLED = Refusal(f"The libraries of news are not installed; {install('news')}", Code.NEWS_OFF)
 _ITEM = {
     "asset": SYMBOL,
     "id": "mock:41",

@@ -3,13 +3,13 @@
 Imports neither DuckDB nor Amazon's libraries.
 """
 
-import importlib.util
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from aggregator.extras import has_extra, install
 from aggregator.stores.definition import has_valid_port
 
 EXAMPLE = "file://lake or s3://bucket/prefix?region=us-east-1"
@@ -17,7 +17,7 @@ FORM = "file://folder (file:/// for an absolute path), or s3://bucket/prefix[?re
 
 _S3 = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>/[A-Za-z0-9_./=-]*)?(\?\S*)?")
 _TAKES = frozenset({"region", "endpoint"})
-_INSTALL = "DuckDB is not installed; in a clone: .venv/bin/pip install -e '.[archive]'"
+_INSTALL = f"DuckDB is not installed; {install('archive')}"
 
 
 class FolderAddress(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ ArchiveAddress = FolderAddress | S3Address
 
 def parse_archive_url(url: str) -> ArchiveAddress:
     """Return the place that the URL names: `file://…`, a path, or `s3://…`. Raises ValueError."""
-    if not is_installed():
+    if not has_extra("archive"):
         raise ValueError(_INSTALL)
     if url.startswith("s3://"):
         return _bucket(url)
@@ -62,11 +62,6 @@ def parse_archive_url(url: str) -> ArchiveAddress:
     if "://" in path or not path or "\0" in path or any(one in path for one in "*?[]"):
         raise ValueError(f"must be {EXAMPLE}")
     return FolderAddress(Path(path))
-
-
-def is_installed() -> bool:
-    """Whether the extra `archive` is there."""
-    return importlib.util.find_spec("duckdb") is not None
 
 
 def _bucket(url: str) -> S3Address:

@@ -10,6 +10,7 @@ from typing import Any
 
 from aggregator.archive.address import ArchiveAddress, S3Address
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
+from aggregator.extras import install
 
 Connection = Any
 """A duckdb.DuckDBPyConnection. Fetching a TIMESTAMP WITH TIME ZONE needs pytz: select epoch_us(…) or a text instead."""
@@ -74,7 +75,7 @@ def _load_httpfs(connection: Connection, version: str) -> None:
     try:
         import duckdb_extension_httpfs  # noqa: PLC0415  # only an archive in S3 needs it
     except ImportError as error:
-        raise StoreRefused("s3:// needs duckdb-extension-httpfs; install the extra `archive`") from error
+        raise StoreRefused(f"s3:// needs duckdb-extension-httpfs; {install('archive')}") from error
     folder = Path(str(duckdb_extension_httpfs.__file__)).parent / "extensions"
     path = folder / f"v{version}" / "httpfs.duckdb_extension"
     if not path.is_file():

@@ -16,12 +16,14 @@ import structlog
 
 from aggregator.observability.logs import configure
 from aggregator.settings import DERIVED, PREFIX, Settings
+from aggregator.settings.groups import grouped
 from aggregator.settings.loader import load, service_variables
 
 Flags = Mapping[str, str]
 """Settings that are given as flags: texts by field name."""
 
 ALL_SETTINGS = tuple(Settings.model_fields)
+_MOST_IN_USAGE = 8
 
 
 def _no_options(_: argparse.ArgumentParser) -> None:
@@ -49,10 +51,14 @@ class Command(msgspec.Struct, frozen=True):
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Give the parser every option of this command."""
-        parser.description = self.description
+        parser.description = self.description or f"{self.help[0].upper()}{self.help[1:]}."
         self.add_options(parser)
-        for name in self.settings:
-            add_setting(parser, name)
+        if len(self.settings) > _MOST_IN_USAGE:  # a usage of 30 lines hides the options of the command
+            parser.usage = parser.format_usage().removeprefix("usage: ").strip().replace("%", "%%") + " [settings]"
+        for title, names in grouped(self.settings).items():
+            group = parser.add_argument_group(f"settings: {title}")
+            for name in names:
+                add_setting(group, name, self.defaults.get(name))
 
     def flags(self, options: argparse.Namespace) -> Flags:
         """Return the settings given as flags, and the command's own defaults of those given nowhere."""
@@ -102,13 +108,19 @@ class Parser(argparse.ArgumentParser):
         return list(self._option_string_actions)
 
 
-def add_setting(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add a setting as a flag, with its description, bounds and default as help."""
-    schema = schema_of(name)
-    one_of = "One of " if "enum" in schema else ""
-    allowed = one_of + allowed_of(name) if one_of else allowed_of(name).capitalize()
-    text = f"{schema['description']} {allowed}. Default: {default_of(name)}."
+def add_setting(parser: argparse._ActionsContainer, name: str, own_default: str | None = None) -> None:
+    """Add a setting as a flag, with its description, bounds and default, or the command's own default, as help."""
+    allowed = allowed_of(name).capitalize() if choices_of(name) is None else f"One of {allowed_of(name)}"
+    known = "" if allowed in ("Text", "Path") else f" {allowed}."
+    text = f"{schema_of(name)['description']}{known} Default: {own_default or default_of(name)}."
     parser.add_argument(f"--{name.replace('_', '-')}", metavar="…", help=text.replace("%", "%%"))
+
+
+def choices_of(name: str) -> Sequence[str] | None:
+    """Return the allowed values of a setting that has few of them; else None."""
+    schema = schema_of(name)
+    found: Sequence[str] | None = ("true", "false") if schema.get("type") == "boolean" else schema.get("enum")
+    return found
 
 
 def whole_number_up_to(most: int) -> Callable[[str], int]:
@@ -156,7 +168,7 @@ def default_of(name: str) -> str:
     default = Settings.model_fields[name].default
     if isinstance(default, bool):
         return str(default).lower()
-    return "none" if default in (None, ()) else str(default)
+    return "none" if default in (None, ()) else str(default) or "none"
 
 
 def allowed_of(name: str, mark: str = "") -> str:

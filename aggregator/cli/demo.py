@@ -12,10 +12,10 @@ from pathlib import Path
 import structlog
 
 from aggregator.api.server.server import listening
-from aggregator.archive.address import is_installed
 from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
 from aggregator.cli.serve import serve
 from aggregator.errors import CannotGoOn
+from aggregator.extras import has_extra, install
 from aggregator.runtime.lifecycle import run
 from aggregator.runtime.stores import catalog_of
 from aggregator.settings import Settings
@@ -25,6 +25,7 @@ NAMES = ("exchange1", "exchange2", "exchange3")
 _FIRST_PORT = 8081
 _MOST_PLANTS = 10  # what mock_exchange takes
 _START_SECONDS = 20.0
+_NEEDS = {"analytics": "unusual trades", "archive": "the archive", "news": "headlines"}  # parts of the demo, by extra
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ async def demo(settings: Settings, first_port: int, plants: float, stop: asyncio
         pass  # a port that is taken is reported before any process starts, too
     async with mock_exchanges(settings.symbols_file, first_port, plants) as addresses:
         _announce(settings, addresses[NAMES[0]] if plants else None)
+        _announce_missing()
         await serve(settings.model_copy(update=own_settings(settings, addresses)), stop)
 
 
@@ -61,7 +63,7 @@ def own_settings(settings: Settings, addresses: Mapping[str, str]) -> dict[str, 
 
 def _archive_url(settings: Settings) -> str:
     """Return the address of the archive: the folder `lake` in the folder of the demo's files, unless it is set."""
-    if "archive_url" in settings.model_fields_set or not is_installed():
+    if "archive_url" in settings.model_fields_set or not has_extra("archive"):
         return settings.archive_url
     return f"file://{settings.data_dir / 'lake'}"
 
@@ -76,6 +78,14 @@ def _announce(settings: Settings, planted: str | None) -> None:
         aggregations=f"{address}/aggregations/btcusdt",
         **({"planted": f"curl -sS {planted}/mock/plants"} if planted else {}),
     )
+
+
+def _announce_missing() -> None:
+    """Log which parts of the demo are off because their extras are not installed, and how to install them."""
+    missing = [extra for extra in _NEEDS if not has_extra(extra)]
+    if missing:
+        parts = ", ".join(_NEEDS[extra] for extra in missing)
+        log.info("extras_not_installed", off=parts, install=install(",".join(missing)))
 
 
 @asynccontextmanager

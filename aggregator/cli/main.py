@@ -3,12 +3,14 @@
 A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMANDS`.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
 from aggregator.cli import (
     archive,
     backtest,
+    completion,
     cost,
     dead_letters,
     demo,
@@ -42,7 +44,15 @@ _COMMANDS: Mapping[str, Command] = {
     "archive": archive.COMMAND,
     "symbols": symbols.COMMAND,
     "cost": cost.COMMAND,
+    "completion": completion.COMMAND,
 }
+_DESCRIPTION = """Volume-weighted prices of several exchanges, and a stream of trades, over HTTP.
+
+  aggregator demo                                       an invented market, on http://localhost:8080
+  aggregator serve --exchanges binance,coinbase,kraken  real prices
+  aggregator doctor                                     checks what `serve` needs
+
+Every setting is a flag of `serve` and an environment variable: --hot-size is AGGREGATOR_HOT_SIZE."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `doctor` returns 0 when all is well, 1 with warnings, 2 with failures.
     """
-    options = _parser().parse(sys.argv[1:] if arguments is None else arguments)
+    options = build_parser().parse(sys.argv[1:] if arguments is None else arguments)
     command = _COMMANDS[options.command]
     try:
         return command.run(options, command.flags(options))
@@ -58,10 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(2, *error.mistakes)
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="aggregator", description="Aggregated prices over HTTP.")
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="aggregator",
+        description=_DESCRIPTION,
+        epilog="`aggregator COMMAND --help` has the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(_COMMANDS))
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     parser.commands = commands.choices
     for name, command in _COMMANDS.items():
         command.add_to(commands.add_parser(name, help=command.help))

@@ -4,16 +4,22 @@ import argparse
 import asyncio
 from pathlib import Path
 
+import structlog
+
 from aggregator.cli.command import ALL_SETTINGS, Command, Flags, start
 from aggregator.errors import CannotGoOn
 from aggregator.runtime.lifecycle import run, serve_in_process
 from aggregator.runtime.workers import serve_in_workers
-from aggregator.settings import Settings
+from aggregator.settings import SYMBOLS_OF_THE_PACKAGE, Settings
+
+log = structlog.get_logger()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises CannotGoOn, or the error that a part crashed with."""
     await asyncio.to_thread(_make, settings.data_dir)
+    if settings.symbols_file == SYMBOLS_OF_THE_PACKAGE:
+        log.info("symbols_of_the_package", note="there is no symbols.csv here, and no --symbols-file")
     if settings.workers > 1:
         await serve_in_workers(settings, stop)
     else:

@@ -1,15 +1,9 @@
 """The sentiment of a text by VADER, a word list with rules; the extra `news`. The only module that imports it."""
 
-import importlib.util
 import unicodedata
 from collections.abc import Callable
 
 _NOT_A_SYMBOL = 0x2000  # VADER has words for symbols above this character only
-
-
-def is_installed() -> bool:
-    """Whether the libraries of the extra `news` are installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("feedparser", "vaderSentiment"))
 
 
 def open_vader() -> Callable[[str], float]:

@@ -4,8 +4,7 @@ User and password are the settings KAFKA_…, as for the log of trades. confluen
 created.
 """
 
-import importlib.util
-
+from aggregator.extras import has_extra, install
 from aggregator.outlets.address import Form, OutletAddress
 from aggregator.outlets.definition import OutletKind, OutletParts
 from aggregator.outlets.ports import Outlet
@@ -20,8 +19,8 @@ def kafka_address(address: OutletAddress) -> KafkaAddress:
 
 def _check(address: OutletAddress) -> None:
     kafka_address(address)
-    if importlib.util.find_spec("confluent_kafka") is None:
-        raise ValueError("confluent-kafka is not installed; in a clone: .venv/bin/pip install -e '.[kafka]'")
+    if not has_extra("kafka"):
+        raise ValueError(f"confluent-kafka is not installed; {install('kafka')}")
 
 
 def _create(address: OutletAddress, parts: OutletParts) -> Outlet:

@@ -4,11 +4,12 @@ from aggregator.api.responses import Refusal
 from aggregator.api.sentiment import NOT_INSTALLED
 from aggregator.errors import CannotGoOn
 from aggregator.exchanges.targets import exchange_targets
+from aggregator.extras import has_extra
 from aggregator.news.articles import SentimentItem
 from aggregator.news.desk import NewsDesk
 from aggregator.news.mentions import Mentions, read_names
 from aggregator.news.reader import Reader
-from aggregator.news.vader import is_installed, open_vader
+from aggregator.news.vader import open_vader
 from aggregator.newsfeeds.http import session
 from aggregator.newsfeeds.registry import Parts, open_sources
 from aggregator.runtime.process import Process
@@ -19,7 +20,7 @@ from aggregator.trades.ports import EventReader
 
 def why_off(settings: Settings) -> Refusal | None:
     """Return why this process cannot read news; None if it can, or if other processes read them."""
-    return None if settings.role == "api" or is_installed() else NOT_INSTALLED
+    return None if settings.role == "api" or has_extra("news") else NOT_INSTALLED
 
 
 async def open_news(process: Process, events: EventReader, writer: EventWriter[SentimentItem]) -> NewsDesk:

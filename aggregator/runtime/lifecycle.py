@@ -29,6 +29,7 @@ from aggregator.runtime.stores import (
     open_tracer,
     open_trade_reader,
 )
+from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
 
 _LONGEST_STOP = 10.0  # seconds for requests in flight at a stop, however long the exchange timeout is
@@ -106,6 +107,7 @@ async def serve_on(
         hurry_threads()
         if listener is not None:
             log.info("listening", address=address_of(listener), assets=len(catalog.assets), role=settings.role)
+            notify(READY)
         patience = min(process.longest_refresh, _LONGEST_STOP)
         limits = limits_of(settings.max_connections, frozenset({INGEST_PATH}))
         has_fast_path = settings.role not in ("refresher", "streams")  # else nothing takes it out of the scope
@@ -166,6 +168,7 @@ async def _serve_until(
     async def stopping() -> None:
         await stop.wait()
         log.info("stopping")
+        notify(STOPPING)
         server.should_exit = True
 
     async with asyncio.TaskGroup() as group:

@@ -25,6 +25,7 @@ from aggregator.observability.logs import configure
 from aggregator.observability.metrics import SHARED_FOLDER
 from aggregator.runtime.lifecycle import run, serve_on, try_opening
 from aggregator.runtime.stores import catalog_of, patient
+from aggregator.runtime.supervisor import READY, STOPPING, notify
 from aggregator.settings import Settings
 
 _STOP_SECONDS = 15.0  # for a child to end after SIGTERM
@@ -41,6 +42,7 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
         processes = _processes(settings, listener)
         async with _running(processes) as child_ended:
             log.info("workers", address=address_of(listener), pids=[process.pid for process in processes])
+            notify(READY)
             waits = [asyncio.create_task(event.wait()) for event in (stop, child_ended)]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for task in waits:
@@ -48,6 +50,7 @@ async def serve_in_workers(settings: Settings, stop: asyncio.Event) -> None:
             if not stop.is_set():
                 raise CannotGoOn("; ".join(f"{name} has ended by itself, {how}" for name, how in _ended(processes)))
             log.info("stopping")
+            notify(STOPPING)
     log.info("stopped")
 
 
@@ -70,6 +73,7 @@ def _processes(settings: Settings, listener: socket.socket) -> list[SpawnProcess
 def _worker(settings: Settings, listener: socket.socket | None) -> None:
     """Run one child, in a new interpreter, until it is told to stop or the parent has ended, even by a kill."""
     configure(settings.log_format, settings.log_level, settings.role)
+    os.environ.pop("NOTIFY_SOCKET", None)  # only the parent reports
 
     async def serve_while_parent_lives(stop: asyncio.Event) -> None:
         parent = multiprocessing.parent_process()

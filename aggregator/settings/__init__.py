@@ -3,7 +3,6 @@
 The descriptions are the help texts of the flags and the rows of docs/settings.md.
 """
 
-import importlib.util
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from aggregator.exchanges.registry import DIALECTS
 from aggregator.exchanges.targets import exchange_targets
+from aggregator.extras import has_extra, install
 from aggregator.models import Tier
 from aggregator.prices.tiers import Cadence
 from aggregator.settings.alerts import AlertSettings
@@ -33,10 +33,20 @@ PREFIX = "AGGREGATOR_"
 DEFAULT_EXCHANGES = (
     "exchange1=mock+http://127.0.0.1:8081,exchange2=mock+http://127.0.0.1:8082,exchange3=mock+http://127.0.0.1:8083"
 )
-_OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
-DERIVED = {"min_sources": "2, or 1 where EXCHANGES names one"}  # in words: defaults that depend on other settings
+SYMBOLS_OF_THE_PACKAGE = Path(__file__).with_name("symbols.csv")
+DERIVED = {  # in words: defaults that depend on other settings, or on the folder
+    "data_dir": "the current folder",
+    "min_sources": "2, or 1 where EXCHANGES names one",
+    "symbols_file": "symbols.csv, or the 1000 pairs of the package where the current folder has no such file",
+}
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
+
+
+def _usual_symbols_file() -> Path:
+    """Return the symbols file of the current folder, or that of the package, so that a wheel alone can be started."""
+    own = Path("symbols.csv")
+    return own if own.exists() else SYMBOLS_OF_THE_PACKAGE
 
 
 def _usual_min_sources(validated: Mapping[str, Any]) -> int:
@@ -65,7 +75,8 @@ class Settings(
         " default is data. It is made if it is missing.",
     )
     symbols_file: Path = Field(
-        Path("symbols.csv"), description="CSV file whose header is symbol,base,quote or just symbol."
+        default_factory=_usual_symbols_file,
+        description="CSV file whose header is symbol,base,quote or just symbol, most traded first.",
     )
     host: str = Field(
         "127.0.0.1", description="Address to listen on. The default accepts connections from this machine only."
@@ -201,8 +212,8 @@ class Settings(
     @field_validator("traces")
     @classmethod
     def _check_traces(cls, traces: str) -> str:
-        if traces == "otlp" and not _is_installed(*_OTEL):
-            raise ValueError("OpenTelemetry is not installed; in a clone: .venv/bin/pip install -e '.[otel]'")
+        if traces == "otlp" and not has_extra("otel"):
+            raise ValueError(f"OpenTelemetry is not installed; {install('otel')}")
         return traces
 
     @model_validator(mode="after")
@@ -234,10 +245,3 @@ class Settings(
         """The refresh interval of each tier, and the ages derived from it."""
         intervals = {Tier.HOT: self.hot_interval, Tier.MEDIUM: self.medium_interval, Tier.COLD: self.cold_interval}
         return {tier: Cadence(interval) for tier, interval in intervals.items()}
-
-
-def _is_installed(*modules: str) -> bool:
-    try:
-        return all(importlib.util.find_spec(module) is not None for module in modules)
-    except ImportError:  # a parent package is missing
-        return False

@@ -1,13 +1,14 @@
 """The settings of anomalies."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
-NEEDS_EXTRA = "scikit-learn is not installed; in a clone: .venv/bin/pip install -e '.[analytics]'"
+from aggregator.extras import has_extra, install
+
+NEEDS_EXTRA = f"scikit-learn is not installed; {install('analytics')}"
 
 
 class AnomalySettings(BaseSettings):
@@ -28,15 +29,11 @@ class AnomalySettings(BaseSettings):
     @field_validator("anomalies")
     @classmethod
     def _check_anomalies(cls, anomalies: str) -> str:
-        if anomalies == "true" and not _can_fit():
+        if anomalies == "true" and not has_extra("analytics"):
             raise ValueError(NEEDS_EXTRA)
         return anomalies
 
     @property
     def finds_anomalies(self) -> bool:
         """Whether a process that processes trades looks for unusual ones."""
-        return self.anomalies != "false" and _can_fit()
-
-
-def _can_fit() -> bool:
-    return importlib.util.find_spec("sklearn") is not None
+        return self.anomalies != "false" and has_extra("analytics")

@@ -1,11 +1,11 @@
 """The settings of the trade stream."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
+from aggregator.extras import has_extra, install
 from aggregator.settings.durations import seconds_of
 from aggregator.settings.postgres import PostgresSettings
 from aggregator.stores.trades.registry import trade_forms, trade_store
@@ -73,8 +73,8 @@ class TradeSettings(PostgresSettings):
         if not url.startswith("kafka://"):
             raise ValueError(f"must be {MEMORY}, {kafka_address.EXAMPLE} or {kinesis_address.EXAMPLE}")
         parse_kafka_url(url)
-        if importlib.util.find_spec("confluent_kafka") is None:
-            raise ValueError("confluent-kafka is not installed; in a clone: .venv/bin/pip install -e '.[kafka]'")
+        if not has_extra("kafka"):
+            raise ValueError(f"confluent-kafka is not installed; {install('kafka')}")
         return url
 
     @property

@@ -24,7 +24,12 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 # Rights of each job beyond reading the code: a new right needs a change here.
 RIGHTS = {
     ("release", "image"): {"packages": "write", "id-token": "write", "attestations": "write"},
-    ("release", "notes"): {"contents": "write", "packages": "read"},
+    ("release", "package"): {
+        "contents": "write",
+        "packages": "read",
+        "id-token": "write",
+        "attestations": "write",
+    },
     ("deploy", "plan"): {"packages": "read", "id-token": "write"},
     ("deploy", "apply"): {"packages": "read", "id-token": "write"},
     ("destroy", "destroy"): {"id-token": "write"},

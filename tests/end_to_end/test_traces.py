@@ -183,7 +183,7 @@ def test_traces_without_the_extra(tmp_path: Path) -> None:
     assert service.process.ended() == 2
     assert service.process.output == (
         "aggregator: AGGREGATOR_TRACES=otlp: OpenTelemetry is not installed;"
-        " in a clone: .venv/bin/pip install -e '.[otel]'\n"
+        " in a clone: .venv/bin/pip install -e '.[otel]'; of a wheel: pip install 'FILE.whl[otel]'\n"
     )
 
 

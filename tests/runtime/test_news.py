@@ -10,7 +10,7 @@ from aggregator.settings import Settings
 @pytest.mark.parametrize(("role", "is_off"), [("all", True), ("processor", True), ("api", False)])
 def test_who_needs_the_extra(monkeypatch: pytest.MonkeyPatch, role: str, is_off: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """Processes that process trades: an API process answers from the store."""
-    monkeypatch.setattr(build_news, "is_installed", lambda: False)
+    monkeypatch.setattr(build_news, "has_extra", lambda _: False)
     given = {"role": role, "cache_url": "redis://localhost", "trades_log": "kafka://localhost:9092/trades"}
     off = build_news.why_off(Settings.model_validate(given))
     assert off == (NOT_INSTALLED if is_off else None)

@@ -15,6 +15,7 @@ from aggregator.cli.produce.market import Market
 from aggregator.cli.produce.pace import Pace
 from aggregator.cli.produce.records import ENCODERS
 from aggregator.errors import CannotGoOn, StoreError
+from aggregator.extras import install
 from aggregator.runtime.lifecycle import complain, run
 from aggregator.runtime.progress import load_bar
 from aggregator.runtime.stores import catalog_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _OPEN_SECONDS = 10.0
 _SEED_BITS = 32
-_INSTALL = "in a clone: .venv/bin/pip install -e '.[kafka]'"
 
 
 class Unusable(CannotGoOn):
@@ -88,7 +88,7 @@ def _producer(wanted: Wanted, address: KafkaAddress, settings: Settings, deliver
         from aggregator.trades.event_log.kafka.client import KafkaClients  # noqa: PLC0415  # an extra
         from aggregator.trades.event_log.kafka.reports import ReportingProducer  # noqa: PLC0415  # an extra
     except ImportError as error:
-        raise Unusable("kafka:// needs confluent-kafka, which is not installed", _INSTALL) from error
+        raise Unusable("kafka:// needs confluent-kafka, which is not installed", install("kafka")) from error
     clients = KafkaClients(address, _security(settings))
     producer = ReportingProducer(clients, deliveries.report)
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aggregator.cli.replay.files import Broken, Columns, Source, columns_of
 from aggregator.cli.replay.rows import Row, Rows, Unusable
+from aggregator.extras import install
 
 _AT_ONCE = 2_000  # rows that are fetched together
 _SETTINGS = {"threads": 1, "memory_limit": "256MB", "autoinstall_known_extensions": False}
@@ -16,8 +17,7 @@ def open_parquet(path: Path, rows: Rows) -> Source:
     try:
         import duckdb  # noqa: PLC0415  # an optional extra
     except ImportError as error:
-        install = ".venv/bin/python -m pip install 'duckdb<2'"
-        raise Unusable("Parquet needs DuckDB, which is not installed", f"install it: {install}") from error
+        raise Unusable("Parquet needs DuckDB, which is not installed", install("archive")) from error
     with path.open("rb"):
         pass  # DuckDB's error for a file that cannot be read has no errno
     connection = duckdb.connect(":memory:", config=_SETTINGS)

@@ -27,6 +27,7 @@ from aggregator.exchanges.decoding import joined
 from aggregator.exchanges.dialect import Bucket, Market, Tickers
 from aggregator.exchanges.guarded_exchange import GuardedExchange
 from aggregator.exchanges.retry_after import retry_after
+from aggregator.extras import install
 from aggregator.models import Asset, Clock, Ticker
 from aggregator.observability.metrics import Metrics
 from aggregator.observability.tracing import UNTRACED, Tracer
@@ -134,9 +135,7 @@ def _client(library: str, url: str) -> Any:
     try:
         import ccxt.async_support as ccxt  # noqa: PLC0415  # slow and large: see above
     except ImportError as error:
-        raise CannotGoOn(
-            f"ccxt:{library} needs ccxt, which is not installed", "in a clone: .venv/bin/pip install -e '.[ccxt]'"
-        ) from error
+        raise CannotGoOn(f"ccxt:{library} needs ccxt, which is not installed", install("ccxt")) from error
     if library not in ccxt.exchanges:
         raise CannotGoOn(
             f"ccxt knows no exchange {library!r}", "`python -c 'import ccxt; print(ccxt.exchanges)'` lists all"

@@ -1,12 +1,12 @@
 """Reads `postgresql://user@host:5432/database[?sslmode=…&sslrootcert=file]`. Imports no driver."""
 
-import importlib.util
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from aggregator.extras import has_extra, install
 from aggregator.stores.definition import has_valid_port
 
 EXAMPLE = "postgresql://user@host:5432/database"
@@ -49,8 +49,8 @@ def parse_postgres_url(url: str) -> PostgresAddress:
         raise ValueError(f"sslmode must be {', '.join(_MODES[:-1])} or {_MODES[-1]}")
     if ca and not mode.startswith("verify-"):
         raise ValueError("sslrootcert needs sslmode=verify-ca or verify-full")
-    if importlib.util.find_spec("asyncpg") is None:
-        raise ValueError("asyncpg is not installed; in a clone: .venv/bin/pip install -e '.[postgres]'")
+    if not has_extra("postgres"):
+        raise ValueError(f"asyncpg is not installed; {install('postgres')}")
     database = unquote(split.path.removeprefix("/"))
     path = Path(ca) if ca else None
     return PostgresAddress(split.hostname, split.port or 5432, unquote(split.username), database, mode, path)

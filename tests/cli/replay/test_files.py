@@ -209,7 +209,7 @@ def test_parquet_without_the_columns(tmp_path: Path) -> None:
 def test_parquet_without_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal says how to install it."""
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
-    with pytest.raises(Unusable, match="pip install 'duckdb"):
+    with pytest.raises(Unusable, match=r"pip install -e '\.\[archive\]'"):
         open_parquet(tmp_path / "trades.parquet", Rows())
 
 
