@@ -50,18 +50,19 @@ class StreamSession:
         self._options = options
         self._first_attempts = first_attempts
         self._parser = Parser(options.last_event_id or "")
+        self._last_id = self._parser.last_id
         self._had_connection = False
         self._failures = 0
 
     @property
     def last_event_id(self) -> str | None:
-        """The id from which a stream can be resumed; None before the first one."""
-        return self._parser.last_id or None
+        """The id of the last event that the caller has got, from which a stream can be resumed; None before it."""
+        return self._last_id or None
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of the next connection, which resumes the stream."""
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
-        return headers | ({"Last-Event-ID": self._parser.last_id} if self._parser.last_id else {})
+        return headers | ({"Last-Event-ID": self._last_id} if self._last_id else {})
 
     def feed(self, part: bytes) -> Iterator[StreamEvent]:
         """Yield the events that end in these bytes of the current connection."""
@@ -69,6 +70,7 @@ class StreamSession:
         self._failures = 0
         for event in self._parser.feed(part):
             value = read(event)
+            self._last_id = event.last_id
             if isinstance(value, End):
                 _log.info("the service ends the connection: %s", value.msg)
             else:
@@ -84,7 +86,7 @@ class StreamSession:
         if not self._may_pass(failure) or (most is not None and self._failures >= most):
             raise failure
         wait = self._wait(failure)
-        self._parser = Parser(self._parser.last_id)
+        self._parser = Parser(self._last_id)
         _log.warning("the stream was lost and is resumed in %.1f s: %s", wait, failure)
         return wait
 
