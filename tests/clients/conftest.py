@@ -28,8 +28,8 @@ def service(shared_market: Market, tmp_path_factory: pytest.TempPathFactory) -> 
         wait_for(lambda: client.prices(SYMBOLS).missing == [], what="prices")
         wait_for(lambda: len(list(client.history("btcusdt"))) > 12, what="history")
         wait_for(lambda: client.features("btcusdt").trade_frequency == 20, what="features")
-        wait_for(lambda: list(client.closed_positions()), what="a closed paper position")
-        wait_for(lambda: client.exchanges().exchanges, what="a report on the exchanges")
+        wait_for(lambda: client.closed_totals().closed > 0, what="a closed paper position")
+        wait_for(lambda: len(client.exchanges().exchanges) == 3, what="a report on the exchanges")
     yield running
     assert running.process.stop() == 0, running.process.output
     assert "Traceback" not in running.process.output
@@ -47,7 +47,7 @@ def a_drop_and_a_gain() -> list[NewTrade]:
     usual = trades(20)
     before, after = usual[0], usual[-1]
     return [
-        replace(before, id="before", price=Decimal(60), timestamp=float(before.timestamp) - 61),
+        replace(before, id="before", price=Decimal(60), timestamp=time.time() - 70),
         *usual[:-1],
         replace(after, price=Decimal(58)),
     ]

@@ -18,7 +18,7 @@ node = shutil.which("node") or "node"
 @pytest.mark.skipif(bool(generators.missing()), reason=f"{generators.missing()}; see the header")
 def test_types() -> None:
     """TypeScript's compiler finds no mistake in the modules and their comments."""
-    run = [node, generators.TSC, "--project", ROOT / "clients/javascript"]
+    run = [node, str(generators.TSC), "--project", str(ROOT / "clients/javascript")]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 

@@ -101,7 +101,7 @@ def test_an_error_of_a_proxy() -> None:
 def test_a_passing_failure_is_tried_again() -> None:
     """A lost connection, a 503 and a 429: the call succeeds in the end."""
     sent: list[httpx2.Request] = []
-    answers = [
+    answers: list[httpx2.Response | Exception] = [
         httpx2.ConnectError("refused"),
         httpx2.Response(503, json={"msg": "Later", "code": "overloaded"}, headers={"Retry-After": "0"}),
         httpx2.Response(429, json={"msg": "Later", "code": "refreshed_too_often"}, headers={"Retry-After": "0"}),
