@@ -1,4 +1,5 @@
-# Sourced by run.sh and test.sh: `ensure_venv FILE` makes .venv when it is missing or older than FILE or pyproject.toml.
+# Sourced by run.sh and test.sh: `ensure_venv FILE` makes .venv when it is missing or older than FILE or pyproject.toml. With
+# requirements-dev.txt, clients/python is installed, too: its dependencies are in that file.
 
 # PYTHON names the interpreter to use.
 find_python() {
@@ -27,11 +28,14 @@ make_venv() {
 ensure_venv() {
   local file=$1 stamp want
   stamp=.venv/installed-$file
-  want=$(cat "$file" pyproject.toml | cksum)
+  local projects=(.)
+  [ "$file" != requirements-dev.txt ] || projects+=(clients/python)
+  want=$(cat "$file" "${projects[@]/%//pyproject.toml}" | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
   # The file lists every package, so pip has nothing to resolve.
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$file"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    "${projects[@]/#/--editable=./}"
   echo "$want" >"$stamp"
 }

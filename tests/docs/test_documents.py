@@ -14,6 +14,7 @@ DOCUMENTS = [
     *sorted((ROOT / ".github").rglob("*.md")),
     ROOT / "terraform/README.md",
     ROOT / "tests/README.md",
+    *sorted((ROOT / "clients").glob("*/README.md")),
 ]
 README_LINES = 130
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
