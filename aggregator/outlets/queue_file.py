@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from secrets import randbits
 
 import msgspec
 
@@ -89,6 +90,18 @@ class QueueFile(WaitingFile[Queued]):
     def __init__(self, path: Path, most_bytes: int) -> None:
         super().__init__(path, most_bytes, QUEUED)
 
+    async def identity(self) -> str:
+        """Return what tells this file from those of other machines; it stays the same for the life of the file."""
+
+        def identify(connection: Connection) -> int:
+            found: int = connection.execute("PRAGMA application_id").fetchone()[0]
+            if not found:
+                found = randbits(31) or 1
+                connection.execute(f"PRAGMA application_id = {found}")
+            return found
+
+        return f"{await self._file.write(identify):08x}"
+
     async def waiting(self, outlet: str, after: int, limit: int) -> list[Row[Queued]]:
         """Return at most `limit` rows of an outlet with a larger id, the oldest first."""
         query = f"{self.of_all_groups('WHERE outlet = ?3 AND id > ?1 ORDER BY id LIMIT ?2')} ORDER BY id LIMIT ?2"
@@ -107,6 +120,12 @@ class QueueFile(WaitingFile[Queued]):
         )
         found = await self.read(f"SELECT sum(number), '' FROM ({selects})", (outlet,))
         return found[0][0]
+
+    async def left(self) -> dict[str, int]:
+        """Return how many rows wait, by outlet; also of outlets that there are no more."""
+        selects = " UNION ALL ".join(f"SELECT outlet FROM waiting_{group}" for group in self.kind.groups)
+        query = f"SELECT outlet, count(*) FROM ({selects}) GROUP BY outlet"
+        return await self._file.read(lambda connection: dict(connection.execute(query).fetchall()))
 
     async def delivered(self, rows: Sequence[Row[Queued]]) -> None:
         """Delete rows that the outlet has taken; their keys stay for 300 seconds."""
