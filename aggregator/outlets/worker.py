@@ -94,7 +94,7 @@ class Worker:
 
     async def _read(self) -> None:
         """Move rows from the file into the lanes; never returns."""
-        last_id, rescan_at = 0, 0.0
+        last_id, newest, rescan_at = 0, 0, 0.0
         while True:
             if not self._is_sender():
                 self._lanes.clear()
@@ -106,16 +106,24 @@ class Worker:
                 last_id, rescan_at = 0, time.monotonic() + _RESCAN_SECONDS
             self._arrived.clear()
             self._lanes.begin_read()
-            rows = await until_available(lambda: self._file.waiting(self.name, last_id, _READ_ROWS))  # noqa: B023  # awaited here
+            rows, last = await until_available(lambda: self._file_rows(last_id, newest))  # noqa: B023  # awaited here
             if rows:
-                last_id = rows[-1].id
                 self._lanes.add(rows)
                 self._ready.set()
             while len(self._lanes) > _IN_MEMORY and self._is_sender():
                 self._room.clear()
                 await wait_at_most(self._room, _POLL_SECONDS)
-            if not rows:
+            if last is None:
                 await wait_at_most(self._arrived, _POLL_SECONDS)
+            else:
+                last_id, newest = last, max(newest, last)
+
+    async def _file_rows(self, after: int, newest: int) -> tuple[Sequence[Waiting], int | None]:
+        """Return the next rows after an id, without those up to `newest` that are in the lanes, and the last id."""
+        if after < newest:
+            return await self._file.waiting_but(self.name, after, _READ_ROWS, self._lanes.ids)
+        rows = await self._file.waiting(self.name, after, _READ_ROWS)
+        return rows, rows[-1].id if rows else None
 
     async def _send_batches(self) -> None:
         """Send batch after batch; never returns. Raises OutletEnded."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from aggregator.outlets.queue_file import QueueFile
+from aggregator.outlets.queue_file import QueueFile, queued
 from tests.outlets.recording import LARGE, RecordingOutlet, event, running, until
 
 
@@ -36,6 +36,23 @@ async def test_each_machine_sends_its_events_and_one_of_them_a_key_that_two_have
         assert sorted(receiver.keys) == sorted(event(number).key for number in range(15))
         counted = [scene.value("outlet_events_deduplicated_total", outlet="stdout") for scene in (one, two)]
         assert sum(counted) == 5
+
+
+async def test_rows_that_are_known_are_not_read_again(tmp_path: Path) -> None:
+    """A scan of the file from its first row returns what other processes have written, and the last id of all rows."""
+    file = QueueFile(tmp_path / "a.db", LARGE)
+    await file.open()
+    events = [event(number, topic=("prices", "trades", "signals")[number % 3]) for number in range(2000)]
+    await file.append([queued("desk", one) for one in events])
+    await file.append([queued("other", event(5000))])
+    rows = await file.waiting("desk", 0, 3000)
+    known = {row.id for row in rows[::2]}
+    found, last = await file.waiting_but("desk", 0, 3000, known)
+    assert found == rows[1::2]
+    assert last == rows[-1].id
+    assert await file.waiting_but("desk", rows[9].id, 10, {row.id for row in rows}) == ([], rows[19].id)
+    assert await file.waiting_but("desk", rows[-1].id, 10, ()) == ([], None)
+    await file.close()
 
 
 async def test_a_file_keeps_its_identity(tmp_path: Path) -> None:
