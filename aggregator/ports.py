@@ -16,6 +16,16 @@ from aggregator.newest import NewestPrices
 Trigger = Literal["auto", "force", "manual", "push"]
 
 
+class OutletStates(msgspec.Struct, frozen=True):
+    """The outlets of a process. `problems`: by name, why it is away or has ended; empty while it takes events.
+
+    `dead_letters` is the number of events that were refused and are kept.
+    """
+
+    problems: Mapping[str, str] = {}
+    dead_letters: int = 0
+
+
 class ExchangeState(Protocol):
     """The health of an exchange, as one process that calls it sees it."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
+from aggregator.alerts.rule_file import in_order
 from aggregator.alerts.rules import EVERY_ASSET, MOST_OF_EVERY_ASSET, MOST_RULES, Rule
 from aggregator.errors import StoreError
 from aggregator.models import encode
@@ -35,10 +36,20 @@ class TooManyRules(Exception):
     """There are as many rules as there may be."""
 
 
-class RuleBook:
-    """The rules as this process knows them, by id. `retention` is that of the store, in seconds."""
+class RuleOfFile(Exception):
+    """The rule is in the file of the settings, and can be deleted only there."""
 
-    def __init__(self, store: EventStore, retention: float, now: Callable[[], float]) -> None:
+
+class RuleBook:
+    """The rules as this process knows them, by id. `retention` is that of the store, in seconds.
+
+    `fixed` are those of the file of the settings; they are not in the store.
+    """
+
+    def __init__(
+        self, store: EventStore, retention: float, now: Callable[[], float], fixed: Sequence[Rule] = ()
+    ) -> None:
+        self._fixed = fixed
         self._store = store
         self._step = retention / _COPIES
         self._now = now
@@ -52,11 +63,13 @@ class RuleBook:
     def rules(self) -> list[Rule]:
         """The rules in the order of their creation."""
         known = [rule for _, rule in self._versions.values() if rule is not None]
-        return sorted(known, key=lambda rule: (rule.created_at, rule.id))
+        return in_order([*self._fixed, *known])
 
     def on_change(self, changed: Callable[[Sequence[Rule]], None]) -> None:
-        """Call `changed` with all rules after each change."""
+        """Call `changed` with all rules after each change, and now if there are any."""
         self._changed = changed
+        if self.rules:
+            changed(self.rules)
 
     async def read(self) -> None:
         """Read what other processes have changed. Raises StoreError."""
@@ -90,7 +103,9 @@ class RuleBook:
         self._changed(self.rules)
 
     async def remove(self, name: str) -> bool:
-        """Delete the rule with this id; return whether there was one. Raises StoreError."""
+        """Delete the rule with this id; return whether there was one. Raises RuleOfFile, and StoreError."""
+        if any(rule.id == name for rule in self._fixed):
+            raise RuleOfFile
         await self.read()
         timestamp, rule = self._versions.get(name, (0.0, None))
         if rule is None:

@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from aggregator.alerts.rule_book import RuleBook, TooManyRules
+from aggregator.alerts.rule_book import RuleBook, RuleOfFile, TooManyRules
 from aggregator.alerts.rules import (
     EVERY_ASSET,
     MOST_BYTES,
@@ -71,6 +71,7 @@ _FULL = Refusal(
     f"There are {MOST_RULES} rules, or {MOST_OF_EVERY_ASSET} for every asset: delete one", Code.TOO_MANY_RULES
 )
 _NO_RULE = Refusal("No rule has this id", Code.RULE_NOT_FOUND)
+_OF_FILE = Refusal("The rule is in AGGREGATOR_ALERTS_FILE: delete it there, and restart", Code.RULE_OF_FILE)
 ALERTS_OFF = Refusal(
     "This process cannot share rules with the one that evaluates them: set AGGREGATOR_EVENTS_URL to a store that"
     " processes share, such as sqlite:///events.db",
@@ -188,6 +189,7 @@ class AlertRoutes:
                 "The rule is deleted", (json(RuleDeleted, {"message": f"Rule {RULE['id']} deleted"}),), (NO_STORE,)
             ),
             404: refusal("No rule has this id", _NO_RULE),
+            409: refusal("The rule is in the file of the settings", _OF_FILE),
             501: _OFF,
             503: NO_EVENTS_NOW,
             **_KEYS,
@@ -197,7 +199,11 @@ class AlertRoutes:
     async def delete(self, request: Request) -> HttpResponse:
         """Delete the rule; the key has been checked before."""
         book, name = self._known_book(), request.path_params["id"]
-        if len(name) > _MOST_ID or not await self._in_time(book.remove(name)):
+        try:
+            is_removed = len(name) <= _MOST_ID and await self._in_time(book.remove(name))
+        except RuleOfFile as error:
+            raise refuse(409, _OF_FILE) from error
+        if not is_removed:
             raise refuse(404, _NO_RULE)
         return answer(RuleDeleted(f"Rule {name} deleted"))
 

@@ -18,7 +18,7 @@ from aggregator.api.shared_descriptions import NO_STORE, Count, Symbol
 from aggregator.clock import SteadyClock
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import CONTENT_TYPE, Metrics
-from aggregator.ports import ExchangeStatus, Lag, Store
+from aggregator.ports import ExchangeStatus, Lag, OutletStates, Store
 from aggregator.prices.freshness import Freshness, VenueCoverage
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
@@ -61,7 +61,7 @@ _ASSET: Json = {
 class OpsRoutes:
     """The routes for the state of the service. `trades` is None in a process that takes in no trades.
 
-    `outlet_troubles` returns why outlets are away or have ended, by name.
+    `outlets` returns the state of the outlets.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class OpsRoutes:
         *,
         needs_prices: bool = True,
         invented_market: bool = False,
-        outlet_troubles: Callable[[], Mapping[str, str]] = dict,
+        outlets: Callable[[], OutletStates] = OutletStates,
         archive: Callable[[], str] = str,
     ) -> None:
         self._coverage = coverage
@@ -98,7 +98,7 @@ class OpsRoutes:
             clock,
             now,
             trades,
-            outlet_troubles,
+            outlets,
             needs_prices=needs_prices,
             invented_market=invented_market,
             archive=archive,

@@ -13,7 +13,7 @@ from aggregator.api.partitions import LONGEST_WAIT, Partition, partitions_of
 from aggregator.clock import SteadyClock
 from aggregator.errors import StoreError
 from aggregator.models import Tier
-from aggregator.ports import ExchangeStatus, Lag, Store
+from aggregator.ports import ExchangeStatus, Lag, OutletStates, Store
 from aggregator.prices.freshness import Freshness, TierFreshness
 from aggregator.prices.tiers import Catalog
 from aggregator.resilience.group_commit import GroupCommit
@@ -22,6 +22,7 @@ from aggregator.trades.ports import LiveTrades
 T = TypeVar("T")
 
 _PING_SECONDS = 1.0
+_DEAD_LETTERS = "refused events are kept (`aggregator dead-letters list --kind outlets`)"
 
 
 class ExchangeState(Struct, frozen=True):
@@ -62,6 +63,10 @@ class Readiness(Struct, frozen=True):
     partitions: Annotated[
         tuple[Partition, ...], Meta(description="Of a kafka:// log of trades, those that this process reads")
     ]
+    outlets: Annotated[
+        dict[str, str],
+        Meta(description="Those that this process may send to, by name: `ok`, or why it is away or has ended"),
+    ]
     invented_market: bool
 
 
@@ -82,6 +87,7 @@ READY: Json = {
     "tiers": {Tier.HOT.value: {"assets": 20, "priced": 20, "p95_age": 4.8, "allowed_age": 15.0, "stale_after": 7.5}},
     "jobs_behind_seconds": {},
     "partitions": [],
+    "outlets": {"desk": "ok"},
     "invented_market": False,
 }
 NOT_READY = READY | {
@@ -109,7 +115,7 @@ class ReadinessCheck:
         clock: SteadyClock,
         now: Callable[[], float],
         trades: LiveTrades | None,
-        outlet_troubles: Callable[[], Mapping[str, str]] = dict,
+        outlets: Callable[[], OutletStates] = OutletStates,
         *,
         needs_prices: bool = True,
         invented_market: bool = False,
@@ -124,7 +130,7 @@ class ReadinessCheck:
         self._clock = clock
         self._now = now
         self._trades = trades
-        self._outlet_troubles = outlet_troubles
+        self._outlets = outlets
         self._needs_prices = needs_prices
         self._invented_market = invented_market
         self._archive = archive
@@ -134,7 +140,7 @@ class ReadinessCheck:
 
         A failing cache is a reason, but the service stays ready: history answers instead, and a load balancer would
         take every replica out of service at once. So are a failing exchange, as the others still make prices, a failing
-        store of trades, and an outlet that is away or has ended, as its events wait.
+        store of trades, an outlet that is away or has ended, and events that outlets have refused.
         """
         (exchange_states, exchange_reasons), pings = await asyncio.gather(
             self._exchanges(), asyncio.gather(*(_in_time(store.ping()) for store in self._stores.values()))
@@ -163,7 +169,10 @@ class ReadinessCheck:
             for one in partitions
             if one.seconds > LONGEST_WAIT
         ]
-        reasons += [f"outlet {name}: {problem}" for name, problem in self._outlet_troubles().items()]
+        outlets = self._outlets()
+        reasons += [f"outlet {name}: {problem}" for name, problem in outlets.problems.items() if problem]
+        if outlets.dead_letters:
+            reasons.append(f"outlets: {outlets.dead_letters} {_DEAD_LETTERS}")
         if behind := self._archive():
             reasons.append(f"archive: {behind}")
         ready = not trouble
@@ -177,6 +186,7 @@ class ReadinessCheck:
             tiers=tiers,
             jobs_behind_seconds=dict(lags),
             partitions=partitions,
+            outlets={name: problem or "ok" for name, problem in outlets.problems.items()},
             invented_market=self._invented_market,
         )
 

@@ -36,6 +36,7 @@ class Code(StrEnum):
     NO_PRICE_STORED = "no_price_stored"
     NO_TRADE = "no_trade"
     RULE_NOT_FOUND = "rule_not_found"
+    RULE_OF_FILE = "rule_of_file"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_MANY_RULES = "too_many_rules"
     REQUEST_TOO_SLOW = "request_too_slow"

@@ -1,10 +1,11 @@
-"""`aggregator drain`: send the prices and trades that wait in the outboxes, then end.
+"""`aggregator drain`: send the prices, trades and events of outlets that wait in the outboxes, then end.
 
 For a machine that is taken away: run it once its service has stopped.
 """
 
 import argparse
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -12,10 +13,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import structlog
 
 from aggregator.cli.command import Command, Flags, seconds_up_to, start
-from aggregator.errors import CannotGoOn
+from aggregator.errors import CannotGoOn, StoreError
 from aggregator.observability.metrics import Metrics
+from aggregator.outlets.outbox import OutletOutbox
+from aggregator.runtime.build_outlets import open_outbox
 from aggregator.runtime.lifecycle import run
-from aggregator.runtime.stores import open_history, open_trade_store
+from aggregator.runtime.stores import attempt, open_history, open_redis, open_trade_store
 from aggregator.settings import Settings
 
 _DAY = 86_400  # seconds
@@ -30,6 +33,24 @@ class Drains(Protocol):
 
     async def drain(self, patience: float) -> int | None:
         """Wait until nothing waits; return how much is left, None where that is unknown."""
+
+
+class _Outlets:
+    """The outbox of outlets as `Drains`; it runs already."""
+
+    def __init__(self, outbox: OutletOutbox) -> None:
+        self._outbox = outbox
+
+    async def run(self) -> None:
+        """Do nothing for ever."""
+        await asyncio.Event().wait()
+
+    async def drain(self, patience: float) -> int | None:
+        """As `Drains.drain`."""
+        try:
+            return sum((await self._outbox.send_all(patience)).values())
+        except StoreError:
+            return None
 
 
 class _Outbox(NamedTuple):
@@ -51,7 +72,7 @@ async def drain(settings: Settings, patience: float, stop: asyncio.Event) -> Non
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> list[_Outbox]:
-    """Open the history, and the store of trades where it has an outbox with a file. Raises CannotGoOn."""
+    """Open the history; the store of trades and the outlets where their outboxes have a file. Raises CannotGoOn."""
     metrics = Metrics()
     found = [_Outbox(await open_history(settings, metrics, stack), settings.outbox_path, "prices")]
     path = settings.trades_outbox_path
@@ -59,6 +80,11 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> list[_Outbox]:
         store = await open_trade_store(settings, metrics, stack)
         assert isinstance(store, Drains)  # noqa: S101  # the store of this URL is one
         found.append(_Outbox(store, path, "trades"))
+    has_file = await asyncio.to_thread(settings.outlets_path.exists)
+    if settings.outlet_addresses and has_file:
+        redis = await open_redis(settings, stack)
+        outbox = await open_outbox(settings, metrics, stack, attempt, redis, time.time)
+        found.append(_Outbox(_Outlets(outbox), settings.outlets_path, "events of outlets"))
     return found
 
 
@@ -92,8 +118,18 @@ def _run(options: argparse.Namespace, flags: Flags) -> int:
 
 
 COMMAND = Command(
-    "send the prices and trades that wait in the outboxes; exit code 1 when some are left",
+    "send the prices, trades and events of outlets that wait in the outboxes; exit code 1 when some are left",
     _run,
-    ["data_dir", "history_url", "outbox_path", "trades_url", "trades_outbox_path"],
+    [
+        "data_dir",
+        "history_url",
+        "outbox_path",
+        "trades_url",
+        "trades_outbox_path",
+        "outlets",
+        "outlets_path",
+        "outlets_allow_private",
+        "cache_url",
+    ],
     _add_options,
 )

@@ -115,7 +115,8 @@ def _filter(given: Mapping[str, str], conditions: Sequence[str]) -> Filter:
 def _listed(name: str, text: str, allowed: Sequence[str]) -> list[str]:
     found = [one.strip() for one in text.lower().split(",") if one.strip()]
     if not found or not set(found) <= set(allowed):
-        raise ValueError(f"{name} must be a comma-separated list of {', '.join(allowed)}")
+        why = "; features are on /stream and /ws only" if name == "topics" and "features" in found else ""
+        raise ValueError(f"{name} must be a comma-separated list of {', '.join(allowed)}{why}")
     return found
 
 

@@ -4,7 +4,7 @@ add -> a queue for each asset -> take: a batch -> settle: what is to be sent aga
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from aggregator.outlets.queue_file import Queued
 from aggregator.stores.waiting_file import Row
@@ -35,6 +35,11 @@ class Lanes:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def ids(self) -> Container[int]:
+        """The ids of the rows that are here."""
+        return self._ids
 
     def begin_read(self) -> None:
         """Note the beginning of a read of rows to add: what is done meanwhile may still be among them."""

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 
 import msgspec
@@ -20,9 +21,10 @@ from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.dead_letters import DeadLetterRetry, LetterArchive
 from aggregator.outlets.filters import Gaps
-from aggregator.outlets.ports import Outlet, OutletEvent
+from aggregator.outlets.ports import KeyClaims, Outlet, OutletEvent
 from aggregator.outlets.queue_file import Queued, QueueFile, queued
 from aggregator.outlets.worker import Worker
+from aggregator.ports import OutletStates
 from aggregator.resilience.waiting import until_available
 
 _MEASURE_SECONDS = 1.0
@@ -46,7 +48,7 @@ class OpenOutlet(msgspec.Struct, frozen=True):
 
 
 class OutletOutbox:
-    """Takes events for all outlets, and sends them. `now` is unix seconds."""
+    """Takes events for all outlets, and sends them. `now` is unix seconds. `claims` are those of several machines."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class OutletOutbox:
         outlets: Sequence[OpenOutlet],
         metrics: OutletMetrics,
         now: Callable[[], float] = time.time,
+        claims: KeyClaims | None = None,
     ) -> None:
         self._file = file
         self._outlets = {one.address.name: one for one in outlets}
@@ -62,10 +65,20 @@ class OutletOutbox:
         self._retry = DeadLetterRetry(file, now)
         self._gaps = {name: Gaps(one.address.filter.min_gap) for name, one in self._outlets.items()}
         self._workers = {
-            name: Worker(name, one.outlet, file, metrics, one.is_sender, now) for name, one in self._outlets.items()
+            name: Worker(
+                name,
+                one.outlet,
+                file,
+                metrics,
+                one.is_sender,
+                now,
+                None if claims is None else partial(claims.taken, one.identity),
+            )
+            for name, one in self._outlets.items()
         }
         self._topics = frozenset(topic for one in outlets for topic in one.address.filter.topics)
         self._is_recovered = False
+        self._dead = 0
         self._log = structlog.get_logger()
 
     @property
@@ -74,17 +87,16 @@ class OutletOutbox:
         return list(self._outlets)
 
     @property
-    def troubles(self) -> dict[str, str]:
-        """By outlet, why it is away or has ended; only those that are."""
-        found = {name: one.ended or one.trouble for name, one in self._workers.items()}
-        return {name: trouble for name, trouble in found.items() if trouble}
+    def states(self) -> OutletStates:
+        """Every outlet, and the dead letters of all as of the last measurement."""
+        return OutletStates({name: one.problem for name, one in self._workers.items()}, self._dead)
 
     def wants(self, topic: str) -> bool:
         """Whether any outlet wants events of a topic, or an event may name its outlet."""
         return topic in self._topics or topic == _ADDRESSED
 
     async def open(self) -> None:
-        """Create the file if it is missing, and learn which outlets have ended. Raises StoreError."""
+        """Open the file, unless it is open, and learn which outlets have ended. Raises StoreError."""
         await self._file.open()
         ended = await self._file.ended()
         for name, one in self._outlets.items():
@@ -138,6 +150,13 @@ class OutletOutbox:
                 while await self._waits():  # noqa: ASYNC110  # another process may empty the file
                     await asyncio.sleep(_DRAIN_POLL)
 
+    async def send_all(self, patience: float) -> dict[str, int]:
+        """Wait at most `patience` seconds until nothing waits; return how many events are left, by outlet."""
+        deadline = time.monotonic() + patience
+        while (left := await self._file.left()) and time.monotonic() < deadline:  # noqa: ASYNC110  # another process may empty the file
+            await asyncio.sleep(_DRAIN_POLL)
+        return left
+
     async def close(self) -> None:
         """Close the outlets and the file."""
         for one in self._outlets.values():
@@ -190,6 +209,7 @@ class OutletOutbox:
         size = await self._file.size()
         self._metrics.bytes.set(size.bytes)
         self._metrics.dead.set(size.dead)
+        self._dead = size.dead
         for name, one in self._outlets.items():
             oldest = await self._file.oldest(name)
             self._metrics.waiting.labels(name).set(await self._file.count(name))

@@ -1,6 +1,7 @@
 """The port of an outlet: what the outbox of outlets sends to, and what is sent."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Protocol
 
@@ -100,6 +101,16 @@ class Outlet(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+class KeyClaims(Protocol):
+    """The keys that each file of an outbox sends, where several machines have the same outlet."""
+
+    async def taken(self, outlet: str, keys: Sequence[str], /) -> AbstractSet[str]:
+        """Claim keys for this file; return those that another file has claimed within 300 seconds.
+
+        `keys` are digests. Nothing is taken while the claims cannot be read: an outlet must not wait for them.
+        """
 
 
 class Handover(Protocol):

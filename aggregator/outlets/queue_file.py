@@ -1,9 +1,10 @@
 """The file of the outlets' outbox: events that wait, by outlet, the keys of those sent lately, and dead letters."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from secrets import randbits
 
 import msgspec
 
@@ -17,6 +18,7 @@ _LATE_SECONDS = 10.0  # between writing and delivery: the time of delivery count
 _SECOND = 1_000_000_000  # ids and times of keys are in nanoseconds
 _PURGED = 5000  # keys deleted at a time
 _NEVER_GIVEN_UP = ("anomalies", "signals", "alerts")
+_AFTER = "WHERE outlet = ?3 AND id > ?1 ORDER BY id LIMIT ?2"
 _KEPT, _REST, _PRICES = "kept", "rest", "prices"
 _SEEN = """;
 CREATE TABLE seen (digest TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
@@ -89,10 +91,44 @@ class QueueFile(WaitingFile[Queued]):
     def __init__(self, path: Path, most_bytes: int) -> None:
         super().__init__(path, most_bytes, QUEUED)
 
+    async def identity(self) -> str:
+        """Return what tells this file from those of other machines; it stays the same for the life of the file."""
+
+        def identify(connection: Connection) -> int:
+            found: int = connection.execute("PRAGMA application_id").fetchone()[0]
+            if not found:
+                found = randbits(31) or 1
+                connection.execute(f"PRAGMA application_id = {found}")
+            return found
+
+        return f"{await self._file.write(identify):08x}"
+
     async def waiting(self, outlet: str, after: int, limit: int) -> list[Row[Queued]]:
         """Return at most `limit` rows of an outlet with a larger id, the oldest first."""
-        query = f"{self.of_all_groups('WHERE outlet = ?3 AND id > ?1 ORDER BY id LIMIT ?2')} ORDER BY id LIMIT ?2"
+        query = f"{self.of_all_groups(_AFTER)} ORDER BY id LIMIT ?2"
         return [Row(row_id, _decoder.decode(body)) for row_id, body in await self.read(query, (after, limit, outlet))]
+
+    async def waiting_but(
+        self, outlet: str, after: int, limit: int, known: Container[int]
+    ) -> tuple[list[Row[Queued]], int | None]:
+        """Return the rows as `waiting`, without those in `known`, and the last id of all of them; None without any.
+
+        Of known rows only the index is read. `known` may change meanwhile.
+        """
+        query = f"{self.of_all_groups(_AFTER, 'id, NULL AS body')} ORDER BY id LIMIT ?2"
+
+        def read(connection: Connection) -> tuple[list[tuple[int, str]], int | None]:
+            ids = [found for found, _ in connection.execute(query, (after, limit, outlet))]
+            found: list[tuple[int, str]] = []
+            new = [one for one in ids if one not in known]
+            for first in range(0, len(new), MOST_VALUES):
+                some = new[first : first + MOST_VALUES]
+                chosen = self.of_all_groups(f"WHERE id IN ({','.join(map(str, some))})", "id, body")
+                found += connection.execute(f"{chosen} ORDER BY id").fetchall()
+            return found, ids[-1] if ids else None
+
+        found, last = await self._file.read(read)
+        return [Row(row_id, _decoder.decode(body)) for row_id, body in found], last
 
     async def oldest(self, outlet: str) -> float | None:
         """Return when the oldest waiting row of an outlet was written, in unix seconds; None without any."""
@@ -107,6 +143,12 @@ class QueueFile(WaitingFile[Queued]):
         )
         found = await self.read(f"SELECT sum(number), '' FROM ({selects})", (outlet,))
         return found[0][0]
+
+    async def left(self) -> dict[str, int]:
+        """Return how many rows wait, by outlet; also of outlets that there are no more."""
+        selects = " UNION ALL ".join(f"SELECT outlet FROM waiting_{group}" for group in self.kind.groups)
+        query = f"SELECT outlet, count(*) FROM ({selects}) GROUP BY outlet"
+        return await self._file.read(lambda connection: dict(connection.execute(query).fetchall()))
 
     async def delivered(self, rows: Sequence[Row[Queued]]) -> None:
         """Delete rows that the outlet has taken; their keys stay for 300 seconds."""

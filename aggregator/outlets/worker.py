@@ -8,7 +8,8 @@ file -> lanes -> outlet: deleted from the file
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -17,7 +18,7 @@ from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.lanes import Lanes, Waiting
 from aggregator.outlets.marks import Marks
 from aggregator.outlets.ports import Answer, Outlet, OutletAway, OutletEnded, Verdict
-from aggregator.outlets.queue_file import QueueFile
+from aggregator.outlets.queue_file import QueueFile, digest_of
 from aggregator.resilience.backoff import Backoff
 from aggregator.resilience.waiting import until_available, wait_at_most
 
@@ -29,10 +30,16 @@ _IN_MEMORY = 5000  # rows; the others stay in the file only
 _RESCAN_SECONDS = 2.0  # between two scans of the file from its first row: other processes may write to it
 _POLL_SECONDS = 0.5
 _NANOSECONDS = 1e9
+ENDED = "ended"
+
+Taken = Callable[[Sequence[str]], Awaitable[AbstractSet[str]]]
+"""Claims digests of keys for this process's file; returns those that another machine has claimed."""
 
 
 class Worker:
     """Sends what waits in `file` for the outlet `name`. `is_sender` tells whether this process does so now.
+
+    With `taken`, keys that another machine sends are left to it.
 
     `trouble` is why it is away, `ended` why it takes no events any more; both empty while it takes them.
     """
@@ -45,6 +52,7 @@ class Worker:
         metrics: OutletMetrics,
         is_sender: Callable[[], bool],
         now: Callable[[], float] = time.time,
+        taken: Taken | None = None,
     ) -> None:
         self.name = name
         self.trouble = ""
@@ -54,6 +62,7 @@ class Worker:
         self._metrics = metrics
         self._is_sender = is_sender
         self._now = now
+        self._taken = taken
         self._lanes = Lanes(outlet.most_events, outlet.most_bytes, is_atomic=outlet.is_atomic)
         self._attempts: dict[int, int] = {}  # refusals of an event that waits
         self._arrived, self._ready, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -63,6 +72,11 @@ class Worker:
         self._delay = metrics.delay.labels(name)
         self._log = structlog.get_logger().bind(outlet=name)
         metrics.begin(name)
+
+    @property
+    def problem(self) -> str:
+        """Why the outlet takes no events now; empty while it takes them."""
+        return f"{ENDED}: {self.ended}" if self.ended else self.trouble
 
     def notify(self) -> None:
         """Look for new rows at once."""
@@ -80,7 +94,7 @@ class Worker:
 
     async def _read(self) -> None:
         """Move rows from the file into the lanes; never returns."""
-        last_id, rescan_at = 0, 0.0
+        last_id, newest, rescan_at = 0, 0, 0.0
         while True:
             if not self._is_sender():
                 self._lanes.clear()
@@ -92,23 +106,32 @@ class Worker:
                 last_id, rescan_at = 0, time.monotonic() + _RESCAN_SECONDS
             self._arrived.clear()
             self._lanes.begin_read()
-            rows = await until_available(lambda: self._file.waiting(self.name, last_id, _READ_ROWS))  # noqa: B023  # awaited here
+            rows, last = await until_available(lambda: self._file_rows(last_id, newest))  # noqa: B023  # awaited here
             if rows:
-                last_id = rows[-1].id
                 self._lanes.add(rows)
                 self._ready.set()
             while len(self._lanes) > _IN_MEMORY and self._is_sender():
                 self._room.clear()
                 await wait_at_most(self._room, _POLL_SECONDS)
-            if not rows:
+            if last is None:
                 await wait_at_most(self._arrived, _POLL_SECONDS)
+            else:
+                last_id, newest = last, max(newest, last)
+
+    async def _file_rows(self, after: int, newest: int) -> tuple[Sequence[Waiting], int | None]:
+        """Return the next rows after an id, without those up to `newest` that are in the lanes, and the last id."""
+        if after < newest:
+            return await self._file.waiting_but(self.name, after, _READ_ROWS, self._lanes.ids)
+        rows = await self._file.waiting(self.name, after, _READ_ROWS)
+        return rows, rows[-1].id if rows else None
 
     async def _send_batches(self) -> None:
         """Send batch after batch; never returns. Raises OutletEnded."""
         backoff = Backoff()
         while True:
             batch = await self._next_batch()
-            again = await self._send(batch)
+            ours = await self._ours(batch)
+            again = await self._send(ours) if ours else ()
             self._lanes.settle(batch, again)
             self._ready.set()
             if len(self._lanes) <= _IN_MEMORY:
@@ -125,6 +148,18 @@ class Worker:
                 return batch
             self._ready.clear()
             await wait_at_most(self._ready, _POLL_SECONDS)
+
+    async def _ours(self, batch: Sequence[Waiting]) -> Sequence[Waiting]:
+        """Claim the keys of a batch; delete the rows whose keys another machine sends, and return the others."""
+        if self._taken is None:
+            return batch
+        digests = {row.id: digest_of(row.record) for row in batch}
+        taken = await self._taken(list(digests.values()))
+        theirs = [row for row in batch if digests[row.id] in taken]
+        if theirs:
+            await until_available(lambda: self._marks.delivered(theirs))
+            self._metrics.repeated.labels(self.name).inc(len(theirs))
+        return [row for row in batch if digests[row.id] not in taken]
 
     async def _send(self, batch: Sequence[Waiting]) -> Sequence[Waiting]:
         """Send a batch once; return the rows that are to be sent again."""

@@ -1,17 +1,24 @@
 """The rules of alerts in a process: where they are kept, and the part that evaluates them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from aggregator.alerts.rule_book import RuleBook
+from aggregator.alerts.rule_file import MOST_FILE_BYTES, InvalidRules, rules_in
+from aggregator.alerts.rules import Rule
 from aggregator.alerts.topic import ALERTS
 from aggregator.alerts.watch import AlertWatch, stored_alert
+from aggregator.api.responses import normal
 from aggregator.cluster.feed_lease import FeedLease
 from aggregator.cluster.topic_publisher import TopicPublisher
+from aggregator.errors import CannotGoOn
 from aggregator.live.price_topic import PRICES
 from aggregator.live.topics import AnyTopic, Bus, Publisher, T, Topic
 from aggregator.runtime.build_analytics import EventStores, run_writer
 from aggregator.runtime.process import Process
+from aggregator.runtime.stores import bytes_of
+from aggregator.settings import PREFIX
 from aggregator.stores.redis.client import RedisClient
 
 if TYPE_CHECKING:
@@ -50,7 +57,28 @@ async def evaluate_rules(process: Process, stores: EventStores, redis: RedisClie
 
 
 def _book(process: Process, stores: EventStores) -> RuleBook:
-    return RuleBook(stores.events, process.settings.events_retention, process.clock.now)
+    return RuleBook(stores.events, process.settings.events_retention, process.clock.now, _fixed_rules(process))
+
+
+def _fixed_rules(process: Process) -> list[Rule]:
+    """Return the rules of the file that the settings name. Raises CannotGoOn."""
+    settings, catalog = process.settings, process.catalog
+
+    def symbol_of(text: str) -> str | None:
+        symbol = normal(text)
+        return None if symbol is None or catalog.find(symbol) is None else symbol
+
+    if not settings.alerts_file:
+        return []
+    path = Path(settings.alerts_file)
+    mend = f"change the file, or {PREFIX}ALERTS_FILE"
+    try:
+        raw, changed_at = bytes_of(path, MOST_FILE_BYTES, mend), path.stat().st_mtime
+        return rules_in(raw, symbol_of, [one.name for one in settings.outlet_addresses], changed_at)
+    except OSError as error:
+        raise CannotGoOn(f"cannot read {path}: {error.strerror}", mend) from error
+    except InvalidRules as error:
+        raise CannotGoOn(f"{path}: {error}", mend) from error
 
 
 def _listen(bus: Bus, watch: AlertWatch) -> None:

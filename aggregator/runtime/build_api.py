@@ -1,7 +1,7 @@
 """The answering half of a process: the routes, the live streams and the fast path; or the operational routes alone."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from starlette.types import ASGIApp
 
@@ -44,7 +44,7 @@ from aggregator.live.price_topic import PRICES, PricePresenter
 from aggregator.live.snapshots import Snapshots, SnapshotSource
 from aggregator.newest import NewestPrices
 from aggregator.observability.tracing import UNTRACED
-from aggregator.ports import Refresh
+from aggregator.ports import OutletStates, Refresh
 from aggregator.prices.figures_keeper import FiguresKeeper
 from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
@@ -157,15 +157,15 @@ def build_stream_api(process: Process, stream: LiveTrades) -> ASGIApp:
         clock=process.clock,
         trades=stream,
         needs_prices=False,
-        outlet_troubles=_troubles(process),
+        outlets=_outlet_states(process),
     ).routes()
     app = build(routes, process.metrics, process.settings.max_in_flight, policy_of(process.settings))
     return traced(app, process.tracer, app.label_of)
 
 
-def _troubles(process: Process) -> Callable[[], Mapping[str, str]]:
+def _outlet_states(process: Process) -> Callable[[], OutletStates]:
     outlets = process.outlets
-    return dict if outlets is None else lambda: outlets.troubles
+    return OutletStates if outlets is None else lambda: outlets.states
 
 
 def _ops(
@@ -184,7 +184,7 @@ def _ops(
         trades=None if trades is None else trades.processor,
         needs_prices=process.settings.role != "processor",
         invented_market=has_mock(process.settings.exchanges),
-        outlet_troubles=_troubles(process),
+        outlets=_outlet_states(process),
         archive=str if process.archive is None else process.archive.problem,
     )
     return [*ops.routes()]

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import structlog
 
 from aggregator.cluster.feed_lease import FeedLease
+from aggregator.cluster.outlet_claims import OutletClaims
 from aggregator.errors import CannotGoOn, StoreError, StoreRefused
+from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import OutletAddress
 from aggregator.outlets.definition import OutletParts
 from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
@@ -14,10 +17,12 @@ from aggregator.outlets.ports import Outlet
 from aggregator.outlets.queue_file import DEDUP_SECONDS, QueueFile
 from aggregator.outlets.registry import make_outlet
 from aggregator.outlets.sources import PRICES, TRADES, HandingEvents, HandingPrices, HandingTrades, PriceEvents
+from aggregator.outlets.worker import SEND_SECONDS
 from aggregator.ports import History, Sink
-from aggregator.runtime.process import Process
+from aggregator.runtime.outlet_topics import missing_topics
+from aggregator.runtime.process import Process, running
 from aggregator.runtime.stores import Attempt
-from aggregator.settings import PREFIX
+from aggregator.settings import PREFIX, Settings
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.stores.redis.client import RedisClient
 from aggregator.trades.event_log.kafka.address import KafkaSecurity
@@ -30,27 +35,50 @@ _SETTING = f"{PREFIX}OUTLETS"
 
 
 async def open_outlets(process: Process, attempt: Attempt, redis: RedisClient | None) -> None:
-    """Open the outlets that the settings name, for `process.outlets`. Raises CannotGoOn.
-
-    With Redis, one process sends to an outlet: the one that has its lease.
-    """
+    """Open the outlets that the settings name, for `process.outlets`. Raises CannotGoOn."""
     settings = process.settings
     addresses = settings.outlet_addresses
     if not addresses or settings.role == "api":
         return
+    _check_topics(process, addresses)
     _check_assets(process, addresses)
-    parts = OutletParts(process.metrics, process.clock.now, settings.outlets_allow_private, _security(process))
-    opened = [OpenOutlet(one, await _opened(one, parts), await _lease(process, one.name, redis)) for one in addresses]
-    file = QueueFile(settings.outlets_path, settings.outlets_max_bytes)
-    outbox = OutletOutbox(file, opened, process.metrics.outlets, process.clock.now)
-    process.stack.push_async_callback(outbox.close)
-    await attempt(outbox.open, f"{PREFIX}OUTLETS_PATH", FILE_REMEDY)
-    await process.keep_running(outbox)
+    outbox = await open_outbox(settings, process.metrics, process.stack, attempt, redis, process.clock.now)
     process.stack.push_async_callback(outbox.drain, _DRAIN_SECONDS)
     process.outlets = outbox
     if settings.role == "processor" or not outbox.wants(PRICES):
         outbox.recovered()
     structlog.get_logger().info("outlets", names=outbox.names)
+
+
+async def open_outbox(
+    settings: Settings,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    attempt: Attempt,
+    redis: RedisClient | None,
+    now: Callable[[], float],
+) -> OutletOutbox:
+    """Return the outbox, which sends from now on and is closed with the stack. Raises CannotGoOn.
+
+    With Redis, one of the processes that share the file sends to an outlet: the one that has its lease.
+    """
+    file = QueueFile(settings.outlets_path, settings.outlets_max_bytes)
+    async with AsyncExitStack() as unless_opened:
+        unless_opened.push_async_callback(file.close)
+        await attempt(file.open, f"{PREFIX}OUTLETS_PATH", FILE_REMEDY)
+        identity = "" if redis is None else await file.identity()
+        parts = OutletParts(metrics, now, settings.outlets_allow_private, _security(settings))
+        opened = [
+            OpenOutlet(one, await _opened(one, parts), await _lease(stack, f"outlet_{one.name}_{identity}", redis))
+            for one in settings.outlet_addresses
+        ]
+        claims = None if redis is None else OutletClaims(redis, identity, DEDUP_SECONDS + SEND_SECONDS)
+        outbox = OutletOutbox(file, opened, metrics.outlets, now, claims)
+        unless_opened.pop_all()
+    stack.push_async_callback(outbox.close)
+    await attempt(outbox.open, f"{PREFIX}OUTLETS_PATH", FILE_REMEDY)
+    await stack.enter_async_context(running(outbox))
+    return outbox
 
 
 def behind_history(process: Process, history: Sink) -> Sink:
@@ -113,16 +141,26 @@ async def _opened(address: OutletAddress, parts: OutletParts) -> Outlet:
     return outlet
 
 
-async def _lease(process: Process, name: str, redis: RedisClient | None) -> Callable[[], bool]:
+async def _lease(stack: AsyncExitStack, name: str, redis: RedisClient | None) -> Callable[[], bool]:
     if redis is None:
         return _always
-    lease = FeedLease(redis, f"outlet_{name}")
-    await process.keep_running(lease)
+    lease = FeedLease(redis, name)
+    await stack.enter_async_context(running(lease))
     return lambda: lease.held
 
 
 def _always() -> bool:
     return True
+
+
+def _check_topics(process: Process, addresses: list[OutletAddress]) -> None:
+    """Refuse a topic without events here. A role that leaves it to others may share their settings."""
+    missing = missing_topics(process.settings)
+    for one in addresses:
+        for topic in sorted(one.filter.topics & missing.keys()):
+            raise CannotGoOn(
+                f"outlet {one.name} has the topic {topic}, but {missing[topic]}", f"change that, or {_SETTING}"
+            )
 
 
 def _check_assets(process: Process, addresses: list[OutletAddress]) -> None:
@@ -135,7 +173,6 @@ def _check_assets(process: Process, addresses: list[OutletAddress]) -> None:
             )
 
 
-def _security(process: Process) -> KafkaSecurity:
-    settings = process.settings
+def _security(settings: Settings) -> KafkaSecurity:
     password = settings.kafka_password.get_secret_value()
     return KafkaSecurity(settings.kafka_username, password, settings.kafka_sasl, settings.kafka_ca)

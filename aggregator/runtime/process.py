@@ -112,7 +112,7 @@ class Process:
 
     async def keep_running(self, part: BackgroundPart) -> None:
         """Run a part from now on until the exit stack closes it."""
-        await self.stack.enter_async_context(_running(part))
+        await self.stack.enter_async_context(running(part))
 
     def _close_unstarted(self) -> None:
         """Close the coroutines of a process that ends before it serves; Python would print a warning for each."""
@@ -121,7 +121,8 @@ class Process:
 
 
 @asynccontextmanager
-async def _running(part: BackgroundPart) -> AsyncIterator[None]:
+async def running(part: BackgroundPart) -> AsyncIterator[None]:
+    """Run a part while the block runs."""
     refused: CannotGoOn | None = None
     async with asyncio.TaskGroup() as group:
         task = group.create_task(part.run())

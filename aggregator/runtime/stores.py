@@ -40,11 +40,11 @@ Attempt = Callable[[Step, str, str], Awaitable[None]]
 
 def catalog_of(settings: Settings) -> Catalog:
     """Return the assets of the symbols file, in tiers. Raises CannotGoOn."""
-    path = settings.symbols_file
+    path, mend = settings.symbols_file, "name a file with --symbols-file"
     try:
-        rows = read_symbols(_text_of(path))
+        rows = read_symbols(bytes_of(path, _MAX_SYMBOLS_BYTES, mend).decode("utf-8-sig"))
     except OSError as error:
-        raise CannotGoOn(f"cannot read {path}: {error.strerror}", "name a file with --symbols-file") from error
+        raise CannotGoOn(f"cannot read {path}: {error.strerror}", mend) from error
     except UnicodeDecodeError as error:
         raise CannotGoOn(f"{path} is not UTF-8 text") from error
     except SymbolsError as error:
@@ -57,18 +57,18 @@ def catalog_of(settings: Settings) -> Catalog:
     return catalog
 
 
-def _text_of(path: Path) -> str:
-    """Return the text of a regular file of bounded size. Raises OSError and CannotGoOn.
+def bytes_of(path: Path, most_bytes: int, mend: str) -> bytes:
+    """Return the content of a regular file of bounded size. Raises OSError and CannotGoOn.
 
     Reading a named pipe or a device might never end.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise CannotGoOn(f"{path} is no regular file", "name a file with --symbols-file")
+        raise CannotGoOn(f"{path} is no regular file", mend)
     with path.open("rb") as file:
-        raw = file.read(_MAX_SYMBOLS_BYTES + 1)
-    if len(raw) > _MAX_SYMBOLS_BYTES:
-        raise CannotGoOn(f"{path} is larger than {_MAX_SYMBOLS_BYTES >> 20} MiB", "name a file with --symbols-file")
-    return raw.decode("utf-8-sig")
+        raw = file.read(most_bytes + 1)
+    if len(raw) > most_bytes:
+        raise CannotGoOn(f"{path} is larger than {most_bytes >> 20} MiB", mend)
+    return raw
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -15,6 +15,7 @@ from aggregator.exchanges.http import HttpExchange, session
 from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Ticker
 from aggregator.observability.metrics import Metrics
+from aggregator.ports import OutletStates
 from aggregator.prices.freshness import Freshness, VenueCoverage
 from tests.parts.asgi import get
 from tests.parts.examples import BTC, CATALOG, ETH, NOW, price
@@ -84,6 +85,27 @@ def test_several_refreshers_see_one_exchange() -> None:
 def test_unknown_exchanges() -> None:
     """No states, and the reason."""
     assert summary([], NOW, MAX_AGE) == ({}, [UNKNOWN])
+
+
+async def test_outlets_and_their_dead_letters_are_shown() -> None:
+    """An outlet that is away or has ended is a reason, and so are dead letters; the process stays ready."""
+    states = OutletStates({"desk": "", "queue": "SQS: throttled", "hook": "ended: HTTP 410"}, dead_letters=2)
+    metrics = Metrics(CollectorRegistry())
+    freshness = Freshness(CATALOG, metrics)
+    stores = {"cache": Store(), "history": Store()}
+    ops = OpsRoutes(
+        *(CATALOG, stores, [], LocalStatus([]), VenueCoverage(), freshness, None, metrics, lambda: NOW),
+        outlets=lambda: states,
+    )
+    freshness.receive([price(timestamp=NOW), price("ethusdt", NOW)])
+    answer = await get(build(ops.routes(), metrics), "/ready")
+    assert answer.status == 200
+    assert answer.json["outlets"] == {"desk": "ok", "queue": "SQS: throttled", "hook": "ended: HTTP 410"}
+    assert answer.json["reasons"][-3:] == [
+        "outlet queue: SQS: throttled",
+        "outlet hook: ended: HTTP 410",
+        "outlets: 2 refused events are kept (`aggregator dead-letters list --kind outlets`)",
+    ]
 
 
 class Scene:

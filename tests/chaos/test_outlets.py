@@ -1,6 +1,6 @@
 """The service is killed while its outlet fails: nothing is lost, no key arrives twice in vain, order holds.
 
-One kill in the suite; with CHAOS=full, twenty.
+Three kills in the suite; with CHAOS=full, twenty.
 """
 
 import json
@@ -22,8 +22,8 @@ from tests.parts.sqs import Arrival, Queues
 
 pytestmark = pytest.mark.real
 
-KILLS = 20 if FULL else 1
-FAULTS = ("throttle", "partial", "cut", "garbage", "hang")
+KILLS = 20 if FULL else 3
+FAULTS = ("hang", "partial", "error", "throttle", "cut", "garbage")
 """Faults in which the queue has not taken what fails."""
 SYMBOLS = "symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n"
 SETTINGS = {"hot_size": 2, "medium_size": 0, "hot_interval": 0.2}
@@ -38,10 +38,10 @@ def queues() -> Iterator[Queues]:
         yield found
 
 
-def ingest(service: Service, first: int, number: int) -> None:
-    """Post trades, one call for each."""
+def ingest(service: Service, first: int, number: int, at: float | None = None) -> None:
+    """Post trades of now, or of unix second `at`, one call for each."""
     for one in range(first, first + number):
-        trade = {"asset": "btcusdt", "price": "100", "venue": "v", "id": str(one), "timestamp": time.time()}
+        trade = {"asset": "btcusdt", "price": "100", "venue": "v", "id": str(one), "timestamp": at or time.time()}
         answer = call("POST", f"{service.url}/ingest", {"Content-Type": "application/json"}, json.dumps(trade).encode())
         assert answer.status == 200
 
@@ -105,6 +105,38 @@ def test_of_two_processes_one_sends(queues: Queues, market: Market, redis_alone:
     wait_for(lambda: _sends(other) == 1, what="the other one as the sender")
     other.process.stop()
     assert repeated(arrived) <= 2
+
+
+def test_two_machines_send_what_each_has(
+    queues: Queues, market: Market, redis_alone: RedisServer, tmp_path: Path
+) -> None:
+    """Each has a file of its own. A trade that both have arrives once, and those of a machine in their order."""
+    symbols = tmp_path / "symbols.csv"
+    symbols.write_text(SYMBOLS)
+    queue = queues.queue()
+    queues.faults.set()
+    settings = {"symbols_file": symbols, "exchanges": market.setting, "cache_url": redis_alone.url, **SETTINGS}
+    settings |= {"outlets": queues.url(queue, topics="trades", name="events")}
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    one, two = (Service(folder, **settings).started() for folder in folders)
+    wait_for(lambda: _sends(one) + _sends(two) == 2, what="both sending")
+    now = time.time()
+    for service in (one, two):
+        ingest(service, 0, 5, now)  # both have these
+    ingest(one, 5, 5)
+    ingest(two, 10, 5)
+    arrived = queues.arrivals[queue]
+    wait_for(lambda: len(bodies(arrived, "trades", "btcusdt")) == 15, what="the trades of both")
+    left_out = 'outlet_events_deduplicated_total{outlet="events"}'
+    wait_for(lambda: one.metric(left_out) + two.metric(left_out) == 5, what="the trades of both to be settled")
+    for service in (one, two):
+        assert service.process.stop() == 0
+    assert repeated(arrived) == 0
+    ids = [int(body["id"]) for body in bodies(arrived, "trades", "btcusdt")]
+    for own in (range(5, 10), range(10, 15)):
+        assert [found for found in ids if found in own] == list(own)
 
 
 def repeated(arrived: Sequence[Arrival]) -> int:

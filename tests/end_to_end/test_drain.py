@@ -1,19 +1,23 @@
 """`aggregator drain`: a process that only sends what waits in the outbox, and ends."""
 
 import asyncio
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from aggregator.outlets.queue_file import QueueFile, queued
 from aggregator.stores.outbox_file import OutboxFile
 from aggregator.stores.trades.waiting_trades import WaitingTrades
+from tests.outlets.recording import event
 from tests.parts.commands import run_command
 from tests.parts.dynamodb import DynamoServer
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.examples import NOW, price
 from tests.parts.ports import free_port
+from tests.parts.site import reply, site
 from tests.stores.trades.parts import trade
 
 pytestmark = pytest.mark.real
@@ -106,6 +110,32 @@ def test_waiting_trades_are_sent_too(tmp_path: Path, dynamodb_running: DynamoSer
     proxy.stop()
     assert drained.returncode == 1
     assert f"left in {path}: 30 trades" in drained.stderr
+
+
+async def test_events_of_outlets_are_sent_too(tmp_path: Path) -> None:
+    """What an outlet does not take is told with its file, and sent by the next run."""
+    path = tmp_path / "outlets.db"
+    file = QueueFile(path, 1 << 30)
+    await file.open()
+    await file.append([queued("desk", event(number)) for number in range(3)])
+    await file.close()
+    async with site() as receiver:
+
+        async def drain_outlets(patience: str) -> subprocess.CompletedProcess[str]:
+            hook = f"{receiver.url('/hook')}?name=desk"
+            options = ["--data-dir", str(tmp_path), "--outlets", hook, "--outlets-allow-private", "true"]
+            return await asyncio.to_thread(
+                run_command, "drain", *options, "--patience", patience, environment=os.environ
+            )
+
+        receiver.answers["/hook"] = reply(b"", "503 Service Unavailable")
+        refused = await drain_outlets("0.5")
+        receiver.answers["/hook"] = reply(b"", "204 No Content")
+        drained = await drain_outlets("20")
+    assert refused.returncode == 1
+    assert f"left in {path}: 3 events of outlets" in refused.stderr
+    assert drained.returncode == 0, drained.stdout + drained.stderr
+    assert [one["event"]["number"] for one in json.loads(receiver.bodies[-1])] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("patience", ["0", "-1", "nan", "soon"])

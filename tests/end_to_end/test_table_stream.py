@@ -57,7 +57,7 @@ async def test_items_arrive_signed_until_the_receiver_wants_no_more(
         async with asyncio.timeout(allowed(60)):
             while not (said := await asyncio.to_thread(reasons)):
                 await asyncio.sleep(0.1)
-        assert said == ["outlet desk: HTTP 410: the receiver wants no more events"]
+        assert said == ["outlet desk: ended: HTTP 410: the receiver wants no more events"]
         assert await asyncio.to_thread(service.process.stop) == 0, service.process.output
     assert len(table.checkpoints() - {"TRIM_HORIZON"}) == 1
 

@@ -24,10 +24,10 @@ def events(count: int = 2) -> Sequence[OutletEvent]:
 
 @asynccontextmanager
 async def receiving(
-    answer: bytes | Handler, *, total: float = 5.0, now: Callable[[], float] = time.time
+    answer: bytes | Handler, *, total: float = 5.0, now: Callable[[], float] = time.time, lasting: float = 60
 ) -> AsyncIterator[tuple[Webhook, Site]]:
     """Run a receiver that gives this answer, and the webhook that posts to it."""
-    async with site() as receiver:
+    async with site(lasting=lasting) as receiver:
         receiver.answers["/hook"] = answer
         target = webhook_target(receiver.url("/hook"), allow_private=True)
         webhook = Webhook(WebhookClient(target, now, allow_private=True, total=total), SECRET, now)

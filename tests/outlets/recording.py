@@ -10,7 +10,7 @@ from pathlib import Path
 from aggregator.observability.metrics import Metrics
 from aggregator.outlets.address import Form, parse_outlets
 from aggregator.outlets.outbox import OpenOutlet, OutletOutbox
-from aggregator.outlets.ports import DELIVERED, Answer, Outlet, OutletEvent
+from aggregator.outlets.ports import DELIVERED, Answer, KeyClaims, Outlet, OutletEvent
 from aggregator.outlets.queue_file import QueueFile
 from tests.parts.limits import allowed
 
@@ -69,14 +69,18 @@ class Scene:
 
 @asynccontextmanager
 async def running(
-    path: Path, outlets: Mapping[str, Outlet], most_bytes: int = LARGE, held: Callable[[], bool] = lambda: True
+    path: Path,
+    outlets: Mapping[str, Outlet],
+    most_bytes: int = LARGE,
+    held: Callable[[], bool] = lambda: True,
+    claims: KeyClaims | None = None,
 ) -> AsyncIterator[Scene]:
     """Run an outbox; the keys of `outlets` are addresses of stdout://, whose outlets are replaced."""
     metrics = Metrics()
     file = QueueFile(path, most_bytes)
     addresses = parse_outlets(";".join(outlets), {"stdout": Form("stdout://")})
     opened = [OpenOutlet(address, one, held) for address, one in zip(addresses, outlets.values(), strict=True)]
-    outbox = OutletOutbox(file, opened, metrics.outlets)
+    outbox = OutletOutbox(file, opened, metrics.outlets, claims=claims)
     await outbox.open()
     outbox.recovered()
     task = asyncio.create_task(outbox.run())

@@ -91,12 +91,11 @@ async def test_what_an_outlet_has_not_taken_is_sent_after_a_restart(tmp_path: Pa
     outlet.always = away
     async with running(path, {ANY: outlet}) as scene:
         await scene.outbox.hand_over([event(1), event(2)])
-        await until(lambda: bool(scene.outbox.troubles))
-        assert scene.outbox.troubles == {"stdout": "away"}
+        await until(lambda: scene.outbox.states.problems == {"stdout": "away"})
     outlet.always = None
     async with running(path, {ANY: outlet}) as scene:
         await until(lambda: len(outlet.arrived) == 2)
-        await until(lambda: not scene.outbox.troubles)
+        await until(lambda: scene.outbox.states.problems == {"stdout": ""})
 
 
 async def test_an_outlet_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
@@ -180,10 +179,10 @@ async def test_an_outlet_that_has_ended_stays_ended(tmp_path: Path) -> None:
     async with running(path, {ANY: outlet}) as scene:
         await scene.outbox.hand_over([event(1)])
         await until(lambda: scene.value("outlet_away", outlet="stdout") == 2)
-        assert scene.outbox.troubles == {"stdout": "410"}
+        assert scene.outbox.states.problems == {"stdout": "ended: 410"}
     outlet.always = None
     async with running(path, {ANY: outlet}) as scene:
-        assert scene.outbox.troubles == {"stdout": "410"}
+        assert scene.outbox.states.problems == {"stdout": "ended: 410"}
         await scene.outbox.hand_over([event(2)])
         assert await scene.file.oldest("stdout") is None
 

@@ -60,13 +60,13 @@ def reply(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def site(tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
-    """Serve while the block runs."""
+async def site(tls: ssl.SSLContext | None = None, lasting: float = 60) -> AsyncIterator[Site]:
+    """Serve while the block runs, which takes at most `lasting` seconds."""
     one = Site()
     one.server = server = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=tls)
     one.port = server.sockets[0].getsockname()[1]
     try:
-        async with asyncio.timeout(allowed(60)):
+        async with asyncio.timeout(allowed(lasting)):
             yield one
     finally:
         server.close()

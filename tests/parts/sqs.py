@@ -19,6 +19,7 @@ from tests.parts.process import ROOT, Process, wait_for
 from tests.parts.service import call
 
 _START_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
 
 
 class Arrival(NamedTuple):
@@ -135,9 +136,10 @@ class Queues:
         return answer
 
     async def _fail(self, request: web.BaseRequest, fault: str) -> web.StreamResponse:
-        if fault == "hang":
-            await asyncio.sleep(_START_SECONDS)
-        if fault == "cut" and request.transport is not None:
+        deadline = time.monotonic() + _START_SECONDS
+        while fault == "hang" and self.faults.kind == fault and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        if fault in ("hang", "cut") and request.transport is not None:
             request.transport.abort()
         if fault == "garbage":
             return web.Response(body=b"<html>", content_type="text/html")

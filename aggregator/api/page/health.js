@@ -73,6 +73,7 @@ export class Health {
     for (const [tier, one] of Object.entries(body.tiers)) this.#staleAfter[tier] = one.stale_after;
     this.#seen.clear();
     for (const [name, said] of Object.entries(body.stores)) this.#store(name, said);
+    for (const [name, said] of Object.entries(body.outlets)) this.#outlet(name, said);
     for (const tier of TIERS) if (body.tiers[tier]) this.#meter(tier, body.tiers[tier], body.jobs_behind_seconds[tier]);
     for (const [name, one] of Object.entries(body.exchanges)) this.#exchange(name, one);
     if (!this.exchanges) this.#part(this.list, "no exchange", () => ["This process asks none."]);
@@ -101,11 +102,19 @@ export class Health {
   }
 
   #store(name, said) {
-    const part = this.#part(this.facts, `store ${name}`, () => [make("i", { class: "light" }), make("span"), make("b")]);
+    this.#fact(`store ${name}`, name, said, "away");
+  }
+
+  #outlet(name, said) {
+    this.#fact(`outlet ${name}`, `outlet ${name}`, said, wordOf(said));
+  }
+
+  #fact(key, name, said, problem) {
+    const part = this.#part(this.facts, key, () => [make("i", { class: "light" }), make("span"), make("b")]);
     const [light, label, value] = part.children;
     mark(light, "data-state", said === "ok" ? "good" : "bad");
     write(label, name);
-    write(value, said === "ok" ? "ok" : "away");
+    write(value, said === "ok" ? "ok" : problem);
     mark(part.element, "title", said === "ok" ? null : said);
   }
 
@@ -156,6 +165,12 @@ export class Health {
     }
     return part;
   }
+}
+
+/** Return the state of an outlet in a word, of what /ready says. Pure. */
+export function wordOf(said) {
+  if (said === "ok") return said;
+  return said.startsWith("ended: ") ? "ended" : "away";
 }
 
 /** Return the first problem and the number of others; without any, what is priced. Pure. */
