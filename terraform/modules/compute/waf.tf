@@ -2,7 +2,7 @@
 
 resource "aws_wafv2_web_acl" "main" {
   count = var.waf ? 1 : 0
-  name  = local.name
+  name  = var.deployment.name
   scope = "REGIONAL"
 
   default_action {
@@ -59,7 +59,7 @@ resource "aws_wafv2_web_acl" "main" {
 
   visibility_config {
     cloudwatch_metrics_enabled = true
-    metric_name                = local.name
+    metric_name                = var.deployment.name
     sampled_requests_enabled   = true
   }
 }
@@ -73,7 +73,7 @@ resource "aws_wafv2_web_acl_association" "main" {
 resource "aws_wafv2_web_acl_logging_configuration" "main" {
   count                   = var.waf ? 1 : 0
   resource_arn            = aws_wafv2_web_acl.main[0].arn
-  log_destination_configs = [aws_cloudwatch_log_group.main["waf"].arn]
+  log_destination_configs = [var.log_group_arns["waf"]]
 
   logging_filter { # blocked requests; all others are in the access log
     default_behavior = "DROP"
