@@ -37,7 +37,7 @@ class Mistake:
 
     def made_in(self, plan: Plan) -> Plan:
         """Return the plan with the mistake."""
-        shown = deepcopy(plan.shown)
+        shown = {**plan.shown, "planned_values": deepcopy(plan.shown["planned_values"])}
         found = [
             (held, one)
             for held, one in _all(shown["planned_values"]["root_module"])
