@@ -195,6 +195,16 @@ check_unused() {
   done
 }
 
+# Whether a resource in the state of a stage refuses to be deleted, or to be deleted with its content.
+is_protected() { # STAGE
+  local found
+  found=$(state_of "$1" | jq '[.resources[] | select(.mode == "managed") | .type as $type | .instances[].attributes
+    | .deletion_protection_enabled == true or .enable_deletion_protection == true
+      or (.force_destroy == false and ($type == "aws_s3_bucket" or $type == "aws_athena_workgroup"))
+      or (.force_delete == false and $type == "aws_ecr_repository")] | any') || fail "cannot read the state of $1"
+  [ "$found" = true ]
+}
+
 # With the protection off, Terraform empties the buckets of a stage, all versions, before it deletes them.
 down_stage() { # STAGE
   local other
@@ -217,8 +227,7 @@ down_stage() { # STAGE
     export TF_VAR_image_digest
     [ -n "$TF_VAR_image_digest" ] || unset TF_VAR_image_digest
   fi
-  # Take the protection off, where it is on.
-  [ "$1" != 0-bootstrap ] && [ "$(output_of foundation .platform.keep)" != true ] || stage "$1" apply -auto-approve
+  ! is_protected "$1" || stage "$1" apply -auto-approve
   if [ "$1" = 0-bootstrap ]; then
     rm -f terraform/stages/0-bootstrap/backend.tf # its state cannot stay in the bucket that it deletes
     stage 0-bootstrap init -migrate-state -force-copy >/dev/null

@@ -37,3 +37,95 @@ locals {
   }
   registry = "${local.account}.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}"
 }
+
+# ---------------------------------------------------------------- names and rights that several modules need
+
+locals {
+  table     = "${local.name}-prices"
+  table_arn = "${local.arn.dynamodb}:table/${local.table}"
+
+  # What aggregator/stores/dynamodb/table.py calls. Terraform switches TTL on, so it only has to look.
+  table_actions = {
+    api       = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"]
+    processor = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query"]
+    refresher = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Query", "dynamodb:BatchWriteItem"]
+  }
+
+  redis_id   = local.name
+  redis_user = "${local.name}-service"
+  rescue     = "${local.name}-rescue-${local.account}"
+  rescue_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.rescue}"
+  image      = "${local.registry}/${local.name}/aggregator@${coalesce(var.image_digest, "none")}"
+  group_tags = merge(var.tags, { Project = var.name, Environment = var.environment, ManagedBy = "terraform" })
+
+  log_groups = merge(
+    { for group in ["service", "metrics", "instances", "flow"] : group => "/${local.name}/${group}" },
+    { waf = "aws-waf-logs-${local.name}" }, # WAF insists on the prefix
+  )
+
+  # The repositories of the images that a machine runs.
+  images_of = merge(
+    {
+      api        = ["aggregator"]
+      refresher  = ["aggregator"]
+      exchanges  = ["aggregator"]
+      monitoring = ["prometheus", "grafana"]
+    },
+    local.processing_machines ? { processor = ["aggregator"] } : {},
+  )
+  users_of_settings = toset(concat(["api", "refresher"], local.processing_machines ? ["processor"] : []))
+
+  redis_arns = [
+    "${local.arn.elasticache}:replicationgroup:${local.redis_id}",
+    "${local.arn.elasticache}:user:${local.redis_user}",
+  ]
+  # Of a processor on Fargate, whose role is in modules/processors.
+  processor_rights = concat(
+    [
+      { sid = "UseTheTable", actions = local.table_actions.processor, resources = [local.table_arn] },
+      { sid = "SignInToRedis", actions = ["elasticache:Connect"], resources = local.redis_arns },
+    ],
+    lookup(module.names.statements, "processor", []),
+  )
+}
+
+locals {
+  # The facts that the modules of the service read; each names those it needs.
+  deployment = {
+    name                = local.name
+    region              = var.region
+    account             = local.account
+    partition           = data.aws_partition.current.partition
+    moto                = local.moto
+    keep                = local.keep
+    zones               = local.zones
+    zone                = local.zone
+    domain              = local.domain
+    running             = local.running
+    monitored           = local.monitored
+    exchanges           = local.exchanges
+    port                = local.port
+    arn                 = local.arn
+    registry            = local.registry
+    image               = local.image
+    project             = var.name
+    environment         = var.environment
+    tags                = var.tags
+    group_tags          = local.group_tags
+    table               = local.table
+    table_arn           = local.table_arn
+    table_actions       = local.table_actions
+    redis_id            = local.redis_id
+    redis_user          = local.redis_user
+    rescue              = local.rescue
+    rescue_arn          = local.rescue_arn
+    log_groups          = local.log_groups
+    images_of           = local.images_of
+    users_of_settings   = local.users_of_settings
+    settings_path       = local.settings_path
+    redis_arns          = local.redis_arns
+    processing          = local.processing
+    processing_machines = local.processing_machines
+    hot_interval        = local.hot_interval
+  }
+}

@@ -1,11 +1,11 @@
 output "api_url" {
   description = "Address for ./test.sh live. With a certificate, use one of its names that points here."
-  value       = "${var.certificate_arn == null ? "http" : "https"}://${aws_lb.main.dns_name}"
+  value       = "${var.certificate_arn == null ? "http" : "https"}://${module.compute.address}"
 }
 
 output "repositories" {
   description = "Where to push images: docker push REPOSITORY:TAG."
-  value       = { for name, repository in aws_ecr_repository.main : name => repository.repository_url }
+  value       = module.compute.repositories
 }
 
 output "settings_path" {
@@ -15,23 +15,23 @@ output "settings_path" {
 
 output "table" {
   description = "The history's table."
-  value       = aws_dynamodb_table.prices.name
+  value       = module.data.table
 }
 
 output "log_groups" {
   description = "CloudWatch log groups by content."
-  value       = { for key, group in aws_cloudwatch_log_group.main : key => group.name }
+  value       = module.monitoring.log_groups
 }
 
 output "rescued_outboxes" {
   description = "Bucket with the outboxes of refreshers that could not send everything before they ended."
-  value       = aws_s3_bucket.rescue.id
+  value       = module.data.rescue
 }
 
 output "open_grafana" {
   description = "Run this, then open http://localhost:3000."
   value = !local.monitored ? null : join(" ", [
-    "aws ssm start-session --region ${var.region} --target ${aws_instance.monitoring[0].id}",
+    "aws ssm start-session --region ${var.region} --target ${module.monitoring.prometheus}",
     "--document-name AWS-StartPortForwardingSession --parameters portNumber=3000,localPortNumber=3000",
   ])
 }
@@ -41,12 +41,12 @@ output "platform" {
   value       = local.platform
 }
 
-output "switches" {
-  description = "The trade stream's variables, for terraform/stages."
-  value       = { streaming = var.streaming, processors = var.processors, fanout = var.fanout, lake = var.lake, staged = var.staged }
-}
-
 output "stream" {
   description = "Names of the trade stream's resources, by what is on."
   value       = module.names.name
+}
+
+output "kafka_brokers" {
+  description = "Addresses of MSK Serverless, for TRADES_LOG; null without it."
+  value       = one(module.streaming[*].kafka_brokers)
 }

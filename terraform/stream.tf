@@ -7,7 +7,7 @@ module "names" {
   region      = var.region
   account     = local.account
   partition   = data.aws_partition.current.partition
-  trade_feeds = lookup(var.settings, "TRADE_FEEDS", "false") == "true"
+  trade_feeds = local.trade_feeds
   streaming   = var.streaming
   processors  = var.processors
   fanout      = var.fanout
@@ -17,6 +17,8 @@ module "names" {
 locals {
   processing          = var.processors != null
   processing_machines = try(var.processors.runs_on == "ec2", false)
+  trade_feeds         = lookup(var.settings, "TRADE_FEEDS", "false") == "true"
+  kafka_roles         = concat(["api"], local.processing ? ["processor"] : [], local.trade_feeds ? ["refresher"] : [])
 
   # What modules and stages know of this deployment.
   platform = {
@@ -28,24 +30,22 @@ locals {
     partition          = data.aws_partition.current.partition
     keep               = local.keep
     moto               = local.moto
-    key_arn            = aws_kms_key.main.arn
-    alarm_topic_arn    = aws_sns_topic.alarms.arn
-    vpc_id             = aws_vpc.main.id
-    subnet_ids         = [for zone in local.zones : aws_subnet.private[zone].id]
-    processing         = local.processing
-    processor_group_id = local.processing ? aws_security_group.main["processor"].id : ""
+    key_arn            = module.identity.key_arn
+    alarm_topic_arn    = module.monitoring.alarm_topic_arn
+    vpc_id             = module.network.vpc_id
+    subnet_ids         = [for zone in local.zones : module.network.private_subnets[zone]]
+    kafka_clients      = { for role in local.kafka_roles : role => module.network.group_ids[role] }
+    processor_group_id = local.processing ? module.network.group_ids["processor"] : ""
     processor_rights   = local.processing ? local.processor_rights : []
     log_arn            = local.arn.logs
-    log_group          = aws_cloudwatch_log_group.main["service"].name
+    log_group          = module.monitoring.log_groups["service"]
     repository_arn     = "${local.arn.ecr}:repository/${local.name}/aggregator"
     image              = local.running ? local.image : ""
     architecture       = var.architecture
     port               = local.port
     settings           = local.processing ? local.role_settings.processor : {}
     tags               = local.group_tags
-    template = local.running && local.processing_machines ? {
-      id = aws_launch_template.main["processor"].id, version = tostring(aws_launch_template.main["processor"].latest_version)
-    } : null
+    template           = local.running && local.processing_machines ? module.compute.templates["processor"] : null
   }
 }
 
@@ -82,5 +82,5 @@ module "processors" {
   names      = module.names.name
   settings   = var.processors
   platform   = local.platform
-  depends_on = [module.streaming, module.fanout, module.lake, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3, aws_vpc_endpoint.dynamodb, aws_iam_role_policy.machine]
+  depends_on = [module.streaming, module.fanout, module.lake, module.network, module.identity]
 }

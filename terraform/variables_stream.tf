@@ -1,7 +1,7 @@
 # ---------------------------------------------------------------- the trade stream: all of it is off by default
 
 variable "streaming" {
-  description = "Kinesis as the log of trades: on demand, or with `shards`. msk_serverless adds a Kafka cluster for other programs."
+  description = "Kinesis as the log of trades: on demand, or with `shards`. msk_serverless adds a Kafka cluster, which the service uses where settings.TRADES_LOG names it."
   type = object({
     shards          = optional(number)
     retention_hours = optional(number, 24)

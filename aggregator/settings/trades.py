@@ -26,10 +26,14 @@ class TradeSettings(PostgresSettings):
         description=f"Where trades wait until they are stored: {MEMORY} (of the process), {kafka_address.FORM}"
         f" or {kinesis_address.FORM}.",
     )
-    kafka_username: str = Field("", description="User of the Kafka brokers; without one, no SASL is used.")
+    kafka_username: str = Field(
+        "", description="User of the Kafka brokers; without one, no SASL is used, except AWS_MSK_IAM."
+    )
     kafka_password: SecretStr = Field(SecretStr(""), description="Password of the Kafka brokers.")
-    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="SASL mechanism of the Kafka brokers, where KAFKA_USERNAME is set."
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM"] = Field(
+        "SCRAM-SHA-512",
+        description="SASL mechanism of the Kafka brokers, where KAFKA_USERNAME is set. AWS_MSK_IAM signs in to Amazon"
+        " MSK with AWS credentials instead of a user.",
     )
     kafka_ca: str = Field(
         "", description="PEM file of the authorities that sign the brokers' certificates; default: the system's."

@@ -1,6 +1,6 @@
 #!/bin/bash
 # drain: wait until Auto Scaling ends this machine, then stop the service and empty its outbox into DynamoDB. What DynamoDB
-# does not accept in time goes into a bucket. Auto Scaling waits for it (refreshers.tf).
+# does not accept in time goes into a bucket. Auto Scaling waits for it (modules/compute/refreshers.tf).
 set -euo pipefail
 metadata=${METADATA_URL:-http://169.254.169.254}
 data=${DATA_FOLDER:-/data}

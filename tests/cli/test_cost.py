@@ -9,6 +9,7 @@ from aggregator.cli.cost import units
 from aggregator.cli.cost.price_list import read_prices
 from aggregator.cli.cost.shapes import SHAPES, Load, Shape, lines_of, per_million
 from aggregator.cli.main import main
+from tests.parts.process import ROOT
 
 DAY = 86_400.0
 LOAD = Load(
@@ -72,6 +73,39 @@ def test_the_command_prints_every_shape(capsys: pytest.CaptureFixture[str]) -> N
     assert "to be checked" in said
     assert [line for line in said.splitlines() if line in SHAPES] == list(SHAPES)
     assert said.count("\ntotal ") == len(SHAPES)
+
+
+ROWS: dict[str, tuple[Shape, list[str]]] = {
+    "DynamoDB, Kinesis, private subnets in two zones": ("dynamodb", []),
+    "the same, private subnets in one zone": ("dynamodb", ["--endpoints", "7"]),
+    "DynamoDB, trades over HTTP, no endpoints": ("dynamodb", ["--log", "none", "--endpoints", "0"]),
+    "SQLite and the archive, Kinesis, private subnets in two zones": ("archive", []),
+    "SQLite and the archive, trades over HTTP, no endpoints": ("archive", ["--log", "none", "--endpoints", "0"]),
+    "PostgreSQL, Kinesis, private subnets in two zones": ("postgresql", []),
+    "PostgreSQL, trades over HTTP, no endpoints": ("postgresql", ["--log", "none", "--endpoints", "0"]),
+}
+GOALS = {"dynamodb": 0.75, "archive": 0.05}  # dollars a million, at either rate
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_document_has_the_figures_of_the_command(row: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row of docs/cost.md is what the command prints for its options, rounded."""
+    shape, options = ROWS[row]
+    (line,) = [line for line in (ROOT / "docs/cost.md").read_text().splitlines() if line.startswith(f"| {row} |")]
+    for rate, written in zip(("500", "30000"), line.strip("| ").split(" | ")[1:], strict=True):
+        assert main(["cost", "--events-per-second", rate, "--shape", shape, *options]) == 0
+        (total,) = [said for said in capsys.readouterr().out.splitlines() if said.startswith("total ")]
+        digits = len(written.partition(".")[2])
+        assert f"{float(total.split()[-1]):.{digits}f}" == written
+
+
+@pytest.mark.parametrize("rate", ["500", "30000"])
+@pytest.mark.parametrize(("shape", "most"), GOALS.items())
+def test_the_goals_are_met(rate: str, shape: Shape, most: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """At both rates: in private subnets where that is enough, at 500 a second over HTTP without endpoints."""
+    options = ["--log", "none", "--endpoints", "0"] if rate == "500" else []
+    assert main(["cost", "--events-per-second", rate, "--shape", shape, *options]) == 0
+    assert float(capsys.readouterr().out.split()[-1]) <= most
 
 
 def test_prices_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

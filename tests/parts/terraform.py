@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,21 +63,18 @@ class Plan:
             for one in shown["resource_changes"]
             if one["change"]["actions"] not in (["no-op"], ["read"])
         }
-        written = shown["configuration"]["root_module"]["resources"]
-        self._expressions = {one["address"]: one.get("expressions", {}) for one in written}
+        self._root = shown["configuration"]["root_module"]
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the values of all resources of a type, by address without the type, as module.lake[0].main."""
+        """Return the values of all resources of a type, by short address: main["api"], module.lake[0].main."""
         return {
-            one["address"].replace(f"{kind}.", "", 1): one.get("values", {})
-            for one in self.resources
-            if one["type"] == kind
+            short_address(one["address"], kind): one.get("values", {}) for one in self.resources if one["type"] == kind
         }
 
     def unknown_of(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the attributes that are known only after apply, of all resources of a type, by address as in `of`."""
         return {
-            address.replace(f"{kind}.", "", 1): unknown
+            short_address(address, kind): unknown
             for address, unknown in self.unknown.items()
             if self._kinds[address] == kind
         }
@@ -86,16 +84,42 @@ class Plan:
         (values,) = self.of(kind).values()
         return values
 
-    def named(self, resource: str, argument: str) -> list[str]:
-        """Return the references in an argument as written, because their values are known only after apply."""
-        names: list[str] = self._expressions[resource][argument]["references"]
+    def named(self, module: str, resource: str, argument: str) -> set[str]:
+        """Return what an argument refers to, as written, because values are known only after apply.
+
+        An argument that is an input of the module stands for the resources behind the outputs that the input names.
+        """
+        inside = self._root["module_calls"][module]["module"]["resources"]
+        (written,) = [one["expressions"][argument] for one in inside if one["address"] == resource]
+        names: set[str] = set()
+        for name in written["references"]:
+            names |= self._behind(module, name) if name.startswith("var.") else {name}
         return names
+
+    def _behind(self, module: str, name: str) -> set[str]:
+        given = self._root["module_calls"][module]["expressions"].get(name.split(".")[1].partition("[")[0], {})
+        found: set[str] = set()
+        for reference in given.get("references", ()):
+            kind, _, rest = reference.partition(".")
+            other, _, output = rest.partition(".")
+            if kind == "module" and output in self._root["module_calls"][other]["module"].get("outputs", {}):
+                expression = self._root["module_calls"][other]["module"]["outputs"][output]["expression"]
+                found |= {
+                    one if name.count("[") == 0 else f"{one}{name[name.index('[') :]}"
+                    for one in expression["references"]
+                }
+        return found
 
     def cloud_init(self) -> dict[str, str]:
         """Return the decoded user data of each kind of machine."""
         told = {name: values["user_data"] for name, values in self.of("aws_launch_template").items()}
         told |= {name: values["user_data_base64"] for name, values in self.of("aws_instance").items()}
         return {name: gzip.decompress(base64.b64decode(text)).decode() for name, text in told.items()}
+
+
+def short_address(address: str, kind: str) -> str:
+    """Return an address without the type, and without the modules that each deployment has."""
+    return re.sub(r"^module\.(network|identity|data|compute|monitoring)\.", "", address).replace(f"{kind}.", "", 1)
 
 
 def _of_module(module: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,7 +19,6 @@ EXPLAINED = {
     "aws_autoscaling_group": {"default_instance_warmup", "launch_template", "capacity_reservation_specification"},
     "aws_autoscaling_policy": {"enabled", "predictive_scaling_configuration"},
     "aws_launch_template": {"tag_specifications"},
-    "aws_route53_zone": {"vpc"},
     "aws_vpc_security_group_egress_rule": {"description"},
     "aws_vpc_security_group_ingress_rule": {"description"},
 }

@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from tests.parts.process import ROOT
-from tests.parts.terraform import MOTO_S_OWN, missing, moto, plugins
+from tests.parts.terraform import DIGESTS, MOTO_S_OWN, missing, moto, plugins
 
 pytestmark = [
     pytest.mark.real,
@@ -28,10 +28,22 @@ TFVARS = {
     "streaming": {"shards": 4},
     "fanout": {},
     "lake": {"firehose": True},
+    "processors": {"runs_on": "fargate", "max": 4},
     "github_repository": "some/where",
+    # Moto returns machines other than they were made, so that each apply would replace those of the mock exchanges.
+    "mock_exchanges": False,
+    "exchanges": "binance,kraken",
+    "nat_gateways": "one",
 }
 SECONDS = 2400
 STATES = "some-states"
+KEYS = {
+    "price-aggregator/bootstrap.tfstate": "0-bootstrap",
+    "price-aggregator/production.tfstate": "foundation",
+    **{
+        f"price-aggregator/production/{stage}.tfstate": stage for stage in ("data-streaming", "analytics", "processors")
+    },
+}
 
 
 class Deployment:
@@ -62,6 +74,7 @@ class Deployment:
             "STATE_BUCKET": STATES,
             "TFVARS": json.dumps(TFVARS),
             "GOGC": "400",
+            "TF_CLI_ARGS": "-no-color",
         }
         return subprocess.run(
             [str(self.folder / "scripts/deploy.sh"), *words],
@@ -91,6 +104,39 @@ class Deployment:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, REGION, endpoint_url=self.aws, **keys)
 
+    def made(self) -> dict[str, dict[str, str]]:
+        """Return the ids of all resources by address, by stage, from the states in the bucket."""
+        found: dict[str, dict[str, str]] = {}
+        s3 = self.client("s3")
+        for one in s3.list_objects_v2(Bucket=STATES)["Contents"]:
+            if not one["Key"].endswith(".tfstate"):
+                continue
+            state = json.loads(s3.get_object(Bucket=STATES, Key=one["Key"])["Body"].read())
+            found[KEYS[one["Key"]]] = {
+                ".".join(
+                    filter(None, (made.get("module"), made["type"], made["name"], str(each.get("index_key", ""))))
+                ): str(each["attributes"].get("id"))
+                for made in state["resources"]
+                if made["mode"] == "managed"
+                for each in made["instances"]
+            }
+        return found
+
+    def left(self) -> list[str]:
+        """Return the names of what costs money and is still there."""
+        kinesis, dynamodb, sqs = self.client("kinesis"), self.client("dynamodb"), self.client("sqs")
+        firehose, ecs, machines = self.client("firehose"), self.client("ecs"), self.client("autoscaling")
+        return [
+            *kinesis.list_streams()["StreamNames"],
+            *dynamodb.list_tables()["TableNames"],
+            *sqs.list_queues().get("QueueUrls", ()),
+            *firehose.list_delivery_streams()["DeliveryStreamNames"],
+            *ecs.list_clusters()["clusterArns"],
+            *(group["AutoScalingGroupName"] for group in machines.describe_auto_scaling_groups()["AutoScalingGroups"]),
+            *(one["LoadBalancerArn"] for one in self.client("elbv2").describe_load_balancers()["LoadBalancers"]),
+            *(one["VpcEndpointId"] for one in self.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]),
+        ]
+
     @property
     def buckets(self) -> set[str]:
         """The names of all buckets."""
@@ -104,23 +150,46 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         yield Deployment(tmp_path_factory.mktemp("stages"), aws)
 
 
-def test_stages_come_go_and_say_what_is_missing(deployment: Deployment) -> None:
-    """Stages come up; each stays while another needs it; a deletion asks first.
+def versions(s3: Any, bucket: str, key: str) -> None:
+    """Write an object twice, so that the bucket has two versions of it."""
+    s3.delete_bucket_policy(Bucket=bucket)  # moto ignores conditions, so the policy denies calls with TLS, too
+    for _ in range(2):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"rows")
+    assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
 
-    Without machines, for which foundation is applied twice: moto forgets the VPC of a zone, and refuses it again.
-    """
+
+def test_stages_come_up_repeat_and_go(deployment: Deployment) -> None:
+    """Stages come up with processors on Fargate, keep every resource when repeated, refuse the wrong order, and go."""
     assert "needs the stage foundation, which is missing" in deployment.refused("up", "data-streaming")
     assert "there is no stage network" in deployment.refused("up", "network")
-    deployment.done("up")
-    lake = f"prices-production-lake-{MOTO_S_OWN}"
-    assert {STATES, lake} <= deployment.buckets
+    deployment.done("up", DIGEST=DIGESTS["aggregator"])
+    made = deployment.made()
+    assert set(made) == {"0-bootstrap", "foundation", "data-streaming", "analytics", "processors"}
+    assert all(made.values())
     assert deployment.client("kinesis").list_streams()["StreamNames"] == ["prices-production-trades"]
-    s3 = deployment.client("s3")
-    s3.delete_bucket_policy(Bucket=lake)  # moto ignores conditions, so it denies calls with TLS, too
-    for _ in range(2):  # two versions
-        s3.put_object(Bucket=lake, Key="trades/year=2026/month=11/day=30/hour=09/00-05.parquet", Body=b"rows")
+    (service,) = deployment.client("ecs").list_services(cluster="prices-production")["serviceArns"]
+    assert service.endswith("/processor")
 
-    assert "the stage analytics needs data-streaming" in deployment.refused("down", "data-streaming")
+    deployment.done("up")  # without DIGEST: the image stays
+    assert deployment.made() == made
+
+    s3, lake, rescue = deployment.client("s3"), *(f"prices-production-{of}-{MOTO_S_OWN}" for of in ("lake", "rescue"))
+    deployment.done("up", "analytics", TF_VAR_deletion_protection="true")
+    versions(s3, lake, "trades/year=2026/month=11/day=30/hour=09/00-05.parquet")
+    versions(s3, rescue, "i-0123/outbox.db")
+    assert "the stage processors needs data-streaming" in deployment.refused("down", "data-streaming")
+    assert "the stage data-streaming needs foundation" in deployment.refused("down", "foundation")
     assert "nothing is deleted" in deployment.refused("down", "analytics", CONFIRM="staging")
     assert "nothing is deleted" in deployment.refused("down", "analytics")  # nobody answers
-    assert lake in deployment.buckets
+    assert "has the state price-aggregator/production" in deployment.refused(
+        "down", "0-bootstrap", CONFIRM="production"
+    )
+    assert {lake, rescue} <= deployment.buckets
+
+    deployment.done("down", CONFIRM="production")
+    assert deployment.buckets == {STATES}
+    assert deployment.left() == []
+    again = deployment.done("down", CONFIRM="production")
+    assert again.count(" is not there") == 4
+    deployment.done("down", "0-bootstrap", CONFIRM="production")
+    assert deployment.buckets == set()

@@ -11,12 +11,13 @@ from tests.terraform.conftest import EVERYTHING
 
 pytestmark = pytest.mark.real
 
-# Statements whose actions cannot be limited to a resource; terraform/iam.tf has the reason beside each.
+# Statements whose actions cannot be limited to a resource; terraform/modules/identity has the reason beside each.
 MAY_NAME_ALL = {"SessionManagerInsteadOfSsh", "SignInToEcr", "FindWhatToScrape"}
-# Resources whose names end in an unknown part: an instance's id, a log stream, an object's key.
+# Resources whose names have an unknown part: an instance's id, a log stream, an object's key, MSK's own part.
 MAY_END_OPEN = (
     rf"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/\*",
     rf"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/prices-production/\w+:\*",
+    rf"arn:aws:kafka:eu-west-1:{ACCOUNT}:(cluster/prices-production/\*|(topic|group)/prices-production/\*/\w+)",
     rf"arn:aws:s3:::prices-production-rescue-{ACCOUNT}/\*",
     rf"arn:aws:s3:::prices-production-lake-{ACCOUNT}/(raw/|raw-errors/)?\*",
 )
@@ -30,7 +31,7 @@ def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
         'public["0.0.0.0/0-443"]',
     }
     assert 'aws_security_group.main["alb"]' in plan.named(
-        "aws_vpc_security_group_ingress_rule.public", "security_group_id"
+        "network", "aws_vpc_security_group_ingress_rule.public", "security_group_id"
     )
     for name, one in rules.items():
         assert one["ip_protocol"] == "tcp", name
@@ -42,16 +43,16 @@ def test_only_the_balancer_is_open_and_there_is_no_ssh(plan: Plan) -> None:
 
 def test_machines_have_no_public_address(plan: Plan) -> None:
     """Machines have no public address, also not by their subnet; only the balancer and the NAT gateway have one."""
-    for machines, argument in {
-        "aws_autoscaling_group.api": "vpc_zone_identifier",
-        "aws_autoscaling_group.refresher": "vpc_zone_identifier",
-        "aws_instance.exchange": "subnet_id",
-        "aws_instance.monitoring": "subnet_id",
-        "aws_elasticache_subnet_group.main": "subnet_ids",
-        "aws_vpc_endpoint.interface": "subnet_ids",
-    }.items():
-        assert "aws_subnet.private" in plan.named(machines, argument), machines
-        assert "aws_subnet.public" not in plan.named(machines, argument), machines
+    for module, machines, argument in (
+        ("compute", "aws_autoscaling_group.api", "vpc_zone_identifier"),
+        ("compute", "aws_autoscaling_group.refresher", "vpc_zone_identifier"),
+        ("compute", "aws_instance.exchange", "subnet_id"),
+        ("monitoring", "aws_instance.monitoring", "subnet_id"),
+        ("data", "aws_elasticache_subnet_group.main", "subnet_ids"),
+        ("network", "aws_vpc_endpoint.interface", "subnet_ids"),
+    ):
+        subnets = {name for name in plan.named(module, machines, argument) if name.startswith("aws_subnet.")}
+        assert {name.partition("[")[0] for name in subnets} == {"aws_subnet.private"}, machines
     for one in templates(plan):
         assert [interface["associate_public_ip_address"] for interface in one["network_interfaces"]] == ["false"]
     assert all(one["associate_public_ip_address"] is False for one in plan.of("aws_instance").values())
@@ -130,8 +131,8 @@ def test_everything_kept_is_encrypted(plan: Plan) -> None:
     assert redis["at_rest_encryption_enabled"]
     assert redis["transit_encryption_enabled"]
     for name in plan.of("aws_cloudwatch_log_group"):
-        assert plan.unknown[f"aws_cloudwatch_log_group.{name}"]["kms_key_id"], "a key that is yet to be made"
-    assert plan.unknown["aws_sns_topic.alarms"]["kms_master_key_id"]
+        assert plan.unknown_of("aws_cloudwatch_log_group")[name]["kms_key_id"], "a key that is yet to be made"
+    assert plan.unknown_of("aws_sns_topic")["alarms"]["kms_master_key_id"]
     assert all(
         one["encryption_configuration"][0]["encryption_type"] == "KMS" for one in plan.of("aws_ecr_repository").values()
     )
@@ -165,7 +166,9 @@ def test_redis_is_signed_in_to_and_survives_a_zone(plan: Plan) -> None:
     assert "~aggregator:*" in users["service"]["access_string"]
     assert users["default"]["access_string"].startswith("off ")
     assert set(plan.one("aws_elasticache_user_group")["user_ids"]) == {one["user_id"] for one in users.values()}
-    assert plan.unknown["aws_elasticache_replication_group.main[0]"]["user_group_ids"], "the group's, when it is made"
+    assert plan.unknown_of("aws_elasticache_replication_group")["main[0]"]["user_group_ids"], (
+        "the group's, when it is made"
+    )
 
 
 def test_the_table_is_as_the_service_wants_it_and_safe(plan: Plan) -> None:

@@ -30,12 +30,13 @@ def setting(plan: Plan, role: str, name: str) -> str:
 
 
 def alarmed(plan: Plan, metric: str) -> set[str]:
-    """Return the values of the dimensions that have an alarm on a metric."""
-    alarms = plan.of("aws_cloudwatch_metric_alarm").values()
+    """Return the values of the dimensions with an alarm on a metric that tells people, not one that only scales."""
+    kind = "aws_cloudwatch_metric_alarm"
+    tells = {name for name, unknown in plan.unknown_of(kind).items() if unknown.get("ok_actions")}
     return {
         value
-        for one in alarms
-        if one["metric_name"] == metric and one["actions_enabled"]
+        for name, one in plan.of(kind).items()
+        if name in tells and one["metric_name"] == metric and one["actions_enabled"]
         for value in one["dimensions"].values()
     }
 
@@ -125,6 +126,25 @@ def test_each_role_reaches_its_part_of_the_stream_only(plan: Plan) -> None:
     assert {"ReadTheStream", "ShareTheShards", "KeepTheArchive", "SendEvents"} <= sids['machine["processor"]']
     assert not sids['machine["refresher"]'] & {"ReadTheStream", "AppendTrades", "UseTrades"}
     assert rights(plan, "api", "UseTrades") == {"DescribeTable", "DescribeTimeToLive", "Query"}
+
+
+def test_msk_is_reached_by_those_who_use_it_and_signed_in_to(plan: Plan) -> None:
+    """API and processors reach MSK on its port of IAM; the API may write the topic, processors read and share it."""
+    assert plan.one("aws_msk_serverless_cluster")["client_authentication"][0]["sasl"][0]["iam"] == [{"enabled": True}]
+    for kind in ("ingress", "egress"):
+        rules = plan.of(f"aws_vpc_security_group_{kind}_rule")
+        found = {name: rule["from_port"] for name, rule in rules.items() if ".kafka[" in name}
+        assert found == {f'module.streaming[0].kafka["{role}"]': 9098 for role in ("api", "processor")}
+    assert rights(plan, "api", "UseTheTopic") == {"DescribeTopic", "WriteData"}
+    assert rights(plan, "processor", "UseTheTopic") == {"DescribeTopic", "WriteData", "ReadData"}
+    assert rights(plan, "processor", "ShareTheTopic") == {"AlterGroup", "DescribeGroup"}
+    topic = f"arn:aws:kafka:eu-west-1:{ACCOUNT}:topic/prices-production/*/trades"
+    assert of_machine(plan, "processor", "UseTheTopic")["Resource"] == [topic]
+    assert not {
+        one["Sid"]
+        for one in roles(plan)['machine["refresher"]']
+        if any(action.startswith("kafka") for action in one["Action"])
+    }
 
 
 def test_the_endpoints_let_pass_what_roles_may(plan: Plan) -> None:

@@ -18,7 +18,7 @@ locals {
     results  = "${var.name}-athena-${var.account}"
     database = replace("${var.name}-lake", "-", "_")
   }
-  place = { for service in ["kinesis", "dynamodb", "sqs", "logs"] : service => "arn:${var.partition}:${service}:${var.region}:${var.account}" }
+  place = { for service in ["kinesis", "kafka", "dynamodb", "sqs", "logs"] : service => "arn:${var.partition}:${service}:${var.region}:${var.account}" }
   arn = {
     stream  = "${local.place.kinesis}:stream/${local.name.stream}"
     leases  = "${local.place.dynamodb}:table/${local.name.leases}"
@@ -28,6 +28,10 @@ locals {
     dead    = "${local.place.sqs}:${local.name.dead}"
     lake    = "arn:${var.partition}:s3:::${local.name.lake}"
     results = "arn:${var.partition}:s3:::${local.name.results}"
+    # MSK puts an unknown part behind the cluster's name.
+    kafka       = "${local.place.kafka}:cluster/${var.name}/*"
+    kafka_topic = "${local.place.kafka}:topic/${var.name}/*/trades"
+    kafka_group = "${local.place.kafka}:group/${var.name}/*/aggregator"
   }
 
   streams = var.streaming != null
@@ -36,6 +40,7 @@ locals {
   roles   = concat(["api", "refresher"], var.processors == null ? [] : ["processor"])
   # A refresher that takes the exchanges' trades appends to the stream, and processes a share of it.
   processing = var.trade_feeds ? ["processor", "refresher"] : ["processor"]
+  kafka      = try(var.streaming.msk_serverless, false)
 }
 
 # ---------------------------------------------------------------- settings of the service, by role
@@ -81,6 +86,19 @@ locals {
       ] : [],
       role == "api" || role == "refresher" && var.trade_feeds ? [
         { sid = "AppendTrades", actions = ["kinesis:PutRecords"], resources = [local.arn.stream] },
+      ] : [],
+    ),
+    !local.kafka || role == "refresher" && !var.trade_feeds ? [] : concat(
+      [
+        { sid = "SignInToKafka", actions = ["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"], resources = [local.arn.kafka] },
+        {
+          sid       = "UseTheTopic"
+          actions   = concat(["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"], contains(local.processing, role) ? ["kafka-cluster:ReadData"] : [])
+          resources = [local.arn.kafka_topic]
+        },
+      ],
+      contains(local.processing, role) ? [
+        { sid = "ShareTheTopic", actions = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"], resources = [local.arn.kafka_group] },
       ] : [],
     ),
     !local.tables ? [] : concat(

@@ -78,8 +78,12 @@ resource "aws_cloudwatch_metric_alarm" "stream" {
 
 # ---------------------------------------------------------------- MSK Serverless, if wanted
 
-# It accepts IAM only. The service signs in to Kafka with PLAIN or SCRAM, so it cannot use this cluster yet; it is for other
-# programs in the network.
+locals {
+  kafka_clients = var.settings.msk_serverless ? var.platform.kafka_clients : {}
+}
+
+# It accepts IAM only: the service signs in with KAFKA_SASL = AWS_MSK_IAM. Its addresses are known when it exists, so TRADES_LOG
+# is set after the first apply (README).
 resource "aws_msk_serverless_cluster" "main" {
   count        = var.settings.msk_serverless && !var.platform.moto ? 1 : 0 # moto's cluster is never ready
   cluster_name = var.platform.name
@@ -108,11 +112,31 @@ resource "aws_security_group" "kafka" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "kafka" {
-  count                        = var.settings.msk_serverless && var.platform.processing ? 1 : 0
+  for_each                     = local.kafka_clients
   security_group_id            = aws_security_group.kafka[0].id
-  referenced_security_group_id = var.platform.processor_group_id
-  description                  = "from processor"
+  referenced_security_group_id = each.value
+  description                  = "from ${each.key}"
   ip_protocol                  = "tcp"
   from_port                    = 9098
   to_port                      = 9098
+}
+
+moved {
+  from = aws_vpc_security_group_ingress_rule.kafka[0]
+  to   = aws_vpc_security_group_ingress_rule.kafka["processor"]
+}
+
+resource "aws_vpc_security_group_egress_rule" "kafka" {
+  for_each                     = local.kafka_clients
+  security_group_id            = each.value
+  referenced_security_group_id = aws_security_group.kafka[0].id
+  description                  = "to MSK Serverless"
+  ip_protocol                  = "tcp"
+  from_port                    = 9098
+  to_port                      = 9098
+}
+
+data "aws_msk_bootstrap_brokers" "main" {
+  count       = length(aws_msk_serverless_cluster.main)
+  cluster_arn = aws_msk_serverless_cluster.main[0].arn
 }

@@ -13,6 +13,11 @@ output "kafka_cluster" {
   value       = one(aws_msk_serverless_cluster.main[*].arn)
 }
 
+output "kafka_brokers" {
+  description = "Addresses of MSK Serverless, if any."
+  value       = one(data.aws_msk_bootstrap_brokers.main[*].bootstrap_brokers_sasl_iam)
+}
+
 output "stream_arn" {
   description = "ARN of the stream."
   value       = aws_kinesis_stream.trades.arn

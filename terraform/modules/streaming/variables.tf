@@ -15,14 +15,13 @@ variable "settings" {
 variable "platform" {
   description = "Output `platform` of the deployment."
   type = object({
-    name               = string
-    keep               = bool
-    moto               = bool
-    key_arn            = string
-    alarm_topic_arn    = string
-    vpc_id             = string
-    subnet_ids         = list(string)
-    processing         = bool
-    processor_group_id = string
+    name            = string
+    keep            = bool
+    moto            = bool
+    key_arn         = string
+    alarm_topic_arn = string
+    vpc_id          = string
+    subnet_ids      = list(string)
+    kafka_clients   = map(string)
   })
 }

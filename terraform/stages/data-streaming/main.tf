@@ -76,6 +76,11 @@ output "stream_arn" {
   value       = one(module.streaming[*].stream_arn)
 }
 
+output "kafka_brokers" {
+  description = "Addresses of MSK Serverless, for TRADES_LOG; null without it."
+  value       = one(module.streaming[*].kafka_brokers)
+}
+
 output "queues" {
   description = "Queues of events; null without fanout."
   value       = one(module.fanout[*].queues)

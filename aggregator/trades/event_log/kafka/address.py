@@ -19,6 +19,8 @@ from urllib.parse import parse_qs
 EXAMPLE = "kafka://broker:9092/topic"
 FORM = f"{EXAMPLE}?format=json|protobuf&group=…&security=plaintext|tls"
 FORMATS = ("json", "protobuf")
+AWS_MSK_IAM = "AWS_MSK_IAM"
+"""The mechanism of Amazon MSK, as its documents call it."""
 _URL = re.compile(r"kafka://(?P<brokers>[^/?#]+)/(?P<topic>[^/?#]+)(?:\?(?P<query>[^#]*))?")
 _BROKER = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>\d{1,5})")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -42,7 +44,10 @@ class KafkaAddress(NamedTuple):
 
 
 class KafkaSecurity(NamedTuple):
-    """How clients log in: without a user, not at all. `ca` is a file of authorities; without one, the system's."""
+    """How clients log in: with AWS credentials (AWS_MSK_IAM), as a user, or without one not at all.
+
+    `ca` is a file of authorities; without one, the system's.
+    """
 
     username: str = ""
     password: str = ""

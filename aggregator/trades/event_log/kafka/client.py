@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from aggregator.errors import StoreRefused, StoreUnavailable, printable
-from aggregator.trades.event_log.kafka.address import KafkaAddress, KafkaSecurity
+from aggregator.trades.event_log.kafka.address import AWS_MSK_IAM, KafkaAddress, KafkaSecurity
 
 Client = TypeVar("Client")
 
@@ -35,7 +35,8 @@ class KafkaClients:
         }
         if tls and security.ca:
             self._config["ssl.ca.location"] = security.ca
-        if security.username:
+        self._signs_in = security.mechanism == AWS_MSK_IAM
+        if security.username and not self._signs_in:
             self._config |= {
                 "security.protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
                 "sasl.mechanism": security.mechanism,
@@ -48,7 +49,7 @@ class KafkaClients:
         address = self.address
         return _created(
             Consumer,
-            self._config
+            self._logged_in()
             | {
                 "group.id": address.group,
                 "enable.auto.commit": False,
@@ -73,7 +74,7 @@ class KafkaClients:
         """
         return _created(
             Producer,
-            self._config
+            self._logged_in()
             | {
                 "acks": "all",
                 "enable.idempotence": True,
@@ -86,8 +87,20 @@ class KafkaClients:
         )
 
     def admin(self, **callbacks: object) -> AdminClient:
-        """Return a client for questions about topics and groups."""
-        return AdminClient(self._config | callbacks)
+        """Return a client for questions about topics and groups. Raises StoreRefused."""
+        return AdminClient(self._logged_in() | callbacks)
+
+    def _logged_in(self) -> dict[str, object]:
+        """Return the configuration with the sign-in by AWS credentials, if it is wanted. Raises StoreRefused."""
+        if not self._signs_in:
+            return self._config
+        from aggregator.trades.event_log.kafka.aws_sign_in import AwsSignIn  # noqa: PLC0415  # Amazon's libraries take 0.3 s
+
+        if self.address.security != "tls":
+            raise StoreRefused(f"{AWS_MSK_IAM} sends a token, so the address needs security=tls")
+        sign_in = AwsSignIn(self.address.brokers)
+        login = {"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "oauth_cb": sign_in.token}
+        return self._config | login
 
     @property
     def is_cooperative(self) -> bool:

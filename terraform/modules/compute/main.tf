@@ -1,16 +1,27 @@
 # The load balancer: the only part that can be reached from outside.
 
+terraform {
+  required_version = ">= 1.6"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.80"
+    }
+  }
+}
+
 resource "aws_lb" "main" {
   #checkov:skip=CKV2_AWS_20:it redirects to HTTPS when there is a certificate; without one, every plan warns
   #checkov:skip=CKV2_AWS_76:likewise; with it, known bad inputs such as Log4j's are blocked
   #checkov:skip=CKV2_AWS_28:WAF is optional, by `waf`
   #checkov:skip=CKV_AWS_150:by `deletion_protection`, on by default
-  name                       = local.name
+  name                       = var.deployment.name
   load_balancer_type         = "application"
-  security_groups            = [aws_security_group.main["alb"].id]
-  subnets                    = [for zone in local.zones : aws_subnet.public[zone].id]
+  security_groups            = [var.group_ids["alb"]]
+  subnets                    = [for zone in var.deployment.zones : var.public_subnets[zone]]
   drop_invalid_header_fields = true
-  enable_deletion_protection = local.keep
+  enable_deletion_protection = var.deployment.keep
   idle_timeout               = 60
 
   access_logs {
@@ -27,10 +38,10 @@ resource "aws_lb" "main" {
 # which a new machine repairs. It answers only after a process has opened its stores and caught up. Readiness has alarms.
 resource "aws_lb_target_group" "api" {
   #checkov:skip=CKV_AWS_378:plain HTTP between balancer and machines, inside the VPC; TLS ends at the balancer
-  name                 = "${local.name}-api"
-  port                 = local.port
+  name                 = "${var.deployment.name}-api"
+  port                 = var.deployment.port
   protocol             = "HTTP"
-  vpc_id               = aws_vpc.main.id
+  vpc_id               = var.vpc_id
   deregistration_delay = 30 # requests take at most 20 s; streams are closed, and their clients reconnect
 
   health_check {
@@ -78,31 +89,17 @@ resource "aws_lb_listener" "https" {
     type             = "forward"
     target_group_arn = aws_lb_target_group.api.arn
   }
-
-  lifecycle {
-    precondition {
-      condition     = length(var.hostnames) > 0 || contains(keys(var.settings), "ALLOWED_HOSTS")
-      error_message = "Put the names of the certificate into hostnames: the service refuses unknown hosts."
-    }
-  }
-}
-
-check "https" {
-  assert {
-    condition     = var.certificate_arn != null
-    error_message = "No certificate_arn: prices and API keys are sent unencrypted. Use this for a trial only."
-  }
 }
 
 # ---------------------------------------------------------------- access logs
 
 locals {
-  access     = "${local.name}-access-${local.account}"
-  access_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.access}"
+  access     = "${var.deployment.name}-access-${var.deployment.account}"
+  access_arn = "arn:${var.deployment.partition}:s3:::${local.access}"
 }
 
 data "aws_elb_service_account" "current" {
-  region = var.region
+  region = var.deployment.region
 }
 
 resource "aws_s3_bucket" "access" {
@@ -112,7 +109,7 @@ resource "aws_s3_bucket" "access" {
   #checkov:skip=CKV_AWS_145:load balancers can write to buckets with S3's own key only
   #checkov:skip=CKV2_AWS_62:no program waits for a log file
   bucket        = local.access
-  force_destroy = !local.keep
+  force_destroy = !var.deployment.keep
 }
 
 resource "aws_s3_bucket_public_access_block" "access" {
@@ -156,7 +153,7 @@ data "aws_iam_policy_document" "access" {
   statement {
     sid       = "LoadBalancerWrites"
     actions   = ["s3:PutObject"]
-    resources = ["${local.access_arn}/AWSLogs/${local.account}/*"]
+    resources = ["${local.access_arn}/AWSLogs/${var.deployment.account}/*"]
 
     principals {
       type        = "AWS"

@@ -1,7 +1,7 @@
 # The allowed connections between groups. Only the load balancer is open to the internet. There is no SSH.
 
 locals {
-  groups = merge(local.processing ? { processor = "processors of the trade stream" } : {}, {
+  groups = merge(var.deployment.processing ? { processor = "processors of the trade stream" } : {}, {
     alb        = "the load balancer: the only one that is reached from outside"
     api        = "machines that answer requests"
     refresher  = "machines that ask the exchanges"
@@ -10,20 +10,20 @@ locals {
     redis      = "ElastiCache"
     endpoints  = "the interface endpoints of AWS services"
   })
-  instances = concat(["api", "refresher", "exchanges", "monitoring"], local.processing ? ["processor"] : [])
+  instances = concat(["api", "refresher", "exchanges", "monitoring"], var.deployment.processing ? ["processor"] : [])
 
   # from -> to, ports
   paths = merge(
     {
-      alb-api              = { from = "alb", to = "api", first = local.port, last = local.port }
-      monitoring-api       = { from = "monitoring", to = "api", first = local.port, last = local.port }
-      monitoring-refresher = { from = "monitoring", to = "refresher", first = local.port, last = local.port }
+      alb-api              = { from = "alb", to = "api", first = var.deployment.port, last = var.deployment.port }
+      monitoring-api       = { from = "monitoring", to = "api", first = var.deployment.port, last = var.deployment.port }
+      monitoring-refresher = { from = "monitoring", to = "refresher", first = var.deployment.port, last = var.deployment.port }
       refresher-exchanges  = { from = "refresher", to = "exchanges", first = 8081, last = 8083 }
       api-redis            = { from = "api", to = "redis", first = 6379, last = 6379 }
       refresher-redis      = { from = "refresher", to = "redis", first = 6379, last = 6379 }
     },
-    local.processing ? {
-      monitoring-processor = { from = "monitoring", to = "processor", first = local.port, last = local.port }
+    var.deployment.processing ? {
+      monitoring-processor = { from = "monitoring", to = "processor", first = var.deployment.port, last = var.deployment.port }
       processor-redis      = { from = "processor", to = "redis", first = 6379, last = 6379 }
     } : {},
     { for group in local.instances : "${group}-endpoints" => { from = group, to = "endpoints", first = 443, last = 443 } },
@@ -37,10 +37,10 @@ locals {
 resource "aws_security_group" "main" {
   #checkov:skip=CKV2_AWS_5:each is on what its name says; the check does not see through for_each
   for_each    = local.groups
-  name        = "${local.name}-${each.key}"
+  name        = "${var.deployment.name}-${each.key}"
   description = each.value
   vpc_id      = aws_vpc.main.id
-  tags        = { Name = "${local.name}-${each.key}" }
+  tags        = { Name = "${var.deployment.name}-${each.key}" }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "inside" {
@@ -65,7 +65,7 @@ resource "aws_vpc_security_group_egress_rule" "inside" {
 
 data "aws_prefix_list" "gateway" {
   for_each = toset(["s3", "dynamodb"])
-  name     = "com.amazonaws.${var.region}.${each.key}"
+  name     = "com.amazonaws.${var.deployment.region}.${each.key}"
 }
 
 resource "aws_vpc_security_group_egress_rule" "gateway" {
@@ -89,7 +89,7 @@ resource "aws_vpc_security_group_egress_rule" "exchanges_outside" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "discovery_outside" {
-  count             = local.monitored && var.nat_gateways != "none" ? 1 : 0
+  count             = var.deployment.monitored && var.nat_gateways != "none" ? 1 : 0
   security_group_id = aws_security_group.main["monitoring"].id
   cidr_ipv4         = "0.0.0.0/0" # EC2's own address, where there is no endpoint for it
   description       = "to EC2, for discovery"

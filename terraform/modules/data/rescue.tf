@@ -1,16 +1,11 @@
 # Outboxes of refreshers that could not send everything before they ended.
 
-locals {
-  rescue     = "${local.name}-rescue-${local.account}"
-  rescue_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.rescue}"
-}
-
 resource "aws_s3_bucket" "rescue" {
   #checkov:skip=CKV_AWS_18:rarely written, and only by machines that log it
   #checkov:skip=CKV_AWS_144:prices of a minute or two that DynamoDB did not accept; one region is enough
   #checkov:skip=CKV2_AWS_62:the alarm on the outbox's age comes before
-  bucket        = local.rescue
-  force_destroy = !local.keep
+  bucket        = var.deployment.rescue
+  force_destroy = !var.deployment.keep
 }
 
 resource "aws_s3_bucket_public_access_block" "rescue" {
@@ -37,7 +32,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "rescue" {
 
     apply_server_side_encryption_by_default {
       sse_algorithm     = "aws:kms"
-      kms_master_key_id = aws_kms_key.main.arn
+      kms_master_key_id = var.key_arn
     }
   }
 }
@@ -72,7 +67,7 @@ data "aws_iam_policy_document" "rescue" {
     sid       = "NotInTheClear"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [local.rescue_arn, "${local.rescue_arn}/*"]
+    resources = [var.deployment.rescue_arn, "${var.deployment.rescue_arn}/*"]
 
     principals {
       type        = "*"

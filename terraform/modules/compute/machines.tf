@@ -11,36 +11,36 @@ locals {
   # container => settings of its unit
   containers = merge(
     {
-      for role in local.users_of_settings : role => {
+      for role in var.deployment.users_of_settings : role => {
         aggregator = {
-          IMAGE         = local.image
+          IMAGE         = var.deployment.image
           COMMAND       = "serve"
           OPTIONS       = "--volume /data:/data --ulimit nofile=65536:65536"
           PREFIX        = "AGGREGATOR_"
-          SETTINGS_PATH = local.settings_path[role]
+          SETTINGS_PATH = var.deployment.settings_path[role]
           # A change of settings makes a new launch template, and so a rolling replacement.
-          SETTINGS_VERSION = sha256(jsonencode([for name, value in local.role_settings[role] : [name, value] if name != "CACHE_URL"]))
+          SETTINGS_VERSION = sha256(jsonencode([for name, value in var.role_settings[role] : [name, value] if name != "CACHE_URL"]))
         }
       }
     },
     {
-      for name, port in local.exchanges : name => {
+      for name, port in var.deployment.exchanges : name => {
         exchange = {
-          IMAGE   = local.image
+          IMAGE   = var.deployment.image
           COMMAND = "-m mock_exchange --host 0.0.0.0 --name ${name} --port ${port}"
           OPTIONS = "--entrypoint python --env HEALTH_PORT=${port}"
         }
       }
     },
-    local.monitored ? {
+    var.deployment.monitored ? {
       monitoring = {
         prometheus = {
-          IMAGE   = "${local.registry}/${local.name}/prometheus@${var.monitoring.prometheus_digest}"
+          IMAGE   = "${var.deployment.registry}/${var.deployment.name}/prometheus@${var.monitoring.prometheus_digest}"
           COMMAND = "--config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus --storage.tsdb.retention.time=15d --web.listen-address=127.0.0.1:9090"
           OPTIONS = "--user 65534 --volume /data:/prometheus --volume /etc/containers/prometheus.yml:/etc/prometheus/prometheus.yml:ro"
         }
         grafana = {
-          IMAGE   = "${local.registry}/${local.name}/grafana@${var.monitoring.grafana_digest}"
+          IMAGE   = "${var.deployment.registry}/${var.deployment.name}/grafana@${var.monitoring.grafana_digest}"
           COMMAND = ""
           OPTIONS = "--add-host prometheus:127.0.0.1 --env GF_SERVER_HTTP_ADDR=127.0.0.1 --tmpfs /var/lib/grafana:uid=472"
         }
@@ -55,44 +55,44 @@ locals {
   files = {
     for machine, containers in local.containers : machine => concat(
       [for script in local.scripts : {
-        path = "/usr/local/lib/containers/${script}", permissions = "0755", content = file("${path.module}/files/${script}.sh")
+        path = "/usr/local/lib/containers/${script}", permissions = "0755", content = file("${path.module}/../../files/${script}.sh")
       }],
       [for unit in local.units : {
-        path = "/etc/systemd/system/${unit}", permissions = "0644", content = file("${path.module}/files/${unit}")
+        path = "/etc/systemd/system/${unit}", permissions = "0644", content = file("${path.module}/../../files/${unit}")
       }],
       [for container, facts in containers : {
         path        = "/etc/containers/${container}.conf"
         permissions = "0644" # it has no secret
         content = join("", [for name, value in merge(facts, {
-          REGION        = var.region
-          LOG_GROUP     = local.log_groups.service
-          RESCUE_BUCKET = local.rescue
+          REGION        = var.deployment.region
+          LOG_GROUP     = var.deployment.log_groups.service
+          RESCUE_BUCKET = var.deployment.rescue
         }) : "${name}=\"${value}\"\n"])
       }],
       [
         {
           path        = "/etc/containers/metrics.json" # CloudWatch agent
           permissions = "0644"
-          content = templatefile("${path.module}/files/metrics.json.tftpl", {
-            region    = var.region
-            metrics   = local.log_groups.metrics
-            instances = local.log_groups.instances
-            namespace = local.name
-            service   = contains(local.users_of_settings, machine)
+          content = templatefile("${path.module}/../../files/metrics.json.tftpl", {
+            region    = var.deployment.region
+            metrics   = var.deployment.log_groups.metrics
+            instances = var.deployment.log_groups.instances
+            namespace = var.deployment.name
+            service   = contains(var.deployment.users_of_settings, machine)
             trades    = machine == "processor"
           })
         },
         {
           path        = "/etc/containers/scrape.yml" # its Prometheus half
           permissions = "0644"
-          content     = templatefile("${path.module}/files/scrape.yml.tftpl", { group = machine, port = local.port, trades = machine == "processor" })
+          content     = templatefile("${path.module}/../../files/scrape.yml.tftpl", { group = machine, port = var.deployment.port, trades = machine == "processor" })
         },
       ],
       machine != "monitoring" ? [] : [{
         path        = "/etc/containers/prometheus.yml"
         permissions = "0644"
-        content = templatefile("${path.module}/files/prometheus.yml.tftpl", {
-          region = var.region, project = local.name, port = local.port, roles = jsonencode(concat(["api", "refresher"], local.processing_machines ? ["processor"] : []))
+        content = templatefile("${path.module}/../../files/prometheus.yml.tftpl", {
+          region = var.deployment.region, project = var.deployment.name, port = var.deployment.port, roles = jsonencode(concat(["api", "refresher"], var.deployment.processing_machines ? ["processor"] : []))
         })
       }],
     )
@@ -117,12 +117,12 @@ locals {
 # ---------------------------------------------------------------- groups of machines
 
 locals {
-  groups_of_machines = local.running ? merge(
+  groups_of_machines = var.deployment.running ? merge(
     {
       api       = { instance_type = var.api.instance_type, disk = 4, stop = true }
       refresher = { instance_type = var.refresher.instance_type, disk = var.refresher.outbox_gb, stop = !var.keep_outbox_volumes }
     },
-    local.processing_machines ? {
+    var.deployment.processing_machines ? {
       processor = { instance_type = var.processors.instance_type, disk = var.processors.outbox_gb, stop = !var.keep_outbox_volumes }
     } : {},
   ) : {}
@@ -131,7 +131,7 @@ locals {
 resource "aws_launch_template" "main" {
   #checkov:skip=CKV_AWS_341:a hop limit of 1; the check reads it wrongly
   for_each               = local.groups_of_machines
-  name                   = "${local.name}-${each.key}"
+  name                   = "${var.deployment.name}-${each.key}"
   image_id               = local.ami
   instance_type          = each.value.instance_type
   user_data              = local.user_data[each.key]
@@ -139,12 +139,12 @@ resource "aws_launch_template" "main" {
   ebs_optimized          = true
 
   iam_instance_profile {
-    arn = aws_iam_instance_profile.machine[each.key].arn
+    arn = var.profiles[each.key].arn
   }
 
   network_interfaces {
     associate_public_ip_address = false
-    security_groups             = [aws_security_group.main[each.key].id]
+    security_groups             = [var.group_ids[each.key]]
     delete_on_termination       = true
   }
 
@@ -186,12 +186,12 @@ resource "aws_launch_template" "main" {
 
     content {
       resource_type = tag_specifications.value
-      tags = merge(var.tags, {
-        Name        = "${local.name}-${each.key}"
+      tags = merge(var.deployment.tags, {
+        Name        = "${var.deployment.name}-${each.key}"
         Role        = each.key
-        Deployment  = local.name
-        Project     = var.name
-        Environment = var.environment
+        Deployment  = var.deployment.name
+        Project     = var.deployment.project
+        Environment = var.deployment.environment
       })
     }
   }

@@ -1,23 +1,18 @@
 # Cache, jobs and messages. There is no password: the service signs in with its instance role (IAM authentication), as a user
 # with rights on its own keys and channels only.
 
-locals {
-  redis_id   = local.name
-  redis_user = "${local.name}-service"
-}
-
 resource "aws_elasticache_subnet_group" "main" {
-  count      = local.moto ? 0 : 1
-  name       = local.name
-  subnet_ids = [for zone in local.zones : aws_subnet.private[zone].id]
+  count      = var.deployment.moto ? 0 : 1
+  name       = var.deployment.name
+  subnet_ids = [for zone in var.deployment.zones : var.private_subnets[zone]]
 }
 
 resource "aws_elasticache_replication_group" "main" {
   #checkov:skip=CKV2_AWS_50:by `redis.multi_az`, on by default
   #checkov:skip=CKV_AWS_31:encrypted in transit; the user group below decides about access, with IAM instead of a token
-  count                      = local.moto ? 0 : 1
-  replication_group_id       = local.redis_id
-  description                = "${local.name}: cache and jobs"
+  count                      = var.deployment.moto ? 0 : 1
+  replication_group_id       = var.deployment.redis_id
+  description                = "${var.deployment.name}: cache and jobs"
   engine                     = "redis"
   engine_version             = "7.1"
   parameter_group_name       = "default.redis7" # its volatile-lru never evicts the jobs, which do not expire
@@ -27,12 +22,12 @@ resource "aws_elasticache_replication_group" "main" {
   multi_az_enabled           = var.redis.multi_az
   port                       = 6379
   subnet_group_name          = aws_elasticache_subnet_group.main[0].name
-  security_group_ids         = [aws_security_group.main["redis"].id]
+  security_group_ids         = [var.group_ids["redis"]]
   user_group_ids             = aws_elasticache_user_group.main[*].id
 
   transit_encryption_enabled = true
   at_rest_encryption_enabled = true
-  kms_key_id                 = aws_kms_key.main.arn
+  kms_key_id                 = var.key_arn
 
   # No backup: new prices come within seconds, and history is in DynamoDB.
   snapshot_retention_limit   = 0
@@ -42,10 +37,10 @@ resource "aws_elasticache_replication_group" "main" {
 }
 
 resource "aws_elasticache_user" "service" {
-  user_id       = local.redis_user
-  user_name     = local.redis_user # IAM requires equal user id and name
+  user_id       = var.deployment.redis_user
+  user_name     = var.deployment.redis_user # IAM requires equal user id and name
   engine        = "redis"
-  access_string = trimspace(file("${path.module}/files/redis-rights.txt"))
+  access_string = trimspace(file("${path.module}/../../files/redis-rights.txt"))
 
   authentication_mode {
     type = "iam"
@@ -54,7 +49,7 @@ resource "aws_elasticache_user" "service" {
 
 # Every user group must have a user `default`; this one has no rights.
 resource "aws_elasticache_user" "default" {
-  user_id       = "${local.name}-default"
+  user_id       = "${var.deployment.name}-default"
   user_name     = "default"
   engine        = "redis"
   access_string = "off -@all"
@@ -65,8 +60,8 @@ resource "aws_elasticache_user" "default" {
 }
 
 resource "aws_elasticache_user_group" "main" {
-  count         = local.moto ? 0 : 1
-  user_group_id = local.name
+  count         = var.deployment.moto ? 0 : 1
+  user_group_id = var.deployment.name
   engine        = "redis"
   user_ids      = [aws_elasticache_user.default.user_id, aws_elasticache_user.service.user_id]
 }

@@ -2,14 +2,14 @@
 # Auto Scaling would need a grant on this one.
 
 resource "aws_kms_key" "main" {
-  description             = "${local.name}: data at rest"
+  description             = "${var.deployment.name}: data at rest"
   enable_key_rotation     = true
-  deletion_window_in_days = local.keep ? 30 : 7
+  deletion_window_in_days = var.deployment.keep ? 30 : 7
   policy                  = data.aws_iam_policy_document.key.json
 }
 
 resource "aws_kms_alias" "main" {
-  name          = "alias/${local.name}"
+  name          = "alias/${var.deployment.name}"
   target_key_id = aws_kms_key.main.key_id
 }
 
@@ -25,7 +25,7 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "AWS"
-      identifiers = ["arn:${data.aws_partition.current.partition}:iam::${local.account}:root"]
+      identifiers = ["arn:${var.deployment.partition}:iam::${var.deployment.account}:root"]
     }
   }
 
@@ -44,13 +44,13 @@ data "aws_iam_policy_document" "key" {
     condition {
       test     = "StringEquals"
       variable = "kms:CallerAccount"
-      values   = [local.account]
+      values   = [var.deployment.account]
     }
 
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for service in concat(["dynamodb", "s3", "ecr", "elasticache"], module.names.encrypted) : "${service}.${var.region}.amazonaws.com"]
+      values   = [for service in concat(["dynamodb", "s3", "ecr", "elasticache"], var.encrypted) : "${service}.${var.deployment.region}.amazonaws.com"]
     }
   }
 
@@ -61,13 +61,13 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "Service"
-      identifiers = ["logs.${var.region}.amazonaws.com"]
+      identifiers = ["logs.${var.deployment.region}.amazonaws.com"]
     }
 
     condition {
       test     = "ArnLike"
       variable = "kms:EncryptionContext:aws:logs:arn"
-      values   = ["${local.arn.logs}:log-group:/${local.name}/*", "${local.arn.logs}:log-group:aws-waf-logs-${local.name}"]
+      values   = ["${var.deployment.arn.logs}:log-group:/${var.deployment.name}/*", "${var.deployment.arn.logs}:log-group:aws-waf-logs-${var.deployment.name}"]
     }
   }
 
@@ -84,7 +84,7 @@ data "aws_iam_policy_document" "key" {
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
-      values   = [local.account]
+      values   = [var.deployment.account]
     }
   }
 }

@@ -1,6 +1,6 @@
 resource "aws_budgets_budget" "monthly" {
-  count        = local.moto ? 0 : 1
-  name         = local.name
+  count        = var.deployment.moto ? 0 : 1
+  name         = var.deployment.name
   budget_type  = "COST"
   limit_amount = tostring(var.monthly_budget)
   limit_unit   = "USD"
@@ -8,7 +8,7 @@ resource "aws_budgets_budget" "monthly" {
 
   cost_filter { # of this deployment: switch the tag Project on as a cost allocation tag (README)
     name   = "TagKeyValue"
-    values = [join("$", ["user:Project", var.name])]
+    values = [join("$", ["user:Project", var.deployment.project])]
   }
 
   dynamic "notification" {

@@ -1,35 +1,14 @@
 # One role for each kind of machine, with the rights for the calls of that kind only. Machines have no other credentials.
 
-locals {
-  log_groups = merge(
-    { for group in ["service", "metrics", "instances", "flow"] : group => "/${local.name}/${group}" },
-    { waf = "aws-waf-logs-${local.name}" }, # WAF insists on the prefix
-  )
+terraform {
+  required_version = ">= 1.6"
 
-  # The repositories of the images that a machine runs.
-  images_of = merge(
-    {
-      api        = ["aggregator"]
-      refresher  = ["aggregator"]
-      exchanges  = ["aggregator"]
-      monitoring = ["prometheus", "grafana"]
-    },
-    local.processing_machines ? { processor = ["aggregator"] } : {},
-  )
-  users_of_settings = toset(concat(["api", "refresher"], local.processing_machines ? ["processor"] : []))
-
-  redis_arns = [
-    "${local.arn.elasticache}:replicationgroup:${local.redis_id}",
-    "${local.arn.elasticache}:user:${local.redis_user}",
-  ]
-  # Of a processor on Fargate, whose role is not one of the machines below.
-  processor_rights = concat(
-    [
-      { sid = "UseTheTable", actions = local.table_actions.processor, resources = [local.table_arn] },
-      { sid = "SignInToRedis", actions = ["elasticache:Connect"], resources = local.redis_arns },
-    ],
-    lookup(module.names.statements, "processor", []),
-  )
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.80"
+    }
+  }
 }
 
 data "aws_iam_policy_document" "machine_trust" {
@@ -44,7 +23,7 @@ data "aws_iam_policy_document" "machine_trust" {
 }
 
 data "aws_iam_policy_document" "machine" {
-  for_each = local.images_of
+  for_each = var.deployment.images_of
 
   statement { # AWS' AmazonSSMManagedInstanceCore would allow reading every parameter of the account
     sid = "SessionManagerInsteadOfSsh"
@@ -60,12 +39,12 @@ data "aws_iam_policy_document" "machine" {
   statement {
     sid       = "SaysThatItIsThere"
     actions   = ["ssm:UpdateInstanceInformation"]
-    resources = ["${local.arn.ec2}:instance/*"] # the instance id is not known before the instance exists
+    resources = ["${var.deployment.arn.ec2}:instance/*"] # the instance id is not known before the instance exists
 
     condition {
       test     = "StringEquals"
       variable = "aws:ResourceTag/Name"
-      values   = ["${local.name}-${each.key}"]
+      values   = ["${var.deployment.name}-${each.key}"]
     }
   }
 
@@ -78,49 +57,49 @@ data "aws_iam_policy_document" "machine" {
   statement {
     sid       = "PullItsImages"
     actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    resources = [for image in each.value : "${local.arn.ecr}:repository/${local.name}/${image}"]
+    resources = [for image in each.value : "${var.deployment.arn.ecr}:repository/${var.deployment.name}/${image}"]
   }
 
   statement {
     sid     = "WriteLogs"
     actions = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
     resources = [
-      for group in ["service", "metrics", "instances"] : "${local.arn.logs}:log-group:${local.log_groups[group]}:*"
+      for group in ["service", "metrics", "instances"] : "${var.deployment.arn.logs}:log-group:${var.deployment.log_groups[group]}:*"
     ]
   }
 
   dynamic "statement" {
-    for_each = setintersection([each.key], local.users_of_settings)
+    for_each = setintersection([each.key], var.deployment.users_of_settings)
 
     content {
       sid       = "ReadItsSettings"
       actions   = ["ssm:GetParametersByPath"]
-      resources = ["${local.arn.ssm}:parameter${local.settings_path[each.key]}"]
+      resources = ["${var.deployment.arn.ssm}:parameter${var.deployment.settings_path[each.key]}"]
     }
   }
 
   dynamic "statement" {
-    for_each = setintersection([each.key], local.users_of_settings)
+    for_each = setintersection([each.key], var.deployment.users_of_settings)
 
     content {
       sid       = "UseTheTable"
-      actions   = local.table_actions[each.key]
-      resources = [local.table_arn]
+      actions   = var.deployment.table_actions[each.key]
+      resources = [var.deployment.table_arn]
     }
   }
 
   dynamic "statement" {
-    for_each = setintersection([each.key], local.users_of_settings)
+    for_each = setintersection([each.key], var.deployment.users_of_settings)
 
     content {
       sid       = "SignInToRedis"
       actions   = ["elasticache:Connect"]
-      resources = local.redis_arns
+      resources = var.deployment.redis_arns
     }
   }
 
   dynamic "statement" { # of the trade stream, by role: modules/names
-    for_each = { for one in lookup(module.names.statements, each.key, []) : one.sid => one }
+    for_each = { for one in lookup(var.statements, each.key, []) : one.sid => one }
 
     content {
       sid       = statement.key
@@ -135,7 +114,7 @@ data "aws_iam_policy_document" "machine" {
     content {
       sid       = "RescueItsOutbox"
       actions   = ["s3:PutObject"]
-      resources = ["${local.rescue_arn}/*"]
+      resources = ["${var.deployment.rescue_arn}/*"]
     }
   }
 
@@ -150,27 +129,27 @@ data "aws_iam_policy_document" "machine" {
       condition {
         test     = "StringEquals"
         variable = "aws:RequestedRegion"
-        values   = [var.region]
+        values   = [var.deployment.region]
       }
     }
   }
 }
 
 resource "aws_iam_role" "machine" {
-  for_each           = local.images_of
-  name               = "${local.name}-${each.key}"
+  for_each           = var.deployment.images_of
+  name               = "${var.deployment.name}-${each.key}"
   assume_role_policy = data.aws_iam_policy_document.machine_trust.json
 }
 
 resource "aws_iam_role_policy" "machine" {
-  for_each = local.images_of
+  for_each = var.deployment.images_of
   name     = "what-it-calls"
   role     = aws_iam_role.machine[each.key].id
   policy   = data.aws_iam_policy_document.machine[each.key].json
 }
 
 resource "aws_iam_instance_profile" "machine" {
-  for_each = local.images_of
-  name     = "${local.name}-${each.key}"
+  for_each = var.deployment.images_of
+  name     = "${var.deployment.name}-${each.key}"
   role     = aws_iam_role.machine[each.key].name
 }

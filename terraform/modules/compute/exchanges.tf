@@ -2,19 +2,19 @@
 
 resource "aws_instance" "exchange" {
   #checkov:skip=CKV_AWS_126:on, except under moto, which has no such call
-  for_each                    = local.exchanges
+  for_each                    = var.deployment.exchanges
   ami                         = local.ami
   instance_type               = var.architecture == "arm64" ? "t4g.micro" : "t3.micro"
-  subnet_id                   = aws_subnet.private[local.zones[each.value % 2]].id
-  vpc_security_group_ids      = [aws_security_group.main["exchanges"].id]
-  iam_instance_profile        = aws_iam_instance_profile.machine["exchanges"].name
+  subnet_id                   = var.private_subnets[var.deployment.zones[each.value % 2]]
+  vpc_security_group_ids      = [var.group_ids["exchanges"]]
+  iam_instance_profile        = var.profiles["exchanges"].name
   user_data_base64            = local.user_data[each.key]
   user_data_replace_on_change = true
   associate_public_ip_address = false
   ebs_optimized               = true
-  monitoring                  = !local.moto # by the minute
-  tags                        = { Name = "${local.name}-exchanges", Role = "exchange", Deployment = local.name, Exchange = each.key }
-  volume_tags                 = merge(local.group_tags, { Name = "${local.name}-${each.key}" })
+  monitoring                  = !var.deployment.moto # by the minute
+  tags                        = { Name = "${var.deployment.name}-exchanges", Role = "exchange", Deployment = var.deployment.name, Exchange = each.key }
+  volume_tags                 = merge(var.deployment.group_tags, { Name = "${var.deployment.name}-${each.key}" })
 
   metadata_options {
     http_endpoint               = "enabled"
@@ -28,13 +28,13 @@ resource "aws_instance" "exchange" {
     encrypted   = true
   }
 
-  depends_on = [aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]
+  depends_on = [var.ready]
 }
 
 resource "aws_route53_record" "exchange" {
-  for_each = local.exchanges
-  zone_id  = aws_route53_zone.internal.zone_id
-  name     = "${each.key}.${local.domain}"
+  for_each = var.deployment.exchanges
+  zone_id  = var.zone_id
+  name     = "${each.key}.${var.deployment.domain}"
   type     = "A"
   ttl      = 30 # a replaced exchange is found again within this time
   records  = [aws_instance.exchange[each.key].private_ip]

@@ -3,18 +3,18 @@
 
 resource "aws_instance" "monitoring" {
   #checkov:skip=CKV_AWS_126:on, except under moto, which has no such call
-  count                       = local.monitored ? 1 : 0
-  ami                         = local.ami
+  count                       = var.deployment.monitored ? 1 : 0
+  ami                         = var.ami
   instance_type               = var.monitoring.instance_type
-  subnet_id                   = aws_subnet.private[local.zones[0]].id
-  vpc_security_group_ids      = [aws_security_group.main["monitoring"].id]
-  iam_instance_profile        = aws_iam_instance_profile.machine["monitoring"].name
-  user_data_base64            = local.user_data["monitoring"]
+  subnet_id                   = var.private_subnets[var.deployment.zones[0]]
+  vpc_security_group_ids      = [var.group_ids["monitoring"]]
+  iam_instance_profile        = var.profiles["monitoring"].name
+  user_data_base64            = var.user_data
   user_data_replace_on_change = true
   associate_public_ip_address = false
   ebs_optimized               = true
-  monitoring                  = !local.moto # by the minute
-  tags                        = { Name = "${local.name}-monitoring", Role = "monitoring", Deployment = local.name }
+  monitoring                  = !var.deployment.moto # by the minute
+  tags                        = { Name = "${var.deployment.name}-monitoring", Role = "monitoring", Deployment = var.deployment.name }
 
   metadata_options {
     http_endpoint               = "enabled"
@@ -26,25 +26,25 @@ resource "aws_instance" "monitoring" {
     volume_size = 16
     volume_type = "gp3"
     encrypted   = true
-    tags        = { Name = "${local.name}-monitoring" }
+    tags        = { Name = "${var.deployment.name}-monitoring" }
   }
 
-  depends_on = [aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]
+  depends_on = [var.ready]
 }
 
 resource "aws_ebs_volume" "monitoring" {
-  #checkov:skip=CKV_AWS_189:EBS' own key, as for all disks here: see keys.tf
+  #checkov:skip=CKV_AWS_189:EBS' own key, as for all disks here: see modules/identity/keys.tf
   #checkov:skip=CKV2_AWS_9:metrics of two weeks; losing them loses no price
-  count             = local.monitored ? 1 : 0
-  availability_zone = local.zones[0]
+  count             = var.deployment.monitored ? 1 : 0
+  availability_zone = var.deployment.zones[0]
   size              = var.monitoring.disk_gb
   type              = "gp3"
   encrypted         = true
-  tags              = { Name = "${local.name}-metrics" }
+  tags              = { Name = "${var.deployment.name}-metrics" }
 }
 
 resource "aws_volume_attachment" "monitoring" {
-  count       = local.monitored ? 1 : 0
+  count       = var.deployment.monitored ? 1 : 0
   device_name = "/dev/sdf"
   volume_id   = aws_ebs_volume.monitoring[0].id
   instance_id = aws_instance.monitoring[0].id

@@ -1,16 +1,16 @@
 # The refreshers. They share the jobs through Redis, so any number works. Each has an outbox on its own disk.
 
 resource "aws_autoscaling_group" "refresher" {
-  count                     = local.running ? 1 : 0
-  name                      = "${local.name}-refresher"
+  count                     = var.deployment.running ? 1 : 0
+  name                      = "${var.deployment.name}-refresher"
   min_size                  = var.refresher.min
   max_size                  = var.refresher.max
-  vpc_zone_identifier       = [for zone in local.zones : aws_subnet.private[zone].id]
+  vpc_zone_identifier       = [for zone in var.deployment.zones : var.private_subnets[zone]]
   health_check_type         = "EC2" # a hanging service is restarted on its machine (container-health), where its outbox is
   health_check_grace_period = 300
   default_instance_warmup   = 180
   termination_policies      = ["OldestLaunchTemplate", "OldestInstance"]
-  wait_for_capacity_timeout = local.moto ? "0" : "15m"
+  wait_for_capacity_timeout = var.deployment.moto ? "0" : "15m"
 
   launch_template {
     id      = aws_launch_template.main["refresher"].id
@@ -39,7 +39,7 @@ resource "aws_autoscaling_group" "refresher" {
   }
 
   dynamic "tag" {
-    for_each = local.group_tags
+    for_each = var.deployment.group_tags
 
     content {
       key                 = tag.key
@@ -52,13 +52,13 @@ resource "aws_autoscaling_group" "refresher" {
     ignore_changes = [desired_capacity]
   }
 
-  depends_on = [aws_ssm_parameter.setting, aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]
+  depends_on = [var.ready]
 }
 
 # Scale out on CPU, or when the hot jobs are half an interval late (slow exchanges leave the CPU idle). Scale in only when
 # neither holds: target tracking does not scale in, the step below does.
 resource "aws_autoscaling_policy" "refresher_cpu" {
-  count                  = local.running ? 1 : 0
+  count                  = var.deployment.running ? 1 : 0
   name                   = "refresher-cpu"
   autoscaling_group_name = aws_autoscaling_group.refresher[0].name
   policy_type            = "TargetTrackingScaling"
@@ -74,7 +74,7 @@ resource "aws_autoscaling_policy" "refresher_cpu" {
 }
 
 resource "aws_autoscaling_policy" "refresher_lag" {
-  for_each                  = local.running ? { up = 1, down = -1 } : {}
+  for_each                  = var.deployment.running ? { up = 1, down = -1 } : {}
   name                      = "lag-${each.key}"
   autoscaling_group_name    = aws_autoscaling_group.refresher[0].name
   policy_type               = "StepScaling"
@@ -90,15 +90,15 @@ resource "aws_autoscaling_policy" "refresher_lag" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "refresher_lag_up" {
-  count               = local.running ? 1 : 0
-  alarm_name          = "${local.name}-refresher-scale-up"
+  count               = var.deployment.running ? 1 : 0
+  alarm_name          = "${var.deployment.name}-refresher-scale-up"
   alarm_description   = "Hot jobs are half an interval behind."
-  namespace           = local.name
+  namespace           = var.deployment.name
   metric_name         = "price_jobs_lag_seconds"
   dimensions          = { group = "refresher", tier = "hot" }
   statistic           = "Maximum"
   comparison_operator = "GreaterThanThreshold"
-  threshold           = local.hot_interval / 2
+  threshold           = var.deployment.hot_interval / 2
   period              = 60
   evaluation_periods  = 3
   treat_missing_data  = "notBreaching"
@@ -106,8 +106,8 @@ resource "aws_cloudwatch_metric_alarm" "refresher_lag_up" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "refresher_quiet" {
-  count               = local.running ? 1 : 0
-  alarm_name          = "${local.name}-refresher-scale-down"
+  count               = var.deployment.running ? 1 : 0
+  alarm_name          = "${var.deployment.name}-refresher-scale-down"
   alarm_description   = "For half an hour no job was late and the machines were idle. Not a problem."
   comparison_operator = "LessThanThreshold"
   threshold           = 1
@@ -126,7 +126,7 @@ resource "aws_cloudwatch_metric_alarm" "refresher_quiet" {
     id = "lag"
 
     metric {
-      namespace   = local.name
+      namespace   = var.deployment.name
       metric_name = "price_jobs_lag_seconds"
       dimensions  = { group = "refresher", tier = "hot" }
       stat        = "Maximum"

@@ -2,14 +2,13 @@
 
 locals {
   repositories = toset(["aggregator", "prometheus", "grafana"])
-  image        = "${local.registry}/${local.name}/aggregator@${coalesce(var.image_digest, "none")}"
 }
 
 resource "aws_ecr_repository" "main" {
   for_each             = local.repositories
-  name                 = "${local.name}/${each.key}"
+  name                 = "${var.deployment.name}/${each.key}"
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = !local.keep
+  force_delete         = !var.deployment.keep
 
   image_scanning_configuration {
     scan_on_push = true
@@ -17,7 +16,7 @@ resource "aws_ecr_repository" "main" {
 
   encryption_configuration {
     encryption_type = "KMS"
-    kms_key         = aws_kms_key.main.arn
+    kms_key         = var.key_arn
   }
 }
 

@@ -1,17 +1,17 @@
 # Machines that answer requests, behind the load balancer.
 
 resource "aws_autoscaling_group" "api" {
-  count                     = local.running ? 1 : 0
-  name                      = "${local.name}-api"
+  count                     = var.deployment.running ? 1 : 0
+  name                      = "${var.deployment.name}-api"
   min_size                  = var.api.min
   max_size                  = var.api.max
-  vpc_zone_identifier       = [for zone in local.zones : aws_subnet.private[zone].id]
+  vpc_zone_identifier       = [for zone in var.deployment.zones : var.private_subnets[zone]]
   target_group_arns         = [aws_lb_target_group.api.arn]
-  health_check_type         = "ELB" # by /health: see alb.tf
+  health_check_type         = "ELB" # by /health: see main.tf
   health_check_grace_period = 300   # the time to install Docker and pull the image
   default_instance_warmup   = 180
   termination_policies      = ["OldestLaunchTemplate", "OldestInstance"]
-  wait_for_capacity_timeout = local.moto ? "0" : "15m" # moto's machines never become healthy
+  wait_for_capacity_timeout = var.deployment.moto ? "0" : "15m" # moto's machines never become healthy
 
   launch_template {
     id      = aws_launch_template.main["api"].id
@@ -30,7 +30,7 @@ resource "aws_autoscaling_group" "api" {
   }
 
   dynamic "tag" {
-    for_each = local.group_tags
+    for_each = var.deployment.group_tags
 
     content {
       key                 = tag.key
@@ -43,15 +43,11 @@ resource "aws_autoscaling_group" "api" {
     ignore_changes = [desired_capacity] # scaling sets it
   }
 
-  depends_on = [aws_ssm_parameter.setting, aws_iam_role_policy.machine, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3]
-}
-
-locals {
-  group_tags = merge(var.tags, { Project = var.name, Environment = var.environment, ManagedBy = "terraform" })
+  depends_on = [var.ready]
 }
 
 resource "aws_autoscaling_policy" "api_cpu" {
-  count                  = local.running ? 1 : 0
+  count                  = var.deployment.running ? 1 : 0
   name                   = "api-cpu"
   autoscaling_group_name = aws_autoscaling_group.api[0].name
   policy_type            = "TargetTrackingScaling"

@@ -4,21 +4,21 @@
 locals {
   interfaces = toset(concat(
     ["ecr.api", "ecr.dkr", "logs", "ssm", "ssmmessages"],
-    module.names.interfaces,
-    local.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus finds the machines through it
+    var.interfaces,
+    var.deployment.monitored && var.nat_gateways == "none" ? ["ec2"] : [], # Prometheus finds the machines through it
   ))
 }
 
 resource "aws_vpc_endpoint" "interface" {
   for_each            = local.interfaces
   vpc_id              = aws_vpc.main.id
-  service_name        = "com.amazonaws.${var.region}.${each.key}"
+  service_name        = "com.amazonaws.${var.deployment.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
-  subnet_ids          = [for zone in local.zones : aws_subnet.private[zone].id]
+  subnet_ids          = [for zone in var.deployment.zones : aws_subnet.private[zone].id]
   security_group_ids  = [aws_security_group.main["endpoints"].id]
   private_dns_enabled = true
   policy              = data.aws_iam_policy_document.own_account.json
-  tags                = { Name = "${local.name}-${each.key}" }
+  tags                = { Name = "${var.deployment.name}-${each.key}" }
 }
 
 # Only for principals of this account, with their own rights: credentials of another account do not work here.
@@ -44,24 +44,24 @@ data "aws_iam_policy_document" "own_account" {
     condition {
       test     = "StringEquals"
       variable = "aws:PrincipalAccount"
-      values   = [local.account]
+      values   = [var.deployment.account]
     }
   }
 }
 
 resource "aws_vpc_endpoint" "dynamodb" {
   vpc_id            = aws_vpc.main.id
-  service_name      = "com.amazonaws.${var.region}.dynamodb"
+  service_name      = "com.amazonaws.${var.deployment.region}.dynamodb"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = [for zone in local.zones : aws_route_table.private[zone].id]
+  route_table_ids   = [for zone in var.deployment.zones : aws_route_table.private[zone].id]
   policy            = data.aws_iam_policy_document.dynamodb_endpoint.json
-  tags              = { Name = "${local.name}-dynamodb" }
+  tags              = { Name = "${var.deployment.name}-dynamodb" }
 }
 
 data "aws_iam_policy_document" "dynamodb_endpoint" {
   statement {
-    actions   = local.table_actions.refresher
-    resources = [local.table_arn]
+    actions   = var.deployment.table_actions.refresher
+    resources = [var.deployment.table_arn]
 
     principals {
       type        = "AWS"
@@ -71,12 +71,12 @@ data "aws_iam_policy_document" "dynamodb_endpoint" {
     condition {
       test     = "StringEquals"
       variable = "aws:PrincipalAccount"
-      values   = [local.account]
+      values   = [var.deployment.account]
     }
   }
 
   dynamic "statement" { # tables of the trade stream
-    for_each = module.names.gateway.dynamodb
+    for_each = var.gateway.dynamodb
 
     content {
       actions   = statement.value.actions
@@ -90,7 +90,7 @@ data "aws_iam_policy_document" "dynamodb_endpoint" {
       condition {
         test     = "StringEquals"
         variable = "aws:PrincipalAccount"
-        values   = [local.account]
+        values   = [var.deployment.account]
       }
     }
   }
@@ -98,11 +98,11 @@ data "aws_iam_policy_document" "dynamodb_endpoint" {
 
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.main.id
-  service_name      = "com.amazonaws.${var.region}.s3"
+  service_name      = "com.amazonaws.${var.deployment.region}.s3"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = [for zone in local.zones : aws_route_table.private[zone].id]
+  route_table_ids   = [for zone in var.deployment.zones : aws_route_table.private[zone].id]
   policy            = data.aws_iam_policy_document.s3_endpoint.json
-  tags              = { Name = "${local.name}-s3" }
+  tags              = { Name = "${var.deployment.name}-s3" }
 }
 
 data "aws_iam_policy_document" "s3_endpoint" {
@@ -110,8 +110,8 @@ data "aws_iam_policy_document" "s3_endpoint" {
     sid     = "PackagesAndLayers"
     actions = ["s3:GetObject"]
     resources = [
-      "arn:${data.aws_partition.current.partition}:s3:::al2023-repos-${var.region}-*/*",
-      "arn:${data.aws_partition.current.partition}:s3:::prod-${var.region}-starport-layer-bucket/*",
+      "arn:${var.deployment.partition}:s3:::al2023-repos-${var.deployment.region}-*/*",
+      "arn:${var.deployment.partition}:s3:::prod-${var.deployment.region}-starport-layer-bucket/*",
     ]
 
     principals {
@@ -123,7 +123,7 @@ data "aws_iam_policy_document" "s3_endpoint" {
   statement {
     sid       = "Rescue"
     actions   = ["s3:PutObject"]
-    resources = ["${local.rescue_arn}/*"]
+    resources = ["${var.deployment.rescue_arn}/*"]
 
     principals {
       type        = "AWS"
@@ -133,12 +133,12 @@ data "aws_iam_policy_document" "s3_endpoint" {
     condition {
       test     = "StringEquals"
       variable = "aws:PrincipalAccount"
-      values   = [local.account]
+      values   = [var.deployment.account]
     }
   }
 
   dynamic "statement" { # the archive
-    for_each = module.names.gateway.s3
+    for_each = var.gateway.s3
 
     content {
       actions   = statement.value.actions
@@ -152,7 +152,7 @@ data "aws_iam_policy_document" "s3_endpoint" {
       condition {
         test     = "StringEquals"
         variable = "aws:PrincipalAccount"
-        values   = [local.account]
+        values   = [var.deployment.account]
       }
     }
   }
