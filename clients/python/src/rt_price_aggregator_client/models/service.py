@@ -137,6 +137,8 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     jobs_behind_seconds: dict[str, float]
     partitions: list[Partition]
     """Of a kafka:// log of trades, those that this process reads."""
+    outlets: dict[str, str]
+    """Those that this process may send to, by name: `ok`, or why it is away or has ended."""
     invented_market: bool
 
 
