@@ -3,7 +3,7 @@
 # ./test.sh lint           ruff, mypy and the direction of imports
 # ./test.sh unit           tests that start no process
 # ./test.sh real           tests that start processes: Redis, DynamoDB Local, mock exchanges, the service
-# ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, two benches (over fifteen minutes)
+# ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, all tests marked long (half an hour)
 # ./test.sh terraform      the deployment on AWS: applied to moto, cloud-init run where there is Docker, checkov
 # ./test.sh bench [NAME..] speed as ratios within one run (an hour); bench.json keeps the figures
 # ./test.sh load URL       many users on a running deployment; more words go to locust: --load mixed
@@ -79,9 +79,10 @@ case "$what" in
     dynamodb_local
     CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"
     [ $# -gt 0 ] && exit
-    CHAOS=full .venv/bin/pytest -m hypothesis # all examples of the property tests
+    # all examples of the property tests, and the tests marked long of other folders
+    CHAOS=full STRICT=1 .venv/bin/pytest -m "hypothesis or long" --ignore tests/chaos --ignore tests/bench
     CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
-  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
+  terraform) checkov; CHAOS=full .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
   bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }

@@ -1,6 +1,7 @@
 """History loses nothing: every published price is in the table, despite outages, kills, throttling and full disks.
 
-`CHAOS=full` takes about a minute for each scenario; without it each takes some seconds.
+`CHAOS=full` takes about a minute for each scenario; without it each takes some seconds. tests/stores/ has throttled and
+half processed batches, without load.
 """
 
 import random
@@ -29,8 +30,8 @@ from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
 
-SECONDS = 60 if FULL else 6
-KILLS = 20 if FULL else 4
+SECONDS = 60 if FULL else 3
+KILLS = 20 if FULL else 2
 SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
 DRAIN_SECONDS = 300  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
@@ -84,6 +85,7 @@ def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: Dynamo
     assert service.process.stop() == 0, service.process.output
 
 
+@pytest.mark.long
 def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report: Report) -> None:
     """With 30 % of batches throttled and 10 % half processed, nothing is lost, and the backlog drains within 10 s."""
     service = history_testbed.service(proxy).filled()
