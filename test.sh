@@ -55,8 +55,9 @@ checkov() {
 }
 
 # Half of the time of the tests is waiting for processes, so four files run at once on two cores. More make the cores so
-# busy that tests of outages disturb each other. tests/parts/longest.py has the order of the files.
-beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
+# busy that tests of outages disturb each other; PROCESSES=3 is another number.
+# tests/parts/longest.py has the order of the files.
+beside=(--numprocesses "${PROCESSES:-4}" --dist loadfile --no-loadscope-reorder)
 # A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
 again=(--max-suite-reruns 3 --rerun-show-tracebacks)
 if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi

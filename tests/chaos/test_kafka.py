@@ -1,7 +1,7 @@
 """Three processors on one topic lose nothing and make nothing twice, whatever fails: they, the broker or the store.
 
 `CHAOS=full` sends 10,000 trades a second through long faults. The suite has one short fault at 500 trades a second;
-end_to_end/test_processors.py has short kills, takeovers and zombies, trades/event_log/ poison.
+end_to_end/test_processors.py has short kills and takeovers, trades/event_log/ poison.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Steps of the wall clock by an hour and back, for the service alone and for the exchanges too.
 
-Of each pair the suite runs the harder one: back for the service alone, whose history then looks fresh, and ahead for
-all, after which stored prices are in the future. The other two are `long`.
+The suite runs the hardest: back for the service alone, whose history then looks fresh. The other three are `long`;
+tests/cluster/jobs/test_clock_changes.py and tests/test_clock.py have steps of the clock without processes.
 """
 
 import asyncio
@@ -181,6 +181,7 @@ def test_the_clock_of_the_service_is_set_back(tmp_path: Path, clock: FakeTime, m
         step_and_put_right(service, clock, -HOUR, everyone=False)
 
 
+@pytest.mark.long
 def test_all_clocks_are_set_ahead(tmp_path: Path, clock: FakeTime, redis_url: str) -> None:
     """All clocks are an hour ahead and then right again: stored prices of the hour ahead do not hide newer ones."""
     with running(tmp_path, clock, None, cache_url=redis_url) as service:

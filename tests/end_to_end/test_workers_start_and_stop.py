@@ -78,6 +78,7 @@ def test_no_child_outlives_its_parent(
     assert "Traceback" not in workers.process.output
 
 
+@pytest.mark.long
 def test_the_demo_with_workers(tmp_path: Path, redis_alone: RedisServer) -> None:
     """The demo with workers serves prices of its own exchanges, and Ctrl-C ends it well."""
     options = ("--mock-port", "0", "--workers", "2", "--cache-url", redis_alone.url)
