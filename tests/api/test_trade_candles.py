@@ -24,6 +24,7 @@ from aggregator.prices.candles import INTERVALS
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.parts.asgi import get
 from tests.parts.examples import NOW
+from tests.parts.limits import examples
 from tests.parts.memory_history import MemoryHistory
 from tests.parts.trade_api import CATALOG, trade
 
@@ -80,7 +81,7 @@ drawn = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(100))
 @given(drawn, st.sampled_from(sorted(INTERVALS)), st.integers(0, 20_000))
 async def test_candles_of_trades_agree_with_a_naive_computation(
     some: list[tuple[int, Decimal, Decimal | None]], interval: str, since: int

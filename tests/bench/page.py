@@ -52,7 +52,7 @@ def run(
 
 def _first_price(chromium: Browser, url: str) -> float:
     """Return the seconds from navigation to a visible price, in a browser without cached files."""
-    tab = Tab(chromium, url)
+    tab = Tab(chromium, url, reduced_motion="no-preference")
     page = tab.open()
     until(page, f"{_FIRST} !== undefined")
     found = float(page.evaluate(_FIRST)) / 1000
@@ -62,7 +62,7 @@ def _first_price(chromium: Browser, url: str) -> float:
 
 def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
     """Return the growth of the page's heap and DOM nodes in that time, after the first charts and without garbage."""
-    tab = Tab(chromium, url)
+    tab = Tab(chromium, url, reduced_motion="no-preference")
     page = tab.open()
     page.wait_for_selector('.rows .row .line[d^="M"]', state="attached")
     until(page, "Number(document.querySelector('#rate').textContent) > 10")
@@ -82,7 +82,7 @@ def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
 
 def _frames(parts: Scene, chromium: Browser, seconds: float) -> list[float]:
     service = parts.service(parts.market(), parts.redis(), "hot", hot_size=1000)
-    tab = Tab(chromium, service.url)
+    tab = Tab(chromium, service.url, reduced_motion="no-preference")
     page = tab.open()
     until(page, f"{_FIRST} !== undefined")
     frames: list[float] = page.evaluate(_SCROLL, seconds)

@@ -1,7 +1,9 @@
-"""The benches still run: every part that needs no minutes, once and briefly. The figures are not judged here."""
+"""The benches still run: every part that needs no minutes, once and briefly. The figures are not judged here.
+
+The suite runs one of them; the others are `long`.
+"""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,11 +15,8 @@ from tests.bench.scene import scene
 from tests.parts import browser, redis_server
 from tests.parts.dynamodb import DynamoServer
 
-# These two take the whole machine for a minute, beside which tests that promise a time fail.
-full = pytest.mark.skipif(os.environ.get("CHAOS") != "full", reason="with CHAOS=full only")
 
-
-@full
+@pytest.mark.long
 @pytest.mark.real
 def test_reads_are_measured(dynamodb_running: DynamoServer) -> None:
     """The read bench runs all contenders and reports each figure."""
@@ -28,7 +27,7 @@ def test_reads_are_measured(dynamodb_running: DynamoServer) -> None:
     assert all(one.value > 0 for name, one in figures.items() if name != "answers that were none")
 
 
-@full
+@pytest.mark.long
 @pytest.mark.real
 def test_the_page_is_measured(dynamodb_running: DynamoServer) -> None:
     """The page bench opens, scrolls and keeps the page open, and reports each figure."""
@@ -42,6 +41,7 @@ def test_the_page_is_measured(dynamodb_running: DynamoServer) -> None:
     assert figures["longest frame"].value > 0
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_streams_are_measured(dynamodb_running: DynamoServer) -> None:
     """The stream bench delivers prices to all clients and reports each figure."""
@@ -64,6 +64,7 @@ def test_pushed_prices_are_measured(tmp_path: Path, dynamodb_running: DynamoServ
     assert measured.percentile(0.5) > 0
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_bars_are_measured(dynamodb_running: DynamoServer) -> None:
     """The bench of bars asks both histories and reports each figure."""

@@ -1,4 +1,7 @@
-"""The bench of trades still runs: every part, once and briefly. The figures are not judged here."""
+"""The bench of trades still runs: every part, once and briefly. The figures are not judged here.
+
+The suite runs those of latency, stages and writes; the others are `long`.
+"""
 
 import shutil
 import time
@@ -25,6 +28,7 @@ def by_name(figures: list[Figure]) -> dict[str, Figure]:
     return {one.of.strip(): one for one in figures}
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_throughput_is_measured() -> None:
     """Both ways of sending are acknowledged, a burst beside them too, and the store has all of it."""
@@ -47,6 +51,7 @@ def test_latency_is_measured() -> None:
     assert all(delay > 0 for delay in delayed.streamed)
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_memory_is_measured() -> None:
     """All trades of the event time are sent, and fill the windows."""
@@ -56,6 +61,7 @@ def test_memory_is_measured() -> None:
     assert figures["trades in the 60 s window of one asset"].value > 0
 
 
+@pytest.mark.long
 @pytest.mark.real
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk; see the header")
 def test_posts_and_reads_are_measured() -> None:
@@ -70,6 +76,7 @@ def test_posts_and_reads_are_measured() -> None:
     assert all(one.value > 0 for one in reads if one.bound != "<= 0")
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_the_outbox_is_measured(dynamodb_running: DynamoServer) -> None:
     """The table gets all trades, with the outbox and without it."""
@@ -118,12 +125,14 @@ def _trade(trade_id: str) -> Trade:
     return Trade("btcusdt", Decimal(1), Decimal(1), 1_760_000_000, "exchange1", trade_id)
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_kinesis_is_measured() -> None:
     """Both ways of reading get all records."""
     assert all(one.value > 0 for one in kinesis.run(1000, 1))
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_kafka_is_measured() -> None:
     """The bare loop and the processor get all trades; latencies, two processors and a takeover have figures."""

@@ -1,6 +1,7 @@
 """History loses nothing: every published price is in the table, despite outages, kills, throttling and full disks.
 
-`CHAOS=full` takes about a minute for each scenario; without it each takes some seconds.
+`CHAOS=full` takes about a minute for each scenario; without it each takes some seconds. tests/stores/ has throttled and
+half processed batches, without load.
 """
 
 import random
@@ -84,6 +85,7 @@ def test_kill_9_at_random_moments(history_testbed: HistoryTestbed, proxy: Dynamo
     assert service.process.stop() == 0, service.process.output
 
 
+@pytest.mark.long
 def test_throttling(history_testbed: HistoryTestbed, proxy: DynamoProxy, report: Report) -> None:
     """With 30 % of batches throttled and 10 % half processed, nothing is lost, and the backlog drains within 10 s."""
     service = history_testbed.service(proxy).filled()

@@ -1,6 +1,7 @@
 """Three processors on one topic lose nothing and make nothing twice, whatever fails: they, the broker or the store.
 
-`CHAOS=full` sends 10,000 trades a second through long faults; without it there are fewer and shorter ones.
+`CHAOS=full` sends 10,000 trades a second through long faults. The suite has one short fault at 500 trades a second;
+end_to_end/test_processors.py has short kills and takeovers, trades/event_log/ poison.
 """
 
 import os
@@ -36,10 +37,6 @@ POISON, POISON_SECONDS = 0.01, 60.0 if FULL else 2.0
 Report = Callable[[str], None]
 Run = Callable[..., AbstractContextManager[KafkaTestbed]]
 
-full_only = pytest.mark.skipif(
-    not FULL, reason="takes a minute; tests/end_to_end/test_processors.py and test_rebalance.py have a short one"
-)
-
 
 @pytest.fixture
 def run(tmp_path: Path, redis_alone: RedisServer) -> Run:
@@ -47,6 +44,7 @@ def run(tmp_path: Path, redis_alone: RedisServer) -> Run:
     return partial(kafka_testbed.running, tmp_path, redis_alone, RATE, SPEED)
 
 
+@pytest.mark.long
 def test_kill_9(run: Run, report: Report) -> None:
     """Processors are killed again and again and start anew, with and without an owner of their partitions meanwhile."""
     moments = random.Random(11)
@@ -60,7 +58,7 @@ def test_kill_9(run: Run, report: Report) -> None:
         report(f"kill -9 of processors, {KILLS} times: {testbed.figures()}")
 
 
-@full_only
+@pytest.mark.long
 def test_a_zombie_wakes_up(run: Run, report: Report) -> None:
     """A processor that is suspended for longer than a session does no harm when it goes on."""
     with run() as testbed:
@@ -89,7 +87,7 @@ def test_the_broker_restarts(run: Run, report: Report) -> None:
         report(f"broker away for {DOWN_SECONDS:g} s, {RESTARTS} times: {testbed.figures()}")
 
 
-@full_only
+@pytest.mark.long
 def test_a_rebalance_storm(run: Run, report: Report) -> None:
     """A processor comes and goes again and again."""
     with run() as testbed:
@@ -103,6 +101,7 @@ def test_a_rebalance_storm(run: Run, report: Report) -> None:
         report(f"a processor came and went {ROUNDS} times: {testbed.figures()}")
 
 
+@pytest.mark.long
 def test_the_store_is_away(run: Run, report: Report) -> None:
     """Another program holds the lock of the SQLite file; the trades wait in the topic."""
     with run() as testbed:
@@ -116,6 +115,7 @@ def test_the_store_is_away(run: Run, report: Report) -> None:
         report(f"store locked for {AWAY_SECONDS:g} s: {testbed.figures()}")
 
 
+@pytest.mark.long
 def test_poison_records(run: Run, report: Report) -> None:
     """Each record that is no trade becomes one dead letter with its place, and the partition goes on."""
     with run(poison=POISON) as testbed:

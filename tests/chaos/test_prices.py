@@ -21,7 +21,6 @@ from tests.parts.process import wait_for
 pytestmark = pytest.mark.real
 
 FULL = os.environ.get("CHAOS") == "full"
-full = pytest.mark.skipif(not FULL, reason="with CHAOS=full only")
 
 BAD = "exchange2"
 SECONDS = 5.0 if FULL else 3.0  # duration of a fault, in seconds
@@ -37,11 +36,11 @@ RECONNECTED = allowed(10.0)  # seconds until a recovered store is used again and
 # These faults keep the breakers closed. Faults that open one cost its cool-down of 30 s, so they share scenarios below.
 LIES = [
     pytest.param({"price_factor": 3}, id="three times the price"),
-    pytest.param({"price": "-1"}, marks=full, id="a price below zero"),
-    pytest.param({"price": "0"}, marks=full, id="a price of zero"),
-    pytest.param({"price": "1e400"}, marks=full, id="a price beyond all floats"),
-    pytest.param({"clock_ahead": 3600}, marks=full, id="a clock an hour ahead"),
-    pytest.param({"rate_limit": 0}, marks=full, id="429"),
+    pytest.param({"price": "-1"}, marks=pytest.mark.long, id="a price below zero"),
+    pytest.param({"price": "0"}, marks=pytest.mark.long, id="a price of zero"),
+    pytest.param({"price": "1e400"}, marks=pytest.mark.long, id="a price beyond all floats"),
+    pytest.param({"clock_ahead": 3600}, marks=pytest.mark.long, id="a clock an hour ahead"),
+    pytest.param({"rate_limit": 0}, marks=pytest.mark.long, id="429"),
 ]
 
 
@@ -55,7 +54,7 @@ def test_an_exchange_that_says_nothing_of_use(testbed: PriceTestbed, fault: dict
         scenario.recovers(lambda: testbed.hot_sources() == {3}, AT_ONCE)
 
 
-@full
+@pytest.mark.long
 def test_a_frozen_clock(testbed: PriceTestbed) -> None:
     """A frozen ticker counts for two intervals, because it was true at its timestamp, and is then left out."""
     with testbed.watched("one exchange: a frozen clock", together=math.inf) as scenario:
@@ -65,7 +64,7 @@ def test_a_frozen_clock(testbed: PriceTestbed) -> None:
         scenario.recovers(lambda: testbed.hot_sources() == {3}, AT_ONCE)
 
 
-@full
+@pytest.mark.long
 def test_an_exchange_that_hangs(testbed: PriceTestbed) -> None:
     """The breaker of a hanging exchange opens; clients see fewer sources and nothing else."""
     with testbed.watched("one exchange: hanging") as scenario:
@@ -75,7 +74,7 @@ def test_an_exchange_that_hangs(testbed: PriceTestbed) -> None:
         scenario.recovers(lambda: testbed.hot_sources() == {3}, AFTER_REST)
 
 
-@full
+@pytest.mark.long
 def test_an_exchange_killed_and_then_another(testbed: PriceTestbed) -> None:
     """A killed exchange comes back after its restart; while another one sends NaN as well, prices turn stale."""
     with testbed.watched("one exchange: killed, then another: NaN", may_refuse=True) as scenario:
@@ -88,7 +87,7 @@ def test_an_exchange_killed_and_then_another(testbed: PriceTestbed) -> None:
         scenario.recovers(lambda: testbed.hot_sources() == {3}, AFTER_REST)
 
 
-@full
+@pytest.mark.long
 def test_an_exchange_that_fails_and_then_another(testbed: PriceTestbed) -> None:
     """An exchange that answers 500 comes back; while another one sends garbage as well, prices turn stale."""
     with testbed.watched("one exchange: 500, then another: garbage", may_refuse=True) as scenario:
@@ -110,7 +109,7 @@ def test_all_three_refuse(testbed: PriceTestbed) -> None:
         scenario.recovers(lambda: testbed.hot_sources() == {3}, AT_ONCE)
 
 
-@full
+@pytest.mark.long
 def test_all_three_killed(testbed: PriceTestbed) -> None:
     """While all three exchanges are down, their breakers retry after half an interval."""
     with testbed.watched("all exchanges: killed", may_refuse=True) as scenario:
@@ -133,7 +132,7 @@ def test_redis_killed(testbed: PriceTestbed) -> None:
         scenario.recovers(testbed.healthy_since(time.time()), RECONNECTED)
 
 
-@full
+@pytest.mark.long
 def test_redis_hanging(testbed: PriceTestbed) -> None:
     """After Redis hung, prices that it kept from before are not shown."""
     with testbed.watched("Redis: hanging") as scenario:
@@ -143,7 +142,7 @@ def test_redis_hanging(testbed: PriceTestbed) -> None:
         scenario.recovers(testbed.healthy_since(time.time()), RECONNECTED)
 
 
-@full
+@pytest.mark.long
 def test_redis_flushed(testbed: PriceTestbed) -> None:
     """After a FLUSHALL, prices and jobs are written again."""
     with testbed.watched("Redis: flushed") as scenario, redis.Redis.from_url(testbed.redis.url) as client:
@@ -151,7 +150,7 @@ def test_redis_flushed(testbed: PriceTestbed) -> None:
         scenario.recovers(testbed.healthy_since(time.time()), RECONNECTED)
 
 
-@full
+@pytest.mark.long
 def test_dynamodb_killed(testbed: PriceTestbed) -> None:
     """With DynamoDB killed, clients notice nothing: prices wait in the outbox."""
     with testbed.watched("DynamoDB: killed") as scenario:
@@ -161,7 +160,7 @@ def test_dynamodb_killed(testbed: PriceTestbed) -> None:
         scenario.recovers(testbed.is_healthy, RECONNECTED)
 
 
-@full
+@pytest.mark.long
 def test_dynamodb_hanging(testbed: PriceTestbed) -> None:
     """With DynamoDB hanging, clients notice nothing: prices wait in the outbox."""
     with testbed.watched("DynamoDB: hanging") as scenario:
@@ -171,7 +170,7 @@ def test_dynamodb_hanging(testbed: PriceTestbed) -> None:
         scenario.recovers(testbed.is_healthy, RECONNECTED)
 
 
-@full
+@pytest.mark.long
 def test_a_burst(testbed: PriceTestbed) -> None:
     """Ten times the load for ten seconds: each request is answered, some with 503 and Retry-After."""
     with testbed.watched("a burst of 10 s", may_refuse=True, times=10) as scenario:
@@ -179,7 +178,7 @@ def test_a_burst(testbed: PriceTestbed) -> None:
         scenario.recovers(testbed.is_healthy, RECONNECTED)
 
 
-@full
+@pytest.mark.long
 def test_slow_lorises(testbed: PriceTestbed) -> None:
     """Two hundred slow-loris connections are cut at the time limit, and other clients notice nothing."""
     cut = 'price_api_connections_cut_total{reason="slow"}'
@@ -198,7 +197,7 @@ def test_slow_lorises(testbed: PriceTestbed) -> None:
         scenario.recovers(are_cut, REQUEST + 5)
 
 
-@full
+@pytest.mark.long
 def test_the_service_held_up(testbed: PriceTestbed) -> None:
     """After a stall of the whole process, the loop lag shows it, and prices that are too old are marked stale."""
     late = "price_event_loop_lag_seconds_count", 'price_event_loop_lag_seconds_bucket{le="1.0"}'

@@ -15,15 +15,16 @@ from tests.chaos.load_generator import LoadGenerator
 from tests.chaos.parts import DurableDynamo
 from tests.chaos.truth import Truth, Verdict, judge
 from tests.parts.exchanges import NAMES, Market, MockExchange
-from tests.parts.limits import STRICT, allowed
+from tests.parts.limits import FULL, STRICT, allowed
 from tests.parts.process import ROOT, wait_for
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
 
-HOT, MEDIUM, COLD = 1, 3, 10  # refresh intervals, in seconds
+HOT, MEDIUM, COLD = (1, 3, 10) if FULL else (1, 8, 24)  # refresh intervals, in seconds
 INTERVALS = {"hot_interval": HOT, "medium_interval": MEDIUM, "cold_interval": COLD}
 TIMEOUT = 2.0  # the timeout of a call to an exchange, in seconds; the default
-RATE, READERS = 320.0, 64  # requests per second; 64 clients reach that rate even when an answer takes 0.2 s
+RATE = 320.0 if FULL else 80.0  # requests per second
+READERS = 64  # clients; they reach that rate even when an answer takes 0.2 s
 TIMES_AS_MANY = 10  # the load of a burst
 PATIENCE = allowed(10.0)  # extra seconds for a fault to show
 HEALTHY_SECONDS = 120.0  # time limit for the service to be healthy again after the previous scenario, in seconds

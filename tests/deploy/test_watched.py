@@ -40,7 +40,7 @@ from tests.parts.watched import wait_for_data
 
 pytestmark = [pytest.mark.real, needs_prometheus]
 
-ASSETS = {"hot": 120, "medium": 20, "cold": 20}
+ASSETS = {"hot": 60, "medium": 10, "cold": 10}  # as few as fill an outbox of 1 MiB in some seconds
 REFUSED = "ethusdt"
 # Alerts about speed. A minute is a second here, so on a machine that others keep busy they fire with good reason.
 ABOUT_SPEED = {"ApiSlow", "HotTierStale", "OutboxGrowing"}
@@ -74,7 +74,7 @@ class Readers:
             ):
                 self._ask("GET", path)
             self._ask("POST", "/refresh/btcusdt")
-            self._done.wait(0.1)
+            self._done.wait(0.5)
 
     def _listen(self) -> None:
         while not self._done.is_set():

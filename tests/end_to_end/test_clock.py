@@ -1,4 +1,8 @@
-"""Steps of the wall clock by an hour and back, for the service alone and for the exchanges too."""
+"""Steps of the wall clock by an hour and back, for the service alone and for the exchanges too.
+
+The suite runs the hardest: back for the service alone, whose history then looks fresh. The other three are `long`;
+tests/cluster/jobs/test_clock_changes.py and tests/test_clock.py have steps of the clock without processes.
+"""
 
 import asyncio
 import threading
@@ -55,7 +59,7 @@ class Watcher:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.1):
+        while not self._ended.wait(0.25):
             asked = time.time()
             answers = [self._service.get(f"/prices/{HOT[0]}"), self._service.get(f"/prices?assets={','.join(HOT)}")]
             self.failed += [f"{one.status} {one.text}" for one in answers if one.status not in (200, 503)]
@@ -164,6 +168,7 @@ def step_and_put_right(service: Service, clock: FakeTime, step: int, *, everyone
     check(watcher, step, everyone=everyone)
 
 
+@pytest.mark.long
 def test_the_clock_of_the_service_is_set_ahead(tmp_path: Path, clock: FakeTime, market: Market) -> None:
     """The service's clock alone is an hour ahead: exchange timestamps and Redis tell the true time."""
     with running(tmp_path, clock, market) as service:
@@ -176,12 +181,14 @@ def test_the_clock_of_the_service_is_set_back(tmp_path: Path, clock: FakeTime, m
         step_and_put_right(service, clock, -HOUR, everyone=False)
 
 
+@pytest.mark.long
 def test_all_clocks_are_set_ahead(tmp_path: Path, clock: FakeTime, redis_url: str) -> None:
     """All clocks are an hour ahead and then right again: stored prices of the hour ahead do not hide newer ones."""
     with running(tmp_path, clock, None, cache_url=redis_url) as service:
         step_and_put_right(service, clock, HOUR, everyone=True)
 
 
+@pytest.mark.long
 def test_all_clocks_are_set_back(tmp_path: Path, clock: FakeTime) -> None:
     """All clocks are set back: stored prices are in the future then, and do not hide newer ones."""
     with running(tmp_path, clock, None) as service:

@@ -4,7 +4,8 @@ A headline is joined with volume, a drop becomes a paper position, unusual trade
 of a mock exchange to GET /mock/plants.
 
 The parts need real time: momentum 60 s of trades, a model 1,000 trades, a position the rise after a drop. All tests
-wait on one demo, so that they take as long as the slowest, three to five minutes.
+wait on one demo, so that they take as long as the slowest: one to three minutes for a headline and a drop, five for the
+two that are `long`.
 """
 
 import re
@@ -135,6 +136,7 @@ def test_a_drop_opens_a_paper_position(demo: Demo) -> None:
         assert any((one["side"], one["timestamp"]) == ("buy", position["entry_time"]) for one in signals)
 
 
+@pytest.mark.long
 def test_unusual_trades_are_flagged(demo: Demo) -> None:
     """Among the flagged trades of the first pair are planted ones."""
 
@@ -150,6 +152,7 @@ def test_unusual_trades_are_flagged(demo: Demo) -> None:
     assert demo.get("/anomalies/btcusdt")["state"] == "ready"
 
 
+@pytest.mark.long
 def test_the_rise_after_a_drop_closes_a_position_with_a_profit(demo: Demo) -> None:
     """It is sold at 5 % above the price at which it was bought."""
     for position in awaited(demo.closed, CLOSE_SECONDS, "a position to be closed"):

@@ -127,6 +127,7 @@ async def all_stored(folders: Sequence[Path]) -> list[Trade]:
     return [*found.values()]
 
 
+@pytest.mark.long
 async def test_a_zombie_publishes_nothing(kafka_with_groups: Broker, redis_alone: RedisServer, tmp_path: Path) -> None:
     """A processor that wakes up after its session has ended publishes nothing of the partitions that it has lost."""
     topic = kafka_with_groups.topic(4)

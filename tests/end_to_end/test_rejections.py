@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 WELL = "sound again"
 
 
-@pytest.fixture(scope="module", params=["all", "workers"])
+@pytest.fixture(scope="module", params=["all", pytest.param("workers", marks=pytest.mark.long)])
 def service(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

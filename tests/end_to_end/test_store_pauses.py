@@ -43,6 +43,7 @@ def test_history_locked_while_the_workers_start(tmp_path: Path, symbols_file: Pa
         workers.ended_well()
 
 
+@pytest.mark.long
 def test_told_to_stop_while_they_wait_for_redis(tmp_path: Path, symbols_file: Path, market: Market) -> None:
     """SIGTERM ends workers that wait for Redis, without a traceback."""
     with redis_server.alone() as redis:

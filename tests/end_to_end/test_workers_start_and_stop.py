@@ -23,7 +23,10 @@ pytestmark = pytest.mark.real
 def test_a_read_that_finds_nothing_asks_the_refresher(
     tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market
 ) -> None:
-    """A read without a price makes the refresher fetch it; the read is 503 while the exchanges refuse."""
+    """A read without a price makes the refresher fetch it; the read is 503 while the exchanges refuse.
+
+    At the end, SIGTERM to the whole group: children get a second one from the parent, and all end well.
+    """
     for exchange in market.exchanges.values():
         exchange.faults(rate_limit=0)
     rare = dict.fromkeys(INTERVALS, 600)
@@ -36,15 +39,6 @@ def test_a_read_that_finds_nothing_asks_the_refresher(
     wait_for(lambda: workers.get(f"/prices/{COLD[1]}").status == 200, allowed(3))
     assert workers.get(f"/prices/{COLD[1]}").json["sources"] == 3
     assert workers.metric('price_refresh_total{tier="cold",trigger_type="force"}') == 1
-    workers.process.signal(SIGINT)
-    workers.ended_well()
-
-
-def test_a_whole_group_told_to_stop_ends_well(
-    tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market
-) -> None:
-    """SIGTERM to the whole group: children get a second one from the parent, and all end well."""
-    workers = Workers(tmp_path, redis_alone, symbols_file, exchanges=market.setting).ready()
     workers.process.signal_group(SIGTERM)
     workers.ended_well()
 
@@ -59,7 +53,7 @@ def test_told_to_stop_while_they_start(
     workers.ended_well(1)
 
 
-@pytest.mark.parametrize(("number", "name"), [(0, "api-1"), (2, "refresher-3")])
+@pytest.mark.parametrize(("number", "name"), [pytest.param(0, "api-1", marks=pytest.mark.long), (2, "refresher-3")])
 def test_one_killed_ends_all(
     tmp_path: Path, redis_alone: RedisServer, symbols_file: Path, market: Market, number: int, name: str
 ) -> None:
@@ -84,6 +78,7 @@ def test_no_child_outlives_its_parent(
     assert "Traceback" not in workers.process.output
 
 
+@pytest.mark.long
 def test_the_demo_with_workers(tmp_path: Path, redis_alone: RedisServer) -> None:
     """The demo with workers serves prices of its own exchanges, and Ctrl-C ends it well."""
     options = ("--mock-port", "0", "--workers", "2", "--cache-url", redis_alone.url)

@@ -18,6 +18,7 @@ from aggregator.exchanges.venues.mock import Mock
 from aggregator.models import Asset, Tier
 from aggregator.observability.metrics import Metrics
 from tests.exchanges.venues.servers import SERVERS
+from tests.parts.limits import examples
 from tests.parts.virtual_time import run
 
 LIMITED = {name: make() for name, make in DIALECTS.items() if make().rate_limit is not None}
@@ -137,7 +138,7 @@ def test_a_flood_keeps_the_limit(name: str) -> None:
         assert 0.05 * limit.most <= most(seen, limit.seconds) <= limit.most
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @example(burst=1.0, rate=0.9, seconds=1.0, costs=[1.0] * 5, hot=[True] * 5)
 @given(
     burst=st.floats(1, 100),

@@ -1,8 +1,8 @@
 """A mock exchange as a real process on a free port of 127.0.0.1; it ends with the tests of its module."""
 
 import contextlib
+import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ import pytest
 from mock_exchange.market import Market
 from mock_exchange.symbols import open_market
 from tests.mock_exchange.subscriber import ONE, TWO, Subscriber, connected
+from tests.parts import forks
+from tests.parts.forks import Fork
 from tests.parts.limits import allowed
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +27,11 @@ Start = Callable[..., "Process"]
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A running `python -m mock_exchange`; `url` is empty if it did not listen."""
+    """A running mock exchange; `url` is empty if it did not listen."""
 
-    child: subprocess.Popen[str]
+    child: subprocess.Popen[str] | Fork
+    stdout: IO[str]
+    stderr: IO[str]
     line: str
 
     @property
@@ -35,18 +39,9 @@ class Process:
         """The address that it listens on."""
         return self.line.rpartition(" ")[2].strip()
 
-    @property
-    def stdin(self) -> IO[str]:
-        """The test's end of its stdin."""
-        assert self.child.stdin
-        return self.child.stdin
-
     def ended(self) -> tuple[int, str, str]:
         """Wait until it has ended; return the exit code, the rest of stdout, and stderr."""
-        code = self.child.wait(DEADLINE)
-        assert self.child.stdout
-        assert self.child.stderr
-        return code, self.child.stdout.read(), self.child.stderr.read()
+        return self.child.wait(DEADLINE), self.stdout.read(), self.stderr.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +72,21 @@ class Client:
 @pytest.fixture(scope="module")
 def start() -> Iterator[Start]:
     """Return a function that starts an exchange and waits for its first line; end all of them afterwards."""
-    started = contextlib.ExitStack()
+    with contextlib.ExitStack() as started:
 
-    def run(*arguments: str) -> Process:
-        command = [sys.executable, "-m", "mock_exchange", "--name", "exchange1", "--exit-with-stdin", *arguments]
-        if "--port" not in arguments:
-            command += ["--port", "0"]
-        pipe = subprocess.PIPE
-        child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
-        started.enter_context(child)  # waits for it and closes its pipes
-        started.callback(child.kill)
-        assert child.stdout
-        return Process(child, child.stdout.readline())
+        def run(*arguments: str) -> Process:
+            options = ["--name", "exchange1", *([] if "--port" in arguments else ["--port", "0"]), *arguments]
+            (reading, stdout), (complaints, stderr) = os.pipe(), os.pipe()
+            try:
+                request = forks.Start("mock_exchange", options, dict(os.environ), str(ROOT))
+                child = forks.started(request, stdout, stderr)
+            finally:
+                os.close(stdout)
+                os.close(stderr)
+            said, complained = (started.enter_context(os.fdopen(one)) for one in (reading, complaints))
+            started.callback(child.kill)
+            return Process(child, said, complained, said.readline())
 
-    with started:
         yield run
 
 

@@ -156,7 +156,7 @@ def test_a_spike_is_in_the_trades_of_one_venue() -> None:
 def test_a_volume_burst_multiplies_volumes() -> None:
     """At each venue there are some trades in it, on average at least ten times as large as those before."""
     volumes: dict[bool, list[float]] = {True: [], False: []}
-    for burst in planted(VOLUME_BURST.name)[:12]:
+    for burst in planted(VOLUME_BURST.name)[:5]:
         assert 15 <= burst.size <= 30
         for venue, maker in MAKERS.items():
             _, day_volume = MARKET.venue_figures(venue, burst.asset, burst.start)
@@ -170,7 +170,7 @@ def test_a_volume_burst_multiplies_volumes() -> None:
 def test_a_rate_burst_multiplies_arrivals() -> None:
     """Ten times as many of its pair, and as many of the others."""
     counts: Counter[tuple[bool, bool]] = Counter()
-    for burst in planted(RATE_BURST.name):
+    for burst in planted(RATE_BURST.name)[:6]:
         for trade in traded(MAKERS["exchange2"], burst.start - 10, burst.end):
             counts[trade.symbol == burst.asset, burst.covers(trade.timestamp)] += 1
     assert counts[True, True] > 7 * counts[True, False]

@@ -5,6 +5,8 @@ import contextlib
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +15,12 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.mock_exchange.conftest import Client, Start
+from mock_exchange.__main__ import main
+from tests.mock_exchange.conftest import DEADLINE, Client, Start
 from tests.parts.limits import allowed
+from tests.parts.process import ROOT
 
 pytestmark = pytest.mark.real
-DEADLINE = allowed(10.0)  # seconds
 BTC = "/mock/ticker/btcusdt"
 
 
@@ -65,11 +68,15 @@ async def under_way(client: Client, **faults: object) -> AsyncIterator[asyncio.S
         await writer.wait_closed()
 
 
-def test_it_stops_at_the_end_of_its_stdin(start: Start) -> None:
-    """With --exit-with-stdin it does not outlive the parent that holds the pipe."""
-    exchange = start()
-    exchange.stdin.close()
-    assert exchange.ended() == (0, "", "")
+def test_it_stops_at_the_end_of_its_stdin() -> None:
+    """With --exit-with-stdin, `python -m mock_exchange` does not outlive the parent that holds the pipe."""
+    command = [sys.executable, "-m", "mock_exchange", "--name", "exchange1", "--port", "0", "--exit-with-stdin"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as child:
+        assert child.stdout
+        assert "listening" in child.stdout.readline()
+        assert child.communicate(timeout=DEADLINE) == ("", "")  # closes its stdin
+    assert child.returncode == 0
 
 
 def test_a_port_in_use_is_one_line(start: Start) -> None:
@@ -82,15 +89,16 @@ def test_a_port_in_use_is_one_line(start: Start) -> None:
     assert re.fullmatch(r"mock_exchange: cannot listen on .*in use; choose another --port .*\n", stderr)
 
 
-def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
+def test_a_bad_symbols_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whether missing or broken, the line names the file."""
     broken = tmp_path / "broken.csv"
     broken.write_text("symbol\nbtc-usdt\n")
     for path in (broken, tmp_path / "none.csv"):
-        code, stdout, stderr = start("--symbols", str(path)).ended()
-        assert (code, stdout, stderr.count("\n")) == (1, "", 1)
-        assert stderr.startswith("mock_exchange: ")
-        assert str(path) in stderr
+        assert main(["--name", "exchange1", "--port", "0", "--symbols", str(path)]) == 1
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+        assert said.err.startswith("mock_exchange: ")
+        assert str(path) in said.err
 
 
 @pytest.mark.parametrize(
@@ -109,8 +117,10 @@ def test_a_bad_symbols_file_is_one_line(start: Start, tmp_path: Path) -> None:
         ("--plants", "-1"),
     ],
 )
-def test_a_wrong_flag_is_refused(start: Start, arguments: tuple[str, str]) -> None:
+def test_a_wrong_flag_is_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2; the error names the flag."""
-    code, stdout, stderr = start(*arguments).ended()
-    assert (code, stdout) == (2, "")
-    assert arguments[0] in stderr
+    with pytest.raises(SystemExit) as ended:
+        main(["--name", "exchange1", "--port", "0", *arguments])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert arguments[0] in said.err

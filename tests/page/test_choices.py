@@ -84,7 +84,9 @@ def test_the_status_line_and_the_banner(tab: Open) -> None:
     expect(page.locator("#movers li:visible")).not_to_have_count(0)
 
 
-@pytest.mark.parametrize(("size", "scheme"), [((1440, 900), "dark"), (PHONE, "light")])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [pytest.param((1440, 900), "dark", marks=pytest.mark.long), (PHONE, "light")]
+)
 def test_axe_finds_nothing(chromium: Browser, service: Service, size: tuple[int, int], scheme: str) -> None:
     """No rule of axe-core is broken, with the status open and with an asset open; a phone shows a row at once."""
     tab = Tab(chromium, service.url, size, color_scheme=scheme, bypass_csp=True)  # axe-core writes HTML

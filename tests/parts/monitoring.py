@@ -40,7 +40,7 @@ needs_prometheus = pytest.mark.skipif(not PROMETHEUS, reason="no prometheus here
 
 WINDOW = "5s"  # for rates, where a test cannot wait for minutes
 
-_EVERY = "500ms"
+_EVERY = "1s"
 _NO_METRICS = {"and", "or", "unless", "bool", "offset"}
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 _OF_PROMETHEUS = {"up", "ALERTS"}
@@ -101,7 +101,7 @@ def known_metrics() -> set[str]:
 class RunningPrometheus:
     """Prometheus on deploy/'s configuration, with this service as target and with times short enough for a test.
 
-    It scrapes and evaluates twice a second; rule ranges are 5 s, an alert fires after 1 s, and the outbox' age limit of
+    It scrapes and evaluates every second; rule ranges are 5 s, an alert fires after 1 s, and the outbox' age limit of
     300 s becomes 3 s.
     """
 

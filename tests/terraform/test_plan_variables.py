@@ -55,6 +55,7 @@ def test_a_certificate_needs_the_names_it_is_for(refused: str) -> None:
     assert "Put the names of the certificate into hostnames" in refused
 
 
+@pytest.mark.long
 def test_without_an_image_there_is_all_but_machines(terraform: Terraform) -> None:
     """Without an image, a first apply makes the repository, no machine and no trade stream, and warns of no TLS."""
     plan = terraform.plan({})

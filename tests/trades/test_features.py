@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aggregator.models import Trade, trade_key
 from aggregator.trades.features import AssetFeatures, Features, FeaturesState
+from tests.parts.limits import examples
 
 LATENESS = 5.0
 START = 1_764_400_000.0
@@ -136,7 +137,7 @@ def test_flat_volumes() -> None:
     assert measured(flat[:2]).volume_zscore is None
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(80))
 @given(_moves)
 def test_features_equal_a_naive_recomputation(moves: list[tuple[int, Decimal, Decimal | None, str]]) -> None:
     """After each trade, in whatever order trades come within the allowed lateness, features equal the definition."""
@@ -147,7 +148,7 @@ def test_features_equal_a_naive_recomputation(moves: list[tuple[int, Decimal, De
         assert_same(operator.values(0.0), naive(taken))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(80))
 @given(_moves, st.data())
 def test_the_same_trade_again_changes_nothing(
     moves: list[tuple[int, Decimal, Decimal | None, str]], data: st.DataObject
@@ -164,7 +165,7 @@ def test_the_same_trade_again_changes_nothing(
         assert operator.values(0.0) == before
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(80))
 @given(_moves)
 def test_rebuilt_from_sorted_trades(moves: list[tuple[int, Decimal, Decimal | None, str]]) -> None:
     """The features do not depend on the order in which trades came, so a start can rebuild them from a store."""
@@ -172,7 +173,7 @@ def test_rebuilt_from_sorted_trades(moves: list[tuple[int, Decimal, Decimal | No
     assert measured(sorted(trades, key=trade_key)) == measured(trades)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(80))
 @given(_moves, st.integers(0, 30), st.booleans())
 def test_a_restored_snapshot_continues(
     moves: list[tuple[int, Decimal, Decimal | None, str]],

@@ -17,6 +17,7 @@ from aggregator.trades.market_pb2 import MarketUpdate, MarketUpdates
 from aggregator.trades.rejection import REJECTION_CODES
 from aggregator.trades.validation import MOST_ID, MOST_VENUE, InvalidTrade
 from tests.parts.examples import NOW
+from tests.parts.limits import examples
 from tests.trades.test_ingest import MICROSECONDS, PARSER, find, with_field
 
 
@@ -211,7 +212,7 @@ def assert_bounded(trade: Trade) -> None:
     assert trade.sequence is None or 0 <= trade.sequence < 2**63
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(200))
 @given(st.lists(USUAL, max_size=3), USUAL, UNUSUAL)
 def test_the_shortcut_for_lines(
     usual: list[dict[str, object]], last: dict[str, object], unusual: dict[str, object]
@@ -229,7 +230,7 @@ def test_the_shortcut_for_lines(
         assert (taken.trades, [one.code for one in taken.rejected]) == (trades, codes)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(160))
 @given(bodies() | st.binary(max_size=200))
 def test_any_bytes(body: bytes) -> None:
     """Any bytes become trades within the bounds and rejections with a documented code; nothing else is raised."""

@@ -144,6 +144,7 @@ def trees(*folders: Path) -> Iterator[tuple[str, ast.Module]]:
             yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def defined_in(tree: ast.AST) -> set[str]:
     """Return the names of the code's functions, classes, module-level variables and attributes; no local variables."""
     names = set()

@@ -125,7 +125,7 @@ def test_a_topic_that_is_missing(healthy: dict[str, object], kafka_running: Brok
 @pytest.mark.parametrize(
     ("options", "settings", "says", "mend"),
     [
-        ({"security": "tls"}, {}, "SSL", "check security="),
+        pytest.param({"security": "tls"}, {}, "SSL", "check security=", marks=pytest.mark.long),
         ({}, {"kafka_username": "me", "kafka_password": "hush"}, "SASL", "check AGGREGATOR_KAFKA_USERNAME"),
     ],
 )

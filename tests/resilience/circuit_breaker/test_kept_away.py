@@ -192,7 +192,10 @@ def test_its_counts_are_in_memory(breaker: CircuitBreaker[ExchangeError]) -> Non
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    "zone",
+    [*(pytest.param(one, marks=pytest.mark.long) for one in ("Europe/Berlin", "Asia/Kolkata")), "America/New_York"],
+)
 def test_it_keeps_its_times_in_any_time_zone(zone: str) -> None:
     """The same tests where local time is not UTC, and bare aiobreaker raises TypeError or waits for hours."""
     chosen = "thirty_seconds or prolong or trips or one_probe"

@@ -16,6 +16,7 @@ from aggregator.models import Side, Trade, TradeKey, trade_key
 from aggregator.stores.trades.memory import MemoryTrades
 from tests.parts.clock import Clock
 from tests.parts.examples import NOW
+from tests.parts.limits import examples
 from tests.stores.trades.parts import ALWAYS, HOUR, RETENTION, Opened, by_url, naive, opened, pages, trade, until
 
 
@@ -225,7 +226,7 @@ _TRADE = st.builds(
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/trades.db"])
-@settings(max_examples=40)
+@settings(max_examples=examples(80))
 @given(calls=st.lists(st.lists(_TRADE, max_size=8), max_size=6), size=st.integers(1, 9), newest_first=st.booleans())
 def test_any_calls_are_as_a_naive_list(
     url: str,

@@ -1,7 +1,6 @@
 """The SQLite store of trades: kills, other processes, and files that it refuses."""
 
 import asyncio
-import os
 import re
 import sqlite3
 import sys
@@ -173,8 +172,8 @@ async def test_processes_that_share_a_file(tmp_path: Path) -> None:
         await assert_holds(store, of_many_assets(0, number + CALL))
 
 
+@pytest.mark.long  # on a busy machine a write takes long
 @pytest.mark.real
-@pytest.mark.skipif(os.environ.get("CHAOS") != "full", reason="with CHAOS=full only: on a busy machine a write is long")
 async def test_each_of_three_busy_processes_gets_its_turn(tmp_path: Path) -> None:
     """Three processes write without a pause; none waits so long for the others that a write fails."""
     path = tmp_path / "trades.db"

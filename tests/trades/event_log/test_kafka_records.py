@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.ingest import Parser
+from tests.parts.limits import examples
 from tests.parts.processing import CATALOG, as_json, as_protobuf, trade
 
 NOW = time.time()
@@ -36,7 +37,7 @@ def parser(format_: str) -> RecordParser:
     return RecordParser(Parser(CATALOG.find, SOURCE), format_)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(["json", "protobuf"]), st.lists(st.sampled_from(VALUES), max_size=12))
 def test_many_at_once(format_: str, values: list[bytes | None]) -> None:
     """The same trades in the same order, and the same rejections of the same records, as one by one."""

@@ -13,6 +13,7 @@ from aggregator.stores.trades.memory import MemoryTrades
 from aggregator.trades.event_log.kafka.address import KafkaSecurity, parse_kafka_url
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from aggregator.trades.event_log.kafka.consumer import KafkaConsumer
+from tests.parts import limits
 from tests.parts.kafka import Broker
 from tests.parts.kafka_processing import KafkaProcessing, processing
 from tests.parts.processing import ASSETS, PATIENT, as_json, trade
@@ -20,7 +21,7 @@ from tests.trades.test_features import assert_same, naive
 
 pytestmark = pytest.mark.real
 ENDLESS = 1e12  # seconds of retention
-ROUNDS = 2
+ROUNDS = 2 if limits.FULL else 1
 
 
 async def producing(broker: Broker, topic: str, sent: list[Trade], done: asyncio.Event) -> None:
@@ -40,7 +41,7 @@ async def producing(broker: Broker, topic: str, sent: list[Trade], done: asyncio
     sent += last
 
 
-@pytest.mark.parametrize("how", ["cooperative", "eager"])
+@pytest.mark.parametrize("how", ["cooperative", pytest.param("eager", marks=pytest.mark.long)])
 async def test_a_processor_that_comes_and_goes(kafka_with_groups: Broker, how: str) -> None:
     """A second processor takes partitions over and gives them back, several times, as in a rolling restart."""
     topic, store, sent = kafka_with_groups.topic(4), MemoryTrades(ENDLESS), list[Trade]()
@@ -75,7 +76,7 @@ async def test_a_processor_that_comes_and_goes(kafka_with_groups: Broker, how: s
 
 async def test_paused_partitions_go_on(kafka_with_groups: Broker) -> None:
     """A consumer without room that keeps partitions in a rebalance reads them to their ends once there is room."""
-    topic, records = kafka_with_groups.topic(4), [(ASSETS[number % len(ASSETS)], b"{}") for number in range(40_000)]
+    topic, records = kafka_with_groups.topic(4), [(ASSETS[number % len(ASSETS)], b"{}") for number in range(8_000)]
     kafka_with_groups.produce(topic, records)
     clients = KafkaClients(parse_kafka_url(kafka_with_groups.url(topic)), KafkaSecurity())
     full, second = (KafkaConsumer(clients, 300, lambda: None) for _ in range(2))
