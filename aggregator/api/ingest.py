@@ -20,6 +20,7 @@ from aggregator.api.throttle import ClientRates
 from aggregator.api.write_requests import CLOSE, GONE, KEY_NEEDED, whole_body
 from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
+from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.ingest import Parser, TooManyRecords
 from aggregator.trades.ports import BacklogFull, DeadLetters, EventLog, Receipt
 from aggregator.trades.protobuf import MOST_UPDATES
@@ -31,7 +32,7 @@ MOST_TRADES = MOST_UPDATES  # of a JSON or protobuf body
 MOST_LINE = 64 * 1024  # bytes
 _MOST_LINES = 2_000  # that are read before other requests get their turn: 64 KiB can have 32,768 bad ones
 _MOST_LISTED = 1_000  # rejected records that the answer lists
-_IN_FLIGHT = 8  # parts of one stream of lines that wait to be stored
+_IN_FLIGHT = 2 * BATCH  # trades of one stream of lines that wait to be stored: one batch stored, one measured
 _DURABLE_SECONDS = 10.0  # to wait for the store, or for room in the backlog
 
 _BODY_SECONDS = 30.0  # for a whole body, or until the next part of a stream of lines
@@ -178,7 +179,8 @@ class IngestRoute:
     async def _lines(self, request: Request) -> HttpResponse:
         """Store lines as they come. If the request ends early, the response says what has been stored before."""
         outcome = _Outcome()
-        stored: deque[asyncio.Future[Receipt]] = deque()
+        stored: deque[tuple[int, asyncio.Future[Receipt]]] = deque()  # with the number of trades
+        in_flight = 0
         try:
             async for lines in _parts(request):
                 started = time.perf_counter()
@@ -188,13 +190,17 @@ class IngestRoute:
                 self._reject(taken.rejected, outcome)
                 if taken.trades:
                     await self._room()
-                    stored.append(self._append(taken.trades))
-                while len(stored) > _IN_FLIGHT or (stored and stored[0].done()):
-                    outcome.count(await self._durable(stored.popleft()))
+                    stored.append((len(taken.trades), self._append(taken.trades)))
+                    in_flight += len(taken.trades)
+                while stored and (in_flight > _IN_FLIGHT or stored[0][1].done()):
+                    number, receipt = stored.popleft()
+                    outcome.count(await self._durable(receipt))
+                    in_flight -= number
             while stored:
-                outcome.count(await self._durable(stored.popleft()))
+                _, receipt = stored.popleft()
+                outcome.count(await self._durable(receipt))
         except Refused as refused:
-            for receipt in stored:
+            for _, receipt in stored:
                 if receipt.done():
                     outcome.count(receipt.result())
             return outcome.refusal(refused)

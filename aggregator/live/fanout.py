@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from heapq import merge
 from itertools import islice
 from typing import Generic, Literal
@@ -190,7 +191,13 @@ class Fanout:
         self._metrics.stream_dropped.labels(reason).inc()
 
     def present(self, topic: Topic[T], presenter: Presenter[T], values: Sequence[T]) -> None:
-        """Queue new values of listed assets for their subscribers. Without a presenter, values are encoded later."""
+        """Queue new values of listed assets for their subscribers. Without a presenter, values are encoded later.
+
+        Without subscribers as well, not even the events are made before they are needed.
+        """
+        if presenter is topic and not self._indexes[topic.name] and self._replays[topic.name].takes_unmade:
+            self._keep_unmade(topic, values)
+            return
         now, find, replay, index = self._now(), self._catalog.find, self._replays[topic.name], self._indexes[topic.name]
         asset_of, key_of, is_encoded = topic.asset, topic.key, presenter is not topic
         events: list[Event] = []
@@ -214,6 +221,22 @@ class Fanout:
             self._metrics.stream_conflated.inc(conflated)
         if self._to_wake and not self._waking:
             self._wake()
+
+    def _keep_unmade(self, topic: Topic[T], values: Sequence[T]) -> None:
+        """Keep the events of values for whoever resumes. A number may be left out: that of an asset not listed."""
+        if values:
+            first, self._number = self._number + 1, self._number + len(values)
+            make = partial(self._events_of, topic, values, self._epoch, first)
+            self._replays[topic.name].add_unmade(len(values), self._number, make)
+
+    def _events_of(self, topic: Topic[T], values: Sequence[T], epoch: str, first: int) -> list[Event]:
+        """Return the events of values of listed assets, numbered from `first` on."""
+        listed = ((number, value, self._catalog.find(topic.asset(value))) for number, value in enumerate(values, first))
+        return [
+            Event(epoch, number, topic, asset, topic.key(value), None, value)
+            for number, value, asset in listed
+            if asset is not None
+        ]
 
     def _end(self, subscriber: Subscriber, reason: str, why: str) -> None:
         self.count_dropped(reason)

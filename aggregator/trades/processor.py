@@ -23,7 +23,6 @@ from aggregator.observability.metrics.trades import STAGES, TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.trades.analytic import Analytic
 from aggregator.trades.asset_states import AssetStates
-from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.features import AssetFeatures, Features
 from aggregator.trades.latencies import LatencyWindow
 from aggregator.trades.ports import (
@@ -43,8 +42,9 @@ from aggregator.trades.topics import FEATURES, TRADES
 
 T = TypeVar("T")
 
-_SLOW_SECONDS = 0.1  # mean of the last store writes, of BATCH trades or fewer, beyond which consumption pauses
+_SLOW_SECONDS = 0.1  # mean of the last store writes, beyond which consumption pauses
 _SLOW_WRITES = 10
+_SLOW_TRADES = 2000  # a write of more may take longer in proportion
 _PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE = 2.0  # seconds between two attempts to store a batch
 
@@ -200,7 +200,7 @@ class Processor:
         started = self._clock()
         new = await self._store.add(trades)
         seconds = self._clock() - started
-        self._writes.append(seconds / max(1.0, len(trades) / BATCH))
+        self._writes.append(seconds / max(1.0, len(trades) / _SLOW_TRADES))
         self._store_latency.add(seconds, 1)
         self._metrics.store_seconds.observe(seconds)
         self._metrics.batch.observe(len(trades))

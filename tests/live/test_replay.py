@@ -40,6 +40,29 @@ def test_the_newest_of_each_key_is_one_that_is_held(
     compare(replay, held)
 
 
+@given(st.lists(st.integers(0, 12), max_size=12), st.integers(0, 8), st.one_of(st.none(), st.integers(100, 800)))
+def test_batches_are_held_as_single_events_are(sizes: list[int], most_events: int, most_bytes: int | None) -> None:
+    """Whatever their size, made or not: the same events, and the same answer to which numbers are complete."""
+    whole, single, unmade = (Replay(most_events, most_bytes) for _ in range(3))
+    number = 0
+    for turn, size in enumerate(sizes):
+        batch = [event(number + place, ASSETS[place % len(ASSETS)]) for place in range(1, size + 1)]
+        number += size
+        whole.add(batch)
+        for one in batch:
+            single.add([one])
+        if unmade.takes_unmade and batch:
+            unmade.add_unmade(size, number, batch.copy)
+        else:
+            unmade.add(batch)
+        if turn % 3 == 1:
+            continue  # so that several batches are not made yet
+        for other in (whole, unmade):
+            assert list(other.after(0)) == list(single.after(0))
+            complete = [other.has_all_after(one) for one in range(number + 1)]
+            assert complete == [single.has_all_after(one) for one in range(number + 1)]
+
+
 def compare(replay: Replay, held: list[Event]) -> None:
     """Check what is held, and the newest of each key."""
     assert list(replay.after(0)) == held

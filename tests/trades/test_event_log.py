@@ -32,9 +32,9 @@ def commit(log: MemoryLog, batch: Sequence[Appended]) -> None:
 
 
 @settings(max_examples=20)
-@given(st.lists(st.integers(1, 1200), min_size=1, max_size=12))
+@given(st.lists(st.integers(1, BATCH * 3 // 5), min_size=1, max_size=12))
 async def test_batches_have_all_trades_in_order(sizes: list[int]) -> None:
-    """Batches keep the order of the appends, hold whole appends, and have at most 2,000 trades."""
+    """Batches keep the order of the appends, hold whole appends, and have at most BATCH trades."""
     log = MemoryLog(1_000_000)
     sent: list[Trade] = []
     for size in sizes:
@@ -50,11 +50,11 @@ async def test_batches_have_all_trades_in_order(sizes: list[int]) -> None:
 
 
 async def test_a_batch_is_as_large_as_it_may_be() -> None:
-    """Appends that have 2,000 trades together are one batch; one trade more is left for the next."""
+    """Appends that have BATCH trades together are one batch; one trade more is left for the next."""
     log = MemoryLog(1_000_000)
-    for size in (1999, 1, 1):
+    for size in (BATCH - 1, 1, 1):
         log.append(trades(size))
-    assert len(ids(await log.next_batch())) == 2000
+    assert len(ids(await log.next_batch())) == BATCH
     assert len(ids(await log.next_batch())) == 1
     assert log.waiting_batch() == []
 
@@ -62,9 +62,9 @@ async def test_a_batch_is_as_large_as_it_may_be() -> None:
 async def test_a_large_append_is_a_batch_alone() -> None:
     """An append is not divided, because its caller waits for all of it."""
     log = MemoryLog(1_000_000)
-    for size in (1, 2001, 1):
+    for size in (1, BATCH + 1, 1):
         log.append(trades(size))
-    assert [len(ids(log.waiting_batch())) for _ in range(4)] == [1, 2001, 1, 0]
+    assert [len(ids(log.waiting_batch())) for _ in range(4)] == [1, BATCH + 1, 1, 0]
 
 
 async def test_an_append_of_nothing_is_done() -> None:
@@ -133,7 +133,7 @@ async def test_those_who_wait_go_on_waiting_where_a_commit_makes_no_room() -> No
     """A log that is still over its bound after a commit has no room."""
     log = MemoryLog(2)
     log.append(trades(1))
-    log.append(trades(2000))
+    log.append(trades(BATCH))
     waiting = asyncio.create_task(log.room())
     commit(log, log.waiting_batch())
     await asyncio.wait([waiting], timeout=0.05)
@@ -170,7 +170,7 @@ async def test_committed_waits_for_the_next_commit() -> None:
     """One that was before does not count."""
     log = MemoryLog(100)
     log.append(trades(1))
-    log.append(trades(2000))
+    log.append(trades(BATCH))
     commit(log, log.waiting_batch())
     waiting = asyncio.create_task(log.committed())
     await asyncio.wait([waiting], timeout=0.05)
@@ -184,13 +184,13 @@ async def test_the_age_of_the_backlog() -> None:
     """It is that of the oldest trade that is not committed, whether it waits or is being stored."""
     clock = Clock()
     log = MemoryLog(10_000, clock)
-    log.append(trades(2000))
+    log.append(trades(BATCH))
     clock.now += 2
     log.append(trades(1))
-    assert log.backlog == Backlog(2001, 2.0)
+    assert log.backlog == Backlog(BATCH + 1, 2.0)
     first = log.waiting_batch()
     clock.now += 1
-    assert log.backlog == Backlog(2001, 3.0)
+    assert log.backlog == Backlog(BATCH + 1, 3.0)
     commit(log, first)
     assert log.backlog == Backlog(1, 1.0)
     commit(log, log.waiting_batch())

@@ -19,7 +19,7 @@ from aggregator.stores.trades.foreign_rows import ForeignRow
 _Key = tuple[float, str, str]  # a TradeKey as a plain tuple, which is made in a seventh of the time
 
 FULL = 50_000  # trades of a generation; the more, the more trades of an asset are moved together
-_MOST_MOVED = 4000  # trades in one move, for which a write has to wait
+_MOST_MOVED = 8000  # trades in one move, for which a write has to wait; more than the largest micro-batch brings
 _FOREIGN_FULL, _FOREIGN_SECONDS = 5000, 1.0  # of a generation of another process
 _ADOPT_SECONDS = 60.0  # after which a process that has written trades should have moved them
 _NEVER = -1.0

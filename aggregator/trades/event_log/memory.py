@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from aggregator.models import Trade
 from aggregator.trades.ports import Appended, Backlog, BacklogFull, PartitionLag, Receipt
 
-BATCH = 2000  # trades of a micro-batch, at most; a single append may have more
+BATCH = 6000  # trades of a micro-batch, at most; with several trades of an asset in it, each of them costs less
 _LEAST_RATE = 1000.0  # trades a second, to estimate when a full backlog has room
 _LONGEST_RETRY = 30  # seconds
 

@@ -20,12 +20,12 @@ from aggregator.trades.event_log.held_commits import HeldCommits
 from aggregator.trades.event_log.kafka.client import KafkaClients
 from aggregator.trades.event_log.kafka.consumer import MOST_CONSUMED, HandedOver, KafkaConsumer
 from aggregator.trades.event_log.kafka.producer import KafkaProducer
+from aggregator.trades.event_log.memory import BATCH
 from aggregator.trades.event_log.partition import Assignment, FromPartition
 from aggregator.trades.event_log.records import SOURCE, RecordParser
 from aggregator.trades.features import FIVE_MINUTES
 from aggregator.trades.ports import Appended, Backlog, DurableDeadLetters, PartitionLag, Receipt
 
-_MOST_PROCESSED = 6000  # records of a micro-batch; with several trades of an asset in it, each of them costs less
 _CONFIRM_SECONDS = 0.02  # between two looks for the confirmation of a membership
 _DRAINED_SECONDS = 0.01
 
@@ -96,7 +96,7 @@ class KafkaLog:
             raise self._consumer.error
         if self._held.is_full:
             return []
-        batch = [part for one in _joined(self._consumer.take(_MOST_PROCESSED)) for part in self._parts(one)]
+        batch = [part for one in _joined(self._consumer.take(BATCH)) for part in self._parts(one)]
         self._in_work += bool(batch)
         return batch
 
