@@ -191,6 +191,7 @@ def strict(service: Service) -> Json:
         ("GET /page/{file}", "/page/nosuch.js", 404, {}),
         ("GET /docs", "/docs", 200, {}),
         ("GET /docs/{file}", "/docs/swagger-ui.css", 200, {}),
+        ("GET /guide/{file}", "/guide/nosuch.html", 404, {}),
         (OPENAPI, PATH, 200, {}),
         (OPENAPI, PATH, 304, {"If-None-Match": "*"}),
     ],
