@@ -1,7 +1,7 @@
 """GET /guide and its files: the documentation as a site, where the installation has it.
 
-`scripts/guide.sh` builds the site from docs/ into the folder `guide` beside this module. The wheels of releases and the
-image have it; a clone has it once it was built.
+`scripts/guide.sh` builds the site from docs/ into the folder `guide` beside this module. The image has it; a clone, and
+a wheel made from it, have it once it was built.
 """
 
 from pathlib import Path

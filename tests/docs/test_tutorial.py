@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.indented import Indented, commands
+from tests.docs.indented import commands
 from tests.docs.test_examples import shape
 from tests.parts.ports import free_port
 from tests.parts.process import ROOT, Process

@@ -50,6 +50,8 @@ LONGEST = (
     "end_to_end/doctor/test_history.py",
     "deploy/test_watched_trades.py",
     "chaos/test_crowds.py",
+    "docs/test_guide_site.py",
+    "docs/test_tutorial.py",
     "end_to_end/test_traces.py",
     "page/test_trades.py",
     "end_to_end/test_healing.py",
