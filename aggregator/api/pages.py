@@ -24,6 +24,7 @@ _MEDIA = {
     ".css": "text/css",
     ".html": "text/html",
     ".js": "text/javascript",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
 }
 _NO_FILE = Refusal("Not Found", Code.NOT_FOUND)
@@ -77,14 +78,20 @@ def _read(path: Path) -> _File:
 
 _PAGE = Path(__file__).with_name("page")
 LIBRARY = ("swagger-ui-bundle.js", "swagger-ui.css")
-_ONLY_OURS = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; "
-)
-_PAGE_POLICY = _ONLY_OURS + "img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+def policy(*, images: str, forms: str = "'none'") -> str:
+    """Return a Content-Security-Policy of our own files only, without inline script and style."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+        f"form-action {forms}; frame-ancestors 'none'; img-src {images}"
+    )
+
+
+_PAGE_POLICY = policy(images="'self'") + "; require-trusted-types-for 'script'; trusted-types 'none'"
 # Swagger UI has images as data: URLs in its style sheet, and writes HTML (sanitised), so no trusted-types here.
-_DOCS_POLICY = _ONLY_OURS + "img-src 'self' data:"
-_HEADERS = {
+_DOCS_POLICY = policy(images="'self' data:")
+HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -115,8 +122,8 @@ class BrowserRoutes:
     """The routes for the pages and for the files that they load."""
 
     def __init__(self) -> None:
-        page = _HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
-        docs = _HEADERS | {"Content-Security-Policy": _DOCS_POLICY}
+        page = HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
+        docs = HEADERS | {"Content-Security-Policy": _DOCS_POLICY}
         self._page = Files(_PAGE, ["index.html"], page)
         self._page_files = Files(_PAGE, page_files(), page)
         self._docs = Files(_PAGE, ["docs.html"], docs)

@@ -1,6 +1,6 @@
 """The command line. `aggregator demo` brings its own mock exchanges, `serve` is the service, the others are tools.
 
-A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `_COMMANDS`.
+A new subcommand is a module in `cli/` with a `COMMAND`, and one line in `COMMANDS`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from aggregator.observability.version import version
 from aggregator.runtime.lifecycle import complain
 from aggregator.settings.loader import SettingsError
 
-_COMMANDS: Mapping[str, Command] = {
+COMMANDS: Mapping[str, Command] = {
     "demo": demo.COMMAND,
     "serve": serve.COMMAND,
     "doctor": doctor.COMMAND,
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `doctor` returns 0 when all is well, 1 with warnings, 2 with failures.
     """
     options = build_parser().parse(sys.argv[1:] if arguments is None else arguments)
-    command = _COMMANDS[options.command]
+    command = COMMANDS[options.command]
     try:
         return command.run(options, command.flags(options))
     except SettingsError as error:
@@ -79,6 +79,6 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     parser.commands = commands.choices
-    for name, command in _COMMANDS.items():
+    for name, command in COMMANDS.items():
         command.add_to(commands.add_parser(name, help=command.help))
     return parser

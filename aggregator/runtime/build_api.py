@@ -14,6 +14,7 @@ from aggregator.api.exchange_status import LocalStatus
 from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.fast_path import FastPath
 from aggregator.api.features import FeatureRoutes
+from aggregator.api.guide import GuideRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.hot_trades import HotTrades
 from aggregator.api.ingest import IngestRoute
@@ -116,6 +117,7 @@ async def build_api(
             catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
         ).routes(),
         *BrowserRoutes().routes(),
+        *GuideRoutes().routes(),
         *_ops(process, stores, path, cluster, trades),
     ]
     app = build(routes, metrics, settings.max_in_flight, policy)

@@ -180,7 +180,7 @@ async def test_write_access_needs_a_key() -> None:
 def test_what_the_middleware_knows_by_path() -> None:
     """The labels, streams, probes and open paths of the service."""
     table = RouteTable(every_route())
-    names = "page docs prices sparklines refresh assets exchanges health ready metrics stream udf ws"
+    names = "page docs guide prices sparklines refresh assets exchanges health ready metrics stream udf ws"
     names += " ingest trades query quotes aggregations features anomalies alerts sentiment"
     names += " signals positions"
     assert set(table.labels) == {"/", "/other", *(f"/{name}" for name in names.split())}

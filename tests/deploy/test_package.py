@@ -104,6 +104,9 @@ def test_the_wheel_runs(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, source)
     for name in ("aggregator", "mock_exchange"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    guide = source / "aggregator/api/guide/docs/index.html"  # as scripts/guide.sh makes it
+    guide.parent.mkdir(parents=True, exist_ok=True)
+    guide.touch()
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(source)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("rt_price_aggregator-*.whl")
@@ -111,7 +114,7 @@ def test_the_wheel_runs(tmp_path: Path) -> None:
         names = packed.namelist()
     wanted = [one for name in ("aggregator", "mock_exchange") for one in (ROOT / name).rglob("*") if one.is_file()]
     unpacked = {str(one.relative_to(ROOT)) for one in wanted if one.suffix not in (".pyc", ".pyi")}
-    assert unpacked - set(names) == set()
+    assert {*unpacked, "aggregator/api/guide/docs/index.html"} - set(names) == set()
     venv.create(tmp_path / "venv", system_site_packages=False, with_pip=False)
     python = tmp_path / "venv/bin/python"
     (site,) = (tmp_path / "venv/lib").glob("python*/site-packages")

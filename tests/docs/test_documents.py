@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from scripts.settings_reference import FILE, reference
+from scripts import cli_reference, metrics_reference, settings_reference
 from tests.parts.process import ROOT
 
 DOCUMENTS = [
@@ -21,9 +22,11 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
-def test_the_settings_are_current() -> None:
-    """docs/settings.md is what `scripts/settings_reference.py` writes: every setting, its default and its bounds."""
-    assert FILE.read_text(encoding="utf-8") == reference(), "run .venv/bin/python scripts/settings_reference.py"
+@pytest.mark.parametrize("maker", [cli_reference, metrics_reference, settings_reference])
+def test_a_reference_is_current(maker: ModuleType) -> None:
+    """docs/cli.md, metrics.md and settings.md are what their scripts write."""
+    current = maker.FILE.read_text(encoding="utf-8") == maker.reference()
+    assert current, f"run .venv/bin/python {maker.__name__.replace('.', '/')}.py"
 
 
 def anchors(document: Path) -> set[str]:

@@ -1,7 +1,7 @@
 """The examples in README.md and docs/, run against the real service: in a shell, in Python, in JavaScript.
 
 A code block marked `sh`, `python` or `javascript` is an example. A `json` or `text` block after it is the expected
-answer. Commands that start something are indented instead, and are not run.
+answer. Commands that start something are indented instead: test_commands.py says what becomes of them.
 """
 
 import json
@@ -30,6 +30,7 @@ NEEDS = {"sh": "curl", "python": sys.executable, "javascript": "node"}
 BLOCKS = {
     document.name: re.findall(r"^```(\w+)\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if document.name != "tutorial.md"  # test_tutorial.py follows it, in order
 }
 EXAMPLES = [
     pytest.param(language, text, blocks[number + 1 : number + 2], id=f"{name}-{number}-{language}")

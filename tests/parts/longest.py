@@ -55,6 +55,8 @@ LONGEST = (
     "chaos/test_kafka.py",
     "chaos/test_crowds.py",
     "deploy/test_watched_signals.py",
+    "docs/test_guide_site.py",
+    "docs/test_tutorial.py",
     "end_to_end/test_traces.py",
     "end_to_end/test_healing.py",
     "stores/test_postgres.py",

@@ -15,6 +15,7 @@ from aggregator.api.candles import CandlesRoute
 from aggregator.api.description import Parameter, Response
 from aggregator.api.exchanges import ExchangeRoutes
 from aggregator.api.features import FeatureRoutes
+from aggregator.api.guide import GuideRoutes
 from aggregator.api.history import HistoryRoutes
 from aggregator.api.hot_trades import HotTrades
 from aggregator.api.ingest import IngestRoute
@@ -72,6 +73,7 @@ def every_route() -> list[Route]:
         *StreamRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *SocketRoute(CATALOG, TOPICS, _NONE, _NONE).routes(),
         *BrowserRoutes().routes(),
+        *GuideRoutes().routes(),
         *OPS,
     ]
 

@@ -1,0 +1,1 @@
+"""The site of the documentation: Sphinx's configuration, templates and own files, for scripts/guide.sh."""
