@@ -39,7 +39,7 @@ from tests.parts.postgres import PostgresServer
 from tests.parts.redis_server import RedisServer
 
 # Programs that check files when installed: the machines' scripts and units, docker-compose.yml, the workflows.
-OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor")
+OPTIONAL = ("shellcheck", "systemd-analyze", "cloud-init", "amtool", "zizmor", "kubectl", "zsh", "fish")
 
 # An example's duration depends on the machine's load and says nothing about the code under test.
 settings.register_profile(
