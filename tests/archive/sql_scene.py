@@ -59,9 +59,9 @@ def make_scene(folder: Path) -> Scene:
     lake = folder / "lake"
     old = [one for one in trades if one.timestamp < archived]
     write_lake(lake, TRADES, msgspec.json.decode(encode_as_strings(old)))
-    write_lake(lake, PRICES, _rows(price_lines(_prices(start, archived))))
+    write_lake(lake, PRICES, rows_of(price_lines(_prices(start, archived))))
     for dataset, events in _events(start):
-        write_lake(lake, dataset, _rows(event_lines(dataset, events[:1])))
+        write_lake(lake, dataset, rows_of(event_lines(dataset, events[:1])))
     asyncio.run(_fill(folder, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
     return Scene(folder, start, archived, trades)
 
@@ -94,7 +94,7 @@ def _trade(asset: str, at: int, start: int) -> Trade:
     return Trade(asset, Decimal("1000.1") + number % 13, volume, at + 0.25, venue, str(number))
 
 
-_rows = msgspec.json.Decoder(dict[str, object]).decode_lines
+rows_of = msgspec.json.Decoder(dict[str, object]).decode_lines
 
 
 def _prices(start: int, end: int) -> list[Price]:
