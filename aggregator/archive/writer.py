@@ -7,6 +7,7 @@ ever move to the same or a later part, so a part that is put before the one in f
 use one thread, and one writer in a process.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +33,14 @@ class Part:
         self.name = name
         self.source = source
         self.size = source.stat().st_size
+        self.digest = digest_of(source)
         self.summary = summary
 
     @property
     def entry(self) -> FileEntry:
         """The entry of the manifest."""
         rows, checksum, first, last = self.summary
-        return FileEntry(self.name.path, rows, self.size, checksum, first, last)
+        return FileEntry(self.name.path, rows, self.size, checksum, first, last, self.digest)
 
 
 class RangeWriter:
@@ -160,7 +162,18 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot write {path}: {error.strerror}") from error
+        raise StoreUnavailable(f"cannot use {path}: {error.strerror}") from error
+
+
+def digest_of(file: Path) -> str:
+    """Return the digest of a file, as manifests have it. Raises StoreUnavailable."""
+    with _disk(file), file.open("rb") as opened:
+        return hashlib.file_digest(opened, new_digest).hexdigest()
+
+
+def new_digest() -> "hashlib.blake2b":
+    """Return the digest of nothing."""
+    return hashlib.blake2b(digest_size=16)
 
 
 def _folder_of(name: FileName) -> str:

@@ -102,5 +102,7 @@ async def run_trades(process: Process, trades: TradeStream) -> None:
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)
     await process.keep_running(trades.dead_letters)
+    if process.archive is not None:
+        process.archive.letters = trades.dead_letters
     parser = Parser(process.catalog.find)
     process.beside_server.append(trades.dead_letters.retry(parser.one, trades.log))

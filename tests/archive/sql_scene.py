@@ -39,12 +39,16 @@ class Scene(NamedTuple):
 
     def sql(self, query: str, *options: str) -> int:
         """Run a query over both; return the exit code."""
+        return self.run("sql", query, *options)
+
+    def run(self, *words: str) -> int:
+        """Run a command over both; return the exit code."""
         names = {"archive": "lake", "trades": "trades.db", "history": "prices.db", "events": "events.db"}
         urls = [
             f"--{name}-url={'' if file == 'lake' else 'sqlite:///'}{self.folder}/{file}" for name, file in names.items()
         ]
         try:
-            return main(["sql", query, *urls, f"--symbols-file={self.folder}/symbols.csv", *options])
+            return main([*words, *urls, f"--symbols-file={self.folder}/symbols.csv"])
         except SystemExit as end:
             return int(str(end.code))
 

@@ -50,6 +50,10 @@ class HotStores:
                 self._sources[name] = source
         return self._sources.keys()
 
+    def source(self, name: str) -> Source | None:
+        """Return the open store of a dataset; None for one that cannot be read."""
+        return self._sources.get(name)
+
     async def feed(self, session: SqlSession, spans: Mapping[str, Sequence[Span]]) -> None:
         """Give the session the rows of each open store in the spans. Raises CannotGoOn, StoreError and QueryRefused."""
         assets = [*catalog_of(self._settings).assets] if self._sources else []
