@@ -2,12 +2,13 @@
 
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator.archive.address import parse_archive_url
 from aggregator.archive.archiver import Archiver, Channel
 from aggregator.archive.backfill import BACKFILLED_SECONDS
-from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
+from aggregator.archive.datasets import ANOMALIES, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import HOUR
 from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
@@ -63,6 +64,18 @@ class Archiving:
         for marker in markers.values():
             self._channels.append(Channel(StoredEvents(marked, marker.dataset), marker, BACKFILLED_SECONDS))
         return marked
+
+    def features(self, file: EventStore) -> EventStore:
+        """Return the store of features, such that they are archived."""
+        marker = Marker(self._marks, FEATURES, HOUR)
+        marked = MarkedEvents(file, {FEATURES.name: marker})
+        self._channels.append(Channel(StoredEvents(marked, FEATURES), marker, BACKFILLED_SECONDS))
+        return marked
+
+    @property
+    def marks_path(self) -> Path:
+        """The file of marks of this process."""
+        return self._marks.path
 
     def _marker(self, dataset: Dataset) -> Marker:
         return Marker(self._marks, dataset, self._process.settings.archive_flush)
