@@ -58,11 +58,20 @@ class RangeWriter:
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._storage.exclusive(), mapped("the archive"):
+                with self._storage.exclusive(), mapped("the archive"), self._cleaned():
                     return self._write(dataset, start, end, lines, rows)
             except Conflict as error:
                 structlog.get_logger().info("archive_conflict", path=str(error), attempt=attempt)
         raise StoreUnavailable(f"other processes write {FileName(dataset.name, start, end).path} all the time")
+
+    @contextmanager
+    def _cleaned(self) -> Iterator[None]:
+        """Delete the parts that could not be put: nothing gathers on the disk while a bucket is away."""
+        try:
+            yield
+        finally:
+            for one in self._storage.work_folder.glob("*.parquet"):
+                one.unlink(missing_ok=True)
 
     def manifest(self, dataset: Dataset, at: float) -> Manifest:
         """Return the manifest of the UTC day of a time; an empty one where there is none."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,10 @@ from aggregator.cli.main import main
 from aggregator.models import Price, Source, Tier, Trade, encode_as_strings
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event
-from aggregator.stores.events.sqlite import SqliteEvents
-from aggregator.stores.sqlite import SqliteHistory
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.stores import open_history, open_trade_store
+from aggregator.settings import Settings
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.strategy.signals import Signal, stored_signal
 from aggregator.trades.ports import StoredEvent
@@ -30,12 +33,16 @@ HOT = 2 * RANGE_SECONDS  # seconds at the end that are not archived
 
 
 class Scene(NamedTuple):
-    """A folder with `lake` and the files of hot stores; unix seconds of the first trade, of the last archived range."""
+    """A folder with `lake` and the files of hot stores; unix seconds of the first trade, of the last archived range.
+
+    `hot` is the URL of all hot stores; without it they are files.
+    """
 
     folder: Path
     start: int
     archived: int
     trades: Sequence[Trade]
+    hot: str = ""
 
     def sql(self, query: str, *options: str) -> int:
         """Run a query over both; return the exit code."""
@@ -44,17 +51,21 @@ class Scene(NamedTuple):
     def run(self, *words: str) -> int:
         """Run a command over both; return the exit code."""
         names = {"archive": "lake", "trades": "trades.db", "history": "prices.db", "events": "events.db"}
-        urls = [
-            f"--{name}-url={'' if file == 'lake' else 'sqlite:///'}{self.folder}/{file}" for name, file in names.items()
-        ]
+        stores = {name: f"sqlite:///{self.folder}/{file}" for name, file in names.items()}
+        stores |= dict.fromkeys(stores, self.hot) if self.hot else {}
+        stores["archive"] = f"{self.folder}/lake"
+        urls = [f"--{name}-url={url}" for name, url in stores.items()]
         try:
             return main([*words, *urls, f"--symbols-file={self.folder}/symbols.csv"])
         except SystemExit as end:
             return int(str(end.code))
 
 
-def make_scene(folder: Path) -> Scene:
-    """Write the archive and the stores. Some hot trades lie in archived ranges, as until they are deleted."""
+def make_scene(folder: Path, hot: str = "") -> Scene:
+    """Write the archive and the stores, those of the URL `hot` or files.
+
+    Some hot trades lie in archived ranges, as until they are deleted.
+    """
     now = int(time.time())
     start = now - now % RANGE_SECONDS - SPAN
     archived = start + SPAN - HOT
@@ -66,21 +77,27 @@ def make_scene(folder: Path) -> Scene:
     write_lake(lake, PRICES, rows_of(price_lines(_prices(start, archived))))
     for dataset, events in _events(start):
         write_lake(lake, dataset, rows_of(event_lines(dataset, events[:1])))
-    asyncio.run(_fill(folder, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
-    return Scene(folder, start, archived, trades)
+    asyncio.run(_fill(folder, hot, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
+    return Scene(folder, start, archived, trades, hot)
 
 
-async def _fill(folder: Path, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
-    await add_trades(folder, trades)
-    history = SqliteHistory(folder / "prices.db", None)
-    await history.open()
-    await history.write(prices)
-    await history.close()
-    events = SqliteEvents(folder / "events.db", 1e9)
-    await events.open()
-    for dataset, some in _events(start):
-        await events.put(dataset.name, some)
-    await events.close()
+async def _fill(folder: Path, hot: str, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
+    urls = [hot or f"sqlite:///{folder}/{name}.db" for name in ("trades", "prices", "events")]
+    settings = Settings(
+        trades_url=urls[0], history_url=urls[1], events_url=urls[2], outbox_path=folder / "x", trades_retention=1e8
+    )
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        await (await open_trade_store(settings, metrics, stack)).add(trades)
+        history = await open_history(settings, metrics, stack)
+        await history.write(prices)
+        sending = asyncio.create_task(history.run())  # where an outbox is in front of the store
+        await history.drain(60)
+        sending.cancel()
+        await asyncio.wait([sending])
+        store = (await open_found(settings, metrics, stack)).events
+        for dataset, some in _events(start):
+            await store.put(dataset.name, some)
 
 
 async def add_trades(folder: Path, trades: Sequence[Trade]) -> None:
