@@ -135,7 +135,8 @@ class Archiver:
         now = self._now()
         for channel in self._channels:
             for one in sorted(channel.marker.pending):
-                again = self._written.get((channel.dataset.name, one), 0.0) + channel.marker.seconds
+                written = self._written.get((channel.dataset.name, one), 0.0)
+                again = 0.0 if written > now else written + channel.marker.seconds  # the clock was set back
                 if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
                     await self.archive(channel, one)
         if len(self._written) > _MOST_WRITTEN:

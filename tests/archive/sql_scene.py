@@ -11,16 +11,17 @@ from typing import NamedTuple
 import msgspec
 
 from aggregator.anomalies.event import Anomaly, stored_anomaly
-from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
+from aggregator.archive.datasets import ANOMALIES, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
 from aggregator.archive.sources import event_lines, price_lines
 from aggregator.cli.main import main
-from aggregator.models import Price, Source, Tier, Trade, encode_as_strings
+from aggregator.models import Price, Source, Tier, Trade, encode, encode_as_strings
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event
 from aggregator.observability.metrics import Metrics
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.stores import open_history, open_trade_store
 from aggregator.settings import Settings
+from aggregator.stores.letter_archive import ArchivedLetter
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.strategy.signals import Signal, stored_signal
 from aggregator.trades.ports import StoredEvent
@@ -77,6 +78,11 @@ def make_scene(folder: Path, hot: str = "") -> Scene:
     write_lake(lake, PRICES, rows_of(price_lines(_prices(start, archived))))
     for dataset, events in _events(start):
         write_lake(lake, dataset, rows_of(event_lines(dataset, events[:1])))
+    minutes = range(start - start % 60, archived, 60)
+    write_lake(lake, FEATURES, [{"asset": ASSETS[0], "timestamp": at, "vwap_1min": "1000.5"} for at in minutes])
+    letter = ArchivedLetter("trade", "1", "ingest", None, now, now, 1, 0, "price", "the record has no price", "{}")
+    (lake / letter.path).parent.mkdir(parents=True)
+    (lake / letter.path).write_bytes(encode(letter))
     asyncio.run(_fill(folder, hot, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
     return Scene(folder, start, archived, trades, hot)
 
