@@ -89,9 +89,8 @@ def make_scene(folder: Path, hot: str = "") -> Scene:
 
 async def _fill(folder: Path, hot: str, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
     urls = [hot or f"sqlite:///{folder}/{name}.db" for name in ("trades", "prices", "events")]
-    settings = Settings(
-        trades_url=urls[0], history_url=urls[1], events_url=urls[2], outbox_path=folder / "x", trades_retention=1e8
-    )
+    stores = dict(zip(("trades_url", "history_url", "events_url"), urls, strict=True))
+    settings = Settings.model_validate(stores | {"outbox_path": folder / "outbox.db", "trades_retention": 1e8})
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         await (await open_trade_store(settings, metrics, stack)).add(trades)

@@ -47,7 +47,7 @@ def test_trades_of_the_service(tmp_path: Path, market: Market) -> None:
     assert service.process.stop() == 0
     assert [row[-1] for row in archived(lake)] == [f"t{number}" for number in range(51)]
     closes = "SELECT max(trade_frequency) AS trades, max(timestamp) > now() - INTERVAL 2 MINUTE AS new FROM features"
-    features = run_command("sql", closes, "--from", str(lake), "--format", "csv", environment=environment)
+    features = run_command("sql", closes, "--format", "csv", environment=environment)
     assert features.stdout == "trades,new\n50,true\n", features
     agreed = run_command("archive", "verify", environment=environment)
     assert (agreed.returncode, "not compared" in agreed.stdout) == (0, False), agreed
