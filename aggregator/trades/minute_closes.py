@@ -65,6 +65,7 @@ class MinuteCloses:
         self._put = put
         self._now = now
         self._open: dict[str, tuple[float, AssetFeatures]] = {}  # the end of the minute under way, by asset
+        self._given: dict[str, tuple[float, int]] = {}  # the last trade and the number of trades that were given
 
     def end_of(self, asset: str) -> float:
         """As `Closes.end_of`."""
@@ -74,7 +75,7 @@ class MinuteCloses:
     def roll(self, timestamp: float, operator: AssetFeatures | None) -> float:
         """As `Closes.roll`."""
         if operator is not None:
-            self._put([operator.values(self._now())])
+            self._give([operator.values(self._now())])
         return timestamp // MINUTE * MINUTE + MINUTE
 
     def begun(self, asset: str, end: float, operator: AssetFeatures) -> None:
@@ -84,6 +85,7 @@ class MinuteCloses:
     def forget(self, asset: str) -> None:
         """As `Closes.forget`."""
         self._open.pop(asset, None)
+        self._given.pop(asset, None)
 
     async def run(self) -> None:
         """End the minutes of assets without later trades; never returns."""
@@ -95,9 +97,15 @@ class MinuteCloses:
         """End the minutes whose ends are before a time."""
         over = {asset: operator for asset, (end, operator) in self._open.items() if end < before}
         now = self._now()
-        self._put([operator.values(now) for operator in over.values()])
+        self._give([operator.values(now) for operator in over.values()])
         for asset in over:
             del self._open[asset]
+
+    def _give(self, closes: Sequence[Features]) -> None:
+        """Give features, unless they were given: an old range of the archive would be written again for nothing."""
+        new = [one for one in closes if self._given.get(one.asset) != (one.window_end, one.trade_frequency)]
+        self._given.update((one.asset, (one.window_end, one.trade_frequency)) for one in new)
+        self._put(new)
 
 
 def stored_close(features: Features) -> StoredEvent:

@@ -72,6 +72,14 @@ def test_a_minute_ends_without_later_trades(scene: Scene) -> None:
     assert scene.found[-1].trade_frequency == 2
 
 
+def test_a_minute_that_has_ended_ends_once(scene: Scene) -> None:
+    """The first trade of a later minute does not end it again: its range of the archive would be written again."""
+    scene.take(trade(1))
+    scene.closes.end(START + 61)
+    scene.take(trade(5000))
+    assert scene.keys() == [("btcusdt", 0, 1)]
+
+
 def test_an_asset_that_another_process_has_now(scene: Scene) -> None:
     """Its minute is that of the other process."""
     scene.take(trade(1))
