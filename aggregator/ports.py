@@ -192,15 +192,23 @@ class LocalCache(Cache, Protocol):
         """Return the price if it is in the memory of this process and has not expired. Never waits."""
 
 
-class History(Store, Protocol):
+class RangeTooLong(Exception):
+    """A page of so long a range is not read: there would be too much to look through."""
+
+
+class PriceReader(Protocol):
+    """Reads stored prices."""
+
+    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
+        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError."""
+
+
+class History(Store, PriceReader, Protocol):
     """Keeps every price, by (asset, timestamp), for good.
 
     `latest` ignores prices that are more than FUTURE_TOLERANCE ahead of our clock: they were made while a clock was
     wrong, and would hide all later prices until that time. `between` returns them.
     """
-
-    async def between(self, symbol: str, start: float, end: float, limit: int, *, newest_first: bool) -> list[Price]:
-        """Return at most `limit` prices of `start` <= timestamp <= `end`, in order of time. Raises StoreError."""
 
     async def run(self) -> None:
         """Do the background work of the history; never return."""

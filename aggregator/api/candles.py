@@ -34,8 +34,9 @@ from aggregator.api.shared_descriptions import (
     Time,
 )
 from aggregator.api.trade_candles import MOST_TRADES, TradeCandleReader
+from aggregator.errors import StoreUnavailable
 from aggregator.models import Encode, Price, rfc_3339
-from aggregator.ports import History
+from aggregator.ports import PriceReader, RangeTooLong
 from aggregator.prices.candles import INTERVALS, Candle, CandleBuilder
 from aggregator.prices.tiers import Catalog
 from aggregator.trades.candles import TradeCandle
@@ -100,7 +101,7 @@ class CandlesRoute:
     def __init__(
         self,
         catalog: Catalog,
-        history: History,
+        history: PriceReader,
         now: Callable[[], float] = time.time,
         store_seconds: float = STORE_SECONDS,
         trades: TradeReader | None = None,
@@ -217,7 +218,10 @@ class CandlesRoute:
             if len(prices) < _PAGE or prices[-1].timestamp >= window.end:
                 break
             window = rest_of(window, prices[-1])
-            prices = await self._reader.read(window, _PAGE)
+            try:
+                prices = await self._reader.read(window, _PAGE)
+            except RangeTooLong as error:
+                raise StoreUnavailable(str(error)) from error
         yield list(builder.finish())
 
 

@@ -68,11 +68,12 @@ from aggregator.api.shared_descriptions import (
     refusal,
 )
 from aggregator.models import Price, rfc_3339
-from aggregator.ports import History
+from aggregator.ports import PriceReader
 from aggregator.prices.tiers import Catalog
 
 MOST_ROWS = 1000
 USUAL_ROWS = 100
+_FIRST = 1.0  # second: before every price; a range from 0 is not looked for in the archive
 _KEPT = ("format", "sources", "numbers")  # parameters of a request that its next page has too
 
 
@@ -82,7 +83,7 @@ class HistoryRoutes:
     def __init__(
         self,
         catalog: Catalog,
-        history: History,
+        history: PriceReader,
         now: Callable[[], float] = time.time,
         store_seconds: float = STORE_SECONDS,
     ) -> None:
@@ -186,7 +187,7 @@ class HistoryRoutes:
         as_csv, encode = wants_csv(request), encoder_of(request)
         moment = parameters.time_of(request, "time", 0.0)
         with_sources = _wants_sources(request, as_csv=as_csv)
-        prices = await self._reader.read_or_refuse(Cursor(asset.symbol, 0.0, moment, newest_first=True), 1)
+        prices = await self._reader.read_or_refuse(Cursor(asset.symbol, _FIRST, moment, newest_first=True), 1)
         if not prices:
             raise refuse(404, Refusal(f"No price stored at or before {rfc_3339(moment)}", Code.NO_PRICE_STORED))
         row = row_of(prices[0], with_sources=with_sources)

@@ -12,7 +12,7 @@ from aggregator.api.parameters import time_of
 from aggregator.api.responses import NO_HISTORY, RETRY_SOON, choice, refuse, refuse_parameter
 from aggregator.errors import StoreError, StoreUnavailable
 from aggregator.models import Asset, Price
-from aggregator.ports import History
+from aggregator.ports import PriceReader, RangeTooLong
 
 STORE_SECONDS = 1.5  # for one read; shorter than the time that a stopping process gives to its requests
 CLOCK_MARGIN = 3600.0  # seconds past now where a range without an end ends: exchange clocks may run ahead of ours
@@ -63,19 +63,24 @@ def _from_cursor(request: Request, asset: Asset, form: CursorForm[C], encoded: s
 class HistoryReader:
     """Reads the prices of a range. A read that takes longer than `store_seconds` fails."""
 
-    def __init__(self, history: History, store_seconds: float = STORE_SECONDS) -> None:
+    def __init__(self, history: PriceReader, store_seconds: float = STORE_SECONDS) -> None:
         self._history = history
         self._store_seconds = store_seconds
 
     async def read_or_refuse(self, window: Cursor, limit: int) -> list[Price]:
-        """As `read`. Raises the response 503 if the store fails."""
+        """As `read`. Raises the response 503 if the store fails, and 400 if the range is too long."""
         try:
             return await self.read(window, limit)
+        except RangeTooLong as error:
+            raise refuse_parameter(f"start must be later, or end earlier: {error}") from error
         except StoreError as error:
             raise refuse(503, NO_HISTORY, RETRY_SOON) from error
 
     async def read(self, window: Cursor, limit: int) -> list[Price]:
-        """Return at most `limit` prices. Raises StoreError, also for a store that does not answer in time."""
+        """Return at most `limit` prices. Raises StoreError, also for a store that does not answer in time.
+
+        Raises RangeTooLong where the history has an archive behind it.
+        """
         try:
             async with asyncio.timeout(self._store_seconds):
                 return await self._history.between(

@@ -8,7 +8,8 @@ from aggregator.api.parameters import LATEST_TIME
 from aggregator.api.responses import NO_TRADES, refuse_parameter
 from aggregator.api.store_time import in_time
 from aggregator.models import Trade, TradeKey, trade_key
-from aggregator.trades.ports import RangeTooLong, TradeReader
+from aggregator.ports import RangeTooLong
+from aggregator.trades.ports import TradeReader
 
 
 class TradeRange(Cursor, frozen=True, array_like=True):

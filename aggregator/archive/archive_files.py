@@ -47,10 +47,15 @@ class ArchiveFiles:
 
     def days(self, dataset: str) -> list[int]:
         """Return the first second of each UTC day that has a manifest."""
-        pattern = self._url(f"{dataset}/year=*/month=*/day=*/{MANIFEST}")
+        files = self.files(f"{dataset}/year=*/month=*/day=*/{MANIFEST}")
+        return [day for file in files if (day := _day_of(file)) is not None]
+
+    def files(self, pattern: str) -> list[str]:
+        """Return the addresses of the files whose paths match a pattern, in order."""
         with reading():
-            rows = self._connection.execute("SELECT file FROM glob(?) ORDER BY file", [pattern]).fetchall()
-        return [day for (file,) in rows if (day := _day_of(file)) is not None]
+            query = "SELECT file FROM glob(?) ORDER BY file"
+            rows = self._connection.execute(query, [self._url(pattern)]).fetchall()
+        return [file for (file,) in rows]
 
     def _read(self, paths: Sequence[str]) -> Iterator[bytes]:
         for first in range(0, len(paths), _AT_ONCE):

@@ -87,6 +87,7 @@ class Archiver:
         self._writer: RangeWriter | None = None
         self._written: dict[tuple[str, Range], float] = {}  # when a range was written last, since the start
         self._hours: set[tuple[str, int]] = set()  # hours with files that may be joined
+        self._is_closed = False
         self._log = structlog.get_logger()
         self.trouble = ""
         """Why the archive cannot be written at present; empty while it can."""
@@ -134,7 +135,8 @@ class Archiver:
         now = self._now()
         for channel in self._channels:
             for one in sorted(channel.marker.pending):
-                again = self._written.get((channel.dataset.name, one), 0.0) + channel.marker.seconds
+                written = self._written.get((channel.dataset.name, one), 0.0)
+                again = 0.0 if written > now else written + channel.marker.seconds  # the clock was set back
                 if also_open or now >= max(one[1] + _GRACE_SECONDS, again):
                     await self.archive(channel, one)
         if len(self._written) > _MOST_WRITTEN:
@@ -184,9 +186,10 @@ class Archiver:
 
     async def put_file(self, path: str, body: bytes) -> bool:
         """Write a small file beside the datasets, unless it is there; return whether it is durable."""
-        if self._writer is None:  # the archive is not open yet, or closed
+        if self._is_closed:
             return False
         try:
+            await self._opened()
             await self._in_thread(partial(put_file, self._storage, path, body))
         except StoreError as error:
             self._log.warning("archive_file_failing", path=path, error=str(error))
@@ -195,6 +198,7 @@ class Archiver:
 
     async def close(self) -> None:
         """Wait for the file under way, and delete what is unfinished."""
+        self._is_closed = True
         await self._in_thread(self._close)
         self._thread.shutdown()
 

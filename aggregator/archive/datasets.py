@@ -81,7 +81,7 @@ FEATURES = Dataset(
     "features",
     {
         "asset": "VARCHAR",
-        "timestamp": TIME,  # of the last trade of the minute
+        "timestamp": TIME,  # the start of the minute; the figures are those at its last trade
         "vwap_1min": DECIMAL,
         "vwap_5min": DECIMAL,
         "rolling_avg_5min": DECIMAL,

@@ -1,6 +1,7 @@
 """Inspection of an archive: an overview, and comparisons of manifest, files and store."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from aggregator.archive.rows import fill_merged, parquet, summary_of
 from aggregator.archive.sources import Source
 from aggregator.archive.spool import Spool
 from aggregator.archive.storage import Storage
+from aggregator.archive.writer import new_digest
 from aggregator.errors import StoreUnavailable
 
 _ATTEMPTS = 3  # of a comparison, while the archiver writes
@@ -71,6 +73,11 @@ def check_day(storage: Storage, connection: Connection, dataset: Dataset, day: D
 
 
 def _check_content(storage: Storage, connection: Connection, dataset: Dataset, entry: FileEntry) -> str:
+    if entry.digest and (read := storage.read(entry.path)) is not None:
+        digest = new_digest()
+        digest.update(read[0])
+        if digest.hexdigest() != entry.digest:
+            return "has other bytes than were written"
     try:
         with mapped("cannot be read"):
             found = summary_of(connection, dataset, parquet(storage.url(entry.path)))
@@ -105,6 +112,10 @@ class StoreCheck:
         self._assets = assets
         self._pending = pending
         self._seconds = seconds
+
+    async def first(self) -> float:
+        """Return the time at which the archive begins, in unix seconds; infinity where it is empty."""
+        return min((one.name.start for one in await asyncio.to_thread(self._entries)), default=math.inf)
 
     async def problems(self, start: float) -> AsyncIterator[Problem]:
         """Yield the ranges in which the store has other events than the archive."""

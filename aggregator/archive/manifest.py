@@ -17,7 +17,8 @@ class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file: its path from the root, rows, size in bytes, and the checksum of its content.
 
     The checksum is the sum of a 64-bit hash of each row, modulo 2^64, in hexadecimal: it does not depend on the order
-    of rows. `first` and `last` are the times of the first and the last row, in microseconds.
+    of rows. `first` and `last` are the times of the first and the last row, in microseconds. `digest` is the BLAKE2b of
+    its bytes, of 128 bits in hexadecimal; empty in manifests of earlier versions.
     """
 
     path: str
@@ -26,6 +27,7 @@ class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: str
     first: int
     last: int
+    digest: str = ""
 
     @property
     def name(self) -> FileName:

@@ -166,13 +166,16 @@ def _set_backfilled(connection: Connection, dataset: str) -> None:
     connection.execute("INSERT OR IGNORE INTO backfilled VALUES (?)", (dataset,))
 
 
+def files_on(path: Path) -> list[Path]:
+    """Return the files of marks of all processes on a path."""
+    numbered = (_numbered(path, number) for number in range(1, _MOST_PROCESSES + 1))
+    return [one for one in numbered if one.exists()]
+
+
 async def read_ranges(path: Path, dataset: str) -> set[Range]:
     """Return the ranges that any process on this path has marked. Raises StoreError."""
     found = set[Range]()
-    for number in range(1, _MOST_PROCESSES + 1):
-        chosen = _numbered(path, number)
-        if not chosen.exists():
-            continue
+    for chosen in files_on(path):
         file = Database(chosen, _SCHEMA, _VERSION)
         try:
             await file.open()

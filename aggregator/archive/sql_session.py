@@ -21,8 +21,9 @@ from aggregator.archive.duck import Connection, file_url, quoted
 from aggregator.archive.manifest import FileEntry
 from aggregator.archive.sql_bounds import Span, spans_of
 from aggregator.archive.sql_errors import QueryRefused, refusals
+from aggregator.archive.sql_letters import NAME, PATTERN, create_empty, create_letters, in_span
 from aggregator.archive.sql_statement import checked
-from aggregator.archive.sql_views import create_hot, create_planned, create_view, insert_rows
+from aggregator.archive.sql_views import HOT, PLANNED, create_hot, create_planned, create_view, insert_rows
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -58,12 +59,14 @@ class SqlSession:
         self._connection = connect()
         self._ends_at = time.monotonic() + bounds.seconds
         self._is_stopped = False
+        self._letters: Sequence[str] = ()
         create_hot(self._connection, [*DATASETS.values()])
 
     def spans(self) -> Mapping[str, Span]:
         """Return the times that the query reads of each dataset that it reads."""
         with closing(self._connect()) as connection:
-            tables = create_planned(connection, [*DATASETS.values()])
+            tables = {**create_planned(connection, [*DATASETS.values()])}
+            tables[create_empty(connection, PLANNED)] = NAME
             # The statistics of empty tables would remove every scan from the plan.
             connection.execute("SET disabled_optimizers = 'statistics_propagation'")
             self._lock(connection)
@@ -82,7 +85,9 @@ class SqlSession:
             return {}
         lake = ArchiveFiles(address, self._connection)
         with self._in_time(self._connection):
-            return {name: lake.entries(name, span) for name, span in spans.items()}
+            if NAME in spans:
+                self._letters = in_span(lake.files(PATTERN), spans[NAME])
+            return {name: lake.entries(name, span) for name, span in spans.items() if name in DATASETS}
 
     def prepare(self, address: ArchiveAddress | None, entries: Mapping[str, Sequence[FileEntry]]) -> None:
         """Create the views over the files of each dataset and the rows that were added, and lock the connection."""
@@ -90,6 +95,7 @@ class SqlSession:
             for name, dataset in DATASETS.items():
                 files = [file_url(address, one.path) for one in entries.get(name, ())] if address else []
                 create_view(self._connection, dataset, files)
+            create_letters(self._connection, HOT, self._letters)
             self._lock(self._connection)
 
     @contextmanager

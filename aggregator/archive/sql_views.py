@@ -12,35 +12,35 @@ from aggregator.archive.datasets import PARTITIONS, Dataset
 from aggregator.archive.duck import Connection, quoted
 from aggregator.archive.rows import columns_of_lines, line_types
 
-_HOT, _PLANNED = "hot", "planned"
+HOT, PLANNED = "hot", "planned"
 _HIVE_TYPES = ", ".join(f"'{name}': BIGINT" for name in PARTITIONS)
 
 
 def create_planned(connection: Connection, datasets: Sequence[Dataset]) -> Mapping[str, str]:
     """Create the views over empty tables; return the names of the datasets by those of the tables in a plan."""
-    connection.execute(f"CREATE SCHEMA {_PLANNED}")
+    connection.execute(f"CREATE SCHEMA {PLANNED}")
     for one in datasets:
-        table = f"{_PLANNED}.{one.name}"
+        table = f"{PLANNED}.{one.name}"
         columns = ", ".join(
             [*(f'"{name}" {kind}' for name, kind in one.columns.items()), *(f"{name} BIGINT" for name in PARTITIONS)]
         )
         connection.execute(f"CREATE TABLE {table} ({columns})")
         connection.execute(f"CREATE VIEW {one.name} AS SELECT {_shown(one)} FROM {table}")
-    return {f"memory.{_PLANNED}.{one.name}": one.name for one in datasets}
+    return {f"memory.{PLANNED}.{one.name}": one.name for one in datasets}
 
 
 def create_hot(connection: Connection, datasets: Sequence[Dataset]) -> None:
     """Create the tables of hot rows."""
-    connection.execute(f"CREATE SCHEMA {_HOT}")
+    connection.execute(f"CREATE SCHEMA {HOT}")
     for one in datasets:
         columns = ", ".join(f'"{name}" {kind}' for name, kind in one.columns.items())
-        connection.execute(f"CREATE TABLE {_HOT}.{one.name} ({columns})")
+        connection.execute(f"CREATE TABLE {HOT}.{one.name} ({columns})")
 
 
 def create_view(connection: Connection, dataset: Dataset, files: Sequence[str]) -> None:
     """Create the view over files and hot rows."""
     times = ", ".join(f'{name}("{dataset.time}") AS {name}' for name in PARTITIONS)
-    parts = [f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {_HOT}.{dataset.name})"]
+    parts = [f"SELECT {_shown(dataset)} FROM (SELECT *, {times} FROM {HOT}.{dataset.name})"]
     if files:
         listed = ", ".join(map(quoted, files))
         read = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{_HIVE_TYPES}}})"
@@ -53,7 +53,7 @@ def insert_rows(connection: Connection, dataset: Dataset, lines: bytes) -> None:
     form = quoted(msgspec.json.encode([line_types(dataset)]).decode())
     fields = f"SELECT unnest(from_json(?, {form}), max_depth := 2)"
     array = b"[%b]" % lines.rstrip().replace(b"\n", b",")
-    query = f"INSERT INTO {_HOT}.{dataset.name} SELECT {columns_of_lines(dataset)} FROM ({fields})"
+    query = f"INSERT INTO {HOT}.{dataset.name} SELECT {columns_of_lines(dataset)} FROM ({fields})"
     connection.execute(query, [array.decode()])
 
 

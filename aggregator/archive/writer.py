@@ -7,6 +7,7 @@ ever move to the same or a later part, so a part that is put before the one in f
 use one thread, and one writer in a process.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +33,14 @@ class Part:
         self.name = name
         self.source = source
         self.size = source.stat().st_size
+        self.digest = digest_of(source)
         self.summary = summary
 
     @property
     def entry(self) -> FileEntry:
         """The entry of the manifest."""
         rows, checksum, first, last = self.summary
-        return FileEntry(self.name.path, rows, self.size, checksum, first, last)
+        return FileEntry(self.name.path, rows, self.size, checksum, first, last, self.digest)
 
 
 class RangeWriter:
@@ -56,11 +58,20 @@ class RangeWriter:
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._storage.exclusive(), mapped("the archive"):
+                with self._storage.exclusive(), mapped("the archive"), self._cleaned():
                     return self._write(dataset, start, end, lines, rows)
             except Conflict as error:
                 structlog.get_logger().info("archive_conflict", path=str(error), attempt=attempt)
         raise StoreUnavailable(f"other processes write {FileName(dataset.name, start, end).path} all the time")
+
+    @contextmanager
+    def _cleaned(self) -> Iterator[None]:
+        """Delete the parts that could not be put: nothing gathers on the disk while a bucket is away."""
+        try:
+            yield
+        finally:
+            for one in self._storage.work_folder.glob("*.parquet"):
+                one.unlink(missing_ok=True)
 
     def manifest(self, dataset: Dataset, at: float) -> Manifest:
         """Return the manifest of the UTC day of a time; an empty one where there is none."""
@@ -160,7 +171,18 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot write {path}: {error.strerror}") from error
+        raise StoreUnavailable(f"cannot use {path}: {error.strerror}") from error
+
+
+def digest_of(file: Path) -> str:
+    """Return the digest of a file, as manifests have it. Raises StoreUnavailable."""
+    with _disk(file), file.open("rb") as opened:
+        return hashlib.file_digest(opened, new_digest).hexdigest()
+
+
+def new_digest() -> "hashlib.blake2b":
+    """Return the digest of nothing."""
+    return hashlib.blake2b(digest_size=16)
 
 
 def _folder_of(name: FileName) -> str:

@@ -5,6 +5,8 @@ It may be used while the service runs.
 
 import argparse
 import asyncio
+import math
+import shutil
 import sys
 import tempfile
 import time
@@ -13,21 +15,23 @@ from functools import partial
 from pathlib import Path
 
 from aggregator.archive.address import FORM, ArchiveAddress, parse_archive_url
-from aggregator.archive.datasets import DATASETS, TRADES, Dataset
+from aggregator.archive.backfill import BACKFILLED_SECONDS
+from aggregator.archive.datasets import DATASETS, PRICES, TRADES, Dataset
 from aggregator.archive.duck import Connection, connect
 from aggregator.archive.inspection import Day, Problem, StoreCheck, check_day, days_of, overview
+from aggregator.archive.layout import HOUR
 from aggregator.archive.marks import read_ranges
-from aggregator.archive.sources import StoredTrades
 from aggregator.archive.storage import Storage
 from aggregator.archive.storages import open_storage
 from aggregator.cli.command import Command, Flags, start
+from aggregator.cli.sql.hot_stores import HotStores
 from aggregator.errors import CannotGoOn, StoreError
-from aggregator.observability.metrics import Metrics
 from aggregator.runtime.lifecycle import run
-from aggregator.runtime.stores import catalog_of, open_trade_reader
+from aggregator.runtime.stores import catalog_of, retention_of
 from aggregator.runtime.table import print_table
 from aggregator.settings import PREFIX, Settings
 
+_FLUSHED = (TRADES.name, PRICES.name)  # whose files cover ARCHIVE_FLUSH; those of the others cover an hour
 _MARGIN_SECONDS = 3600.0  # the store may be deleting what is older than its retention
 
 
@@ -74,12 +78,12 @@ async def _verify(settings: Settings, address: ArchiveAddress, storage: Storage)
                 found = await asyncio.to_thread(_check, storage, connection, dataset, day)
                 files += len(day.manifest.files)
                 count += _print_problems(found)
-        count += await _compare_trades(settings, storage, connection)
+        count += await _compare(settings, storage, connection)
     finally:
         connection.close()
     if count:
         raise CannotGoOn(f"{count} problems in {files} files")
-    sys.stdout.write(f"{files} files, their manifests and the store of trades agree.\n")
+    sys.stdout.write(f"{files} files, their manifests and the hot stores agree.\n")
 
 
 def _days(storage: Storage, dataset: Dataset) -> list[Day]:
@@ -90,23 +94,37 @@ def _check(storage: Storage, connection: Connection, dataset: Dataset, day: Day)
     return list(check_day(storage, connection, dataset, day))
 
 
-async def _compare_trades(settings: Settings, storage: Storage, connection: Connection) -> int:
-    """Print what the store of trades has and the archive lacks; return how many ranges."""
-    async with AsyncExitStack() as stack:
-        created = await open_trade_reader(settings, Metrics(), stack)
-        if created is None:
-            sys.stdout.write("The store of trades cannot be read, and is not compared.\n")
-            return 0
-        check = StoreCheck(
-            storage,
-            connection,
-            StoredTrades(created.reader),
-            sorted(catalog_of(settings).assets),
-            partial(read_ranges, settings.archive_path, TRADES.name),
-            settings.archive_flush,
-        )
-        start = max(0.0, time.time() - settings.trades_retention + _MARGIN_SECONDS)
-        return _print_problems([one async for one in check.problems(start)])
+async def _compare(settings: Settings, storage: Storage, connection: Connection) -> int:
+    """Print what the hot stores have and the archive lacks; return how many ranges."""
+    count, assets = 0, sorted(catalog_of(settings).assets)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="aggregator-verify-"))
+    try:
+        async with AsyncExitStack() as stack:
+            hot = HotStores(settings, stack, folder)
+            await hot.open(DATASETS)
+            for name in DATASETS:
+                source = hot.source(name)
+                if source is None:
+                    sys.stdout.write(f"The store of {name} cannot be read, and is not compared.\n")
+                    continue
+                pending = partial(read_ranges, settings.archive_path, name)
+                seconds = settings.archive_flush if name in _FLUSHED else HOUR
+                check = StoreCheck(storage, connection, source, assets, pending, seconds)
+                start = _since(settings, name, await check.first())
+                count += _print_problems([one async for one in check.problems(start)])
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    return count
+
+
+def _since(settings: Settings, name: str, first: float) -> float:
+    """Return the time from which a store and an archive that begins at `first` must agree, in unix seconds."""
+    now, kept = time.time(), settings.events_retention
+    if name == TRADES.name:
+        return max(0.0, now - settings.trades_retention + _MARGIN_SECONDS)
+    if name == PRICES.name:
+        kept = retention_of(settings) or math.inf
+    return max(0.0, now - kept, min(first, now - BACKFILLED_SECONDS)) + _MARGIN_SECONDS
 
 
 def _print_problems(found: list[Problem]) -> int:
@@ -137,10 +155,14 @@ COMMAND = Command(
         "archive_flush",
         "trades_url",
         "trades_retention",
+        "history_url",
+        "retention_days",
+        "events_url",
+        "events_retention",
         "symbols_file",
         "log_level",
     ],
     _add_options,
     description="list prints the datasets with their days, files, rows and bytes. verify reads every file, compares it"
-    " with its manifest, and the trades of the hot store with their files; exit code 1 where something differs.",
+    " with its manifest, and the rows of the hot stores with their files; exit code 1 where something differs.",
 )

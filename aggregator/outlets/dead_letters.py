@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Protocol
 
 import msgspec
 import structlog
 
 from aggregator.errors import StoreError
 from aggregator.outlets.queue_file import Queued, QueueFile
+from aggregator.stores.letter_archive import ArchivedLetter, LetterArchive, archived
 from aggregator.stores.waiting_file import DeadLetter
 
 RETRY_SECONDS = 900.0
@@ -18,13 +17,6 @@ MOST_RETRIES = 5
 _LOOK_SECONDS = 30.0
 _PAGE = 500
 _decoder = msgspec.json.Decoder(Queued)
-
-
-class LetterArchive(Protocol):
-    """Keeps dead letters for good."""
-
-    async def put_file(self, path: str, body: bytes, /) -> bool:
-        """Write a dead letter at `dead-letters/YYYY/MM/DD/…`; return whether it is durable there."""
 
 
 class DeadLetterRetry:
@@ -64,13 +56,24 @@ class DeadLetterRetry:
         return 1
 
     async def _archived(self, letter: DeadLetter, record: Queued) -> int:
-        if self.archive is None or not await self.archive.put_file(_path(letter, record), msgspec.json.encode(letter)):
+        if self.archive is None or not await archived(self.archive, _archived_letter(letter, record)):
             return 0
         await self._file.forget(letter)
         structlog.get_logger().info("dead_letter_archived", outlet=record.outlet, id=letter.id)
         return 1
 
 
-def _path(letter: DeadLetter, record: Queued) -> str:
-    day = datetime.fromtimestamp(letter.refused_at, UTC).strftime("%Y/%m/%d")
-    return f"dead-letters/{day}/outlet-{record.outlet}-{letter.id}.json"
+def _archived_letter(letter: DeadLetter, record: Queued) -> ArchivedLetter:
+    return ArchivedLetter(
+        "outlet",
+        str(letter.id),
+        record.outlet,
+        letter.asset,
+        letter.refused_at,
+        letter.refused_at,  # the file of an outbox has the last refusal only
+        record.retries + 1,
+        record.retries,
+        "refused",
+        letter.reason,
+        letter.body,
+    )

@@ -19,13 +19,14 @@ import structlog
 from aggregator.errors import StoreError
 from aggregator.observability.metrics.outlets import OutletMetrics
 from aggregator.outlets.address import OutletAddress
-from aggregator.outlets.dead_letters import DeadLetterRetry, LetterArchive
+from aggregator.outlets.dead_letters import DeadLetterRetry
 from aggregator.outlets.filters import Gaps
 from aggregator.outlets.ports import KeyClaims, Outlet, OutletEvent
 from aggregator.outlets.queue_file import Queued, QueueFile, queued
 from aggregator.outlets.worker import Worker
 from aggregator.ports import OutletStates
 from aggregator.resilience.waiting import until_available
+from aggregator.stores.letter_archive import LetterArchive
 
 _MEASURE_SECONDS = 1.0
 _PURGES = 10  # of keys, in one round: 50,000 keys a second

@@ -1,18 +1,36 @@
-"""Reads of trades that go on in the archive, where the settings name one."""
+"""Reads that go on in the archive, where the settings name one."""
+
+from typing import NamedTuple
 
 from aggregator.api.history_reader import STORE_SECONDS
 from aggregator.archive.address import parse_archive_url
-from aggregator.archive.archived_trades import ARCHIVE_SECONDS, ArchivedTrades
+from aggregator.archive.archived_history import ArchivedHistory
+from aggregator.archive.archived_trades import ArchivedTrades
+from aggregator.archive.reads import ARCHIVE_SECONDS, ArchiveReads
+from aggregator.ports import History, PriceReader
 from aggregator.runtime.process import Process
+from aggregator.runtime.stores import retention_of
 from aggregator.trades.ports import TradeReader
 
 
-def with_archive(process: Process, stored: TradeReader) -> tuple[TradeReader, float]:
-    """Return a reader of stored and archived trades, closed with the process, and the seconds that a read may take."""
-    settings = process.settings
+class StoredReads(NamedTuple):
+    """What routes read that answer for old times: prices, trades, and the seconds that one read may take."""
+
+    history: PriceReader
+    trades: TradeReader | None
+    seconds: float
+
+
+def with_archive(process: Process, history: History, trades: TradeReader | None) -> StoredReads:
+    """Return readers of stored and archived prices and trades, closed with the process."""
+    settings, now = process.settings, process.clock.now
     if not settings.archive_url:
-        return stored, STORE_SECONDS
-    address, now = parse_archive_url(settings.archive_url), process.clock.now
-    reader = ArchivedTrades(stored, address, settings.trades_retention, now, STORE_SECONDS)
-    process.stack.callback(reader.close)
-    return reader, STORE_SECONDS + ARCHIVE_SECONDS
+        return StoredReads(history, trades, STORE_SECONDS)
+    reads = ArchiveReads(parse_archive_url(settings.archive_url))
+    process.stack.callback(reads.close)
+    retention = retention_of(settings)  # None: the history has all prices
+    return StoredReads(
+        history if retention is None else ArchivedHistory(history, reads, retention, now, STORE_SECONDS),
+        None if trades is None else ArchivedTrades(trades, reads, settings.trades_retention, now, STORE_SECONDS),
+        STORE_SECONDS + ARCHIVE_SECONDS,
+    )

@@ -51,7 +51,7 @@ from aggregator.prices.freshness import FreshnessMetrics
 from aggregator.prices.lookup import Lookup
 from aggregator.prices.ranking import AccessCounts, LocalScores, Ranking
 from aggregator.runtime.analytics_routes import analytics_routes, model_states
-from aggregator.runtime.archive_reads import with_archive
+from aggregator.runtime.archive_reads import StoredReads, with_archive
 from aggregator.runtime.build_analytics import EventStores
 from aggregator.runtime.build_trades import TradeStream
 from aggregator.runtime.cluster import Cluster
@@ -101,17 +101,18 @@ async def build_api(
     await process.keep_running(figures)
     analytics = () if trades is None else trades.analytics
     hot = HotTrades(reads.live, policy.vary, model_states(process, analytics))
+    old = with_archive(process, history, reads.stored)
     routes = [
         *PriceRoutes(catalog, lookup, bodies, figures).routes(),
         *SparklineRoutes(catalog, figures, now).routes(),
         *SourcesRoute(catalog, lookup, bodies, recheck).routes(),
         *RefreshRoute(catalog, lookup, throttle, bodies).routes(),
-        *HistoryRoutes(catalog, history, now).routes(),
-        *CandlesRoute(catalog, history, now, trades=reads.stored).routes(),
+        *HistoryRoutes(catalog, old.history, now, old.seconds).routes(),
+        *CandlesRoute(catalog, old.history, now, old.seconds, old.trades).routes(),
         *ExchangeRoutes(catalog, path.exchanges, now).routes(),
         *UdfRoutes(catalog, history, now, trades=reads.stored).routes(),
         *_live_routes(process, lookup, stores.cache.newest, bodies, reads),
-        *_trade_routes(process, reads, hot, sinks),
+        *_trade_routes(process, old, hot, sinks),
         *analytics_routes(process, events, analytics),
         *AlertRoutes(
             catalog, rules, events.events, now, outlets=[one.name for one in settings.outlet_addresses]
@@ -192,13 +193,12 @@ def _ops(
     return [*ops.routes()]
 
 
-def _trade_routes(process: Process, reads: TradeReads, hot: HotTrades, sinks: TradeSinks | None) -> list[Route]:
+def _trade_routes(process: Process, reads: StoredReads, hot: HotTrades, sinks: TradeSinks | None) -> list[Route]:
     """Return the routes of the trade stream; those that need a part that is not here refuse every request."""
     catalog, now = process.catalog, process.clock.now
-    stored = reads.stored or MemoryTrades(process.settings.trades_retention, now)  # an empty one
-    reader, store_seconds = with_archive(process, stored)
-    routes = TradeRoutes(catalog, reader, hot, now, store_seconds).routes()
-    if reads.stored is None:
+    reader = reads.trades or MemoryTrades(process.settings.trades_retention, now)  # an empty one
+    routes = TradeRoutes(catalog, reader, hot, now, reads.seconds).routes()
+    if reads.trades is None:
         routes = routes_without_stored_trades(routes)
     return [*_ingest(process, sinks), *routes, *FeatureRoutes(catalog, hot).routes()]
 

@@ -2,10 +2,13 @@
 
 from functools import partial
 from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aggregator.archive.address import parse_archive_url
 from aggregator.archive.archiver import Archiver, Channel
-from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
+from aggregator.archive.backfill import BACKFILLED_SECONDS
+from aggregator.archive.datasets import ANOMALIES, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
 from aggregator.archive.duck import connect
 from aggregator.archive.layout import HOUR
 from aggregator.archive.marked_sinks import MarkedEvents, MarkedPrices
@@ -21,7 +24,8 @@ from aggregator.settings import PREFIX
 from aggregator.stores.definition import FILE_REMEDY
 from aggregator.trades.ports import EventStore, TradeStore
 
-_BACKFILLED_SECONDS = 172_800.0  # of prices and events: their stores may have years
+if TYPE_CHECKING:
+    from aggregator.stores.trades.dead_letters import TradeDeadLetters
 
 
 class Archiving:
@@ -33,6 +37,8 @@ class Archiving:
         self._trades = self._marker(TRADES)
         self._channels: list[Channel] = []
         self.archiver: Archiver | None = None
+        self.letters: TradeDeadLetters | None = None
+        """The dead letters of trades of this process."""
 
     def keep_trades_from(self) -> float:
         """Return the time from which the store of trades must keep them, in unix seconds."""
@@ -47,7 +53,7 @@ class Archiving:
     def prices(self, history: History) -> Sink:
         """Return a sink of prices in front of the history, such that they are archived."""
         marker = self._marker(PRICES)
-        self._channels.append(Channel(StoredPrices(history), marker, _BACKFILLED_SECONDS))
+        self._channels.append(Channel(StoredPrices(history), marker, BACKFILLED_SECONDS))
         return MarkedPrices(history, marker)
 
     def events(self, store: EventStore) -> EventStore:
@@ -56,8 +62,20 @@ class Archiving:
         markers: dict[str, Marker] = {one.name: Marker(self._marks, one, HOUR) for one in datasets}
         marked = MarkedEvents(store, markers)
         for marker in markers.values():
-            self._channels.append(Channel(StoredEvents(marked, marker.dataset), marker, _BACKFILLED_SECONDS))
+            self._channels.append(Channel(StoredEvents(marked, marker.dataset), marker, BACKFILLED_SECONDS))
         return marked
+
+    def features(self, file: EventStore) -> EventStore:
+        """Return the store of features, such that they are archived."""
+        marker = Marker(self._marks, FEATURES, HOUR)
+        marked = MarkedEvents(file, {FEATURES.name: marker})
+        self._channels.append(Channel(StoredEvents(marked, FEATURES), marker, BACKFILLED_SECONDS))
+        return marked
+
+    @property
+    def marks_path(self) -> Path:
+        """The file of marks of this process."""
+        return self._marks.path
 
     def _marker(self, dataset: Dataset) -> Marker:
         return Marker(self._marks, dataset, self._process.settings.archive_flush)
@@ -81,6 +99,8 @@ class Archiving:
         )
         if process.outlets is not None:
             process.outlets.archive_letters(self.archiver)
+        if self.letters is not None:
+            self.letters.archive = self.archiver
         process.stack.push_async_callback(self.archiver.close)
         process.stack.push_async_callback(self.archiver.flush)
         process.metrics.before_text(self.archiver.report)

@@ -7,6 +7,7 @@ import msgspec
 from aggregator.exchanges.push.trade_feed import TradeSinks
 from aggregator.live.topics import Publisher
 from aggregator.runtime.build_analytics import EventStores, open_analytics, open_event_stores
+from aggregator.runtime.build_features import open_closes
 from aggregator.runtime.build_outlets import behind_trades
 from aggregator.runtime.process import Process
 from aggregator.runtime.stores import Attempt, open_trade_store
@@ -55,6 +56,7 @@ async def open_trades(
     dead_letters = await open_dead_letters(process, attempt)
     log = await open_log(process, attempt, dead_letters)
     publisher = publisher or process.bus
+    closes = await open_closes(process, attempt)
     stores = await open_event_stores(process, attempt)
     analytics = await open_analytics(process, stores, publisher)
     processor = Processor(
@@ -68,6 +70,7 @@ async def open_trades(
         now,
         analytics=analytics,
         saved=saved,
+        closes=closes,
     )
     return TradeStream(store, log, processor, dead_letters, stores, analytics)
 
@@ -102,5 +105,7 @@ async def run_trades(process: Process, trades: TradeStream) -> None:
     process.stack.push_async_callback(trades.processor.drain, _DRAIN_SECONDS)
     process.metrics.before_text(trades.processor.report)
     await process.keep_running(trades.dead_letters)
+    if process.archive is not None:
+        process.archive.letters = trades.dead_letters
     parser = Parser(process.catalog.find)
     process.beside_server.append(trades.dead_letters.retry(parser.one, trades.log))

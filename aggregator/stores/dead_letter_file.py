@@ -122,6 +122,21 @@ class DeadLetterFile:
         part = f"WHERE code IN ({places}) AND retries < ? AND last_failed < ? LIMIT ?"
         return await self._select(part, *codes, most_retries, before, limit)
 
+    async def given_up(
+        self, codes: Sequence[str], most_retries: int, before: float, others_before: float, limit: int
+    ) -> list[FailedLetter]:
+        """Return at most `limit` dead letters that are not tried again, the oldest first.
+
+        These are such with one of `codes` and all retries, that failed last before a time, and such with another code,
+        that failed last before another one.
+        """
+        places = ",".join("?" * len(codes))
+        part = (
+            f"WHERE (code IN ({places}) AND retries >= ? AND last_failed < ?)"
+            f" OR (code NOT IN ({places}) AND last_failed < ?) ORDER BY id LIMIT ?"
+        )
+        return await self._select(part, *codes, most_retries, before, *codes, others_before, limit)
+
     async def failed_again(self, letter: FailedLetter, record: FailedRecord) -> None:
         """Count a failed retry."""
         query = """

@@ -8,10 +8,11 @@ import math
 from collections.abc import AsyncIterator, Sequence
 
 from aggregator.models import Trade, trade_key
+from aggregator.ports import RangeTooLong
 from aggregator.strategy.ports import Position
 from aggregator.strategy.rules import AssetStrategy, Rules
 from aggregator.trades.features import MINUTE, AssetFeatures
-from aggregator.trades.ports import RangeTooLong, TradeReader
+from aggregator.trades.ports import TradeReader
 
 _PAGE = 1000
 

@@ -7,13 +7,14 @@ import msgspec
 from aggregator.models import Trade, trade_key
 from aggregator.trades.analytic import Analytic, Measured
 from aggregator.trades.features import AssetFeatures, Features, FeaturesState
+from aggregator.trades.minute_closes import NO_CLOSES, Closes
 
 
 class AssetStates(msgspec.Struct, frozen=True):
     """The state of a processor, by asset: newest times of the log, last trades, operators, features.
 
     The analytics take each measured trade. `lateness` is in seconds, `most` bounds the trades of one asset's window,
-    `now` is unix seconds.
+    `now` is unix seconds. `closes` get the features of each minute.
     """
 
     lateness: float
@@ -24,6 +25,7 @@ class AssetStates(msgspec.Struct, frozen=True):
     operators: dict[str, AssetFeatures]
     features: dict[str, Features]
     analytics: Sequence[Analytic]
+    closes: Closes = NO_CLOSES
 
     def operator(self, asset: str) -> AssetFeatures:
         """Return the operator of an asset; a new one if there is none."""
@@ -70,12 +72,15 @@ class AssetStates(msgspec.Struct, frozen=True):
         for asset, trades in by_asset(new).items():
             quote, operator, changed = self.quotes.get(asset), self.operators.get(asset), False
             one: Features | None = None  # at the last trade
+            end = self.closes.end_of(asset)
             for trade in trades:
                 if quote is None or _is_newer(trade, quote):
                     quote = self.quotes[asset] = trade
                 if trade.late:
                     late += 1
                     continue
+                if trade.timestamp >= end:
+                    end = self.closes.roll(trade.timestamp, operator)
                 if operator is None:
                     operator = self.operator(asset)
                 if operator.update(trade):
@@ -86,6 +91,7 @@ class AssetStates(msgspec.Struct, frozen=True):
             if operator is not None and changed:
                 one = self.features[asset] = one or operator.values(now)
                 features.append(one)
+                self.closes.begun(asset, end, operator)
         return features, measured, late
 
     def value(self, asset: str) -> None:
@@ -103,6 +109,7 @@ class AssetStates(msgspec.Struct, frozen=True):
         """Forget an asset."""
         for known in (self.newest, self.quotes, self.operators, self.features):
             known.pop(asset, None)
+        self.closes.forget(asset)
 
 
 def _is_newer(trade: Trade, other: Trade) -> bool:

@@ -83,10 +83,6 @@ class TradeLog(EventLog, Protocol):
         """Why the log cannot be read at present; empty while it can."""
 
 
-class RangeTooLong(Exception):
-    """A page of so long a range is not read: there would be too much to look through."""
-
-
 class TradeReader(Protocol):
     """Reads stored trades."""
 

@@ -25,6 +25,7 @@ from aggregator.trades.analytic import Analytic
 from aggregator.trades.asset_states import AssetStates
 from aggregator.trades.features import AssetFeatures, Features
 from aggregator.trades.latencies import LatencyWindow
+from aggregator.trades.minute_closes import NO_CLOSES, Closes
 from aggregator.trades.ports import (
     Appended,
     Backlog,
@@ -53,7 +54,7 @@ class Processor:
     """Processes the trades of one log. `lateness` is in seconds, `most` bounds the trades of one asset's window.
 
     At its start it measures the stored trades of `assets` again. The analytics take each trade after it is published.
-    `saved` keeps the windows of partitions for their next owner, at `pace`.
+    `saved` keeps the windows of partitions for their next owner, at `pace`. `closes` get the features of each minute.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Processor:
         analytics: Sequence[Analytic] = (),
         saved: SavedWindows | None = None,
         pace: Pace = PACE,
+        closes: Closes = NO_CLOSES,
     ) -> None:
         self._log = log
         self._store = store
@@ -84,7 +86,7 @@ class Processor:
         self._features: dict[str, Features] = {}
         operators: dict[str, AssetFeatures] = {}
         self._states = AssetStates(
-            lateness, most, now, self._newest, self._quotes, operators, self._features, analytics
+            lateness, most, now, self._newest, self._quotes, operators, self._features, analytics, closes
         )
         self.saver = None if saved is None else WindowSaver(saved, self._states, pace)
         """Saves windows; its `run` must run beside that of the processor."""

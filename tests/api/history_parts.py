@@ -13,7 +13,7 @@ from aggregator.api.app import build
 from aggregator.api.candles import CandlesRoute
 from aggregator.api.history import HistoryRoutes
 from aggregator.observability.metrics import Metrics
-from aggregator.ports import History
+from aggregator.ports import History, PriceReader
 from aggregator.prices.tiers import assign
 from aggregator.stores.sqlite import SqliteHistory
 from tests.parts.asgi import get
@@ -23,13 +23,14 @@ CATALOG = assign([(f"a{number}", "", "") for number in range(500)], 500, 0, CADE
 
 
 class Parts:
-    """The routes over one history."""
+    """The routes over one history; over `reader`, where it is not read itself."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, reader: PriceReader | None = None) -> None:
         self.history = history
         # A read may take a minute: on a busy machine the usual time limit would turn some responses into 503.
-        routes = HistoryRoutes(CATALOG, history, lambda: NOW, 60).routes()
-        routes += CandlesRoute(CATALOG, history, lambda: NOW, 60).routes()
+        reader = reader or history
+        routes = HistoryRoutes(CATALOG, reader, lambda: NOW, 60).routes()
+        routes += CandlesRoute(CATALOG, reader, lambda: NOW, 60).routes()
         self.app: ASGIApp = build(routes, Metrics(CollectorRegistry()))
         self._unused = iter(CATALOG.assets)
 

@@ -73,7 +73,7 @@ async def test_a_history_that_hangs_is_503(target: str) -> None:
 
 async def test_the_time_limit_is_shorter_than_that_of_a_stop() -> None:
     """So that a stopping process still sends the 503."""
-    app = build(HistoryRoutes(CATALOG, Failing(0, "hanging")).routes(), Metrics(CollectorRegistry()))  # type: ignore[arg-type]  # likewise
+    app = build(HistoryRoutes(CATALOG, Failing(0, "hanging")).routes(), Metrics(CollectorRegistry()))
     started = time.monotonic()
     assert (await get(app, "/prices/a0/history")).status == 503
     assert time.monotonic() - started < allowed(STOP_SECONDS)

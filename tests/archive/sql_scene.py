@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -10,14 +11,17 @@ from typing import NamedTuple
 import msgspec
 
 from aggregator.anomalies.event import Anomaly, stored_anomaly
-from aggregator.archive.datasets import ANOMALIES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
+from aggregator.archive.datasets import ANOMALIES, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES, Dataset
 from aggregator.archive.sources import event_lines, price_lines
 from aggregator.cli.main import main
-from aggregator.models import Price, Source, Tier, Trade, encode_as_strings
+from aggregator.models import Price, Source, Tier, Trade, encode, encode_as_strings
 from aggregator.news.articles import SentimentItem
 from aggregator.news.topic import stored_event
-from aggregator.stores.events.sqlite import SqliteEvents
-from aggregator.stores.sqlite import SqliteHistory
+from aggregator.observability.metrics import Metrics
+from aggregator.runtime.event_stores import open_found
+from aggregator.runtime.stores import open_history, open_trade_store
+from aggregator.settings import Settings
+from aggregator.stores.letter_archive import ArchivedLetter
 from aggregator.stores.trades.sqlite import SqliteTrades
 from aggregator.strategy.signals import Signal, stored_signal
 from aggregator.trades.ports import StoredEvent
@@ -30,27 +34,39 @@ HOT = 2 * RANGE_SECONDS  # seconds at the end that are not archived
 
 
 class Scene(NamedTuple):
-    """A folder with `lake` and the files of hot stores; unix seconds of the first trade, of the last archived range."""
+    """A folder with `lake` and the files of hot stores; unix seconds of the first trade, of the last archived range.
+
+    `hot` is the URL of all hot stores; without it they are files.
+    """
 
     folder: Path
     start: int
     archived: int
     trades: Sequence[Trade]
+    hot: str = ""
 
     def sql(self, query: str, *options: str) -> int:
         """Run a query over both; return the exit code."""
+        return self.run("sql", query, *options)
+
+    def run(self, *words: str) -> int:
+        """Run a command over both; return the exit code."""
         names = {"archive": "lake", "trades": "trades.db", "history": "prices.db", "events": "events.db"}
-        urls = [
-            f"--{name}-url={'' if file == 'lake' else 'sqlite:///'}{self.folder}/{file}" for name, file in names.items()
-        ]
+        stores = {name: f"sqlite:///{self.folder}/{file}" for name, file in names.items()}
+        stores |= dict.fromkeys(stores, self.hot) if self.hot else {}
+        stores["archive"] = f"{self.folder}/lake"
+        urls = [f"--{name}-url={url}" for name, url in stores.items()]
         try:
-            return main(["sql", query, *urls, f"--symbols-file={self.folder}/symbols.csv", *options])
+            return main([*words, *urls, f"--symbols-file={self.folder}/symbols.csv"])
         except SystemExit as end:
             return int(str(end.code))
 
 
-def make_scene(folder: Path) -> Scene:
-    """Write the archive and the stores. Some hot trades lie in archived ranges, as until they are deleted."""
+def make_scene(folder: Path, hot: str = "") -> Scene:
+    """Write the archive and the stores, those of the URL `hot` or files.
+
+    Some hot trades lie in archived ranges, as until they are deleted.
+    """
     now = int(time.time())
     start = now - now % RANGE_SECONDS - SPAN
     archived = start + SPAN - HOT
@@ -59,24 +75,34 @@ def make_scene(folder: Path) -> Scene:
     lake = folder / "lake"
     old = [one for one in trades if one.timestamp < archived]
     write_lake(lake, TRADES, msgspec.json.decode(encode_as_strings(old)))
-    write_lake(lake, PRICES, _rows(price_lines(_prices(start, archived))))
+    write_lake(lake, PRICES, rows_of(price_lines(_prices(start, archived))))
     for dataset, events in _events(start):
-        write_lake(lake, dataset, _rows(event_lines(dataset, events[:1])))
-    asyncio.run(_fill(folder, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
-    return Scene(folder, start, archived, trades)
+        write_lake(lake, dataset, rows_of(event_lines(dataset, events[:1])))
+    minutes = range(start - start % 60, archived, 60)
+    write_lake(lake, FEATURES, [{"asset": ASSETS[0], "timestamp": at, "vwap_1min": "1000.5"} for at in minutes])
+    letter = ArchivedLetter("trade", "1", "ingest", None, now, now, 1, 0, "price", "the record has no price", "{}")
+    (lake / letter.path).parent.mkdir(parents=True)
+    (lake / letter.path).write_bytes(encode(letter))
+    asyncio.run(_fill(folder, hot, trades[len(trades) // 2 :], _prices(archived, start + SPAN), start))
+    return Scene(folder, start, archived, trades, hot)
 
 
-async def _fill(folder: Path, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
-    await add_trades(folder, trades)
-    history = SqliteHistory(folder / "prices.db", None)
-    await history.open()
-    await history.write(prices)
-    await history.close()
-    events = SqliteEvents(folder / "events.db", 1e9)
-    await events.open()
-    for dataset, some in _events(start):
-        await events.put(dataset.name, some)
-    await events.close()
+async def _fill(folder: Path, hot: str, trades: Sequence[Trade], prices: Sequence[Price], start: int) -> None:
+    urls = [hot or f"sqlite:///{folder}/{name}.db" for name in ("trades", "prices", "events")]
+    stores = dict(zip(("trades_url", "history_url", "events_url"), urls, strict=True))
+    settings = Settings.model_validate(stores | {"outbox_path": folder / "outbox.db", "trades_retention": 1e8})
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        await (await open_trade_store(settings, metrics, stack)).add(trades)
+        history = await open_history(settings, metrics, stack)
+        await history.write(prices)
+        sending = asyncio.create_task(history.run())  # where an outbox is in front of the store
+        await history.drain(60)
+        sending.cancel()
+        await asyncio.wait([sending])
+        store = (await open_found(settings, metrics, stack)).events
+        for dataset, some in _events(start):
+            await store.put(dataset.name, some)
 
 
 async def add_trades(folder: Path, trades: Sequence[Trade]) -> None:
@@ -94,7 +120,7 @@ def _trade(asset: str, at: int, start: int) -> Trade:
     return Trade(asset, Decimal("1000.1") + number % 13, volume, at + 0.25, venue, str(number))
 
 
-_rows = msgspec.json.Decoder(dict[str, object]).decode_lines
+rows_of = msgspec.json.Decoder(dict[str, object]).decode_lines
 
 
 def _prices(start: int, end: int) -> list[Price]:

@@ -1,21 +1,26 @@
 """Verification: comparisons, and the problems that it finds."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
 from aggregator.archive.address import FolderAddress
-from aggregator.archive.datasets import TRADES
+from aggregator.archive.datasets import DATASETS, TRADES
 from aggregator.archive.duck import connect
 from aggregator.archive.inspection import StoreCheck, check_day, days_of
-from aggregator.archive.marks import read_ranges
+from aggregator.archive.manifest import decode_manifest, encode_manifest
+from aggregator.archive.marks import Marks, read_ranges
 from aggregator.archive.sources import StoredTrades
 from aggregator.archive.storages import open_storage
 from aggregator.stores.trades.sqlite import SqliteTrades
 from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, trade_at
+from tests.archive.sql_scene import make_scene
 
 Look = Callable[[], Awaitable[list[str]]]
 
@@ -79,7 +84,7 @@ async def test_all_is_well(archive: Archive, look: Look, tmp_path: Path) -> None
         (lambda file: file.write_bytes(b"x" * 9), ["05-10.parquet has 9 bytes", "05-10.parquet lacks events"]),
         (
             lambda file: file.write_bytes(b"x" * file.stat().st_size),
-            ["05-10.parquet cannot be read", "05-10.parquet lacks"],
+            ["05-10.parquet has other bytes", "05-10.parquet lacks"],
         ),
         (lambda file: file.write_bytes((file.parent / "00-05.parquet").read_bytes()), ["05-10.parquet has", "05-10"]),
         (lambda file: (file.parent / "20-25.parquet").write_bytes(b""), ["20-25.parquet is not in the manifest"]),
@@ -106,3 +111,55 @@ async def test_a_trade_that_was_never_marked_is_found(archive: Archive, look: Lo
         "00-05.parquet lacks events that the store has",
         "40-45.parquet is not there, and the store has events",
     ]
+
+
+def other_byte(file: Path) -> None:
+    """Change one byte in the middle."""
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 3] ^= 0xFF
+    file.write_bytes(raw)
+
+
+def other_count(file: Path) -> None:
+    """Let the manifest have another number of rows."""
+    manifest = file.parents[1] / "_manifest.json"
+    found = decode_manifest(manifest.read_bytes())
+    files = tuple(
+        msgspec.structs.replace(one, rows=one.rows + 1) if one.path.endswith(file.name) else one for one in found.files
+    )
+    manifest.write_bytes(encode_manifest(msgspec.structs.replace(found, files=files)))
+
+
+@pytest.mark.parametrize("harm", [other_byte, other_count])
+async def test_small_harm_is_found(look: Look, tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """A changed byte, and a wrong count of rows."""
+    (file,) = (tmp_path / "lake").rglob("05-10.parquet")
+    harm(file)
+    assert [one for one in await look() if one.startswith("05-10.parquet")]
+
+
+def test_every_dataset_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command finds the rows of each hot store that no file of the archive has."""
+    scene = make_scene(tmp_path)
+    assert scene.run("archive", "verify", f"--archive-path={tmp_path}/archive.db") == 1
+    told = capsys.readouterr().out
+    for name in ("trades", "prices", "anomalies", "signals", "sentiment"):
+        assert re.search(
+            rf"^{name}/\S+ (is not there, and the store|lacks events that the store) has", told, re.MULTILINE
+        ), name
+
+
+def test_an_archive_that_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Stores whose rows are archived, or marked, agree with it."""
+    scene = make_scene(tmp_path)
+
+    async def mark() -> None:
+        marks = Marks(tmp_path / "archive.db")
+        await marks.open()
+        for name in DATASETS:
+            await marks.mark(name, [(scene.archived, scene.archived + 86_400), (scene.start, scene.start + 3600)], [])
+        await marks.close()
+
+    asyncio.run(mark())
+    assert scene.run("archive", "verify", f"--archive-path={tmp_path}/archive.db") == 0
+    assert "agree" in capsys.readouterr().out

@@ -30,7 +30,7 @@ def accepted(service: Service, trades: Sequence[object]) -> object:
 
 
 def test_trades_of_the_service(tmp_path: Path, market: Market) -> None:
-    """Trades of ten minutes ago are archived at once, those of now at the stop; a file that is harmed is found."""
+    """Trades of ten minutes ago are archived at once, those of now and features at the stop; harm is found."""
     lake = tmp_path / "lake"
     settings: dict[str, object] = {"archive_url": f"file://{lake}", "exchanges": market.setting}
     service = Service(tmp_path, **settings).started()
@@ -46,6 +46,11 @@ def test_trades_of_the_service(tmp_path: Path, market: Market) -> None:
     assert accepted(service, [sent(50, time.time())]) == 1
     assert service.process.stop() == 0
     assert [row[-1] for row in archived(lake)] == [f"t{number}" for number in range(51)]
+    closes = "SELECT max(trade_frequency) AS trades, max(timestamp) > now() - INTERVAL 2 MINUTE AS new FROM features"
+    features = run_command("sql", closes, "--format", "csv", environment=environment)
+    assert features.stdout == "trades,new\n50,true\n", features
+    agreed = run_command("archive", "verify", environment=environment)
+    assert (agreed.returncode, "not compared" in agreed.stdout) == (0, False), agreed
     (file, *_) = sorted(lake.rglob("trades/**/*.parquet"))
     file.unlink()
     harmed = run_command("archive", "verify", environment=environment)

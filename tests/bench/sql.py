@@ -4,17 +4,21 @@
 """
 
 import os
+import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from aggregator.archive.address import FolderAddress
 from aggregator.archive.datasets import TRADES
 from aggregator.archive.duck import Connection, connect
-from aggregator.archive.layout import DAY, HOUR, day_folder
+from aggregator.archive.layout import DAY, HOUR, FileName, day_folder, manifest_path
+from aggregator.archive.manifest import FileEntry, Manifest, encode_manifest
 from aggregator.archive.sql_session import Bounds, SqlSession
 from tests.bench.report import Figure, median_ratio
 from tests.parts.lake import add_file
@@ -59,14 +63,34 @@ def run() -> list[Figure]:
 
 
 def generate(folder: Path, trades: int, days: int) -> int:
-    """Write an archive of files of an hour; return its size in bytes."""
+    """Write an archive of files of an hour; return its size in bytes.
+
+    The files of the other days are copies of those of the day that is asked for: their manifests have times of their
+    own, and no query opens them.
+    """
     connection = connect(memory=_MEMORY, threads=_THREADS)
-    rows, size = trades // (days * 24), 0
-    for hour in range(_FIRST_DAY, _FIRST_DAY + days * DAY, HOUR):
+    rows, entries = trades // (days * 24), list[FileEntry]()
+    for hour in range(_ASKED, _ASKED + DAY, HOUR):
         connection.execute(_GENERATED, {"start": hour, "rows": rows})
-        size += add_file(folder, TRADES, hour, connection, "generated", HOUR).bytes
+        entries.append(add_file(folder, TRADES, hour, connection, "generated", HOUR))
     connection.close()
-    return size
+    for day in range(_FIRST_DAY, _FIRST_DAY + days * DAY, DAY):
+        if day != _ASKED:
+            _copy(folder, entries, day - _ASKED)
+    return days * sum(one.bytes for one in entries)
+
+
+def _copy(folder: Path, entries: Sequence[FileEntry], later: int) -> None:
+    """Copy the files of a day to another one, `later` seconds after it."""
+    copies = list[FileEntry]()
+    for one in entries:
+        path = FileName(TRADES.name, one.name.start + later, one.name.end + later).path
+        (folder / path).parent.mkdir(parents=True)
+        shutil.copyfile(folder / one.path, folder / path)
+        first, last = one.first + later * 1_000_000, one.last + later * 1_000_000
+        copies.append(msgspec.structs.replace(one, path=path, first=first, last=last))
+    manifest = folder / manifest_path(TRADES.name, _ASKED + later)
+    manifest.write_bytes(encode_manifest(Manifest(tuple(copies))))
 
 
 def compare(folder: Path, rounds: int) -> tuple[list[Took], list[Took], int]:

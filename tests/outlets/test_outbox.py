@@ -9,7 +9,7 @@ import pytest
 
 from aggregator.outlets.dead_letters import MOST_RETRIES, RETRY_SECONDS, DeadLetterRetry
 from aggregator.outlets.ports import Answer, OutletAway, OutletEnded, OutletEvent, Verdict
-from aggregator.stores.waiting_file import DeadLetter
+from aggregator.stores.letter_archive import ArchivedLetter
 from tests.outlets.recording import RecordingOutlet, event, running, until
 
 REFUSED = Answer(Verdict.REFUSED, "bad")
@@ -156,9 +156,10 @@ async def test_an_event_that_is_refused_three_times_is_a_dead_letter(tmp_path: P
         assert await scene.file.dead_letters(0, 10) == []
         assert outlet.batches.count(1) >= 3 * MOST_RETRIES
         assert archived[0][0].startswith("dead-letters/20")
-        letter = msgspec.json.decode(archived[0][1], type=DeadLetter)
+        letter = msgspec.json.decode(archived[0][1], type=ArchivedLetter)
         assert letter.reason == "bad"
-        assert '"number":1' in letter.body
+        assert (letter.kind, letter.source, letter.retries) == ("outlet", "stdout", MOST_RETRIES)
+        assert '"number":1' in letter.raw
 
 
 async def test_an_outage_makes_no_dead_letter(tmp_path: Path) -> None:

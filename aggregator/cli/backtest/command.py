@@ -11,10 +11,12 @@ import msgspec
 
 from aggregator.archive.address import parse_archive_url
 from aggregator.archive.archived_trades import ArchivedTrades
+from aggregator.archive.reads import ArchiveReads
 from aggregator.cli.backtest.report import AssetResult, Write, csv_file, print_report
 from aggregator.errors import CannotGoOn, StoreError
 from aggregator.models import Asset, rfc_3339
 from aggregator.observability.metrics import Metrics
+from aggregator.ports import RangeTooLong
 from aggregator.prices.tiers import Catalog
 from aggregator.runtime.progress import replay_bar
 from aggregator.runtime.stores import catalog_of, open_trade_reader
@@ -23,7 +25,7 @@ from aggregator.stores.sqlite import parse_sqlite_url
 from aggregator.strategy.backtest import AssetBacktest, run_backtest
 from aggregator.strategy.rules import Rules
 from aggregator.strategy.totals import Tally
-from aggregator.trades.ports import RangeTooLong, TradeReader
+from aggregator.trades.ports import TradeReader
 
 _SECONDS = 60.0  # of one read: nobody waits for an answer
 _MOST_FILES = 10_000  # of the archive, for 1,000 trades: a month of files of five minutes
@@ -101,12 +103,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> TradeReader:
         raise CannotGoOn(f"the trades of {url} cannot be read by another process", mend)
     if not settings.archive_url:
         return created.reader
-    address = parse_archive_url(settings.archive_url)
-    reader = ArchivedTrades(
-        created.reader, address, settings.trades_retention, time.time, _SECONDS, _SECONDS, _MOST_FILES
-    )
-    stack.callback(reader.close)
-    return reader
+    reads = ArchiveReads(parse_archive_url(settings.archive_url), _SECONDS, _MOST_FILES)
+    stack.callback(reads.close)
+    return ArchivedTrades(created.reader, reads, settings.trades_retention, time.time, _SECONDS)
 
 
 async def _result(settings: Settings, wanted: Wanted, reader: TradeReader, asset: Asset, write: Write) -> AssetResult:

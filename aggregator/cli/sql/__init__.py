@@ -54,6 +54,7 @@ COMMAND = Command(
     _run,
     [
         "archive_url",
+        "archive_path",
         "data_dir",
         "trades_url",
         "history_url",
@@ -64,6 +65,6 @@ COMMAND = Command(
         "log_level",
     ],
     _add_options,
-    description="Run one SELECT over the views prices, trades, features, anomalies, signals and sentiment, and print"
-    " the result. See docs/sql.md. Nothing is changed.",
+    description="Run one SELECT over the views prices, trades, features, anomalies, signals, sentiment and"
+    " dead_letters, and print the result. See docs/sql.md. Nothing is changed.",
 )

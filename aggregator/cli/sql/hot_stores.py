@@ -7,16 +7,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from aggregator.archive.datasets import ANOMALIES, DATASETS, PRICES, SENTIMENT, SIGNALS, TRADES
+from aggregator.archive.datasets import ANOMALIES, DATASETS, FEATURES, PRICES, SENTIMENT, SIGNALS, TRADES
 from aggregator.archive.sources import Source, StoredEvents, StoredPrices, StoredTrades
 from aggregator.archive.sql_bounds import Span
 from aggregator.archive.sql_hot import hot_rows
 from aggregator.archive.sql_session import SqlSession
 from aggregator.observability.metrics import Metrics
+from aggregator.runtime.build_features import KEPT_SECONDS, features_files
 from aggregator.runtime.event_stores import open_found
 from aggregator.runtime.stores import catalog_of, open_history, open_trade_reader
 from aggregator.settings import Settings
+from aggregator.stores.events.sqlite import SqliteEvents
 from aggregator.stores.sqlite import parse_sqlite_url
+from aggregator.trades.ports import EventReader, StoredEvent
 
 _AHEAD = 3600.0  # seconds past now of the newest rows: clocks of venues may run ahead of ours
 _URLS: Mapping[str, str] = {
@@ -46,9 +49,13 @@ class HotStores:
     async def open(self, names: Iterable[str]) -> Collection[str]:
         """Open the stores of some datasets; return the names of those that can be read. Raises CannotGoOn."""
         for name in names:
-            if name in _URLS and await self._is_there(name) and (source := await self._source(name)) is not None:
+            if name in DATASETS and await self._is_there(name) and (source := await self._source(name)) is not None:
                 self._sources[name] = source
         return self._sources.keys()
+
+    def source(self, name: str) -> Source | None:
+        """Return the open store of a dataset; None for one that cannot be read."""
+        return self._sources.get(name)
 
     async def feed(self, session: SqlSession, spans: Mapping[str, Sequence[Span]]) -> None:
         """Give the session the rows of each open store in the spans. Raises CannotGoOn, StoreError and QueryRefused."""
@@ -59,6 +66,8 @@ class HotStores:
 
     async def _is_there(self, name: str) -> bool:
         """Whether the store can have rows. A missing file is named on stderr."""
+        if name == FEATURES.name:
+            return bool(await asyncio.to_thread(features_files, self._settings.archive_path))
         url: str = getattr(self._settings, _URLS[name])
         if url.startswith("memory:"):
             return False
@@ -66,6 +75,15 @@ class HotStores:
             return True
         sys.stderr.write(f"aggregator: there is no file {parse_sqlite_url(url)}: {name} are those of the archive\n")
         return False
+
+    async def _features(self) -> EventReader:
+        """Return the features that the processes on this machine keep until they are archived."""
+        files = await asyncio.to_thread(features_files, self._settings.archive_path)
+        stores = [SqliteEvents(path, KEPT_SECONDS) for path in files]
+        for one in stores:
+            self._stack.push_async_callback(one.close)
+            await one.open()
+        return _Merged(stores)
 
     async def _source(self, name: str) -> Source | None:
         """Return the open store of a dataset; None where other processes cannot read it."""
@@ -75,7 +93,34 @@ class HotStores:
             return None if created is None else StoredTrades(created.reader)
         if name == PRICES.name:
             return StoredPrices(await open_history(settings, metrics, self._stack))
+        if name == FEATURES.name:
+            return StoredEvents(await self._features(), FEATURES)
         return StoredEvents((await open_found(settings, metrics, self._stack)).events, DATASETS[name])
+
+
+class _Merged:
+    """`EventReader` of several stores; of events with the same key, that of the last one."""
+
+    def __init__(self, readers: Sequence[EventReader]) -> None:
+        self._readers = readers
+
+    async def events(
+        self,
+        topic: str,
+        asset: str,
+        start: float,
+        end: float,
+        limit: int,
+        *,
+        newest_first: bool,
+        after: tuple[float, str] | None = None,
+    ) -> list[StoredEvent]:
+        """As `EventReader.events`."""
+        found: dict[tuple[float, str], StoredEvent] = {}
+        for one in self._readers:
+            page = await one.events(topic, asset, start, end, limit, newest_first=newest_first, after=after)
+            found |= {(event.timestamp, event.id): event for event in page}
+        return [found[key] for key in sorted(found, reverse=newest_first)[:limit]]
 
 
 def _past(span: Span) -> Span:

@@ -14,6 +14,7 @@ from aggregator.models import Trade
 from aggregator.observability.metrics.trades import TradeMetrics
 from aggregator.resilience.backoff import Backoff
 from aggregator.stores.dead_letter_file import MOST_RAW, DeadLetterFile, FailedLetter, FailedRecord
+from aggregator.stores.letter_archive import ArchivedLetter, LetterArchive, archived
 from aggregator.trades.ports import BacklogFull, EventLog, NotAppended
 from aggregator.trades.rejection import Rejection
 from aggregator.trades.validation import InvalidTrade
@@ -24,6 +25,7 @@ MOST_RETRIES = 5
 PASSING_CODES = ("asset", "future")  # the symbols file may change, and time passes; other records stay wrong
 _MOST_WAITING = 10_000
 _RETRY_SECONDS = 900.0
+_KEPT_SECONDS = 86_400.0  # before those are archived that are not tried again
 _LOOK_SECONDS = 60.0  # between two looks for dead letters that are due
 _RETRIED_AT_ONCE = 500
 _CHECKPOINT_SECONDS = 1.0
@@ -54,6 +56,9 @@ class TradeDeadLetters:
         self._arrived = asyncio.Event()
         self._log = structlog.get_logger()
         self._error = ""
+        self.archive: LetterArchive | None = None
+        """Where dead letters go that are not tried again; without it they stay in the file."""
+
         self.buried = self.kept = 0
 
     async def open(self) -> None:
@@ -92,11 +97,15 @@ class TradeDeadLetters:
                 await asyncio.sleep(_CHECKPOINT_SECONDS)  # so that rejections are written together
 
     async def retry(self, parse: Parse, log: EventLog) -> None:
-        """Try dead letters again, each every 15 minutes and five times, if their reason may pass; never returns."""
+        """Try dead letters again, each every 15 minutes and five times, if their reason may pass; never returns.
+
+        It archives those that have failed as often, and the others after a day.
+        """
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             with suppress(StoreError):  # the file or the store is away: the next look tries again
                 await self.retry_due(parse, log)
+                await self.archive_due()
 
     async def retry_due(self, parse: Parse, log: EventLog) -> None:
         """Try the dead letters again that are due. Raises StoreError."""
@@ -114,6 +123,18 @@ class TradeDeadLetters:
             if trades:
                 await log.append(trades)
                 await self._file.forget(good)
+
+    async def archive_due(self) -> None:
+        """Archive the dead letters that are not tried again, and remove them from the file. Raises StoreError."""
+        if self.archive is None:
+            return
+        now = self._now()
+        times = now - _RETRY_SECONDS, now - _KEPT_SECONDS
+        for letter in await self._file.given_up(PASSING_CODES, MOST_RETRIES, *times, _RETRIED_AT_ONCE):
+            if not await archived(self.archive, _archived_letter(letter)):
+                return
+            await self._file.forget([letter])
+            self._log.info("dead_letter_archived", source=letter.source, id=letter.id)
 
     async def close(self) -> None:
         """Write what waits, and close the file."""
@@ -149,3 +170,19 @@ class TradeDeadLetters:
         elif self._error and not error:
             self._log.info("dead_letters_recovered")
         self._error = error
+
+
+def _archived_letter(letter: FailedLetter) -> ArchivedLetter:
+    return ArchivedLetter(
+        "trade",
+        str(letter.id),
+        letter.source,
+        None,
+        letter.last_failed,
+        letter.first_failed,
+        letter.attempts,
+        letter.retries,
+        letter.code,
+        letter.reason,
+        letter.raw.decode(errors="replace"),
+    )
