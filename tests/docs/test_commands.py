@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aggregator.cli.main import COMMANDS, parser
+from aggregator.cli.main import COMMANDS, build_parser
 from aggregator.settings import PREFIX
 from aggregator.settings.loader import SettingsError, load
 from tests.docs.indented import EXEMPT, Indented, commands, profiles, words
@@ -27,7 +27,7 @@ def test_our_command_would_start(command: Indented, monkeypatch: pytest.MonkeyPa
     program, *flags = arguments
     flags = [flag for flag in flags if flag not in {"&", "--help"}]
     name = flags[0] if program.endswith("aggregator") else "demo"
-    options = parser().parse(flags if program.endswith("aggregator") else ["demo", *flags])
+    options = build_parser().parse(flags if program.endswith("aggregator") else ["demo", *flags])
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     if "…" not in command.text:
@@ -37,7 +37,7 @@ def test_our_command_would_start(command: Indented, monkeypatch: pytest.MonkeyPa
 def test_a_mistake_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A flag that does not exist, and a variable whose value is wrong."""
     with pytest.raises(SystemExit):
-        parser().parse(["serve", "--nosuch", "1"])
+        build_parser().parse(["serve", "--nosuch", "1"])
     assert "nosuch" in capsys.readouterr().err
     monkeypatch.setenv(f"{PREFIX}OUTLETS", "nosuch://x")
     with pytest.raises(SettingsError, match=f"{PREFIX}OUTLETS"):
