@@ -26,7 +26,7 @@ EXEMPT = {
     ".venv/bin/pip": "installs packages over the network; tests/deploy/test_package.py builds and installs the wheel",
     ".venv/bin/aggregator --version": "tests/deploy/test_package.py runs it",
     "python3 -m venv": "makes the environment in which the tests run",
-    "pip install ./clients/python": "installs packages over the network; scripts/venv.sh installs the client for the tests",
+    "pip install ./clients/python": "installs packages over the network; scripts/venv.sh installs it for the tests",
     "pip wheel --no-deps": "builds in an environment that pip fetches over the network",
     "pip install py-spy": "installs a package over the network",
     "py-spy": "a tool of another project",
