@@ -50,14 +50,14 @@ class Scene(NamedTuple):
         return self.run("sql", query, *options)
 
     def run(self, *words: str) -> int:
-        """Run a command over both; return the exit code."""
+        """Run a command of two words over both, with options; return the exit code."""
         names = {"archive": "lake", "trades": "trades.db", "history": "prices.db", "events": "events.db"}
         stores = {name: f"sqlite:///{self.folder}/{file}" for name, file in names.items()}
         stores |= dict.fromkeys(stores, self.hot) if self.hot else {}
         stores["archive"] = f"{self.folder}/lake"
         urls = [f"--{name}-url={url}" for name, url in stores.items()]
         try:
-            return main([*words, *urls, f"--symbols-file={self.folder}/symbols.csv"])
+            return main([*words[:2], *urls, f"--symbols-file={self.folder}/symbols.csv", *words[2:]])
         except SystemExit as end:
             return int(str(end.code))
 
