@@ -18,11 +18,11 @@ CHANGE_MS = 120_000  # a rejection begins and ends after two windows of 2 s, and
 
 def test_an_exchange_that_fails_is_seen(chromium: Browser, market: Market, tmp_path: Path) -> None:
     """A failing exchange: its breaker in the status strip, the effect in words, and the reason in an asset's detail."""
-    service = Service(
-        tmp_path, exchanges=market.setting, symbols_file=write_symbols(tmp_path), **SIZES, **INTERVALS
-    ).filled()
+    settings = {"exchanges": market.setting, "symbols_file": write_symbols(tmp_path), **SIZES, **INTERVALS}
+    service = Service(tmp_path, outlets="stdout://?topics=alerts&name=desk", **settings).filled()
     tab = Tab(chromium, service.url)
     page = tab.open("/#btcusdt")
+    expect(page.locator("#service .facts")).to_contain_text("outlet deskok")
     expect(page.locator(".exchanges li[data-breaker=closed]")).to_have_count(3)
     expect(page.locator(".verdict")).to_have_text("All is well")
     market.exchanges["exchange2"].faults(error_rate=1)
