@@ -18,7 +18,9 @@ pytestmark = pytest.mark.real
 EXPLAINED = {
     "aws_autoscaling_group": {"default_instance_warmup", "launch_template", "capacity_reservation_specification"},
     "aws_autoscaling_policy": {"enabled", "predictive_scaling_configuration"},
+    "aws_kinesis_stream": {"tags_all"},
     "aws_launch_template": {"tag_specifications"},
+    "aws_sqs_queue": {"redrive_policy"},
     "aws_vpc_security_group_egress_rule": {"description"},
     "aws_vpc_security_group_ingress_rule": {"description"},
 }
