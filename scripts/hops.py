@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from aggregator.runtime.lifecycle import serve_in_process  # noqa: E402  # the path first
-from aggregator.settings import Settings  # noqa: E402  # likewise
+from aggregator.settings import Settings  # noqa: E402  # after the path that finds it
 
 PRICE = "79850.12345"  # ten digits, as many as a price keeps
 APART = {

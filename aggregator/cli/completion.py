@@ -29,7 +29,7 @@ def completion(parser: Parser, shell: str) -> str:
         elif name.endswith(("_path", "_file", "_ca")) or action.metavar == "FILE" or action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # the attribute that shtab reads
         elif name.endswith("_dir"):
-            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # likewise
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # shtab reads it
     script: str = shtab.complete(parser, shell=shell)
     return script
 
@@ -37,7 +37,7 @@ def completion(parser: Parser, shell: str) -> str:
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Return every option of a parser and of its commands."""
     for action in parser._actions:  # noqa: SLF001  # argparse has no public list of them; shtab reads this one, too
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # likewise
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # no public name for what has the commands
             for command in action.choices.values():
                 yield from _actions(command)
         else:

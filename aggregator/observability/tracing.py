@@ -48,9 +48,9 @@ class _Untraced:
     def span(
         self,
         name: str,  # noqa: ARG002  # Tracer's signature
-        attributes: Mapping[str, Value] = NOTHING,  # noqa: ARG002  # likewise
-        kind: Kind = "internal",  # noqa: ARG002  # likewise
-        caller: Mapping[str, str] | None = None,  # noqa: ARG002  # likewise
+        attributes: Mapping[str, Value] = NOTHING,  # noqa: ARG002  # a tracer that traces nothing takes all
+        kind: Kind = "internal",  # noqa: ARG002  # the signature is that of a tracer
+        caller: Mapping[str, str] | None = None,  # noqa: ARG002  # no span continues the caller's
     ) -> AbstractContextManager[Span]:
         """Return a span that does nothing."""
         return _NO_SPAN

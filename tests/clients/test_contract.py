@@ -26,6 +26,8 @@ LEFT_OUT_ROUTES = {
     "GET /page/{file}": "a file of the page",
     "GET /docs": "a page, for people",
     "GET /docs/{file}": "a file of that page",
+    "GET /guide": "a page, for people",
+    "GET /guide/{file}": "a file of that page",
     "GET /openapi.json": "the contract that the client is made from",
     "GET /metrics": "Prometheus reads it",
     "GET /udf/config": "TradingView's library reads it",

@@ -127,5 +127,5 @@ def test_two_that_disagree_are_named_and_each_answer_is_shown(service: Service, 
     market.sound()
     wait_for(lambda: reasons(service) == [], what=WELL)
     for name in ("exchange1", "exchange2"):
-        wait_for(lambda name=name: len(log.said("tickers_accepted", name)) == 1, what=f"{name} in the log again")  # type: ignore[misc]  # likewise
+        wait_for(lambda name=name: len(log.said("tickers_accepted", name)) == 1, what=f"{name} in the log again")  # type: ignore[misc]  # mypy infers no default
     check(service, service.get("/prices/btcusdt/sources"))

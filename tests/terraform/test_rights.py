@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -51,18 +52,19 @@ class Guarded:
                 if operation not in allowed:
                     self._answer(400, DENIED)
                     return
-                behind = http.client.HTTPConnection(place, timeout=10)
-                behind.request("POST", "/", body, dict(self.headers))
-                answer = behind.getresponse()
-                self._answer(answer.status, answer.read())
-                behind.close()
+                with closing(http.client.HTTPConnection(place, timeout=10)) as behind:
+                    behind.request("POST", "/", body, dict(self.headers))
+                    answer = behind.getresponse()
+                    status, answered = answer.status, answer.read()
+                self._answer(status, answered)
 
             def _answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-amz-json-1.0")
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # the service has been stopped meanwhile
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Log nothing."""

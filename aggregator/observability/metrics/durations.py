@@ -14,8 +14,8 @@ class Durations:
 
     def __init__(self, histogram: Histogram) -> None:
         self._bounds = histogram._upper_bounds  # noqa: SLF001  # there is no public way, see above
-        self._buckets = histogram._buckets  # noqa: SLF001  # likewise
-        self._sum = histogram._sum  # noqa: SLF001  # likewise
+        self._buckets = histogram._buckets  # noqa: SLF001  # counts of many samples are added at once
+        self._sum = histogram._sum  # noqa: SLF001  # the sum of many samples is added at once
         self._counts = [0] * len(self._bounds)
         self._seconds = 0.0
 

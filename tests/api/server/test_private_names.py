@@ -125,9 +125,11 @@ DOCUMENTED = {*dir(asyncio.Protocol), "Config", "Server", "run", "serve"}
 OURS = {"request"}  # a field of Limits
 # Private names of other libraries that the rest of the package uses.
 ELSEWHERE = {
+    "_ActionsContainer",  # of argparse, the type of parsers and of groups of options
     "_ALL_BROKERS_DOWN",  # of confluent_kafka, as the next one and _SSL: documented codes of librdkafka
     "_AUTHENTICATION",
     "_SSL",
+    "_SubParsersAction",  # of argparse, where the parsers of the commands are
     "_exit",  # of os, which documents it
     "_factory",  # of aiohttp's connector; exchanges/ has tests for it, and aiohttp is capped as well
     "_option_string_actions",  # of argparse, for the flag that was probably meant

@@ -107,7 +107,7 @@ def test_outbox_larger_than_the_disk(on_dynamodb: dict[str, object]) -> None:
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm here")  # noqa: S108  # the one memory disk
 def test_outbox_in_memory(on_dynamodb: dict[str, object]) -> None:
     """A file system in memory is reported: the outbox must survive a restart."""
-    path = Path(f"/dev/shm/{uuid.uuid4()}.db")  # noqa: S108  # likewise
+    path = Path(f"/dev/shm/{uuid.uuid4()}.db")  # noqa: S108  # memory of this machine, with a name of its own
     report = Report(run_doctor(**on_dynamodb | {"outbox_path": path}))
     assert "tmpfs" in report.finding("outbox")[1]
     assert not path.exists()

@@ -28,7 +28,7 @@ def test_open_without_keys(healthy: dict[str, object]) -> None:
     report = Report(run_doctor(**healthy, host="0.0.0.0"))  # noqa: S104  # only while the check runs
     assert (report.code, report.problems()) == (1, {"settings": "warn"})
     assert "AGGREGATOR_API_KEYS" in report.finding("settings")[1]
-    report = Report(run_doctor(**healthy, host="0.0.0.0", api_keys="hush-hush"))  # noqa: S104  # likewise
+    report = Report(run_doctor(**healthy, host="0.0.0.0", api_keys="hush-hush"))  # noqa: S104  # only the check of the setting is tested
     assert report.code == 0
     assert "hush" not in report.text
 

@@ -84,7 +84,7 @@ def test_an_answer(attack: Attack, name: str) -> None:
     did = attack(KINDS.get(name, USUAL), name)
     check(did)
     assert did["longest"] <= MOST_DETAIL, did  # type: ignore[operator]  # an object
-    assert name in TICKERS or "ticker" not in did["reasons"], did  # type: ignore[operator]  # likewise
+    assert name in TICKERS or "ticker" not in did["reasons"], did  # type: ignore[operator]  # a list
 
 
 @pytest.mark.parametrize("name", LISTINGS)

@@ -54,9 +54,9 @@ class LastError:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # librdkafka's own codes have this form
             return
         self.text = reason_of(error)
-        if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001  # likewise
+        if error.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001  # librdkafka documents this code
             self._error = NoLogin
-        elif error.code() == KafkaError._SSL or "SSL" in error.str():  # noqa: SLF001  # likewise
+        elif error.code() == KafkaError._SSL or "SSL" in error.str():  # noqa: SLF001  # a code that librdkafka documents
             self._error = NoTls
 
     def mapped(self, brokers: str, why: str) -> StoreUnavailable | StoreRefused:
