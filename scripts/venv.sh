@@ -39,6 +39,7 @@ ensure_venv() {
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
     --requirement "$file"
   .venv/bin/python -m compileall -q -j 0 -x '/(tests|ccxt|moto)/' .venv/lib >/dev/null || true
+  rm -rf ./*.egg-info # of an older version, which `python -m aggregator` would find first
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
     "${projects[@]/#/--editable=./}"
   echo "$want" >"$stamp"
