@@ -43,6 +43,7 @@ class Scene:
             "archive_flush": 60,
             "news": "mock",
             "anomalies": "true",
+            "strategy": True,
             "strategy_drop": 1,
             "strategy_gain": 1,
             "outlets": f"{self.receiver.url}?topics=prices,anomalies,signals,sentiment,alerts&tier=hot",
