@@ -53,7 +53,7 @@ def unexplained(plan: Plan) -> dict[str, Any]:
             changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} - later
             if changed - EXPLAINED.get(kind, set()) or not (changed or kind in HANGS_ON_MACHINES):
                 found[address] = changed
-        elif change.get("replace_paths") != MADE_AGAIN.get(kind):
+        elif "replace_paths" not in change or change["replace_paths"] != MADE_AGAIN.get(kind):
             found[address] = change["actions"], change.get("replace_paths")
     return found
 

@@ -73,7 +73,7 @@ resource "aws_autoscaling_policy" "cpu" {
 
 resource "aws_autoscaling_policy" "lag" {
   for_each                  = var.settings.runs_on == "ec2" ? local.steps : {}
-  name                      = "lag-${each.key}"
+  name                      = "processor-lag-${each.key}" # moto knows policies by name, without their group
   autoscaling_group_name    = aws_autoscaling_group.main["processor"].name
   policy_type               = "StepScaling"
   adjustment_type           = "ChangeInCapacity"
