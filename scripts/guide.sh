@@ -21,3 +21,4 @@ find "$work/site" -type f ! -name '*.html' ! -name '*.css' ! -name '*.js' ! -nam
 rm -rf "$folder"
 mkdir -p "$(dirname "$folder")"
 mv "$work/site" "$folder"
+echo "the guide is in $folder; a service that runs shows it after its next start"

@@ -16,6 +16,7 @@ from aggregator.api.openapi import OpenApiRoute
 from aggregator.api.policy import Policy
 from aggregator.api.responses import refused, response_of
 from aggregator.api.route import Route, RouteTable, check, starlette_routes
+from aggregator.errors import StoreError
 from aggregator.observability.metrics import Metrics
 
 _MOST_BODY = 64 * 1024  # bytes; most routes read no body, but some clients send a small one
@@ -113,15 +114,21 @@ class Counted:
             return
         started = time.perf_counter()
         status = 500  # the status of a crash, which sends no response through here
+        has_begun = False
 
         async def send_and_note(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
             await send(message)
 
         try:
             await self._app(scope, receive, send_and_note)
+        except StoreError as error:
+            if not has_begun:
+                raise
+            # The server closes the connection of a response without an end, so the client sees that it is cut off.
+            self._log.warning("response_cut_off", path=scope["path"], error=str(error))
         finally:
             self._count(scope, status, started)
 

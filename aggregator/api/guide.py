@@ -57,7 +57,7 @@ class GuideRoutes:
         """Return a redirect to the first page. It is relative, so that it holds behind a proxy with a path."""
         if not self._is_built:
             raise refuse(404, NOT_BUILT)
-        return HttpResponse(status_code=307, headers=HEADERS | {"Location": f"guide/{START}"})
+        return _redirect(f"guide/{START}")
 
     @Route(
         "GET",
@@ -77,6 +77,7 @@ class GuideRoutes:
                 _FILE_HEADERS,
             ),
             304: Response("The file that the client has is current. No body", headers=_FILE_HEADERS),
+            307: Response("Without a file: the first page of the site is at `Location`. No body"),
             404: _NOT_FOUND,
         },
         access="open",
@@ -85,4 +86,10 @@ class GuideRoutes:
         """Return a page, style sheet, script or image of the site."""
         if not self._is_built:
             raise refuse(404, NOT_BUILT)
-        return await self._files.answer(request, request.path_params["file"] or START)
+        if not request.path_params["file"]:
+            return _redirect(START)  # the page's own links are relative to its folder
+        return await self._files.answer(request, request.path_params["file"])
+
+
+def _redirect(to: str) -> HttpResponse:
+    return HttpResponse(status_code=307, headers=HEADERS | {"Location": to})

@@ -23,9 +23,14 @@ _CONFIG = {
 
 
 def library() -> Any:
-    """Return DuckDB, imported when it is first needed: it belongs to an extra, and takes 40 MB."""
-    import duckdb  # noqa: PLC0415  # a process without the extra imports this module, too
+    """Return DuckDB, imported when it is first needed: it belongs to an extra, and takes 40 MB.
 
+    Raises StoreRefused where the extra is not installed.
+    """
+    try:
+        import duckdb  # noqa: PLC0415  # a process without the extra imports this module, too
+    except ModuleNotFoundError as error:
+        raise StoreRefused(f"DuckDB is not installed; {install('archive')}") from error
     return duckdb
 
 

@@ -220,8 +220,12 @@ class Settings(
     def _check_order(self) -> "Settings":
         if not self.hot_interval <= self.medium_interval <= self.cold_interval:
             raise ValueError("hot_interval <= medium_interval <= cold_interval must hold")
-        if self.min_sources > len(exchange_targets(self.exchanges)):
-            raise ValueError("min_sources is more than the number of exchanges: no price could ever be made")
+        exchanges = len(exchange_targets(self.exchanges))
+        if self.min_sources > exchanges:
+            raise ValueError(
+                f"AGGREGATOR_MIN_SOURCES={self.min_sources} is more than the number of exchanges, {exchanges}:"
+                " no price could ever be made"
+            )
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from aggregator.api.app import build
 from aggregator.api.candles import CandlesRoute
@@ -110,11 +111,17 @@ FORMS = pytest.mark.parametrize(
 
 @FORMS
 @pytest.mark.parametrize("how", ["failing", "hanging"])
-async def test_candles_that_cannot_be_read_to_the_end_are_cut_off(headers: dict[str, str], how: str) -> None:
-    """The last chunk is never sent, so clients notice; also for CSV and gzip."""
+async def test_candles_that_cannot_be_read_to_the_end_are_cut_off(
+    headers: dict[str, str], how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last chunk is never sent, so clients notice; also for CSV and gzip. The log has a line, and no traceback."""
+    caplog.clear()
     async with served(Failing(2, how)) as (host, port):
-        with pytest.raises(http.client.IncompleteRead):
+        with pytest.raises(http.client.IncompleteRead), capture_logs() as logs:
             await asyncio.to_thread(read_all, host, port, headers)
+    warned = [(line["event"], line["path"]) for line in logs if line["log_level"] == "warning"]
+    assert warned == [("response_cut_off", "/prices/a0/candles")]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @FORMS

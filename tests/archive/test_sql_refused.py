@@ -1,5 +1,6 @@
 """Refusals of `aggregator sql`: everything that writes, loads, sets, or reads outside the archive."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,3 +113,13 @@ def test_the_command_says_why(lake: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["sql", "COPY trades TO 'x'", "--from", str(lake)]) == 1
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "aggregator: only SELECT is allowed; this is a COPY statement\n")
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says what is missing and how to install it."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as Python marks a module that is not there
+    assert main(["sql", "SELECT 1", "--data-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "DuckDB is not installed" in said
+    assert "[archive]" in said
+    assert "Traceback" not in said

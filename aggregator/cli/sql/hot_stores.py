@@ -73,7 +73,9 @@ class HotStores:
             return False
         if not url.startswith("sqlite:") or await asyncio.to_thread(parse_sqlite_url(url).is_file):
             return True
-        sys.stderr.write(f"aggregator: there is no file {parse_sqlite_url(url)}: {name} are those of the archive\n")
+        path = parse_sqlite_url(url)
+        hint = "" if path.is_absolute() else " (the files of the demo: --data-dir data)"
+        sys.stderr.write(f"aggregator: there is no file {path}: {name} are those of the archive{hint}\n")
         return False
 
     async def _features(self) -> EventReader:
