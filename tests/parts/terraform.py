@@ -224,7 +224,8 @@ def moto(account: str = ACCOUNT) -> Iterator[str]:
     """Run moto's server for this account; yields its address."""
     port = free_port()
     environment = os.environ | {"MOTO_ACCOUNT_ID": account}
-    server = Process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], environment=environment)
+    command = [sys.executable, "-m", "tests.parts.scaling_moto", "-H", "127.0.0.1", "-p", str(port)]
+    server = Process(command, environment=environment)
 
     def answers() -> bool:
         try:
