@@ -1,4 +1,4 @@
-"""moto's server with tags of scalable targets, which it lacks. `python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000`.
+"""moto's server with tags of scalable targets: `python -m tests.parts.scaling_moto -H 127.0.0.1 -p 5000`.
 
 Without the call that reads them, moto answers 500, and Terraform's provider repeats it for the better part of an hour.
 """
