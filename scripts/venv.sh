@@ -34,11 +34,11 @@ ensure_venv() {
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && .venv/bin/python -c '' 2>/dev/null && return
   .venv/bin/python -c '' 2>/dev/null || make_venv
   # The file lists every package, so pip has nothing to resolve. It would compile all modules on one core, half of them
-  # tests, venues and services that nobody imports; what is left out here is compiled when it is imported. Templates of
-  # packages are no Python and do not compile.
+  # tests, venues and services that nobody imports. Python compiles what the demo imports at its first start, in less than
+  # a second; the tests start hundreds of processes, so their modules are compiled here. Templates of packages do not compile.
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes \
     --requirement "$file"
-  .venv/bin/python -m compileall -q -j 0 -x '/(tests|ccxt|moto)/' .venv/lib >/dev/null || true
+  [ "$file" != requirements-dev.txt ] || .venv/bin/python -m compileall -q -j 0 -x '/(tests|ccxt|moto)/' .venv/lib >/dev/null || true
   rm -rf ./*.egg-info # of an older version, which `python -m aggregator` would find first
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
     "${projects[@]/#/--editable=./}"
