@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser
 
 from aggregator.stores.redis.client import RedisClient
 from tests.parts import (
@@ -119,6 +120,15 @@ def _version(redis: str) -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures that xdist workers could not print."""
     figures.print_kept_lines(terminalreporter)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Run Chromium; skip when it is not installed."""
+    if browser.binary() is None:
+        pytest.skip("no Chromium; see the header")
+    with browser.running() as found:
+        yield found
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -97,7 +97,7 @@ FIELD_NOTES: dict[str, dict[str, Json]] = {
         "price": _ABOVE_ZERO,
         "volume": {"description": "In units of the base asset"} | _ABOVE_ZERO,
         "weight": {"description": "Share of the volume, at most MAX_WEIGHT"} | _FROM_ZERO | {"maximum": 1},
-        "clock": {"description": "Whose time `timestamp` is: the exchange's, or ours when we received the ticker"},
+        "clock": {"description": "The clock of `timestamp`: the exchange's, or ours when we received the ticker"},
     },
 }
 

@@ -97,14 +97,16 @@ class _Read(Generic[T]):
         with self._lock:
             self._cursor = cursor
         try:
-            stopped = lambda: self._is_stopped  # noqa: E731  # a name for it
-            return read_page(cursor, self._address, self._form, self._page, self._most_files, stopped)
+            return read_page(cursor, self._address, self._form, self._page, self._most_files, self._stopped)
         except Interrupted as error:
             raise StoreUnavailable("a read of the archive was stopped") from error
         finally:
             with self._lock:
                 self._cursor = None
             cursor.close()
+
+    def _stopped(self) -> bool:
+        return self._is_stopped
 
     def stop(self) -> None:
         """Stop the read if it is under way."""

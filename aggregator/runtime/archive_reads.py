@@ -14,7 +14,7 @@ from aggregator.trades.ports import TradeReader
 
 
 class StoredReads(NamedTuple):
-    """What routes read that answer for old times: prices, trades, and the seconds that one read may take."""
+    """Prices and trades for routes that answer for old times, and the seconds that one read may take."""
 
     history: PriceReader
     trades: TradeReader | None

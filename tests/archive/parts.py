@@ -12,9 +12,10 @@ from aggregator.archive.address import ArchiveAddress, FolderAddress
 from aggregator.archive.archiver import Archiver, Channel
 from aggregator.archive.datasets import TRADES, Dataset
 from aggregator.archive.duck import connect
+from aggregator.archive.inspection import Problem, StoreCheck, check_day, days_of
 from aggregator.archive.marked_trades import MarkedTrades
 from aggregator.archive.marker import Marker
-from aggregator.archive.marks import Marks
+from aggregator.archive.marks import Marks, Range, read_ranges
 from aggregator.archive.sources import StoredTrades
 from aggregator.archive.storages import open_storage
 from aggregator.archive.writer import PART_ROWS
@@ -109,6 +110,44 @@ def archived(
     finally:
         connection.close()
     return rows
+
+
+def ids_at(address: ArchiveAddress) -> list[object]:
+    """Return the ids of all archived trades in order."""
+    connection = connect(address)
+    try:
+        found = connection.execute(f"SELECT id FROM read_parquet('{address.root}/trades/**/*.parquet') ORDER BY id")  # noqa: S608  # of constants
+        return [row[0] for row in found.fetchall()]
+    finally:
+        connection.close()
+
+
+async def problems(
+    address: ArchiveAddress,
+    folder: Path,
+    store: TradeStore | None,
+    marks: Marks | None = None,
+    assets: Sequence[str] = ("btcusdt",),
+) -> list[Problem]:
+    """Return what differs between manifests, files and the store, if there is one.
+
+    Ranges that `marks` has wait for the archive. The storage stays open: the archiver of this process has the same
+    folder for its work.
+    """
+
+    async def pending() -> set[Range]:
+        return set() if marks is None else await read_ranges(marks.path, "trades")
+
+    storage, connection = open_storage(address, folder / "look"), connect(address)
+    storage.open()
+    try:
+        found = [one for day in days_of(storage, TRADES) for one in check_day(storage, connection, TRADES, day)]
+        if store is not None:
+            check = StoreCheck(storage, connection, StoredTrades(store), assets, pending, 300)
+            found += [one async for one in check.problems(0)]
+    finally:
+        connection.close()
+    return found
 
 
 def keys(trades: Sequence[Trade]) -> list[tuple[object, ...]]:

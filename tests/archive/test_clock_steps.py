@@ -8,12 +8,8 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
 from aggregator.archive.address import FolderAddress
-from aggregator.archive.datasets import TRADES
-from aggregator.archive.duck import connect
-from aggregator.archive.inspection import check_day, days_of
-from aggregator.archive.storages import open_storage
 from aggregator.stores.trades.sqlite import SqliteTrades
-from tests.archive.parts import Archive, archived, archiving, keys, trade_at
+from tests.archive.parts import Archive, archived, archiving, keys, problems, trade_at
 
 _MIDNIGHT = 12 * 3600.0
 
@@ -34,17 +30,6 @@ async def work_at(archive: Archive, at: float) -> None:
     await archive.archiver.compact_due()
 
 
-def problems(folder: Path) -> list[object]:
-    """Return what differs between manifests and files; the files of one key have it once."""
-    address = FolderAddress(folder / "lake")
-    storage, connection = open_storage(address, folder), connect(address)
-    storage.open()
-    found = [one for day in days_of(storage, TRADES) for one in check_day(storage, connection, TRADES, day)]
-    connection.close()
-    storage.close()
-    return list(found)
-
-
 async def test_steps_of_the_clock(archive: Archive, tmp_path: Path) -> None:
     """Forward by a day, back by more, and forward again, while trades of both days come."""
     stored = []
@@ -57,7 +42,7 @@ async def test_steps_of_the_clock(archive: Archive, tmp_path: Path) -> None:
     await work_at(archive, 200_000)
     assert not archive.marker.pending
     assert archived(tmp_path / "lake") == keys(stored)
-    assert problems(tmp_path) == []
+    assert await problems(FolderAddress(tmp_path / "lake"), tmp_path, archive.store) == []
 
 
 async def test_a_clock_that_is_set_back_delays_nothing(archive: Archive, tmp_path: Path) -> None:
@@ -82,4 +67,4 @@ async def test_a_batch_across_the_day_and_late_trades_of_yesterday(archive: Arch
     assert {one.name for one in (tmp_path / "lake/trades/year=2026/month=11").iterdir()} == {"day=18", "day=19"}
     placed = archived(tmp_path / "lake", ["day", "hour", "day(timestamp)", "hour(timestamp)"])
     assert all((int(str(day)), int(str(hour))) == (of_day, of_hour) for day, hour, of_day, of_hour in placed)
-    assert problems(tmp_path) == []
+    assert await problems(FolderAddress(tmp_path / "lake"), tmp_path, archive.store) == []

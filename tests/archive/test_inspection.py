@@ -11,15 +11,11 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
 from aggregator.archive.address import FolderAddress
-from aggregator.archive.datasets import DATASETS, TRADES
-from aggregator.archive.duck import connect
-from aggregator.archive.inspection import StoreCheck, check_day, days_of
+from aggregator.archive.datasets import DATASETS
 from aggregator.archive.manifest import decode_manifest, encode_manifest
-from aggregator.archive.marks import Marks, read_ranges
-from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storages import open_storage
+from aggregator.archive.marks import Marks
 from aggregator.stores.trades.sqlite import SqliteTrades
-from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, trade_at
+from tests.archive.parts import Archive, Clock, archived, archiving, files_of, keys, problems, trade_at
 from tests.archive.sql_scene import make_scene
 
 Look = Callable[[], Awaitable[list[str]]]
@@ -44,13 +40,7 @@ def look(archive: Archive, tmp_path: Path) -> Look:
     address = FolderAddress(tmp_path / "lake")
 
     async def verify() -> list[str]:
-        storage, connection = open_storage(address, tmp_path), connect(address)
-        storage.open()
-        found = [one for day in days_of(storage, TRADES) for one in check_day(storage, connection, TRADES, day)]
-        pending = lambda: read_ranges(archive.marks.path, "trades")  # noqa: E731  # a name for it
-        check = StoreCheck(storage, connection, StoredTrades(archive.store), ["btcusdt", "ethusdt"], pending, 300)
-        found += [one async for one in check.problems(0)]
-        connection.close()
+        found = await problems(address, tmp_path, archive.store, archive.marks, ["btcusdt", "ethusdt"])
         return [f"{one.path.split('/')[-1]} {one.what}" for one in found]
 
     return verify

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,14 +9,11 @@ pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 pytest.importorskip("duckdb_extension_httpfs", reason="the extra `archive` is not installed")
 
 from aggregator.archive.address import S3Address, parse_archive_url
-from aggregator.archive.datasets import TRADES
-from aggregator.archive.duck import connect
-from aggregator.archive.inspection import check_day, days_of
 from aggregator.archive.storage import Conflict
 from aggregator.archive.storages import open_storage
 from aggregator.errors import StoreError, StoreRefused
 from aggregator.stores.trades.memory import MemoryTrades
-from tests.archive.parts import Archive, archiving, trade_at
+from tests.archive.parts import Archive, archiving, ids_at, problems, trade_at
 from tests.parts.s3 import S3Server, s3_running
 
 pytestmark = pytest.mark.real
@@ -45,27 +41,6 @@ async def archive(address: S3Address, tmp_path: Path) -> AsyncIterator[Archive]:
         yield one
 
 
-def rows_at(address: S3Address) -> list[Any]:
-    """Return the ids of all trades, as DuckDB reads them, in order."""
-    connection = connect(address)
-    try:
-        found = connection.execute(f"SELECT id FROM read_parquet('{address.root}/trades/**/*.parquet') ORDER BY id")  # noqa: S608  # of constants
-        return [row[0] for row in found.fetchall()]
-    finally:
-        connection.close()
-
-
-def problems_at(address: S3Address, folder: Path) -> list[object]:
-    """Return what differs between manifests and files."""
-    storage, connection = open_storage(address, folder / "look"), connect(address)
-    storage.open()
-    try:
-        return [one for day in days_of(storage, TRADES) for one in check_day(storage, connection, TRADES, day)]
-    finally:
-        connection.close()
-        storage.close()
-
-
 async def test_files_late_trades_and_compaction(archive: Archive, address: S3Address, tmp_path: Path) -> None:
     """As in a folder; a key is there once."""
     await archive.store.add([trade_at(1), trade_at(301)])
@@ -79,8 +54,8 @@ async def test_files_late_trades_and_compaction(archive: Archive, address: S3Add
         one.path.rpartition("/")[2] for one in storage.list("trades/")
     ] == ["00-60.parquet", "_manifest.json"]
     storage.close()
-    assert rows_at(address) == ["btcusdt-1-0", "btcusdt-2-0", "btcusdt-301-0"]
-    assert problems_at(address, tmp_path) == []
+    assert ids_at(address) == ["btcusdt-1-0", "btcusdt-2-0", "btcusdt-301-0"]
+    assert await problems(address, tmp_path, archive.inner, archive.marks) == []
 
 
 async def test_a_file_is_replaced_only_by_who_has_read_it(address: S3Address, tmp_path: Path) -> None:
@@ -118,8 +93,8 @@ async def test_two_archivers_lose_nothing(address: S3Address, tmp_path: Path) ->
         await two.store.add([trade_at(2), trade_at(3)])
         await one.archive_at(400)
         await two.archive_at(400)
-    assert rows_at(address) == ["btcusdt-1-0", "btcusdt-2-0", "btcusdt-3-0"]
-    assert problems_at(address, tmp_path) == []
+    assert ids_at(address) == ["btcusdt-1-0", "btcusdt-2-0", "btcusdt-3-0"]
+    assert await problems(address, tmp_path, None) == []
 
 
 async def test_a_server_that_was_killed(server: S3Server, archive: Archive, address: S3Address, tmp_path: Path) -> None:
@@ -136,8 +111,8 @@ async def test_a_server_that_was_killed(server: S3Server, archive: Archive, addr
     server.start()
     await archive.archive_at(801)
     assert not archive.marker.pending
-    assert rows_at(address) == ["btcusdt-1-0", "btcusdt-2-0", "btcusdt-301-0"]
-    assert problems_at(address, tmp_path) == []
+    assert ids_at(address) == ["btcusdt-1-0", "btcusdt-2-0", "btcusdt-301-0"]
+    assert await problems(address, tmp_path, archive.inner, archive.marks) == []
 
 
 async def test_a_wrong_bucket_or_key_is_refused(

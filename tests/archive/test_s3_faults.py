@@ -11,16 +11,10 @@ pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 pytest.importorskip("duckdb_extension_httpfs", reason="the extra `archive` is not installed")
 
 from aggregator.archive.address import S3Address, parse_archive_url
-from aggregator.archive.datasets import TRADES
-from aggregator.archive.duck import connect
-from aggregator.archive.inspection import StoreCheck, check_day, days_of
-from aggregator.archive.marks import read_ranges
-from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storages import open_storage
 from aggregator.cli.main import main
 from aggregator.errors import StoreError
 from aggregator.stores.trades.memory import MemoryTrades
-from tests.archive.parts import Archive, archiving, trade_at
+from tests.archive.parts import archiving, ids_at, problems, trade_at
 from tests.parts.s3 import S3Server, s3_running
 from tests.parts.s3_proxy import Fault, S3Proxy, s3_proxy
 
@@ -57,31 +51,6 @@ def address_of(url: str) -> S3Address:
     return found
 
 
-async def problems(archive: Archive, address: S3Address, folder: Path) -> list[object]:
-    """Return what differs between store, manifests and files."""
-    storage, connection = open_storage(address, folder / "look"), connect(address)
-    storage.open()
-    pending = lambda: read_ranges(archive.marks.path, "trades")  # noqa: E731  # a name for it
-    check = StoreCheck(storage, connection, StoredTrades(archive.store), ["btcusdt"], pending, 300)
-    found: list[object] = []
-    for day in days_of(storage, TRADES):
-        found += check_day(storage, connection, TRADES, day)
-    found += [one async for one in check.problems(0)]
-    connection.close()
-    storage.close()
-    return found
-
-
-def ids_at(address: S3Address) -> list[object]:
-    """Return the ids of all archived trades in order."""
-    connection = connect(address)
-    try:
-        found = connection.execute(f"SELECT id FROM read_parquet('{address.root}/trades/**/*.parquet') ORDER BY id")  # noqa: S608  # of constants
-        return [row[0] for row in found.fetchall()]
-    finally:
-        connection.close()
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_each_trade_is_there_once_afterwards(url: str, proxy: S3Proxy, tmp_path: Path, fault: Fault) -> None:
     """While it lasts, marks remain and nothing gathers on the disk; trades go on. Store, files and manifests agree."""
@@ -106,7 +75,7 @@ async def test_each_trade_is_there_once_afterwards(url: str, proxy: S3Proxy, tmp
         await archive.archiver.compact_due()
         assert not archive.marker.pending
         assert ids_at(address) == sorted(one.id for one in trades)
-        assert await problems(archive, address, tmp_path) == []
+        assert await problems(address, tmp_path, archive.store, archive.marks) == []
 
 
 async def test_compaction_goes_on_after_a_fault(url: str, proxy: S3Proxy, tmp_path: Path) -> None:
@@ -124,7 +93,7 @@ async def test_compaction_goes_on_after_a_fault(url: str, proxy: S3Proxy, tmp_pa
         proxy.fault = ""
         await archive.archiver.compact_due()
         assert len(ids_at(address)) == 3
-        assert await problems(archive, address, tmp_path) == []
+        assert await problems(address, tmp_path, archive.store, archive.marks) == []
 
 
 def test_sql_reads_a_bucket(url: str, proxy: S3Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,12 @@ import pytest
 from tests.chaos.ingest_client import LINES, Ingest, trades
 from tests.chaos.parts import DurableDynamo, HistoryTestbed, Subscriber
 from tests.chaos.testbed import PriceTestbed
-from tests.parts import dynamodb, exchanges, figures, redis_server
+from tests.parts import dynamodb, exchanges, figures, redis_server, sqs
 from tests.parts.dynamodb_proxy import DynamoProxy
 from tests.parts.exchanges import Market
 from tests.parts.redis_server import RedisServer
 from tests.parts.service import Service
+from tests.parts.sqs import Queues
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # DynamoDB Local commits each item alone, and a disk takes 500 commits/s
 
@@ -24,6 +25,15 @@ def redis_apart() -> Iterator[RedisServer]:
     """Run a Redis on which only these scenarios publish."""
     with redis_server.alone() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def queues() -> Iterator[Queues]:
+    """Run moto's SQS behind a proxy that records and fails, with credentials for it."""
+    with pytest.MonkeyPatch.context() as environment, sqs.running() as found:
+        environment.setenv("AWS_ACCESS_KEY_ID", "local")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "local")
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,9 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra `archive` is not installed")
 
 from aggregator.archive.address import FolderAddress
-from aggregator.archive.datasets import TRADES
-from aggregator.archive.duck import connect
-from aggregator.archive.inspection import Problem, StoreCheck, check_day, days_of
-from aggregator.archive.marks import Range
-from aggregator.archive.sources import StoredTrades
-from aggregator.archive.storages import open_storage
+from aggregator.archive.inspection import Problem
 from aggregator.stores.trades.sqlite import SqliteTrades
-from tests.archive.parts import archived, keys
+from tests.archive.parts import archived, keys, problems
 from tests.chaos.archiving import ASSETS, trades_of
 from tests.parts.limits import FULL
 from tests.parts.process import Process
@@ -47,23 +42,12 @@ def run_killed(folder: Path, chance: random.Random) -> int:
     return first + 3
 
 
-async def problems(folder: Path) -> Sequence[Problem]:
-    """Return what differs between manifests, files and store."""
-    address = FolderAddress(folder / "lake")
-    storage, connection = open_storage(address, folder), connect(address)
-    storage.open()
+async def differences(folder: Path) -> Sequence[Problem]:
+    """Return what differs between manifests, files and the store of a folder."""
     store = SqliteTrades(folder / "trades.db", 1e12)
     await store.open()
-
-    async def nothing_waits() -> set[Range]:
-        return set()
-
-    found = [one for day in days_of(storage, TRADES) for one in check_day(storage, connection, TRADES, day)]
-    check = StoreCheck(storage, connection, StoredTrades(store), ASSETS, nothing_waits, 300)
-    found += [one async for one in check.problems(0)]
+    found = await problems(FolderAddress(folder / "lake"), folder, store, assets=ASSETS)
     await store.close()
-    connection.close()
-    storage.close()
     return found
 
 
@@ -71,4 +55,4 @@ def test_kills_of_the_archiver(tmp_path: Path) -> None:
     """Counts and checksums of store, files and manifests agree, and all that was stored is there once."""
     steps = run_killed(tmp_path, random.Random(7))
     assert archived(tmp_path / "lake") == keys([one for step in range(steps) for one in trades_of(step)])
-    assert asyncio.run(problems(tmp_path)) == []
+    assert asyncio.run(differences(tmp_path)) == []

@@ -7,7 +7,6 @@ it and its answer was lost: the service counts these.
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from aggregator.outlets.webhook import Webhook
 from tests.chaos.outlet_outages import Taken, check, outage
 from tests.outlets.receiving import receiving
 from tests.outlets.recording import running
-from tests.parts import sqs
 from tests.parts.limits import FULL
 from tests.parts.site import Site, reply
 from tests.parts.sqs import Queues
@@ -29,15 +27,6 @@ pytestmark = pytest.mark.real
 
 SECONDS = 60.0 if FULL else 1.0
 UNSURE = "outlet_events_unsure_total"
-
-
-@pytest.fixture(scope="module")
-def queues() -> Iterator[Queues]:
-    """Run moto and the proxy."""
-    with pytest.MonkeyPatch.context() as environment, sqs.running() as found:
-        environment.setenv("AWS_ACCESS_KEY_ID", "local")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "local")
-        yield found
 
 
 @pytest.mark.parametrize("fault", ["cut", "throttle", "error", "garbage", "hang", "partial"])

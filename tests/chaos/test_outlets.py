@@ -5,14 +5,13 @@ Three kills in the suite; with CHAOS=full, twenty.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
 import pytest
 
-from tests.parts import sqs
 from tests.parts.exchanges import Market
 from tests.parts.limits import FULL
 from tests.parts.process import wait_for
@@ -27,15 +26,6 @@ FAULTS = ("hang", "partial", "error", "throttle", "cut", "garbage")
 """Faults in which the queue has not taken what fails."""
 SYMBOLS = "symbol,base,quote\nbtcusdt,btc,usdt\nethusdt,eth,usdt\n"
 SETTINGS = {"hot_size": 2, "medium_size": 0, "hot_interval": 0.2}
-
-
-@pytest.fixture(scope="module")
-def queues() -> Iterator[Queues]:
-    """Run moto and the proxy."""
-    with pytest.MonkeyPatch.context() as environment, sqs.running() as found:
-        environment.setenv("AWS_ACCESS_KEY_ID", "local")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "local")
-        yield found
 
 
 def ingest(service: Service, first: int, number: int, at: float | None = None) -> None:

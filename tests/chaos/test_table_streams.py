@@ -22,7 +22,7 @@ UNDER_WAY = 100  # events of one delivery
 
 
 async def test_kills_lose_no_item(dynamodb_running: DynamoServer, tmp_path: Path) -> None:
-    """What was read and not checkpointed is read again, and known by its key; only a delivery under way comes twice."""
+    """Items without a checkpoint are read again, and known by their keys; only a delivery under way comes twice."""
     table = StreamedTable(dynamodb_running)
     async with site(lasting=60 + 20 * KILLS) as receiver:
         receiver.answers["/hook"] = reply(b"", "204 No Content")

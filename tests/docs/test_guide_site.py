@@ -18,7 +18,6 @@ from aggregator.api.app import build
 from aggregator.api.guide import GuideRoutes
 from aggregator.observability.metrics import Metrics
 from tests.docs.test_documents import DOCUMENTS
-from tests.parts import browser
 from tests.parts.process import ROOT, wait_for
 
 pytestmark = pytest.mark.real
@@ -51,15 +50,6 @@ def address(site: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(SECONDS)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Run Chromium; skip when it is not installed."""
-    if browser.binary() is None:
-        pytest.skip("no Chromium; see the header")
-    with browser.running() as found:
-        yield found
 
 
 @pytest.mark.parametrize("document", SHOWN, ids=lambda document: str(document.relative_to(ROOT)))

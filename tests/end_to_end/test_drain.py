@@ -113,7 +113,7 @@ def test_waiting_trades_are_sent_too(tmp_path: Path, dynamodb_running: DynamoSer
 
 
 async def test_events_of_outlets_are_sent_too(tmp_path: Path) -> None:
-    """What an outlet does not take is told with its file, and sent by the next run."""
+    """Events that an outlet does not take are told with their file, and sent by the next run."""
     path = tmp_path / "outlets.db"
     file = QueueFile(path, 1 << 30)
     await file.open()

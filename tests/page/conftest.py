@@ -7,22 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.parts import browser
 from tests.parts.browser import DESKTOP, Tab
 from tests.parts.exchanges import Market
 from tests.parts.service import Service
 from tests.parts.short_list import INTERVALS, SIZES, write_symbols
 
 Open = Callable[..., Tab]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Run Chromium; skip when it is not installed."""
-    if browser.binary() is None:
-        pytest.skip("no Chromium; see the header")
-    with browser.running() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.parts.terraform import Plan, short_address
 from tests.terraform import test_plan as whole
+from tests.terraform import test_plan_groups as groups
 from tests.terraform import test_plan_stream as stream
 
 pytestmark = pytest.mark.real
@@ -164,7 +165,7 @@ MISTAKES: dict[Rule, list[Broken]] = {
     whole.test_everything_is_tagged: [
         ("aws_sqs_queue", put(tags_all={}), f"{FANOUT}.events"),
     ],
-    whole.test_every_alarm_tells_somebody: [
+    groups.test_every_alarm_tells_somebody: [
         ("aws_budgets_budget", inside("notification", threshold=100)),
         ("aws_sns_topic_subscription", put(endpoint="nobody@example.com")),
     ],

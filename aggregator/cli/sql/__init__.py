@@ -33,7 +33,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, flags: Flags) -> int:
     from aggregator.cli.sql.command import Wanted, run_query  # noqa: PLC0415  # other commands need none of it
-    from aggregator.cli.sql.output import Target  # noqa: PLC0415  # nor of this part
+    from aggregator.cli.sql.output import Target  # noqa: PLC0415  # it is part of the run, which other commands do not need
 
     settings = start(flags)
     ending = "" if options.output is None else options.output.suffix.lower().lstrip(".")

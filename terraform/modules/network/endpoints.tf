@@ -59,24 +59,11 @@ resource "aws_vpc_endpoint" "dynamodb" {
 }
 
 data "aws_iam_policy_document" "dynamodb_endpoint" {
-  statement {
-    actions   = var.deployment.table_actions.refresher
-    resources = [var.deployment.table_arn]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:PrincipalAccount"
-      values   = [var.deployment.account]
-    }
-  }
-
-  dynamic "statement" { # tables of the trade stream
-    for_each = var.gateway.dynamodb
+  dynamic "statement" { # the table of prices, and those of the trade stream
+    for_each = concat(
+      [{ actions = var.deployment.table_actions.refresher, resources = [var.deployment.table_arn] }],
+      var.gateway.dynamodb,
+    )
 
     content {
       actions   = statement.value.actions
@@ -120,25 +107,11 @@ data "aws_iam_policy_document" "s3_endpoint" {
     }
   }
 
-  statement {
-    sid       = "Rescue"
-    actions   = ["s3:PutObject"]
-    resources = ["${var.deployment.rescue_arn}/*"]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:PrincipalAccount"
-      values   = [var.deployment.account]
-    }
-  }
-
-  dynamic "statement" { # the archive
-    for_each = var.gateway.s3
+  dynamic "statement" { # the outboxes of machines that end, and the archive
+    for_each = concat(
+      [{ actions = ["s3:PutObject"], resources = ["${var.deployment.rescue_arn}/*"] }],
+      var.gateway.s3,
+    )
 
     content {
       actions   = statement.value.actions

@@ -71,7 +71,7 @@ export interface Source {
   timestamp: number;
   /** Share of the volume, at most MAX_WEIGHT */
   weight: Amount;
-  /** Whose time `timestamp` is: the exchange's, or ours when we received the ticker */
+  /** The clock of `timestamp`: the exchange's, or ours when we received the ticker */
   clock?: "exchange" | "receipt";
   converted?: Conversion;
 }

@@ -1,4 +1,4 @@
-"""What a stream yields: the values of topics, snapshots of them, and gaps."""
+"""Items of a stream: the values of topics, snapshots of them, and gaps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -103,7 +103,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     weight: Decimal
     """Share of the volume, at most MAX_WEIGHT."""
     clock: str | None = None
-    """Whose time `timestamp` is: the exchange's, or ours when we received the ticker.
+    """The clock of `timestamp`: the exchange's, or ours when we received the ticker.
 
     One of: exchange, receipt.
     """
