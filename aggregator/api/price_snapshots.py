@@ -21,10 +21,13 @@ _MOST_CACHED = 64  # snapshots
 
 
 class _Collection:
-    """The bodies of a subscription's prices. They include the first `changed` changes of `NewestPrices`."""
+    """The bodies of a subscription's prices.
 
-    def __init__(self, assets: Sequence[Asset], changed: int, read_at: float) -> None:
-        self.changed = changed
+    They include the first `changed` changes of `NewestPrices`; None: they were not compared with it yet.
+    """
+
+    def __init__(self, assets: Sequence[Asset], read_at: float) -> None:
+        self.changed: int | None = None
         self.read_at = read_at
         self.timestamps: dict[str, float] = {}
         self._assets = {asset.symbol: (place // _MOST_IN_PART, asset) for place, asset in enumerate(assets)}
@@ -91,7 +94,7 @@ class PriceSnapshots:
 
     async def _read(self, subscription: Subscription) -> _Collection:
         assets = self._assets(subscription)
-        collection = _Collection(assets, self._newest.changed, self._clock())
+        collection = _Collection(assets, self._clock())
         for first in range(0, len(assets), _MOST_IN_PART):
             some = assets[first : first + _MOST_IN_PART]
             found = await self._prices.get_many(some)
@@ -106,8 +109,8 @@ class PriceSnapshots:
         return collection.parts()
 
     def _update(self, collection: _Collection) -> None:
-        """Replace each price for which there is a newer one."""
-        changed = self._newest.changed_since(collection.changed)
+        """Replace each price for which there is a newer one; the stores may have lost what this process has sent."""
+        changed = None if collection.changed is None else self._newest.changed_since(collection.changed)
         collection.changed = self._newest.changed
         for symbol in collection.symbols if changed is None else changed:
             asset, price = collection.asset(symbol), self._newest.known(symbol)

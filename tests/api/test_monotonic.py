@@ -1,5 +1,9 @@
 """No stream sends an older price after this process has sent a newer one, on that stream or in another response."""
 
+import itertools
+
+import pytest
+
 from aggregator.live.price_topic import PRICES
 from tests.parts.examples import NOW, price
 from tests.parts.live import stream
@@ -41,9 +45,11 @@ async def test_a_late_event_is_not_sent() -> None:
         assert (await one.until("price")).data["timestamp"] == NOW + 61
 
 
-async def test_after_a_gap_the_snapshot_is_no_older() -> None:
-    """Even if the stores return an older one by then."""
-    async with living() as live, stream(live.url) as one:
+@pytest.mark.parametrize("seconds", [0, 1], ids=["cached snapshot", "snapshot read anew"])
+async def test_after_a_gap_the_snapshot_is_no_older(seconds: int) -> None:
+    """Even if the stores return an older one by then, or none."""
+    clock = itertools.count(step=seconds).__next__  # of the cached snapshots: one is valid for less than a second
+    async with living(clock=clock) as live, stream(live.url) as one:
         await live.tell("asset1")
         await one.until("snapshot")
         live.hub.publish(PRICES, [price("asset1", NOW + 60)])

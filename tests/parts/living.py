@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -39,7 +40,10 @@ KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
 
 class Live:
-    """A server of live streams for many assets, all of them hot. `topics` are served beside prices."""
+    """A server of live streams for many assets, all of them hot. `topics` are served beside prices.
+
+    `clock` is that of the cached snapshots.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Live:
         seconds: float | None = None,
         topics: Sequence[AnyTopic] = (),
         kept: int = 2000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         catalog = assign([(name, "", "") for name in ASSETS], len(ASSETS), 0, dict.fromkeys(Tier, Cadence(5)))
         self.metrics = Metrics(CollectorRegistry())
@@ -58,7 +63,7 @@ class Live:
         self.fanout = Fanout(self.hub, catalog, self.metrics, most, kept, seconds, current=True, now=lambda: NOW)
         self.fanout.serve(PRICES, PricePresenter(catalog, self.cache.newest))
         self.fanout.serve_rest()
-        prices = PriceSnapshots(catalog, lookup, self.cache.newest, PriceBodies(catalog, lambda: NOW))
+        prices = PriceSnapshots(catalog, lookup, self.cache.newest, PriceBodies(catalog, lambda: NOW), clock)
         parts = (catalog, self.hub.topics, self.fanout, Snapshots(self.fanout, {PRICES.name: prices}))
         app = build([*StreamRoute(*parts).routes(), *SocketRoute(*parts).routes()], self.metrics, 1)
         self.server = Server(app, limits, self.metrics, 2)
