@@ -50,9 +50,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, _: Flags) -> int:
-    from aggregator.cli.main import build_parser  # noqa: PLC0415  # it imports this module: the command list has it
-
-    sys.stdout.write(completion(build_parser(), options.shell))
+    sys.stdout.write(completion(options.parser, options.shell))
     return 0
 
 

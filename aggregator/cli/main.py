@@ -69,13 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> Parser:
-    """Return the parser of all commands."""
+    """Return the parser of all commands. The parsed options have it as `parser`."""
     parser = Parser(
         prog="aggregator",
         description=_DESCRIPTION,
         epilog="`aggregator COMMAND --help` has the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     parser.commands = commands.choices
