@@ -24,7 +24,7 @@ from aggregator.anomalies.messages import Batch
 from aggregator.anomalies.model_files import ModelFiles
 from aggregator.anomalies.sample import SIZE, Sample, sample_of
 from aggregator.anomalies.waiting import Waiting
-from tests.bench import anomaly_stream
+from tests.bench import anomaly_delay, anomaly_stream
 from tests.bench.planted_trades import KINDS, Plant, planted
 from tests.bench.report import Figure
 
@@ -162,6 +162,7 @@ def _costs() -> list[Figure]:
         Figure("CPU of taking a trade in the stream's process", 1e6 * _taking_seconds(), "us"),
         Figure("memory of an asset with a model", memory / 1e3, "kB", "<= 300"),
         *anomaly_stream.run(forest),
+        *anomaly_delay.run(forest),
     ]
 
 

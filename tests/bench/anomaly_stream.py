@@ -111,15 +111,20 @@ async def _measured(forest: Forest | None, calls: int) -> Cpu:
 
 async def _analytic(folder: Path, forest: Forest, metrics: Metrics) -> Anomalies:
     """Return the analytic, after every asset got a model."""
-    import numpy as np  # noqa: PLC0415  # of the extra, which other benches do not need
-
-    files, forest = ModelFiles(folder / "models"), msgspec.structs.replace(forest, threshold=-1.0)
-    for asset in assets():
-        files.save(asset, Kept(np.zeros((0, 6), np.float32), 0.0, 1, 0, forest))
+    save_models(folder / "models", forest)
     stored = MemoryEvents(_RETENTION, time.time)
     analytic = Anomalies(_NoWriter(), stored, metrics.anomalies, folder / "models", 0.01)
     await analytic.load(assets())
     return analytic
+
+
+def save_models(folder: Path, forest: Forest) -> None:
+    """Save `forest` as the model of every asset, with a threshold that no trade is below."""
+    import numpy as np  # noqa: PLC0415  # of the extra, which other benches do not need
+
+    files, forest = ModelFiles(folder), msgspec.structs.replace(forest, threshold=-1.0)
+    for asset in assets():
+        files.save(asset, Kept(np.zeros((0, 6), np.float32), 0.0, 1, 0, forest))
 
 
 async def _sent(log: MemoryLog, calls: int, cpu: Callable[[], Cpu], is_done: Callable[[float], bool]) -> Cpu:

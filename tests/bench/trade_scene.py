@@ -32,12 +32,22 @@ _SEEN = re.compile(rb'"id":"a(\d+)-\d+"')  # of the default name of a load
 
 
 class TradeService:
-    """The service, with one subscriber to the topic `features` that reads. `cores` are the CPUs it may use."""
+    """The service, with one subscriber to the topic `features` that reads. `cores` are the CPUs it may use.
 
-    def __init__(self, parts: Scene, cores: Collection[int] | None = None, **settings: object) -> None:
+    `folder` is that of its files; a new one, if None. With `keep`, the subscriber keeps what it has read.
+    """
+
+    def __init__(
+        self,
+        parts: Scene,
+        cores: Collection[int] | None = None,
+        folder: Path | None = None,
+        *,
+        keep: bool = False,
+        **settings: object,
+    ) -> None:
         self._parts = parts
-        self._folder = parts.folder / str(uuid.uuid4())
-        self._folder.mkdir()
+        self._folder = folder or new_folder(parts)
         quiet = {f"{tier}_interval": _HOUR for tier in ("hot", "medium", "cold")}
         self.service = Service(self._folder, **(quiet | {"exchanges": _NOBODY, "min_sources": 1} | settings))
         parts.closing(self.service.process.stop)
@@ -45,7 +55,7 @@ class TradeService:
         self.pid = self.service.process.child.pid
         if cores is not None:
             pin(self.pid, cores)
-        self.features = Events(self.url, "features")
+        self.features = Events(self.url, "features", keep=keep)
         parts.closing(self.features.stop)
 
     def generator(self, load: Load) -> Generator:
@@ -124,11 +134,23 @@ class Events:
 
     def seen(self) -> Iterator[tuple[int, float]]:
         """Yield the call of each trade of a load named `a`, and when its id came. Only after `stop`."""
+        for number, at in self.found(_SEEN):
+            yield int(number), at
+
+    def found(self, pattern: re.Pattern[bytes]) -> Iterator[tuple[bytes, float]]:
+        """Yield the first group of each match in what was read, and when it came. Only after `stop`."""
         whole, ends = b"".join(part for _, part in self._parts), list[int]()
         for _, part in self._parts:
             ends.append(len(part) + (ends[-1] if ends else 0))
-        for match in _SEEN.finditer(whole):
-            yield int(match[1]), self._parts[bisect_left(ends, match.end())][0]
+        for match in pattern.finditer(whole):
+            yield match[1], self._parts[bisect_left(ends, match.end())][0]
+
+
+def new_folder(parts: Scene) -> Path:
+    """Return a new folder for the files of a service."""
+    folder = parts.folder / str(uuid.uuid4())
+    folder.mkdir()
+    return folder
 
 
 def stored_calls(path: Path) -> Counter[str]:
