@@ -30,7 +30,7 @@ INGEST_PATH = "/ingest"
 MOST_BYTES = 1_000_000  # of a JSON or protobuf body
 MOST_TRADES = MOST_UPDATES  # of a JSON or protobuf body
 MOST_LINE = 64 * 1024  # bytes
-_MOST_LINES = 2_000  # that are read before other requests get their turn: 64 KiB can have 32,768 bad ones
+MOST_LINES = 2_000  # that are read before other requests get their turn: 64 KiB can have 32,768 bad ones
 _MOST_LISTED = 1_000  # rejected records that the answer lists
 _IN_FLIGHT = 2 * BATCH  # trades of one stream of lines that wait to be stored: one batch stored, one measured
 _DURABLE_SECONDS = 10.0  # to wait for the store, or for room in the backlog
@@ -251,8 +251,8 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
         end = rest.rfind(b"\n") + 1
         if end:
             ready, rest = rest[:end], rest[end:]
-            while ready.count(b"\n") > _MOST_LINES:
-                *first, ready = ready.split(b"\n", _MOST_LINES)
+            while ready.count(b"\n") > MOST_LINES:
+                *first, ready = ready.split(b"\n", MOST_LINES)
                 yield b"\n".join(first)
                 await asyncio.sleep(0)
             yield ready

@@ -1,4 +1,4 @@
-"""The fast path of POST /ingest: a single trade as JSON, answered without Starlette and a task once it is durable.
+"""The fast path of POST /ingest: a trade as JSON, or some lines of JSON, without Starlette and without a task.
 
 Any other request, and one that must be refused, goes to the application, which reads the same body again.
 """
@@ -6,34 +6,36 @@ Any other request, and one that must be refused, goes to the application, which 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from starlette.types import Scope
 
 from aggregator.api.buffered_metrics import BufferedMetrics
-from aggregator.api.ingest import INGEST_PATH
+from aggregator.api.ingest import INGEST_PATH, LINE_TYPES, MOST_LINES
 from aggregator.api.ingest_schema import Ingested
 from aggregator.api.policy import Policy
 from aggregator.api.price_bodies import Header, Reply
-from aggregator.api.server.direct_write import Answer
-from aggregator.models import encode
+from aggregator.api.server.direct_write import Answer, Take
+from aggregator.models import Trade, encode
 from aggregator.trades.ingest import Parser
 from aggregator.trades.ports import BacklogFull, EventLog, Receipt
 from aggregator.trades.validation import InvalidTrade
 
-_MOST_BYTES = 4096
+_MOST_BYTES = 4096  # of a JSON body
+_MOST_LINES_BYTES = 60_000  # of lines of JSON, some 400 trades: less than uvicorn reads without a pause
 _DURABLE_SECONDS = 10.0
 _JSON = (b"application/json", b"application/json; charset=utf-8")
+_LINES = tuple(name.encode() for name in LINE_TYPES)
 _SLOW_HEADERS = frozenset((b"origin", b"content-encoding", b"transfer-encoding", b"expect"))
 
 
 class NotDurable(Exception):
-    """The trade was not stored in time."""
+    """The trades were not stored in time."""
 
 
 class IngestFastPath:
-    """The `Handler` of single trades. Where requests need a key or have a rate, the application serves all of them."""
+    """The `Handler` of small requests. Where requests need a key or have a rate, the application serves all of them."""
 
     path = INGEST_PATH
 
@@ -44,6 +46,7 @@ class IngestFastPath:
         metrics: BufferedMetrics,
         now: Callable[[], float],
         policy: Policy,
+        parse_seconds: Callable[[float], None],
         durable_seconds: float = _DURABLE_SECONDS,
     ) -> None:
         self._parser = parser
@@ -51,48 +54,70 @@ class IngestFastPath:
         self._metrics = metrics
         self._now = now
         self._hosts = policy.hosts
+        self._parse_seconds = parse_seconds
         self._deadlines = _Deadlines(durable_seconds)
-        vary: list[Header] = [(b"vary", b", ".join(policy.vary))] if policy.vary else []
-        self._stored, self._duplicate = (_reply(one, 1 - one, vary) for one in (1, 0))
+        self._vary: list[Header] = [(b"vary", b", ".join(policy.vary))] if policy.vary else []
+        self._single = {one: _reply(one, self._vary) for one in (Receipt(1, 0), Receipt(0, 1))}
 
-    def wants(self, scope: Scope) -> bool:
-        """As `Handler.wants`: true for a small JSON body, no browser, and a host that is served."""
+    def taker(self, scope: Scope) -> Take | None:
+        """As `Handler.taker`: for a small body of JSON or of its lines, no browser, and a host that is served."""
         if scope["method"] != "POST" or scope["query_string"]:
-            return False
+            return None
         host = media_type = None
         length = b""
         for name, value in scope["headers"]:
             if name == b"host":
                 if host is not None:
-                    return False
+                    return None
                 host = value
             elif name == b"content-type":
                 media_type = value
             elif name == b"content-length":
                 length = value
             elif name in _SLOW_HEADERS:
-                return False
-        if media_type not in _JSON or not length.isdigit() or int(length) > _MOST_BYTES:
-            return False
-        return host in self._hosts.seen or bool(host and self._hosts.allows(host))
+                return None
+        if not length.isdigit() or not (host in self._hosts.seen or (host and self._hosts.allows(host))):
+            return None
+        if media_type in _JSON and int(length) <= _MOST_BYTES:
+            return self._take_one
+        return self._take_lines if media_type in _LINES and int(length) <= _MOST_LINES_BYTES else None
 
-    def begin(self, body: bytes, answer: Answer) -> bool:
-        """As `Handler.begin`."""
+    def _take_one(self, body: bytes, answer: Answer) -> bool:
+        """Take a JSON object, as `Take`."""
         started = time.perf_counter()
         try:
-            stored = self._log.append([self._parser.one(body, self._now())])
-        except (InvalidTrade, BacklogFull):
+            trade = self._parser.one(body, self._now())
+        except InvalidTrade:
+            return False
+        return self._append([trade], answer, started)
+
+    def _take_lines(self, body: bytes, answer: Answer) -> bool:
+        """Take lines of JSON, as `Take`: those that are all trades."""
+        if body.count(b"\n") > MOST_LINES:
+            return False
+        started = time.perf_counter()
+        taken = self._parser.lines(body, self._now())
+        if taken.rejected or not taken.trades:
+            return False
+        self._parse_seconds(time.perf_counter() - started)
+        return self._append(taken.trades, answer, started)
+
+    def _append(self, trades: Sequence[Trade], answer: Answer, started: float) -> bool:
+        try:
+            stored = self._log.append(trades)
+        except BacklogFull:
             return False
         self._deadlines.add(stored)
         stored.add_done_callback(partial(self._answer, answer, started))
         return True
 
     def _answer(self, answer: Answer, started: float, stored: asyncio.Future[Receipt]) -> None:
-        """Answer once the trade is durable. If that takes too long, the application appends it again and answers."""
+        """Answer once the trades are durable. If that takes too long, the application does it all again."""
         if stored.cancelled() or stored.exception() is not None:
             answer(None)
             return
-        answer(self._stored if stored.result().accepted else self._duplicate)
+        receipt = stored.result()
+        answer(self._single.get(receipt) or _reply(receipt, self._vary))
         self._metrics.add_other(INGEST_PATH, time.perf_counter() - started)
 
 
@@ -122,7 +147,7 @@ class _Deadlines:
         self._timer = loop.call_at(waiting[0][0], self._expire) if waiting else None
 
 
-def _reply(accepted: int, duplicates: int, vary: list[Header]) -> Reply:
-    raw = encode(Ingested("Stored: Success", accepted, duplicates, (), 0))
+def _reply(receipt: Receipt, vary: list[Header]) -> Reply:
+    raw = encode(Ingested("Stored: Success", receipt.accepted, receipt.duplicates, (), 0))
     headers: list[Header] = [(b"cache-control", b"no-store"), (b"content-type", b"application/json"), *vary]
     return Reply(200, [*headers, (b"content-length", b"%d" % len(raw))], raw)

@@ -128,7 +128,8 @@ async def build_api(
     await process.keep_running(buffered)
     is_open = not settings.api_keys and settings.ingest_rate is None
     if sinks is not None and is_open and process.tracer is UNTRACED:
-        process.handler = IngestFastPath(Parser(catalog.find), sinks.log, buffered, now, policy)
+        parse_seconds = metrics.trades.stage_seconds.labels("parse").inc
+        process.handler = IngestFastPath(Parser(catalog.find), sinks.log, buffered, now, policy, parse_seconds)
     fast_path = FastPath(app, catalog, stores.cache, bodies, buffered, now, policy, hot)
     return traced(fast_path, process.tracer, app.label_of)
 

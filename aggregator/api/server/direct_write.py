@@ -27,18 +27,20 @@ Answer = Callable[[Reply | None], None]
 DIRECT_WRITE = "aggregator.direct_write"  # its key in scope["state"]
 
 
+# Takes the body of a request, and what answers it later. Returns False, and does nothing, if the application must serve
+# the request. After True, the answer is given once, but not before this call has returned.
+Take = Callable[[bytes, Answer], bool]
+
+
 class Handler(Protocol):
     """Serves requests for `path`, whose bodies are small and of which the answer is known later."""
 
     path: str
 
-    def wants(self, scope: Scope) -> bool:
-        """Return whether a request for `path` may be given to `begin`, by its head. It must have a small body."""
+    def taker(self, scope: Scope) -> Take | None:
+        """Return what takes the body of a request for `path`, by its head; None if the application must serve it.
 
-    def begin(self, body: bytes, answer: Answer) -> bool:
-        """Begin to serve a whole request; return False, and do nothing, if the application must serve it.
-
-        After True, `answer` is called once, but not before this method has returned.
+        The body that the head announces must be smaller than uvicorn reads without a pause (64 KiB).
         """
 
 

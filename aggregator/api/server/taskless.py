@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from aggregator.api.price_bodies import Reply
-from aggregator.api.server.direct_write import offer_direct_write, take_direct_write, write_response
+from aggregator.api.server.direct_write import Take, offer_direct_write, take_direct_write, write_response
 from aggregator.api.server.slow_readers import State
 
 # Called as a function because super() would cost more than the rest of `start_task`.
@@ -20,7 +20,7 @@ class Taskless(HttpToolsProtocol):
     """Mixin of the HTTP protocol: gives whole requests for the handler's path to the handler."""
 
     server_state: State
-    _held: tuple[RequestResponseCycle, ASGIApp] | None = None  # a request for the handler whose body has not ended
+    _held: tuple[RequestResponseCycle, ASGIApp, Take] | None = None  # a request whose body has not ended
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # the same type in Starlette's words
         """Start to serve a request. There are three cases.
@@ -30,33 +30,30 @@ class Taskless(HttpToolsProtocol):
         3. For the handler, after another request of the same connection: its body may have ended already.
         """
         handler = self.server_state.handler
-        if handler is None or cycle.scope["path"] != handler.path or not handler.wants(cycle.scope):  # type: ignore[arg-type]  # uvicorn has a type of its own for scopes
+        is_elsewhere = handler is None or cycle.scope["path"] != handler.path
+        take = None if handler is None or is_elsewhere else handler.taker(cycle.scope)  # type: ignore[arg-type]  # uvicorn has a type of its own for scopes
+        if take is None:
             self._start_task(cycle, app)
         elif cycle.more_body:
-            self._held = (cycle, app)
+            self._held = (cycle, app, take)
         else:
-            self._begin(cycle, app)
+            self._begin(cycle, app, take)
 
     def _begin_held(self) -> None:
         """Serve the request that is held, if its body has ended."""
         if self._held is not None and not self._held[0].more_body:
-            (cycle, app), self._held = self._held, None
-            self._begin(cycle, app)
+            (cycle, app, take), self._held = self._held, None
+            self._begin(cycle, app, take)
 
     def _release_held(self) -> None:
         """Give the request that is held to the application, which bounds the time of its body."""
         if self._held is not None:
-            (cycle, app), self._held = self._held, None
+            (cycle, app, _), self._held = self._held, None
             self._start_task(cycle, app)
 
-    def _begin(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+    def _begin(self, cycle: RequestResponseCycle, app: ASGIApp, take: Take) -> None:
         """Give a whole request to the handler; if the handler declines, to the application."""
-        handler = self.server_state.handler
-        if (
-            handler is None
-            or not cycle.keep_alive
-            or not handler.begin(bytes(cycle.body), partial(self._answer, cycle, app))
-        ):
+        if not cycle.keep_alive or not take(bytes(cycle.body), partial(self._answer, cycle, app)):
             self._start_task(cycle, app)
 
     def _answer(self, cycle: RequestResponseCycle, app: ASGIApp, reply: Reply | None) -> None:

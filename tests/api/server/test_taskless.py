@@ -1,10 +1,11 @@
-"""Single trades by POST /ingest, which are served without a task: the same answers as by the application."""
+"""Small bodies of POST /ingest, which are served without a task: the same answers as by the application."""
 
 import asyncio
 import gc
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from aggregator.api.buffered_metrics import BufferedMetrics
 from aggregator.api.ingest import INGEST_PATH
 from aggregator.api.ingest_fast_path import IngestFastPath
 from aggregator.api.policy import Policy
-from aggregator.api.server.direct_write import Answer
+from aggregator.api.server.direct_write import Answer, Take
 from aggregator.api.server.server import Server
 from aggregator.api.server.slow_readers import Limits
 from aggregator.prices.freshness import FreshnessMetrics
@@ -34,14 +35,17 @@ class Counted(IngestFastPath):
 
     begun = answered = 0
 
-    def begin(self, body: bytes, answer: Answer) -> bool:
-        """As `Handler.begin`."""
+    def taker(self, scope: Scope) -> Take | None:
+        """As `Handler.taker`."""
+        take = super().taker(scope)
+        return None if take is None else partial(self._take, take)
 
+    def _take(self, take: Take, body: bytes, answer: Answer) -> bool:
         def counted(reply: object) -> None:
             self.answered += reply is not None
             answer(reply)  # type: ignore[arg-type]  # passed on as it came
 
-        is_mine = super().begin(body, counted)
+        is_mine = take(body, counted)
         self.begun += is_mine
         return is_mine
 
@@ -53,7 +57,8 @@ class Running:
         self.api = api
         buffered = BufferedMetrics(api.metrics, AccessCounts(api.metrics), FreshnessMetrics(CATALOG, api.metrics))
         parser = Parser(CATALOG.find)
-        self.handler = Counted(parser, api.log, buffered, lambda: NOW, Policy(), durable_seconds)
+        parse_seconds = api.metrics.trades.stage_seconds.labels("parse").inc
+        self.handler = Counted(parser, api.log, buffered, lambda: NOW, Policy(), parse_seconds, durable_seconds)
         limits = Limits(bodies=frozenset({INGEST_PATH}))
         self.server = Server(self, limits, api.metrics, 2, handler=self.handler if taskless else None)
         self.port = self.asked = 0
@@ -84,6 +89,11 @@ def post(body: bytes, more: bytes = b"", content_type: bytes = b"application/jso
     return head + b"Content-Length: %d\r\n%b\r\n%b" % (len(body), more, body)
 
 
+def lines(*bodies: bytes, more: bytes = b"") -> bytes:
+    """Return a request with lines of JSON."""
+    return post(b"\n".join(bodies), more, b"application/x-ndjson")
+
+
 async def answers_to(folder: Path, parts: list[bytes], *, taskless: bool) -> tuple[list[bytes], int]:
     """Send these parts; return the answers, without what differs always, and how many the handler has given."""
     async with running(folder, taskless=taskless) as server:
@@ -104,7 +114,10 @@ REQUESTS = [
     ([post(line(1))[:-40], post(line(1))[-40:], post(line(2)), post(line(3), LAST)], 2),  # a body in two parts
     ([post(line(1))[:20], post(line(1))[20:], post(line(2), LAST)], 1),  # a head in two parts
     ([post(b"{}"), post(line(1, price=0)), post(b"[" + line(1) + b"]"), post(line(2), LAST)], 0),
-    ([post(line(1), content_type=b"application/x-ndjson"), post(line(2), LAST)], 0),
+    ([lines(line(1)), lines(line(1)), lines(*map(line, range(100))), lines(line(2), more=LAST)], 3),
+    ([lines(line(1), line(1), line(2)), lines(line(1)[:-20]), lines(line(1), b"", line(3)), lines(more=LAST)], 2),
+    ([lines(line(1), line(2, price=0)), lines(line(3), line(4, exchange="other")), lines(line(5), more=LAST)], 1),
+    ([lines(line(1), b"\n" * 70_000), lines(line(2))[:-60], lines(line(2))[-60:], lines(line(3), more=LAST)], 1),
     ([post(line(1), b"Expect: 100-continue\r\n"), post(line(2), LAST)], 0),
     ([post(line(1)), b"GET /ingest HTTP/1.1\r\nHost: x\r\n\r\n", post(line(2), LAST)], 1),
     ([post(line(1), version=b"1.0")], 0),
