@@ -59,6 +59,17 @@ async def test_a_batch_is_as_large_as_it_may_be() -> None:
     assert log.waiting_batch() == []
 
 
+async def test_batches_are_small_unless_many_trades_wait() -> None:
+    """A small batch holds the event loop for a shorter time; only a flood is worth more."""
+    log = MemoryLog(1_000_000)
+    for _ in range(BATCH // 100):
+        log.append(trades(100))
+    assert len(ids(log.waiting_batch())) == BATCH
+    for _ in range(BATCH // 100 - 1):
+        log.append(trades(100))
+    assert [len(ids(log.waiting_batch())) for _ in range(4)] == [2000, 2000, 1900, 0]
+
+
 async def test_a_large_append_is_a_batch_alone() -> None:
     """An append is not divided, because its caller waits for all of it."""
     log = MemoryLog(1_000_000)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from aggregator.models import Trade
 from aggregator.trades.ports import Appended, Backlog, BacklogFull, PartitionLag, Receipt
 
-BATCH = 6000  # trades of a micro-batch, at most; with several trades of an asset in it, each of them costs less
+BATCH = 6000  # trades of a micro-batch, while so many wait; with several trades of an asset in it, each costs less
+_SMALL_BATCH = 2000  # trades of a micro-batch, at most, at other times: it holds the event loop for a third of the time
 _LEAST_RATE = 1000.0  # trades a second, to estimate when a full backlog has room
 _LONGEST_RETRY = 30  # seconds
 
@@ -32,6 +33,7 @@ class MemoryLog:
         self._waiting: deque[AppendedHere] = deque()
         self._in_work: deque[AppendedHere] = deque()
         self._size = 0
+        self._waiting_size = 0
         self._arrived, self._freed = asyncio.Event(), asyncio.Event()
         self._rate = _LEAST_RATE
         self._committed_at = clock()
@@ -48,6 +50,7 @@ class MemoryLog:
             return done
         self._waiting.append(AppendedHere(trades, source, self._clock(), done))
         self._size += len(trades)
+        self._waiting_size += len(trades)
         self._arrived.set()
         return done
 
@@ -68,7 +71,10 @@ class MemoryLog:
             await self.committed()
 
     async def next_batch(self) -> list[AppendedHere]:
-        """Wait for trades; return the oldest appends, together at most BATCH trades, or a larger one alone."""
+        """Wait for trades; return the oldest appends.
+
+        They have at most 2,000 trades together, or 6,000 where so many wait; a larger append comes alone.
+        """
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
@@ -78,11 +84,13 @@ class MemoryLog:
         """As `next_batch`, but return nothing if no trades wait."""
         if not self._waiting:
             return []
+        most = _SMALL_BATCH if self._waiting_size < BATCH else BATCH
         batch = [self._waiting.popleft()]
         size = len(batch[0].trades)
-        while self._waiting and size + len(self._waiting[0].trades) <= BATCH:
+        while self._waiting and size + len(self._waiting[0].trades) <= most:
             batch.append(self._waiting.popleft())
             size += len(batch[-1].trades)
+        self._waiting_size -= size
         self._in_work.extend(batch)
         return batch
 
