@@ -11,7 +11,6 @@ from tests.bench.report import Figure
 from tests.bench.scene import Scene, scene
 from tests.parts import browser
 from tests.parts.browser import Tab, until
-from tests.parts.dynamodb import DynamoServer
 
 MINUTES = 10.0
 OPENED = 7  # repetitions
@@ -32,13 +31,11 @@ _SCROLL = """seconds => new Promise((done) => {
 })"""
 
 
-def run(
-    minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED, dynamodb: DynamoServer | None = None
-) -> list[Figure]:
+def run(minutes: float = MINUTES, opened: int = OPENED, scrolled: float = SCROLLED) -> list[Figure]:
     """Measure in Chromium, with the default settings; scrolling also with all assets hot."""
-    with scene(dynamodb) as parts, browser.running() as chromium:
+    with scene() as parts, browser.running() as chromium:
         market, redis = parts.market(), parts.redis()
-        service = parts.service(market, redis)
+        service = parts.service(market, redis, history_url=_history(parts, "default"))
         firsts, costs = zip(*(_first_price(chromium, service.url) for _ in range(opened)), strict=True)
         held = _held(chromium, service.url, minutes)
         service.process.stop()
@@ -89,7 +86,8 @@ def _held(chromium: Browser, url: str, minutes: float) -> list[Figure]:
 
 def _frames(parts: Scene, chromium: Browser, seconds: float) -> tuple[list[float], float]:
     """Return the milliseconds of each frame while the page scrolls, and the CPU seconds of the page for all of them."""
-    service = parts.service(parts.market(), parts.redis(), "hot", hot_size=1000)
+    where = _history(parts, "hot")
+    service = parts.service(parts.market(), parts.redis(), "hot", hot_size=1000, history_url=where)
     tab = Tab(chromium, service.url, reduced_motion="no-preference")
     page = tab.open()
     until(page, f"{_FIRST} !== undefined")
@@ -98,6 +96,11 @@ def _frames(parts: Scene, chromium: Browser, seconds: float) -> tuple[list[float
     cost = cpu()
     tab.close()
     return frames, cost
+
+
+def _history(parts: Scene, name: str) -> str:
+    """Return a SQLite file as history: the page does not depend on the store, and this one takes the least CPU."""
+    return f"sqlite:///{parts.folder}/{name}.db"
 
 
 def _percentile(values: list[float], share: float) -> float:
