@@ -133,7 +133,7 @@ class BrowserRoutes:
     def __init__(self, *, has_guide: bool) -> None:
         page = HEADERS | {"Content-Security-Policy": _PAGE_POLICY}
         docs = HEADERS | {"Content-Security-Policy": _DOCS_POLICY}
-        edit = bytes if has_guide else _without_guide
+        edit: Callable[[bytes], bytes] = bytes if has_guide else _without_guide
         self._page = Files(_PAGE, ["index.html"], page, edit)
         self._page_files = Files(_PAGE, page_files(), page)
         self._docs = Files(_PAGE, ["docs.html"], docs, edit)
